@@ -1,0 +1,42 @@
+"""Cutting text into the deltas of a stream.
+
+The pieces of a text joined are the text, and no piece begins or ends inside a grapheme cluster
+(UAX #29): a flag, an emoji with its modifiers or a letter with its accents arrives in one delta.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Literal
+
+import regex
+
+Chunk = Literal["word", "char", "token"] | int
+"""``word``: a word with the white space before it; ``char``: one grapheme; ``token``: about what a
+model's tokenizer cuts; a number: so many graphemes."""
+
+LONGEST_WORD = 16  # graphemes; scripts without spaces and base64 still arrive in several deltas
+TOKEN = 4  # graphemes of one word, the usual rule of thumb for a token
+
+
+def split(text: str, chunk: Chunk = "word") -> list[str]:
+    """The deltas of `text`, in order. An empty text has none."""
+    if not text:
+        return []
+    return _splitter(chunk)(text)
+
+
+@cache
+def _splitter(chunk: Chunk) -> Callable[[str], list[str]]:
+    match chunk:
+        case "word":
+            pattern = rf"\s*(?:(?!\s)\X){{1,{LONGEST_WORD}}}|\X+"
+        case "token":
+            pattern = rf"\s*(?:(?!\s)\X){{1,{TOKEN}}}|\X+"
+        case "char":
+            pattern = r"\X"
+        case _:
+            pattern = rf"\X{{1,{chunk}}}"
+    compiled = regex.compile(pattern)
+    return compiled.findall

@@ -1,0 +1,128 @@
+"""JSON texts (RFC 8259): reading a request's, writing a reply's, comparing two.
+
+Reading is orjson with what clients in the field send beyond it; writing is one compact line that
+every SSE decoder survives; comparing is by canonical bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a surrogate pair
+    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|\\."  # any other escape, so that an escaped backslash hides what follows it
+)
+_LINE_SEPARATORS = (
+    ("\u0085".encode(), rb"\u0085"),
+    ("\u2028".encode(), rb"\u2028"),
+    ("\u2029".encode(), rb"\u2029"),
+)
+
+
+def loads(text: bytes) -> Any:
+    """Decode a JSON text.
+
+    A leading byte-order mark is skipped, a lone surrogate escape becomes U+FFFD, of a duplicate key
+    the last counts.
+
+    Raises:
+        ValueError: not JSON by RFC 8259, NaN and Infinity included, or nested deeper than orjson
+            goes (1,024 levels); the text says where.
+    """
+    text = text.removeprefix(BYTE_ORDER_MARK)
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as exc:
+        if b"\\ud" not in text and b"\\uD" not in text:
+            raise ValueError(str(exc)) from exc
+    try:
+        return orjson.loads(_ESCAPE.sub(_mend_surrogate, text))
+    except orjson.JSONDecodeError as exc:
+        raise ValueError(str(exc)) from exc
+
+
+def dumps(value: Any) -> bytes:
+    """Encode as one compact line. U+0085, U+2028 and U+2029 are escaped: clients that split a
+    stream with `str.splitlines` would cut a line there."""
+    try:
+        text = orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        text = _dumps_deep(value, canonical=False)
+    for separator, escape in _LINE_SEPARATORS:
+        if separator in text:
+            text = text.replace(separator, escape)
+    return text
+
+
+def canonical(value: Any) -> bytes:
+    """Equal for two JSON values if and only if they are the same value: the order of keys and the
+    spelling of numbers and strings do not matter, ``true`` is not 1."""
+    try:
+        return orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS)
+    except (orjson.JSONEncodeError, RecursionError):
+        return _dumps_deep(value, canonical=True)
+
+
+def kind(value: Any) -> str:
+    """The JSON type of a decoded value, with its article: ``a string``, ``an object``, ``null``."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list() | tuple():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def _mend_surrogate(match: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if match["lone"] else match[0]
+
+
+def _plain(value: Any) -> Any:
+    """`value` with every whole number as an int, so that 1, 1.0 and 1e0 are written alike."""
+    match value:
+        case float() if value.is_integer() and -(2.0**63) <= value < 2.0**64:
+            return int(value)
+        case dict():
+            return {key: _plain(member) for key, member in value.items()}
+        case list() | tuple():
+            return [_plain(member) for member in value]
+        case _:
+            return value
+
+
+def _dumps_deep(value: Any, *, canonical: bool) -> bytes:
+    """What orjson would write if it wrote as deep as it reads: it reads 1,024 levels and writes
+    254. Keeps its own stack, as Python's ends before 1,024 levels too.
+
+    Raises:
+        TypeError: a value that JSON does not know.
+    """
+    done: list[bytes] = []
+    todo = [value]
+    while todo:
+        match todo.pop():
+            case bytes() as ready:
+                done.append(ready)
+            case dict() as members if members:
+                entries = sorted(members.items()) if canonical else members.items()
+                parts = [part for key, member in entries for part in (b",", key, b":", member)]
+                todo += [b"}", *reversed(parts[1:]), b"{"]
+            case list() | tuple() as members if members:
+                parts = [part for member in members for part in (b",", member)]
+                todo += [b"]", *reversed(parts[1:]), b"["]
+            case leaf:
+                done.append(orjson.dumps(_plain(leaf) if canonical else leaf))
+    return b"".join(done)

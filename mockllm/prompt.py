@@ -1,0 +1,84 @@
+"""A request as the rules see it.
+
+A prompt is a read-only view made for matching and never a translation: what goes back on the wire
+stays in the provider's own format. Providers make prompts (`Provider.decode`), `mockllm.matching`
+and `mockllm.catalog` read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How the client wants to be answered. What a provider does not know stays as it is here.
+
+    Hashable: a rule's reply is rendered once for each form that is asked for.
+    """
+
+    stream: bool = False
+    include_usage: bool = False
+    """Chat: `stream_options.include_usage`."""
+    include_obfuscation: bool = True
+    """Chat and Responses: `stream_options.include_obfuscation`."""
+    base64: bool = False
+    """Embeddings: `encoding_format` is ``base64``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One thing of a prompt that a rule may be about.
+
+    Chat and Messages: one message (`role`, its `texts`, `items` of one). Responses: the whole input
+    (`items`) with the texts of its last item. Where only the texts may be looked at, `items` is
+    None and nothing is ever equal to it. `texts` are what people said, `searched` is where a rule
+    looks for its text: the texts, and in Responses the item's JSON too.
+    """
+
+    role: str
+    texts: tuple[str, ...]
+    searched: tuple[str, ...]
+    items: Sequence[Any] | None
+    canonical: Callable[[Any], bytes]
+    """Of one item: equal bytes if and only if the items mean the same."""
+    _tails: dict[int, bytes] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def size(self) -> int:
+        """The number of items; -1 where only the texts may be looked at."""
+        return -1 if self.items is None else len(self.items)
+
+    def tail(self, size: int) -> bytes:
+        """The canonical form of the last `size` items. Made when first asked for, then kept:
+        a conversation is long, and most rules are about texts."""
+        known = self._tails.get(size)
+        if known is None:
+            items = self.items or ()
+            known = b",".join(map(self.canonical, items[len(items) - size :]))
+            self._tails[size] = known
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A request as the rules see it.
+
+    `endpoint` is the provider's name (``openai``), `subjects` what a rule may be about, in the
+    order of preference, `body` the decoded request.
+    """
+
+    endpoint: str
+    model: str
+    subjects: tuple[Subject, ...]
+    form: Form
+    body: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """What was said last: the last text of the last subject (agents put their reminders
+        first). Empty if there is none."""
+        texts = self.subjects[-1].texts
+        return texts[-1] if texts else ""

@@ -1,0 +1,60 @@
+"""Estimating tokens where no model counts them.
+
+A text counts one token for every four bytes of its UTF-8, rounded up: the providers' own rule of
+thumb, the same on every machine, and cheap. A message costs a few tokens more than its texts. What
+is no text (an image, a sound, a file) counts as nothing but its caption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+BYTES_PER_TOKEN = 4
+TOKENS_PER_MESSAGE = 3  # role and delimiters, as OpenAI's cookbook counts them
+
+_PROMPT_MEMBERS = (
+    "messages",
+    "input",
+    "prompt",
+    "system",
+    "instructions",
+    "tools",
+    "functions",
+)
+_MEDIA_MEMBERS = frozenset({"data", "url", "image_url", "file_data", "file_url", "input_audio"})
+
+
+def estimate(text: str) -> int:
+    """The tokens of one text."""
+    size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    return -(-size // BYTES_PER_TOKEN)
+
+
+def estimate_value(value: Any) -> int:
+    """The tokens of all texts of a JSON value; numbers and keys count one each."""
+    total = 0
+    todo = [value]
+    while todo:
+        match todo.pop():
+            case str() as text:
+                total += estimate(text)
+            case dict() as members:
+                for key, member in members.items():
+                    if key not in _MEDIA_MEMBERS:
+                        total += 1
+                        todo.append(member)
+            case list() as entries:
+                todo.extend(entries)
+            case int() | float():
+                total += 1
+    return total
+
+
+def estimate_prompt(body: Mapping[str, Any]) -> int:
+    """The tokens that a request sends to the model: messages or input, instructions and tools."""
+    total = sum(estimate_value(body[member]) for member in _PROMPT_MEMBERS if member in body)
+    messages = body.get("messages", body.get("input"))
+    if isinstance(messages, list):
+        total += TOKENS_PER_MESSAGE * len(messages)
+    return max(total, 1)

@@ -1,0 +1,96 @@
+"""Cutting text into deltas: nothing is lost, and no grapheme cluster is cut."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+import pytest
+import regex
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mockllm import chunking
+from mockllm.chunking import Chunk
+
+CHUNKS = st.sampled_from(["word", "char", "token"]) | st.integers(1, 20)
+CLUSTERS = [
+    "👩‍👩‍👧‍👦",  # joined by ZWJ
+    "👍🏽",  # with a modifier
+    "🏳️‍🌈",
+    "🇩🇪",  # two regional indicators
+    "1️⃣",
+    "e\u0301\u0323",  # with combining marks
+    "\r\n",
+    "한",  # conjoining Hangul
+    "न्दी",  # a conjunct
+    " \u0301",  # a space that bears an accent
+    "\u0600 ",  # a prefix that takes the space along
+]
+TROUBLE = "\u200d\ufe0f\u0301\u094d\u0600\U0001f1e9\U0001f3fd😀क\r\n\t \u2028\u0085\u00a0\u3000ab,é"
+TEXTS = st.lists(
+    st.sampled_from(CLUSTERS)
+    | st.text(TROUBLE, max_size=6)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+    | st.text("ab", min_size=15, max_size=18),
+    max_size=8,
+).map("".join)
+
+
+def boundaries(text: str) -> set[int]:
+    """Where grapheme clusters begin and end, seen over the whole text."""
+    return {0, *(match.end() for match in regex.finditer(r"\X", text))}
+
+
+@given(TEXTS, CHUNKS)
+@example("", "word")
+@example("   ", "word")
+@example(" \u0301a", "word")
+@example("a \u0301", "token")
+@example("🇩🇪🇫🇷🇮🇹", "char")
+@example("🇩🇪🇫🇷🇮🇹" * 9, "word")
+@example(" 🇩🇪🇫🇷" * 3, 1)
+@example("a\r\nb\r", "char")
+@settings(deadline=None, max_examples=400)
+def test_pieces_are_the_text_and_cut_no_cluster(text: str, chunk: Chunk) -> None:
+    pieces = chunking.split(text, chunk)
+
+    assert "".join(pieces) == text
+    assert all(pieces)
+    assert set(accumulate(map(len, pieces), initial=0)) <= boundaries(text)
+
+
+@given(TEXTS, st.integers(1, 20))
+@settings(deadline=None)
+def test_number_is_that_many_clusters(text: str, size: int) -> None:
+    clusters = regex.findall(r"\X", text)
+    expected = ["".join(clusters[at : at + size]) for at in range(0, len(clusters), size)]
+
+    assert chunking.split(text, size) == expected
+    assert chunking.split(text, "char") == chunking.split(text, 1)
+
+
+@given(st.text("ab \n", max_size=60))
+@settings(deadline=None)
+def test_word_takes_the_white_space_before_it(text: str) -> None:
+    pieces = chunking.split(text, "word")
+
+    assert all(piece[-1].strip() for piece in pieces[:-1])
+    assert all(len(piece.strip()) <= chunking.LONGEST_WORD for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    ("text", "chunk", "pieces"),
+    [
+        ("", "word", []),
+        ("Hello, big world!", "word", ["Hello,", " big", " world!"]),
+        (" lead and trail \n", "word", [" lead", " and", " trail", " \n"]),
+        ("Internationalization", "word", ["Internationaliza", "tion"]),
+        ("Internationalization now", "token", ["Inte", "rnat", "iona", "liza", "tion", " now"]),
+        ("no👍🏽 é", "char", ["n", "o", "👍🏽", " ", "é"]),
+        ("flags🇩🇪🇫🇷", 3, ["fla", "gs🇩🇪", "🇫🇷"]),
+        ("空白なし", 2, ["空白", "なし"]),
+        (" ", "token", [" "]),
+    ],
+)
+def test_examples(text: str, chunk: Chunk, pieces: list[str]) -> None:
+    assert chunking.split(text, chunk) == pieces

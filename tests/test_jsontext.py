@@ -1,0 +1,238 @@
+"""Reading, writing and comparing JSON texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from mockllm import jsontext
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+NUMBERS = st.one_of(
+    st.integers(-(2**63), 2**64 - 1),
+    st.integers(-3, 3),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-3, 3).map(float),
+    st.sampled_from([-0.0, 2.0**53, 2**53 + 1, 2.0**63, 2**63, -(2.0**63), 2.0**64, 1e300]),
+)
+SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def nested(levels: int, *, keyed: bool = False) -> Any:
+    """A value of so many levels."""
+    value: Any = 1.0
+    for _ in range(levels):
+        value = {"b": value, "a": 0} if keyed else [value]
+    return value
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same value: the plain comparison that canonical bytes
+    replace."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+@st.composite
+def respelled(draw: st.DrawFn, value: Any) -> Any:
+    """The same value: keys in another order, whole numbers as floats or back."""
+    match value:
+        case dict():
+            keys = draw(st.permutations(list(value)))
+            return {key: draw(respelled(value[key])) for key in keys}
+        case list():
+            return [draw(respelled(member)) for member in value]
+        case bool():
+            return value
+        case int() if float(value) == value and draw(st.booleans()):
+            return float(value)
+        case float() if value.is_integer() and -(2.0**63) <= value < 2.0**64:
+            return draw(st.sampled_from([value, int(value)]))
+        case _:
+            return value
+
+
+def mended(text: bytes) -> Any:
+    """What Python's decoder reads, with U+FFFD for every surrogate that it leaves alone."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", json.loads(text))
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def test_byte_order_mark_is_skipped() -> None:
+    assert jsontext.loads(b'\xef\xbb\xbf{"a":1}') == {"a": 1}
+
+
+def test_last_duplicate_key_counts() -> None:
+    assert jsontext.loads(b'{"a":1,"b":2,"a":3}') == {"a": 3, "b": 2}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{",
+        b"[1,]",
+        b"NaN",
+        b"[Infinity]",
+        b"-Infinity",
+        b"{} {}",
+        b'"\xff"',
+        b'"\xed\xa0\x80"',  # a surrogate as three bytes
+        b'"\\ud800',
+        b'"\\ud80"',
+        b'"\\ud800\xff"',
+        b"[" * 1025 + b"]" * 1025,
+        b"\xef\xbb\xbf\xef\xbb\xbf1",
+    ],
+)
+def test_what_is_no_json_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"line \d+ column \d+|empty|UTF-8|end of"):
+        jsontext.loads(text)
+
+
+@pytest.mark.parametrize("lone", [rb"\ud800", rb"\uDBFF", rb"\udc00", rb"\uDfFf", rb"\uD83d"])
+def test_lone_surrogate_is_mended_at_every_position(lone: bytes) -> None:
+    around = [b"a", rb"\\", rb"\"", rb"\u0041", rb"\ud83d\ude00", "é😀".encode(), rb"\\ud800"]
+
+    for position in range(len(around) + 1):
+        text = b'"' + b"".join([*around[:position], lone, *around[position:]]) + b'"'
+        assert jsontext.loads(text) == mended(text)
+        assert "\ufffd" in jsontext.loads(text)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *(rb"\ud83d", rb"\ude00", rb"\uD83D", rb"\uDE00", rb"\ufffd"),
+                *(rb"\\", rb"\"", rb"\n", rb"\u005c", b"ud83d", b"u", b"D800"),
+                *("é".encode(), "😀".encode()),
+            ]
+        ),
+        max_size=8,
+    )
+)
+@settings(deadline=None)
+def test_surrogates_are_mended_as_a_plain_decoder_would(units: list[bytes]) -> None:
+    text = b'"' + b"".join(units) + b'"'
+
+    assert jsontext.loads(text) == mended(text)
+    assert jsontext.loads(b"{" + text + b":[" + text + b"]}") == {mended(text): [mended(text)]}
+
+
+# --- writing ---------------------------------------------------------------------------------
+
+
+@given(VALUES)
+@example({"\u2028": "\u0085\u2029\r\n\x0b\x0c\x1c\x1d\x1e"})
+@settings(deadline=None)
+def test_what_is_written_is_one_line_and_reads_the_same(value: Any) -> None:
+    text = jsontext.dumps(value)
+
+    assert same(orjson.loads(text), value)
+    assert len(text.decode().splitlines()) == 1
+
+
+def test_separators_are_escaped_and_all_else_is_compact() -> None:
+    written = jsontext.dumps({"é": ["\u2028\u2029\u0085", 1.0, None]})
+
+    assert written == b'{"\xc3\xa9":["\\u2028\\u2029\\u0085",1.0,null]}'
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize("levels", [254, 255, 500, 1024])
+def test_what_can_be_read_can_be_written(levels: int, keyed: bool) -> None:
+    value = nested(levels, keyed=keyed)
+    text = jsontext.dumps(value)
+
+    assert text.count(b"[" if not keyed else b"{") >= levels
+    assert jsontext.dumps(jsontext.loads(text)) == text
+
+
+def test_deep_value_keeps_its_marks_and_its_separators_escaped() -> None:
+    value = [orjson.Fragment(b"\xff\xff"), "\u2028", nested(300)]
+
+    assert jsontext.dumps(value).startswith(b'[\xff\xff,"\\u2028",[[[')
+
+
+def test_what_json_does_not_know_is_refused() -> None:
+    with pytest.raises(TypeError):
+        jsontext.dumps({"a": object()})
+
+
+# --- comparing -------------------------------------------------------------------------------
+
+
+@given(st.data(), VALUES)
+@settings(deadline=None)
+def test_respelled_value_is_the_same(data: st.DataObject, value: Any) -> None:
+    other = data.draw(respelled(value))
+
+    assert same(value, other)
+    assert jsontext.canonical(value) == jsontext.canonical(other)
+
+
+@given(st.lists(SCALARS | st.lists(SCALARS, max_size=2), max_size=6))
+@example([True, 1, 1.0, "1", [1], [True]])
+@example([False, 0, 0.0, -0.0, None, "", [], {}])
+@example([2**53, 2**53 + 1, 2.0**53])
+@example([2**63, 2.0**63, 2.0**64, 2**64 - 1])
+@settings(deadline=None)
+def test_canonical_bytes_are_equal_if_and_only_if_the_values_are(values: list[Any]) -> None:
+    for one in values:
+        for other in values:
+            equal = jsontext.canonical(one) == jsontext.canonical(other)
+            assert equal == same(one, other), (one, other)
+
+
+@given(VALUES)
+@settings(deadline=None)
+def test_deep_way_of_writing_writes_the_same(value: Any) -> None:
+    deep = [nested(255), value]
+
+    assert jsontext.canonical(deep).endswith(b"," + jsontext.canonical(value) + b"]")
+    assert jsontext.dumps(deep).endswith(b"," + jsontext.dumps(value) + b"]")
+
+
+@pytest.mark.parametrize("levels", [254, 255, 500, 1024])
+def test_deep_values_can_be_compared(levels: int) -> None:
+    value = nested(levels, keyed=True)
+    other = jsontext.loads(jsontext.dumps(value).replace(b"1.0", b"1"))
+    different = jsontext.loads(jsontext.dumps(value).replace(b"1.0", b"true"))
+
+    assert jsontext.canonical(value) == jsontext.canonical(other)
+    assert jsontext.canonical(value) != jsontext.canonical(different)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (None, "null"),
+        (True, "a boolean"),
+        (0, "a number"),
+        (0.5, "a number"),
+        ("", "a string"),
+        ([], "a list"),
+        ({}, "an object"),
+    ],
+)
+def test_kind_names_the_json_type(value: Any, kind: str) -> None:
+    assert jsontext.kind(value) == kind

@@ -1,0 +1,73 @@
+"""Estimating tokens: cheap, the same everywhere, never nothing for a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mockllm import tokens
+
+MEDIA = ("data", "url", "image_url", "file_data", "file_url", "input_audio")
+
+
+@given(st.text())
+@settings(deadline=None)
+def test_text_counts_a_token_for_every_four_bytes(text: str) -> None:
+    size = len(text.encode("utf-8", "surrogatepass"))
+
+    assert 4 * (tokens.estimate(text) - 1) < size <= 4 * tokens.estimate(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "total"),
+    [
+        (None, 0),
+        (True, 1),
+        (0, 1),
+        (1.5, 1),
+        ("", 0),
+        ("abcde", 2),
+        ([], 0),
+        (["abcd", 1, ["efgh"]], 3),
+        ({"text": "abcd"}, 2),
+        ({"a": {"b": [1, "x"]}}, 4),
+    ],
+)
+def test_value_counts_its_texts_its_numbers_and_its_keys(value: Any, total: int) -> None:
+    assert tokens.estimate_value(value) == total
+
+
+@pytest.mark.parametrize("member", MEDIA)
+def test_media_count_as_nothing_but_their_caption(member: str) -> None:
+    assert tokens.estimate_value({member: "x" * 4000, "title": "abcd"}) == 2
+    assert tokens.estimate_value({member: {"deep": "x" * 4000}}) == 0
+
+
+def test_deep_value_is_counted() -> None:
+    value: Any = "abcd"
+    for _ in range(5000):
+        value = [value]
+
+    assert tokens.estimate_value(value) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "total"),
+    [
+        ({}, 1),
+        ({"messages": []}, 1),
+        ({"model": "a long name that is no text of the prompt"}, 1),
+        ({"messages": [{"role": "user", "content": "abcdefgh"}]}, 3 + 2 + 1 + 2),
+        ({"input": "abcdefgh"}, 2),
+        ({"input": ["abcd", "efgh"]}, 3 * 2 + 2),
+        ({"input": [{"content": "abcd"}], "instructions": "abcd"}, 3 + 2 + 1),
+        ({"messages": [{"content": "abcd"}], "system": "abcd", "tools": [{"name": "f"}]}, 8),
+        ({"messages": "not a list"}, 3),
+        ({"messages": None, "input": [1]}, 1),
+    ],
+)
+def test_prompt_counts_what_reaches_the_model(body: dict[str, Any], total: int) -> None:
+    assert tokens.estimate_prompt(body) == total
