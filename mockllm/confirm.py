@@ -1,0 +1,184 @@
+"""Confirm JSON against the types of an official SDK: a verdict, never a copy.
+
+Knows what to ask pydantic and how to tell a JSON user what it found. Refuses to know any provider:
+which type holds for which endpoint, and which turns a client echoes back, is said by the `sdk.py`
+files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
+
+from mockllm.schemas import MARK, MISMATCH, UNDECLARED, eager_schema
+
+LONGEST_FOUND = 60  # characters of a found value: enough to recognise it, too few to flood a log
+LONGEST_EXPECTED = 200  # characters: some enums of the SDKs have a hundred values
+
+
+class Kind(StrEnum):
+    MISSING = "missing"  # a required member is absent
+    WRONG = "wrong"  # a member has another JSON type or value than declared
+    UNKNOWN = "unknown"  # a member is not declared
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One disagreement between a JSON value and the SDK's type."""
+
+    path: tuple[str | int, ...]  # ("messages", 0, "content"); empty: the value itself
+    message: str
+    kind: Kind
+
+    @property
+    def place(self) -> str:
+        """The path as a JSON user writes it: `messages.0.content`."""
+        return ".".join(_cut(str(step)) for step in self.path)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}" if self.path else self.message
+
+
+Confirm = Callable[[Any], Finding | None]
+
+
+def compile_request(
+    type_: Any,
+    *,
+    strict: bool,
+    echoed: frozenset[str] = frozenset(),
+    kept: frozenset[str] = frozenset(),
+) -> Confirm:
+    """Return a function that tells the first finding in a JSON value, or None if `type_` holds.
+
+    `type_` is anything pydantic can adapt: a TypedDict, a union, a list of them. `echoed` names the
+    TypedDicts whose members may be missing or null when lenient, except for the members named in
+    `kept`. The function changes nothing and never raises for JSON.
+    """
+    validator = _validator(type_, strict=strict, echoed=echoed, kept=kept, every=False)
+
+    def confirm(value: Any) -> Finding | None:
+        try:
+            validator.validate_python(value)
+        except ValidationError as error:
+            return _finding(error.errors(include_url=False)[0])
+        return None
+
+    return confirm
+
+
+def compile_match(type_: Any, *, echoed: frozenset[str]) -> Callable[[Any], list[Finding]]:
+    """Return a function that tells every finding in what a mock is to match, leniently.
+
+    It is for the author of a configuration, who mends all of it at once; otherwise as
+    `compile_request`.
+    """
+    validator = _validator(type_, strict=False, echoed=echoed, kept=frozenset(), every=True)
+
+    def confirm(value: Any) -> list[Finding]:
+        return _findings(validator, value)
+
+    return confirm
+
+
+def confirm_model(model: Any, value: Any) -> list[Finding]:
+    """Return every finding of a response or event in `value`, undeclared members included.
+
+    `model` is a response model of an SDK or a union of them. The models themselves allow any extra
+    member and coerce "5" to 5, so they would not see a typo.
+    """
+    return _findings(_model_validator(model), value)
+
+
+@cache
+def _model_validator(model: Any) -> SchemaValidator:
+    # Kept per model, because building one takes longer than a thousand uses.
+    return _validator(model, strict=True, echoed=frozenset(), kept=frozenset(), every=True)
+
+
+def _validator(
+    type_: Any, *, strict: bool, echoed: frozenset[str], kept: frozenset[str], every: bool
+) -> SchemaValidator:
+    schema = eager_schema(type_, strict=strict, echoed=echoed, kept=kept, every=every)
+    return SchemaValidator(schema)
+
+
+# -- From a pydantic error to a finding -----------------------------------------------------------
+
+_EXPECTED: Mapping[str, str] = {
+    "string_type": "a string",
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "a boolean",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "none_required": "null",
+}
+
+
+def _findings(validator: SchemaValidator, value: Any) -> list[Finding]:
+    try:
+        validator.validate_python(value)
+    except ValidationError as error:
+        return [_finding(details) for details in error.errors(include_url=False)]
+    return []
+
+
+def _finding(error: ErrorDetails) -> Finding:
+    path = tuple(
+        step for step in error["loc"] if not (isinstance(step, str) and step.startswith(MARK))
+    )
+    reason = error["type"]
+    if reason == "missing":
+        return Finding(path, "required, but missing", Kind.MISSING)
+    if reason == UNDECLARED:
+        return Finding(
+            path, _undeclared(str(error["loc"][-1]), error["ctx"]["declared"]), Kind.UNKNOWN
+        )
+    if reason == "literal_error":
+        expected = _cut(error["ctx"]["expected"], LONGEST_EXPECTED)
+    elif reason == MISMATCH:
+        expected = error["msg"]
+    elif reason in _EXPECTED:
+        expected = _EXPECTED[reason]
+    else:
+        return Finding(path, f"does not fit the SDK's type: {error['msg']}", Kind.WRONG)
+    return Finding(path, f"expected {expected}, found {_found(error['input'])}", Kind.WRONG)
+
+
+def _undeclared(name: str, declared: Sequence[str]) -> str:
+    meant = get_close_matches(name, declared, n=1)
+    hint = f"; did you mean {meant[0]!r}?" if meant else ""
+    return f"not a member that the SDK declares{hint}"
+
+
+def _found(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return f"a boolean ({json.dumps(value)})"
+        case int() | float():
+            return f"a number ({_cut(repr(value))})"
+        case str():
+            # Only the start is encoded, because a value may have megabytes. A lone surrogate must
+            # not get into a text that is sent or logged.
+            start = json.dumps(value[: LONGEST_FOUND + 1], ensure_ascii=False)
+            return f"a string ({_cut(start).encode(errors='replace').decode()})"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+    return f"no JSON ({type(value).__name__})"
+
+
+def _cut(text: str, longest: int = LONGEST_FOUND) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"

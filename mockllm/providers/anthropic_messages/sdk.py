@@ -1,0 +1,113 @@
+"""Messages as the official SDK declares them: the only file here that imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from anthropic.types import ContentBlockParam, Message, MessageParam, RawMessageStreamEvent
+from anthropic.types.message_create_params import MessageCreateParamsBase
+from anthropic.types.tool_result_block_param import Content as ToolResultContent
+from typing_extensions import TypedDict
+
+from mockllm.confirm import (
+    Confirm,
+    Finding,
+    compile_match,
+    compile_request,
+    confirm_model,
+)
+from mockllm.schemas import tagged_members
+
+# What a client sends back of an answer: thinking, citations, and what the service's own tools did.
+_ECHOED = frozenset(
+    {
+        "AssistantMessageParam",
+        "BashCodeExecutionOutputBlockParam",
+        "BashCodeExecutionResultBlockParam",
+        "BashCodeExecutionToolResultBlockParam",
+        "BashCodeExecutionToolResultErrorParam",
+        "CitationCharLocationParam",
+        "CitationContentBlockLocationParam",
+        "CitationPageLocationParam",
+        "CitationSearchResultLocationParam",
+        "CitationWebSearchResultLocationParam",
+        "CodeExecutionOutputBlockParam",
+        "CodeExecutionResultBlockParam",
+        "CodeExecutionToolResultBlockParam",
+        "CodeExecutionToolResultErrorParam",
+        "EncryptedCodeExecutionResultBlockParam",
+        "RedactedThinkingBlockParam",
+        "ServerToolUseBlockParam",
+        "TextEditorCodeExecutionCreateResultBlockParam",
+        "TextEditorCodeExecutionStrReplaceResultBlockParam",
+        "TextEditorCodeExecutionToolResultBlockParam",
+        "TextEditorCodeExecutionToolResultErrorParam",
+        "TextEditorCodeExecutionViewResultBlockParam",
+        "ThinkingBlockParam",
+        "ToolSearchToolResultBlockParam",
+        "ToolSearchToolResultErrorParam",
+        "ToolSearchToolSearchResultBlockParam",
+        "WebFetchBlockParam",
+        "WebFetchToolResultBlockParam",
+        "WebFetchToolResultErrorBlockParam",
+        "WebSearchResultBlockParam",
+        "WebSearchToolRequestErrorObjectParam",
+        "WebSearchToolResultBlockParam",
+    }
+)
+# What ties a result to its call, and a tool's name: required in an echo, too.
+_KEPT = frozenset({"tool_use_id", "name"})
+
+# A mock says what matters of a message: one without content matches by the rest.
+_MOCKED = _ECHOED | {"UserMessageParam", "SystemMessageParam"}
+
+
+class _Request(MessageCreateParamsBase, TypedDict, total=False):
+    stream: bool | None  # the SDK declares it in the variants of the type only
+
+    # The API takes them of the models that sample, anthropic 2.12.0 does not declare them.
+    temperature: float
+    top_p: float
+    top_k: int
+
+    # `client.beta.messages` posts these to the same path; what is in them is not looked at.
+    billing_policy: object
+    compaction: object
+    context_management: object
+    fallback_credit_token: object
+    fallbacks: object
+    mcp_servers: object
+    thread: object
+
+
+def request_confirmer(*, strict: bool) -> Confirm:
+    """Return a function that tells the first finding in a request body."""
+    return compile_request(_Request, strict=strict, echoed=_ECHOED, kept=_KEPT)
+
+
+def confirm_match(value: Any) -> list[Finding]:
+    """Return the findings in a mock's `message`."""
+    return _match()(value)
+
+
+def confirm_response(response: dict[str, Any]) -> list[Finding]:
+    """Return the findings in a whole answer."""
+    return confirm_model(Message, response)
+
+
+def confirm_event(event: dict[str, Any]) -> list[Finding]:
+    """Return the findings in one event of a stream."""
+    return confirm_model(RawMessageStreamEvent, event)
+
+
+@cache
+def known_members() -> Mapping[str, frozenset[str]]:
+    """Return the declared members of each content block, by its `type`."""
+    return tagged_members([ContentBlockParam, ToolResultContent])
+
+
+@cache
+def _match() -> Callable[[Any], list[Finding]]:
+    return compile_match(MessageParam, echoed=_MOCKED)

@@ -1,0 +1,70 @@
+"""Chat Completions as the official SDK declares them: the only file here that imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat.chat_completion_assistant_message_param import ContentArrayOfContentPart
+from openai.types.chat.chat_completion_content_part_param import ChatCompletionContentPartParam
+from openai.types.chat.chat_completion_message_param import ChatCompletionMessageParam
+from openai.types.chat.completion_create_params import CompletionCreateParamsBase
+from typing_extensions import TypedDict
+
+from mockllm.confirm import (
+    Confirm,
+    Finding,
+    compile_match,
+    compile_request,
+    confirm_model,
+)
+from mockllm.schemas import tagged_members
+
+# A mock says what matters of a message: one without content or tool_call_id matches by the rest.
+_MOCKED = frozenset(
+    {
+        "ChatCompletionAssistantMessageParam",
+        "ChatCompletionDeveloperMessageParam",
+        "ChatCompletionFunctionMessageParam",
+        "ChatCompletionSystemMessageParam",
+        "ChatCompletionToolMessageParam",
+        "ChatCompletionUserMessageParam",
+    }
+)
+
+
+class _Request(CompletionCreateParamsBase, TypedDict, total=False):
+    stream: bool | None  # the SDK declares it in the variants of the type only
+
+
+def request_confirmer(*, strict: bool) -> Confirm:
+    """Return a function that tells the first finding in a request body."""
+    return compile_request(_Request, strict=strict)
+
+
+def confirm_match(value: Any) -> list[Finding]:
+    """Return the findings in a mock's `message`."""
+    return _match()(value)
+
+
+def confirm_response(response: dict[str, Any]) -> list[Finding]:
+    """Return the findings in a whole answer."""
+    return confirm_model(ChatCompletion, response)
+
+
+def confirm_event(event: dict[str, Any]) -> list[Finding]:
+    """Return the findings in one chunk of a stream."""
+    return confirm_model(ChatCompletionChunk, event)
+
+
+@cache
+def known_members() -> Mapping[str, frozenset[str]]:
+    """Return the declared members of each content part, by its `type`."""
+    return tagged_members([ChatCompletionContentPartParam, ContentArrayOfContentPart])
+
+
+@cache
+def _match() -> Callable[[Any], list[Finding]]:
+    return compile_match(ChatCompletionMessageParam, echoed=_MOCKED)

@@ -1,0 +1,37 @@
+"""Embeddings as the official SDK declares them: the only file here that imports it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, get_type_hints
+
+from openai.types import CreateEmbeddingResponse
+from openai.types.embedding_create_params import EmbeddingCreateParams
+
+from mockllm.confirm import Confirm, Finding, compile_match, compile_request, confirm_model
+
+
+def request_confirmer(*, strict: bool) -> Confirm:
+    """Return a function that tells the first finding in a request body."""
+    return compile_request(EmbeddingCreateParams, strict=strict)
+
+
+def confirm_match(value: Any) -> list[Finding]:
+    """Return the findings in a mock's `input`: a string, or a list of strings or token ids."""
+    return _match()(value)
+
+
+def confirm_response(response: dict[str, Any]) -> list[Finding]:
+    """Return the findings in a whole answer with float vectors; base64 is made when asked for."""
+    return confirm_model(CreateEmbeddingResponse, response)
+
+
+def known_members() -> Mapping[str, frozenset[str]]:
+    """Return nothing: an embedding's input has no tagged parts."""
+    return {}
+
+
+@cache
+def _match() -> Callable[[Any], list[Finding]]:
+    return compile_match(get_type_hints(EmbeddingCreateParams)["input"], echoed=frozenset())

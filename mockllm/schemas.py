@@ -1,0 +1,531 @@
+"""From a type of an official SDK to a schema that checks JSON at once, one variant of it.
+
+An SDK's request type cannot be used as it is. Its `Iterable` members are checked lazily, so nothing
+inside `messages` is; its unions are undiscriminated, so one bad block is reported once per variant
+(173 KB of text); and it is stricter than the services. So the core schema that pydantic makes of
+the type is rewritten, once, when the server starts:
+
+- every list is checked at once, and JSON types are taken at their word: "5" is no number;
+- a union is decided by the JSON type of the value, then by its `type` (or `role`), so that one
+  variant is checked and a failure is told of the variant that was meant;
+- leniently, null, new tags and new enum values pass; strictly, everything the type says holds, and
+  undeclared members are findings too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from types import NoneType
+from typing import Any, TypeAlias, cast
+
+from pydantic import TypeAdapter
+from pydantic_core import CoreSchema
+
+Schema: TypeAlias = dict[str, Any]  # a pydantic core schema, which is plain data
+
+# The types of errors that these schemas add to pydantic's own.
+UNDECLARED = "mockllm_undeclared"
+MISMATCH = "mockllm_mismatch"
+# Starts the labels of union variants, which pydantic puts into an error's path. A client's member
+# whose name starts with it is left out of the path, too; nothing else depends on it.
+MARK = "\0"
+
+
+def eager_schema(
+    type_: Any, *, strict: bool, echoed: frozenset[str], kept: frozenset[str], every: bool
+) -> CoreSchema:
+    """Return the rewritten core schema of `type_`, which is anything pydantic can adapt.
+
+    Leniently, the TypedDicts named in `echoed` lack what they like but the members named in `kept`.
+    With `every` false a list is left at its first error.
+    """
+    schema, definitions = _core_schema(type_)
+    rewriter = _Rewriter(definitions, strict=strict, echoed=echoed, kept=kept, every=every)
+    rewritten = rewriter.rewritten(schema)
+    if rewriter.reached:
+        reached = list(rewriter.reached.values())
+        rewritten = {"type": "definitions", "schema": rewritten, "definitions": reached}
+    return cast("CoreSchema", rewritten)
+
+
+def tagged_members(types: Iterable[Any]) -> dict[str, frozenset[str]]:
+    """Return the members that the TypedDicts united in `types` declare, by their `type` tag.
+
+    >>> tagged_members([ChatCompletionContentPartParam])["text"]
+    frozenset({'type', 'text', 'prompt_cache_breakpoint'})
+    """
+    members: dict[str, frozenset[str]] = {}
+    for type_ in types:
+        schema, definitions = _core_schema(type_)
+        rewriter = _Rewriter(
+            definitions, strict=True, echoed=frozenset(), kept=frozenset(), every=False
+        )
+        for choice in rewriter.flat(schema):
+            variant = rewriter.resolved(choice)
+            if variant["type"] != "typed-dict":
+                continue  # an SDK's response model beside its TypedDict has the same members
+            for tag in rewriter.tags(variant, "type"):
+                members[tag] = members.get(tag, frozenset()) | variant["fields"].keys()
+    return members
+
+
+class _Never:
+    """No JSON value is one."""
+
+
+_ANY: Schema = {"type": "any"}
+_NONE: Schema = {"type": "none"}
+_NEVER: Schema = {"type": "is-instance", "cls": _Never}
+_STRING: Schema = {"type": "str", "strict": True}
+# An object whose members do not matter. Unlike pydantic's "dict", it does not copy them.
+_OPEN_OBJECT: Schema = {"type": "typed-dict", "fields": {}, "extra_behavior": "ignore"}
+
+# Kind of core schema -> the types that a JSON decoder makes of what it accepts.
+_JSON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (float, int),
+    "bool": (bool,),
+    "list": (list,),
+    "generator": (list,),
+    "dict": (dict,),
+    "typed-dict": (dict,),
+    "model": (dict,),
+    "none": (NoneType,),
+}
+_SCALARS: Mapping[type, str] = {str: "str", int: "int", float: "float", bool: "bool"}
+_WORDS: Mapping[type, str] = {
+    str: "a string",
+    float: "a number",
+    int: "an integer",
+    bool: "a boolean",
+    list: "a list",
+    dict: "an object",
+    NoneType: "null",
+}
+
+
+def _core_schema(type_: Any) -> tuple[Schema, dict[str, Schema]]:
+    """Return the core schema of `type_` and the definitions that it refers to, by their `ref`."""
+    # dict(): the SDKs' models are built late; until then their schema is a stand-in for a mapping.
+    schema: Schema = dict(TypeAdapter(type_).core_schema)
+    if schema["type"] != "definitions":
+        return schema, {}
+    return schema["schema"], {each["ref"]: each for each in schema["definitions"]}
+
+
+class _Rewriter:
+    """Rewrites one core schema. Schema kinds that it does not know stay as they are."""
+
+    def __init__(
+        self,
+        definitions: Mapping[str, Schema],
+        *,
+        strict: bool,
+        echoed: frozenset[str],
+        kept: frozenset[str],
+        every: bool,
+    ) -> None:
+        self.definitions = definitions
+        self.strict = strict
+        self.echoed = echoed
+        self.kept = kept
+        self.every = every
+        self.reached: dict[str, Schema] = {}  # the rewritten definitions, by their ref
+
+    def rewritten(self, schema: Schema) -> Schema:
+        match schema["type"]:
+            case "str" | "int" | "float" | "bool":
+                return {**schema, "strict": True}
+            case "nullable":
+                return _nullable(self.rewritten(schema["schema"]))
+            case "default":
+                return self.rewritten(schema["schema"])
+            case "json-or-python":
+                return self.rewritten(schema["json_schema"])
+            case "lax-or-strict":
+                return self.rewritten(schema["strict_schema"])
+            case "definition-ref":
+                return self._reference(schema)
+            case "list" | "generator":
+                return self._list([schema.get("items_schema", _ANY)])
+            case "dict":
+                values = self.rewritten(schema.get("values_schema", _ANY))
+                if values["type"] == "any":
+                    return _OPEN_OBJECT
+                return {"type": "dict", "values_schema": values, "strict": True}
+            case "typed-dict":
+                return self._object(schema, schema["fields"])
+            case "model" if schema["schema"]["type"] == "model-fields":
+                return self._object(schema, schema["schema"]["fields"])
+            case "union" | "tagged-union":
+                return self._union(list(self.flat(schema)))
+            case "literal" if not self.strict:
+                return self._union([schema])
+        return schema
+
+    # -- Looking at a schema --
+
+    def resolved(self, schema: Schema) -> Schema:
+        """Return what a schema stands for, without the wrappings that do not matter to JSON."""
+        match schema["type"]:
+            case "definition-ref":
+                return self.resolved(self.definitions[schema["schema_ref"]])
+            case "default":
+                return self.resolved(schema["schema"])
+            case "json-or-python":
+                return self.resolved(schema["json_schema"])
+            case "lax-or-strict":
+                return self.resolved(schema["strict_schema"])
+        return schema
+
+    def flat(self, schema: Schema) -> Iterator[Schema]:
+        """Yield the variants of a schema: of unions in unions, of null or something; or itself."""
+        target = self.resolved(schema)
+        match target["type"]:
+            case "union":
+                for choice in target["choices"]:
+                    yield from self.flat(choice[0] if isinstance(choice, tuple) else choice)
+            case "tagged-union":
+                for choice in target["choices"].values():
+                    yield from self.flat(choice)
+            case "nullable":
+                yield _NONE
+                yield from self.flat(target["schema"])
+            case "is-instance":
+                pass  # a Python object, such as an open file: never JSON
+            case "typed-dict" | "model":
+                yield schema  # maybe a reference, which is to be shared and not repeated
+            case _:
+                yield target
+
+    def json_types(self, schema: Schema) -> set[type] | None:
+        """Return the types a JSON decoder makes of what the schema accepts; None: not known."""
+        types: set[type] = set()
+        for choice in self.flat(schema):
+            variant = self.resolved(choice)
+            if variant["type"] == "literal":
+                types.update(type(value) for value in variant["expected"])
+            elif variant["type"] in _JSON_TYPES:
+                types.update(_JSON_TYPES[variant["type"]])
+            elif variant["type"] == "function-after":  # makes a path of a string, say
+                inner = self.json_types(variant["schema"])
+                if inner is None:
+                    return None
+                types.update(inner)
+            else:
+                return None
+        return types
+
+    def tags(self, variant: Schema, member: str) -> list[str]:
+        """Return the strings that an object's member may have; none if it is not an enum."""
+        field = _fields(variant).get(member)
+        if field is None:
+            return []
+        choices = [self.resolved(choice) for choice in self.flat(field["schema"])]
+        return [
+            value for each in choices for value in each.get("expected", ()) if type(value) is str
+        ]
+
+    # -- Rewriting --
+
+    def _reference(self, schema: Schema) -> Schema:
+        ref = schema["schema_ref"]
+        if ref not in self.reached:
+            self.reached[ref] = {}  # stops the recursion of a type that contains itself
+            self.reached[ref] = {**self.rewritten(self.definitions[ref]), "ref": ref}
+        return {"type": "definition-ref", "schema_ref": ref}
+
+    def _object(self, schema: Schema, fields: Mapping[str, Schema]) -> Schema:
+        echoed = not self.strict and schema["cls"].__name__ in self.echoed
+        rewritten: dict[str, Schema] = {}
+        for name, field in fields.items():
+            required = _is_required(field) and not (echoed and name not in self.kept)
+            member = self.rewritten(field["schema"])
+            if not self.strict and not required:
+                member = _nullable(member)
+            rewritten[name] = {
+                **field,
+                "type": "typed-dict-field",
+                "schema": member,
+                "required": required,
+            }
+        if not self.strict:
+            return {"type": "typed-dict", "fields": rewritten, "extra_behavior": "ignore"}
+        if schema["type"] == "typed-dict" and schema.get("extra_behavior") == "allow":
+            return {"type": "typed-dict", "fields": rewritten, "extra_behavior": "allow"}
+        declared = tuple(str(each.get("validation_alias", name)) for name, each in fields.items())
+        undeclared = {
+            "type": "custom-error",
+            "schema": _NEVER,
+            "custom_error_type": UNDECLARED,
+            "custom_error_message": "undeclared",
+            "custom_error_context": {"declared": declared},
+        }
+        return {
+            "type": "typed-dict",
+            "fields": rewritten,
+            "extra_behavior": "allow",
+            "extras_schema": undeclared,
+        }
+
+    def _list(self, items: Sequence[Schema]) -> Schema:
+        """Return the schema of a list whose entries are all of the same one of `items`.
+
+        Embeddings take a list of strings, of integers or of lists: its first entry tells which.
+        Where it cannot tell, each entry may be any of the items.
+        """
+        types = [self.json_types(item) for item in items]
+        if len(items) == 1:
+            return self._list_of(self.rewritten(items[0]))
+        mixed = self._list_of(self._union([each for item in items for each in self.flat(item)]))
+        if any(a is None or b is None or a & b for a, b in combinations(types, 2)):
+            return mixed
+        choices = {
+            f"{MARK}{index}": self._list_of(self.rewritten(item))
+            for index, item in enumerate(items)
+        }
+        labels = {
+            json_type: f"{MARK}{index}"
+            for index, each in enumerate(types)
+            for json_type in each or ()
+        }
+        any_of = f"{MARK}mixed"
+
+        def choose(value: Any) -> str:
+            if not isinstance(value, list) or not value:
+                return any_of
+            return labels.get(type(value[0]), any_of)
+
+        return {
+            "type": "tagged-union",
+            "choices": {**choices, any_of: mixed},
+            "discriminator": choose,
+        }
+
+    def _list_of(self, item: Schema) -> Schema:
+        return {"type": "list", "items_schema": item, "strict": True, "fail_fast": not self.every}
+
+    def _union(self, choices: Sequence[Schema]) -> Schema:
+        """Return one schema for flat choices: first the JSON type decides, then the tag."""
+        of_type: dict[type, list[Schema]] = {}
+        for choice in choices:
+            if choice["type"] == "any":
+                return _ANY
+            types = self.json_types(choice)
+            if types is None:
+                return _plain_union([self.rewritten(each) for each in choices])
+            for json_type in types:
+                of_type.setdefault(json_type, []).append(choice)
+        variants = {
+            json_type: self._of_json_type(json_type, of_type[json_type]) for json_type in of_type
+        }
+        if len(variants) == 1:
+            return next(iter(variants.values()))
+        labels = {json_type: f"{MARK}{json_type.__name__}" for json_type in variants}
+
+        def choose(value: Any) -> str | None:
+            return labels.get(type(value))
+
+        return {
+            "type": "tagged-union",
+            "choices": {labels[json_type]: variants[json_type] for json_type in variants},
+            "discriminator": choose,
+            "custom_error_type": MISMATCH,
+            "custom_error_message": _either(variants),
+        }
+
+    def _of_json_type(self, json_type: type, choices: Sequence[Schema]) -> Schema:
+        if json_type is NoneType:
+            return _NONE
+        if json_type is list:
+            return self._list([choice.get("items_schema", _ANY) for choice in choices])
+        if json_type is dict:
+            return self._objects(choices)
+        for choice in choices:
+            if choice["type"] != "literal":  # `str | Literal["a", "b"]` is a str
+                return self.rewritten(choice)
+        if not self.strict:
+            return {"type": _SCALARS[json_type], "strict": True}
+        values = [
+            value for each in choices for value in each["expected"] if type(value) is json_type
+        ]
+        return {"type": "literal", "expected": values}
+
+    def _objects(self, choices: Sequence[Schema]) -> Schema:
+        """Return one schema for several objects: the tag decides.
+
+        A dict of anything accepts what the others do, too. Response models among TypedDicts stand
+        for Python instances of them, which JSON never has.
+        """
+        for choice in choices:
+            if choice["type"] == "dict":
+                return self.rewritten(choice)
+        typed = [choice for choice in choices if self.resolved(choice)["type"] == "typed-dict"]
+        choices = typed or choices
+        if len(choices) == 1:
+            return self.rewritten(choices[0])
+        for member in ("type", "role"):
+            if all(self.tags(self.resolved(choice), member) for choice in choices):
+                return self._by_tag(member, choices)
+        return _plain_union([self.rewritten(choice) for choice in choices])
+
+    def _by_tag(self, member: str, choices: Sequence[Schema]) -> Schema:
+        labels = [f"{MARK}{index}" for index in range(len(choices))]
+        variants = [
+            self._variant(label, choice, member)
+            for label, choice in zip(labels, choices, strict=True)
+        ]
+        sharing: dict[str, list[_Variant]] = {}
+        for variant in variants:
+            for tag in variant.tags:
+                sharing.setdefault(tag, []).append(variant)
+        untagged = [variant for variant in variants if not variant.tag_required]
+        if len(untagged) <= 1 and all(len(each) == 1 for each in sharing.values()):
+            choose = _by_tag_alone(member, sharing, untagged)
+        else:
+            choose = _by_tag_and_shape(member, sharing, untagged)
+        tag_schema: Schema = (
+            {"type": "literal", "expected": list(sharing)} if self.strict else _STRING
+        )
+        other: Schema = {
+            "type": "typed-dict",
+            "fields": {
+                member: {"type": "typed-dict-field", "schema": tag_schema, "required": True}
+            },
+            "extra_behavior": "ignore",
+        }
+        rewritten = {
+            label: self.rewritten(choice) for label, choice in zip(labels, choices, strict=True)
+        }
+        return {
+            "type": "tagged-union",
+            "choices": {**rewritten, _OTHER: other},
+            "discriminator": choose,
+        }
+
+    def _variant(self, label: str, choice: Schema, member: str) -> _Variant:
+        schema = self.resolved(choice)
+        fields = _fields(schema)
+        content = fields.get("content")
+        return _Variant(
+            label=label,
+            tags=tuple(self.tags(schema, member)),
+            tag_required=_is_required(fields[member]),
+            required=frozenset(name for name in fields if _is_required(fields[name])),
+            roles=frozenset(self.tags(schema, "role")),
+            content=frozenset((content and self.json_types(content["schema"])) or ()),
+        )
+
+
+# -- Which variant of a union was meant -----------------------------------------------------------
+
+# The variant of what is none of the declared ones. It has a tag and nothing else: so a missing tag,
+# a tag that is no string and, strictly, an unknown tag are found, and what is no object at all.
+_OTHER = f"{MARK}other"
+
+
+@dataclass(frozen=True, slots=True)
+class _Variant:
+    """What tells one object of a union from the others."""
+
+    label: str
+    tags: tuple[str, ...]
+    tag_required: bool
+    required: frozenset[str]
+    roles: frozenset[str]
+    content: frozenset[type]
+
+
+def _by_tag_alone(
+    member: str, sharing: Mapping[str, Sequence[_Variant]], untagged: Sequence[_Variant]
+) -> Callable[[Any], str]:
+    labels: dict[str | None, str] = {tag: variants[0].label for tag, variants in sharing.items()}
+    absent = untagged[0].label if untagged else _OTHER
+    labels[None] = absent
+
+    def choose(value: Any) -> str:
+        # Called for every message, part and tool. Looking first would cost as much as the lookup.
+        try:
+            return labels.get(value[member], _OTHER)
+        except KeyError:
+            return absent
+        except TypeError:  # no object, or a tag that is a list or an object
+            return _OTHER
+
+    return choose
+
+
+def _by_tag_and_shape(
+    member: str, sharing: Mapping[str, Sequence[_Variant]], untagged: Sequence[_Variant]
+) -> Callable[[Any], str]:
+    """Return a chooser for variants that share tags, as three messages among Responses' items do.
+
+    An object without a tag is the first variant whose tag is optional and whose required members it
+    has. Of the variants with its tag, it is the most demanding whose `role` and JSON type of
+    `content` fit.
+    """
+    shapes: dict[str, dict[tuple[str, type], str]] = {}
+    for tag, variants in sharing.items():
+        shapes[tag] = {}
+        for variant in sorted(variants, key=lambda each: (-len(each.required), len(each.content))):
+            for role in variant.roles:
+                for json_type in variant.content:
+                    shapes[tag].setdefault((role, json_type), variant.label)
+    labels = {tag: variants[0].label for tag, variants in sharing.items()}
+
+    def choose(value: Any) -> str:
+        if not isinstance(value, dict):
+            return _OTHER
+        tag = value.get(member)
+        if tag is None:
+            if not untagged:
+                return _OTHER
+            members = value.keys()
+            meant = next((each for each in untagged if each.required <= members), untagged[0])
+            tag = meant.tags[0]
+        if not isinstance(tag, str) or tag not in labels:
+            return _OTHER
+        role = value.get("role")
+        if not isinstance(role, str):
+            return labels[tag]
+        return shapes[tag].get((role, type(value.get("content"))), labels[tag])
+
+    return choose
+
+
+def _fields(schema: Schema) -> Mapping[str, Schema]:
+    fields: Mapping[str, Schema] = (schema["schema"] if schema["type"] == "model" else schema)[
+        "fields"
+    ]
+    return fields
+
+
+def _is_required(field: Schema) -> bool:
+    # A TypedDict's member says so itself; a model's member is required unless it has a default.
+    required: bool = field.get("required", field["schema"]["type"] != "default")
+    return required
+
+
+def _nullable(schema: Schema) -> Schema:
+    return (
+        schema if schema["type"] in ("nullable", "any") else {"type": "nullable", "schema": schema}
+    )
+
+
+def _plain_union(choices: list[Schema]) -> Schema:
+    labelled = [(choice, f"{MARK}{index}") for index, choice in enumerate(choices)]
+    return {"type": "union", "choices": labelled, "mode": "left_to_right"}
+
+
+def _either(types: Iterable[type]) -> str:
+    """Return the types in words: "a string, a number or a list"."""
+    named = set(types)
+    words = [
+        word
+        for each, word in _WORDS.items()
+        if each in named and not (each is int and float in named)
+    ]
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
