@@ -1,0 +1,88 @@
+"""Messages requests: who may ask, what a rule sees, when two messages mean the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from mockllm import jsontext, meaning, reading
+from mockllm.prompt import Form, Prompt, Subject
+from mockllm.rule import Expectation, Kind
+
+NAME = "anthropic"
+ROLES = ("user", "assistant", "system")  # anthropic 2.12.0: MessageParam has a system variant
+
+
+def decode(body: bytes) -> Prompt:
+    """A request as the rules see it.
+
+    Raises:
+        RequestError: 400, naming the member that is absent or of a wrong type.
+    """
+    members = reading.read_object(body)
+    model = reading.read_model(members)
+    messages = reading.read_messages(members, ROLES)
+    if members.get("max_tokens") is None:
+        raise reading.missing("max_tokens")
+    reading.check_at_least_one(members, "max_tokens")
+    stream = bool(reading.read_flag(members, "stream"))
+    last = [messages[-1]]
+    if (turn := meaning.after_system_notes(messages)) is not None:
+        last.append(turn)
+    return Prompt(NAME, model, tuple(map(_subject, last)), Form(stream=stream), members)
+
+
+def expect(message: dict[str, Any], contains: bool) -> Expectation:
+    """What a mock's `message` wants of a request.
+
+    Raises:
+        ValueError: the message has no role of this API, or no one text to look for.
+    """
+    role = message.get("role")
+    if role not in ROLES:
+        raise ValueError(f"role: expected one of {', '.join(ROLES)}, found {role!r}")
+    if contains:
+        text = meaning.text_to_contain(message.get("content"), "content")
+        return Expectation(Kind.CONTAINS, role, (text,))
+    texts = tuple(_texts(message.get("content")))
+    return Expectation(Kind.EQUALS, role, texts, size=1, key=canonical(message))
+
+
+def canonical(message: dict[str, Any]) -> bytes:
+    """Equal bytes for two messages if and only if they mean the same."""
+    kept = meaning.keep(message, ("role", "content"))
+    if "content" in kept:
+        kept["content"] = meaning.content(kept["content"], _block)
+    return jsontext.canonical(kept)
+
+
+def _subject(message: dict[str, Any]) -> Subject:
+    texts = tuple(_texts(message.get("content")))
+    return Subject(message["role"], texts, texts, (message,), canonical)
+
+
+def _texts(content: Any) -> Iterator[str]:
+    """The texts of a content, those of tool results among them, in order."""
+    if not isinstance(content, list):
+        yield from meaning.texts(content)
+        return
+    for block in content:
+        if isinstance(block, dict) and block.get("type") == "tool_result":
+            yield from meaning.texts(block.get("content"))
+        else:
+            yield from meaning.texts([block])
+
+
+def _block(block: Any) -> Any:
+    kept = meaning.keep_known(block, _known_members())
+    if isinstance(kept, dict) and kept.get("type") == "tool_result" and "content" in kept:
+        kept["content"] = meaning.content(kept["content"], _block)
+    return kept
+
+
+@cache
+def _known_members() -> meaning.KnownMembers:
+    from mockllm.providers.anthropic_messages import sdk  # only where messages are compared whole
+
+    return sdk.known_members()

@@ -1,0 +1,124 @@
+"""Chat Completions requests: who may ask, what a rule sees, when two messages mean the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from mockllm import jsontext, meaning, reading
+from mockllm.prompt import Form, Prompt, Subject
+from mockllm.rule import Expectation, Kind
+
+NAME = "openai"
+MEMBERS: Mapping[str, tuple[str, ...]] = {
+    "developer": ("role", "content", "name"),
+    "system": ("role", "content", "name"),
+    "user": ("role", "content", "name"),
+    "assistant": (
+        "role",
+        "content",
+        "name",
+        "refusal",
+        "audio",
+        "function_call",
+        "tool_calls",
+    ),
+    "tool": ("role", "content", "tool_call_id"),
+    "function": ("role", "content", "name"),
+}
+"""The members of a message that carry meaning, by role."""
+
+
+def decode(body: bytes) -> Prompt:
+    """A request as the rules see it.
+
+    Raises:
+        RequestError: 400, naming the member that is absent or of a wrong type.
+    """
+    members = reading.read_object(body)
+    model = reading.read_model(members)
+    messages = reading.read_messages(members, MEMBERS)
+    reading.check_at_least_one(members, "n", "max_tokens", "max_completion_tokens")
+    last = [messages[-1]]
+    if (turn := meaning.after_system_notes(messages)) is not None:
+        last.append(turn)
+    return Prompt(NAME, model, tuple(map(_subject, last)), _form(members), members)
+
+
+def expect(message: dict[str, Any], contains: bool) -> Expectation:
+    """What a mock's `message` wants of a request.
+
+    Raises:
+        ValueError: the message has no role of this API, or no one text to look for.
+    """
+    role = message.get("role")
+    if role not in MEMBERS:
+        raise ValueError(f"role: expected one of {', '.join(MEMBERS)}, found {role!r}")
+    if contains:
+        text = meaning.text_to_contain(message.get("content"), "content")
+        return Expectation(Kind.CONTAINS, role, (text,))
+    texts = tuple(meaning.texts(message.get("content")))
+    return Expectation(Kind.EQUALS, role, texts, size=1, key=canonical(message))
+
+
+def canonical(message: dict[str, Any]) -> bytes:
+    """Equal bytes for two messages if and only if they mean the same."""
+    kept = meaning.keep(message, MEMBERS[message["role"]])
+    if "content" in kept:
+        kept["content"] = meaning.content(kept["content"], _part)
+    if "function_call" in kept:
+        kept["function_call"] = _function(kept["function_call"])
+    if isinstance(kept.get("tool_calls"), list):
+        kept["tool_calls"] = [_tool_call(call) for call in kept["tool_calls"]]
+        if not kept["tool_calls"]:
+            del kept["tool_calls"]
+    return jsontext.canonical(kept)
+
+
+def _form(members: Mapping[str, Any]) -> Form:
+    stream = reading.read_flag(members, "stream")
+    options = reading.read_object_member(members, "stream_options")
+    usage = reading.read_flag(options, "include_usage", "stream_options.include_usage")
+    padding = reading.read_flag(
+        options, "include_obfuscation", "stream_options.include_obfuscation"
+    )
+    if not stream:
+        return Form()
+    return Form(stream=True, include_usage=bool(usage), include_obfuscation=padding is not False)
+
+
+def _subject(message: dict[str, Any]) -> Subject:
+    texts = tuple(meaning.texts(message.get("content")))
+    return Subject(message["role"], texts, texts, (message,), canonical)
+
+
+def _part(part: Any) -> Any:
+    return meaning.keep_known(part, _known_members())
+
+
+def _tool_call(call: Any) -> Any:
+    if not isinstance(call, dict):
+        return call
+    kept = {"type": "function", **meaning.keep(call, ("id", "type", "function", "custom"))}
+    if "function" in kept:
+        kept["function"] = _function(kept["function"])
+    if isinstance(kept.get("custom"), dict):
+        kept["custom"] = meaning.keep(kept["custom"], ("name", "input"))
+    return kept
+
+
+def _function(function: Any) -> Any:
+    if not isinstance(function, dict):
+        return function
+    kept = meaning.keep(function, ("name", "arguments"))
+    if "arguments" in kept:
+        kept["arguments"] = meaning.arguments(kept["arguments"])
+    return kept
+
+
+@cache
+def _known_members() -> meaning.KnownMembers:
+    from mockllm.providers.openai_chat import sdk  # only where messages are compared whole
+
+    return sdk.known_members()

@@ -1,0 +1,58 @@
+"""Embeddings requests: what a rule sees, when two inputs mean the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mockllm import jsontext, reading
+from mockllm.prompt import Form, Prompt, Subject
+from mockllm.rule import Expectation, Kind
+
+NAME = "openai_embeddings"
+ENCODINGS = ("float", "base64")
+
+
+def decode(body: bytes) -> Prompt:
+    """A request as the rules see it.
+
+    Raises:
+        RequestError: 400, naming the member that is absent or of a wrong type.
+    """
+    members = reading.read_object(body)
+    model = reading.read_model(members)
+    value = reading.read_input(members)
+    if isinstance(value, list) and not value:
+        raise reading.bad("input", "a list that is not empty", value)
+    encoding = members.get("encoding_format")
+    if encoding is not None and encoding not in ENCODINGS:
+        raise reading.bad("encoding_format", "one of " + ", ".join(ENCODINGS), encoding)
+    reading.check_at_least_one(members, "dimensions")
+    form = Form(base64=encoding == "base64")
+    texts = _texts(value)
+    subject = Subject("", texts, texts, (value,), canonical)
+    return Prompt(NAME, model, (subject,), form, members)
+
+
+def expect(value: str | list[Any], contains: bool) -> Expectation:
+    """What a mock's `input` wants of a request.
+
+    Raises:
+        ValueError: there is no one text to look for.
+    """
+    texts = _texts(value)
+    if not contains:
+        return Expectation(Kind.EQUALS, None, texts, size=1, key=canonical(value))
+    if len(texts) != 1:
+        raise ValueError("'contains' looks for one text: expected a string")
+    return Expectation(Kind.CONTAINS, None, texts)
+
+
+def canonical(value: str | list[Any]) -> bytes:
+    """Equal bytes for two inputs if and only if they mean the same: a text is a list of one."""
+    return jsontext.canonical([value] if isinstance(value, str) else value)
+
+
+def _texts(value: str | list[Any]) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    return tuple(entry for entry in value if isinstance(entry, str))

@@ -1,0 +1,150 @@
+"""Responses requests: what a rule sees, when two inputs mean the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from mockllm import jsontext, meaning, reading
+from mockllm.prompt import Form, Prompt, Subject
+from mockllm.rule import Expectation, Kind
+
+NAME = "openai_response"
+ROLES = ("user", "assistant", "system", "developer")
+
+_REFERENCES = frozenset({"item_reference", "local_shell_call_output"})
+"""Items whose `id` says which other item is meant. Any other item's `id` and `status` are the
+server's own notes: a client echoes those of an answer, and a mock cannot know fresh ones."""
+
+
+def decode(body: bytes) -> Prompt:
+    """A request as the rules see it.
+
+    Raises:
+        RequestError: 400, naming the member that is absent or of a wrong type.
+    """
+    members = reading.read_object(body)
+    model = reading.read_model(members)
+    value = reading.read_input(members)
+    items = _items(value)
+    for index, item in enumerate(items):
+        _check_item(item, f"input.{index}")
+    reading.check_at_least_one(members, "max_output_tokens")
+    return Prompt(NAME, model, tuple(_subjects(value, items)), _form(members), members)
+
+
+def expect(value: str | list[Any], contains: bool) -> Expectation:
+    """What a mock's `input` wants of a request.
+
+    Raises:
+        ValueError: an entry is no item.
+    """
+    if contains and isinstance(value, str):
+        return Expectation(Kind.CONTAINS, None, (value,))
+    items = _items(value)
+    for index, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise ValueError(f"{index}: expected an object, found {jsontext.kind(item)}")
+        if item.get("type") is None and item.get("role") not in ROLES:
+            raise ValueError(f"{index}.role: expected one of {', '.join(ROLES)}")
+    kind = Kind.ENDS_WITH if contains else Kind.EQUALS
+    key = b",".join(map(canonical, items))
+    texts = tuple(_texts(items[-1])) if items else ()
+    return Expectation(kind, None, texts, size=len(items), key=key)
+
+
+def canonical(item: dict[str, Any]) -> bytes:
+    """Equal bytes for two items if and only if they mean the same."""
+    if _is_message(item):
+        kept = {"type": "message", **meaning.keep(item, ("role", "content"))}
+        if "content" in kept:
+            kept["content"] = meaning.content(kept["content"], _part)
+        return jsontext.canonical(kept)
+    kept = meaning.keep_known(item, _known_members())
+    if kept.get("type") not in _REFERENCES:
+        kept.pop("id", None)
+        kept.pop("status", None)
+    if "arguments" in kept:
+        kept["arguments"] = meaning.arguments(kept["arguments"])
+    for name in ("output", "content"):
+        if name in kept:
+            kept[name] = meaning.content(kept[name], _part)
+    return jsontext.canonical(kept)
+
+
+def _items(value: str | list[Any]) -> list[Any]:
+    """An input as its items: a string is one message of the user."""
+    if isinstance(value, str):
+        return [{"type": "message", "role": "user", "content": value}]
+    return value
+
+
+def _is_message(item: Mapping[str, Any]) -> bool:
+    kind = item.get("type")
+    return kind == "message" or (kind is None and "role" in item)
+
+
+def _role(item: Mapping[str, Any]) -> str:
+    role = item.get("role")
+    return role if isinstance(role, str) else ""
+
+
+def _check_item(item: Any, path: str) -> None:
+    if not isinstance(item, dict):
+        raise reading.bad(path, "an object", item)
+    if _is_message(item):
+        reading.check_role(item, ROLES, path)
+        reading.check_content(item.get("content"), f"{path}.content")
+    elif item.get("type") is None:
+        raise reading.missing(f"{path}.type")
+    elif not isinstance(item["type"], str):
+        raise reading.bad(f"{path}.type", "a string", item["type"])
+
+
+def _subjects(value: str | list[Any], items: list[Any]) -> Iterator[Subject]:
+    """The whole input with the texts of its last item, then the texts of the turn before a system
+    note. A rule looks for its text in an item's compact JSON too: configurations match on a
+    `call_id` this way."""
+    if isinstance(value, str) or not items:
+        texts = (value,) if isinstance(value, str) else ()
+        yield Subject("user", texts, texts, items, canonical)
+        return
+    for item, whole in ((items[-1], items), (meaning.after_system_notes(items), None)):
+        if item is not None:
+            said = tuple(_texts(item))
+            searched = (*said, jsontext.dumps(item).decode())
+            yield Subject(_role(item), said, searched, whole, canonical)
+
+
+def _texts(item: dict[str, Any]) -> Iterator[str]:
+    """The texts of an item."""
+    yield from meaning.texts(item.get("content"))
+    yield from meaning.texts(item.get("output"))
+    for name in ("name", "arguments"):
+        if isinstance(item.get(name), str):
+            yield item[name]
+    if isinstance(item.get("summary"), list):
+        for part in item["summary"]:
+            if isinstance(part, dict) and isinstance(part.get("text"), str):
+                yield part["text"]
+
+
+def _form(members: Mapping[str, Any]) -> Form:
+    stream = reading.read_flag(members, "stream")
+    options = reading.read_object_member(members, "stream_options")
+    padding = reading.read_flag(
+        options, "include_obfuscation", "stream_options.include_obfuscation"
+    )
+    return Form(stream=True, include_obfuscation=padding is not False) if stream else Form()
+
+
+def _part(part: Any) -> Any:
+    return meaning.keep_known(part, _known_members())
+
+
+@cache
+def _known_members() -> meaning.KnownMembers:
+    from mockllm.providers.openai_responses import sdk  # only where items are compared whole
+
+    return sdk.known_members()

@@ -1,0 +1,146 @@
+"""Reading a request's body by its structure: what every provider asks of it before its SDK does.
+
+Each function returns what it promises or raises a `RequestError` (400) that names the member.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from mockllm import jsontext
+from mockllm.errors import RequestError
+
+Body = Mapping[str, Any]
+
+
+def bad(path: str, expected: str, value: Any) -> RequestError:
+    """A 400: the member at `path` is not what was expected."""
+    message = f"{path}: expected {expected}, found {describe(value)}"
+    return RequestError(400, message, param=path, code="invalid_type")
+
+
+def missing(path: str) -> RequestError:
+    """A 400: the member at `path` is absent."""
+    return RequestError(
+        400,
+        f"{path}: Field required. Missing required parameter: '{path}'.",
+        param=path,
+        code="missing_required_parameter",
+    )
+
+
+def describe(value: Any) -> str:
+    """A JSON value for a message: its type, and the value where it is short."""
+    if isinstance(value, (str, int, float)):
+        shown = jsontext.dumps(value).decode()
+        return f"{jsontext.kind(value)} ({shown if len(shown) <= 60 else shown[:60] + '…'})"
+    return jsontext.kind(value)
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The body as a JSON object."""
+    try:
+        value = jsontext.loads(body)
+    except ValueError as exc:
+        message = f"We could not parse the JSON body of your request: {exc}"
+        raise RequestError(400, message) from exc
+    if not isinstance(value, dict):
+        message = f"The body of the request: expected a JSON object, found {describe(value)}"
+        raise RequestError(400, message)
+    return value
+
+
+def read_model(body: Body) -> str:
+    """`model`, a string with something in it."""
+    model = body.get("model")
+    if model is None:
+        raise missing("model")
+    if not isinstance(model, str) or not model:
+        raise bad("model", "a string that is not empty", model)
+    return model
+
+
+def read_flag(body: Body, name: str, path: str | None = None) -> bool | None:
+    """A boolean; None where it is absent or null."""
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise bad(path or name, "a boolean", value)
+    return value
+
+
+def read_object_member(body: Body, name: str) -> Body:
+    """An object; an empty one where it is absent or null."""
+    value = body.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise bad(name, "an object", value)
+    return value
+
+
+def check_at_least_one(body: Body, *names: str) -> None:
+    """Numbers that count something are whole and not below 1."""
+    for name in names:
+        value = body.get(name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise bad(name, "a whole number", value)
+        if value < 1:
+            raise bad(name, "a number of at least 1", value)
+
+
+def read_messages(body: Body, roles: Collection[str]) -> list[dict[str, Any]]:
+    """`messages`: a list, not empty, of objects with one of `roles` and a content that is a
+    string, a list of parts or null."""
+    messages = body.get("messages")
+    if messages is None:
+        raise missing("messages")
+    if not isinstance(messages, list):
+        raise bad("messages", "a list", messages)
+    if not messages:
+        raise RequestError(
+            400, "messages: expected at least one message, found an empty list", param="messages"
+        )
+    for index, message in enumerate(messages):
+        path = f"messages.{index}"
+        if not isinstance(message, dict):
+            raise bad(path, "an object", message)
+        check_role(message, roles, path)
+        check_content(message.get("content"), f"{path}.content")
+    return messages
+
+
+def check_role(message: Body, roles: Collection[str], path: str) -> None:
+    """`role` is one of `roles`."""
+    role = message.get("role")
+    if role is None:
+        raise missing(f"{path}.role")
+    if not isinstance(role, str) or role not in roles:
+        raise bad(f"{path}.role", "one of " + ", ".join(roles), role)
+
+
+def check_content(content: Any, path: str) -> None:
+    """A content is a string, null, or a list of objects that each name their type."""
+    if content is None or isinstance(content, str):
+        return
+    if not isinstance(content, list):
+        raise bad(path, "a string or a list of parts", content)
+    for index, part in enumerate(content):
+        if not isinstance(part, dict):
+            raise bad(f"{path}.{index}", "an object", part)
+        if not isinstance(part.get("type"), str):
+            if part.get("type") is None:
+                raise missing(f"{path}.{index}.type")
+            raise bad(f"{path}.{index}.type", "a string", part["type"])
+
+
+def read_input(body: Body) -> str | list[Any]:
+    """`input`: a string or a list."""
+    value = body.get("input")
+    if value is None:
+        raise missing("input")
+    if not isinstance(value, (str, list)):
+        raise bad("input", "a string or a list", value)
+    return value
