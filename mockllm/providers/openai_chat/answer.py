@@ -1,0 +1,182 @@
+"""Chat completions as users configure them (openai 3.54.0: `ChatCompletion`).
+
+What is written is served as written, whatever its type; only what is absent is filled in, in the
+place where the service writes it. How an answer goes over the wire is not known here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeGuard
+
+from mockllm import playback, tokens
+
+ID_LENGTH = 29  # characters after chatcmpl-
+CALL_ID_LENGTH = 24  # characters after call_
+
+_LARGEST_COUNT = 2**53  # up to here every JSON reader counts exactly
+
+
+def complete(response: dict[str, Any]) -> dict[str, Any]:
+    """A configured response with what is absent filled in; completing it again changes nothing.
+
+    Filled in: `id`, `object`, `created`, `model`, one choice where there is no `choices`, `usage`;
+    per choice `index`, `message`, `logprobs` null, `finish_reason`; per message `role`, `content`
+    null, `refusal` null; per tool call `id`, `type` and what it is called with. An explicit null
+    stays, ``"object": "chat.completion.tool_message"`` stays.
+    """
+    head = {
+        "id": playback.fresh_id("chatcmpl-", ID_LENGTH, "chat completion"),
+        "object": "chat.completion",
+        "created": playback.seconds_mark(),
+        "model": playback.model_mark(),
+        "choices": [{}],
+    }
+    completed = _fill(response, head)
+    choices = completed["choices"]
+    if isinstance(choices, list):
+        completed["choices"] = [_choice(choice, index) for index, choice in enumerate(choices)]
+    output = _count_output(choices)
+    if "usage" not in response:
+        completed["usage"] = _usage({}, output) | _no_details()
+    elif isinstance(response["usage"], dict):
+        completed["usage"] = _usage(response["usage"], output)
+    return completed
+
+
+def say(text: str) -> dict[str, Any]:
+    """The smallest response that says `text`."""
+    return {"choices": [{"message": {"content": text}}]}
+
+
+def _choice(choice: Any, index: int) -> Any:
+    if not isinstance(choice, dict):
+        return choice
+    message = choice.get("message", {})
+    if isinstance(message, dict):
+        message = _message(message, f"choice {index}")
+    absent = {"index": index, "message": message, "logprobs": None}
+    completed = _fill(choice, {**absent, "finish_reason": _finish_reason(message)})
+    return completed | {"message": message}
+
+
+def _message(message: dict[str, Any], place: str) -> dict[str, Any]:
+    absent = {"role": "assistant", "content": None, "refusal": None}
+    completed = _fill(message, absent, then=("annotations", "audio", "function_call", "tool_calls"))
+    match message.get("tool_calls"):
+        case [*calls]:
+            completed["tool_calls"] = [
+                _tool_call(call, f"{place} call {index}") for index, call in enumerate(calls)
+            ]
+    match message.get("function_call"):
+        case dict(call):
+            completed["function_call"] = _fill(call, {"arguments": "{}"})
+    return completed
+
+
+def _tool_call(call: Any, place: str) -> Any:
+    """A call without arguments is a call with none: clients parse them as JSON unseen."""
+    if not isinstance(call, dict):
+        return call
+    call_id = playback.fresh_id("call_", CALL_ID_LENGTH, place)
+    kind = "custom" if "custom" in call else "function"
+    completed = _fill(call, {"id": call_id, "type": kind}, then=("function", "custom"))
+    match completed:
+        case {"type": "function", "function": dict(function)}:
+            completed["function"] = _fill(function, {"arguments": "{}"})
+        case {"type": "custom", "custom": dict(custom)}:
+            completed["custom"] = _fill(custom, {"input": ""})
+    return completed
+
+
+def _finish_reason(message: Any) -> str:
+    match message:
+        case {"tool_calls": [_, *_]}:
+            return "tool_calls"
+        case {"function_call": dict()}:
+            return "function_call"
+        case _:
+            return "stop"
+
+
+def _usage(written: dict[str, Any], output: int) -> dict[str, Any]:
+    """`written` with the three counts that are required (`CompletionUsage`)."""
+    prompt = written.get("prompt_tokens")
+    completion = written.get("completion_tokens", output)
+    counted = completion if _is_count(completion) else 0
+    total = prompt + counted if _is_count(prompt) else playback.tokens_mark(counted)
+    absent = {
+        "prompt_tokens": playback.tokens_mark(),
+        "completion_tokens": output,
+        "total_tokens": total,
+    }
+    return _fill(written, absent, then=tuple(_no_details()))
+
+
+def _no_details() -> dict[str, Any]:
+    """What the service writes beside the counts: nothing cached, heard, reasoned or predicted."""
+    return {
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and 0 <= value < _LARGEST_COUNT
+
+
+def _count_output(choices: Any) -> int:
+    """The estimated tokens of what the choices say and call."""
+    if not isinstance(choices, list):
+        return 0
+    messages = (choice.get("message") for choice in choices if isinstance(choice, dict))
+    texts = (text for message in messages for text in _texts(message))
+    return sum(tokens.estimate(text) for text in texts if isinstance(text, str))
+
+
+def _texts(message: Any) -> Iterator[Any]:
+    """What counts as output in a message, of whatever type it is."""
+    if not isinstance(message, dict):
+        return
+    yield message.get("content")
+    yield message.get("refusal")
+    match message.get("audio"):
+        case {"transcript": transcript}:
+            yield transcript
+    match message.get("function_call"):
+        case dict(call):
+            yield from call.values()
+    match message.get("tool_calls"):
+        case [*calls]:
+            for call in calls:
+                yield from _texts_of_call(call)
+
+
+def _texts_of_call(call: Any) -> Iterator[Any]:
+    match call:
+        case {"function": dict(body)} | {"custom": dict(body)}:
+            yield from body.values()
+
+
+def _fill(
+    written: Mapping[str, Any], absent: Mapping[str, Any], *, then: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """`written` in its own order, with the members of `absent` that it lacks.
+
+    `absent` is in the order of the service, `then` names what the service writes after it: a member
+    goes before the first written one that comes after it there, else to the end.
+    """
+    order = [*absent, *then]
+    lacking = [name for name in absent if name not in written]
+    filled: dict[str, Any] = {}
+    for name, value in written.items():
+        while name in order and lacking and order.index(lacking[0]) < order.index(name):
+            earlier = lacking.pop(0)
+            filled[earlier] = absent[earlier]
+        filled[name] = value
+    return filled | {name: absent[name] for name in lacking}

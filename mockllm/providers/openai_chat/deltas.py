@@ -1,0 +1,244 @@
+"""A chat message as the deltas of a stream (openai 3.54.0: `ChoiceDelta`).
+
+Each member of a message that is streamed in detail has one function in `MEMBERS`; any other goes
+whole into one delta after the opening, so that nothing of a message is lost in a stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from mockllm import chunking
+from mockllm.chunking import Chunk
+
+AUDIO_PIECE = 8192  # base64 characters; a multiple of 4, so each piece can be decoded alone
+
+_TEXTS = ("content", "refusal")  # members of a message, and of logprobs
+_TOOL_CALL = ("index", "id", "type")
+
+
+class Piece(NamedTuple):
+    """A delta, and the logprobs that stand beside it in its choice."""
+
+    delta: dict[str, Any]
+    logprobs: Any = None
+
+
+def pieces(message: Mapping[str, Any], logprobs: Any, chunk: Chunk) -> Iterator[Piece]:
+    """The opening of a message and its pieces, without the finish.
+
+    `logprobs` is the choice's: ``{"content": [token, ...], "refusal": null}``. Each token is sent
+    beside the text it belongs to, and text that has tokens is cut where they are.
+    """
+    yield Piece(_opening(message), _without_tokens(logprobs))
+    whole = {name: message[name] for name in message if name not in MEMBERS and name != "role"}
+    if whole:
+        yield Piece(whole)
+    for name, stream in MEMBERS.items():
+        value = message.get(name)
+        if value is not None:
+            tokens = logprobs.get(name) if isinstance(logprobs, dict) else None
+            yield from stream(value, tokens, chunk)
+
+
+def tokens_without_text(message: Mapping[str, Any], logprobs: Any) -> dict[str, Any] | None:
+    """The logprobs that no piece of the message bears, since what they are about is no text."""
+    if not isinstance(logprobs, dict):
+        return None
+    left = {name: None if _is_text(message.get(name)) else logprobs.get(name) for name in _TEXTS}
+    return left if any(isinstance(tokens, list) and tokens for tokens in left.values()) else None
+
+
+def in_order(members: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """`members` with those of `names` first, in the order of `names`."""
+    return {name: members[name] for name in names if name in members} | dict(members)
+
+
+def _opening(message: Mapping[str, Any]) -> dict[str, Any]:
+    """The role, once (clients join what comes twice), and what text will follow."""
+    empty = {name: "" if isinstance(message.get(name), str) else None for name in _TEXTS}
+    return {"role": message.get("role")} | empty
+
+
+def _without_tokens(logprobs: Any) -> Any:
+    """The logprobs of an opening: their lists are empty. The SDK's accumulator would count tokens
+    twice there, in any choice but the first."""
+    if not isinstance(logprobs, dict):
+        return logprobs
+    lists = [name for name in _TEXTS if isinstance(logprobs.get(name), list)]
+    return {name: [] if name in lists else value for name, value in logprobs.items()}
+
+
+# --- text ---------------------------------------------------------------------------------------
+
+
+def _said(name: str, value: Any, tokens: Any, chunk: Chunk) -> Iterator[Piece]:
+    """`content` or `refusal`, whichever `name` is."""
+    if not isinstance(value, str):
+        yield Piece({name: value})
+        return
+    for text, covered in _cut(value, tokens, chunk):
+        beside = None if covered is None else dict.fromkeys(_TEXTS) | {name: covered}
+        yield Piece({name: text}, beside)
+
+
+def _cut(text: str, tokens: Any, chunk: Chunk) -> Iterator[tuple[str, list[Any] | None]]:
+    """The pieces of `text`, each with the tokens it covers. Tokens that do not spell the text all
+    go with its first piece."""
+    if not isinstance(tokens, list) or not tokens:
+        yield from ((piece, None) for piece in chunking.split(text, chunk))
+    elif (spelled := _spell(tokens)) is not None and b"".join(spelled) == text.encode():
+        yield from _cut_at_tokens(text, tokens, spelled)
+    else:
+        for number, piece in enumerate(chunking.split(text, chunk)):
+            yield piece, None if number else tokens
+
+
+def _cut_at_tokens(
+    text: str, tokens: list[Any], spelled: list[bytes]
+) -> Iterator[tuple[str, list[Any]]]:
+    """One piece for each token, or for several where a grapheme ends only with the last of them;
+    tokens without text go with what follows, at the end with what went before."""
+    data = text.encode()
+    ends = set(accumulate(len(grapheme.encode()) for grapheme in chunking.split(text, "char")))
+    found: list[tuple[str, list[Any]]] = []
+    start = end = 0
+    covered: list[Any] = []
+    for token, size in zip(tokens, map(len, spelled), strict=True):
+        end += size
+        covered.append(token)
+        if end > start and end in ends:
+            found.append((data[start:end].decode(), covered))
+            start, covered = end, []
+    if covered and found:
+        found[-1][1].extend(covered)
+    yield from found
+
+
+def _spell(tokens: list[Any]) -> list[bytes] | None:
+    """The UTF-8 bytes of each token: its `bytes`, else its `token`. None if one has neither."""
+    spelled = []
+    for token in tokens:
+        match token:
+            case {"bytes": [*numbers]} if all(map(_is_byte, numbers)):
+                spelled.append(bytes(numbers))
+            case {"token": str(text)}:
+                spelled.append(text.encode())
+            case _:
+                return None
+    return spelled
+
+
+def _is_byte(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < 256
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+# --- other members ------------------------------------------------------------------------------
+
+
+def _annotations(annotations: Any, _tokens: Any, _chunk: Chunk) -> Iterator[Piece]:
+    """All at once, after the text they are about. The SDK's accumulator cannot join two lists of
+    them, and an empty list is not sent."""
+    if annotations != []:
+        yield Piece({"annotations": annotations})
+
+
+def _audio(audio: Any, _tokens: Any, chunk: Chunk) -> Iterator[Piece]:
+    """The id, then transcript and data in pieces, then when it expires (`ChoiceDeltaAudio`)."""
+    if not isinstance(audio, dict):
+        yield Piece({"audio": audio})
+        return
+    later = {
+        "transcript": chunking.split(_text(audio, "transcript"), chunk),
+        "data": _cut_data(_text(audio, "data")),
+        "expires_at": [audio["expires_at"]] if "expires_at" in audio else [],
+    }
+    opening = {name: value for name, value in audio.items() if not later.get(name)}
+    if opening:
+        yield Piece({"audio": opening})
+    for name, values in later.items():
+        yield from (Piece({"audio": {name: value}}) for value in values)
+
+
+def _cut_data(data: str) -> list[str]:
+    return [data[at : at + AUDIO_PIECE] for at in range(0, len(data), AUDIO_PIECE)]
+
+
+def _function_call(call: Any, _tokens: Any, chunk: Chunk) -> Iterator[Piece]:
+    if not isinstance(call, dict):
+        yield Piece({"function_call": call})
+        return
+    for part in _body(call, "arguments", chunk):
+        yield Piece({"function_call": part})
+
+
+def _tool_calls(calls: Any, _tokens: Any, chunk: Chunk) -> Iterator[Piece]:
+    """One call after the other, numbered from 0 in their order whatever `index` they bear."""
+    if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
+        yield Piece({"tool_calls": calls})
+        return
+    for index, call in enumerate(calls):
+        for part in _tool_call(call, chunk):
+            yield Piece({"tool_calls": [in_order({**part, "index": index}, _TOOL_CALL)]})
+
+
+def _tool_call(call: dict[str, Any], chunk: Chunk) -> Iterator[dict[str, Any]]:
+    """An opening with id, type and name, then fragments of what it is called with. What is neither
+    a function nor a custom call is sent whole.
+
+    A custom call is sent without its `type`. The SDK's `ChoiceDeltaToolCall` knows no ``custom``:
+    with it a strict client refuses the chunk and `get_final_completion()` ends in an
+    AttributeError; disguised as a function it would be taken for one. Without it every client
+    reads the stream to the end and finds the name and the whole input under `custom`.
+    """
+    match call:
+        case {"type": "function", "function": dict(body)}:
+            yield from _call(call, "function", _body(body, "arguments", chunk))
+        case {"type": "custom", "custom": dict(body)}:
+            untyped = {name: value for name, value in call.items() if name != "type"}
+            yield from _call(untyped, "custom", _body(body, "input", chunk))
+        case _:
+            yield call
+
+
+def _call(
+    call: dict[str, Any], member: str, parts: Iterator[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    yield call | {member: next(parts)}
+    yield from ({member: part} for part in parts)
+
+
+def _body(body: dict[str, Any], member: str, chunk: Chunk) -> Iterator[dict[str, Any]]:
+    """`body` with the text of `member` still to come, then that text in fragments."""
+    text = body.get(member)
+    if not isinstance(text, str):
+        yield body
+        return
+    yield body | {member: ""}
+    yield from ({member: fragment} for fragment in chunking.split(text, chunk))
+
+
+def _text(members: dict[str, Any], name: str) -> str:
+    value = members.get(name)
+    return value if isinstance(value, str) else ""
+
+
+Streamer = Callable[[Any, Any, Chunk], Iterator[Piece]]
+"""`(value, tokens, chunk)`: the pieces of a member; `tokens` are its logprobs, if it has any."""
+
+MEMBERS: dict[str, Streamer] = {
+    "content": partial(_said, "content"),
+    "refusal": partial(_said, "refusal"),
+    "annotations": _annotations,
+    "audio": _audio,
+    "function_call": _function_call,
+    "tool_calls": _tool_calls,
+}
+"""The members that are streamed in detail, in the order they are sent. A null is not sent."""

@@ -1,0 +1,22 @@
+"""A configured chat completion as it goes over the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mockllm import envelopes, jsontext, playback, sse
+from mockllm.chunking import Chunk
+from mockllm.exchange import Reply
+from mockllm.prompt import Form
+from mockllm.providers.openai_chat import stream
+from mockllm.providers.openai_chat.answer import complete
+
+
+def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
+    """The answer, whole or as a stream that ends with ``[DONE]``."""
+    completed = complete(response)
+    headers = envelopes.openai_headers(stream=form.stream)
+    if not form.stream:
+        return playback.whole(200, headers, jsontext.dumps(completed))
+    frames = [stream.frame(event) for event in stream.events(completed, form, chunk)]
+    return playback.stream(200, headers, [*frames, sse.DONE])
