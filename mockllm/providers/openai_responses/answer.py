@@ -1,0 +1,281 @@
+"""Responses answers: what a configured response leaves out (openai 3.54.0: `Response`).
+
+A response is served as its author wrote it, member for member and in the same order. Only what the
+service always writes and the author left out is added, where the service has it. Values of wrong
+types pass: they are the author's, who was warned when the mock was loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mockllm import playback, tokens
+
+ID_LENGTH = 48
+CALL_ID_LENGTH = 32  # the service's have 24, too few to keep the ids of one answer apart for sure
+MOST_TOKENS = 2**53  # the largest number that every JSON reader takes; beyond it sums are no use
+
+_UNANSWERED = ("failed", "cancelled", "queued", "in_progress")
+"""The statuses of a response that a model has not, or not yet, answered: it bears no usage."""
+
+_SERVER_ERROR = "The server had an error while processing your request. Sorry about that!"
+
+_ITEMS = {
+    "message": ("msg_", "id type status content role"),
+    "function_call": ("fc_", "id type status arguments call_id"),
+    "function_call_output": ("fco_", "id type status"),
+    "custom_tool_call": ("ctc_", "id type status call_id input"),
+    "custom_tool_call_output": ("ctco_", "id type status call_id"),
+    "reasoning": ("rs_", "id type summary"),
+    "web_search_call": ("ws_", "id type status action"),
+    "file_search_call": ("fs_", "id type status queries"),
+    "code_interpreter_call": ("ci_", "id type status container_id"),
+    "image_generation_call": ("ig_", "id type status"),
+    "mcp_list_tools": ("mcpl_", "id type tools"),
+    "mcp_call": ("mcp_", "id type status arguments"),
+    "mcp_approval_request": ("mcpr_", "id type arguments"),
+    "computer_call": ("cu_", "id type status call_id pending_safety_checks"),
+    "computer_call_output": ("cuo_", "id type status call_id"),
+    "local_shell_call": ("lsh_", "id type status call_id"),
+    "local_shell_call_output": ("lsho_", "id type status"),
+    "shell_call": ("sh_", "id type status call_id"),
+    "shell_call_output": ("sho_", "id type status call_id"),
+    "apply_patch_call": ("apc_", "id type status call_id"),
+    "apply_patch_call_output": ("apco_", "id type status call_id"),
+    "tool_search_call": ("ts_", "id type status"),
+    "tool_search_output": ("ts_", "id type status"),
+    "program": ("prog_", "id type call_id"),
+    "program_output": ("progo_", "id type status call_id"),
+    "compaction": ("cmp_", "id type"),
+}
+"""For each kind of item: how its ids begin, and the members that are added where they are absent,
+in the order of the service."""
+_OTHER = ("item_", "id")  # two items of one kind without ids are one item to the SDK's `.stream()`
+
+_CUT_SHORT = ("message", "function_call", "custom_tool_call")
+"""What the model itself writes, and leaves unfinished where it is stopped."""
+_FALLIBLE = ("mcp_call", "image_generation_call")
+"""What bears its own `error`."""
+
+_PARTS: dict[str, dict[str, Any]] = {
+    "output_text": {"type": "output_text", "annotations": [], "logprobs": [], "text": ""},
+    "refusal": {"type": "refusal", "refusal": ""},
+    "reasoning_text": {"type": "reasoning_text", "text": ""},
+    "summary_text": {"type": "summary_text", "text": ""},
+}
+
+
+def complete(response: dict[str, Any]) -> dict[str, Any]:
+    """A configured response with all that a client relies on. A new dict; completing it again
+    changes nothing.
+
+    ``"error": {}`` becomes null, which it means. The item that comes last in a response that did
+    not complete is ``incomplete``, where its kind may be and its author does not say. Usage is
+    estimated; a response that has not (yet) been answered has none.
+    """
+    completed = _filled(response, _members(response))
+    if completed["error"] == {}:
+        completed["error"] = None
+    if isinstance(completed["output"], list):
+        completed["output"] = _items(completed["output"], completed["status"])
+    if isinstance(completed["usage"], dict):
+        completed["usage"] = _usage(completed["usage"], completed["output"])
+    return completed
+
+
+def say(text: str) -> dict[str, Any]:
+    """The smallest response that says `text`."""
+    part = {"type": "output_text", "text": text}
+    return {"output": [{"type": "message", "content": [part]}]}
+
+
+def kind_of(part: Any) -> str:
+    """The `type` of a part or an item, empty where it has none that could be one."""
+    kind = part.get("type") if isinstance(part, dict) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def _members(response: dict[str, Any]) -> dict[str, Any]:
+    """What the service writes in a response, in its order."""
+    status = response.get("status", "completed")
+    created_at = response.get("created_at", playback.seconds_mark())
+    failure = {"code": "server_error", "message": _SERVER_ERROR}
+    return {
+        "id": playback.fresh_id("resp_", ID_LENGTH, "response"),
+        "object": "response",
+        "created_at": created_at,
+        "status": "completed",
+        "completed_at": created_at if status == "completed" else None,
+        "error": failure if status == "failed" else None,
+        "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
+        "instructions": None,
+        "model": playback.model_mark(),
+        "output": [],
+        "parallel_tool_calls": True,
+        "reasoning": {"effort": None, "summary": None},
+        "service_tier": "default",
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}, "verbosity": "medium"},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "usage": None if status in _UNANSWERED else {},
+        "metadata": {},
+    }
+
+
+def _items(output: list[Any], status: Any) -> list[Any]:
+    """The items of a response of that `status`, each with what it lacks."""
+    stopped = status in ("incomplete", "failed", "cancelled")
+    last = len(output) - 1
+    return [
+        _item(item, f"output.{index}", stopped=stopped and index == last)
+        for index, item in enumerate(output)
+    ]
+
+
+def _item(item: Any, place: str, *, stopped: bool) -> Any:
+    if not isinstance(item, dict):
+        return item
+    if "type" not in item and ("content" in item or "role" in item):
+        kind = "message"
+    else:
+        kind = kind_of(item)
+    prefix, names = _ITEMS.get(kind, _OTHER)
+    values = _values(kind, place) | {
+        "id": playback.fresh_id(prefix, ID_LENGTH, place),
+        "status": _item_status(item, kind, stopped=stopped),
+    }
+    completed = _filled(item, {name: values[name] for name in names.split()})
+    for name, part_kind in _part_kinds(kind).items():
+        if isinstance(completed.get(name), list):
+            completed[name] = [_part(part, part_kind) for part in completed[name]]
+    return completed
+
+
+def _values(kind: str, place: str) -> dict[str, Any]:
+    """What the members of an item are where nothing is said about them."""
+    return {
+        "type": kind,
+        "call_id": playback.fresh_id("call_", CALL_ID_LENGTH, f"{place}.call_id"),
+        "container_id": playback.fresh_id("cntr_", ID_LENGTH, f"{place}.container_id"),
+        "role": "assistant",
+        "content": [],
+        "summary": [],
+        "arguments": "{}",
+        "input": "",
+        "queries": [],
+        "tools": [],
+        "action": {"type": "search", "query": ""},
+        "pending_safety_checks": [],
+    }
+
+
+def _item_status(item: dict[str, Any], kind: str, *, stopped: bool) -> str:
+    if kind in _FALLIBLE and item.get("error"):
+        return "failed"
+    return "incomplete" if stopped and kind in _CUT_SHORT else "completed"
+
+
+def _part_kinds(kind: str) -> dict[str, str]:
+    """The members of an item that hold parts, and what a part without a `type` is there."""
+    match kind:
+        case "message":
+            return {"content": "output_text"}
+        case "reasoning":
+            return {"summary": "summary_text", "content": "reasoning_text"}
+        case _:
+            return {}
+
+
+def _part(part: Any, kind: str) -> Any:
+    if not isinstance(part, dict):
+        return part
+    if "type" in part:
+        kind = kind_of(part)
+    elif "refusal" in part:
+        kind = "refusal"
+    return _filled(part, _PARTS.get(kind, {}))
+
+
+def _usage(usage: dict[str, Any], output: Any) -> dict[str, Any]:
+    """`usage` with what it lacks of openai 3.54.0's `ResponseUsage`, where all is required."""
+    reasoning, written = _estimates(output)
+    if "output_tokens" in usage:
+        reasoning = 0  # how much of the author's number it is, nobody knows
+    filled = _filled(
+        usage,
+        {
+            "input_tokens": playback.tokens_mark(),
+            "input_tokens_details": {},
+            "output_tokens": reasoning + written,
+            "output_tokens_details": {},
+            "total_tokens": None,
+        },
+    )
+    details = {
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": reasoning},
+    }
+    for name, members in details.items():
+        if isinstance(filled[name], dict):
+            filled[name] = _filled(filled[name], members)
+    if "total_tokens" not in usage:
+        filled["total_tokens"] = _total(usage, filled["output_tokens"])
+    return filled
+
+
+def _total(usage: dict[str, Any], output_tokens: Any) -> Any:
+    """Input and output together, whichever of them the author wrote."""
+    plus = _count(output_tokens)
+    if "input_tokens" in usage:
+        return _count(usage["input_tokens"]) + plus
+    return playback.tokens_mark(plus)
+
+
+def _count(value: Any) -> int:
+    """A number of tokens; 0 for what is none."""
+    return value if isinstance(value, int) and 0 <= value < MOST_TOKENS else 0
+
+
+def _estimates(output: Any) -> tuple[int, int]:
+    """The tokens of the reasoning in an output, and those of all else that the model wrote."""
+    reasoning = written = 0
+    for item in output if isinstance(output, list) else ():
+        size = sum(map(tokens.estimate, _texts(item)))
+        if kind_of(item) == "reasoning":
+            reasoning += size
+        else:
+            written += size
+    return reasoning, written
+
+
+def _texts(item: Any) -> list[str]:
+    """What the model wrote of an item: its texts and the arguments of its tool calls."""
+    if not isinstance(item, dict):
+        return []
+    found = [item.get(name) for name in ("arguments", "input", "code")]
+    for name in ("summary", "content"):
+        parts = item.get(name)
+        for part in parts if isinstance(parts, list) else ():
+            if isinstance(part, dict):
+                found += [part.get("text"), part.get("refusal")]
+    return [text for text in found if isinstance(text, str)]
+
+
+def _filled(written: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """`written` with what it lacks of `defaults`.
+
+    The order that was written stays. A member that is added follows the one that it follows in
+    `defaults`, so that what was written in the service's order is served in the service's order.
+    """
+    names = list(written)
+    place = 0
+    for name in defaults:
+        if name in written:
+            place = names.index(name) + 1
+        else:
+            names.insert(place, name)
+            place += 1
+    return {name: written[name] if name in written else defaults[name] for name in names}

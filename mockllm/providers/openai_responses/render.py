@@ -1,0 +1,23 @@
+"""Responses answers as they go over the wire, whole or streamed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mockllm import envelopes, jsontext, playback
+from mockllm.chunking import Chunk
+from mockllm.exchange import Reply
+from mockllm.prompt import Form
+from mockllm.providers.openai_responses import stream
+from mockllm.providers.openai_responses.answer import complete
+
+
+def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
+    """The answer for a configured response; what is absent is completed. A stream ends with its
+    last event: this API sends no ``[DONE]``."""
+    completed = complete(response)
+    headers = envelopes.openai_headers(stream=form.stream)
+    if not form.stream:
+        return playback.whole(200, headers, jsontext.dumps(completed))
+    frames = [stream.frame(event) for event in stream.events(completed, form, chunk)]
+    return playback.stream(200, headers, frames)

@@ -1,0 +1,104 @@
+"""Responses streams: the events of a whole response, numbered, and their frames
+(openai 3.54.0: `ResponseStreamEvent`).
+
+    response.created, response.in_progress   the response as it begins: no output, no usage
+        the events of each item of the output, one item after the other
+    response.completed                       the response as it is
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any
+
+from mockllm import sse
+from mockllm.chunking import Chunk
+from mockllm.prompt import Form
+from mockllm.providers.openai_responses import items
+from mockllm.providers.openai_responses.items import Event
+
+PADDED_TO = 16
+"""Deltas are padded to a multiple of so many characters, so that the sizes of the packets do not
+betray the words."""
+
+_PADDED = frozenset(
+    {
+        "response.output_text.delta",
+        "response.refusal.delta",
+        "response.reasoning_text.delta",
+        "response.reasoning_summary_text.delta",
+        "response.function_call_arguments.delta",
+        "response.custom_tool_call_input.delta",
+        "response.mcp_call_arguments.delta",
+        "response.code_interpreter_call_code.delta",
+        "response.shell_call_command.delta",
+        "response.apply_patch_call_operation_diff.delta",
+    }
+)
+
+_ENDINGS = {
+    "incomplete": "response.incomplete",
+    "failed": "response.failed",
+    "cancelled": "response.incomplete",  # no event of its own in the SDK; the response says it
+    "queued": None,  # not ended: nothing more is known yet
+    "in_progress": None,
+}
+"""The last event, by the status of the response; `response.completed` for any other."""
+
+
+def events(response: dict[str, Any], form: Form, chunk: Chunk) -> Iterator[Event]:
+    """The events of a completed response, in order: `sequence_number` counts from 0, texts are cut
+    by `chunk`, deltas are padded if `form` wants it."""
+    for number, event in enumerate(_events(response, chunk)):
+        numbered = {"type": event["type"], "sequence_number": number, **event}
+        if form.include_obfuscation and event["type"] in _PADDED:
+            numbered["obfuscation"] = _padding(event["delta"], number)
+        yield numbered
+
+
+def frame(event: dict[str, Any]) -> bytes:
+    """One event as it goes over the wire: its type, where it has one, is also the event's name."""
+    kind = event.get("type")
+    named = isinstance(kind, str) and kind.isprintable()  # a line break would end the line
+    return sse.frame(event, event=kind if named else None)
+
+
+def _events(response: dict[str, Any], chunk: Chunk) -> Iterator[Event]:
+    status = _status(response)
+    begun = _begun(response)
+    yield {"type": "response.created", "response": begun}
+    yield {"type": f"response.{begun['status']}", "response": begun}
+    output = response.get("output")
+    for index, item in enumerate(output if isinstance(output, list) else ()):
+        yield from items.events(item, index, chunk)
+    ending = _ENDINGS.get(status, "response.completed")
+    if ending is not None:
+        yield {"type": ending, "response": response}
+
+
+def _begun(response: dict[str, Any]) -> dict[str, Any]:
+    """The response before anything of it is written. Which tier serves it is decided later."""
+    tier = response.get("service_tier")
+    return {
+        **response,
+        "status": "queued" if _status(response) == "queued" else "in_progress",
+        "completed_at": None,
+        "error": None,
+        "incomplete_details": None,
+        "output": [],
+        "service_tier": "auto" if tier == "default" else tier,
+        "usage": None,
+    }
+
+
+def _status(response: dict[str, Any]) -> str:
+    status = response.get("status")
+    return status if isinstance(status, str) else ""
+
+
+def _padding(delta: str, number: int) -> str:
+    """Letters and digits without a meaning, the same for the same delta at the same place."""
+    noise = b64encode(blake2b(f"{number} {delta}".encode(), digest_size=12).digest(), b"xX")
+    return noise[: -len(delta) % PADDED_TO].decode()
