@@ -1,0 +1,124 @@
+"""Completing a configured message: what the user left out is filled in, what is written stays.
+
+Knows the members that every answer of the Messages API bears (`anthropic.types.Message`, 2.12.0)
+and in which order the service writes them. It judges nothing: a member of a wrong type is passed on
+as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mockllm import jsontext, playback, tokens
+
+Object = dict[str, Any]
+
+_ID_PREFIXES = {
+    "tool_use": "toolu_01",
+    "server_tool_use": "srvtoolu_01",
+    "mcp_tool_use": "mcptoolu_01",
+}
+
+
+def complete(response: Object) -> Object:
+    """`response` with everything that a client relies on; the same again for a completed one.
+
+    Written members keep their values and their order, an explicit null included. An absent one
+    comes after the member that it follows on the wire: ``{"content": [...]}`` becomes ``{"id",
+    "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"}``.
+    """
+    blocks = _blocks(response)
+    completed = _fill(
+        response,
+        {
+            "id": playback.fresh_id("msg_01", 22, "message"),
+            "type": "message",
+            "role": "assistant",
+            "model": playback.model_mark(),
+            "content": [],
+            "stop_reason": _stop_reason(blocks),
+            "stop_sequence": None,
+            "usage": {},
+        },
+    )
+    if blocks:
+        completed["content"] = [_block(index, block) for index, block in enumerate(blocks)]
+    if isinstance(completed["usage"], dict):
+        completed["usage"] = _usage(completed["usage"], blocks)
+    return completed
+
+
+def say(text: str) -> Object:
+    """The smallest configured response that says `text`."""
+    return {"content": [{"type": "text", "text": text}]}
+
+
+def _blocks(response: Object) -> list[Any]:
+    """The content blocks; none where the content is no list."""
+    content = response.get("content")
+    return content if isinstance(content, list) else []
+
+
+def _block(index: int, block: Any) -> Any:
+    """A content block with the members that its type requires and that have a neutral value."""
+    match block:
+        case {"type": "text"}:
+            return _fill(block, {"type": "text", "text": ""})
+        case {"type": "thinking"}:
+            return _fill(block, {"type": "thinking", "thinking": "", "signature": ""})
+        case {"type": "compaction"}:
+            return _fill(block, {"type": "compaction", "content": None})
+        case {"type": "tool_use" | "server_tool_use" | "mcp_tool_use" as kind}:
+            name = {"name": block["name"]} if "name" in block else {}
+            return _fill(block, {"type": kind, "id": _call_id(kind, index), **name, "input": {}})
+        case _:
+            return block
+
+
+def _call_id(kind: str, index: int) -> Any:
+    """A new id, its prefix and 22 characters. The first two are the block's index: two digits of a
+    hash would make some calls of one answer twins."""
+    return playback.fresh_id(f"{_ID_PREFIXES[kind]}{index:02x}", 20, "call")
+
+
+def _stop_reason(blocks: list[Any]) -> str:
+    calls = any(isinstance(block, dict) and block.get("type") == "tool_use" for block in blocks)
+    return "tool_use" if calls else "end_turn"
+
+
+def _usage(written: Object, blocks: list[Any]) -> Object:
+    """The usage of an answer, in tokens (`anthropic.types.Usage`, 2.12.0)."""
+    return _fill(
+        written,
+        {
+            "input_tokens": playback.tokens_mark(0),
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
+            "output_tokens": max(1, sum(map(_output_tokens, blocks))),  # real ones are never zero
+            "service_tier": "standard",
+        },
+    )
+
+
+def _output_tokens(block: Any) -> int:
+    """The estimated tokens of what the model wrote itself: texts, thoughts, arguments of calls."""
+    match block:
+        case {"type": "text", "text": str(text)} | {"type": "thinking", "thinking": str(text)}:
+            return tokens.estimate(text)
+        case {"type": "tool_use" | "server_tool_use" | "mcp_tool_use", "input": arguments}:
+            return tokens.estimate(jsontext.dumps(arguments).decode())
+        case _:
+            return 0
+
+
+def _fill(written: Mapping[str, Any], usual: Mapping[str, Any]) -> Object:
+    """`written` and what it lacks of `usual`, each of these after its predecessor in `usual`."""
+    keys = list(written)
+    place = 0
+    for key in usual:
+        if key not in written:
+            keys.insert(place, key)
+        place = keys.index(key) + 1
+    return {key: written[key] if key in written else usual[key] for key in keys}

@@ -1,0 +1,22 @@
+"""A configured message as it goes over the wire: whole, or as a stream of events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mockllm import envelopes, jsontext, playback
+from mockllm.chunking import Chunk
+from mockllm.exchange import Reply
+from mockllm.prompt import Form
+from mockllm.providers.anthropic_messages.answer import complete
+from mockllm.providers.anthropic_messages.stream import events, frame
+
+
+def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
+    """The answer that `response` configures, in the form that the client wants. Never raises: what
+    cannot be streamed piece by piece goes out whole."""
+    completed = complete(response)
+    headers = envelopes.anthropic_headers(stream=form.stream)
+    if form.stream:
+        return playback.stream(200, headers, list(map(frame, events(completed, form, chunk))))
+    return playback.whole(200, headers, jsontext.dumps(completed))
