@@ -1,0 +1,311 @@
+"""The configuration, in the user's words: one set of types for JSON files and for Python.
+
+The form of a file and of these types is the same, and `mockllm schema` prints it as JSON Schema.
+What pydantic finds wrong is told by `mockllm.loading`, which also knows files and paths; whether a
+message or a response is what the official SDK expects is found there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self, cast
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StrictBool,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from mockllm import jsontext
+from mockllm.errors import ConfigError, Problem
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8000
+
+
+def _as_data(value: Any) -> Any:
+    """An object of an official SDK as the JSON it stands for; anything else as it is."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if isinstance(value, Mapping):
+        return {key: _as_data(member) for key, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_data(entry) for entry in value]
+    return value
+
+
+def _as_input(value: Any) -> Any:
+    if not isinstance(value, (str, list, tuple)):
+        raise PydanticCustomError("input_type", "expected a string or a list")
+    return _as_data(value)
+
+
+def _empty_list_for_null(value: Any) -> Any:
+    return [] if value is None else value
+
+
+SDKObject = Annotated[dict[str, Any], BeforeValidator(_as_data)]
+SDKInput = Annotated[str | list[Any], BeforeValidator(_as_input)]
+
+
+class MatchType(StrEnum):
+    """How a mock's message or input, or a header's value, is compared."""
+
+    EXACT = "exact"
+    CONTAINS = "contains"
+
+
+class _Words(BaseModel):
+    """Frozen, and no key that is not ours: a typo is told, not ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class HeaderMatch(_Words):
+    """A header that a request must bear: `value` is compared with the header's first value."""
+
+    name: Annotated[str, Field(min_length=1)]
+    value: str
+    match_type: MatchType = MatchType.EXACT
+
+
+class _Match(_Words):
+    match_type: MatchType = MatchType.EXACT
+    headers: Annotated[list[HeaderMatch], BeforeValidator(_empty_list_for_null)] = []
+
+
+class OpenAIRequestMatch(_Match):
+    """`message`: a Chat Completions message, compared with the last of the request."""
+
+    message: SDKObject
+
+
+class OpenAIResponseRequestMatch(_Match):
+    """`input`: a text or a list of Responses input items, compared with the request's."""
+
+    input: SDKInput
+
+
+class AnthropicRequestMatch(_Match):
+    """`message`: a Messages message, compared with the last of the request."""
+
+    message: SDKObject
+
+
+class OpenAIEmbeddingsRequestMatch(_Match):
+    """`input`: a text or a list of texts or tokens, compared with the request's."""
+
+    input: SDKInput
+
+
+class _Mock(_Words):
+    """What every mock has. `response` is served as written; what is absent is completed."""
+
+    name: str = ""
+    response: SDKObject
+    _place: str = PrivateAttr(default="")
+
+    @property
+    def place(self) -> str:
+        """Where it was read from, ``mocks/a.json: openai[3] 'greet'``; empty if made in Python."""
+        return self._place
+
+    def _read_from(self, place: str) -> None:
+        self._place = place
+
+
+class OpenAIMock(_Mock):
+    """A mock of POST /v1/chat/completions; `response` is a `ChatCompletion`."""
+
+    match: OpenAIRequestMatch
+
+
+class OpenAIResponseMock(_Mock):
+    """A mock of POST /v1/responses; `response` is a `Response`."""
+
+    match: OpenAIResponseRequestMatch
+
+
+class AnthropicMock(_Mock):
+    """A mock of POST /v1/messages; `response` is a `Message`."""
+
+    match: AnthropicRequestMatch
+
+
+class OpenAIEmbeddingsMock(_Mock):
+    """A mock of POST /v1/embeddings; `response` is a `CreateEmbeddingResponse`."""
+
+    match: OpenAIEmbeddingsRequestMatch
+
+
+Mock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock
+
+
+class Config(_Words):
+    """Everything a server is told. Mocks of one API are tried in the order they stand in."""
+
+    listen_addr: str | None = None
+    """``HOST:PORT``, ``:PORT`` or ``PORT``; what the command line says wins."""
+    require_auth: StrictBool = True
+    """Whether a request without credentials is refused with 401."""
+    openai: Annotated[list[OpenAIMock], BeforeValidator(_empty_list_for_null)] = []
+    openai_response: Annotated[list[OpenAIResponseMock], BeforeValidator(_empty_list_for_null)] = []
+    anthropic: Annotated[list[AnthropicMock], BeforeValidator(_empty_list_for_null)] = []
+    openai_embeddings: Annotated[
+        list[OpenAIEmbeddingsMock], BeforeValidator(_empty_list_for_null)
+    ] = []
+
+    @classmethod
+    def from_dict(cls, data: Any, *, file: str = "") -> Self:
+        """A configuration in the file's form; `file` is how messages name it.
+
+        Raises:
+            ConfigError: with every mistake in it.
+        """
+        try:
+            config = cls.model_validate(data)
+        except ValidationError as exc:
+            raise ConfigError(tuple(_problems(exc, data, file))) from exc
+        for field in MOCK_FIELDS:
+            for index, mock in enumerate(getattr(config, field)):
+                mock._read_from(_join(file, label(field, index, mock.name)))
+        return config
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """The configuration of one JSON file.
+
+        Raises:
+            ConfigError: it cannot be read, is not JSON, or has mistakes.
+        """
+        file = str(path)
+        try:
+            data = jsontext.loads(Path(path).read_bytes())
+        except OSError as exc:
+            reason = exc.strerror or type(exc).__name__
+            raise ConfigError((Problem(file, f"cannot be read: {reason}"),)) from exc
+        except ValueError as exc:
+            raise ConfigError((Problem(file, f"is not JSON: {exc}"),)) from exc
+        return cls.from_dict(data, file=file)
+
+
+MOCK_FIELDS: Mapping[str, type[_Mock]] = {
+    "openai": OpenAIMock,
+    "openai_response": OpenAIResponseMock,
+    "anthropic": AnthropicMock,
+    "openai_embeddings": OpenAIEmbeddingsMock,
+}
+"""The lists of mocks, one for each API."""
+
+
+def label(field: str, index: int, name: str) -> str:
+    """How messages name a mock: ``openai[3] 'greet'``."""
+    return f"{field}[{index}] {name!r}" if name else f"{field}[{index}]"
+
+
+# --- What pydantic found wrong, in the user's words ----------------------------------------------
+
+Location = tuple[int | str, ...]
+
+
+def _problems(error: ValidationError, data: Any, file: str) -> list[Problem]:
+    """One problem for each mistake. An absent key that a misspelt one was meant to be is told once,
+    with the misspelt one."""
+    details = error.errors(include_url=False, include_context=True)
+    meant = {
+        (*detail["loc"][:-1], _meant(detail["loc"]))
+        for detail in details
+        if detail["type"] == "extra_forbidden"
+    }
+    return [
+        Problem(_place(detail["loc"], data, file), _what(detail))
+        for detail in details
+        if not (detail["type"] == "missing" and detail["loc"] in meant)
+    ]
+
+
+def _what(detail: ErrorDetails) -> str:
+    found = _describe(detail["input"])
+    match detail["type"]:
+        case "extra_forbidden":
+            words = ", ".join(sorted(_words_at(detail["loc"])))
+            return f"unknown key, expected one of {words}{_did_you_mean(_meant(detail['loc']))}"
+        case "missing":
+            return "expected a value, found nothing"
+        case "enum":
+            close = get_close_matches(str(detail["input"]), [str(word) for word in MatchType], n=1)
+            hint = _did_you_mean(close[0] if close else None)
+            return f"expected {detail['ctx']['expected']}, found {found}{hint}"
+        case "dict_type" | "model_type":
+            return f"expected an object, found {found}"
+        case "list_type":
+            return f"expected a list, found {found}"
+        case "string_type":
+            return f"expected a string, found {found}"
+        case "string_too_short":
+            return "expected a string that is not empty, found an empty one"
+        case "bool_type":
+            return f"expected true or false, found {found}"
+        case _:
+            return f"{detail['msg']}, found {found}"
+
+
+def _place(location: Location, data: Any, file: str) -> str:
+    """``mocks/a.json: openai[3] 'greet': match.match_type`` of ("openai", 3, "match", ...)."""
+    match location:
+        case (str() as field, int() as index, *rest) if field in MOCK_FIELDS:
+            mock = data[field][index]
+            name = mock.get("name", "") if isinstance(mock, dict) else ""
+            where = label(field, index, name if isinstance(name, str) else "")
+        case _:
+            where, rest = "", list(location)
+    return _join(file, where, json_path(rest))
+
+
+def json_path(location: list[int | str]) -> str:
+    """``match.headers[0].name`` of ["match", "headers", 0, "name"]."""
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return path.removeprefix(".")
+
+
+def _words_at(location: Location) -> list[str]:
+    """The keys that may stand where `location` ends."""
+    model: type[BaseModel] = Config
+    if len(location) > 2 and location[0] in MOCK_FIELDS:
+        mock = MOCK_FIELDS[str(location[0])]
+        match location[2:]:
+            case ("match", "headers", *_):
+                model = HeaderMatch
+            case ("match", _):
+                model = cast("type[BaseModel]", mock.model_fields["match"].annotation)
+            case _:
+                model = mock
+    return list(model.model_fields)
+
+
+def _meant(location: Location) -> str | None:
+    close = get_close_matches(str(location[-1]), _words_at(location), n=1)
+    return close[0] if close else None
+
+
+def _did_you_mean(word: str | None) -> str:
+    return f"; did you mean {word!r}?" if word else ""
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, (str, int, float)):
+        shown = repr(value) if isinstance(value, str) else jsontext.dumps(value).decode()
+        return shown if len(shown) <= 60 else shown[:60] + "…"
+    return jsontext.kind(value)
+
+
+def _join(*parts: str) -> str:
+    return ": ".join(part for part in parts if part)

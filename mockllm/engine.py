@@ -1,0 +1,164 @@
+"""One request in, one decision out.
+
+`Engine.decide` is a plain function: no socket, no clock, no await. It finds the provider by path,
+has the request read and confirmed, finds the rule, and returns the rule's reply, rendered when it
+was first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from mockllm import envelopes, playback, reading, tokens
+from mockllm.confirm import Kind
+from mockllm.errors import ClientError, RequestError
+from mockllm.exchange import Decision, Reply, Request
+from mockllm.loading import Loaded, Table
+from mockllm.matching import nearest_miss, quote
+from mockllm.prompt import Form, Prompt
+from mockllm.rule import Rule
+
+LONGEST_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
+MOST_EXPLAINED = 1_000  # rules that a 404 is compared with to name the nearest miss
+MOST_RENDERED_EARLY = 1_000  # mocks; beyond, a mock is rendered when it is first asked for
+
+Echo = Callable[[Prompt], str]
+"""What to say where no mock matches."""
+
+
+class Engine:
+    """Answers by one configuration. Nothing in it changes but the cache of rendered replies."""
+
+    def __init__(self, loaded: Loaded, *, echo: Echo | None = None) -> None:
+        self._tables = {path: table for table in loaded.tables for path in table.provider.paths}
+        self._counts = {table.provider.name: len(table.mocks) for table in loaded.tables}
+        self._require_auth = loaded.require_auth
+        self._echo = echo
+        self._rendered: dict[tuple[str, int, Form], Reply] = {}
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """The number of mocks of each provider, by its name."""
+        return self._counts
+
+    def warm(self) -> None:
+        """Render every whole answer now, unless there are very many mocks, so that processes
+        forked from this one share them."""
+        if sum(self._counts.values()) <= MOST_RENDERED_EARLY:
+            for table in self._tables.values():
+                for rule in table.catalog.rules:
+                    self._render(table, rule, Form())
+
+    def decide(self, request: Request) -> Decision:
+        """The answer to `request`. A request that is refused has an answer too: nothing a client
+        sends makes this raise."""
+        table = self._tables.get(request.path)
+        if table is None:
+            return self._decide_elsewhere(request)
+        try:
+            if request.method != "POST":
+                raise _wrong_method(request, "POST")
+            table.provider.admit(request, self._require_auth)
+            prompt = table.provider.decode(request.body)
+            _confirm(table, prompt)
+        except RequestError as exc:
+            return Decision(table.provider.render_error(exc, {}), "refused")
+        rule = table.catalog.find(prompt, request.first)
+        if rule is not None:
+            reply = self._for_request(self._render(table, rule, prompt.form), prompt)
+            return Decision(reply, "matched", rule, prompt)
+        return self._decide_unmatched(table, request, prompt)
+
+    def render_error(self, request: Request, error: ClientError) -> Reply:
+        """`error` in the envelope that a client of this path understands: its provider's, under
+        ``/v1`` the one the headers tell, elsewhere plain JSON."""
+        table = self._tables.get(request.path)
+        if table is not None:
+            return table.provider.render_error(error, {})
+        return _envelope(request)(error, {})
+
+    def _decide_elsewhere(self, request: Request) -> Decision:
+        if request.path == "/health":
+            if request.method not in ("GET", "HEAD"):
+                error = _wrong_method(request, "GET, HEAD")
+                return Decision(envelopes.plain_error(error), "refused")
+            health = {"status": "healthy", "service": "mock-llm", **self._counts}
+            return Decision(envelopes.json_reply(health), "health")
+        under_v1 = _is_under_v1(request)
+        message = f"Invalid URL ({request.method} {request.path})"
+        error = RequestError(404, message if under_v1 else "Endpoint not found")
+        beside = {"path": request.path, "method": request.method, "hint": self._hint()}
+        return Decision(_envelope(request)(error, beside), "not found")
+
+    def _decide_unmatched(self, table: Table, request: Request, prompt: Prompt) -> Decision:
+        if self._echo is not None:
+            response = table.provider.say(self._echo(prompt))
+            reply = table.provider.render(response, prompt.form, "word")
+            return Decision(self._for_request(reply, prompt), "echo", prompt=prompt)
+        error = RequestError(404, _no_match(table, request, prompt), code="mock_not_found")
+        return Decision(table.provider.render_error(error, {}), "no match", prompt=prompt)
+
+    def _render(self, table: Table, rule: Rule, form: Form) -> Reply:
+        key = (table.provider.name, rule.index, form)
+        reply = self._rendered.get(key)
+        if reply is None:
+            try:
+                reply = table.provider.render(table.mocks[rule.index].response, form, "word")
+            except Exception as exc:
+                exc.add_note(rule.label)  # the guard in serve/ names the mock
+                raise
+            self._rendered[key] = reply
+        return reply
+
+    def _for_request(self, reply: Reply, prompt: Prompt) -> Reply:
+        if not playback.needs_request(reply):
+            return reply
+        input_tokens = tokens.estimate_prompt(prompt.body)
+        return playback.fill(reply, model=prompt.model, input_tokens=input_tokens)
+
+    def _hint(self) -> str:
+        return (
+            "Known endpoints: "
+            + ", ".join(f"POST {path}" for path in self._tables)
+            + (", GET /health")
+        )
+
+
+def _confirm(table: Table, prompt: Prompt) -> None:
+    finding = table.confirm(prompt.body) if table.confirm is not None else None
+    if finding is None:
+        return
+    if finding.kind is Kind.MISSING:
+        raise reading.missing(finding.place)
+    raise RequestError(400, str(finding), param=finding.place, code="invalid_type")
+
+
+def _wrong_method(request: Request, allowed: str) -> RequestError:
+    message = f"Not allowed to {request.method} on {request.path}. Allowed: {allowed}."
+    return RequestError(405, message, headers=((b"allow", allowed.encode()),))
+
+
+def _is_under_v1(request: Request) -> bool:
+    return request.path == "/v1" or request.path.startswith("/v1/")
+
+
+def _envelope(request: Request) -> Callable[[ClientError, Mapping[str, Any]], Reply]:
+    if not _is_under_v1(request):
+        return envelopes.plain_error
+    if b"anthropic-version" in request.first:
+        return envelopes.anthropic_error
+    return envelopes.openai_error
+
+
+def _no_match(table: Table, request: Request, prompt: Prompt) -> str:
+    """The text of a 404: what was asked, which mock is nearest, why it does not match."""
+    asked = prompt.subjects[-1]
+    what = f"{asked.role or table.provider.looks_at} {quote(prompt.text, LONGEST_REQUEST_QUOTE)}"
+    message = f"No matching mock found. The request's last {table.provider.looks_at}: {what}."
+    rules: Sequence[Rule] = table.catalog.rules[:MOST_EXPLAINED]
+    nearest = nearest_miss(rules, prompt, request.first)
+    if nearest is None:
+        return f"{message} There are no mocks under '{table.provider.name}'."
+    rule, reason = nearest
+    return f"{message} Closest mock: {rule.label}: {reason}."

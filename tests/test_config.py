@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai.types.chat import ChatCompletion
+
+from mockllm import (
+    Config,
+    ConfigError,
+    HeaderMatch,
+    MatchType,
+    OpenAIMock,
+    OpenAIRequestMatch,
+)
+from mockllm.config import json_path
+
+MESSAGE = {"role": "user", "content": "hi"}
+MOCK = {"name": "greet", "match": {"message": MESSAGE}, "response": {}}
+
+
+def mistakes(data: Any) -> list[str]:
+    """What is told of a configuration that is wrong."""
+    with pytest.raises(ConfigError) as caught:
+        Config.from_dict(data, file="a.json")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_form_of_a_file_and_of_python_are_the_same() -> None:
+    match = {
+        "match_type": "contains",
+        "message": MESSAGE,
+        "headers": [{"name": "X-A", "value": "1", "match_type": "exact"}],
+    }
+    read = Config.from_dict({"openai": [{"name": "n", "match": match, "response": {"id": "x"}}]})
+
+    built = Config(
+        openai=[
+            OpenAIMock(
+                name="n",
+                match=OpenAIRequestMatch(
+                    match_type=MatchType.CONTAINS,
+                    message=MESSAGE,
+                    headers=[HeaderMatch(name="X-A", value="1")],
+                ),
+                response={"id": "x"},
+            )
+        ]
+    )
+    assert read.model_dump() == built.model_dump()
+
+
+def test_an_sdk_object_is_the_json_it_stands_for() -> None:
+    choice = {
+        "index": 0,
+        "finish_reason": "stop",
+        "message": {"role": "assistant", "content": "hi"},
+        "logprobs": None,
+    }
+    data = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
+    match = OpenAIRequestMatch(message=MESSAGE)
+
+    mock = OpenAIMock(match=match, response=ChatCompletion.model_validate(data))  # type: ignore[arg-type]  # what a validator makes a dict of
+
+    assert mock.response == data
+
+
+def test_absent_and_null_lists_are_empty() -> None:
+    config = Config.from_dict(
+        {"openai": None, "anthropic": [MOCK | {"match": {"message": MESSAGE, "headers": None}}]}
+    )
+
+    assert (config.openai, config.openai_response) == ([], [])
+    assert config.anthropic[0].match.headers == []
+
+
+def test_a_mock_knows_the_place_it_was_read_from() -> None:
+    config = Config.from_dict({"openai": [MOCK, MOCK | {"name": ""}]}, file="a.json")
+
+    assert [mock.place for mock in config.openai] == [
+        "a.json: openai[0] 'greet'",
+        "a.json: openai[1]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ([], ["a.json: expected an object, found a list"]),
+        (
+            {"openia": []},
+            [
+                (
+                    "a.json: openia: unknown key, expected one of anthropic, listen_addr, openai, "
+                    "openai_embeddings, openai_response, require_auth; did you mean 'openai'?"
+                )
+            ],
+        ),
+        ({"openai": {}}, ["a.json: openai: expected a list, found an object"]),
+        ({"openai": [3]}, ["a.json: openai[0]: expected an object, found 3"]),
+        ({"require_auth": "no"}, ["a.json: require_auth: expected true or false, found 'no'"]),
+        ({"listen_addr": 1}, ["a.json: listen_addr: expected a string, found 1"]),
+        (
+            {"openai": [{"name": "greet", "match": {"message": MESSAGE}, "respons": {}}]},
+            [
+                (
+                    "a.json: openai[0] 'greet': respons: unknown key, expected one of match, name, "
+                    "response; did you mean 'response'?"
+                )
+            ],
+        ),
+        (
+            {"openai": [{"match": {"message": MESSAGE}}]},
+            ["a.json: openai[0]: response: expected a value, found nothing"],
+        ),
+        (
+            {"openai": [MOCK | {"match": {"match_type": "contain", "message": MESSAGE}}]},
+            [
+                (
+                    "a.json: openai[0] 'greet': match.match_type: expected 'exact' or 'contains', "
+                    "found 'contain'; did you mean 'contains'?"
+                )
+            ],
+        ),
+        (
+            {
+                "anthropic": [
+                    MOCK | {"match": {"message": "hi", "headers": [{"nam": "a", "value": 1}]}}
+                ]
+            },
+            [
+                "a.json: anthropic[0] 'greet': match.headers[0].value: expected a string, found 1",
+                (
+                    "a.json: anthropic[0] 'greet': match.headers[0].nam: unknown key, expected one of "
+                    "match_type, name, value; did you mean 'name'?"
+                ),
+                "a.json: anthropic[0] 'greet': match.message: expected an object, found 'hi'",
+            ],
+        ),
+        (
+            {"openai_response": [MOCK | {"match": {"input": 3}}]},
+            [
+                (
+                    "a.json: openai_response[0] 'greet': match.input: expected a string or a list, "
+                    "found 3"
+                )
+            ],
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_place_and_remedy(data: Any, expected: list[str]) -> None:
+    assert mistakes(data) == expected
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "mocks.json"
+    file.write_bytes(b'\xef\xbb\xbf{"listen_addr": ":0"}')
+
+    assert Config.from_file(file).listen_addr == ":0"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"{", "is not JSON: "), (b"", "is not JSON: "), (b'{"a": NaN}', "is not JSON: ")],
+)
+def test_a_file_that_is_not_json_is_named(tmp_path: Path, content: bytes, expected: str) -> None:
+    file = tmp_path / "mocks.json"
+    file.write_bytes(content)
+
+    with pytest.raises(ConfigError) as caught:
+        Config.from_file(file)
+
+    assert str(caught.value).startswith(f"{file}: {expected}")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.json: cannot be read: No such file"):
+        Config.from_file(tmp_path / "none.json")
+
+
+def test_a_path_is_written_as_people_write_it() -> None:
+    assert json_path(["match", "headers", 0, "name"]) == "match.headers[0].name"
