@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockllm import http1, playback
+from mockllm.errors import HTTPError
+from mockllm.exchange import Ending, Reply, Request, Step
+from mockllm.http1 import HTTPConnection
+
+LENGTH = b"POST /v1/x?a=1 HTTP/1.1\r\nHost: h\r\nX-A:  one \r\nx-a: two\r\nContent-Length: 5\r\n\r\nhello"
+CHUNKED = (
+    b"POST /c HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n"
+    b"3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\ntrailer: t\r\n\r\n"
+)
+BARE = b"GET /g HTTP/1.1\r\nhost: h\r\n\r\n"
+OLD = b"GET /old HTTP/1.0\r\n\r\n"
+LAST = b"GET /last HTTP/1.1\r\nhost: h\r\nconnection: keep-alive, Close\r\n\r\n"
+
+
+def read(*parts: bytes) -> tuple[list[Request], bool]:
+    """All requests in what came in `parts`, and whether the connection closes after them."""
+    connection = HTTPConnection()
+    requests = []
+    for part in parts:
+        connection.receive_data(part)
+        while (request := connection.next_request()) is not None:
+            requests.append(request)
+    return requests, connection.closes
+
+
+def outcome(*parts: bytes) -> object:
+    """As `read`, with an error as its status and text."""
+    try:
+        return read(*parts)
+    except HTTPError as exc:
+        return exc.status, exc.message
+
+
+def test_a_request_is_read_whole() -> None:
+    (request,), closes = read(LENGTH)
+
+    headers = ((b"host", b"h"), (b"x-a", b"one"), (b"x-a", b"two"), (b"content-length", b"5"))
+    assert request == Request("POST", "/v1/x", "a=1", headers, b"hello")
+    assert request.first[b"x-a"] == b"one"
+    assert not closes
+
+
+@pytest.mark.parametrize("message", [LENGTH, CHUNKED, BARE, OLD, LAST, b"\r\n\r\n" + BARE + LENGTH])
+def test_a_request_split_anywhere_is_the_same(message: bytes) -> None:
+    whole = read(message)
+
+    assert all(read(message[:at], message[at:]) == whole for at in range(1, len(message)))
+    assert read(*(message[at : at + 1] for at in range(len(message)))) == whole
+
+
+@given(
+    st.lists(st.sampled_from([LENGTH, CHUNKED, BARE, b"\r\n", b"G@RB\x00GE\r\n\r\n"]), max_size=5),
+    st.lists(st.integers(min_value=0, max_value=600)),
+)
+def test_pipelined_requests_split_anywhere_are_the_same(
+    parts: list[bytes], cuts: list[int]
+) -> None:
+    stream = b"".join(parts)
+    places = sorted({0, *(cut for cut in cuts if cut < len(stream)), len(stream)})
+    pieces = [stream[a:b] for a, b in zip(places, places[1:], strict=False)]
+
+    assert outcome(*pieces) == outcome(stream)
+
+
+@pytest.mark.parametrize(
+    ("message", "paths", "closes"),
+    [
+        (BARE + CHUNKED + LENGTH, ["/g", "/c", "/v1/x"], False),
+        (BARE + OLD + BARE, ["/g", "/old"], True),
+        (LAST + BARE, ["/last"], True),
+        (b"\r\n" + BARE + b"\r\n\n" + BARE, ["/g", "/g"], False),
+        (BARE[:-1], [], False),
+    ],
+)
+def test_what_follows_a_request(message: bytes, paths: list[str], closes: bool) -> None:
+    requests, closed = read(message)
+
+    assert ([request.path for request in requests], closed) == (paths, closes)
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),  # no Host
+        (b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: -1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: gzip\r\n\r\n", 501),
+        (b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"GET / HTTP/1.1\r\nhost: h\r\nbad name: 1\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 99999999999\r\n\r\n", 413),
+        (b"GET /" + b"a" * http1.MAX_HEAD, 414),
+        (b"GET / HTTP/1.1\r\nx: " + b"a" * http1.MAX_HEAD, 431),
+        (b"GET / HTTP/1.1\r\nx: " + b"a" * http1.MAX_HEAD + b"\r\n\r\n", 431),
+    ],
+)
+def test_what_is_no_request_is_refused(message: bytes, status: int) -> None:
+    connection = HTTPConnection()
+    connection.receive_data(message)
+
+    with pytest.raises(HTTPError) as caught:
+        connection.next_request()
+
+    assert caught.value.status == status
+    assert connection.closes
+    connection.receive_data(BARE)
+    assert connection.next_request() is None
+
+
+def test_a_chunked_body_beyond_the_limit_is_refused() -> None:
+    connection = HTTPConnection(max_body=4)
+    connection.receive_data(CHUNKED)
+
+    with pytest.raises(HTTPError, match="larger than 4 bytes"):
+        connection.next_request()
+
+
+def test_a_client_that_waits_is_told_to_continue_once() -> None:
+    connection = HTTPConnection()
+    head, body = LENGTH.replace(b"X-A:", b"Expect: 100-continue\r\nX-A:").split(b"\r\n\r\n")
+    connection.receive_data(head + b"\r\n\r\n")
+
+    assert connection.next_request() is None
+    assert [connection.wants_continue(), connection.wants_continue()] == [True, False]
+    connection.receive_data(body)
+    assert connection.next_request() is not None
+
+
+def test_a_connection_is_idle_between_requests_only() -> None:
+    connection = HTTPConnection()
+    seen = [connection.is_idle]
+    for part in (LENGTH[:9], LENGTH[9:-2], LENGTH[-2:]):
+        connection.receive_data(part)
+        connection.next_request()
+        seen.append(connection.is_idle)
+
+    assert seen == [True, False, False, True]
+
+
+# --- Sending -------------------------------------------------------------------------------------
+
+STREAM = playback.stream(200, ((b"date", playback.DATE),), [b"a", b"bb"])
+WHOLE = playback.whole(404, ((b"x-a", b"1"),), b"gone")
+
+
+def sent(reply: Reply, **options: bool) -> list[bytes]:
+    return [step.data for step in http1.framed(reply, **options)]
+
+
+def test_a_whole_reply_announces_its_length() -> None:
+    assert sent(WHOLE) == [b"HTTP/1.1 404 Not Found\r\nx-a: 1\r\ncontent-length: 4\r\n\r\ngone"]
+
+
+def test_a_streamed_reply_is_one_chunk_a_step() -> None:
+    head = b"HTTP/1.1 200 OK\r\ndate: " + playback.DATE + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    assert sent(STREAM) == [head + b"1\r\na\r\n", b"2\r\nbb\r\n0\r\n\r\n"]
+
+
+def test_a_stream_to_an_old_client_ends_with_the_connection() -> None:
+    head = b"HTTP/1.1 200 OK\r\ndate: " + playback.DATE + b"\r\nConnection: close\r\n\r\n"
+
+    assert sent(STREAM, chunks=False) == [head + b"a", b"bb"]
+
+
+def test_a_close_is_announced() -> None:
+    assert b"\r\nConnection: close\r\n" in sent(WHOLE, close=True)[0]
+
+
+@pytest.mark.parametrize("reply", [WHOLE, STREAM])
+def test_nothing_follows_the_head_where_the_method_was_head(reply: Reply) -> None:
+    (head,) = sent(reply, head_only=True)
+
+    assert head.endswith(b"\r\n\r\n")
+    assert b"gone" not in head
+
+
+def test_pauses_are_kept() -> None:
+    steps = (Step(0.5, b"a"), Step(1.5, b"b"))
+
+    framed = http1.framed(Reply(200, (), steps, streamed=True))
+
+    assert [step.pause for step in framed] == [0.5, 1.5]
+
+
+def test_a_stream_that_is_cut_lacks_its_end() -> None:
+    reply = Reply(200, (), (Step(0, b"a"),), Ending.CUT, streamed=True)
+
+    assert sent(reply)[0].endswith(b"\r\n\r\n1\r\na\r\n")
+
+
+def test_a_stream_without_steps_has_a_head_and_an_end() -> None:
+    reply = Reply(200, (), (), streamed=True)
+
+    assert sent(reply) == [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]
