@@ -1,0 +1,47 @@
+"""A mock LLM server: OpenAI Chat Completions, OpenAI Responses and Anthropic Messages from a table
+of mocks, so that agents, SDK users and gateways are tested end to end without a model.
+
+    async with AsyncServer({"openai": [...]}) as server:
+        client = AsyncOpenAI(base_url=server.openai_base_url, api_key="any")
+
+Importing this package imports no SDK; the first mock of a provider does.
+"""
+
+from mockllm.config import (
+    AnthropicMock,
+    AnthropicRequestMatch,
+    Config,
+    HeaderMatch,
+    MatchType,
+    OpenAIEmbeddingsMock,
+    OpenAIEmbeddingsRequestMatch,
+    OpenAIMock,
+    OpenAIRequestMatch,
+    OpenAIResponseMock,
+    OpenAIResponseRequestMatch,
+)
+from mockllm.errors import ConfigError, ListenError, MockLLMError
+from mockllm.loading import load_config
+from mockllm.serve.server import AsyncServer, Server
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AnthropicMock",
+    "AnthropicRequestMatch",
+    "AsyncServer",
+    "Config",
+    "ConfigError",
+    "HeaderMatch",
+    "ListenError",
+    "MatchType",
+    "MockLLMError",
+    "OpenAIEmbeddingsMock",
+    "OpenAIEmbeddingsRequestMatch",
+    "OpenAIMock",
+    "OpenAIRequestMatch",
+    "OpenAIResponseMock",
+    "OpenAIResponseRequestMatch",
+    "Server",
+    "load_config",
+]

@@ -1,0 +1,1 @@
+"""Where things happen: sockets, loops, clocks, processes and signals. Nowhere else."""

@@ -1,0 +1,34 @@
+"""What is new in every answer: an id that no other answer bears, and the time."""
+
+from __future__ import annotations
+
+import os
+import time
+from email.utils import formatdate
+
+from mockllm.playback import Stamps
+
+_BITS = 80  # twenty hexadecimal digits
+_MASK = (1 << _BITS) - 1
+_STRIDE = 0x9E3779B97F4A7C15F39D  # odd, so counting by it meets every number once
+
+
+class Stamper:
+    """Gives stamps. Tokens look random and never come twice; each process starts elsewhere, so
+    make it after forking."""
+
+    def __init__(self) -> None:
+        self._number = int.from_bytes(os.urandom(_BITS // 8))
+        self._second = -1
+        self._seconds = b""
+        self._date = b""
+
+    def next(self) -> Stamps:
+        """The stamps of one more answer."""
+        self._number = (self._number + _STRIDE) & _MASK
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._seconds = b"%010d" % second
+            self._date = formatdate(second, usegmt=True).encode()
+        return Stamps(b"%020x" % self._number, self._seconds, self._date)
