@@ -31,6 +31,8 @@ class Catalog:
             if wanted.kind is not Kind.CONTAINS:
                 whole = self._equal if wanted.kind is Kind.EQUALS else self._ending
                 whole.setdefault((wanted.size, wanted.key), []).append(rule)
+        self.header_names = tuple({header.name: None for rule in rules for header in rule.headers})
+        """The headers that some rule looks at, each once."""
         self._equal_sizes = {size for size, _ in self._equal}
         self._ending_sizes = {size for size, _ in self._ending}
 

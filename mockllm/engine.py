@@ -8,15 +8,17 @@ was first asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from mockllm import envelopes, playback, reading, tokens
+from mockllm import envelopes, http1, playback, reading, tokens
 from mockllm.confirm import Kind
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Decision, Reply, Request
 from mockllm.loading import Loaded, Table
 from mockllm.matching import nearest_miss, quote
 from mockllm.prompt import Form, Prompt
+from mockllm.reuse import Decisions
 from mockllm.rule import Rule
 
 LONGEST_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
@@ -27,15 +29,26 @@ Echo = Callable[[Prompt], str]
 """What to say where no mock matches."""
 
 
-class Engine:
-    """Answers by one configuration. Nothing in it changes but the cache of rendered replies."""
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A mock's reply in one form. Where it `needs_request`, it is made ready for each request."""
 
-    def __init__(self, loaded: Loaded, *, echo: Echo | None = None) -> None:
+    reply: Reply
+    ready: playback.Ready | None
+    needs_request: bool
+
+
+class Engine:
+    """Answers by one configuration. Nothing in it changes but what it remembers: rendered replies,
+    and with `reuse` the decisions on requests that may come again byte for byte."""
+
+    def __init__(self, loaded: Loaded, *, echo: Echo | None = None, reuse: bool = True) -> None:
         self._tables = {path: table for table in loaded.tables for path in table.provider.paths}
         self._counts = {table.provider.name: len(table.mocks) for table in loaded.tables}
         self._require_auth = loaded.require_auth
         self._echo = echo
-        self._rendered: dict[tuple[str, int, Form], Reply] = {}
+        self._rendered: dict[tuple[str, int, Form], Rendered] = {}
+        self._decisions = Decisions() if reuse else None
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -60,15 +73,17 @@ class Engine:
             if request.method != "POST":
                 raise _wrong_method(request, "POST")
             table.provider.admit(request, self._require_auth)
-            prompt = table.provider.decode(request.body)
-            _confirm(table, prompt)
         except RequestError as exc:
-            return Decision(table.provider.render_error(exc, {}), "refused")
-        rule = table.catalog.find(prompt, request.first)
-        if rule is not None:
-            reply = self._for_request(self._render(table, rule, prompt.form), prompt)
-            return Decision(reply, "matched", rule, prompt)
-        return self._decide_unmatched(table, request, prompt)
+            return _decision(table.provider.render_error(exc, {}), "refused")
+        if self._decisions is None:
+            return self._decide_admitted(table, request)
+        values = map(request.first.get, table.catalog.header_names)
+        key = (request.path, request.body, *values)
+        decision = self._decisions.get(key)
+        if decision is None:
+            decision = self._decide_admitted(table, request)
+            self._decisions.keep(key, decision)
+        return decision
 
     def render_error(self, request: Request, error: ClientError) -> Reply:
         """`error` in the envelope that a client of this path understands: its provider's, under
@@ -78,44 +93,54 @@ class Engine:
             return table.provider.render_error(error, {})
         return _envelope(request)(error, {})
 
+    def _decide_admitted(self, table: Table, request: Request) -> Decision:
+        """What depends on the body and on header rules alone."""
+        try:
+            prompt = table.provider.decode(request.body)
+            _confirm(table, prompt)
+        except RequestError as exc:
+            return _decision(table.provider.render_error(exc, {}), "refused")
+        rule = table.catalog.find(prompt, request.first)
+        if rule is None:
+            return self._decide_unmatched(table, request, prompt)
+        rendered = self._render(table, rule, prompt.form)
+        if not rendered.needs_request:
+            return Decision(rendered.reply, "matched", rule, prompt, rendered.ready)
+        return _decision(_filled(rendered.reply, prompt), "matched", rule, prompt)
+
     def _decide_elsewhere(self, request: Request) -> Decision:
         if request.path == "/health":
             if request.method not in ("GET", "HEAD"):
                 error = _wrong_method(request, "GET, HEAD")
-                return Decision(envelopes.plain_error(error), "refused")
+                return _decision(envelopes.plain_error(error), "refused")
             health = {"status": "healthy", "service": "mock-llm", **self._counts}
-            return Decision(envelopes.json_reply(health), "health")
+            return _decision(envelopes.json_reply(health), "health")
         under_v1 = _is_under_v1(request)
         message = f"Invalid URL ({request.method} {request.path})"
         error = RequestError(404, message if under_v1 else "Endpoint not found")
         beside = {"path": request.path, "method": request.method, "hint": self._hint()}
-        return Decision(_envelope(request)(error, beside), "not found")
+        return _decision(_envelope(request)(error, beside), "not found")
 
     def _decide_unmatched(self, table: Table, request: Request, prompt: Prompt) -> Decision:
         if self._echo is not None:
             response = table.provider.say(self._echo(prompt))
             reply = table.provider.render(response, prompt.form, "word")
-            return Decision(self._for_request(reply, prompt), "echo", prompt=prompt)
+            return _decision(_filled(reply, prompt), "echo", prompt=prompt)
         error = RequestError(404, _no_match(table, request, prompt), code="mock_not_found")
-        return Decision(table.provider.render_error(error, {}), "no match", prompt=prompt)
+        return _decision(table.provider.render_error(error, {}), "no match", prompt=prompt)
 
-    def _render(self, table: Table, rule: Rule, form: Form) -> Reply:
+    def _render(self, table: Table, rule: Rule, form: Form) -> Rendered:
         key = (table.provider.name, rule.index, form)
-        reply = self._rendered.get(key)
-        if reply is None:
+        rendered = self._rendered.get(key)
+        if rendered is None:
             try:
                 reply = table.provider.render(table.mocks[rule.index].response, form, "word")
             except Exception as exc:
                 exc.add_note(rule.label)  # the guard in serve/ names the mock
                 raise
-            self._rendered[key] = reply
-        return reply
-
-    def _for_request(self, reply: Reply, prompt: Prompt) -> Reply:
-        if not playback.needs_request(reply):
-            return reply
-        input_tokens = tokens.estimate_prompt(prompt.body)
-        return playback.fill(reply, model=prompt.model, input_tokens=input_tokens)
+            rendered = Rendered(reply, _ready(reply), playback.needs_request(reply))
+            self._rendered[key] = rendered
+        return rendered
 
     def _hint(self) -> str:
         return (
@@ -123,6 +148,25 @@ class Engine:
             + ", ".join(f"POST {path}" for path in self._tables)
             + (", GET /health")
         )
+
+
+def _decision(
+    reply: Reply, reason: str, rule: Rule | None = None, prompt: Prompt | None = None
+) -> Decision:
+    return Decision(reply, reason, rule, prompt, _ready(reply))
+
+
+def _ready(reply: Reply) -> playback.Ready | None:
+    data = http1.ready(reply)
+    return None if data is None else playback.Ready(data)
+
+
+def _filled(reply: Reply, prompt: Prompt) -> Reply:
+    """`reply` with what only the request knows."""
+    if not playback.needs_request(reply):
+        return reply
+    input_tokens = tokens.estimate_prompt(prompt.body)
+    return playback.fill(reply, model=prompt.model, input_tokens=input_tokens)
 
 
 def _confirm(table: Table, prompt: Prompt) -> None:

@@ -7,9 +7,10 @@ and a test of them never sleeps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, Self
 
 from mockllm.prompt import Prompt
 from mockllm.rule import Rule
@@ -18,24 +19,26 @@ Headers = tuple[tuple[bytes, bytes], ...]
 """Header lines in order, names in lower case: ``((b"content-type", b"application/json"), ...)``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One whole request as received.
 
     `path` and `query` are the two halves of the target, as sent (``/v1/messages``, ``beta=true``).
-    `first` maps each header name to its first value with surrounding white space removed.
+    `first` has the first value of each header. (A tuple, since one is made for every request.)
     """
 
     method: str
     path: str
-    query: str = ""
-    headers: Headers = ()
-    body: bytes = b""
-    first: dict[bytes, bytes] = field(init=False, repr=False, compare=False)
+    query: str
+    headers: Headers
+    first: Mapping[bytes, bytes]
+    body: bytes
 
-    def __post_init__(self) -> None:
-        first = {name: value.strip() for name, value in reversed(self.headers)}
-        object.__setattr__(self, "first", first)
+    @classmethod
+    def of(
+        cls, method: str, path: str, headers: Headers = (), body: bytes = b"", *, query: str = ""
+    ) -> Self:
+        """A request from its parts."""
+        return cls(method, path, query, headers, dict(reversed(headers)), body)
 
 
 class Step(NamedTuple):
@@ -43,6 +46,21 @@ class Step(NamedTuple):
 
     pause: float
     data: bytes
+
+
+class Stamps(NamedTuple):
+    """What is new in one delivery: `token` 20 hexadecimal digits, `seconds` 10 digits of Unix
+    time, `date` 29 characters (IMF-fixdate)."""
+
+    token: bytes
+    seconds: bytes
+    date: bytes
+
+
+class Ready(Protocol):
+    """A whole delivery, but for its stamps (`mockllm.playback.Ready`)."""
+
+    def stamped(self, stamps: Stamps) -> bytes: ...
 
 
 class Ending(Enum):
@@ -77,18 +95,20 @@ class Reply:
         return b"".join(step.data for step in self.steps)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What the engine answers a request with, and why.
 
     `rule` is the rule whose mock answers, `prompt` the request as the rules saw it (None where no
-    provider could read it), `reason` one word for journals: ``matched``, ``no match``, ...
+    provider could read it), `reason` a word or two for journals: ``matched``, ``no match``, ...
+    `ready` is the reply as it goes over a connection that stays open, where nothing pauses and it
+    is small; None otherwise.
     """
 
     reply: Reply
     reason: str
     rule: Rule | None = None
     prompt: Prompt | None = None
+    ready: Ready | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,20 +12,23 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from functools import lru_cache
 from http import HTTPStatus
 
 import h11
 
 from mockllm import heads
 from mockllm.errors import HTTPError
-from mockllm.exchange import Ending, Reply, Request, Step
-from mockllm.heads import Head
+from mockllm.exchange import Ending, Headers, Reply, Request, Step
+from mockllm.heads import Head, Heads
 
 KIB = 1024
 MIB = 1024 * KIB
 
 MAX_HEAD = 64 * KIB  # request line and headers
 MAX_BODY = 64 * MIB  # the largest request with images and files we know is half of it
+
+MOST_READY = 64 * KIB  # bytes of a reply that is sent in one write, whoever reads how fast
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -51,9 +54,13 @@ _FOLLOWS = {
 
 
 class HTTPConnection:
-    """The receiving side of one connection."""
+    """The receiving side of one connection. `heads` is shared by all connections of a server."""
 
-    def __init__(self, *, max_head: int = MAX_HEAD, max_body: int = MAX_BODY) -> None:
+    def __init__(
+        self, heads: Heads, *, max_head: int = MAX_HEAD, max_body: int = MAX_BODY
+    ) -> None:
+        # of the server
+        self._heads = heads
         # of the connection
         self._max_head = max_head
         self._max_body = max_body
@@ -105,6 +112,11 @@ class HTTPConnection:
         Raises:
             HTTPError: what came is no request, or too large. The connection is closed.
         """
+        if self._size == 0 and self._state is not State.BODY:
+            return None
+        request = self._request_at_once()
+        if request is not None:
+            return request
         try:
             if self._state is State.HEAD:
                 self._read_head()
@@ -117,6 +129,23 @@ class HTTPConnection:
             self._received.clear()
             raise
         return None
+
+    def _request_at_once(self) -> Request | None:
+        """A request that came alone, in one piece and with a head that is remembered, as nearly
+        all do; None for any other. What it takes from the other way is that nothing is stored."""
+        if self._state is not State.HEAD or len(self._received) != 1:
+            return None
+        data = self._received[0]
+        end = data.find(heads.END) + len(heads.END)
+        head = self._heads.recall_whole(data[:end])
+        if head is None or not head.keep_alive or head.length != len(data) - end:
+            return None
+        if head.length > self._max_body or end > self._max_head:
+            return None
+        self._received.clear()
+        self._size = self._scanned = 0
+        self._head = head
+        return Request(head.method, head.path, head.query, head.headers, head.first, data[end:])
 
     def _enter(self, state: State) -> None:
         assert state in _FOLLOWS[self._state], (self._state, state)
@@ -138,8 +167,13 @@ class HTTPConnection:
         if end.end() > self._max_head:
             raise _head_too_large(data, self._max_head)
         self._scanned = 0
-        self._head, connection = heads.parse(data[: end.end()])
+        head = data[: end.end()]
         self._put_back(data[end.end() :])
+        connection = None
+        self._head = self._heads.recall(head)
+        if self._head is None:
+            self._head, connection = heads.parse(head)
+            self._heads.remember(head, self._head)
         if self._head.length is None:
             self._chunks = connection
             self._enter(State.CHUNKS)
@@ -188,7 +222,7 @@ class HTTPConnection:
         self._body_size = 0
         self._continue = False
         self._enter(State.HEAD if head.keep_alive else State.CLOSED)
-        return Request(head.method, head.path, head.query, head.headers, body)
+        return Request(head.method, head.path, head.query, head.headers, head.first, body)
 
     def _take_all(self) -> bytes:
         data = self._received[0] if len(self._received) == 1 else b"".join(self._received)
@@ -237,6 +271,36 @@ def framed(
     steps = [Step(pause, writer.send(h11.Data(data)) or b"") for pause, data in reply.steps]
     end = writer.send(h11.EndOfMessage()) or b"" if reply.ending is Ending.COMPLETE else b""
     return _joined(head, steps, end)
+
+
+def ready(reply: Reply) -> bytes | None:
+    """The bytes of `framed` joined, for a connection that stays open; None where something pauses,
+    where it ends otherwise than complete, and where it is large.
+
+    Only heads are made by h11 here, and each once: framing a small answer takes 2 µs instead of 30.
+    A property test holds it equal to `framed`.
+    """
+    if reply.ending is not Ending.COMPLETE or any(pause for pause, _ in reply.steps):
+        return None
+    size = sum(len(data) for _, data in reply.steps)
+    if size > MOST_READY:
+        return None
+    before, after = _head_around_length(reply.status, reply.headers, reply.streamed)
+    if not reply.streamed:
+        return b"".join((before, b"%d" % size, after, *(data for _, data in reply.steps)))
+    chunks = [b"%x\r\n%b\r\n" % (len(data), data) for _, data in reply.steps if data]
+    return b"".join((before, *chunks, b"0\r\n\r\n"))
+
+
+@lru_cache(maxsize=256)  # a server has a handful of heads
+def _head_around_length(status: int, headers: Headers, streamed: bool) -> tuple[bytes, bytes]:
+    """A head, cut in two where the length of the body belongs; a stream's is whole."""
+    if streamed:
+        (step,) = framed(Reply(status, headers, (), Ending.CUT, streamed=True))
+        return step.data, b""
+    (step,) = framed(Reply(status, headers, (), Ending.CUT))
+    before, zero, after = step.data.rpartition(b"content-length: 0")
+    return before + zero[:-1], after
 
 
 def _joined(head: bytes, steps: list[Step], end: bytes) -> tuple[Step, ...]:

@@ -14,12 +14,13 @@ Marks of the delivery are as long as what replaces them: lengths and HTTP chunks
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import blake2b
 
 import orjson
 
-from mockllm.exchange import Headers, Reply, Step
+from mockllm import jsontext
+from mockllm.exchange import Headers, Reply, Stamps, Step
 
 TOKEN = b"\xff" * 20
 """Twenty hexadecimal digits that no other answer bears: the heart of every fresh id."""
@@ -30,16 +31,6 @@ DATE = b"\xfd" * 29
 
 _MODEL = b"\xfc"
 _TOKENS = re.compile(rb"\xfb(\d+)\xfb")
-
-
-@dataclass(frozen=True, slots=True)
-class Stamps:
-    """What is new in one delivery: `token` 20 hexadecimal digits, `seconds` 10 digits, `date` 29
-    characters."""
-
-    token: bytes
-    seconds: bytes
-    date: bytes
 
 
 def model_mark() -> orjson.Fragment:
@@ -73,7 +64,7 @@ def needs_request(reply: Reply) -> bool:
 
 def fill(reply: Reply, *, model: str, input_tokens: int) -> Reply:
     """`reply` with the marks of the request filled in."""
-    name = orjson.dumps(model)
+    name = jsontext.dumps(model)
 
     def total(mark: re.Match[bytes]) -> bytes:
         return b"%d" % (int(mark[1]) + input_tokens)
@@ -91,6 +82,30 @@ def stamp(data: bytes, stamps: Stamps) -> bytes:
         .replace(SECONDS, stamps.seconds)
         .replace(DATE, stamps.date)
     )
+
+
+class Ready:
+    """The bytes of a delivery, but for its stamps: `stamped` is `stamp` for bytes that are sent
+    again and again.
+
+    What changes once a second is stamped once a second, and the bytes are kept in pieces between
+    the tokens: on a stream of 50 chunks that is 2 µs instead of 7.
+    """
+
+    __slots__ = ("_data", "_pieces", "_seconds")
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._seconds = b""
+        self._pieces: list[bytes] = []
+
+    def stamped(self, stamps: Stamps) -> bytes:
+        """The bytes with their marks filled in."""
+        if stamps.seconds != self._seconds:
+            self._seconds = stamps.seconds
+            timed = self._data.replace(SECONDS, stamps.seconds).replace(DATE, stamps.date)
+            self._pieces = timed.split(TOKEN)
+        return stamps.token.join(self._pieces)
 
 
 def whole(status: int, headers: Headers, body: bytes) -> Reply:

@@ -22,11 +22,11 @@ import orjson
 
 from mockllm import playback
 from mockllm.chunking import Chunk
-from mockllm.exchange import Reply
+from mockllm.exchange import Reply, Stamps
 from mockllm.prompt import Form
 
 TESTDATA = Path(__file__).parent.parent / "testdata"
-STAMPS = playback.Stamps(
+STAMPS = Stamps(
     token=b"0123456789abcdef0123",
     seconds=b"1700000000",
     date=b"Tue, 14 Nov 2023 22:13:20 GMT",

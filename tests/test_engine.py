@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mockllm import Config, playback
 from mockllm.engine import LONGEST_REQUEST_QUOTE, Engine
@@ -32,7 +34,7 @@ def engine(*mocks: dict[str, Any], **config: Any) -> Engine:
 
 def post(body: Any, path: str = CHAT, *headers: tuple[bytes, bytes]) -> Request:
     data = body if isinstance(body, bytes) else orjson.dumps(body)
-    return Request("POST", path, "", headers or (KEY,), data)
+    return Request.of("POST", path, headers or (KEY,), data)
 
 
 def say(text: str, **more: Any) -> dict[str, Any]:
@@ -128,7 +130,7 @@ def test_an_api_without_mocks_says_so_without_its_sdk() -> None:
             400,
             "messages.0.content: expected a string or a list of parts, found a number (3)",
         ),
-        (Request("GET", CHAT, "", (KEY,)), 405, "Not allowed to GET on /v1/chat/completions"),
+        (Request.of("GET", CHAT, (KEY,)), 405, "Not allowed to GET on /v1/chat/completions"),
         (post({}, "/v1/nope"), 404, "Invalid URL (POST /v1/nope)"),
     ],
 )
@@ -142,7 +144,7 @@ def test_a_refusal_is_in_the_openai_envelope(request_: Request, status: int, fra
 
 
 def test_a_wrong_method_is_told_the_right_one() -> None:
-    reply = engine().decide(Request("GET", CHAT)).reply
+    reply = engine().decide(Request.of("GET", CHAT)).reply
 
     assert (b"allow", b"POST") in reply.headers
 
@@ -173,7 +175,7 @@ def test_authentication_can_be_turned_off() -> None:
 
 
 def test_an_unknown_path_is_told_what_there_is() -> None:
-    told = body(engine().decide(Request("PUT", "/nope")).reply)
+    told = body(engine().decide(Request.of("PUT", "/nope")).reply)
 
     assert told.pop("hint").startswith("Known endpoints: POST /v1/chat/completions, ")
     assert told == {"error": "Endpoint not found", "path": "/nope", "method": "PUT"}
@@ -181,7 +183,7 @@ def test_an_unknown_path_is_told_what_there_is() -> None:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_health_counts_the_mocks(method: str) -> None:
-    decision = engine(chat_mock("hi", "ho")).decide(Request(method, "/health"))
+    decision = engine(chat_mock("hi", "ho")).decide(Request.of(method, "/health"))
 
     assert body(decision.reply) == {
         "status": "healthy",
@@ -194,7 +196,7 @@ def test_health_counts_the_mocks(method: str) -> None:
 
 
 def test_health_is_read_only() -> None:
-    assert engine().decide(Request("POST", "/health")).reply.status == 405
+    assert engine().decide(Request.of("POST", "/health")).reply.status == 405
 
 
 def test_an_echo_answers_where_nothing_matches() -> None:
@@ -232,6 +234,42 @@ def test_a_render_error_names_the_mock() -> None:
         one.decide(post(say("hi")))
 
     assert caught.value.__notes__ == ["openai[0] 'greet'"]
+
+
+def engine_of(mocks: list[dict[str, Any]], *, reuse: bool) -> Engine:
+    return Engine(load(Config.from_dict({"openai": mocks})), reuse=reuse)
+
+
+HEADER = {"name": "X-Tenant", "value": "a"}
+MOCKS = [
+    chat_mock("hi", "to a", headers=[HEADER]),
+    chat_mock("hi", "to all"),
+    chat_mock("h", "h", match_type="contains"),
+]
+ASKED: list[Any] = [say("hi"), say("hi", stream=True), say("oh"), {}, []]
+BODIES = [orjson.dumps(each) for each in ASKED]
+TENANTS = [(KEY,), (KEY, (b"x-tenant", b"a")), (KEY, (b"x-tenant", b"b")), ((b"x-tenant", b"a"),)]
+
+
+@given(st.lists(st.tuples(st.sampled_from(BODIES), st.sampled_from(TENANTS))))
+def test_a_reused_decision_is_the_decision(asked: list[tuple[bytes, Any]]) -> None:
+    reusing, plain = engine_of(MOCKS, reuse=True), engine_of(MOCKS, reuse=False)
+
+    for data, headers in asked:
+        again, anew = (
+            reusing.decide(post(data, CHAT, *headers)),
+            plain.decide(post(data, CHAT, *headers)),
+        )
+        assert (again.reply, again.reason, again.rule) == (anew.reply, anew.reason, anew.rule)
+        assert again.ready is not None
+        assert anew.ready is not None
+        assert again.ready.stamped(STAMPS) == anew.ready.stamped(STAMPS)
+
+
+def test_a_request_that_came_before_is_not_decided_again() -> None:
+    one = engine(chat_mock("hi", "ho"))
+
+    assert one.decide(post(say("hi"))) is one.decide(post(say("hi")))
 
 
 def test_warming_renders_every_whole_answer() -> None:

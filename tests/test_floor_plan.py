@@ -33,6 +33,7 @@ FLOORS = (
         "playback",
         "provider",
         "reading",
+        "reuse",
         "schemas",
         "sse",
         "tokens",

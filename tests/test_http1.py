@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,9 +9,13 @@ from hypothesis import strategies as st
 from mockllm import http1, playback
 from mockllm.errors import HTTPError
 from mockllm.exchange import Ending, Reply, Request, Step
+from mockllm.heads import Heads
 from mockllm.http1 import HTTPConnection
 
-LENGTH = b"POST /v1/x?a=1 HTTP/1.1\r\nHost: h\r\nX-A:  one \r\nx-a: two\r\nContent-Length: 5\r\n\r\nhello"
+LENGTH = (
+    b"POST /v1/x?a=1 HTTP/1.1\r\nHost: h\r\nX-A:  one \r\nx-a: two\r\nContent-Length: 5\r\n\r\n"
+    b"hello"
+)
 CHUNKED = (
     b"POST /c HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n"
     b"3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\ntrailer: t\r\n\r\n"
@@ -19,9 +25,10 @@ OLD = b"GET /old HTTP/1.0\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nhost: h\r\nconnection: keep-alive, Close\r\n\r\n"
 
 
-def read(*parts: bytes) -> tuple[list[Request], bool]:
-    """All requests in what came in `parts`, and whether the connection closes after them."""
-    connection = HTTPConnection()
+def read(*parts: bytes, heads: Heads | None = None) -> tuple[list[Request], bool]:
+    """All requests in what came in `parts`, and whether the connection closes after them. With
+    `heads`, what is remembered from earlier connections is used."""
+    connection = HTTPConnection(heads or Heads())
     requests = []
     for part in parts:
         connection.receive_data(part)
@@ -30,10 +37,10 @@ def read(*parts: bytes) -> tuple[list[Request], bool]:
     return requests, connection.closes
 
 
-def outcome(*parts: bytes) -> object:
+def outcome(*parts: bytes, heads: Heads | None = None) -> object:
     """As `read`, with an error as its status and text."""
     try:
-        return read(*parts)
+        return read(*parts, heads=heads)
     except HTTPError as exc:
         return exc.status, exc.message
 
@@ -42,7 +49,7 @@ def test_a_request_is_read_whole() -> None:
     (request,), closes = read(LENGTH)
 
     headers = ((b"host", b"h"), (b"x-a", b"one"), (b"x-a", b"two"), (b"content-length", b"5"))
-    assert request == Request("POST", "/v1/x", "a=1", headers, b"hello")
+    assert request == Request.of("POST", "/v1/x", headers, b"hello", query="a=1")
     assert request.first[b"x-a"] == b"one"
     assert not closes
 
@@ -55,8 +62,27 @@ def test_a_request_split_anywhere_is_the_same(message: bytes) -> None:
     assert read(*(message[at : at + 1] for at in range(len(message)))) == whole
 
 
+PIECES = [LENGTH, CHUNKED, BARE, b"\r\n", b"G@RB\x00GE\r\n\r\n"]
+
+
 @given(
-    st.lists(st.sampled_from([LENGTH, CHUNKED, BARE, b"\r\n", b"G@RB\x00GE\r\n\r\n"]), max_size=5),
+    st.lists(st.sampled_from(PIECES), max_size=5),
+    st.lists(st.integers(min_value=0, max_value=600)),
+)
+def test_what_is_remembered_changes_no_request(parts: list[bytes], cuts: list[int]) -> None:
+    heads = Heads()
+    for piece in (LENGTH.replace(b"one", b"two"), BARE, BARE):
+        outcome(piece, heads=heads)
+    stream = b"".join(parts)
+    places = sorted({0, *(cut for cut in cuts if cut < len(stream)), len(stream)})
+    pieces = [stream[a:b] for a, b in itertools.pairwise(places)]
+
+    assert outcome(*pieces, heads=heads) == outcome(stream)
+    assert outcome(*parts, heads=heads) == outcome(stream)
+
+
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=5),
     st.lists(st.integers(min_value=0, max_value=600)),
 )
 def test_pipelined_requests_split_anywhere_are_the_same(
@@ -64,7 +90,7 @@ def test_pipelined_requests_split_anywhere_are_the_same(
 ) -> None:
     stream = b"".join(parts)
     places = sorted({0, *(cut for cut in cuts if cut < len(stream)), len(stream)})
-    pieces = [stream[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [stream[a:b] for a, b in itertools.pairwise(places)]
 
     assert outcome(*pieces) == outcome(stream)
 
@@ -104,7 +130,7 @@ def test_what_follows_a_request(message: bytes, paths: list[str], closes: bool) 
     ],
 )
 def test_what_is_no_request_is_refused(message: bytes, status: int) -> None:
-    connection = HTTPConnection()
+    connection = HTTPConnection(Heads())
     connection.receive_data(message)
 
     with pytest.raises(HTTPError) as caught:
@@ -117,7 +143,7 @@ def test_what_is_no_request_is_refused(message: bytes, status: int) -> None:
 
 
 def test_a_chunked_body_beyond_the_limit_is_refused() -> None:
-    connection = HTTPConnection(max_body=4)
+    connection = HTTPConnection(Heads(), max_body=4)
     connection.receive_data(CHUNKED)
 
     with pytest.raises(HTTPError, match="larger than 4 bytes"):
@@ -125,7 +151,7 @@ def test_a_chunked_body_beyond_the_limit_is_refused() -> None:
 
 
 def test_a_client_that_waits_is_told_to_continue_once() -> None:
-    connection = HTTPConnection()
+    connection = HTTPConnection(Heads())
     head, body = LENGTH.replace(b"X-A:", b"Expect: 100-continue\r\nX-A:").split(b"\r\n\r\n")
     connection.receive_data(head + b"\r\n\r\n")
 
@@ -136,7 +162,7 @@ def test_a_client_that_waits_is_told_to_continue_once() -> None:
 
 
 def test_a_connection_is_idle_between_requests_only() -> None:
-    connection = HTTPConnection()
+    connection = HTTPConnection(Heads())
     seen = [connection.is_idle]
     for part in (LENGTH[:9], LENGTH[9:-2], LENGTH[-2:]):
         connection.receive_data(part)
@@ -202,3 +228,26 @@ def test_a_stream_without_steps_has_a_head_and_an_end() -> None:
     reply = Reply(200, (), (), streamed=True)
 
     assert sent(reply) == [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]
+
+
+replies = st.builds(
+    Reply,
+    st.sampled_from([200, 404, 529]),
+    st.sampled_from([(), ((b"date", playback.DATE), (b"x-a", b"1"))]),
+    st.lists(
+        st.builds(Step, st.sampled_from([0.0, 0.0, 0.0, 0.5]), st.binary(max_size=40)), max_size=4
+    ).map(tuple),
+    st.sampled_from([Ending.COMPLETE, Ending.COMPLETE, Ending.CUT, Ending.RESET]),
+    st.booleans(),
+)
+
+
+@given(replies)
+def test_what_is_ready_is_what_is_framed(reply: Reply) -> None:
+    at_once = reply.ending is Ending.COMPLETE and not any(step.pause for step in reply.steps)
+
+    assert http1.ready(reply) == (b"".join(sent(reply)) if at_once else None)
+
+
+def test_a_large_reply_is_not_ready() -> None:
+    assert http1.ready(playback.whole(200, (), bytes(http1.MOST_READY + 1))) is None

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockllm import jsontext, playback
-from mockllm.exchange import Ending, Reply, Step
+from mockllm.exchange import Ending, Reply, Stamps, Step
 
-STAMPS = playback.Stamps(
+STAMPS = Stamps(
     token=b"0123456789abcdef0123",
     seconds=b"1700000000",
     date=b"Tue, 14 Nov 2023 22:13:20 GMT",
@@ -149,3 +149,15 @@ def test_stream_is_one_step_a_frame() -> None:
 
 def test_whole_is_one_step() -> None:
     assert playback.whole(404, (), b"body") == Reply(404, (), (Step(0.0, b"body"),))
+
+
+PIECES = st.sampled_from([b"x", b"", b"\r\n", playback.TOKEN, playback.SECONDS, playback.DATE])
+
+
+@given(st.lists(PIECES, max_size=8).map(b"".join), st.lists(st.sampled_from([b"1", b"2"])))
+def test_what_is_ready_is_stamped_like_anything_else(data: bytes, seconds: list[bytes]) -> None:
+    ready = playback.Ready(data)
+
+    for number, second in enumerate(seconds):
+        stamps = Stamps(b"%020x" % number, second * 10, second * 29)
+        assert ready.stamped(stamps) == playback.stamp(data, stamps)

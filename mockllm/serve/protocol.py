@@ -19,7 +19,8 @@ from typing import cast
 from mockllm import http1, playback
 from mockllm.engine import Engine
 from mockllm.errors import ClientError, HTTPError
-from mockllm.exchange import Decision, Ending, Exchange, Request, Step
+from mockllm.exchange import Decision, Ending, Exchange, Request, Stamps, Step
+from mockllm.heads import Heads
 from mockllm.serve.stamper import Stamper
 
 logger = logging.getLogger("mockllm")
@@ -38,6 +39,7 @@ class Service:
         self.engine = engine
         self.observers = observers
         self.stamper = Stamper()
+        self.heads = Heads()
         self.connections: set[HTTPProtocol] = set()
         self.draining = False
         self.all_closed = asyncio.Event()
@@ -63,7 +65,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._service = service
         # of the connection
         self._transport: asyncio.Transport | None = None
-        self._http = http1.HTTPConnection()
+        self._http = http1.HTTPConnection(service.heads)
         self._writable = asyncio.Event()
         self._writable.set()
         self._half_closed = False  # the peer sends no more, but may still read
@@ -144,18 +146,23 @@ class HTTPProtocol(asyncio.Protocol):
     def _answer(self, request: Request) -> None:
         started = time.perf_counter() if self._service.observers else 0.0
         decision = self._decide(request)
-        reply = decision.reply
-        steps = http1.framed(
-            reply,
-            chunks=self._http.takes_chunks,
-            close=self._closes_after_this(),
-            head_only=request.method == "HEAD",
-        )
         if self._service.observers:
             exchange = Exchange(request, decision, time.perf_counter() - started)
             for observe in self._service.observers:
                 observe(exchange)
         stamps = self._service.stamper.next()
+        closes = self._closes_after_this()
+        usual = not closes and request.method != "HEAD" and self._writable.is_set()
+        if usual and decision.ready is not None:  # the straight lane; the rest is for other days
+            self._wire.write(decision.ready.stamped(stamps))
+            return
+        reply = decision.reply
+        steps = http1.framed(
+            reply,
+            chunks=self._http.takes_chunks,
+            close=closes,
+            head_only=request.method == "HEAD",
+        )
         if self._goes_straight(steps, reply.ending):
             data = b"".join(step.data for step in steps)
             self._wire.write(playback.stamp(data, stamps))
@@ -188,7 +195,7 @@ class HTTPProtocol(asyncio.Protocol):
             and not any(step.pause for step in steps)
         )
 
-    async def _play(self, steps: tuple[Step, ...], ending: Ending, stamps: playback.Stamps) -> None:
+    async def _play(self, steps: tuple[Step, ...], ending: Ending, stamps: Stamps) -> None:
         """Send `steps`, each when its time has come and the peer has read enough."""
         loop = asyncio.get_running_loop()
         due = loop.time()
@@ -218,7 +225,7 @@ class HTTPProtocol(asyncio.Protocol):
         """Answer what is no request, then close, in a way that lets the peer read the answer: a
         close with unread bytes would reset the connection and take the answer with it."""
         self._refused = True
-        reply = self._service.engine.render_error(Request("", ""), error)
+        reply = self._service.engine.render_error(Request.of("", ""), error)
         (step,) = http1.framed(reply, close=True)
         self._wire.write(playback.stamp(step.data, self._service.stamper.next()))
         if self._half_closed or not self._wire.can_write_eof():

@@ -6,7 +6,7 @@ import os
 import time
 from email.utils import formatdate
 
-from mockllm.playback import Stamps
+from mockllm.exchange import Stamps
 
 _BITS = 80  # twenty hexadecimal digits
 _MASK = (1 << _BITS) - 1

@@ -119,7 +119,8 @@ def assert_deltas(found: list[Object]) -> None:
         if event["type"] == "content_block_start":
             block = event["content_block"]
             assert block.items() >= STARTS.get(block["type"], {}).items()
-            assert not block.get("citations") and not block.get("encrypted_content")
+            assert not block.get("citations")
+            assert not block.get("encrypted_content")
             kinds.append(block["type"])
             brought.append("")
         elif event["type"] == "content_block_delta":

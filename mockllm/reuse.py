@@ -1,0 +1,54 @@
+"""Decisions made before: a request that is the same byte for byte is decided the same.
+
+Looking one up costs a hash of the body (a few µs at 35 kB) where deciding costs 15 µs and, on such
+a conversation, 200 µs. Nothing that depends on state, time or chance may be kept here.
+"""
+
+from __future__ import annotations
+
+from mockllm.exchange import Decision
+
+Key = tuple[str | bytes | None, ...]
+"""All that a decision depends on: the path, the body, the values of headers that rules look at."""
+
+MOST_BYTES = 32 * 1024 * 1024  # of bodies kept
+LARGEST = 1024 * 1024  # bytes of a body that is kept
+PER_ENTRY = 1024  # bytes; about what a decision costs beside its body
+
+
+class Decisions:
+    """Bounded by bytes; the oldest goes first. `hits` and `misses` count the look-ups."""
+
+    def __init__(self) -> None:
+        self._known: dict[Key, Decision] = {}
+        self._size = 0
+        self.hits = 0
+        self.misses = 0
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, key: Key) -> Decision | None:
+        """The decision made of `key`, if it is still known."""
+        decision = self._known.get(key)
+        if decision is None:
+            self.misses += 1
+        else:
+            self.hits += 1
+        return decision
+
+    def keep(self, key: Key, decision: Decision) -> None:
+        """Keep a decision whose `key` is not known."""
+        size = _size(key)
+        if size > LARGEST:
+            return
+        self._known[key] = decision
+        self._size += size
+        while self._size > MOST_BYTES:
+            oldest = next(iter(self._known))
+            del self._known[oldest]
+            self._size -= _size(oldest)
+
+
+def _size(key: Key) -> int:
+    return PER_ENTRY + sum(len(part) for part in key if part is not None)
