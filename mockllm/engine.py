@@ -8,16 +8,16 @@ was first asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from mockllm import envelopes, http1, playback, reading, tokens
+from mockllm import envelopes, reading
 from mockllm.confirm import Kind
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Decision, Reply, Request
 from mockllm.loading import Loaded, Table
 from mockllm.matching import nearest_miss, quote
 from mockllm.prompt import Form, Prompt
+from mockllm.rendering import Rendered, delivery
 from mockllm.reuse import Decisions
 from mockllm.rule import Rule
 
@@ -27,15 +27,6 @@ MOST_RENDERED_EARLY = 1_000  # mocks; beyond, a mock is rendered when it is firs
 
 Echo = Callable[[Prompt], str]
 """What to say where no mock matches."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A mock's reply in one form. Where it `needs_request`, it is made ready for each request."""
-
-    reply: Reply
-    ready: playback.Ready | None
-    needs_request: bool
 
 
 class Engine:
@@ -104,9 +95,8 @@ class Engine:
         if rule is None:
             return self._decide_unmatched(table, request, prompt)
         rendered = self._render(table, rule, prompt.form)
-        if not rendered.needs_request:
-            return Decision(rendered.reply, "matched", rule, prompt, rendered.ready)
-        return _decision(_filled(rendered.reply, prompt), "matched", rule, prompt)
+        reply, ready = rendered.for_request(prompt.model, prompt.body)
+        return Decision(reply, ready, "matched", rule, prompt)
 
     def _decide_elsewhere(self, request: Request) -> Decision:
         if request.path == "/health":
@@ -124,22 +114,23 @@ class Engine:
     def _decide_unmatched(self, table: Table, request: Request, prompt: Prompt) -> Decision:
         if self._echo is not None:
             response = table.provider.say(self._echo(prompt))
-            reply = table.provider.render(response, prompt.form, "word")
-            return _decision(_filled(reply, prompt), "echo", prompt=prompt)
+            reply = table.provider.render(response, prompt.form, table.chunk)
+            return Decision(
+                *Rendered(reply).for_request(prompt.model, prompt.body), "echo", prompt=prompt
+            )
         error = RequestError(404, _no_match(table, request, prompt), code="mock_not_found")
-        return _decision(table.provider.render_error(error, {}), "no match", prompt=prompt)
+        return _decision(table.provider.render_error(error, {}), "no match", prompt)
 
     def _render(self, table: Table, rule: Rule, form: Form) -> Rendered:
         key = (table.provider.name, rule.index, form)
         rendered = self._rendered.get(key)
         if rendered is None:
             try:
-                reply = table.provider.render(table.mocks[rule.index].response, form, "word")
+                reply = table.render(rule.index, form)
             except Exception as exc:
                 exc.add_note(rule.label)  # the guard in serve/ names the mock
                 raise
-            rendered = Rendered(reply, _ready(reply), playback.needs_request(reply))
-            self._rendered[key] = rendered
+            rendered = self._rendered[key] = Rendered(reply)
         return rendered
 
     def _hint(self) -> str:
@@ -150,23 +141,8 @@ class Engine:
         )
 
 
-def _decision(
-    reply: Reply, reason: str, rule: Rule | None = None, prompt: Prompt | None = None
-) -> Decision:
-    return Decision(reply, reason, rule, prompt, _ready(reply))
-
-
-def _ready(reply: Reply) -> playback.Ready | None:
-    data = http1.ready(reply)
-    return None if data is None else playback.Ready(data)
-
-
-def _filled(reply: Reply, prompt: Prompt) -> Reply:
-    """`reply` with what only the request knows."""
-    if not playback.needs_request(reply):
-        return reply
-    input_tokens = tokens.estimate_prompt(prompt.body)
-    return playback.fill(reply, model=prompt.model, input_tokens=input_tokens)
+def _decision(reply: Reply, reason: str, prompt: Prompt | None = None) -> Decision:
+    return Decision(*delivery(reply), reason, prompt=prompt)
 
 
 def _confirm(table: Table, prompt: Prompt) -> None:

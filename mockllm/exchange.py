@@ -98,17 +98,17 @@ class Reply:
 class Decision(NamedTuple):
     """What the engine answers a request with, and why.
 
-    `rule` is the rule whose mock answers, `prompt` the request as the rules saw it (None where no
-    provider could read it), `reason` a word or two for journals: ``matched``, ``no match``, ...
     `ready` is the reply as it goes over a connection that stays open, where nothing pauses and it
-    is small; None otherwise.
+    is small; None otherwise. `reason` is a word or two for journals: ``matched``, ``no match``, ...
+    `rule` is the rule whose mock answers, `prompt` the request as the rules saw it; None where no
+    provider could read it, and where the decision was made before and is used again.
     """
 
     reply: Reply
+    ready: Ready | None
     reason: str
     rule: Rule | None = None
     prompt: Prompt | None = None
-    ready: Ready | None = None
 
 
 @dataclass(frozen=True, slots=True)

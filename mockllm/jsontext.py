@@ -6,7 +6,9 @@ every SSE decoder survives; comparing is by canonical bytes.
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -69,6 +71,30 @@ def canonical(value: Any) -> bytes:
         return _dumps_deep(value, canonical=True)
 
 
+def faults(value: Any) -> Iterator[tuple[list[int | str], str]]:
+    """Where in a Python value there is what JSON cannot say, and what it is. Nothing for what a
+    JSON text was decoded to."""
+    todo: list[tuple[list[int | str], Any]] = [([], value)]
+    while todo:
+        path, found = todo.pop()
+        match found:
+            case dict():
+                for key, member in found.items():
+                    if not isinstance(key, str) or _fault(key):
+                        yield path, f"expected keys that are texts, found {key!r:.60}"
+                    else:
+                        todo.append(([*path, key], member))
+            case list() | tuple():
+                todo += [([*path, index], member) for index, member in enumerate(found)]
+            case _ if (fault := _fault(found)) is not None:
+                yield path, fault
+
+
+def canonical_text(role: str, content: str) -> bytes:
+    """The canonical form of ``{"role": role, "content": content}``, which most messages are."""
+    return orjson.dumps({"content": content, "role": role})
+
+
 def kind(value: Any) -> str:
     """The JSON type of a decoded value, with its article: ``a string``, ``an object``, ``null``."""
     match value:
@@ -84,6 +110,17 @@ def kind(value: Any) -> str:
             return "a list"
         case _:
             return "an object"
+
+
+def _fault(leaf: Any) -> str | None:
+    if isinstance(leaf, float) and not math.isfinite(leaf):
+        return f"expected a number that JSON knows, found {leaf}"
+    try:
+        orjson.dumps(leaf)
+    except orjson.JSONEncodeError as exc:
+        found = str(leaf)[:60].encode("ascii", "backslashreplace").decode()
+        return f"expected JSON, found {type(leaf).__name__} {found} ({exc})"
+    return None
 
 
 def _mend_surrogate(match: re.Match[bytes]) -> bytes:

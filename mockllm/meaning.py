@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from mockllm import jsontext
+from mockllm.prompt import Subject
 
 Members = Mapping[str, Any]
 KnownMembers = Mapping[str, Collection[str]]
@@ -92,6 +93,13 @@ def text_to_contain(value: Any, where: str) -> str:
             f"part, found {jsontext.kind(value)}"
         )
     return text
+
+
+def last_and_turn(messages: list[Any], subject: Callable[[Any], Subject]) -> tuple[Subject, ...]:
+    """What a rule may be about: the last message, and the turn before a system note."""
+    turn = after_system_notes(messages)
+    last = subject(messages[-1])
+    return (last,) if turn is None else (last, subject(turn))
 
 
 def after_system_notes(messages: list[Any]) -> Any | None:

@@ -28,7 +28,15 @@ class Form:
     """Embeddings: `encoding_format` is ``base64``."""
 
 
-@dataclass(frozen=True, slots=True)
+WHOLE = Form()
+STREAMED = Form(stream=True)
+
+
+# Subjects and prompts are frozen in spirit only: one of each is made for every request, and being
+# frozen would cost a microsecond each.
+
+
+@dataclass(slots=True)
 class Subject:
     """One thing of a prompt that a rule may be about.
 
@@ -62,7 +70,7 @@ class Subject:
         return known
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prompt:
     """A request as the rules see it.
 

@@ -104,6 +104,12 @@ def read_messages(body: Body, roles: Collection[str]) -> list[dict[str, Any]]:
             400, "messages: expected at least one message, found an empty list", param="messages"
         )
     for index, message in enumerate(messages):
+        if (
+            isinstance(message, dict)
+            and message.get("role") in roles
+            and isinstance(message.get("content"), str)
+        ):
+            continue  # nearly all, and a conversation has many
         path = f"messages.{index}"
         if not isinstance(message, dict):
             raise bad(path, "an object", message)

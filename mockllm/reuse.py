@@ -14,14 +14,18 @@ Key = tuple[str | bytes | None, ...]
 MOST_BYTES = 32 * 1024 * 1024  # of bodies kept
 LARGEST = 1024 * 1024  # bytes of a body that is kept
 PER_ENTRY = 1024  # bytes; about what a decision costs beside its body
+MOST_SEEN = 65_536  # requests that came once
 
 
 class Decisions:
-    """Bounded by bytes; the oldest goes first. `hits` and `misses` count the look-ups."""
+    """Bounded by bytes; the oldest goes first. A decision is kept when its request comes for the
+    second time: a load whose bodies all differ costs no memory. `hits` and `misses` count the
+    look-ups."""
 
     def __init__(self) -> None:
         self._known: dict[Key, Decision] = {}
         self._size = 0
+        self._seen: set[int] = set()  # hashes of keys that came once
         self.hits = 0
         self.misses = 0
 
@@ -38,11 +42,17 @@ class Decisions:
         return decision
 
     def keep(self, key: Key, decision: Decision) -> None:
-        """Keep a decision whose `key` is not known."""
+        """Keep a decision whose `key` is not known, if it came before."""
+        mark = hash(key)
+        if mark not in self._seen:
+            if len(self._seen) >= MOST_SEEN:
+                self._seen.clear()
+            self._seen.add(mark)
+            return
         size = _size(key)
         if size > LARGEST:
             return
-        self._known[key] = decision
+        self._known[key] = decision._replace(prompt=None)  # a prompt holds the decoded body
         self._size += size
         while self._size > MOST_BYTES:
             oldest = next(iter(self._known))

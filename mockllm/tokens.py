@@ -33,27 +33,36 @@ def estimate(text: str) -> int:
 
 def estimate_value(value: Any) -> int:
     """The tokens of all texts of a JSON value; numbers and keys count one each."""
+    if isinstance(value, str):
+        return estimate(value)
     total = 0
     todo = [value]
     while todo:
-        match todo.pop():
-            case str() as text:
-                total += estimate(text)
-            case dict() as members:
-                for key, member in members.items():
-                    if key not in _MEDIA_MEMBERS:
-                        total += 1
-                        todo.append(member)
-            case list() as entries:
-                todo.extend(entries)
-            case int() | float():
+        entry = todo.pop()
+        if isinstance(entry, dict):
+            for key, member in entry.items():
+                if key in _MEDIA_MEMBERS:
+                    continue
                 total += 1
+                if isinstance(member, str):
+                    total += estimate(member)
+                else:
+                    todo.append(member)
+        elif isinstance(entry, list):
+            todo.extend(entry)
+        elif isinstance(entry, str):
+            total += estimate(entry)
+        elif isinstance(entry, (int, float)):
+            total += 1
     return total
 
 
 def estimate_prompt(body: Mapping[str, Any]) -> int:
     """The tokens that a request sends to the model: messages or input, instructions and tools."""
-    total = sum(estimate_value(body[member]) for member in _PROMPT_MEMBERS if member in body)
+    total = 0
+    for member in _PROMPT_MEMBERS:
+        if member in body:
+            total += estimate_value(body[member])
     messages = body.get("messages", body.get("input"))
     if isinstance(messages, list):
         total += TOKENS_PER_MESSAGE * len(messages)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from hypothesis import given
-from hypothesis import strategies as st
 
 from mockllm.catalog import Catalog
 from mockllm.matching import first_match
@@ -30,21 +29,6 @@ def test_the_index_finds_what_the_specification_finds_in_responses(
     rules: list[Rule], prompt: Prompt, headers: Headers
 ) -> None:
     assert Catalog(rules).find(prompt, headers) is first_match(rules, prompt, headers)
-
-
-@given(
-    st.one_of(
-        st.tuples(chat_rules(), chat_requests()), st.tuples(responses_rules(), responses_requests())
-    ),
-    header_sets(),
-)
-def test_candidates_are_all_rules_that_hold_in_order(
-    asked: tuple[list[Rule], Prompt], headers: Headers
-) -> None:
-    rules, prompt = asked
-    holding = [rule for rule in rules if first_match([rule], prompt, headers)]
-
-    assert list(Catalog(rules).candidates(prompt, headers)) == holding
 
 
 def test_an_empty_catalog_finds_nothing() -> None:

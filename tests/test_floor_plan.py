@@ -19,9 +19,8 @@ import mockllm
 PACKAGE = Path(mockllm.__file__).parent
 
 FLOORS = (
-    {"errors", "rule", "prompt", "exchange", "jsontext", "config"},  # words
+    {"errors", "rule", "prompt", "exchange", "jsontext", "chunking", "config"},  # words
     {
-        "chunking",
         "confirm",
         "credentials",
         "demo",
@@ -30,9 +29,11 @@ FLOORS = (
         "http1",
         "matching",
         "meaning",
+        "needles",
         "playback",
         "provider",
         "reading",
+        "rendering",
         "reuse",
         "schemas",
         "sse",

@@ -236,3 +236,10 @@ def test_deep_values_can_be_compared(levels: int) -> None:
 )
 def test_kind_names_the_json_type(value: Any, kind: str) -> None:
     assert jsontext.kind(value) == kind
+
+
+@given(st.text(), st.text())
+def test_the_short_way_to_a_plain_message_is_the_long_one(role: str, content: str) -> None:
+    message = {"role": role, "content": content}
+
+    assert jsontext.canonical_text(role, content) == jsontext.canonical(message)

@@ -161,3 +161,10 @@ def test_what_is_ready_is_stamped_like_anything_else(data: bytes, seconds: list[
     for number, second in enumerate(seconds):
         stamps = Stamps(b"%020x" % number, second * 10, second * 29)
         assert ready.stamped(stamps) == playback.stamp(data, stamps)
+
+
+@given(st.lists(st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb"])).map(b"".join))
+def test_what_is_open_is_filled_like_anything_else(data: bytes) -> None:
+    filled = playback.fill(playback.whole(200, (), data), model="m", input_tokens=7)
+
+    assert playback.Open(data).filled(playback.model_name("m"), 7) == filled.body

@@ -7,13 +7,27 @@ from mockllm.reuse import Decisions
 
 
 def decision() -> Decision:
-    return Decision(json_reply({}), "matched")
+    return Decision(json_reply({}), None, "matched")
+
+
+def keep(decisions: Decisions, key: reuse.Key, kept: Decision) -> None:
+    """Keep a decision whose request has come twice."""
+    decisions.keep(key, kept)
+    decisions.keep(key, kept)
+
+
+def test_a_decision_is_kept_when_its_request_comes_again() -> None:
+    decisions = Decisions()
+
+    decisions.keep(("/p", b"once"), decision())
+
+    assert decisions.get(("/p", b"once")) is None
 
 
 def test_a_decision_is_found_by_all_that_it_depends_on() -> None:
     decisions = Decisions()
     one = decision()
-    decisions.keep(("/p", b"body", b"a"), one)
+    keep(decisions, ("/p", b"body", b"a"), one)
 
     found = [decisions.get(("/p", b"body", value)) for value in (b"a", b"b", None)]
 
@@ -27,7 +41,7 @@ def test_the_oldest_goes_where_room_is_short() -> None:
     count = reuse.MOST_BYTES // len(body) + 5
 
     for number in range(count):
-        decisions.keep((str(number), body), decision())
+        keep(decisions, (str(number), body), decision())
 
     assert decisions.get(("0", body)) is None
     assert decisions.get((str(count - 1), body)) is not None
@@ -36,9 +50,10 @@ def test_the_oldest_goes_where_room_is_short() -> None:
 
 def test_small_ones_are_bounded_too() -> None:
     decisions = Decisions()
+    one = decision()
 
     for number in range(2 * reuse.MOST_BYTES // reuse.PER_ENTRY):
-        decisions.keep((b"%d" % number,), None)  # type: ignore[arg-type]  # what is kept does not matter
+        keep(decisions, (b"%d" % number,), one)
 
     assert len(decisions) <= reuse.MOST_BYTES // reuse.PER_ENTRY
 
@@ -47,6 +62,6 @@ def test_a_very_large_body_is_not_kept() -> None:
     decisions = Decisions()
     key = ("/p", bytes(reuse.LARGEST))
 
-    decisions.keep(key, decision())
+    keep(decisions, key, decision())
 
     assert decisions.get(key) is None

@@ -182,7 +182,7 @@ class HTTPProtocol(asyncio.Protocol):
             where = f"{request.method} {request.path} ({notes})"
             logger.exception("internal error answering %s", where)
             error = ClientError(500, f"The mock server failed to answer: {type(exc).__name__}")
-            return Decision(engine.render_error(request, error), "internal error")
+            return Decision(engine.render_error(request, error), None, "internal error")
 
     def _closes_after_this(self) -> bool:
         return self._http.closes or self._service.draining

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import sys
@@ -31,6 +32,8 @@ def serve(
 ) -> None:
     """Serve on `sock` until one of `signals` comes, or until the file descriptor `lifeline` is at
     its end; then drain. `listening` is called once connections are taken."""
+    gc.collect()
+    gc.freeze()  # what is loaded stays: the collector need not go through it, nor workers copy it
     work = _serve(engine, sock, drain_timeout, listening, signals, lifeline)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(work)

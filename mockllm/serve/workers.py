@@ -82,7 +82,7 @@ class Supervisor:
     def run(self, listening: Callable[[], None]) -> None:
         """Serve until SIGINT or SIGTERM. `listening` is called once, when all workers listen."""
         gc.collect()
-        gc.freeze()  # what is loaded stays where it is, in pages that workers share
+        gc.freeze()  # before the workers are forked: a collection would copy the pages they share
         with self._signals_caught():
             told = False
             while not any(name in STOP_SIGNALS for name in self._signals):

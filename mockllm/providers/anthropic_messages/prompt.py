@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from mockllm import jsontext, meaning, reading
-from mockllm.prompt import Form, Prompt, Subject
+from mockllm.prompt import STREAMED, WHOLE, Prompt, Subject
 from mockllm.rule import Expectation, Kind
 
 NAME = "anthropic"
@@ -27,10 +27,8 @@ def decode(body: bytes) -> Prompt:
         raise reading.missing("max_tokens")
     reading.check_at_least_one(members, "max_tokens")
     stream = bool(reading.read_flag(members, "stream"))
-    last = [messages[-1]]
-    if (turn := meaning.after_system_notes(messages)) is not None:
-        last.append(turn)
-    return Prompt(NAME, model, tuple(map(_subject, last)), Form(stream=stream), members)
+    subjects = meaning.last_and_turn(messages, _subject)
+    return Prompt(NAME, model, subjects, STREAMED if stream else WHOLE, members)
 
 
 def expect(message: dict[str, Any], contains: bool) -> Expectation:
@@ -51,6 +49,8 @@ def expect(message: dict[str, Any], contains: bool) -> Expectation:
 
 def canonical(message: dict[str, Any]) -> bytes:
     """Equal bytes for two messages if and only if they mean the same."""
+    if len(message) == 2 and isinstance(message.get("content"), str):
+        return jsontext.canonical_text(message["role"], message["content"])
     kept = meaning.keep(message, ("role", "content"))
     if "content" in kept:
         kept["content"] = meaning.content(kept["content"], _block)
@@ -58,7 +58,8 @@ def canonical(message: dict[str, Any]) -> bytes:
 
 
 def _subject(message: dict[str, Any]) -> Subject:
-    texts = tuple(_texts(message.get("content")))
+    content = message.get("content")
+    texts = (content,) if isinstance(content, str) else tuple(_texts(content))
     return Subject(message["role"], texts, texts, (message,), canonical)
 
 

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from mockllm import jsontext, meaning, reading
-from mockllm.prompt import Form, Prompt, Subject
+from mockllm.prompt import WHOLE, Form, Prompt, Subject
 from mockllm.rule import Expectation, Kind
 
 NAME = "openai"
@@ -40,10 +40,8 @@ def decode(body: bytes) -> Prompt:
     model = reading.read_model(members)
     messages = reading.read_messages(members, MEMBERS)
     reading.check_at_least_one(members, "n", "max_tokens", "max_completion_tokens")
-    last = [messages[-1]]
-    if (turn := meaning.after_system_notes(messages)) is not None:
-        last.append(turn)
-    return Prompt(NAME, model, tuple(map(_subject, last)), _form(members), members)
+    subjects = meaning.last_and_turn(messages, _subject)
+    return Prompt(NAME, model, subjects, _form(members), members)
 
 
 def expect(message: dict[str, Any], contains: bool) -> Expectation:
@@ -64,6 +62,8 @@ def expect(message: dict[str, Any], contains: bool) -> Expectation:
 
 def canonical(message: dict[str, Any]) -> bytes:
     """Equal bytes for two messages if and only if they mean the same."""
+    if len(message) == 2 and isinstance(message.get("content"), str):
+        return jsontext.canonical_text(message["role"], message["content"])
     kept = meaning.keep(message, MEMBERS[message["role"]])
     if "content" in kept:
         kept["content"] = meaning.content(kept["content"], _part)
@@ -78,18 +78,21 @@ def canonical(message: dict[str, Any]) -> bytes:
 
 def _form(members: Mapping[str, Any]) -> Form:
     stream = reading.read_flag(members, "stream")
+    if not stream and "stream_options" not in members:
+        return WHOLE
     options = reading.read_object_member(members, "stream_options")
     usage = reading.read_flag(options, "include_usage", "stream_options.include_usage")
     padding = reading.read_flag(
         options, "include_obfuscation", "stream_options.include_obfuscation"
     )
     if not stream:
-        return Form()
+        return WHOLE
     return Form(stream=True, include_usage=bool(usage), include_obfuscation=padding is not False)
 
 
 def _subject(message: dict[str, Any]) -> Subject:
-    texts = tuple(meaning.texts(message.get("content")))
+    content = message.get("content")
+    texts = (content,) if isinstance(content, str) else tuple(meaning.texts(content))
     return Subject(message["role"], texts, texts, (message,), canonical)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm import jsontext, reading
+from mockllm.errors import RequestError
 from mockllm.prompt import Form, Prompt, Subject
 from mockllm.rule import Expectation, Kind
 
 NAME = "openai_embeddings"
 ENCODINGS = ("float", "base64")
+MOST_INPUTS = 2048  # texts in one request, as the service allows
+MOST_DIMENSIONS = 4096  # of the largest models
 
 
 def decode(body: bytes) -> Prompt:
@@ -23,10 +26,14 @@ def decode(body: bytes) -> Prompt:
     value = reading.read_input(members)
     if isinstance(value, list) and not value:
         raise reading.bad("input", "a list that is not empty", value)
+    if isinstance(value, list) and len(value) > MOST_INPUTS and not isinstance(value[0], int):
+        raise RequestError(400, f"input: expected at most {MOST_INPUTS} texts", param="input")
     encoding = members.get("encoding_format")
     if encoding is not None and encoding not in ENCODINGS:
         raise reading.bad("encoding_format", "one of " + ", ".join(ENCODINGS), encoding)
     reading.check_at_least_one(members, "dimensions")
+    if (members.get("dimensions") or 1) > MOST_DIMENSIONS:
+        raise reading.bad("dimensions", f"at most {MOST_DIMENSIONS}", members["dimensions"])
     form = Form(base64=encoding == "base64")
     texts = _texts(value)
     subject = Subject("", texts, texts, (value,), canonical)

@@ -1,0 +1,62 @@
+"""A reply that was rendered once and goes to many requests.
+
+Most of it is the same each time. What the request fills in (its model, its tokens) is put into
+pieces made beforehand, and the result framed without asking h11 for more than one head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mockllm import http1, playback, tokens
+from mockllm.exchange import Reply, Step
+from mockllm.playback import Ready
+
+MOST_MODELS = 64  # of which a filled reply is kept; a client that invents more gains nothing
+
+Delivery = tuple[Reply, Ready | None]
+"""A reply for one request, and its bytes if they can be sent at once."""
+
+
+class Rendered:
+    """`reply`, and how it goes to each request. Made when the reply is first asked for."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        self._always = None if playback.needs_request(reply) else delivery(reply)
+        self._needs_tokens = playback.needs_tokens(reply)
+        self._framing = http1.Framing(reply)
+        self._open = [playback.Open(step.data) for step in reply.steps]
+        self._of_model: dict[str, Delivery] = {}
+
+    def for_request(self, model: str, body: Mapping[str, Any]) -> Delivery:
+        """The reply with what only the request knows: the `model` it names, the tokens of `body`.
+        It equals `playback.fill` of the reply."""
+        if self._always is not None:
+            return self._always
+        if self._needs_tokens:
+            return self._filled(model, tokens.estimate_prompt(body))
+        known = self._of_model.get(model)
+        if known is None:
+            known = self._filled(model, 0)
+            if len(self._of_model) < MOST_MODELS:
+                self._of_model[model] = known
+        return known
+
+    def _filled(self, model: str, input_tokens: int) -> Delivery:
+        name = playback.model_name(model)
+        reply = self.reply
+        parts = [data.filled(name, input_tokens) for data in self._open]
+        steps = tuple(
+            [Step(step.pause, part) for step, part in zip(reply.steps, parts, strict=True)]
+        )
+        data = self._framing.ready(parts)
+        filled = Reply(reply.status, reply.headers, steps, reply.ending, reply.streamed)
+        return filled, None if data is None else Ready(data)
+
+
+def delivery(reply: Reply) -> Delivery:
+    """`reply`, whose request is filled in, and its bytes if they can be sent at once."""
+    data = http1.Framing(reply).ready([step.data for step in reply.steps])
+    return reply, None if data is None else Ready(data)

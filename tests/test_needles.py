@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockllm.needles import FEW, Needles
+
+LETTERS = st.text("abé👩\u200d🚀\x00", max_size=4)
+
+
+@given(st.lists(LETTERS, unique=True, max_size=4 * FEW), st.text("abé👩\u200d🚀\x00", max_size=60))
+def test_needles_are_found_as_one_by_one(texts: list[str], text: str) -> None:
+    expected = {place for place, needle in enumerate(texts) if needle in text}
+
+    assert set(Needles(texts).found_in(text)) == expected
+
+
+def test_a_text_that_matches_too_often_is_searched_one_by_one() -> None:
+    texts = ["a" * length for length in range(1, 200)]
+
+    assert set(Needles(texts).found_in("a" * 20_000)) == set(range(199))
