@@ -119,7 +119,8 @@ class Heads:
     back with its next request, and a client that never repeats himself gains nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most_headers: int = 100) -> None:
+        self._most_headers = most_headers
         self._whole: dict[bytes, Head] = {}
         self._seen: set[int] = set()  # hashes of heads that were recalled line by line, once
         self._request_lines: dict[bytes, RequestLine] = {}

@@ -1,8 +1,8 @@
-"""HTTP/1.1 of a server without I/O: bytes in, whole requests out; replies in, bytes out.
+"""The receiving side of HTTP/1.1 without I/O: bytes in, whole requests out.
 
     connection.receive_data(data)
     while (request := connection.next_request()) is not None:
-        ... send the reply's `framed` steps ...
+        ... answer it (`mockllm.framing`) ...
 
 `next_request` is called again only when the request before is answered. After an `HTTPError` the
 connection reads no more: answer it once, then close.
@@ -11,27 +11,15 @@ connection reads no more: answer it once, then close.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from enum import Enum, auto
-from functools import lru_cache
-from http import HTTPStatus
 
 import h11
 
 from mockllm import heads
 from mockllm.errors import HTTPError
-from mockllm.exchange import Ending, Headers, Reply, Request, Step
+from mockllm.exchange import Request
 from mockllm.heads import Head, Heads
-
-KIB = 1024
-MIB = 1024 * KIB
-
-MAX_HEAD = 64 * KIB  # request line and headers
-MAX_BODY = 64 * MIB  # the largest request with images and files we know is half of it
-
-MOST_READY = 64 * KIB  # bytes of a reply that is sent in one write, whoever reads how fast
-
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+from mockllm.limits import Limits
 
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 _EMPTY_LINES = b"\r\n"
@@ -57,12 +45,11 @@ _FOLLOWS = {
 class HTTPConnection:
     """The receiving side of one connection. `heads` is shared by all connections of a server."""
 
-    def __init__(self, heads: Heads, *, max_head: int = MAX_HEAD, max_body: int = MAX_BODY) -> None:
+    def __init__(self, heads: Heads, limits: Limits | None = None) -> None:
         # of the server
         self._heads = heads
+        self._limits = limits or Limits()
         # of the connection
-        self._max_head = max_head
-        self._max_body = max_body
         self._state = State.HEAD
         self._received: list[bytes] = []  # not yet looked at; joined when there may be enough
         self._size = 0  # of all in _received
@@ -80,9 +67,14 @@ class HTTPConnection:
         return self._state is State.HEAD and not self._size
 
     @property
+    def is_reading_body(self) -> bool:
+        """Whether a head is read, and the body that belongs to it is not whole."""
+        return self._state in (State.BODY, State.CHUNKS)
+
+    @property
     def unread(self) -> int:
-        """The bytes received that belong to no request yet."""
-        return self._size
+        """The bytes received that belong to no whole request yet, without a head that is read."""
+        return self._size + self._body_size
 
     @property
     def closes(self) -> bool:
@@ -139,7 +131,7 @@ class HTTPConnection:
         head = self._heads.recall_whole(data[:end])
         if head is None or not head.keep_alive or head.length != len(data) - end:
             return None
-        if head.length > self._max_body or end > self._max_head:
+        if head.length > self._limits.body or end > self._limits.head:
             return None
         self._received.clear()
         self._size = self._scanned = 0
@@ -156,15 +148,15 @@ class HTTPConnection:
             data = data.lstrip(_EMPTY_LINES)  # RFC 9112, section 2.2: ignore them before a request
         end = _END_OF_HEAD.search(data, max(0, self._scanned - 3))
         if end is None:
-            if len(data) > self._max_head:
-                raise _head_too_large(data, self._max_head)
+            if len(data) > self._limits.head:
+                raise _head_too_large(data, self._limits.head)
             if data[:1] and data[0] <= 0x20:
                 raise HTTPError(400, "Not a valid HTTP request: the request line begins oddly")
             self._put_back(data)
             self._scanned = len(data)
             return
-        if end.end() > self._max_head:
-            raise _head_too_large(data, self._max_head)
+        if end.end() > self._limits.head:
+            raise _head_too_large(data, self._limits.head)
         self._scanned = 0
         head = data[: end.end()]
         self._put_back(data[end.end() :])
@@ -177,7 +169,7 @@ class HTTPConnection:
             self._chunks = connection
             self._enter(State.CHUNKS)
         else:
-            _check_size(self._head.length, self._max_body)
+            _check_size(self._head.length, self._limits.body)
             self._enter(State.BODY)
         self._continue = self._head.expects_continue and not self._size
 
@@ -204,7 +196,7 @@ class HTTPConnection:
                 if isinstance(event, h11.Data):
                     self._body.append(bytes(event.data))
                     self._body_size += len(event.data)
-                    _check_size(self._body_size, self._max_body)
+                    _check_size(self._body_size, self._limits.body)
                 if isinstance(event, h11.EndOfMessage):
                     break
         except h11.RemoteProtocolError as exc:
@@ -244,94 +236,3 @@ def _head_too_large(data: bytes, max_head: int) -> HTTPError:
     if b"\n" in data[:max_head]:
         return HTTPError(431, f"The headers are larger than {max_head:,} bytes")
     return HTTPError(414, f"The request line is longer than {max_head:,} bytes")
-
-
-# --- Sending -------------------------------------------------------------------------------------
-
-
-def framed(
-    reply: Reply, *, chunks: bool = True, close: bool = False, head_only: bool = False
-) -> tuple[Step, ...]:
-    """The steps of `reply` as they go over the wire, its head joined to the first.
-
-    A streamed reply is chunked, one chunk a step, or ends with the connection where the client
-    does not understand that (`chunks` is False: HTTP/1.0). With `close` the head announces that
-    the connection closes; with `head_only` (the method was HEAD) nothing follows the head.
-    """
-    writer = _writer(b"HEAD" if head_only else b"GET", b"1.1" if chunks else b"1.0", close=close)
-    headers = list(reply.headers)
-    if not reply.streamed:
-        headers.append((b"content-length", b"%d" % sum(len(data) for _, data in reply.steps)))
-    reason = _REASONS.get(reply.status, b"")
-    response = h11.Response(status_code=reply.status, headers=headers, reason=reason)
-    head = writer.send(response) or b""
-    if head_only:
-        return (Step(0.0, head),)
-    steps = [Step(pause, writer.send(h11.Data(data)) or b"") for pause, data in reply.steps]
-    end = writer.send(h11.EndOfMessage()) or b"" if reply.ending is Ending.COMPLETE else b""
-    return _joined(head, steps, end)
-
-
-class Framing:
-    """How replies with the head and the pauses of `reply` go over a connection that stays open.
-
-    `ready` is what `framed` makes of such a reply, joined. Only the head is made by h11, once:
-    framing a small answer takes 0.5 µs instead of 30. A property test holds the two equal.
-    """
-
-    __slots__ = ("_after", "_at_once", "_before", "_streamed")
-
-    def __init__(self, reply: Reply) -> None:
-        pauses = any(pause for pause, _ in reply.steps)
-        self._at_once = reply.ending is Ending.COMPLETE and not pauses
-        self._streamed = reply.streamed
-        self._before, self._after = _head_around_length(
-            reply.status, reply.headers, streamed=reply.streamed
-        )
-
-    def ready(self, parts: Sequence[bytes]) -> bytes | None:
-        """The whole delivery of the data of the reply's steps; None where something pauses, where
-        it ends otherwise than complete, and where it is large."""
-        size = sum(map(len, parts))
-        if not self._at_once or size > MOST_READY:
-            return None
-        if not self._streamed:
-            return b"%b%d%b%b" % (self._before, size, self._after, b"".join(parts))
-        chunks = [b"%x\r\n%b\r\n" % (len(part), part) for part in parts if part]
-        return b"%b%b0\r\n\r\n" % (self._before, b"".join(chunks))
-
-
-@lru_cache(maxsize=256)  # a server has a handful of heads
-def _head_around_length(status: int, headers: Headers, *, streamed: bool) -> tuple[bytes, bytes]:
-    """A head, cut in two where the length of the body belongs; a stream's is whole."""
-    (step,) = framed(Reply(status, headers, (), Ending.CUT, streamed=streamed))
-    if streamed:
-        return step.data, b""
-    before, length, after = step.data.rpartition(b"content-length: 0")
-    return before + length[:-1], after
-
-
-def _joined(head: bytes, steps: list[Step], end: bytes) -> tuple[Step, ...]:
-    """`steps` with the head before the first and the end behind the last."""
-    if not steps:
-        return (Step(0.0, head + end),)
-    first, last = steps[0], steps[-1]
-    if len(steps) == 1:
-        return (Step(first.pause, head + first.data + end),)
-    return (
-        Step(first.pause, head + first.data),
-        *steps[1:-1],
-        Step(last.pause, last.data + end),
-    )
-
-
-def _writer(method: bytes, version: bytes, *, close: bool) -> h11.Connection:
-    """An h11 connection that may send one response to such a request."""
-    connection = h11.Connection(h11.SERVER)
-    fields = b"host: mockllm\r\nconnection: close\r\n" if close else b"host: mockllm\r\n"
-    connection.receive_data(b"%s / HTTP/%s\r\n%s\r\n" % (method, version, fields))
-    connection.next_event()
-    return connection
-
-
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}

@@ -14,6 +14,7 @@ Marks of the delivery are as long as what replaces them: lengths and HTTP chunks
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -30,6 +31,7 @@ SECONDS = b"\xfe" * 10
 DATE = b"\xfd" * 29
 """The time as RFC 9110, section 5.6.7, writes it (IMF-fixdate)."""
 
+_LOWEST_MARK = 0xFD  # bytes from here on mark what the delivery fills in
 _MODEL = b"\xfc"
 _TOKENS = re.compile(rb"\xfb(\d+)\xfb")
 _OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb)")
@@ -95,6 +97,17 @@ def stamp(data: bytes, stamps: Stamps) -> bytes:
         .replace(SECONDS, stamps.seconds)
         .replace(DATE, stamps.date)
     )
+
+
+def slices(data: bytes, size: int) -> Iterator[bytes]:
+    """`data` in pieces of about `size` bytes, none of which begins or ends inside a mark."""
+    start = 0
+    while start < len(data):
+        end = start + size
+        while 0 < end < len(data) and data[end] >= _LOWEST_MARK and data[end] == data[end - 1]:
+            end += 1
+        yield data[start:end]
+        start = end
 
 
 class Open:

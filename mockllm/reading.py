@@ -106,7 +106,8 @@ def read_messages(body: Body, roles: Collection[str]) -> list[dict[str, Any]]:
     for index, message in enumerate(messages):
         if (
             isinstance(message, dict)
-            and message.get("role") in roles
+            and isinstance(role := message.get("role"), str)
+            and role in roles
             and isinstance(message.get("content"), str)
         ):
             continue  # nearly all, and a conversation has many

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mockllm import http1, playback, tokens
+from mockllm import playback, tokens
 from mockllm.exchange import Reply, Step
+from mockllm.framing import Framing
 from mockllm.playback import Ready
 
 MOST_MODELS = 64  # of which a filled reply is kept; a client that invents more gains nothing
@@ -26,7 +27,7 @@ class Rendered:
         self.reply = reply
         self._always = None if playback.needs_request(reply) else delivery(reply)
         self._needs_tokens = playback.needs_tokens(reply)
-        self._framing = http1.Framing(reply)
+        self._framing = Framing(reply)
         self._open = [playback.Open(step.data) for step in reply.steps]
         self._of_model: dict[str, Delivery] = {}
 
@@ -58,5 +59,5 @@ class Rendered:
 
 def delivery(reply: Reply) -> Delivery:
     """`reply`, whose request is filled in, and its bytes if they can be sent at once."""
-    data = http1.Framing(reply).ready([step.data for step in reply.steps])
+    data = Framing(reply).ready([step.data for step in reply.steps])
     return reply, None if data is None else Ready(data)

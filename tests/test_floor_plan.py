@@ -19,12 +19,13 @@ import mockllm
 PACKAGE = Path(mockllm.__file__).parent
 
 FLOORS = (
-    {"errors", "rule", "prompt", "exchange", "jsontext", "chunking", "config"},  # words
+    {"errors", "rule", "prompt", "exchange", "jsontext", "chunking", "config", "limits"},  # words
     {
         "confirm",
         "credentials",
         "demo",
         "envelopes",
+        "framing",
         "heads",
         "http1",
         "matching",
@@ -40,9 +41,9 @@ FLOORS = (
         "tokens",
     },  # codecs and rules: pure functions on words
     {"providers", "catalog"},  # parts
-    {"loading", "engine"},  # one request in, one decision out
+    {"loading", "neighbours", "engine"},  # one request in, one decision out
     {"serve"},  # acts
-    {"cli", "__init__", "__main__"},  # doors
+    {"cli", "wirecheck", "__init__", "__main__"},  # doors
 )
 WORLD = {"asyncio", "socket", "signal", "os", "threading", "time", "anyio", "uvloop", "selectors"}
 SDKS = {"openai", "anthropic"}

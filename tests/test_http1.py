@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm import http1, playback
 from mockllm.errors import HTTPError
-from mockllm.exchange import Ending, Reply, Request, Step
+from mockllm.exchange import Request
 from mockllm.heads import Heads
 from mockllm.http1 import HTTPConnection
+from mockllm.limits import Limits
 
+LIMITS = Limits()
 LENGTH = (
     b"POST /v1/x?a=1 HTTP/1.1\r\nHost: h\r\nX-A:  one \r\nx-a: two\r\nContent-Length: 5\r\n\r\n"
     b"hello"
@@ -124,9 +125,9 @@ def test_what_follows_a_request(message: bytes, paths: list[str], closes: bool) 
         (b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", 400),
         (b"GET / HTTP/1.1\r\nhost: h\r\nbad name: 1\r\n\r\n", 400),
         (b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 99999999999\r\n\r\n", 413),
-        (b"GET /" + b"a" * http1.MAX_HEAD, 414),
-        (b"GET / HTTP/1.1\r\nx: " + b"a" * http1.MAX_HEAD, 431),
-        (b"GET / HTTP/1.1\r\nx: " + b"a" * http1.MAX_HEAD + b"\r\n\r\n", 431),
+        (b"GET /" + b"a" * LIMITS.head, 414),
+        (b"GET / HTTP/1.1\r\nx: " + b"a" * LIMITS.head, 431),
+        (b"GET / HTTP/1.1\r\nx: " + b"a" * LIMITS.head + b"\r\n\r\n", 431),
     ],
 )
 def test_what_is_no_request_is_refused(message: bytes, status: int) -> None:
@@ -143,7 +144,7 @@ def test_what_is_no_request_is_refused(message: bytes, status: int) -> None:
 
 
 def test_a_chunked_body_beyond_the_limit_is_refused() -> None:
-    connection = HTTPConnection(Heads(), max_body=4)
+    connection = HTTPConnection(Heads(), Limits(body=4))
     connection.receive_data(CHUNKED)
 
     with pytest.raises(HTTPError, match="larger than 4 bytes"):
@@ -170,88 +171,3 @@ def test_a_connection_is_idle_between_requests_only() -> None:
         seen.append(connection.is_idle)
 
     assert seen == [True, False, False, True]
-
-
-# --- Sending -------------------------------------------------------------------------------------
-
-STREAM = playback.stream(200, ((b"date", playback.DATE),), [b"a", b"bb"])
-WHOLE = playback.whole(404, ((b"x-a", b"1"),), b"gone")
-
-
-def sent(reply: Reply, **options: bool) -> list[bytes]:
-    return [step.data for step in http1.framed(reply, **options)]
-
-
-def test_a_whole_reply_announces_its_length() -> None:
-    assert sent(WHOLE) == [b"HTTP/1.1 404 Not Found\r\nx-a: 1\r\ncontent-length: 4\r\n\r\ngone"]
-
-
-def test_a_streamed_reply_is_one_chunk_a_step() -> None:
-    head = b"HTTP/1.1 200 OK\r\ndate: " + playback.DATE + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-    assert sent(STREAM) == [head + b"1\r\na\r\n", b"2\r\nbb\r\n0\r\n\r\n"]
-
-
-def test_a_stream_to_an_old_client_ends_with_the_connection() -> None:
-    head = b"HTTP/1.1 200 OK\r\ndate: " + playback.DATE + b"\r\nConnection: close\r\n\r\n"
-
-    assert sent(STREAM, chunks=False) == [head + b"a", b"bb"]
-
-
-def test_a_close_is_announced() -> None:
-    assert b"\r\nConnection: close\r\n" in sent(WHOLE, close=True)[0]
-
-
-@pytest.mark.parametrize("reply", [WHOLE, STREAM])
-def test_nothing_follows_the_head_where_the_method_was_head(reply: Reply) -> None:
-    (head,) = sent(reply, head_only=True)
-
-    assert head.endswith(b"\r\n\r\n")
-    assert b"gone" not in head
-
-
-def test_pauses_are_kept() -> None:
-    steps = (Step(0.5, b"a"), Step(1.5, b"b"))
-
-    framed = http1.framed(Reply(200, (), steps, streamed=True))
-
-    assert [step.pause for step in framed] == [0.5, 1.5]
-
-
-def test_a_stream_that_is_cut_lacks_its_end() -> None:
-    reply = Reply(200, (), (Step(0, b"a"),), Ending.CUT, streamed=True)
-
-    assert sent(reply)[0].endswith(b"\r\n\r\n1\r\na\r\n")
-
-
-def test_a_stream_without_steps_has_a_head_and_an_end() -> None:
-    reply = Reply(200, (), (), streamed=True)
-
-    assert sent(reply) == [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"]
-
-
-replies = st.builds(
-    Reply,
-    st.sampled_from([200, 404, 529]),
-    st.sampled_from([(), ((b"date", playback.DATE), (b"x-a", b"1"))]),
-    st.lists(
-        st.builds(Step, st.sampled_from([0.0, 0.0, 0.0, 0.5]), st.binary(max_size=40)), max_size=4
-    ).map(tuple),
-    st.sampled_from([Ending.COMPLETE, Ending.COMPLETE, Ending.CUT, Ending.RESET]),
-    st.booleans(),
-)
-
-
-def ready(reply: Reply) -> bytes | None:
-    return http1.Framing(reply).ready([step.data for step in reply.steps])
-
-
-@given(replies)
-def test_what_is_ready_is_what_is_framed(reply: Reply) -> None:
-    at_once = reply.ending is Ending.COMPLETE and not any(step.pause for step in reply.steps)
-
-    assert ready(reply) == (b"".join(sent(reply)) if at_once else None)
-
-
-def test_a_large_reply_is_not_ready() -> None:
-    assert ready(playback.whole(200, (), bytes(http1.MOST_READY + 1))) is None

@@ -3,8 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm import http1, playback, tokens
+from mockllm import playback, tokens
 from mockllm.exchange import Ending, Reply, Step
+from mockllm.framing import Framing
 from mockllm.rendering import MOST_MODELS, Rendered
 from tests.goldens import STAMPS
 
@@ -31,7 +32,7 @@ def test_a_rendered_reply_is_filled_and_framed_like_any_other(
     for model in models:
         input_tokens = tokens.estimate_prompt(BODY)
         expected = playback.fill(reply, model=model, input_tokens=input_tokens)
-        data = http1.Framing(expected).ready([step.data for step in expected.steps])
+        data = Framing(expected).ready([step.data for step in expected.steps])
 
         filled, ready = rendered.for_request(model, BODY)
 

@@ -2,8 +2,11 @@
 
 There are two lanes. *Straight*: nothing pauses and the peer reads, so the whole answer goes out in
 one write, inside `data_received`, without a task. *Waiting*: something pauses, or the answer is
-large or the peer slow, so a player walks the steps on absolute deadlines and never lets more than
+large or the peer slow, so a player walks the frames on absolute deadlines and never lets more than
 the transport's high-water mark wait in memory.
+
+No connection has a timer of its own. Once a second the service goes through all of them, and each
+holds its phase against the limits: 5,000 idle connections cost a millisecond a second.
 """
 
 from __future__ import annotations
@@ -13,37 +16,75 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import cast
 
-from mockllm import http1, playback
+from mockllm import framing, http1, playback
 from mockllm.engine import Engine
 from mockllm.errors import ClientError, HTTPError
 from mockllm.exchange import Decision, Ending, Exchange, Request, Stamps, Step
 from mockllm.heads import Heads
+from mockllm.limits import Limits
 from mockllm.serve.stamper import Stamper
 
 logger = logging.getLogger("mockllm")
 
-SLICE = 64 * http1.KIB  # written at once; more waits until the transport has sent it
-MOST_UNREAD = 256 * http1.KIB  # received behind a request that is being answered
-LINGER = 1.0  # seconds in which a refused client may still send, so that it reads the refusal
+SWEEP = 1.0  # seconds between two looks at the limits
 
 Observer = Callable[[Exchange], None]
+
+
+class Phase(Enum):
+    """What a connection waits for, and what ends the waiting: see `HTTPProtocol.check`.
+
+    IDLE       -> HEAD       the first byte of a request
+    HEAD       -> BODY       the end of its head
+    HEAD, BODY -> ANSWERING  the request is whole, and its answer takes time
+               -> IDLE       the request is whole, and its answer is written
+               -> REFUSED    it is no request, or too large, or too slow
+    ANSWERING  -> IDLE       the answer is written
+    REFUSED                  the refusal is written; what still comes is thrown away
+    any        -> gone       the peer closed and is answered, a limit, the end of the server
+    """
+
+    IDLE = "idle"
+    HEAD = "head"
+    BODY = "body"
+    ANSWERING = "answering"
+    REFUSED = "refused"
 
 
 class Service:
     """What all connections of a server share."""
 
-    def __init__(self, engine: Engine, observers: tuple[Observer, ...] = ()) -> None:
+    def __init__(
+        self, engine: Engine, *, limits: Limits | None = None, observers: tuple[Observer, ...] = ()
+    ) -> None:
         self.engine = engine
+        self.limits = limits or Limits()
         self.observers = observers
         self.stamper = Stamper()
-        self.heads = Heads()
+        self.heads = Heads(self.limits.headers)
         self.connections: set[HTTPProtocol] = set()
         self.draining = False
         self.all_closed = asyncio.Event()
         self.all_closed.set()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def watch(self) -> None:
+        """Hold all connections against the limits, now and every second until `unwatch`."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in tuple(self.connections):
+            connection.check(now)
+        self._sweeper = loop.call_later(SWEEP, self.watch)
+
+    def unwatch(self) -> None:
+        """End what `watch` began."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
 
     def drain(self) -> None:
         """Close what is idle now, and everything else once its answer is sent."""
@@ -65,13 +106,17 @@ class HTTPProtocol(asyncio.Protocol):
         self._service = service
         # of the connection
         self._transport: asyncio.Transport | None = None
-        self._http = http1.HTTPConnection(service.heads)
+        self._http = http1.HTTPConnection(service.heads, service.limits)
         self._writable = asyncio.Event()
         self._writable.set()
         self._half_closed = False  # the peer sends no more, but may still read
-        self._refused = False  # an HTTPError was answered; what still comes is thrown away
+        self._refused = False
+        self._answers = 0
         # of the answer being sent
         self._player: asyncio.Task[None] | None = None
+        # of the last look at the limits
+        self._seen: tuple[object, ...] = ()
+        self._since = 0.0
 
     # --- called by the loop ---
 
@@ -79,6 +124,8 @@ class HTTPProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._service.connections.add(self)
         self._service.all_closed.clear()
+        if len(self._service.connections) > self._service.limits.connections:
+            self._refuse(HTTPError(503, "The server has no room for another connection"))
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -86,7 +133,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._http.receive_data(data)
         if self._player is None:
             self._advance()
-        elif self._http.unread > MOST_UNREAD:
+        elif self._http.unread > self._service.limits.unread:
             self._wire.pause_reading()
 
     def eof_received(self) -> bool:
@@ -109,11 +156,44 @@ class HTTPProtocol(asyncio.Protocol):
         if not self._service.connections:
             self._service.all_closed.set()
 
-    # --- called by the server ---
+    # --- called by the service ---
+
+    @property
+    def phase(self) -> Phase:
+        """What the connection waits for."""
+        if self._refused:
+            return Phase.REFUSED
+        if self._player is not None:
+            return Phase.ANSWERING
+        if self._http.is_idle:
+            return Phase.IDLE
+        return Phase.BODY if self._http.is_reading_body else Phase.HEAD
+
+    def check(self, now: float) -> None:
+        """Close the connection if it has been in its phase for too long; `now` in seconds."""
+        phase, limits = self.phase, self._service.limits
+        unsent = self._wire.get_write_buffer_size()
+        seen = (phase, self._answers, unsent if phase is Phase.ANSWERING else None)
+        if seen != self._seen:
+            self._seen, self._since = seen, now
+            return
+        waited = now - self._since
+        match phase:
+            case Phase.IDLE if waited >= limits.keep_alive:
+                self._wire.close()
+            case Phase.HEAD if waited >= limits.head_time:
+                self._refuse(HTTPError(408, f"No whole head came in {limits.head_time:g} seconds"))
+            case Phase.BODY if self._http.unread < (waited - limits.body_grace) * limits.body_rate:
+                self._refuse(HTTPError(408, "The body comes too slowly"))
+            case Phase.ANSWERING if unsent and waited >= limits.write_time:
+                logger.debug("a peer took no byte in %g seconds and is cut", waited)
+                self._wire.abort()
+            case Phase.REFUSED if waited >= limits.linger:
+                self._wire.abort()
 
     def close_if_idle(self) -> None:
         """Close unless a request is being read or answered."""
-        if self._player is None and self._http.is_idle:
+        if self.phase is Phase.IDLE:
             self._wire.close()
 
     def abort(self) -> None:
@@ -137,7 +217,7 @@ class HTTPProtocol(asyncio.Protocol):
                 return
             if request is None:
                 if self._http.wants_continue():
-                    self._wire.write(http1.CONTINUE)
+                    self._wire.write(framing.CONTINUE)
                 if self._half_closed:
                     self._wire.close()
                 return
@@ -150,25 +230,26 @@ class HTTPProtocol(asyncio.Protocol):
             exchange = Exchange(request, decision, time.perf_counter() - started)
             for observe in self._service.observers:
                 observe(exchange)
+        self._answers += 1
         stamps = self._service.stamper.next()
-        closes = self._closes_after_this()
-        usual = not closes and request.method != "HEAD" and self._writable.is_set()
-        if usual and decision.ready is not None:  # the straight lane; the rest is for other days
-            self._wire.write(decision.ready.stamped(stamps))
+        if request.path in self._service.engine.kept_paths:
+            self._service.engine.keep(request, decision, stamps)
+        closes = self._http.closes or self._service.draining
+        ready = decision.ready if self._writable.is_set() else None
+        if ready is not None and not closes and request.method != "HEAD":
+            self._wire.write(ready.stamped(stamps))
             return
-        reply = decision.reply
-        steps = http1.framed(
-            reply,
+        frames = framing.frames(
+            decision.reply,
             chunks=self._http.takes_chunks,
             close=closes,
             head_only=request.method == "HEAD",
         )
-        if self._goes_straight(steps, reply.ending):
-            data = b"".join(step.data for step in steps)
-            self._wire.write(playback.stamp(data, stamps))
+        if ready is not None:
+            self._wire.write(playback.stamp(b"".join(data for _, data in frames), stamps))
             self._answered()
         else:
-            play = self._play(steps, reply.ending, stamps)
+            play = self._play(frames, decision.reply.ending, stamps)
             self._player = asyncio.get_running_loop().create_task(play)
 
     def _decide(self, request: Request) -> Decision:
@@ -184,29 +265,16 @@ class HTTPProtocol(asyncio.Protocol):
             error = ClientError(500, f"The mock server failed to answer: {type(exc).__name__}")
             return Decision(engine.render_error(request, error), None, "internal error")
 
-    def _closes_after_this(self) -> bool:
-        return self._http.closes or self._service.draining
-
-    def _goes_straight(self, steps: tuple[Step, ...], ending: Ending) -> bool:
-        return (
-            ending is Ending.COMPLETE
-            and self._writable.is_set()
-            and sum(len(step.data) for step in steps) <= SLICE
-            and not any(step.pause for step in steps)
-        )
-
-    async def _play(self, steps: tuple[Step, ...], ending: Ending, stamps: Stamps) -> None:
-        """Send `steps`, each when its time has come and the peer has read enough."""
+    async def _play(self, frames: Iterator[Step], ending: Ending, stamps: Stamps) -> None:
+        """Send `frames`, each when its time has come and the peer has read enough."""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        for pause, data in steps:
+        for pause, data in frames:
             due += pause
             if pause:
                 await asyncio.sleep(due - loop.time())
-            stamped = memoryview(playback.stamp(data, stamps))
-            for start in range(0, len(stamped), SLICE):
-                await self._writable.wait()
-                self._wire.write(stamped[start : start + SLICE])
+            await self._writable.wait()
+            self._wire.write(playback.stamp(data, stamps))
         self._player = None
         if ending is Ending.RESET:
             self._reset()
@@ -218,7 +286,7 @@ class HTTPProtocol(asyncio.Protocol):
             self._advance()
 
     def _answered(self) -> None:
-        if self._closes_after_this():
+        if self._http.closes or self._service.draining:
             self._wire.close()
 
     def _refuse(self, error: HTTPError) -> None:
@@ -226,13 +294,12 @@ class HTTPProtocol(asyncio.Protocol):
         close with unread bytes would reset the connection and take the answer with it."""
         self._refused = True
         reply = self._service.engine.render_error(Request.of("", ""), error)
-        (step,) = http1.framed(reply, close=True)
-        self._wire.write(playback.stamp(step.data, self._service.stamper.next()))
+        refusal = b"".join(data for _, data in framing.frames(reply, close=True))
+        self._wire.write(playback.stamp(refusal, self._service.stamper.next()))
         if self._half_closed or not self._wire.can_write_eof():
             self._wire.close()
-            return
-        self._wire.write_eof()
-        asyncio.get_running_loop().call_later(LINGER, self._wire.close)
+        else:
+            self._wire.write_eof()  # `check` closes what the peer does not
 
     def _reset(self) -> None:
         """Close with a TCP reset."""

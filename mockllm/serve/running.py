@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Collection
 
 from mockllm.engine import Engine
+from mockllm.serve.protocol import Service
 from mockllm.serve.server import Listener
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
@@ -53,7 +54,7 @@ async def _serve(
         signal.signal(name, lambda *_: loop.call_soon_threadsafe(stop.set))
     if lifeline is not None:
         loop.add_reader(lifeline, stop.set)
-    listener = Listener(engine)
+    listener = Listener(Service(engine))
     await listener.start(sock)
     listening()
     await stop.wait()

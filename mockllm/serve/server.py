@@ -18,7 +18,7 @@ from mockllm.config import DEFAULT_HOST, Config
 from mockllm.engine import Engine
 from mockllm.errors import ListenError
 from mockllm.loading import load, load_config
-from mockllm.serve.protocol import HTTPProtocol, Observer, Service
+from mockllm.serve.protocol import HTTPProtocol, Service
 
 DRAIN_TIMEOUT = 10.0  # seconds in which answers under way may end when a server stops
 BACKLOG = 4096  # connections that wait to be accepted; the system may allow fewer
@@ -28,10 +28,10 @@ ConfigSource = Config | Mapping[str, Any] | str | Path
 
 
 class Listener:
-    """An engine that listens on one socket of the running loop."""
+    """A service that listens on one socket of the running loop."""
 
-    def __init__(self, engine: Engine, observers: tuple[Observer, ...] = ()) -> None:
-        self._service = Service(engine, observers)
+    def __init__(self, service: Service) -> None:
+        self._service = service
         self._server: asyncio.Server | None = None
 
     async def start(self, sock: socket.socket) -> None:
@@ -40,6 +40,7 @@ class Listener:
         self._server = await loop.create_server(
             lambda: HTTPProtocol(self._service), sock=sock, backlog=BACKLOG
         )
+        self._service.watch()
 
     async def stop(self, drain_timeout: float) -> None:
         """Accept no more, let answers under way end for `drain_timeout` seconds, then cut."""
@@ -51,6 +52,7 @@ class Listener:
         except TimeoutError:
             self._service.cut()
             await self._service.all_closed.wait()
+        self._service.unwatch()
         await self._server.wait_closed()
 
 
@@ -60,7 +62,8 @@ class AsyncServer:
         async with AsyncServer("mocks.json") as server:
             client = AsyncOpenAI(base_url=server.openai_base_url, api_key="any")
 
-    Many can live in one loop. `port` 0 takes a free one.
+    Many can live in one loop. `port` 0 takes a free one. Without `cors` web pages of other origins
+    cannot read the answers.
     """
 
     def __init__(
@@ -70,12 +73,14 @@ class AsyncServer:
         host: str = DEFAULT_HOST,
         port: int = 0,
         strict: bool = False,
+        cors: bool = True,
         drain_timeout: float = DRAIN_TIMEOUT,
     ) -> None:
         self._config = config
         self._host = host
         self._port = port
         self._strict = strict
+        self._cors = cors
         self._drain_timeout = drain_timeout
         self._listener: Listener | None = None
         self._base_url = ""
@@ -107,9 +112,12 @@ class AsyncServer:
         """
         if self._listener is not None:
             raise RuntimeError("the server is started already")
-        engine = Engine(load(as_config(self._config), strict=self._strict))
+        config = as_config(self._config)
+        if not self._cors:
+            config = config.model_copy(update={"cors": False})
+        engine = Engine(load(config, strict=self._strict))
         sock = bind(self._host, self._port)
-        listener = Listener(engine)
+        listener = Listener(Service(engine))
         await listener.start(sock)
         self._base_url = url_of(sock)
         self._listener = listener
@@ -149,10 +157,11 @@ class Server:
         host: str = DEFAULT_HOST,
         port: int = 0,
         strict: bool = False,
+        cors: bool = True,
         drain_timeout: float = DRAIN_TIMEOUT,
     ) -> None:
         self._server = AsyncServer(
-            config, host=host, port=port, strict=strict, drain_timeout=drain_timeout
+            config, host=host, port=port, strict=strict, cors=cors, drain_timeout=drain_timeout
         )
         self._running: AbstractContextManager[object] | None = None
 

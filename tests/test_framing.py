@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockllm import playback
+from mockllm.exchange import Ending, Reply, Step
+from mockllm.framing import MOST_READY, SLICE, Framing, frames
+
+STREAM = playback.stream(200, ((b"date", playback.DATE),), [b"a", b"bb"])
+WHOLE = playback.whole(404, ((b"x-a", b"1"),), b"gone")
+
+
+def sent(reply: Reply, **options: bool) -> list[bytes]:
+    return [step.data for step in frames(reply, **options)]
+
+
+def test_a_whole_reply_announces_its_length() -> None:
+    head = b"HTTP/1.1 404 Not Found\r\nx-a: 1\r\ncontent-length: 4\r\n\r\n"
+
+    assert sent(WHOLE) == [head, b"gone", b""]
+
+
+def test_a_streamed_reply_is_one_chunk_a_step() -> None:
+    head = b"HTTP/1.1 200 OK\r\ndate: " + playback.DATE + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    assert sent(STREAM) == [head, b"1\r\na\r\n", b"2\r\nbb\r\n", b"0\r\n\r\n"]
+
+
+def test_a_stream_to_an_old_client_ends_with_the_connection() -> None:
+    head = b"HTTP/1.1 200 OK\r\ndate: " + playback.DATE + b"\r\nConnection: close\r\n\r\n"
+
+    assert sent(STREAM, chunks=False) == [head, b"a", b"bb", b""]
+
+
+def test_a_close_is_announced() -> None:
+    assert b"\r\nConnection: close\r\n" in sent(WHOLE, close=True)[0]
+
+
+@pytest.mark.parametrize("reply", [WHOLE, STREAM])
+def test_nothing_follows_the_head_where_the_method_was_head(reply: Reply) -> None:
+    (head,) = sent(reply, head_only=True)
+
+    assert head.endswith(b"\r\n\r\n")
+    assert b"gone" not in head
+
+
+def test_pauses_are_kept() -> None:
+    steps = (Step(0.5, b"a"), Step(1.5, b"b"))
+
+    pauses = [step.pause for step in frames(Reply(200, (), steps, streamed=True))]
+
+    assert pauses == [0, 0.5, 1.5, 0]
+
+
+def test_a_stream_that_is_cut_lacks_its_end() -> None:
+    reply = Reply(200, (), (Step(0, b"a"),), Ending.CUT, streamed=True)
+
+    assert sent(reply)[1:] == [b"1\r\na\r\n"]
+
+
+def test_a_stream_without_steps_has_a_head_and_an_end() -> None:
+    reply = Reply(200, (), (), streamed=True)
+
+    assert sent(reply) == [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"0\r\n\r\n",
+    ]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_large_data_is_cut_but_never_in_a_mark(streamed: bool) -> None:
+    data = b"a" * (SLICE - 3) + playback.TOKEN + playback.SECONDS + b"b" * SLICE
+    reply = Reply(200, (), (Step(0.5, data),), streamed=streamed)
+
+    parts = sent(reply)
+
+    assert max(map(len, parts)) < SLICE + len(playback.TOKEN)
+    assert sum(part.count(playback.TOKEN) for part in parts) == 1
+    assert sum(part.count(playback.SECONDS) for part in parts) == 1
+    assert data in b"".join(parts)
+    assert sum(step.pause for step in frames(reply)) == 0.5
+
+
+replies = st.builds(
+    Reply,
+    st.sampled_from([200, 404, 529]),
+    st.sampled_from([(), ((b"date", playback.DATE), (b"x-a", b"1"))]),
+    st.lists(
+        st.builds(Step, st.sampled_from([0.0, 0.0, 0.0, 0.5]), st.binary(max_size=40)), max_size=4
+    ).map(tuple),
+    st.sampled_from([Ending.COMPLETE, Ending.COMPLETE, Ending.CUT, Ending.RESET]),
+    st.booleans(),
+)
+
+
+def ready(reply: Reply) -> bytes | None:
+    return Framing(reply).ready([step.data for step in reply.steps])
+
+
+@given(replies)
+def test_what_is_ready_is_what_is_framed(reply: Reply) -> None:
+    at_once = reply.ending is Ending.COMPLETE and not any(step.pause for step in reply.steps)
+
+    assert ready(reply) == (b"".join(sent(reply)) if at_once else None)
+
+
+def test_a_large_reply_is_not_ready() -> None:
+    assert ready(playback.whole(200, (), bytes(MOST_READY + 1))) is None
