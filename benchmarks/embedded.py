@@ -1,0 +1,29 @@
+"""How long `AsyncServer.start` takes where the SDKs are imported already, as in a test suite.
+
+Usage: python -m benchmarks.embedded CONFIG. Prints seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from mockllm import AsyncServer
+
+
+async def start(config: Path) -> float:
+    """The seconds of the second start in a process: the first one imports what it needs."""
+    async with AsyncServer(config):
+        pass
+    server = AsyncServer(config)
+    before = time.perf_counter()
+    await server.start()
+    taken = time.perf_counter() - before
+    await server.stop()
+    return taken
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{asyncio.run(start(Path(sys.argv[1]))):.6f}\n")

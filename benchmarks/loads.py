@@ -1,0 +1,334 @@
+"""What is asked of the servers and what they must answer: requests, configurations, loads.
+
+Pure data. A load names its configuration, its request and the answer that makes a figure valid; how
+load is made is `wrk`'s business, who answers is `servers`'.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+LIMIT, OURS = "limit", "mockllm"
+H11_LOOP, FASTAPI, AIMOCK = "h11_loop", "fastapi", "aimock"
+EVERYONE = (LIMIT, OURS, H11_LOOP, FASTAPI, AIMOCK)
+
+CHAT = "/v1/chat/completions"
+END = b"}]}"
+"""Every body ends so, and has these bytes nowhere else: a server that parses nothing can tell where
+a request ends."""
+
+ASKED = "Hello"
+REPLY = "Hello! How can I help you today?"
+WORDS = 50  # of five letters, so that servers that count words and servers that count characters
+LETTERS_OF_CHUNK = 6  # (with the blank) cut a stream into the same chunks
+STREAMED = " ".join(["chunk"] * WORDS)
+
+CONVERSATION = 35_000  # bytes: an agent's tenth turn or so, with its system prompt
+TURNS = 40
+
+FEW, MANY = 1_000, 100_000  # mocks
+IDLE = 5_000  # keep-alive connections
+
+
+# --- requests ------------------------------------------------------------------------------------
+
+COUNT, TRACE, USER, LENGTH = "<n>", "<trace>", "<user>", "<length>"
+"""Marks in a request: the number of the request, the same as 32 hexadecimal digits, one to sixteen
+letters in turn, and (in a head) the length of the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A request whose marks are filled anew for every request. Without marks all are the same."""
+
+    head: str
+    body: str
+
+    def render(self, n: int) -> bytes:
+        """The request number `n`, as the load generator makes it."""
+        body = self._fill(self.body, n)
+        head = self._fill(self.head, n).replace(LENGTH, str(len(body)))
+        return (head + body).encode("ascii")
+
+    def _fill(self, text: str, n: int) -> str:
+        filled = text.replace(COUNT, str(n)).replace(TRACE, f"{n:032x}")
+        return filled.replace(USER, "u" * (1 + n % 16))
+
+
+PLAIN_HEADERS = (
+    "host: 127.0.0.1",
+    "authorization: Bearer any",
+    "content-type: application/json",
+)
+
+SDK_HEADERS = (
+    "Host: 127.0.0.1",
+    "Accept-Encoding: gzip, deflate",
+    "Connection: keep-alive",
+    "authorization: Bearer any",
+    "accept: application/json",
+    "content-type: application/json",
+    "user-agent: OpenAI/Python 3.54.0",
+    "x-stainless-lang: python",
+    "x-stainless-package-version: 3.54.0",
+    "x-stainless-os: Linux",
+    "x-stainless-arch: x64",
+    "x-stainless-runtime: CPython",
+    "x-stainless-runtime-version: 3.11.7",
+    "x-stainless-async: false",
+    "x-stainless-retry-count: 0",
+    "x-stainless-read-timeout: 600",
+)
+"""What openai 3.54.0 sends: thirteen headers of its own and three of its HTTP library."""
+
+GATEWAY_HEADERS = (
+    f"x-request-id: {TRACE}",
+    f"traceparent: 00-{TRACE}-00f067aa0ba902b7-01",
+)
+"""What a gateway adds, new in every request."""
+
+
+def _post(
+    *messages: tuple[str, str],
+    headers: tuple[str, ...] = PLAIN_HEADERS,
+    path: str = CHAT,
+    **members: Any,
+) -> Template:
+    """A chat request. `members` stand before the messages, so that the body ends with `END`."""
+    said = [{"role": role, "content": text} for role, text in messages]
+    body = json.dumps({"model": "gpt-4o", **members, "messages": said}, separators=(",", ":"))
+    lines = (f"POST {path} HTTP/1.1", *headers, f"content-length: {LENGTH}", "", "")
+    return Template("\r\n".join(lines), body)
+
+
+def _ask(text: str) -> Template:
+    """A request whose body is never the same, so that the mocks are really searched."""
+    return _post(("user", text), user=COUNT)
+
+
+def _conversation(session: str) -> Template:
+    """Many turns about one question; the last message is `ASKED`."""
+    sentence = "The quick brown fox jumps over the lazy dog, and the dog does not mind at all. "
+    turn = (sentence * CONVERSATION)[: CONVERSATION // TURNS - 40]
+    turns = [(("user", "assistant")[number % 2], turn) for number in range(TURNS)]
+    return _post(("system", f"Session {session}."), *turns, ("user", ASKED))
+
+
+# --- configurations ------------------------------------------------------------------------------
+
+Config = dict[str, Any]
+"""In the form of a configuration file of this server."""
+
+
+def _mock(text: str, match_type: str = "exact", reply: str = REPLY) -> dict[str, Any]:
+    message = {"role": "user", "content": text}
+    return {
+        "name": text,
+        "match": {"match_type": match_type, "message": message},
+        "response": _completion(reply),
+    }
+
+
+def _completion(text: str) -> dict[str, Any]:
+    """Complete, so that no server has less to send than another."""
+    message = {"role": "assistant", "content": text}
+    return {
+        "id": "chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG",
+        "object": "chat.completion",
+        "created": 1741570283,
+        "model": "gpt-4o",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18},
+    }
+
+
+def question(number: int) -> str:
+    """The message that the mock of this number answers; no other mock does."""
+    return f"Question {number:06d}?"
+
+
+def _questions(count: int, match_type: str) -> Config:
+    return {"openai": [_mock(question(number), match_type) for number in range(count)]}
+
+
+def _both_sdks() -> Config:
+    answer = {
+        "id": "msg_01XFDUDYJgAACzvnptvVoYEL",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5",
+        "content": [{"type": "text", "text": REPLY}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 9, "output_tokens": 9},
+    }
+    match = {"message": {"role": "user", "content": ASKED}}
+    return {"openai": [_mock(ASKED)], "anthropic": [{"match": match, "response": answer}]}
+
+
+CONFIGS: Mapping[str, Callable[[], Config]] = {
+    "one": lambda: {"openai": [_mock(ASKED)]},
+    "one_contains": lambda: {"openai": [_mock(ASKED, "contains")]},
+    "one_streamed": lambda: {"openai": [_mock(ASKED, reply=STREAMED)]},
+    "one_of_each_sdk": _both_sdks,
+    "hundred": lambda: _questions(100, "exact"),
+    "few": lambda: _questions(FEW, "exact"),
+    "few_contains": lambda: _questions(FEW, "contains"),
+    "many": lambda: _questions(MANY, "exact"),
+    "many_contains": lambda: _questions(MANY, "contains"),
+}
+"""By name; made when they are needed, for some are large."""
+
+LARGE = frozenset({"many", "many_contains"})  # they take many seconds to make and to load
+
+
+# --- loads ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What must come back: a status, the assistant's text (empty: an error, its text is free) and
+    the number of stream chunks that bear text (0: not streamed)."""
+
+    status: int = 200
+    text: str = REPLY
+    chunks: int = 0
+
+
+NOTHING = Answer(404, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """One row of the table, for each of `servers`.
+
+    Its ratio is the CPU time of `against` by this load's: `LIMIT`, or the name of another load of
+    ours, measured in the same group.
+    """
+
+    name: str
+    title: str
+    config: str
+    request: Template
+    answer: Answer = Answer()
+    servers: tuple[str, ...] = EVERYONE
+    against: str = LIMIT
+    workers: int = 1
+    idle: int = 0
+
+
+_SMALL = _post(("user", ASKED))
+
+
+def _of_mocks(title: str, name: str, config: str, text: str, answer: Answer = Answer()) -> Load:
+    return Load(
+        f"mocks_{name}",
+        title,
+        config,
+        _ask(text),
+        answer,
+        servers=(OURS, AIMOCK) if name in ("1", f"{FEW}_last") else (OURS,),
+        against="mocks_1",
+    )
+
+
+def _of_count(count: int, config: str) -> tuple[Load, ...]:
+    first, last, none = question(0), question(count - 1), question(count)
+    return (
+        _of_mocks(f"{count:,} mocks, the first matches", f"{count}_first", config, first),
+        _of_mocks(f"{count:,} mocks, the last matches", f"{count}_last", config, last),
+        _of_mocks(
+            f"{count:,} contains mocks, the last matches",
+            f"{count}_contains",
+            f"{config}_contains",
+            f"Please tell me: {last} Thank you.",
+        ),
+        _of_mocks(f"{count:,} mocks, none matches", f"{count}_none", config, none, NOTHING),
+    )
+
+
+GROUPS: tuple[tuple[Load, ...], ...] = (
+    (
+        Load("small", "small request", "one", _SMALL),
+        Load(
+            "workers_2",
+            "small request, 2 workers",
+            "one",
+            _SMALL,
+            servers=(OURS,),
+            against="small",
+            workers=2,
+        ),
+        Load(
+            "idle",
+            f"small request, {IDLE:,} idle connections",
+            "one",
+            _SMALL,
+            servers=(OURS,),
+            against="small",
+            idle=IDLE,
+        ),
+    ),
+    (
+        Load(
+            "sdk_headers",
+            "SDK headers",
+            "one",
+            _post(("user", ASKED), headers=SDK_HEADERS),
+        ),
+    ),
+    (
+        Load(
+            "heads_differ",
+            "SDK headers, every head different",
+            "one",
+            _post(("user", ASKED), headers=(*SDK_HEADERS, *GATEWAY_HEADERS), user=USER),
+        ),
+    ),
+    (
+        Load(
+            "bodies_differ",
+            "every body different",
+            "one_contains",
+            _post(("user", f"{ASKED} {COUNT}")),
+        ),
+    ),
+    (Load("conversation", "35 kB conversation", "one", _conversation("of today")),),
+    (
+        Load(
+            "conversations_differ",
+            "35 kB conversation, every body different",
+            "one",
+            _conversation(COUNT),
+        ),
+    ),
+    (
+        Load(
+            "stream",
+            f"stream of {WORDS} chunks",
+            "one_streamed",
+            _post(("user", ASKED), stream=True),
+            Answer(text=STREAMED, chunks=WORDS),
+        ),
+    ),
+    (
+        Load(
+            "not_found",
+            "404, an unknown path",
+            "one",
+            _post(("user", ASKED), path="/v1/unknown"),
+            NOTHING,
+        ),
+    ),
+    (
+        _of_mocks("1 mock", "1", "one", ASKED),
+        *_of_count(FEW, "few"),
+        *_of_count(MANY, "many"),
+    ),
+)
+"""Loads that are measured in the same rounds stand together."""
+
+LOADS: Mapping[str, Load] = {load.name: load for group in GROUPS for load in group}

@@ -1,0 +1,223 @@
+"""The measuring: servers started, answers checked, rounds alternated, medians taken.
+
+A figure without a checked answer does not exist: where anything is wrong, the row says what.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import exchange, machine, wrk
+from benchmarks.exchange import WrongAnswerError
+from benchmarks.loads import LIMIT, OURS, Load
+from benchmarks.machine import Cores
+from benchmarks.servers import (
+    CONTENDERS,
+    LONGEST_START,
+    CannotStartError,
+    Files,
+    Order,
+    Running,
+    free_port,
+    running,
+)
+
+MICROSECONDS = 1_000_000
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long, how often, who. `seconds` are of one run of the load generator.
+
+    Many short rounds rather than few long ones: what else the machine does comes and goes, and the
+    median of five forgets two bad ones, of which the first, where everything is cold, may be one.
+    """
+
+    seconds: int
+    rounds: int
+    longest: float  # seconds; what is not measured by then is not measured
+    servers: frozenset[str]
+
+
+QUICK = Plan(1, 2, 110.0, frozenset({LIMIT, OURS}))
+FULL = Plan(1, 5, 570.0, frozenset(CONTENDERS))
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What one load did to one server: CPU time of a request, requests a second, latency."""
+
+    cpu_us: float
+    rate: float
+    p50_us: float
+    p99_us: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table: the median of `rounds`, or `why` there is none."""
+
+    load: str
+    server: str
+    rounds: tuple[Figure, ...] = ()
+    why: str = ""
+
+    @property
+    def figure(self) -> Figure | None:
+        """The medians, each for itself."""
+        if self.why or not self.rounds:
+            return None
+        return Figure(
+            statistics.median(one.cpu_us for one in self.rounds),
+            statistics.median(one.rate for one in self.rounds),
+            statistics.median(one.p50_us for one in self.rounds),
+            statistics.median(one.p99_us for one in self.rounds),
+        )
+
+
+class Bench:
+    """What all measurements share: the plan, the cores, the files, the time that is left."""
+
+    def __init__(self, plan: Plan, cores: Cores, folder: Path, tell: Tell) -> None:
+        self.plan = plan
+        self.cores = cores
+        self.files = Files(folder)
+        self.tell = tell
+        self._folder = folder
+        self._deadline = time.monotonic() + plan.longest
+        self._runs = 0
+
+    @property
+    def seconds_left(self) -> float:
+        """How long this may go on; below zero when the time is up."""
+        return self._deadline - time.monotonic()
+
+    @contextlib.contextmanager
+    def started(
+        self, server: str, config: str, *, workers: int = 1, reply: Path | None = None
+    ) -> Iterator[Running]:
+        """A server that takes connections.
+
+        Raises:
+            CannotStartError: it does not run here, or there is no time left.
+        """
+        if self.seconds_left <= 0:
+            raise CannotStartError("no time left")
+        order = Order(free_port(), self.files.config(config), workers, reply)
+        command = CONTENDERS[server].command(order)
+        cores = self.cores.for_workers(workers)
+        log = self._folder / f"{server}-{order.port}.log"
+        patience = min(LONGEST_START, self.seconds_left)
+        with running(command, order.port, cores, log, patience=patience) as server_running:
+            yield server_running
+
+    def load(self, server: Running, load: Load, seconds: int) -> Figure:
+        """One run of the load generator.
+
+        Raises:
+            WrongAnswerError: not every answer was of the status that is wanted.
+        LoadError: the load generator failed.
+        """
+        self._runs += 1
+        script = self.files.keep(f"{load.name}.lua", wrk.script(load.request).encode())
+        before = machine.cpu_seconds(server.pid)
+        outcome = wrk.run(server.port, script, seconds=seconds, first=self._runs * MICROSECONDS)
+        used = machine.cpu_seconds(server.pid) - before
+        check_outcome(outcome, load)
+        return Figure(
+            used * MICROSECONDS / outcome.requests,
+            outcome.requests * MICROSECONDS / outcome.microseconds,
+            outcome.p50,
+            outcome.p99,
+        )
+
+
+@dataclass(slots=True)
+class _Cell:
+    """One load on one server while it is measured."""
+
+    load: Load
+    server: str
+    running: Running | None = None
+    rounds: list[Figure] = field(default_factory=list)
+    why: str = ""
+
+    def row(self) -> Row:
+        return Row(self.load.name, self.server, tuple(self.rounds), self.why)
+
+
+def measure(bench: Bench, loads: Sequence[Load]) -> list[Row]:
+    """The rows of loads that are measured in the same rounds."""
+    cells = [
+        _Cell(load, server)
+        for load in loads
+        for server in load.servers
+        if server in bench.plan.servers
+    ]
+    with contextlib.ExitStack() as stack:
+        _start(bench, stack, cells)
+        for _ in range(bench.plan.rounds):
+            for cell in cells:
+                _one_round(bench, cell)
+    return [cell.row() for cell in cells]
+
+
+def check_outcome(outcome: wrk.Outcome, load: Load) -> None:
+    """Raises:
+    WrongAnswerError: an answer had another status than `load` wants, or none came.
+    """
+    expects_refusal = load.answer.status >= 400
+    wrong = outcome.requests - outcome.refused if expects_refusal else outcome.refused
+    if outcome.broken:
+        raise WrongAnswerError(f"{outcome.broken} socket errors or timeouts")
+    if wrong:
+        raise WrongAnswerError(f"{wrong} of {outcome.requests} answers with a wrong status")
+    if not outcome.requests:
+        raise WrongAnswerError("no request was answered")
+
+
+def _start(bench: Bench, stack: contextlib.ExitStack, cells: Iterable[_Cell]) -> None:
+    """Start the servers of all cells, one for each configuration, and check their answers. Ours
+    come first, for the limit repeats what they answer."""
+    servers: dict[tuple[str, str, int, int], Running] = {}
+    replies: dict[str, Path] = {}
+    for cell in sorted(cells, key=lambda cell: cell.server != OURS):
+        load = cell.load
+        bench.tell(f"{load.title}: starting {cell.server}")
+        which = (cell.server, load.config, load.workers, load.idle)
+        try:
+            if cell.server == LIMIT or which not in servers:
+                reply = replies.get(load.name)
+                servers[which] = stack.enter_context(
+                    bench.started(cell.server, load.config, workers=load.workers, reply=reply)
+                )
+            cell.running = servers[which]
+            received = exchange.ask(cell.running.port, load.request.render(0))
+            exchange.check(received, load.answer)
+            if cell.server == OURS:
+                replies[load.name] = bench.files.keep(f"{load.name}.reply", received.raw)
+            stack.enter_context(
+                exchange.idle_connections(cell.running.port, load.request.render(0), load.idle)
+            )
+        except (CannotStartError, WrongAnswerError) as exc:
+            cell.why = str(exc)
+
+
+def _one_round(bench: Bench, cell: _Cell) -> None:
+    if cell.running is None or cell.why:
+        return
+    if bench.seconds_left <= 0:
+        cell.why = "" if cell.rounds else "no time left"
+        return
+    bench.tell(f"{cell.load.title}: {cell.server}")
+    try:
+        cell.rounds.append(bench.load(cell.running, cell.load, bench.plan.seconds))
+    except (WrongAnswerError, wrk.LoadError) as exc:
+        cell.why = str(exc)

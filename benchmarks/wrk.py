@@ -1,0 +1,126 @@
+"""The load generator: `wrk` with a script made from a request template."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.loads import COUNT, LENGTH, TRACE, USER, Template
+
+CONNECTIONS = 16
+TIMEOUT = 10  # seconds for one answer; beyond, wrk counts a socket error
+
+MISSING = "wrk is not installed: `apt-get install wrk`, or `brew install wrk`"
+
+_LUA = {
+    COUNT: 'string.format("%d", n)',
+    TRACE: 'string.format("%032x", n)',
+    USER: '("u"):rep(1 + n % 16)',
+    LENGTH: "#body",
+}
+_MARKS = re.compile("(" + "|".join(_LUA) + ")")
+
+_SCRIPT = """\
+local n = 0
+function init(args) n = tonumber(args[1]) end
+{request}
+function done(summary, latency)
+  local errors = summary.errors
+  io.write(string.format(
+    '{{"requests":%d,"microseconds":%d,"refused":%d,"broken":%d,"p50":%d,"p99":%d}}\\n',
+    summary.requests, summary.duration, errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout,
+    latency:percentile(50), latency:percentile(99)))
+end
+"""
+
+_SAME = """\
+local whole = {whole}
+function request() return whole end
+"""
+
+_DIFFERENT = """\
+function request()
+  n = n + 1
+  local body = {body}
+  return {head} .. body
+end
+"""
+
+
+class LoadError(Exception):
+    """The load generator itself failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What wrk counted. `refused` are answers with a status above 399, `broken` socket errors and
+    timeouts; times are in microseconds."""
+
+    requests: int
+    microseconds: int
+    refused: int
+    broken: int
+    p50: int
+    p99: int
+
+
+def is_installed() -> bool:
+    """Whether there is a `wrk` on the path."""
+    return shutil.which("wrk") is not None
+
+
+def script(template: Template) -> str:
+    """The Lua script that sends what `template` renders. Its argument is the number to begin at."""
+    head, body = template.head, template.body
+    if _MARKS.search(head.replace(LENGTH, "") + body):
+        request = _DIFFERENT.format(head=_lua(head), body=_lua(body))
+    else:
+        request = _SAME.format(whole=_literal(template.render(0).decode("ascii")))
+    return _SCRIPT.format(request=request)
+
+
+def run(port: int, file: Path, *, seconds: int, first: int) -> Outcome:
+    """Load the server on `port` with the script in `file`. The requests are numbered from `first`:
+    other runs must begin elsewhere if no two requests may be the same.
+
+    Raises:
+        LoadError: wrk failed.
+    """
+    command = [
+        "wrk",
+        "--threads=1",
+        f"--connections={CONNECTIONS}",
+        f"--duration={seconds}s",
+        f"--timeout={TIMEOUT}s",
+        "--latency",
+        f"--script={file}",
+        f"http://127.0.0.1:{port}/",
+        *("--", str(first)),
+    ]
+    longest = seconds + 2 * TIMEOUT
+    try:
+        done = subprocess.run(  # noqa: S603  (the command line is ours)
+            command, capture_output=True, text=True, timeout=longest, check=False
+        )
+    except (subprocess.TimeoutExpired, OSError) as exc:
+        raise LoadError(f"wrk failed: {exc}") from exc
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode or not lines:
+        raise LoadError(f"wrk failed: {(done.stderr or done.stdout).strip()[-300:]}")
+    return Outcome(**json.loads(lines[-1]))
+
+
+def _lua(text: str) -> str:
+    """The Lua expression for a text with marks."""
+    pieces = (piece for piece in _MARKS.split(text) if piece)
+    return " .. ".join(_LUA.get(piece) or _literal(piece) for piece in pieces)
+
+
+def _literal(text: str) -> str:
+    escaped = re.sub(r"[^ !#-\[\]-~]", lambda char: f"\\{ord(char[0]):03d}", text)
+    return f'"{escaped}"'

@@ -1,0 +1,244 @@
+"""The pure parts of the benchmarks: what is asked, what counts as an answer, what the figures say.
+
+Nothing is measured here.
+"""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+
+import h11
+import pytest
+
+from benchmarks import exchange, footprint, loads, measure, picture, report, verdict, wrk
+from benchmarks.exchange import Received, WrongAnswerError
+from benchmarks.loads import CONFIGS, GROUPS, LARGE, LIMIT, LOADS, OURS, Answer, Load, Template
+from benchmarks.measure import Figure, Row
+from benchmarks.servers import CONTENDERS
+from benchmarks.verdict import Floors
+from mockllm import Server
+
+EVERY_LOAD = pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)
+
+
+def body_of(request: bytes) -> bytes:
+    """The body of one whole request, as h11 reads it."""
+    server = h11.Connection(h11.SERVER)
+    server.receive_data(request)
+    body = b""
+    while not isinstance(event := server.next_event(), h11.EndOfMessage):
+        if isinstance(event, h11.Data):
+            body += event.data
+        else:
+            assert isinstance(event, h11.Request), event
+    assert server.trailing_data == (b"", False)
+    return body
+
+
+# --- requests and loads --------------------------------------------------------------------------
+
+
+@EVERY_LOAD
+def test_a_request_is_whole_whatever_its_number(load: Load) -> None:
+    for number in (0, 9, 10_000_015):
+        assert json.loads(body_of(load.request.render(number)))["messages"]
+
+
+@EVERY_LOAD
+def test_the_bytes_that_end_a_request_are_nowhere_else_in_it(load: Load) -> None:
+    request = load.request.render(7)
+    assert request.index(loads.END) == len(request) - len(loads.END)
+
+
+@EVERY_LOAD
+def test_a_load_is_measured_against_the_limit_or_another_of_its_group(load: Load) -> None:
+    (group,) = (group for group in GROUPS if load in group)
+    others = {other.name for other in group if OURS in other.servers}
+    assert load.against in ({LIMIT} if LIMIT in load.servers else others)
+    assert load.config in CONFIGS
+    assert set(load.servers) <= set(CONTENDERS)
+
+
+def test_no_two_loads_have_one_name() -> None:
+    assert sum(map(len, GROUPS)) == len(LOADS)
+
+
+def test_requests_repeat_unless_the_load_says_they_differ() -> None:
+    constant = {name for name, load in LOADS.items() if len(_rendered(load)) == 1}
+    assert constant == {
+        *("small", "workers_2", "idle", "sdk_headers", "conversation", "stream", "not_found")
+    }
+    assert len({body_of(one) for one in _rendered(LOADS["heads_differ"])}) == 16
+    for name in set(LOADS) - constant - {"heads_differ"}:
+        assert len({body_of(one) for one in _rendered(LOADS[name])}) == 50
+
+
+def _rendered(load: Load) -> set[bytes]:
+    return {load.request.render(number) for number in range(50)}
+
+
+def test_the_conversation_is_as_long_as_its_name_says() -> None:
+    assert len(LOADS["conversation"].request.render(0)) == pytest.approx(35_000, rel=0.02)
+
+
+def test_every_floor_is_of_something_that_is_measured() -> None:
+    floors = Floors.recorded()
+    of_servers = {words.name for server in CONTENDERS for words in footprint.of_server(server)}
+    of_ours = {
+        words.name
+        for words in (
+            footprint.START_ALL,
+            footprint.START_MANY,
+            footprint.MEMORY_MANY,
+            footprint.MEMORY_WORKER,
+            footprint.START_EMBEDDED,
+        )
+    }
+    assert set(floors.ratios_at_least) <= set(LOADS)
+    assert set(floors.footprint_at_most) <= of_servers | of_ours
+
+
+# --- the script of the load generator ------------------------------------------------------------
+
+
+def test_a_constant_request_is_one_text_in_the_script() -> None:
+    script = wrk.script(Template('POST /"a\\b" HTTP/1.1\r\n\r\n', "{}"))
+    assert 'local whole = "POST /\\034a\\092b\\034 HTTP/1.1\\013\\010\\013\\010{}"' in script
+
+
+def test_marks_become_expressions_in_the_script() -> None:
+    script = wrk.script(Template("x: <trace>\r\nlength: <length>\r\n", "<n> <user>"))
+    assert 'local body = string.format("%d", n) .. " " .. ("u"):rep(1 + n % 16)' in script
+    head = '"x: " .. string.format("%032x", n) .. "\\013\\010length: " .. #body .. "\\013\\010"'
+    assert f"return {head} .. body" in script
+
+
+# --- answers -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=sorted(set(CONFIGS) - LARGE), scope="module")
+def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+    """The name of a configuration, and the port of our server that has it."""
+    with Server(CONFIGS[request.param]()) as server:
+        yield request.param, int(server.base_url.rpartition(":")[2])
+
+
+def test_our_server_answers_what_the_loads_want(served: tuple[str, int]) -> None:
+    config, port = served
+    for load in LOADS.values():
+        if load.config == config:
+            exchange.check(exchange.ask(port, load.request.render(3)), load.answer)
+
+
+def completion(text: str) -> bytes:
+    return json.dumps({"choices": [{"message": {"content": text}}]}).encode()
+
+
+def test_the_right_answer_passes() -> None:
+    exchange.check(Received(200, completion("Hi"), b""), Answer(text="Hi"))
+
+
+@pytest.mark.parametrize(
+    ("received", "wanted", "said"),
+    [
+        (Received(500, b"oh", b""), Answer(), "status 500 instead of 200: oh"),
+        (Received(200, completion("Hi"), b""), Answer(404, ""), "status 200 instead of 404"),
+        (Received(200, completion("Ho"), b""), Answer(text="Hi"), "'Ho' instead of 'Hi'"),
+        (Received(200, b"[]", b""), Answer(), "no chat completion"),
+        (Received(200, b"<html>", b""), Answer(), "no chat completion"),
+        (
+            Received(200, b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n', b""),
+            Answer(text="Hi", chunks=2),
+            "1 chunks with text instead of 2",
+        ),
+    ],
+)
+def test_a_wrong_answer_is_told(received: Received, wanted: Answer, said: str) -> None:
+    with pytest.raises(WrongAnswerError, match=said):
+        exchange.check(received, wanted)
+
+
+# --- what the figures say ------------------------------------------------------------------------
+
+
+def row(load: str, server: str, *costs: float) -> Row:
+    return Row(load, server, tuple(Figure(cost, 1000, 10, 100) for cost in costs))
+
+
+ROWS = (
+    row("small", LIMIT, 8, 80, 7),
+    row("small", OURS, 20, 16, 1),
+    row("idle", OURS, 32),
+    Row("stream", OURS, why="a socket error"),
+)
+
+
+def test_a_ratio_is_of_medians_and_of_what_the_load_is_measured_against() -> None:
+    assert verdict.ratios(ROWS) == {("small", OURS): 0.5, ("idle", OURS): 0.5}
+
+
+def test_no_floor_is_missed_that_is_kept() -> None:
+    floors = Floors({"small": 0.5}, {"start": 1.0})
+    words = footprint.Words("start", "start-up", "s")
+    kept = [footprint.Measure(words, 1.0)]
+    assert list(verdict.missed(ROWS, kept, floors, {"small", "start"})) == []
+
+
+def test_missed_floors_are_told() -> None:
+    floors = Floors({"small": 0.51, "stream": 0.1, "conversation": 0.1}, {"start": 1.0, "end": 1})
+    words = footprint.Words("start", "start-up", "s")
+    measures = [footprint.Measure(words, 1.5)]
+    asked = {"small", "stream", "start", "end"}
+    assert list(verdict.missed(ROWS, measures, floors, asked)) == [
+        "small: the ratio is 0.500, its floor is 0.51",
+        "stream: not measured: a socket error",
+        "start: 1.500 s, at most 1.0",
+        "end: not measured: it did not run",
+    ]
+
+
+def test_a_round_with_an_error_is_no_figure() -> None:
+    load = LOADS["small"]
+    measure.check_outcome(wrk.Outcome(5, 1, 0, 0, 1, 1), load)
+    for outcome, said in (
+        (wrk.Outcome(5, 1, 0, 1, 1, 1), "1 socket errors or timeouts"),
+        (wrk.Outcome(5, 1, 2, 0, 1, 1), "2 of 5 answers with a wrong status"),
+        (wrk.Outcome(0, 1, 0, 0, 1, 1), "no request was answered"),
+    ):
+        with pytest.raises(WrongAnswerError, match=said):
+            measure.check_outcome(outcome, load)
+
+
+def test_where_a_404_is_wanted_anything_else_is_an_error() -> None:
+    load = LOADS["not_found"]
+    measure.check_outcome(wrk.Outcome(5, 1, 5, 0, 1, 1), load)
+    with pytest.raises(WrongAnswerError, match="1 of 5 answers with a wrong status"):
+        measure.check_outcome(wrk.Outcome(5, 1, 4, 0, 1, 1), load)
+
+
+def test_the_table_has_a_line_for_every_row() -> None:
+    lines = list(report.table(ROWS, Floors({"small": 0.51}, {})))
+    assert [" ".join(line.split()) for line in lines] == [
+        "load server CPU µs least req/s p50 µs p99 µs ratio",
+        "small request limit 8.0 7.0 1,000 10 100",
+        "mockllm 16.0 1.0 1,000 10 100 0.500 floor 0.51: missed",
+        f"{LOADS['idle'].title} mockllm 32.0 32.0 1,000 10 100 0.500 of small request",
+        "stream of 50 chunks mockllm not measured: a socket error",
+    ]
+
+
+def test_the_picture_has_a_bar_for_every_figure() -> None:
+    drawn = ElementTree.fromstring(picture.draw(ROWS, "a < b"))  # noqa: S314  (our own text)
+    texts = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert [text for text in texts if text in ("8.0", "16.0", "32.0")] == ["8.0", "16.0", "32.0"]
+    assert "a < b" in texts
+    assert LOADS["stream"].title not in texts
+
+
+def test_results_are_json_with_every_round() -> None:
+    results = json.loads(json.dumps(report.as_json(ROWS, [], {"machine": {"cpu": "x"}})))
+    assert [len(one["rounds"]) for one in results["rows"]] == [3, 3, 1, 0]
+    assert results["rows"][1]["ratio"] == 0.5
+    assert results["machine"] == {"cpu": "x"}
