@@ -6,6 +6,7 @@
     └── ClientError      the client of a request: a status and a message
         ├── RequestError     understood as HTTP, refused by a provider
         └── HTTPError        not understood as HTTP: answered once, then the connection closes
+            └── ForeignProtocolError   closed without an answer
 
 Exceptions of foreign libraries are translated where the library is called, so nothing else leaves
 this package. How an error looks on the wire is `mockllm.envelopes`' business.
@@ -57,12 +58,16 @@ class ListenError(MockLLMError):
 
 
 class ClientError(MockLLMError):
-    """A request that is answered with an error status (RFC 9110, section 15.5)."""
+    """A request that is answered with an error status (RFC 9110, section 15.5). `headers` are sent
+    with the answer (``Allow`` with a 405)."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(
+        self, status: int, message: str, *, headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.headers = headers
 
 
 class RequestError(ClientError):
@@ -70,7 +75,7 @@ class RequestError(ClientError):
 
     `param` names the member of the body at fault (``messages.0.content``); `code` is OpenAI's
     machine-readable word for the reason. Both go into the envelope where the provider has a place
-    for them. `headers` are sent with the answer (``Allow`` with a 405).
+    for them.
     """
 
     def __init__(
@@ -82,11 +87,18 @@ class RequestError(ClientError):
         code: str | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
     ) -> None:
-        super().__init__(status, message)
+        super().__init__(status, message, headers=headers)
         self.param = param
         self.code = code
-        self.headers = headers
 
 
 class HTTPError(ClientError):
     """Bytes that are no request we can take. After its answer the connection closes."""
+
+
+class ForeignProtocolError(HTTPError):
+    """Bytes of another protocol (TLS, HTTP/2), whose peers read no HTTP/1.1: the connection closes
+    without an answer."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "This is not HTTP/1.1")

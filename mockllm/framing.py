@@ -25,18 +25,29 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
+def must_close(reply: Reply, *, modern: bool) -> bool:
+    """Whether the end of the connection is the end of `reply`: a stream, where the client does not
+    understand chunks."""
+    return reply.streamed and not modern
+
+
 def frames(
-    reply: Reply, *, chunks: bool = True, close: bool = False, head_only: bool = False
+    reply: Reply, *, modern: bool = True, close: bool = False, head_only: bool = False
 ) -> Iterator[Step]:
     """The head of `reply`, then its steps, as they go over the wire; made as they are asked for.
 
-    A streamed reply is chunked, one chunk a step, or ends with the connection where the client
-    does not understand that (`chunks` is False: HTTP/1.0). With `close` the head announces that
-    the connection closes; with `head_only` (the method was HEAD) nothing follows the head. Data is
-    cut where it is large, but never in a mark.
+    A streamed reply is chunked, one chunk a step. To an HTTP/1.0 client (`modern` is False) it
+    ends with the connection, and any other reply announces that the connection stays. With `close`
+    the head announces that it closes; with `head_only` (the method was HEAD) nothing follows the
+    head. Data is cut where it is large, but never in a mark.
     """
-    writer = _writer(b"HEAD" if head_only else b"GET", b"1.1" if chunks else b"1.0", close=close)
+    close = close or must_close(reply, modern=modern)
+    chunked = reply.streamed and modern
+    method = b"HEAD" if head_only else b"GET"
+    writer = _writer(method, b"1.1" if chunked or not reply.streamed else b"1.0", close=close)
     headers = list(reply.headers)
+    if not modern and not close:
+        headers.append((b"connection", b"keep-alive"))
     if not reply.streamed:
         headers.append((b"content-length", b"%d" % sum(len(data) for _, data in reply.steps)))
     reason = _REASONS.get(reply.status, b"")

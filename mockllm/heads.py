@@ -1,100 +1,134 @@
 """The head of a request: what h11 makes of its bytes, once.
 
-h11 is the only authority on HTTP grammar (RFC 9112). Asking it costs about 50 µs, more than all
-else that a small request needs, so `Heads` remembers its verdicts: on whole heads, and on their
-lines. What it recalls is what `parse` would say; a property test holds the two together.
+h11 is the authority on HTTP grammar (RFC 9112). Asking it costs about 50 µs, more than all else
+that a small request needs, so `Heads` remembers its verdicts: on whole heads, and on their lines.
+What it recalls is what `parse` would say; a property test holds the two together.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import h11
 
-from mockllm.errors import HTTPError
+from mockllm import targets
+from mockllm.errors import ForeignProtocolError, HTTPError
 from mockllm.exchange import Headers
+from mockllm.limits import Limits
 
 END = b"\r\n\r\n"
-MAX_CHUNK_LINE = 16 * 1024  # bytes of a chunk's size and extensions, or of its trailers
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A request line and its headers.
-
-    `first` has the first value of each header. `length` is the body's length in bytes, None for a
-    chunked one. `keep_alive` tells whether the client takes another answer on this connection,
-    `takes_chunks` whether it understands an answer in chunks.
-    """
+class RequestLine(NamedTuple):
+    """The first line of a head, its target resolved."""
 
     method: str
     path: str
     query: str
+    is_modern: bool
+    """Whether the client speaks HTTP/1.1 or a later minor version."""
+
+
+class Head(NamedTuple):
+    """A request line and its headers. (A tuple, since one is made for many a request.)
+
+    `first` has the first value of each header. `length` is the body's length in bytes, None for a
+    chunked one, `coding` its Content-Encoding: ``gzip`` or nothing. `keep_alive` tells whether the
+    client takes another answer on this connection.
+    """
+
+    line: RequestLine
     headers: Headers
     first: dict[bytes, bytes]
     length: int | None
+    coding: bytes
     keep_alive: bool
-    takes_chunks: bool
     expects_continue: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RequestLine:
-    """The first line of a head. `version` is ``b"1.1"``."""
-
-    method: str
-    path: str
-    query: str
-    version: bytes
-
-
-def parse(data: bytes) -> tuple[Head, h11.Connection]:
-    """The head that `data` is, from the request line to the empty line, and the h11 connection
-    that read it, which goes on to read a chunked body.
+def parse(data: bytes, limits: Limits) -> Head:
+    """The head that `data` is, from the request line to the empty line.
 
     Raises:
-        HTTPError: `data` is not a head by RFC 9112, with h11's status hint.
+        HTTPError: `data` is not a head by RFC 9112 (with h11's status hint), or it wants what this
+            server refuses: see `_head`.
+        ForeignProtocolError: it is HTTP/2.
     """
-    limit = max(len(data), MAX_CHUNK_LINE)
-    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=limit)
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(data) + 1)
     try:
         connection.receive_data(data)
         event = connection.next_event()
     except h11.RemoteProtocolError as exc:
         raise HTTPError(exc.error_status_hint, f"Not a valid HTTP request: {exc}") from exc
     assert isinstance(event, h11.Request)
+    method, target = event.method.decode("ascii"), event.target.decode("latin-1")
+    version = bytes(event.http_version)
+    if version == b"2.0" and method == "PRI":
+        raise ForeignProtocolError
+    if not version.startswith(b"1."):
+        raise HTTPError(505, f"HTTP/{version.decode()} is not spoken here, HTTP/1.1 is")
     headers = tuple((bytes(name), bytes(value)) for name, value in event.headers)
-    path, _, query = event.target.decode("ascii").partition("?")
-    line = RequestLine(event.method.decode("ascii"), path, query, bytes(event.http_version))
-    return _head(line, headers), connection
+    if len(headers) > limits.headers:
+        raise HTTPError(431, f"There are more than {limits.headers} headers")
+    line = RequestLine(method, *targets.resolve(method, target), version != b"1.0")
+    return _head(line, headers, dict(reversed(headers)))
 
 
-def _head(line: RequestLine, headers: Headers) -> Head:
-    """What follows from a head that h11 accepts, whichever way its parts were read."""
-    first = dict(reversed(headers))
-    modern = line.version >= b"1.1"
-    chunked = b"transfer-encoding" in first  # RFC 9112, section 6.3; h11 knows no other coding
+def _head(line: RequestLine, headers: Headers, first: dict[bytes, bytes]) -> Head:
+    """What follows from a head that h11 accepts, whichever way its parts were read.
+
+    Raises:
+        HTTPError: 400, the Host is none, or the framing is in doubt (RFC 9112, section 6.1); 415
+            and 417, a coding or an expectation that is not known.
+    """
+    if not _is_host(first.get(b"host", b"")) or (line.is_modern and b"host" not in first):
+        raise HTTPError(400, "Not a valid HTTP request: the Host header is absent or no host")
+    chunked = b"transfer-encoding" in first  # h11 knows no other coding
+    if chunked and (b"content-length" in first or not line.is_modern):
+        raise HTTPError(
+            400, "Not a valid HTTP request: Transfer-Encoding beside Content-Length or in HTTP/1.0"
+        )
+    options = _members_of(_joined(headers, first, b"connection"))
+    expected = _members_of(_joined(headers, first, b"expect"))
+    if expected - {b"100-continue"}:
+        raise HTTPError(417, "No other expectation than 100-continue is met here")
     return Head(
-        method=line.method,
-        path=line.path,
-        query=line.query,
-        headers=headers,
-        first=first,
+        line,
+        headers,
+        first,
         length=None if chunked else int(first.get(b"content-length", 0)),
-        keep_alive=modern and b"close" not in _tokens(headers, first, b"connection"),
-        takes_chunks=modern,
-        expects_continue=modern and b"100-continue" in _tokens(headers, first, b"expect"),
+        coding=_coding(headers, first),
+        keep_alive=b"close" not in options and (line.is_modern or b"keep-alive" in options),
+        expects_continue=line.is_modern and bool(expected),
     )
 
 
-def _tokens(headers: Headers, first: dict[bytes, bytes], name: bytes) -> set[bytes]:
-    """The members of a list that all headers of a name make up (RFC 9110, section 5.6.1)."""
-    if name not in first:
-        return set()
-    values = (value for each, value in headers if each == name)
-    return {token.strip().lower() for value in values for token in value.split(b",")}
+_is_host = lru_cache(maxsize=1024)(targets.is_host)
+
+
+def _coding(headers: Headers, first: dict[bytes, bytes]) -> bytes:
+    coding = _joined(headers, first, b"content-encoding").lower()
+    if coding in (b"", b"identity"):
+        return b""
+    if coding not in (b"gzip", b"x-gzip"):
+        accepted = ((b"accept-encoding", b"gzip"),)
+        raise HTTPError(415, "No other Content-Encoding than gzip is read here", headers=accepted)
+    return b"gzip"
+
+
+def _joined(headers: Headers, first: dict[bytes, bytes], name: bytes) -> bytes:
+    """The list that all headers of a name make up (RFC 9110, section 5.3)."""
+    if len(first) == len(headers):
+        return first.get(name, b"")
+    return b",".join(value for each, value in headers if each == name)
+
+
+@lru_cache(maxsize=1024)
+def _members_of(value: bytes) -> frozenset[bytes]:
+    """The members of a list (RFC 9110, section 5.6.1), in lower case."""
+    return frozenset(member.strip().lower() for member in value.split(b",")) - {b""}
 
 
 # --- Remembering ---------------------------------------------------------------------------------
@@ -103,36 +137,50 @@ MOST_HEADS = 4_096  # whole heads remembered
 MOST_LINES = 8_192  # header lines remembered
 LONGEST_REMEMBERED = 4 * 1024  # bytes of a head; with MOST_HEADS it bounds the memory to 16 MiB
 
-UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"te"})
+UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"content-encoding"})
 """Headers that make framing or the connection special: a head with one always goes through h11."""
+FIXED = frozenset({b"host", b"connection"})
+"""Headers whose meaning is read: only a line that h11 has taken as it stands is known."""
 
 _PLAIN_VALUE = re.compile(rb"[!-~](?:[\t -~]*[!-~])?|")
 _PLAIN_LENGTH = re.compile(rb"[0-9]{1,15}")
 
 
 class Heads:
-    """What h11 made of heads seen before: `recall` before `parse`, `remember` after it.
+    """What h11 made of heads seen before.
 
     Three ways from bytes to a head, each with its cost on a head of 13 lines: the same bytes as
     before (0.5 µs); known lines, or lines of a known name with a value in plain ASCII, as of a new
-    request id (6 µs); h11 (50 µs and more). A table that is full is emptied: what is in use comes
+    request id (5 µs); h11 (50 µs and more). A table that is full is emptied: what is in use comes
     back with its next request, and a client that never repeats himself gains nothing.
     """
 
-    def __init__(self, most_headers: int = 100) -> None:
-        self._most_headers = most_headers
+    def __init__(self, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
         self._whole: dict[bytes, Head] = {}
         self._seen: set[int] = set()  # hashes of heads that were recalled line by line, once
         self._request_lines: dict[bytes, RequestLine] = {}
         self._lines: dict[bytes, tuple[bytes, bytes]] = {}
         self._names: dict[bytes, bytes] = {}  # as a client spells it: in lower case
 
+    def read(self, data: bytes) -> Head:
+        """The head that `data` is, up to and with the empty line.
+
+        Raises:
+            HTTPError: as `parse`.
+        """
+        head = self.recall(data)
+        if head is None:
+            head = parse(data, self._limits)
+            self.remember(data, head)
+        return head
+
     def recall_whole(self, data: bytes) -> Head | None:
         """The head that `data` is, if these very bytes came before."""
         return self._whole.get(data)
 
     def recall(self, data: bytes) -> Head | None:
-        """The head that `data` is, up to and with the empty line; None if h11 must tell."""
+        """The head that `data` is, if what is remembered tells; None if h11 must."""
         head = self._whole.get(data)
         if head is None:
             head = self._by_lines(data)
@@ -149,22 +197,22 @@ class Heads:
             or b"\n" in b"".join(lines)
             or len(lines) != len(head.headers) + 1
             or not _is_usual(head.headers, head.first)
-            or not head.takes_chunks
+            or not head.line.is_modern
         ):
             return
         _make_room(self._request_lines, MOST_HEADS)
         _make_room(self._lines, MOST_LINES)
         _make_room(self._names, MOST_LINES)
-        line = RequestLine(head.method, head.path, head.query, b"1.1")
-        self._request_lines[lines[0]] = line
+        self._request_lines[lines[0]] = head.line
         for raw, (name, value) in zip(lines[1:], head.headers, strict=True):
             self._lines[raw] = (name, value)
-            self._names[raw.partition(b":")[0]] = name
+            if name not in FIXED:
+                self._names[raw.partition(b":")[0]] = name
         self._keep(data, head)
 
     def _by_lines(self, data: bytes) -> Head | None:
-        first, *lines = data[: -len(END)].split(b"\r\n")
-        request_line = self._request_lines.get(first)
+        raw, *lines = data[: -len(END)].split(b"\r\n")
+        request_line = self._request_lines.get(raw)
         if request_line is None:
             return None
         headers = []
@@ -173,17 +221,19 @@ class Heads:
             if header is None:
                 return None
             headers.append(header)
-        head = _head(request_line, tuple(headers))
-        return head if _is_usual(head.headers, head.first) else None
+        first = dict(headers)
+        if len(headers) > self._limits.headers or not _is_usual(headers, first):
+            return None
+        return _head(request_line, tuple(headers), first)
 
     def _of_known_name(self, line: bytes) -> tuple[bytes, bytes] | None:
         """The header that `line` is, if h11 has taken its name before and its value needs no
         second look."""
-        spelling, _, value = line.partition(b":")
+        spelling, colon, value = line.partition(b":")
         name = self._names.get(spelling)
         value = value.strip(b" \t")
         plain = _PLAIN_LENGTH if name == b"content-length" else _PLAIN_VALUE
-        return (name, value) if name is not None and plain.fullmatch(value) else None
+        return (name, value) if name and colon and plain.fullmatch(value) else None
 
     def _keep_if_seen(self, data: bytes, head: Head) -> None:
         """Keep a whole head when it comes for the second time."""
@@ -201,7 +251,7 @@ class Heads:
             self._whole[data] = head
 
 
-def _is_usual(headers: Headers, first: dict[bytes, bytes]) -> bool:
+def _is_usual(headers: Headers | list[tuple[bytes, bytes]], first: dict[bytes, bytes]) -> bool:
     """Whether each header comes once, there is a host, and framing is plain."""
     return len(first) == len(headers) and b"host" in first and UNUSUAL.isdisjoint(first)
 

@@ -13,16 +13,17 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
-import h11
-
 from mockllm import heads
-from mockllm.errors import HTTPError
+from mockllm.chunks import ChunkedBody
+from mockllm.coding import gunzip
+from mockllm.errors import ForeignProtocolError, HTTPError
 from mockllm.exchange import Request
 from mockllm.heads import Head, Heads
 from mockllm.limits import Limits
 
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
-_EMPTY_LINES = b"\r\n"
+_EMPTY_LINES = re.compile(rb"(?:\r?\n)*")
+_TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS connection (RFC 8446, section 5.1)
 
 
 class State(Enum):
@@ -54,11 +55,9 @@ class HTTPConnection:
         self._received: list[bytes] = []  # not yet looked at; joined when there may be enough
         self._size = 0  # of all in _received
         self._scanned = 0  # bytes of the head that hold no end of it
-        # of the request being read
+        # of the request being read, or the last one
         self._head: Head | None = None
-        self._chunks: h11.Connection | None = None
-        self._body: list[bytes] = []
-        self._body_size = 0
+        self._chunks: ChunkedBody | None = None
         self._continue = False
 
     @property
@@ -74,7 +73,7 @@ class HTTPConnection:
     @property
     def unread(self) -> int:
         """The bytes received that belong to no whole request yet, without a head that is read."""
-        return self._size + self._body_size
+        return self._size + (self._chunks.size if self._chunks is not None else 0)
 
     @property
     def closes(self) -> bool:
@@ -82,12 +81,17 @@ class HTTPConnection:
         return self._state is State.CLOSED
 
     @property
-    def takes_chunks(self) -> bool:
-        """Whether the client of the last request understands a chunked answer (HTTP/1.1)."""
-        return self._head is None or self._head.takes_chunks
+    def is_modern(self) -> bool:
+        """Whether the last client spoke HTTP/1.1: it understands chunks and stays unless told."""
+        return self._head is None or self._head.line.is_modern
+
+    @property
+    def asked(self) -> Request:
+        """The request being read, without its body, for telling what is wrong with it."""
+        return Request.of("", "") if self._head is None else _request(self._head, b"")
 
     def wants_continue(self) -> bool:
-        """Whether the client waits for `CONTINUE` before it sends a body. True once a request."""
+        """Whether the client waits for a 100 before it sends a body. True once a request."""
         wanted, self._continue = self._continue, False
         return wanted
 
@@ -103,7 +107,7 @@ class HTTPConnection:
         Raises:
             HTTPError: what came is no request, or too large. The connection is closed.
         """
-        if self._size == 0 and self._state is not State.BODY:
+        if not self._size and self._state is not State.BODY:
             return None
         request = self._request_at_once()
         if request is not None:
@@ -118,6 +122,7 @@ class HTTPConnection:
         except HTTPError:
             self._enter(State.CLOSED)
             self._received.clear()
+            self._size = 0
             raise
         return None
 
@@ -131,12 +136,12 @@ class HTTPConnection:
         head = self._heads.recall_whole(data[:end])
         if head is None or not head.keep_alive or head.length != len(data) - end:
             return None
-        if head.length > self._limits.body or end > self._limits.head:
+        if head.length > self._limits.body:
             return None
         self._received.clear()
         self._size = self._scanned = 0
         self._head = head
-        return Request(head.method, head.path, head.query, head.headers, head.first, data[end:])
+        return _request(head, data[end:])
 
     def _enter(self, state: State) -> None:
         assert state in _FOLLOWS[self._state], (self._state, state)
@@ -145,33 +150,27 @@ class HTTPConnection:
     def _read_head(self) -> None:
         data = self._take_all()
         if not self._scanned:
-            data = data.lstrip(_EMPTY_LINES)  # RFC 9112, section 2.2: ignore them before a request
+            data = _without_empty_lines(data)
         end = _END_OF_HEAD.search(data, max(0, self._scanned - 3))
-        if end is None:
-            if len(data) > self._limits.head:
-                raise _head_too_large(data, self._limits.head)
-            if data[:1] and data[0] <= 0x20:
-                raise HTTPError(400, "Not a valid HTTP request: the request line begins oddly")
-            self._put_back(data)
-            self._scanned = len(data)
-            return
-        if end.end() > self._limits.head:
+        size = len(data) if end is None else end.end()
+        if size > self._limits.head:
             raise _head_too_large(data, self._limits.head)
+        if end is None:
+            self._put_back(data)
+            self._scanned = 0 if data == b"\r" else size  # an empty line may be cut in two
+            return
         self._scanned = 0
-        head = data[: end.end()]
-        self._put_back(data[end.end() :])
-        connection = None
-        self._head = self._heads.recall(head)
-        if self._head is None:
-            self._head, connection = heads.parse(head)
-            self._heads.remember(head, self._head)
-        if self._head.length is None:
-            self._chunks = connection
+        self._head = None
+        self._put_back(data[size:])
+        self._head = head = self._heads.read(data[:size])
+        self._continue = head.expects_continue and not self._size
+        if head.length is None:
+            self._chunks = ChunkedBody(self._limits)
             self._enter(State.CHUNKS)
+        elif head.length > self._limits.body:
+            raise HTTPError(413, f"The body is larger than {self._limits.body:,} bytes")
         else:
-            _check_size(self._head.length, self._limits.body)
             self._enter(State.BODY)
-        self._continue = self._head.expects_continue and not self._size
 
     def _read_body(self) -> Request | None:
         assert self._head is not None
@@ -186,34 +185,22 @@ class HTTPConnection:
 
     def _read_chunks(self) -> Request | None:
         assert self._chunks is not None
-        try:
-            if self._size:  # no bytes would tell h11 that the peer has closed
-                self._chunks.receive_data(self._take_all())
-            while True:
-                event = self._chunks.next_event()
-                if event is h11.NEED_DATA:
-                    return None
-                if isinstance(event, h11.Data):
-                    self._body.append(bytes(event.data))
-                    self._body_size += len(event.data)
-                    _check_size(self._body_size, self._limits.body)
-                if isinstance(event, h11.EndOfMessage):
-                    break
-        except h11.RemoteProtocolError as exc:
-            raise HTTPError(exc.error_status_hint, f"Not a valid HTTP request: {exc}") from exc
-        rest, _ = self._chunks.trailing_data
-        self._put_back(rest)
-        self._chunks = None
-        return self._whole(b"".join(self._body))
+        chunks = self._chunks
+        chunks.feed(self._take_all())
+        if not chunks.is_whole:
+            return None
+        self._put_back(chunks.rest)
+        return self._whole(chunks.body)
 
     def _whole(self, body: bytes) -> Request:
         head = self._head
         assert head is not None
-        self._body = []
-        self._body_size = 0
+        if head.coding:
+            body = gunzip(body, self._limits.body)
+        self._chunks = None
         self._continue = False
         self._enter(State.HEAD if head.keep_alive else State.CLOSED)
-        return Request(head.method, head.path, head.query, head.headers, head.first, body)
+        return _request(head, body)
 
     def _take_all(self) -> bytes:
         data = self._received[0] if len(self._received) == 1 else b"".join(self._received)
@@ -227,12 +214,29 @@ class HTTPConnection:
             self._size += len(data)
 
 
-def _check_size(size: int, max_body: int) -> None:
-    if size > max_body:
-        raise HTTPError(413, f"The body is larger than {max_body:,} bytes")
+def _request(head: Head, body: bytes) -> Request:
+    line = head.line
+    return Request(line.method, line.path, line.query, head.headers, head.first, body)
 
 
-def _head_too_large(data: bytes, max_head: int) -> HTTPError:
-    if b"\n" in data[:max_head]:
-        return HTTPError(431, f"The headers are larger than {max_head:,} bytes")
-    return HTTPError(414, f"The request line is longer than {max_head:,} bytes")
+def _without_empty_lines(data: bytes) -> bytes:
+    """`data` from the first line that is not empty (RFC 9112, section 2.2).
+
+    Raises:
+        ForeignProtocolError: it is TLS.
+        HTTPError: 400, no request begins like this.
+    """
+    match = _EMPTY_LINES.match(data)
+    assert match is not None
+    data = data[match.end() :]
+    if data.startswith(_TLS_HANDSHAKE):
+        raise ForeignProtocolError
+    if data[:1] <= b" " and data not in (b"", b"\r"):
+        raise HTTPError(400, "Not a valid HTTP request: no request line begins like this")
+    return data
+
+
+def _head_too_large(data: bytes, most: int) -> HTTPError:
+    if b"\n" in data[:most]:
+        return HTTPError(431, f"The headers are larger than {most:,} bytes")
+    return HTTPError(414, f"The request line is longer than {most:,} bytes")

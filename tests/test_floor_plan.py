@@ -21,6 +21,8 @@ PACKAGE = Path(mockllm.__file__).parent
 FLOORS = (
     {"errors", "rule", "prompt", "exchange", "jsontext", "chunking", "config", "limits"},  # words
     {
+        "chunks",
+        "coding",
         "confirm",
         "credentials",
         "demo",
@@ -38,6 +40,7 @@ FLOORS = (
         "reuse",
         "schemas",
         "sse",
+        "targets",
         "tokens",
     },  # codecs and rules: pure functions on words
     {"providers", "catalog"},  # parts

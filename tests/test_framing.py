@@ -31,7 +31,7 @@ def test_a_streamed_reply_is_one_chunk_a_step() -> None:
 def test_a_stream_to_an_old_client_ends_with_the_connection() -> None:
     head = b"HTTP/1.1 200 OK\r\ndate: " + playback.DATE + b"\r\nConnection: close\r\n\r\n"
 
-    assert sent(STREAM, chunks=False) == [head, b"a", b"bb", b""]
+    assert sent(STREAM, modern=False) == [head, b"a", b"bb", b""]
 
 
 def test_a_close_is_announced() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from mockllm import heads
 from mockllm.errors import HTTPError
 from mockllm.heads import LONGEST_REMEMBERED, MOST_HEADS, Head, Heads, parse
+from mockllm.limits import Limits
 
 REQUEST_LINES = [
     b"POST /v1/chat/completions HTTP/1.1",
@@ -70,20 +71,17 @@ Outcome = Head | tuple[int, str]
 def asked(data: bytes) -> Outcome:
     """What h11 makes of a head."""
     try:
-        return parse(data)[0]
+        return parse(data, Limits())
     except HTTPError as exc:
         return exc.status, exc.message
 
 
 def recalled(memory: Heads, data: bytes) -> Outcome:
     """What a server makes of a head: by memory where it can."""
-    known = memory.recall(data)
-    if known is not None:
-        return known
-    told = asked(data)
-    if isinstance(told, Head):
-        memory.remember(data, told)
-    return told
+    try:
+        return memory.read(data)
+    except HTTPError as exc:
+        return exc.status, exc.message
 
 
 @settings(max_examples=500)

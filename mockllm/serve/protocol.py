@@ -22,8 +22,8 @@ from typing import cast
 
 from mockllm import framing, http1, playback
 from mockllm.engine import Engine
-from mockllm.errors import ClientError, HTTPError
-from mockllm.exchange import Decision, Ending, Exchange, Request, Stamps, Step
+from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
+from mockllm.exchange import Decision, Ending, Exchange, Reply, Request, Stamps, Step
 from mockllm.heads import Heads
 from mockllm.limits import Limits
 from mockllm.serve.stamper import Stamper
@@ -65,7 +65,7 @@ class Service:
         self.limits = limits or Limits()
         self.observers = observers
         self.stamper = Stamper()
-        self.heads = Heads(self.limits.headers)
+        self.heads = Heads(self.limits)
         self.connections: set[HTTPProtocol] = set()
         self.draining = False
         self.all_closed = asyncio.Event()
@@ -234,22 +234,20 @@ class HTTPProtocol(asyncio.Protocol):
         stamps = self._service.stamper.next()
         if request.path in self._service.engine.kept_paths:
             self._service.engine.keep(request, decision, stamps)
-        closes = self._http.closes or self._service.draining
+        modern = self._http.is_modern
+        closes = self._closes_after(decision.reply)
         ready = decision.ready if self._writable.is_set() else None
-        if ready is not None and not closes and request.method != "HEAD":
+        if ready is not None and modern and not closes and request.method != "HEAD":
             self._wire.write(ready.stamped(stamps))
             return
-        frames = framing.frames(
-            decision.reply,
-            chunks=self._http.takes_chunks,
-            close=closes,
-            head_only=request.method == "HEAD",
-        )
+        head_only = request.method == "HEAD"
+        frames = framing.frames(decision.reply, modern=modern, close=closes, head_only=head_only)
         if ready is not None:
             self._wire.write(playback.stamp(b"".join(data for _, data in frames), stamps))
-            self._answered()
+            if closes:
+                self._wire.close()
         else:
-            play = self._play(frames, decision.reply.ending, stamps)
+            play = self._play(frames, decision.reply, stamps)
             self._player = asyncio.get_running_loop().create_task(play)
 
     def _decide(self, request: Request) -> Decision:
@@ -265,7 +263,7 @@ class HTTPProtocol(asyncio.Protocol):
             error = ClientError(500, f"The mock server failed to answer: {type(exc).__name__}")
             return Decision(engine.render_error(request, error), None, "internal error")
 
-    async def _play(self, frames: Iterator[Step], ending: Ending, stamps: Stamps) -> None:
+    async def _play(self, frames: Iterator[Step], reply: Reply, stamps: Stamps) -> None:
         """Send `frames`, each when its time has come and the peer has read enough."""
         loop = asyncio.get_running_loop()
         due = loop.time()
@@ -276,24 +274,26 @@ class HTTPProtocol(asyncio.Protocol):
             await self._writable.wait()
             self._wire.write(playback.stamp(data, stamps))
         self._player = None
-        if ending is Ending.RESET:
+        if reply.ending is Ending.RESET:
             self._reset()
-        elif ending is Ending.CUT:
+        elif reply.ending is Ending.CUT or self._closes_after(reply):
             self._wire.close()
         else:
-            self._answered()
             self._wire.resume_reading()
             self._advance()
 
-    def _answered(self) -> None:
-        if self._http.closes or self._service.draining:
-            self._wire.close()
+    def _closes_after(self, reply: Reply) -> bool:
+        ends = framing.must_close(reply, modern=self._http.is_modern)
+        return ends or self._http.closes or self._service.draining
 
     def _refuse(self, error: HTTPError) -> None:
         """Answer what is no request, then close, in a way that lets the peer read the answer: a
         close with unread bytes would reset the connection and take the answer with it."""
         self._refused = True
-        reply = self._service.engine.render_error(Request.of("", ""), error)
+        if isinstance(error, ForeignProtocolError):
+            self._wire.close()
+            return
+        reply = self._service.engine.render_error(self._http.asked, error)
         refusal = b"".join(data for _, data in framing.frames(reply, close=True))
         self._wire.write(playback.stamp(refusal, self._service.stamper.next()))
         if self._half_closed or not self._wire.can_write_eof():

@@ -1,0 +1,162 @@
+"""A body in chunks (RFC 9112, section 7.1).
+
+Strict where h11 is lenient (control characters in extensions), lenient where it is strict and the
+standard wants it (white space around them), and bounded. What it takes, h11 takes as the same body,
+as a property test holds. Trailers are h11's to check; they are not used.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+
+import h11
+
+from mockllm.errors import HTTPError
+from mockllm.limits import KIB, Limits
+
+LONGEST_LINE = 4 * KIB  # bytes of a chunk's size and extensions
+MOST_EXTENSIONS = 16 * KIB  # bytes of all such lines that are not needed to say a size
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+_EXTENSION = rb"[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?" % (_TOKEN, _TOKEN, _QUOTED)
+_LINE = re.compile(rb"([0-9A-Fa-f]{1,32})((?:%b)*)[ \t]*\r\n" % _EXTENSION)
+_END_OF_TRAILERS = re.compile(rb"\n\r?\n")
+_BEFORE_TRAILERS = b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"
+
+
+class Part(Enum):
+    """What is read next."""
+
+    SIZE = auto()
+    DATA = auto()
+    DATA_END = auto()
+    TRAILERS = auto()
+    NOTHING = auto()
+
+
+class ChunkedBody:
+    """Reads one body: `feed` it until it `is_whole`, then take `body` and what came behind, `rest`.
+
+    `size` is what its chunks announced so far, for a look at a peer's progress.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._part = Part.SIZE
+        self._pieces: list[bytes] = []
+        self._waiting = b""  # came, but is not enough of its part
+        self._left = 0  # bytes of the chunk's data
+        self._extensions = 0  # bytes of all extensions
+        self.size = 0
+        self.rest = b""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last chunk and the trailers came."""
+        return self._part is Part.NOTHING
+
+    @property
+    def body(self) -> bytes:
+        """The data of all chunks."""
+        return b"".join(self._pieces)
+
+    def feed(self, data: bytes) -> None:
+        """Take what came.
+
+        Raises:
+            HTTPError: 400, these are no chunks; 413 or 431, they are too much.
+        """
+        fresh = len(self._waiting)
+        data = self._waiting + data
+        at: int | None = 0
+        while at is not None:
+            start = at
+            match self._part:
+                case Part.SIZE:
+                    at = self._read_size(data, start)
+                case Part.DATA:
+                    at = self._read_data(data, start)
+                case Part.DATA_END:
+                    at = self._read_data_end(data, start)
+                case Part.TRAILERS:
+                    at = self._read_trailers(data, start, fresh)
+                case Part.NOTHING:
+                    self.rest = data[start:]
+                    return
+        self._waiting = data[start:]
+
+    # Each reads its part of `data` from `at` on, and returns where it ends, or None if it needs
+    # more bytes than there are.
+
+    def _read_size(self, data: bytes, at: int) -> int | None:
+        end = data.find(b"\n", at, at + LONGEST_LINE) + 1
+        if not end:
+            if len(data) - at >= LONGEST_LINE:
+                raise _no_chunks("the line of a chunk's size is too long")
+            return None
+        line = _LINE.fullmatch(data, at, end)
+        if line is None:
+            raise _no_chunks("a chunk does not begin with its size")
+        self._extensions += len(line[2])
+        if self._extensions > MOST_EXTENSIONS:
+            raise HTTPError(431, "The extensions of the chunks are too large")
+        self._left = int(line[1], 16)
+        self.size += self._left
+        if self.size > self._limits.body:
+            raise HTTPError(413, f"The body is larger than {self._limits.body:,} bytes")
+        self._part = Part.DATA if self._left else Part.TRAILERS
+        return end
+
+    def _read_data(self, data: bytes, at: int) -> int | None:
+        piece = data[at : at + self._left]
+        if not piece:
+            return None
+        self._pieces.append(piece)
+        self._left -= len(piece)
+        if not self._left:
+            self._part = Part.DATA_END
+        return at + len(piece)
+
+    def _read_data_end(self, data: bytes, at: int) -> int | None:
+        end = data[at : at + 2]
+        if end == b"\r\n":
+            self._part = Part.SIZE
+            return at + 2
+        if b"\r\n".startswith(end):
+            return None
+        raise _no_chunks("a chunk is longer than its size")
+
+    def _read_trailers(self, data: bytes, at: int, fresh: int) -> int | None:
+        if data.startswith(b"\r\n", at):
+            self._part = Part.NOTHING
+            return at + 2
+        found = _END_OF_TRAILERS.search(data, max(at, fresh - 3))
+        end = found.end() if found is not None else len(data)
+        if end - at > self._limits.head:
+            raise HTTPError(431, f"The trailers are larger than {self._limits.head:,} bytes")
+        if found is None:
+            return None
+        _check_trailers(data[at:end], self._limits.headers)
+        self._part = Part.NOTHING
+        return end
+
+
+def _check_trailers(lines: bytes, most: int) -> None:
+    """Have h11 read the trailers behind a body of its own."""
+    connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(lines) + KIB)
+    try:
+        connection.receive_data(_BEFORE_TRAILERS + lines)
+        connection.next_event()
+        end = connection.next_event()
+    except h11.RemoteProtocolError as exc:
+        raise HTTPError(exc.error_status_hint, f"Not a valid HTTP request: {exc}") from exc
+    if not isinstance(end, h11.EndOfMessage):
+        raise _no_chunks("the trailers have no end")
+    if len(end.headers) > most:
+        raise HTTPError(431, f"There are more than {most} trailers")
+
+
+def _no_chunks(why: str) -> HTTPError:
+    return HTTPError(400, f"Not a valid HTTP request: {why}")

@@ -1,0 +1,79 @@
+"""What a request asks for: the target of its first line, and its Host (RFC 9112, section 3.2).
+
+h11 takes any visible characters for either. What is no target by RFC 3986 is refused here, and the
+forms that mean the same become the same path.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import AddressValueError, IPv6Address
+
+from mockllm.errors import HTTPError
+
+_UNRESERVED = rb"A-Za-z0-9._~\-"
+_REG_NAME = re.compile(rb"(?:[%b!$&'()*+,;=]|%%[0-9A-Fa-f]{2})*" % _UNRESERVED)
+_LITERAL = re.compile(rb"\[(?:([0-9A-Fa-f:.]+)|v[0-9A-Fa-f]+\.[%b!$&'()*+,;=:]+)\]" % _UNRESERVED)
+_PORT = re.compile(rb"(?::[0-9]*)?")
+
+# Clients write a few characters more than RFC 3986 allows; these mean something else, or harm.
+_ORIGIN = re.compile(r"/(?:[!$&-;=?-\[\]-~]|%[0-9A-Fa-f]{2})*")
+_ABSOLUTE = re.compile(r"https?://([^/?]*)([/?].*)?", re.IGNORECASE)
+_ENCODED = re.compile(r"%([0-9A-Fa-f]{2})")
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+
+def resolve(method: str, target: str) -> tuple[str, str]:
+    """The path and the query that `target` asks for.
+
+    The authority of an absolute target is dropped: a mock answers for any. Encoded characters that
+    need no encoding are decoded in the path (RFC 3986, section 6.2.2.2); dots are not resolved.
+
+    Raises:
+        HTTPError: 400, it is no target of this method; 501, the method is CONNECT.
+    """
+    if method == "CONNECT":
+        host, _, port = target.rpartition(":")
+        if host and port.isdecimal() and is_host(target.encode()):
+            raise HTTPError(501, "This server is no proxy: CONNECT is not implemented")
+        raise _no_target(target)
+    if target == "*" and method == "OPTIONS":
+        return "*", ""
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is not None:
+        authority, rest = absolute[1].encode(), absolute[2] or "/"
+        if not is_host(authority) or authority[:1] in (b"", b":"):
+            raise _no_target(target)
+        target = rest if rest.startswith("/") else f"/{rest}"
+    if not _ORIGIN.fullmatch(target):
+        raise _no_target(target)
+    path, _, query = target.partition("?")
+    return _ENCODED.sub(_decoded, path) if "%" in path else path, query
+
+
+def is_host(value: bytes) -> bool:
+    """Whether `value` is what a Host may be: a host and perhaps a port, or nothing (RFC 9110,
+    section 7.2)."""
+    literal = _LITERAL.match(value)
+    if literal is not None:
+        return _PORT.fullmatch(value, literal.end()) is not None and _is_address(literal[1])
+    name = _REG_NAME.match(value)
+    return name is not None and _PORT.fullmatch(value, name.end()) is not None
+
+
+def _is_address(address: bytes | None) -> bool:
+    """Whether it is an IPv6 address, or None: an address of a future version."""
+    try:
+        return address is None or bool(str(IPv6Address(address.decode())))
+    except AddressValueError:
+        return False
+
+
+def _decoded(encoded: re.Match[str]) -> str:
+    character = chr(int(encoded[1], 16))
+    return character if character in _PLAIN else encoded[0]
+
+
+def _no_target(target: str) -> HTTPError:
+    shown = target if len(target) <= 100 else f"{target[:100]}…"
+    return HTTPError(400, f"Not a valid HTTP request: {shown!r} is no target of this method")
