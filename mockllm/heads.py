@@ -142,6 +142,7 @@ UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"content-enco
 FIXED = frozenset({b"host", b"connection"})
 """Headers whose meaning is read: only a line that h11 has taken as it stands is known."""
 
+_UNKNOWN = (b"", b"")  # no header: a name is never empty
 _PLAIN_VALUE = re.compile(rb"[!-~](?:[\t -~]*[!-~])?|")
 _PLAIN_LENGTH = re.compile(rb"[0-9]{1,15}")
 
@@ -174,10 +175,6 @@ class Heads:
             head = parse(data, self._limits)
             self.remember(data, head)
         return head
-
-    def recall_whole(self, data: bytes) -> Head | None:
-        """The head that `data` is, if these very bytes came before."""
-        return self._whole.get(data)
 
     def recall(self, data: bytes) -> Head | None:
         """The head that `data` is, if what is remembered tells; None if h11 must."""
@@ -215,25 +212,23 @@ class Heads:
         request_line = self._request_lines.get(raw)
         if request_line is None:
             return None
-        headers = []
-        for line in lines:
-            header = self._lines.get(line) or self._of_known_name(line)
-            if header is None:
-                return None
-            headers.append(header)
-        first = dict(headers)
-        if len(headers) > self._limits.headers or not _is_usual(headers, first):
+        known, known_name = self._lines.get, self._of_known_name
+        headers = tuple([known(line) or known_name(line) for line in lines])
+        if _UNKNOWN in headers or len(headers) > self._limits.headers:
             return None
-        return _head(request_line, tuple(headers), first)
+        first = dict(headers)
+        return _head(request_line, headers, first) if _is_usual(headers, first) else None
 
-    def _of_known_name(self, line: bytes) -> tuple[bytes, bytes] | None:
+    def _of_known_name(self, line: bytes) -> tuple[bytes, bytes]:
         """The header that `line` is, if h11 has taken its name before and its value needs no
-        second look."""
+        second look; else _UNKNOWN."""
         spelling, colon, value = line.partition(b":")
         name = self._names.get(spelling)
+        if name is None or not colon:
+            return _UNKNOWN
         value = value.strip(b" \t")
         plain = _PLAIN_LENGTH if name == b"content-length" else _PLAIN_VALUE
-        return (name, value) if name and colon and plain.fullmatch(value) else None
+        return (name, value) if plain.fullmatch(value) else _UNKNOWN
 
     def _keep_if_seen(self, data: bytes, head: Head) -> None:
         """Keep a whole head when it comes for the second time."""
@@ -251,7 +246,7 @@ class Heads:
             self._whole[data] = head
 
 
-def _is_usual(headers: Headers | list[tuple[bytes, bytes]], first: dict[bytes, bytes]) -> bool:
+def _is_usual(headers: Headers, first: dict[bytes, bytes]) -> bool:
     """Whether each header comes once, there is a host, and framing is plain."""
     return len(first) == len(headers) and b"host" in first and UNUSUAL.isdisjoint(first)
 

@@ -109,10 +109,11 @@ class HTTPConnection:
         """
         if not self._size and self._state is not State.BODY:
             return None
-        request = self._request_at_once()
-        if request is not None:
-            return request
         try:
+            if self._state is State.HEAD and len(self._received) == 1:
+                request = self._request_at_once()
+                if request is not None:
+                    return request
             if self._state is State.HEAD:
                 self._read_head()
             if self._state is State.BODY:
@@ -129,11 +130,9 @@ class HTTPConnection:
     def _request_at_once(self) -> Request | None:
         """A request that came alone, in one piece and with a head that is remembered, as nearly
         all do; None for any other. What it takes from the other way is that nothing is stored."""
-        if self._state is not State.HEAD or len(self._received) != 1:
-            return None
         data = self._received[0]
         end = data.find(heads.END) + len(heads.END)
-        head = self._heads.recall_whole(data[:end])
+        head = self._heads.recall(data[:end]) if end <= self._limits.head else None
         if head is None or not head.keep_alive or head.length != len(data) - end:
             return None
         if head.length > self._limits.body:
