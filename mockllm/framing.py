@@ -17,10 +17,12 @@ from mockllm.exchange import Ending, Headers, Reply, Step
 
 KIB = 1024
 
-SLICE = 64 * KIB  # bytes of a frame; a large answer to a slow peer is never copied whole
-MOST_READY = SLICE  # bytes of a reply that is sent in one write, whoever reads how fast
+SLICE = 32 * KIB  # bytes of a frame; a large answer to a slow peer is never copied whole
+MOST_READY = 64 * KIB  # bytes of a reply that is sent in one write, whoever reads how fast
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+BODILESS = frozenset({204, 304})  # statuses whose answers end with their head (RFC 9112, 6.3)
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -48,7 +50,7 @@ def frames(
     headers = list(reply.headers)
     if not modern and not close:
         headers.append((b"connection", b"keep-alive"))
-    if not reply.streamed:
+    if not reply.streamed and reply.status not in BODILESS:
         headers.append((b"content-length", b"%d" % sum(len(data) for _, data in reply.steps)))
     reason = _REASONS.get(reply.status, b"")
     response = h11.Response(status_code=reply.status, headers=headers, reason=reason)
@@ -82,11 +84,12 @@ class Framing:
     framing a small answer takes 0.5 µs instead of 30.
     """
 
-    __slots__ = ("_after", "_at_once", "_before", "_streamed")
+    __slots__ = ("_after", "_at_once", "_before", "_bodiless", "_streamed")
 
     def __init__(self, reply: Reply) -> None:
         pauses = any(pause for pause, _ in reply.steps)
         self._at_once = reply.ending is Ending.COMPLETE and not pauses
+        self._bodiless = reply.status in BODILESS
         self._streamed = reply.streamed
         self._before, self._after = _head_around_length(
             reply.status, reply.headers, streamed=reply.streamed
@@ -98,6 +101,8 @@ class Framing:
         size = sum(map(len, parts))
         if not self._at_once or size > MOST_READY:
             return None
+        if self._bodiless:
+            return self._before
         if not self._streamed:
             return b"%b%d%b%b" % (self._before, size, self._after, b"".join(parts))
         chunks = [b"%x\r\n%b\r\n" % (len(part), part) for part in parts if part]
@@ -106,9 +111,9 @@ class Framing:
 
 @lru_cache(maxsize=256)  # a server has a handful of heads
 def _head_around_length(status: int, headers: Headers, *, streamed: bool) -> tuple[bytes, bytes]:
-    """A head, cut in two where the length of the body belongs; a stream's is whole."""
+    """A head, cut in two where the length of the body belongs; whole where it tells none."""
     head = next(frames(Reply(status, headers, (), streamed=streamed))).data
-    if streamed:
+    if streamed or status in BODILESS:
         return head, b""
     before, length, after = head.rpartition(b"content-length: 0")
     return before + length[:-1], after

@@ -208,6 +208,8 @@ class Heads:
         self._keep(data, head)
 
     def _by_lines(self, data: bytes) -> Head | None:
+        if not data.endswith(END):
+            return None
         raw, *lines = data[: -len(END)].split(b"\r\n")
         request_line = self._request_lines.get(raw)
         if request_line is None:

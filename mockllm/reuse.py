@@ -11,9 +11,9 @@ from mockllm.exchange import Decision
 Key = tuple[str | bytes | None, ...]
 """All that a decision depends on: the path, the body, the values of headers that rules look at."""
 
-MOST_BYTES = 32 * 1024 * 1024  # of bodies kept
-LARGEST = 1024 * 1024  # bytes of a body that is kept
-PER_ENTRY = 1024  # bytes; about what a decision costs beside its body
+MOST_BYTES = 32 * 1024 * 1024  # of requests and replies kept
+LARGEST = 1024 * 1024  # bytes of a request and its reply that are kept
+PER_ENTRY = 1024  # bytes; about what a decision costs beside them
 MOST_SEEN = 65_536  # requests that came once
 
 
@@ -49,16 +49,17 @@ class Decisions:
                 self._seen.clear()
             self._seen.add(mark)
             return
-        size = _size(key)
+        size = _size(key, decision)
         if size > LARGEST:
             return
         self._known[key] = decision._replace(prompt=None)  # a prompt holds the decoded body
         self._size += size
         while self._size > MOST_BYTES:
             oldest = next(iter(self._known))
-            del self._known[oldest]
-            self._size -= _size(oldest)
+            self._size -= _size(oldest, self._known.pop(oldest))
 
 
-def _size(key: Key) -> int:
-    return PER_ENTRY + sum(len(part) for part in key if part is not None)
+def _size(key: Key, decision: Decision) -> int:
+    """What is kept: the request, and its reply as if it were made for it alone."""
+    reply = sum(len(data) for _, data in decision.reply.steps)
+    return PER_ENTRY + reply + sum(len(part) for part in key if part is not None)

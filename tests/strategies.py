@@ -93,7 +93,7 @@ def _inputs() -> st.SearchStrategy[Any]:
 
 def _rules(provider: Provider, values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Rule]]:
     def compiled(wants: list[tuple[Any, bool, tuple[HeaderRule, ...]]]) -> list[Rule]:
-        rules = []
+        rules: list[Rule] = []
         for value, contains, headers in wants:
             try:
                 expectation = provider.expect(value, contains)

@@ -22,6 +22,14 @@ def test_a_whole_reply_announces_its_length() -> None:
     assert sent(WHOLE) == [head, b"gone", b""]
 
 
+def test_a_reply_without_a_body_has_no_length() -> None:
+    reply = Reply(204, ((b"x-a", b"1"),), ())
+    head = b"HTTP/1.1 204 No Content\r\nx-a: 1\r\n\r\n"
+
+    assert b"".join(sent(reply)) == head
+    assert ready(reply) == head
+
+
 def test_a_streamed_reply_is_one_chunk_a_step() -> None:
     head = b"HTTP/1.1 200 OK\r\ndate: " + playback.DATE + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
 

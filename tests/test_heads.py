@@ -59,9 +59,10 @@ def raw_heads() -> st.SearchStrategy[bytes]:
         st.lists(st.one_of(st.just(b"Host: h"), header_lines()), max_size=6),
     )
     return st.builds(
-        lambda parts, ends: ends.join((parts[0], *parts[1])) + ends + ends,
+        lambda parts, end, last: end.join((parts[0], *parts[1])) + last,
         lines,
         st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n"]),
+        st.sampled_from([b"\r\n\r\n", b"\r\n\r\n", b"\n\r\n", b"\r\n\n", b"\n\n"]),
     )
 
 
@@ -94,6 +95,9 @@ def recalled(memory: Heads, data: bytes) -> Outcome:
         b"GET / HTTP/1.1\r\nX-A: 2\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: h\r\nX-A: \x00\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 12\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 12\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\nX-A\r\n\r\n",
     ],
     None,
 )

@@ -1,0 +1,30 @@
+"""What holds for every test: nothing of the machine's environment, and asyncio as the loop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+pytest.register_assert_rewrite("tests.served")  # so that its asserts tell what they compare
+
+settings.register_profile("shared", deadline=None)  # the machines are shared: time proves nothing
+settings.load_profile("shared")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _bare_environment() -> Iterator[None]:
+    """No key, base URL, header or proxy of the machine reaches a client or a server."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in tuple(os.environ):
+            if name.startswith(("OPENAI_", "ANTHROPIC_")) or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """The loop that `anyio` tests run in, one for each module."""
+    return "asyncio"
