@@ -13,12 +13,14 @@ from mockllm.config import (
     Config,
     HeaderMatch,
     MatchType,
+    MockStream,
     OpenAIEmbeddingsMock,
     OpenAIEmbeddingsRequestMatch,
     OpenAIMock,
     OpenAIRequestMatch,
     OpenAIResponseMock,
     OpenAIResponseRequestMatch,
+    Stream,
 )
 from mockllm.errors import ConfigError, ListenError, MockLLMError
 from mockllm.loading import load_config
@@ -36,6 +38,7 @@ __all__ = [
     "ListenError",
     "MatchType",
     "MockLLMError",
+    "MockStream",
     "OpenAIEmbeddingsMock",
     "OpenAIEmbeddingsRequestMatch",
     "OpenAIMock",
@@ -43,5 +46,6 @@ __all__ = [
     "OpenAIResponseMock",
     "OpenAIResponseRequestMatch",
     "Server",
+    "Stream",
     "load_config",
 ]

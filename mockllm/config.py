@@ -18,28 +18,65 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
     PrivateAttr,
     StrictBool,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mockllm import jsontext
+from mockllm.chunking import Chunk
 from mockllm.errors import ConfigError, Problem
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
 
+MOST_NESTED = 200  # levels; no answer has 30, and Python's recursion ends at a few hundred
+LARGEST_CHUNK = 1_000_000  # graphemes; more are the whole text anyway
+DONE = "[DONE]"
+"""What ends a Chat Completions stream, as an event of a stream that is given literally."""
 
-def _as_data(value: Any) -> Any:
+
+_LEAVES = frozenset({str, int, float, bool, type(None)})
+
+
+def _as_data(value: Any, left: int = MOST_NESTED) -> Any:
     """An object of an official SDK as the JSON it stands for; anything else as it is."""
+    if type(value) in _LEAVES:  # nearly all, and asking an abstract class is slow
+        return value
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if not isinstance(value, (Mapping, list, tuple)):
+        return value
+    if left == 0:
+        raise PydanticCustomError(
+            "too_deep", "nested deeper than {most} levels", {"most": MOST_NESTED}
+        )
     if isinstance(value, Mapping):
-        return {key: _as_data(member) for key, member in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_as_data(entry) for entry in value]
-    return value
+        return {key: _as_data(member, left - 1) for key, member in value.items()}
+    return [_as_data(entry, left - 1) for entry in value]
+
+
+def _as_object(value: Any) -> Any:
+    return _as_data(value)
+
+
+def _as_chunk(value: Any) -> Any:
+    if value in ("word", "char", "token") and isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_CHUNK:
+        return value
+    raise PydanticCustomError(
+        "chunk", "expected 'word', 'char', 'token' or a number of graphemes, at least 1"
+    )
+
+
+def _as_event(value: Any) -> Any:
+    if value != DONE and not isinstance(value, (Mapping, BaseModel)):
+        raise PydanticCustomError("event", "expected an object or '[DONE]'")
+    return _as_data(value)
 
 
 def _as_input(value: Any) -> Any:
@@ -52,8 +89,18 @@ def _empty_list_for_null(value: Any) -> Any:
     return [] if value is None else value
 
 
-SDKObject = Annotated[dict[str, Any], BeforeValidator(_as_data)]
+SDKObject = Annotated[dict[str, Any], BeforeValidator(_as_object)]
 SDKInput = Annotated[str | list[Any], BeforeValidator(_as_input)]
+
+_EVENT_SCHEMA = {"anyOf": [{"type": "object"}, {"const": DONE}]}
+Event = Annotated[dict[str, Any] | str, PlainValidator(_as_event), WithJsonSchema(_EVENT_SCHEMA)]
+_CHUNK_SCHEMA = {
+    "anyOf": [
+        {"enum": ["word", "char", "token"]},
+        {"type": "integer", "minimum": 1, "maximum": LARGEST_CHUNK},
+    ]
+}
+ChunkSize = Annotated[Chunk, PlainValidator(_as_chunk), WithJsonSchema(_CHUNK_SCHEMA)]
 
 
 class MatchType(StrEnum):
@@ -106,6 +153,24 @@ class OpenAIEmbeddingsRequestMatch(_Match):
     input: SDKInput
 
 
+class Stream(_Words):
+    """How an answer is streamed, where a mock does not say otherwise."""
+
+    chunk: ChunkSize = "word"
+    """How text is cut into deltas: ``word``, ``char``, ``token``, or a number of graphemes. No cut
+    goes through a grapheme: a flag, an emoji with its modifiers, a letter with its accents."""
+
+
+class MockStream(_Words):
+    """How one mock's answer is streamed."""
+
+    chunk: ChunkSize | None = None
+    """How text is cut into deltas; what `Stream` says if it is absent."""
+    events: list[Event] | None = None
+    """The stream, literally: each event is sent as it is written, and nothing else. Objects, and
+    ``"[DONE]"`` where a Chat Completions stream ends."""
+
+
 class _Mock(_Words):
     """What every mock has. `response` is served as written; what is absent is completed."""
 
@@ -122,19 +187,25 @@ class _Mock(_Words):
         self._place = place
 
 
-class OpenAIMock(_Mock):
+class _StreamedMock(_Mock):
+    """A mock of an API that streams."""
+
+    stream: MockStream = MockStream()
+
+
+class OpenAIMock(_StreamedMock):
     """A mock of POST /v1/chat/completions; `response` is a `ChatCompletion`."""
 
     match: OpenAIRequestMatch
 
 
-class OpenAIResponseMock(_Mock):
+class OpenAIResponseMock(_StreamedMock):
     """A mock of POST /v1/responses; `response` is a `Response`."""
 
     match: OpenAIResponseRequestMatch
 
 
-class AnthropicMock(_Mock):
+class AnthropicMock(_StreamedMock):
     """A mock of POST /v1/messages; `response` is a `Message`."""
 
     match: AnthropicRequestMatch
@@ -156,6 +227,10 @@ class Config(_Words):
     """``HOST:PORT``, ``:PORT`` or ``PORT``; what the command line says wins."""
     require_auth: StrictBool = True
     """Whether a request without credentials is refused with 401."""
+    cors: StrictBool = True
+    """Whether web pages of any origin may read the answers (``access-control-allow-origin: *``)."""
+    stream: Stream = Stream()
+    """How answers are streamed, unless their mock says otherwise."""
     openai: Annotated[list[OpenAIMock], BeforeValidator(_empty_list_for_null)] = []
     openai_response: Annotated[list[OpenAIResponseMock], BeforeValidator(_empty_list_for_null)] = []
     anthropic: Annotated[list[AnthropicMock], BeforeValidator(_empty_list_for_null)] = []
@@ -235,6 +310,8 @@ def _problems(error: ValidationError, data: Any, file: str) -> list[Problem]:
 def _what(detail: ErrorDetails) -> str:
     found = _describe(detail["input"])
     match detail["type"]:
+        case "too_deep":
+            return detail["msg"]
         case "extra_forbidden":
             words = ", ".join(sorted(_words_at(detail["loc"])))
             return f"unknown key, expected one of {words}{_did_you_mean(_meant(detail['loc']))}"
@@ -278,12 +355,14 @@ def json_path(location: list[int | str]) -> str:
 
 def _words_at(location: Location) -> list[str]:
     """The keys that may stand where `location` ends."""
-    model: type[BaseModel] = Config
+    model: type[BaseModel] = Stream if location[:-1] == ("stream",) else Config
     if len(location) > 2 and location[0] in MOCK_FIELDS:
         mock = MOCK_FIELDS[str(location[0])]
         match location[2:]:
             case ("match", "headers", *_):
                 model = HeaderMatch
+            case ("stream", _, *_):
+                model = MockStream
             case ("match", _):
                 model = cast("type[BaseModel]", mock.model_fields["match"].annotation)
             case _:

@@ -8,21 +8,19 @@ was first asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from mockllm import envelopes, reading
-from mockllm.confirm import Kind
 from mockllm.errors import ClientError, RequestError
-from mockllm.exchange import Decision, Reply, Request
+from mockllm.exchange import Decision, Reply, Request, Stamps
 from mockllm.loading import Loaded, Table
 from mockllm.matching import nearest_miss, quote
+from mockllm.neighbours import RESPONSES, House, Kept, Neighbours
 from mockllm.prompt import Form, Prompt
 from mockllm.rendering import Rendered, delivery
 from mockllm.reuse import Decisions
 from mockllm.rule import Rule
 
 LONGEST_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
-MOST_EXPLAINED = 1_000  # rules that a 404 is compared with to name the nearest miss
+MOST_EXPLAINED = 100  # rules that a 404 is compared with to name the nearest miss; 3 µs each
 MOST_RENDERED_EARLY = 1_000  # mocks; beyond, a mock is rendered when it is first asked for
 
 Echo = Callable[[Prompt], str]
@@ -40,6 +38,17 @@ class Engine:
         self._echo = echo
         self._rendered: dict[tuple[str, int, Form], Rendered] = {}
         self._decisions = Decisions() if reuse else None
+        tables = {table.provider.name: table for table in loaded.tables}
+        self.is_ready = True
+        """What ``GET /ready`` tells; False in a server that stops."""
+        self._house = House(
+            tables, loaded.require_auth, loaded.cors, self.decide, lambda: self.is_ready, echo
+        )
+        self._neighbours = Neighbours(self._house)
+        self.kept_paths = frozenset(
+            path for path, table in self._tables.items() if table.provider.name == RESPONSES
+        )
+        """Where answers are given that clients may ask for again: `keep` wants to see them."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -58,11 +67,9 @@ class Engine:
         """The answer to `request`. A request that is refused has an answer too: nothing a client
         sends makes this raise."""
         table = self._tables.get(request.path)
-        if table is None:
+        if table is None or request.method != "POST":
             return self._decide_elsewhere(request)
         try:
-            if request.method != "POST":
-                raise _wrong_method(request, "POST")
             table.provider.admit(request, self._require_auth)
         except RequestError as exc:
             return _decision(table.provider.render_error(exc, {}), "refused")
@@ -73,7 +80,8 @@ class Engine:
         decision = self._decisions.get(key)
         if decision is None:
             decision = self._decide_admitted(table, request)
-            self._decisions.keep(key, decision)
+            if decision.reason != "invented":  # vectors outweigh the bodies that are counted
+                self._decisions.keep(key, decision)
         return decision
 
     def render_error(self, request: Request, error: ClientError) -> Reply:
@@ -82,13 +90,18 @@ class Engine:
         table = self._tables.get(request.path)
         if table is not None:
             return table.provider.render_error(error, {})
-        return _envelope(request)(error, {})
+        return self._neighbours.render_error(request, error)
+
+    def keep(self, request: Request, decision: Decision, stamps: Stamps) -> None:
+        """Take note of an answer on one of `kept_paths`, with the stamps it was delivered with."""
+        if decision.rule is not None or decision.reason == "echo":
+            self._house.kept.append(Kept(request.body, decision.rule, stamps))
 
     def _decide_admitted(self, table: Table, request: Request) -> Decision:
         """What depends on the body and on header rules alone."""
         try:
             prompt = table.provider.decode(request.body)
-            _confirm(table, prompt)
+            table.check(prompt)
         except RequestError as exc:
             return _decision(table.provider.render_error(exc, {}), "refused")
         rule = table.catalog.find(prompt, request.first)
@@ -99,19 +112,15 @@ class Engine:
         return Decision(reply, ready, "matched", rule, prompt)
 
     def _decide_elsewhere(self, request: Request) -> Decision:
-        if request.path == "/health":
-            if request.method not in ("GET", "HEAD"):
-                error = _wrong_method(request, "GET, HEAD")
-                return _decision(envelopes.plain_error(error), "refused")
-            health = {"status": "healthy", "service": "mock-llm", **self._counts}
-            return _decision(envelopes.json_reply(health), "health")
-        under_v1 = _is_under_v1(request)
-        message = f"Invalid URL ({request.method} {request.path})"
-        error = RequestError(404, message if under_v1 else "Endpoint not found")
-        beside = {"path": request.path, "method": request.method, "hint": self._hint()}
-        return _decision(_envelope(request)(error, beside), "not found")
+        decision = self._neighbours.decide(request)
+        return _decision(decision.reply, decision.reason, decision.prompt, decision.rule)
 
     def _decide_unmatched(self, table: Table, request: Request, prompt: Prompt) -> Decision:
+        if not table.mocks and table.provider.invent is not None:
+            response = table.provider.invent(prompt)
+            reply = table.provider.render(response, prompt.form, table.chunk)
+            delivered = Rendered(reply).for_request(prompt.model, prompt.body)
+            return Decision(*delivered, "invented", prompt=prompt)
         if self._echo is not None:
             response = table.provider.say(self._echo(prompt))
             reply = table.provider.render(response, prompt.form, table.chunk)
@@ -133,42 +142,11 @@ class Engine:
             rendered = self._rendered[key] = Rendered(reply)
         return rendered
 
-    def _hint(self) -> str:
-        return (
-            "Known endpoints: "
-            + ", ".join(f"POST {path}" for path in self._tables)
-            + (", GET /health")
-        )
 
-
-def _decision(reply: Reply, reason: str, prompt: Prompt | None = None) -> Decision:
-    return Decision(*delivery(reply), reason, prompt=prompt)
-
-
-def _confirm(table: Table, prompt: Prompt) -> None:
-    finding = table.confirm(prompt.body) if table.confirm is not None else None
-    if finding is None:
-        return
-    if finding.kind is Kind.MISSING:
-        raise reading.missing(finding.place)
-    raise RequestError(400, str(finding), param=finding.place, code="invalid_type")
-
-
-def _wrong_method(request: Request, allowed: str) -> RequestError:
-    message = f"Not allowed to {request.method} on {request.path}. Allowed: {allowed}."
-    return RequestError(405, message, headers=((b"allow", allowed.encode()),))
-
-
-def _is_under_v1(request: Request) -> bool:
-    return request.path == "/v1" or request.path.startswith("/v1/")
-
-
-def _envelope(request: Request) -> Callable[[ClientError, Mapping[str, Any]], Reply]:
-    if not _is_under_v1(request):
-        return envelopes.plain_error
-    if b"anthropic-version" in request.first:
-        return envelopes.anthropic_error
-    return envelopes.openai_error
+def _decision(
+    reply: Reply, reason: str, prompt: Prompt | None = None, rule: Rule | None = None
+) -> Decision:
+    return Decision(*delivery(reply), reason, rule, prompt)
 
 
 def _no_match(table: Table, request: Request, prompt: Prompt) -> str:

@@ -7,6 +7,7 @@ form. Anthropic: ``{"type": "error", "error": {"type", "message"}, "request_id"}
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -17,10 +18,47 @@ from mockllm.exchange import Headers, Reply
 
 JSON = b"application/json"
 
-_DATE = (b"date", playback.DATE)
+DATE = (b"date", playback.DATE)
 _OPENAI_ID = (b"x-request-id", b"req_" + playback.TOKEN + b"0a1c7e5d93b2")  # req_ and 32 hex digits
 _ANTHROPIC_ID = (b"request-id", b"req_011C" + playback.TOKEN)
 _ANTHROPIC_REQUEST_ID = orjson.Fragment(b'"' + _ANTHROPIC_ID[1] + b'"')
+
+_CORS = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"*"),  # or a page could not read the request's id
+)
+_JSON = ((b"content-type", JSON), DATE, *_CORS)
+_STREAM = ((b"content-type", sse.CONTENT_TYPE), (b"cache-control", b"no-cache"), DATE, *_CORS)
+
+_OPENAI = (
+    (b"openai-organization", b"mockllm"),
+    (b"openai-processing-ms", b"1"),  # rounded up: a ready answer takes some tens of microseconds
+    (b"openai-version", b"2020-10-01"),
+    (b"x-ratelimit-limit-requests", b"10000"),
+    (b"x-ratelimit-limit-tokens", b"30000000"),
+    (b"x-ratelimit-remaining-requests", b"9999"),
+    (b"x-ratelimit-remaining-tokens", b"29999000"),
+    (b"x-ratelimit-reset-requests", b"6ms"),
+    (b"x-ratelimit-reset-tokens", b"2ms"),
+    _OPENAI_ID,
+)
+_RESET = b"2026-01-01T00:00:00Z"  # long ago: nobody needs to wait
+_ANTHROPIC = (
+    (b"anthropic-organization-id", b"00000000-0000-4000-8000-000000000000"),
+    (b"anthropic-ratelimit-requests-limit", b"4000"),
+    (b"anthropic-ratelimit-requests-remaining", b"3999"),
+    (b"anthropic-ratelimit-requests-reset", _RESET),
+    (b"anthropic-ratelimit-tokens-limit", b"4800000"),
+    (b"anthropic-ratelimit-tokens-remaining", b"4799000"),
+    (b"anthropic-ratelimit-tokens-reset", _RESET),
+    (b"anthropic-ratelimit-input-tokens-limit", b"4000000"),
+    (b"anthropic-ratelimit-input-tokens-remaining", b"3999000"),
+    (b"anthropic-ratelimit-input-tokens-reset", _RESET),
+    (b"anthropic-ratelimit-output-tokens-limit", b"800000"),
+    (b"anthropic-ratelimit-output-tokens-remaining", b"800000"),
+    (b"anthropic-ratelimit-output-tokens-reset", _RESET),
+    _ANTHROPIC_ID,
+)
 
 _OPENAI_TYPES = {401: "invalid_request_error", 429: "requests"}
 _ANTHROPIC_TYPES = {
@@ -38,19 +76,19 @@ _ANTHROPIC_TYPES = {
 
 
 def openai_headers(*, stream: bool = False) -> Headers:
-    """The headers of an OpenAI answer that clients read."""
-    if stream:
-        content = ((b"content-type", sse.CONTENT_TYPE), (b"cache-control", b"no-cache"))
-        return (*content, _DATE, _OPENAI_ID)
-    return ((b"content-type", JSON), _DATE, _OPENAI_ID)
+    """The headers of an OpenAI answer that clients read. Always the same: nothing is limited."""
+    return (_STREAM if stream else _JSON) + _OPENAI
 
 
 def anthropic_headers(*, stream: bool = False) -> Headers:
-    """The headers of an Anthropic answer that clients read."""
-    if stream:
-        content = ((b"content-type", sse.CONTENT_TYPE), (b"cache-control", b"no-cache"))
-        return (*content, _DATE, _ANTHROPIC_ID)
-    return ((b"content-type", JSON), _DATE, _ANTHROPIC_ID)
+    """The headers of an Anthropic answer that clients read. Always the same: nothing is limited."""
+    return (_STREAM if stream else _JSON) + _ANTHROPIC
+
+
+def without_cors(reply: Reply) -> Reply:
+    """`reply` as a web page of another origin cannot read it."""
+    kept = tuple(line for line in reply.headers if not line[0].startswith(b"access-control-"))
+    return replace(reply, headers=kept)
 
 
 def openai_error(error: ClientError, beside: Mapping[str, Any] | None = None) -> Reply:
@@ -79,15 +117,13 @@ def anthropic_error(error: ClientError, beside: Mapping[str, Any] | None = None)
 
 def plain_error(error: ClientError, beside: Mapping[str, Any] | None = None) -> Reply:
     """`error` where no provider is known: ``{"error": message, ...}``, as the seed writes it."""
-    headers = ((b"content-type", JSON), _DATE)
-    return _error(error, headers, {"error": error.message, **(beside or {})})
+    return _error(error, _JSON, {"error": error.message, **(beside or {})})
 
 
 def json_reply(body: Any, status: int = 200) -> Reply:
     """A JSON answer of the server itself."""
-    return playback.whole(status, ((b"content-type", JSON), _DATE), jsontext.dumps(body))
+    return playback.whole(status, _JSON, jsontext.dumps(body))
 
 
 def _error(error: ClientError, headers: Headers, body: Any) -> Reply:
-    extra = error.headers if isinstance(error, RequestError) else ()
-    return playback.whole(error.status, headers + extra, jsontext.dumps(body))
+    return playback.whole(error.status, headers + error.headers, jsontext.dumps(body))

@@ -74,6 +74,8 @@ def canonical(value: Any) -> bytes:
 def faults(value: Any) -> Iterator[tuple[list[int | str], str]]:
     """Where in a Python value there is what JSON cannot say, and what it is. Nothing for what a
     JSON text was decoded to."""
+    if _comes_back(value):
+        return
     todo: list[tuple[list[int | str], Any]] = [([], value)]
     while todo:
         path, found = todo.pop()
@@ -110,6 +112,14 @@ def kind(value: Any) -> str:
             return "a list"
         case _:
             return "an object"
+
+
+def _comes_back(value: Any) -> bool:
+    """Whether a value is the same when it is written and read: nearly all are, and it is quick."""
+    try:
+        return bool(orjson.loads(orjson.dumps(value)) == value)
+    except (orjson.JSONEncodeError, orjson.JSONDecodeError, RecursionError):
+        return False
 
 
 def _fault(leaf: Any) -> str | None:

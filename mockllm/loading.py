@@ -7,22 +7,35 @@ that can never be reached) is a warning, and `strict` makes errors of those too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from mockllm import envelopes, jsontext, playback, reading, sse
 from mockllm.catalog import Catalog
-from mockllm.config import MOCK_FIELDS, Config, MatchType, Mock, json_path, label
+from mockllm.chunking import Chunk
+from mockllm.config import (
+    DONE,
+    MOCK_FIELDS,
+    Config,
+    MatchType,
+    Mock,
+    MockStream,
+    json_path,
+    label,
+)
 from mockllm.confirm import Confirm, Finding
 from mockllm.confirm import Kind as FindingKind
-from mockllm.errors import ConfigError, Problem, Severity
-from mockllm.matching import covers
+from mockllm.errors import ClientError, ConfigError, Problem, RequestError, Severity
+from mockllm.exchange import Reply
+from mockllm.prompt import Form, Prompt
 from mockllm.provider import SDK, Provider
 from mockllm.providers import PROVIDERS
-from mockllm.rule import HeaderRule, Kind, Rule
+from mockllm.reach import never_reached
+from mockllm.rule import HeaderRule, Rule
 
-MOST_COMPARED = 2_000  # rules that look for a text; each is compared with all that stand before it
+_NOT_STREAMED = MockStream()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +47,37 @@ class Table:
     mocks: tuple[Mock, ...]
     catalog: Catalog
     confirm: Confirm | None
+    chunk: Chunk = "word"
+
+    def check(self, prompt: Prompt) -> None:
+        """Hold a request against the SDK's type.
+
+        Raises:
+            RequestError: 400, naming the first member that does not fit.
+        """
+        finding = self.confirm(prompt.body) if self.confirm is not None else None
+        if finding is None:
+            return
+        if finding.kind is FindingKind.MISSING:
+            raise reading.missing(finding.place)
+        raise RequestError(400, str(finding), param=finding.place, code="invalid_type")
+
+    def chunk_of(self, index: int) -> Chunk:
+        """How the text of the mock at `index` is cut into deltas."""
+        return _stream_of(self.mocks[index]).chunk or self.chunk
+
+    def render(self, index: int, form: Form) -> Reply:
+        """The reply of the mock at `index`: streamed literally, if it says so and a stream is
+        wanted."""
+        mock = self.mocks[index]
+        events = _stream_of(mock).events
+        if form.stream and events is not None:
+            frames = [self._frame(event) for event in events]
+            return playback.stream(200, self.provider.stream_headers, frames)
+        return self.provider.render(mock.response, form, self.chunk_of(index))
+
+    def _frame(self, event: Any) -> bytes:
+        return sse.DONE if event == DONE else self.provider.frame(event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +86,7 @@ class Loaded:
 
     tables: tuple[Table, ...]
     require_auth: bool = True
+    cors: bool = True
     warnings: tuple[Problem, ...] = ()
 
 
@@ -76,7 +121,7 @@ def load(config: Config, *, strict: bool = False) -> Loaded:
     fatal = problems if strict else [p for p in problems if p.severity is Severity.ERROR]
     if fatal:
         raise ConfigError(tuple(problems))
-    return Loaded(tables, config.require_auth, tuple(problems))
+    return Loaded(tables, config.require_auth, config.cors, tuple(problems))
 
 
 def _files(path: Path) -> list[Path]:
@@ -105,20 +150,48 @@ def _merged(configs: Sequence[Config]) -> Config:
 
 def _table(provider: Provider, config: Config, problems: list[Problem], strict: bool) -> Table:
     mocks: tuple[Mock, ...] = tuple(getattr(config, provider.name))
+    chunk = config.stream.chunk
+    if not config.cors:
+        provider = _without_cors(provider)
     if not mocks:
-        return Table(provider, mocks, Catalog(()), confirm=None)
+        return Table(provider, mocks, Catalog(()), None, chunk)
     sdk = provider.sdk()
     rules = []
     for index, mock in enumerate(mocks):
         place = mock.place or label(provider.name, index, mock.name)
+        mistakes = [*_not_json(provider, mock, place)]
+        problems += mistakes
+        if mistakes:
+            continue  # nothing else could be found out about it
         problems += _confirm_match(provider, sdk, mock, place)
         problems += _confirm_response(sdk, mock, place)
+        problems += _confirm_events(provider, sdk, mock, place)
         rule = _compile(provider, index, mock, place, problems)
         if rule is not None:
             rules.append(rule)
     problems += _same_names(mocks, provider.name)
     problems += _never_reached(rules)
-    return Table(provider, mocks, Catalog(rules), sdk.request_confirmer(strict=strict))
+    return Table(provider, mocks, Catalog(rules), sdk.request_confirmer(strict=strict), chunk)
+
+
+def _without_cors(provider: Provider) -> Provider:
+    """`provider` with answers that web pages of other origins cannot read."""
+
+    def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
+        return envelopes.without_cors(provider.render(response, form, chunk))
+
+    def render_error(error: ClientError, beside: Mapping[str, Any]) -> Reply:
+        return envelopes.without_cors(provider.render_error(error, beside))
+
+    stream_headers = envelopes.without_cors(Reply(200, provider.stream_headers, ())).headers
+    return replace(
+        provider, render=render, render_error=render_error, stream_headers=stream_headers
+    )
+
+
+def _stream_of(mock: Mock) -> MockStream:
+    """How `mock` is streamed. An API that does not stream has nothing to say about it."""
+    return getattr(mock, "stream", _NOT_STREAMED)
 
 
 def _compile(
@@ -130,6 +203,8 @@ def _compile(
     except ValueError as exc:
         problems.append(Problem(f"{place}: match.{provider.looks_at}", str(exc)))
         return None
+    # a copy: orjson's bytes keep the room that they were written in, 4 KiB each
+    expectation = replace(expectation, key=b"%b" % expectation.key)
     headers = tuple(
         HeaderRule(
             name=header.name.strip().lower().encode(),
@@ -144,6 +219,18 @@ def _compile(
 
 def _wanted(provider: Provider, mock: Mock) -> Any:
     return getattr(mock.match, provider.looks_at)
+
+
+def _not_json(provider: Provider, mock: Mock, place: str) -> Iterator[Problem]:
+    """What is written in Python and cannot be sent: a number beyond 64 bits, NaN, an object."""
+    written = {
+        f"match.{provider.looks_at}": _wanted(provider, mock),
+        "response": mock.response,
+        "stream.events": _stream_of(mock).events,
+    }
+    for name, value in written.items():
+        for path, message in jsontext.faults(value):
+            yield Problem(f"{place}: {json_path([name, *path])}", message)
 
 
 def _confirm_match(provider: Provider, sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
@@ -168,6 +255,18 @@ def _confirm_response(sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
         yield Problem(f"{place}: response", message, Severity.WARNING)
 
 
+def _confirm_events(provider: Provider, sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
+    """What the SDK's model says of a stream that is given literally."""
+    events = _stream_of(mock).events
+    for index, event in enumerate(events or ()):
+        for finding in () if event == DONE else sdk.confirm_event(cast("dict[str, Any]", event)):
+            path = json_path(["stream", "events", index, *finding.path])
+            yield Problem(f"{place}: {path}", finding.message, Severity.WARNING)
+    if events is not None and provider.ends_with_done and DONE not in events[-1:]:
+        message = f"the last event is not {DONE!r}, with which the service ends a stream"
+        yield Problem(f"{place}: stream.events", message, Severity.WARNING)
+
+
 # --- What only looks wrong -----------------------------------------------------------------------
 
 
@@ -182,18 +281,6 @@ def _same_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
 
 
 def _never_reached(rules: Sequence[Rule]) -> Iterator[Problem]:
-    """Rules that an earlier one covers. Equal bodies are found in a dictionary; earlier rules that
-    look for a text or an ending are compared one by one, up to MOST_COMPARED."""
-    equals: dict[tuple[int, bytes], list[Rule]] = {}
-    others: list[Rule] = []
-    for rule in rules:
-        wanted = rule.expectation
-        same = equals.get((wanted.size, wanted.key), []) if wanted.kind is Kind.EQUALS else []
-        covering = next((early for early in (*same, *others) if covers(early, rule)), None)
-        if covering is not None:
-            message = f"is never reached: {covering.label} matches whatever it does"
-            yield Problem(rule.label, message, Severity.WARNING)
-        elif wanted.kind is Kind.EQUALS:
-            equals.setdefault((wanted.size, wanted.key), []).append(rule)
-        elif len(others) < MOST_COMPARED:
-            others.append(rule)
+    for rule, covering in never_reached(rules):
+        message = f"is never reached: {covering.label} matches whatever it does"
+        yield Problem(rule.label, message, Severity.WARNING)

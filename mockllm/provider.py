@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from mockllm.chunking import Chunk
 from mockllm.confirm import Confirm, Finding
 from mockllm.errors import ClientError
-from mockllm.exchange import Reply, Request
+from mockllm.exchange import Headers, Reply, Request
 from mockllm.prompt import Form, Prompt
 from mockllm.rule import Expectation
 
@@ -27,6 +27,7 @@ class SDK(Protocol):
     def request_confirmer(self, *, strict: bool) -> Confirm: ...
     def confirm_match(self, value: Any) -> list[Finding]: ...
     def confirm_response(self, response: dict[str, Any]) -> list[Finding]: ...
+    def confirm_event(self, event: dict[str, Any]) -> list[Finding]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +64,16 @@ class Provider:
 
     say: Callable[[str], dict[str, Any]]
     """The smallest response that says this text."""
+
+    stream_headers: Headers
+    """The headers of a streamed answer."""
+
+    frame: Callable[[dict[str, Any]], bytes]
+    """One event of a stream, whatever its author wrote in it, as it goes over the wire."""
+
+    ends_with_done: bool = False
+    """Whether a stream ends with ``[DONE]``."""
+
+    invent: Callable[[Prompt], dict[str, Any]] | None = None
+    """The response to a request where no mock of this API is configured at all, for an API that
+    has an answer to anything; None for any other."""

@@ -14,10 +14,17 @@ from mockllm import (
     OpenAIMock,
     OpenAIRequestMatch,
 )
-from mockllm.config import json_path
+from mockllm.config import MOST_NESTED, json_path
 
 MESSAGE = {"role": "user", "content": "hi"}
 MOCK = {"name": "greet", "match": {"message": MESSAGE}, "response": {}}
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        value = {"a": value}
+    return value
 
 
 def mistakes(data: Any) -> list[str]:
@@ -92,8 +99,9 @@ def test_a_mock_knows_the_place_it_was_read_from() -> None:
             {"openia": []},
             [
                 (
-                    "a.json: openia: unknown key, expected one of anthropic, listen_addr, openai, "
-                    "openai_embeddings, openai_response, require_auth; did you mean 'openai'?"
+                    "a.json: openia: unknown key, expected one of anthropic, cors, listen_addr, "
+                    "openai, openai_embeddings, openai_response, require_auth, stream; "
+                    "did you mean 'openai'?"
                 )
             ],
         ),
@@ -106,7 +114,7 @@ def test_a_mock_knows_the_place_it_was_read_from() -> None:
             [
                 (
                     "a.json: openai[0] 'greet': respons: unknown key, expected one of match, name, "
-                    "response; did you mean 'response'?"
+                    "response, stream; did you mean 'response'?"
                 )
             ],
         ),
@@ -132,8 +140,8 @@ def test_a_mock_knows_the_place_it_was_read_from() -> None:
             [
                 "a.json: anthropic[0] 'greet': match.headers[0].value: expected a string, found 1",
                 (
-                    "a.json: anthropic[0] 'greet': match.headers[0].nam: unknown key, expected one of "
-                    "match_type, name, value; did you mean 'name'?"
+                    "a.json: anthropic[0] 'greet': match.headers[0].nam: unknown key, expected one "
+                    "of match_type, name, value; did you mean 'name'?"
                 ),
                 "a.json: anthropic[0] 'greet': match.message: expected an object, found 'hi'",
             ],
@@ -146,6 +154,58 @@ def test_a_mock_knows_the_place_it_was_read_from() -> None:
                     "found 3"
                 )
             ],
+        ),
+        (
+            {"stream": {"chunk": 0}, "openai": [MOCK | {"stream": {"chunk": "words"}}]},
+            [
+                (
+                    "a.json: stream.chunk: expected 'word', 'char', 'token' or a number of "
+                    "graphemes, at least 1, found 0"
+                ),
+                (
+                    "a.json: openai[0] 'greet': stream.chunk: expected 'word', 'char', 'token' or "
+                    "a number of graphemes, at least 1, found 'words'"
+                ),
+            ],
+        ),
+        (
+            {"stream": {"chunks": 1}, "openai": [MOCK | {"stream": {"event": []}}]},
+            [
+                (
+                    "a.json: stream.chunks: unknown key, expected one of chunk; "
+                    "did you mean 'chunk'?"
+                ),
+                (
+                    "a.json: openai[0] 'greet': stream.event: unknown key, expected one of chunk, "
+                    "events; did you mean 'events'?"
+                ),
+            ],
+        ),
+        (
+            {"openai": [MOCK | {"stream": {"events": [{}, "[DONE]", "DONE", 3]}}]},
+            [
+                (
+                    "a.json: openai[0] 'greet': stream.events[2]: expected an object or '[DONE]', "
+                    "found 'DONE'"
+                ),
+                (
+                    "a.json: openai[0] 'greet': stream.events[3]: expected an object or '[DONE]', "
+                    "found 3"
+                ),
+            ],
+        ),
+        (
+            {"openai_embeddings": [{"match": {"input": "a"}, "response": {}, "stream": {}}]},
+            [
+                (
+                    "a.json: openai_embeddings[0]: stream: unknown key, expected one of match, "
+                    "name, response"
+                )
+            ],
+        ),
+        (
+            {"openai": [MOCK | {"response": nested(MOST_NESTED + 1)}]},
+            ["a.json: openai[0] 'greet': response: nested deeper than 200 levels"],
         ),
     ],
 )
@@ -181,3 +241,35 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_a_path_is_written_as_people_write_it() -> None:
     assert json_path(["match", "headers", 0, "name"]) == "match.headers[0].name"
+
+
+@pytest.mark.parametrize("chunk", ["word", "char", "token", 1, 7])
+def test_a_chunk_is_a_word_or_a_number(chunk: Any) -> None:
+    config = Config.from_dict(
+        {"stream": {"chunk": chunk}, "openai": [MOCK | {"stream": {"chunk": chunk}}]}
+    )
+
+    assert (config.stream.chunk, config.openai[0].stream.chunk) == (chunk, chunk)
+
+
+@pytest.mark.parametrize("chunk", [True, 1.0, -1, 10**7, None, [], "Word"])
+def test_anything_else_is_no_chunk(chunk: Any) -> None:
+    assert len(mistakes({"stream": {"chunk": chunk}})) == 1
+
+
+def test_the_json_schema_shows_how_a_mock_is_streamed() -> None:
+    definitions = Config.model_json_schema()["$defs"]
+
+    assert definitions["Stream"]["properties"]["chunk"]["anyOf"] == [
+        {"enum": ["word", "char", "token"]},
+        {"type": "integer", "minimum": 1, "maximum": 1_000_000},
+    ]
+    assert "events" in definitions["MockStream"]["properties"]
+
+
+def test_a_response_may_be_deep() -> None:
+    response = nested(MOST_NESTED)
+
+    assert Config.from_dict({"openai": [MOCK | {"response": response}]}).openai[0].response == (
+        response
+    )

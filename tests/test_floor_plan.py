@@ -35,6 +35,7 @@ FLOORS = (
         "needles",
         "playback",
         "provider",
+        "reach",
         "reading",
         "rendering",
         "reuse",

@@ -243,3 +243,20 @@ def test_the_short_way_to_a_plain_message_is_the_long_one(role: str, content: st
     message = {"role": role, "content": content}
 
     assert jsontext.canonical_text(role, content) == jsontext.canonical(message)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"a": [1, "b", None, True, 1.5, {"c": []}]}, []),
+        ([2**64, -(2**63) - 1], [[0], [1]]),
+        ({"a": {"b": float("inf")}}, [["a", "b"]]),
+        ({"a": {1: 2}}, [["a"]]),
+        ({"a": "\ud800", "b": (object(),)}, [["a"], ["b", 0]]),
+        (b"bytes", [[]]),
+    ],
+)
+def test_faults_are_where_json_has_no_words(value: Any, expected: list[Any]) -> None:
+    found = sorted(path for path, _ in jsontext.faults(value))
+
+    assert found == expected

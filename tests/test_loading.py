@@ -7,7 +7,9 @@ import orjson
 import pytest
 
 from mockllm import Config, ConfigError, load_config
-from mockllm.loading import Loaded, load
+from mockllm.loading import Loaded, Table, load
+from mockllm.prompt import Form
+from tests.goldens import delivered
 
 ANSWER = {
     "id": "chatcmpl-1",
@@ -150,6 +152,153 @@ def test_a_mock_that_is_reached_is_no_warning(earlier: Any, later: Any) -> None:
 def test_a_name_used_twice_is_a_warning() -> None:
     assert warnings(mock("hi", "a"), mock("ho", "a"), mock("hu"), mock("he")) == [
         "openai[1] 'a': the name is used twice, first by openai[0] 'a'"
+    ]
+
+
+# --- What cannot be sent --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (2**64, "expected JSON, found int 18446744073709551616 "),
+        (float("nan"), "expected a number that JSON knows, found nan"),
+        (object, "expected JSON, found type <class 'object'> "),
+        ("\ud800", "expected JSON, found str \\ud800 "),
+        ({1: 2}, "expected keys that are texts, found 1"),
+    ],
+)
+def test_what_cannot_be_sent_is_an_error(value: Any, expected: str) -> None:
+    broken = mock("hi", "greet") | {"response": {"choices": [{"n": value}]}}
+
+    (told,) = errors({"openai": [broken]})
+
+    assert told.startswith(f"error: openai[0] 'greet': response.choices[0].n: {expected}")
+
+
+def test_what_cannot_be_sent_is_found_in_matches_and_events() -> None:
+    broken = mock("hi", name_=2**64) | {"stream": {"events": [{"id": 2**64}]}}
+    broken["match"]["message"]["name"] = broken["match"].pop("name_")
+
+    told = errors({"openai": [broken]})
+
+    assert [line.split(": expected")[0] for line in told] == [
+        "error: openai[0]: match.message.name",
+        "error: openai[0]: stream.events[0].id",
+    ]
+
+
+# --- Streams that are given literally -------------------------------------------------------------
+
+CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": []}
+
+
+def test_events_are_confirmed_as_responses_are() -> None:
+    events = [CHUNK, CHUNK | {"created": "now"}, CHUNK | {"creatd": 1}, "[DONE]"]
+
+    told = warnings(mock("hi", "greet") | {"stream": {"events": events}})
+
+    assert told == [
+        (
+            "openai[0] 'greet': stream.events[1].created: expected an integer, "
+            'found a string ("now")'
+        ),
+        (
+            "openai[0] 'greet': stream.events[2].creatd: not a member that the SDK declares; "
+            "did you mean 'created'?"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("events", [[], [CHUNK], ["[DONE]", CHUNK]])
+def test_a_chat_stream_without_done_is_a_warning(events: list[Any]) -> None:
+    assert warnings(mock("hi") | {"stream": {"events": events}}) == [
+        (
+            "openai[0]: stream.events: the last event is not '[DONE]', with which the service ends "
+            "a stream"
+        )
+    ]
+
+
+def streamed(table: Table) -> bytes:
+    return table.render(0, Form(stream=True)).body
+
+
+def test_events_are_sent_as_written_and_nothing_else() -> None:
+    events = [{"b": 1, "a": "\u2028é"}, "[DONE]", {"id": "c"}]
+    table = loaded(mock("hi") | {"stream": {"events": events, "chunk": "char"}}).tables[0]
+
+    assert (
+        streamed(table)
+        == ('data: {"b":1,"a":"\\u2028é"}\n\ndata: [DONE]\n\ndata: {"id":"c"}\n\n').encode()
+    )
+    assert b'"content":"hi"' in table.render(0, Form()).body
+
+
+@pytest.mark.parametrize(("field", "index"), [("openai_response", 1), ("anthropic", 2)])
+def test_events_are_framed_as_their_api_does(field: str, index: int) -> None:
+    match = {"message": {"role": "user", "content": "hi"}} if index == 2 else {"input": "hi"}
+    one = {"match": match, "response": {}, "stream": {"events": [{"type": "ping"}]}}
+
+    table = load(Config.from_dict({field: [one]})).tables[index]
+
+    assert streamed(table) == b'event: ping\ndata: {"type":"ping"}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "expected"),
+    [
+        ({}, {}, ["one", " two"]),
+        ({"chunk": 4}, {}, ["one ", "two"]),
+        ({"chunk": 4}, {"chunk": "word"}, ["one", " two"]),
+        ({}, {"chunk": "char"}, list("one two")),
+    ],
+)
+def test_a_mock_says_how_text_is_cut_or_the_configuration_does(
+    default: Any, own: Any, expected: list[str]
+) -> None:
+    response = {"choices": [{"message": {"content": "one two"}}]}
+    one = mock("hi") | {"response": response, "stream": own}
+    table = load(Config.from_dict({"stream": default, "openai": [one]})).tables[0]
+
+    lines = delivered(table.render(0, Form(stream=True))).split(b"\n\n")
+
+    chunks = [orjson.loads(line[6:]) for line in lines[:-2]]
+    contents = [chunk["choices"][0]["delta"].get("content") for chunk in chunks]
+    assert [content for content in contents if content] == expected
+
+
+# --- Items that the SDK cannot tell apart ---------------------------------------------------------
+
+
+def response_warnings(*items: dict[str, Any]) -> list[str]:
+    one = {"match": {"input": "hi"}, "response": {"output": list(items)}}
+    told = load(Config.from_dict({"openai_response": [one]})).warnings
+    return [str(problem) for problem in told if "absent" not in problem.message]
+
+
+CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
+
+
+def test_two_calls_with_one_id_are_a_warning() -> None:
+    assert response_warnings(CALL, CALL | {"id": "fc_2"}, CALL | {"call_id": "call_2"}) == [
+        (
+            "openai_response[0]: response.output[1].call_id: the same as that of output[0], also a "
+            "function_call; the SDK's stream helper raises on two items that it cannot tell apart"
+        )
+    ]
+
+
+def test_what_we_make_events_of_is_no_unknown_member() -> None:
+    image = {"type": "image_generation_call", "status": "completed", "result": "aGk="}
+    custom = {"type": "custom_tool_call", "call_id": "c", "name": "f", "input": ""}
+
+    told = response_warnings(
+        image | {"partial_images": ["aGk="]}, custom | {"status": "completed", "stats": 1}
+    )
+
+    assert [line.split(": not a member")[0] for line in told] == [
+        "openai_response[0]: response.output[1].stats"
     ]
 
 

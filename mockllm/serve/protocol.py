@@ -30,6 +30,8 @@ from mockllm.serve.stamper import Stamper
 
 logger = logging.getLogger("mockllm")
 
+FRAMES_AT_ONCE = 64  # then other connections have their turn
+MOST_UNSENT = 32 * 1024  # bytes that wait for a slow peer before its answer waits too
 SWEEP = 1.0  # seconds between two looks at the limits
 
 Observer = Callable[[Exchange], None]
@@ -44,7 +46,7 @@ class Phase(Enum):
                -> IDLE       the request is whole, and its answer is written
                -> REFUSED    it is no request, or too large, or too slow
     ANSWERING  -> IDLE       the answer is written
-    REFUSED                  the refusal is written; what still comes is thrown away
+    REFUSED                  the last answer is written; what still comes is thrown away
     any        -> gone       the peer closed and is answered, a limit, the end of the server
     """
 
@@ -68,6 +70,7 @@ class Service:
         self.heads = Heads(self.limits)
         self.connections: set[HTTPProtocol] = set()
         self.draining = False
+        self.last_call = 0.0
         self.all_closed = asyncio.Event()
         self.all_closed.set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -86,11 +89,14 @@ class Service:
             self._sweeper.cancel()
             self._sweeper = None
 
-    def drain(self) -> None:
-        """Close what is idle now, and everything else once its answer is sent."""
+    def drain(self, *, last_call: float = 0.0) -> None:
+        """Close every connection once its answer is sent, and what is idle in `last_call` seconds:
+        who is about to ask is answered, and told that it was the last time."""
         self.draining = True
+        self.last_call = last_call
+        self.engine.is_ready = False
         for connection in tuple(self.connections):
-            connection.close_if_idle()
+            connection.close_after_last_call()
 
     def cut(self) -> None:
         """Close everything at once."""
@@ -122,10 +128,13 @@ class HTTPProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=MOST_UNSENT)
         self._service.connections.add(self)
         self._service.all_closed.clear()
         if len(self._service.connections) > self._service.limits.connections:
             self._refuse(HTTPError(503, "The server has no room for another connection"))
+        elif self._service.draining:
+            self.close_after_last_call()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -141,7 +150,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._half_closed = True
         if self._player is None:
             self._wire.close()
-        return True
+        return self._wire.can_write_eof()  # TLS has no half-close (in asyncio)
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -191,6 +200,14 @@ class HTTPProtocol(asyncio.Protocol):
             case Phase.REFUSED if waited >= limits.linger:
                 self._wire.abort()
 
+    def close_after_last_call(self) -> None:
+        """Close when the last call is over, unless a request is being read or answered then."""
+        if self._service.last_call:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._service.last_call, self.close_if_idle)
+        else:
+            self.close_if_idle()
+
     def close_if_idle(self) -> None:
         """Close unless a request is being read or answered."""
         if self.phase is Phase.IDLE:
@@ -209,7 +226,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Answer whole requests, in order, until one takes time or more bytes are needed."""
-        while self._player is None and not self._wire.is_closing():
+        while self._player is None and not self._refused and not self._wire.is_closing():
             try:
                 request = self._http.next_request()
             except HTTPError as exc:
@@ -245,9 +262,9 @@ class HTTPProtocol(asyncio.Protocol):
         if ready is not None:
             self._wire.write(playback.stamp(b"".join(data for _, data in frames), stamps))
             if closes:
-                self._wire.close()
+                self._close_gently()
         else:
-            play = self._play(frames, decision.reply, stamps)
+            play = self._play(frames, decision.reply, stamps, closes=closes)
             self._player = asyncio.get_running_loop().create_task(play)
 
     def _decide(self, request: Request) -> Decision:
@@ -263,22 +280,32 @@ class HTTPProtocol(asyncio.Protocol):
             error = ClientError(500, f"The mock server failed to answer: {type(exc).__name__}")
             return Decision(engine.render_error(request, error), None, "internal error")
 
-    async def _play(self, frames: Iterator[Step], reply: Reply, stamps: Stamps) -> None:
-        """Send `frames`, each when its time has come and the peer has read enough."""
+    async def _play(
+        self, frames: Iterator[Step], reply: Reply, stamps: Stamps, *, closes: bool
+    ) -> None:
+        """Send `frames`, each when its time has come and the peer has read enough. `closes` tells
+        whether the peer was told that the connection closes."""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        for pause, data in frames:
+        for number, (pause, data) in enumerate(frames):
             due += pause
-            if pause:
-                await asyncio.sleep(due - loop.time())
+            if pause or number % FRAMES_AT_ONCE == FRAMES_AT_ONCE - 1:
+                await asyncio.sleep(max(0.0, due - loop.time()))
             await self._writable.wait()
+            if self._wire.is_closing():
+                return
             self._wire.write(playback.stamp(data, stamps))
         self._player = None
         if reply.ending is Ending.RESET:
             self._reset()
-        elif reply.ending is Ending.CUT or self._closes_after(reply):
+        elif reply.ending is Ending.CUT:
             self._wire.close()
+        elif closes:
+            self._wire.resume_reading()
+            self._close_gently()
         else:
+            if self._service.draining:
+                self.close_after_last_call()
             self._wire.resume_reading()
             self._advance()
 
@@ -287,15 +314,22 @@ class HTTPProtocol(asyncio.Protocol):
         return ends or self._http.closes or self._service.draining
 
     def _refuse(self, error: HTTPError) -> None:
-        """Answer what is no request, then close, in a way that lets the peer read the answer: a
-        close with unread bytes would reset the connection and take the answer with it."""
+        """Answer what is no request, then close."""
         self._refused = True
         if isinstance(error, ForeignProtocolError):
-            self._wire.close()
+            self._close_gently()
             return
         reply = self._service.engine.render_error(self._http.asked, error)
+        for observe in self._service.observers:
+            observe(Exchange(self._http.asked, Decision(reply, None, "refused"), 0.0))
         refusal = b"".join(data for _, data in framing.frames(reply, close=True))
         self._wire.write(playback.stamp(refusal, self._service.stamper.next()))
+        self._close_gently()
+
+    def _close_gently(self) -> None:
+        """Close in a way that lets the peer read what was sent: a close with unread bytes would
+        reset the connection and take the last answer with it (RFC 9112, section 9.6)."""
+        self._refused = True
         if self._half_closed or not self._wire.can_write_eof():
             self._wire.close()
         else:

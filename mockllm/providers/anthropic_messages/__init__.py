@@ -7,6 +7,7 @@ from mockllm.provider import SDK, Provider
 from mockllm.providers.anthropic_messages.answer import say
 from mockllm.providers.anthropic_messages.prompt import NAME, decode, expect
 from mockllm.providers.anthropic_messages.render import render
+from mockllm.providers.anthropic_messages.stream import frame
 
 
 def _sdk() -> SDK:
@@ -27,4 +28,6 @@ PROVIDER = Provider(
     render=render,
     render_error=envelopes.anthropic_error,
     say=say,
+    stream_headers=envelopes.anthropic_headers(stream=True),
+    frame=frame,
 )

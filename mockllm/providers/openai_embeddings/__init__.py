@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mockllm import credentials, envelopes
+from mockllm import credentials, envelopes, sse
 from mockllm.provider import SDK, Provider
 from mockllm.providers.openai_embeddings.prompt import NAME, decode, expect
-from mockllm.providers.openai_embeddings.render import render, say
+from mockllm.providers.openai_embeddings.render import invent, render, say
 
 
 def _sdk() -> SDK:
@@ -26,4 +26,7 @@ PROVIDER = Provider(
     render=render,
     render_error=envelopes.openai_error,
     say=say,
+    stream_headers=envelopes.openai_headers(stream=True),
+    frame=sse.frame,
+    invent=invent,
 )

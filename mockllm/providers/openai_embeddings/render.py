@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import math
 import struct
+from hashlib import shake_128
 from typing import Any
 
 from mockllm import envelopes, jsontext, playback
 from mockllm.chunking import Chunk
 from mockllm.exchange import Reply
-from mockllm.prompt import Form
+from mockllm.prompt import Form, Prompt
+
+DIMENSIONS = 1536  # of text-embedding-3-small
 
 
 def complete(response: dict[str, Any]) -> dict[str, Any]:
@@ -32,9 +36,28 @@ def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
 
 
 def say(text: str) -> dict[str, Any]:
-    """A response with one vector that depends on `text` alone."""
-    numbers = [byte / 255 - 0.5 for byte in text.encode("utf-8", "replace")[:8].ljust(8, b"\0")]
-    return {"data": [{"embedding": numbers}]}
+    """A response with the vector of `text`."""
+    return {"data": [{"embedding": vector(text, DIMENSIONS)}]}
+
+
+def invent(prompt: Prompt) -> dict[str, Any]:
+    """A response with a vector for each input, of as many `dimensions` as the request wants."""
+    value = prompt.body["input"]
+    dimensions = prompt.body.get("dimensions") or DIMENSIONS
+    is_one = isinstance(value, str) or isinstance(value[0], int)  # a list of numbers is one text
+    inputs = [value] if is_one else value
+    return {"data": [{"embedding": vector(each, dimensions)} for each in inputs]}
+
+
+def vector(value: Any, dimensions: int) -> list[float]:
+    """A vector of length 1 that depends on `value` alone: the same everywhere and at all times,
+    and nearly orthogonal to that of any other value. Each number is exact in 32 bits, so that
+    clients get the same ones in base64."""
+    digest = shake_128(jsontext.canonical(value)).digest(4 * dimensions)
+    numbers = struct.unpack(f"<{dimensions}i", digest)
+    length = math.hypot(*numbers)
+    form = f"<{dimensions}f"
+    return list(struct.unpack(form, struct.pack(form, *(each / length for each in numbers))))
 
 
 def _entry(entry: Any, index: int) -> Any:

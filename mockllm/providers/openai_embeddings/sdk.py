@@ -27,6 +27,11 @@ def confirm_response(response: dict[str, Any]) -> list[Finding]:
     return confirm_model(CreateEmbeddingResponse, response)
 
 
+def confirm_event(event: dict[str, Any]) -> list[Finding]:
+    """Return nothing: no answer of this API is streamed."""
+    return []
+
+
 def known_members() -> Mapping[str, frozenset[str]]:
     """Return nothing: an embedding's input has no tagged parts."""
     return {}

@@ -7,6 +7,7 @@ from mockllm.provider import SDK, Provider
 from mockllm.providers.openai_responses.answer import say
 from mockllm.providers.openai_responses.prompt import NAME, decode, expect
 from mockllm.providers.openai_responses.render import render
+from mockllm.providers.openai_responses.stream import frame
 
 
 def _sdk() -> SDK:
@@ -27,4 +28,6 @@ PROVIDER = Provider(
     render=render,
     render_error=envelopes.openai_error,
     say=say,
+    stream_headers=envelopes.openai_headers(stream=True),
+    frame=frame,
 )

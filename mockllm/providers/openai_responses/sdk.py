@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -21,6 +21,7 @@ from typing_extensions import TypedDict
 from mockllm.confirm import (
     Confirm,
     Finding,
+    Kind,
     compile_match,
     compile_request,
     confirm_model,
@@ -94,8 +95,48 @@ def confirm_match(value: Any) -> list[Finding]:
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
-    """Return the findings in a whole answer."""
-    return confirm_model(Response, response)
+    """Return the findings in a whole answer, items that the SDK cannot tell apart included."""
+    findings = confirm_model(Response, response)
+    output = response.get("output") if isinstance(response, dict) else None
+    items = output if isinstance(output, list) else []
+    unexpected = [finding for finding in findings if not _is_served(finding, items)]
+    return unexpected + list(_confused(items))
+
+
+# Members that the service writes, or that we make events of, and openai 3.54.0 does not declare.
+_SERVED = {("image_generation_call", "partial_images"), ("custom_tool_call", "status")}
+
+# The items that `client.responses.stream()` knows by type and `call_id`; others by type and `id`.
+# It raises RuntimeError for two that it cannot tell apart (openai 3.54.0: `_output_identity`).
+_KNOWN_BY_CALL = ("function_call", "custom_tool_call", "shell_call", "shell_call_output")
+
+
+def _is_served(finding: Finding, items: list[Any]) -> bool:
+    match finding.path:
+        case ("output", int(index), str(name)) if finding.kind is Kind.UNKNOWN:
+            return (items[index].get("type"), name) in _SERVED
+        case _:
+            return False
+
+
+def _confused(items: list[Any]) -> Iterator[Finding]:
+    """Items that the SDK's stream helper cannot tell apart. What is absent will be fresh."""
+    first: dict[tuple[str, str], int] = {}
+    for index, item in enumerate(items):
+        if not isinstance(item, dict):
+            continue
+        kind = item.get("type")
+        name = "call_id" if kind in _KNOWN_BY_CALL else "id"
+        identity = item.get(name)
+        if not isinstance(kind, str) or not isinstance(identity, str):
+            continue
+        before = first.setdefault((kind, identity), index)
+        if before != index:
+            message = (
+                f"the same as that of output[{before}], also a {kind}; the SDK's stream helper "
+                "raises on two items that it cannot tell apart"
+            )
+            yield Finding(("output", index, name), message, Kind.WRONG)
 
 
 def confirm_event(event: dict[str, Any]) -> list[Finding]:

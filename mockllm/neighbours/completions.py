@@ -1,0 +1,140 @@
+"""POST /v1/completions, the API before Chat Completions (openai 3.54.0: `Completion`).
+
+It has no mocks of its own: the Chat Completions mocks answer, with the prompt as the user's text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mockllm import chunking, envelopes, jsontext, playback, reading, sse, tokens
+from mockllm.chunking import Chunk
+from mockllm.exchange import Decision, Reply, Request
+from mockllm.neighbours.house import CHAT, House, Values
+from mockllm.providers.openai_chat.answer import complete as complete_chat
+
+ID_LENGTH = 29  # characters after cmpl-
+
+_FINISHES = ("stop", "length", "content_filter")
+
+
+def complete(house: House, request: Request, values: Values) -> Decision:
+    """The texts of the mocks that match the prompts; of several prompts the choices in order."""
+    members = reading.read_object(request.body)
+    model = reading.read_model(members)
+    prompts = _prompts(members)
+    stream = reading.read_flag(members, "stream")
+    options = reading.read_object_member(members, "stream_options")
+    usage = reading.read_flag(options, "include_usage", "stream_options.include_usage")
+    decisions = [_ask(house, request, model, prompt) for prompt in prompts]
+    responses = [_response(house, decision) for decision in decisions]
+    choices: list[dict[str, Any]] = []
+    for decision, response in zip(decisions, responses, strict=True):
+        if response is None:
+            return decision  # its refusal is ours
+        choices += _choices(complete_chat(response), len(choices))
+    head = {
+        "id": playback.fresh_id("cmpl-", ID_LENGTH, "completion"),
+        "object": "text_completion",
+        "created": playback.seconds_mark(),
+        "model": (responses[0] or {}).get("model", playback.model_mark()),
+    }
+    if stream:
+        chunk = _chunk(house, decisions[0])
+        reply = _stream(head, choices, chunk, usage=_usage(choices) if usage else None)
+    else:
+        body = head | {"choices": choices, "usage": _usage(choices)}
+        reply = playback.whole(200, envelopes.openai_headers(), jsontext.dumps(body))
+    input_tokens = sum(map(tokens.estimate, prompts))
+    return decisions[0]._replace(
+        reply=playback.fill(reply, model=model, input_tokens=input_tokens), ready=None
+    )
+
+
+def _prompts(members: Mapping[str, Any]) -> list[str]:
+    match members.get("prompt"):
+        case None:
+            raise reading.missing("prompt")
+        case str() as prompt:
+            return [prompt]
+        case [*prompts] if prompts and all(isinstance(prompt, str) for prompt in prompts):
+            return prompts
+        case other:
+            raise reading.bad("prompt", "a text or a list of texts (tokens have no text)", other)
+
+
+# --- What Chat Completions says ------------------------------------------------------------------
+
+
+def _ask(house: House, request: Request, model: str, prompt: str) -> Decision:
+    """The decision of Chat Completions, where the user says the prompt."""
+    (path,) = house.tables[CHAT].provider.paths
+    asked = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+    return house.decide(request._replace(path=path, body=jsontext.dumps(asked)))
+
+
+def _response(house: House, decision: Decision) -> dict[str, Any] | None:
+    """The configured response that was decided on; None for a refusal."""
+    table = house.tables[CHAT]
+    if decision.rule is not None:
+        return table.mocks[decision.rule.index].response
+    if decision.reason == "echo" and house.echo is not None and decision.prompt is not None:
+        return table.provider.say(house.echo(decision.prompt))
+    return None
+
+
+def _chunk(house: House, decision: Decision) -> Chunk:
+    table = house.tables[CHAT]
+    return table.chunk if decision.rule is None else table.chunk_of(decision.rule.index)
+
+
+# --- How it is told here -------------------------------------------------------------------------
+
+
+def _choices(chat: Mapping[str, Any], start: int) -> Iterator[dict[str, Any]]:
+    """The choices of a chat completion as those of a completion, numbered from `start`."""
+    choices = chat["choices"] if isinstance(chat["choices"], list) else []
+    for index, choice in enumerate(choices, start):
+        message = choice.get("message") if isinstance(choice, dict) else None
+        content = message.get("content") if isinstance(message, dict) else None
+        finish = choice.get("finish_reason") if isinstance(choice, dict) else None
+        yield {
+            "text": content if isinstance(content, str) else "",
+            "index": index,
+            "logprobs": None,
+            "finish_reason": finish if finish in _FINISHES else "stop",
+        }
+
+
+def _usage(choices: list[dict[str, Any]]) -> dict[str, Any]:
+    written = sum(tokens.estimate(choice["text"]) for choice in choices)
+    return {
+        "prompt_tokens": playback.tokens_mark(),
+        "completion_tokens": written,
+        "total_tokens": playback.tokens_mark(written),
+    }
+
+
+def _stream(
+    head: dict[str, Any], choices: list[dict[str, Any]], chunk: Chunk, *, usage: Any
+) -> Reply:
+    """Chunks of text, for each choice one more with its `finish_reason`, the usage, ``[DONE]``.
+
+    The service writes ``"finish_reason": null`` until then, which openai 3.54.0 does not declare:
+    a strict client refuses it, ours as the service's.
+    """
+    chunks: list[dict[str, Any]] = []
+    for choice in choices:
+        pieces = chunking.split(choice["text"], chunk)
+        chunks += [head | {"choices": [choice | _piece(text)]} for text in pieces]
+        chunks.append(head | {"choices": [choice | {"text": ""}]})
+    if usage is not None:
+        chunks = [each | {"usage": None} for each in chunks]
+        chunks.append(head | {"choices": [], "usage": usage})
+    frames = [*map(sse.frame, chunks), sse.DONE]
+    return playback.stream(200, envelopes.openai_headers(stream=True), frames)
+
+
+def _piece(text: str) -> dict[str, Any]:
+    return {"text": text, "finish_reason": None}

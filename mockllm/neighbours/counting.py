@@ -1,0 +1,36 @@
+"""POST /v1/messages/count_tokens and /v1/responses/input_tokens: `tokens.estimate_prompt`, the same
+that fills an absent `usage`. What is no request of the API is refused as there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mockllm import jsontext, reading, tokens
+from mockllm.exchange import Decision, Request
+from mockllm.loading import Table
+from mockllm.neighbours.house import MESSAGES, RESPONSES, House, Values, json_answer
+from mockllm.prompt import Prompt
+
+
+def count_tokens(house: House, request: Request, values: Values) -> Decision:
+    """anthropic 2.12.0: `MessageTokensCount`."""
+    prompt = _read(house.tables[MESSAGES], request, {"max_tokens": 1})
+    body = {"input_tokens": tokens.estimate_prompt(prompt.body)}
+    return json_answer(request, body, prompt=prompt)
+
+
+def input_tokens(house: House, request: Request, values: Values) -> Decision:
+    """openai 3.54.0: `InputTokenCountResponse`."""
+    prompt = _read(house.tables[RESPONSES], request, {"model": "any", "input": ""})
+    count = tokens.estimate_prompt(prompt.body)
+    body = {"object": "response.input_tokens", "input_tokens": count}
+    return json_answer(request, body, prompt=prompt)
+
+
+def _read(table: Table, request: Request, optional: dict[str, Any]) -> Prompt:
+    """The request as one of the API, with what only the API itself requires."""
+    members = reading.read_object(request.body)
+    given = {name: value for name, value in members.items() if value is not None}
+    prompt = table.provider.decode(jsontext.dumps(optional | given))
+    table.check(prompt)
+    return prompt

@@ -1,0 +1,55 @@
+"""What the neighbours know of the house: its mocks, how it decides, and what it has answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mockllm import envelopes, jsontext, playback
+from mockllm.exchange import Decision, Reply, Request
+from mockllm.loading import Table
+from mockllm.neighbours.kept import KeptResponses
+from mockllm.prompt import Prompt
+
+CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """`tables` are the mocks by provider, `decide` answers a request of the mocks' own endpoints,
+    `is_ready` tells whether the server goes on, `echo` says what is answered where no mock matches
+    (None: a 404)."""
+
+    tables: Mapping[str, Table]
+    require_auth: bool
+    cors: bool
+    decide: Callable[[Request], Decision]
+    is_ready: Callable[[], bool]
+    echo: Callable[[Prompt], str] | None = None
+    kept: KeptResponses = field(default_factory=KeptResponses)
+
+
+Values = Mapping[str, str]
+"""What stood in the places of a route's template: ``{"id": "gpt-4o"}``."""
+
+Answer = Callable[[House, Request, Values], Decision]
+"""Raises RequestError for a request that it refuses."""
+
+
+def answered(reply: Reply, prompt: Prompt | None = None, *, reason: str = "neighbour") -> Decision:
+    """The decision to answer so; the engine makes it ready."""
+    return Decision(reply, None, reason, prompt=prompt)
+
+
+def json_answer(request: Request, body: Any, *, prompt: Prompt | None = None) -> Decision:
+    """A JSON answer with the headers of the vendor whose client asked."""
+    is_anthropic = asks_anthropic(request.path, request)
+    headers = envelopes.anthropic_headers() if is_anthropic else envelopes.openai_headers()
+    return answered(playback.whole(200, headers, jsontext.dumps(body)), prompt)
+
+
+def asks_anthropic(path: str, request: Request) -> bool:
+    """Whether a request is for Anthropic. Some paths are both vendors': then it is the header that
+    only one of them wants."""
+    return path.startswith("/v1/messages") or b"anthropic-version" in request.first

@@ -1,0 +1,59 @@
+"""GET /v1/models and /v1/models/{id}: the models that the mocks' responses name.
+
+Both vendors have these paths, with different shapes. One object that has the members of both
+satisfies both clients, strict or not (openai 3.54.0: `Model`, anthropic 2.12.0: `ModelInfo`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mockllm.errors import RequestError
+from mockllm.exchange import Decision, Request
+from mockllm.neighbours.house import House, Values, json_answer
+
+_CREATED = 1_700_000_000
+_CREATED_AT = "2023-11-14T22:13:20Z"  # the same moment
+
+
+def models(house: House, request: Request, values: Values) -> Decision:
+    """All of them, in one page, in the order of the configuration."""
+    names = _names(house)
+    page = {
+        "object": "list",
+        "data": [_model(name) for name in names],
+        "has_more": False,
+        "first_id": names[0] if names else None,
+        "last_id": names[-1] if names else None,
+    }
+    return json_answer(request, page)
+
+
+def model(house: House, request: Request, values: Values) -> Decision:
+    """One of them. An id may hold ``/`` and ``:``."""
+    name = values["id"]
+    if name not in _names(house):
+        if b"anthropic-version" in request.first:
+            raise RequestError(404, f"model: {name}")
+        message = f"The model `{name}` does not exist or you do not have access to it."
+        raise RequestError(404, message, param="model", code="model_not_found")
+    return json_answer(request, _model(name))
+
+
+def _names(house: House) -> list[str]:
+    mocks = (mock for table in house.tables.values() for mock in table.mocks)
+    found = (mock.response.get("model") for mock in mocks)
+    return list(dict.fromkeys(name for name in found if isinstance(name, str) and name))
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": _CREATED,
+        "owned_by": "mockllm",
+        "type": "model",
+        "display_name": name,
+        "created_at": _CREATED_AT,
+        "lifecycle": "active",
+    }

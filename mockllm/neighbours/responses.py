@@ -1,0 +1,172 @@
+"""Responses that were given, asked for again: GET and DELETE /v1/responses/{id}, its input items,
+its cancellation (openai 3.54.0: `client.responses`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+
+from mockllm import envelopes, jsontext, playback, tokens
+from mockllm.errors import RequestError
+from mockllm.exchange import Decision, Reply, Request
+from mockllm.neighbours.house import RESPONSES, House, Values, answered
+from mockllm.neighbours.kept import Kept
+from mockllm.prompt import Form, Prompt
+
+ITEM_ID_LENGTH = 48
+ITEMS_PER_PAGE = 20
+MOST_PER_PAGE = 100
+
+
+def retrieve(house: House, request: Request, values: Values) -> Decision:
+    """The response, byte for byte as it was given whole. As a stream (``?stream=true``) only if it
+    was made in the background, as the service wants it."""
+    kept, prompt = _find(house, values["id"])
+    query = _query(request)
+    if query.get("stream") != "true":
+        return _answered(_whole(house, kept, prompt))
+    if prompt.body.get("background") is not True:
+        raise RequestError(
+            400,
+            "This response cannot be streamed because it was not created with background=true.",
+            param="stream",
+        )
+    reply = _given(house, kept, prompt, Form(stream=True))
+    after = _number(query, "starting_after", -1)
+    steps = reply.steps[after + 1 :]  # one event a step, numbered from 0
+    streamed = playback.stream(
+        200, envelopes.openai_headers(stream=True), [step.data for step in steps]
+    )
+    return answered(streamed)
+
+
+def delete(house: House, request: Request, values: Values) -> Decision:
+    """The response is not known any more."""
+    kept, _ = _find(house, values["id"])
+    house.kept.remove(kept)
+    body = {"id": values["id"], "object": "response", "deleted": True}
+    return _answered(jsontext.dumps(body))
+
+
+def cancel(house: House, request: Request, values: Values) -> Decision:
+    """The response as cancelled, which only one made in the background can be."""
+    kept, prompt = _find(house, values["id"])
+    if prompt.body.get("background") is not True:
+        raise RequestError(400, "Cannot cancel a synchronous response.")
+    cancelled = kept._replace(cancelled=True)
+    house.kept.remove(kept)
+    house.kept.append(cancelled)
+    return _answered(_whole(house, cancelled, prompt))
+
+
+def input_items(house: House, request: Request, values: Values) -> Decision:
+    """A page of what was asked, the last item first unless ``order=asc``."""
+    kept, prompt = _find(house, values["id"])
+    query = _query(request)
+    marked = [_item(item, index) for index, item in enumerate(_items(prompt.body["input"]))]
+    items = orjson.loads(playback.stamp(jsontext.dumps(marked), kept.stamps))
+    if query.get("order") != "asc":
+        items.reverse()
+    after = query.get("after")
+    start = next((at for at, item in enumerate(items, 1) if item.get("id") == after), 0)
+    limit = min(_number(query, "limit", ITEMS_PER_PAGE), MOST_PER_PAGE)
+    page = items[start : start + limit]
+    body = {
+        "object": "list",
+        "data": page,
+        "first_id": page[0].get("id") if page else None,
+        "last_id": page[-1].get("id") if page else None,
+        "has_more": start + limit < len(items),
+    }
+    return _answered(jsontext.dumps(body))
+
+
+# --- What was given ------------------------------------------------------------------------------
+
+
+def _find(house: House, id: str) -> tuple[Kept, Prompt]:  # noqa: A002  (the API's word)
+    """The last answer that bore `id`, and what was asked."""
+    table = house.tables[RESPONSES]
+    for kept in house.kept:
+        configured = table.mocks[kept.rule.index].response.get("id") if kept.rule else None
+        if id == configured or (configured is None and kept.stamps.token.decode() in id):
+            prompt = table.provider.decode(kept.body)
+            if prompt.body.get("store") is False:
+                continue
+            if orjson.loads(_whole(house, kept, prompt)).get("id") == id:
+                return kept, prompt
+    raise RequestError(404, f"Response with id '{id}' not found.", param="id")
+
+
+def _whole(house: House, kept: Kept, prompt: Prompt) -> bytes:
+    body = _given(house, kept, prompt, Form()).body
+    if not kept.cancelled:
+        return body
+    return jsontext.dumps(orjson.loads(body) | {"status": "cancelled"})
+
+
+def _given(house: House, kept: Kept, prompt: Prompt, form: Form) -> Reply:
+    """The reply as it was delivered, in that form."""
+    table = house.tables[RESPONSES]
+    if kept.rule is not None:
+        reply = table.render(kept.rule.index, form)
+    else:
+        said = house.echo(prompt) if house.echo is not None else ""
+        reply = table.provider.render(table.provider.say(said), form, table.chunk)
+    filled = playback.fill(
+        reply, model=prompt.model, input_tokens=tokens.estimate_prompt(prompt.body)
+    )
+    frames = [playback.stamp(step.data, kept.stamps) for step in filled.steps]
+    return playback.stream(200, (), frames)
+
+
+def _answered(body: bytes) -> Decision:
+    return answered(playback.whole(200, envelopes.openai_headers(), body))
+
+
+# --- What was asked ------------------------------------------------------------------------------
+
+
+def _items(value: str | list[Any]) -> list[Any]:
+    return [{"role": "user", "content": value}] if isinstance(value, str) else value
+
+
+def _item(item: Mapping[str, Any], index: int) -> dict[str, Any]:
+    """An input item as the service gives it back: with an id, a message's text in a part."""
+    kind = item.get("type") or "message"
+    prefix = "msg_" if kind == "message" else "item_"
+    made = playback.fresh_id(prefix, ITEM_ID_LENGTH, f"input.{index}")
+    given = {name: member for name, member in item.items() if member is not None}
+    known: dict[str, Any] = {"id": made, "type": kind, "status": "completed"}
+    if isinstance(given.get("content"), str):
+        part = "output_text" if given.get("role") == "assistant" else "input_text"
+        given["content"] = [{"type": part, "text": given["content"]}]
+    if given.get("role") == "assistant" and isinstance(given.get("content"), list):
+        given["content"] = [_written(part) for part in given["content"]]
+    return known | given
+
+
+def _written(part: Any) -> Any:
+    """A part of a message that a model wrote, with what a client may leave out of an echo."""
+    if isinstance(part, dict) and part.get("type") == "output_text":
+        return {"annotations": [], "logprobs": []} | part
+    return part
+
+
+# --- What is wanted of it ------------------------------------------------------------------------
+
+
+def _query(request: Request) -> dict[str, str]:
+    return {name: values[-1] for name, values in parse_qs(request.query).items()}
+
+
+def _number(query: Mapping[str, str], name: str, absent: int) -> int:
+    text = query.get(name)
+    if text is None:
+        return absent
+    if not text.isascii() or not text.isdecimal() or len(text) > 9:
+        raise RequestError(400, f"{name}: expected a whole number, found {text!r}", param=name)
+    return int(text)
