@@ -1,0 +1,109 @@
+"""``mockllm check --wire``: what the official clients make of every mock, whole and streamed.
+
+For each mock a request is derived that it matches, and sent by the SDKs' own clients, which hold
+every answer against their types, to a server in this process. What they choke on, and mocks that
+the derived request does not reach, are told as warnings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+
+from mockllm.config import Config, MatchType, Mock
+from mockllm.engine import Engine
+from mockllm.errors import Problem, Severity
+from mockllm.exchange import Request
+from mockllm.loading import Table, load
+from mockllm.serve.server import AsyncServer
+
+MODEL = "any-model"
+MAX_TOKENS = 1024
+TEXT = "any text"  # said where a mock takes any
+
+_CREDENTIALS = {"authorization": "Bearer any", "anthropic-version": "2023-06-01"}
+
+
+def check_wire(config: Config) -> list[Problem]:
+    """What the clients choke on, in the order of the mocks.
+
+    Raises:
+        ConfigError: the configuration cannot be served.
+    """
+    return asyncio.run(_check(config))
+
+
+async def _check(config: Config) -> list[Problem]:
+    from mockllm.wirecheck import sdk  # both SDKs: seconds that nothing else here needs
+
+    loaded = load(config)
+    engine = Engine(loaded)
+    async with AsyncServer(config) as server, sdk.Clients(server.base_url) as clients:
+        return [
+            problem
+            for table in loaded.tables
+            for rule in table.catalog.rules
+            async for problem in _check_mock(engine, clients, table, rule.index)
+        ]
+
+
+async def _check_mock(
+    engine: Engine, clients: Any, table: Table, index: int
+) -> AsyncIterator[Problem]:
+    provider, mock = table.provider, table.mocks[index]
+    place = table.catalog.rules[index].label
+    body, headers = body_for(provider.name, mock), headers_for(mock)
+    reason = _why_unreached(engine, table, index, body, headers)
+    if reason is not None:
+        yield Problem(place, reason, Severity.WARNING)
+        return
+    for how, complaint in [each async for each in clients.complaints(provider.name, body, headers)]:
+        yield Problem(f"{place}: {how}", complaint, Severity.WARNING)
+
+
+def _why_unreached(
+    engine: Engine, table: Table, index: int, body: dict[str, Any], headers: dict[str, str]
+) -> str | None:
+    """Why the mock at `index` does not answer; None if it does."""
+    lines = {**_CREDENTIALS, **headers}.items()
+    request = Request.of(
+        "POST",
+        table.provider.paths[0],
+        tuple((name.lower().encode(), value.strip().encode()) for name, value in lines),
+        orjson.dumps(body),
+    )
+    decision = engine.decide(request)
+    if decision.rule is None:
+        error = orjson.loads(decision.reply.body.decode("utf-8", "replace"))["error"]["message"]
+        return f"a request like its match is refused: {error}"
+    if decision.rule.index != index:
+        return f"a request like its match does not reach it: {decision.rule.label} answers"
+    return None
+
+
+# --- A request that a mock matches ---------------------------------------------------------------
+
+
+def body_for(provider: str, mock: Mock) -> dict[str, Any]:
+    """The smallest request that the match of `mock` wants."""
+    body: dict[str, Any] = {"model": MODEL}
+    if provider == "anthropic":
+        body["max_tokens"] = MAX_TOKENS
+    match = mock.match
+    if not hasattr(match, "message"):
+        return body | {"input": match.input}
+    message = dict(match.message)
+    if match.match_type is MatchType.CONTAINS and not message.get("content"):
+        message["content"] = TEXT
+    return body | {"messages": [message]}
+
+
+def headers_for(mock: Mock) -> dict[str, str]:
+    """The headers that the rules of `mock` want. An empty value stands for an absent header."""
+    return {header.name: header.value for header in mock.match.headers if header.value}
+
+
+__all__ = ["body_for", "check_wire", "headers_for"]

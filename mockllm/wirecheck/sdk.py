@@ -1,0 +1,139 @@
+"""The official clients, strict: the only file of this door that imports the SDKs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI, ContentFilterFinishReasonError, LengthFinishReasonError
+from pydantic import ValidationError
+
+API_KEY = "any"
+TIMEOUT = 30.0  # seconds
+MOST_TOLD = 3  # of what a type's validation finds; the rest follows from it more often than not
+LONGEST = 300  # characters of a complaint
+
+Body = dict[str, Any]
+Call = Callable[[AsyncOpenAI, AsyncAnthropic, Body], Awaitable[None]]
+
+
+class Clients:
+    """One client of each vendor. They refuse whatever their types do not declare."""
+
+    def __init__(self, url: str) -> None:
+        self._openai = AsyncOpenAI(
+            base_url=f"{url}/v1",
+            api_key=API_KEY,
+            max_retries=0,
+            timeout=TIMEOUT,
+            _strict_response_validation=True,
+        )
+        self._anthropic = AsyncAnthropic(
+            base_url=url,
+            api_key=API_KEY,
+            max_retries=0,
+            timeout=TIMEOUT,
+            _strict_response_validation=True,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._openai.close()
+        await self._anthropic.close()
+
+    async def complaints(
+        self, provider: str, body: Body, headers: Mapping[str, str]
+    ) -> AsyncIterator[tuple[str, str]]:
+        """What the client of `provider` chokes on, and when: whole, streamed, or rebuilding the
+        answer from its stream with the SDK's helper."""
+        asked = body | {"extra_headers": headers}
+        for how, call in _CALLS[provider].items():
+            try:
+                await call(self._openai, self._anthropic, asked)
+            except (LengthFinishReasonError, ContentFilterFinishReasonError):
+                pass  # the helper's way to say that the model was stopped; no fault of the wire
+            except Exception as exc:
+                yield how, _told(exc)
+
+
+async def _chat(openai: AsyncOpenAI, _: AsyncAnthropic, body: Body) -> None:
+    await openai.chat.completions.create(**body)
+
+
+async def _chat_streamed(openai: AsyncOpenAI, _: AsyncAnthropic, body: Body) -> None:
+    await _read(await openai.chat.completions.create(**body, stream=True))
+
+
+async def _chat_rebuilt(openai: AsyncOpenAI, _: AsyncAnthropic, body: Body) -> None:
+    async with openai.chat.completions.stream(**body) as stream:
+        await _read(stream)
+
+
+async def _responses(openai: AsyncOpenAI, _: AsyncAnthropic, body: Body) -> None:
+    await openai.responses.create(**body)
+
+
+async def _responses_streamed(openai: AsyncOpenAI, _: AsyncAnthropic, body: Body) -> None:
+    await _read(await openai.responses.create(**body, stream=True))
+
+
+async def _responses_rebuilt(openai: AsyncOpenAI, _: AsyncAnthropic, body: Body) -> None:
+    async with openai.responses.stream(**body) as stream:
+        await _read(stream)
+
+
+async def _messages(_: AsyncOpenAI, anthropic: AsyncAnthropic, body: Body) -> None:
+    await anthropic.messages.create(**body)
+
+
+async def _messages_streamed(_: AsyncOpenAI, anthropic: AsyncAnthropic, body: Body) -> None:
+    await _read(await anthropic.messages.create(**body, stream=True))
+
+
+async def _messages_rebuilt(_: AsyncOpenAI, anthropic: AsyncAnthropic, body: Body) -> None:
+    async with anthropic.messages.stream(**body) as stream:
+        await _read(stream)
+        await stream.get_final_message()
+
+
+async def _embeddings(openai: AsyncOpenAI, _: AsyncAnthropic, body: Body) -> None:
+    """With floats: a strict client holds base64 against its type before it decodes it."""
+    await openai.embeddings.create(**body, encoding_format="float")
+
+
+_CALLS: Mapping[str, Mapping[str, Call]] = {
+    "openai": {"whole": _chat, "streamed": _chat_streamed, "rebuilt": _chat_rebuilt},
+    "openai_response": {
+        "whole": _responses,
+        "streamed": _responses_streamed,
+        "rebuilt": _responses_rebuilt,
+    },
+    "anthropic": {"whole": _messages, "streamed": _messages_streamed, "rebuilt": _messages_rebuilt},
+    "openai_embeddings": {"whole": _embeddings},
+}
+
+
+async def _read(stream: AsyncIterator[Any]) -> None:
+    async for _ in stream:
+        pass
+
+
+def _told(error: Exception) -> str:
+    """An exception in one line. A validation's is told by what it found."""
+    name = type(error).__name__
+    if not isinstance(error.__cause__, ValidationError):
+        text = " ".join(str(error).split()) or "no message"
+        return f"{name}: {text if len(text) <= LONGEST else text[:LONGEST] + '…'}"
+    found = error.__cause__.errors(include_url=False, include_input=False)
+    told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found[:MOST_TOLD]]
+    more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
+    return f"{name}: {'; '.join(told)}{more}"
