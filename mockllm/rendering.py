@@ -11,7 +11,7 @@ from typing import Any
 
 from mockllm import playback, tokens
 from mockllm.exchange import Reply, Step
-from mockllm.framing import Framing
+from mockllm.framing import SLICE, Framing
 from mockllm.playback import Ready
 
 MOST_MODELS = 64  # of which a filled reply is kept; a client that invents more gains nothing
@@ -29,6 +29,7 @@ class Rendered:
         self._needs_tokens = playback.needs_tokens(reply)
         self._framing = Framing(reply)
         self._open = [playback.Open(step.data) for step in reply.steps]
+        self._is_large = any(data.size > SLICE for data in self._open)
         self._of_model: dict[str, Delivery] = {}
 
     def for_request(self, model: str, body: Mapping[str, Any]) -> Delivery:
@@ -48,6 +49,8 @@ class Rendered:
     def _filled(self, model: str, input_tokens: int) -> Delivery:
         name = playback.model_name(model)
         reply = self.reply
+        if self._is_large:
+            return self._filled_in_pieces(name, input_tokens), None
         parts = [data.filled(name, input_tokens) for data in self._open]
         steps = tuple(
             [Step(step.pause, part) for step, part in zip(reply.steps, parts, strict=True)]
@@ -55,6 +58,16 @@ class Rendered:
         data = self._framing.ready(parts)
         filled = Reply(reply.status, reply.headers, steps, reply.ending, reply.streamed)
         return filled, None if data is None else Ready(data)
+
+    def _filled_in_pieces(self, name: bytes, input_tokens: int) -> Reply:
+        """A large reply for one request, most of which is shared with those for others."""
+        reply = self.reply
+        steps: list[Step] = []
+        for step, data in zip(reply.steps, self._open, strict=True):
+            first, *others = data.filled_pieces(name, input_tokens)
+            steps.append(Step(step.pause, first))
+            steps += [Step(0.0, other) for other in others]
+        return Reply(reply.status, reply.headers, tuple(steps), reply.ending, reply.streamed)
 
 
 def delivery(reply: Reply) -> Delivery:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm import playback, tokens
 from mockllm.exchange import Ending, Reply, Step
-from mockllm.framing import Framing
+from mockllm.framing import SLICE, Framing
 from mockllm.rendering import MOST_MODELS, Rendered
 from tests.goldens import STAMPS
 
@@ -47,3 +48,19 @@ def test_a_client_that_invents_models_fills_no_memory() -> None:
 
     assert bodies == [b'"m%d"' % n for n in range(2 * MOST_MODELS)]
     assert len(rendered._of_model) == MOST_MODELS
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_large_reply_is_shared_between_requests(streamed: bool) -> None:
+    text = b"x" * SLICE
+    steps = (Step(0.5, b"\xfc" + text + b"\xfb1\xfb"), Step(0.0, b"end"))
+    rendered = Rendered(Reply(200, (), steps, streamed=streamed))
+
+    one, other = rendered.for_request("a", BODY)[0], rendered.for_request("b", BODY)[0]
+
+    assert one.body == b'"a"' + text + b"%d" % (tokens.estimate_prompt(BODY) + 1) + b"end"
+    assert sum(step.pause for step in one.steps) == 0.5
+    shared = [step.data for step in one.steps if len(step.data) == SLICE]
+    assert [id(data) for data in shared] == [
+        id(step.data) for step in other.steps if len(step.data) == SLICE
+    ]
