@@ -1,0 +1,65 @@
+"""The contract suite's server and its clients, which hold every answer against the SDKs' types."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from anthropic import Anthropic, AsyncAnthropic
+from openai import AsyncOpenAI, OpenAI
+
+from mockllm import AsyncServer
+from tests.providers.contract import CONFIG
+from tests.served import API_KEY
+
+
+@pytest.fixture(scope="module")
+async def server(anyio_backend: str) -> AsyncIterator[AsyncServer]:
+    async with AsyncServer(CONFIG) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+async def openai(server: AsyncServer) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(
+        base_url=server.openai_base_url,
+        api_key=API_KEY,
+        max_retries=0,
+        _strict_response_validation=True,
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+async def anthropic(server: AsyncServer) -> AsyncIterator[AsyncAnthropic]:
+    async with AsyncAnthropic(
+        base_url=server.anthropic_base_url,
+        api_key=API_KEY,
+        max_retries=0,
+        _strict_response_validation=True,
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def sync_openai(server: AsyncServer) -> Iterator[OpenAI]:
+    """To be used in another thread: the server runs in the loop of the test."""
+    with OpenAI(
+        base_url=server.openai_base_url,
+        api_key=API_KEY,
+        max_retries=0,
+        _strict_response_validation=True,
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def sync_anthropic(server: AsyncServer) -> Iterator[Anthropic]:
+    """To be used in another thread: the server runs in the loop of the test."""
+    with Anthropic(
+        base_url=server.anthropic_base_url,
+        api_key=API_KEY,
+        max_retries=0,
+        _strict_response_validation=True,
+    ) as client:
+        yield client

@@ -1,0 +1,256 @@
+"""The contract, where nothing is answered: each SDK raises its own exception, with the reason in
+its text and the request's id beside it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anthropic as anthropic_sdk
+import httpx2
+import openai as openai_sdk
+import pytest
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
+
+from mockllm import AsyncServer
+from tests.providers.contract import TEXT_ASKED
+from tests.served import (
+    ANTHROPIC_HEADERS,
+    Json,
+    chat_request,
+    embeddings_request,
+    messages_request,
+    responses_request,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+# --- No mock matches ------------------------------------------------------------------------------
+
+
+async def test_chat_without_a_match_tells_what_was_asked_and_what_is_near(
+    openai: AsyncOpenAI,
+) -> None:
+    with pytest.raises(openai_sdk.NotFoundError) as info:
+        await openai.chat.completions.create(**chat_request("Say hallo"))
+    text = str(info.value)
+    assert "No matching mock found" in text
+    assert "'Say hallo'" in text
+    assert "openai[0] 'Say hello': text differs at character 5" in text
+    assert info.value.code == "mock_not_found"
+    assert info.value.request_id
+
+
+async def test_responses_without_a_match_tells_what_was_asked_and_what_is_near(
+    openai: AsyncOpenAI,
+) -> None:
+    with pytest.raises(openai_sdk.NotFoundError) as info:
+        await openai.responses.create(**responses_request("Say hallo"))
+    text = str(info.value)
+    assert "No matching mock found" in text
+    assert "'Say hallo'" in text
+    assert "openai_response[0] 'Say hello': text differs at character 5" in text
+    assert info.value.request_id
+
+
+async def test_messages_without_a_match_tells_what_was_asked_and_what_is_near(
+    anthropic: AsyncAnthropic,
+) -> None:
+    with pytest.raises(anthropic_sdk.NotFoundError) as info:
+        await anthropic.messages.create(**messages_request("Say hallo"))
+    text = str(info.value)
+    assert "No matching mock found" in text
+    assert "'Say hallo'" in text
+    assert "anthropic[0] 'Say hello': text differs at character 5" in text
+    assert info.value.type == "not_found_error"
+    assert info.value.request_id
+
+
+async def test_embeddings_without_a_match_tells_what_was_asked_and_what_is_near(
+    openai: AsyncOpenAI,
+) -> None:
+    with pytest.raises(openai_sdk.NotFoundError) as info:
+        await openai.embeddings.create(**embeddings_request("Say hallo"))
+    text = str(info.value)
+    assert "No matching mock found" in text
+    assert "'Say hallo'" in text
+    assert "openai_embeddings[0] 'Say hello'" in text
+
+
+async def test_a_stream_without_a_match_is_refused_before_it_begins(
+    openai: AsyncOpenAI, anthropic: AsyncAnthropic
+) -> None:
+    with pytest.raises(openai_sdk.NotFoundError, match="No matching mock found"):
+        await openai.chat.completions.create(**chat_request("Say hallo"), stream=True)
+    with pytest.raises(openai_sdk.NotFoundError, match="No matching mock found"):
+        await openai.responses.create(**responses_request("Say hallo"), stream=True)
+    with pytest.raises(anthropic_sdk.NotFoundError, match="No matching mock found"):
+        await anthropic.messages.create(**messages_request("Say hallo"), stream=True)
+
+
+async def test_a_long_question_is_cut(openai: AsyncOpenAI) -> None:
+    with pytest.raises(openai_sdk.NotFoundError) as info:
+        await openai.chat.completions.create(**chat_request("a" * 500 + "b" * 500))
+    assert "a" * 500 in str(info.value)
+    assert "b" not in str(info.value).partition("Closest mock")[0].partition("user ")[2]
+
+
+async def test_another_role_is_named_as_the_reason() -> None:
+    mock = {"match": {"message": {"role": "tool", "content": "42"}}, "response": {}}
+    async with (
+        AsyncServer({"openai": [mock]}) as server,
+        AsyncOpenAI(base_url=server.openai_base_url, api_key="any") as client,
+    ):
+        with pytest.raises(openai_sdk.NotFoundError, match="role is 'user', expected 'tool'"):
+            await client.chat.completions.create(**chat_request("42"))
+
+
+async def test_another_header_is_named_as_the_reason(openai: AsyncOpenAI) -> None:
+    with pytest.raises(openai_sdk.NotFoundError) as info:
+        await openai.chat.completions.create(
+            **chat_request("Who am I?"), extra_headers={"x-tenant-id": "z"}
+        )
+    assert "header X-Tenant-ID is 'z', expected 'a'" in str(info.value)
+    with pytest.raises(openai_sdk.NotFoundError, match="X-Tenant-ID is absent, expected 'a'"):
+        await openai.chat.completions.create(**chat_request("Who am I?"))
+
+
+async def test_an_api_without_mocks_says_so() -> None:
+    async with AsyncServer({}) as server:
+        async with AsyncOpenAI(base_url=server.openai_base_url, api_key="any") as client:
+            with pytest.raises(openai_sdk.NotFoundError, match="no mocks under 'openai'"):
+                await client.chat.completions.create(**chat_request("hi"))
+        async with AsyncAnthropic(base_url=server.anthropic_base_url, api_key="any") as client:
+            with pytest.raises(anthropic_sdk.NotFoundError, match="no mocks under 'anthropic'"):
+                await client.messages.create(**messages_request("hi"))
+
+
+async def test_a_refusal_is_not_retried(server: AsyncServer) -> None:
+    attempts = 0
+
+    async def count(request: httpx2.Request) -> None:
+        nonlocal attempts
+        attempts += 1
+
+    async with (
+        httpx2.AsyncClient(event_hooks={"request": [count]}) as http,
+        AsyncOpenAI(
+            base_url=server.openai_base_url, api_key="any", max_retries=2, http_client=http
+        ) as client,
+    ):
+        with pytest.raises(openai_sdk.NotFoundError):
+            await client.chat.completions.create(**chat_request("Say hallo"))
+        with pytest.raises(openai_sdk.BadRequestError):
+            await client.chat.completions.create(**chat_request("Say hello", n=0))
+    assert attempts == 2
+
+
+# --- Wrong method, wrong path ---------------------------------------------------------------------
+
+
+async def test_wrong_method_is_405(openai: AsyncOpenAI, anthropic: AsyncAnthropic) -> None:
+    for path in ("/chat/completions", "/responses", "/embeddings"):
+        with pytest.raises(openai_sdk.APIStatusError, match=f"GET on /v1{path}") as openai_info:
+            await openai.get(path, cast_to=object)
+        assert openai_info.value.status_code == 405
+        assert openai_info.value.response.headers["allow"] == "POST"
+        assert openai_info.value.request_id
+    with pytest.raises(anthropic_sdk.APIStatusError, match="GET on /v1/messages") as info:
+        await anthropic.get("/v1/messages", cast_to=object)
+    assert info.value.status_code == 405
+    assert info.value.response.headers["allow"] == "POST"
+    assert info.value.request_id
+
+
+async def test_unknown_path_is_404(openai: AsyncOpenAI, anthropic: AsyncAnthropic) -> None:
+    with pytest.raises(openai_sdk.NotFoundError, match="POST /v1/nothing") as openai_info:
+        await openai.post("/nothing", body={}, cast_to=object)
+    assert openai_info.value.request_id
+    with pytest.raises(anthropic_sdk.NotFoundError, match="POST /v1/nothing") as info:
+        await anthropic.post("/v1/nothing", body={}, cast_to=object)
+    assert info.value.type == "not_found_error"
+    assert info.value.request_id
+
+
+@pytest.fixture(scope="module")
+async def http(server: AsyncServer) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=server.base_url) as client:
+        yield client
+
+
+def without_ids(body: Any) -> Any:
+    """The body of an error whose hint is there, without what is new in each."""
+    assert "/v1/chat/completions" in body.pop("hint")
+    body.pop("request_id", None)
+    return body
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["/", "/nothing", "/v2/messages"])
+async def test_unknown_path_outside_v1_is_plain(
+    http: httpx2.AsyncClient, method: str, path: str
+) -> None:
+    answer = await http.request(method, path)
+    assert answer.status_code == 404
+    assert without_ids(answer.json()) == {
+        "error": "Endpoint not found",
+        "path": path,
+        "method": method,
+    }
+
+
+async def test_unknown_path_under_v1_is_in_the_envelope_of_its_vendor(
+    http: httpx2.AsyncClient,
+) -> None:
+    openai = await http.get("/v1/nothing")
+    anthropic = await http.get("/v1/nothing", headers=ANTHROPIC_HEADERS)
+    beside = {"path": "/v1/nothing", "method": "GET"}
+    message = "Invalid URL (GET /v1/nothing)"
+    error: Json = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    assert (openai.status_code, anthropic.status_code) == (404, 404)
+    assert without_ids(openai.json()) == {"error": error, **beside}
+    assert without_ids(anthropic.json()) == {
+        "type": "error",
+        "error": {"type": "not_found_error", "message": message},
+        **beside,
+    }
+
+
+async def test_health_counts_the_mocks(http: httpx2.AsyncClient) -> None:
+    answer = await http.get("/health")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {
+        "status": "healthy",
+        "service": "mock-llm",
+        "openai": 7,
+        "openai_response": 7,
+        "anthropic": 7,
+        "openai_embeddings": 3,
+    }
+
+
+async def test_health_wants_get(http: httpx2.AsyncClient) -> None:
+    answer = await http.post("/health")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, HEAD"
+    assert "POST" in answer.json()["error"]
+
+
+async def test_head_has_no_body(http: httpx2.AsyncClient) -> None:
+    healthy, unknown = await http.head("/health"), await http.head("/nothing")
+    assert (healthy.status_code, unknown.status_code) == (200, 404)
+    assert int(healthy.headers["content-length"]) > 0
+    # The connection is in order: the next answer is the next request's.
+    again = await http.get("/health")
+    assert again.json()["status"] == "healthy"
+
+
+async def test_the_question_is_not_told_to_those_without_credentials(
+    http: httpx2.AsyncClient,
+) -> None:
+    answer = await http.post("/v1/chat/completions", json=chat_request(TEXT_ASKED))
+    assert answer.status_code == 401
+    assert TEXT_ASKED not in answer.text
