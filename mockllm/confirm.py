@@ -17,7 +17,8 @@ from typing import Any
 
 from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
-from mockllm.schemas import MARK, MISMATCH, UNDECLARED, eager_schema
+from mockllm.schemas import MISMATCH, UNDECLARED, eager_schema
+from mockllm.variants import MARK
 
 LONGEST_FOUND = 60  # characters of a found value: enough to recognise it, too few to flood a log
 LONGEST_EXPECTED = 200  # characters: some enums of the SDKs have a hundred values

@@ -14,8 +14,7 @@ the type is rewritten, once, when the server starts:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from types import NoneType
 from typing import Any, TypeAlias, cast
@@ -23,14 +22,13 @@ from typing import Any, TypeAlias, cast
 from pydantic import TypeAdapter
 from pydantic_core import CoreSchema
 
+from mockllm.variants import MARK, OTHER, Variant, by_tag_alone, by_tag_and_shape
+
 Schema: TypeAlias = dict[str, Any]  # a pydantic core schema, which is plain data
 
 # The types of errors that these schemas add to pydantic's own.
 UNDECLARED = "mockllm_undeclared"
 MISMATCH = "mockllm_mismatch"
-# Starts the labels of union variants, which pydantic puts into an error's path. A client's member
-# whose name starts with it is left out of the path, too; nothing else depends on it.
-MARK = "\0"
 
 
 def eager_schema(
@@ -378,15 +376,15 @@ class _Rewriter:
             self._variant(label, choice, member)
             for label, choice in zip(labels, choices, strict=True)
         ]
-        sharing: dict[str, list[_Variant]] = {}
+        sharing: dict[str, list[Variant]] = {}
         for variant in variants:
             for tag in variant.tags:
                 sharing.setdefault(tag, []).append(variant)
         untagged = [variant for variant in variants if not variant.tag_required]
         if len(untagged) <= 1 and all(len(each) == 1 for each in sharing.values()):
-            choose = _by_tag_alone(member, sharing, untagged)
+            choose = by_tag_alone(member, sharing, untagged)
         else:
-            choose = _by_tag_and_shape(member, sharing, untagged)
+            choose = by_tag_and_shape(member, sharing, untagged)
         tag_schema: Schema = (
             {"type": "literal", "expected": list(sharing)} if self.strict else _STRING
         )
@@ -402,15 +400,15 @@ class _Rewriter:
         }
         return {
             "type": "tagged-union",
-            "choices": {**rewritten, _OTHER: other},
+            "choices": {**rewritten, OTHER: other},
             "discriminator": choose,
         }
 
-    def _variant(self, label: str, choice: Schema, member: str) -> _Variant:
+    def _variant(self, label: str, choice: Schema, member: str) -> Variant:
         schema = self.resolved(choice)
         fields = _fields(schema)
         content = fields.get("content")
-        return _Variant(
+        return Variant(
             label=label,
             tags=tuple(self.tags(schema, member)),
             tag_required=_is_required(fields[member]),
@@ -418,82 +416,6 @@ class _Rewriter:
             roles=frozenset(self.tags(schema, "role")),
             content=frozenset((content and self.json_types(content["schema"])) or ()),
         )
-
-
-# -- Which variant of a union was meant -----------------------------------------------------------
-
-# The variant of what is none of the declared ones. It has a tag and nothing else: so a missing tag,
-# a tag that is no string and, strictly, an unknown tag are found, and what is no object at all.
-_OTHER = f"{MARK}other"
-
-
-@dataclass(frozen=True, slots=True)
-class _Variant:
-    """What tells one object of a union from the others."""
-
-    label: str
-    tags: tuple[str, ...]
-    tag_required: bool
-    required: frozenset[str]
-    roles: frozenset[str]
-    content: frozenset[type]
-
-
-def _by_tag_alone(
-    member: str, sharing: Mapping[str, Sequence[_Variant]], untagged: Sequence[_Variant]
-) -> Callable[[Any], str]:
-    labels: dict[str | None, str] = {tag: variants[0].label for tag, variants in sharing.items()}
-    absent = untagged[0].label if untagged else _OTHER
-    labels[None] = absent
-
-    def choose(value: Any) -> str:
-        # Called for every message, part and tool. Looking first would cost as much as the lookup.
-        try:
-            return labels.get(value[member], _OTHER)
-        except KeyError:
-            return absent
-        except TypeError:  # no object, or a tag that is a list or an object
-            return _OTHER
-
-    return choose
-
-
-def _by_tag_and_shape(
-    member: str, sharing: Mapping[str, Sequence[_Variant]], untagged: Sequence[_Variant]
-) -> Callable[[Any], str]:
-    """Return a chooser for variants that share tags, as three messages among Responses' items do.
-
-    An object without a tag is the first variant whose tag is optional and whose required members it
-    has. Of the variants with its tag, it is the most demanding whose `role` and JSON type of
-    `content` fit.
-    """
-    shapes: dict[str, dict[tuple[str, type], str]] = {}
-    for tag, variants in sharing.items():
-        shapes[tag] = {}
-        for variant in sorted(variants, key=lambda each: (-len(each.required), len(each.content))):
-            for role in variant.roles:
-                for json_type in variant.content:
-                    shapes[tag].setdefault((role, json_type), variant.label)
-    labels = {tag: variants[0].label for tag, variants in sharing.items()}
-
-    def choose(value: Any) -> str:
-        if not isinstance(value, dict):
-            return _OTHER
-        tag = value.get(member)
-        if tag is None:
-            if not untagged:
-                return _OTHER
-            members = value.keys()
-            meant = next((each for each in untagged if each.required <= members), untagged[0])
-            tag = meant.tags[0]
-        if not isinstance(tag, str) or tag not in labels:
-            return _OTHER
-        role = value.get("role")
-        if not isinstance(role, str):
-            return labels[tag]
-        return shapes[tag].get((role, type(value.get("content"))), labels[tag])
-
-    return choose
 
 
 def _fields(schema: Schema) -> Mapping[str, Schema]:

@@ -43,6 +43,7 @@ FLOORS = (
         "sse",
         "targets",
         "tokens",
+        "variants",
     },  # codecs and rules: pure functions on words
     {"providers", "catalog"},  # parts
     {"loading", "neighbours", "engine"},  # one request in, one decision out
