@@ -7,13 +7,14 @@ message or a response is what the official SDK expects is found there too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -32,6 +33,7 @@ from mockllm.errors import ConfigError, Problem
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
+HIGHEST_PORT = 65535
 
 MOST_NESTED = 200  # levels; no answer has 30, and Python's recursion ends at a few hundred
 LARGEST_CHUNK = 1_000_000  # graphemes; more are the whole text anyway
@@ -89,8 +91,12 @@ def _empty_list_for_null(value: Any) -> Any:
     return [] if value is None else value
 
 
-SDKObject = Annotated[dict[str, Any], BeforeValidator(_as_object)]
-SDKInput = Annotated[str | list[Any], BeforeValidator(_as_input)]
+if TYPE_CHECKING:  # what may be written, for type checkers; what is held is JSON
+    SDKObject = Mapping[str, object] | BaseModel
+    SDKInput = str | Sequence[object]
+else:
+    SDKObject = Annotated[dict[str, Any], BeforeValidator(_as_object)]
+    SDKInput = Annotated[str | list[Any], BeforeValidator(_as_input)]
 
 _EVENT_SCHEMA = {"anyOf": [{"type": "object"}, {"const": DONE}]}
 Event = Annotated[dict[str, Any] | str, PlainValidator(_as_event), WithJsonSchema(_EVENT_SCHEMA)]
@@ -179,6 +185,11 @@ class _Mock(_Words):
     _place: str = PrivateAttr(default="")
 
     @property
+    def answer(self) -> dict[str, Any]:
+        """`response`, as the JSON it is held as."""
+        return cast("dict[str, Any]", self.response)
+
+    @property
     def place(self) -> str:
         """Where it was read from, ``mocks/a.json: openai[3] 'greet'``; empty if made in Python."""
         return self._place
@@ -220,10 +231,32 @@ class OpenAIEmbeddingsMock(_Mock):
 Mock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock
 
 
+def parse_address(text: str) -> tuple[str | None, int | None]:
+    """Host and port of ``HOST:PORT``, ``:PORT``, ``PORT`` or ``HOST``; None for what is absent.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon and not port.isdecimal():
+        return port or None, None
+    if not port.isdecimal() or int(port) > HIGHEST_PORT:
+        raise ValueError(f"expected HOST:PORT, found {text!r}")
+    return host.strip("[]") or None, int(port)
+
+
+def _checked_address(text: str) -> str:
+    try:
+        parse_address(text)
+    except ValueError:
+        raise PydanticCustomError("address", "expected HOST:PORT") from None
+    return text
+
+
 class Config(_Words):
     """Everything a server is told. Mocks of one API are tried in the order they stand in."""
 
-    listen_addr: str | None = None
+    listen_addr: Annotated[str, AfterValidator(_checked_address)] | None = None
     """``HOST:PORT``, ``:PORT`` or ``PORT``; what the command line says wins."""
     require_auth: StrictBool = True
     """Whether a request without credentials is refused with 401."""
@@ -261,15 +294,40 @@ class Config(_Words):
         Raises:
             ConfigError: it cannot be read, is not JSON, or has mistakes.
         """
-        file = str(path)
-        try:
-            data = jsontext.loads(Path(path).read_bytes())
-        except OSError as exc:
-            reason = exc.strerror or type(exc).__name__
-            raise ConfigError((Problem(file, f"cannot be read: {reason}"),)) from exc
-        except ValueError as exc:
-            raise ConfigError((Problem(file, f"is not JSON: {exc}"),)) from exc
-        return cls.from_dict(data, file=file)
+        return cls.from_dict(read_file(path), file=str(path))
+
+    @classmethod
+    def sound_mocks(cls, data: Any, *, file: str) -> Self:
+        """The mocks of a configuration with mistakes that have none of their own, so that what
+        else may be wrong with them is found in the same run."""
+        sound: dict[str, list[_Mock]] = {}
+        for field, kind in MOCK_FIELDS.items():
+            written = data.get(field) if isinstance(data, dict) else None
+            sound[field] = []
+            for index, entry in enumerate(written if isinstance(written, list) else ()):
+                try:
+                    mock = kind.model_validate(entry)
+                except ValidationError:
+                    continue
+                mock._read_from(_join(file, label(field, index, mock.name)))
+                sound[field].append(mock)
+        return cls.model_construct(**sound)  # type: ignore[arg-type]  # each list has its own kind
+
+
+def read_file(path: str | Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        ConfigError: it cannot be read, or is not JSON.
+    """
+    file = str(path)
+    try:
+        return jsontext.loads(Path(path).read_bytes())
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise ConfigError((Problem(file, f"cannot be read: {reason}"),)) from exc
+    except ValueError as exc:
+        raise ConfigError((Problem(file, f"is not JSON: {exc}"),)) from exc
 
 
 MOCK_FIELDS: Mapping[str, type[_Mock]] = {

@@ -24,6 +24,7 @@ from mockllm.config import (
     MockStream,
     json_path,
     label,
+    read_file,
 )
 from mockllm.confirm import Confirm, Finding
 from mockllm.confirm import Kind as FindingKind
@@ -74,7 +75,7 @@ class Table:
         if form.stream and events is not None:
             frames = [self._frame(event) for event in events]
             return playback.stream(200, self.provider.stream_headers, frames)
-        return self.provider.render(mock.response, form, self.chunk_of(index))
+        return self.provider.render(mock.answer, form, self.chunk_of(index))
 
     def _frame(self, event: Any) -> bytes:
         return sse.DONE if event == DONE else self.provider.frame(event)
@@ -99,14 +100,27 @@ def load_config(*paths: str | Path) -> Config:
     """
     problems: list[Problem] = []
     configs: list[Config] = []
-    for path in paths:
+    for file in _files(paths, problems):
+        data = None
         try:
-            configs.extend(map(Config.from_file, _files(Path(path))))
+            data = read_file(file)
+            configs.append(Config.from_dict(data, file=str(file)))
         except ConfigError as exc:
-            problems.extend(exc.problems)
+            problems += exc.problems
+            configs.append(Config.sound_mocks(data, file=str(file)))
+    config = _merged(configs)
     if problems:
-        raise ConfigError(tuple(problems))
-    return _merged(configs)
+        raise ConfigError((*problems, *_errors(config)))
+    return config
+
+
+def _errors(config: Config) -> list[Problem]:
+    """What would keep `config` from being served."""
+    try:
+        load(config)
+    except ConfigError as exc:
+        return [problem for problem in exc.problems if problem.severity is Severity.ERROR]
+    return []
 
 
 def load(config: Config, *, strict: bool = False) -> Loaded:
@@ -124,15 +138,14 @@ def load(config: Config, *, strict: bool = False) -> Loaded:
     return Loaded(tables, config.require_auth, config.cors, tuple(problems))
 
 
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    files = sorted(path.glob("*.json"))
-    if not files:
-        raise ConfigError(
-            (Problem(str(path), "expected a directory with *.json files, found none"),)
-        )
-    return files
+def _files(paths: Iterable[str | Path], problems: list[Problem]) -> Iterator[Path]:
+    for path in map(Path, paths):
+        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not files:
+            problems.append(
+                Problem(str(path), "expected a directory with *.json files, found none")
+            )
+        yield from files
 
 
 def _merged(configs: Sequence[Config]) -> Config:
@@ -225,7 +238,7 @@ def _not_json(provider: Provider, mock: Mock, place: str) -> Iterator[Problem]:
     """What is written in Python and cannot be sent: a number beyond 64 bits, NaN, an object."""
     written = {
         f"match.{provider.looks_at}": _wanted(provider, mock),
-        "response": mock.response,
+        "response": mock.answer,
         "stream.events": _stream_of(mock).events,
     }
     for name, value in written.items():
@@ -243,7 +256,7 @@ def _confirm_response(sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
     """What the SDK's model says of a response. Absent members are told in one line: they are
     completed, and a terse response lacks many."""
     absent: list[Finding] = []
-    for finding in sdk.confirm_response(mock.response):
+    for finding in sdk.confirm_response(mock.answer):
         if finding.kind is FindingKind.MISSING:
             absent.append(finding)
         else:

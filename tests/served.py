@@ -3,7 +3,9 @@ comes over the wire, as plain data."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import inspect
 import socket
 import threading
 from collections.abc import Iterator, Mapping
@@ -136,6 +138,11 @@ def nothing_left_behind() -> Iterator[None]:
     gc.collect()  # a socket that nobody closed warns now, and warnings are errors
     assert _threads() == threads
     assert _descriptors() <= descriptors
+
+
+def tasks() -> int:
+    """The number of the loop's tasks, but for those in which streams of clients are given up."""
+    return sum(inspect.iscoroutine(task.get_coro()) for task in asyncio.all_tasks())
 
 
 def _threads() -> set[threading.Thread]:

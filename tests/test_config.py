@@ -68,7 +68,7 @@ def test_an_sdk_object_is_the_json_it_stands_for() -> None:
     data = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
     match = OpenAIRequestMatch(message=MESSAGE)
 
-    mock = OpenAIMock(match=match, response=ChatCompletion.model_validate(data))  # type: ignore[arg-type]  # what a validator makes a dict of
+    mock = OpenAIMock(match=match, response=ChatCompletion.model_validate(data))
 
     assert mock.response == data
 

@@ -353,3 +353,30 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         str(two),
         str(tmp_path / "3.json"),
     ]
+
+
+def test_mocks_without_a_mistake_of_their_own_are_looked_at_too(tmp_path: Path) -> None:
+    robot = {"match": {"message": {"role": "robot", "content": "x"}}, "response": ANSWER}
+    file = write(tmp_path / "1.json", openai=[{"nme": "x"}, robot, mock("hi")])
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path)
+
+    places = {problem.place.removeprefix(f"{file}: ") for problem in caught.value.problems}
+    assert places == {
+        "openai[0]: nme",
+        "openai[0]: match",
+        "openai[0]: response",
+        "openai[1]: match.message",
+    }
+
+
+def test_every_file_of_a_directory_is_looked_at(tmp_path: Path) -> None:
+    one, two = tmp_path / "1.json", tmp_path / "2.json"
+    one.write_text("{")
+    two.write_text("[")
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path)
+
+    assert [problem.place for problem in caught.value.problems] == [str(one), str(two)]

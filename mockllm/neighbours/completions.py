@@ -78,7 +78,7 @@ def _response(house: House, decision: Decision) -> dict[str, Any] | None:
     """The configured response that was decided on; None for a refusal."""
     table = house.tables[CHAT]
     if decision.rule is not None:
-        return table.mocks[decision.rule.index].response
+        return table.mocks[decision.rule.index].answer
     if decision.reason == "echo" and house.echo is not None and decision.prompt is not None:
         return table.provider.say(house.echo(decision.prompt))
     return None

@@ -42,7 +42,7 @@ def model(house: House, request: Request, values: Values) -> Decision:
 
 def _names(house: House) -> list[str]:
     mocks = (mock for table in house.tables.values() for mock in table.mocks)
-    found = (mock.response.get("model") for mock in mocks)
+    found = (mock.answer.get("model") for mock in mocks)
     return list(dict.fromkeys(name for name in found if isinstance(name, str) and name))
 
 

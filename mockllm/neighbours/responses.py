@@ -91,7 +91,7 @@ def _find(house: House, id: str) -> tuple[Kept, Prompt]:  # noqa: A002  (the API
     """The last answer that bore `id`, and what was asked."""
     table = house.tables[RESPONSES]
     for kept in house.kept:
-        configured = table.mocks[kept.rule.index].response.get("id") if kept.rule else None
+        configured = table.mocks[kept.rule.index].answer.get("id") if kept.rule else None
         if id == configured or (configured is None and kept.stamps.token.decode() in id):
             prompt = table.provider.decode(kept.body)
             if prompt.body.get("store") is False:

@@ -27,6 +27,7 @@ from tests.served import (
     nothing_left_behind,
     occupied_port,
     port_of,
+    tasks,
 )
 
 pytestmark = pytest.mark.anyio
@@ -57,10 +58,10 @@ async def warm_loop(anyio_backend: Any) -> None:
 @pytest.fixture(autouse=True)
 async def _left_behind(warm_loop: None) -> AsyncIterator[None]:
     """Holds that no task, thread, descriptor or warning is left of a test."""
-    tasks = len(asyncio.all_tasks())
+    before = tasks()
     with nothing_left_behind():
         yield
-        assert len(asyncio.all_tasks()) == tasks, asyncio.all_tasks()
+        assert tasks() == before, asyncio.all_tasks()
 
 
 def config(answer: str = "yes") -> Json:

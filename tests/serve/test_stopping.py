@@ -31,6 +31,7 @@ from tests.served import (
     http_request,
     nothing_left_behind,
     port_of,
+    tasks,
 )
 
 pytestmark = pytest.mark.anyio
@@ -121,7 +122,7 @@ async def running(
     engine: Engine, observers: tuple[Callable[[Exchange], None], ...] = ()
 ) -> AsyncIterator[Running]:
     """`engine`, listening; stopped at the end unless it is before."""
-    tasks = len(asyncio.all_tasks())
+    before = tasks()
     with nothing_left_behind():
         sock = bind("127.0.0.1", 0)
         listener = Listener(Service(engine, observers=observers))
@@ -137,7 +138,7 @@ async def running(
         await asyncio.sleep(0)  # what has closed is told so
         await asyncio.sleep(0)
         del sock, listener, client
-        assert len(asyncio.all_tasks()) == tasks, asyncio.all_tasks()
+        assert tasks() == before, asyncio.all_tasks()
 
 
 async def text_of(stream: AsyncIterator[openai_sdk.types.chat.ChatCompletionChunk]) -> str:
