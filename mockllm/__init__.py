@@ -23,6 +23,7 @@ from mockllm.config import (
     Stream,
 )
 from mockllm.errors import ConfigError, ListenError, MockLLMError
+from mockllm.limits import Limits
 from mockllm.loading import load_config
 from mockllm.serve.server import AsyncServer, Server
 
@@ -35,6 +36,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "HeaderMatch",
+    "Limits",
     "ListenError",
     "MatchType",
     "MockLLMError",

@@ -7,19 +7,24 @@ listened on, 2 a mistake in the configuration or on the command line.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import logging
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from mockllm import demo
-from mockllm.config import DEFAULT_HOST, DEFAULT_PORT, Config
+from mockllm.config import DEFAULT_HOST, DEFAULT_PORT, HIGHEST_PORT, Config, parse_address
 from mockllm.engine import Engine
-from mockllm.errors import ConfigError, MockLLMError, Problem, Severity
+from mockllm.errors import ConfigError, MockLLMError, Problem
 from mockllm.loading import load, load_config
-from mockllm.serve.running import serve
-from mockllm.serve.server import DRAIN_TIMEOUT, bind, url_of
+from mockllm.serve.access import LOG_FORMATS, log_access, set_up_logging
+from mockllm.serve.address import bind, tls_context, unix_socket, url_of
+from mockllm.serve.options import add_limits, limits_of, seconds
+from mockllm.serve.reload import Reload, Watch
+from mockllm.serve.running import HANG_TIMEOUT, Settings, serve
+from mockllm.serve.server import DRAIN_TIMEOUT
 from mockllm.serve.workers import Supervisor, require_workers
 
 OK, WARNINGS, MISTAKES = 0, 1, 2
@@ -38,22 +43,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case ["schema", *rest]:
                 return _schema(_schema_parser().parse_args(rest))
             case _:
-                return _serve(_serve_parser().parse_args(words))
+                return _serve(_serve_options(words))
     except ConfigError as exc:
         _tell(exc.problems)
         return MISTAKES
     except MockLLMError as exc:
         print(f"mockllm: {exc}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:  # before it serves; then it is a signal
+        return OK
 
 
 # --- mockllm check, mockllm schema ---------------------------------------------------------------
 
 
 def _check(options: argparse.Namespace) -> int:
-    loaded = load(load_config(*options.files))
+    config = load_config(*options.files)
+    loaded = load(config)
     _tell(loaded.warnings)
-    if loaded.warnings:
+    found = [*loaded.warnings]
+    if options.wire:
+        from mockllm.wirecheck import check_wire  # imports both SDKs
+
+        complaints = check_wire(config)
+        _tell(complaints)
+        found += complaints
+    if found:
         return WARNINGS
     mocks = sum(len(table.mocks) for table in loaded.tables)
     print(f"{mocks} mocks, no warnings")
@@ -75,68 +90,118 @@ def _tell(problems: Sequence[Problem]) -> None:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    logging.basicConfig(
-        level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(message)s"
-    )
+    set_up_logging(options.log_level, options.log_format)
     if options.workers > 1:
         require_workers()
+    watch = Watch(options.config) if options.reload else None  # from before the files are read
+    config = _config(options)
+    settings = Settings(
+        limits=limits_of(options),
+        drain_timeout=options.drain_timeout,
+        tls=tls_context(options.ssl_certfile, options.ssl_keyfile)
+        if options.ssl_certfile
+        else None,
+        observers=(log_access,) if options.access_log else (),
+    )
+    reload = Reload(lambda: _load_again(options), watch) if options.config else None
+    with contextlib.ExitStack() as files:
+        sock = _bound(options, config, files)
+        engine = _engine(options, config)
+        url, mocks = url_of(sock, tls=settings.tls is not None), _mocks(engine)
+
+        def listening() -> None:
+            print(f"unix:{options.uds.absolute()}" if options.uds else url, flush=True)
+            _hint(url, mocks, options)
+
+        if options.workers > 1:
+            hang = options.worker_timeout
+            supervisor = Supervisor(
+                engine, sock, options.workers, settings, hang_timeout=hang, reload=reload
+            )
+            supervisor.run(listening)
+        else:
+            serve(engine, sock, settings, listening=listening, reload=reload)
+    return OK
+
+
+def _config(options: argparse.Namespace) -> Config:
     config = load_config(*options.config) if options.config else Config.from_dict(demo.config())
     if options.no_auth:
         config = config.model_copy(update={"require_auth": False})
-    host, port = _address(options, config)
-    sock = bind(host, port, shared=options.workers > 1)
+    if options.no_cors:
+        config = config.model_copy(update={"cors": False})
+    return config
+
+
+def _engine(options: argparse.Namespace, config: Config) -> Engine:
     loaded = load(config, strict=options.strict)
     if options.config:
         _tell(loaded.warnings)
     engine = Engine(loaded, echo=None if options.config else demo.echo)
     engine.warm()
-    url = url_of(sock)
+    return engine
 
-    def listening() -> None:
-        print(url, flush=True)
-        _hint(url, engine, demonstrates=not options.config)
 
-    if options.workers > 1:
-        supervisor = Supervisor(engine, sock, options.workers, drain_timeout=options.drain_timeout)
-        supervisor.run(listening)
+def _load_again(options: argparse.Namespace) -> Engine | None:
+    """The engine of the files as they are now; None, and told why, if they cannot be served."""
+    try:
+        engine = _engine(options, _config(options))
+    except ConfigError as exc:
+        _tell(exc.problems)
+        print("mockllm: not loaded; the configuration from before stays", file=sys.stderr)
+        return None
+    print(f"mockllm: loaded again: {_mocks(engine)}", file=sys.stderr, flush=True)
+    return engine
+
+
+def _bound(
+    options: argparse.Namespace, config: Config, files: contextlib.ExitStack
+) -> socket.socket:
+    if options.uds:
+        return files.enter_context(unix_socket(options.uds))
+    host, port = _address(options, config)
+    return bind(host, port, shared=options.workers > 1)
+
+
+def _mocks(engine: Engine) -> str:
+    return ", ".join(f"{count} {name}" for name, count in engine.counts.items())
+
+
+def _hint(url: str, mocks: str, options: argparse.Namespace) -> None:
+    lines = [f"mockllm: {mocks}"]
+    if not options.config:
+        lines.append("mockllm: these are demo mocks; --config FILE serves your own")
+    if options.uds:
+        lines.append(f"curl --unix-socket {options.uds} {url}/health")
     else:
-        serve(engine, sock, drain_timeout=options.drain_timeout, listening=listening)
-    return OK
-
-
-def _hint(url: str, engine: Engine, *, demonstrates: bool) -> None:
-    mocks = ", ".join(f"{count} {name}" for name, count in engine.counts.items())
-    lines = [
-        f"mockllm: {mocks}",
-        f"export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=any",
-        f"export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any",
-    ]
-    if demonstrates:
-        lines.insert(1, "mockllm: these are demo mocks; --config FILE serves your own")
+        lines.append(f"export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=any")
+        lines.append(f"export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any")
     print(*lines, sep="\n", file=sys.stderr, flush=True)
 
 
 def _address(options: argparse.Namespace, config: Config) -> tuple[str, int]:
     """--host and --port, else --listen-addr, else the file's `listen_addr`, else the default."""
     host, port = DEFAULT_HOST, DEFAULT_PORT
-    for source, address in (("listen_addr", config.listen_addr), ("", options.listen_addr)):
-        if address:
-            host, port = _parsed(address, source or "--listen-addr", host, port)
+    for address in (config.listen_addr, options.listen_addr):
+        own_host, own_port = parse_address(address or "")
+        host = own_host or host
+        port = port if own_port is None else own_port
     return options.host or host, port if options.port is None else options.port
 
 
-def _parsed(address: str, source: str, host: str, port: int) -> tuple[str, int]:
-    """``HOST:PORT``, ``:PORT``, ``PORT`` or ``HOST``; what is absent stays as it is."""
-    before, colon, after = address.rpartition(":")
-    if not colon and not after.isdecimal():
-        return after, port
-    if not after.isdecimal() or int(after) > 65535:
-        message = f"expected HOST:PORT, found {address!r}"
-        raise ConfigError((Problem(source, message, Severity.ERROR),))
-    return before.strip("[]") or host, int(after)
-
-
 # --- the words of the command line ---------------------------------------------------------------
+
+
+def _serve_options(words: Sequence[str]) -> argparse.Namespace:
+    parser = _serve_parser()
+    options = parser.parse_args(words)
+    if options.reload and not options.config:
+        parser.error("--reload needs --config")
+    if options.ssl_keyfile and not options.ssl_certfile:
+        parser.error("--ssl-keyfile needs --ssl-certfile")
+    if options.uds and (options.host or options.port is not None or options.listen_addr):
+        parser.error("--uds listens on no port: leave --host, --port and --listen-addr out")
+    return options
 
 
 def _serve_parser() -> argparse.ArgumentParser:
@@ -155,10 +220,31 @@ def _serve_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="a JSON file of mocks, or a directory of *.json; may be repeated",
     )
-    parser.add_argument("--listen-addr", metavar="HOST:PORT")
+    parser.add_argument("--listen-addr", type=_listen_addr, metavar="HOST:PORT")
     parser.add_argument("--host", help=f"default {DEFAULT_HOST}")
     parser.add_argument("--port", type=_port, help=f"default {DEFAULT_PORT}; 0 takes a free one")
+    parser.add_argument(
+        "--uds", type=Path, metavar="PATH", help="listen on a Unix socket, on no port"
+    )
+    parser.add_argument(
+        "--ssl-certfile", type=Path, metavar="PATH", help="serve TLS with this certificate (PEM)"
+    )
+    parser.add_argument(
+        "--ssl-keyfile", type=Path, metavar="PATH", help="its key, if that is not in the same file"
+    )
+    parser.add_argument(
+        "--reload",
+        action="store_true",
+        help="load again when the files of --config change, as SIGHUP does",
+    )
     parser.add_argument("--workers", type=_count, default=1, metavar="N", help="default 1")
+    parser.add_argument(
+        "--worker-timeout",
+        type=_seconds_above_zero,
+        default=HANG_TIMEOUT,
+        metavar="SECONDS",
+        help="without a sign of life after which a worker is replaced; default %(default)s",
+    )
     parser.add_argument(
         "--strict",
         action="store_true",
@@ -168,13 +254,19 @@ def _serve_parser() -> argparse.ArgumentParser:
         "--no-auth", action="store_true", help="answer requests without credentials too"
     )
     parser.add_argument(
+        "--no-cors", action="store_true", help="do not let web pages of any origin read answers"
+    )
+    parser.add_argument(
         "--drain-timeout",
-        type=_seconds,
+        type=seconds,
         default=DRAIN_TIMEOUT,
         metavar="SECONDS",
         help="for answers under way when the server stops; default %(default)s",
     )
+    parser.add_argument("--access-log", action="store_true", help="log a line for each request")
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="warning")
+    parser.add_argument("--log-format", choices=LOG_FORMATS, default="text")
+    add_limits(parser)
     return parser
 
 
@@ -186,6 +278,11 @@ def _check_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    parser.add_argument(
+        "--wire",
+        action="store_true",
+        help="have the official clients read every mock's answer, whole and streamed",
+    )
     return parser
 
 
@@ -195,10 +292,18 @@ def _schema_parser() -> argparse.ArgumentParser:
     )
 
 
+def _listen_addr(text: str) -> str:
+    try:
+        parse_address(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
+    return text
+
+
 def _port(text: str) -> int:
     port = int(text)
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"expected 0 to 65535, found {text}")
+    if not 0 <= port <= HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"expected 0 to {HIGHEST_PORT}, found {text}")
     return port
 
 
@@ -209,8 +314,8 @@ def _count(text: str) -> int:
     return count
 
 
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected 0 or more seconds, found {text}")
-    return seconds
+def _seconds_above_zero(text: str) -> float:
+    number = seconds(text)
+    if number == 0:
+        raise argparse.ArgumentTypeError("expected more than 0")
+    return number

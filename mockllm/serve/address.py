@@ -1,0 +1,182 @@
+"""Where a server listens: TCP ports, files of Unix sockets, and TLS on either."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import ssl
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from mockllm.errors import ListenError
+
+BACKLOG = 4096  # connections that wait to be accepted; the system may allow fewer
+PROBE_TIME = 1.0  # seconds in which a server behind a Unix socket accepts
+
+FileId = tuple[int, int, int]
+"""What tells a file from another that took its name: device, inode, time of making."""
+
+
+# --- TCP -----------------------------------------------------------------------------------------
+
+
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A TCP socket bound to the first address of `host`, an IPv4 one if there is any. With
+    `shared` other sockets of this program may be bound to the same port (SO_REUSEPORT); one that
+    another program listens on is in use nevertheless.
+
+    Raises:
+        ListenError: there is no such address, or it is in use.
+    """
+    if shared and port:
+        bind(host, port).close()
+    return _bind(host, port, shared=shared)
+
+
+def bind_beside(sock: socket.socket) -> socket.socket:
+    """One more socket on the address of `sock`, which is bound shared.
+
+    Raises:
+        ListenError: the address is not there any more.
+    """
+    host, port = sock.getsockname()[:2]
+    return _bind(host, port, shared=True)
+
+
+def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
+    try:
+        if not 0 <= port <= 65535:  # some systems take its last 16 bits
+            raise OverflowError("expected a port from 0 to 65535")
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = min(found, key=lambda entry: entry[0])
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            if os.name == "posix":  # elsewhere it would let two servers share a port by accident
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.bind(address)
+        except BaseException:
+            sock.close()
+            raise
+    except (OSError, OverflowError, UnicodeError) as exc:
+        raise ListenError(f"cannot listen on {host}:{port}: {reason_of(exc)}") from exc
+    return sock
+
+
+# --- Unix sockets --------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def unix_socket(path: Path) -> Iterator[socket.socket]:
+    """A Unix socket bound to `path`, whose file is removed in the end, unless another server has
+    taken the name meanwhile. A file that a dead server left behind is replaced.
+
+    Raises:
+        ListenError: the path is in use, or cannot be made.
+    """
+    path = path.absolute()
+    sock = _bind_unix(path)
+    made = _file_id(path)
+    try:
+        yield sock
+    finally:
+        with contextlib.suppress(OSError):
+            if _file_id(path) == made:
+                path.unlink()
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    if not hasattr(socket, "AF_UNIX"):
+        raise ListenError(f"cannot listen on {path}: this system has no Unix sockets")
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.setblocking(False)
+        _remove_stale(path)
+        sock.bind(str(path))
+    except (OSError, UnicodeError, ValueError) as exc:
+        sock.close()
+        raise ListenError(f"cannot listen on {path}: {reason_of(exc)}") from exc
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove what a server left that did not end well: a socket that nobody listens on."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise ListenError(f"cannot listen on {path}: there is a file that is no socket")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(PROBE_TIME)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+    raise OSError(errno.EADDRINUSE, "in use")
+
+
+def _file_id(path: Path) -> FileId:
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_mtime_ns  # inodes are used again
+
+
+# --- how it is reached ---------------------------------------------------------------------------
+
+
+def url_of(sock: socket.socket, *, tls: bool = False) -> str:
+    """The base URL under which a bound socket is reached from this machine. Through a Unix socket
+    any host is the same one."""
+    scheme = "https" if tls else "http"
+    if is_unix(sock):
+        return f"{scheme}://localhost"
+    host, port = sock.getsockname()[:2]
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared only)
+    return f"{scheme}://[{local}]:{port}" if ":" in local else f"{scheme}://{local}:{port}"
+
+
+def is_unix(sock: socket.socket) -> bool:
+    """Whether `sock` has a path, not a port."""
+    return sock.family not in (socket.AF_INET, socket.AF_INET6)
+
+
+# --- TLS -----------------------------------------------------------------------------------------
+
+
+def tls_context(certfile: str | Path, keyfile: str | Path | None = None) -> ssl.SSLContext:
+    """What serves TLS with this certificate. Without `keyfile` the key stands beside it in the
+    same file.
+
+    Raises:
+        ListenError: a file cannot be read, or is not what it should be.
+    """
+    for file in (certfile, keyfile or certfile):
+        try:
+            Path(file).open("rb").close()
+        except OSError as exc:
+            raise ListenError(f"cannot serve TLS: {file}: {reason_of(exc)}") from exc
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(certfile, keyfile, password="")  # or it would ask the terminal
+    except (OSError, ValueError) as exc:
+        names = f"{certfile} and {keyfile}" if keyfile else f"{certfile}"
+        message = f"cannot serve TLS: {names}: no certificate with its unencrypted key in PEM form"
+        raise ListenError(f"{message} ({reason_of(exc)})") from exc
+    return context
+
+
+def reason_of(error: Exception) -> str:
+    """What is wrong with an address or a file, in words."""
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return "the address is in use; choose another one, or port 0 for a free one"
+    return getattr(error, "strerror", None) or str(error)

@@ -1,0 +1,265 @@
+"""A configuration that changes while it is served."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import weakref
+from pathlib import Path
+
+import pytest
+
+from mockllm.config import Config
+from mockllm.engine import Engine
+from mockllm.loading import load as load_mocks
+from mockllm.serve.reload import Reload, Reloader, Watch, settle
+from tests.serve.processes import (
+    LONG_ANSWER,
+    Command,
+    ask,
+    config,
+    connected,
+    load,
+    needs_proc,
+    posix,
+    remove,
+    running,
+    write,
+)
+from tests.served import PATIENCE
+
+pytestmark = pytest.mark.anyio
+
+BROKEN = '{"openai": [{"match": {"mesage": {}}}], "opnai": []}'
+
+
+# --- Files ----------------------------------------------------------------------------------------
+
+
+def settled(watch: Watch) -> bool:
+    """Whether the files have changed and nobody is writing any more."""
+    return [watch.changed(), watch.changed()][1]
+
+
+def test_a_file_that_stays_has_not_changed(tmp_path: Path) -> None:
+    watch = Watch([write(tmp_path / "a.json", "{}"), tmp_path / "absent.json"])
+    assert not settled(watch)
+
+
+def test_a_file_that_is_written_has_changed_once(tmp_path: Path) -> None:
+    watch = Watch([write(tmp_path / "a.json", "{}")])
+    write(tmp_path / "a.json", "{}")
+    assert [watch.changed() for _ in range(4)] == [False, True, False, False]
+
+
+def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    watch = Watch([write(file, "{}")])
+    seen = []
+    for length in range(1, 4):
+        file.write_text("{" * length)
+        seen.append(watch.changed())
+    assert [*seen, watch.changed()] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("change", ["add", "remove", "rename", "touch"])
+def test_a_directory_changes_with_its_files(tmp_path: Path, change: str) -> None:
+    file = write(tmp_path / "a.json", "{}")
+    watch = Watch([tmp_path])
+    match change:
+        case "add":
+            write(tmp_path / "b.json", "{}")
+        case "remove":
+            file.unlink()
+        case "rename":
+            file.rename(tmp_path / "c.json")
+        case "touch":
+            os.utime(file, (1, 1))
+    assert settled(watch)
+
+
+def test_other_files_of_a_directory_do_not_matter(tmp_path: Path) -> None:
+    watch = Watch([tmp_path])
+    (tmp_path / "notes.txt").write_text("nothing")
+    assert not settled(watch)
+
+
+def test_a_file_that_is_gone_for_a_while_has_changed(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.json", "{}")
+    watch = Watch([file])
+    file.unlink()
+    assert settled(watch)
+    write(file, "{}")
+    assert settled(watch)
+
+
+def test_what_is_loaded_for_another_reason_need_not_be_loaded_again(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.json", "{}")
+    reload = Reload(lambda: None, Watch([file]))
+    write(file, "[]")
+    reload.run()
+    assert not reload.wanted()
+    assert not reload.wanted()
+
+
+# --- Loading --------------------------------------------------------------------------------------
+
+
+def engine() -> Engine:
+    return Engine(load_mocks(Config.from_dict(config())))
+
+
+def test_a_bug_in_loading_is_logged_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> Engine:
+        raise LookupError
+
+    assert Reload(fail).run() is None
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "the configuration could not be loaded; the one from before stays"
+    )
+    assert record.exc_info
+
+
+def test_loads_in_a_thread_when_asked() -> None:
+    delivered = []
+    came = threading.Event()
+    made = engine()
+
+    def deliver(engine: Engine) -> None:
+        delivered.append(engine)
+        came.set()
+
+    reloader = Reloader(Reload(lambda: made), deliver)
+    reloader.start()
+    for _ in range(3):
+        reloader.ask()
+        assert came.wait(PATIENCE)
+        came.clear()
+    reloader.end()
+    reloader.join(PATIENCE)
+
+    assert not reloader.is_alive()
+    assert delivered == [made] * 3
+
+
+def test_what_is_served_no_more_is_forgotten() -> None:
+    """Without the collector, for what is loaded is frozen."""
+    loaded = load_mocks(Config.from_dict(config()))
+    served = Engine(loaded)
+    served.warm()
+    mock, neighbours = weakref.ref(loaded.tables[0].mocks[0]), weakref.ref(served._neighbours)
+    del loaded
+    gc.disable()
+    try:
+        settle(served)
+        assert (mock(), neighbours()) == (None, None)
+    finally:
+        gc.unfreeze()
+        gc.enable()
+
+
+def test_loading_leaves_nothing_to_collect() -> None:
+    """What `settle` freezes would stay for ever."""
+    engine().warm()  # what is made once for all is made
+    gc.collect()
+    gc.disable()
+    try:
+        made = engine()
+        made.warm()
+        assert gc.collect() == 0
+        made.forget()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+# --- The command ----------------------------------------------------------------------------------
+
+WORKERS = pytest.mark.parametrize("workers", [1, 2])
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write(tmp_path / "mocks.json", config("old", large=True))
+
+
+async def changed(command: Command, answer: str) -> None:
+    """Wait until every worker answers so."""
+    same = 0
+    while same < 20:
+        same = same + 1 if (await ask(command.port)).text == answer else 0
+
+
+@posix
+@needs_proc
+@WORKERS
+async def test_sighup_swaps_the_configuration_and_no_request_fails(
+    file: Path, workers: int
+) -> None:
+    with running("--config", file, "--port=0", f"--workers={workers}") as command:
+        before = command.workers()
+        async with load(command.port) as constant:
+            for answer in ("new", "newer", "newest"):
+                write(file, config(answer))
+                command.signal(signal.SIGHUP)
+                while answer not in constant.answers:
+                    await constant.more(1)
+            await changed(command, "newest")
+        after = command.workers()
+
+    assert constant.failures == []
+    assert list(constant.answers) == ["old", "new", "newer", "newest"]
+    assert len(command.told("mockllm: loaded again: 1 openai")) == 3
+    assert workers == 1 or not set(before) & set(after)
+
+
+@posix
+@WORKERS
+async def test_a_change_of_the_files_swaps_the_configuration(file: Path, workers: int) -> None:
+    with running("--config", file, "--port=0", f"--workers={workers}", "--reload") as command:
+        async with load(command.port) as constant:
+            write(file, config("new"))
+            while "new" not in constant.answers:
+                await constant.more(1)
+
+    assert constant.failures == []
+
+
+@posix
+@WORKERS
+async def test_a_bad_file_keeps_the_old_one_and_tells_why(file: Path, workers: int) -> None:
+    with running("--config", file, "--port=0", f"--workers={workers}", "--reload") as command:
+        for times, bad in enumerate(["{", BROKEN], 1):
+            write(file, bad)
+            command.told("not loaded; the configuration from before stays", times)
+            assert (await ask(command.port)).text == "old"
+        errors = command.told("error: ")
+        remove(file)
+        command.told("cannot be read: No such file or directory")
+        write(file, config("new"))
+        command.told("loaded again")
+        await changed(command, "new")
+
+    assert [line.partition("mocks.json: ")[2].partition(":")[0] for line in errors] == [
+        "is not JSON",
+        "openai[0]",
+        "openai[0]",
+        "opnai",
+    ]
+
+
+@posix
+@WORKERS
+async def test_requests_in_flight_keep_their_configuration(file: Path, workers: int) -> None:
+    with running("--config", file, "--port=0", f"--workers={workers}") as command:
+        async with connected(command.port) as slow:
+            head = await slow.begin()
+            write(file, config("new"))
+            command.signal(signal.SIGHUP)
+            await changed(command, "new")
+            answer = await slow.body(head)
+
+    assert answer.text == LONG_ANSWER
