@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
 import socket
 import sys
@@ -36,6 +37,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    gc.disable()  # loading makes a million objects and drops none; `settle` turns it on again
     try:
         match words:
             case ["check", *rest]:
@@ -137,7 +139,8 @@ def _engine(options: argparse.Namespace, config: Config) -> Engine:
     loaded = load(config, strict=options.strict)
     if options.config:
         _tell(loaded.warnings)
-    engine = Engine(loaded, echo=None if options.config else demo.echo)
+    echo = None if options.config else demo.echo
+    engine = Engine(loaded, echo=echo, reuse=not options.no_reuse)
     engine.warm()
     return engine
 
@@ -255,6 +258,11 @@ def _serve_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--no-cors", action="store_true", help="do not let web pages of any origin read answers"
+    )
+    parser.add_argument(
+        "--no-reuse",
+        action="store_true",
+        help="decide each request anew, also one that came before byte for byte",
     )
     parser.add_argument(
         "--drain-timeout",

@@ -37,12 +37,20 @@ class Engine:
         self._require_auth = loaded.require_auth
         self._echo = echo
         self._rendered: dict[tuple[str, int, Form], Rendered] = {}
+        self.reuses = reuse
+        """Whether what was seen before is remembered, here and in `heads`."""
         self._decisions = Decisions() if reuse else None
         tables = {table.provider.name: table for table in loaded.tables}
         self.is_ready = True
         """What ``GET /ready`` tells; False in a server that stops."""
         self._house = House(
-            tables, loaded.require_auth, loaded.cors, self.decide, lambda: self.is_ready, echo
+            tables,
+            loaded.require_auth,
+            loaded.cors,
+            self.decide,
+            lambda: self.is_ready,
+            echo,
+            self._decisions,
         )
         self._neighbours = Neighbours(self._house)
         self.kept_paths = frozenset(

@@ -156,8 +156,9 @@ class Heads:
     back with its next request, and a client that never repeats himself gains nothing.
     """
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, reuse: bool = True) -> None:
         self._limits = limits or Limits()
+        self._reuse = reuse
         self._whole: dict[bytes, Head] = {}
         self._seen: set[int] = set()  # hashes of heads that were recalled line by line, once
         self._request_lines: dict[bytes, RequestLine] = {}
@@ -189,7 +190,8 @@ class Heads:
         """Keep what `parse` made of `data`, unless something about it is unusual."""
         lines = data.removesuffix(END).split(b"\r\n")
         if (
-            len(data) > LONGEST_REMEMBERED
+            not self._reuse
+            or len(data) > LONGEST_REMEMBERED
             or not data.endswith(END)
             or b"\n" in b"".join(lines)
             or len(lines) != len(head.headers) + 1

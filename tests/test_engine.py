@@ -192,6 +192,7 @@ def test_health_counts_the_mocks(method: str) -> None:
         "openai_response": 0,
         "anthropic": 0,
         "openai_embeddings": 0,
+        "reuse": {"hits": 0, "misses": 0},
     }
 
 

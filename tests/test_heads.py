@@ -190,3 +190,11 @@ def test_a_client_that_never_repeats_himself_fills_nothing_forever() -> None:
     assert len(memory._seen) <= MOST_HEADS
     assert len(memory._lines) <= heads.MOST_LINES + 2
     assert len(memory._names) <= heads.MOST_LINES + 2
+
+
+def test_nothing_is_remembered_where_it_is_not_wanted() -> None:
+    memory = Heads(reuse=False)
+
+    memory.read(head(b"X-Id: 1"))
+
+    assert memory.recall(head(b"X-Id: 1")) is None

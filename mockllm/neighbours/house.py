@@ -11,6 +11,7 @@ from mockllm.exchange import Decision, Reply, Request
 from mockllm.loading import Table
 from mockllm.neighbours.kept import KeptResponses
 from mockllm.prompt import Prompt
+from mockllm.reuse import Decisions
 
 CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"
 
@@ -19,7 +20,7 @@ CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"
 class House:
     """`tables` are the mocks by provider, `decide` answers a request of the mocks' own endpoints,
     `is_ready` tells whether the server goes on, `echo` says what is answered where no mock matches
-    (None: a 404)."""
+    (None: a 404). `decisions` are those that may be used again."""
 
     tables: Mapping[str, Table]
     require_auth: bool
@@ -27,6 +28,7 @@ class House:
     decide: Callable[[Request], Decision]
     is_ready: Callable[[], bool]
     echo: Callable[[Prompt], str] | None = None
+    decisions: Decisions | None = None
     kept: KeptResponses = field(default_factory=KeptResponses)
 
 

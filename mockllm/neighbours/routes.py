@@ -46,7 +46,9 @@ class Route:
 
 def _health(house: House, request: Request, values: Values) -> Decision:
     counts = {name: len(table.mocks) for name, table in house.tables.items()}
-    health = {"status": "healthy", "service": "mock-llm", **counts}
+    health: dict[str, Any] = {"status": "healthy", "service": "mock-llm", **counts}
+    if house.decisions is not None:
+        health["reuse"] = {"hits": house.decisions.hits, "misses": house.decisions.misses}
     return answered(envelopes.json_reply(health), reason="health")
 
 

@@ -67,7 +67,7 @@ class Service:
         self.limits = limits or Limits()
         self.observers = observers
         self.stamper = Stamper()
-        self.heads = Heads(self.limits)
+        self.heads = Heads(self.limits, reuse=engine.reuses)
         self.connections: set[HTTPProtocol] = set()
         self.draining = False
         self.last_call = 0.0

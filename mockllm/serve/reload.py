@@ -114,6 +114,7 @@ def settle(old: Engine | None = None) -> None:
     it. `old` is what it takes the place of; then nothing is collected, which would stop a loop for
     a second (10,000 mocks): to load leaves no garbage, and to forget an engine needs no collector.
     """
+    gc.enable()
     if old is None:
         gc.collect()
     else:
