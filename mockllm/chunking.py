@@ -17,14 +17,20 @@ Chunk = Literal["word", "char", "token"] | int
 model's tokenizer cuts; a number: so many graphemes."""
 
 LONGEST_WORD = 16  # graphemes; scripts without spaces and base64 still arrive in several deltas
+MOST_DELTAS = 10_000  # of one text; more would hold up a server that renders them
 TOKEN = 4  # graphemes of one word, the usual rule of thumb for a token
 
 
 def split(text: str, chunk: Chunk = "word") -> list[str]:
-    """The deltas of `text`, in order. An empty text has none."""
+    """The deltas of `text`, in order, MOST_DELTAS at most: a longer text arrives in larger ones. An
+    empty text has none."""
     if not text:
         return []
-    return _splitter(chunk)(text)
+    pieces = _splitter(chunk)(text)
+    if len(pieces) <= MOST_DELTAS:
+        return pieces
+    together = -(-len(pieces) // MOST_DELTAS)
+    return ["".join(pieces[at : at + together]) for at in range(0, len(pieces), together)]
 
 
 @cache

@@ -13,6 +13,7 @@ from enum import Enum, auto
 import h11
 
 from mockllm.errors import HTTPError
+from mockllm.heads import malformed
 from mockllm.limits import KIB, Limits
 
 LONGEST_LINE = 4 * KIB  # bytes of a chunk's size and extensions
@@ -151,7 +152,7 @@ def _check_trailers(lines: bytes, most: int) -> None:
         connection.next_event()
         end = connection.next_event()
     except h11.RemoteProtocolError as exc:
-        raise HTTPError(exc.error_status_hint, f"Not a valid HTTP request: {exc}") from exc
+        raise malformed(exc) from exc
     if not isinstance(end, h11.EndOfMessage):
         raise _no_chunks("the trailers have no end")
     if len(end.headers) > most:

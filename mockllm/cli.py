@@ -31,6 +31,7 @@ from mockllm.serve.workers import Supervisor, require_workers
 OK, WARNINGS, MISTAKES = 0, 1, 2
 FAILED = 1
 
+MOST_WORKERS = 1024
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -309,17 +310,17 @@ def _listen_addr(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"expected 0 to {HIGHEST_PORT}, found {text}")
-    return port
+    return _whole_number(text, 0, HIGHEST_PORT)
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, found {text}")
-    return count
+    return _whole_number(text, 1, MOST_WORKERS)
+
+
+def _whole_number(text: str, least: int, most: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"expected {least} to {most}, found {text!r}")
+    return int(text)
 
 
 def _seconds_above_zero(text: str) -> float:

@@ -61,7 +61,7 @@ def parse(data: bytes, limits: Limits) -> Head:
         connection.receive_data(data)
         event = connection.next_event()
     except h11.RemoteProtocolError as exc:
-        raise HTTPError(exc.error_status_hint, f"Not a valid HTTP request: {exc}") from exc
+        raise malformed(exc) from exc
     assert isinstance(event, h11.Request)
     method, target = event.method.decode("ascii"), event.target.decode("latin-1")
     version = bytes(event.http_version)
@@ -74,6 +74,12 @@ def parse(data: bytes, limits: Limits) -> Head:
         raise HTTPError(431, f"There are more than {limits.headers} headers")
     line = RequestLine(method, *targets.resolve(method, target), version != b"1.0")
     return _head(line, headers, dict(reversed(headers)))
+
+
+def malformed(error: h11.RemoteProtocolError) -> HTTPError:
+    """What h11 found, without what it quotes: the bytes may hold a credential."""
+    what = str(error).partition(":")[0]
+    return HTTPError(error.error_status_hint, f"Not a valid HTTP request: {what}")
 
 
 def _head(line: RequestLine, headers: Headers, first: dict[bytes, bytes]) -> Head:

@@ -9,13 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from mockllm.credentials import is_secret
 from mockllm.prompt import Prompt, Subject
 from mockllm.rule import Expectation, HeaderRule, Kind, Rule
-
-SECRET_HEADERS = frozenset(
-    {b"authorization", b"proxy-authorization", b"x-api-key", b"api-key", b"cookie"}
-)
-"""Headers whose values never reach a message, a log or a journal."""
 
 LONGEST_QUOTE = 60  # characters of a text shown in a reason
 
@@ -128,7 +124,7 @@ def _shared_start(needle: str, text: str) -> int:
 
 
 def _header_reason(header: HeaderRule, found: bytes | None) -> str:
-    if header.name in SECRET_HEADERS:
+    if is_secret(header.name.decode("ascii", "replace")):
         return f"header {header.title} differs"
     how = "containing " if header.contains else ""
     expected = how + quote(header.value.decode("utf-8", "replace"))

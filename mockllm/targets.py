@@ -36,17 +36,17 @@ def resolve(method: str, target: str) -> tuple[str, str]:
         host, _, port = target.rpartition(":")
         if host and port.isdecimal() and is_host(target.encode()):
             raise HTTPError(501, "This server is no proxy: CONNECT is not implemented")
-        raise _no_target(target)
+        raise _no_target()
     if target == "*" and method == "OPTIONS":
         return "*", ""
     absolute = _ABSOLUTE.fullmatch(target)
     if absolute is not None:
         authority, rest = absolute[1].encode(), absolute[2] or "/"
         if not is_host(authority) or authority[:1] in (b"", b":"):
-            raise _no_target(target)
+            raise _no_target()
         target = rest if rest.startswith("/") else f"/{rest}"
     if not _ORIGIN.fullmatch(target):
-        raise _no_target(target)
+        raise _no_target()
     path, _, query = target.partition("?")
     return _ENCODED.sub(_decoded, path) if "%" in path else path, query
 
@@ -74,6 +74,6 @@ def _decoded(encoded: re.Match[str]) -> str:
     return character if character in _PLAIN else encoded[0]
 
 
-def _no_target(target: str) -> HTTPError:
-    shown = target if len(target) <= 100 else f"{target[:100]}…"
-    return HTTPError(400, f"Not a valid HTTP request: {shown!r} is no target of this method")
+def _no_target() -> HTTPError:
+    """Without the target, which may hold a credential."""
+    return HTTPError(400, "Not a valid HTTP request: this is no target of this method")

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-pytest.register_assert_rewrite("tests.served")  # so that its asserts tell what they compare
+# so that their asserts tell what they compare
+pytest.register_assert_rewrite("tests.served", "tests.providers.bodies")
 
 settings.register_profile("shared", deadline=None)  # the machines are shared: time proves nothing
 settings.load_profile("shared")

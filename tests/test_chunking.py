@@ -94,3 +94,12 @@ def test_word_takes_the_white_space_before_it(text: str) -> None:
 )
 def test_examples(text: str, chunk: Chunk, pieces: list[str]) -> None:
     assert chunking.split(text, chunk) == pieces
+
+
+def test_a_very_long_text_arrives_in_larger_deltas() -> None:
+    text = "lorem 👩\u200d🚀 " * (2 * chunking.MOST_DELTAS)
+
+    pieces = chunking.split(text)
+
+    assert len(pieces) <= chunking.MOST_DELTAS
+    assert "".join(pieces) == text

@@ -271,11 +271,11 @@ def test_strict_does_not_start_on_warnings(tmp_path: Path) -> None:
     ("words", "told"),
     [
         (["--port", "http"], "--port"),
-        (["--port", "65536"], "--port: expected 0 to 65535, found 65536"),
+        (["--port", "65536"], "--port: expected 0 to 65535, found '65536'"),
         (["--listen-addr", "127.0.0.1:http"], "expected HOST:PORT, found '127.0.0.1:http'"),
         (["--listen-addr", "127.0.0.1:65536"], "expected HOST:PORT, found '127.0.0.1:65536'"),
         (["--listen-addr", "127.0.0.1:"], "expected HOST:PORT, found '127.0.0.1:'"),
-        (["--workers", "0"], "--workers: expected at least 1, found 0"),
+        (["--workers", "0"], "--workers: expected 1 to 1024, found '0'"),
         (["--drain-timeout", "-1"], "--drain-timeout"),
         (["--drain-timeout", "nan"], "--drain-timeout"),
         (["--log-level", "loud"], "--log-level"),

@@ -171,3 +171,20 @@ def test_a_connection_is_idle_between_requests_only() -> None:
         seen.append(connection.is_idle)
 
     assert seen == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"GET / HTTP/1.1\r\nhost: h\r\nAuthorization Bearer SECRET\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: h\r\nAuthorization: a\x00SECRET\r\n\r\n",
+        b"GET http://u:SECRET@h/ HTTP/1.1\r\nhost: h\r\n\r\n",
+        b"CONNECT u:SECRET@h:443 HTTP/1.1\r\nhost: h\r\n\r\n",
+        b"SECRET\r\n\r\n",
+    ],
+)
+def test_a_refusal_quotes_nothing_that_may_be_a_credential(message: bytes) -> None:
+    with pytest.raises(HTTPError) as caught:
+        read(message)
+
+    assert "SECRET" not in caught.value.message

@@ -314,6 +314,10 @@ def test_a_mock_that_nothing_could_match_is_refused(
             rule(CHAT, user("hello"), True, HeaderRule(b"authorization", "Authorization", b"k")),
             "header Authorization differs",
         ),
+        (
+            rule(CHAT, user("hello"), True, HeaderRule(b"x-goog-api-key", "X-Goog-Api-Key", b"k")),
+            "header X-Goog-Api-Key differs",
+        ),
         (rule(CHAT, user("hello"), True), ""),
     ],
 )

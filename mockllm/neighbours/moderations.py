@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm import playback, reading
+from mockllm.errors import RequestError
 from mockllm.exchange import Decision, Request
 from mockllm.neighbours.house import House, Values, json_answer
 
+MOST_INPUTS = 2048  # entries of one request; each has a result of a kilobyte
 ID_LENGTH = 32  # characters after modr-
 MODEL = "omni-moderation-latest"
 CATEGORIES = (
@@ -31,6 +33,10 @@ def moderate(house: House, request: Request, values: Values) -> Decision:
     """One result for each text; the parts of a multi-modal input have one together."""
     members = reading.read_object(request.body)
     value = reading.read_input(members)
+    if members.get("model") is not None:
+        reading.read_model(members)
+    if isinstance(value, list):
+        _check(value)
     many = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
     body = {
         "id": playback.fresh_id("modr-", ID_LENGTH, "moderation"),
@@ -38,6 +44,20 @@ def moderate(house: House, request: Request, values: Values) -> Decision:
         "results": [_result() for _ in (value if many else [value])],
     }
     return json_answer(request, body)
+
+
+def _check(entries: list[Any]) -> None:
+    """A list holds texts or parts, at least one and not too many.
+
+    Raises:
+        RequestError: 400.
+    """
+    if not 1 <= len(entries) <= MOST_INPUTS:
+        message = f"input: expected 1 to {MOST_INPUTS} entries, found {len(entries)}"
+        raise RequestError(400, message, param="input")
+    for index, entry in enumerate(entries):
+        if not isinstance(entry, (str, dict)):
+            raise reading.bad(f"input.{index}", "a string or a part", entry)
 
 
 def _result() -> dict[str, Any]:

@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Any, Literal
 
+from mockllm.credentials import is_secret
 from mockllm.exchange import Exchange
 
 LogFormat = Literal["text", "json"]
@@ -21,7 +22,6 @@ HIDDEN = "***"
 
 access = logging.getLogger("mockllm.access")
 
-_SECRET = re.compile(r"key|token|secret|passw|pwd|auth|cred|sig|session|code|jwt", re.IGNORECASE)
 _PARAMETER = re.compile(r"([^&;=]*)=([^&;]*)")
 _TEXT = "%(asctime)s %(levelname)s %(message)s"
 
@@ -61,7 +61,7 @@ def shown(path: str, query: str) -> str:
 
 def _hidden(parameter: re.Match[str]) -> str:
     name, _ = parameter.groups()
-    return f"{name}={HIDDEN}" if _SECRET.search(name) or "%" in name else parameter[0]
+    return f"{name}={HIDDEN}" if is_secret(name) or "%" in name else parameter[0]
 
 
 class JSONLines(logging.Formatter):

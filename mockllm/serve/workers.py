@@ -168,7 +168,8 @@ class Supervisor:
     def _load_if_asked(self) -> None:
         """Load again. Workers go on serving meanwhile; those that die wait."""
         asked = RELOAD_SIGNAL in self._signals
-        self._signals = [number for number in self._signals if number != RELOAD_SIGNAL]
+        while RELOAD_SIGNAL in self._signals:  # in place: a handler may append meanwhile
+            self._signals.remove(RELOAD_SIGNAL)
         if self._reload is None or not (asked or self._reload.wanted()):
             return
         engine = self._reload.run()

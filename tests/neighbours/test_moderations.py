@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from mockllm import Config
+from mockllm.engine import Engine
+from mockllm.exchange import Request
+from mockllm.loading import load
+
+KEY = ((b"authorization", b"Bearer any"),)
+
+
+def status(**body: Any) -> int:
+    request = Request.of("POST", "/v1/moderations", KEY, orjson.dumps(body))
+    return Engine(load(Config())).decide(request).reply.status
+
+
+@pytest.mark.parametrize("value", ["a", ["a"] * 2048, [{"type": "text", "text": "a"}]])
+def test_texts_and_parts_are_moderated(value: Any) -> None:
+    assert status(input=value) == 200
+
+
+@pytest.mark.parametrize("value", [5, [], ["a"] * 2049, ["a", 1], [None]])
+def test_what_is_neither_is_refused(value: Any) -> None:
+    assert status(input=value) == 400
+
+
+def test_a_model_is_a_text() -> None:
+    assert status(input="a", model=5) == 400
