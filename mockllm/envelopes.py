@@ -32,7 +32,7 @@ _STREAM = ((b"content-type", sse.CONTENT_TYPE), (b"cache-control", b"no-cache"),
 
 _OPENAI = (
     (b"openai-organization", b"mockllm"),
-    (b"openai-processing-ms", b"1"),  # rounded up: a ready answer takes some tens of microseconds
+    (b"openai-processing-ms", playback.TOOK),
     (b"openai-version", b"2020-10-01"),
     (b"x-ratelimit-limit-requests", b"10000"),
     (b"x-ratelimit-limit-tokens", b"30000000"),

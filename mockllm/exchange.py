@@ -50,11 +50,13 @@ class Step(NamedTuple):
 
 class Stamps(NamedTuple):
     """What is new in one delivery: `token` 20 hexadecimal digits, `seconds` 10 digits of Unix
-    time, `date` 29 characters (IMF-fixdate)."""
+    time, `date` 29 characters (IMF-fixdate), `took` 6 characters: the milliseconds of deciding,
+    rounded up, behind spaces (which a header's value may begin with)."""
 
     token: bytes
     seconds: bytes
     date: bytes
+    took: bytes = b"     1"
 
 
 class Ready(Protocol):

@@ -6,7 +6,7 @@ bytes that no UTF-8 text contains (0xF9 to 0xFF, RFC 3629 section 3) and that h1
 value, so nothing a user or a client writes can be taken for one.
 
     of the request, filled by the engine     MODEL  TOKENS (prompt tokens plus a number)
-    of the delivery, filled when it is sent  TOKEN  SECONDS  DATE
+    of the delivery, filled when it is sent  TOKEN  SECONDS  DATE  TOOK (in headers only)
 
 Marks of the delivery are as long as what replaces them: lengths and HTTP chunks stay true.
 """
@@ -30,6 +30,9 @@ SECONDS = b"\xfe" * 10
 """Unix time in seconds."""
 DATE = b"\xfd" * 29
 """The time as RFC 9110, section 5.6.7, writes it (IMF-fixdate)."""
+
+TOOK = b"\xfa" * 6
+"""The milliseconds that it took to decide."""
 
 _LOWEST_MARK = 0xFD  # bytes from here on mark what the delivery fills in
 _MODEL = b"\xfc"
@@ -96,6 +99,7 @@ def stamp(data: bytes, stamps: Stamps) -> bytes:
         data.replace(TOKEN, stamps.token)
         .replace(SECONDS, stamps.seconds)
         .replace(DATE, stamps.date)
+        .replace(TOOK, stamps.took)
     )
 
 
@@ -143,6 +147,10 @@ class Open:
         return pieces
 
 
+AT_ONCE = b"     1"
+"""How long nearly every answer takes to decide: less than a millisecond."""
+
+
 class Ready:
     """The bytes of a delivery, but for its stamps: `stamped` is `stamp` for bytes that are sent
     again and again.
@@ -161,13 +169,12 @@ class Ready:
 
     def stamped(self, stamps: Stamps) -> bytes:
         """The bytes with their marks filled in."""
-        if self._is_new:  # it may be the only time
+        if self._is_new or stamps.took != AT_ONCE:  # it may be the only time, or is a rare one
             self._is_new = False
             return stamp(self._data, stamps)
         if stamps.seconds != self._seconds:
             self._seconds = stamps.seconds
-            timed = self._data.replace(SECONDS, stamps.seconds).replace(DATE, stamps.date)
-            self._pieces = timed.split(TOKEN)
+            self._pieces = stamp(self._data, stamps._replace(token=TOKEN)).split(TOKEN)
         return stamps.token.join(self._pieces)
 
 

@@ -151,7 +151,8 @@ def test_whole_is_one_step() -> None:
     assert playback.whole(404, (), b"body") == Reply(404, (), (Step(0.0, b"body"),))
 
 
-PIECES = st.sampled_from([b"x", b"", b"\r\n", playback.TOKEN, playback.SECONDS, playback.DATE])
+MARKS = [playback.TOKEN, playback.SECONDS, playback.DATE, playback.TOOK]
+PIECES = st.sampled_from([b"x", b"", b"\r\n", *MARKS])
 
 
 @given(st.lists(PIECES, max_size=8).map(b"".join), st.lists(st.sampled_from([b"1", b"2"])))
@@ -159,7 +160,8 @@ def test_what_is_ready_is_stamped_like_anything_else(data: bytes, seconds: list[
     ready = playback.Ready(data)
 
     for number, second in enumerate(seconds):
-        stamps = Stamps(b"%020x" % number, second * 10, second * 29)
+        took = b"%6d" % (number % 3)
+        stamps = Stamps(b"%020x" % number, second * 10, second * 29, took)
         assert ready.stamped(stamps) == playback.stamp(data, stamps)
 
 

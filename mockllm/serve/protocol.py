@@ -241,14 +241,15 @@ class HTTPProtocol(asyncio.Protocol):
             self._answer(request)
 
     def _answer(self, request: Request) -> None:
-        started = time.perf_counter() if self._service.observers else 0.0
+        started = time.perf_counter()
         decision = self._decide(request)
+        took = time.perf_counter() - started
         if self._service.observers:
-            exchange = Exchange(request, decision, time.perf_counter() - started)
+            exchange = Exchange(request, decision, took)
             for observe in self._service.observers:
                 observe(exchange)
         self._answers += 1
-        stamps = self._service.stamper.next()
+        stamps = self._service.stamper.next(took)
         if request.path in self._service.engine.kept_paths:
             self._service.engine.keep(request, decision, stamps)
         modern = self._http.is_modern

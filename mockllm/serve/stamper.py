@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from email.utils import formatdate
 
 from mockllm.exchange import Stamps
+from mockllm.playback import AT_ONCE
 
 _BITS = 80  # twenty hexadecimal digits
 _MASK = (1 << _BITS) - 1
@@ -23,12 +25,13 @@ class Stamper:
         self._seconds = b""
         self._date = b""
 
-    def next(self) -> Stamps:
-        """The stamps of one more answer."""
+    def next(self, took: float = 0.0) -> Stamps:
+        """The stamps of one more answer, which it took so many seconds to decide."""
         self._number = (self._number + _STRIDE) & _MASK
         second = int(time.time())
         if second != self._second:
             self._second = second
             self._seconds = b"%010d" % second
             self._date = formatdate(second, usegmt=True).encode()
-        return Stamps(b"%020x" % self._number, self._seconds, self._date)
+        milliseconds = AT_ONCE if took <= 0.001 else b"%6d" % min(math.ceil(took * 1000), 999_999)
+        return Stamps(b"%020x" % self._number, self._seconds, self._date, milliseconds)

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from mockllm.serve.stamper import Stamper
+
+
+def test_a_token_never_comes_twice() -> None:
+    stamper = Stamper()
+
+    tokens = {stamper.next().token for _ in range(10_000)}
+
+    assert len(tokens) == 10_000
+    assert {len(token) for token in tokens} == {20}
+
+
+@pytest.mark.parametrize(
+    ("took", "told"),
+    [
+        (0.0, b"     1"),
+        (0.0009, b"     1"),
+        (0.0011, b"     2"),
+        (2.5, b"  2500"),
+        (1e9, b"999999"),
+    ],
+)
+def test_the_time_of_deciding_is_rounded_up(took: float, told: bytes) -> None:
+    assert Stamper().next(took).took == told
