@@ -35,8 +35,8 @@ pytestmark = pytest.mark.anyio
 
 BOUND = 30.0  # seconds; only a hang takes so long
 
-WORDS = 25_000
-STREAM = post(body=asking("large", stream=True))  # is answered with 5 MB in 25,000 events
+WORDS = 500_000
+STREAM = post(body=asking("large", stream=True))  # is answered with 5 MB in 10,000 events
 WHOLE_WORDS = 900_000
 WHOLE = post(body=asking("large"))  # is answered with 5 MB in one piece
 
@@ -248,7 +248,7 @@ async def test_a_peer_that_vanishes_leaves_nothing(
 
 
 @pytest.mark.parametrize("how", ["reset", "close"])
-@pytest.mark.parametrize("after", [b"HTTP/1.1 200", b"data: ", b'"content":" large"'])
+@pytest.mark.parametrize("after", [b"HTTP/1.1 200", b"data: ", b'"content":" large'])
 async def test_a_peer_may_vanish_in_the_middle_of_an_answer(
     streaming: AsyncServer, after: bytes, how: str
 ) -> None:
