@@ -126,7 +126,7 @@ def _many(bench: Bench) -> tuple[float, float]:
 
 def _embedded(config: Path) -> float:
     try:
-        done = subprocess.run(  # noqa: S603  (the command line is ours)
+        done = subprocess.run(  # noqa: S603  # the command line is ours
             [sys.executable, "-m", "benchmarks.embedded", str(config)],
             cwd=ROOT,
             capture_output=True,

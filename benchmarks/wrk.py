@@ -104,7 +104,7 @@ def run(port: int, file: Path, *, seconds: int, first: int) -> Outcome:
     ]
     longest = seconds + 2 * TIMEOUT
     try:
-        done = subprocess.run(  # noqa: S603  (the command line is ours)
+        done = subprocess.run(  # noqa: S603  # the command line is ours
             command, capture_output=True, text=True, timeout=longest, check=False
         )
     except (subprocess.TimeoutExpired, OSError) as exc:

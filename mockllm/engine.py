@@ -8,6 +8,7 @@ was first asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Decision, Reply, Request, Stamps
@@ -129,19 +130,20 @@ class Engine:
         return _decision(decision.reply, decision.reason, decision.prompt, decision.rule)
 
     def _decide_unmatched(self, table: Table, request: Request, prompt: Prompt) -> Decision:
-        if not table.mocks and table.provider.invent is not None:
-            response = table.provider.invent(prompt)
-            reply = table.provider.render(response, prompt.form, table.chunk)
-            delivered = Rendered(reply).for_request(prompt.model, prompt.body)
-            return Decision(*delivered, "invented", prompt=prompt)
+        provider = table.provider
+        if not table.mocks and provider.invent is not None:
+            return self._decide_said(table, prompt, provider.invent(prompt), "invented")
         if self._echo is not None:
-            response = table.provider.say(self._echo(prompt))
-            reply = table.provider.render(response, prompt.form, table.chunk)
-            return Decision(
-                *Rendered(reply).for_request(prompt.model, prompt.body), "echo", prompt=prompt
-            )
+            return self._decide_said(table, prompt, provider.say(self._echo(prompt)), "echo")
         error = RequestError(404, _no_match(table, request, prompt), code="mock_not_found")
         return _decision(table.provider.render_error(error, {}), "no match", prompt)
+
+    def _decide_said(
+        self, table: Table, prompt: Prompt, response: dict[str, Any], reason: str
+    ) -> Decision:
+        """A response that is no mock's, made for this request."""
+        rendered = Rendered(table.provider.render(response, prompt.form, table.chunk))
+        return Decision(*rendered.for_request(prompt.model, prompt.body), reason, prompt=prompt)
 
     def _render(self, table: Table, rule: Rule, form: Form) -> Rendered:
         key = (table.provider.name, rule.index, form)

@@ -180,9 +180,9 @@ async def soak(command: Command, requests: int, seed: int = 0) -> Outcome:
         left = iter(range(count))
         async with asyncio.TaskGroup() as group:
             for number in range(CLIENTS):
-                chance = random.Random(seed + number)  # noqa: S311  (faults are no secrets)
+                chance = random.Random(seed + number)  # noqa: S311  # faults are no secrets
                 group.create_task(_client(command.port, left, chance, sent, failures))
-        async with _connected(command.port, random.Random(seed)) as stream:  # noqa: S311
+        async with _connected(command.port, random.Random(seed)) as stream:  # noqa: S311  # faults are no secrets
             await _ask(stream, get())
         await until(lambda: _descriptors(command.pid) <= idle)
         return Figures.of(command.pid)

@@ -230,7 +230,7 @@ def test_the_table_has_a_line_for_every_row() -> None:
 
 
 def test_the_picture_has_a_bar_for_every_figure() -> None:
-    drawn = ElementTree.fromstring(picture.draw(ROWS, "a < b"))  # noqa: S314  (our own text)
+    drawn = ElementTree.fromstring(picture.draw(ROWS, "a < b"))  # noqa: S314  # our own text
     texts = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
     assert [text for text in texts if text in ("8.0", "16.0", "32.0")] == ["8.0", "16.0", "32.0"]
     assert "a < b" in texts

@@ -102,8 +102,8 @@ def _aimock_program() -> str:
         raise CannotStartError("npx is not installed")
     package = ("--yes", "--package", "@copilotkit/aimock")
     try:
-        found = subprocess.run(  # noqa: S603  (the command line is ours)
-            ["npx", *package, "--", "which", "llmock"],  # noqa: S607  (the user's npx)
+        found = subprocess.run(  # noqa: S603  # the command line is ours
+            ["npx", *package, "--", "which", "llmock"],  # noqa: S607  # the user's npx
             capture_output=True,
             text=True,
             timeout=LONGEST_INSTALL,
@@ -184,7 +184,7 @@ def running(
     """
     with log.open("wb") as said:
         started = time.perf_counter()
-        process = subprocess.Popen(  # noqa: S603  (the command line is ours)
+        process = subprocess.Popen(  # noqa: S603  # the command line is ours
             command,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,

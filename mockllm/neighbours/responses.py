@@ -87,7 +87,7 @@ def input_items(house: House, request: Request, values: Values) -> Decision:
 # --- What was given ------------------------------------------------------------------------------
 
 
-def _find(house: House, id: str) -> tuple[Kept, Prompt]:  # noqa: A002  (the API's word)
+def _find(house: House, id: str) -> tuple[Kept, Prompt]:  # noqa: A002  # the API's word
     """The last answer that bore `id`, and what was asked."""
     table = house.tables[RESPONSES]
     for kept in house.kept:

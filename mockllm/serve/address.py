@@ -140,7 +140,7 @@ def url_of(sock: socket.socket, *, tls: bool = False) -> str:
     if is_unix(sock):
         return f"{scheme}://localhost"
     host, port = sock.getsockname()[:2]
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (compared only)
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  # compared only
     return f"{scheme}://[{local}]:{port}" if ":" in local else f"{scheme}://{local}:{port}"
 
 

@@ -215,7 +215,7 @@ async def ask(port: int, request: bytes = REQUEST) -> Answer:
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for what nobody tells: of other processes, and of those that are not our children."""
     async with asyncio.timeout(PATIENCE):
-        while not holds():  # noqa: ASYNC110  (there is no event)
+        while not holds():  # noqa: ASYNC110  # there is no event
             await asyncio.sleep(0.01)
 
 

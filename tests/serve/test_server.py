@@ -236,7 +236,7 @@ async def test_listens_on_loopback_alone_unless_asked() -> None:
 
 
 async def test_every_address_is_told_as_one_that_can_be_reached() -> None:
-    async with AsyncServer(config(), host="0.0.0.0") as server:  # noqa: S104  (what is tested)
+    async with AsyncServer(config(), host="0.0.0.0") as server:  # noqa: S104  # what is tested
         assert server.base_url == f"http://127.0.0.1:{port_of(server.base_url)}"
         assert await asked(server) == "yes"
 
