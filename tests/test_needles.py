@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,3 +20,13 @@ def test_a_text_that_matches_too_often_is_searched_one_by_one() -> None:
     texts = ["a" * length for length in range(1, 200)]
 
     assert set(Needles(texts).found_in("a" * 20_000)) == set(range(199))
+
+
+def test_one_needle_that_is_everywhere_does_not_make_all_others_dear(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """1,000 needles gone through one by one in a megabyte of "a" take 0.2 s, 100,000 take 26."""
+    needles = Needles(["a", *(f"b{number}" for number in range(1_000))])
+    monkeypatch.setattr(Needles, "_one_by_one", None)
+
+    assert set(needles.found_in("a" * 1_000_000)) == {0}
