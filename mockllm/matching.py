@@ -7,13 +7,17 @@ the same faster, and a property test holds the two together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from mockllm.credentials import is_secret
 from mockllm.prompt import Prompt, Subject
 from mockllm.rule import Expectation, HeaderRule, Kind, Rule
 
 LONGEST_QUOTE = 60  # characters of a text shown in a reason
+LONGEST_SEARCHED = 10_000  # characters of a text that a near miss is looked for in
+
+_BUT_FOR_HEADERS, _MATCHES = 2**40, 2**41  # how close: more than any text has characters
 
 
 def first_match(
@@ -54,39 +58,50 @@ def nearest_miss(
     rules: Sequence[Rule], prompt: Prompt, headers: Mapping[bytes, bytes]
 ) -> tuple[Rule, str] | None:
     """The rule that came closest and why it does not match, for people. None without rules."""
-    best: tuple[float, Rule, str] | None = None
+    nearest: tuple[Rule, Difference] | None = None
+    closest = -1
     for rule in rules:
-        closeness, reason = difference(rule, prompt, headers)
-        if best is None or closeness > best[0]:
-            best = (closeness, rule, reason)
-    return None if best is None else (best[1], best[2])
+        found = difference(rule, prompt, headers, closer_than=closest)
+        if found.closeness > closest:
+            nearest, closest = (rule, found), found.closeness
+    return None if nearest is None else (nearest[0], nearest[1].reason())
 
 
-def difference(rule: Rule, prompt: Prompt, headers: Mapping[bytes, bytes]) -> tuple[float, str]:
-    """How close `rule` is to `prompt` (more is closer; only for comparing) and, unless it matches,
-    the first reason why it does not."""
+class Difference(NamedTuple):
+    """How close a rule came (more is closer; only for comparing) and what tells why it does not
+    match: an empty text if it does. Words are made for the nearest of many only."""
+
+    closeness: int
+    reason: Callable[[], str]
+
+
+def difference(
+    rule: Rule, prompt: Prompt, headers: Mapping[bytes, bytes], *, closer_than: int = 0
+) -> Difference:
+    """What keeps `rule` from matching `prompt`: the first thing that does. How close it came is not
+    found out where it is not `closer_than` that."""
     wanted = rule.expectation
     if body_holds(wanted, prompt):
-        for header in rule.headers:
-            if not header.holds(headers):
-                return 1_000_000, _header_reason(header, headers.get(header.name))
-        return float("inf"), ""
+        unmet = next((header for header in rule.headers if not header.holds(headers)), None)
+        if unmet is None:
+            return Difference(_MATCHES, lambda: "")
+        return Difference(_BUT_FOR_HEADERS, lambda: _header_reason(unmet, headers.get(unmet.name)))
     subject = _subject_meant(wanted, prompt)
+    shared = max(0, closer_than - 2)  # characters, of which more must be the same
     if wanted.role is not None and wanted.role != subject.role:
-        return 1, f"role is {subject.role!r}, expected {wanted.role!r}"
+        return Difference(1, lambda: f"role is {subject.role!r}, expected {wanted.role!r}")
     if wanted.kind is Kind.CONTAINS:
-        shared = max((_shared_start(wanted.text, text) for text in subject.texts), default=0)
-        return 2 + shared, f"no text contains {quote(wanted.text)}"
-    if subject.size != wanted.size and wanted.kind is Kind.EQUALS:
-        return 1, f"input has {subject.size} items, expected {wanted.size}"
-    found = subject.texts[0] if subject.texts else ""
-    if wanted.text and wanted.text != found:
-        at = _common_prefix(wanted.text, found)
-        return 2 + at, (
-            f"text differs at character {at}: expected {quote(wanted.text[at:])}, "
-            f"found {quote(found[at:])}"
+        starts = (_shared_start(wanted.text, text, shared) for text in subject.texts)
+        return Difference(
+            2 + max(starts, default=0), lambda: f"no text contains {quote(wanted.text)}"
         )
-    return 2, "other members than the text differ"
+    if subject.size != wanted.size and wanted.kind is Kind.EQUALS:
+        return Difference(1, lambda: f"input has {subject.size} items, expected {wanted.size}")
+    text = subject.texts[0] if subject.texts else ""
+    if wanted.text and wanted.text != text:
+        at = _common_prefix(wanted.text, text, shared)
+        return Difference(2 + at, lambda: _text_reason(wanted.text, text, at))
+    return Difference(2, lambda: "other members than the text differ")
 
 
 def quote(text: str, longest: int = LONGEST_QUOTE) -> str:
@@ -99,28 +114,40 @@ def _subject_meant(wanted: Expectation, prompt: Prompt) -> Subject:
     return next(same_role, prompt.subjects[-1])
 
 
-def _common_prefix(one: str, other: str) -> int:
-    """How many characters two texts begin with in common, by halving."""
-    low, high = 0, min(len(one), len(other))
+def _common_prefix(one: str, other: str, known: int) -> int:
+    """How many characters two texts begin with in common; 0 if not more than `known`."""
+    return _longest(len(one), lambda size: other.startswith(one[:size]), known)
+
+
+def _shared_start(needle: str, text: str, known: int) -> int:
+    """How much of the start of `needle` is somewhere in `text`, as far as it is looked through; 0
+    if not more than `known`."""
+    text = text[:LONGEST_SEARCHED]
+    return _longest(len(needle), lambda size: needle[:size] in text, known)
+
+
+def _longest(most: int, holds: Callable[[int], bool], known: int) -> int:
+    """The greatest size up to `most` that `holds`, as every smaller one does; 0 if it is not above
+    `known`. Found in time that depends on it, not on `most`: by doubling, then by halving."""
+    low, high = 0, known + 1
+    while high <= most and holds(high):
+        low, high = high, 2 * high
+    if not low:
+        return 0
+    high = min(high - 1, most)
     while low < high:
         middle = (low + high + 1) // 2
-        if one[:middle] == other[:middle]:
+        if holds(middle):
             low = middle
         else:
             high = middle - 1
     return low
 
 
-def _shared_start(needle: str, text: str) -> int:
-    """How much of the start of `needle` is somewhere in `text`, by halving."""
-    low, high = 0, len(needle)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if needle[:middle] in text:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def _text_reason(wanted: str, found: str, at: int) -> str:
+    return (
+        f"text differs at character {at}: expected {quote(wanted[at:])}, found {quote(found[at:])}"
+    )
 
 
 def _header_reason(header: HeaderRule, found: bytes | None) -> str:
