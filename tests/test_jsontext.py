@@ -76,6 +76,47 @@ def mended(text: bytes) -> Any:
 # --- reading ---------------------------------------------------------------------------------
 
 
+def count(value: Any) -> int:
+    """The values of a JSON value, itself and what is empty included once more."""
+    match value:
+        case dict() | list():
+            members = value.values() if isinstance(value, dict) else value
+            return 1 + (sum(map(count, members)) or 1)
+        case _:
+            return 1
+
+
+HOSTILE_TEXTS = st.text('",[{}]:\\aé', max_size=8)
+
+
+@given(
+    st.recursive(
+        HOSTILE_TEXTS | st.integers(0, 9),
+        lambda inner: (
+            st.lists(inner, max_size=3) | st.dictionaries(HOSTILE_TEXTS, inner, max_size=3)
+        ),
+    ),
+    st.integers(0, 12),
+    st.sampled_from([1, 2, 7, 1024]),
+)
+def test_a_text_of_too_many_values_is_refused(value: Any, most: int, piece: int) -> None:
+    text = orjson.dumps(value)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsontext, "_PIECE", piece)
+        if count(value) <= most:
+            assert jsontext.loads(text, most_values=most) == value
+        else:
+            with pytest.raises(ValueError, match=f"^it has more than {most} values$"):
+                jsontext.loads(text, most_values=most)
+    assert jsontext.loads(text, most_values=None) == value
+
+
+def test_a_long_text_is_one_value() -> None:
+    text = orjson.dumps(['"{[,' * 1_000_000])
+
+    assert jsontext.loads(text) == ['"{[,' * 1_000_000]
+
+
 def test_byte_order_mark_is_skipped() -> None:
     assert jsontext.loads(b'\xef\xbb\xbf{"a":1}') == {"a": 1}
 

@@ -51,6 +51,7 @@ NOT_JSON = [
     (b'{"model": "\xff"}', "could not parse the JSON body"),
     (b'{"model": "\xed\xa0\x80"}', "could not parse the JSON body"),
     (b'{"model": ' + b"[" * 5000 + b"]" * 5000 + b"}", "could not parse the JSON body"),
+    (b'{"model": [[]' + b",[]" * 1_000_000 + b"]}", "it has more than 1,000,000 values"),
     (b"[]", "expected a JSON object, found a list"),
     (b"null", "expected a JSON object, found null"),
     (b'"x"', "expected a JSON object, found a string"),
