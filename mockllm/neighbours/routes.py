@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -31,17 +31,6 @@ class Route:
     template: str
     answer: Answer
     public: bool = False
-    pattern: re.Pattern[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        segments = re.escape(self.template).replace(r"\{id\.\.\.\}", r"(?P<id>.+)")
-        pattern = re.compile(segments.replace(r"\{id\}", r"(?P<id>[^/]+)"))
-        object.__setattr__(self, "pattern", pattern)
-
-    def values(self, path: str) -> Values | None:
-        """What stands in the template's places in `path`; None if it is not like it."""
-        match = self.pattern.fullmatch(path)
-        return {k: unquote(v) for k, v in match.groupdict().items()} if match else None
 
 
 def _health(house: House, request: Request, values: Values) -> Decision:
@@ -81,6 +70,23 @@ ROUTES = (
 )
 
 
+def _pattern(template: str) -> re.Pattern[str]:
+    """What the paths are that are like `template`."""
+    segments = re.escape(template).replace(r"\{id\.\.\.\}", r"(?P<id>.+)")
+    return re.compile(segments.replace(r"\{id\}", r"(?P<id>[^/]+)"))
+
+
+_BY_TEMPLATE = {
+    template: [route for route in ROUTES if route.template == template]
+    for template in dict.fromkeys(route.template for route in ROUTES)
+}
+_PLAIN = {path: routes for path, routes in _BY_TEMPLATE.items() if "{" not in path}
+_TEMPLATED = [
+    (_pattern(template), routes)
+    for template, routes in _BY_TEMPLATE.items()
+    if template not in _PLAIN
+]
+
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 """RFC 9110, section 9.1, and RFC 5789; CONNECT does not come as far as this."""
 
@@ -93,20 +99,23 @@ class Neighbours:
         self._mocked = tuple(
             path for table in house.tables.values() for path in table.provider.paths
         )
+        mocked = [f"POST {path}" for path in self._mocked]
+        beside = [f"{route.method} {route.template.replace('...', '')}" for route in ROUTES]
+        self._hint = "Known endpoints: " + ", ".join(mocked + beside)
 
     def decide(self, request: Request) -> Decision:
         """The answer to `request`. Nothing a client sends makes this raise."""
         try:
             decision = self._decide(request)
         except RequestError as exc:
-            decision = answered(self._envelope(request)(exc, {}), reason="refused")
+            decision = answered(self._refused(request, exc), reason="refused")
         if self._house.cors:
             return decision
         return decision._replace(reply=envelopes.without_cors(decision.reply))
 
     def render_error(self, request: Request, error: ClientError) -> Reply:
         """`error` in the envelope that the client of this path understands."""
-        reply = self._envelope(request)(error, {})
+        reply = self._refused(request, error)
         return reply if self._house.cors else envelopes.without_cors(reply)
 
     def _decide(self, request: Request) -> Decision:
@@ -132,10 +141,15 @@ class Neighbours:
         return self._not_found(request, mistake)
 
     def _routes(self, path: str) -> Iterator[tuple[Route, Values]]:
-        for route in ROUTES:
-            values = route.values(path)
-            if values is not None:
-                yield route, values
+        """Those whose template `path` is like, and what stands in its places."""
+        for route in _PLAIN.get(path, ()):
+            yield route, {}
+        for pattern, routes in _TEMPLATED:
+            match = pattern.fullmatch(path)
+            if match is not None:
+                values = {name: unquote(value) for name, value in match.groupdict().items()}
+                for route in routes:
+                    yield route, values
 
     def _methods(self, path: str) -> list[str]:
         """The methods that `path` is answered to; none if it is not known."""
@@ -170,26 +184,29 @@ class Neighbours:
             message = f"{message}. {mistake.told(host)}"
         elif not _is_versioned(request.path):
             message = "Endpoint not found"
-        beside = {"path": request.path, "method": request.method, "hint": self._hint()}
+        beside = {"path": request.path, "method": request.method, "hint": self._hint}
         error = RequestError(404, message)
-        return answered(self._envelope(request)(error, beside), reason="not found")
+        render_error = _envelope(request, mistake)
+        return answered(render_error(error, beside), reason="not found")
 
     def _is_known(self, path: str) -> bool:
         return bool(self._methods(path)) and path != ROOT
 
-    def _hint(self) -> str:
-        mocked = [f"POST {path}" for path in self._mocked]
-        beside = [f"{route.method} {route.template.replace('...', '')}" for route in ROUTES]
-        return "Known endpoints: " + ", ".join(mocked + beside)
-
-    def _envelope(self, request: Request) -> Callable[[ClientError, Mapping[str, Any]], Reply]:
+    def _refused(self, request: Request, error: ClientError) -> Reply:
         mistake = find_mistake(request.path, self._is_known)
-        path = mistake.meant if mistake is not None else request.path
-        if not _is_versioned(path):
-            return envelopes.plain_error
-        if asks_anthropic(path, request):
-            return envelopes.anthropic_error
-        return envelopes.openai_error
+        return _envelope(request, mistake)(error, {})
+
+
+def _envelope(
+    request: Request, mistake: Mistake | None
+) -> Callable[[ClientError, Mapping[str, Any]], Reply]:
+    """What renders an error for the client that `request` comes from."""
+    path = mistake.meant if mistake is not None else request.path
+    if not _is_versioned(path):
+        return envelopes.plain_error
+    if asks_anthropic(path, request):
+        return envelopes.anthropic_error
+    return envelopes.openai_error
 
 
 def _is_versioned(path: str) -> bool:

@@ -135,7 +135,9 @@ def engine() -> Engine:
 @given(
     method=st.sampled_from(("GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT")),
     template=st.sampled_from([route.template for route in ROUTES]),
-    name=st.sampled_from((MODEL, f"resp_{STAMPS.token.decode()}", "%ff", "a%2Fb", "")),
+    name=st.sampled_from(
+        (MODEL, f"resp_{STAMPS.token.decode()}", "%ff", "a%2Fb", "", "{id}", "{id...}")
+    ),
     query=st.sampled_from(("", "stream=true&starting_after=99", "limit=0", "order=asc&after=x")),
     body=BODIES,
 )
