@@ -148,7 +148,8 @@ UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"content-enco
 FIXED = frozenset({b"host", b"connection"})
 """Headers whose meaning is read: only a line that h11 has taken as it stands is known."""
 
-_UNKNOWN = (b"", b"")  # no header: a name is never empty
+_NAMELESS = b""  # no header has such a name
+_UNKNOWN = (_NAMELESS, b"")
 _PLAIN_VALUE = re.compile(rb"[!-~](?:[\t -~]*[!-~])?|")
 _PLAIN_LENGTH = re.compile(rb"[0-9]{1,15}")
 
@@ -224,9 +225,9 @@ class Heads:
             return None
         known, known_name = self._lines.get, self._of_known_name
         headers = tuple([known(line) or known_name(line) for line in lines])
-        if _UNKNOWN in headers or len(headers) > self._limits.headers:
-            return None
         first = dict(headers)
+        if _NAMELESS in first or len(headers) > self._limits.headers:
+            return None
         return _head(request_line, headers, first) if _is_usual(headers, first) else None
 
     def _of_known_name(self, line: bytes) -> tuple[bytes, bytes]:
