@@ -10,11 +10,13 @@ import argparse
 import contextlib
 import gc
 import json
+import os
 import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import mockllm
 from mockllm import demo
 from mockllm.config import DEFAULT_HOST, DEFAULT_PORT, HIGHEST_PORT, Config, parse_address
 from mockllm.engine import Engine
@@ -55,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:  # before it serves; then it is a signal
         return OK
+    except BrokenPipeError:  # who read the output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would tell
+        return FAILED
 
 
 # --- mockllm check, mockllm schema ---------------------------------------------------------------
@@ -80,7 +85,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _schema(options: argparse.Namespace) -> int:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    print(json.dumps(schema | Config.model_json_schema(), indent=2))
+    print(json.dumps(schema | Config.model_json_schema(), indent=2), flush=True)
     return OK
 
 
@@ -217,6 +222,7 @@ def _serve_parser() -> argparse.ArgumentParser:
         "mockllm schema prints the JSON Schema of their format.",
         allow_abbrev=False,
     )
+    parser.add_argument("--version", action="version", version=f"mockllm {mockllm.__version__}")
     parser.add_argument(
         "--config",
         type=Path,

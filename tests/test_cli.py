@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -344,6 +348,24 @@ def test_schema_describes_the_files_form(capsys: pytest.CaptureFixture[str]) -> 
         if definition.get("type") == "object":
             assert definition["additionalProperties"] is False, name
             assert definition.get("description"), name
+
+
+def test_who_stops_reading_the_schema_is_no_error() -> None:
+    """As in ``mockllm schema | head -1``."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "mockllm", "schema"], stdout=writer, stderr=subprocess.PIPE
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"mockllm {metadata.version('mockllm-server')}\n"
 
 
 def test_schema_accepts_what_is_served(capsys: pytest.CaptureFixture[str]) -> None:
