@@ -17,6 +17,8 @@ import orjson
 from benchmarks.loads import Answer
 
 PATIENCE = 30.0  # seconds for one answer
+_END_OF_STREAM = b"data: [DONE]\n\n\r\n0\r\n\r\n"
+_SMALL_BUFFER = 8 * 1024  # bytes that the system takes for a slow reader, or as few as it can
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: no TIME_WAIT, of which there would be thousands
 
 
@@ -52,6 +54,41 @@ def idle_connections(port: int, request: bytes, count: int) -> Iterator[None]:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             _ask_on(sock, request)
         yield
+
+
+@contextlib.contextmanager
+def slow_readers(port: int, request: bytes, count: int) -> Iterator[list[socket.socket]]:
+    """Keep `count` connections open that have asked and read no more than the first byte."""
+    readers = []
+    with contextlib.ExitStack() as stack:
+        for _ in range(count):
+            sock = stack.enter_context(socket.socket())
+            sock.settimeout(PATIENCE)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            sock.connect(("127.0.0.1", port))
+            sock.sendall(request)
+            if not sock.recv(1):
+                raise WrongAnswerError("no answer: the connection was closed")
+            readers.append(sock)
+        yield readers
+
+
+def read_stream_to_end(sock: socket.socket) -> None:
+    """Read what is left of a streamed answer, until the server closes.
+
+    Raises:
+        WrongAnswerError: it was cut.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    last = b""
+    try:
+        while data := sock.recv(1 << 18):
+            last = last[-len(_END_OF_STREAM) :] + data
+    except OSError as exc:
+        raise WrongAnswerError(f"a stream was cut: {exc!r}") from exc
+    if not last.endswith(_END_OF_STREAM):
+        raise WrongAnswerError(f"a stream was cut after {last[-60:]!r}")
 
 
 def check(received: Received, wanted: Answer) -> None:

@@ -1,10 +1,14 @@
-"""What a server takes beside CPU time: time to start, memory, memory of an idle connection."""
+"""What a server takes beside CPU time: time to start, memory, memory of an idle connection and of
+a slow reader."""
 
 from __future__ import annotations
 
+import os
+import signal
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import exchange, machine
 from benchmarks.exchange import WrongAnswerError
-from benchmarks.loads import IDLE, LIMIT, LOADS, MANY, OURS
+from benchmarks.loads import IDLE, LIMIT, LOADS, LONG_ANSWER, LONG_STREAM, MANY, OURS, SLOW
 from benchmarks.measure import FULL, Bench
 from benchmarks.servers import CONTENDERS, ROOT, CannotStartError
 
@@ -20,6 +24,8 @@ NAME = "footprint"  # as `--only` calls it
 
 STARTS = 3  # of which the median counts
 LONGEST_EMBEDDED = 60.0  # seconds
+ANSWERS = 1_000  # beside slow readers, of which the longest counts
+STREAMS = 20  # under way when a server is told to stop
 
 _SMALL = LOADS["small"]
 
@@ -47,6 +53,9 @@ START_ALL = Words("start_both_sdks", "start-up, OpenAI and Anthropic mocks", "s"
 START_MANY = Words("start_many", f"start-up, {MANY:,} mocks", "s")
 MEMORY_MANY = Words("memory_many", f"memory, {MANY:,} mocks", "B")
 MEMORY_WORKER = Words("memory_worker", "memory of a third worker", "B")
+MEMORY_SLOW = Words("memory_slow", f"memory of {SLOW} slow readers of a 5 MB stream", "B")
+BESIDE_SLOW = Words("beside_slow", f"the longest of {ANSWERS:,} answers beside them", "s")
+DRAIN = Words("drain", f"SIGTERM to exit, {STREAMS} such streams read to their end", "s")
 START_EMBEDDED = Words("start_embedded", "AsyncServer.start, 100 mocks, SDKs imported", "s")
 
 
@@ -79,6 +88,8 @@ def measure(bench: Bench) -> list[Measure]:
     take((START_ALL,), lambda: (_start(bench, "one_of_each_sdk"),))
     take((START_EMBEDDED,), lambda: (_embedded(bench.files.config("hundred")),))
     take((MEMORY_WORKER,), lambda: (_memory(bench, 3) - _memory(bench, 2),))
+    take((MEMORY_SLOW, BESIDE_SLOW), lambda: _slow_readers(bench))
+    take((DRAIN,), lambda: (_drain(bench),))
     if bench.plan is FULL:
         take((START_MANY, MEMORY_MANY), lambda: _many(bench))
     return measures
@@ -115,6 +126,39 @@ def _memory(bench: Bench, workers: int) -> float:
         for _ in range(16 * workers):  # the kernel spreads them
             exchange.ask(running.port, _SMALL.request.render(0))
         return machine.memory(running.pid)
+
+
+def _slow_readers(bench: Bench) -> tuple[float, float]:
+    """Bytes that a server grows by while it has slow readers, and seconds of an answer to somebody
+    else meanwhile."""
+    small, stream = _SMALL.request.render(0), LONG_STREAM.render(0)
+    with bench.started(OURS, "one_and_long") as running:
+        exchange.check(exchange.ask(running.port, stream), LONG_ANSWER)
+        before = machine.memory(running.pid)
+        with exchange.slow_readers(running.port, stream, SLOW):
+            longest = 0.0
+            for _ in range(ANSWERS):
+                started = time.perf_counter()
+                exchange.check(exchange.ask(running.port, small), _SMALL.answer)
+                longest = max(longest, time.perf_counter() - started)
+            return machine.memory(running.pid) - before, longest
+
+
+def _drain(bench: Bench) -> float:
+    """Seconds that a server takes to stop while streams are under way. None of them is cut."""
+    with (
+        bench.started(OURS, "one_and_long") as running,
+        exchange.slow_readers(running.port, LONG_STREAM.render(0), STREAMS) as readers,
+    ):
+        started = time.perf_counter()
+        os.kill(running.pid, signal.SIGTERM)
+        for reader in readers:
+            exchange.read_stream_to_end(reader)
+        ended = os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
+        took = time.perf_counter() - started
+    if ended is None or ended.si_status:
+        raise WrongAnswerError(f"the server did not end well: {ended}")
+    return took
 
 
 def _many(bench: Bench) -> tuple[float, float]:

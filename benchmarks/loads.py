@@ -25,12 +25,15 @@ REPLY = "Hello! How can I help you today?"
 WORDS = 50  # of five letters, so that servers that count words and servers that count characters
 LETTERS_OF_CHUNK = 6  # (with the blank) cut a stream into the same chunks
 STREAMED = " ".join(["chunk"] * WORDS)
+ASKED_LONG = "Tell me all"
+LONG = " ".join(["chunk"] * 420_000)  # streamed, it is 5 MB
 
 CONVERSATION = 35_000  # bytes: an agent's tenth turn or so, with its system prompt
 TURNS = 40
 
 FEW, MANY = 1_000, 100_000  # mocks
 IDLE = 5_000  # keep-alive connections
+SLOW = 500  # connections that ask for a long stream and do not read it
 
 
 # --- requests ------------------------------------------------------------------------------------
@@ -173,6 +176,7 @@ CONFIGS: Mapping[str, Callable[[], Config]] = {
     "one": lambda: {"openai": [_mock(ASKED)]},
     "one_contains": lambda: {"openai": [_mock(ASKED, "contains")]},
     "one_streamed": lambda: {"openai": [_mock(ASKED, reply=STREAMED)]},
+    "one_and_long": lambda: {"openai": [_mock(ASKED), _mock(ASKED_LONG, reply=LONG)]},
     "one_of_each_sdk": _both_sdks,
     "hundred": lambda: _questions(100, "exact"),
     "few": lambda: _questions(FEW, "exact"),
@@ -221,6 +225,9 @@ class Load:
 
 
 _SMALL = _post(("user", ASKED))
+LONG_STREAM = _post(("user", ASKED_LONG), stream=True)
+LONG_ANSWER = Answer(text=LONG, chunks=10_000)
+"""What is asked by those who do not read the answer, and what it would be."""
 
 
 def _of_mocks(title: str, name: str, config: str, text: str, answer: Answer = Answer()) -> Load:

@@ -94,6 +94,9 @@ def test_every_floor_is_of_something_that_is_measured() -> None:
             footprint.MEMORY_MANY,
             footprint.MEMORY_WORKER,
             footprint.START_EMBEDDED,
+            footprint.MEMORY_SLOW,
+            footprint.BESIDE_SLOW,
+            footprint.DRAIN,
         )
     }
     assert set(floors.ratios_at_least) <= set(LOADS)
@@ -123,6 +126,17 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
     """The name of a configuration, and the port of our server that has it."""
     with Server(CONFIGS[request.param]()) as server:
         yield request.param, int(server.base_url.rpartition(":")[2])
+
+
+def test_who_does_not_read_has_asked_for_5_mb() -> None:
+    with Server(CONFIGS["one_and_long"]()) as server:
+        port = int(server.base_url.rpartition(":")[2])
+        received = exchange.ask(port, loads.LONG_STREAM.render(0))
+        with exchange.slow_readers(port, loads.LONG_STREAM.render(0), 2):
+            exchange.check(exchange.ask(port, LOADS["small"].request.render(0)), Answer())
+
+    exchange.check(received, loads.LONG_ANSWER)
+    assert len(received.raw) == pytest.approx(5_000_000, rel=0.05)
 
 
 def test_our_server_answers_what_the_loads_want(served: tuple[str, int]) -> None:
