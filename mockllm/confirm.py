@@ -7,7 +7,6 @@ files.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -17,10 +16,11 @@ from typing import Any
 
 from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
+from mockllm import jsontext
 from mockllm.schemas import MISMATCH, UNDECLARED, eager_schema
 from mockllm.variants import MARK
 
-LONGEST_FOUND = 60  # characters of a found value: enough to recognise it, too few to flood a log
+LONGEST_STEP = 60  # characters of a key in a path: enough to recognise it
 LONGEST_EXPECTED = 200  # characters: some enums of the SDKs have a hundred values
 
 
@@ -152,7 +152,9 @@ def _finding(error: ErrorDetails) -> Finding:
         expected = _EXPECTED[reason]
     else:
         return Finding(path, f"does not fit the SDK's type: {error['msg']}", Kind.WRONG)
-    return Finding(path, f"expected {expected}, found {_found(error['input'])}", Kind.WRONG)
+    return Finding(
+        path, f"expected {expected}, found {jsontext.describe(error['input'])}", Kind.WRONG
+    )
 
 
 def _undeclared(name: str, declared: Sequence[str]) -> str:
@@ -161,25 +163,5 @@ def _undeclared(name: str, declared: Sequence[str]) -> str:
     return f"not a member that the SDK declares{hint}"
 
 
-def _found(value: Any) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return f"a boolean ({json.dumps(value)})"
-        case int() | float():
-            return f"a number ({_cut(repr(value))})"
-        case str():
-            # Only the start is encoded, because a value may have megabytes. A lone surrogate must
-            # not get into a text that is sent or logged.
-            start = json.dumps(value[: LONGEST_FOUND + 1], ensure_ascii=False)
-            return f"a string ({_cut(start).encode(errors='replace').decode()})"
-        case list():
-            return "a list"
-        case dict():
-            return "an object"
-    return f"no JSON ({type(value).__name__})"
-
-
-def _cut(text: str, longest: int = LONGEST_FOUND) -> str:
+def _cut(text: str, longest: int = LONGEST_STEP) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -6,12 +6,15 @@ every SSE decoder survives; comparing is by canonical bytes.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
+
+LONGEST_SHOWN = 60  # characters of a value: enough to recognise it, too few to flood a log
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -120,6 +123,27 @@ def kind(value: Any) -> str:
             return "a list"
         case _:
             return "an object"
+
+
+def describe(value: Any) -> str:
+    """A value for a message: its type, and the start of it where it has no members. Also a Python
+    value that JSON does not know."""
+    match value:
+        case None | list() | tuple() | dict():
+            return kind(value)
+        case str():
+            # Only the start is encoded, because a value may have megabytes. A lone surrogate must
+            # not get into a text that is sent or logged.
+            start = json.dumps(value[: LONGEST_SHOWN + 1], ensure_ascii=False)
+            return f"a string ({_cut(start).encode(errors='replace').decode()})"
+        case bool() | int() | float():
+            return f"{kind(value)} ({_cut(json.dumps(value))})"
+        case _:
+            return f"no JSON ({type(value).__name__})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
 
 
 def _has_more_values(text: bytes, most: int) -> bool:

@@ -16,7 +16,7 @@ Body = Mapping[str, Any]
 
 def bad(path: str, expected: str, value: Any) -> RequestError:
     """A 400: the member at `path` is not what was expected."""
-    message = f"{path}: expected {expected}, found {describe(value)}"
+    message = f"{path}: expected {expected}, found {jsontext.describe(value)}"
     return RequestError(400, message, param=path, code="invalid_type")
 
 
@@ -30,14 +30,6 @@ def missing(path: str) -> RequestError:
     )
 
 
-def describe(value: Any) -> str:
-    """A JSON value for a message: its type, and the value where it is short."""
-    if isinstance(value, (str, int, float)):
-        shown = jsontext.dumps(value).decode()
-        return f"{jsontext.kind(value)} ({shown if len(shown) <= 60 else shown[:60] + '…'})"
-    return jsontext.kind(value)
-
-
 def read_object(body: bytes) -> dict[str, Any]:
     """The body as a JSON object."""
     try:
@@ -46,7 +38,9 @@ def read_object(body: bytes) -> dict[str, Any]:
         message = f"We could not parse the JSON body of your request: {exc}"
         raise RequestError(400, message) from exc
     if not isinstance(value, dict):
-        message = f"The body of the request: expected a JSON object, found {describe(value)}"
+        message = (
+            f"The body of the request: expected a JSON object, found {jsontext.describe(value)}"
+        )
         raise RequestError(400, message)
     return value
 
