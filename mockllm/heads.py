@@ -8,15 +8,16 @@ What it recalls is what `parse` would say; a property test holds the two togethe
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import h11
 
 from mockllm import targets
 from mockllm.errors import ForeignProtocolError, HTTPError
 from mockllm.exchange import Headers
-from mockllm.limits import Limits
+from mockllm.limits import KIB, MIB, Limits
 
 END = b"\r\n\r\n"
 
@@ -73,7 +74,7 @@ def parse(data: bytes, limits: Limits) -> Head:
     if len(headers) > limits.headers:
         raise HTTPError(431, f"There are more than {limits.headers} headers")
     line = RequestLine(method, *targets.resolve(method, target), version != b"1.0")
-    return _head(line, headers, dict(reversed(headers)))
+    return _head(line, headers, _first_values(headers))
 
 
 def malformed(error: h11.RemoteProtocolError) -> HTTPError:
@@ -111,7 +112,18 @@ def _head(line: RequestLine, headers: Headers, first: dict[bytes, bytes]) -> Hea
     )
 
 
-_is_host = lru_cache(maxsize=1024)(targets.is_host)
+LONGEST_CACHED = 256  # bytes of a value; nobody's memory is filled with longer ones
+
+Verdict = TypeVar("Verdict")
+
+
+def _cached_if_short(judge: Callable[[bytes], Verdict]) -> Callable[[bytes], Verdict]:
+    """`judge`, remembering its verdicts on short values: nearly all requests have the same few."""
+    cached = lru_cache(maxsize=1024)(judge)
+    return lambda value: cached(value) if len(value) <= LONGEST_CACHED else judge(value)
+
+
+_is_host = _cached_if_short(targets.is_host)
 
 
 def _coding(headers: Headers, first: dict[bytes, bytes]) -> bytes:
@@ -131,7 +143,7 @@ def _joined(headers: Headers, first: dict[bytes, bytes], name: bytes) -> bytes:
     return b",".join(value for each, value in headers if each == name)
 
 
-@lru_cache(maxsize=1024)
+@_cached_if_short
 def _members_of(value: bytes) -> frozenset[bytes]:
     """The members of a list (RFC 9110, section 5.6.1), in lower case."""
     return frozenset(member.strip().lower() for member in value.split(b",")) - {b""}
@@ -139,14 +151,19 @@ def _members_of(value: bytes) -> frozenset[bytes]:
 
 # --- Remembering ---------------------------------------------------------------------------------
 
-MOST_HEADS = 4_096  # whole heads remembered
-MOST_LINES = 8_192  # header lines remembered
-LONGEST_REMEMBERED = 4 * 1024  # bytes of a head; with MOST_HEADS it bounds the memory to 16 MiB
+MOST_OF_HEADS = 16 * MIB  # bytes that whole heads may take
+MOST_OF_PARTS = 4 * MIB  # bytes that lines may take, and names, and request lines
+LONGEST_REMEMBERED = 16 * KIB  # bytes of a head: cookies and tokens are long
+MOST_SEEN = 4_096  # heads that came once
+PER_HEADER = 300  # bytes that a header costs beside its own, about
 
 UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"content-encoding"})
 """Headers that make framing or the connection special: a head with one always goes through h11."""
 FIXED = frozenset({b"host", b"connection"})
 """Headers whose meaning is read: only a line that h11 has taken as it stands is known."""
+SINGLE = FIXED | {b"content-length"}
+"""Headers that decide where a request ends or whose it is: a head that repeats one goes through
+h11."""
 
 _NAMELESS = b""  # no header has such a name
 _UNKNOWN = (_NAMELESS, b"")
@@ -159,18 +176,17 @@ class Heads:
 
     Three ways from bytes to a head, each with its cost on a head of 13 lines: the same bytes as
     before (0.5 µs); known lines, or lines of a known name with a value in plain ASCII, as of a new
-    request id (5 µs); h11 (50 µs and more). A table that is full is emptied: what is in use comes
-    back with its next request, and a client that never repeats himself gains nothing.
+    request id (5 µs); h11 (50 µs and more).
     """
 
     def __init__(self, limits: Limits | None = None, *, reuse: bool = True) -> None:
         self._limits = limits or Limits()
         self._reuse = reuse
-        self._whole: dict[bytes, Head] = {}
+        self._whole = _Table[Head](MOST_OF_HEADS)
         self._seen: set[int] = set()  # hashes of heads that were recalled line by line, once
-        self._request_lines: dict[bytes, RequestLine] = {}
-        self._lines: dict[bytes, tuple[bytes, bytes]] = {}
-        self._names: dict[bytes, bytes] = {}  # as a client spells it: in lower case
+        self._request_lines = _Table[RequestLine](MOST_OF_PARTS)
+        self._lines = _Table[tuple[bytes, bytes]](MOST_OF_PARTS)
+        self._names = _Table[bytes](MOST_OF_PARTS)  # as a client spells it: in lower case
 
     def read(self, data: bytes) -> Head:
         """The head that `data` is, up to and with the empty line.
@@ -203,17 +219,13 @@ class Heads:
             or b"\n" in b"".join(lines)
             or len(lines) != len(head.headers) + 1
             or not _is_usual(head.headers, head.first)
-            or not head.line.is_modern
         ):
             return
-        _make_room(self._request_lines, MOST_HEADS)
-        _make_room(self._lines, MOST_LINES)
-        _make_room(self._names, MOST_LINES)
-        self._request_lines[lines[0]] = head.line
-        for raw, (name, value) in zip(lines[1:], head.headers, strict=True):
-            self._lines[raw] = (name, value)
-            if name not in FIXED:
-                self._names[raw.partition(b":")[0]] = name
+        self._request_lines.keep(lines[0], head.line)
+        for raw, header in zip(lines[1:], head.headers, strict=True):
+            self._lines.keep(raw, header)
+            if header[0] not in FIXED:
+                self._names.keep(raw.partition(b":")[0], header[0])
         self._keep(data, head)
 
     def _by_lines(self, data: bytes) -> Head | None:
@@ -225,7 +237,7 @@ class Heads:
             return None
         known, known_name = self._lines.get, self._of_known_name
         headers = tuple([known(line) or known_name(line) for line in lines])
-        first = dict(headers)
+        first = _first_values(headers)
         if _NAMELESS in first or len(headers) > self._limits.headers:
             return None
         return _head(request_line, headers, first) if _is_usual(headers, first) else None
@@ -247,21 +259,53 @@ class Heads:
         if mark in self._seen:
             self._keep(data, head)
         else:
-            if len(self._seen) >= MOST_HEADS:
+            if len(self._seen) >= MOST_SEEN:
                 self._seen.clear()
             self._seen.add(mark)
 
     def _keep(self, data: bytes, head: Head) -> None:
         if len(data) <= LONGEST_REMEMBERED:
-            _make_room(self._whole, MOST_HEADS)
-            self._whole[data] = head
+            self._whole.keep(data, head, beside=PER_HEADER * len(head.headers))
+
+
+Value = TypeVar("Value")
+
+
+class _Table(dict[bytes, Value]):
+    """A dictionary that takes at most about `most` bytes. One that is full is emptied: what is in
+    use comes back with its next request, and a client that never repeats himself gains nothing."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+        self.size = 0
+
+    def keep(self, key: bytes, value: Value, *, beside: int = PER_HEADER) -> None:
+        """Add an entry that costs its key twice (it is a part of the value, too) and so many bytes
+        `beside`."""
+        if key in self:
+            return
+        size = 2 * len(key) + beside
+        if self.size + size > self.most:
+            self.clear()
+            self.size = 0
+        self[key] = value
+        self.size += size
+
+
+def _first_values(headers: Headers) -> dict[bytes, bytes]:
+    """The first value of each header."""
+    values = dict(headers)
+    return values if len(values) == len(headers) else dict(reversed(headers))
 
 
 def _is_usual(headers: Headers, first: dict[bytes, bytes]) -> bool:
-    """Whether each header comes once, there is a host, and framing is plain."""
-    return len(first) == len(headers) and b"host" in first and UNUSUAL.isdisjoint(first)
+    """Whether there is one host, and framing is plain."""
+    if b"host" not in first or not UNUSUAL.isdisjoint(first):
+        return False
+    return len(first) == len(headers) or not _repeats_a_single(headers)
 
 
-def _make_room(table: dict[bytes, Any], most: int) -> None:
-    if len(table) >= most:
-        table.clear()
+def _repeats_a_single(headers: Headers) -> bool:
+    names = [name for name, _ in headers if name in SINGLE]
+    return len(names) > len(set(names))

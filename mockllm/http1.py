@@ -21,7 +21,7 @@ from mockllm.exchange import Request
 from mockllm.heads import Head, Heads
 from mockllm.limits import Limits
 
-_END_OF_HEAD = re.compile(rb"\n\r?\n")
+END_OF_HEAD = re.compile(rb"\n\r?\n")
 _EMPTY_LINES = re.compile(rb"(?:\r?\n)*")
 _TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS connection (RFC 8446, section 5.1)
 
@@ -110,12 +110,10 @@ class HTTPConnection:
         if not self._size and self._state is not State.BODY:
             return None
         try:
-            if self._state is State.HEAD and len(self._received) == 1:
-                request = self._request_at_once()
+            if self._state is State.HEAD:
+                request = self._read_head()
                 if request is not None:
                     return request
-            if self._state is State.HEAD:
-                self._read_head()
             if self._state is State.BODY:
                 return self._read_body()
             if self._state is State.CHUNKS:
@@ -127,42 +125,24 @@ class HTTPConnection:
             raise
         return None
 
-    def _request_at_once(self) -> Request | None:
-        """A request that came alone, in one piece and with a head that is remembered, as nearly
-        all do; None for any other. What it takes from the other way is that nothing is stored."""
-        data = self._received[0]
-        end = data.find(heads.END) + len(heads.END)
-        head = self._heads.recall(data[:end]) if end <= self._limits.head else None
-        if head is None or not head.keep_alive or head.length != len(data) - end:
-            return None
-        if head.length > self._limits.body:
-            return None
-        self._received.clear()
-        self._size = self._scanned = 0
-        self._head = head
-        return _request(head, data[end:])
-
     def _enter(self, state: State) -> None:
         assert state in _FOLLOWS[self._state], (self._state, state)
         self._state = state
 
-    def _read_head(self) -> None:
-        data = self._take_all()
-        if not self._scanned:
-            data = _without_empty_lines(data)
-        end = _END_OF_HEAD.search(data, max(0, self._scanned - 3))
-        size = len(data) if end is None else end.end()
-        if size > self._limits.head:
-            raise _head_too_large(data, self._limits.head)
-        if end is None:
-            self._put_back(data)
-            self._scanned = 0 if data == b"\r" else size  # an empty line may be cut in two
-            return
+    def _read_head(self) -> Request | None:
+        """Read a head, if it is whole. Returns the request if all of it came in one piece and
+        alone, as nearly all do: then nothing is stored."""
+        found = self._known_head() or self._next_head()
+        if found is None:
+            return None
+        self._head, rest = head, _ = found
         self._scanned = 0
-        self._head = None
-        self._put_back(data[size:])
-        self._head = head = self._heads.read(data[:size])
-        self._continue = head.expects_continue and not self._size
+        self._received.clear()
+        self._size = 0
+        if head.length == len(rest) <= self._limits.body and head.keep_alive and not head.coding:
+            return _request(head, rest)
+        self._put_back(rest)
+        self._continue = head.expects_continue and not rest
         if head.length is None:
             self._chunks = ChunkedBody(self._limits)
             self._enter(State.CHUNKS)
@@ -170,6 +150,35 @@ class HTTPConnection:
             raise HTTPError(413, f"The body is larger than {self._limits.body:,} bytes")
         else:
             self._enter(State.BODY)
+        return None
+
+    def _known_head(self) -> tuple[Head, bytes] | None:
+        """A head that is remembered, at the start of all that was received, and what follows it.
+        None for any other: then nothing has changed."""
+        if len(self._received) != 1:
+            return None
+        data = self._received[0]
+        end = data.find(heads.END) + len(heads.END)
+        head = self._heads.recall(data[:end]) if end <= self._limits.head else None
+        return None if head is None else (head, data[end:])
+
+    def _next_head(self) -> tuple[Head, bytes] | None:
+        """The head at the start of all that was received, and what follows it; None until it is
+        whole."""
+        data = self._take_all()
+        if not self._scanned:
+            data = _without_empty_lines(data)
+        end = END_OF_HEAD.search(data, max(0, self._scanned - 3))
+        size = len(data) if end is None else end.end()
+        if size > self._limits.head:
+            raise _head_too_large(data, self._limits.head)
+        if end is None:
+            self._put_back(data)
+            self._scanned = 0 if data == b"\r" else size  # an empty line may be cut in two
+            return None
+        self._head = None  # of the request before
+        self._put_back(data[size:])
+        return self._heads.read(data[:size]), data[size:]
 
     def _read_body(self) -> Request | None:
         assert self._head is not None

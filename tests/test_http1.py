@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mockllm.errors import HTTPError
 from mockllm.exchange import Request
-from mockllm.heads import Heads
+from mockllm.heads import Head, Heads
 from mockllm.http1 import HTTPConnection
 from mockllm.limits import Limits
 
@@ -82,6 +82,51 @@ def test_what_is_remembered_changes_no_request(parts: list[bytes], cuts: list[in
     assert outcome(*parts, heads=heads) == outcome(stream)
 
 
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n" + b"a" * 11, 413),
+        (b"POST /p HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n", 413),
+        (b"POST /p HTTP/1.1\r\nHost: h\r\nX-A: " + b"a" * 100 + b"\r\n\r\n", 431),
+    ],
+)
+def test_limits_hold_for_what_is_remembered_too(request_: bytes, status: int) -> None:
+    limits = Limits(head=100, body=10)
+    heads = Heads(limits)
+    connection = HTTPConnection(heads, limits)
+    connection.receive_data(b"POST /p HTTP/1.1\r\nHost: h\r\nX-A: b\r\nContent-Length: 1\r\n\r\nc")
+    assert connection.next_request() is not None
+    connection.receive_data(request_)
+
+    with pytest.raises(HTTPError) as caught:
+        connection.next_request()
+
+    assert caught.value.status == status
+
+
+def test_a_head_that_comes_before_its_body_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As official clients send it: the head in one piece, the body in another."""
+    heads = Heads()
+    read(LENGTH, heads=heads)
+    asked: list[bytes] = []
+    recall = heads.recall
+
+    def noted(data: bytes) -> Head | None:
+        asked.append(data)
+        return recall(data)
+
+    monkeypatch.setattr(heads, "recall", noted)
+    at = LENGTH.index(b"hello")
+
+    for number in (b"1", b"2"):
+        head = LENGTH[:at].replace(b"one", number)
+        requests, _ = read(head, b"hello", heads=heads)
+        assert [request.body for request in requests] == [b"hello"]
+
+    assert len(asked) == 2
+    assert len(heads._whole) == 1  # the others have come only once
+
+
 @given(
     st.lists(st.sampled_from(PIECES), max_size=5),
     st.lists(st.integers(min_value=0, max_value=600)),
@@ -102,6 +147,7 @@ def test_pipelined_requests_split_anywhere_are_the_same(
         (BARE + CHUNKED + LENGTH, ["/g", "/c", "/v1/x"], False),
         (BARE + OLD + BARE, ["/g", "/old"], True),
         (LAST + BARE, ["/last"], True),
+        (LAST, ["/last"], True),
         (b"\r\n" + BARE + b"\r\n\n" + BARE, ["/g", "/g"], False),
         (BARE[:-1], [], False),
     ],
