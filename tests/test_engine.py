@@ -237,34 +237,80 @@ def test_a_render_error_names_the_mock() -> None:
     assert caught.value.__notes__ == ["openai[0] 'greet'"]
 
 
-def engine_of(mocks: list[dict[str, Any]], *, reuse: bool) -> Engine:
-    return Engine(load(Config.from_dict({"openai": mocks})), reuse=reuse)
-
-
-HEADER = {"name": "X-Tenant", "value": "a"}
-MOCKS = [
-    chat_mock("hi", "to a", headers=[HEADER]),
-    chat_mock("hi", "to all"),
-    chat_mock("h", "h", match_type="contains"),
+A, B = ({"name": name, "value": "a"} for name in ("X-Tenant", "X-Region"))
+CONFIG = {
+    "openai": [
+        chat_mock("hi", "to a in a", headers=[A, B]),
+        chat_mock("hi", "to a", headers=[A]),
+        chat_mock("hi", "to all"),
+        chat_mock("h", "h", match_type="contains"),
+    ],
+    "anthropic": [
+        {
+            "match": {"message": {"role": "user", "content": "hi"}},
+            "response": {"content": [{"type": "text", "text": "ho"}]},
+        }
+    ],
+}
+ASKED = [
+    *((CHAT, say("hi")), (CHAT, say("hi", stream=True)), (CHAT, say("nobody")), (CHAT, {})),
+    *(("/v1/messages", say("hi", max_tokens=5)), ("/v1/messages", say("hi")), ("/v1/x", {})),
+    *(("/v1/completions", {"model": "m", "prompt": each}) for each in ("hi", "no", ["no", "hi"])),
+    ("/v1/completions", {"model": "m", "prompt": "no", "stream": True}),
 ]
-ASKED: list[Any] = [say("hi"), say("hi", stream=True), say("oh"), {}, []]
-BODIES = [orjson.dumps(each) for each in ASKED]
-TENANTS = [(KEY,), (KEY, (b"x-tenant", b"a")), (KEY, (b"x-tenant", b"b")), ((b"x-tenant", b"a"),)]
+TENANTS = [(), *([(b"x-tenant", b"a"), (b"x-region", value)] for value in (b"a", b"b"))]
+REQUESTS = st.builds(
+    lambda asked, headers: post(asked[1], asked[0], KEY, (b"anthropic-version", b"1"), *headers),
+    st.sampled_from(ASKED),
+    st.sampled_from(TENANTS),
+)
 
 
-@given(st.lists(st.tuples(st.sampled_from(BODIES), st.sampled_from(TENANTS))))
-def test_a_reused_decision_is_the_decision(asked: list[tuple[bytes, Any]]) -> None:
-    reusing, plain = engine_of(MOCKS, reuse=True), engine_of(MOCKS, reuse=False)
+@given(st.lists(REQUESTS, max_size=4), st.booleans())
+def test_a_reused_decision_is_the_decision(asked: list[Request], echoes: bool) -> None:
+    loaded = load(Config.from_dict(CONFIG))
+    echo = (lambda prompt: f"<{prompt.text}>") if echoes else None
+    reusing, plain = (Engine(loaded, echo=echo, reuse=reuse) for reuse in (True, False))
 
-    for data, headers in asked:
-        again, anew = (
-            reusing.decide(post(data, CHAT, *headers)),
-            plain.decide(post(data, CHAT, *headers)),
-        )
+    for request in asked * 4:  # a decision is kept the second time
+        again, anew = reusing.decide(request), plain.decide(request)
         assert (again.reply, again.reason, again.rule) == (anew.reply, anew.reason, anew.rule)
         assert again.ready is not None
         assert anew.ready is not None
         assert again.ready.stamped(STAMPS) == anew.ready.stamped(STAMPS)
+
+
+VERSION = (b"anthropic-version", b"1")
+PLAIN = {name: CONFIG[name][-1:] for name in ("openai", "anthropic")}
+TENANT_A = (b"x-tenant", b"a")
+
+
+@pytest.mark.parametrize(
+    ("config", "one", "other"),
+    [
+        (
+            PLAIN,
+            post(say("hi", max_tokens=5), CHAT, KEY, VERSION),
+            post(say("hi", max_tokens=5), "/v1/messages", KEY, VERSION),
+        ),
+        (
+            CONFIG,
+            post(say("hi"), CHAT, KEY, TENANT_A, (b"x-region", b"a")),
+            post(say("hi"), CHAT, KEY, TENANT_A, (b"x-region", b"b")),
+        ),
+        (PLAIN, post(say("hi"), CHAT, KEY), post(say("hi"), CHAT, TENANT_A)),
+    ],
+)
+def test_whatever_decides_tells_requests_apart(
+    config: dict[str, Any], one: Request, other: Request
+) -> None:
+    loaded = load(Config.from_dict(config))
+    reusing, plain = Engine(loaded), Engine(loaded, reuse=False)
+    for _ in range(3):
+        reusing.decide(one)
+
+    assert plain.decide(one).reply != plain.decide(other).reply
+    assert reusing.decide(other).reply == plain.decide(other).reply
 
 
 def test_a_request_that_came_before_is_not_decided_again() -> None:

@@ -10,11 +10,13 @@ from typing import Any
 
 from mockllm import chunking, envelopes, jsontext, playback, reading, sse, tokens
 from mockllm.chunking import Chunk
+from mockllm.errors import RequestError
 from mockllm.exchange import Decision, Reply, Request
 from mockllm.neighbours.house import CHAT, House, Values
 from mockllm.providers.openai_chat.answer import complete as complete_chat
 
 ID_LENGTH = 29  # characters after cmpl-
+MOST_PROMPTS = 128  # of one request; each is decided, and said again in the answer
 
 _FINISHES = ("stop", "length", "content_filter")
 
@@ -27,27 +29,32 @@ def complete(house: House, request: Request, values: Values) -> Decision:
     stream = reading.read_flag(members, "stream")
     options = reading.read_object_member(members, "stream_options")
     usage = reading.read_flag(options, "include_usage", "stream_options.include_usage")
-    decisions = [_ask(house, request, model, prompt) for prompt in prompts]
-    responses = [_response(house, decision) for decision in decisions]
     choices: list[dict[str, Any]] = []
-    for decision, response in zip(decisions, responses, strict=True):
+    first: tuple[Decision, dict[str, Any]] | None = None
+    for prompt in prompts:
+        asked = _asked(house, request, model, prompt)
+        decision = house.decide(asked)
+        response = _response(house, asked, decision)
         if response is None:
             return decision  # its refusal is ours
+        first = first or (decision, response)
         choices += _choices(complete_chat(response), len(choices))
+    assert first is not None  # there is a prompt
+    decision, response = first
     head = {
         "id": playback.fresh_id("cmpl-", ID_LENGTH, "completion"),
         "object": "text_completion",
         "created": playback.seconds_mark(),
-        "model": (responses[0] or {}).get("model", playback.model_mark()),
+        "model": response.get("model", playback.model_mark()),
     }
     if stream:
-        chunk = _chunk(house, decisions[0])
+        chunk = _chunk(house, decision)
         reply = _stream(head, choices, chunk, usage=_usage(choices) if usage else None)
     else:
         body = head | {"choices": choices, "usage": _usage(choices)}
         reply = playback.whole(200, envelopes.openai_headers(), jsontext.dumps(body))
     input_tokens = sum(map(tokens.estimate, prompts))
-    return decisions[0]._replace(
+    return decision._replace(
         reply=playback.fill(reply, model=model, input_tokens=input_tokens), ready=None
     )
 
@@ -59,6 +66,9 @@ def _prompts(members: Mapping[str, Any]) -> list[str]:
         case str() as prompt:
             return [prompt]
         case [*prompts] if prompts and all(isinstance(prompt, str) for prompt in prompts):
+            if len(prompts) > MOST_PROMPTS:
+                expected = f"at most {MOST_PROMPTS} texts, found {len(prompts):,}"
+                raise RequestError(400, f"prompt: expected {expected}", param="prompt")
             return prompts
         case other:
             raise reading.bad("prompt", "a text or a list of texts (tokens have no text)", other)
@@ -67,20 +77,20 @@ def _prompts(members: Mapping[str, Any]) -> list[str]:
 # --- What Chat Completions says ------------------------------------------------------------------
 
 
-def _ask(house: House, request: Request, model: str, prompt: str) -> Decision:
-    """The decision of Chat Completions, where the user says the prompt."""
+def _asked(house: House, request: Request, model: str, prompt: str) -> Request:
+    """The request to Chat Completions in which the user says the prompt."""
     (path,) = house.tables[CHAT].provider.paths
-    asked = {"model": model, "messages": [{"role": "user", "content": prompt}]}
-    return house.decide(request._replace(path=path, body=jsontext.dumps(asked)))
+    body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+    return request._replace(path=path, body=jsontext.dumps(body))
 
 
-def _response(house: House, decision: Decision) -> dict[str, Any] | None:
-    """The configured response that was decided on; None for a refusal."""
+def _response(house: House, asked: Request, decision: Decision) -> dict[str, Any] | None:
+    """The response that was decided on; None for a refusal."""
     table = house.tables[CHAT]
     if decision.rule is not None:
         return table.mocks[decision.rule.index].answer
-    if decision.reason == "echo" and house.echo is not None and decision.prompt is not None:
-        return table.provider.say(house.echo(decision.prompt))
+    if decision.reason == "echo" and house.echo is not None:
+        return table.provider.say(house.echo(table.provider.decode(asked.body)))
     return None
 
 
