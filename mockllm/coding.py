@@ -5,6 +5,10 @@ from __future__ import annotations
 import zlib
 
 from mockllm.errors import HTTPError
+from mockllm.limits import KIB
+
+MOST_MEMBERS = 10_000  # of one body; each costs some microseconds, be it empty
+_PIECE = 4 * KIB  # bytes fed at once: what follows a member is copied, but no more of it
 
 _GZIP = 16 + zlib.MAX_WBITS  # a gzip header and trailer, and the largest window
 
@@ -17,17 +21,26 @@ def gunzip(data: bytes, most: int) -> bytes:
     """
     parts: list[bytes] = []
     left = most
-    while data or not parts:
+    at = 0  # of `data`, where the next piece begins
+    for _ in range(MOST_MEMBERS):
         member = zlib.decompressobj(_GZIP)
-        try:
-            part = member.decompress(data, left + 1)
-        except zlib.error as exc:
-            raise HTTPError(400, f"The body is not gzip, as Content-Encoding says: {exc}") from exc
-        if len(part) > left:
-            raise HTTPError(413, f"The body is larger than {most:,} bytes when decompressed")
-        if not member.eof:
-            raise HTTPError(400, "The body is not gzip, as Content-Encoding says: it is cut short")
-        parts.append(part)
-        left -= len(part)
-        data = member.unused_data
-    return b"".join(parts)
+        while not member.eof:
+            piece = data[at : at + _PIECE]
+            try:
+                part = member.decompress(piece, left + 1)
+            except zlib.error as exc:
+                raise _no_gzip(str(exc)) from exc
+            if len(part) > left:
+                raise HTTPError(413, f"The body is larger than {most:,} bytes when decompressed")
+            if not piece:
+                raise _no_gzip("it is cut short")
+            parts.append(part)
+            left -= len(part)
+            at += len(piece) - len(member.unused_data)
+        if at == len(data):
+            return b"".join(parts)
+    raise _no_gzip(f"it has more than {MOST_MEMBERS:,} members")
+
+
+def _no_gzip(why: str) -> HTTPError:
+    return HTTPError(400, f"The body is not gzip, as Content-Encoding says: {why}")

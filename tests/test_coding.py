@@ -1,20 +1,36 @@
 from __future__ import annotations
 
 import gzip
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.coding import gunzip
+from mockllm import coding
+from mockllm.coding import MOST_MEMBERS, gunzip
 from mockllm.errors import HTTPError
 
 PACKED = gzip.compress(b"hello", mtime=0)
 
 
-@given(st.lists(st.binary(max_size=200), min_size=1, max_size=3))
-def test_members_are_joined(parts: list[bytes]) -> None:
-    assert gunzip(b"".join(map(gzip.compress, parts)), 600) == b"".join(parts)
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=3), st.sampled_from([1, 7, 4096]))
+def test_members_are_joined(parts: list[bytes], piece: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(coding, "_PIECE", piece)
+        assert gunzip(b"".join(map(gzip.compress, parts)), 600) == b"".join(parts)
+
+
+def test_a_large_body_is_whole() -> None:
+    body = random.Random(0).randbytes(100_000)  # noqa: S311  # no secret
+    assert gunzip(gzip.compress(body) * 2, 200_000) == body * 2
+
+
+def test_no_more_members_than_the_limit() -> None:
+    assert gunzip(PACKED * MOST_MEMBERS, 100_000) == b"hello" * MOST_MEMBERS
+    with pytest.raises(HTTPError, match="more than 10,000 members") as caught:
+        gunzip(PACKED * (MOST_MEMBERS + 1), 100_000)
+    assert caught.value.status == 400
 
 
 @pytest.mark.parametrize(
