@@ -40,17 +40,17 @@ class Part(Enum):
 class ChunkedBody:
     """Reads one body: `feed` it until it `is_whole`, then take `body` and what came behind, `rest`.
 
-    `size` is what its chunks announced so far, for a look at a peer's progress.
+    `received` is how much of it came so far, for a look at a peer's progress.
     """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._part = Part.SIZE
-        self._pieces: list[bytes] = []
+        self._data = bytearray()  # of all chunks: pieces would cost more than what is in them
         self._waiting = b""  # came, but is not enough of its part
         self._left = 0  # bytes of the chunk's data
         self._extensions = 0  # bytes of all extensions
-        self.size = 0
+        self._announced = 0  # bytes of all chunks
         self.rest = b""
 
     @property
@@ -61,7 +61,12 @@ class ChunkedBody:
     @property
     def body(self) -> bytes:
         """The data of all chunks."""
-        return b"".join(self._pieces)
+        return bytes(self._data)
+
+    @property
+    def received(self) -> int:
+        """The bytes that came of it."""
+        return len(self._data) + len(self._waiting)
 
     def feed(self, data: bytes) -> None:
         """Take what came.
@@ -104,8 +109,8 @@ class ChunkedBody:
         if self._extensions > MOST_EXTENSIONS:
             raise HTTPError(431, "The extensions of the chunks are too large")
         self._left = int(line[1], 16)
-        self.size += self._left
-        if self.size > self._limits.body:
+        self._announced += self._left
+        if self._announced > self._limits.body:
             raise HTTPError(413, f"The body is larger than {self._limits.body:,} bytes")
         self._part = Part.DATA if self._left else Part.TRAILERS
         return end
@@ -114,7 +119,7 @@ class ChunkedBody:
         piece = data[at : at + self._left]
         if not piece:
             return None
-        self._pieces.append(piece)
+        self._data += piece
         self._left -= len(piece)
         if not self._left:
             self._part = Part.DATA_END
@@ -133,6 +138,8 @@ class ChunkedBody:
         if data.startswith(b"\r\n", at):
             self._part = Part.NOTHING
             return at + 2
+        if data.startswith(b"\n", at):
+            raise _no_chunks("the line that ends the chunks has no CR")
         found = _END_OF_TRAILERS.search(data, max(at, fresh - 3))
         end = found.end() if found is not None else len(data)
         if end - at > self._limits.head:
@@ -153,8 +160,8 @@ def _check_trailers(lines: bytes, most: int) -> None:
         end = connection.next_event()
     except h11.RemoteProtocolError as exc:
         raise malformed(exc) from exc
-    if not isinstance(end, h11.EndOfMessage):
-        raise _no_chunks("the trailers have no end")
+    if not isinstance(end, h11.EndOfMessage) or connection.trailing_data[0]:
+        raise _no_chunks("the trailers do not end where their lines do")
     if len(end.headers) > most:
         raise HTTPError(431, f"There are more than {most} trailers")
 

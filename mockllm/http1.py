@@ -73,7 +73,7 @@ class HTTPConnection:
     @property
     def unread(self) -> int:
         """The bytes received that belong to no whole request yet, without a head that is read."""
-        return self._size + (self._chunks.size if self._chunks is not None else 0)
+        return self._size + (self._chunks.received if self._chunks is not None else 0)
 
     @property
     def closes(self) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import h11
 import pytest
@@ -24,10 +25,11 @@ ENDS = st.sampled_from([b"\r\n", b"\r\n", b"\r\n", b"\n", b"\r", b""])
 CHUNKS = st.builds(lambda *parts: b"".join(parts), SIZES, EXTENSIONS, ENDS, st.just(b"abc"), ENDS)
 TRAILERS = st.sampled_from([b"", b"a: b\r\n", b"a\r\n", b"a: \x00\r\n", b"a: b\r\n" * 6, b"a: b\n"])
 BODIES = st.builds(
-    lambda chunks, trailers, rest: b"".join(chunks) + b"0\r\n" + trailers + b"\r\n" + rest,
+    lambda chunks, trailers, end, rest: b"".join((*chunks, b"0\r\n", trailers, end, rest)),
     st.lists(CHUNKS, max_size=3),
     TRAILERS,
-    st.sampled_from([b"", b"GET /"]),
+    st.sampled_from([b"\r\n", b"\r\n", b"\n", b"\n\n"]),
+    st.sampled_from([b"", b"GET /", b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"]),
 )
 
 
@@ -91,6 +93,8 @@ def test_chunks_split_anywhere_are_the_same(data: bytes, cuts: list[int]) -> Non
         (b"0\r\n" + b"a: b\r\n" * 6 + b"\r\n", 431),
         (b"0\r\na: " + b"b" * 400, 431),
         (b"3\r\nabcd", 400),
+        (b"0\r\n\n", 400),
+        (b"0\r\n\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", 400),
         (b"g", None),
         (b"g\r\n", 400),
     ],
@@ -98,3 +102,24 @@ def test_chunks_split_anywhere_are_the_same(data: bytes, cuts: list[int]) -> Non
 def test_what_is_too_much_is_refused(data: bytes, status: int | None) -> None:
     assert read(data) == status
     assert read(*(data[at : at + 1] for at in range(len(data)))) == status
+
+
+def test_what_a_chunk_announces_has_not_come() -> None:
+    chunks = ChunkedBody(LIMITS)
+    chunks.feed(b"3\r\nabc\r\n100\r\nde")
+
+    assert chunks.received == 5
+
+
+def test_tiny_chunks_cost_what_is_in_them() -> None:
+    chunks = ChunkedBody(Limits())
+    data = b"2\r\nab\r\n" * 50_000
+    tracemalloc.start()
+    try:
+        chunks.feed(data)
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert chunks.body == b"ab" * 50_000
+    assert grown < 3 * len(chunks.body)

@@ -701,6 +701,7 @@ TRAILERS = [
         "9110 6.5.1",
         chunked(BODY, b"0\r\nContent-Encoding: br\r\n\r\n"),
     ),
+    refused("chunks that end in a bare LF", "9112 7.1", chunked(BODY, b"0\r\n\n", HIDDEN)),
     refused("trailer without a colon", "9112 5", chunked(BODY, b"0\r\nX-A\r\n\r\n", HIDDEN)),
     refused("trailer with NUL", "9110 5.5", chunked(BODY, b"0\r\nX-A: \x00\r\n\r\n", HIDDEN)),
     refused("trailer with a bare CR", "9112 2.2", chunked(BODY, b"0\r\nX: a\rb\r\n\r\n", HIDDEN)),
