@@ -24,11 +24,11 @@ million. The largest request that a service takes has 300,000: tokens, for embed
 
 _PIECE = 1024 * 1024  # bytes: split at every quote, a text takes thirty times its size
 
-_ESCAPE = re.compile(
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"  # a surrogate pair
-    rb"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    rb"|\\."  # any other escape, so that an escaped backslash hides what follows it
+_SURROGATE = re.compile(
+    rb"(?<!\\)((?:\\\\)*+)"  # backslashes that are escaped themselves, before
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
 )
+"""An escaped surrogate: the first half with the second one, or either alone."""
 _LINE_SEPARATORS = (
     ("\u0085".encode(), rb"\u0085"),
     ("\u2028".encode(), rb"\u2028"),
@@ -52,10 +52,10 @@ def loads(text: bytes, *, most_values: int | None = MOST_VALUES) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as exc:
-        if b"\\ud" not in text and b"\\uD" not in text:
+        if not 0 < text.count(b"\\ud") + text.count(b"\\uD") <= MOST_VALUES:
             raise ValueError(str(exc)) from exc
     try:
-        return orjson.loads(_ESCAPE.sub(_mend_surrogate, text))
+        return orjson.loads(_SURROGATE.sub(_mend_surrogate, text))
     except orjson.JSONDecodeError as exc:
         raise ValueError(str(exc)) from exc
 
@@ -186,7 +186,8 @@ def _fault(leaf: Any) -> str | None:
 
 
 def _mend_surrogate(match: re.Match[bytes]) -> bytes:
-    return rb"\ufffd" if match["lone"] else match[0]
+    backslashes, second_half = match.groups()
+    return match[0] if second_half else backslashes + rb"\ufffd"
 
 
 def _plain(value: Any) -> Any:
