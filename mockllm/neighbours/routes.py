@@ -20,6 +20,7 @@ from mockllm.neighbours.house import Answer, House, Values, answered, asks_anthr
 from mockllm.neighbours.mistakes import VERSION, Mistake, find_mistake
 
 HEALTH, READY, ROOT, WEBSOCKETS = "/health", "/ready", "/", "/v1/responses"
+_NAMES = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z, -]+")  # a list of names of headers
 PREFLIGHT_LASTS = b"86400"  # seconds; browsers take less
 
 
@@ -164,7 +165,9 @@ class Neighbours:
         """What a browser asks before it sends a page's request (Fetch, section 3.2.2). A path that
         is not known is let through too, so that the page can read the 404."""
         methods = ", ".join(self._methods(request.path) or ("GET", "HEAD", "POST", "DELETE"))
-        wanted = request.first.get(b"access-control-request-headers", b"authorization, *")
+        wanted = request.first.get(b"access-control-request-headers", b"")
+        if not _NAMES.fullmatch(wanted):
+            wanted = b"authorization, *"
         headers = (
             envelopes.DATE,
             (b"allow", methods.encode()),

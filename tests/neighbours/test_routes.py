@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm import Config
+from mockllm import Config, playback
 from mockllm.engine import Engine
 from mockllm.errors import ClientError
 from mockllm.exchange import Decision, Request
@@ -153,6 +153,16 @@ def test_nothing_a_client_sends_raises(
 
 
 # --- Browsers ------------------------------------------------------------------------------------
+
+
+def test_what_a_client_writes_is_no_mark() -> None:
+    hostile = (b"access-control-request-headers", b"x" + playback.TOKEN + playback.SECONDS)
+
+    decision = Engine(load(Config.from_dict(CONFIG))).decide(
+        Request.of("OPTIONS", "/v1/models", (hostile,))
+    )
+
+    assert header(decision, "access-control-allow-headers") == "authorization, *"
 
 
 def test_a_browser_may_send_what_it_asks_for() -> None:
