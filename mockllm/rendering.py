@@ -14,7 +14,7 @@ from mockllm.exchange import Reply, Step
 from mockllm.framing import SLICE, Framing
 from mockllm.playback import Ready
 
-MOST_MODELS = 64  # of which a filled reply is kept; a client that invents more gains nothing
+MOST_MODELS = 8  # of which a filled reply is kept; a client that invents more gains nothing
 
 Delivery = tuple[Reply, Ready | None]
 """A reply for one request, and its bytes if they can be sent at once."""

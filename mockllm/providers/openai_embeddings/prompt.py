@@ -13,6 +13,7 @@ NAME = "openai_embeddings"
 ENCODINGS = ("float", "base64")
 MOST_INPUTS = 2048  # texts in one request, as the service allows
 MOST_DIMENSIONS = 4096  # of the largest models
+MOST_NUMBERS = MOST_INPUTS * 3072  # in one answer: the most that the service's models give
 
 
 def decode(body: bytes) -> Prompt:
@@ -26,14 +27,19 @@ def decode(body: bytes) -> Prompt:
     value = reading.read_input(members)
     if isinstance(value, list) and not value:
         raise reading.bad("input", "a list that is not empty", value)
-    if isinstance(value, list) and len(value) > MOST_INPUTS and not isinstance(value[0], int):
+    inputs = len(value) if isinstance(value, list) and not isinstance(value[0], int) else 1
+    if inputs > MOST_INPUTS:
         raise RequestError(400, f"input: expected at most {MOST_INPUTS} texts", param="input")
     encoding = members.get("encoding_format")
     if encoding is not None and encoding not in ENCODINGS:
         raise reading.bad("encoding_format", "one of " + ", ".join(ENCODINGS), encoding)
     reading.check_at_least_one(members, "dimensions")
-    if (members.get("dimensions") or 1) > MOST_DIMENSIONS:
-        raise reading.bad("dimensions", f"at most {MOST_DIMENSIONS}", members["dimensions"])
+    dimensions = members.get("dimensions") or 1
+    if dimensions > MOST_DIMENSIONS:
+        raise reading.bad("dimensions", f"at most {MOST_DIMENSIONS}", dimensions)
+    if inputs * dimensions > MOST_NUMBERS:
+        expected = f"at most {MOST_NUMBERS:,} numbers for all inputs"
+        raise reading.bad("dimensions", expected, dimensions)
     form = Form(base64=encoding == "base64")
     texts = _texts(value)
     subject = Subject("", texts, texts, (value,), canonical)
