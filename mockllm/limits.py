@@ -33,4 +33,5 @@ class Limits:
     write_time: float = 60.0
     """In which a peer that is being answered takes no byte: the connection is cut."""
     linger: float = 2.0
-    """In which a refused peer may go on sending, so that it reads the refusal."""
+    """Without a byte of a peer that is refused and may go on sending, so that it reads the refusal:
+    the connection is cut."""

@@ -30,9 +30,12 @@ from mockllm.serve.stamper import Stamper
 
 logger = logging.getLogger("mockllm")
 
+LONGEST_LINGER = 30.0  # seconds in which a refused peer may go on sending, however fast it does
 FRAMES_AT_ONCE = 64  # then other connections have their turn
 MOST_UNSENT = 32 * 1024  # bytes that wait for a slow peer before its answer waits too
 SWEEP = 1.0  # seconds between two looks at the limits
+
+FAILURE = "internal error"  # the reason of a decision that is not the engine's
 
 Observer = Callable[[Exchange], None]
 
@@ -69,6 +72,8 @@ class Service:
         self.stamper = Stamper()
         self.heads = Heads(self.limits, reuse=engine.reuses)
         self.connections: set[HTTPProtocol] = set()
+        self.lingering: set[HTTPProtocol] = set()
+        """Those of `connections` that are answered for the last time."""
         self.draining = False
         self.last_call = 0.0
         self.all_closed = asyncio.Event()
@@ -117,12 +122,17 @@ class HTTPProtocol(asyncio.Protocol):
         self._writable.set()
         self._half_closed = False  # the peer sends no more, but may still read
         self._refused = False
+        self._ignored = 0  # bytes that came since
         self._answers = 0
+        self._frames = 0  # sent by players
         # of the answer being sent
         self._player: asyncio.Task[None] | None = None
-        # of the last look at the limits
+        # of the looks at the limits
         self._seen: tuple[object, ...] = ()
-        self._since = 0.0
+        self._since = 0.0  # when it was first seen so
+        self._taken: tuple[int, ...] = ()
+        self._taken_since = 0.0
+        self._refused_since: float | None = None
 
     # --- called by the loop ---
 
@@ -131,13 +141,17 @@ class HTTPProtocol(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=MOST_UNSENT)
         self._service.connections.add(self)
         self._service.all_closed.clear()
-        if len(self._service.connections) > self._service.limits.connections:
+        served = len(self._service.connections) - len(self._service.lingering)
+        if len(self._service.lingering) > self._service.limits.connections:
+            self._wire.abort()  # refusing has its bound, too
+        elif served > self._service.limits.connections:
             self._refuse(HTTPError(503, "The server has no room for another connection"))
         elif self._service.draining:
             self.close_after_last_call()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
+            self._ignored += len(data)
             return
         self._http.receive_data(data)
         if self._player is None:
@@ -162,6 +176,7 @@ class HTTPProtocol(asyncio.Protocol):
         if self._player is not None:
             self._player.cancel()
         self._service.connections.discard(self)
+        self._service.lingering.discard(self)
         if not self._service.connections:
             self._service.all_closed.set()
 
@@ -180,25 +195,36 @@ class HTTPProtocol(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Close the connection if it has been in its phase for too long; `now` in seconds."""
-        phase, limits = self.phase, self._service.limits
         unsent = self._wire.get_write_buffer_size()
-        seen = (phase, self._answers, unsent if phase is Phase.ANSWERING else None)
+        if self._is_stuck(now, unsent):
+            logger.debug("a peer took no byte in %g seconds and is cut", now - self._taken_since)
+            self._wire.abort()
+            return
+        phase, limits = self.phase, self._service.limits
+        seen = (phase, self._answers, self._ignored)
         if seen != self._seen:
             self._seen, self._since = seen, now
-            return
         waited = now - self._since
         match phase:
-            case Phase.IDLE if waited >= limits.keep_alive:
+            case Phase.IDLE if waited >= limits.keep_alive and not unsent:
                 self._wire.close()
             case Phase.HEAD if waited >= limits.head_time:
                 self._refuse(HTTPError(408, f"No whole head came in {limits.head_time:g} seconds"))
             case Phase.BODY if self._http.unread < (waited - limits.body_grace) * limits.body_rate:
                 self._refuse(HTTPError(408, "The body comes too slowly"))
-            case Phase.ANSWERING if unsent and waited >= limits.write_time:
-                logger.debug("a peer took no byte in %g seconds and is cut", waited)
-                self._wire.abort()
-            case Phase.REFUSED if waited >= limits.linger:
-                self._wire.abort()
+            case Phase.REFUSED if not unsent:
+                if self._refused_since is None:
+                    self._refused_since = now
+                if waited >= limits.linger or now - self._refused_since >= LONGEST_LINGER:
+                    self._wire.abort()
+
+    def _is_stuck(self, now: float, unsent: int) -> bool:
+        """Whether the peer has taken nothing of what waits for it, in whatever phase, for too long:
+        then an answer, or a close, would wait for ever."""
+        taken = (unsent, self._answers, self._frames)
+        if taken != self._taken:
+            self._taken, self._taken_since = taken, now
+        return unsent > 0 and now - self._taken_since >= self._service.limits.write_time
 
     def close_after_last_call(self) -> None:
         """Close when the last call is over, unless a request is being read or answered then."""
@@ -241,51 +267,90 @@ class HTTPProtocol(asyncio.Protocol):
             self._answer(request)
 
     def _answer(self, request: Request) -> None:
+        """Decide and answer. A bug of ours is a 500 in the provider's envelope, one log line, and a
+        connection that lives on."""
         started = time.perf_counter()
-        decision = self._decide(request)
-        took = time.perf_counter() - started
-        if self._service.observers:
-            exchange = Exchange(request, decision, took)
-            for observe in self._service.observers:
-                observe(exchange)
-        self._answers += 1
-        stamps = self._service.stamper.next(took)
-        if request.path in self._service.engine.kept_paths:
-            self._service.engine.keep(request, decision, stamps)
-        modern = self._http.is_modern
-        closes = self._closes_after(decision.reply)
-        ready = decision.ready if self._writable.is_set() else None
-        if ready is not None and modern and not closes and request.method != "HEAD":
-            self._wire.write(ready.stamped(stamps))
-            return
-        head_only = request.method == "HEAD"
-        frames = framing.frames(decision.reply, modern=modern, close=closes, head_only=head_only)
-        if ready is not None:
-            self._wire.write(playback.stamp(b"".join(data for _, data in frames), stamps))
-            if closes:
-                self._close_gently()
-        else:
-            play = self._play(frames, decision.reply, stamps, closes=closes)
-            self._player = asyncio.get_running_loop().create_task(play)
-
-    def _decide(self, request: Request) -> Decision:
-        """The engine's decision. A bug of ours is a 500 in the provider's envelope, one log line,
-        and a connection that lives on."""
-        engine = self._service.engine
         try:
-            return engine.decide(request)
+            decision = self._service.engine.decide(request)
+            self._deliver(request, decision, time.perf_counter() - started)
         except Exception as exc:
             notes = ", ".join(getattr(exc, "__notes__", ())) or "no mock"
             where = f"{request.method} {request.path} ({notes})"
             logger.exception("internal error answering %s", where)
             error = ClientError(500, f"The mock server failed to answer: {type(exc).__name__}")
-            return Decision(engine.render_error(request, error), None, "internal error")
+            failure = Decision(self._service.engine.render_error(request, error), None, FAILURE)
+            self._deliver(request, failure, time.perf_counter() - started)
+
+    def _deliver(self, request: Request, decision: Decision, took: float) -> None:
+        """Send the answer that was decided on, which `took` so many seconds. Nothing is written if
+        this raises."""
+        stamps = self._service.stamper.next(took)
+        modern = self._http.is_modern
+        closes = self._closes_after(decision.reply)
+        head_only = request.method == "HEAD"
+        ready = decision.ready if self._writable.is_set() else None
+        if ready is not None and modern and not closes and not head_only:
+            data = ready.stamped(stamps)
+            self._take_note(request, decision, stamps, took)
+            self._wire.write(data)
+            return
+        frames = framing.frames(decision.reply, modern=modern, close=closes, head_only=head_only)
+        if ready is not None:
+            data = playback.stamp(b"".join(data for _, data in frames), stamps)
+            self._take_note(request, decision, stamps, took)
+            self._wire.write(data)
+            if closes:
+                self._close_gently()
+        else:
+            self._take_note(request, decision, stamps, took)
+            play = self._play(frames, decision, stamps, closes=closes)
+            self._player = asyncio.get_running_loop().create_task(play)
+
+    def _take_note(self, request: Request, decision: Decision, stamps: Stamps, took: float) -> None:
+        self._answers += 1
+        engine = self._service.engine
+        if request.path in engine.kept_paths:
+            engine.keep(request, decision, stamps)
+        if self._service.observers:
+            self._observe(Exchange(request, decision, took))
+
+    def _observe(self, exchange: Exchange) -> None:
+        """Tell the observers. What they do wrong is no matter of the client's."""
+        for observe in self._service.observers:
+            try:
+                observe(exchange)
+            except Exception:
+                logger.exception("internal error observing %s", exchange.request.path)
 
     async def _play(
-        self, frames: Iterator[Step], reply: Reply, stamps: Stamps, *, closes: bool
+        self, frames: Iterator[Step], decision: Decision, stamps: Stamps, *, closes: bool
     ) -> None:
-        """Send `frames`, each when its time has come and the peer has read enough. `closes` tells
-        whether the peer was told that the connection closes."""
+        """Send `frames`, then end as the reply says. `closes` tells whether the peer was told that
+        the connection closes."""
+        try:
+            await self._send(frames, stamps)
+        except Exception:
+            label = "no mock" if decision.rule is None else decision.rule.label
+            logger.exception("internal error sending an answer (%s)", label)
+            self._wire.abort()  # a part is sent, and no other answer can follow it
+        self._player = None
+        if self._wire.is_closing():
+            return
+        if decision.reply.ending is Ending.RESET:
+            self._reset()
+        elif decision.reply.ending is Ending.CUT:
+            self._wire.close()
+        elif closes:
+            self._wire.resume_reading()
+            self._close_gently()
+        else:
+            if self._service.draining:
+                self.close_after_last_call()
+            self._wire.resume_reading()
+            self._advance()
+
+    async def _send(self, frames: Iterator[Step], stamps: Stamps) -> None:
+        """Send each frame when its time has come and the peer has read enough."""
         loop = asyncio.get_running_loop()
         due = loop.time()
         for number, (pause, data) in enumerate(frames):
@@ -296,19 +361,7 @@ class HTTPProtocol(asyncio.Protocol):
             if self._wire.is_closing():
                 return
             self._wire.write(playback.stamp(data, stamps))
-        self._player = None
-        if reply.ending is Ending.RESET:
-            self._reset()
-        elif reply.ending is Ending.CUT:
-            self._wire.close()
-        elif closes:
-            self._wire.resume_reading()
-            self._close_gently()
-        else:
-            if self._service.draining:
-                self.close_after_last_call()
-            self._wire.resume_reading()
-            self._advance()
+            self._frames += 1
 
     def _closes_after(self, reply: Reply) -> bool:
         ends = framing.must_close(reply, modern=self._http.is_modern)
@@ -321,8 +374,8 @@ class HTTPProtocol(asyncio.Protocol):
             self._close_gently()
             return
         reply = self._service.engine.render_error(self._http.asked, error)
-        for observe in self._service.observers:
-            observe(Exchange(self._http.asked, Decision(reply, None, "refused"), 0.0))
+        if self._service.observers:
+            self._observe(Exchange(self._http.asked, Decision(reply, None, "refused"), 0.0))
         refusal = b"".join(data for _, data in framing.frames(reply, close=True))
         self._wire.write(playback.stamp(refusal, self._service.stamper.next()))
         self._close_gently()
@@ -331,6 +384,7 @@ class HTTPProtocol(asyncio.Protocol):
         """Close in a way that lets the peer read what was sent: a close with unread bytes would
         reset the connection and take the last answer with it (RFC 9112, section 9.6)."""
         self._refused = True
+        self._service.lingering.add(self)
         if self._half_closed or not self._wire.can_write_eof():
             self._wire.close()
         else:

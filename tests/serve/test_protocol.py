@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import itertools
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -14,9 +16,10 @@ from hypothesis import strategies as st
 
 from mockllm.config import Config
 from mockllm.engine import Engine
-from mockllm.exchange import Stamps
+from mockllm.exchange import Decision, Exchange, Request, Stamps, Step
+from mockllm.limits import Limits
 from mockllm.loading import Loaded, load
-from mockllm.serve.protocol import HTTPProtocol, Phase, Service
+from mockllm.serve.protocol import LONGEST_LINGER, HTTPProtocol, Phase, Service
 from tests.serve.http_cases import (
     BODY,
     END,
@@ -59,9 +62,10 @@ MESSAGES = [
 class Written:
     """A transport whose peer takes everything at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, unsent: int = 0) -> None:
         self.data = b""
         self.ends: list[str] = []
+        self.unsent = unsent
 
     def write(self, data: bytes) -> None:
         self.data += data
@@ -73,13 +77,16 @@ class Written:
         self.ends.append("close")
 
     def is_closing(self) -> bool:
-        return "close" in self.ends
+        return "close" in self.ends or "abort" in self.ends
 
     def can_write_eof(self) -> bool:
         return True
 
+    def abort(self) -> None:
+        self.ends.append("abort")
+
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.unsent
 
     def set_write_buffer_limits(self, high: int) -> None:
         pass
@@ -160,3 +167,133 @@ def test_what_is_reused_changes_no_byte_of_any_message(loaded: Loaded, message: 
     remembered = asyncio.run(written(loaded, connections, reuse=True))
 
     assert remembered == asyncio.run(written(loaded, connections, reuse=False))
+
+
+# --- A bug of ours --------------------------------------------------------------------------------
+
+
+class Edited(Engine):
+    """An engine whose decisions are changed behind its back, as by a bug."""
+
+    edit: Callable[[Decision], Decision]
+
+    def decide(self, request: Request) -> Decision:
+        return type(self).edit(super().decide(request))
+
+
+def broken_head(decision: Decision) -> Decision:
+    headers = ((b"x-a", b"line\nbreak"),)
+    return decision._replace(reply=replace(decision.reply, headers=headers), ready=None)
+
+
+def broken_stream(decision: Decision) -> Decision:
+    steps = (*decision.reply.steps, Step(0.0, cast("bytes", None)))
+    return decision._replace(reply=replace(decision.reply, steps=steps, streamed=True), ready=None)
+
+
+async def conversation(
+    service: Service, *parts: bytes, transport: Written | None = None
+) -> Written:
+    """What is written on one connection."""
+    transport = transport or Written()
+    protocol = HTTPProtocol(service)
+    protocol.connection_made(cast("Any", transport))
+    for part in parts:
+        protocol.data_received(part)
+        while protocol.phase is Phase.ANSWERING and not transport.is_closing():
+            await checkpoint()
+    protocol.connection_lost(None)
+    return transport
+
+
+def edited(loaded: Loaded, edit: Callable[[Decision], Decision]) -> Service:
+    return Service(type("One", (Edited,), {"edit": staticmethod(edit)})(loaded))
+
+
+def test_an_answer_that_cannot_be_sent_ends_the_connection_and_is_logged(
+    loaded: Loaded, caplog: pytest.LogCaptureFixture
+) -> None:
+    for edit in (broken_head, broken_stream):
+        transport = asyncio.run(conversation(edited(loaded, edit), post()))
+        assert transport.ends == ["abort"]
+
+    told = [entry.getMessage() for entry in caplog.records]
+    assert told == ["internal error sending an answer (openai[0])"] * 2
+
+
+def test_an_observer_that_fails_is_logged_and_no_matter_of_the_clients(
+    loaded: Loaded, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[Exchange] = []
+
+    def fail(exchange: Exchange) -> None:
+        raise ZeroDivisionError
+
+    service = Service(Engine(loaded), observers=(fail, seen.append))
+    transport = asyncio.run(conversation(service, post(), post(), b"nonsense\r\n\r\n"))
+
+    assert transport.data.count(b"HTTP/1.1 200") == 2
+    assert transport.data.count(b"HTTP/1.1 400") == 1
+    assert len(seen) == 3
+    assert len(caplog.records) == 3
+
+
+# --- Limits, with made-up time --------------------------------------------------------------------
+
+LIMITS = Limits(keep_alive=5.0, write_time=20.0, linger=2.0, connections=2)
+
+
+async def ends_at(loaded: Loaded, transport: Written, *parts: bytes, during: float = 0.0) -> float:
+    """The second at which a connection is ended; a peer that is refused goes on sending `during`
+    the first of them."""
+    protocol = HTTPProtocol(Service(Engine(loaded), limits=LIMITS))
+    protocol.connection_made(cast("Any", transport))
+    for part in parts:
+        protocol.data_received(part)
+    for second in range(200):
+        if second < during:
+            protocol.data_received(b"more")
+        protocol.check(float(second))
+        if transport.is_closing():
+            return second
+    raise AssertionError("it is never ended")
+
+
+@pytest.mark.parametrize(
+    ("transport", "parts", "during", "ends", "second"),
+    [
+        (Written(), [post()], 0.0, ["close"], 5),
+        (Written(unsent=9), [post()], 0.0, ["abort"], 20),
+        (Written(), [post("Connection: close")], 0.0, ["eof", "abort"], 2),
+        (Written(unsent=9), [post("Connection: close")], 0.0, ["eof", "abort"], 20),
+        (Written(), [b"nonsense\r\n\r\n"], 10.0, ["eof", "abort"], 11),
+        (Written(), [b"nonsense\r\n\r\n"], 999.0, ["eof", "abort"], int(LONGEST_LINGER)),
+    ],
+)
+def test_a_connection_ends_when_its_peer_does_nothing(
+    loaded: Loaded,
+    transport: Written,
+    parts: list[bytes],
+    during: float,
+    ends: list[str],
+    second: int,
+) -> None:
+    assert asyncio.run(ends_at(loaded, transport, *parts, during=during)) == second
+    assert transport.ends == ends
+
+
+def test_who_is_answered_for_the_last_time_takes_no_room(loaded: Loaded) -> None:
+    async def statuses() -> list[bytes]:
+        service = Service(Engine(loaded), limits=LIMITS)
+        protocols, found = [], []
+        for number in range(6):
+            protocol, transport = HTTPProtocol(service), Written()
+            protocol.connection_made(cast("Any", transport))
+            protocol.data_received(get(target="/ready"))
+            protocols.append(protocol)
+            found.append(transport.data[9:12] or b",".join(map(str.encode, transport.ends)))
+            if number == 3:  # two are served and two were refused
+                protocols[0].connection_lost(None)
+        return found
+
+    assert asyncio.run(statuses()) == [b"200", b"200", b"503", b"503", b"200", b"503"]
