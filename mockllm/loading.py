@@ -140,7 +140,11 @@ def load(config: Config, *, strict: bool = False) -> Loaded:
 
 def _files(paths: Iterable[str | Path], problems: list[Problem]) -> Iterator[Path]:
     for path in map(Path, paths):
-        files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        try:
+            files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        except OSError as exc:
+            problems.append(Problem(str(path), f"cannot be read: {exc.strerror}"))
+            continue
         if not files:
             problems.append(
                 Problem(str(path), "expected a directory with *.json files, found none")

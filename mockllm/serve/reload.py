@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import threading
@@ -47,12 +48,11 @@ class Watch:
 
     def _files(self) -> Iterator[tuple[str, int, int, int]]:
         for path in self._paths:
-            for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
-                try:
-                    found = file.stat()
-                except OSError:  # gone: also a state
-                    continue
-                yield str(file), found.st_mtime_ns, found.st_size, found.st_ino
+            with contextlib.suppress(OSError):  # it may not be looked at: also a state
+                for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
+                    with contextlib.suppress(FileNotFoundError):  # since it was listed
+                        found = file.stat()
+                        yield str(file), found.st_mtime_ns, found.st_size, found.st_ino
 
 
 @dataclass(frozen=True, slots=True)

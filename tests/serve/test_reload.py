@@ -13,7 +13,9 @@ import pytest
 
 from mockllm.config import Config
 from mockllm.engine import Engine
+from mockllm.errors import ConfigError
 from mockllm.loading import load as load_mocks
+from mockllm.loading import load_config
 from mockllm.serve.reload import Reload, Reloader, Watch, settle
 from tests.serve.processes import (
     LONG_ANSWER,
@@ -62,6 +64,24 @@ def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
         file.write_text("{" * length)
         seen.append(watch.changed())
     assert [*seen, watch.changed()] == [False, False, False, True]
+
+
+def test_a_path_that_may_not_be_looked_at_is_a_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever runs this may be root, who may look at everything."""
+
+    def refuse(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    write(tmp_path / "a.json", "{}")
+    watch = Watch([tmp_path])
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "is_dir", refuse)
+        assert settled(watch)
+        with pytest.raises(ConfigError, match=r"cannot be read: Permission denied"):
+            load_config(tmp_path)
+    assert settled(watch)
 
 
 @pytest.mark.parametrize("change", ["add", "remove", "rename", "touch"])
