@@ -11,10 +11,13 @@ import contextlib
 import gc
 import json
 import os
+import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
+from typing import TextIO
 
 import mockllm
 from mockllm import demo
@@ -26,12 +29,19 @@ from mockllm.serve.access import LOG_FORMATS, log_access, set_up_logging
 from mockllm.serve.address import bind, tls_context, unix_socket, url_of
 from mockllm.serve.options import add_limits, limits_of, seconds
 from mockllm.serve.reload import Reload, Watch
-from mockllm.serve.running import HANG_TIMEOUT, Settings, serve
+from mockllm.serve.running import (
+    HANG_TIMEOUT,
+    RELOAD_SIGNAL,
+    STOP_SIGNALS,
+    Settings,
+    serve,
+)
 from mockllm.serve.server import DRAIN_TIMEOUT
 from mockllm.serve.workers import Supervisor, require_workers
 
 OK, WARNINGS, MISTAKES = 0, 1, 2
 FAILED = 1
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells tell it
 
 MOST_WORKERS = 1024
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -53,12 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(exc.problems)
         return MISTAKES
     except MockLLMError as exc:
-        print(f"mockllm: {exc}", file=sys.stderr)
+        _say(f"mockllm: {exc}", stream=sys.stderr)
         return FAILED
-    except KeyboardInterrupt:  # before it serves; then it is a signal
-        return OK
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except BrokenPipeError:  # who read the output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would tell
+        _forget(sys.stdout)
         return FAILED
 
 
@@ -90,8 +100,22 @@ def _schema(options: argparse.Namespace) -> int:
 
 
 def _tell(problems: Sequence[Problem]) -> None:
-    for problem in problems:
-        print(f"{problem.severity}: {problem}", file=sys.stderr)
+    _say(*(f"{problem.severity}: {problem}" for problem in problems), stream=sys.stderr)
+
+
+def _say(*lines: str, stream: TextIO | None) -> None:
+    """Write `lines`, if anybody takes them: no server depends on who reads what it tells."""
+    if stream is None:  # it was closed when the command started
+        return
+    try:
+        print(*lines, sep="\n", end="\n" if lines else "", file=stream, flush=True)
+    except OSError:
+        _forget(stream)
+
+
+def _forget(stream: TextIO) -> None:
+    """Send what is still written to `stream` nowhere, or Python would try again in the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 # --- mockllm -------------------------------------------------------------------------------------
@@ -102,23 +126,24 @@ def _serve(options: argparse.Namespace) -> int:
     if options.workers > 1:
         require_workers()
     watch = Watch(options.config) if options.reload else None  # from before the files are read
-    config = _config(options)
-    settings = Settings(
-        limits=limits_of(options),
-        drain_timeout=options.drain_timeout,
-        tls=tls_context(options.ssl_certfile, options.ssl_keyfile)
-        if options.ssl_certfile
-        else None,
-        observers=(log_access,) if options.access_log else (),
-    )
     reload = Reload(lambda: _load_again(options), watch) if options.config else None
     with contextlib.ExitStack() as files:
+        files.enter_context(_ended_by_signals(files, reloads=reload is not None))
+        config = _config(options)
+        settings = Settings(
+            limits=limits_of(options),
+            drain_timeout=options.drain_timeout,
+            tls=tls_context(options.ssl_certfile, options.ssl_keyfile)
+            if options.ssl_certfile
+            else None,
+            observers=(log_access,) if options.access_log else (),
+        )
         sock = _bound(options, config, files)
         engine = _engine(options, config)
         url, mocks = url_of(sock, tls=settings.tls is not None), _mocks(engine)
 
         def listening() -> None:
-            print(f"unix:{options.uds.absolute()}" if options.uds else url, flush=True)
+            _say(f"unix:{options.uds.absolute()}" if options.uds else url, stream=sys.stdout)
             _hint(url, mocks, options)
 
         if options.workers > 1:
@@ -130,6 +155,26 @@ def _serve(options: argparse.Namespace) -> int:
         else:
             serve(engine, sock, settings, listening=listening, reload=reload)
     return OK
+
+
+@contextlib.contextmanager
+def _ended_by_signals(files: contextlib.ExitStack, *, reloads: bool) -> Iterator[None]:
+    """While inside, until what serves takes signals itself, SIGINT and SIGTERM end the process at
+    once, once `files` are closed: as an exception they could be lost in what is being loaded, or
+    end in its traceback. Where SIGHUP `reloads`, that is being done."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        files.close()
+        os._exit(OK)
+
+    before = {number: signal.signal(number, end) for number in STOP_SIGNALS}
+    if reloads and RELOAD_SIGNAL is not None:
+        before[RELOAD_SIGNAL] = signal.signal(RELOAD_SIGNAL, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _config(options: argparse.Namespace) -> Config:
@@ -157,9 +202,9 @@ def _load_again(options: argparse.Namespace) -> Engine | None:
         engine = _engine(options, _config(options))
     except ConfigError as exc:
         _tell(exc.problems)
-        print("mockllm: not loaded; the configuration from before stays", file=sys.stderr)
+        _say("mockllm: not loaded; the configuration from before stays", stream=sys.stderr)
         return None
-    print(f"mockllm: loaded again: {_mocks(engine)}", file=sys.stderr, flush=True)
+    _say(f"mockllm: loaded again: {_mocks(engine)}", stream=sys.stderr)
     return engine
 
 
@@ -185,7 +230,7 @@ def _hint(url: str, mocks: str, options: argparse.Namespace) -> None:
     else:
         lines.append(f"export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=any")
         lines.append(f"export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any")
-    print(*lines, sep="\n", file=sys.stderr, flush=True)
+    _say(*lines, stream=sys.stderr)
 
 
 def _address(options: argparse.Namespace, config: Config) -> tuple[str, int]:

@@ -1,5 +1,5 @@
 """One log line for each request, and how log lines look. What might be a secret is not in them: no
-header, no body, and of a query no value whose name sounds like a key.
+header, no body, and of a query only what the APIs themselves have a name for.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import sys
 import time
 from typing import Any, Literal
 
-from mockllm.credentials import is_secret
 from mockllm.exchange import Exchange
 
 LogFormat = Literal["text", "json"]
@@ -22,7 +21,9 @@ HIDDEN = "***"
 
 access = logging.getLogger("mockllm.access")
 
-_PARAMETER = re.compile(r"([^&;=]*)=([^&;]*)")
+_SHOWN = re.compile(
+    r"(?:after|api-version|before|beta|limit|order|starting_after|stream)=[A-Za-z0-9_.-]{0,80}"
+)
 _TEXT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -51,7 +52,7 @@ def log_access(exchange: Exchange) -> None:
 
 def shown(path: str, query: str) -> str:
     """A path and its query as they may stand in a log: one line, printable, no secrets."""
-    target = f"{path}?{_PARAMETER.sub(_hidden, query)}" if query else path
+    target = f"{path}?{'&'.join(map(_shown, query.split('&')))}" if query else path
     if len(target) > LONGEST_PATH:
         target = target[:LONGEST_PATH] + "…"
     if not target.isprintable() or " " in target:
@@ -59,9 +60,8 @@ def shown(path: str, query: str) -> str:
     return target or "-"
 
 
-def _hidden(parameter: re.Match[str]) -> str:
-    name, _ = parameter.groups()
-    return f"{name}={HIDDEN}" if is_secret(name) or "%" in name else parameter[0]
+def _shown(parameter: str) -> str:
+    return parameter if _SHOWN.fullmatch(parameter) else HIDDEN
 
 
 class JSONLines(logging.Formatter):
