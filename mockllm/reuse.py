@@ -13,7 +13,9 @@ Key = tuple[str | bytes | None, ...]
 
 MOST_BYTES = 32 * 1024 * 1024  # of requests and replies kept
 LARGEST = 1024 * 1024  # bytes of a request and its reply that are kept
-PER_ENTRY = 1024  # bytes; about what a decision costs beside them
+PER_ENTRY = 2048  # bytes; about what a decision costs beside them
+PER_STEP = 200  # bytes that a step costs beside its own
+COPIES = 3  # of a reply's bytes
 MOST_SEEN = 65_536  # requests that came once
 
 
@@ -60,6 +62,8 @@ class Decisions:
 
 
 def _size(key: Key, decision: Decision) -> int:
-    """What is kept: the request, and its reply as if it were made for it alone."""
-    reply = sum(len(data) for _, data in decision.reply.steps)
+    """What is kept: the request, and its reply as if it were made for it alone: its steps, how they
+    go over the wire, and that once more in pieces."""
+    steps = decision.reply.steps
+    reply = COPIES * sum(len(data) for _, data in steps) + PER_STEP * len(steps)
     return PER_ENTRY + reply + sum(len(part) for part in key if part is not None)
