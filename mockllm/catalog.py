@@ -28,8 +28,8 @@ class Catalog:
         self.rules = tuple(rules)
         self.header_names = tuple({header.name: None for rule in rules for header in rule.headers})
         """The headers that some rule looks at, each once."""
-        self._equal: dict[WholeKey, list[Rule]] = {}
-        self._ending: dict[WholeKey, list[Rule]] = {}
+        self._equal: dict[WholeKey, _Bucket] = {}
+        self._ending: dict[WholeKey, _Bucket] = {}
         containing: dict[str | None, list[Rule]] = {}
         for rule in rules:
             wanted = rule.expectation
@@ -37,7 +37,7 @@ class Catalog:
                 containing.setdefault(wanted.role, []).append(rule)
             else:
                 whole = self._equal if wanted.kind is Kind.EQUALS else self._ending
-                whole.setdefault((wanted.size, wanted.key), []).append(rule)
+                whole.setdefault((wanted.size, wanted.key), _Bucket()).add(rule)
         self._equal_sizes = frozenset(size for size, _ in self._equal)
         self._ending_sizes = frozenset(size for size, _ in self._ending)
         self._containing = {role: _Containing(of_role) for role, of_role in containing.items()}
@@ -49,37 +49,68 @@ class Catalog:
         """The first rule whose body and headers hold, or None."""
         best: Rule | None = None
         for subject in prompt.subjects:
-            for rules in self._holding(subject):
-                best = _earlier(best, rules, headers)
+            for bucket in self._holding(subject):
+                best = bucket.first(best, headers)
         return best
 
-    def _holding(self, subject: Subject) -> Iterator[list[Rule]]:
-        """Lists of rules whose body holds for `subject`. Its canonical form is made only of as
-        many items as some rule compares."""
+    def _holding(self, subject: Subject) -> Iterator[_Bucket]:
+        """The rules whose body holds for `subject`. Its canonical form is made only of as many
+        items as some rule compares."""
         size = subject.size
         if size in self._equal_sizes:
-            yield self._equal.get((size, subject.tail(size)), [])
+            yield self._equal.get((size, subject.tail(size)), _EMPTY)
         for shorter in self._ending_sizes:
             if shorter <= size:
-                yield self._ending.get((shorter, subject.tail(shorter)), [])
+                yield self._ending.get((shorter, subject.tail(shorter)), _EMPTY)
         for role in (None, subject.role):
             of_role = self._containing.get(role)
             if of_role is not None:
                 for text in subject.searched:
                     for place in of_role.needles.found_in(text):
-                        yield of_role.rules[place]
+                        yield of_role.buckets[place]
 
 
 class _Containing:
-    """The rules that look for a text in messages of one role: `rules[n]`, in order, look for the
+    """The rules that look for a text in messages of one role: those in `buckets[n]` look for the
     needle at place `n`."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        by_text: dict[str, list[Rule]] = {}
+        by_text: dict[str, _Bucket] = {}
         for rule in rules:
-            by_text.setdefault(rule.expectation.text, []).append(rule)
+            by_text.setdefault(rule.expectation.text, _Bucket()).add(rule)
         self.needles = Needles(tuple(by_text))
-        self.rules = list(by_text.values())
+        self.buckets = list(by_text.values())
+
+
+class _Bucket:
+    """Rules that want the same of the body, in order. Those that want a header to have a certain
+    value are found by it: a thousand tenants who say the same cost no more than one."""
+
+    __slots__ = ("_by_value", "_others")
+
+    def __init__(self) -> None:
+        self._others: list[Rule] = []
+        self._by_value: dict[bytes, dict[bytes, list[Rule]]] = {}  # of a header's name
+
+    def add(self, rule: Rule) -> None:
+        """Put `rule` behind the others."""
+        exact = next((header for header in rule.headers if not header.contains), None)
+        if exact is None:
+            self._others.append(rule)
+        else:
+            by_value = self._by_value.setdefault(exact.name, {})
+            by_value.setdefault(exact.value, []).append(rule)
+
+    def first(self, best: Rule | None, headers: Headers) -> Rule | None:
+        """The first rule whose headers hold, if it comes before `best`."""
+        best = _earlier(best, self._others, headers)
+        for name, by_value in self._by_value.items():
+            value = headers.get(name, b"")  # a rule that wants nothing holds where it is absent
+            best = _earlier(best, by_value.get(value, ()), headers)
+        return best
+
+
+_EMPTY = _Bucket()
 
 
 def _earlier(best: Rule | None, rules: Sequence[Rule], headers: Headers) -> Rule | None:

@@ -53,6 +53,8 @@ class Subject:
     canonical: Callable[[Any], bytes]
     """Of one item: equal bytes if and only if the items mean the same."""
     _tails: dict[int, bytes] = field(default_factory=dict, repr=False, compare=False)
+    _forms: list[bytes] = field(default_factory=list, repr=False, compare=False)
+    """The canonical forms of the last items, the last one first."""
 
     @property
     def size(self) -> int:
@@ -64,8 +66,10 @@ class Subject:
         a conversation is long, and most rules are about texts."""
         known = self._tails.get(size)
         if known is None:
-            items = self.items or ()
-            known = b",".join(map(self.canonical, items[len(items) - size :]))
+            items, forms = self.items or (), self._forms
+            while len(forms) < size:
+                forms.append(self.canonical(items[-1 - len(forms)]))
+            known = b",".join(reversed(forms[:size]))
             self._tails[size] = known
         return known
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from mockllm.catalog import Catalog
 from mockllm.matching import first_match
@@ -17,6 +17,7 @@ from tests.strategies import (
 Headers = dict[bytes, bytes]
 
 
+@settings(max_examples=1000)
 @given(chat_rules(), chat_requests(), header_sets())
 def test_the_index_finds_what_the_specification_finds_in_chat(
     rules: list[Rule], prompt: Prompt, headers: Headers
@@ -24,6 +25,7 @@ def test_the_index_finds_what_the_specification_finds_in_chat(
     assert Catalog(rules).find(prompt, headers) is first_match(rules, prompt, headers)
 
 
+@settings(max_examples=1000)
 @given(responses_rules(), responses_requests(), header_sets())
 def test_the_index_finds_what_the_specification_finds_in_responses(
     rules: list[Rule], prompt: Prompt, headers: Headers
