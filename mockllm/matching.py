@@ -32,7 +32,8 @@ def first_match(
 
 def body_holds(expectation: Expectation, prompt: Prompt) -> bool:
     """Whether any subject of `prompt` is what `expectation` wants."""
-    return any(_holds(expectation, subject) for subject in prompt.subjects)
+    held = [_holds(expectation, subject) for subject in prompt.subjects]  # there are two at most
+    return any(held)
 
 
 def headers_hold(rule: Rule, headers: Mapping[bytes, bytes]) -> bool:
@@ -110,8 +111,10 @@ def quote(text: str, longest: int = LONGEST_QUOTE) -> str:
 
 
 def _subject_meant(wanted: Expectation, prompt: Prompt) -> Subject:
-    same_role = (subject for subject in prompt.subjects if subject.role == wanted.role)
-    return next(same_role, prompt.subjects[-1])
+    for subject in prompt.subjects:
+        if subject.role == wanted.role:
+            return subject
+    return prompt.subjects[-1]
 
 
 def _common_prefix(one: str, other: str, known: int) -> int:
