@@ -18,7 +18,7 @@ from benchmarks.loads import Answer
 
 PATIENCE = 30.0  # seconds for one answer
 _END_OF_STREAM = b"data: [DONE]\n\n\r\n0\r\n\r\n"
-_SMALL_BUFFER = 8 * 1024  # bytes that the system takes for a slow reader, or as few as it can
+SMALL_BUFFER = 8 * 1024  # bytes; a connection with it is slow for ever, however fast it is read
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: no TIME_WAIT, of which there would be thousands
 
 
@@ -57,14 +57,17 @@ def idle_connections(port: int, request: bytes, count: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def slow_readers(port: int, request: bytes, count: int) -> Iterator[list[socket.socket]]:
-    """Keep `count` connections open that have asked and read no more than the first byte."""
+def slow_readers(
+    port: int, request: bytes, count: int, *, buffer: int = SMALL_BUFFER
+) -> Iterator[list[socket.socket]]:
+    """Keep `count` connections open that have asked and read no more than the first byte. The
+    system takes `buffer` bytes for each, or as few as it can."""
     readers = []
     with contextlib.ExitStack() as stack:
         for _ in range(count):
             sock = stack.enter_context(socket.socket())
             sock.settimeout(PATIENCE)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             sock.connect(("127.0.0.1", port))
             sock.sendall(request)
@@ -75,20 +78,20 @@ def slow_readers(port: int, request: bytes, count: int) -> Iterator[list[socket.
 
 
 def read_stream_to_end(sock: socket.socket) -> None:
-    """Read what is left of a streamed answer, until the server closes.
+    """Read what is left of a streamed answer.
 
     Raises:
         WrongAnswerError: it was cut.
     """
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     last = b""
     try:
-        while data := sock.recv(1 << 18):
-            last = last[-len(_END_OF_STREAM) :] + data
+        while not last.endswith(_END_OF_STREAM):
+            data = sock.recv(1 << 18)
+            if not data:
+                raise WrongAnswerError(f"a stream was cut after {last!r}")
+            last = (last + data)[-len(_END_OF_STREAM) :]
     except OSError as exc:
         raise WrongAnswerError(f"a stream was cut: {exc!r}") from exc
-    if not last.endswith(_END_OF_STREAM):
-        raise WrongAnswerError(f"a stream was cut after {last[-60:]!r}")
 
 
 def check(received: Received, wanted: Answer) -> None:

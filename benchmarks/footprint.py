@@ -26,6 +26,7 @@ STARTS = 3  # of which the median counts
 LONGEST_EMBEDDED = 60.0  # seconds
 ANSWERS = 1_000  # beside slow readers, of which the longest counts
 STREAMS = 20  # under way when a server is told to stop
+READ_AHEAD = 64 * 1024  # bytes of each, which have come by then
 
 _SMALL = LOADS["small"]
 
@@ -148,7 +149,9 @@ def _drain(bench: Bench) -> float:
     """Seconds that a server takes to stop while streams are under way. None of them is cut."""
     with (
         bench.started(OURS, "one_and_long") as running,
-        exchange.slow_readers(running.port, LONG_STREAM.render(0), STREAMS) as readers,
+        exchange.slow_readers(
+            running.port, LONG_STREAM.render(0), STREAMS, buffer=READ_AHEAD
+        ) as readers,
     ):
         started = time.perf_counter()
         os.kill(running.pid, signal.SIGTERM)

@@ -135,6 +135,12 @@ def _mock(text: str, match_type: str = "exact", reply: str = REPLY) -> dict[str,
     }
 
 
+def _terse(mock: dict[str, Any]) -> dict[str, Any]:
+    """The same, but for what a server can complete: its answer differs from request to request."""
+    choices = [{"message": choice["message"]} for choice in mock["response"]["choices"]]
+    return mock | {"response": {"choices": choices}}
+
+
 def _completion(text: str) -> dict[str, Any]:
     """Complete, so that no server has less to send than another."""
     message = {"role": "assistant", "content": text}
@@ -175,6 +181,7 @@ def _both_sdks() -> Config:
 CONFIGS: Mapping[str, Callable[[], Config]] = {
     "one": lambda: {"openai": [_mock(ASKED)]},
     "one_contains": lambda: {"openai": [_mock(ASKED, "contains")]},
+    "one_terse": lambda: {"openai": [_terse(_mock(ASKED, "contains"))]},
     "one_streamed": lambda: {"openai": [_mock(ASKED, reply=STREAMED)]},
     "one_and_long": lambda: {"openai": [_mock(ASKED), _mock(ASKED_LONG, reply=LONG)]},
     "one_of_each_sdk": _both_sdks,
@@ -301,6 +308,15 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
             "every body different",
             "one_contains",
             _post(("user", f"{ASKED} {COUNT}")),
+        ),
+    ),
+    (
+        Load(
+            "terse",
+            "every body different, a terse mock",
+            "one_terse",
+            _post(("user", f"{ASKED} {COUNT}")),
+            servers=(LIMIT, OURS),
         ),
     ),
     (Load("conversation", "35 kB conversation", "one", _conversation("of today")),),

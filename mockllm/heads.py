@@ -97,8 +97,8 @@ def _head(line: RequestLine, headers: Headers, first: dict[bytes, bytes]) -> Hea
         raise HTTPError(
             400, "Not a valid HTTP request: Transfer-Encoding beside Content-Length or in HTTP/1.0"
         )
-    options = _members_of(_joined(headers, first, b"connection"))
-    expected = _members_of(_joined(headers, first, b"expect"))
+    options = _list(headers, first, b"connection")
+    expected = _list(headers, first, b"expect")
     if expected - {b"100-continue"}:
         raise HTTPError(417, "No other expectation than 100-continue is met here")
     return Head(
@@ -106,11 +106,13 @@ def _head(line: RequestLine, headers: Headers, first: dict[bytes, bytes]) -> Hea
         headers,
         first,
         length=None if chunked else int(first.get(b"content-length", 0)),
-        coding=_coding(headers, first),
+        coding=_coding(headers, first) if b"content-encoding" in first else b"",
         keep_alive=b"close" not in options and (line.is_modern or b"keep-alive" in options),
         expects_continue=line.is_modern and bool(expected),
     )
 
+
+_NONE: frozenset[bytes] = frozenset()
 
 LONGEST_CACHED = 256  # bytes of a value; nobody's memory is filled with longer ones
 
@@ -136,10 +138,15 @@ def _coding(headers: Headers, first: dict[bytes, bytes]) -> bytes:
     return b"gzip"
 
 
+def _list(headers: Headers, first: dict[bytes, bytes], name: bytes) -> frozenset[bytes]:
+    """The members of the list that all headers of a name make up, in lower case."""
+    return _members_of(_joined(headers, first, name)) if name in first else _NONE
+
+
 def _joined(headers: Headers, first: dict[bytes, bytes], name: bytes) -> bytes:
     """The list that all headers of a name make up (RFC 9110, section 5.3)."""
     if len(first) == len(headers):
-        return first.get(name, b"")
+        return first[name]
     return b",".join(value for each, value in headers if each == name)
 
 
