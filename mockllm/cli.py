@@ -50,6 +50,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
+    _fill_standard_descriptors()
     gc.disable()  # loading makes a million objects and drops none; `settle` turns it on again
     try:
         match words:
@@ -67,9 +68,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:  # who read the output has gone, as `head` does
+    except OSError as exc:  # of what is printed: what is read and served translates its own
         _forget(sys.stdout)
+        if not isinstance(exc, BrokenPipeError):  # as when `head` has read enough
+            _say(f"mockllm: cannot write: {exc.strerror}", stream=sys.stderr)
         return FAILED
+
+
+def _fill_standard_descriptors() -> None:
+    """Open what was closed when the command started: a socket that took the place would be written
+    to as standard error, and libuv does not close one."""
+    for descriptor in range(3):  # each open takes the lowest that is free
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 # --- mockllm check, mockllm schema ---------------------------------------------------------------
@@ -89,7 +102,7 @@ def _check(options: argparse.Namespace) -> int:
     if found:
         return WARNINGS
     mocks = sum(len(table.mocks) for table in loaded.tables)
-    print(f"{mocks} mocks, no warnings")
+    print(f"{mocks} mocks, no warnings", flush=True)
     return OK
 
 

@@ -159,6 +159,40 @@ async def test_a_server_serves_though_nobody_reads_what_it_tells(
     assert await asyncio.to_thread(process.wait, PATIENCE) == 0
 
 
+@posix
+@WORKERS
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+async def test_a_server_serves_with_closed_descriptors(
+    file: Path, workers: int, tmp_path: Path, closed: str
+) -> None:
+    path = tmp_path / "m.sock"
+    command = f"{sys.executable} -m mockllm --config {file} --workers={workers} --uds {path}"
+    process = in_shell(f"exec {command} {closed}")
+    try:
+        await until(lambda: path.exists() and answers(path))
+    finally:
+        process.terminate()
+    assert await asyncio.to_thread(process.wait, PATIENCE) == 0
+
+
+@posix
+@pytest.mark.parametrize("words", [["schema"], ["check"]])
+def test_what_cannot_be_printed_is_one_line(tmp_path: Path, words: list[str]) -> None:
+    arguments = words if words == ["schema"] else [*words, write(tmp_path / "empty.json", "{}")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mockllm", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (1, "mockllm: cannot write: No space left on device\n")
+
+
+def in_shell(command: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sh", "-c", command])
+
+
 def telling_nobody(*arguments: str | Path) -> subprocess.Popen[bytes]:
     with Path("/dev/full").open("w") as full:
         return subprocess.Popen(arguments, stdout=full, stderr=full)
