@@ -119,11 +119,16 @@ class HTTPConnection:
             if self._state is State.CHUNKS:
                 return self._read_chunks()
         except HTTPError:
-            self._enter(State.CLOSED)
-            self._received.clear()
-            self._size = 0
+            self.close()
             raise
         return None
+
+    def close(self) -> None:
+        """Read no more, and let go of what was read."""
+        self._enter(State.CLOSED)
+        self._received.clear()
+        self._size = 0
+        self._chunks = None
 
     def _enter(self, state: State) -> None:
         assert state in _FOLLOWS[self._state], (self._state, state)
@@ -165,6 +170,7 @@ class HTTPConnection:
     def _next_head(self) -> tuple[Head, bytes] | None:
         """The head at the start of all that was received, and what follows it; None until it is
         whole."""
+        self._head = None  # of the request before
         data = self._take_all()
         if not self._scanned:
             data = _without_empty_lines(data)
@@ -176,7 +182,6 @@ class HTTPConnection:
             self._put_back(data)
             self._scanned = 0 if data == b"\r" else size  # an empty line may be cut in two
             return None
-        self._head = None  # of the request before
         self._put_back(data[size:])
         return self._heads.read(data[:size]), data[size:]
 

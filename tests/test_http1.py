@@ -189,6 +189,31 @@ def test_what_is_no_request_is_refused(message: bytes, status: int) -> None:
     assert connection.next_request() is None
 
 
+@pytest.mark.parametrize(
+    "bad", [b"\x01abc", b"GET /" + b"a" * LIMITS.head, BARE[:-2] + b"x: " + b"a" * LIMITS.head]
+)
+def test_what_is_no_request_is_not_put_down_to_the_one_before(bad: bytes) -> None:
+    connection = HTTPConnection(Heads())
+    connection.receive_data(LENGTH)
+    assert connection.next_request() is not None
+    connection.receive_data(bad)
+
+    with pytest.raises(HTTPError):
+        connection.next_request()
+
+    assert connection.asked == Request.of("", "")
+
+
+def test_a_body_that_is_refused_is_not_kept() -> None:
+    connection = HTTPConnection(Heads())
+    connection.receive_data(CHUNKED[:-30] + b"zz\r\n")
+
+    with pytest.raises(HTTPError):
+        connection.next_request()
+
+    assert connection.unread == 0
+
+
 def test_a_chunked_body_beyond_the_limit_is_refused() -> None:
     connection = HTTPConnection(Heads(), Limits(body=4))
     connection.receive_data(CHUNKED)

@@ -72,8 +72,8 @@ class Service:
         self.stamper = Stamper()
         self.heads = Heads(self.limits, reuse=engine.reuses)
         self.connections: set[HTTPProtocol] = set()
-        self.lingering: set[HTTPProtocol] = set()
-        """Those of `connections` that are answered for the last time."""
+        self.lingering: dict[HTTPProtocol, None] = {}
+        """Those of `connections` that are answered for the last time, the longest first."""
         self.draining = False
         self.last_call = 0.0
         self.all_closed = asyncio.Event()
@@ -83,10 +83,10 @@ class Service:
     def watch(self) -> None:
         """Hold all connections against the limits, now and every second until `unwatch`."""
         loop = asyncio.get_running_loop()
+        self._sweeper = loop.call_later(SWEEP, self.watch)  # whatever happens now
         now = loop.time()
         for connection in tuple(self.connections):
             connection.check(now)
-        self._sweeper = loop.call_later(SWEEP, self.watch)
 
     def unwatch(self) -> None:
         """End what `watch` began."""
@@ -102,6 +102,12 @@ class Service:
         self.engine.is_ready = False
         for connection in tuple(self.connections):
             connection.close_after_last_call()
+
+    def cut_longest_lingering(self) -> None:
+        """Make room, at the cost of who has had its last answer for the longest."""
+        longest = next(iter(self.lingering))
+        self.lingering[longest] = self.lingering.pop(longest)  # another one is next
+        longest.abort()
 
     def cut(self) -> None:
         """Close everything at once."""
@@ -143,8 +149,8 @@ class HTTPProtocol(asyncio.Protocol):
         self._service.all_closed.clear()
         served = len(self._service.connections) - len(self._service.lingering)
         if len(self._service.lingering) > self._service.limits.connections:
-            self._wire.abort()  # refusing has its bound, too
-        elif served > self._service.limits.connections:
+            self._service.cut_longest_lingering()
+        if served > self._service.limits.connections:
             self._refuse(HTTPError(503, "The server has no room for another connection"))
         elif self._service.draining:
             self.close_after_last_call()
@@ -176,7 +182,7 @@ class HTTPProtocol(asyncio.Protocol):
         if self._player is not None:
             self._player.cancel()
         self._service.connections.discard(self)
-        self._service.lingering.discard(self)
+        self._service.lingering.pop(self, None)
         if not self._service.connections:
             self._service.all_closed.set()
 
@@ -376,7 +382,10 @@ class HTTPProtocol(asyncio.Protocol):
         reply = self._service.engine.render_error(self._http.asked, error)
         if self._service.observers:
             self._observe(Exchange(self._http.asked, Decision(reply, None, "refused"), 0.0))
-        refusal = b"".join(data for _, data in framing.frames(reply, close=True))
+        head_only = self._http.asked.method == "HEAD"
+        frames = framing.frames(reply, close=True, head_only=head_only)
+        self._http.close()
+        refusal = b"".join(data for _, data in frames)
         self._wire.write(playback.stamp(refusal, self._service.stamper.next()))
         self._close_gently()
 
@@ -384,7 +393,7 @@ class HTTPProtocol(asyncio.Protocol):
         """Close in a way that lets the peer read what was sent: a close with unread bytes would
         reset the connection and take the last answer with it (RFC 9112, section 9.6)."""
         self._refused = True
-        self._service.lingering.add(self)
+        self._service.lingering[self] = None
         if self._half_closed or not self._wire.can_write_eof():
             self._wire.close()
         else:

@@ -282,6 +282,31 @@ def test_a_connection_ends_when_its_peer_does_nothing(
     assert transport.ends == ends
 
 
+def test_who_lingers_shuts_nobody_out(loaded: Loaded) -> None:
+    async def lingering() -> tuple[list[Written], int]:
+        service = Service(Engine(loaded), limits=LIMITS)
+        transports = [Written() for _ in range(6)]
+        for transport in transports:
+            protocol = HTTPProtocol(service)
+            protocol.connection_made(cast("Any", transport))
+            protocol.data_received(get("Connection: close", target="/ready"))
+        return transports, len(service.lingering)
+
+    transports, left = asyncio.run(lingering())
+
+    assert [transport.data[9:12] for transport in transports] == [b"200"] * 6
+    assert [transport.ends[1:] for transport in transports] == [["abort"]] * 3 + [[]] * 3
+    assert left == 6  # those that are cut are gone in the loop's next turn
+
+
+def test_a_refusal_of_head_has_no_body(loaded: Loaded) -> None:
+    request = get("Content-Length: 999999999", method="HEAD")
+    transport = asyncio.run(conversation(Service(Engine(loaded)), request))
+
+    assert transport.data.startswith(b"HTTP/1.1 413 ")
+    assert transport.data.endswith(b"\r\n\r\n")
+
+
 def test_who_is_answered_for_the_last_time_takes_no_room(loaded: Loaded) -> None:
     async def statuses() -> list[bytes]:
         service = Service(Engine(loaded), limits=LIMITS)
