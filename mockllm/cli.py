@@ -1,7 +1,7 @@
 """The command line: ``mockllm``, ``mockllm check``, ``mockllm schema``.
 
 Exit status: 0 stopped as asked or clean, 1 warnings (`check`) or an address that cannot be
-listened on, 2 a mistake in the configuration or on the command line.
+listened on, 2 a mistake in the configuration or on the command line, 130 interrupted (`check`).
 """
 
 from __future__ import annotations
@@ -68,11 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except OSError as exc:  # of what is printed: what is read and served translates its own
-        _forget(sys.stdout)
-        if not isinstance(exc, BrokenPipeError):  # as when `head` has read enough
-            _say(f"mockllm: cannot write: {exc.strerror}", stream=sys.stderr)
-        return FAILED
 
 
 def _fill_standard_descriptors() -> None:
@@ -102,13 +97,23 @@ def _check(options: argparse.Namespace) -> int:
     if found:
         return WARNINGS
     mocks = sum(len(table.mocks) for table in loaded.tables)
-    print(f"{mocks} mocks, no warnings", flush=True)
-    return OK
+    return _print(f"{mocks} mocks, no warnings")
 
 
 def _schema(options: argparse.Namespace) -> int:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    print(json.dumps(schema | Config.model_json_schema(), indent=2), flush=True)
+    return _print(json.dumps(schema | Config.model_json_schema(), indent=2))
+
+
+def _print(text: str) -> int:
+    """Write what was asked for. Returns the exit status."""
+    try:
+        print(text, flush=True)
+    except OSError as exc:
+        _forget(sys.stdout)
+        if not isinstance(exc, BrokenPipeError):  # as when `head` has read enough
+            _say(f"mockllm: cannot write: {exc.strerror}", stream=sys.stderr)
+        return FAILED
     return OK
 
 

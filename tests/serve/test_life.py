@@ -145,29 +145,16 @@ def test_a_check_that_is_interrupted_is_not_clean(monkeypatch: pytest.MonkeyPatc
 
 @posix
 @WORKERS
-async def test_a_server_serves_though_nobody_reads_what_it_tells(
-    file: Path, workers: int, tmp_path: Path
+@pytest.mark.parametrize(
+    "redirected", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full 2>/dev/full"]
+)
+async def test_a_server_serves_whoever_reads_what_it_tells(
+    file: Path, workers: int, tmp_path: Path, redirected: str
 ) -> None:
-    """Its first line, its hints and its warnings go nowhere: here, to a device that is full."""
-    path = tmp_path / "m.sock"
-    arguments = [sys.executable, "-m", "mockllm", "--config", str(file), f"--workers={workers}"]
-    process = telling_nobody(*arguments, "--uds", path)
-    try:
-        await until(lambda: path.exists() and answers(path))
-    finally:
-        process.terminate()
-    assert await asyncio.to_thread(process.wait, PATIENCE) == 0
-
-
-@posix
-@WORKERS
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-async def test_a_server_serves_with_closed_descriptors(
-    file: Path, workers: int, tmp_path: Path, closed: str
-) -> None:
+    """Its first line, its hints and its warnings may go nowhere, its descriptors be closed."""
     path = tmp_path / "m.sock"
     command = f"{sys.executable} -m mockllm --config {file} --workers={workers} --uds {path}"
-    process = in_shell(f"exec {command} {closed}")
+    process = in_shell(f"exec {command} {redirected}")
     try:
         await until(lambda: path.exists() and answers(path))
     finally:
@@ -191,11 +178,6 @@ def test_what_cannot_be_printed_is_one_line(tmp_path: Path, words: list[str]) ->
 
 def in_shell(command: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(["sh", "-c", command])
-
-
-def telling_nobody(*arguments: str | Path) -> subprocess.Popen[bytes]:
-    with Path("/dev/full").open("w") as full:
-        return subprocess.Popen(arguments, stdout=full, stderr=full)
 
 
 def answers(path: Path) -> bool:
