@@ -1,8 +1,7 @@
-"""One request in, one decision out.
+"""One request of a mocked API in, one decision out.
 
-`Engine.decide` is a plain function: no socket, no clock, no await. It finds the provider by path,
-has the request read and confirmed, finds the rule, and returns the rule's reply, rendered when it
-was first asked for.
+`Engine.decide` is a plain function: no socket, no clock, no await. It has the request read and
+confirmed, finds the rule, and returns the rule's reply, rendered when it was first asked for.
 """
 
 from __future__ import annotations
@@ -10,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mockllm.errors import ClientError, RequestError
-from mockllm.exchange import Decision, Reply, Request, Stamps
+from mockllm.errors import RequestError
+from mockllm.exchange import Decision, Reply, Request
 from mockllm.loading import Loaded, Table
 from mockllm.matching import nearest_miss, quote
-from mockllm.neighbours import RESPONSES, House, Kept, Neighbours
 from mockllm.prompt import Form, Prompt
 from mockllm.rendering import Rendered, delivery
 from mockllm.reuse import Decisions
@@ -33,83 +31,53 @@ class Engine:
     and with `reuse` the decisions on requests that may come again byte for byte."""
 
     def __init__(self, loaded: Loaded, *, echo: Echo | None = None, reuse: bool = True) -> None:
-        self._tables = {path: table for table in loaded.tables for path in table.provider.paths}
-        self._counts = {table.provider.name: len(table.mocks) for table in loaded.tables}
-        self._require_auth = loaded.require_auth
-        self._echo = echo
-        self._rendered: dict[tuple[str, int, Form], Rendered] = {}
+        self.tables = loaded.tables
+        """One for each provider."""
+        self.require_auth = loaded.require_auth
+        self.cors = loaded.cors
+        self.echo = echo
+        """What is said where no mock matches; None: nothing is, but a 404."""
         self.reuses = reuse
         """Whether what was seen before is remembered, here and in `heads`."""
-        self._decisions = Decisions() if reuse else None
-        tables = {table.provider.name: table for table in loaded.tables}
-        self.is_ready = True
-        """What ``GET /ready`` tells; False in a server that stops."""
-        self._house = House(
-            tables,
-            loaded.require_auth,
-            loaded.cors,
-            self.decide,
-            lambda: self.is_ready,
-            echo,
-            self._decisions,
-        )
-        self._neighbours = Neighbours(self._house)
-        self.kept_paths = frozenset(
-            path for path, table in self._tables.items() if table.provider.name == RESPONSES
-        )
-        """Where answers are given that clients may ask for again: `keep` wants to see them."""
+        self.decisions = Decisions() if reuse else None
+        """The decisions that may be used again; None: no decision is."""
+        self._by_name = {table.provider.name: table for table in loaded.tables}
+        self._rendered: dict[tuple[str, int, Form], Rendered] = {}
 
     @property
     def counts(self) -> Mapping[str, int]:
         """The number of mocks of each provider, by its name."""
-        return self._counts
+        return {name: len(table.mocks) for name, table in self._by_name.items()}
+
+    def table(self, name: str) -> Table:
+        """The mocks of the provider of this name."""
+        return self._by_name[name]
 
     def warm(self) -> None:
         """Render every whole answer now, unless there are very many mocks, so that processes
         forked from this one share them."""
-        if sum(self._counts.values()) <= MOST_RENDERED_EARLY:
-            for table in self._tables.values():
+        if sum(self.counts.values()) <= MOST_RENDERED_EARLY:
+            for table in self.tables:
                 for rule in table.catalog.rules:
                     self._render(table, rule, Form())
 
-    def decide(self, request: Request) -> Decision:
-        """The answer to `request`. A request that is refused has an answer too: nothing a client
-        sends makes this raise."""
-        table = self._tables.get(request.path)
-        if table is None or request.method != "POST":
-            return self._decide_elsewhere(request)
+    def decide(self, table: Table, request: Request) -> Decision:
+        """The answer to a `request` to the API of `table`. A request that is refused has an answer
+        too: nothing a client sends makes this raise."""
         try:
-            table.provider.admit(request, self._require_auth)
+            table.provider.admit(request, self.require_auth)
         except RequestError as exc:
             return _decision(table.provider.render_error(exc, {}), "refused")
-        if self._decisions is None:
+        if self.decisions is None:
             return self._decide_admitted(table, request)
         values = map(request.first.get, table.catalog.header_names)
         key = (request.path, request.body, *values)
-        decision = self._decisions.get(key)
+        decision = self.decisions.get(key)
         if decision is None:
             decision = self._decide_admitted(table, request)
             if decision.reason != "invented":  # vectors outweigh the bodies that are counted
-                self._decisions.keep(key, decision)
+                self.decisions.keep(key, decision)
         return decision
-
-    def render_error(self, request: Request, error: ClientError) -> Reply:
-        """`error` in the envelope that a client of this path understands: its provider's, under
-        ``/v1`` the one the headers tell, elsewhere plain JSON."""
-        table = self._tables.get(request.path)
-        if table is not None:
-            return table.provider.render_error(error, {})
-        return self._neighbours.render_error(request, error)
-
-    def keep(self, request: Request, decision: Decision, stamps: Stamps) -> None:
-        """Take note of an answer on one of `kept_paths`, with the stamps it was delivered with."""
-        if decision.rule is not None or decision.reason == "echo":
-            self._house.kept.append(Kept(request.body, decision.rule, stamps))
-
-    def forget(self) -> None:
-        """Let go of everything: nobody asks any more. Without the collector, which would go through
-        all that takes this engine's place too."""
-        self.__dict__.clear()
 
     def _decide_admitted(self, table: Table, request: Request) -> Decision:
         """What depends on the body and on header rules alone."""
@@ -125,16 +93,12 @@ class Engine:
         reply, ready = rendered.for_request(prompt.model, prompt.body)
         return Decision(reply, ready, "matched", rule, prompt)
 
-    def _decide_elsewhere(self, request: Request) -> Decision:
-        decision = self._neighbours.decide(request)
-        return _decision(decision.reply, decision.reason, decision.prompt, decision.rule)
-
     def _decide_unmatched(self, table: Table, request: Request, prompt: Prompt) -> Decision:
         provider = table.provider
         if not table.mocks and provider.invent is not None:
             return self._decide_said(table, prompt, provider.invent(prompt), "invented")
-        if self._echo is not None:
-            return self._decide_said(table, prompt, provider.say(self._echo(prompt)), "echo")
+        if self.echo is not None:
+            return self._decide_said(table, prompt, provider.say(self.echo(prompt)), "echo")
         error = RequestError(404, _no_match(table, request, prompt), code="mock_not_found")
         return _decision(table.provider.render_error(error, {}), "no match", prompt)
 
@@ -158,10 +122,8 @@ class Engine:
         return rendered
 
 
-def _decision(
-    reply: Reply, reason: str, prompt: Prompt | None = None, rule: Rule | None = None
-) -> Decision:
-    return Decision(*delivery(reply), reason, rule, prompt)
+def _decision(reply: Reply, reason: str, prompt: Prompt | None = None) -> Decision:
+    return Decision(*delivery(reply), reason, prompt=prompt)
 
 
 def _no_match(table: Table, request: Request, prompt: Prompt) -> str:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm import Config, playback
+from mockllm.app import App
 from mockllm.engine import LONGEST_REQUEST_QUOTE, Engine
 from mockllm.errors import ClientError
 from mockllm.exchange import Decision, Reply, Request
@@ -28,8 +29,8 @@ def chat_mock(content: str, answer: str, name: str = "", **match: Any) -> dict[s
     }
 
 
-def engine(*mocks: dict[str, Any], **config: Any) -> Engine:
-    return Engine(load(Config.from_dict({"openai": list(mocks), **config})))
+def engine(*mocks: dict[str, Any], **config: Any) -> App:
+    return App(Engine(load(Config.from_dict({"openai": list(mocks), **config}))))
 
 
 def post(body: Any, path: str = CHAT, *headers: tuple[bytes, bytes]) -> Request:
@@ -201,7 +202,7 @@ def test_health_is_read_only() -> None:
 
 
 def test_an_echo_answers_where_nothing_matches() -> None:
-    one = Engine(load(Config()), echo=lambda prompt: f"<{prompt.text}>")
+    one = App(Engine(load(Config()), echo=lambda prompt: f"<{prompt.text}>"))
 
     assert answer(one.decide(post(say("hi")))) == "<hi>"
 
@@ -229,7 +230,7 @@ def test_a_render_error_names_the_mock() -> None:
     loaded = load(Config.from_dict({"openai": [chat_mock("hi", "ho", "greet")]}))
     table = loaded.tables[0]
     broken = replace(table, provider=replace(table.provider, render=fail))
-    one = Engine(replace(loaded, tables=(broken,)))
+    one = App(Engine(replace(loaded, tables=(broken,))))
 
     with pytest.raises(ZeroDivisionError) as caught:
         one.decide(post(say("hi")))
@@ -270,7 +271,7 @@ REQUESTS = st.builds(
 def test_a_reused_decision_is_the_decision(asked: list[Request], echoes: bool) -> None:
     loaded = load(Config.from_dict(CONFIG))
     echo = (lambda prompt: f"<{prompt.text}>") if echoes else None
-    reusing, plain = (Engine(loaded, echo=echo, reuse=reuse) for reuse in (True, False))
+    reusing, plain = (App(Engine(loaded, echo=echo, reuse=reuse)) for reuse in (True, False))
 
     for request in asked * 4:  # a decision is kept the second time
         again, anew = reusing.decide(request), plain.decide(request)
@@ -305,7 +306,7 @@ def test_whatever_decides_tells_requests_apart(
     config: dict[str, Any], one: Request, other: Request
 ) -> None:
     loaded = load(Config.from_dict(config))
-    reusing, plain = Engine(loaded), Engine(loaded, reuse=False)
+    reusing, plain = App(Engine(loaded)), App(Engine(loaded, reuse=False))
     for _ in range(3):
         reusing.decide(one)
 
@@ -324,6 +325,6 @@ def test_a_request_that_came_before_is_not_decided_again() -> None:
 def test_warming_renders_every_whole_answer() -> None:
     one = engine(chat_mock("hi", "ho"), chat_mock("ha", "he"))
 
-    one.warm()
+    one._engine.warm()
 
-    assert sorted(index for _, index, _ in one._rendered) == [0, 1]
+    assert sorted(index for _, index, _ in one._engine._rendered) == [0, 1]

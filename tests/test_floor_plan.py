@@ -46,7 +46,9 @@ FLOORS = (
         "variants",
     },  # codecs and rules: pure functions on words
     {"providers", "catalog"},  # parts
-    {"loading", "neighbours", "engine"},  # one request in, one decision out
+    {"loading", "engine"},  # decide by mocks
+    {"neighbours"},  # answer without a mock
+    {"app"},  # one request in, one decision out
     {"serve"},  # acts
     {"cli", "wirecheck", "__init__", "__main__"},  # doors
 )

@@ -12,7 +12,7 @@ from mockllm import chunking, envelopes, jsontext, playback, reading, sse, token
 from mockllm.chunking import Chunk
 from mockllm.errors import RequestError
 from mockllm.exchange import Decision, Reply, Request
-from mockllm.neighbours.house import CHAT, House, Values
+from mockllm.neighbours.house import CHAT, Context, Values
 from mockllm.providers.openai_chat.answer import complete as complete_chat
 
 ID_LENGTH = 29  # characters after cmpl-
@@ -21,7 +21,7 @@ MOST_PROMPTS = 128  # of one request; each is decided, and said again in the ans
 _FINISHES = ("stop", "length", "content_filter")
 
 
-def complete(house: House, request: Request, values: Values) -> Decision:
+def complete(context: Context, request: Request, values: Values) -> Decision:
     """The texts of the mocks that match the prompts; of several prompts the choices in order."""
     members = reading.read_object(request.body)
     model = reading.read_model(members)
@@ -31,10 +31,11 @@ def complete(house: House, request: Request, values: Values) -> Decision:
     usage = reading.read_flag(options, "include_usage", "stream_options.include_usage")
     choices: list[dict[str, Any]] = []
     first: tuple[Decision, dict[str, Any]] | None = None
+    table = context.engine.table(CHAT)
     for prompt in prompts:
-        asked = _asked(house, request, model, prompt)
-        decision = house.decide(asked)
-        response = _response(house, asked, decision)
+        asked = _asked(context, request, model, prompt)
+        decision = context.engine.decide(table, asked)
+        response = _response(context, asked, decision)
         if response is None:
             return decision  # its refusal is ours
         first = first or (decision, response)
@@ -48,7 +49,7 @@ def complete(house: House, request: Request, values: Values) -> Decision:
         "model": response.get("model", playback.model_mark()),
     }
     if stream:
-        chunk = _chunk(house, decision)
+        chunk = _chunk(context, decision)
         reply = _stream(head, choices, chunk, usage=_usage(choices) if usage else None)
     else:
         body = head | {"choices": choices, "usage": _usage(choices)}
@@ -77,25 +78,25 @@ def _prompts(members: Mapping[str, Any]) -> list[str]:
 # --- What Chat Completions says ------------------------------------------------------------------
 
 
-def _asked(house: House, request: Request, model: str, prompt: str) -> Request:
+def _asked(context: Context, request: Request, model: str, prompt: str) -> Request:
     """The request to Chat Completions in which the user says the prompt."""
-    (path,) = house.tables[CHAT].provider.paths
+    (path,) = context.engine.table(CHAT).provider.paths
     body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
     return request._replace(path=path, body=jsontext.dumps(body))
 
 
-def _response(house: House, asked: Request, decision: Decision) -> dict[str, Any] | None:
+def _response(context: Context, asked: Request, decision: Decision) -> dict[str, Any] | None:
     """The response that was decided on; None for a refusal."""
-    table = house.tables[CHAT]
+    table = context.engine.table(CHAT)
     if decision.rule is not None:
         return table.mocks[decision.rule.index].answer
-    if decision.reason == "echo" and house.echo is not None:
-        return table.provider.say(house.echo(table.provider.decode(asked.body)))
+    if decision.reason == "echo" and context.engine.echo is not None:
+        return table.provider.say(context.engine.echo(table.provider.decode(asked.body)))
     return None
 
 
-def _chunk(house: House, decision: Decision) -> Chunk:
-    table = house.tables[CHAT]
+def _chunk(context: Context, decision: Decision) -> Chunk:
+    table = context.engine.table(CHAT)
     return table.chunk if decision.rule is None else table.chunk_of(decision.rule.index)
 
 

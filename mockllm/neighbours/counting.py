@@ -8,20 +8,20 @@ from typing import Any
 from mockllm import jsontext, reading, tokens
 from mockllm.exchange import Decision, Request
 from mockllm.loading import Table
-from mockllm.neighbours.house import MESSAGES, RESPONSES, House, Values, json_answer
+from mockllm.neighbours.house import MESSAGES, RESPONSES, Context, Values, json_answer
 from mockllm.prompt import Prompt
 
 
-def count_tokens(house: House, request: Request, values: Values) -> Decision:
+def count_tokens(context: Context, request: Request, values: Values) -> Decision:
     """anthropic 2.12.0: `MessageTokensCount`."""
-    prompt = _read(house.tables[MESSAGES], request, {"max_tokens": 1})
+    prompt = _read(context.engine.table(MESSAGES), request, {"max_tokens": 1})
     body = {"input_tokens": tokens.estimate_prompt(prompt.body)}
     return json_answer(request, body, prompt=prompt)
 
 
-def input_tokens(house: House, request: Request, values: Values) -> Decision:
+def input_tokens(context: Context, request: Request, values: Values) -> Decision:
     """openai 3.54.0: `InputTokenCountResponse`."""
-    prompt = _read(house.tables[RESPONSES], request, {"model": "any", "input": ""})
+    prompt = _read(context.engine.table(RESPONSES), request, {"model": "any", "input": ""})
     count = tokens.estimate_prompt(prompt.body)
     body = {"object": "response.input_tokens", "input_tokens": count}
     return json_answer(request, body, prompt=prompt)

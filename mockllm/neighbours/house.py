@@ -1,41 +1,34 @@
-"""What the neighbours know of the house: its mocks, how it decides, and what it has answered."""
+"""What all endpoints share: what they may look at, and the simplest answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mockllm import envelopes, jsontext, playback
+from mockllm.engine import Engine
 from mockllm.exchange import Decision, Reply, Request
-from mockllm.loading import Table
 from mockllm.neighbours.kept import KeptResponses
 from mockllm.prompt import Prompt
-from mockllm.reuse import Decisions
 
 CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """`tables` are the mocks by provider, `decide` answers a request of the mocks' own endpoints,
-    `is_ready` tells whether the server goes on, `echo` says what is answered where no mock matches
-    (None: a 404). `decisions` are those that may be used again."""
+class Context:
+    """What endpoints may look at: the engine in use, whether the server goes on (`is_ready`), and
+    the responses that were given (`kept`)."""
 
-    tables: Mapping[str, Table]
-    require_auth: bool
-    cors: bool
-    decide: Callable[[Request], Decision]
+    engine: Engine
     is_ready: Callable[[], bool]
-    echo: Callable[[Prompt], str] | None = None
-    decisions: Decisions | None = None
-    kept: KeptResponses = field(default_factory=KeptResponses)
+    kept: KeptResponses
 
 
 Values = Mapping[str, str]
 """What stood in the places of a route's template: ``{"id": "gpt-4o"}``."""
 
-Answer = Callable[[House, Request, Values], Decision]
+Answer = Callable[[Context, Request, Values], Decision]
 """Raises RequestError for a request that it refuses."""
 
 

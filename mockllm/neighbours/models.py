@@ -10,15 +10,15 @@ from typing import Any
 
 from mockllm.errors import RequestError
 from mockllm.exchange import Decision, Request
-from mockllm.neighbours.house import House, Values, json_answer
+from mockllm.neighbours.house import Context, Values, json_answer
 
 _CREATED = 1_700_000_000
 _CREATED_AT = "2023-11-14T22:13:20Z"  # the same moment
 
 
-def models(house: House, request: Request, values: Values) -> Decision:
+def models(context: Context, request: Request, values: Values) -> Decision:
     """All of them, in one page, in the order of the configuration."""
-    names = _names(house)
+    names = _names(context)
     page = {
         "object": "list",
         "data": [_model(name) for name in names],
@@ -29,10 +29,10 @@ def models(house: House, request: Request, values: Values) -> Decision:
     return json_answer(request, page)
 
 
-def model(house: House, request: Request, values: Values) -> Decision:
+def model(context: Context, request: Request, values: Values) -> Decision:
     """One of them. An id may hold ``/`` and ``:``."""
     name = values["id"]
-    if name not in _names(house):
+    if name not in _names(context):
         if b"anthropic-version" in request.first:
             raise RequestError(404, f"model: {name}")
         message = f"The model `{name}` does not exist or you do not have access to it."
@@ -40,8 +40,8 @@ def model(house: House, request: Request, values: Values) -> Decision:
     return json_answer(request, _model(name))
 
 
-def _names(house: House) -> list[str]:
-    mocks = (mock for table in house.tables.values() for mock in table.mocks)
+def _names(context: Context) -> list[str]:
+    mocks = (mock for table in context.engine.tables for mock in table.mocks)
     found = (mock.answer.get("model") for mock in mocks)
     return list(dict.fromkeys(name for name in found if isinstance(name, str) and name))
 

@@ -7,7 +7,7 @@ from typing import Any
 from mockllm import playback, reading
 from mockllm.errors import RequestError
 from mockllm.exchange import Decision, Request
-from mockllm.neighbours.house import House, Values, json_answer
+from mockllm.neighbours.house import Context, Values, json_answer
 
 MOST_INPUTS = 2048  # entries of one request; each has a result of a kilobyte
 ID_LENGTH = 32  # characters after modr-
@@ -29,7 +29,7 @@ CATEGORIES = (
 )
 
 
-def moderate(house: House, request: Request, values: Values) -> Decision:
+def moderate(context: Context, request: Request, values: Values) -> Decision:
     """One result for each text; the parts of a multi-modal input have one together."""
     members = reading.read_object(request.body)
     value = reading.read_input(members)

@@ -12,7 +12,7 @@ import orjson
 from mockllm import envelopes, jsontext, playback, tokens
 from mockllm.errors import RequestError
 from mockllm.exchange import Decision, Reply, Request
-from mockllm.neighbours.house import RESPONSES, House, Values, answered
+from mockllm.neighbours.house import RESPONSES, Context, Values, answered
 from mockllm.neighbours.kept import Kept
 from mockllm.prompt import Form, Prompt
 
@@ -21,20 +21,20 @@ ITEMS_PER_PAGE = 20
 MOST_PER_PAGE = 100
 
 
-def retrieve(house: House, request: Request, values: Values) -> Decision:
+def retrieve(context: Context, request: Request, values: Values) -> Decision:
     """The response, byte for byte as it was given whole. As a stream (``?stream=true``) only if it
     was made in the background, as the service wants it."""
-    kept, prompt = _find(house, values["id"])
+    kept, prompt = _find(context, values["id"])
     query = _query(request)
     if query.get("stream") != "true":
-        return _answered(_whole(house, kept, prompt))
+        return _answered(_whole(context, kept, prompt))
     if prompt.body.get("background") is not True:
         raise RequestError(
             400,
             "This response cannot be streamed because it was not created with background=true.",
             param="stream",
         )
-    reply = _given(house, kept, prompt, Form(stream=True))
+    reply = _given(context, kept, prompt, Form(stream=True))
     after = _number(query, "starting_after", -1)
     steps = reply.steps[after + 1 :]  # one event a step, numbered from 0
     streamed = playback.stream(
@@ -43,28 +43,28 @@ def retrieve(house: House, request: Request, values: Values) -> Decision:
     return answered(streamed)
 
 
-def delete(house: House, request: Request, values: Values) -> Decision:
+def delete(context: Context, request: Request, values: Values) -> Decision:
     """The response is not known any more."""
-    kept, _ = _find(house, values["id"])
-    house.kept.remove(kept)
+    kept, _ = _find(context, values["id"])
+    context.kept.remove(kept)
     body = {"id": values["id"], "object": "response", "deleted": True}
     return _answered(jsontext.dumps(body))
 
 
-def cancel(house: House, request: Request, values: Values) -> Decision:
+def cancel(context: Context, request: Request, values: Values) -> Decision:
     """The response as cancelled, which only one made in the background can be."""
-    kept, prompt = _find(house, values["id"])
+    kept, prompt = _find(context, values["id"])
     if prompt.body.get("background") is not True:
         raise RequestError(400, "Cannot cancel a synchronous response.")
     cancelled = kept._replace(cancelled=True)
-    house.kept.remove(kept)
-    house.kept.append(cancelled)
-    return _answered(_whole(house, cancelled, prompt))
+    context.kept.remove(kept)
+    context.kept.append(cancelled)
+    return _answered(_whole(context, cancelled, prompt))
 
 
-def input_items(house: House, request: Request, values: Values) -> Decision:
+def input_items(context: Context, request: Request, values: Values) -> Decision:
     """A page of what was asked, the last item first unless ``order=asc``."""
-    kept, prompt = _find(house, values["id"])
+    kept, prompt = _find(context, values["id"])
     query = _query(request)
     marked = [_item(item, index) for index, item in enumerate(_items(prompt.body["input"]))]
     items = orjson.loads(playback.stamp(jsontext.dumps(marked), kept.stamps))
@@ -87,34 +87,34 @@ def input_items(house: House, request: Request, values: Values) -> Decision:
 # --- What was given ------------------------------------------------------------------------------
 
 
-def _find(house: House, id: str) -> tuple[Kept, Prompt]:  # noqa: A002  # the API's word
+def _find(context: Context, id: str) -> tuple[Kept, Prompt]:  # noqa: A002  # the API's word
     """The last answer that bore `id`, and what was asked."""
-    table = house.tables[RESPONSES]
-    for kept in house.kept:
+    table = context.engine.table(RESPONSES)
+    for kept in context.kept:
         configured = table.mocks[kept.rule.index].answer.get("id") if kept.rule else None
         if id == configured or (configured is None and kept.stamps.token.decode() in id):
             prompt = table.provider.decode(kept.body)
             if prompt.body.get("store") is False:
                 continue
-            if orjson.loads(_whole(house, kept, prompt)).get("id") == id:
+            if orjson.loads(_whole(context, kept, prompt)).get("id") == id:
                 return kept, prompt
     raise RequestError(404, f"Response with id '{id}' not found.", param="id")
 
 
-def _whole(house: House, kept: Kept, prompt: Prompt) -> bytes:
-    body = _given(house, kept, prompt, Form()).body
+def _whole(context: Context, kept: Kept, prompt: Prompt) -> bytes:
+    body = _given(context, kept, prompt, Form()).body
     if not kept.cancelled:
         return body
     return jsontext.dumps(orjson.loads(body) | {"status": "cancelled"})
 
 
-def _given(house: House, kept: Kept, prompt: Prompt, form: Form) -> Reply:
+def _given(context: Context, kept: Kept, prompt: Prompt, form: Form) -> Reply:
     """The reply as it was delivered, in that form."""
-    table = house.tables[RESPONSES]
+    table = context.engine.table(RESPONSES)
     if kept.rule is not None:
         reply = table.render(kept.rule.index, form)
     else:
-        said = house.echo(prompt) if house.echo is not None else ""
+        said = context.engine.echo(prompt) if context.engine.echo is not None else ""
         reply = table.provider.render(table.provider.say(said), form, table.chunk)
     filled = playback.fill(
         reply, model=prompt.model, input_tokens=tokens.estimate_prompt(prompt.body)

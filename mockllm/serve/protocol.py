@@ -21,7 +21,7 @@ from enum import Enum
 from typing import cast
 
 from mockllm import framing, http1, playback
-from mockllm.engine import Engine
+from mockllm.app import App
 from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
 from mockllm.exchange import Decision, Ending, Exchange, Reply, Request, Stamps, Step
 from mockllm.heads import Heads
@@ -64,13 +64,13 @@ class Service:
     """What all connections of a server share."""
 
     def __init__(
-        self, engine: Engine, *, limits: Limits | None = None, observers: tuple[Observer, ...] = ()
+        self, app: App, *, limits: Limits | None = None, observers: tuple[Observer, ...] = ()
     ) -> None:
-        self.engine = engine
+        self.app = app
         self.limits = limits or Limits()
         self.observers = observers
         self.stamper = Stamper()
-        self.heads = Heads(self.limits, reuse=engine.reuses)
+        self.heads = Heads(self.limits, reuse=app.reuses)
         self.connections: set[HTTPProtocol] = set()
         self.lingering: dict[HTTPProtocol, None] = {}
         """Those of `connections` that are answered for the last time, the longest first."""
@@ -99,7 +99,7 @@ class Service:
         who is about to ask is answered, and told that it was the last time."""
         self.draining = True
         self.last_call = last_call
-        self.engine.is_ready = False
+        self.app.is_ready = False
         for connection in tuple(self.connections):
             connection.close_after_last_call()
 
@@ -116,7 +116,7 @@ class Service:
 
 
 class HTTPProtocol(asyncio.Protocol):
-    """The asyncio shell around `http1.HTTPConnection` and `Engine.decide`."""
+    """The asyncio shell around `http1.HTTPConnection` and `App.decide`."""
 
     def __init__(self, service: Service) -> None:
         # of the server
@@ -277,14 +277,14 @@ class HTTPProtocol(asyncio.Protocol):
         connection that lives on."""
         started = time.perf_counter()
         try:
-            decision = self._service.engine.decide(request)
+            decision = self._service.app.decide(request)
             self._deliver(request, decision, time.perf_counter() - started)
         except Exception as exc:
             notes = ", ".join(getattr(exc, "__notes__", ())) or "no mock"
             where = f"{request.method} {request.path} ({notes})"
             logger.exception("internal error answering %s", where)
             error = ClientError(500, f"The mock server failed to answer: {type(exc).__name__}")
-            failure = Decision(self._service.engine.render_error(request, error), None, FAILURE)
+            failure = Decision(self._service.app.render_error(request, error), None, FAILURE)
             self._deliver(request, failure, time.perf_counter() - started)
 
     def _deliver(self, request: Request, decision: Decision, took: float) -> None:
@@ -314,9 +314,9 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _take_note(self, request: Request, decision: Decision, stamps: Stamps, took: float) -> None:
         self._answers += 1
-        engine = self._service.engine
-        if request.path in engine.kept_paths:
-            engine.keep(request, decision, stamps)
+        app = self._service.app
+        if request.path in app.kept_paths:
+            app.keep(request, decision, stamps)
         if self._service.observers:
             self._observe(Exchange(request, decision, took))
 
@@ -379,7 +379,7 @@ class HTTPProtocol(asyncio.Protocol):
         if isinstance(error, ForeignProtocolError):
             self._close_gently()
             return
-        reply = self._service.engine.render_error(self._http.asked, error)
+        reply = self._service.app.render_error(self._http.asked, error)
         if self._service.observers:
             self._observe(Exchange(self._http.asked, Decision(reply, None, "refused"), 0.0))
         head_only = self._http.asked.method == "HEAD"

@@ -109,14 +109,12 @@ class Reloader(threading.Thread):
                     self._deliver(engine)
 
 
-def settle(old: Engine | None = None) -> None:
+def settle(*, collect: bool = True) -> None:
     """What is loaded stays: the collector need not go through it again, nor forked processes copy
-    it. `old` is what it takes the place of; then nothing is collected, which would stop a loop for
-    a second (10,000 mocks): to load leaves no garbage, and to forget an engine needs no collector.
+    it. Behind a reload nothing is collected, which would stop a loop for a second (10,000 mocks):
+    to load leaves no garbage, and an engine that is replaced goes without the collector.
     """
     gc.enable()
-    if old is None:
+    if collect:
         gc.collect()
-    else:
-        old.forget()
     gc.freeze()

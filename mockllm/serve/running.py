@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from mockllm.app import App
 from mockllm.engine import Engine
 from mockllm.limits import Limits
 from mockllm.serve.protocol import Observer, Service
@@ -149,7 +150,7 @@ class _Process:
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self._settings = settings
-        self._service = Service(engine, limits=settings.limits, observers=settings.observers)
+        self._service = Service(App(engine), limits=settings.limits, observers=settings.observers)
         self._listener = Listener(self._service, tls=settings.tls)
         self._cut = False
         self.stopping = asyncio.Event()
@@ -182,8 +183,8 @@ class _Process:
     def _swap(self, engine: Engine) -> None:
         """Requests from now on are answered by `engine`; answers under way are decided already."""
         if not self.stopping.is_set():
-            old, self._service.engine = self._service.engine, engine
-            settle(old)
+            self._service.app.use(engine)
+            settle(collect=False)
 
     def stop(self) -> None:
         """Drain; if that is what it does already, end at once."""

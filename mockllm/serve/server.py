@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from anyio.from_thread import start_blocking_portal
 
+from mockllm.app import App
 from mockllm.config import DEFAULT_HOST, Config
 from mockllm.engine import Engine
 from mockllm.errors import ListenError
@@ -251,7 +252,7 @@ class AsyncServer:
         else:
             sock = files.enter_context(unix_socket(Path(self._uds)))
         url = url_of(sock, tls=bool(tls))
-        listener = Listener(Service(engine, limits=self._limits), tls=tls or None)
+        listener = Listener(Service(App(engine), limits=self._limits), tls=tls or None)
         await listener.start(sock)
         return listener, url
 

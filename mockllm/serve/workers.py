@@ -174,9 +174,9 @@ class Supervisor:
             return
         engine = self._reload.run()
         if engine is not None:
-            old, self._engine = self._engine, engine
+            self._engine = engine
             self._generation += 1
-            settle(old)
+            settle(collect=False)
 
     def _bury(self) -> None:
         """Free the places of workers that died."""

@@ -75,7 +75,7 @@ def _why_unreached(
         tuple((name.lower().encode(), value.strip().encode()) for name, value in lines),
         orjson.dumps(body),
     )
-    decision = engine.decide(request)
+    decision = engine.decide(table, request)
     if decision.rule is None:
         error = orjson.loads(decision.reply.body.decode("utf-8", "replace"))["error"]["message"]
         return f"a request like its match is refused: {error}"

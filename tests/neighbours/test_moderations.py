@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from mockllm import Config
+from mockllm.app import App
 from mockllm.engine import Engine
 from mockllm.exchange import Request
 from mockllm.loading import load
@@ -15,7 +16,7 @@ KEY = ((b"authorization", b"Bearer any"),)
 
 def status(**body: Any) -> int:
     request = Request.of("POST", "/v1/moderations", KEY, orjson.dumps(body))
-    return Engine(load(Config())).decide(request).reply.status
+    return App(Engine(load(Config()))).decide(request).reply.status
 
 
 @pytest.mark.parametrize("value", ["a", ["a"] * 2048, [{"type": "text", "text": "a"}]])

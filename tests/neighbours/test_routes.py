@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm import Config, playback
+from mockllm.app import App
 from mockllm.engine import Engine
 from mockllm.errors import ClientError
 from mockllm.exchange import Decision, Request
@@ -37,11 +38,11 @@ def ask(
     headers: Mapping[str, str] = KEY,
     body: Any = None,
     *,
-    engine: Engine | None = None,
+    engine: App | None = None,
 ) -> Decision:
     lines = tuple((name.encode(), value.encode()) for name, value in headers.items())
     data = b"" if body is None else orjson.dumps(body)
-    one = engine or Engine(load(Config.from_dict(CONFIG)))
+    one = engine or App(Engine(load(Config.from_dict(CONFIG))))
     return one.decide(Request.of(method, path, lines, data))
 
 
@@ -102,7 +103,7 @@ def test_credentials_are_wanted_where_the_service_wants_them(
 
 
 def test_credentials_are_not_wanted_if_nobody_wants_them() -> None:
-    engine = Engine(load(Config.from_dict({"require_auth": False})))
+    engine = App(Engine(load(Config.from_dict({"require_auth": False}))))
 
     assert ask("GET", "/v1/models", {}, engine=engine).reply.status == 200
 
@@ -124,8 +125,8 @@ BODIES = st.dictionaries(MEMBERS, JSON | st.just("hi")).map(orjson.dumps) | st.b
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    one = Engine(load(Config.from_dict(CONFIG)))
+def engine() -> App:
+    one = App(Engine(load(Config.from_dict(CONFIG))))
     body = orjson.dumps({"model": "m", "input": "hi", "background": True})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
     one.keep(request, one.decide(request), STAMPS)
@@ -142,7 +143,7 @@ def engine() -> Engine:
     body=BODIES,
 )
 def test_nothing_a_client_sends_raises(
-    engine: Engine, method: str, template: str, name: str, query: str, body: bytes
+    engine: App, method: str, template: str, name: str, query: str, body: bytes
 ) -> None:
     path = template.replace("{id}", name).replace("{id...}", name)
     headers = tuple((name.encode(), value.encode()) for name, value in (KEY | ANTHROPIC).items())
@@ -158,7 +159,7 @@ def test_nothing_a_client_sends_raises(
 def test_what_a_client_writes_is_no_mark() -> None:
     hostile = (b"access-control-request-headers", b"x" + playback.TOKEN + playback.SECONDS)
 
-    decision = Engine(load(Config.from_dict(CONFIG))).decide(
+    decision = App(Engine(load(Config.from_dict(CONFIG)))).decide(
         Request.of("OPTIONS", "/v1/models", (hostile,))
     )
 
@@ -178,7 +179,7 @@ def test_a_browser_may_send_what_it_asks_for() -> None:
 
 def every_answer(**config: Any) -> list[Decision]:
     chat = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-    engine = Engine(load(Config.from_dict(CONFIG | config)))
+    engine = App(Engine(load(Config.from_dict(CONFIG | config))))
     return [
         ask("OPTIONS", "/v1/messages", engine=engine),
         ask("POST", "/v1/chat/completions", body=chat, engine=engine),
@@ -205,7 +206,7 @@ def test_without_cors_no_page_may_read_any_answer() -> None:
 
 def test_without_cors_a_literal_stream_is_not_read_either() -> None:
     literal = chat_mock("hi", chat_saying("ho")) | {"stream": {"events": ["[DONE]"]}}
-    engine = Engine(load(Config.from_dict({"openai": [literal], "cors": False})))
+    engine = App(Engine(load(Config.from_dict({"openai": [literal], "cors": False}))))
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 
     decision = ask("POST", "/v1/chat/completions", body=body, engine=engine)
@@ -272,7 +273,7 @@ def test_a_mistake_is_told_in_the_envelope_of_its_vendor() -> None:
 
 
 def test_a_demo_echoes_a_prompt_too() -> None:
-    engine = Engine(load(Config()), echo=echo)
+    engine = App(Engine(load(Config()), echo=echo))
 
     decision = ask("POST", "/v1/completions", body={"model": "m", "prompt": "hu"}, engine=engine)
 
@@ -280,7 +281,7 @@ def test_a_demo_echoes_a_prompt_too() -> None:
 
 
 def test_an_echoed_response_is_given_again() -> None:
-    engine = Engine(load(Config()), echo=echo)
+    engine = App(Engine(load(Config()), echo=echo))
     body = orjson.dumps({"model": "m", "input": "hu"})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
     given = engine.decide(request)
@@ -292,27 +293,27 @@ def test_an_echoed_response_is_given_again() -> None:
 
 
 def test_invented_vectors_are_not_remembered() -> None:
-    engine = Engine(load(Config()))
+    engine = App(Engine(load(Config())))
     for _ in range(3):
         decision = ask("POST", "/v1/embeddings", body={"model": "m", "input": "hi"}, engine=engine)
         assert decision.reason == "invented"
 
-    assert engine._decisions is not None
-    assert len(engine._decisions) == 0
+    assert engine._engine.decisions is not None
+    assert len(engine._engine.decisions) == 0
 
 
 def test_a_refusal_is_not_kept() -> None:
-    engine = Engine(load(Config.from_dict(CONFIG)))
+    engine = App(Engine(load(Config.from_dict(CONFIG))))
     for body in (b"{", b'{"model": "m", "input": "unknown"}'):
         request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
         engine.keep(request, engine.decide(request), STAMPS)
 
-    assert len(engine._house.kept) == 0
+    assert len(engine._context.kept) == 0
 
 
 @pytest.mark.parametrize(("name", "value"), [("limit", "x"), ("limit", "-1"), ("limit", "²")])
 def test_a_page_is_as_long_as_a_number_says(name: str, value: str) -> None:
-    engine = Engine(load(Config.from_dict(CONFIG)))
+    engine = App(Engine(load(Config.from_dict(CONFIG))))
     body = orjson.dumps({"model": "m", "input": "hi"})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
     given = engine.decide(request)

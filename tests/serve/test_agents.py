@@ -18,6 +18,7 @@ import orjson
 import pytest
 
 from mockllm import Config, Server
+from mockllm.app import App
 from mockllm.engine import Engine
 from mockllm.exchange import Request
 from mockllm.loading import load
@@ -43,7 +44,7 @@ def recorded(name: str) -> Request:
 
 @pytest.mark.parametrize("name", ["claude_code", "codex"])
 def test_a_recorded_request_matches_a_plain_user_mock(name: str) -> None:
-    decision = Engine(load(Config.from_dict(CONFIG))).decide(recorded(name))
+    decision = App(Engine(load(Config.from_dict(CONFIG)))).decide(recorded(name))
 
     assert decision.reason == "matched"
     assert decision.reply.streamed
@@ -53,7 +54,7 @@ def test_a_recorded_request_matches_a_plain_user_mock(name: str) -> None:
 def test_a_recorded_request_is_counted() -> None:
     request = recorded("claude_code")._replace(path="/v1/messages/count_tokens")
 
-    counted = orjson.loads(Engine(load(Config.from_dict(CONFIG))).decide(request).reply.body)
+    counted = orjson.loads(App(Engine(load(Config.from_dict(CONFIG)))).decide(request).reply.body)
 
     assert counted["input_tokens"] > 100
 

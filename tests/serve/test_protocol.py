@@ -14,6 +14,7 @@ from anyio.lowlevel import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mockllm.app import App
 from mockllm.config import Config
 from mockllm.engine import Engine
 from mockllm.exchange import Decision, Exchange, Request, Stamps, Step
@@ -109,7 +110,7 @@ async def written(
     loaded: Loaded, connections: list[list[bytes]], *, reuse: bool
 ) -> list[tuple[bytes, list[str]]]:
     """What a service writes on each of `connections`, one after the other, and how they end."""
-    service = Service(Engine(loaded, reuse=reuse))
+    service = Service(App(Engine(loaded, reuse=reuse)))
     service.stamper = SameStamper()  # type: ignore[assignment]  # all that is called
     found = []
     for parts in connections:
@@ -172,8 +173,8 @@ def test_what_is_reused_changes_no_byte_of_any_message(loaded: Loaded, message: 
 # --- A bug of ours --------------------------------------------------------------------------------
 
 
-class Edited(Engine):
-    """An engine whose decisions are changed behind its back, as by a bug."""
+class Edited(App):
+    """An app whose decisions are changed behind its back, as by a bug."""
 
     edit: Callable[[Decision], Decision]
 
@@ -207,7 +208,7 @@ async def conversation(
 
 
 def edited(loaded: Loaded, edit: Callable[[Decision], Decision]) -> Service:
-    return Service(type("One", (Edited,), {"edit": staticmethod(edit)})(loaded))
+    return Service(type("One", (Edited,), {"edit": staticmethod(edit)})(Engine(loaded)))
 
 
 def test_an_answer_that_cannot_be_sent_ends_the_connection_and_is_logged(
@@ -229,7 +230,7 @@ def test_an_observer_that_fails_is_logged_and_no_matter_of_the_clients(
     def fail(exchange: Exchange) -> None:
         raise ZeroDivisionError
 
-    service = Service(Engine(loaded), observers=(fail, seen.append))
+    service = Service(App(Engine(loaded)), observers=(fail, seen.append))
     transport = asyncio.run(conversation(service, post(), post(), b"nonsense\r\n\r\n"))
 
     assert transport.data.count(b"HTTP/1.1 200") == 2
@@ -246,7 +247,7 @@ LIMITS = Limits(keep_alive=5.0, write_time=20.0, linger=2.0, connections=2)
 async def ends_at(loaded: Loaded, transport: Written, *parts: bytes, during: float = 0.0) -> float:
     """The second at which a connection is ended; a peer that is refused goes on sending `during`
     the first of them."""
-    protocol = HTTPProtocol(Service(Engine(loaded), limits=LIMITS))
+    protocol = HTTPProtocol(Service(App(Engine(loaded)), limits=LIMITS))
     protocol.connection_made(cast("Any", transport))
     for part in parts:
         protocol.data_received(part)
@@ -284,7 +285,7 @@ def test_a_connection_ends_when_its_peer_does_nothing(
 
 def test_who_lingers_shuts_nobody_out(loaded: Loaded) -> None:
     async def lingering() -> tuple[list[Written], int]:
-        service = Service(Engine(loaded), limits=LIMITS)
+        service = Service(App(Engine(loaded)), limits=LIMITS)
         transports = [Written() for _ in range(6)]
         for transport in transports:
             protocol = HTTPProtocol(service)
@@ -301,7 +302,7 @@ def test_who_lingers_shuts_nobody_out(loaded: Loaded) -> None:
 
 def test_a_refusal_of_head_has_no_body(loaded: Loaded) -> None:
     request = get("Content-Length: 999999999", method="HEAD")
-    transport = asyncio.run(conversation(Service(Engine(loaded)), request))
+    transport = asyncio.run(conversation(Service(App(Engine(loaded))), request))
 
     assert transport.data.startswith(b"HTTP/1.1 413 ")
     assert transport.data.endswith(b"\r\n\r\n")
@@ -309,7 +310,7 @@ def test_a_refusal_of_head_has_no_body(loaded: Loaded) -> None:
 
 def test_who_is_answered_for_the_last_time_takes_no_room(loaded: Loaded) -> None:
     async def statuses() -> list[bytes]:
-        service = Service(Engine(loaded), limits=LIMITS)
+        service = Service(App(Engine(loaded)), limits=LIMITS)
         protocols, found = [], []
         for number in range(6):
             protocol, transport = HTTPProtocol(service), Written()

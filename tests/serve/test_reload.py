@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mockllm.app import App
 from mockllm.config import Config
 from mockllm.engine import Engine
 from mockllm.errors import ConfigError
@@ -170,12 +171,14 @@ def test_what_is_served_no_more_is_forgotten() -> None:
     loaded = load_mocks(Config.from_dict(config()))
     served = Engine(loaded)
     served.warm()
-    mock, neighbours = weakref.ref(loaded.tables[0].mocks[0]), weakref.ref(served._neighbours)
-    del loaded
+    app = App(served)
+    mock, engine_served = weakref.ref(loaded.tables[0].mocks[0]), weakref.ref(served)
+    del loaded, served
     gc.disable()
     try:
-        settle(served)
-        assert (mock(), neighbours()) == (None, None)
+        app.use(engine())
+        settle(collect=False)
+        assert (mock(), engine_served()) == (None, None)
     finally:
         gc.unfreeze()
         gc.enable()
@@ -190,7 +193,7 @@ def test_loading_leaves_nothing_to_collect() -> None:
         made = engine()
         made.warm()
         assert gc.collect() == 0
-        made.forget()
+        del made
         assert gc.collect() == 0
     finally:
         gc.enable()

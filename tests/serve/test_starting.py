@@ -8,6 +8,7 @@ import asyncio
 import pytest
 
 from mockllm import AsyncServer, Config, ListenError
+from mockllm.app import App
 from mockllm.engine import Engine
 from mockllm.loading import load
 from mockllm.serve.address import bind
@@ -29,7 +30,7 @@ def test_does_not_start_twice_at_once() -> None:
 
 def test_a_port_that_is_taken_between_bind_and_listen_is_told() -> None:
     async def listen_twice() -> None:
-        service = Service(Engine(load(Config())))
+        service = Service(App(Engine(load(Config()))))
         first = bind("127.0.0.1", 0)
         second = bind("127.0.0.1", first.getsockname()[1])  # both may, as long as none listens
         listener = Listener(service)

@@ -15,6 +15,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from mockllm import Config
+from mockllm.app import App
 from mockllm.engine import Engine
 from mockllm.exchange import Decision, Ending, Exchange, Reply, Request, Step
 from mockllm.loading import load
@@ -48,11 +49,11 @@ STREAM_REQUEST = http_request("/v1/chat/completions", chat_request("hi", stream=
 Edit = Callable[[Reply], Reply]
 
 
-class EditedEngine(Engine):
+class EditedApp(App):
     """Answers a stream as `edit` makes it, and everything else as it is."""
 
     def __init__(self, edit: Edit) -> None:
-        super().__init__(load(Config.from_dict(CONFIG)))
+        super().__init__(Engine(load(Config.from_dict(CONFIG))))
         self._edit = edit
 
     def decide(self, request: Request) -> Decision:
@@ -62,7 +63,7 @@ class EditedEngine(Engine):
         return decision._replace(reply=self._edit(decision.reply), ready=None)
 
 
-class BrokenEngine(Engine):
+class BrokenApp(App):
     """Has a bug where it decides on chats."""
 
     def decide(self, request: Request) -> Decision:
@@ -119,7 +120,7 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    engine: Engine, observers: tuple[Callable[[Exchange], None], ...] = ()
+    engine: App, observers: tuple[Callable[[Exchange], None], ...] = ()
 ) -> AsyncIterator[Running]:
     """`engine`, listening; stopped at the end unless it is before."""
     before = tasks()
@@ -149,12 +150,12 @@ async def text_of(stream: AsyncIterator[openai_sdk.types.chat.ChatCompletionChun
 
 
 async def test_a_stream_with_pauses_arrives_whole() -> None:
-    async with running(EditedEngine(paced(then=SHORT))) as server:
+    async with running(EditedApp(paced(then=SHORT))) as server:
         assert await text_of(await server.stream()) == TEXT
 
 
 async def test_a_stream_that_pauses_holds_up_nobody_else() -> None:
-    async with running(EditedEngine(paced(0.0, then=FOREVER))) as server:
+    async with running(EditedApp(paced(0.0, then=FOREVER))) as server:
         slow = await server.stream()
         assert (await anext(slow)).choices[0].delta.role == "assistant"
         completion = await server.client.chat.completions.create(**chat_request("hi"))
@@ -164,12 +165,12 @@ async def test_a_stream_that_pauses_holds_up_nobody_else() -> None:
 
 
 async def test_an_answer_may_wait_before_its_first_byte() -> None:
-    async with running(EditedEngine(paced(SHORT))) as server:
+    async with running(EditedApp(paced(SHORT))) as server:
         assert await text_of(await server.stream()) == TEXT
 
 
 async def test_a_client_that_leaves_ends_its_answer() -> None:
-    async with running(EditedEngine(endless)) as server:
+    async with running(EditedApp(endless)) as server:
         stream = await server.stream()
         await anext(stream)
         await stream.close()
@@ -177,7 +178,7 @@ async def test_a_client_that_leaves_ends_its_answer() -> None:
 
 
 async def test_a_client_that_resets_ends_its_answer_in_a_pause() -> None:
-    async with running(EditedEngine(paced(0.0, then=FOREVER))) as server:
+    async with running(EditedApp(paced(0.0, then=FOREVER))) as server:
         peer = await Peer.connect(server.port)
         peer.send(STREAM_REQUEST)
         await peer.read_until(b"data: ")
@@ -188,7 +189,7 @@ async def test_a_client_that_resets_ends_its_answer_in_a_pause() -> None:
 
 
 async def test_a_stop_lets_a_stream_end() -> None:
-    async with running(EditedEngine(paced(then=SHORT))) as server:
+    async with running(EditedApp(paced(then=SHORT))) as server:
         stream = await server.stream()
         first = (await anext(stream)).choices[0].delta.content or ""
         stop = await server.begin_to_stop(drain_timeout=FOREVER)
@@ -197,7 +198,7 @@ async def test_a_stop_lets_a_stream_end() -> None:
 
 
 async def test_a_stop_lets_several_streams_end() -> None:
-    async with running(EditedEngine(paced(then=SHORT))) as server:
+    async with running(EditedApp(paced(then=SHORT))) as server:
         streams = [await server.stream() for _ in range(10)]
         stop = await server.begin_to_stop(drain_timeout=FOREVER)
         assert await asyncio.gather(*map(text_of, streams)) == [TEXT] * 10
@@ -205,7 +206,7 @@ async def test_a_stop_lets_several_streams_end() -> None:
 
 
 async def test_a_stop_cuts_what_does_not_end_in_time() -> None:
-    async with running(EditedEngine(paced(0.0, then=FOREVER))) as server:
+    async with running(EditedApp(paced(0.0, then=FOREVER))) as server:
         stream = await server.stream()
         await anext(stream)
         await (await server.begin_to_stop(drain_timeout=SHORT))
@@ -214,7 +215,7 @@ async def test_a_stop_cuts_what_does_not_end_in_time() -> None:
 
 
 async def test_a_stop_without_a_drain_timeout_is_at_once() -> None:
-    async with running(EditedEngine(paced(0.0, then=FOREVER))) as server:
+    async with running(EditedApp(paced(0.0, then=FOREVER))) as server:
         stream = await server.stream()
         await anext(stream)
         await (await server.begin_to_stop(drain_timeout=0))
@@ -223,7 +224,7 @@ async def test_a_stop_without_a_drain_timeout_is_at_once() -> None:
 
 
 async def test_a_stop_waits_for_a_reader_that_is_slow() -> None:
-    async with running(EditedEngine(unchanged)) as server:
+    async with running(EditedApp(unchanged)) as server:
         peer = await Peer.connect(server.port, receive_buffer=8 * KIB)
         peer.send(LONG_REQUEST)
         await peer.read_until(b"\r\n\r\n")
@@ -238,7 +239,7 @@ async def test_a_stop_waits_for_a_reader_that_is_slow() -> None:
 
 
 async def test_a_stop_does_not_wait_for_ever_for_a_reader_that_is_slow() -> None:
-    async with running(EditedEngine(unchanged)) as server:
+    async with running(EditedApp(unchanged)) as server:
         peer = await Peer.connect(server.port, receive_buffer=8 * KIB)
         peer.stop_reading()
         peer.send(LONG_REQUEST)
@@ -247,7 +248,7 @@ async def test_a_stop_does_not_wait_for_ever_for_a_reader_that_is_slow() -> None
 
 
 async def test_a_stop_answers_a_request_that_is_half_sent() -> None:
-    async with running(EditedEngine(unchanged)) as server:
+    async with running(EditedApp(unchanged)) as server:
         peer = await Peer.connect(server.port)
         head, _, body = post("Expect: 100-continue").partition(b"\r\n\r\n")
         peer.send(head + b"\r\n\r\n")
@@ -266,7 +267,7 @@ async def test_a_stop_answers_a_request_that_is_half_sent() -> None:
 
 @pytest.mark.parametrize("ending", [Ending.CUT, Ending.RESET])
 async def test_a_stream_may_end_badly(ending: Ending, caplog: pytest.LogCaptureFixture) -> None:
-    async with running(EditedEngine(ended(ending, after=5))) as server:
+    async with running(EditedApp(ended(ending, after=5))) as server:
         with pytest.raises(openai_sdk.APIConnectionError):
             await text_of(await server.stream())
         completion = await server.client.chat.completions.create(**chat_request("hi"))
@@ -278,7 +279,7 @@ async def test_a_stream_may_end_badly(ending: Ending, caplog: pytest.LogCaptureF
 
 
 async def test_a_bug_is_a_500_and_one_log_line(caplog: pytest.LogCaptureFixture) -> None:
-    async with running(BrokenEngine(load(Config.from_dict(CONFIG)))) as server:
+    async with running(BrokenApp(Engine(load(Config.from_dict(CONFIG))))) as server:
         with pytest.raises(openai_sdk.InternalServerError) as info:
             await server.client.chat.completions.create(**chat_request("hi"))
         assert info.value.request_id
@@ -293,7 +294,7 @@ async def test_a_bug_is_a_500_and_one_log_line(caplog: pytest.LogCaptureFixture)
 
 
 async def test_a_bug_leaves_the_connection_open() -> None:
-    async with running(BrokenEngine(load(Config.from_dict(CONFIG)))) as server:
+    async with running(BrokenApp(Engine(load(Config.from_dict(CONFIG))))) as server:
         peer = await Peer.connect(server.port)
         peer.send(post() + get("Connection: close"))
         answers = read_answers(await peer.read_all())
@@ -306,7 +307,7 @@ async def test_a_bug_leaves_the_connection_open() -> None:
 
 async def test_observers_get_every_exchange() -> None:
     seen: list[Exchange] = []
-    async with running(EditedEngine(unchanged), (seen.append,)) as server:
+    async with running(EditedApp(unchanged), (seen.append,)) as server:
         await server.client.chat.completions.create(**chat_request("hi"))
         await text_of(await server.stream())
         with pytest.raises(openai_sdk.NotFoundError):

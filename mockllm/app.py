@@ -1,0 +1,230 @@
+"""One request in, one decision out: routing, and what lives as long as the process.
+
+A path of a mocked API goes to the engine, which lives as long as one configuration; all else is
+answered by the endpoints that need no mock. Configurations come and go (`App.use`), the app stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from mockllm import credentials, envelopes
+from mockllm.engine import Engine
+from mockllm.errors import ClientError, RequestError
+from mockllm.exchange import Decision, Reply, Request, Stamps
+from mockllm.neighbours.house import RESPONSES, Context, Values, answered, asks_anthropic
+from mockllm.neighbours.kept import Kept, KeptResponses
+from mockllm.neighbours.mistakes import VERSION, Mistake, find_mistake
+from mockllm.neighbours.routes import ROOT, ROUTES, Route
+from mockllm.rendering import delivery
+
+WEBSOCKETS = "/v1/responses"
+PREFLIGHT_LASTS = b"86400"  # seconds; browsers take less
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
+"""RFC 9110, section 9.1, and RFC 5789; CONNECT does not come as far as this."""
+
+_NAMES = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z, -]+")  # a list of names of headers
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    """What the paths are that are like `template`."""
+    segments = re.escape(template).replace(r"\{id\.\.\.\}", r"(?P<id>.+)")
+    return re.compile(segments.replace(r"\{id\}", r"(?P<id>[^/]+)"))
+
+
+_BY_TEMPLATE = {
+    template: [route for route in ROUTES if route.template == template]
+    for template in dict.fromkeys(route.template for route in ROUTES)
+}
+_PLAIN = {path: routes for path, routes in _BY_TEMPLATE.items() if "{" not in path}
+_TEMPLATED = [
+    (_pattern(template), routes)
+    for template, routes in _BY_TEMPLATE.items()
+    if template not in _PLAIN
+]
+
+
+class App:
+    """Answers every request: by the mocks of the engine in use, or by an endpoint."""
+
+    def __init__(self, engine: Engine) -> None:
+        # of the process
+        self.is_ready = True
+        """What ``GET /ready`` tells; False in a server that stops."""
+        self.use(engine)
+
+    def use(self, engine: Engine) -> None:
+        """Answer by `engine` from now on."""
+        # of the configuration
+        self._engine = engine
+        self._tables = {path: table for table in engine.tables for path in table.provider.paths}
+        self._context = Context(engine, lambda: self.is_ready, KeptResponses())
+        self.kept_paths = frozenset(
+            path for path, table in self._tables.items() if table.provider.name == RESPONSES
+        )
+        """Where answers are given that clients may ask for again: `keep` wants to see them."""
+        mocked = [f"POST {path}" for path in self._tables]
+        beside = [f"{route.method} {route.template.replace('...', '')}" for route in ROUTES]
+        self._hint = "Known endpoints: " + ", ".join(mocked + beside)
+
+    @property
+    def reuses(self) -> bool:
+        """Whether what was seen before is remembered, by the engine and in `heads`."""
+        return self._engine.reuses
+
+    def decide(self, request: Request) -> Decision:
+        """The answer to `request`. A request that is refused has an answer too: nothing a client
+        sends makes this raise."""
+        table = self._tables.get(request.path)
+        if table is not None and request.method == "POST":
+            return self._engine.decide(table, request)
+        try:
+            decision = self._decide_elsewhere(request)
+        except RequestError as exc:
+            decision = answered(self._refused(request, exc), reason="refused")
+        reply = decision.reply
+        if not self._engine.cors:
+            reply = envelopes.without_cors(reply)
+        reply, ready = delivery(reply)
+        return decision._replace(reply=reply, ready=ready)
+
+    def render_error(self, request: Request, error: ClientError) -> Reply:
+        """`error` in the envelope that a client of this path understands: its provider's, under
+        ``/v1`` the one the headers tell, elsewhere plain JSON."""
+        table = self._tables.get(request.path)
+        if table is not None:
+            return table.provider.render_error(error, {})
+        reply = self._refused(request, error)
+        return reply if self._engine.cors else envelopes.without_cors(reply)
+
+    def keep(self, request: Request, decision: Decision, stamps: Stamps) -> None:
+        """Take note of an answer on one of `kept_paths`, with the stamps it was delivered with."""
+        if decision.rule is not None or decision.reason == "echo":
+            self._context.kept.append(Kept(request.body, decision.rule, stamps))
+
+    def _decide_elsewhere(self, request: Request) -> Decision:
+        """What the mocks' own endpoints do not: other paths, and other methods on theirs."""
+        if request.method not in METHODS:
+            raise RequestError(501, f"{request.method} is no method that this server knows")
+        if request.method == "OPTIONS":
+            return self._preflight(request)
+        if request.path == WEBSOCKETS and _wants_websocket(request):
+            raise _upgrade_required()
+        allowed = {route.method: (route, values) for route, values in _routes(request.path)}
+        if request.method == "HEAD" and "HEAD" not in allowed:
+            found = allowed.get("GET")
+        else:
+            found = allowed.get(request.method)
+        if found is not None:
+            route, values = found
+            if not route.public:
+                _admit(request, require_auth=self._engine.require_auth)
+            return route.answer(self._context, request, values)
+        mistake = find_mistake(request.path, self._is_known)
+        if mistake is None and self._is_known(request.path):
+            raise _wrong_method(request, self._methods(request.path))
+        return self._not_found(request, mistake)
+
+    def _methods(self, path: str) -> list[str]:
+        """The methods that `path` is answered to; none if it is not known."""
+        methods = {route.method for route, _ in _routes(path)}
+        if path in self._tables:
+            methods.add("POST")
+        if "GET" in methods:
+            methods.add("HEAD")
+        return sorted(methods)
+
+    def _preflight(self, request: Request) -> Decision:
+        """What a browser asks before it sends a page's request (Fetch, section 3.2.2). A path that
+        is not known is let through too, so that the page can read the 404."""
+        methods = ", ".join(self._methods(request.path) or ("GET", "HEAD", "POST", "DELETE"))
+        wanted = request.first.get(b"access-control-request-headers", b"")
+        if not _NAMES.fullmatch(wanted):
+            wanted = b"authorization, *"
+        headers = (
+            envelopes.DATE,
+            (b"allow", methods.encode()),
+            (b"access-control-allow-origin", b"*"),
+            (b"access-control-allow-methods", methods.encode()),
+            (b"access-control-allow-headers", wanted),
+            (b"access-control-max-age", PREFLIGHT_LASTS),
+        )
+        return answered(Reply(204, headers, ()), reason="preflight")
+
+    # --- What is not there ---
+
+    def _not_found(self, request: Request, mistake: Mistake | None) -> Decision:
+        message = f"Invalid URL ({request.method} {request.path})"
+        if mistake is not None:
+            host = request.first.get(b"host", b"localhost").decode("ascii", "replace")
+            message = f"{message}. {mistake.told(host)}"
+        elif not _is_versioned(request.path):
+            message = "Endpoint not found"
+        beside = {"path": request.path, "method": request.method, "hint": self._hint}
+        error = RequestError(404, message)
+        render_error = _envelope(request, mistake)
+        return answered(render_error(error, beside), reason="not found")
+
+    def _is_known(self, path: str) -> bool:
+        return bool(self._methods(path)) and path != ROOT
+
+    def _refused(self, request: Request, error: ClientError) -> Reply:
+        mistake = find_mistake(request.path, self._is_known)
+        return _envelope(request, mistake)(error, {})
+
+
+def _routes(path: str) -> Iterator[tuple[Route, Values]]:
+    """Those whose template `path` is like, and what stands in its places."""
+    for route in _PLAIN.get(path, ()):
+        yield route, {}
+    for pattern, routes in _TEMPLATED:
+        match = pattern.fullmatch(path)
+        if match is not None:
+            values = {name: unquote(value) for name, value in match.groupdict().items()}
+            for route in routes:
+                yield route, values
+
+
+def _envelope(
+    request: Request, mistake: Mistake | None
+) -> Callable[[ClientError, Mapping[str, Any]], Reply]:
+    """What renders an error for the client that `request` comes from."""
+    path = mistake.meant if mistake is not None else request.path
+    if not _is_versioned(path):
+        return envelopes.plain_error
+    if asks_anthropic(path, request):
+        return envelopes.anthropic_error
+    return envelopes.openai_error
+
+
+def _is_versioned(path: str) -> bool:
+    return path == VERSION or path.startswith(f"{VERSION}/")
+
+
+def _admit(request: Request, *, require_auth: bool) -> None:
+    if asks_anthropic(request.path, request):
+        credentials.admit_anthropic(request, require_auth)
+    else:
+        credentials.admit_openai(request, require_auth)
+
+
+def _wrong_method(request: Request, methods: list[str]) -> RequestError:
+    allowed = ", ".join(methods)
+    message = f"Not allowed to {request.method} on {request.path}. Allowed: {allowed}."
+    return RequestError(405, message, headers=((b"allow", allowed.encode()),))
+
+
+def _wants_websocket(request: Request) -> bool:
+    return request.first.get(b"upgrade", b"").lower() == b"websocket"
+
+
+def _upgrade_required() -> RequestError:
+    """Codex (0.169.0) asks for a WebSocket first and takes this, and only this, for "use HTTP": at
+    a 404 it tries seven times. RFC 9110, section 15.5.22, wants the header."""
+    message = "There are no WebSockets here: POST to this URL over HTTP/1.1."
+    headers = ((b"upgrade", b"HTTP/1.1"), (b"connection", b"upgrade"))
+    return RequestError(426, message, headers=headers)
