@@ -7,7 +7,7 @@ message or a response is what the official SDK expects is found there too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
@@ -328,6 +328,47 @@ def read_file(path: str | Path) -> Any:
         raise ConfigError((Problem(file, f"cannot be read: {reason}"),)) from exc
     except ValueError as exc:
         raise ConfigError((Problem(file, f"is not JSON: {exc}"),)) from exc
+
+
+def read_files(*paths: str | Path) -> tuple[Config, list[Problem]]:
+    """The configuration of several files, and what is wrong with them: their mocks in order, as far
+    as they are sound. A directory stands for its ``*.json`` files, sorted by name. Of settings that
+    are no mocks, the last one counts."""
+    problems: list[Problem] = []
+    configs: list[Config] = []
+    for file in _files(paths, problems):
+        data = None
+        try:
+            data = read_file(file)
+            configs.append(Config.from_dict(data, file=str(file)))
+        except ConfigError as exc:
+            problems += exc.problems
+            configs.append(Config.sound_mocks(data, file=str(file)))
+    return _merged(configs), problems
+
+
+def _files(paths: Iterable[str | Path], problems: list[Problem]) -> Iterator[Path]:
+    for path in map(Path, paths):
+        try:
+            files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        except OSError as exc:
+            problems.append(Problem(str(path), f"cannot be read: {exc.strerror}"))
+            continue
+        if not files:
+            problems.append(
+                Problem(str(path), "expected a directory with *.json files, found none")
+            )
+        yield from files
+
+
+def _merged(configs: Sequence[Config]) -> Config:
+    """One configuration of several. Mocks keep the place they were read from."""
+    merged: dict[str, Any] = {}
+    for config in configs:
+        merged |= {name: getattr(config, name) for name in config.model_fields_set}
+    for field in MOCK_FIELDS:
+        merged[field] = [mock for config in configs for mock in getattr(config, field)]
+    return Config.model_construct(**merged)
 
 
 MOCK_FIELDS: Mapping[str, type[_Mock]] = {

@@ -17,14 +17,13 @@ from mockllm.catalog import Catalog
 from mockllm.chunking import Chunk
 from mockllm.config import (
     DONE,
-    MOCK_FIELDS,
     Config,
     MatchType,
     Mock,
     MockStream,
     json_path,
     label,
-    read_file,
+    read_files,
 )
 from mockllm.confirm import Confirm, Finding
 from mockllm.confirm import Kind as FindingKind
@@ -92,23 +91,12 @@ class Loaded:
 
 
 def load_config(*paths: str | Path) -> Config:
-    """The configuration of several files: their mocks in order. A directory stands for its
-    ``*.json`` files, sorted by name. Of settings that are no mocks, the last one counts.
+    """The configuration of several files, as `config.read_files` has it.
 
     Raises:
-        ConfigError: with the mistakes of all files.
+        ConfigError: with the mistakes of all files, those that only loading finds among them.
     """
-    problems: list[Problem] = []
-    configs: list[Config] = []
-    for file in _files(paths, problems):
-        data = None
-        try:
-            data = read_file(file)
-            configs.append(Config.from_dict(data, file=str(file)))
-        except ConfigError as exc:
-            problems += exc.problems
-            configs.append(Config.sound_mocks(data, file=str(file)))
-    config = _merged(configs)
+    config, problems = read_files(*paths)
     if problems:
         raise ConfigError((*problems, *_errors(config)))
     return config
@@ -136,30 +124,6 @@ def load(config: Config, *, strict: bool = False) -> Loaded:
     if fatal:
         raise ConfigError(tuple(problems))
     return Loaded(tables, config.require_auth, config.cors, tuple(problems))
-
-
-def _files(paths: Iterable[str | Path], problems: list[Problem]) -> Iterator[Path]:
-    for path in map(Path, paths):
-        try:
-            files = sorted(path.glob("*.json")) if path.is_dir() else [path]
-        except OSError as exc:
-            problems.append(Problem(str(path), f"cannot be read: {exc.strerror}"))
-            continue
-        if not files:
-            problems.append(
-                Problem(str(path), "expected a directory with *.json files, found none")
-            )
-        yield from files
-
-
-def _merged(configs: Sequence[Config]) -> Config:
-    """One configuration of several. Mocks keep the place they were read from."""
-    merged: dict[str, Any] = {}
-    for config in configs:
-        merged |= {name: getattr(config, name) for name in config.model_fields_set}
-    for field in MOCK_FIELDS:
-        merged[field] = [mock for config in configs for mock in getattr(config, field)]
-    return Config.model_construct(**merged)
 
 
 # --- One provider --------------------------------------------------------------------------------
