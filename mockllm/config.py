@@ -27,9 +27,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from mockllm import jsontext
-from mockllm.chunking import Chunk
 from mockllm.errors import ConfigError, Problem
+from mockllm.wire import jsontext
+from mockllm.wire.chunking import Chunk
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000

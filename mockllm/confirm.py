@@ -16,9 +16,9 @@ from typing import Any
 
 from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
-from mockllm import jsontext
 from mockllm.schemas import MISMATCH, UNDECLARED, eager_schema
 from mockllm.variants import MARK
+from mockllm.wire import jsontext
 
 LONGEST_STEP = 60  # characters of a key in a path: enough to recognise it
 LONGEST_EXPECTED = 200  # characters: some enums of the SDKs have a hundred values

@@ -12,15 +12,18 @@ from typing import Any
 
 import orjson
 
-from mockllm import jsontext, playback, sse
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Headers, Reply
+from mockllm.wire import jsontext, placeholders, sse
 
 JSON = b"application/json"
 
-DATE = (b"date", playback.DATE)
-_OPENAI_ID = (b"x-request-id", b"req_" + playback.TOKEN + b"0a1c7e5d93b2")  # req_ and 32 hex digits
-_ANTHROPIC_ID = (b"request-id", b"req_011C" + playback.TOKEN)
+DATE = (b"date", placeholders.DATE)
+_OPENAI_ID = (
+    b"x-request-id",
+    b"req_" + placeholders.TOKEN + b"0a1c7e5d93b2",
+)  # req_ and 32 hex digits
+_ANTHROPIC_ID = (b"request-id", b"req_011C" + placeholders.TOKEN)
 _ANTHROPIC_REQUEST_ID = orjson.Fragment(b'"' + _ANTHROPIC_ID[1] + b'"')
 
 _CORS = (
@@ -32,7 +35,7 @@ _STREAM = ((b"content-type", sse.CONTENT_TYPE), (b"cache-control", b"no-cache"),
 
 _OPENAI = (
     (b"openai-organization", b"mockllm"),
-    (b"openai-processing-ms", playback.TOOK),
+    (b"openai-processing-ms", placeholders.TOOK),
     (b"openai-version", b"2020-10-01"),
     (b"x-ratelimit-limit-requests", b"10000"),
     (b"x-ratelimit-limit-tokens", b"30000000"),
@@ -122,8 +125,8 @@ def plain_error(error: ClientError, beside: Mapping[str, Any] | None = None) -> 
 
 def json_reply(body: Any, status: int = 200) -> Reply:
     """A JSON answer of the server itself."""
-    return playback.whole(status, _JSON, jsontext.dumps(body))
+    return placeholders.whole(status, _JSON, jsontext.dumps(body))
 
 
 def _error(error: ClientError, headers: Headers, body: Any) -> Reply:
-    return playback.whole(error.status, headers + error.headers, jsontext.dumps(body))
+    return placeholders.whole(error.status, headers + error.headers, jsontext.dumps(body))

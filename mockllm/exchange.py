@@ -60,7 +60,7 @@ class Stamps(NamedTuple):
 
 
 class Ready(Protocol):
-    """A whole delivery, but for its stamps (`mockllm.playback.Ready`)."""
+    """A whole delivery, but for its stamps (`mockllm.wire.placeholders.Ready`)."""
 
     def stamped(self, stamps: Stamps) -> bytes: ...
 
@@ -80,7 +80,7 @@ class Ending(Enum):
 class Reply:
     """An answer before it is framed as HTTP.
 
-    The bytes may bear the marks of `mockllm.playback` where something belongs that only the
+    The bytes may bear the marks of `wire.placeholders` where something belongs that only the
     delivery knows (a fresh id, the time). A `streamed` reply is sent as it comes, one HTTP chunk a
     step; any other has its length announced.
     """

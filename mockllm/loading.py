@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from mockllm import envelopes, jsontext, playback, reading, sse
+from mockllm import envelopes, reading
 from mockllm.catalog import Catalog
-from mockllm.chunking import Chunk
 from mockllm.config import (
     DONE,
     Config,
@@ -34,6 +33,8 @@ from mockllm.provider import SDK, Provider
 from mockllm.providers import PROVIDERS
 from mockllm.reach import never_reached
 from mockllm.rule import HeaderRule, Rule
+from mockllm.wire import jsontext, placeholders, sse
+from mockllm.wire.chunking import Chunk
 
 _NOT_STREAMED = MockStream()
 
@@ -73,7 +74,7 @@ class Table:
         events = _stream_of(mock).events
         if form.stream and events is not None:
             frames = [self._frame(event) for event in events]
-            return playback.stream(200, self.provider.stream_headers, frames)
+            return placeholders.stream(200, self.provider.stream_headers, frames)
         return self.provider.render(mock.answer, form, self.chunk_of(index))
 
     def _frame(self, event: Any) -> bytes:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from mockllm import jsontext
 from mockllm.prompt import Subject
+from mockllm.wire import jsontext
 
 Members = Mapping[str, Any]
 KnownMembers = Mapping[str, Collection[str]]

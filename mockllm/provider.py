@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mockllm.chunking import Chunk
 from mockllm.confirm import Confirm, Finding
 from mockllm.errors import ClientError
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.prompt import Form, Prompt
 from mockllm.rule import Expectation
+from mockllm.wire.chunking import Chunk
 
 
 class SDK(Protocol):

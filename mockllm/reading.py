@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from mockllm import jsontext
 from mockllm.errors import RequestError
+from mockllm.wire import jsontext
 
 Body = Mapping[str, Any]
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mockllm import playback, tokens
 from mockllm.exchange import Reply, Step
 from mockllm.framing import SLICE, Framing
-from mockllm.playback import Ready
+from mockllm.wire import placeholders, tokens
+from mockllm.wire.placeholders import Ready
 
 MOST_MODELS = 8  # of which a filled reply is kept; a client that invents more gains nothing
 
@@ -25,16 +25,16 @@ class Rendered:
 
     def __init__(self, reply: Reply) -> None:
         self.reply = reply
-        self._always = None if playback.needs_request(reply) else delivery(reply)
-        self._needs_tokens = playback.needs_tokens(reply)
+        self._always = None if placeholders.needs_request(reply) else delivery(reply)
+        self._needs_tokens = placeholders.needs_tokens(reply)
         self._framing = Framing(reply)
-        self._open = [playback.Open(step.data) for step in reply.steps]
+        self._open = [placeholders.Open(step.data) for step in reply.steps]
         self._is_large = any(data.size > SLICE for data in self._open)
         self._of_model: dict[str, Delivery] = {}
 
     def for_request(self, model: str, body: Mapping[str, Any]) -> Delivery:
         """The reply with what only the request knows: the `model` it names, the tokens of `body`.
-        It equals `playback.fill` of the reply."""
+        It equals `placeholders.fill` of the reply."""
         if self._always is not None:
             return self._always
         if self._needs_tokens:
@@ -47,7 +47,7 @@ class Rendered:
         return known
 
     def _filled(self, model: str, input_tokens: int) -> Delivery:
-        name = playback.model_name(model)
+        name = placeholders.model_name(model)
         reply = self.reply
         if self._is_large:
             return self._filled_in_pieces(name, input_tokens), None

@@ -20,10 +20,10 @@ from typing import Any
 
 import orjson
 
-from mockllm import playback
-from mockllm.chunking import Chunk
 from mockllm.exchange import Reply, Stamps
 from mockllm.prompt import Form
+from mockllm.wire import placeholders
+from mockllm.wire.chunking import Chunk
 
 TESTDATA = Path(__file__).parent.parent / "testdata"
 STAMPS = Stamps(
@@ -37,8 +37,8 @@ INPUT_TOKENS = 7
 
 def delivered(reply: Reply) -> bytes:
     """The body of `reply` as a client gets it, with fixed ids, times and words of the request."""
-    filled = playback.fill(reply, model=MODEL, input_tokens=INPUT_TOKENS)
-    return playback.stamp(filled.body, STAMPS)
+    filled = placeholders.fill(reply, model=MODEL, input_tokens=INPUT_TOKENS)
+    return placeholders.stamp(filled.body, STAMPS)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import regex
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mockllm import chunking
-from mockllm.chunking import Chunk
+from mockllm.wire import chunking
+from mockllm.wire.chunking import Chunk
 
 CHUNKS = st.sampled_from(["word", "char", "token"]) | st.integers(1, 20)
 CLUSTERS = [

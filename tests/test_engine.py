@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm import Config, playback
+from mockllm import Config
 from mockllm.app import App
 from mockllm.engine import LONGEST_REQUEST_QUOTE, Engine
 from mockllm.errors import ClientError
 from mockllm.exchange import Decision, Reply, Request
 from mockllm.loading import load
+from mockllm.wire import placeholders
 from tests.goldens import STAMPS, delivered
 
 CHAT = "/v1/chat/completions"
@@ -165,7 +166,7 @@ def test_a_refusal_is_in_the_anthropic_envelope(request_: Request, status: int, 
 
     told = body(reply)
     assert (reply.status, told["type"], told["error"]["type"]) == (status, "error", kind)
-    header = playback.stamp(dict(reply.headers)[b"request-id"], STAMPS)
+    header = placeholders.stamp(dict(reply.headers)[b"request-id"], STAMPS)
     assert told["request_id"] == header.decode()
 
 

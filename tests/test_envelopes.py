@@ -5,13 +5,16 @@ from datetime import datetime
 
 import pytest
 
-from mockllm import envelopes, playback
+from mockllm import envelopes
 from mockllm.exchange import Headers
+from mockllm.wire import placeholders
 from tests.goldens import STAMPS
 
 
 def text(headers: Headers) -> dict[str, str]:
-    return {name.decode(): playback.stamp(value, STAMPS).decode("ascii") for name, value in headers}
+    return {
+        name.decode(): placeholders.stamp(value, STAMPS).decode("ascii") for name, value in headers
+    }
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -41,7 +44,7 @@ def test_anthropic_headers_are_of_the_kinds_that_clients_parse(stream: bool) -> 
 
 
 def test_without_cors_nothing_else_is_lost() -> None:
-    reply = playback.whole(200, envelopes.openai_headers(), b"{}")
+    reply = placeholders.whole(200, envelopes.openai_headers(), b"{}")
 
     plain = envelopes.without_cors(reply)
 

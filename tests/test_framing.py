@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm import playback
 from mockllm.exchange import Ending, Reply, Step
 from mockllm.framing import MOST_READY, SLICE, Framing, frames
+from mockllm.wire import placeholders
 
-STREAM = playback.stream(200, ((b"date", playback.DATE),), [b"a", b"bb"])
-WHOLE = playback.whole(404, ((b"x-a", b"1"),), b"gone")
+STREAM = placeholders.stream(200, ((b"date", placeholders.DATE),), [b"a", b"bb"])
+WHOLE = placeholders.whole(404, ((b"x-a", b"1"),), b"gone")
 
 
 def sent(reply: Reply, **options: bool) -> list[bytes]:
@@ -31,13 +31,15 @@ def test_a_reply_without_a_body_has_no_length() -> None:
 
 
 def test_a_streamed_reply_is_one_chunk_a_step() -> None:
-    head = b"HTTP/1.1 200 OK\r\ndate: " + playback.DATE + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        b"HTTP/1.1 200 OK\r\ndate: " + placeholders.DATE + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
 
     assert sent(STREAM) == [head, b"1\r\na\r\n", b"2\r\nbb\r\n", b"0\r\n\r\n"]
 
 
 def test_a_stream_to_an_old_client_ends_with_the_connection() -> None:
-    head = b"HTTP/1.1 200 OK\r\ndate: " + playback.DATE + b"\r\nConnection: close\r\n\r\n"
+    head = b"HTTP/1.1 200 OK\r\ndate: " + placeholders.DATE + b"\r\nConnection: close\r\n\r\n"
 
     assert sent(STREAM, modern=False) == [head, b"a", b"bb", b""]
 
@@ -79,14 +81,14 @@ def test_a_stream_without_steps_has_a_head_and_an_end() -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_large_data_is_cut_but_never_in_a_mark(streamed: bool) -> None:
-    data = b"a" * (SLICE - 3) + playback.TOKEN + playback.SECONDS + b"b" * SLICE
+    data = b"a" * (SLICE - 3) + placeholders.TOKEN + placeholders.SECONDS + b"b" * SLICE
     reply = Reply(200, (), (Step(0.5, data),), streamed=streamed)
 
     parts = sent(reply)
 
-    assert max(map(len, parts)) < SLICE + len(playback.TOKEN)
-    assert sum(part.count(playback.TOKEN) for part in parts) == 1
-    assert sum(part.count(playback.SECONDS) for part in parts) == 1
+    assert max(map(len, parts)) < SLICE + len(placeholders.TOKEN)
+    assert sum(part.count(placeholders.TOKEN) for part in parts) == 1
+    assert sum(part.count(placeholders.SECONDS) for part in parts) == 1
     assert data in b"".join(parts)
     assert sum(step.pause for step in frames(reply)) == 0.5
 
@@ -94,7 +96,7 @@ def test_large_data_is_cut_but_never_in_a_mark(streamed: bool) -> None:
 replies = st.builds(
     Reply,
     st.sampled_from([200, 404, 529]),
-    st.sampled_from([(), ((b"date", playback.DATE), (b"x-a", b"1"))]),
+    st.sampled_from([(), ((b"date", placeholders.DATE), (b"x-a", b"1"))]),
     st.lists(
         st.builds(Step, st.sampled_from([0.0, 0.0, 0.0, 0.5]), st.binary(max_size=40)), max_size=4
     ).map(tuple),
@@ -115,4 +117,4 @@ def test_what_is_ready_is_what_is_framed(reply: Reply) -> None:
 
 
 def test_a_large_reply_is_not_ready() -> None:
-    assert ready(playback.whole(200, (), bytes(MOST_READY + 1))) is None
+    assert ready(placeholders.whole(200, (), bytes(MOST_READY + 1))) is None

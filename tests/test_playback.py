@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockllm import jsontext, playback
 from mockllm.exchange import Ending, Reply, Stamps, Step
+from mockllm.wire import jsontext, placeholders
 
 STAMPS = Stamps(
     token=b"0123456789abcdef0123",
@@ -22,22 +22,22 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
 def delivered(reply: Reply, *, model: str = "m", input_tokens: int = 7) -> bytes:
-    filled = playback.fill(reply, model=model, input_tokens=input_tokens)
-    return playback.stamp(filled.body, STAMPS)
+    filled = placeholders.fill(reply, model=model, input_tokens=input_tokens)
+    return placeholders.stamp(filled.body, STAMPS)
 
 
 def whole(value: object) -> Reply:
-    return playback.whole(200, (), jsontext.dumps(value))
+    return placeholders.whole(200, (), jsontext.dumps(value))
 
 
 def test_every_mark_becomes_what_it_stands_for() -> None:
     reply = whole(
         {
-            "id": playback.fresh_id("msg_01", 22, "message"),
-            "model": playback.model_mark(),
-            "created": playback.seconds_mark(),
-            "prompt": playback.tokens_mark(),
-            "total": playback.tokens_mark(5),
+            "id": placeholders.fresh_id("msg_01", 22, "message"),
+            "model": placeholders.model_mark(),
+            "created": placeholders.seconds_mark(),
+            "prompt": placeholders.tokens_mark(),
+            "total": placeholders.tokens_mark(5),
         }
     )
 
@@ -60,10 +60,10 @@ def test_no_mark_is_left_and_no_text_is_touched(
     reply = whole(
         [
             texts,
-            playback.model_mark(),
-            playback.tokens_mark(plus),
-            playback.seconds_mark(),
-            playback.fresh_id("call_", length, "place"),
+            placeholders.model_mark(),
+            placeholders.tokens_mark(plus),
+            placeholders.seconds_mark(),
+            placeholders.fresh_id("call_", length, "place"),
         ]
     )
 
@@ -82,15 +82,15 @@ def test_no_mark_is_left_and_no_text_is_touched(
 def test_what_a_user_writes_is_never_taken_for_a_mark(text: str) -> None:
     reply = whole([text, {text: text}])
 
-    assert not playback.needs_request(reply)
+    assert not placeholders.needs_request(reply)
     assert delivered(reply) == reply.body
 
 
 @given(places=st.sets(TEXTS, min_size=2, max_size=5), length=st.integers(36, 52))
 @settings(deadline=None)
 def test_ids_of_one_answer_differ_by_their_place(places: set[str], length: int) -> None:
-    once = [orjson.dumps(playback.fresh_id("x_", length, place)) for place in sorted(places)]
-    again = [orjson.dumps(playback.fresh_id("x_", length, place)) for place in sorted(places)]
+    once = [orjson.dumps(placeholders.fresh_id("x_", length, place)) for place in sorted(places)]
+    again = [orjson.dumps(placeholders.fresh_id("x_", length, place)) for place in sorted(places)]
 
     assert once == again
     assert all(one != other for one, other in pairwise(sorted(once)))
@@ -98,35 +98,35 @@ def test_ids_of_one_answer_differ_by_their_place(places: set[str], length: int) 
 
 def test_marks_of_the_delivery_are_as_long_as_what_replaces_them() -> None:
     for mark, stamp in (
-        (playback.TOKEN, STAMPS.token),
-        (playback.SECONDS, STAMPS.seconds),
-        (playback.DATE, STAMPS.date),
+        (placeholders.TOKEN, STAMPS.token),
+        (placeholders.SECONDS, STAMPS.seconds),
+        (placeholders.DATE, STAMPS.date),
     ):
         assert len(mark) == len(stamp)
-        assert playback.stamp(b"<" + mark + b">", STAMPS) == b"<" + stamp + b">"
+        assert placeholders.stamp(b"<" + mark + b">", STAMPS) == b"<" + stamp + b">"
 
 
 @pytest.mark.parametrize(
     ("value", "needed"),
     [
-        (playback.model_mark(), True),
-        (playback.tokens_mark(), True),
-        (playback.tokens_mark(3), True),
-        (playback.seconds_mark(), False),
-        (playback.fresh_id("a_", 24, "x"), False),
+        (placeholders.model_mark(), True),
+        (placeholders.tokens_mark(), True),
+        (placeholders.tokens_mark(3), True),
+        (placeholders.seconds_mark(), False),
+        (placeholders.fresh_id("a_", 24, "x"), False),
         ("plain", False),
     ],
 )
 def test_only_some_marks_need_the_request(value: object, needed: bool) -> None:
-    assert playback.needs_request(whole([value])) is needed
+    assert placeholders.needs_request(whole([value])) is needed
 
 
 def test_fill_keeps_all_of_the_reply_but_its_marks() -> None:
-    mark = jsontext.dumps(playback.model_mark())
+    mark = jsontext.dumps(placeholders.model_mark())
     steps = (Step(0.25, b"a"), Step(0.5, mark + b"," + mark))
     reply = Reply(200, ((b"x", b"y"),), steps, Ending.CUT, streamed=True)
 
-    filled = playback.fill(reply, model='"quoted"', input_tokens=1)
+    filled = placeholders.fill(reply, model='"quoted"', input_tokens=1)
 
     quoted = rb'"\"quoted\""'
     assert filled == Reply(
@@ -139,7 +139,7 @@ def test_fill_keeps_all_of_the_reply_but_its_marks() -> None:
 
 
 def test_stream_is_one_step_a_frame() -> None:
-    reply = playback.stream(200, ((b"a", b"b"),), [b"one", b"two"])
+    reply = placeholders.stream(200, ((b"a", b"b"),), [b"one", b"two"])
 
     assert reply == Reply(
         200, ((b"a", b"b"),), (Step(0.0, b"one"), Step(0.0, b"two")), streamed=True
@@ -148,25 +148,25 @@ def test_stream_is_one_step_a_frame() -> None:
 
 
 def test_whole_is_one_step() -> None:
-    assert playback.whole(404, (), b"body") == Reply(404, (), (Step(0.0, b"body"),))
+    assert placeholders.whole(404, (), b"body") == Reply(404, (), (Step(0.0, b"body"),))
 
 
-MARKS = [playback.TOKEN, playback.SECONDS, playback.DATE, playback.TOOK]
+MARKS = [placeholders.TOKEN, placeholders.SECONDS, placeholders.DATE, placeholders.TOOK]
 PIECES = st.sampled_from([b"x", b"", b"\r\n", *MARKS])
 
 
 @given(st.lists(PIECES, max_size=8).map(b"".join), st.lists(st.sampled_from([b"1", b"2"])))
 def test_what_is_ready_is_stamped_like_anything_else(data: bytes, seconds: list[bytes]) -> None:
-    ready = playback.Ready(data)
+    ready = placeholders.Ready(data)
 
     for number, second in enumerate(seconds):
         took = b"%6d" % (number % 3)
         stamps = Stamps(b"%020x" % number, second * 10, second * 29, took)
-        assert ready.stamped(stamps) == playback.stamp(data, stamps)
+        assert ready.stamped(stamps) == placeholders.stamp(data, stamps)
 
 
 @given(st.lists(st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb"])).map(b"".join))
 def test_what_is_open_is_filled_like_anything_else(data: bytes) -> None:
-    filled = playback.fill(playback.whole(200, (), data), model="m", input_tokens=7)
+    filled = placeholders.fill(placeholders.whole(200, (), data), model="m", input_tokens=7)
 
-    assert playback.Open(data).filled(playback.model_name("m"), 7) == filled.body
+    assert placeholders.Open(data).filled(placeholders.model_name("m"), 7) == filled.body

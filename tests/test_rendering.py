@@ -4,20 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm import playback, tokens
 from mockllm.exchange import Ending, Reply, Step
 from mockllm.framing import SLICE, Framing
 from mockllm.rendering import MOST_MODELS, Rendered
+from mockllm.wire import placeholders, tokens
 from tests.goldens import STAMPS
 
 BODY = {"messages": [{"role": "user", "content": "hello"}]}
 DATA = st.lists(
-    st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb", playback.TOKEN])
+    st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb", placeholders.TOKEN])
 ).map(b"".join)
 REPLIES = st.builds(
     Reply,
     st.just(200),
-    st.just(((b"date", playback.DATE),)),
+    st.just(((b"date", placeholders.DATE),)),
     st.lists(st.builds(Step, st.sampled_from([0.0, 0.0, 0.5]), DATA), max_size=3).map(tuple),
     st.sampled_from([Ending.COMPLETE, Ending.CUT]),
     st.booleans(),
@@ -32,17 +32,17 @@ def test_a_rendered_reply_is_filled_and_framed_like_any_other(
 
     for model in models:
         input_tokens = tokens.estimate_prompt(BODY)
-        expected = playback.fill(reply, model=model, input_tokens=input_tokens)
+        expected = placeholders.fill(reply, model=model, input_tokens=input_tokens)
         data = Framing(expected).ready([step.data for step in expected.steps])
 
         filled, ready = rendered.for_request(model, BODY)
 
         assert filled == expected
-        assert (ready and ready.stamped(STAMPS)) == (data and playback.stamp(data, STAMPS))
+        assert (ready and ready.stamped(STAMPS)) == (data and placeholders.stamp(data, STAMPS))
 
 
 def test_a_client_that_invents_models_fills_no_memory() -> None:
-    rendered = Rendered(playback.whole(200, (), b"\xfc"))
+    rendered = Rendered(placeholders.whole(200, (), b"\xfc"))
 
     bodies = [rendered.for_request(f"m{n}", BODY)[0].body for n in range(2 * MOST_MODELS)]
 

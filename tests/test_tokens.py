@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockllm import tokens
+from mockllm.wire import tokens
 
 MEDIA = ("data", "url", "image_url", "file_data", "file_url", "input_audio")
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mockllm import chunking, envelopes, jsontext, playback, reading, sse, tokens
-from mockllm.chunking import Chunk
+from mockllm import envelopes, reading
 from mockllm.errors import RequestError
 from mockllm.exchange import Decision, Reply, Request
 from mockllm.neighbours.house import CHAT, Context, Values
 from mockllm.providers.openai_chat.answer import complete as complete_chat
+from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
+from mockllm.wire.chunking import Chunk
 
 ID_LENGTH = 29  # characters after cmpl-
 MOST_PROMPTS = 128  # of one request; each is decided, and said again in the answer
@@ -43,20 +44,20 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
     assert first is not None  # there is a prompt
     decision, response = first
     head = {
-        "id": playback.fresh_id("cmpl-", ID_LENGTH, "completion"),
+        "id": placeholders.fresh_id("cmpl-", ID_LENGTH, "completion"),
         "object": "text_completion",
-        "created": playback.seconds_mark(),
-        "model": response.get("model", playback.model_mark()),
+        "created": placeholders.seconds_mark(),
+        "model": response.get("model", placeholders.model_mark()),
     }
     if stream:
         chunk = _chunk(context, decision)
         reply = _stream(head, choices, chunk, usage=_usage(choices) if usage else None)
     else:
         body = head | {"choices": choices, "usage": _usage(choices)}
-        reply = playback.whole(200, envelopes.openai_headers(), jsontext.dumps(body))
+        reply = placeholders.whole(200, envelopes.openai_headers(), jsontext.dumps(body))
     input_tokens = sum(map(tokens.estimate, prompts))
     return decision._replace(
-        reply=playback.fill(reply, model=model, input_tokens=input_tokens), ready=None
+        reply=placeholders.fill(reply, model=model, input_tokens=input_tokens), ready=None
     )
 
 
@@ -121,9 +122,9 @@ def _choices(chat: Mapping[str, Any], start: int) -> Iterator[dict[str, Any]]:
 def _usage(choices: list[dict[str, Any]]) -> dict[str, Any]:
     written = sum(tokens.estimate(choice["text"]) for choice in choices)
     return {
-        "prompt_tokens": playback.tokens_mark(),
+        "prompt_tokens": placeholders.tokens_mark(),
         "completion_tokens": written,
-        "total_tokens": playback.tokens_mark(written),
+        "total_tokens": placeholders.tokens_mark(written),
     }
 
 
@@ -144,7 +145,7 @@ def _stream(
         chunks = [each | {"usage": None} for each in chunks]
         chunks.append(head | {"choices": [], "usage": usage})
     frames = [*map(sse.frame, chunks), sse.DONE]
-    return playback.stream(200, envelopes.openai_headers(stream=True), frames)
+    return placeholders.stream(200, envelopes.openai_headers(stream=True), frames)
 
 
 def _piece(text: str) -> dict[str, Any]:

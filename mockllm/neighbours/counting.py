@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import jsontext, reading, tokens
+from mockllm import reading
 from mockllm.exchange import Decision, Request
 from mockllm.loading import Table
 from mockllm.neighbours.house import MESSAGES, RESPONSES, Context, Values, json_answer
 from mockllm.prompt import Prompt
+from mockllm.wire import jsontext, tokens
 
 
 def count_tokens(context: Context, request: Request, values: Values) -> Decision:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mockllm import envelopes, jsontext, playback
+from mockllm import envelopes
 from mockllm.engine import Engine
 from mockllm.exchange import Decision, Reply, Request
 from mockllm.neighbours.kept import KeptResponses
 from mockllm.prompt import Prompt
+from mockllm.wire import jsontext, placeholders
 
 CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"
 
@@ -41,7 +42,7 @@ def json_answer(request: Request, body: Any, *, prompt: Prompt | None = None) ->
     """A JSON answer with the headers of the vendor whose client asked."""
     is_anthropic = asks_anthropic(request.path, request)
     headers = envelopes.anthropic_headers() if is_anthropic else envelopes.openai_headers()
-    return answered(playback.whole(200, headers, jsontext.dumps(body)), prompt)
+    return answered(placeholders.whole(200, headers, jsontext.dumps(body)), prompt)
 
 
 def asks_anthropic(path: str, request: Request) -> bool:

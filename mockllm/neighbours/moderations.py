@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import playback, reading
+from mockllm import reading
 from mockllm.errors import RequestError
 from mockllm.exchange import Decision, Request
 from mockllm.neighbours.house import Context, Values, json_answer
+from mockllm.wire import placeholders
 
 MOST_INPUTS = 2048  # entries of one request; each has a result of a kilobyte
 ID_LENGTH = 32  # characters after modr-
@@ -39,7 +40,7 @@ def moderate(context: Context, request: Request, values: Values) -> Decision:
         _check(value)
     many = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
     body = {
-        "id": playback.fresh_id("modr-", ID_LENGTH, "moderation"),
+        "id": placeholders.fresh_id("modr-", ID_LENGTH, "moderation"),
         "model": members.get("model") or MODEL,
         "results": [_result() for _ in (value if many else [value])],
     }

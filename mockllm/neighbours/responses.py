@@ -9,12 +9,13 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from mockllm import envelopes, jsontext, playback, tokens
+from mockllm import envelopes
 from mockllm.errors import RequestError
 from mockllm.exchange import Decision, Reply, Request
 from mockllm.neighbours.house import RESPONSES, Context, Values, answered
 from mockllm.neighbours.kept import Kept
 from mockllm.prompt import Form, Prompt
+from mockllm.wire import jsontext, placeholders, tokens
 
 ITEM_ID_LENGTH = 48
 ITEMS_PER_PAGE = 20
@@ -37,7 +38,7 @@ def retrieve(context: Context, request: Request, values: Values) -> Decision:
     reply = _given(context, kept, prompt, Form(stream=True))
     after = _number(query, "starting_after", -1)
     steps = reply.steps[after + 1 :]  # one event a step, numbered from 0
-    streamed = playback.stream(
+    streamed = placeholders.stream(
         200, envelopes.openai_headers(stream=True), [step.data for step in steps]
     )
     return answered(streamed)
@@ -67,7 +68,7 @@ def input_items(context: Context, request: Request, values: Values) -> Decision:
     kept, prompt = _find(context, values["id"])
     query = _query(request)
     marked = [_item(item, index) for index, item in enumerate(_items(prompt.body["input"]))]
-    items = orjson.loads(playback.stamp(jsontext.dumps(marked), kept.stamps))
+    items = orjson.loads(placeholders.stamp(jsontext.dumps(marked), kept.stamps))
     if query.get("order") != "asc":
         items.reverse()
     after = query.get("after")
@@ -116,15 +117,15 @@ def _given(context: Context, kept: Kept, prompt: Prompt, form: Form) -> Reply:
     else:
         said = context.engine.echo(prompt) if context.engine.echo is not None else ""
         reply = table.provider.render(table.provider.say(said), form, table.chunk)
-    filled = playback.fill(
+    filled = placeholders.fill(
         reply, model=prompt.model, input_tokens=tokens.estimate_prompt(prompt.body)
     )
-    frames = [playback.stamp(step.data, kept.stamps) for step in filled.steps]
-    return playback.stream(200, (), frames)
+    frames = [placeholders.stamp(step.data, kept.stamps) for step in filled.steps]
+    return placeholders.stream(200, (), frames)
 
 
 def _answered(body: bytes) -> Decision:
-    return answered(playback.whole(200, envelopes.openai_headers(), body))
+    return answered(placeholders.whole(200, envelopes.openai_headers(), body))
 
 
 # --- What was asked ------------------------------------------------------------------------------
@@ -138,7 +139,7 @@ def _item(item: Mapping[str, Any], index: int) -> dict[str, Any]:
     """An input item as the service gives it back: with an id, a message's text in a part."""
     kind = item.get("type") or "message"
     prefix = "msg_" if kind == "message" else "item_"
-    made = playback.fresh_id(prefix, ITEM_ID_LENGTH, f"input.{index}")
+    made = placeholders.fresh_id(prefix, ITEM_ID_LENGTH, f"input.{index}")
     given = {name: member for name, member in item.items() if member is not None}
     known: dict[str, Any] = {"id": made, "type": kind, "status": "completed"}
     if isinstance(given.get("content"), str):

@@ -20,13 +20,14 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import cast
 
-from mockllm import framing, http1, playback
+from mockllm import framing, http1
 from mockllm.app import App
 from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
 from mockllm.exchange import Decision, Ending, Exchange, Reply, Request, Stamps, Step
 from mockllm.heads import Heads
 from mockllm.limits import Limits
 from mockllm.serve.stamper import Stamper
+from mockllm.wire import placeholders
 
 logger = logging.getLogger("mockllm")
 
@@ -302,7 +303,7 @@ class HTTPProtocol(asyncio.Protocol):
             return
         frames = framing.frames(decision.reply, modern=modern, close=closes, head_only=head_only)
         if ready is not None:
-            data = playback.stamp(b"".join(data for _, data in frames), stamps)
+            data = placeholders.stamp(b"".join(data for _, data in frames), stamps)
             self._take_note(request, decision, stamps, took)
             self._wire.write(data)
             if closes:
@@ -366,7 +367,7 @@ class HTTPProtocol(asyncio.Protocol):
             await self._writable.wait()
             if self._wire.is_closing():
                 return
-            self._wire.write(playback.stamp(data, stamps))
+            self._wire.write(placeholders.stamp(data, stamps))
             self._frames += 1
 
     def _closes_after(self, reply: Reply) -> bool:
@@ -386,7 +387,7 @@ class HTTPProtocol(asyncio.Protocol):
         frames = framing.frames(reply, close=True, head_only=head_only)
         self._http.close()
         refusal = b"".join(data for _, data in frames)
-        self._wire.write(playback.stamp(refusal, self._service.stamper.next()))
+        self._wire.write(placeholders.stamp(refusal, self._service.stamper.next()))
         self._close_gently()
 
     def _close_gently(self) -> None:

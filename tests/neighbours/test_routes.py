@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm import Config, playback
+from mockllm import Config
 from mockllm.app import App
 from mockllm.engine import Engine
 from mockllm.errors import ClientError
@@ -16,6 +16,7 @@ from mockllm.exchange import Decision, Request
 from mockllm.loading import load
 from mockllm.neighbours.routes import ROUTES
 from mockllm.prompt import Prompt
+from mockllm.wire import placeholders
 from tests.goldens import STAMPS, delivered
 from tests.served import MODEL, chat_mock, chat_saying, responses_mock, responses_saying
 
@@ -157,7 +158,7 @@ def test_nothing_a_client_sends_raises(
 
 
 def test_what_a_client_writes_is_no_mark() -> None:
-    hostile = (b"access-control-request-headers", b"x" + playback.TOKEN + playback.SECONDS)
+    hostile = (b"access-control-request-headers", b"x" + placeholders.TOKEN + placeholders.SECONDS)
 
     decision = App(Engine(load(Config.from_dict(CONFIG)))).decide(
         Request.of("OPTIONS", "/v1/models", (hostile,))

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockllm import playback
 from mockllm.prompt import Form
 from mockllm.providers.anthropic_messages.answer import complete, say
 from mockllm.providers.anthropic_messages.render import render
+from mockllm.wire import placeholders
 from tests.goldens import INPUT_TOKENS, MODEL, STAMPS, Case, cases, delivered
 
 Object = dict[str, Any]
@@ -219,7 +219,7 @@ def whole(response: Object) -> Any:
 def respond(response: Object) -> httpx2.Client:
     """A client of a service that answers everything with `response`, whole."""
     reply = render(response, Form(), "word")
-    headers = [(name, playback.stamp(value, STAMPS)) for name, value in reply.headers]
+    headers = [(name, placeholders.stamp(value, STAMPS)) for name, value in reply.headers]
 
     def handle(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(reply.status, headers=headers, content=delivered(reply))

@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
-from mockllm import playback
-from mockllm.chunking import Chunk
 from mockllm.prompt import Form
 from mockllm.providers.anthropic_messages.answer import complete
 from mockllm.providers.anthropic_messages.render import render
 from mockllm.providers.anthropic_messages.stream import events, frame
+from mockllm.wire import placeholders
+from mockllm.wire.chunking import Chunk
 from tests.goldens import STAMPS, Case, delivered
 from tests.providers.test_anthropic_messages_answer import (
     BETA_RESPONSES,
@@ -346,8 +346,8 @@ def test_clients_get_over_an_unknown_block(service: Service) -> None:
 def test_answer_is_a_stream_of_one_event_a_step() -> None:
     reply = render({"content": [{"type": "text", "text": "a b"}]}, Form(stream=True), "word")
 
-    filled = playback.fill(reply, model="m", input_tokens=1)
-    steps = [decoded(playback.stamp(step.data, STAMPS)) for step in filled.steps]
+    filled = placeholders.fill(reply, model="m", input_tokens=1)
+    steps = [decoded(placeholders.stamp(step.data, STAMPS)) for step in filled.steps]
     assert [[event["type"] for event in found] for found in steps] == [
         *(["message_start"], ["content_block_start"], ["ping"]),
         *(["content_block_delta"], ["content_block_delta"], ["content_block_stop"]),

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletion
 
-from mockllm import sse
 from mockllm.prompt import Form
 from mockllm.providers.openai_chat.answer import complete, say
 from mockllm.providers.openai_chat.render import render
+from mockllm.wire import sse
 from tests import goldens
 
 Json = Any

@@ -18,11 +18,11 @@ from openai import OpenAI as SyncOpenAI
 from openai.types.chat import ChatCompletionChunk
 from pydantic import ValidationError
 
-from mockllm import sse
-from mockllm.chunking import Chunk
 from mockllm.prompt import Form
 from mockllm.providers.openai_chat import stream
 from mockllm.providers.openai_chat.render import render
+from mockllm.wire import sse
+from mockllm.wire.chunking import Chunk
 from tests import goldens
 
 Json = Any

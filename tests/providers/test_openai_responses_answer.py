@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from openai import OpenAI
 from openai.types.responses import Response
 
-from mockllm import jsontext
 from mockllm.prompt import Form
 from mockllm.providers.openai_responses.answer import complete, say
 from mockllm.providers.openai_responses.render import render
+from mockllm.wire import jsontext
 from tests.goldens import INPUT_TOKENS, MODEL, Case, cases, delivered
 
 CASES = cases("openai_responses")

@@ -16,13 +16,13 @@ from openai import APIResponseValidationError, AsyncOpenAI, OpenAI
 from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel
 
-from mockllm import jsontext
-from mockllm.chunking import Chunk
 from mockllm.exchange import Reply
 from mockllm.prompt import Form
 from mockllm.providers.openai_responses.answer import say
 from mockllm.providers.openai_responses.render import render
 from mockllm.providers.openai_responses.stream import frame
+from mockllm.wire import jsontext
+from mockllm.wire.chunking import Chunk
 from tests.goldens import MODEL, Case, cases, delivered
 from tests.providers.test_openai_responses_answer import (
     PASSED_ON,

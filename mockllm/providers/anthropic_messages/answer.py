@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mockllm import jsontext, playback, tokens
+from mockllm.wire import jsontext, placeholders, tokens
 
 Object = dict[str, Any]
 
@@ -32,10 +32,10 @@ def complete(response: Object) -> Object:
     completed = _fill(
         response,
         {
-            "id": playback.fresh_id("msg_01", 22, "message"),
+            "id": placeholders.fresh_id("msg_01", 22, "message"),
             "type": "message",
             "role": "assistant",
-            "model": playback.model_mark(),
+            "model": placeholders.model_mark(),
             "content": [],
             "stop_reason": _stop_reason(blocks),
             "stop_sequence": None,
@@ -79,7 +79,7 @@ def _block(index: int, block: Any) -> Any:
 def _call_id(kind: str, index: int) -> Any:
     """A new id, its prefix and 22 characters. The first two are the block's index: two digits of a
     hash would make some calls of one answer twins."""
-    return playback.fresh_id(f"{_ID_PREFIXES[kind]}{index:02x}", 20, "call")
+    return placeholders.fresh_id(f"{_ID_PREFIXES[kind]}{index:02x}", 20, "call")
 
 
 def _stop_reason(blocks: list[Any]) -> str:
@@ -92,7 +92,7 @@ def _usage(written: Object, blocks: list[Any]) -> Object:
     return _fill(
         written,
         {
-            "input_tokens": playback.tokens_mark(0),
+            "input_tokens": placeholders.tokens_mark(0),
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
             "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from mockllm import jsontext, meaning, reading
+from mockllm import meaning, reading
 from mockllm.prompt import STREAMED, WHOLE, Prompt, Subject
 from mockllm.rule import Expectation, Kind
+from mockllm.wire import jsontext
 
 NAME = "anthropic"
 ROLES = ("user", "assistant", "system")  # anthropic 2.12.0: MessageParam has a system variant

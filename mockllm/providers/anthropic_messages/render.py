@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import envelopes, jsontext, playback
-from mockllm.chunking import Chunk
+from mockllm import envelopes
 from mockllm.exchange import Reply
 from mockllm.prompt import Form
 from mockllm.providers.anthropic_messages.answer import complete
 from mockllm.providers.anthropic_messages.stream import events, frame
+from mockllm.wire import jsontext, placeholders
+from mockllm.wire.chunking import Chunk
 
 
 def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
@@ -18,5 +19,5 @@ def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
     completed = complete(response)
     headers = envelopes.anthropic_headers(stream=form.stream)
     if form.stream:
-        return playback.stream(200, headers, list(map(frame, events(completed, form, chunk))))
-    return playback.whole(200, headers, jsontext.dumps(completed))
+        return placeholders.stream(200, headers, list(map(frame, events(completed, form, chunk))))
+    return placeholders.whole(200, headers, jsontext.dumps(completed))

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterator
 from itertools import chain, zip_longest
 from typing import Any
 
-from mockllm import chunking, jsontext, sse
-from mockllm.chunking import Chunk
 from mockllm.prompt import Form
+from mockllm.wire import chunking, jsontext, sse
+from mockllm.wire.chunking import Chunk
 
 Object = dict[str, Any]
 Cut = tuple[Object, list[Object]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeGuard
 
-from mockllm import playback, tokens
+from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 29  # characters after chatcmpl-
 CALL_ID_LENGTH = 24  # characters after call_
@@ -26,10 +26,10 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     stays, ``"object": "chat.completion.tool_message"`` stays.
     """
     head = {
-        "id": playback.fresh_id("chatcmpl-", ID_LENGTH, "chat completion"),
+        "id": placeholders.fresh_id("chatcmpl-", ID_LENGTH, "chat completion"),
         "object": "chat.completion",
-        "created": playback.seconds_mark(),
-        "model": playback.model_mark(),
+        "created": placeholders.seconds_mark(),
+        "model": placeholders.model_mark(),
         "choices": [{}],
     }
     completed = _fill(response, head)
@@ -78,7 +78,7 @@ def _tool_call(call: Any, place: str) -> Any:
     """A call without arguments is a call with none: clients parse them as JSON unseen."""
     if not isinstance(call, dict):
         return call
-    call_id = playback.fresh_id("call_", CALL_ID_LENGTH, place)
+    call_id = placeholders.fresh_id("call_", CALL_ID_LENGTH, place)
     kind = "custom" if "custom" in call else "function"
     completed = _fill(call, {"id": call_id, "type": kind}, then=("function", "custom"))
     match completed:
@@ -104,9 +104,9 @@ def _usage(written: dict[str, Any], output: int) -> dict[str, Any]:
     prompt = written.get("prompt_tokens")
     completion = written.get("completion_tokens", output)
     counted = completion if _is_count(completion) else 0
-    total = prompt + counted if _is_count(prompt) else playback.tokens_mark(counted)
+    total = prompt + counted if _is_count(prompt) else placeholders.tokens_mark(counted)
     absent = {
-        "prompt_tokens": playback.tokens_mark(),
+        "prompt_tokens": placeholders.tokens_mark(),
         "completion_tokens": output,
         "total_tokens": total,
     }

@@ -11,8 +11,8 @@ from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from mockllm import chunking
-from mockllm.chunking import Chunk
+from mockllm.wire import chunking
+from mockllm.wire.chunking import Chunk
 
 AUDIO_PIECE = 8192  # base64 characters; a multiple of 4, so each piece can be decoded alone
 

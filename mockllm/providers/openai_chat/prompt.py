@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from mockllm import jsontext, meaning, reading
+from mockllm import meaning, reading
 from mockllm.prompt import WHOLE, Form, Prompt, Subject
 from mockllm.rule import Expectation, Kind
+from mockllm.wire import jsontext
 
 NAME = "openai"
 MEMBERS: Mapping[str, tuple[str, ...]] = {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import envelopes, jsontext, playback, sse
-from mockllm.chunking import Chunk
+from mockllm import envelopes
 from mockllm.exchange import Reply
 from mockllm.prompt import Form
 from mockllm.providers.openai_chat import stream
 from mockllm.providers.openai_chat.answer import complete
+from mockllm.wire import jsontext, placeholders, sse
+from mockllm.wire.chunking import Chunk
 
 
 def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
@@ -17,6 +18,6 @@ def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
     completed = complete(response)
     headers = envelopes.openai_headers(stream=form.stream)
     if not form.stream:
-        return playback.whole(200, headers, jsontext.dumps(completed))
+        return placeholders.whole(200, headers, jsontext.dumps(completed))
     frames = [stream.frame(event) for event in stream.events(completed, form, chunk)]
-    return playback.stream(200, headers, [*frames, sse.DONE])
+    return placeholders.stream(200, headers, [*frames, sse.DONE])

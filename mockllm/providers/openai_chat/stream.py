@@ -18,10 +18,10 @@ from hashlib import blake2b
 from itertools import zip_longest
 from typing import Any
 
-from mockllm import jsontext, sse
-from mockllm.chunking import Chunk
 from mockllm.prompt import Form
 from mockllm.providers.openai_chat import deltas
+from mockllm.wire import jsontext, sse
+from mockllm.wire.chunking import Chunk
 
 Event = dict[str, Any]
 

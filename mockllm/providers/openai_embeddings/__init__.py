@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from mockllm import credentials, envelopes, sse
+from mockllm import credentials, envelopes
 from mockllm.provider import SDK, Provider
 from mockllm.providers.openai_embeddings.prompt import NAME, decode, expect
 from mockllm.providers.openai_embeddings.render import invent, render, say
+from mockllm.wire import sse
 
 
 def _sdk() -> SDK:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import jsontext, reading
+from mockllm import reading
 from mockllm.errors import RequestError
 from mockllm.prompt import Form, Prompt, Subject
 from mockllm.rule import Expectation, Kind
+from mockllm.wire import jsontext
 
 NAME = "openai_embeddings"
 ENCODINGS = ("float", "base64")

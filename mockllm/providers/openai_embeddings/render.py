@@ -8,10 +8,11 @@ import struct
 from hashlib import shake_128
 from typing import Any
 
-from mockllm import envelopes, jsontext, playback
-from mockllm.chunking import Chunk
+from mockllm import envelopes
 from mockllm.exchange import Reply
 from mockllm.prompt import Form, Prompt
+from mockllm.wire import jsontext, placeholders
+from mockllm.wire.chunking import Chunk
 
 DIMENSIONS = 1536  # of text-embedding-3-small
 
@@ -19,10 +20,10 @@ DIMENSIONS = 1536  # of text-embedding-3-small
 def complete(response: dict[str, Any]) -> dict[str, Any]:
     """A configured response with what is absent filled in: `object`, `model`, `usage`, and for
     each entry of `data` its `object` and `index`."""
-    completed = {"object": "list", "data": [], "model": playback.model_mark()} | response
+    completed = {"object": "list", "data": [], "model": placeholders.model_mark()} | response
     if isinstance(completed["data"], list):
         completed["data"] = [_entry(entry, at) for at, entry in enumerate(completed["data"])]
-    tokens = playback.tokens_mark()
+    tokens = placeholders.tokens_mark()
     completed.setdefault("usage", {"prompt_tokens": tokens, "total_tokens": tokens})
     return completed
 
@@ -32,7 +33,7 @@ def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
     completed = complete(response)
     if form.base64 and isinstance(completed["data"], list):
         completed["data"] = [_packed(entry) for entry in completed["data"]]
-    return playback.whole(200, envelopes.openai_headers(), jsontext.dumps(completed))
+    return placeholders.whole(200, envelopes.openai_headers(), jsontext.dumps(completed))
 
 
 def say(text: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import playback, tokens
+from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 48
 CALL_ID_LENGTH = 32  # the service's have 24, too few to keep the ids of one answer apart for sure
@@ -98,10 +98,10 @@ def kind_of(part: Any) -> str:
 def _members(response: dict[str, Any]) -> dict[str, Any]:
     """What the service writes in a response, in its order."""
     status = response.get("status", "completed")
-    created_at = response.get("created_at", playback.seconds_mark())
+    created_at = response.get("created_at", placeholders.seconds_mark())
     failure = {"code": "server_error", "message": _SERVER_ERROR}
     return {
-        "id": playback.fresh_id("resp_", ID_LENGTH, "response"),
+        "id": placeholders.fresh_id("resp_", ID_LENGTH, "response"),
         "object": "response",
         "created_at": created_at,
         "status": "completed",
@@ -109,7 +109,7 @@ def _members(response: dict[str, Any]) -> dict[str, Any]:
         "error": failure if status == "failed" else None,
         "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
         "instructions": None,
-        "model": playback.model_mark(),
+        "model": placeholders.model_mark(),
         "output": [],
         "parallel_tool_calls": True,
         "reasoning": {"effort": None, "summary": None},
@@ -144,7 +144,7 @@ def _item(item: Any, place: str, *, stopped: bool) -> Any:
         kind = kind_of(item)
     prefix, names = _ITEMS.get(kind, _OTHER)
     values = _values(kind, place) | {
-        "id": playback.fresh_id(prefix, ID_LENGTH, place),
+        "id": placeholders.fresh_id(prefix, ID_LENGTH, place),
         "status": _item_status(item, kind, stopped=stopped),
     }
     completed = _filled(item, {name: values[name] for name in names.split()})
@@ -158,8 +158,8 @@ def _values(kind: str, place: str) -> dict[str, Any]:
     """What the members of an item are where nothing is said about them."""
     return {
         "type": kind,
-        "call_id": playback.fresh_id("call_", CALL_ID_LENGTH, f"{place}.call_id"),
-        "container_id": playback.fresh_id("cntr_", ID_LENGTH, f"{place}.container_id"),
+        "call_id": placeholders.fresh_id("call_", CALL_ID_LENGTH, f"{place}.call_id"),
+        "container_id": placeholders.fresh_id("cntr_", ID_LENGTH, f"{place}.container_id"),
         "role": "assistant",
         "content": [],
         "summary": [],
@@ -207,7 +207,7 @@ def _usage(usage: dict[str, Any], output: Any) -> dict[str, Any]:
     filled = _filled(
         usage,
         {
-            "input_tokens": playback.tokens_mark(),
+            "input_tokens": placeholders.tokens_mark(),
             "input_tokens_details": {},
             "output_tokens": reasoning + written,
             "output_tokens_details": {},
@@ -231,7 +231,7 @@ def _total(usage: dict[str, Any], output_tokens: Any) -> Any:
     plus = _count(output_tokens)
     if "input_tokens" in usage:
         return _count(usage["input_tokens"]) + plus
-    return playback.tokens_mark(plus)
+    return placeholders.tokens_mark(plus)
 
 
 def _count(value: Any) -> int:

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mockllm import chunking, jsontext
-from mockllm.chunking import Chunk
 from mockllm.providers.openai_responses.answer import kind_of
+from mockllm.wire import chunking, jsontext
+from mockllm.wire.chunking import Chunk
 
 Event = dict[str, Any]
 Item = dict[str, Any]

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from mockllm import jsontext, meaning, reading
+from mockllm import meaning, reading
 from mockllm.prompt import Form, Prompt, Subject
 from mockllm.rule import Expectation, Kind
+from mockllm.wire import jsontext
 
 NAME = "openai_response"
 ROLES = ("user", "assistant", "system", "developer")

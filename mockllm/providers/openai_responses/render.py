@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import envelopes, jsontext, playback
-from mockllm.chunking import Chunk
+from mockllm import envelopes
 from mockllm.exchange import Reply
 from mockllm.prompt import Form
 from mockllm.providers.openai_responses import stream
 from mockllm.providers.openai_responses.answer import complete
+from mockllm.wire import jsontext, placeholders
+from mockllm.wire.chunking import Chunk
 
 
 def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
@@ -18,6 +19,6 @@ def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
     completed = complete(response)
     headers = envelopes.openai_headers(stream=form.stream)
     if not form.stream:
-        return playback.whole(200, headers, jsontext.dumps(completed))
+        return placeholders.whole(200, headers, jsontext.dumps(completed))
     frames = [stream.frame(event) for event in stream.events(completed, form, chunk)]
-    return playback.stream(200, headers, frames)
+    return placeholders.stream(200, headers, frames)

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
-from mockllm import sse
-from mockllm.chunking import Chunk
 from mockllm.prompt import Form
 from mockllm.providers.openai_responses import items
 from mockllm.providers.openai_responses.items import Event
+from mockllm.wire import sse
+from mockllm.wire.chunking import Chunk
 
 PADDED_TO = 16
 """Deltas are padded to a multiple of so many characters, so that the sizes of the packets do not

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import jsontext
+from mockllm.wire import jsontext
 
 CONTENT_TYPE = b"text/event-stream; charset=utf-8"
 DONE = b"data: [DONE]\n\n"

@@ -21,8 +21,8 @@ from hashlib import blake2b
 
 import orjson
 
-from mockllm import jsontext
 from mockllm.exchange import Headers, Reply, Stamps, Step
+from mockllm.wire import jsontext
 
 TOKEN = b"\xff" * 20
 """Twenty hexadecimal digits that no other answer bears: the heart of every fresh id."""
