@@ -22,9 +22,9 @@ from mockllm.config import (
     OpenAIResponseRequestMatch,
     Stream,
 )
+from mockllm.engine.loading import load_config
 from mockllm.errors import ConfigError, ListenError, MockLLMError
 from mockllm.limits import Limits
-from mockllm.loading import load_config
 from mockllm.serve.server import AsyncServer, Server
 
 __version__ = "0.1.0"

@@ -12,9 +12,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from mockllm import credentials, envelopes
-from mockllm.engine import Engine
+from mockllm.engine.decision import Decision
+from mockllm.engine.engine import Engine
 from mockllm.errors import ClientError, RequestError
-from mockllm.exchange import Decision, Reply, Request, Stamps
+from mockllm.exchange import Reply, Request, Stamps
 from mockllm.neighbours.house import RESPONSES, Context, Values, answered, asks_anthropic
 from mockllm.neighbours.kept import Kept, KeptResponses
 from mockllm.neighbours.mistakes import VERSION, Mistake, find_mistake

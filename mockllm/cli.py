@@ -22,9 +22,9 @@ from typing import TextIO
 import mockllm
 from mockllm import demo
 from mockllm.config import DEFAULT_HOST, DEFAULT_PORT, HIGHEST_PORT, Config, parse_address
-from mockllm.engine import Engine
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load, load_config
 from mockllm.errors import ConfigError, MockLLMError, Problem
-from mockllm.loading import load, load_config
 from mockllm.serve.access import LOG_FORMATS, log_access, set_up_logging
 from mockllm.serve.address import bind, tls_context, unix_socket, url_of
 from mockllm.serve.options import add_limits, limits_of, seconds

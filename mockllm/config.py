@@ -1,7 +1,7 @@
 """The configuration, in the user's words: one set of types for JSON files and for Python.
 
 The form of a file and of these types is the same, and `mockllm schema` prints it as JSON Schema.
-What pydantic finds wrong is told by `mockllm.loading`, which also knows files and paths; whether a
+What pydantic finds wrong is told by `engine.loading`, which also knows files and paths; whether a
 message or a response is what the official SDK expects is found there too.
 """
 

@@ -10,10 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple, Protocol, Self
-
-from mockllm.prompt import Prompt
-from mockllm.rule import Rule
+from typing import NamedTuple, Self
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header lines in order, names in lower case: ``((b"content-type", b"application/json"), ...)``."""
@@ -59,12 +56,6 @@ class Stamps(NamedTuple):
     took: bytes = b"     1"
 
 
-class Ready(Protocol):
-    """A whole delivery, but for its stamps (`mockllm.wire.placeholders.Ready`)."""
-
-    def stamped(self, stamps: Stamps) -> bytes: ...
-
-
 class Ending(Enum):
     """How a reply ends once its steps are sent."""
 
@@ -95,28 +86,3 @@ class Reply:
     def body(self) -> bytes:
         """All bytes of all steps, for tests and for whole answers."""
         return b"".join(step.data for step in self.steps)
-
-
-class Decision(NamedTuple):
-    """What the engine answers a request with, and why.
-
-    `ready` is the reply as it goes over a connection that stays open, where nothing pauses and it
-    is small; None otherwise. `reason` is a word or two for journals: ``matched``, ``no match``, ...
-    `rule` is the rule whose mock answers, `prompt` the request as the rules saw it; None where no
-    provider could read it, and where the decision was made before and is used again.
-    """
-
-    reply: Reply
-    ready: Ready | None
-    reason: str
-    rule: Rule | None = None
-    prompt: Prompt | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One line of a journal: what came in, what was decided, how long it took in seconds."""
-
-    request: Request
-    decision: Decision
-    seconds: float

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from mockllm import Config
 from mockllm.app import App
-from mockllm.engine import LONGEST_REQUEST_QUOTE, Engine
+from mockllm.engine.decision import Decision
+from mockllm.engine.engine import LONGEST_REQUEST_QUOTE, Engine
+from mockllm.engine.loading import load
 from mockllm.errors import ClientError
-from mockllm.exchange import Decision, Reply, Request
-from mockllm.loading import load
+from mockllm.exchange import Reply, Request
 from mockllm.wire import placeholders
 from tests.goldens import STAMPS, delivered
 

@@ -39,13 +39,12 @@ FLOORS = (
         "reach",
         "reading",
         "rendering",
-        "reuse",
         "schemas",
         "targets",
         "variants",
     },  # codecs and rules: pure functions on words
     {"providers", "catalog"},  # parts
-    {"loading", "engine"},  # decide by mocks
+    {"engine"},  # decide by mocks
     {"neighbours"},  # answer without a mock
     {"app"},  # one request in, one decision out
     {"serve"},  # acts

@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from mockllm import Config, ConfigError, load_config
-from mockllm.loading import Loaded, Table, load
+from mockllm.engine.loading import Loaded, load
+from mockllm.engine.mocks import Table
 from mockllm.prompt import Form
 from tests.goldens import delivered
 

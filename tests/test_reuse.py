@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-from mockllm import reuse
+from mockllm.engine import match_cache
+from mockllm.engine.decision import Decision
+from mockllm.engine.match_cache import Decisions
 from mockllm.envelopes import json_reply
-from mockllm.exchange import Decision
-from mockllm.reuse import Decisions
 
 
 def decision() -> Decision:
     return Decision(json_reply({}), None, "matched")
 
 
-def keep(decisions: Decisions, key: reuse.Key, kept: Decision) -> None:
+def keep(decisions: Decisions, key: match_cache.Key, kept: Decision) -> None:
     """Keep a decision whose request has come twice."""
     decisions.keep(key, kept)
     decisions.keep(key, kept)
@@ -37,30 +37,30 @@ def test_a_decision_is_found_by_all_that_it_depends_on() -> None:
 
 def test_the_oldest_goes_where_room_is_short() -> None:
     decisions = Decisions()
-    body = bytes(reuse.LARGEST // 2)
-    count = reuse.MOST_BYTES // len(body) + 5
+    body = bytes(match_cache.LARGEST // 2)
+    count = match_cache.MOST_BYTES // len(body) + 5
 
     for number in range(count):
         keep(decisions, (str(number), body), decision())
 
     assert decisions.get(("0", body)) is None
     assert decisions.get((str(count - 1), body)) is not None
-    assert len(decisions) * (len(body) + reuse.PER_ENTRY) <= reuse.MOST_BYTES
+    assert len(decisions) * (len(body) + match_cache.PER_ENTRY) <= match_cache.MOST_BYTES
 
 
 def test_small_ones_are_bounded_too() -> None:
     decisions = Decisions()
     one = decision()
 
-    for number in range(2 * reuse.MOST_BYTES // reuse.PER_ENTRY):
+    for number in range(2 * match_cache.MOST_BYTES // match_cache.PER_ENTRY):
         keep(decisions, (b"%d" % number,), one)
 
-    assert len(decisions) <= reuse.MOST_BYTES // reuse.PER_ENTRY
+    assert len(decisions) <= match_cache.MOST_BYTES // match_cache.PER_ENTRY
 
 
 def test_a_very_large_body_is_not_kept() -> None:
     decisions = Decisions()
-    key = ("/p", bytes(reuse.LARGEST))
+    key = ("/p", bytes(match_cache.LARGEST))
 
     keep(decisions, key, decision())
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mockllm import envelopes, reading
+from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
-from mockllm.exchange import Decision, Reply, Request
+from mockllm.exchange import Reply, Request
 from mockllm.neighbours.house import CHAT, Context, Values
 from mockllm.providers.openai_chat.answer import complete as complete_chat
 from mockllm.wire import chunking, jsontext, placeholders, sse, tokens

@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm import reading
-from mockllm.exchange import Decision, Request
-from mockllm.loading import Table
+from mockllm.engine.decision import Decision
+from mockllm.engine.mocks import Table
+from mockllm.exchange import Request
 from mockllm.neighbours.house import MESSAGES, RESPONSES, Context, Values, json_answer
 from mockllm.prompt import Prompt
 from mockllm.wire import jsontext, tokens

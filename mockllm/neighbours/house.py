@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mockllm import envelopes
-from mockllm.engine import Engine
-from mockllm.exchange import Decision, Reply, Request
+from mockllm.engine.decision import Decision
+from mockllm.engine.engine import Engine
+from mockllm.exchange import Reply, Request
 from mockllm.neighbours.kept import KeptResponses
 from mockllm.prompt import Prompt
 from mockllm.wire import jsontext, placeholders

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
-from mockllm.exchange import Decision, Request
+from mockllm.exchange import Request
 from mockllm.neighbours.house import Context, Values, json_answer
 
 _CREATED = 1_700_000_000

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm import reading
+from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
-from mockllm.exchange import Decision, Request
+from mockllm.exchange import Request
 from mockllm.neighbours.house import Context, Values, json_answer
 from mockllm.wire import placeholders
 

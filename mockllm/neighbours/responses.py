@@ -10,8 +10,9 @@ from urllib.parse import parse_qs
 import orjson
 
 from mockllm import envelopes
+from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
-from mockllm.exchange import Decision, Reply, Request
+from mockllm.exchange import Reply, Request
 from mockllm.neighbours.house import RESPONSES, Context, Values, answered
 from mockllm.neighbours.kept import Kept
 from mockllm.prompt import Form, Prompt

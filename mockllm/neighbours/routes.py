@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from mockllm import envelopes
-from mockllm.exchange import Decision, Request
+from mockllm.engine.decision import Decision
+from mockllm.exchange import Request
 from mockllm.neighbours import completions, counting, models, moderations, responses
 from mockllm.neighbours.house import Answer, Context, Values, answered
 

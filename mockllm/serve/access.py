@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any, Literal
 
-from mockllm.exchange import Exchange
+from mockllm.engine.decision import Exchange
 
 LogFormat = Literal["text", "json"]
 LOG_FORMATS = ("text", "json")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mockllm.engine import Engine
+from mockllm.engine.engine import Engine
 
 logger = logging.getLogger("mockllm")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from mockllm.app import App
-from mockllm.engine import Engine
+from mockllm.engine.engine import Engine
 from mockllm.limits import Limits
 from mockllm.serve.protocol import Observer, Service
 from mockllm.serve.reload import Reload, Reloader, settle

@@ -17,10 +17,10 @@ from anyio.from_thread import start_blocking_portal
 
 from mockllm.app import App
 from mockllm.config import DEFAULT_HOST, Config
-from mockllm.engine import Engine
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load, load_config
 from mockllm.errors import ListenError
 from mockllm.limits import Limits
-from mockllm.loading import load, load_config
 from mockllm.serve.address import (
     BACKLOG,
     bind,

@@ -30,7 +30,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from mockllm.engine import Engine
+from mockllm.engine.engine import Engine
 from mockllm.errors import ListenError, MockLLMError
 from mockllm.serve.address import BACKLOG, bind_beside, is_unix, reason_of
 from mockllm.serve.reload import POLL, Reload, settle

@@ -14,10 +14,11 @@ from typing import Any
 import orjson
 
 from mockllm.config import Config, MatchType, Mock
-from mockllm.engine import Engine
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
+from mockllm.engine.mocks import Table
 from mockllm.errors import Problem, Severity
 from mockllm.exchange import Request
-from mockllm.loading import Table, load
 from mockllm.serve.server import AsyncServer
 
 MODEL = "any-model"

@@ -7,9 +7,9 @@ import pytest
 
 from mockllm import Config
 from mockllm.app import App
-from mockllm.engine import Engine
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
 from mockllm.exchange import Request
-from mockllm.loading import load
 
 KEY = ((b"authorization", b"Bearer any"),)
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from mockllm import Config
 from mockllm.app import App
-from mockllm.engine import Engine
+from mockllm.engine.decision import Decision
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
 from mockllm.errors import ClientError
-from mockllm.exchange import Decision, Request
-from mockllm.loading import load
+from mockllm.exchange import Request
 from mockllm.neighbours.routes import ROUTES
 from mockllm.prompt import Prompt
 from mockllm.wire import placeholders

@@ -19,9 +19,9 @@ import pytest
 
 from mockllm import Config, Server
 from mockllm.app import App
-from mockllm.engine import Engine
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
 from mockllm.exchange import Request
-from mockllm.loading import load
 from tests.goldens import TESTDATA
 from tests.served import messages_mock, messages_saying, responses_mock, responses_saying
 

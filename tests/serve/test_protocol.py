@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from mockllm.app import App
 from mockllm.config import Config
-from mockllm.engine import Engine
-from mockllm.exchange import Decision, Exchange, Request, Stamps, Step
+from mockllm.engine.decision import Decision, Exchange
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import Loaded, load
+from mockllm.exchange import Request, Stamps, Step
 from mockllm.limits import Limits
-from mockllm.loading import Loaded, load
 from mockllm.serve.protocol import LONGEST_LINGER, HTTPProtocol, Phase, Service
 from tests.serve.http_cases import (
     BODY,

@@ -13,10 +13,10 @@ import pytest
 
 from mockllm.app import App
 from mockllm.config import Config
-from mockllm.engine import Engine
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load as load_mocks
+from mockllm.engine.loading import load_config
 from mockllm.errors import ConfigError
-from mockllm.loading import load as load_mocks
-from mockllm.loading import load_config
 from mockllm.serve.reload import Reload, Reloader, Watch, settle
 from tests.serve.processes import (
     LONG_ANSWER,

@@ -9,8 +9,8 @@ import pytest
 
 from mockllm import AsyncServer, Config, ListenError
 from mockllm.app import App
-from mockllm.engine import Engine
-from mockllm.loading import load
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
 from mockllm.serve.address import bind
 from mockllm.serve.protocol import Service
 from mockllm.serve.server import Listener

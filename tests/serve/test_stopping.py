@@ -16,9 +16,10 @@ from openai import AsyncOpenAI
 
 from mockllm import Config
 from mockllm.app import App
-from mockllm.engine import Engine
-from mockllm.exchange import Decision, Ending, Exchange, Reply, Request, Step
-from mockllm.loading import load
+from mockllm.engine.decision import Decision, Exchange
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
+from mockllm.exchange import Ending, Reply, Request, Step
 from mockllm.serve.address import bind, url_of
 from mockllm.serve.protocol import Service
 from mockllm.serve.server import Listener

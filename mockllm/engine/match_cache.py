@@ -6,7 +6,7 @@ a conversation, 200 µs. Nothing that depends on state, time or chance may be ke
 
 from __future__ import annotations
 
-from mockllm.exchange import Decision
+from mockllm.engine.decision import Decision
 
 Key = tuple[str | bytes | None, ...]
 """All that a decision depends on: the path, the body, the values of headers that rules look at."""

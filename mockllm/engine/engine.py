@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mockllm.engine.decision import Decision
+from mockllm.engine.loading import Loaded
+from mockllm.engine.match_cache import Decisions
+from mockllm.engine.mocks import Table
 from mockllm.errors import RequestError
-from mockllm.exchange import Decision, Reply, Request
-from mockllm.loading import Loaded, Table
+from mockllm.exchange import Reply, Request
 from mockllm.matching import nearest_miss, quote
 from mockllm.prompt import Form, Prompt
 from mockllm.rendering import Rendered, delivery
-from mockllm.reuse import Decisions
 from mockllm.rule import Rule
 
 LONGEST_REQUEST_QUOTE = 500  # characters of the last message shown in a 404

@@ -1,0 +1,153 @@
+"""From files to tables that answer: reading, confirming, compiling.
+
+All mistakes of a run are found before anything is said, so they are told at once. What stops the
+start is an error; what only looks wrong (a response that the official SDK's model refuses, a mock
+that can never be reached) is a warning, and `strict` makes errors of those too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mockllm import envelopes
+from mockllm.catalog import Catalog
+from mockllm.config import (
+    Config,
+    MatchType,
+    Mock,
+    label,
+    read_files,
+)
+from mockllm.engine.mocks import Table
+from mockllm.engine.review import (
+    confirm_events,
+    confirm_match,
+    confirm_response,
+    not_json,
+    same_names,
+    unreachable,
+    wanted,
+)
+from mockllm.errors import ClientError, ConfigError, Problem, Severity
+from mockllm.exchange import Reply
+from mockllm.prompt import Form
+from mockllm.provider import Provider
+from mockllm.providers import PROVIDERS
+from mockllm.rule import HeaderRule, Rule
+from mockllm.wire.chunking import Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that can be served, and what its author should know."""
+
+    tables: tuple[Table, ...]
+    require_auth: bool = True
+    cors: bool = True
+    warnings: tuple[Problem, ...] = ()
+
+
+def load_config(*paths: str | Path) -> Config:
+    """The configuration of several files, as `config.read_files` has it.
+
+    Raises:
+        ConfigError: with the mistakes of all files, those that only loading finds among them.
+    """
+    config, problems = read_files(*paths)
+    if problems:
+        raise ConfigError((*problems, *_errors(config)))
+    return config
+
+
+def _errors(config: Config) -> list[Problem]:
+    """What would keep `config` from being served."""
+    try:
+        load(config)
+    except ConfigError as exc:
+        return [problem for problem in exc.problems if problem.severity is Severity.ERROR]
+    return []
+
+
+def load(config: Config, *, strict: bool = False) -> Loaded:
+    """Confirm and compile `config`.
+
+    Raises:
+        ConfigError: a mock's message or input is not what its API takes; with `strict`, also
+            every warning.
+    """
+    problems: list[Problem] = []
+    tables = tuple(_table(provider, config, problems, strict) for provider in PROVIDERS)
+    fatal = problems if strict else [p for p in problems if p.severity is Severity.ERROR]
+    if fatal:
+        raise ConfigError(tuple(problems))
+    return Loaded(tables, config.require_auth, config.cors, tuple(problems))
+
+
+# --- One provider --------------------------------------------------------------------------------
+
+
+def _table(provider: Provider, config: Config, problems: list[Problem], strict: bool) -> Table:
+    mocks: tuple[Mock, ...] = tuple(getattr(config, provider.name))
+    chunk = config.stream.chunk
+    if not config.cors:
+        provider = _without_cors(provider)
+    if not mocks:
+        return Table(provider, mocks, Catalog(()), None, chunk)
+    sdk = provider.sdk()
+    rules = []
+    for index, mock in enumerate(mocks):
+        place = mock.place or label(provider.name, index, mock.name)
+        mistakes = [*not_json(provider, mock, place)]
+        problems += mistakes
+        if mistakes:
+            continue  # nothing else could be found out about it
+        problems += confirm_match(provider, sdk, mock, place)
+        problems += confirm_response(sdk, mock, place)
+        problems += confirm_events(provider, sdk, mock, place)
+        rule = _compile(provider, index, mock, place, problems)
+        if rule is not None:
+            rules.append(rule)
+    problems += same_names(mocks, provider.name)
+    problems += unreachable(rules)
+    return Table(provider, mocks, Catalog(rules), sdk.request_confirmer(strict=strict), chunk)
+
+
+def _without_cors(provider: Provider) -> Provider:
+    """`provider` with answers that web pages of other origins cannot read."""
+
+    def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
+        return envelopes.without_cors(provider.render(response, form, chunk))
+
+    def render_error(error: ClientError, beside: Mapping[str, Any]) -> Reply:
+        return envelopes.without_cors(provider.render_error(error, beside))
+
+    stream_headers = envelopes.without_cors(Reply(200, provider.stream_headers, ())).headers
+    return replace(
+        provider, render=render, render_error=render_error, stream_headers=stream_headers
+    )
+
+
+def _compile(
+    provider: Provider, index: int, mock: Mock, place: str, problems: list[Problem]
+) -> Rule | None:
+    try:
+        contains = mock.match.match_type is MatchType.CONTAINS
+        expectation = provider.expect(wanted(provider, mock), contains)
+    except ValueError as exc:
+        problems.append(Problem(f"{place}: match.{provider.looks_at}", str(exc)))
+        return None
+    # a copy: orjson's bytes keep the room that they were written in, 4 KiB each
+    expectation = replace(expectation, key=b"%b" % expectation.key)
+    headers = tuple(
+        HeaderRule(
+            name=header.name.strip().lower().encode(),
+            title=header.name,
+            value=header.value.strip().encode(),
+            contains=header.match_type is MatchType.CONTAINS,
+        )
+        for header in mock.match.headers
+    )
+    return Rule(index, place, expectation, headers)

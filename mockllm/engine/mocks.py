@@ -1,0 +1,71 @@
+"""The mocks of one API, ready to answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mockllm import reading
+from mockllm.catalog import Catalog
+from mockllm.config import (
+    DONE,
+    Mock,
+    MockStream,
+)
+from mockllm.confirm import Confirm
+from mockllm.confirm import Kind as FindingKind
+from mockllm.errors import RequestError
+from mockllm.exchange import Reply
+from mockllm.prompt import Form, Prompt
+from mockllm.provider import Provider
+from mockllm.wire import placeholders, sse
+from mockllm.wire.chunking import Chunk
+
+_NOT_STREAMED = MockStream()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One provider's mocks, ready to answer. `confirm` is the SDK's verdict on a request; None
+    where there are no mocks, so that no SDK is imported to say that nothing matches."""
+
+    provider: Provider
+    mocks: tuple[Mock, ...]
+    catalog: Catalog
+    confirm: Confirm | None
+    chunk: Chunk = "word"
+
+    def check(self, prompt: Prompt) -> None:
+        """Hold a request against the SDK's type.
+
+        Raises:
+            RequestError: 400, naming the first member that does not fit.
+        """
+        finding = self.confirm(prompt.body) if self.confirm is not None else None
+        if finding is None:
+            return
+        if finding.kind is FindingKind.MISSING:
+            raise reading.missing(finding.place)
+        raise RequestError(400, str(finding), param=finding.place, code="invalid_type")
+
+    def chunk_of(self, index: int) -> Chunk:
+        """How the text of the mock at `index` is cut into deltas."""
+        return stream_of(self.mocks[index]).chunk or self.chunk
+
+    def render(self, index: int, form: Form) -> Reply:
+        """The reply of the mock at `index`: streamed literally, if it says so and a stream is
+        wanted."""
+        mock = self.mocks[index]
+        events = stream_of(mock).events
+        if form.stream and events is not None:
+            frames = [self._frame(event) for event in events]
+            return placeholders.stream(200, self.provider.stream_headers, frames)
+        return self.provider.render(mock.answer, form, self.chunk_of(index))
+
+    def _frame(self, event: Any) -> bytes:
+        return sse.DONE if event == DONE else self.provider.frame(event)
+
+
+def stream_of(mock: Mock) -> MockStream:
+    """How `mock` is streamed. An API that does not stream has nothing to say about it."""
+    return getattr(mock, "stream", _NOT_STREAMED)

@@ -1,0 +1,87 @@
+"""What is wrong, or only looks wrong, with the mocks of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, cast
+
+from mockllm.config import (
+    DONE,
+    Mock,
+    json_path,
+    label,
+)
+from mockllm.confirm import Finding
+from mockllm.confirm import Kind as FindingKind
+from mockllm.engine.mocks import stream_of
+from mockllm.errors import Problem, Severity
+from mockllm.provider import SDK, Provider
+from mockllm.reach import never_reached
+from mockllm.rule import Rule
+from mockllm.wire import jsontext
+
+
+def wanted(provider: Provider, mock: Mock) -> Any:
+    return getattr(mock.match, provider.looks_at)
+
+
+def not_json(provider: Provider, mock: Mock, place: str) -> Iterator[Problem]:
+    """What is written in Python and cannot be sent: a number beyond 64 bits, NaN, an object."""
+    written = {
+        f"match.{provider.looks_at}": wanted(provider, mock),
+        "response": mock.answer,
+        "stream.events": stream_of(mock).events,
+    }
+    for name, value in written.items():
+        for path, message in jsontext.faults(value):
+            yield Problem(f"{place}: {json_path([name, *path])}", message)
+
+
+def confirm_match(provider: Provider, sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
+    for finding in sdk.confirm_match(wanted(provider, mock)):
+        path = json_path(["match", provider.looks_at, *finding.path])
+        yield Problem(f"{place}: {path}", finding.message)
+
+
+def confirm_response(sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
+    """What the SDK's model says of a response. Absent members are told in one line: they are
+    completed, and a terse response lacks many."""
+    absent: list[Finding] = []
+    for finding in sdk.confirm_response(mock.answer):
+        if finding.kind is FindingKind.MISSING:
+            absent.append(finding)
+        else:
+            path = json_path(["response", *finding.path])
+            yield Problem(f"{place}: {path}", finding.message, Severity.WARNING)
+    if absent:
+        paths = ", ".join(json_path(list(finding.path)) for finding in absent)
+        message = f"absent, completed where known: {paths}"
+        yield Problem(f"{place}: response", message, Severity.WARNING)
+
+
+def confirm_events(provider: Provider, sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
+    """What the SDK's model says of a stream that is given literally."""
+    events = stream_of(mock).events
+    for index, event in enumerate(events or ()):
+        for finding in () if event == DONE else sdk.confirm_event(cast("dict[str, Any]", event)):
+            path = json_path(["stream", "events", index, *finding.path])
+            yield Problem(f"{place}: {path}", finding.message, Severity.WARNING)
+    if events is not None and provider.ends_with_done and DONE not in events[-1:]:
+        message = f"the last event is not {DONE!r}, with which the service ends a stream"
+        yield Problem(f"{place}: stream.events", message, Severity.WARNING)
+
+
+def same_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for index, mock in enumerate(mocks):
+        place = mock.place or label(field, index, mock.name)
+        if mock.name and mock.name in first:
+            message = f"the name is used twice, first by {first[mock.name]}"
+            yield Problem(place, message, Severity.WARNING)
+        first.setdefault(mock.name, place)
+
+
+def unreachable(rules: Sequence[Rule]) -> Iterator[Problem]:
+    for rule, covering in never_reached(rules):
+        message = f"is never reached: {covering.label} matches whatever it does"
+        yield Problem(rule.label, message, Severity.WARNING)
