@@ -15,12 +15,13 @@ from mockllm import credentials, envelopes
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.errors import ClientError, RequestError
-from mockllm.exchange import Reply, Request, Stamps
+from mockllm.exchange import Reply, Request
 from mockllm.neighbours.house import RESPONSES, Context, Values, answered, asks_anthropic
 from mockllm.neighbours.kept import Kept, KeptResponses
 from mockllm.neighbours.mistakes import VERSION, Mistake, find_mistake
 from mockllm.neighbours.routes import ROOT, ROUTES, Route
-from mockllm.rendering import delivery
+from mockllm.replies.prepared import delivery
+from mockllm.wire.placeholders import Stamps
 
 WEBSOCKETS = "/v1/responses"
 PREFLIGHT_LASTS = b"86400"  # seconds; browsers take less

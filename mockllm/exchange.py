@@ -45,17 +45,6 @@ class Step(NamedTuple):
     data: bytes
 
 
-class Stamps(NamedTuple):
-    """What is new in one delivery: `token` 20 hexadecimal digits, `seconds` 10 digits of Unix
-    time, `date` 29 characters (IMF-fixdate), `took` 6 characters: the milliseconds of deciding,
-    rounded up, behind spaces (which a header's value may begin with)."""
-
-    token: bytes
-    seconds: bytes
-    date: bytes
-    took: bytes = b"     1"
-
-
 class Ending(Enum):
     """How a reply ends once its steps are sent."""
 

@@ -20,10 +20,11 @@ from typing import Any
 
 import orjson
 
-from mockllm.exchange import Reply, Stamps
+from mockllm.exchange import Reply
 from mockllm.prompt import Form
 from mockllm.wire import placeholders
 from mockllm.wire.chunking import Chunk
+from mockllm.wire.placeholders import Stamps
 
 TESTDATA = Path(__file__).parent.parent / "testdata"
 STAMPS = Stamps(

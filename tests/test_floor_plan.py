@@ -19,36 +19,17 @@ import mockllm
 PACKAGE = Path(mockllm.__file__).parent
 
 FLOORS = (
-    {"errors", "rule", "prompt", "exchange", "limits"},  # words
-    {"wire"},
-    {"config"},
-    {
-        "chunks",
-        "coding",
-        "confirm",
-        "credentials",
-        "demo",
-        "envelopes",
-        "framing",
-        "heads",
-        "http1",
-        "matching",
-        "meaning",
-        "needles",
-        "provider",
-        "reach",
-        "reading",
-        "rendering",
-        "schemas",
-        "targets",
-        "variants",
-    },  # codecs and rules: pure functions on words
-    {"providers", "catalog"},  # parts
-    {"engine"},  # decide by mocks
-    {"neighbours"},  # answer without a mock
-    {"app"},  # one request in, one decision out
+    {"errors", "exchange", "prompt", "limits", "redaction", "rule"},
+    {"http1", "wire", "matching", "chunks", "coding", "heads", "targets", "needles"},
+    {"validation", "replies", "state", "config", "demo", "confirm", "schemas", "variants"},
+    {"framing", "catalog", "reach", "provider", "envelopes", "credentials", "meaning", "reading"},
+    {"providers"},  # codecs
+    {"engine"},  # decides; lives as long as one configuration
+    {"observers"},  # know exchanges that are over
+    {"neighbours", "endpoints"},  # answer without a mock
+    {"app"},  # routes; lives as long as the process
     {"serve"},  # acts
-    {"cli", "wirecheck", "__init__", "__main__"},  # doors
+    {"cli", "wirecheck", "conformance", "__init__", "__main__"},  # doors
 )
 WORLD = {"asyncio", "socket", "signal", "os", "threading", "time", "anyio", "uvloop", "selectors"}
 SDKS = {"openai", "anthropic"}

@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockllm.exchange import Ending, Reply, Stamps, Step
+from mockllm.exchange import Ending, Reply, Step
+from mockllm.replies.prepared import Open
+from mockllm.replies.ready import Ready
 from mockllm.wire import jsontext, placeholders
+from mockllm.wire.placeholders import Stamps
 
 STAMPS = Stamps(
     token=b"0123456789abcdef0123",
@@ -157,7 +160,7 @@ PIECES = st.sampled_from([b"x", b"", b"\r\n", *MARKS])
 
 @given(st.lists(PIECES, max_size=8).map(b"".join), st.lists(st.sampled_from([b"1", b"2"])))
 def test_what_is_ready_is_stamped_like_anything_else(data: bytes, seconds: list[bytes]) -> None:
-    ready = placeholders.Ready(data)
+    ready = Ready(data)
 
     for number, second in enumerate(seconds):
         took = b"%6d" % (number % 3)
@@ -169,4 +172,4 @@ def test_what_is_ready_is_stamped_like_anything_else(data: bytes, seconds: list[
 def test_what_is_open_is_filled_like_anything_else(data: bytes) -> None:
     filled = placeholders.fill(placeholders.whole(200, (), data), model="m", input_tokens=7)
 
-    assert placeholders.Open(data).filled(placeholders.model_name("m"), 7) == filled.body
+    assert Open(data).filled(placeholders.model_name("m"), 7) == filled.body

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mockllm.exchange import Ending, Reply, Step
 from mockllm.framing import SLICE, Framing
-from mockllm.rendering import MOST_MODELS, Rendered
+from mockllm.replies.prepared import MOST_MODELS, Rendered
 from mockllm.wire import placeholders, tokens
 from tests.goldens import STAMPS
 

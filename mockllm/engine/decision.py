@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
+from mockllm.replies.ready import Ready
 from mockllm.rule import Rule
-from mockllm.wire.placeholders import Ready
 
 
 class Decision(NamedTuple):

@@ -17,7 +17,7 @@ from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.matching import nearest_miss, quote
 from mockllm.prompt import Form, Prompt
-from mockllm.rendering import Rendered, delivery
+from mockllm.replies.prepared import Rendered, delivery
 from mockllm.rule import Rule
 
 LONGEST_REQUEST_QUOTE = 500  # characters of the last message shown in a 404

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mockllm.exchange import Stamps
 from mockllm.rule import Rule
+from mockllm.wire.placeholders import Stamps
 
 MOST = 1_000  # responses
 MOST_BYTES = 16 * 1024 * 1024  # of requests; with agents' 100 kB, the last 160

@@ -24,11 +24,12 @@ from mockllm import framing, http1
 from mockllm.app import App
 from mockllm.engine.decision import Decision, Exchange
 from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
-from mockllm.exchange import Ending, Reply, Request, Stamps, Step
+from mockllm.exchange import Ending, Reply, Request, Step
 from mockllm.heads import Heads
 from mockllm.limits import Limits
 from mockllm.serve.stamper import Stamper
 from mockllm.wire import placeholders
+from mockllm.wire.placeholders import Stamps
 
 logger = logging.getLogger("mockllm")
 

@@ -7,8 +7,8 @@ import os
 import time
 from email.utils import formatdate
 
-from mockllm.exchange import Stamps
-from mockllm.wire.placeholders import AT_ONCE
+from mockllm.replies.ready import AT_ONCE
+from mockllm.wire.placeholders import Stamps
 
 _BITS = 80  # twenty hexadecimal digits
 _MASK = (1 << _BITS) - 1

@@ -18,10 +18,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 import orjson
 
-from mockllm.exchange import Headers, Reply, Stamps, Step
+from mockllm.exchange import Headers, Reply, Step
 from mockllm.wire import jsontext
 
 TOKEN = b"\xff" * 20
@@ -35,14 +36,14 @@ TOOK = b"\xfa" * 6
 """The milliseconds that it took to decide."""
 
 _LOWEST_MARK = 0xFD  # bytes from here on mark what the delivery fills in
-_MODEL = b"\xfc"
+MODEL = b"\xfc"
 _TOKENS = re.compile(rb"\xfb(\d+)\xfb")
-_OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb)")
+OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb)")
 
 
 def model_mark() -> orjson.Fragment:
     """Stands for the model that the request names, as a JSON string."""
-    return orjson.Fragment(_MODEL)
+    return orjson.Fragment(MODEL)
 
 
 def tokens_mark(plus: int = 0) -> orjson.Fragment:
@@ -66,7 +67,7 @@ def fresh_id(prefix: str, length: int, place: str) -> orjson.Fragment:
 
 def needs_request(reply: Reply) -> bool:
     """Whether `reply` bears marks that only the request can fill."""
-    return any(_OF_REQUEST.search(step.data) for step in reply.steps)
+    return any(OF_REQUEST.search(step.data) for step in reply.steps)
 
 
 def needs_tokens(reply: Reply) -> bool:
@@ -88,7 +89,7 @@ def fill(reply: Reply, *, model: str, input_tokens: int) -> Reply:
         return b"%d" % (int(mark[1]) + input_tokens)
 
     steps = tuple(
-        Step(pause, _TOKENS.sub(total, data.replace(_MODEL, name))) for pause, data in reply.steps
+        Step(pause, _TOKENS.sub(total, data.replace(MODEL, name))) for pause, data in reply.steps
     )
     return replace(reply, steps=steps)
 
@@ -114,70 +115,6 @@ def slices(data: bytes, size: int) -> Iterator[bytes]:
         start = end
 
 
-class Open:
-    """Bytes with marks of the request, cut at them beforehand, so that each request costs a join:
-    `filled` is what `fill` does to the bytes."""
-
-    __slots__ = ("_models", "_pieces", "_tokens")
-
-    def __init__(self, data: bytes) -> None:
-        self._pieces = _OF_REQUEST.split(data)
-        marks = range(1, len(self._pieces), 2)
-        self._models = [at for at in marks if self._pieces[at] == _MODEL]
-        self._tokens = [
-            (at, int(self._pieces[at][1:-1])) for at in marks if self._pieces[at] != _MODEL
-        ]
-
-    @property
-    def size(self) -> int:
-        """About the number of bytes."""
-        return sum(map(len, self._pieces))
-
-    def filled(self, name: bytes, input_tokens: int) -> bytes:
-        """The bytes with their marks filled in; `name` is a `model_name`."""
-        return b"".join(self.filled_pieces(name, input_tokens))
-
-    def filled_pieces(self, name: bytes, input_tokens: int) -> list[bytes]:
-        """As `filled`, but not joined: what stands between the marks is shared, not copied."""
-        pieces = self._pieces.copy()
-        for at in self._models:
-            pieces[at] = name
-        for at, plus in self._tokens:
-            pieces[at] = b"%d" % (plus + input_tokens)
-        return pieces
-
-
-AT_ONCE = b"     1"
-"""How long nearly every answer takes to decide: less than a millisecond."""
-
-
-class Ready:
-    """The bytes of a delivery, but for its stamps: `stamped` is `stamp` for bytes that are sent
-    again and again.
-
-    What changes once a second is stamped once a second, and the bytes are kept in pieces between
-    the tokens: on a stream of 50 chunks that is 2 µs instead of 7.
-    """
-
-    __slots__ = ("_data", "_is_new", "_pieces", "_seconds")
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._is_new = True
-        self._seconds = b""
-        self._pieces: list[bytes] = []
-
-    def stamped(self, stamps: Stamps) -> bytes:
-        """The bytes with their marks filled in."""
-        if self._is_new or stamps.took != AT_ONCE:  # it may be the only time, or is a rare one
-            self._is_new = False
-            return stamp(self._data, stamps)
-        if stamps.seconds != self._seconds:
-            self._seconds = stamps.seconds
-            self._pieces = stamp(self._data, stamps._replace(token=TOKEN)).split(TOKEN)
-        return stamps.token.join(self._pieces)
-
-
 def whole(status: int, headers: Headers, body: bytes) -> Reply:
     """A reply that is sent in one piece."""
     return Reply(status, headers, (Step(0.0, body),))
@@ -186,3 +123,14 @@ def whole(status: int, headers: Headers, body: bytes) -> Reply:
 def stream(status: int, headers: Headers, frames: list[bytes]) -> Reply:
     """A reply that is sent frame by frame, as yet without pauses."""
     return Reply(status, headers, tuple(Step(0.0, data) for data in frames), streamed=True)
+
+
+class Stamps(NamedTuple):
+    """What is new in one delivery: `token` 20 hexadecimal digits, `seconds` 10 digits of Unix
+    time, `date` 29 characters (IMF-fixdate), `took` 6 characters: the milliseconds of deciding,
+    rounded up, behind spaces (which a header's value may begin with)."""
+
+    token: bytes
+    seconds: bytes
+    date: bytes
+    took: bytes = b"     1"

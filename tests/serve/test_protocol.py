@@ -19,9 +19,10 @@ from mockllm.config import Config
 from mockllm.engine.decision import Decision, Exchange
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import Loaded, load
-from mockllm.exchange import Request, Stamps, Step
+from mockllm.exchange import Request, Step
 from mockllm.limits import Limits
 from mockllm.serve.protocol import LONGEST_LINGER, HTTPProtocol, Phase, Service
+from mockllm.wire.placeholders import Stamps
 from tests.serve.http_cases import (
     BODY,
     END,

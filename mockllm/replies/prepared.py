@@ -11,8 +11,9 @@ from typing import Any
 
 from mockllm.exchange import Reply, Step
 from mockllm.framing import SLICE, Framing
+from mockllm.replies.ready import Ready
 from mockllm.wire import placeholders, tokens
-from mockllm.wire.placeholders import Ready
+from mockllm.wire.placeholders import MODEL, OF_REQUEST
 
 MOST_MODELS = 8  # of which a filled reply is kept; a client that invents more gains nothing
 
@@ -28,7 +29,7 @@ class Rendered:
         self._always = None if placeholders.needs_request(reply) else delivery(reply)
         self._needs_tokens = placeholders.needs_tokens(reply)
         self._framing = Framing(reply)
-        self._open = [placeholders.Open(step.data) for step in reply.steps]
+        self._open = [Open(step.data) for step in reply.steps]
         self._is_large = any(data.size > SLICE for data in self._open)
         self._of_model: dict[str, Delivery] = {}
 
@@ -74,3 +75,36 @@ def delivery(reply: Reply) -> Delivery:
     """`reply`, whose request is filled in, and its bytes if they can be sent at once."""
     data = Framing(reply).ready([step.data for step in reply.steps])
     return reply, None if data is None else Ready(data)
+
+
+class Open:
+    """Bytes with marks of the request, cut at them beforehand, so that each request costs a join:
+    `filled` is what `fill` does to the bytes."""
+
+    __slots__ = ("_models", "_pieces", "_tokens")
+
+    def __init__(self, data: bytes) -> None:
+        self._pieces = OF_REQUEST.split(data)
+        marks = range(1, len(self._pieces), 2)
+        self._models = [at for at in marks if self._pieces[at] == MODEL]
+        self._tokens = [
+            (at, int(self._pieces[at][1:-1])) for at in marks if self._pieces[at] != MODEL
+        ]
+
+    @property
+    def size(self) -> int:
+        """About the number of bytes."""
+        return sum(map(len, self._pieces))
+
+    def filled(self, name: bytes, input_tokens: int) -> bytes:
+        """The bytes with their marks filled in; `name` is a `model_name`."""
+        return b"".join(self.filled_pieces(name, input_tokens))
+
+    def filled_pieces(self, name: bytes, input_tokens: int) -> list[bytes]:
+        """As `filled`, but not joined: what stands between the marks is shared, not copied."""
+        pieces = self._pieces.copy()
+        for at in self._models:
+            pieces[at] = name
+        for at, plus in self._tokens:
+            pieces[at] = b"%d" % (plus + input_tokens)
+        return pieces
