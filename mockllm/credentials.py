@@ -5,20 +5,8 @@ Their values reach no message, no log and no journal.
 
 from __future__ import annotations
 
-import re
-
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
-
-_SECRET = re.compile(
-    r"key|token|secret|passw|pwd|auth|cred|sig|session|code|jwt|cookie", re.IGNORECASE
-)
-
-
-def is_secret(name: str) -> bool:
-    """Whether what a header or a parameter of this name holds may be a credential: then its value
-    is never told."""
-    return _SECRET.search(name) is not None
 
 
 def admit_openai(request: Request, require_auth: bool) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from mockllm.credentials import is_secret
 from mockllm.prompt import Prompt, Subject
+from mockllm.redaction import is_secret
 from mockllm.rule import Expectation, HeaderRule, Kind, Rule
 
 LONGEST_QUOTE = 60  # characters of a text shown in a reason
