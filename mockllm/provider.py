@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from mockllm.confirm import Confirm, Finding
 from mockllm.errors import ClientError
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.prompt import Form, Prompt
 from mockllm.rule import Expectation
+from mockllm.validation.findings import Confirm, Finding
 from mockllm.wire.chunking import Chunk
 
 

@@ -1,4 +1,4 @@
-"""What `mockllm.confirm` makes of small types, written here so that each rule is seen alone."""
+"""What `validation.findings` makes of small types, written here so that each rule is seen alone."""
 
 from __future__ import annotations
 
@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
-from mockllm.confirm import (
-    Finding,
-    Kind,
-    compile_match,
-    compile_request,
-    confirm_model,
-)
-from mockllm.schemas import tagged_members
+from mockllm.validation.findings import Finding, Kind, compile_match, compile_request, confirm_model
+from mockllm.validation.schema import tagged_members
 
 
 class Source(TypedDict, total=False):

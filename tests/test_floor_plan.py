@@ -20,9 +20,9 @@ PACKAGE = Path(mockllm.__file__).parent
 
 FLOORS = (
     {"errors", "exchange", "prompt", "limits", "redaction", "rule"},
-    {"http1", "wire", "matching", "chunks", "coding", "heads", "targets", "needles"},
-    {"validation", "replies", "state", "config", "demo", "confirm", "schemas", "variants"},
-    {"framing", "catalog", "reach", "provider", "envelopes", "credentials", "meaning", "reading"},
+    {"http1", "wire", "matching", "chunks", "coding", "framing", "heads", "targets", "needles"},
+    {"validation", "replies", "state", "config", "demo"},
+    {"catalog", "reach", "provider", "envelopes", "credentials", "meaning", "reading"},
     {"providers"},  # codecs
     {"engine"},  # decides; lives as long as one configuration
     {"observers"},  # know exchanges that are over

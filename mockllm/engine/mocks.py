@@ -12,12 +12,12 @@ from mockllm.config import (
     Mock,
     MockStream,
 )
-from mockllm.confirm import Confirm
-from mockllm.confirm import Kind as FindingKind
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply
 from mockllm.prompt import Form, Prompt
 from mockllm.provider import Provider
+from mockllm.validation.findings import Confirm
+from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire import placeholders, sse
 from mockllm.wire.chunking import Chunk
 

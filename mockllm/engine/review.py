@@ -11,13 +11,13 @@ from mockllm.config import (
     json_path,
     label,
 )
-from mockllm.confirm import Finding
-from mockllm.confirm import Kind as FindingKind
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Problem, Severity
 from mockllm.provider import SDK, Provider
 from mockllm.reach import never_reached
 from mockllm.rule import Rule
+from mockllm.validation.findings import Finding
+from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire import jsontext
 
 

@@ -9,7 +9,13 @@ from typing import Any, get_type_hints
 from openai.types import CreateEmbeddingResponse
 from openai.types.embedding_create_params import EmbeddingCreateParams
 
-from mockllm.confirm import Confirm, Finding, compile_match, compile_request, confirm_model
+from mockllm.validation.findings import (
+    Confirm,
+    Finding,
+    compile_match,
+    compile_request,
+    confirm_model,
+)
 
 
 def request_confirmer(*, strict: bool) -> Confirm:

@@ -22,7 +22,7 @@ from typing import Any, TypeAlias, cast
 from pydantic import TypeAdapter
 from pydantic_core import CoreSchema
 
-from mockllm.variants import MARK, OTHER, Variant, by_tag_alone, by_tag_and_shape
+from mockllm.validation.variants import MARK, OTHER, Variant, by_tag_alone, by_tag_and_shape
 
 Schema: TypeAlias = dict[str, Any]  # a pydantic core schema, which is plain data
 

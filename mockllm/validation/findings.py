@@ -16,8 +16,8 @@ from typing import Any
 
 from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
-from mockllm.schemas import MISMATCH, UNDECLARED, eager_schema
-from mockllm.variants import MARK
+from mockllm.validation.schema import MISMATCH, UNDECLARED, eager_schema
+from mockllm.validation.variants import MARK
 from mockllm.wire import jsontext
 
 LONGEST_STEP = 60  # characters of a key in a path: enough to recognise it
