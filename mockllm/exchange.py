@@ -7,7 +7,7 @@ and a test of them never sleeps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Self
@@ -75,3 +75,17 @@ class Reply:
     def body(self) -> bytes:
         """All bytes of all steps, for tests and for whole answers."""
         return b"".join(step.data for step in self.steps)
+
+
+_LOWEST_MARK = 0xFD  # bytes from here on mark what the delivery fills in
+
+
+def slices(data: bytes, size: int) -> Iterator[bytes]:
+    """`data` in pieces of about `size` bytes, none of which begins or ends inside a mark."""
+    start = 0
+    while start < len(data):
+        end = start + size
+        while 0 < end < len(data) and data[end] >= _LOWEST_MARK and data[end] == data[end - 1]:
+            end += 1
+        yield data[start:end]
+        start = end

@@ -27,8 +27,8 @@ with atheris.instrument_imports(
 ):
     from mockllm.errors import HTTPError
     from mockllm.exchange import Request
-    from mockllm.heads import Heads
-    from mockllm.http1 import HTTPConnection
+    from mockllm.http1.connection import HTTPConnection
+    from mockllm.http1.head_cache import Heads
     from mockllm.limits import Limits
 
 SMALL = Limits(head=512, headers=8, body=64)

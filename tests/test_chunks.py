@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.chunks import ChunkedBody
 from mockllm.errors import HTTPError
+from mockllm.http1.chunks import ChunkedBody
 from mockllm.limits import Limits
 
 Outcome = tuple[bytes, bytes] | int | None

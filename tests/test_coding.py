@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm import coding
-from mockllm.coding import MOST_MEMBERS, gunzip
 from mockllm.errors import HTTPError
+from mockllm.http1 import content_coding
+from mockllm.http1.content_coding import MOST_MEMBERS, gunzip
 
 PACKED = gzip.compress(b"hello", mtime=0)
 
@@ -17,7 +17,7 @@ PACKED = gzip.compress(b"hello", mtime=0)
 @given(st.lists(st.binary(max_size=200), min_size=1, max_size=3), st.sampled_from([1, 7, 4096]))
 def test_members_are_joined(parts: list[bytes], piece: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(coding, "_PIECE", piece)
+        patch.setattr(content_coding, "_PIECE", piece)
         assert gunzip(b"".join(map(gzip.compress, parts)), 600) == b"".join(parts)
 
 

@@ -20,7 +20,7 @@ PACKAGE = Path(mockllm.__file__).parent
 
 FLOORS = (
     {"errors", "exchange", "prompt", "limits", "redaction", "rule"},
-    {"http1", "wire", "matching", "chunks", "coding", "framing", "heads", "targets", "needles"},
+    {"http1", "wire", "matching", "needles"},
     {"validation", "replies", "state", "config", "demo"},
     {"catalog", "reach", "provider", "envelopes", "credentials", "meaning", "reading"},
     {"providers"},  # codecs

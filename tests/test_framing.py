@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import Ending, Reply, Step
-from mockllm.framing import MOST_READY, SLICE, Framing, frames
+from mockllm.http1.framing import MOST_READY, SLICE, Framing, frames
 from mockllm.wire import placeholders
 
 STREAM = placeholders.stream(200, ((b"date", placeholders.DATE),), [b"a", b"bb"])

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mockllm import heads
 from mockllm.errors import HTTPError
-from mockllm.heads import END, LONGEST_CACHED, LONGEST_REMEMBERED, Head, Heads, parse
-from mockllm.http1 import END_OF_HEAD
+from mockllm.http1 import head_cache, heads
+from mockllm.http1.connection import END_OF_HEAD
+from mockllm.http1.head_cache import LONGEST_REMEMBERED, Heads
+from mockllm.http1.heads import END, LONGEST_CACHED, Head, parse
 from mockllm.limits import MIB, Limits
 
 REQUEST_LINES = [
@@ -216,7 +217,7 @@ def test_a_head_seen_before_is_recalled_whole() -> None:
 def test_a_new_value_of_a_known_name_needs_no_h11(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = known(b"X-Id: 1", b"Content-Length: 0")
     expected = asked(head(b"Content-Length: 12", b"X-Id: 00-4bf92f3577b34da6-01"))
-    monkeypatch.setattr(heads, "parse", None)
+    monkeypatch.setattr(head_cache, "parse", None)
 
     recalled_head = memory.recall(head(b"Content-Length: 12", b"X-Id: 00-4bf92f3577b34da6-01"))
 
@@ -308,9 +309,9 @@ def test_a_client_that_never_repeats_himself_fills_nothing_forever(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a hundredth of the bounds, and as many heads as would pass them several times."""
-    monkeypatch.setattr(heads, "MOST_OF_HEADS", heads.MOST_OF_HEADS // 100)
-    monkeypatch.setattr(heads, "MOST_OF_PARTS", heads.MOST_OF_PARTS // 100)
-    monkeypatch.setattr(heads, "MOST_SEEN", heads.MOST_SEEN // 100)
+    monkeypatch.setattr(head_cache, "MOST_OF_HEADS", head_cache.MOST_OF_HEADS // 100)
+    monkeypatch.setattr(head_cache, "MOST_OF_PARTS", head_cache.MOST_OF_PARTS // 100)
+    monkeypatch.setattr(head_cache, "MOST_SEEN", head_cache.MOST_SEEN // 100)
     memory = Heads()
     for number in range(20):
         recalled(memory, KINDS_OF_HEADS[kind](number))  # what is made once is made now

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from mockllm.errors import HTTPError
 from mockllm.exchange import Request
-from mockllm.heads import Head, Heads
-from mockllm.http1 import HTTPConnection
+from mockllm.http1.connection import HTTPConnection
+from mockllm.http1.head_cache import Heads
+from mockllm.http1.heads import Head
 from mockllm.limits import Limits
 
 LIMITS = Limits()

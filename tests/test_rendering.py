@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import Ending, Reply, Step
-from mockllm.framing import SLICE, Framing
+from mockllm.http1.framing import SLICE, Framing
 from mockllm.replies.prepared import MOST_MODELS, Rendered
 from mockllm.wire import placeholders, tokens
 from tests.goldens import STAMPS

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from mockllm.errors import HTTPError
-from mockllm.targets import is_host, resolve
+from mockllm.http1.request_target import is_host, resolve
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mockllm.exchange import Reply, Step
-from mockllm.framing import SLICE, Framing
+from mockllm.http1.framing import SLICE, Framing
 from mockllm.replies.ready import Ready
 from mockllm.wire import placeholders, tokens
 from mockllm.wire.placeholders import MODEL, OF_REQUEST

@@ -20,12 +20,13 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import cast
 
-from mockllm import framing, http1
 from mockllm.app import App
 from mockllm.engine.decision import Decision, Exchange
 from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
 from mockllm.exchange import Ending, Reply, Request, Step
-from mockllm.heads import Heads
+from mockllm.http1 import framing
+from mockllm.http1.connection import HTTPConnection
+from mockllm.http1.head_cache import Heads
 from mockllm.limits import Limits
 from mockllm.serve.stamper import Stamper
 from mockllm.wire import placeholders
@@ -119,14 +120,14 @@ class Service:
 
 
 class HTTPProtocol(asyncio.Protocol):
-    """The asyncio shell around `http1.HTTPConnection` and `App.decide`."""
+    """The asyncio shell around `HTTPConnection` and `App.decide`."""
 
     def __init__(self, service: Service) -> None:
         # of the server
         self._service = service
         # of the connection
         self._transport: asyncio.Transport | None = None
-        self._http = http1.HTTPConnection(service.heads, service.limits)
+        self._http = HTTPConnection(service.heads, service.limits)
         self._writable = asyncio.Event()
         self._writable.set()
         self._half_closed = False  # the peer sends no more, but may still read

@@ -14,7 +14,6 @@ Marks of the delivery are as long as what replaces them: lengths and HTTP chunks
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -35,7 +34,6 @@ DATE = b"\xfd" * 29
 TOOK = b"\xfa" * 6
 """The milliseconds that it took to decide."""
 
-_LOWEST_MARK = 0xFD  # bytes from here on mark what the delivery fills in
 MODEL = b"\xfc"
 _TOKENS = re.compile(rb"\xfb(\d+)\xfb")
 OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb)")
@@ -102,17 +100,6 @@ def stamp(data: bytes, stamps: Stamps) -> bytes:
         .replace(DATE, stamps.date)
         .replace(TOOK, stamps.took)
     )
-
-
-def slices(data: bytes, size: int) -> Iterator[bytes]:
-    """`data` in pieces of about `size` bytes, none of which begins or ends inside a mark."""
-    start = 0
-    while start < len(data):
-        end = start + size
-        while 0 < end < len(data) and data[end] >= _LOWEST_MARK and data[end] == data[end - 1]:
-            end += 1
-        yield data[start:end]
-        start = end
 
 
 def whole(status: int, headers: Headers, body: bytes) -> Reply:

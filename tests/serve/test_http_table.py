@@ -14,8 +14,8 @@ import pytest
 
 from mockllm import AsyncServer
 from mockllm.errors import HTTPError
-from mockllm.heads import Heads
-from mockllm.http1 import HTTPConnection
+from mockllm.http1.connection import HTTPConnection
+from mockllm.http1.head_cache import Heads
 from tests.serve.http_cases import (
     BODY,
     CASES,

@@ -12,8 +12,7 @@ from http import HTTPStatus
 
 import h11
 
-from mockllm.exchange import Ending, Headers, Reply, Step
-from mockllm.wire import placeholders
+from mockllm.exchange import Ending, Headers, Reply, Step, slices
 
 KIB = 1024
 
@@ -63,7 +62,7 @@ def frames(
         else:
             yield Step(pause, b"")
             for part in writer.send_with_data_passthrough(h11.Data(data)) or ():
-                yield from (Step(0.0, piece) for piece in placeholders.slices(part, SLICE))
+                yield from (Step(0.0, piece) for piece in slices(part, SLICE))
     if reply.ending is Ending.COMPLETE:
         yield Step(0.0, writer.send(h11.EndOfMessage()) or b"")
 

@@ -13,7 +13,7 @@ from enum import Enum, auto
 import h11
 
 from mockllm.errors import HTTPError
-from mockllm.heads import malformed
+from mockllm.http1.heads import malformed
 from mockllm.limits import KIB, Limits
 
 LONGEST_LINE = 4 * KIB  # bytes of a chunk's size and extensions

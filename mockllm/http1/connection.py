@@ -2,7 +2,7 @@
 
     connection.receive_data(data)
     while (request := connection.next_request()) is not None:
-        ... answer it (`mockllm.framing`) ...
+        ... answer it (`http1.framing`) ...
 
 `next_request` is called again only when the request before is answered. After an `HTTPError` the
 connection reads no more: answer it once, then close.
@@ -13,12 +13,13 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
-from mockllm import heads
-from mockllm.chunks import ChunkedBody
-from mockllm.coding import gunzip
 from mockllm.errors import ForeignProtocolError, HTTPError
 from mockllm.exchange import Request
-from mockllm.heads import Head, Heads
+from mockllm.http1 import heads
+from mockllm.http1.chunks import ChunkedBody
+from mockllm.http1.content_coding import gunzip
+from mockllm.http1.head_cache import Heads
+from mockllm.http1.heads import Head
 from mockllm.limits import Limits
 
 END_OF_HEAD = re.compile(rb"\n\r?\n")
