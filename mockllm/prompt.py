@@ -1,8 +1,8 @@
 """A request as the rules see it.
 
 A prompt is a read-only view made for matching and never a translation: what goes back on the wire
-stays in the provider's own format. Providers make prompts (`Provider.decode`), `mockllm.matching`
-and `mockllm.catalog` read them.
+stays in the provider's own format. Providers make prompts (`Provider.decode`), `matching`
+reads them.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from mockllm.errors import ClientError
 from mockllm.exchange import Headers, Reply, Request
+from mockllm.matching.rule import Expectation
 from mockllm.prompt import Form, Prompt
-from mockllm.rule import Expectation
 from mockllm.validation.findings import Confirm, Finding
 from mockllm.wire.chunking import Chunk
 

@@ -7,10 +7,10 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
+from mockllm.matching.rule import HeaderRule, Rule
 from mockllm.prompt import Prompt
 from mockllm.provider import Provider
 from mockllm.providers import anthropic_messages, openai_chat, openai_embeddings, openai_responses
-from mockllm.rule import HeaderRule, Rule
 
 WORDS = ["", "a", "b", "ab", "aba", "é", "e\u0301", "👩‍🚀", "a b", "call_1"]
 

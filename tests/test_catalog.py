@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from mockllm.catalog import Catalog
-from mockllm.matching import first_match
+from mockllm.matching.index import Catalog
+from mockllm.matching.rule import Rule
+from mockllm.matching.specification import first_match
 from mockllm.prompt import Prompt
-from mockllm.rule import Rule
 from tests.strategies import (
     chat_requests,
     chat_rules,

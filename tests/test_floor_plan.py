@@ -19,10 +19,10 @@ import mockllm
 PACKAGE = Path(mockllm.__file__).parent
 
 FLOORS = (
-    {"errors", "exchange", "prompt", "limits", "redaction", "rule"},
-    {"http1", "wire", "matching", "needles"},
+    {"errors", "exchange", "prompt", "limits", "redaction"},
+    {"http1", "wire", "matching"},
     {"validation", "replies", "state", "config", "demo"},
-    {"catalog", "reach", "provider", "envelopes", "credentials", "meaning", "reading"},
+    {"provider", "envelopes", "credentials", "meaning", "reading"},
     {"providers"},  # codecs
     {"engine"},  # decides; lives as long as one configuration
     {"observers"},  # know exchanges that are over

@@ -5,17 +5,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from mockllm.matching import (
-    LONGEST_SEARCHED,
-    covers,
-    difference,
-    first_match,
-    nearest_miss,
-    quote,
-)
+from mockllm.matching.explain import LONGEST_SEARCHED, difference, nearest_miss, quote
+from mockllm.matching.rule import HeaderRule, Rule
+from mockllm.matching.shadowing import covers
+from mockllm.matching.specification import first_match
 from mockllm.prompt import Prompt
 from mockllm.providers import anthropic_messages, openai_chat, openai_embeddings, openai_responses
-from mockllm.rule import HeaderRule, Rule
 from tests.strategies import (
     ask_chat,
     ask_embeddings,

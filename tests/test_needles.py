@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.needles import FEW, Needles
+from mockllm.matching.substrings import FEW, Needles
 
 LETTERS = st.text("abé👩\u200d🚀\x00", max_size=4)
 

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from mockllm.matching import covers
-from mockllm.reach import never_reached
-from mockllm.rule import Rule
+from mockllm.matching.rule import Rule
+from mockllm.matching.shadowing import covers, never_reached
 from tests.strategies import chat_rules, responses_rules
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mockllm.exchange import Reply, Request
+from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.replies.ready import Ready
-from mockllm.rule import Rule
 
 
 class Decision(NamedTuple):

@@ -15,10 +15,10 @@ from mockllm.engine.match_cache import Decisions
 from mockllm.engine.mocks import Table
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
-from mockllm.matching import nearest_miss, quote
+from mockllm.matching.explain import nearest_miss, quote
+from mockllm.matching.rule import Rule
 from mockllm.prompt import Form, Prompt
 from mockllm.replies.prepared import Rendered, delivery
-from mockllm.rule import Rule
 
 LONGEST_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
 MOST_EXPLAINED = 100  # rules that a 404 is compared with to name the nearest miss; 3 µs each

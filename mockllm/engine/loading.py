@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from mockllm import envelopes
-from mockllm.catalog import Catalog
 from mockllm.config import (
     Config,
     MatchType,
@@ -33,10 +32,11 @@ from mockllm.engine.review import (
 )
 from mockllm.errors import ClientError, ConfigError, Problem, Severity
 from mockllm.exchange import Reply
+from mockllm.matching.index import Catalog
+from mockllm.matching.rule import HeaderRule, Rule
 from mockllm.prompt import Form
 from mockllm.provider import Provider
 from mockllm.providers import PROVIDERS
-from mockllm.rule import HeaderRule, Rule
 from mockllm.wire.chunking import Chunk
 
 

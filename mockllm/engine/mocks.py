@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mockllm import reading
-from mockllm.catalog import Catalog
 from mockllm.config import (
     DONE,
     Mock,
@@ -14,6 +13,7 @@ from mockllm.config import (
 )
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply
+from mockllm.matching.index import Catalog
 from mockllm.prompt import Form, Prompt
 from mockllm.provider import Provider
 from mockllm.validation.findings import Confirm

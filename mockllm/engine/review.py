@@ -13,9 +13,9 @@ from mockllm.config import (
 )
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Problem, Severity
+from mockllm.matching.rule import Rule
+from mockllm.matching.shadowing import never_reached
 from mockllm.provider import SDK, Provider
-from mockllm.reach import never_reached
-from mockllm.rule import Rule
 from mockllm.validation.findings import Finding
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire import jsontext

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mockllm.rule import Rule
+from mockllm.matching.rule import Rule
 from mockllm.wire.placeholders import Stamps
 
 MOST = 1_000  # responses

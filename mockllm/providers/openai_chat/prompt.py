@@ -7,8 +7,8 @@ from functools import cache
 from typing import Any
 
 from mockllm import meaning, reading
+from mockllm.matching.rule import Expectation, Kind
 from mockllm.prompt import WHOLE, Form, Prompt, Subject
-from mockllm.rule import Expectation, Kind
 from mockllm.wire import jsontext
 
 NAME = "openai"

@@ -6,8 +6,8 @@ from typing import Any
 
 from mockllm import reading
 from mockllm.errors import RequestError
+from mockllm.matching.rule import Expectation, Kind
 from mockllm.prompt import Form, Prompt, Subject
-from mockllm.rule import Expectation, Kind
 from mockllm.wire import jsontext
 
 NAME = "openai_embeddings"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from mockllm.matching import covers
-from mockllm.needles import Needles
-from mockllm.rule import Kind, Rule
+from mockllm.matching.rule import Expectation, HeaderRule, Kind, Rule
+from mockllm.matching.substrings import Needles
 
 MOST_COMPARED = 100  # earlier rules of the same body that one is compared with, by their headers
 
@@ -45,3 +44,33 @@ def _first_covering(alike: list[list[Rule]], rule: Rule) -> Rule | None:
         if earlier.index < rule.index and covers(earlier, rule)
     )
     return min(found, key=lambda earlier: earlier.index, default=None)
+
+
+def covers(earlier: Rule, later: Rule) -> bool:
+    """Whether every request that `later` matches is matched by `earlier` too, so that `later`,
+    standing behind it, is never reached. May say no where the truth is yes, never the reverse."""
+    return _body_covers(earlier.expectation, later.expectation) and all(
+        any(_header_covers(wanted, given) for given in later.headers) for wanted in earlier.headers
+    )
+
+
+def _body_covers(earlier: Expectation, later: Expectation) -> bool:
+    match earlier.kind:
+        case Kind.CONTAINS:
+            role_fits = earlier.role is None or earlier.role == later.role
+            return role_fits and any(earlier.text in text for text in later.texts)
+        case Kind.ENDS_WITH:
+            same = later.size == earlier.size and later.key == earlier.key
+            longer = later.key.endswith(b"," + earlier.key)
+            return later.kind is not Kind.CONTAINS and (same or longer or earlier.size == 0)
+        case Kind.EQUALS:
+            same = later.size == earlier.size and later.key == earlier.key
+            return later.kind is Kind.EQUALS and same
+
+
+def _header_covers(earlier: HeaderRule, later: HeaderRule) -> bool:
+    if earlier.name != later.name:
+        return False
+    if earlier.contains:
+        return bool(later.value) and earlier.value in later.value
+    return not later.contains and earlier.value == later.value

@@ -1,6 +1,6 @@
 """A mock's match, compiled: what a request must be for the mock to answer.
 
-These are values; how they are held against a request is `mockllm.matching`'s business.
+These are values; how they are held against a request is `matching.specification`'s business.
 """
 
 from __future__ import annotations

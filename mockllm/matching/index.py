@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mockllm.matching import headers_hold
-from mockllm.needles import Needles
+from mockllm.matching.rule import Kind, Rule
+from mockllm.matching.specification import headers_hold
+from mockllm.matching.substrings import Needles
 from mockllm.prompt import Prompt, Subject
-from mockllm.rule import Kind, Rule
 
 WholeKey = tuple[int, bytes]
 """The number of items and their canonical form."""

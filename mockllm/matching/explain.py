@@ -1,58 +1,19 @@
-"""What matches: the specification.
-
-A rule is a mock's match, compiled. `first_match` goes through the rules in order and takes the
-first whose body and headers hold: plain, slow, and right by reading it. `mockllm.catalog` answers
-the same faster, and a property test holds the two together.
-"""
+"""Why a rule does not match, in words; and which of many came closest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from mockllm.matching.rule import Expectation, HeaderRule, Kind, Rule
+from mockllm.matching.specification import body_holds
 from mockllm.prompt import Prompt, Subject
 from mockllm.redaction import is_secret
-from mockllm.rule import Expectation, HeaderRule, Kind, Rule
 
 LONGEST_QUOTE = 60  # characters of a text shown in a reason
 LONGEST_SEARCHED = 10_000  # characters of a text that a near miss is looked for in
 
 _BUT_FOR_HEADERS, _MATCHES = 2**40, 2**41  # how close: more than any text has characters
-
-
-def first_match(
-    rules: Iterable[Rule], prompt: Prompt, headers: Mapping[bytes, bytes]
-) -> Rule | None:
-    """The first of `rules` whose body and headers hold, or None."""
-    for rule in rules:
-        if body_holds(rule.expectation, prompt) and headers_hold(rule, headers):
-            return rule
-    return None
-
-
-def body_holds(expectation: Expectation, prompt: Prompt) -> bool:
-    """Whether any subject of `prompt` is what `expectation` wants."""
-    held = [_holds(expectation, subject) for subject in prompt.subjects]  # there are two at most
-    return any(held)
-
-
-def headers_hold(rule: Rule, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether every header rule holds."""
-    return all(wanted.holds(headers) for wanted in rule.headers)
-
-
-def _holds(wanted: Expectation, subject: Subject) -> bool:
-    match wanted.kind:
-        case Kind.EQUALS:
-            return subject.size == wanted.size and subject.tail(wanted.size) == wanted.key
-        case Kind.ENDS_WITH:
-            return subject.size >= wanted.size and subject.tail(wanted.size) == wanted.key
-        case Kind.CONTAINS:
-            role_fits = wanted.role is None or wanted.role == subject.role
-            return role_fits and any(wanted.text in text for text in subject.searched)
-
-
-# --- Why nothing matched -------------------------------------------------------------------------
 
 
 def nearest_miss(
@@ -163,36 +124,3 @@ def _header_reason(header: HeaderRule, found: bytes | None) -> str:
     return (
         f"header {header.title} is {quote(found.decode('utf-8', 'replace'))}, expected {expected}"
     )
-
-
-# --- What can never be reached -------------------------------------------------------------------
-
-
-def covers(earlier: Rule, later: Rule) -> bool:
-    """Whether every request that `later` matches is matched by `earlier` too, so that `later`,
-    standing behind it, is never reached. May say no where the truth is yes, never the reverse."""
-    return _body_covers(earlier.expectation, later.expectation) and all(
-        any(_header_covers(wanted, given) for given in later.headers) for wanted in earlier.headers
-    )
-
-
-def _body_covers(earlier: Expectation, later: Expectation) -> bool:
-    match earlier.kind:
-        case Kind.CONTAINS:
-            role_fits = earlier.role is None or earlier.role == later.role
-            return role_fits and any(earlier.text in text for text in later.texts)
-        case Kind.ENDS_WITH:
-            same = later.size == earlier.size and later.key == earlier.key
-            longer = later.key.endswith(b"," + earlier.key)
-            return later.kind is not Kind.CONTAINS and (same or longer or earlier.size == 0)
-        case Kind.EQUALS:
-            same = later.size == earlier.size and later.key == earlier.key
-            return later.kind is Kind.EQUALS and same
-
-
-def _header_covers(earlier: HeaderRule, later: HeaderRule) -> bool:
-    if earlier.name != later.name:
-        return False
-    if earlier.contains:
-        return bool(later.value) and earlier.value in later.value
-    return not later.contains and earlier.value == later.value
