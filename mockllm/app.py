@@ -17,10 +17,10 @@ from mockllm.engine.engine import Engine
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.neighbours.house import RESPONSES, Context, Values, answered, asks_anthropic
-from mockllm.neighbours.kept import Kept, KeptResponses
 from mockllm.neighbours.mistakes import VERSION, Mistake, find_mistake
 from mockllm.neighbours.routes import ROOT, ROUTES, Route
 from mockllm.replies.prepared import delivery
+from mockllm.state.responses import Kept, KeptResponses
 from mockllm.wire.placeholders import Stamps
 
 WEBSOCKETS = "/v1/responses"

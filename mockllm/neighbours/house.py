@@ -10,8 +10,8 @@ from mockllm import envelopes
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.exchange import Reply, Request
-from mockllm.neighbours.kept import KeptResponses
 from mockllm.prompt import Prompt
+from mockllm.state.responses import KeptResponses
 from mockllm.wire import jsontext, placeholders
 
 CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"

@@ -14,8 +14,8 @@ from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.neighbours.house import RESPONSES, Context, Values, answered
-from mockllm.neighbours.kept import Kept
 from mockllm.prompt import Form, Prompt
+from mockllm.state.responses import Kept
 from mockllm.wire import jsontext, placeholders, tokens
 
 ITEM_ID_LENGTH = 48
