@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from mockllm import credentials, envelopes
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.errors import ClientError, RequestError
@@ -19,6 +18,9 @@ from mockllm.exchange import Reply, Request
 from mockllm.neighbours.house import RESPONSES, Context, Values, answered, asks_anthropic
 from mockllm.neighbours.mistakes import VERSION, Mistake, find_mistake
 from mockllm.neighbours.routes import ROOT, ROUTES, Route
+from mockllm.providers import envelope
+from mockllm.providers.anthropic.vendor import admit_anthropic, anthropic_error
+from mockllm.providers.openai.vendor import admit_openai, openai_error
 from mockllm.replies.prepared import delivery
 from mockllm.state.responses import Kept, KeptResponses
 from mockllm.wire.placeholders import Stamps
@@ -90,7 +92,7 @@ class App:
             decision = answered(self._refused(request, exc), reason="refused")
         reply = decision.reply
         if not self._engine.cors:
-            reply = envelopes.without_cors(reply)
+            reply = envelope.without_cors(reply)
         reply, ready = delivery(reply)
         return decision._replace(reply=reply, ready=ready)
 
@@ -101,7 +103,7 @@ class App:
         if table is not None:
             return table.provider.render_error(error, {})
         reply = self._refused(request, error)
-        return reply if self._engine.cors else envelopes.without_cors(reply)
+        return reply if self._engine.cors else envelope.without_cors(reply)
 
     def keep(self, request: Request, decision: Decision, stamps: Stamps) -> None:
         """Take note of an answer on one of `kept_paths`, with the stamps it was delivered with."""
@@ -148,7 +150,7 @@ class App:
         if not _NAMES.fullmatch(wanted):
             wanted = b"authorization, *"
         headers = (
-            envelopes.DATE,
+            envelope.DATE,
             (b"allow", methods.encode()),
             (b"access-control-allow-origin", b"*"),
             (b"access-control-allow-methods", methods.encode()),
@@ -197,10 +199,10 @@ def _envelope(
     """What renders an error for the client that `request` comes from."""
     path = mistake.meant if mistake is not None else request.path
     if not _is_versioned(path):
-        return envelopes.plain_error
+        return envelope.plain_error
     if asks_anthropic(path, request):
-        return envelopes.anthropic_error
-    return envelopes.openai_error
+        return anthropic_error
+    return openai_error
 
 
 def _is_versioned(path: str) -> bool:
@@ -209,9 +211,9 @@ def _is_versioned(path: str) -> bool:
 
 def _admit(request: Request, *, require_auth: bool) -> None:
     if asks_anthropic(request.path, request):
-        credentials.admit_anthropic(request, require_auth)
+        admit_anthropic(request, require_auth)
     else:
-        credentials.admit_openai(request, require_auth)
+        admit_openai(request, require_auth)
 
 
 def _wrong_method(request: Request, methods: list[str]) -> RequestError:

@@ -9,7 +9,7 @@
             └── ForeignProtocolError   closed without an answer
 
 Exceptions of foreign libraries are translated where the library is called, so nothing else leaves
-this package. How an error looks on the wire is `mockllm.envelopes`' business.
+this package. How an error looks on the wire is `providers.envelope`' business.
 """
 
 from __future__ import annotations

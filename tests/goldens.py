@@ -53,7 +53,8 @@ class Case:
 
     def render(self, *, stream: bool) -> bytes:
         """What the provider answers, delivered."""
-        stream_module = import_module(f"mockllm.providers.{self.folder.parent.name}.render")
+        vendor, _, api = self.folder.parent.name.partition("_")
+        stream_module = import_module(f"mockllm.providers.{vendor}.{api}.render")
         form = replace(self.form, stream=stream)
         return delivered(stream_module.render(self.response, form, self.chunk))
 

@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 
 from mockllm.matching.rule import HeaderRule, Rule
 from mockllm.prompt import Prompt
-from mockllm.provider import Provider
-from mockllm.providers import anthropic_messages, openai_chat, openai_embeddings, openai_responses
+from mockllm.providers.anthropic.messages import PROVIDER as MESSAGES
+from mockllm.providers.api import Provider
+from mockllm.providers.openai.chat import PROVIDER as CHAT
+from mockllm.providers.openai.embeddings import PROVIDER as EMBEDDINGS
+from mockllm.providers.openai.responses import PROVIDER as RESPONSES
 
 WORDS = ["", "a", "b", "ab", "aba", "é", "e\u0301", "👩‍🚀", "a b", "call_1"]
 
@@ -21,23 +24,23 @@ roles = st.sampled_from(["user", "assistant", "system", "developer", "tool"])
 def ask_chat(messages: list[Any], **more: Any) -> Prompt:
     """A Chat Completions request as the rules see it."""
     body = {"model": "m", "messages": messages, **more}
-    return openai_chat.PROVIDER.decode(orjson.dumps(body))
+    return CHAT.decode(orjson.dumps(body))
 
 
 def ask_messages(messages: list[Any], **more: Any) -> Prompt:
     """A Messages request as the rules see it."""
     body = {"model": "m", "max_tokens": 9, "messages": messages, **more}
-    return anthropic_messages.PROVIDER.decode(orjson.dumps(body))
+    return MESSAGES.decode(orjson.dumps(body))
 
 
 def ask_responses(value: Any, **more: Any) -> Prompt:
     """A Responses request as the rules see it."""
-    return openai_responses.PROVIDER.decode(orjson.dumps({"model": "m", "input": value, **more}))
+    return RESPONSES.decode(orjson.dumps({"model": "m", "input": value, **more}))
 
 
 def ask_embeddings(value: Any, **more: Any) -> Prompt:
     """An Embeddings request as the rules see it."""
-    return openai_embeddings.PROVIDER.decode(orjson.dumps({"model": "m", "input": value, **more}))
+    return EMBEDDINGS.decode(orjson.dumps({"model": "m", "input": value, **more}))
 
 
 def header_sets() -> st.SearchStrategy[dict[bytes, bytes]]:
@@ -108,7 +111,7 @@ def _rules(provider: Provider, values: st.SearchStrategy[Any]) -> st.SearchStrat
 
 def chat_rules() -> st.SearchStrategy[list[Rule]]:
     """Rules of Chat Completions in the order of a configuration."""
-    return _rules(openai_chat.PROVIDER, chat_messages())
+    return _rules(CHAT, chat_messages())
 
 
 def chat_requests() -> st.SearchStrategy[Prompt]:
@@ -118,7 +121,7 @@ def chat_requests() -> st.SearchStrategy[Prompt]:
 
 def responses_rules() -> st.SearchStrategy[list[Rule]]:
     """Rules of Responses in the order of a configuration."""
-    return _rules(openai_responses.PROVIDER, _inputs())
+    return _rules(RESPONSES, _inputs())
 
 
 def responses_requests() -> st.SearchStrategy[Prompt]:

@@ -5,8 +5,10 @@ from datetime import datetime
 
 import pytest
 
-from mockllm import envelopes
 from mockllm.exchange import Headers
+from mockllm.providers import envelope
+from mockllm.providers.anthropic.vendor import anthropic_headers
+from mockllm.providers.openai.vendor import openai_headers
 from mockllm.wire import placeholders
 from tests.goldens import STAMPS
 
@@ -19,7 +21,7 @@ def text(headers: Headers) -> dict[str, str]:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_openai_headers_are_of_the_kinds_that_clients_parse(stream: bool) -> None:
-    headers = text(envelopes.openai_headers(stream=stream))
+    headers = text(openai_headers(stream=stream))
 
     assert re.fullmatch("req_[0-9a-f]{32}", headers["x-request-id"])
     assert headers["openai-version"] == "2020-10-01"
@@ -33,7 +35,7 @@ def test_openai_headers_are_of_the_kinds_that_clients_parse(stream: bool) -> Non
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_anthropic_headers_are_of_the_kinds_that_clients_parse(stream: bool) -> None:
-    headers = text(envelopes.anthropic_headers(stream=stream))
+    headers = text(anthropic_headers(stream=stream))
 
     assert re.fullmatch("req_011[0-9A-Za-z]{21}", headers["request-id"])
     assert re.fullmatch(r"[0-9a-f-]{36}", headers["anthropic-organization-id"])
@@ -44,9 +46,9 @@ def test_anthropic_headers_are_of_the_kinds_that_clients_parse(stream: bool) -> 
 
 
 def test_without_cors_nothing_else_is_lost() -> None:
-    reply = placeholders.whole(200, envelopes.openai_headers(), b"{}")
+    reply = placeholders.whole(200, openai_headers(), b"{}")
 
-    plain = envelopes.without_cors(reply)
+    plain = envelope.without_cors(reply)
 
     lost = set(reply.headers) - set(plain.headers)
     assert {name for name, _ in lost} == {

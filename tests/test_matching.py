@@ -10,7 +10,10 @@ from mockllm.matching.rule import HeaderRule, Rule
 from mockllm.matching.shadowing import covers
 from mockllm.matching.specification import first_match
 from mockllm.prompt import Prompt
-from mockllm.providers import anthropic_messages, openai_chat, openai_embeddings, openai_responses
+from mockllm.providers.anthropic.messages import PROVIDER as MESSAGES
+from mockllm.providers.openai.chat import PROVIDER as CHAT
+from mockllm.providers.openai.embeddings import PROVIDER as EMBEDDINGS
+from mockllm.providers.openai.responses import PROVIDER as RESPONSES
 from tests.strategies import (
     ask_chat,
     ask_embeddings,
@@ -20,11 +23,6 @@ from tests.strategies import (
     chat_rules,
     header_sets,
 )
-
-CHAT = openai_chat.PROVIDER
-MESSAGES = anthropic_messages.PROVIDER
-RESPONSES = openai_responses.PROVIDER
-EMBEDDINGS = openai_embeddings.PROVIDER
 
 
 def rule(provider: Any, value: Any, contains: bool = False, *headers: HeaderRule) -> Rule:

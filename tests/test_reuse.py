@@ -3,7 +3,7 @@ from __future__ import annotations
 from mockllm.engine import match_cache
 from mockllm.engine.decision import Decision
 from mockllm.engine.match_cache import Decisions
-from mockllm.envelopes import json_reply
+from mockllm.providers.envelope import json_reply
 
 
 def decision() -> Decision:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mockllm import envelopes
 from mockllm.config import (
     Config,
     MatchType,
@@ -35,8 +34,8 @@ from mockllm.exchange import Reply
 from mockllm.matching.index import Catalog
 from mockllm.matching.rule import HeaderRule, Rule
 from mockllm.prompt import Form
-from mockllm.provider import Provider
-from mockllm.providers import PROVIDERS
+from mockllm.providers import PROVIDERS, envelope
+from mockllm.providers.api import Provider
 from mockllm.wire.chunking import Chunk
 
 
@@ -119,12 +118,12 @@ def _without_cors(provider: Provider) -> Provider:
     """`provider` with answers that web pages of other origins cannot read."""
 
     def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
-        return envelopes.without_cors(provider.render(response, form, chunk))
+        return envelope.without_cors(provider.render(response, form, chunk))
 
     def render_error(error: ClientError, beside: Mapping[str, Any]) -> Reply:
-        return envelopes.without_cors(provider.render_error(error, beside))
+        return envelope.without_cors(provider.render_error(error, beside))
 
-    stream_headers = envelopes.without_cors(Reply(200, provider.stream_headers, ())).headers
+    stream_headers = envelope.without_cors(Reply(200, provider.stream_headers, ())).headers
     return replace(
         provider, render=render, render_error=render_error, stream_headers=stream_headers
     )

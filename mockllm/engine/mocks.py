@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mockllm import reading
 from mockllm.config import (
     DONE,
     Mock,
@@ -15,7 +14,8 @@ from mockllm.errors import RequestError
 from mockllm.exchange import Reply
 from mockllm.matching.index import Catalog
 from mockllm.prompt import Form, Prompt
-from mockllm.provider import Provider
+from mockllm.providers import request_body
+from mockllm.providers.api import Provider
 from mockllm.validation.findings import Confirm
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire import placeholders, sse
@@ -45,7 +45,7 @@ class Table:
         if finding is None:
             return
         if finding.kind is FindingKind.MISSING:
-            raise reading.missing(finding.place)
+            raise request_body.missing(finding.place)
         raise RequestError(400, str(finding), param=finding.place, code="invalid_type")
 
     def chunk_of(self, index: int) -> Chunk:

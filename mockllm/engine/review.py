@@ -15,7 +15,7 @@ from mockllm.engine.mocks import stream_of
 from mockllm.errors import Problem, Severity
 from mockllm.matching.rule import Rule
 from mockllm.matching.shadowing import never_reached
-from mockllm.provider import SDK, Provider
+from mockllm.providers.api import SDK, Provider
 from mockllm.validation.findings import Finding
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire import jsontext

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mockllm import envelopes, reading
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.neighbours.house import CHAT, Context, Values
-from mockllm.providers.openai_chat.answer import complete as complete_chat
+from mockllm.providers import request_body
+from mockllm.providers.openai import vendor
+from mockllm.providers.openai.chat.answer import complete as complete_chat
 from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
 from mockllm.wire.chunking import Chunk
 
@@ -25,12 +26,12 @@ _FINISHES = ("stop", "length", "content_filter")
 
 def complete(context: Context, request: Request, values: Values) -> Decision:
     """The texts of the mocks that match the prompts; of several prompts the choices in order."""
-    members = reading.read_object(request.body)
-    model = reading.read_model(members)
+    members = request_body.read_object(request.body)
+    model = request_body.read_model(members)
     prompts = _prompts(members)
-    stream = reading.read_flag(members, "stream")
-    options = reading.read_object_member(members, "stream_options")
-    usage = reading.read_flag(options, "include_usage", "stream_options.include_usage")
+    stream = request_body.read_flag(members, "stream")
+    options = request_body.read_object_member(members, "stream_options")
+    usage = request_body.read_flag(options, "include_usage", "stream_options.include_usage")
     choices: list[dict[str, Any]] = []
     first: tuple[Decision, dict[str, Any]] | None = None
     table = context.engine.table(CHAT)
@@ -55,7 +56,7 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
         reply = _stream(head, choices, chunk, usage=_usage(choices) if usage else None)
     else:
         body = head | {"choices": choices, "usage": _usage(choices)}
-        reply = placeholders.whole(200, envelopes.openai_headers(), jsontext.dumps(body))
+        reply = placeholders.whole(200, vendor.openai_headers(), jsontext.dumps(body))
     input_tokens = sum(map(tokens.estimate, prompts))
     return decision._replace(
         reply=placeholders.fill(reply, model=model, input_tokens=input_tokens), ready=None
@@ -65,7 +66,7 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
 def _prompts(members: Mapping[str, Any]) -> list[str]:
     match members.get("prompt"):
         case None:
-            raise reading.missing("prompt")
+            raise request_body.missing("prompt")
         case str() as prompt:
             return [prompt]
         case [*prompts] if prompts and all(isinstance(prompt, str) for prompt in prompts):
@@ -74,7 +75,9 @@ def _prompts(members: Mapping[str, Any]) -> list[str]:
                 raise RequestError(400, f"prompt: expected {expected}", param="prompt")
             return prompts
         case other:
-            raise reading.bad("prompt", "a text or a list of texts (tokens have no text)", other)
+            raise request_body.bad(
+                "prompt", "a text or a list of texts (tokens have no text)", other
+            )
 
 
 # --- What Chat Completions says ------------------------------------------------------------------
@@ -146,7 +149,7 @@ def _stream(
         chunks = [each | {"usage": None} for each in chunks]
         chunks.append(head | {"choices": [], "usage": usage})
     frames = [*map(sse.frame, chunks), sse.DONE]
-    return placeholders.stream(200, envelopes.openai_headers(stream=True), frames)
+    return placeholders.stream(200, vendor.openai_headers(stream=True), frames)
 
 
 def _piece(text: str) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import reading
 from mockllm.engine.decision import Decision
 from mockllm.engine.mocks import Table
 from mockllm.exchange import Request
 from mockllm.neighbours.house import MESSAGES, RESPONSES, Context, Values, json_answer
 from mockllm.prompt import Prompt
+from mockllm.providers import request_body
 from mockllm.wire import jsontext, tokens
 
 
@@ -31,7 +31,7 @@ def input_tokens(context: Context, request: Request, values: Values) -> Decision
 
 def _read(table: Table, request: Request, optional: dict[str, Any]) -> Prompt:
     """The request as one of the API, with what only the API itself requires."""
-    members = reading.read_object(request.body)
+    members = request_body.read_object(request.body)
     given = {name: value for name, value in members.items() if value is not None}
     prompt = table.provider.decode(jsontext.dumps(optional | given))
     table.check(prompt)

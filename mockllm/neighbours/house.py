@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mockllm import envelopes
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
+from mockllm.providers.anthropic.vendor import anthropic_headers
+from mockllm.providers.openai.vendor import openai_headers
 from mockllm.state.responses import KeptResponses
 from mockllm.wire import jsontext, placeholders
 
@@ -42,7 +43,7 @@ def answered(reply: Reply, prompt: Prompt | None = None, *, reason: str = "neigh
 def json_answer(request: Request, body: Any, *, prompt: Prompt | None = None) -> Decision:
     """A JSON answer with the headers of the vendor whose client asked."""
     is_anthropic = asks_anthropic(request.path, request)
-    headers = envelopes.anthropic_headers() if is_anthropic else envelopes.openai_headers()
+    headers = anthropic_headers() if is_anthropic else openai_headers()
     return answered(placeholders.whole(200, headers, jsontext.dumps(body)), prompt)
 
 

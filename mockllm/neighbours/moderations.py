@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import reading
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.neighbours.house import Context, Values, json_answer
+from mockllm.providers import request_body
 from mockllm.wire import placeholders
 
 MOST_INPUTS = 2048  # entries of one request; each has a result of a kilobyte
@@ -33,10 +33,10 @@ CATEGORIES = (
 
 def moderate(context: Context, request: Request, values: Values) -> Decision:
     """One result for each text; the parts of a multi-modal input have one together."""
-    members = reading.read_object(request.body)
-    value = reading.read_input(members)
+    members = request_body.read_object(request.body)
+    value = request_body.read_input(members)
     if members.get("model") is not None:
-        reading.read_model(members)
+        request_body.read_model(members)
     if isinstance(value, list):
         _check(value)
     many = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
@@ -59,7 +59,7 @@ def _check(entries: list[Any]) -> None:
         raise RequestError(400, message, param="input")
     for index, entry in enumerate(entries):
         if not isinstance(entry, (str, dict)):
-            raise reading.bad(f"input.{index}", "a string or a part", entry)
+            raise request_body.bad(f"input.{index}", "a string or a part", entry)
 
 
 def _result() -> dict[str, Any]:

@@ -9,12 +9,12 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from mockllm import envelopes
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.neighbours.house import RESPONSES, Context, Values, answered
 from mockllm.prompt import Form, Prompt
+from mockllm.providers.openai import vendor
 from mockllm.state.responses import Kept
 from mockllm.wire import jsontext, placeholders, tokens
 
@@ -40,7 +40,7 @@ def retrieve(context: Context, request: Request, values: Values) -> Decision:
     after = _number(query, "starting_after", -1)
     steps = reply.steps[after + 1 :]  # one event a step, numbered from 0
     streamed = placeholders.stream(
-        200, envelopes.openai_headers(stream=True), [step.data for step in steps]
+        200, vendor.openai_headers(stream=True), [step.data for step in steps]
     )
     return answered(streamed)
 
@@ -126,7 +126,7 @@ def _given(context: Context, kept: Kept, prompt: Prompt, form: Form) -> Reply:
 
 
 def _answered(body: bytes) -> Decision:
-    return answered(placeholders.whole(200, envelopes.openai_headers(), body))
+    return answered(placeholders.whole(200, vendor.openai_headers(), body))
 
 
 # --- What was asked ------------------------------------------------------------------------------

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mockllm import envelopes
 from mockllm.engine.decision import Decision
 from mockllm.exchange import Request
 from mockllm.neighbours import completions, counting, models, moderations, responses
 from mockllm.neighbours.house import Answer, Context, Values, answered
+from mockllm.providers import envelope
 
 HEALTH, READY, ROOT = "/health", "/ready", "/"
 
@@ -34,19 +34,19 @@ def _health(context: Context, request: Request, values: Values) -> Decision:
     decisions = context.engine.decisions
     if decisions is not None:
         health["reuse"] = {"hits": decisions.hits, "misses": decisions.misses}
-    return answered(envelopes.json_reply(health), reason="health")
+    return answered(envelope.json_reply(health), reason="health")
 
 
 def _ready(context: Context, request: Request, values: Values) -> Decision:
     """Whether to send more. A server listens once it has loaded, so it is until it stops."""
     if context.is_ready():
-        return answered(envelopes.json_reply({"status": "ready"}), reason="health")
-    return answered(envelopes.json_reply({"status": "draining"}, 503), reason="health")
+        return answered(envelope.json_reply({"status": "ready"}), reason="health")
+    return answered(envelope.json_reply({"status": "draining"}, 503), reason="health")
 
 
 def _alive(context: Context, request: Request, values: Values) -> Decision:
     """Agents look whether there is anybody before they ask."""
-    return answered(envelopes.json_reply({"service": "mock-llm"}), reason="health")
+    return answered(envelope.json_reply({"service": "mock-llm"}), reason="health")
 
 
 ROUTES = (

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from mockllm.provider import Provider
-from mockllm.providers import (
-    anthropic_messages,
-    openai_chat,
-    openai_embeddings,
-    openai_responses,
-)
+from mockllm.providers.anthropic import messages
+from mockllm.providers.api import Provider
+from mockllm.providers.openai import chat, embeddings, responses
 
 PROVIDERS: tuple[Provider, ...] = (
-    openai_chat.PROVIDER,
-    openai_responses.PROVIDER,
-    anthropic_messages.PROVIDER,
-    openai_embeddings.PROVIDER,
+    chat.PROVIDER,
+    responses.PROVIDER,
+    messages.PROVIDER,
+    embeddings.PROVIDER,
 )

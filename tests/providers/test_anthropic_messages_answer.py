@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockllm.prompt import Form
-from mockllm.providers.anthropic_messages.answer import complete, say
-from mockllm.providers.anthropic_messages.render import render
+from mockllm.providers.anthropic.messages.answer import complete, say
+from mockllm.providers.anthropic.messages.render import render
 from mockllm.wire import placeholders
 from tests.goldens import INPUT_TOKENS, MODEL, STAMPS, Case, cases, delivered
 

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
 from mockllm.prompt import Form
-from mockllm.providers.anthropic_messages.answer import complete
-from mockllm.providers.anthropic_messages.render import render
-from mockllm.providers.anthropic_messages.stream import events, frame
+from mockllm.providers.anthropic.messages.answer import complete
+from mockllm.providers.anthropic.messages.render import render
+from mockllm.providers.anthropic.messages.stream import events, frame
 from mockllm.wire import placeholders
 from mockllm.wire.chunking import Chunk
 from tests.goldens import STAMPS, Case, delivered

@@ -17,9 +17,9 @@ from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI, OpenAI
 
 from mockllm import AsyncServer
-from mockllm.providers.anthropic_messages import sdk as messages_sdk
-from mockllm.providers.openai_chat import sdk as chat_sdk
-from mockllm.providers.openai_responses import sdk as responses_sdk
+from mockllm.providers.anthropic.messages import sdk as messages_sdk
+from mockllm.providers.openai.chat import sdk as chat_sdk
+from mockllm.providers.openai.responses import sdk as responses_sdk
 from mockllm.validation.findings import Finding, Kind
 from tests.providers.contract import (
     BARE_ASKED,

@@ -14,8 +14,8 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletion
 
 from mockllm.prompt import Form
-from mockllm.providers.openai_chat.answer import complete, say
-from mockllm.providers.openai_chat.render import render
+from mockllm.providers.openai.chat.answer import complete, say
+from mockllm.providers.openai.chat.render import render
 from mockllm.wire import sse
 from tests import goldens
 

@@ -19,8 +19,8 @@ from openai.types.chat import ChatCompletionChunk
 from pydantic import ValidationError
 
 from mockllm.prompt import Form
-from mockllm.providers.openai_chat import stream
-from mockllm.providers.openai_chat.render import render
+from mockllm.providers.openai.chat import stream
+from mockllm.providers.openai.chat.render import render
 from mockllm.wire import sse
 from mockllm.wire.chunking import Chunk
 from tests import goldens

@@ -14,8 +14,8 @@ from openai import OpenAI
 from openai.types.responses import Response
 
 from mockllm.prompt import Form
-from mockllm.providers.openai_responses.answer import complete, say
-from mockllm.providers.openai_responses.render import render
+from mockllm.providers.openai.responses.answer import complete, say
+from mockllm.providers.openai.responses.render import render
 from mockllm.wire import jsontext
 from tests.goldens import INPUT_TOKENS, MODEL, Case, cases, delivered
 

@@ -18,9 +18,9 @@ from pydantic import BaseModel
 
 from mockllm.exchange import Reply
 from mockllm.prompt import Form
-from mockllm.providers.openai_responses.answer import say
-from mockllm.providers.openai_responses.render import render
-from mockllm.providers.openai_responses.stream import frame
+from mockllm.providers.openai.responses.answer import say
+from mockllm.providers.openai.responses.render import render
+from mockllm.providers.openai.responses.stream import frame
 from mockllm.wire import jsontext
 from mockllm.wire.chunking import Chunk
 from tests.goldens import MODEL, Case, cases, delivered

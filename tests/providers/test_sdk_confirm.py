@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from pydantic_core import SchemaValidator, ValidationError
 
-from mockllm.providers.anthropic_messages import sdk as messages_sdk
-from mockllm.providers.openai_chat import sdk as chat_sdk
-from mockllm.providers.openai_embeddings import sdk as embeddings_sdk
-from mockllm.providers.openai_responses import sdk as responses_sdk
+from mockllm.providers.anthropic.messages import sdk as messages_sdk
+from mockllm.providers.openai.chat import sdk as chat_sdk
+from mockllm.providers.openai.embeddings import sdk as embeddings_sdk
+from mockllm.providers.openai.responses import sdk as responses_sdk
 from mockllm.validation.findings import Confirm, Finding, Kind
 
 WRONG, MISSING, UNKNOWN = Kind.WRONG, Kind.MISSING, Kind.UNKNOWN

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import envelopes
 from mockllm.exchange import Reply
 from mockllm.prompt import Form
-from mockllm.providers.openai_chat import stream
-from mockllm.providers.openai_chat.answer import complete
+from mockllm.providers.openai import vendor
+from mockllm.providers.openai.chat import stream
+from mockllm.providers.openai.chat.answer import complete
 from mockllm.wire import jsontext, placeholders, sse
 from mockllm.wire.chunking import Chunk
 
@@ -16,7 +16,7 @@ from mockllm.wire.chunking import Chunk
 def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
     """The answer, whole or as a stream that ends with ``[DONE]``."""
     completed = complete(response)
-    headers = envelopes.openai_headers(stream=form.stream)
+    headers = vendor.openai_headers(stream=form.stream)
     if not form.stream:
         return placeholders.whole(200, headers, jsontext.dumps(completed))
     frames = [stream.frame(event) for event in stream.events(completed, form, chunk)]

@@ -19,7 +19,7 @@ from itertools import zip_longest
 from typing import Any
 
 from mockllm.prompt import Form
-from mockllm.providers.openai_chat import deltas
+from mockllm.providers.openai.chat import deltas
 from mockllm.wire import jsontext, sse
 from mockllm.wire.chunking import Chunk
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import envelopes
 from mockllm.exchange import Reply
 from mockllm.prompt import Form
-from mockllm.providers.anthropic_messages.answer import complete
-from mockllm.providers.anthropic_messages.stream import events, frame
+from mockllm.providers.anthropic import vendor
+from mockllm.providers.anthropic.messages.answer import complete
+from mockllm.providers.anthropic.messages.stream import events, frame
 from mockllm.wire import jsontext, placeholders
 from mockllm.wire.chunking import Chunk
 
@@ -17,7 +17,7 @@ def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
     """The answer that `response` configures, in the form that the client wants. Never raises: what
     cannot be streamed piece by piece goes out whole."""
     completed = complete(response)
-    headers = envelopes.anthropic_headers(stream=form.stream)
+    headers = vendor.anthropic_headers(stream=form.stream)
     if form.stream:
         return placeholders.stream(200, headers, list(map(frame, events(completed, form, chunk))))
     return placeholders.whole(200, headers, jsontext.dumps(completed))

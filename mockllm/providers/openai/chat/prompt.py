@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from mockllm import meaning, reading
 from mockllm.matching.rule import Expectation, Kind
 from mockllm.prompt import WHOLE, Form, Prompt, Subject
+from mockllm.providers import normalise, request_body
 from mockllm.wire import jsontext
 
 NAME = "openai"
@@ -37,11 +37,11 @@ def decode(body: bytes) -> Prompt:
     Raises:
         RequestError: 400, naming the member that is absent or of a wrong type.
     """
-    members = reading.read_object(body)
-    model = reading.read_model(members)
-    messages = reading.read_messages(members, MEMBERS)
-    reading.check_at_least_one(members, "n", "max_tokens", "max_completion_tokens")
-    subjects = meaning.last_and_turn(messages, _subject)
+    members = request_body.read_object(body)
+    model = request_body.read_model(members)
+    messages = request_body.read_messages(members, MEMBERS)
+    request_body.check_at_least_one(members, "n", "max_tokens", "max_completion_tokens")
+    subjects = normalise.last_and_turn(messages, _subject)
     return Prompt(NAME, model, subjects, _form(members), members)
 
 
@@ -55,9 +55,9 @@ def expect(message: dict[str, Any], contains: bool) -> Expectation:
     if role not in MEMBERS:
         raise ValueError(f"role: expected one of {', '.join(MEMBERS)}, found {role!r}")
     if contains:
-        text = meaning.text_to_contain(message.get("content"), "content")
+        text = normalise.text_to_contain(message.get("content"), "content")
         return Expectation(Kind.CONTAINS, role, (text,))
-    texts = tuple(meaning.texts(message.get("content")))
+    texts = tuple(normalise.texts(message.get("content")))
     return Expectation(Kind.EQUALS, role, texts, size=1, key=canonical(message))
 
 
@@ -65,9 +65,9 @@ def canonical(message: dict[str, Any]) -> bytes:
     """Equal bytes for two messages if and only if they mean the same."""
     if len(message) == 2 and isinstance(message.get("content"), str):
         return jsontext.canonical_text(message["role"], message["content"])
-    kept = meaning.keep(message, MEMBERS[message["role"]])
+    kept = normalise.keep(message, MEMBERS[message["role"]])
     if "content" in kept:
-        kept["content"] = meaning.content(kept["content"], _part)
+        kept["content"] = normalise.content(kept["content"], _part)
     if "function_call" in kept:
         kept["function_call"] = _function(kept["function_call"])
     if isinstance(kept.get("tool_calls"), list):
@@ -78,12 +78,12 @@ def canonical(message: dict[str, Any]) -> bytes:
 
 
 def _form(members: Mapping[str, Any]) -> Form:
-    stream = reading.read_flag(members, "stream")
+    stream = request_body.read_flag(members, "stream")
     if not stream and "stream_options" not in members:
         return WHOLE
-    options = reading.read_object_member(members, "stream_options")
-    usage = reading.read_flag(options, "include_usage", "stream_options.include_usage")
-    padding = reading.read_flag(
+    options = request_body.read_object_member(members, "stream_options")
+    usage = request_body.read_flag(options, "include_usage", "stream_options.include_usage")
+    padding = request_body.read_flag(
         options, "include_obfuscation", "stream_options.include_obfuscation"
     )
     if not stream:
@@ -93,36 +93,36 @@ def _form(members: Mapping[str, Any]) -> Form:
 
 def _subject(message: dict[str, Any]) -> Subject:
     content = message.get("content")
-    texts = (content,) if isinstance(content, str) else tuple(meaning.texts(content))
+    texts = (content,) if isinstance(content, str) else tuple(normalise.texts(content))
     return Subject(message["role"], texts, texts, (message,), canonical)
 
 
 def _part(part: Any) -> Any:
-    return meaning.keep_known(part, _known_members())
+    return normalise.keep_known(part, _known_members())
 
 
 def _tool_call(call: Any) -> Any:
     if not isinstance(call, dict):
         return call
-    kept = {"type": "function", **meaning.keep(call, ("id", "type", "function", "custom"))}
+    kept = {"type": "function", **normalise.keep(call, ("id", "type", "function", "custom"))}
     if "function" in kept:
         kept["function"] = _function(kept["function"])
     if isinstance(kept.get("custom"), dict):
-        kept["custom"] = meaning.keep(kept["custom"], ("name", "input"))
+        kept["custom"] = normalise.keep(kept["custom"], ("name", "input"))
     return kept
 
 
 def _function(function: Any) -> Any:
     if not isinstance(function, dict):
         return function
-    kept = meaning.keep(function, ("name", "arguments"))
+    kept = normalise.keep(function, ("name", "arguments"))
     if "arguments" in kept:
-        kept["arguments"] = meaning.arguments(kept["arguments"])
+        kept["arguments"] = normalise.arguments(kept["arguments"])
     return kept
 
 
 @cache
-def _known_members() -> meaning.KnownMembers:
-    from mockllm.providers.openai_chat import sdk  # only where messages are compared whole
+def _known_members() -> normalise.KnownMembers:
+    from mockllm.providers.openai.chat import sdk  # only where messages are compared whole
 
     return sdk.known_members()

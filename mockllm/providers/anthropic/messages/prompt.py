@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from mockllm import meaning, reading
 from mockllm.matching.rule import Expectation, Kind
 from mockllm.prompt import STREAMED, WHOLE, Prompt, Subject
+from mockllm.providers import normalise, request_body
 from mockllm.wire import jsontext
 
 NAME = "anthropic"
@@ -21,14 +21,14 @@ def decode(body: bytes) -> Prompt:
     Raises:
         RequestError: 400, naming the member that is absent or of a wrong type.
     """
-    members = reading.read_object(body)
-    model = reading.read_model(members)
-    messages = reading.read_messages(members, ROLES)
+    members = request_body.read_object(body)
+    model = request_body.read_model(members)
+    messages = request_body.read_messages(members, ROLES)
     if members.get("max_tokens") is None:
-        raise reading.missing("max_tokens")
-    reading.check_at_least_one(members, "max_tokens")
-    stream = bool(reading.read_flag(members, "stream"))
-    subjects = meaning.last_and_turn(messages, _subject)
+        raise request_body.missing("max_tokens")
+    request_body.check_at_least_one(members, "max_tokens")
+    stream = bool(request_body.read_flag(members, "stream"))
+    subjects = normalise.last_and_turn(messages, _subject)
     return Prompt(NAME, model, subjects, STREAMED if stream else WHOLE, members)
 
 
@@ -42,7 +42,7 @@ def expect(message: dict[str, Any], contains: bool) -> Expectation:
     if role not in ROLES:
         raise ValueError(f"role: expected one of {', '.join(ROLES)}, found {role!r}")
     if contains:
-        text = meaning.text_to_contain(message.get("content"), "content")
+        text = normalise.text_to_contain(message.get("content"), "content")
         return Expectation(Kind.CONTAINS, role, (text,))
     texts = tuple(_texts(message.get("content")))
     return Expectation(Kind.EQUALS, role, texts, size=1, key=canonical(message))
@@ -52,9 +52,9 @@ def canonical(message: dict[str, Any]) -> bytes:
     """Equal bytes for two messages if and only if they mean the same."""
     if len(message) == 2 and isinstance(message.get("content"), str):
         return jsontext.canonical_text(message["role"], message["content"])
-    kept = meaning.keep(message, ("role", "content"))
+    kept = normalise.keep(message, ("role", "content"))
     if "content" in kept:
-        kept["content"] = meaning.content(kept["content"], _block)
+        kept["content"] = normalise.content(kept["content"], _block)
     return jsontext.canonical(kept)
 
 
@@ -67,24 +67,24 @@ def _subject(message: dict[str, Any]) -> Subject:
 def _texts(content: Any) -> Iterator[str]:
     """The texts of a content, those of tool results among them, in order."""
     if not isinstance(content, list):
-        yield from meaning.texts(content)
+        yield from normalise.texts(content)
         return
     for block in content:
         if isinstance(block, dict) and block.get("type") == "tool_result":
-            yield from meaning.texts(block.get("content"))
+            yield from normalise.texts(block.get("content"))
         else:
-            yield from meaning.texts([block])
+            yield from normalise.texts([block])
 
 
 def _block(block: Any) -> Any:
-    kept = meaning.keep_known(block, _known_members())
+    kept = normalise.keep_known(block, _known_members())
     if isinstance(kept, dict) and kept.get("type") == "tool_result" and "content" in kept:
-        kept["content"] = meaning.content(kept["content"], _block)
+        kept["content"] = normalise.content(kept["content"], _block)
     return kept
 
 
 @cache
-def _known_members() -> meaning.KnownMembers:
-    from mockllm.providers.anthropic_messages import sdk  # only where messages are compared whole
+def _known_members() -> normalise.KnownMembers:
+    from mockllm.providers.anthropic.messages import sdk  # only where messages are compared whole
 
     return sdk.known_members()

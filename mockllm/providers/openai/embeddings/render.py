@@ -8,9 +8,9 @@ import struct
 from hashlib import shake_128
 from typing import Any
 
-from mockllm import envelopes
 from mockllm.exchange import Reply
 from mockllm.prompt import Form, Prompt
+from mockllm.providers.openai import vendor
 from mockllm.wire import jsontext, placeholders
 from mockllm.wire.chunking import Chunk
 
@@ -33,7 +33,7 @@ def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
     completed = complete(response)
     if form.base64 and isinstance(completed["data"], list):
         completed["data"] = [_packed(entry) for entry in completed["data"]]
-    return placeholders.whole(200, envelopes.openai_headers(), jsontext.dumps(completed))
+    return placeholders.whole(200, vendor.openai_headers(), jsontext.dumps(completed))
 
 
 def say(text: str) -> dict[str, Any]:

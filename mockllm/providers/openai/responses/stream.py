@@ -14,8 +14,8 @@ from hashlib import blake2b
 from typing import Any
 
 from mockllm.prompt import Form
-from mockllm.providers.openai_responses import items
-from mockllm.providers.openai_responses.items import Event
+from mockllm.providers.openai.responses import items
+from mockllm.providers.openai.responses.items import Event
 from mockllm.wire import sse
 from mockllm.wire.chunking import Chunk
 

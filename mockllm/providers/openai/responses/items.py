@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mockllm.providers.openai_responses.answer import kind_of
+from mockllm.providers.openai.responses.answer import kind_of
 from mockllm.wire import chunking, jsontext
 from mockllm.wire.chunking import Chunk
 

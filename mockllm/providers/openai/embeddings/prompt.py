@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import reading
 from mockllm.errors import RequestError
 from mockllm.matching.rule import Expectation, Kind
 from mockllm.prompt import Form, Prompt, Subject
+from mockllm.providers import request_body
 from mockllm.wire import jsontext
 
 NAME = "openai_embeddings"
@@ -23,24 +23,24 @@ def decode(body: bytes) -> Prompt:
     Raises:
         RequestError: 400, naming the member that is absent or of a wrong type.
     """
-    members = reading.read_object(body)
-    model = reading.read_model(members)
-    value = reading.read_input(members)
+    members = request_body.read_object(body)
+    model = request_body.read_model(members)
+    value = request_body.read_input(members)
     if isinstance(value, list) and not value:
-        raise reading.bad("input", "a list that is not empty", value)
+        raise request_body.bad("input", "a list that is not empty", value)
     inputs = len(value) if isinstance(value, list) and not isinstance(value[0], int) else 1
     if inputs > MOST_INPUTS:
         raise RequestError(400, f"input: expected at most {MOST_INPUTS} texts", param="input")
     encoding = members.get("encoding_format")
     if encoding is not None and encoding not in ENCODINGS:
-        raise reading.bad("encoding_format", "one of " + ", ".join(ENCODINGS), encoding)
-    reading.check_at_least_one(members, "dimensions")
+        raise request_body.bad("encoding_format", "one of " + ", ".join(ENCODINGS), encoding)
+    request_body.check_at_least_one(members, "dimensions")
     dimensions = members.get("dimensions") or 1
     if dimensions > MOST_DIMENSIONS:
-        raise reading.bad("dimensions", f"at most {MOST_DIMENSIONS}", dimensions)
+        raise request_body.bad("dimensions", f"at most {MOST_DIMENSIONS}", dimensions)
     if inputs * dimensions > MOST_NUMBERS:
         expected = f"at most {MOST_NUMBERS:,} numbers for all inputs"
-        raise reading.bad("dimensions", expected, dimensions)
+        raise request_body.bad("dimensions", expected, dimensions)
     form = Form(base64=encoding == "base64")
     texts = _texts(value)
     subject = Subject("", texts, texts, (value,), canonical)

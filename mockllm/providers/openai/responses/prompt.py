@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from mockllm import meaning, reading
 from mockllm.matching.rule import Expectation, Kind
 from mockllm.prompt import Form, Prompt, Subject
+from mockllm.providers import normalise, request_body
 from mockllm.wire import jsontext
 
 NAME = "openai_response"
@@ -25,13 +25,13 @@ def decode(body: bytes) -> Prompt:
     Raises:
         RequestError: 400, naming the member that is absent or of a wrong type.
     """
-    members = reading.read_object(body)
-    model = reading.read_model(members)
-    value = reading.read_input(members)
+    members = request_body.read_object(body)
+    model = request_body.read_model(members)
+    value = request_body.read_input(members)
     items = _items(value)
     for index, item in enumerate(items):
         _check_item(item, f"input.{index}")
-    reading.check_at_least_one(members, "max_output_tokens")
+    request_body.check_at_least_one(members, "max_output_tokens")
     return Prompt(NAME, model, tuple(_subjects(value, items)), _form(members), members)
 
 
@@ -58,19 +58,19 @@ def expect(value: str | list[Any], contains: bool) -> Expectation:
 def canonical(item: dict[str, Any]) -> bytes:
     """Equal bytes for two items if and only if they mean the same."""
     if _is_message(item):
-        kept = {"type": "message", **meaning.keep(item, ("role", "content"))}
+        kept = {"type": "message", **normalise.keep(item, ("role", "content"))}
         if "content" in kept:
-            kept["content"] = meaning.content(kept["content"], _part)
+            kept["content"] = normalise.content(kept["content"], _part)
         return jsontext.canonical(kept)
-    kept = meaning.keep_known(item, _known_members())
+    kept = normalise.keep_known(item, _known_members())
     if kept.get("type") not in _REFERENCES:
         kept.pop("id", None)
         kept.pop("status", None)
     if "arguments" in kept:
-        kept["arguments"] = meaning.arguments(kept["arguments"])
+        kept["arguments"] = normalise.arguments(kept["arguments"])
     for name in ("output", "content"):
         if name in kept:
-            kept[name] = meaning.content(kept[name], _part)
+            kept[name] = normalise.content(kept[name], _part)
     return jsontext.canonical(kept)
 
 
@@ -93,14 +93,14 @@ def _role(item: Mapping[str, Any]) -> str:
 
 def _check_item(item: Any, path: str) -> None:
     if not isinstance(item, dict):
-        raise reading.bad(path, "an object", item)
+        raise request_body.bad(path, "an object", item)
     if _is_message(item):
-        reading.check_role(item, ROLES, path)
-        reading.check_content(item.get("content"), f"{path}.content")
+        request_body.check_role(item, ROLES, path)
+        request_body.check_content(item.get("content"), f"{path}.content")
     elif item.get("type") is None:
-        raise reading.missing(f"{path}.type")
+        raise request_body.missing(f"{path}.type")
     elif not isinstance(item["type"], str):
-        raise reading.bad(f"{path}.type", "a string", item["type"])
+        raise request_body.bad(f"{path}.type", "a string", item["type"])
 
 
 def _subjects(value: str | list[Any], items: list[Any]) -> Iterator[Subject]:
@@ -111,7 +111,7 @@ def _subjects(value: str | list[Any], items: list[Any]) -> Iterator[Subject]:
         texts = (value,) if isinstance(value, str) else ()
         yield Subject("user", texts, texts, items, canonical)
         return
-    for item, whole in ((items[-1], items), (meaning.after_system_notes(items), None)):
+    for item, whole in ((items[-1], items), (normalise.after_system_notes(items), None)):
         if item is not None:
             said = tuple(_texts(item))
             searched = (*said, jsontext.dumps(item).decode())
@@ -120,8 +120,8 @@ def _subjects(value: str | list[Any], items: list[Any]) -> Iterator[Subject]:
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:
     """The texts of an item."""
-    yield from meaning.texts(item.get("content"))
-    yield from meaning.texts(item.get("output"))
+    yield from normalise.texts(item.get("content"))
+    yield from normalise.texts(item.get("output"))
     for name in ("name", "arguments"):
         if isinstance(item.get(name), str):
             yield item[name]
@@ -132,20 +132,20 @@ def _texts(item: dict[str, Any]) -> Iterator[str]:
 
 
 def _form(members: Mapping[str, Any]) -> Form:
-    stream = reading.read_flag(members, "stream")
-    options = reading.read_object_member(members, "stream_options")
-    padding = reading.read_flag(
+    stream = request_body.read_flag(members, "stream")
+    options = request_body.read_object_member(members, "stream_options")
+    padding = request_body.read_flag(
         options, "include_obfuscation", "stream_options.include_obfuscation"
     )
     return Form(stream=True, include_obfuscation=padding is not False) if stream else Form()
 
 
 def _part(part: Any) -> Any:
-    return meaning.keep_known(part, _known_members())
+    return normalise.keep_known(part, _known_members())
 
 
 @cache
-def _known_members() -> meaning.KnownMembers:
-    from mockllm.providers.openai_responses import sdk  # only where items are compared whole
+def _known_members() -> normalise.KnownMembers:
+    from mockllm.providers.openai.responses import sdk  # only where items are compared whole
 
     return sdk.known_members()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm import envelopes
 from mockllm.exchange import Reply
 from mockllm.prompt import Form
-from mockllm.providers.openai_responses import stream
-from mockllm.providers.openai_responses.answer import complete
+from mockllm.providers.openai import vendor
+from mockllm.providers.openai.responses import stream
+from mockllm.providers.openai.responses.answer import complete
 from mockllm.wire import jsontext, placeholders
 from mockllm.wire.chunking import Chunk
 
@@ -17,7 +17,7 @@ def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
     """The answer for a configured response; what is absent is completed. A stream ends with its
     last event: this API sends no ``[DONE]``."""
     completed = complete(response)
-    headers = envelopes.openai_headers(stream=form.stream)
+    headers = vendor.openai_headers(stream=form.stream)
     if not form.stream:
         return placeholders.whole(200, headers, jsontext.dumps(completed))
     frames = [stream.frame(event) for event in stream.events(completed, form, chunk)]
