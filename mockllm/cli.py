@@ -20,8 +20,9 @@ from types import FrameType
 from typing import TextIO
 
 import mockllm
-from mockllm import demo
-from mockllm.config import DEFAULT_HOST, DEFAULT_PORT, HIGHEST_PORT, Config, parse_address
+from mockllm.config import demo
+from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, HIGHEST_PORT, parse_address
+from mockllm.config.models import Config
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load, load_config
 from mockllm.errors import ConfigError, MockLLMError, Problem

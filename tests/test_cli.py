@@ -19,7 +19,7 @@ from anthropic import Anthropic
 from openai import OpenAI
 
 from mockllm.cli import main
-from mockllm.config import Config
+from mockllm.config.models import Config
 from tests.providers import contract
 from tests.providers.contract import TEXT_ASKED
 from tests.serve.processes import Command, failing, running, write

@@ -14,7 +14,8 @@ from mockllm import (
     OpenAIMock,
     OpenAIRequestMatch,
 )
-from mockllm.config import MOST_NESTED, json_path
+from mockllm.config.mistakes import json_path
+from mockllm.config.values import MOST_NESTED
 
 MESSAGE = {"role": "user", "content": "hi"}
 MOCK = {"name": "greet", "match": {"message": MESSAGE}, "response": {}}

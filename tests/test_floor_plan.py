@@ -21,7 +21,7 @@ PACKAGE = Path(mockllm.__file__).parent
 FLOORS = (
     {"errors", "exchange", "prompt", "limits", "redaction"},
     {"http1", "wire", "matching"},
-    {"validation", "replies", "state", "config", "demo"},
+    {"validation", "replies", "state", "config"},
     {"providers"},  # codecs
     {"engine"},  # decides; lives as long as one configuration
     {"observers"},  # know exchanges that are over

@@ -12,13 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mockllm.config import (
-    Config,
-    MatchType,
-    Mock,
-    label,
-    read_files,
-)
+from mockllm.config.files import read_files
+from mockllm.config.mistakes import label
+from mockllm.config.models import Config, MatchType, Mock
 from mockllm.engine.mocks import Table
 from mockllm.engine.review import (
     confirm_events,
@@ -50,7 +46,7 @@ class Loaded:
 
 
 def load_config(*paths: str | Path) -> Config:
-    """The configuration of several files, as `config.read_files` has it.
+    """The configuration of several files, as `read_files` has it.
 
     Raises:
         ConfigError: with the mistakes of all files, those that only loading finds among them.

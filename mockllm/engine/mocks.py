@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mockllm.config import (
-    DONE,
-    Mock,
-    MockStream,
-)
+from mockllm.config.models import Mock, MockStream
+from mockllm.config.values import DONE
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply
 from mockllm.matching.index import Catalog

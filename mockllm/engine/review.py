@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
-from mockllm.config import (
-    DONE,
-    Mock,
-    json_path,
-    label,
-)
+from mockllm.config.mistakes import json_path, label
+from mockllm.config.models import Mock
+from mockllm.config.values import DONE
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Problem, Severity
 from mockllm.matching.rule import Rule

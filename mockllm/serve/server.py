@@ -16,7 +16,8 @@ from typing import Any, Self
 from anyio.from_thread import start_blocking_portal
 
 from mockllm.app import App
-from mockllm.config import DEFAULT_HOST, Config
+from mockllm.config.address import DEFAULT_HOST
+from mockllm.config.models import Config
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load, load_config
 from mockllm.errors import ListenError

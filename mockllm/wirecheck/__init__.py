@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from mockllm.config import Config, MatchType, Mock
+from mockllm.config.models import Config, MatchType, Mock
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.engine.mocks import Table

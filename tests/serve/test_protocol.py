@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockllm.app import App
-from mockllm.config import Config
+from mockllm.config.models import Config
 from mockllm.engine.decision import Decision, Exchange
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import Loaded, load

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mockllm.app import App
-from mockllm.config import Config
+from mockllm.config.models import Config
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load as load_mocks
 from mockllm.engine.loading import load_config

@@ -1,0 +1,88 @@
+"""Reads configurations from files and directories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mockllm.config.mistakes import join, label
+from mockllm.config.models import MOCK_FIELDS, Config
+from mockllm.errors import ConfigError, Problem
+from mockllm.wire import jsontext
+
+
+def read_file(path: str | Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        ConfigError: it cannot be read, or is not JSON.
+    """
+    file = str(path)
+    try:
+        return jsontext.loads(Path(path).read_bytes(), most_values=None)
+    except OSError as exc:
+        reason = exc.strerror or type(exc).__name__
+        raise ConfigError((Problem(file, f"cannot be read: {reason}"),)) from exc
+    except ValueError as exc:
+        raise ConfigError((Problem(file, f"is not JSON: {exc}"),)) from exc
+
+
+def read_files(*paths: str | Path) -> tuple[Config, list[Problem]]:
+    """The configuration of several files, and what is wrong with them: their mocks in order, as far
+    as they are sound. A directory stands for its ``*.json`` files, sorted by name. Of settings that
+    are no mocks, the last one counts."""
+    problems: list[Problem] = []
+    configs: list[Config] = []
+    for file in _files(paths, problems):
+        data = None
+        try:
+            data = read_file(file)
+            configs.append(Config.from_dict(data, file=str(file)))
+        except ConfigError as exc:
+            problems += exc.problems
+            configs.append(_sound_mocks(data, file=str(file)))
+    return _merged(configs), problems
+
+
+def _files(paths: Iterable[str | Path], problems: list[Problem]) -> Iterator[Path]:
+    for path in map(Path, paths):
+        try:
+            files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        except OSError as exc:
+            problems.append(Problem(str(path), f"cannot be read: {exc.strerror}"))
+            continue
+        if not files:
+            problems.append(
+                Problem(str(path), "expected a directory with *.json files, found none")
+            )
+        yield from files
+
+
+def _sound_mocks(data: Any, *, file: str) -> Config:
+    """The mocks of a configuration with mistakes that have none of their own, so that what else may
+    be wrong with them is found in the same run."""
+    sound: dict[str, Any] = {}
+    for field, kind in MOCK_FIELDS.items():
+        written = data.get(field) if isinstance(data, dict) else None
+        sound[field] = []
+        for index, entry in enumerate(written if isinstance(written, list) else ()):
+            try:
+                mock = kind.model_validate(entry)
+            except ValidationError:
+                continue
+            mock.read_from(join(file, label(field, index, mock.name)))
+            sound[field].append(mock)
+    return Config.model_construct(**sound)
+
+
+def _merged(configs: Sequence[Config]) -> Config:
+    """One configuration of several. Mocks keep the place they were read from."""
+    merged: dict[str, Any] = {}
+    for config in configs:
+        merged |= {name: getattr(config, name) for name in config.model_fields_set}
+    for field in MOCK_FIELDS:
+        merged[field] = [mock for config in configs for mock in getattr(config, field)]
+    return Config.model_construct(**merged)

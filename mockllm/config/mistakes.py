@@ -1,0 +1,131 @@
+"""What pydantic found wrong with a configuration, in the user's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import (
+    BaseModel,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails
+
+from mockllm.errors import Problem
+from mockllm.wire import jsontext
+
+
+def label(field: str, index: int, name: str) -> str:
+    """How messages name a mock: ``openai[3] 'greet'``."""
+    return f"{field}[{index}] {name!r}" if name else f"{field}[{index}]"
+
+
+Location = tuple[int | str, ...]
+Model = type[BaseModel]
+
+_QUOTED = re.compile(r"'([^']*)'")  # a word that pydantic expects
+
+
+def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[Problem]:
+    """One problem for each mistake that `error` found in `data`, which should be a `root`. A key
+    that is missing because it is misspelt is reported once, where it is misspelt."""
+    details = error.errors(include_url=False, include_context=True)
+    meant = {
+        (*detail["loc"][:-1], _meant_key(root, detail["loc"]))
+        for detail in details
+        if detail["type"] == "extra_forbidden"
+    }
+    return [
+        Problem(_place(detail["loc"], data, file), _what(root, detail))
+        for detail in details
+        if not (detail["type"] == "missing" and detail["loc"] in meant)
+    ]
+
+
+def _what(root: Model, detail: ErrorDetails) -> str:
+    found = _describe(detail["input"])
+    match detail["type"]:
+        case "too_deep":
+            return detail["msg"]
+        case "extra_forbidden":
+            words = ", ".join(sorted(_known_keys(root, detail["loc"])))
+            hint = _did_you_mean(_meant_key(root, detail["loc"]))
+            return f"unknown key, expected one of {words}{hint}"
+        case "missing":
+            return "expected a value, found nothing"
+        case "enum":
+            expected = detail["ctx"]["expected"]
+            hint = _did_you_mean(_closest(str(detail["input"]), _QUOTED.findall(expected)))
+            return f"expected {expected}, found {found}{hint}"
+        case "dict_type" | "model_type":
+            return f"expected an object, found {found}"
+        case "list_type":
+            return f"expected a list, found {found}"
+        case "string_type":
+            return f"expected a string, found {found}"
+        case "string_too_short":
+            return "expected a string that is not empty, found an empty one"
+        case "bool_type":
+            return f"expected true or false, found {found}"
+        case _:
+            return f"{detail['msg']}, found {found}"
+
+
+def _place(location: Location, data: Any, file: str) -> str:
+    """``mocks/a.json: openai[3] 'greet': match.match_type`` of ("openai", 3, "match", ...)."""
+    match location:
+        case (str() as field, int() as index, *rest):  # at the top, lists hold mocks only
+            mock = data[field][index]
+            name = mock.get("name", "") if isinstance(mock, dict) else ""
+            where = label(field, index, name if isinstance(name, str) else "")
+        case _:
+            where, rest = "", list(location)
+    return join(file, where, json_path(rest))
+
+
+def json_path(location: list[int | str]) -> str:
+    """``match.headers[0].name`` of ["match", "headers", 0, "name"]."""
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return path.removeprefix(".")
+
+
+def _known_keys(root: Model, location: Location) -> list[str]:
+    """The keys that may stand where `location` ends, in a configuration of the type `root`."""
+    model = root
+    for step in location[:-1]:
+        if isinstance(step, str) and step in model.model_fields:
+            model = _model_in(model.model_fields[step].annotation) or model
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> Model | None:
+    """The model that a field holds: itself, in a list, or beside None."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
+
+
+def _meant_key(root: Model, location: Location) -> str | None:
+    return _closest(str(location[-1]), _known_keys(root, location))
+
+
+def _closest(word: str, words: Sequence[str]) -> str | None:
+    close = get_close_matches(word, words, n=1)
+    return close[0] if close else None
+
+
+def _did_you_mean(word: str | None) -> str:
+    return f"; did you mean {word!r}?" if word else ""
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, (str, int, float)):
+        shown = repr(value) if isinstance(value, str) else jsontext.dumps(value).decode()
+        return shown if len(shown) <= 60 else shown[:60] + "…"
+    return jsontext.kind(value)
+
+
+def join(*parts: str) -> str:
+    return ": ".join(part for part in parts if part)
