@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from mockllm.endpoints.base_urls import VERSION, Mistake, find_mistake
+from mockllm.endpoints.health import ROOT
+from mockllm.endpoints.route import RESPONSES, Context, Route, Values, answered, asks_anthropic
+from mockllm.endpoints.table import ROUTES
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Reply, Request
-from mockllm.neighbours.house import RESPONSES, Context, Values, answered, asks_anthropic
-from mockllm.neighbours.mistakes import VERSION, Mistake, find_mistake
-from mockllm.neighbours.routes import ROOT, ROUTES, Route
 from mockllm.providers import envelope
 from mockllm.providers.anthropic.vendor import admit_anthropic, anthropic_error
 from mockllm.providers.openai.vendor import admit_openai, openai_error

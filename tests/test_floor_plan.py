@@ -25,7 +25,7 @@ FLOORS = (
     {"providers"},  # codecs
     {"engine"},  # decides; lives as long as one configuration
     {"observers"},  # know exchanges that are over
-    {"neighbours", "endpoints"},  # answer without a mock
+    {"endpoints"},  # answer without a mock
     {"app"},  # routes; lives as long as the process
     {"serve"},  # acts
     {"cli", "wirecheck", "conformance", "__init__", "__main__"},  # doors

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from mockllm import Config
 from mockllm.app import App
+from mockllm.endpoints.table import ROUTES
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.errors import ClientError
 from mockllm.exchange import Request
-from mockllm.neighbours.routes import ROUTES
 from mockllm.prompt import Prompt
 from mockllm.wire import placeholders
 from tests.goldens import STAMPS, delivered

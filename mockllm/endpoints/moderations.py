@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mockllm.endpoints.route import Context, Values, json_answer
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
-from mockllm.neighbours.house import Context, Values, json_answer
 from mockllm.providers import request_body
 from mockllm.wire import placeholders
 

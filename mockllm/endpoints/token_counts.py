@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mockllm.endpoints.route import MESSAGES, RESPONSES, Context, Values, json_answer
 from mockllm.engine.decision import Decision
 from mockllm.engine.mocks import Table
 from mockllm.exchange import Request
-from mockllm.neighbours.house import MESSAGES, RESPONSES, Context, Values, json_answer
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
 from mockllm.wire import jsontext, tokens

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mockllm.endpoints.route import Context, Values, json_answer
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
-from mockllm.neighbours.house import Context, Values, json_answer
 
 _CREATED = 1_700_000_000
 _CREATED_AT = "2023-11-14T22:13:20Z"  # the same moment

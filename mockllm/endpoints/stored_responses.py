@@ -9,10 +9,10 @@ from urllib.parse import parse_qs
 
 import orjson
 
+from mockllm.endpoints.route import RESPONSES, Context, Values, answered
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
-from mockllm.neighbours.house import RESPONSES, Context, Values, answered
 from mockllm.prompt import Form, Prompt
 from mockllm.providers.openai import vendor
 from mockllm.state.responses import Kept

@@ -51,3 +51,13 @@ def asks_anthropic(path: str, request: Request) -> bool:
     """Whether a request is for Anthropic. Some paths are both vendors': then it is the header that
     only one of them wants."""
     return path.startswith("/v1/messages") or b"anthropic-version" in request.first
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`answer` answers `method` on paths like `template`; without credentials if it is `public`."""
+
+    method: str
+    template: str
+    answer: Answer
+    public: bool = False

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mockllm.endpoints.route import CHAT, Context, Values
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
-from mockllm.neighbours.house import CHAT, Context, Values
 from mockllm.providers import request_body
 from mockllm.providers.openai import vendor
 from mockllm.providers.openai.chat.answer import complete as complete_chat

@@ -1,0 +1,33 @@
+"""Whether the server lives, and whether it is ready for more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mockllm.endpoints.route import Context, Values, answered
+from mockllm.engine.decision import Decision
+from mockllm.exchange import Request
+from mockllm.providers import envelope
+
+HEALTH, READY, ROOT = "/health", "/ready", "/"
+
+
+def health(context: Context, request: Request, values: Values) -> Decision:
+    counts = context.engine.counts
+    body: dict[str, Any] = {"status": "healthy", "service": "mock-llm", **counts}
+    decisions = context.engine.decisions
+    if decisions is not None:
+        body["reuse"] = {"hits": decisions.hits, "misses": decisions.misses}
+    return answered(envelope.json_reply(body), reason="health")
+
+
+def ready(context: Context, request: Request, values: Values) -> Decision:
+    """Whether to send more. A server listens once it has loaded, so it is until it stops."""
+    if context.is_ready():
+        return answered(envelope.json_reply({"status": "ready"}), reason="health")
+    return answered(envelope.json_reply({"status": "draining"}, 503), reason="health")
+
+
+def alive(context: Context, request: Request, values: Values) -> Decision:
+    """Agents look whether there is anybody before they ask."""
+    return answered(envelope.json_reply({"service": "mock-llm"}), reason="health")

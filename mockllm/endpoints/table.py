@@ -1,0 +1,27 @@
+"""The table of all that is answered beside the mocks.
+
+A route is a method, a template and a function. ``{id}`` in a template stands for one segment of a
+path, ``{id...}`` for all that is left of it. HEAD is answered where GET is; OPTIONS everywhere.
+"""
+
+from __future__ import annotations
+
+from mockllm.endpoints import completions, models, moderations, stored_responses, token_counts
+from mockllm.endpoints.health import HEALTH, READY, ROOT, alive, health, ready
+from mockllm.endpoints.route import Route
+
+ROUTES = (
+    Route("POST", "/v1/messages/count_tokens", token_counts.count_tokens),
+    Route("POST", "/v1/responses/input_tokens", token_counts.input_tokens),
+    Route("GET", "/v1/responses/{id}", stored_responses.retrieve),
+    Route("DELETE", "/v1/responses/{id}", stored_responses.delete),
+    Route("POST", "/v1/responses/{id}/cancel", stored_responses.cancel),
+    Route("GET", "/v1/responses/{id}/input_items", stored_responses.input_items),
+    Route("POST", "/v1/completions", completions.complete),
+    Route("POST", "/v1/moderations", moderations.moderate),
+    Route("GET", "/v1/models", models.models),
+    Route("GET", "/v1/models/{id...}", models.model),
+    Route("GET", HEALTH, health, public=True),
+    Route("GET", READY, ready, public=True),
+    Route("HEAD", ROOT, alive, public=True),
+)
