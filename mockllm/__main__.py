@@ -1,8 +1,8 @@
-"""``python -m mockllm``: see `mockllm.cli`."""
+"""``python -m mockllm``: see `cli.main`."""
 
 import sys
 
-from mockllm.cli import main
+from mockllm.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,3 +13,26 @@ def is_secret(name: str) -> bool:
     """Whether what a header or a parameter of this name holds may be a credential: then its value
     is never told."""
     return _SECRET.search(name) is not None
+
+
+LONGEST_PATH = 1_000  # characters of a path and its query
+HIDDEN = "***"
+
+
+_SHOWN = re.compile(
+    r"(?:after|api-version|before|beta|limit|order|starting_after|stream)=[A-Za-z0-9_.-]{0,80}"
+)
+
+
+def shown(path: str, query: str) -> str:
+    """A path and its query as they may stand in a log: one line, printable, no secrets."""
+    target = f"{path}?{'&'.join(map(_shown, query.split('&')))}" if query else path
+    if len(target) > LONGEST_PATH:
+        target = target[:LONGEST_PATH] + "…"
+    if not target.isprintable() or " " in target:
+        target = "".join(char if char.isprintable() and char != " " else "?" for char in target)
+    return target or "-"
+
+
+def _shown(parameter: str) -> str:
+    return parameter if _SHOWN.fullmatch(parameter) else HIDDEN

@@ -18,7 +18,7 @@ import pytest
 from anthropic import Anthropic
 from openai import OpenAI
 
-from mockllm.cli import main
+from mockllm.cli.main import main
 from mockllm.config.models import Config
 from tests.providers import contract
 from tests.providers.contract import TEXT_ASKED

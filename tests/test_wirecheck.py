@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from mockllm import Config, cli
+from mockllm import Config
+from mockllm.cli import main, terminal
 from mockllm.wirecheck import check_wire
 from tests.goldens import TESTDATA, cases
 from tests.served import (
@@ -143,7 +144,7 @@ def test_the_command_tells_complaints_as_warnings(
 ) -> None:
     file = written(tmp_path, openai=[chat_mock("hi", chat_saying("ho") | {"created": "now"})])
 
-    assert cli.main(["check", "--wire", file]) == cli.WARNINGS
+    assert main.main(["check", "--wire", file]) == terminal.WARNINGS
 
     lines = capsys.readouterr().err.splitlines()
     assert [line for line in lines if ": whole: " in line] == [
@@ -161,6 +162,6 @@ def test_the_command_is_content_with_what_is_complete(
     response = orjson.loads((folder / "response.json").read_bytes())
     file = written(tmp_path, openai=[chat_mock("hi", response)])
 
-    assert cli.main(["check", "--wire", file]) == cli.OK
+    assert main.main(["check", "--wire", file]) == terminal.OK
 
     assert capsys.readouterr().out == "1 mocks, no warnings\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mockllm.cli import main
+from mockllm.cli.main import main
 from tests.serve.processes import (
     Command,
     connected,

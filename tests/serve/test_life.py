@@ -20,10 +20,10 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from mockllm import AsyncServer, ListenError, Server
-from mockllm.cli import main
+from mockllm.cli.limit_options import LIMIT_OPTIONS, size
+from mockllm.cli.main import main
 from mockllm.limits import Limits
-from mockllm.serve.access import shown
-from mockllm.serve.options import LIMIT_OPTIONS, size
+from mockllm.redaction import shown
 from mockllm.serve.server import Listener
 from tests.goldens import TESTDATA
 from tests.serve.http_cases import get
@@ -139,7 +139,7 @@ def test_a_check_that_is_interrupted_is_not_clean(monkeypatch: pytest.MonkeyPatc
     def interrupt(*paths: Path) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("mockllm.cli.load_config", interrupt)
+    monkeypatch.setattr("mockllm.cli.main.load_config", interrupt)
     assert main(["check", "mocks.json"]) == 130
 
 

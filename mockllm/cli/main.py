@@ -1,0 +1,75 @@
+"""The command line: ``mockllm``, ``mockllm check``, ``mockllm schema``.
+
+Exit status: 0 stopped as asked or clean, 1 warnings (`check`) or an address that cannot be
+listened on, 2 a mistake in the configuration or on the command line, 130 interrupted (`check`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+from collections.abc import Sequence
+
+from mockllm.cli.options import check_parser, schema_parser, serve_options
+from mockllm.cli.serving import run_server
+from mockllm.cli.terminal import (
+    FAILED,
+    MISTAKES,
+    WARNINGS,
+    fill_standard_descriptors,
+    print_answer,
+    say,
+    tell,
+)
+from mockllm.config.models import Config
+from mockllm.engine.loading import load, load_config
+from mockllm.errors import ConfigError, MockLLMError
+
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells tell it
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    fill_standard_descriptors()
+    gc.disable()  # loading makes a million objects and drops none; `settle` turns it on again
+    try:
+        match words:
+            case ["check", *rest]:
+                return _check(check_parser().parse_args(rest))
+            case ["schema", *rest]:
+                return _schema(schema_parser().parse_args(rest))
+            case _:
+                return run_server(serve_options(words))
+    except ConfigError as exc:
+        tell(exc.problems)
+        return MISTAKES
+    except MockLLMError as exc:
+        say(f"mockllm: {exc}", stream=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _check(options: argparse.Namespace) -> int:
+    config = load_config(*options.files)
+    loaded = load(config)
+    tell(loaded.warnings)
+    found = [*loaded.warnings]
+    if options.wire:
+        from mockllm.wirecheck import check_wire  # imports both SDKs
+
+        complaints = check_wire(config)
+        tell(complaints)
+        found += complaints
+    if found:
+        return WARNINGS
+    mocks = sum(len(table.mocks) for table in loaded.tables)
+    return print_answer(f"{mocks} mocks, no warnings")
+
+
+def _schema(options: argparse.Namespace) -> int:
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return print_answer(json.dumps(schema | Config.model_json_schema(), indent=2))
