@@ -25,7 +25,7 @@ from mockllm.config.models import (
 from mockllm.engine.loading import load_config
 from mockllm.errors import ConfigError, ListenError, MockLLMError
 from mockllm.limits import Limits
-from mockllm.serve.server import AsyncServer, Server
+from mockllm.serve.embedded import AsyncServer, Server
 
 __version__ = "0.1.0"
 

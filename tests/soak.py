@@ -23,7 +23,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mockllm.serve.running import new_event_loop
+from mockllm.serve.process import new_event_loop
 from tests.serve.http_cases import CHAT, END, asking, chunked, chunks, configuration, framed, get
 from tests.serve.http_cases import post as question
 from tests.serve.processes import Command, running, until, write

@@ -1,12 +1,13 @@
-"""The house, executable: which module may import which, and where the outside world is touched.
+"""The floor plan, executable: which module may import which, and where the world is touched.
 
-A module knows its own floor and those below it. Loops, sockets, processes and clocks live in
-`serve/` and the doors; each official SDK is imported in files called `sdk.py` only.
+The plan is read from README.md. Everything in it is a folder, ``wire/``, or a module at the root of
+the package, ``errors``.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,24 +18,30 @@ import pytest
 import mockllm
 
 PACKAGE = Path(mockllm.__file__).parent
+README = Path(__file__).parent.parent / "README.md"
+MODULES = sorted(PACKAGE.rglob("*.py"))
 
-FLOORS = (
-    {"errors", "exchange", "prompt", "limits", "redaction"},
-    {"http1", "wire", "matching"},
-    {"validation", "replies", "state", "config"},
-    {"providers"},  # codecs
-    {"engine"},  # decides; lives as long as one configuration
-    {"observers"},  # know exchanges that are over
-    {"endpoints"},  # answer without a mock
-    {"app"},  # routes; lives as long as the process
-    {"serve"},  # acts
-    {"cli", "wirecheck", "conformance", "__init__", "__main__"},  # doors
-)
-WORLD = {"asyncio", "socket", "signal", "os", "threading", "time", "anyio", "uvloop", "selectors"}
+MAX_MODULES_AT_THE_ROOT = 8  # beside __init__ and __main__
+WORLD = {
+    *("anyio", "asyncio", "os", "redis", "selectors", "signal", "socket", "sqlite3"),
+    *("threading", "time", "uvloop"),
+}
 SDKS = {"openai", "anthropic"}
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "types", "manager"}
 
-MODULES = sorted(PACKAGE.rglob("*.py"))
+
+def read_floors(text: str) -> dict[str, int]:
+    """The floor of each part of the package, by its name: ``{"wire": 1, "errors": 0}``."""
+    plan = re.search(r"<!-- floor plan -->\n```text\n(.*?)```", text, re.DOTALL)
+    assert plan is not None
+    floors: dict[str, int] = {}
+    for line in plan[1].splitlines():
+        parts = line[14:].split()
+        floors |= {part.rstrip("/"): int(line[0]) for part in parts}
+    return floors
+
+
+FLOORS = read_floors(README.read_text())
 
 
 def _id(path: Path) -> str:
@@ -42,13 +49,9 @@ def _id(path: Path) -> str:
 
 
 def _part(path: Path) -> str:
-    """The part of the house that a file belongs to: ``providers``, ``serve``, ``engine``."""
+    """The part of the plan that a file belongs to: ``providers``, ``serve``, ``app``."""
     first = path.relative_to(PACKAGE).parts[0]
     return first.removesuffix(".py")
-
-
-def _floor(part: str) -> int:
-    return next(number for number, parts in enumerate(FLOORS) if part in parts)
 
 
 def _imports(path: Path) -> Iterator[str]:
@@ -62,36 +65,58 @@ def _imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def _imported_parts(path: Path) -> set[str]:
+    return {name.split(".")[1] for name in _imports(path) if name.startswith("mockllm.")}
+
+
+def test_the_plan_is_the_package() -> None:
+    assert {_part(path) for path in MODULES} == set(FLOORS)
+
+
 @pytest.mark.parametrize("path", MODULES, ids=_id)
-def test_nobody_looks_upstairs(path: Path) -> None:
-    own = _floor(_part(path))
-    inside = [name.split(".") for name in _imports(path) if name.startswith("mockllm.")]
+def test_a_module_imports_its_own_folder_and_lower_floors(path: Path) -> None:
+    own = _part(path)
 
-    upstairs = [".".join(name) for name in inside if _floor(name[1]) > own]
+    strange = {
+        part
+        for part in _imported_parts(path) - {own}
+        if FLOORS[part] > FLOORS[own]
+        or (FLOORS[part] == FLOORS[own] and FLOORS[own] in range(1, 9))
+    }
 
-    assert upstairs == []
+    assert strange == set()
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "providers").glob("*/*/*.py")), ids=_id)
-def test_an_api_imports_its_own_vendor_only(path: Path) -> None:
-    vendor, api = path.parent.parent.name, path.parent.name
-    allowed = (
-        f"mockllm.providers.{vendor}.{api}.",
-        f"mockllm.providers.{vendor}.vendor",
-        "mockllm.providers.api.",
-    )
-    shared = ("envelope", "normalise", "request_body", "members")
-    parts = [name for name in _imports(path) if name.startswith("mockllm.providers.")]
+@pytest.mark.parametrize("path", sorted((PACKAGE / "providers").glob("*/**/*.py")), ids=_id)
+def test_an_api_imports_its_own_vendor_and_no_other_api(path: Path) -> None:
+    vendor, *api = path.relative_to(PACKAGE / "providers").parts[:-1]
+    vendors = {folder.name for folder in (PACKAGE / "providers").iterdir() if folder.is_dir()}
+    imported = [name.split(".")[2:] for name in _imports(path) if "mockllm.providers." in name]
 
-    strange = [name for name in parts if not name.startswith(allowed)]
-    assert [name for name in strange if name.split(".")[2] not in shared] == []
+    strange = [
+        name
+        for name in imported
+        if name[0] in vendors and (name[0] != vendor or (name[1] != "vendor" and [name[1]] != api))
+    ]
+
+    assert strange == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "providers").rglob("*.py")), ids=_id)
+def test_a_provider_is_a_codec(path: Path) -> None:
+    assert "mockllm.matching.index" not in " ".join(_imports(path))
 
 
 @pytest.mark.parametrize("path", MODULES, ids=_id)
 def test_the_world_is_touched_in_serve_and_the_doors_only(path: Path) -> None:
     touched = {name.split(".")[0] for name in _imports(path)} & WORLD
 
-    assert touched == set() or _floor(_part(path)) >= _floor("serve")
+    assert touched == set() or FLOORS[_part(path)] >= FLOORS["serve"]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=_id)
+def test_chance_is_handed_in(path: Path) -> None:
+    assert "random" not in {name.split(".")[0] for name in _imports(path)}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=_id)
@@ -101,7 +126,18 @@ def test_an_sdk_is_imported_in_files_called_sdk_only(path: Path) -> None:
     assert imported == set() or path.name == "sdk.py"
 
 
-def test_no_module_is_named_after_nothing() -> None:
+def test_few_modules_stand_at_the_root() -> None:
+    root = [path for path in PACKAGE.glob("*.py") if not path.stem.startswith("__")]
+
+    assert len(root) <= MAX_MODULES_AT_THE_ROOT
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in MODULES), ids=lambda f: f.name)
+def test_a_folder_says_what_it_knows_and_what_it_refuses_to_know(folder: Path) -> None:
+    assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+
+
+def test_no_module_has_a_name_without_meaning() -> None:
     assert {path.stem for path in MODULES} & FORBIDDEN_NAMES == set()
 
 

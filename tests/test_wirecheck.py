@@ -8,7 +8,7 @@ import pytest
 
 from mockllm import Config
 from mockllm.cli import main, terminal
-from mockllm.wirecheck import check_wire
+from mockllm.conformance import check_wire
 from tests.goldens import TESTDATA, cases
 from tests.served import (
     chat_mock,

@@ -59,7 +59,7 @@ def _check(options: argparse.Namespace) -> int:
     tell(loaded.warnings)
     found = [*loaded.warnings]
     if options.wire:
-        from mockllm.wirecheck import check_wire  # imports both SDKs
+        from mockllm.conformance import check_wire  # imports both SDKs
 
         complaints = check_wire(config)
         tell(complaints)

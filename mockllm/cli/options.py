@@ -12,10 +12,8 @@ from mockllm.cli.terminal import (
     LOG_FORMATS,
 )
 from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, HIGHEST_PORT, parse_address
-from mockllm.serve.running import (
-    HANG_TIMEOUT,
-)
-from mockllm.serve.server import DRAIN_TIMEOUT
+from mockllm.serve.listener import DRAIN_TIMEOUT
+from mockllm.serve.process import HANG_TIMEOUT
 
 MOST_WORKERS = 1024
 LOG_LEVELS = ("debug", "info", "warning", "error")

@@ -26,14 +26,9 @@ from mockllm.engine.loading import load, load_config
 from mockllm.errors import ConfigError
 from mockllm.observers.access_log import log_access
 from mockllm.serve.address import bind, tls_context, unix_socket, url_of
+from mockllm.serve.process import RELOAD_SIGNAL, STOP_SIGNALS, Settings, serve
 from mockllm.serve.reload import Reload, Watch
-from mockllm.serve.running import (
-    RELOAD_SIGNAL,
-    STOP_SIGNALS,
-    Settings,
-    serve,
-)
-from mockllm.serve.workers import Supervisor, require_workers
+from mockllm.serve.supervisor import Supervisor, require_workers
 
 
 def run_server(options: argparse.Namespace) -> int:

@@ -1,1 +1,3 @@
-"""Where things happen: sockets, loops, clocks, processes and signals. Nowhere else."""
+"""Acts: the only folder with a loop, sockets, processes, signals and a clock. It carries out what
+was decided, and decides nothing about a request itself.
+"""

@@ -16,19 +16,16 @@ import logging
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import Enum
 from typing import cast
 
-from mockllm.app import App
 from mockllm.engine.decision import Decision, Exchange
 from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
 from mockllm.exchange import Ending, Reply, Request, Step
 from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
-from mockllm.http1.head_cache import Heads
-from mockllm.limits import Limits
-from mockllm.serve.stamper import Stamper
+from mockllm.serve.connections import Service
 from mockllm.wire import placeholders
 from mockllm.wire.placeholders import Stamps
 
@@ -37,11 +34,8 @@ logger = logging.getLogger("mockllm")
 LONGEST_LINGER = 30.0  # seconds in which a refused peer may go on sending, however fast it does
 FRAMES_AT_ONCE = 64  # then other connections have their turn
 MOST_UNSENT = 32 * 1024  # bytes that wait for a slow peer before its answer waits too
-SWEEP = 1.0  # seconds between two looks at the limits
 
 FAILURE = "internal error"  # the reason of a decision that is not the engine's
-
-Observer = Callable[[Exchange], None]
 
 
 class Phase(Enum):
@@ -62,61 +56,6 @@ class Phase(Enum):
     BODY = "body"
     ANSWERING = "answering"
     REFUSED = "refused"
-
-
-class Service:
-    """What all connections of a server share."""
-
-    def __init__(
-        self, app: App, *, limits: Limits | None = None, observers: tuple[Observer, ...] = ()
-    ) -> None:
-        self.app = app
-        self.limits = limits or Limits()
-        self.observers = observers
-        self.stamper = Stamper()
-        self.heads = Heads(self.limits, reuse=app.reuses)
-        self.connections: set[HTTPProtocol] = set()
-        self.lingering: dict[HTTPProtocol, None] = {}
-        """Those of `connections` that are answered for the last time, the longest first."""
-        self.draining = False
-        self.last_call = 0.0
-        self.all_closed = asyncio.Event()
-        self.all_closed.set()
-        self._sweeper: asyncio.TimerHandle | None = None
-
-    def watch(self) -> None:
-        """Hold all connections against the limits, now and every second until `unwatch`."""
-        loop = asyncio.get_running_loop()
-        self._sweeper = loop.call_later(SWEEP, self.watch)  # whatever happens now
-        now = loop.time()
-        for connection in tuple(self.connections):
-            connection.check(now)
-
-    def unwatch(self) -> None:
-        """End what `watch` began."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
-
-    def drain(self, *, last_call: float = 0.0) -> None:
-        """Close every connection once its answer is sent, and what is idle in `last_call` seconds:
-        who is about to ask is answered, and told that it was the last time."""
-        self.draining = True
-        self.last_call = last_call
-        self.app.is_ready = False
-        for connection in tuple(self.connections):
-            connection.close_after_last_call()
-
-    def cut_longest_lingering(self) -> None:
-        """Make room, at the cost of who has had its last answer for the longest."""
-        longest = next(iter(self.lingering))
-        self.lingering[longest] = self.lingering.pop(longest)  # another one is next
-        longest.abort()
-
-    def cut(self) -> None:
-        """Close everything at once."""
-        for connection in tuple(self.connections):
-            connection.abort()
 
 
 class HTTPProtocol(asyncio.Protocol):

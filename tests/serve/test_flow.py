@@ -8,13 +8,15 @@ import logging
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import cast
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
 from mockllm import AsyncServer
-from mockllm.serve.protocol import HTTPProtocol, Service
+from mockllm.serve.connections import Connection, Service
+from mockllm.serve.protocol import HTTPProtocol
 from tests.serve.http_cases import (
     BODY,
     HELLO,
@@ -108,9 +110,9 @@ async def all_gone(server: AsyncServer) -> None:
 # --- Slow readers ---------------------------------------------------------------------------------
 
 
-def buffered(connection: HTTPProtocol) -> int:
+def buffered(connection: Connection) -> int:
     """Bytes that the server holds for a peer that does not read."""
-    return connection._wire.get_write_buffer_size()
+    return cast("HTTPProtocol", connection)._wire.get_write_buffer_size()
 
 
 @asynccontextmanager
@@ -206,7 +208,7 @@ async def test_requests_behind_an_answer_that_is_not_read_are_not_all_taken(
             peer.send(flood)
             await fetch(streaming, get())
         (connection,) = (each for each in service_of(streaming).connections if buffered(each))
-        assert connection._http.unread < MIB
+        assert cast("HTTPProtocol", connection)._http.unread < MIB
     await all_gone(streaming)
 
 

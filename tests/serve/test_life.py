@@ -24,7 +24,7 @@ from mockllm.cli.limit_options import LIMIT_OPTIONS, size
 from mockllm.cli.main import main
 from mockllm.limits import Limits
 from mockllm.redaction import shown
-from mockllm.serve.server import Listener
+from mockllm.serve.listener import Listener
 from tests.goldens import TESTDATA
 from tests.serve.http_cases import get
 from tests.serve.processes import (

@@ -21,7 +21,8 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import Loaded, load
 from mockllm.exchange import Request, Step
 from mockllm.limits import Limits
-from mockllm.serve.protocol import LONGEST_LINGER, HTTPProtocol, Phase, Service
+from mockllm.serve.connections import Service
+from mockllm.serve.protocol import LONGEST_LINGER, HTTPProtocol, Phase
 from mockllm.wire.placeholders import Stamps
 from tests.serve.http_cases import (
     BODY,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mockllm.serve.stamper import Stamper
+from mockllm.serve.fresh_values import Stamper
 
 
 def test_a_token_never_comes_twice() -> None:

@@ -12,8 +12,8 @@ from mockllm.app import App
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.serve.address import bind
-from mockllm.serve.protocol import Service
-from mockllm.serve.server import Listener
+from mockllm.serve.connections import Service
+from mockllm.serve.listener import Listener
 from tests.served import PATIENCE, nothing_left_behind
 
 

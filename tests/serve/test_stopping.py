@@ -21,8 +21,8 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Ending, Reply, Request, Step
 from mockllm.serve.address import bind, url_of
-from mockllm.serve.protocol import Service
-from mockllm.serve.server import Listener
+from mockllm.serve.connections import Service
+from mockllm.serve.listener import Listener
 from tests.serve.http_cases import KIB, Peer, get, post, read_answers
 from tests.served import (
     API_KEY,

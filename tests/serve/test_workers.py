@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mockllm.serve.workers import LONGEST_DELAY, YOUNG, Slot
+from mockllm.serve.supervisor import LONGEST_DELAY, YOUNG, Slot
 from tests.serve.http_cases import get
 from tests.serve.processes import (
     Command,

@@ -19,7 +19,7 @@ from mockllm.engine.loading import load
 from mockllm.engine.mocks import Table
 from mockllm.errors import Problem, Severity
 from mockllm.exchange import Request
-from mockllm.serve.server import AsyncServer
+from mockllm.serve.embedded import AsyncServer
 
 MODEL = "any-model"
 MAX_TOKENS = 1024
@@ -38,7 +38,7 @@ def check_wire(config: Config) -> list[Problem]:
 
 
 async def _check(config: Config) -> list[Problem]:
-    from mockllm.wirecheck import sdk  # both SDKs: seconds that nothing else here needs
+    from mockllm.conformance import sdk  # both SDKs: seconds that nothing else here needs
 
     loaded = load(config)
     engine = Engine(loaded)

@@ -15,9 +15,9 @@ from enum import Enum
 from mockllm.app import App
 from mockllm.engine.engine import Engine
 from mockllm.limits import Limits
-from mockllm.serve.protocol import Observer, Service
+from mockllm.serve.connections import Observer, Service
+from mockllm.serve.listener import DRAIN_TIMEOUT, Listener
 from mockllm.serve.reload import Reload, Reloader, settle
-from mockllm.serve.server import DRAIN_TIMEOUT, Listener
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 if sys.platform != "win32" and sys.implementation.name == "cpython":

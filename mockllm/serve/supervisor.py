@@ -33,8 +33,7 @@ from dataclasses import dataclass
 from mockllm.engine.engine import Engine
 from mockllm.errors import ListenError, MockLLMError
 from mockllm.serve.address import BACKLOG, bind_beside, is_unix, reason_of
-from mockllm.serve.reload import POLL, Reload, settle
-from mockllm.serve.running import (
+from mockllm.serve.process import (
     BEATS,
     HANG_TIMEOUT,
     RELOAD_SIGNAL,
@@ -43,6 +42,7 @@ from mockllm.serve.running import (
     Word,
     work,
 )
+from mockllm.serve.reload import POLL, Reload, settle
 
 logger = logging.getLogger("mockllm")
 

@@ -1,0 +1,130 @@
+"""Connections of one socket: accepted, and let go in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import sys
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+from mockllm.errors import ListenError
+from mockllm.serve.address import (
+    BACKLOG,
+    is_unix,
+    reason_of,
+)
+from mockllm.serve.connections import Service
+from mockllm.serve.protocol import HTTPProtocol
+
+DRAIN_TIMEOUT = 10.0  # seconds in which answers under way may end when a server stops
+LONGEST_CLOSE = 1.0  # seconds for what has no protocol yet
+TURNS_TO_BEGIN = 3  # of the loop, from accepting a connection to its protocol
+TURNS_TO_READ = 3  # from there to reading what came with it
+
+
+class Listener:
+    """A service that listens on one socket of the running loop."""
+
+    def __init__(self, service: Service, *, tls: ssl.SSLContext | None = None) -> None:
+        self._service = service
+        self._tls = tls
+        self._sock: socket.socket | None = None
+        self._server: asyncio.Server | None = None
+
+    async def start(self, sock: socket.socket) -> None:
+        """Listen on `sock`, which is bound; it belongs to the listener from now on.
+
+        Raises:
+            ListenError: another socket listens there.
+        """
+        try:
+            sock.listen(BACKLOG)
+            self._server = await self._listen(sock)
+        except OSError as exc:
+            sock.close()
+            raise ListenError(f"cannot listen: {reason_of(exc)}") from exc
+        except BaseException:
+            sock.close()
+            raise
+        self._sock = sock
+        self._service.watch()
+
+    async def stop(
+        self, drain_timeout: float, *, last_call: float = 0.0, inherited: bool = False
+    ) -> None:
+        """Accept no more, let answers under way end for `drain_timeout` seconds, then cut. What is
+        idle may ask for `last_call` seconds still.
+
+        Who has connected before is served, though not accepted yet; unless the socket is
+        `inherited` by another process that listens on it and accepts them.
+        """
+        assert self._server is not None
+        await self._let_accepted_begin()
+        queued = [] if inherited else list(self._queued())
+        self._server.close()  # at once: who comes now is refused, not forgotten in the queue
+        try:
+            async with asyncio.timeout(drain_timeout):
+                await self._take(queued)
+                self._service.drain(last_call=last_call)
+                await self._service.all_closed.wait()
+        except TimeoutError:
+            self._service.drain()
+            self._service.cut()
+            await self._service.all_closed.wait()
+        self._service.unwatch()
+        with contextlib.suppress(TimeoutError):  # peers in the middle of a TLS handshake
+            await asyncio.wait_for(self._server.wait_closed(), LONGEST_CLOSE)
+
+    def _listen(self, sock: socket.socket) -> Coroutine[Any, Any, asyncio.Server]:
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {"sock": sock, "backlog": BACKLOG, "ssl": self._tls}
+        if self._tls is not None:
+            options["ssl_handshake_timeout"] = self._service.limits.head_time
+        if not is_unix(sock):
+            return loop.create_server(self._protocol, **options)
+        if sys.version_info >= (3, 13):
+            options["cleanup_socket"] = False  # the file is not the listener's
+        return loop.create_unix_server(self._protocol, **options)
+
+    def _protocol(self) -> HTTPProtocol:
+        return HTTPProtocol(self._service)
+
+    def _queued(self) -> Iterator[socket.socket]:
+        """The connections that the system has made and the loop has not accepted."""
+        assert self._sock is not None
+        while True:
+            try:
+                yield self._sock.accept()[0]
+            except OSError:  # BlockingIOError: that was all
+                return
+
+    async def _let_accepted_begin(self) -> None:
+        """Accept no more, and let what is accepted have its protocol: asyncio makes it a few turns
+        later, and forgets the connection if the server is closed by then."""
+        assert self._sock is not None
+        with contextlib.suppress(NotImplementedError):  # on Windows there are no readers
+            asyncio.get_running_loop().remove_reader(self._sock)
+        await _turns(TURNS_TO_BEGIN)
+
+    async def _take(self, queued: list[socket.socket]) -> None:
+        """Serve `queued`, and let all connections read what they were sent."""
+        loop = asyncio.get_running_loop()
+        try:
+            while queued:
+                sock = queued.pop()
+                sock.setblocking(False)
+                with contextlib.suppress(OSError):  # it is gone
+                    await loop.connect_accepted_socket(self._protocol, sock, ssl=self._tls)
+            await _turns(TURNS_TO_READ)
+        finally:
+            for sock in queued:
+                sock.close()
+
+
+async def _turns(count: int) -> None:
+    """Let the loop go round."""
+    for _ in range(count):
+        await asyncio.sleep(0)
