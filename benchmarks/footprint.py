@@ -23,7 +23,7 @@ from benchmarks.servers import CONTENDERS, ROOT, CannotStartError
 NAME = "footprint"  # as `--only` calls it
 
 STARTS = 3  # of which the median counts
-LONGEST_EMBEDDED = 60.0  # seconds
+MAX_EMBEDDED = 60.0  # seconds
 ANSWERS = 1_000  # beside slow readers, of which the longest counts
 STREAMS = 20  # under way when a server is told to stop
 READ_AHEAD = 64 * 1024  # bytes of each, which have come by then
@@ -178,7 +178,7 @@ def _embedded(config: Path) -> float:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=LONGEST_EMBEDDED,
+            timeout=MAX_EMBEDDED,
             check=True,
         )
     except subprocess.SubprocessError as exc:

@@ -18,7 +18,7 @@ from benchmarks.loads import LIMIT, OURS, Load
 from benchmarks.machine import Cores
 from benchmarks.servers import (
     CONTENDERS,
-    LONGEST_START,
+    MAX_START,
     CannotStartError,
     Files,
     Order,
@@ -114,7 +114,7 @@ class Bench:
         command = CONTENDERS[server].command(order)
         cores = self.cores.for_workers(workers)
         log = self._folder / f"{server}-{order.port}.log"
-        patience = min(LONGEST_START, self.seconds_left)
+        patience = min(MAX_START, self.seconds_left)
         with running(command, order.port, cores, log, patience=patience) as server_running:
             yield server_running
 

@@ -15,7 +15,7 @@ def is_secret(name: str) -> bool:
     return _SECRET.search(name) is not None
 
 
-LONGEST_PATH = 1_000  # characters of a path and its query
+MAX_PATH = 1_000  # characters of a path and its query
 HIDDEN = "***"
 
 
@@ -27,8 +27,8 @@ _SHOWN = re.compile(
 def shown(path: str, query: str) -> str:
     """A path and its query as they may stand in a log: one line, printable, no secrets."""
     target = f"{path}?{'&'.join(map(_shown, query.split('&')))}" if query else path
-    if len(target) > LONGEST_PATH:
-        target = target[:LONGEST_PATH] + "…"
+    if len(target) > MAX_PATH:
+        target = target[:MAX_PATH] + "…"
     if not target.isprintable() or " " in target:
         target = "".join(char if char.isprintable() and char != " " else "?" for char in target)
     return target or "-"

@@ -19,7 +19,7 @@ from typing import Any
 
 CORPUS = Path(__file__).parent / "fuzz_corpus"
 LONGEST = 4096  # bytes of an input
-LONGEST_SPLIT_SINGLY = 512  # bytes of an input that is fed byte by byte too
+MAX_SPLIT_SINGLY = 512  # bytes of an input that is fed byte by byte too
 
 atheris: Any = importlib.import_module("atheris")  # it is not there where types are checked
 with atheris.instrument_imports(
@@ -60,7 +60,7 @@ def splits(data: bytes) -> Iterator[list[bytes]]:
     yield [data[:middle], data[middle:]]
     yield re.findall(rb"[^\n]*\n|[^\n]+", data)
     yield re.findall(rb"[^\r]*\r|[^\r]+", data)
-    if len(data) <= LONGEST_SPLIT_SINGLY:
+    if len(data) <= MAX_SPLIT_SINGLY:
         yield [data[place : place + 1] for place in range(len(data))]
 
 

@@ -75,7 +75,7 @@ def test_word_takes_the_white_space_before_it(text: str) -> None:
     pieces = chunking.split(text, "word")
 
     assert all(piece[-1].strip() for piece in pieces[:-1])
-    assert all(len(piece.strip()) <= chunking.LONGEST_WORD for piece in pieces)
+    assert all(len(piece.strip()) <= chunking.MAX_WORD for piece in pieces)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_examples(text: str, chunk: Chunk, pieces: list[str]) -> None:
 
 
 def test_a_very_long_text_arrives_in_larger_deltas() -> None:
-    text = "lorem 👩\u200d🚀 " * (2 * chunking.MOST_DELTAS)
+    text = "lorem 👩\u200d🚀 " * (2 * chunking.MAX_DELTAS)
 
     pieces = chunking.split(text)
 
-    assert len(pieces) <= chunking.MOST_DELTAS
+    assert len(pieces) <= chunking.MAX_DELTAS
     assert "".join(pieces) == text

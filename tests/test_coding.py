@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mockllm.errors import HTTPError
 from mockllm.http1 import content_coding
-from mockllm.http1.content_coding import MOST_MEMBERS, gunzip
+from mockllm.http1.content_coding import MAX_MEMBERS, gunzip
 
 PACKED = gzip.compress(b"hello", mtime=0)
 
@@ -27,9 +27,9 @@ def test_a_large_body_is_whole() -> None:
 
 
 def test_no_more_members_than_the_limit() -> None:
-    assert gunzip(PACKED * MOST_MEMBERS, 100_000) == b"hello" * MOST_MEMBERS
+    assert gunzip(PACKED * MAX_MEMBERS, 100_000) == b"hello" * MAX_MEMBERS
     with pytest.raises(HTTPError, match="more than 10,000 members") as caught:
-        gunzip(PACKED * (MOST_MEMBERS + 1), 100_000)
+        gunzip(PACKED * (MAX_MEMBERS + 1), 100_000)
     assert caught.value.status == 400
 
 

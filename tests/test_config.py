@@ -15,7 +15,7 @@ from mockllm import (
     OpenAIRequestMatch,
 )
 from mockllm.config.mistakes import json_path
-from mockllm.config.values import MOST_NESTED
+from mockllm.config.values import MAX_NESTING
 
 MESSAGE = {"role": "user", "content": "hi"}
 MOCK = {"name": "greet", "match": {"message": MESSAGE}, "response": {}}
@@ -205,7 +205,7 @@ def test_a_mock_knows_the_place_it_was_read_from() -> None:
             ],
         ),
         (
-            {"openai": [MOCK | {"response": nested(MOST_NESTED + 1)}]},
+            {"openai": [MOCK | {"response": nested(MAX_NESTING + 1)}]},
             ["a.json: openai[0] 'greet': response: nested deeper than 200 levels"],
         ),
     ],
@@ -269,7 +269,7 @@ def test_the_json_schema_shows_how_a_mock_is_streamed() -> None:
 
 
 def test_a_response_may_be_deep() -> None:
-    response = nested(MOST_NESTED)
+    response = nested(MAX_NESTING)
 
     assert Config.from_dict({"openai": [MOCK | {"response": response}]}).openai[0].response == (
         response

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mockllm import Config
 from mockllm.app import App
 from mockllm.engine.decision import Decision
-from mockllm.engine.engine import LONGEST_REQUEST_QUOTE, Engine
+from mockllm.engine.engine import MAX_REQUEST_QUOTE, Engine
 from mockllm.engine.loading import load
 from mockllm.errors import ClientError
 from mockllm.exchange import Reply, Request
@@ -106,8 +106,8 @@ def test_a_request_that_matches_nothing_is_told_the_nearest_mock() -> None:
 def test_a_long_message_is_cut_in_the_404() -> None:
     error = body(engine(chat_mock("a", "b")).decide(post(say("x" * 9_999))).reply)["error"]
 
-    assert "x" * LONGEST_REQUEST_QUOTE + "'…" in error["message"]
-    assert len(error["message"]) < LONGEST_REQUEST_QUOTE + 300
+    assert "x" * MAX_REQUEST_QUOTE + "'…" in error["message"]
+    assert len(error["message"]) < MAX_REQUEST_QUOTE + 300
 
 
 def test_an_api_without_mocks_says_so_without_its_sdk() -> None:

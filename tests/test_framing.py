@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import Ending, Reply, Step
-from mockllm.http1.framing import MOST_READY, SLICE, Framing, frames
+from mockllm.http1.framing import MAX_READY, SLICE, Framing, frames
 from mockllm.wire import placeholders
 
 STREAM = placeholders.stream(200, ((b"date", placeholders.DATE),), [b"a", b"bb"])
@@ -117,4 +117,4 @@ def test_what_is_ready_is_what_is_framed(reply: Reply) -> None:
 
 
 def test_a_large_reply_is_not_ready() -> None:
-    assert ready(placeholders.whole(200, (), bytes(MOST_READY + 1))) is None
+    assert ready(placeholders.whole(200, (), bytes(MAX_READY + 1))) is None

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mockllm.errors import HTTPError
 from mockllm.http1 import head_cache, heads
 from mockllm.http1.connection import END_OF_HEAD
-from mockllm.http1.head_cache import LONGEST_REMEMBERED, Heads
-from mockllm.http1.heads import END, LONGEST_CACHED, Head, parse
+from mockllm.http1.head_cache import MAX_CACHED_HEAD, Heads
+from mockllm.http1.heads import END, MAX_CACHED_VALUE, Head, parse
 from mockllm.limits import MIB, Limits
 
 REQUEST_LINES = [
@@ -249,7 +249,7 @@ def test_anything_else_is_for_h11(line: bytes) -> None:
         b"Expect: 100-continue",
         b"Upgrade: websocket",
         b"Content-Encoding: gzip",
-        b"X-Long: " + b"a" * LONGEST_REMEMBERED,
+        b"X-Long: " + b"a" * MAX_CACHED_HEAD,
     ],
 )
 def test_an_unusual_head_is_never_remembered(line: bytes) -> None:
@@ -309,9 +309,9 @@ def test_a_client_that_never_repeats_himself_fills_nothing_forever(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a hundredth of the bounds, and as many heads as would pass them several times."""
-    monkeypatch.setattr(head_cache, "MOST_OF_HEADS", head_cache.MOST_OF_HEADS // 100)
-    monkeypatch.setattr(head_cache, "MOST_OF_PARTS", head_cache.MOST_OF_PARTS // 100)
-    monkeypatch.setattr(head_cache, "MOST_SEEN", head_cache.MOST_SEEN // 100)
+    monkeypatch.setattr(head_cache, "MAX_HEADS_SIZE", head_cache.MAX_HEADS_SIZE // 100)
+    monkeypatch.setattr(head_cache, "MAX_PARTS_SIZE", head_cache.MAX_PARTS_SIZE // 100)
+    monkeypatch.setattr(head_cache, "MAX_SEEN", head_cache.MAX_SEEN // 100)
     memory = Heads()
     for number in range(20):
         recalled(memory, KINDS_OF_HEADS[kind](number))  # what is made once is made now
@@ -334,7 +334,7 @@ def test_a_verdict_on_a_long_value_is_not_kept(judge: Callable[[bytes], object])
     tracemalloc.start()
     try:
         for number in range(100):
-            judge(b"%d," % number + b"a," * LONGEST_CACHED * 10)
+            judge(b"%d," % number + b"a," * MAX_CACHED_VALUE * 10)
         grown, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from mockllm.matching.explain import LONGEST_SEARCHED, difference, nearest_miss, quote
+from mockllm.matching.explain import MAX_SEARCHED, difference, nearest_miss, quote
 from mockllm.matching.rule import HeaderRule, Rule
 from mockllm.matching.shadowing import covers
 from mockllm.matching.specification import first_match
@@ -359,7 +359,7 @@ def test_the_nearest_miss_is_the_first_of_the_closest(
 @pytest.mark.parametrize("contains", [False, True])
 def test_how_close_a_long_text_came_is_told_to_the_character(contains: bool) -> None:
     """Also where it is longer than what a piece of text is looked for in."""
-    text = "long " * (LONGEST_SEARCHED // 2)
+    text = "long " * (MAX_SEARCHED // 2)
     asked = ask_chat([user(text)])
     rules = [rule(CHAT, user(text[:100] + mark + text), contains) for mark in ("x", "y")]
 

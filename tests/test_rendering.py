@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mockllm.exchange import Ending, Reply, Step
 from mockllm.http1.framing import SLICE, Framing
-from mockllm.replies.prepared import MOST_MODELS, Rendered
+from mockllm.replies.prepared import MAX_MODELS, Rendered
 from mockllm.wire import placeholders, tokens
 from tests.goldens import STAMPS
 
@@ -44,10 +44,10 @@ def test_a_rendered_reply_is_filled_and_framed_like_any_other(
 def test_a_client_that_invents_models_fills_no_memory() -> None:
     rendered = Rendered(placeholders.whole(200, (), b"\xfc"))
 
-    bodies = [rendered.for_request(f"m{n}", BODY)[0].body for n in range(2 * MOST_MODELS)]
+    bodies = [rendered.for_request(f"m{n}", BODY)[0].body for n in range(2 * MAX_MODELS)]
 
-    assert bodies == [b'"m%d"' % n for n in range(2 * MOST_MODELS)]
-    assert len(rendered._of_model) == MOST_MODELS
+    assert bodies == [b'"m%d"' % n for n in range(2 * MAX_MODELS)]
+    assert len(rendered._of_model) == MAX_MODELS
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -37,30 +37,30 @@ def test_a_decision_is_found_by_all_that_it_depends_on() -> None:
 
 def test_the_oldest_goes_where_room_is_short() -> None:
     decisions = Decisions()
-    body = bytes(match_cache.LARGEST // 2)
-    count = match_cache.MOST_BYTES // len(body) + 5
+    body = bytes(match_cache.MAX_ENTRY // 2)
+    count = match_cache.MAX_BYTES // len(body) + 5
 
     for number in range(count):
         keep(decisions, (str(number), body), decision())
 
     assert decisions.get(("0", body)) is None
     assert decisions.get((str(count - 1), body)) is not None
-    assert len(decisions) * (len(body) + match_cache.PER_ENTRY) <= match_cache.MOST_BYTES
+    assert len(decisions) * (len(body) + match_cache.PER_ENTRY) <= match_cache.MAX_BYTES
 
 
 def test_small_ones_are_bounded_too() -> None:
     decisions = Decisions()
     one = decision()
 
-    for number in range(2 * match_cache.MOST_BYTES // match_cache.PER_ENTRY):
+    for number in range(2 * match_cache.MAX_BYTES // match_cache.PER_ENTRY):
         keep(decisions, (b"%d" % number,), one)
 
-    assert len(decisions) <= match_cache.MOST_BYTES // match_cache.PER_ENTRY
+    assert len(decisions) <= match_cache.MAX_BYTES // match_cache.PER_ENTRY
 
 
 def test_a_very_large_body_is_not_kept() -> None:
     decisions = Decisions()
-    key = ("/p", bytes(match_cache.LARGEST))
+    key = ("/p", bytes(match_cache.MAX_ENTRY))
 
     keep(decisions, key, decision())
 

@@ -26,9 +26,9 @@ from benchmarks.loads import AIMOCK, CONFIGS, FASTAPI, H11_LOOP, LETTERS_OF_CHUN
 ROOT = Path(__file__).parents[2]
 
 POLL = 0.002  # seconds between tries to connect
-LONGEST_START = 30.0  # seconds; with very many mocks some take long
-LONGEST_STOP = 5.0  # seconds before a server that was asked to end is killed
-LONGEST_INSTALL = 60.0  # seconds
+MAX_START = 30.0  # seconds; with very many mocks some take long
+MAX_STOP = 5.0  # seconds before a server that was asked to end is killed
+MAX_INSTALL = 60.0  # seconds
 
 
 class CannotStartError(Exception):
@@ -106,7 +106,7 @@ def _aimock_program() -> str:
             ["npx", *package, "--", "which", "llmock"],  # noqa: S607  # the user's npx
             capture_output=True,
             text=True,
-            timeout=LONGEST_INSTALL,
+            timeout=MAX_INSTALL,
             check=True,
         )
     except (subprocess.SubprocessError, OSError) as exc:
@@ -228,5 +228,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, ask)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(LONGEST_STOP)
+            process.wait(MAX_STOP)
             return

@@ -11,11 +11,11 @@ from mockllm.cli.limit_options import add_limits, seconds
 from mockllm.cli.terminal import (
     LOG_FORMATS,
 )
-from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, HIGHEST_PORT, parse_address
+from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, MAX_PORT, parse_address
 from mockllm.serve.listener import DRAIN_TIMEOUT
 from mockllm.serve.process import HANG_TIMEOUT
 
-MOST_WORKERS = 1024
+MAX_WORKERS = 1024
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -134,11 +134,11 @@ def _listen_addr(text: str) -> str:
 
 
 def _port(text: str) -> int:
-    return _whole_number(text, 0, HIGHEST_PORT)
+    return _whole_number(text, 0, MAX_PORT)
 
 
 def _count(text: str) -> int:
-    return _whole_number(text, 1, MOST_WORKERS)
+    return _whole_number(text, 1, MAX_WORKERS)
 
 
 def _whole_number(text: str, least: int, most: int) -> int:

@@ -6,7 +6,7 @@ from pydantic_core import PydanticCustomError
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8000
-HIGHEST_PORT = 65535
+MAX_PORT = 65535
 
 
 def parse_address(text: str) -> tuple[str | None, int | None]:
@@ -18,7 +18,7 @@ def parse_address(text: str) -> tuple[str | None, int | None]:
     host, colon, port = text.rpartition(":")
     if not colon and not port.isdecimal():
         return port or None, None
-    if not port.isdecimal() or int(port) > HIGHEST_PORT:
+    if not port.isdecimal() or int(port) > MAX_PORT:
         raise ValueError(f"expected HOST:PORT, found {text!r}")
     return host.strip("[]") or None, int(port)
 

@@ -15,8 +15,8 @@ from pydantic_core import PydanticCustomError
 
 from mockllm.wire.chunking import Chunk
 
-MOST_NESTED = 200  # levels; no answer has 30, and Python's recursion ends at a few hundred
-LARGEST_CHUNK = 1_000_000  # graphemes; more are the whole text anyway
+MAX_NESTING = 200  # levels; no answer has 30, and Python's recursion ends at a few hundred
+MAX_CHUNK = 1_000_000  # graphemes; more are the whole text anyway
 DONE = "[DONE]"
 """What ends a Chat Completions stream, as an event of a stream that is given literally."""
 
@@ -24,7 +24,7 @@ DONE = "[DONE]"
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 
 
-def _as_data(value: Any, left: int = MOST_NESTED) -> Any:
+def _as_data(value: Any, left: int = MAX_NESTING) -> Any:
     """An object of an official SDK as the JSON it stands for; anything else as it is."""
     if type(value) in _LEAVES:  # nearly all, and asking an abstract class is slow
         return value
@@ -34,7 +34,7 @@ def _as_data(value: Any, left: int = MOST_NESTED) -> Any:
         return value
     if left == 0:
         raise PydanticCustomError(
-            "too_deep", "nested deeper than {most} levels", {"most": MOST_NESTED}
+            "too_deep", "nested deeper than {most} levels", {"most": MAX_NESTING}
         )
     if isinstance(value, Mapping):
         return {key: _as_data(member, left - 1) for key, member in value.items()}
@@ -48,7 +48,7 @@ def _as_object(value: Any) -> Any:
 def _as_chunk(value: Any) -> Any:
     if value in ("word", "char", "token") and isinstance(value, str):
         return value
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_CHUNK:
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_CHUNK:
         return value
     raise PydanticCustomError(
         "chunk", "expected 'word', 'char', 'token' or a number of graphemes, at least 1"
@@ -83,7 +83,7 @@ Event = Annotated[dict[str, Any] | str, PlainValidator(_as_event), WithJsonSchem
 _CHUNK_SCHEMA = {
     "anyOf": [
         {"enum": ["word", "char", "token"]},
-        {"type": "integer", "minimum": 1, "maximum": LARGEST_CHUNK},
+        {"type": "integer", "minimum": 1, "maximum": MAX_CHUNK},
     ]
 }
 ChunkSize = Annotated[Chunk, PlainValidator(_as_chunk), WithJsonSchema(_CHUNK_SCHEMA)]

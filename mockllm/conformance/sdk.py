@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 API_KEY = "any"
 TIMEOUT = 30.0  # seconds
-MOST_TOLD = 3  # of what a type's validation finds; the rest follows from it more often than not
-LONGEST = 300  # characters of a complaint
+MAX_REPORTED = 3  # of what a type's validation finds; the rest follows from it more often than not
+MAX_COMPLAINT = 300  # characters of a complaint
 
 Body = dict[str, Any]
 Call = Callable[[AsyncOpenAI, AsyncAnthropic, Body], Awaitable[None]]
@@ -132,8 +132,8 @@ def _told(error: Exception) -> str:
     name = type(error).__name__
     if not isinstance(error.__cause__, ValidationError):
         text = " ".join(str(error).split()) or "no message"
-        return f"{name}: {text if len(text) <= LONGEST else text[:LONGEST] + '…'}"
+        return f"{name}: {text if len(text) <= MAX_COMPLAINT else text[:MAX_COMPLAINT] + '…'}"
     found = error.__cause__.errors(include_url=False, include_input=False)
-    told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found[:MOST_TOLD]]
-    more = f"; and {len(found) - MOST_TOLD} more" if len(found) > MOST_TOLD else ""
+    told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found[:MAX_REPORTED]]
+    more = f"; and {len(found) - MAX_REPORTED} more" if len(found) > MAX_REPORTED else ""
     return f"{name}: {'; '.join(told)}{more}"

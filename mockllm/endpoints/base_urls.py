@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 VERSION = "/v1"
-LONGEST = 200  # characters of a path that is looked into; nobody mistypes a longer one
+MAX_PATH = 200  # characters of a path that is looked into; nobody mistypes a longer one
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Mistake:
 
 def find_mistake(path: str, is_known: Callable[[str], bool]) -> Mistake | None:
     """The mistake that was made if `path` was meant to be a known one; None if nothing is near."""
-    if len(path) > LONGEST:
+    if len(path) > MAX_PATH:
         return None
     plain = re.sub("/{2,}", "/", path).rstrip("/")
     if is_known(plain) and plain != path:

@@ -19,7 +19,7 @@ from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
 from mockllm.wire.chunking import Chunk
 
 ID_LENGTH = 29  # characters after cmpl-
-MOST_PROMPTS = 128  # of one request; each is decided, and said again in the answer
+MAX_PROMPTS = 128  # of one request; each is decided, and said again in the answer
 
 _FINISHES = ("stop", "length", "content_filter")
 
@@ -70,8 +70,8 @@ def _prompts(members: Mapping[str, Any]) -> list[str]:
         case str() as prompt:
             return [prompt]
         case [*prompts] if prompts and all(isinstance(prompt, str) for prompt in prompts):
-            if len(prompts) > MOST_PROMPTS:
-                expected = f"at most {MOST_PROMPTS} texts, found {len(prompts):,}"
+            if len(prompts) > MAX_PROMPTS:
+                expected = f"at most {MAX_PROMPTS} texts, found {len(prompts):,}"
                 raise RequestError(400, f"prompt: expected {expected}", param="prompt")
             return prompts
         case other:

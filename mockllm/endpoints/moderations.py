@@ -11,7 +11,7 @@ from mockllm.exchange import Request
 from mockllm.providers import request_body
 from mockllm.wire import placeholders
 
-MOST_INPUTS = 2048  # entries of one request; each has a result of a kilobyte
+MAX_INPUTS = 2048  # entries of one request; each has a result of a kilobyte
 ID_LENGTH = 32  # characters after modr-
 MODEL = "omni-moderation-latest"
 CATEGORIES = (
@@ -54,8 +54,8 @@ def _check(entries: list[Any]) -> None:
     Raises:
         RequestError: 400.
     """
-    if not 1 <= len(entries) <= MOST_INPUTS:
-        message = f"input: expected 1 to {MOST_INPUTS} entries, found {len(entries)}"
+    if not 1 <= len(entries) <= MAX_INPUTS:
+        message = f"input: expected 1 to {MAX_INPUTS} entries, found {len(entries)}"
         raise RequestError(400, message, param="input")
     for index, entry in enumerate(entries):
         if not isinstance(entry, (str, dict)):

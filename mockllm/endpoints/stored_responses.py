@@ -20,7 +20,7 @@ from mockllm.wire import jsontext, placeholders, tokens
 
 ITEM_ID_LENGTH = 48
 ITEMS_PER_PAGE = 20
-MOST_PER_PAGE = 100
+MAX_PER_PAGE = 100
 
 
 def retrieve(context: Context, request: Request, values: Values) -> Decision:
@@ -74,7 +74,7 @@ def input_items(context: Context, request: Request, values: Values) -> Decision:
         items.reverse()
     after = query.get("after")
     start = next((at for at, item in enumerate(items, 1) if item.get("id") == after), 0)
-    limit = min(_number(query, "limit", ITEMS_PER_PAGE), MOST_PER_PAGE)
+    limit = min(_number(query, "limit", ITEMS_PER_PAGE), MAX_PER_PAGE)
     page = items[start : start + limit]
     body = {
         "object": "list",

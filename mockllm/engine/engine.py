@@ -20,9 +20,9 @@ from mockllm.matching.rule import Rule
 from mockllm.prompt import Form, Prompt
 from mockllm.replies.prepared import Rendered, delivery
 
-LONGEST_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
-MOST_EXPLAINED = 100  # rules that a 404 is compared with to name the nearest miss; 3 µs each
-MOST_RENDERED_EARLY = 1_000  # mocks; beyond, a mock is rendered when it is first asked for
+MAX_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
+MAX_EXPLAINED = 100  # rules that a 404 is compared with to name the nearest miss; 3 µs each
+MAX_RENDERED_EARLY = 1_000  # mocks; beyond, a mock is rendered when it is first asked for
 
 Echo = Callable[[Prompt], str]
 """What to say where no mock matches."""
@@ -58,7 +58,7 @@ class Engine:
     def warm(self) -> None:
         """Render every whole answer now, unless there are very many mocks, so that processes
         forked from this one share them."""
-        if sum(self.counts.values()) <= MOST_RENDERED_EARLY:
+        if sum(self.counts.values()) <= MAX_RENDERED_EARLY:
             for table in self.tables:
                 for rule in table.catalog.rules:
                     self._render(table, rule, Form())
@@ -131,9 +131,9 @@ def _decision(reply: Reply, reason: str, prompt: Prompt | None = None) -> Decisi
 def _no_match(table: Table, request: Request, prompt: Prompt) -> str:
     """The text of a 404: what was asked, which mock is nearest, why it does not match."""
     asked = prompt.subjects[-1]
-    what = f"{asked.role or table.provider.looks_at} {quote(prompt.text, LONGEST_REQUEST_QUOTE)}"
+    what = f"{asked.role or table.provider.looks_at} {quote(prompt.text, MAX_REQUEST_QUOTE)}"
     message = f"No matching mock found. The request's last {table.provider.looks_at}: {what}."
-    rules: Sequence[Rule] = table.catalog.rules[:MOST_EXPLAINED]
+    rules: Sequence[Rule] = table.catalog.rules[:MAX_EXPLAINED]
     nearest = nearest_miss(rules, prompt, request.first)
     if nearest is None:
         return f"{message} There are no mocks under '{table.provider.name}'."

@@ -11,12 +11,12 @@ from mockllm.engine.decision import Decision
 Key = tuple[str | bytes | None, ...]
 """All that a decision depends on: the path, the body, the values of headers that rules look at."""
 
-MOST_BYTES = 32 * 1024 * 1024  # of requests and replies kept
-LARGEST = 1024 * 1024  # bytes of a request and its reply that are kept
+MAX_BYTES = 32 * 1024 * 1024  # of requests and replies kept
+MAX_ENTRY = 1024 * 1024  # bytes of a request and its reply that are kept
 PER_ENTRY = 2048  # bytes; about what a decision costs beside them
 PER_STEP = 200  # bytes that a step costs beside its own
 COPIES = 3  # of a reply's bytes
-MOST_SEEN = 65_536  # requests that came once
+MAX_SEEN = 65_536  # requests that came once
 
 
 class Decisions:
@@ -47,16 +47,16 @@ class Decisions:
         """Keep a decision whose `key` is not known, if it came before."""
         mark = hash(key)
         if mark not in self._seen:
-            if len(self._seen) >= MOST_SEEN:
+            if len(self._seen) >= MAX_SEEN:
                 self._seen.clear()
             self._seen.add(mark)
             return
         size = _size(key, decision)
-        if size > LARGEST:
+        if size > MAX_ENTRY:
             return
         self._known[key] = decision._replace(prompt=None)  # a prompt holds the decoded body
         self._size += size
-        while self._size > MOST_BYTES:
+        while self._size > MAX_BYTES:
             oldest = next(iter(self._known))
             self._size -= _size(oldest, self._known.pop(oldest))
 

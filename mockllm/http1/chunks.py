@@ -16,8 +16,8 @@ from mockllm.errors import HTTPError
 from mockllm.http1.heads import malformed
 from mockllm.limits import KIB, Limits
 
-LONGEST_LINE = 4 * KIB  # bytes of a chunk's size and extensions
-MOST_EXTENSIONS = 16 * KIB  # bytes of all such lines that are not needed to say a size
+MAX_LINE = 4 * KIB  # bytes of a chunk's size and extensions
+MAX_EXTENSIONS = 16 * KIB  # bytes of all such lines that are not needed to say a size
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
@@ -97,16 +97,16 @@ class ChunkedBody:
     # more bytes than there are.
 
     def _read_size(self, data: bytes, at: int) -> int | None:
-        end = data.find(b"\n", at, at + LONGEST_LINE) + 1
+        end = data.find(b"\n", at, at + MAX_LINE) + 1
         if not end:
-            if len(data) - at >= LONGEST_LINE:
+            if len(data) - at >= MAX_LINE:
                 raise _no_chunks("the line of a chunk's size is too long")
             return None
         line = _LINE.fullmatch(data, at, end)
         if line is None:
             raise _no_chunks("a chunk does not begin with its size")
         self._extensions += len(line[2])
-        if self._extensions > MOST_EXTENSIONS:
+        if self._extensions > MAX_EXTENSIONS:
             raise HTTPError(431, "The extensions of the chunks are too large")
         self._left = int(line[1], 16)
         self._announced += self._left

@@ -7,7 +7,7 @@ import zlib
 from mockllm.errors import HTTPError
 from mockllm.limits import KIB
 
-MOST_MEMBERS = 10_000  # of one body; each costs some microseconds, be it empty
+MAX_MEMBERS = 10_000  # of one body; each costs some microseconds, be it empty
 _PIECE = 4 * KIB  # bytes fed at once: what follows a member is copied, but no more of it
 
 _GZIP = 16 + zlib.MAX_WBITS  # a gzip header and trailer, and the largest window
@@ -22,7 +22,7 @@ def gunzip(data: bytes, most: int) -> bytes:
     parts: list[bytes] = []
     left = most
     at = 0  # of `data`, where the next piece begins
-    for _ in range(MOST_MEMBERS):
+    for _ in range(MAX_MEMBERS):
         member = zlib.decompressobj(_GZIP)
         while not member.eof:
             piece = data[at : at + _PIECE]
@@ -39,7 +39,7 @@ def gunzip(data: bytes, most: int) -> bytes:
             at += len(piece) - len(member.unused_data)
         if at == len(data):
             return b"".join(parts)
-    raise _no_gzip(f"it has more than {MOST_MEMBERS:,} members")
+    raise _no_gzip(f"it has more than {MAX_MEMBERS:,} members")
 
 
 def _no_gzip(why: str) -> HTTPError:

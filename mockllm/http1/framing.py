@@ -17,7 +17,7 @@ from mockllm.exchange import Ending, Headers, Reply, Step, slices
 KIB = 1024
 
 SLICE = 32 * KIB  # bytes of a frame; a large answer to a slow peer is never copied whole
-MOST_READY = 64 * KIB  # bytes of a reply that is sent in one write, whoever reads how fast
+MAX_READY = 64 * KIB  # bytes of a reply that is sent in one write, whoever reads how fast
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -98,7 +98,7 @@ class Framing:
         """The whole delivery of the data of the reply's steps; None where something pauses, where
         it ends otherwise than complete, and where it is large."""
         size = sum(map(len, parts))
-        if not self._at_once or size > MOST_READY:
+        if not self._at_once or size > MAX_READY:
             return None
         if self._bodiless:
             return self._before

@@ -12,10 +12,10 @@ from mockllm.exchange import Headers
 from mockllm.http1.heads import END, Head, RequestLine, first_values, make_head, parse
 from mockllm.limits import KIB, MIB, Limits
 
-MOST_OF_HEADS = 16 * MIB  # bytes that whole heads may take
-MOST_OF_PARTS = 4 * MIB  # bytes that lines may take, and names, and request lines
-LONGEST_REMEMBERED = 16 * KIB  # bytes of a head: cookies and tokens are long
-MOST_SEEN = 4_096  # heads that came once
+MAX_HEADS_SIZE = 16 * MIB  # bytes that whole heads may take
+MAX_PARTS_SIZE = 4 * MIB  # bytes that lines may take, and names, and request lines
+MAX_CACHED_HEAD = 16 * KIB  # bytes of a head: cookies and tokens are long
+MAX_SEEN = 4_096  # heads that came once
 PER_HEADER = 300  # bytes that a header costs beside its own, about
 UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"content-encoding"})
 """Headers that make framing or the connection special: a head with one always goes through h11."""
@@ -41,11 +41,11 @@ class Heads:
     def __init__(self, limits: Limits | None = None, *, reuse: bool = True) -> None:
         self._limits = limits or Limits()
         self._reuse = reuse
-        self._whole = _Table[Head](MOST_OF_HEADS)
+        self._whole = _Table[Head](MAX_HEADS_SIZE)
         self._seen: set[int] = set()  # hashes of heads that were recalled line by line, once
-        self._request_lines = _Table[RequestLine](MOST_OF_PARTS)
-        self._lines = _Table[tuple[bytes, bytes]](MOST_OF_PARTS)
-        self._names = _Table[bytes](MOST_OF_PARTS)  # as a client spells it: in lower case
+        self._request_lines = _Table[RequestLine](MAX_PARTS_SIZE)
+        self._lines = _Table[tuple[bytes, bytes]](MAX_PARTS_SIZE)
+        self._names = _Table[bytes](MAX_PARTS_SIZE)  # as a client spells it: in lower case
 
     def read(self, data: bytes) -> Head:
         """The head that `data` is, up to and with the empty line.
@@ -73,7 +73,7 @@ class Heads:
         lines = data.removesuffix(END).split(b"\r\n")
         if (
             not self._reuse
-            or len(data) > LONGEST_REMEMBERED
+            or len(data) > MAX_CACHED_HEAD
             or not data.endswith(END)
             or b"\n" in b"".join(lines)
             or len(lines) != len(head.headers) + 1
@@ -118,12 +118,12 @@ class Heads:
         if mark in self._seen:
             self._keep(data, head)
         else:
-            if len(self._seen) >= MOST_SEEN:
+            if len(self._seen) >= MAX_SEEN:
                 self._seen.clear()
             self._seen.add(mark)
 
     def _keep(self, data: bytes, head: Head) -> None:
-        if len(data) <= LONGEST_REMEMBERED:
+        if len(data) <= MAX_CACHED_HEAD:
             self._whole.keep(data, head, beside=PER_HEADER * len(head.headers))
 
 

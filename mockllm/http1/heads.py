@@ -112,7 +112,7 @@ def make_head(line: RequestLine, headers: Headers, first: dict[bytes, bytes]) ->
 
 _NONE: frozenset[bytes] = frozenset()
 
-LONGEST_CACHED = 256  # bytes of a value; nobody's memory is filled with longer ones
+MAX_CACHED_VALUE = 256  # bytes of a value; nobody's memory is filled with longer ones
 
 Verdict = TypeVar("Verdict")
 
@@ -120,7 +120,7 @@ Verdict = TypeVar("Verdict")
 def _cached_if_short(judge: Callable[[bytes], Verdict]) -> Callable[[bytes], Verdict]:
     """`judge`, remembering its verdicts on short values: nearly all requests have the same few."""
     cached = lru_cache(maxsize=1024)(judge)
-    return lambda value: cached(value) if len(value) <= LONGEST_CACHED else judge(value)
+    return lambda value: cached(value) if len(value) <= MAX_CACHED_VALUE else judge(value)
 
 
 _is_host = _cached_if_short(request_target.is_host)

@@ -10,8 +10,8 @@ from mockllm.matching.specification import body_holds
 from mockllm.prompt import Prompt, Subject
 from mockllm.redaction import is_secret
 
-LONGEST_QUOTE = 60  # characters of a text shown in a reason
-LONGEST_SEARCHED = 10_000  # characters of a text that a near miss is looked for in
+MAX_QUOTE = 60  # characters of a text shown in a reason
+MAX_SEARCHED = 10_000  # characters of a text that a near miss is looked for in
 
 _BUT_FOR_HEADERS, _MATCHES = 2**40, 2**41  # how close: more than any text has characters
 
@@ -66,7 +66,7 @@ def difference(
     return Difference(2, lambda: "other members than the text differ")
 
 
-def quote(text: str, longest: int = LONGEST_QUOTE) -> str:
+def quote(text: str, longest: int = MAX_QUOTE) -> str:
     """`text` in quotes, cut at `longest` characters; a cut is shown."""
     return repr(text) if len(text) <= longest else f"{text[:longest]!r}…"
 
@@ -86,7 +86,7 @@ def _common_prefix(one: str, other: str, known: int) -> int:
 def _shared_start(needle: str, text: str, known: int) -> int:
     """How much of the start of `needle` is somewhere in `text`, as far as it is looked through; 0
     if not more than `known`."""
-    text = text[:LONGEST_SEARCHED]
+    text = text[:MAX_SEARCHED]
     return _longest(len(needle), lambda size: needle[:size] in text, known)
 
 

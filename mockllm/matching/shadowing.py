@@ -8,7 +8,7 @@ from itertools import islice
 from mockllm.matching.rule import Expectation, HeaderRule, Kind, Rule
 from mockllm.matching.substrings import Needles
 
-MOST_COMPARED = 100  # earlier rules of the same body that one is compared with, by their headers
+MAX_COMPARED = 100  # earlier rules of the same body that one is compared with, by their headers
 
 
 def never_reached(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
@@ -40,7 +40,7 @@ def _first_covering(alike: list[list[Rule]], rule: Rule) -> Rule | None:
     found = (
         earlier
         for earliers in alike
-        for earlier in islice(earliers, MOST_COMPARED)
+        for earlier in islice(earliers, MAX_COMPARED)
         if earlier.index < rule.index and covers(earlier, rule)
     )
     return min(found, key=lambda earlier: earlier.index, default=None)

@@ -13,7 +13,7 @@ from mockllm.wire import jsontext
 
 Body = Mapping[str, Any]
 
-LONGEST_MODEL = 1_000  # characters; it is said again in every event of a stream
+MAX_MODEL = 1_000  # characters; it is said again in every event of a stream
 
 
 def bad(path: str, expected: str, value: Any) -> RequestError:
@@ -54,8 +54,8 @@ def read_model(body: Body) -> str:
         raise missing("model")
     if not isinstance(model, str) or not model:
         raise bad("model", "a string that is not empty", model)
-    if len(model) > LONGEST_MODEL:
-        raise bad("model", f"a string of at most {LONGEST_MODEL:,} characters", model)
+    if len(model) > MAX_MODEL:
+        raise bad("model", f"a string of at most {MAX_MODEL:,} characters", model)
     return model
 
 

@@ -15,7 +15,7 @@ from mockllm.replies.ready import Ready
 from mockllm.wire import placeholders, tokens
 from mockllm.wire.placeholders import MODEL, OF_REQUEST
 
-MOST_MODELS = 8  # of which a filled reply is kept; a client that invents more gains nothing
+MAX_MODELS = 8  # of which a filled reply is kept; a client that invents more gains nothing
 
 Delivery = tuple[Reply, Ready | None]
 """A reply for one request, and its bytes if they can be sent at once."""
@@ -43,7 +43,7 @@ class Rendered:
         known = self._of_model.get(model)
         if known is None:
             known = self._filled(model, 0)
-            if len(self._of_model) < MOST_MODELS:
+            if len(self._of_model) < MAX_MODELS:
                 self._of_model[model] = known
         return known
 

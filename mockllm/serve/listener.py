@@ -20,7 +20,7 @@ from mockllm.serve.connections import Service
 from mockllm.serve.protocol import HTTPProtocol
 
 DRAIN_TIMEOUT = 10.0  # seconds in which answers under way may end when a server stops
-LONGEST_CLOSE = 1.0  # seconds for what has no protocol yet
+MAX_CLOSE = 1.0  # seconds for what has no protocol yet
 TURNS_TO_BEGIN = 3  # of the loop, from accepting a connection to its protocol
 TURNS_TO_READ = 3  # from there to reading what came with it
 
@@ -76,7 +76,7 @@ class Listener:
             await self._service.all_closed.wait()
         self._service.unwatch()
         with contextlib.suppress(TimeoutError):  # peers in the middle of a TLS handshake
-            await asyncio.wait_for(self._server.wait_closed(), LONGEST_CLOSE)
+            await asyncio.wait_for(self._server.wait_closed(), MAX_CLOSE)
 
     def _listen(self, sock: socket.socket) -> Coroutine[Any, Any, asyncio.Server]:
         loop = asyncio.get_running_loop()

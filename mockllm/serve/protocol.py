@@ -31,9 +31,9 @@ from mockllm.wire.placeholders import Stamps
 
 logger = logging.getLogger("mockllm")
 
-LONGEST_LINGER = 30.0  # seconds in which a refused peer may go on sending, however fast it does
+MAX_LINGER = 30.0  # seconds in which a refused peer may go on sending, however fast it does
 FRAMES_AT_ONCE = 64  # then other connections have their turn
-MOST_UNSENT = 32 * 1024  # bytes that wait for a slow peer before its answer waits too
+MAX_UNSENT = 32 * 1024  # bytes that wait for a slow peer before its answer waits too
 
 FAILURE = "internal error"  # the reason of a decision that is not the engine's
 
@@ -87,7 +87,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=MOST_UNSENT)
+        self._transport.set_write_buffer_limits(high=MAX_UNSENT)
         self._service.connections.add(self)
         self._service.all_closed.clear()
         served = len(self._service.connections) - len(self._service.lingering)
@@ -164,7 +164,7 @@ class HTTPProtocol(asyncio.Protocol):
             case Phase.REFUSED if not unsent:
                 if self._refused_since is None:
                     self._refused_since = now
-                if waited >= limits.linger or now - self._refused_since >= LONGEST_LINGER:
+                if waited >= limits.linger or now - self._refused_since >= MAX_LINGER:
                     self._wire.abort()
 
     def _is_stuck(self, now: float, unsent: int) -> bool:

@@ -47,7 +47,7 @@ from mockllm.serve.reload import POLL, Reload, settle
 logger = logging.getLogger("mockllm")
 
 FIRST_DELAY = 0.1  # seconds before a worker is replaced that died young once more; then doubled
-LONGEST_DELAY = 5.0  # seconds
+MAX_DELAY = 5.0  # seconds
 YOUNG = 1.0  # seconds; a worker that lived longer is replaced at once
 UNWANTED = -1  # the generation of a worker that is to be replaced whatever it serves
 GRACE = 2.0  # seconds beyond the drain timeout before a worker is killed
@@ -90,7 +90,7 @@ class Slot:
             self.delay = 0.0
             return 0.0
         wait = self.delay
-        self.delay = min(max(wait * 2, FIRST_DELAY), LONGEST_DELAY)
+        self.delay = min(max(wait * 2, FIRST_DELAY), MAX_DELAY)
         return wait
 
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from mockllm.matching.rule import Rule
 from mockllm.wire.placeholders import Stamps
 
-MOST = 1_000  # responses
-MOST_BYTES = 16 * 1024 * 1024  # of requests; with agents' 100 kB, the last 160
+MAX_RESPONSES = 1_000  # responses
+MAX_BYTES = 16 * 1024 * 1024  # of requests; with agents' 100 kB, the last 160
 PER_ENTRY = 512  # bytes; about what one costs beside its body
 
 
@@ -45,7 +45,7 @@ class KeptResponses:
         """Keep one more."""
         self._kept.append(kept)
         self._size += PER_ENTRY + len(kept.body)
-        while len(self._kept) > MOST or self._size > MOST_BYTES:
+        while len(self._kept) > MAX_RESPONSES or self._size > MAX_BYTES:
             self._size -= PER_ENTRY + len(self._kept.popleft().body)
 
     def remove(self, kept: Kept) -> None:

@@ -20,8 +20,8 @@ from mockllm.validation.schema import MISMATCH, UNDECLARED, eager_schema
 from mockllm.validation.variants import MARK
 from mockllm.wire import jsontext
 
-LONGEST_STEP = 60  # characters of a key in a path: enough to recognise it
-LONGEST_EXPECTED = 200  # characters: some enums of the SDKs have a hundred values
+MAX_STEP = 60  # characters of a key in a path: enough to recognise it
+MAX_EXPECTED = 200  # characters: some enums of the SDKs have a hundred values
 
 
 class Kind(StrEnum):
@@ -145,7 +145,7 @@ def _finding(error: ErrorDetails) -> Finding:
             path, _undeclared(str(error["loc"][-1]), error["ctx"]["declared"]), Kind.UNKNOWN
         )
     if reason == "literal_error":
-        expected = _cut(error["ctx"]["expected"], LONGEST_EXPECTED)
+        expected = _cut(error["ctx"]["expected"], MAX_EXPECTED)
     elif reason == MISMATCH:
         expected = error["msg"]
     elif reason in _EXPECTED:
@@ -163,5 +163,5 @@ def _undeclared(name: str, declared: Sequence[str]) -> str:
     return f"not a member that the SDK declares{hint}"
 
 
-def _cut(text: str, longest: int = LONGEST_STEP) -> str:
+def _cut(text: str, longest: int = MAX_STEP) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"

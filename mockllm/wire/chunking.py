@@ -16,20 +16,20 @@ Chunk = Literal["word", "char", "token"] | int
 """``word``: a word with the white space before it; ``char``: one grapheme; ``token``: about what a
 model's tokenizer cuts; a number: so many graphemes."""
 
-LONGEST_WORD = 16  # graphemes; scripts without spaces and base64 still arrive in several deltas
-MOST_DELTAS = 10_000  # of one text; more would hold up a server that renders them
+MAX_WORD = 16  # graphemes; scripts without spaces and base64 still arrive in several deltas
+MAX_DELTAS = 10_000  # of one text; more would hold up a server that renders them
 TOKEN = 4  # graphemes of one word, the usual rule of thumb for a token
 
 
 def split(text: str, chunk: Chunk = "word") -> list[str]:
-    """The deltas of `text`, in order, MOST_DELTAS at most: a longer text arrives in larger ones. An
+    """The deltas of `text`, in order, MAX_DELTAS at most: a longer text arrives in larger ones. An
     empty text has none."""
     if not text:
         return []
     pieces = _splitter(chunk)(text)
-    if len(pieces) <= MOST_DELTAS:
+    if len(pieces) <= MAX_DELTAS:
         return pieces
-    together = -(-len(pieces) // MOST_DELTAS)
+    together = -(-len(pieces) // MAX_DELTAS)
     return ["".join(pieces[at : at + together]) for at in range(0, len(pieces), together)]
 
 
@@ -37,7 +37,7 @@ def split(text: str, chunk: Chunk = "word") -> list[str]:
 def _splitter(chunk: Chunk) -> Callable[[str], list[str]]:
     match chunk:
         case "word":
-            pattern = rf"\s*(?:(?!\s)\X){{1,{LONGEST_WORD}}}|\X+"
+            pattern = rf"\s*(?:(?!\s)\X){{1,{MAX_WORD}}}|\X+"
         case "token":
             pattern = rf"\s*(?:(?!\s)\X){{1,{TOKEN}}}|\X+"
         case "char":

@@ -14,11 +14,11 @@ from typing import Any
 
 import orjson
 
-LONGEST_SHOWN = 60  # characters of a value: enough to recognise it, too few to flood a log
+MAX_SHOWN = 60  # characters of a value: enough to recognise it, too few to flood a log
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-MOST_VALUES = 1_000_000
+MAX_VALUES = 1_000_000
 """In a text of a client. A million take half a second and 150 MB, and a body of 64 MB could hold 30
 million. The largest request that a service takes has 300,000: tokens, for embeddings."""
 
@@ -36,7 +36,7 @@ _LINE_SEPARATORS = (
 )
 
 
-def loads(text: bytes, *, most_values: int | None = MOST_VALUES) -> Any:
+def loads(text: bytes, *, most_values: int | None = MAX_VALUES) -> Any:
     """Decode a JSON text of at most about so many values (None: any number).
 
     A leading byte-order mark is skipped, a lone surrogate escape becomes U+FFFD, of a duplicate key
@@ -52,7 +52,7 @@ def loads(text: bytes, *, most_values: int | None = MOST_VALUES) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as exc:
-        if not 0 < text.count(b"\\ud") + text.count(b"\\uD") <= MOST_VALUES:
+        if not 0 < text.count(b"\\ud") + text.count(b"\\uD") <= MAX_VALUES:
             raise ValueError(str(exc)) from exc
     try:
         return orjson.loads(_SURROGATE.sub(_mend_surrogate, text))
@@ -134,7 +134,7 @@ def describe(value: Any) -> str:
         case str():
             # Only the start is encoded, because a value may have megabytes. A lone surrogate must
             # not get into a text that is sent or logged.
-            start = json.dumps(value[: LONGEST_SHOWN + 1], ensure_ascii=False)
+            start = json.dumps(value[: MAX_SHOWN + 1], ensure_ascii=False)
             return f"a string ({_cut(start).encode(errors='replace').decode()})"
         case bool() | int() | float():
             return f"{kind(value)} ({_cut(json.dumps(value))})"
@@ -143,7 +143,7 @@ def describe(value: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 
 def _has_more_values(text: bytes, most: int) -> bool:

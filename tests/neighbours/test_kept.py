@@ -20,15 +20,15 @@ def test_the_newest_comes_first() -> None:
 
 def test_beyond_a_number_the_oldest_goes() -> None:
     store = KeptResponses()
-    for number in range(responses.MOST + 1):
+    for number in range(responses.MAX_RESPONSES + 1):
         store.append(*answers(b"%d" % number))
 
-    assert len(store) == responses.MOST
+    assert len(store) == responses.MAX_RESPONSES
     assert [entry.body for entry in store][-1] == b"1"
 
 
 def test_beyond_a_size_the_oldest_goes() -> None:
-    body = bytes(responses.MOST_BYTES // 2)
+    body = bytes(responses.MAX_BYTES // 2)
     store = KeptResponses()
     for entry in answers(body + b"1", body[2000:] + b"2", bytes(2000) + b"3"):
         store.append(entry)
@@ -38,13 +38,13 @@ def test_beyond_a_size_the_oldest_goes() -> None:
 
 def test_what_is_larger_than_all_is_not_kept() -> None:
     store = KeptResponses()
-    store.append(*answers(bytes(responses.MOST_BYTES)))
+    store.append(*answers(bytes(responses.MAX_BYTES)))
 
     assert len(store) == 0
 
 
 def test_what_is_removed_takes_no_room() -> None:
-    (large,) = answers(bytes(responses.MOST_BYTES - responses.PER_ENTRY))
+    (large,) = answers(bytes(responses.MAX_BYTES - responses.PER_ENTRY))
     store = KeptResponses()
     for _ in range(2):
         store.append(large)

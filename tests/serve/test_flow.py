@@ -42,7 +42,7 @@ STREAM = post(body=asking("large", stream=True))  # is answered with 5 MB in 10,
 WHOLE_WORDS = 900_000
 WHOLE = post(body=asking("large"))  # is answered with 5 MB in one piece
 
-MOST_BUFFERED = 256 * KIB
+MAX_BUFFERED = 256 * KIB
 """What a connection may keep of an answer that is not read: asyncio's high-water mark and a slice,
 twice over."""
 
@@ -161,7 +161,7 @@ async def test_a_slow_reader_stops_being_written_to(
         for _ in range(5):
             await fetch(server, get())  # others are answered
             (connection,) = (each for each in service_of(server).connections if buffered(each))
-            assert buffered(connection) <= MOST_BUFFERED
+            assert buffered(connection) <= MAX_BUFFERED
         peer.go_on_reading()
         peer.half_close()
         (answer,) = read_answers(await peer.read_all())

@@ -22,7 +22,7 @@ from mockllm.engine.loading import Loaded, load
 from mockllm.exchange import Request, Step
 from mockllm.limits import Limits
 from mockllm.serve.connections import Service
-from mockllm.serve.protocol import LONGEST_LINGER, HTTPProtocol, Phase
+from mockllm.serve.protocol import MAX_LINGER, HTTPProtocol, Phase
 from mockllm.wire.placeholders import Stamps
 from tests.serve.http_cases import (
     BODY,
@@ -271,7 +271,7 @@ async def ends_at(loaded: Loaded, transport: Written, *parts: bytes, during: flo
         (Written(), [post("Connection: close")], 0.0, ["eof", "abort"], 2),
         (Written(unsent=9), [post("Connection: close")], 0.0, ["eof", "abort"], 20),
         (Written(), [b"nonsense\r\n\r\n"], 10.0, ["eof", "abort"], 11),
-        (Written(), [b"nonsense\r\n\r\n"], 999.0, ["eof", "abort"], int(LONGEST_LINGER)),
+        (Written(), [b"nonsense\r\n\r\n"], 999.0, ["eof", "abort"], int(MAX_LINGER)),
     ],
 )
 def test_a_connection_ends_when_its_peer_does_nothing(

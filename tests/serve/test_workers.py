@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mockllm.serve.supervisor import LONGEST_DELAY, YOUNG, Slot
+from mockllm.serve.supervisor import MAX_DELAY, YOUNG, Slot
 from tests.serve.http_cases import get
 from tests.serve.processes import (
     Command,
@@ -173,5 +173,5 @@ def test_crash_loops_back_off() -> None:
         old = slot.wait_after(YOUNG)
         again = [slot.wait_after(YOUNG / 2) for _ in range(2)]
 
-    assert young == [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, LONGEST_DELAY, LONGEST_DELAY]
+    assert young == [0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, MAX_DELAY, MAX_DELAY]
     assert (old, again) == (0.0, [0.0, 0.1])

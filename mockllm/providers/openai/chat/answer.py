@@ -14,7 +14,7 @@ from mockllm.wire import placeholders, tokens
 ID_LENGTH = 29  # characters after chatcmpl-
 CALL_ID_LENGTH = 24  # characters after call_
 
-_LARGEST_COUNT = 2**53  # up to here every JSON reader counts exactly
+_MAX_COUNT = 2**53  # up to here every JSON reader counts exactly
 
 
 def complete(response: dict[str, Any]) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _no_details() -> dict[str, Any]:
 
 
 def _is_count(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and 0 <= value < _LARGEST_COUNT
+    return isinstance(value, int) and 0 <= value < _MAX_COUNT
 
 
 def _count_output(choices: Any) -> int:

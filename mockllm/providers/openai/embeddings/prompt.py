@@ -12,9 +12,9 @@ from mockllm.wire import jsontext
 
 NAME = "openai_embeddings"
 ENCODINGS = ("float", "base64")
-MOST_INPUTS = 2048  # texts in one request, as the service allows
-MOST_DIMENSIONS = 4096  # of the largest models
-MOST_NUMBERS = MOST_INPUTS * 3072  # in one answer: the most that the service's models give
+MAX_INPUTS = 2048  # texts in one request, as the service allows
+MAX_DIMENSIONS = 4096  # of the largest models
+MAX_NUMBERS = MAX_INPUTS * 3072  # in one answer: the most that the service's models give
 
 
 def decode(body: bytes) -> Prompt:
@@ -29,17 +29,17 @@ def decode(body: bytes) -> Prompt:
     if isinstance(value, list) and not value:
         raise request_body.bad("input", "a list that is not empty", value)
     inputs = len(value) if isinstance(value, list) and not isinstance(value[0], int) else 1
-    if inputs > MOST_INPUTS:
-        raise RequestError(400, f"input: expected at most {MOST_INPUTS} texts", param="input")
+    if inputs > MAX_INPUTS:
+        raise RequestError(400, f"input: expected at most {MAX_INPUTS} texts", param="input")
     encoding = members.get("encoding_format")
     if encoding is not None and encoding not in ENCODINGS:
         raise request_body.bad("encoding_format", "one of " + ", ".join(ENCODINGS), encoding)
     request_body.check_at_least_one(members, "dimensions")
     dimensions = members.get("dimensions") or 1
-    if dimensions > MOST_DIMENSIONS:
-        raise request_body.bad("dimensions", f"at most {MOST_DIMENSIONS}", dimensions)
-    if inputs * dimensions > MOST_NUMBERS:
-        expected = f"at most {MOST_NUMBERS:,} numbers for all inputs"
+    if dimensions > MAX_DIMENSIONS:
+        raise request_body.bad("dimensions", f"at most {MAX_DIMENSIONS}", dimensions)
+    if inputs * dimensions > MAX_NUMBERS:
+        expected = f"at most {MAX_NUMBERS:,} numbers for all inputs"
         raise request_body.bad("dimensions", expected, dimensions)
     form = Form(base64=encoding == "base64")
     texts = _texts(value)

@@ -13,7 +13,7 @@ from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 48
 CALL_ID_LENGTH = 32  # the service's have 24, too few to keep the ids of one answer apart for sure
-MOST_TOKENS = 2**53  # the largest number that every JSON reader takes; beyond it sums are no use
+MAX_TOKENS = 2**53  # the largest number that every JSON reader takes; beyond it sums are no use
 
 _UNANSWERED = ("failed", "cancelled", "queued", "in_progress")
 """The statuses of a response that a model has not, or not yet, answered: it bears no usage."""
@@ -236,7 +236,7 @@ def _total(usage: dict[str, Any], output_tokens: Any) -> Any:
 
 def _count(value: Any) -> int:
     """A number of tokens; 0 for what is none."""
-    return value if isinstance(value, int) and 0 <= value < MOST_TOKENS else 0
+    return value if isinstance(value, int) and 0 <= value < MAX_TOKENS else 0
 
 
 def _estimates(output: Any) -> tuple[int, int]:
