@@ -147,7 +147,7 @@ class App:
         """What a browser asks before it sends a page's request (Fetch, section 3.2.2). A path that
         is not known is let through too, so that the page can read the 404."""
         methods = ", ".join(self._methods(request.path) or ("GET", "HEAD", "POST", "DELETE"))
-        wanted = request.first.get(b"access-control-request-headers", b"")
+        wanted = request.first_values.get(b"access-control-request-headers", b"")
         if not _NAMES.fullmatch(wanted):
             wanted = b"authorization, *"
         headers = (
@@ -165,7 +165,7 @@ class App:
     def _not_found(self, request: Request, mistake: Mistake | None) -> Decision:
         message = f"Invalid URL ({request.method} {request.path})"
         if mistake is not None:
-            host = request.first.get(b"host", b"localhost").decode("ascii", "replace")
+            host = request.first_values.get(b"host", b"localhost").decode("ascii", "replace")
             message = f"{message}. {mistake.told(host)}"
         elif not _is_versioned(request.path):
             message = "Endpoint not found"
@@ -224,7 +224,7 @@ def _wrong_method(request: Request, methods: list[str]) -> RequestError:
 
 
 def _wants_websocket(request: Request) -> bool:
-    return request.first.get(b"upgrade", b"").lower() == b"websocket"
+    return request.first_values.get(b"upgrade", b"").lower() == b"websocket"
 
 
 def _upgrade_required() -> RequestError:

@@ -20,14 +20,14 @@ class Request(NamedTuple):
     """One whole request as received.
 
     `path` and `query` are the two halves of the target, as sent (``/v1/messages``, ``beta=true``).
-    `first` has the first value of each header. (A tuple, since one is made for every request.)
+    (A tuple, since one is made for every request.)
     """
 
     method: str
     path: str
     query: str
     headers: Headers
-    first: Mapping[bytes, bytes]
+    first_values: Mapping[bytes, bytes]
     body: bytes
 
     @classmethod

@@ -13,7 +13,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class ResponseOptions:
     """How the client wants to be answered. What a provider does not know stays as it is here.
 
     Hashable: a rule's reply is rendered once for each form that is asked for.
@@ -28,8 +28,8 @@ class Form:
     """Embeddings: `encoding_format` is ``base64``."""
 
 
-WHOLE = Form()
-STREAMED = Form(stream=True)
+NOT_STREAMED = ResponseOptions()
+STREAMED = ResponseOptions(stream=True)
 
 
 # Subjects and prompts are frozen in spirit only: one of each is made for every request, and being
@@ -37,23 +37,23 @@ STREAMED = Form(stream=True)
 
 
 @dataclass(slots=True)
-class Subject:
+class Message:
     """One thing of a prompt that a rule may be about.
 
     Chat and Messages: one message (`role`, its `texts`, `items` of one). Responses: the whole input
     (`items`) with the texts of its last item. Where only the texts may be looked at, `items` is
-    None and nothing is ever equal to it. `texts` are what people said, `searched` is where a rule
+    None and nothing is ever equal to it. `texts` are what people said, `search_texts` where a rule
     looks for its text: the texts, and in Responses the item's JSON too.
     """
 
     role: str
     texts: tuple[str, ...]
-    searched: tuple[str, ...]
+    search_texts: tuple[str, ...]
     items: Sequence[Any] | None
     canonical: Callable[[Any], bytes]
     """Of one item: equal bytes if and only if the items mean the same."""
     _tails: dict[int, bytes] = field(default_factory=dict, repr=False, compare=False)
-    _forms: list[bytes] = field(default_factory=list, repr=False, compare=False)
+    _keys: list[bytes] = field(default_factory=list, repr=False, compare=False)
     """The canonical forms of the last items, the last one first."""
 
     @property
@@ -61,15 +61,15 @@ class Subject:
         """The number of items; -1 where only the texts may be looked at."""
         return -1 if self.items is None else len(self.items)
 
-    def tail(self, size: int) -> bytes:
+    def key_of_last(self, size: int) -> bytes:
         """The canonical form of the last `size` items. Made when first asked for, then kept:
         a conversation is long, and most rules are about texts."""
         known = self._tails.get(size)
         if known is None:
-            items, forms = self.items or (), self._forms
-            while len(forms) < size:
-                forms.append(self.canonical(items[-1 - len(forms)]))
-            known = b",".join(reversed(forms[:size]))
+            items, keys = self.items or (), self._keys
+            while len(keys) < size:
+                keys.append(self.canonical(items[-1 - len(keys)]))
+            known = b",".join(reversed(keys[:size]))
             self._tails[size] = known
         return known
 
@@ -78,19 +78,19 @@ class Subject:
 class Prompt:
     """A request as the rules see it.
 
-    `endpoint` is the provider's name (``openai``), `subjects` what a rule may be about, in the
+    `endpoint` is the provider's name (``openai``), `last_messages` what a rule may be about, in the
     order of preference, `body` the decoded request.
     """
 
     endpoint: str
     model: str
-    subjects: tuple[Subject, ...]
-    form: Form
+    last_messages: tuple[Message, ...]
+    options: ResponseOptions
     body: Mapping[str, Any]
 
     @property
     def text(self) -> str:
         """What was said last: the last text of the last subject (agents put their reminders
         first). Empty if there is none."""
-        texts = self.subjects[-1].texts
+        texts = self.last_messages[-1].texts
         return texts[-1] if texts else ""

@@ -3,7 +3,7 @@ wire for it, whole and streamed, with fixed ids and times. They are read by eye 
 byte for byte ever after.
 
     response.json   the response as a user configures it
-    options.json    optional: members of `Form`, and `chunk`
+    options.json    optional: members of `ResponseOptions`, and `chunk`
     whole.json      the body of the whole answer
     stream.txt      the body of the streamed answer
 
@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from mockllm.exchange import Reply
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.wire import placeholders
 from mockllm.wire.chunking import Chunk
 from mockllm.wire.placeholders import Stamps
@@ -48,15 +48,15 @@ class Case:
 
     folder: Path
     response: dict[str, Any]
-    form: Form
+    options: ResponseOptions
     chunk: Chunk
 
     def render(self, *, stream: bool) -> bytes:
         """What the provider answers, delivered."""
         vendor, _, api = self.folder.parent.name.partition("_")
         stream_module = import_module(f"mockllm.providers.{vendor}.{api}.render")
-        form = replace(self.form, stream=stream)
-        return delivered(stream_module.render(self.response, form, self.chunk))
+        options = replace(self.options, stream=stream)
+        return delivered(stream_module.render(self.response, options, self.chunk))
 
 
 def cases(provider: str) -> list[Case]:
@@ -66,7 +66,9 @@ def cases(provider: str) -> list[Case]:
         options_file = file.parent / "options.json"
         options = orjson.loads(options_file.read_bytes()) if options_file.exists() else {}
         chunk = options.pop("chunk", "word")
-        found.append(Case(file.parent, orjson.loads(file.read_bytes()), Form(**options), chunk))
+        found.append(
+            Case(file.parent, orjson.loads(file.read_bytes()), ResponseOptions(**options), chunk)
+        )
     return found
 
 

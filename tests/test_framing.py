@@ -9,7 +9,7 @@ from mockllm.http1.framing import MAX_READY, SLICE, Framing, frames
 from mockllm.wire import placeholders
 
 STREAM = placeholders.stream(200, ((b"date", placeholders.DATE),), [b"a", b"bb"])
-WHOLE = placeholders.whole(404, ((b"x-a", b"1"),), b"gone")
+NOT_STREAMED = placeholders.whole(404, ((b"x-a", b"1"),), b"gone")
 
 
 def sent(reply: Reply, **options: bool) -> list[bytes]:
@@ -19,7 +19,7 @@ def sent(reply: Reply, **options: bool) -> list[bytes]:
 def test_a_whole_reply_announces_its_length() -> None:
     head = b"HTTP/1.1 404 Not Found\r\nx-a: 1\r\ncontent-length: 4\r\n\r\n"
 
-    assert sent(WHOLE) == [head, b"gone", b""]
+    assert sent(NOT_STREAMED) == [head, b"gone", b""]
 
 
 def test_a_reply_without_a_body_has_no_length() -> None:
@@ -45,10 +45,10 @@ def test_a_stream_to_an_old_client_ends_with_the_connection() -> None:
 
 
 def test_a_close_is_announced() -> None:
-    assert b"\r\nConnection: close\r\n" in sent(WHOLE, close=True)[0]
+    assert b"\r\nConnection: close\r\n" in sent(NOT_STREAMED, close=True)[0]
 
 
-@pytest.mark.parametrize("reply", [WHOLE, STREAM])
+@pytest.mark.parametrize("reply", [NOT_STREAMED, STREAM])
 def test_nothing_follows_the_head_where_the_method_was_head(reply: Reply) -> None:
     (head,) = sent(reply, head_only=True)
 

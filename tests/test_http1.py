@@ -52,7 +52,7 @@ def test_a_request_is_read_whole() -> None:
 
     headers = ((b"host", b"h"), (b"x-a", b"one"), (b"x-a", b"two"), (b"content-length", b"5"))
     assert request == Request.of("POST", "/v1/x", headers, b"hello", query="a=1")
-    assert request.first[b"x-a"] == b"one"
+    assert request.first_values[b"x-a"] == b"one"
     assert not closes
 
 

@@ -9,7 +9,7 @@ import pytest
 from mockllm import Config, ConfigError, load_config
 from mockllm.engine.loading import Loaded, load
 from mockllm.engine.mocks import Table
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from tests.goldens import delivered
 
 ANSWER = {
@@ -222,7 +222,7 @@ def test_a_chat_stream_without_done_is_a_warning(events: list[Any]) -> None:
 
 
 def streamed(table: Table) -> bytes:
-    return table.render(0, Form(stream=True)).body
+    return table.render(0, ResponseOptions(stream=True)).body
 
 
 def test_events_are_sent_as_written_and_nothing_else() -> None:
@@ -233,7 +233,7 @@ def test_events_are_sent_as_written_and_nothing_else() -> None:
         streamed(table)
         == ('data: {"b":1,"a":"\\u2028é"}\n\ndata: [DONE]\n\ndata: {"id":"c"}\n\n').encode()
     )
-    assert b'"content":"hi"' in table.render(0, Form()).body
+    assert b'"content":"hi"' in table.render(0, ResponseOptions()).body
 
 
 @pytest.mark.parametrize(("field", "index"), [("openai_response", 1), ("anthropic", 2)])
@@ -262,7 +262,7 @@ def test_a_mock_says_how_text_is_cut_or_the_configuration_does(
     one = mock("hi") | {"response": response, "stream": own}
     table = load(Config.from_dict({"stream": default, "openai": [one]})).tables[0]
 
-    lines = delivered(table.render(0, Form(stream=True))).split(b"\n\n")
+    lines = delivered(table.render(0, ResponseOptions(stream=True))).split(b"\n\n")
 
     chunks = [orjson.loads(line[6:]) for line in lines[:-2]]
     contents = [chunk["choices"][0]["delta"].get("content") for chunk in chunks]

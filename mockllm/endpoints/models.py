@@ -34,7 +34,7 @@ def model(context: Context, request: Request, values: Values) -> Decision:
     """One of them. An id may hold ``/`` and ``:``."""
     name = values["id"]
     if name not in _names(context):
-        if b"anthropic-version" in request.first:
+        if b"anthropic-version" in request.first_values:
             raise RequestError(404, f"model: {name}")
         message = f"The model `{name}` does not exist or you do not have access to it."
         raise RequestError(404, message, param="model", code="model_not_found")

@@ -50,7 +50,7 @@ def json_answer(request: Request, body: Any, *, prompt: Prompt | None = None) ->
 def asks_anthropic(path: str, request: Request) -> bool:
     """Whether a request is for Anthropic. Some paths are both vendors': then it is the header that
     only one of them wants."""
-    return path.startswith("/v1/messages") or b"anthropic-version" in request.first
+    return path.startswith("/v1/messages") or b"anthropic-version" in request.first_values
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from mockllm.endpoints.route import RESPONSES, Context, Values, answered
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
-from mockllm.prompt import Form, Prompt
+from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.openai import vendor
 from mockllm.state.responses import Kept
 from mockllm.wire import jsontext, placeholders, tokens
@@ -36,7 +36,7 @@ def retrieve(context: Context, request: Request, values: Values) -> Decision:
             "This response cannot be streamed because it was not created with background=true.",
             param="stream",
         )
-    reply = _given(context, kept, prompt, Form(stream=True))
+    reply = _given(context, kept, prompt, ResponseOptions(stream=True))
     after = _number(query, "starting_after", -1)
     steps = reply.steps[after + 1 :]  # one event a step, numbered from 0
     streamed = placeholders.stream(
@@ -104,20 +104,20 @@ def _find(context: Context, id: str) -> tuple[Kept, Prompt]:  # noqa: A002  # th
 
 
 def _whole(context: Context, kept: Kept, prompt: Prompt) -> bytes:
-    body = _given(context, kept, prompt, Form()).body
+    body = _given(context, kept, prompt, ResponseOptions()).body
     if not kept.cancelled:
         return body
     return jsontext.dumps(orjson.loads(body) | {"status": "cancelled"})
 
 
-def _given(context: Context, kept: Kept, prompt: Prompt, form: Form) -> Reply:
+def _given(context: Context, kept: Kept, prompt: Prompt, options: ResponseOptions) -> Reply:
     """The reply as it was delivered, in that form."""
     table = context.engine.table(RESPONSES)
     if kept.rule is not None:
-        reply = table.render(kept.rule.index, form)
+        reply = table.render(kept.rule.index, options)
     else:
         said = context.engine.echo(prompt) if context.engine.echo is not None else ""
-        reply = table.provider.render(table.provider.say(said), form, table.chunk)
+        reply = table.provider.render(table.provider.say(said), options, table.chunk)
     filled = placeholders.fill(
         reply, model=prompt.model, input_tokens=tokens.estimate_prompt(prompt.body)
     )

@@ -17,7 +17,7 @@ from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.matching.explain import nearest_miss, quote
 from mockllm.matching.rule import Rule
-from mockllm.prompt import Form, Prompt
+from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.replies.prepared import Rendered, delivery
 
 MAX_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
@@ -44,7 +44,7 @@ class Engine:
         self.decisions = Decisions() if reuse else None
         """The decisions that may be used again; None: no decision is."""
         self._by_name = {table.provider.name: table for table in loaded.tables}
-        self._rendered: dict[tuple[str, int, Form], Rendered] = {}
+        self._rendered: dict[tuple[str, int, ResponseOptions], Rendered] = {}
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -61,7 +61,7 @@ class Engine:
         if sum(self.counts.values()) <= MAX_RENDERED_EARLY:
             for table in self.tables:
                 for rule in table.catalog.rules:
-                    self._render(table, rule, Form())
+                    self._render(table, rule, ResponseOptions())
 
     def decide(self, table: Table, request: Request) -> Decision:
         """The answer to a `request` to the API of `table`. A request that is refused has an answer
@@ -72,7 +72,7 @@ class Engine:
             return _decision(table.provider.render_error(exc, {}), "refused")
         if self.decisions is None:
             return self._decide_admitted(table, request)
-        values = map(request.first.get, table.catalog.header_names)
+        values = map(request.first_values.get, table.catalog.header_names)
         key = (request.path, request.body, *values)
         decision = self.decisions.get(key)
         if decision is None:
@@ -88,10 +88,10 @@ class Engine:
             table.check(prompt)
         except RequestError as exc:
             return _decision(table.provider.render_error(exc, {}), "refused")
-        rule = table.catalog.find(prompt, request.first)
+        rule = table.catalog.find(prompt, request.first_values)
         if rule is None:
             return self._decide_unmatched(table, request, prompt)
-        rendered = self._render(table, rule, prompt.form)
+        rendered = self._render(table, rule, prompt.options)
         reply, ready = rendered.for_request(prompt.model, prompt.body)
         return Decision(reply, ready, "matched", rule, prompt)
 
@@ -108,15 +108,15 @@ class Engine:
         self, table: Table, prompt: Prompt, response: dict[str, Any], reason: str
     ) -> Decision:
         """A response that is no mock's, made for this request."""
-        rendered = Rendered(table.provider.render(response, prompt.form, table.chunk))
+        rendered = Rendered(table.provider.render(response, prompt.options, table.chunk))
         return Decision(*rendered.for_request(prompt.model, prompt.body), reason, prompt=prompt)
 
-    def _render(self, table: Table, rule: Rule, form: Form) -> Rendered:
-        key = (table.provider.name, rule.index, form)
+    def _render(self, table: Table, rule: Rule, options: ResponseOptions) -> Rendered:
+        key = (table.provider.name, rule.index, options)
         rendered = self._rendered.get(key)
         if rendered is None:
             try:
-                reply = table.render(rule.index, form)
+                reply = table.render(rule.index, options)
             except Exception as exc:
                 exc.add_note(rule.label)  # the guard in serve/ names the mock
                 raise
@@ -130,11 +130,11 @@ def _decision(reply: Reply, reason: str, prompt: Prompt | None = None) -> Decisi
 
 def _no_match(table: Table, request: Request, prompt: Prompt) -> str:
     """The text of a 404: what was asked, which mock is nearest, why it does not match."""
-    asked = prompt.subjects[-1]
+    asked = prompt.last_messages[-1]
     what = f"{asked.role or table.provider.looks_at} {quote(prompt.text, MAX_REQUEST_QUOTE)}"
     message = f"No matching mock found. The request's last {table.provider.looks_at}: {what}."
     rules: Sequence[Rule] = table.catalog.rules[:MAX_EXPLAINED]
-    nearest = nearest_miss(rules, prompt, request.first)
+    nearest = nearest_miss(rules, prompt, request.first_values)
     if nearest is None:
         return f"{message} There are no mocks under '{table.provider.name}'."
     rule, reason = nearest

@@ -29,7 +29,7 @@ from mockllm.errors import ClientError, ConfigError, Problem, Severity
 from mockllm.exchange import Reply
 from mockllm.matching.index import Catalog
 from mockllm.matching.rule import HeaderRule, Rule
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.providers import PROVIDERS, envelope
 from mockllm.providers.api import Provider
 from mockllm.wire.chunking import Chunk
@@ -113,8 +113,8 @@ def _table(provider: Provider, config: Config, problems: list[Problem], strict: 
 def _without_cors(provider: Provider) -> Provider:
     """`provider` with answers that web pages of other origins cannot read."""
 
-    def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
-        return envelope.without_cors(provider.render(response, form, chunk))
+    def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
+        return envelope.without_cors(provider.render(response, options, chunk))
 
     def render_error(error: ClientError, beside: Mapping[str, Any]) -> Reply:
         return envelope.without_cors(provider.render_error(error, beside))

@@ -10,7 +10,7 @@ from mockllm.config.values import DONE
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply
 from mockllm.matching.index import Catalog
-from mockllm.prompt import Form, Prompt
+from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers import request_body
 from mockllm.providers.api import Provider
 from mockllm.validation.findings import Confirm
@@ -49,15 +49,15 @@ class Table:
         """How the text of the mock at `index` is cut into deltas."""
         return stream_of(self.mocks[index]).chunk or self.chunk
 
-    def render(self, index: int, form: Form) -> Reply:
+    def render(self, index: int, options: ResponseOptions) -> Reply:
         """The reply of the mock at `index`: streamed literally, if it says so and a stream is
         wanted."""
         mock = self.mocks[index]
         events = stream_of(mock).events
-        if form.stream and events is not None:
+        if options.stream and events is not None:
             frames = [self._frame(event) for event in events]
             return placeholders.stream(200, self.provider.stream_headers, frames)
-        return self.provider.render(mock.answer, form, self.chunk_of(index))
+        return self.provider.render(mock.answer, options, self.chunk_of(index))
 
     def _frame(self, event: Any) -> bytes:
         return sse.DONE if event == DONE else self.provider.frame(event)

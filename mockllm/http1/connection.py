@@ -230,7 +230,7 @@ class HTTPConnection:
 
 def _request(head: Head, body: bytes) -> Request:
     line = head.line
-    return Request(line.method, line.path, line.query, head.headers, head.first, body)
+    return Request(line.method, line.path, line.query, head.headers, head.first_values, body)
 
 
 def _without_empty_lines(data: bytes) -> bytes:

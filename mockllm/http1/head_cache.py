@@ -77,7 +77,7 @@ class Heads:
             or not data.endswith(END)
             or b"\n" in b"".join(lines)
             or len(lines) != len(head.headers) + 1
-            or not _is_usual(head.headers, head.first)
+            or not _is_usual(head.headers, head.first_values)
         ):
             return
         self._request_lines.keep(lines[0], head.line)
@@ -96,10 +96,10 @@ class Heads:
             return None
         known, known_name = self._lines.get, self._of_known_name
         headers = tuple([known(line) or known_name(line) for line in lines])
-        first = first_values(headers)
-        if _NAMELESS in first or len(headers) > self._limits.headers:
+        values = first_values(headers)
+        if _NAMELESS in values or len(headers) > self._limits.headers:
             return None
-        return make_head(request_line, headers, first) if _is_usual(headers, first) else None
+        return make_head(request_line, headers, values) if _is_usual(headers, values) else None
 
     def _of_known_name(self, line: bytes) -> tuple[bytes, bytes]:
         """The header that `line` is, if h11 has taken its name before and its value needs no
@@ -152,11 +152,11 @@ class _Table(dict[bytes, Value]):
         self.size += size
 
 
-def _is_usual(headers: Headers, first: dict[bytes, bytes]) -> bool:
+def _is_usual(headers: Headers, values: dict[bytes, bytes]) -> bool:
     """Whether there is one host, and framing is plain."""
-    if b"host" not in first or not UNUSUAL.isdisjoint(first):
+    if b"host" not in values or not UNUSUAL.isdisjoint(values):
         return False
-    return len(first) == len(headers) or not _repeats_a_single(headers)
+    return len(values) == len(headers) or not _repeats_a_single(headers)
 
 
 def _repeats_a_single(headers: Headers) -> bool:

@@ -33,14 +33,13 @@ class RequestLine(NamedTuple):
 class Head(NamedTuple):
     """A request line and its headers. (A tuple, since one is made for many a request.)
 
-    `first` has the first value of each header. `length` is the body's length in bytes, None for a
-    chunked one, `coding` its Content-Encoding: ``gzip`` or nothing. `keep_alive` tells whether the
-    client takes another answer on this connection.
+    `length` is the body's length in bytes, None for a chunked one, `coding` its Content-Encoding:
+    ``gzip`` or nothing. `keep_alive`: the client takes another answer on this connection.
     """
 
     line: RequestLine
     headers: Headers
-    first: dict[bytes, bytes]
+    first_values: dict[bytes, bytes]
     length: int | None
     coding: bytes
     keep_alive: bool
@@ -81,30 +80,30 @@ def malformed(error: h11.RemoteProtocolError) -> HTTPError:
     return HTTPError(error.error_status_hint, f"Not a valid HTTP request: {what}")
 
 
-def make_head(line: RequestLine, headers: Headers, first: dict[bytes, bytes]) -> Head:
+def make_head(line: RequestLine, headers: Headers, values: dict[bytes, bytes]) -> Head:
     """What follows from a head that h11 accepts, whichever way its parts were read.
 
     Raises:
         HTTPError: 400, the Host is none, or the framing is in doubt (RFC 9112, section 6.1); 415
             and 417, a coding or an expectation that is not known.
     """
-    if not _is_host(first.get(b"host", b"")) or (line.is_modern and b"host" not in first):
+    if not _is_host(values.get(b"host", b"")) or (line.is_modern and b"host" not in values):
         raise HTTPError(400, "Not a valid HTTP request: the Host header is absent or no host")
-    chunked = b"transfer-encoding" in first  # h11 knows no other coding
-    if chunked and (b"content-length" in first or not line.is_modern):
+    chunked = b"transfer-encoding" in values  # h11 knows no other coding
+    if chunked and (b"content-length" in values or not line.is_modern):
         raise HTTPError(
             400, "Not a valid HTTP request: Transfer-Encoding beside Content-Length or in HTTP/1.0"
         )
-    options = _list(headers, first, b"connection")
-    expected = _list(headers, first, b"expect")
+    options = _list(headers, values, b"connection")
+    expected = _list(headers, values, b"expect")
     if expected - {b"100-continue"}:
         raise HTTPError(417, "No other expectation than 100-continue is met here")
     return Head(
         line,
         headers,
-        first,
-        length=None if chunked else int(first.get(b"content-length", 0)),
-        coding=_coding(headers, first) if b"content-encoding" in first else b"",
+        values,
+        length=None if chunked else int(values.get(b"content-length", 0)),
+        coding=_coding(headers, values) if b"content-encoding" in values else b"",
         keep_alive=b"close" not in options and (line.is_modern or b"keep-alive" in options),
         expects_continue=line.is_modern and bool(expected),
     )
@@ -126,8 +125,8 @@ def _cached_if_short(judge: Callable[[bytes], Verdict]) -> Callable[[bytes], Ver
 _is_host = _cached_if_short(request_target.is_host)
 
 
-def _coding(headers: Headers, first: dict[bytes, bytes]) -> bytes:
-    coding = _joined(headers, first, b"content-encoding").lower()
+def _coding(headers: Headers, values: dict[bytes, bytes]) -> bytes:
+    coding = _joined(headers, values, b"content-encoding").lower()
     if coding in (b"", b"identity"):
         return b""
     if coding not in (b"gzip", b"x-gzip"):
@@ -136,15 +135,15 @@ def _coding(headers: Headers, first: dict[bytes, bytes]) -> bytes:
     return b"gzip"
 
 
-def _list(headers: Headers, first: dict[bytes, bytes], name: bytes) -> frozenset[bytes]:
+def _list(headers: Headers, values: dict[bytes, bytes], name: bytes) -> frozenset[bytes]:
     """The members of the list that all headers of a name make up, in lower case."""
-    return _members_of(_joined(headers, first, name)) if name in first else _NONE
+    return _members_of(_joined(headers, values, name)) if name in values else _NONE
 
 
-def _joined(headers: Headers, first: dict[bytes, bytes], name: bytes) -> bytes:
+def _joined(headers: Headers, values: dict[bytes, bytes], name: bytes) -> bytes:
     """The list that all headers of a name make up (RFC 9110, section 5.3)."""
-    if len(first) == len(headers):
-        return first[name]
+    if len(values) == len(headers):
+        return values[name]
     return b",".join(value for each, value in headers if each == name)
 
 

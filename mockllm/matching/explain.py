@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from mockllm.matching.rule import Expectation, HeaderRule, Kind, Rule
 from mockllm.matching.specification import body_holds
-from mockllm.prompt import Prompt, Subject
+from mockllm.prompt import Message, Prompt
 from mockllm.redaction import is_secret
 
 MAX_QUOTE = 60  # characters of a text shown in a reason
@@ -48,18 +48,18 @@ def difference(
         if unmet is None:
             return Difference(_MATCHES, lambda: "")
         return Difference(_BUT_FOR_HEADERS, lambda: _header_reason(unmet, headers.get(unmet.name)))
-    subject = _subject_meant(wanted, prompt)
+    message = _subject_meant(wanted, prompt)
     shared = max(0, closer_than - 2)  # characters, of which more must be the same
-    if wanted.role is not None and wanted.role != subject.role:
-        return Difference(1, lambda: f"role is {subject.role!r}, expected {wanted.role!r}")
+    if wanted.role is not None and wanted.role != message.role:
+        return Difference(1, lambda: f"role is {message.role!r}, expected {wanted.role!r}")
     if wanted.kind is Kind.CONTAINS:
-        starts = (_shared_start(wanted.text, text, shared) for text in subject.texts)
+        starts = (_shared_start(wanted.text, text, shared) for text in message.texts)
         return Difference(
             2 + max(starts, default=0), lambda: f"no text contains {quote(wanted.text)}"
         )
-    if subject.size != wanted.size and wanted.kind is Kind.EQUALS:
-        return Difference(1, lambda: f"input has {subject.size} items, expected {wanted.size}")
-    text = subject.texts[0] if subject.texts else ""
+    if message.size != wanted.size and wanted.kind is Kind.EQUALS:
+        return Difference(1, lambda: f"input has {message.size} items, expected {wanted.size}")
+    text = message.texts[0] if message.texts else ""
     if wanted.text and wanted.text != text:
         at = _common_prefix(wanted.text, text, shared)
         return Difference(2 + at, lambda: _text_reason(wanted.text, text, at))
@@ -71,11 +71,11 @@ def quote(text: str, longest: int = MAX_QUOTE) -> str:
     return repr(text) if len(text) <= longest else f"{text[:longest]!r}…"
 
 
-def _subject_meant(wanted: Expectation, prompt: Prompt) -> Subject:
-    for subject in prompt.subjects:
-        if subject.role == wanted.role:
-            return subject
-    return prompt.subjects[-1]
+def _subject_meant(wanted: Expectation, prompt: Prompt) -> Message:
+    for message in prompt.last_messages:
+        if message.role == wanted.role:
+            return message
+    return prompt.last_messages[-1]
 
 
 def _common_prefix(one: str, other: str, known: int) -> int:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from mockllm.matching.rule import Kind, Rule
 from mockllm.matching.specification import headers_hold
 from mockllm.matching.substrings import Needles
-from mockllm.prompt import Prompt, Subject
+from mockllm.prompt import Message, Prompt
 
 WholeKey = tuple[int, bytes]
 """The number of items and their canonical form."""
@@ -48,24 +48,24 @@ class Catalog:
     def find(self, prompt: Prompt, headers: Headers) -> Rule | None:
         """The first rule whose body and headers hold, or None."""
         best: Rule | None = None
-        for subject in prompt.subjects:
-            for bucket in self._holding(subject):
+        for message in prompt.last_messages:
+            for bucket in self._holding(message):
                 best = bucket.first(best, headers)
         return best
 
-    def _holding(self, subject: Subject) -> Iterator[_Bucket]:
-        """The rules whose body holds for `subject`. Its canonical form is made only of as many
+    def _holding(self, message: Message) -> Iterator[_Bucket]:
+        """The rules whose body holds for `message`. Its canonical form is made only of as many
         items as some rule compares."""
-        size = subject.size
+        size = message.size
         if size in self._equal_sizes:
-            yield self._equal.get((size, subject.tail(size)), _EMPTY)
+            yield self._equal.get((size, message.key_of_last(size)), _EMPTY)
         for shorter in self._ending_sizes:
             if shorter <= size:
-                yield self._ending.get((shorter, subject.tail(shorter)), _EMPTY)
-        for role in (None, subject.role):
+                yield self._ending.get((shorter, message.key_of_last(shorter)), _EMPTY)
+        for role in (None, message.role):
             of_role = self._containing.get(role)
             if of_role is not None:
-                for text in subject.searched:
+                for text in message.search_texts:
                     for place in of_role.needles.found_in(text):
                         yield of_role.buckets[place]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from mockllm.matching.rule import Expectation, Kind, Rule
-from mockllm.prompt import Prompt, Subject
+from mockllm.prompt import Message, Prompt
 
 
 def first_match(
@@ -25,7 +25,9 @@ def first_match(
 
 def body_holds(expectation: Expectation, prompt: Prompt) -> bool:
     """Whether any subject of `prompt` is what `expectation` wants."""
-    held = [_holds(expectation, subject) for subject in prompt.subjects]  # there are two at most
+    held = [
+        _holds(expectation, message) for message in prompt.last_messages
+    ]  # there are two at most
     return any(held)
 
 
@@ -34,12 +36,12 @@ def headers_hold(rule: Rule, headers: Mapping[bytes, bytes]) -> bool:
     return all(wanted.holds(headers) for wanted in rule.headers)
 
 
-def _holds(wanted: Expectation, subject: Subject) -> bool:
+def _holds(wanted: Expectation, message: Message) -> bool:
     match wanted.kind:
         case Kind.EQUALS:
-            return subject.size == wanted.size and subject.tail(wanted.size) == wanted.key
+            return message.size == wanted.size and message.key_of_last(wanted.size) == wanted.key
         case Kind.ENDS_WITH:
-            return subject.size >= wanted.size and subject.tail(wanted.size) == wanted.key
+            return message.size >= wanted.size and message.key_of_last(wanted.size) == wanted.key
         case Kind.CONTAINS:
-            role_fits = wanted.role is None or wanted.role == subject.role
-            return role_fits and any(wanted.text in text for text in subject.searched)
+            role_fits = wanted.role is None or wanted.role == message.role
+            return role_fits and any(wanted.text in text for text in message.search_texts)

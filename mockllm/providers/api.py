@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from mockllm.errors import ClientError
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.matching.rule import Expectation
-from mockllm.prompt import Form, Prompt
+from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.validation.findings import Confirm, Finding
 from mockllm.wire.chunking import Chunk
 
@@ -55,7 +55,7 @@ class Provider:
     """`expect(value, contains)`: a mock's message or input as a rule's expectation. Raises
     ValueError with a reason where no request could ever meet it."""
 
-    render: Callable[[dict[str, Any], Form, Chunk], Reply]
+    render: Callable[[dict[str, Any], ResponseOptions, Chunk], Reply]
     """`render(response, form, chunk)`: a configured response as it goes over the wire. What is
     absent is completed; nothing that is written is changed. Never raises."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from mockllm.prompt import Subject
+from mockllm.prompt import Message
 from mockllm.wire import jsontext
 
 Members = Mapping[str, Any]
@@ -95,7 +95,7 @@ def text_to_contain(value: Any, where: str) -> str:
     return text
 
 
-def last_and_turn(messages: list[Any], subject: Callable[[Any], Subject]) -> tuple[Subject, ...]:
+def last_and_turn(messages: list[Any], subject: Callable[[Any], Message]) -> tuple[Message, ...]:
     """What a rule may be about: the last message, and the turn before a system note."""
     turn = after_system_notes(messages)
     last = subject(messages[-1])

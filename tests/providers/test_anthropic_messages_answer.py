@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.providers.anthropic.messages.answer import complete, say
 from mockllm.providers.anthropic.messages.render import render
 from mockllm.wire import placeholders
@@ -213,12 +213,12 @@ NOT_VALID = {"content_string", "nulls", "unknown_block", "wrong_types"}  # as th
 
 def whole(response: Object) -> Any:
     """The whole answer for `response`, decoded."""
-    return orjson.loads(delivered(render(response, Form(), "word")))
+    return orjson.loads(delivered(render(response, ResponseOptions(), "word")))
 
 
 def respond(response: Object) -> httpx2.Client:
     """A client of a service that answers everything with `response`, whole."""
-    reply = render(response, Form(), "word")
+    reply = render(response, ResponseOptions(), "word")
     headers = [(name, placeholders.stamp(value, STAMPS)) for name, value in reply.headers]
 
     def handle(request: httpx2.Request) -> httpx2.Response:

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter
 
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.providers.anthropic.messages.answer import complete
 from mockllm.providers.anthropic.messages.render import render
 from mockllm.providers.anthropic.messages.stream import events, frame
@@ -84,7 +84,7 @@ STRICT_BETA: TypeAdapter[Any] = TypeAdapter(BetaRawMessageStreamEvent)
 
 def stream(response: Object, chunk: Chunk = "word") -> bytes:
     """The body of the streamed answer for `response`."""
-    return delivered(render(response, Form(stream=True), chunk))
+    return delivered(render(response, ResponseOptions(stream=True), chunk))
 
 
 def decoded(body: bytes) -> list[Object]:
@@ -344,7 +344,9 @@ def test_clients_get_over_an_unknown_block(service: Service) -> None:
 
 
 def test_answer_is_a_stream_of_one_event_a_step() -> None:
-    reply = render({"content": [{"type": "text", "text": "a b"}]}, Form(stream=True), "word")
+    reply = render(
+        {"content": [{"type": "text", "text": "a b"}]}, ResponseOptions(stream=True), "word"
+    )
 
     filled = placeholders.fill(reply, model="m", input_tokens=1)
     steps = [decoded(placeholders.stamp(step.data, STAMPS)) for step in filled.steps]
@@ -415,7 +417,7 @@ def test_citations_come_between_the_pieces() -> None:
 
     deltas = [
         event["delta"].get("citation", event["delta"].get("text"))
-        for event in events(complete({"content": [block]}), Form(), "word")
+        for event in events(complete({"content": [block]}), ResponseOptions(), "word")
         if event["type"] == "content_block_delta"
     ]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletion
 
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai.chat.answer import complete, say
 from mockllm.providers.openai.chat.render import render
 from mockllm.wire import sse
@@ -58,7 +58,10 @@ VALUES: st.SearchStrategy[Json] = st.recursive(
 OBJECTS: st.SearchStrategy[dict[str, Json]] = st.dictionaries(NAMES, VALUES, max_size=6)
 EXAMPLES = st.sampled_from([case.response for case in CASES])
 FORMS = st.builds(
-    Form, stream=st.booleans(), include_usage=st.booleans(), include_obfuscation=st.booleans()
+    ResponseOptions,
+    stream=st.booleans(),
+    include_usage=st.booleans(),
+    include_obfuscation=st.booleans(),
 )
 
 
@@ -88,7 +91,7 @@ def _places(value: Json) -> Any:
 
 def whole(response: dict[str, Json]) -> dict[str, Json]:
     """The whole answer as a client decodes it."""
-    answer = orjson.loads(goldens.delivered(render(response, Form(), "word")))
+    answer = orjson.loads(goldens.delivered(render(response, ResponseOptions(), "word")))
     assert isinstance(answer, dict)
     return answer
 
@@ -238,7 +241,7 @@ def test_strict_client_reads_the_whole_answer(case: goldens.Case) -> None:
 
 
 def test_async_strict_client_reads_the_whole_answer() -> None:
-    body = goldens.delivered(render(say("Hello"), Form(), "word"))
+    body = goldens.delivered(render(say("Hello"), ResponseOptions(), "word"))
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=body, headers=HEADERS))
 
     async def ask() -> ChatCompletion:
@@ -275,7 +278,9 @@ def test_completing_twice_is_completing_once(response: dict[str, Json]) -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(OBJECTS | damaged(), FORMS, st.sampled_from(["word", "char", "token", 1, 3]))
-def test_any_object_can_be_rendered(response: dict[str, Json], form: Form, chunk: Json) -> None:
+def test_any_object_can_be_rendered(
+    response: dict[str, Json], form: ResponseOptions, chunk: Json
+) -> None:
     reply = render(response, form, chunk)
 
     assert reply.status == 200

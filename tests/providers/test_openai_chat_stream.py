@@ -18,7 +18,7 @@ from openai import OpenAI as SyncOpenAI
 from openai.types.chat import ChatCompletionChunk
 from pydantic import ValidationError
 
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai.chat import stream
 from mockllm.providers.openai.chat.render import render
 from mockllm.wire import sse
@@ -72,7 +72,7 @@ def read(body: bytes) -> list[Event]:
 
 def streamed(response: Event, chunk: Chunk = "word", **form: bool) -> bytes:
     """The body of a stream as delivered, without obfuscation unless it is asked for."""
-    asked = Form(stream=True, **({"include_obfuscation": False} | form))
+    asked = ResponseOptions(stream=True, **({"include_obfuscation": False} | form))
     return goldens.delivered(render(response, asked, chunk))
 
 
@@ -238,7 +238,7 @@ def meaning(value: Json) -> Json:
 
 def expected(response: Event, *, include_usage: bool) -> Event:
     """What a client may know of a response after a stream of it."""
-    completed = orjson.loads(goldens.delivered(render(response, Form(), "word")))
+    completed = orjson.loads(goldens.delivered(render(response, ResponseOptions(), "word")))
     if not include_usage:
         del completed["usage"]
     known: Event = meaning(completed)
@@ -391,7 +391,7 @@ def test_events_come_in_order(case: goldens.Case) -> None:
     events = read(case.render(stream=True))
 
     check_order(events)
-    check_envelope(events, include_usage=case.form.include_usage)
+    check_envelope(events, include_usage=case.options.include_usage)
 
 
 @pytest.mark.parametrize(
@@ -439,7 +439,7 @@ def test_async_helper_rebuilds_the_response(case: goldens.Case) -> None:
 
 
 def _expected_of(case: goldens.Case) -> Event:
-    return expected(case.response, include_usage=case.form.include_usage)
+    return expected(case.response, include_usage=case.options.include_usage)
 
 
 def test_error_object_reaches_the_client_as_an_error() -> None:

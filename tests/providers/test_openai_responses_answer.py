@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from openai import OpenAI
 from openai.types.responses import Response
 
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai.responses.answer import complete, say
 from mockllm.providers.openai.responses.render import render
 from mockllm.wire import jsontext
@@ -202,7 +202,7 @@ def spoiled_responses(draw: st.DrawFn) -> dict[str, Any]:
 
 def whole(response: dict[str, Any]) -> Any:
     """The whole answer as a client decodes it."""
-    return jsontext.loads(delivered(render(response, Form(), "word")))
+    return jsontext.loads(delivered(render(response, ResponseOptions(), "word")))
 
 
 def assert_keeps(written: Any, served: Any) -> None:
@@ -230,7 +230,7 @@ def assert_answer_keeps(response: dict[str, Any]) -> None:
 
 def read_strictly(response: dict[str, Any]) -> Response:
     """The answer through a client that refuses what the SDK's types refuse."""
-    body = delivered(render(response, Form(), "word"))
+    body = delivered(render(response, ResponseOptions(), "word"))
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers={"content-type": "application/json"}, content=body)

@@ -17,7 +17,7 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel
 
 from mockllm.exchange import Reply
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai.responses.answer import say
 from mockllm.providers.openai.responses.render import render
 from mockllm.providers.openai.responses.stream import frame
@@ -118,7 +118,7 @@ PADDED = re.compile(
 
 
 def streamed(response: Event, *, chunk: Chunk = "word", padded: bool = False) -> bytes:
-    form = Form(stream=True, include_obfuscation=padded)
+    form = ResponseOptions(stream=True, include_obfuscation=padded)
     return delivered(render(response, form, chunk))
 
 
@@ -598,7 +598,7 @@ def test_mcp_says_whether_it_failed(item: dict[str, Any], ends: str) -> None:
 
 
 def test_a_reply_has_one_step_for_each_event_and_no_end_mark() -> None:
-    reply: Reply = render(say("one two three"), Form(stream=True), "word")
+    reply: Reply = render(say("one two three"), ResponseOptions(stream=True), "word")
 
     assert reply.streamed
     assert dict(reply.headers)[b"content-type"] == b"text/event-stream; charset=utf-8"

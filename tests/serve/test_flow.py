@@ -40,7 +40,7 @@ BOUND = 30.0  # seconds; only a hang takes so long
 WORDS = 500_000
 STREAM = post(body=asking("large", stream=True))  # is answered with 5 MB in 10,000 events
 WHOLE_WORDS = 900_000
-WHOLE = post(body=asking("large"))  # is answered with 5 MB in one piece
+NOT_STREAMED = post(body=asking("large"))  # is answered with 5 MB in one piece
 
 MAX_BUFFERED = 256 * KIB
 """What a connection may keep of an answer that is not read: asyncio's high-water mark and a slice,
@@ -64,9 +64,9 @@ async def streaming(anyio_backend: str) -> AsyncIterator[AsyncServer]:
 
 @pytest.fixture(scope="module")
 async def whole(anyio_backend: str) -> AsyncIterator[AsyncServer]:
-    """A server whose `WHOLE` is long."""
+    """A server whose `NOT_STREAMED` is long."""
     async with AsyncServer(configuration(WHOLE_WORDS)) as server:
-        await fetch(server, WHOLE)
+        await fetch(server, NOT_STREAMED)
         yield server
 
 
@@ -149,7 +149,9 @@ def growth_below(most: int) -> Iterator[Callable[[], None]]:
         tracemalloc.stop()
 
 
-LONG = pytest.mark.parametrize(("name", "question"), [("streaming", STREAM), ("whole", WHOLE)])
+LONG = pytest.mark.parametrize(
+    ("name", "question"), [("streaming", STREAM), ("whole", NOT_STREAMED)]
+)
 
 
 @LONG

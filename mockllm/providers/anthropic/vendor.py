@@ -75,10 +75,10 @@ def admit_anthropic(request: Request, require_auth: bool) -> None:
     Raises:
         RequestError: 401 or 400.
     """
-    if require_auth and not (request.first.get(b"x-api-key") or has_bearer(request)):
+    if require_auth and not (request.first_values.get(b"x-api-key") or has_bearer(request)):
         raise RequestError(
             401,
             "x-api-key header is required (or Authorization: Bearer). Any key will do here.",
         )
-    if not request.first.get(b"anthropic-version"):
+    if not request.first_values.get(b"anthropic-version"):
         raise RequestError(400, "anthropic-version: header is required")

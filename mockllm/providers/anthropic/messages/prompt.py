@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from mockllm.matching.rule import Expectation, Kind
-from mockllm.prompt import STREAMED, WHOLE, Prompt, Subject
+from mockllm.prompt import NOT_STREAMED, STREAMED, Message, Prompt
 from mockllm.providers import normalise, request_body
 from mockllm.wire import jsontext
 
@@ -28,8 +28,8 @@ def decode(body: bytes) -> Prompt:
         raise request_body.missing("max_tokens")
     request_body.check_at_least_one(members, "max_tokens")
     stream = bool(request_body.read_flag(members, "stream"))
-    subjects = normalise.last_and_turn(messages, _subject)
-    return Prompt(NAME, model, subjects, STREAMED if stream else WHOLE, members)
+    last_messages = normalise.last_and_turn(messages, _message)
+    return Prompt(NAME, model, last_messages, STREAMED if stream else NOT_STREAMED, members)
 
 
 def expect(message: dict[str, Any], contains: bool) -> Expectation:
@@ -58,10 +58,10 @@ def canonical(message: dict[str, Any]) -> bytes:
     return jsontext.canonical(kept)
 
 
-def _subject(message: dict[str, Any]) -> Subject:
+def _message(message: dict[str, Any]) -> Message:
     content = message.get("content")
     texts = (content,) if isinstance(content, str) else tuple(_texts(content))
-    return Subject(message["role"], texts, texts, (message,), canonical)
+    return Message(message["role"], texts, texts, (message,), canonical)
 
 
 def _texts(content: Any) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm.exchange import Reply
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.providers.anthropic import vendor
 from mockllm.providers.anthropic.messages.answer import complete
 from mockllm.providers.anthropic.messages.stream import events, frame
@@ -13,11 +13,13 @@ from mockllm.wire import jsontext, placeholders
 from mockllm.wire.chunking import Chunk
 
 
-def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
+def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
     """The answer that `response` configures, in the form that the client wants. Never raises: what
     cannot be streamed piece by piece goes out whole."""
     completed = complete(response)
-    headers = vendor.anthropic_headers(stream=form.stream)
-    if form.stream:
-        return placeholders.stream(200, headers, list(map(frame, events(completed, form, chunk))))
+    headers = vendor.anthropic_headers(stream=options.stream)
+    if options.stream:
+        return placeholders.stream(
+            200, headers, list(map(frame, events(completed, options, chunk)))
+        )
     return placeholders.whole(200, headers, jsontext.dumps(completed))

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain, zip_longest
 from typing import Any
 
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.wire import chunking, jsontext, sse
 from mockllm.wire.chunking import Chunk
 
@@ -42,8 +42,8 @@ _CUMULATIVE = (
 _COUNTED_LAST = ("server_tool_use", "output_tokens_details", "iterations", "fallback_credit")
 
 
-def events(response: Object, form: Form, chunk: Chunk) -> Iterator[Object]:
-    """The events of the stream of a completed `response`, in order. `form` holds nothing that the
+def events(response: Object, options: ResponseOptions, chunk: Chunk) -> Iterator[Object]:
+    """The events of the stream of a completed `response`, in order. `options` has nothing that the
     Messages API knows."""
     content = response["content"]
     blocks = content if isinstance(content, list) else []

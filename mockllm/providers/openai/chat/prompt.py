@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from mockllm.matching.rule import Expectation, Kind
-from mockllm.prompt import WHOLE, Form, Prompt, Subject
+from mockllm.prompt import NOT_STREAMED, Message, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
 from mockllm.wire import jsontext
 
@@ -41,8 +41,8 @@ def decode(body: bytes) -> Prompt:
     model = request_body.read_model(members)
     messages = request_body.read_messages(members, MEMBERS)
     request_body.check_at_least_one(members, "n", "max_tokens", "max_completion_tokens")
-    subjects = normalise.last_and_turn(messages, _subject)
-    return Prompt(NAME, model, subjects, _form(members), members)
+    last_messages = normalise.last_and_turn(messages, _message)
+    return Prompt(NAME, model, last_messages, _read_options(members), members)
 
 
 def expect(message: dict[str, Any], contains: bool) -> Expectation:
@@ -77,24 +77,26 @@ def canonical(message: dict[str, Any]) -> bytes:
     return jsontext.canonical(kept)
 
 
-def _form(members: Mapping[str, Any]) -> Form:
+def _read_options(members: Mapping[str, Any]) -> ResponseOptions:
     stream = request_body.read_flag(members, "stream")
     if not stream and "stream_options" not in members:
-        return WHOLE
+        return NOT_STREAMED
     options = request_body.read_object_member(members, "stream_options")
     usage = request_body.read_flag(options, "include_usage", "stream_options.include_usage")
     padding = request_body.read_flag(
         options, "include_obfuscation", "stream_options.include_obfuscation"
     )
     if not stream:
-        return WHOLE
-    return Form(stream=True, include_usage=bool(usage), include_obfuscation=padding is not False)
+        return NOT_STREAMED
+    return ResponseOptions(
+        stream=True, include_usage=bool(usage), include_obfuscation=padding is not False
+    )
 
 
-def _subject(message: dict[str, Any]) -> Subject:
+def _message(message: dict[str, Any]) -> Message:
     content = message.get("content")
     texts = (content,) if isinstance(content, str) else tuple(normalise.texts(content))
-    return Subject(message["role"], texts, texts, (message,), canonical)
+    return Message(message["role"], texts, texts, (message,), canonical)
 
 
 def _part(part: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm.exchange import Reply
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai import vendor
 from mockllm.providers.openai.chat import stream
 from mockllm.providers.openai.chat.answer import complete
@@ -13,11 +13,11 @@ from mockllm.wire import jsontext, placeholders, sse
 from mockllm.wire.chunking import Chunk
 
 
-def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
+def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
     """The answer, whole or as a stream that ends with ``[DONE]``."""
     completed = complete(response)
-    headers = vendor.openai_headers(stream=form.stream)
-    if not form.stream:
+    headers = vendor.openai_headers(stream=options.stream)
+    if not options.stream:
         return placeholders.whole(200, headers, jsontext.dumps(completed))
-    frames = [stream.frame(event) for event in stream.events(completed, form, chunk)]
+    frames = [stream.frame(event) for event in stream.events(completed, options, chunk)]
     return placeholders.stream(200, headers, [*frames, sse.DONE])

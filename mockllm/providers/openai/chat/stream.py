@@ -18,7 +18,7 @@ from hashlib import blake2b
 from itertools import zip_longest
 from typing import Any
 
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai.chat import deltas
 from mockllm.wire import jsontext, sse
 from mockllm.wire.chunking import Chunk
@@ -33,7 +33,7 @@ _BLOCK = 16  # characters; obfuscation makes every chunk some whole blocks long
 _ALPHABET = string.ascii_letters + string.digits
 
 
-def events(response: dict[str, Any], form: Form, chunk: Chunk) -> Iterator[Event]:
+def events(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Iterator[Event]:
     """The chunks of a completed response, in order.
 
     All bear the same envelope: `id`, `created`, `model`, and of the response's other members all
@@ -42,12 +42,12 @@ def events(response: dict[str, Any], form: Form, chunk: Chunk) -> Iterator[Event
     """
     envelope = _envelope(response)
     for choices in _choices(response.get("choices"), chunk):
-        yield _event(envelope | {"choices": choices}, form)
+        yield _event(envelope | {"choices": choices}, options)
     if response.get("moderation") is not None:
         report = {"choices": [], "moderation": response["moderation"]}
-        yield _event(envelope | report, form)
-    if form.include_usage:
-        yield _event(envelope | {"choices": []}, form, usage=response.get("usage"))
+        yield _event(envelope | report, options)
+    if options.include_usage:
+        yield _event(envelope | {"choices": []}, options, usage=response.get("usage"))
 
 
 def frame(event: Event) -> bytes:
@@ -60,12 +60,12 @@ def _envelope(response: dict[str, Any]) -> Event:
     return deltas.in_order(members, _ENVELOPE) | {"object": "chat.completion.chunk"}
 
 
-def _event(event: Event, form: Form, *, usage: Any = None) -> Event:
+def _event(event: Event, options: ResponseOptions, *, usage: Any = None) -> Event:
     """A chunk as the client asked for it: `usage` (null until the last chunk) and `obfuscation`
     are there only where they were asked for."""
-    if form.include_usage:
+    if options.include_usage:
         event = event | {"usage": usage}
-    if form.include_obfuscation:
+    if options.include_obfuscation:
         event = event | {"obfuscation": _obfuscation(event)}
     return event
 

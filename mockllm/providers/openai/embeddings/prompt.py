@@ -6,7 +6,7 @@ from typing import Any
 
 from mockllm.errors import RequestError
 from mockllm.matching.rule import Expectation, Kind
-from mockllm.prompt import Form, Prompt, Subject
+from mockllm.prompt import Message, Prompt, ResponseOptions
 from mockllm.providers import request_body
 from mockllm.wire import jsontext
 
@@ -41,10 +41,10 @@ def decode(body: bytes) -> Prompt:
     if inputs * dimensions > MAX_NUMBERS:
         expected = f"at most {MAX_NUMBERS:,} numbers for all inputs"
         raise request_body.bad("dimensions", expected, dimensions)
-    form = Form(base64=encoding == "base64")
+    options = ResponseOptions(base64=encoding == "base64")
     texts = _texts(value)
-    subject = Subject("", texts, texts, (value,), canonical)
-    return Prompt(NAME, model, (subject,), form, members)
+    subject = Message("", texts, texts, (value,), canonical)
+    return Prompt(NAME, model, (subject,), options, members)
 
 
 def expect(value: str | list[Any], contains: bool) -> Expectation:

@@ -9,7 +9,7 @@ from hashlib import shake_128
 from typing import Any
 
 from mockllm.exchange import Reply
-from mockllm.prompt import Form, Prompt
+from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.openai import vendor
 from mockllm.wire import jsontext, placeholders
 from mockllm.wire.chunking import Chunk
@@ -28,10 +28,10 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     return completed
 
 
-def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
+def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
     """The answer; with base64 asked for, lists of numbers become little-endian 32-bit floats."""
     completed = complete(response)
-    if form.base64 and isinstance(completed["data"], list):
+    if options.base64 and isinstance(completed["data"], list):
         completed["data"] = [_packed(entry) for entry in completed["data"]]
     return placeholders.whole(200, vendor.openai_headers(), jsontext.dumps(completed))
 
@@ -57,8 +57,8 @@ def vector(value: Any, dimensions: int) -> list[float]:
     digest = shake_128(jsontext.canonical(value)).digest(4 * dimensions)
     numbers = struct.unpack(f"<{dimensions}i", digest)
     length = math.hypot(*numbers)
-    form = f"<{dimensions}f"
-    return list(struct.unpack(form, struct.pack(form, *(each / length for each in numbers))))
+    options = f"<{dimensions}f"
+    return list(struct.unpack(options, struct.pack(options, *(each / length for each in numbers))))
 
 
 def _entry(entry: Any, index: int) -> Any:

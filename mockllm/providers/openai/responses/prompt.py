@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from mockllm.matching.rule import Expectation, Kind
-from mockllm.prompt import Form, Prompt, Subject
+from mockllm.prompt import Message, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
 from mockllm.wire import jsontext
 
@@ -32,7 +32,7 @@ def decode(body: bytes) -> Prompt:
     for index, item in enumerate(items):
         _check_item(item, f"input.{index}")
     request_body.check_at_least_one(members, "max_output_tokens")
-    return Prompt(NAME, model, tuple(_subjects(value, items)), _form(members), members)
+    return Prompt(NAME, model, tuple(_messages(value, items)), _read_options(members), members)
 
 
 def expect(value: str | list[Any], contains: bool) -> Expectation:
@@ -103,19 +103,19 @@ def _check_item(item: Any, path: str) -> None:
         raise request_body.bad(f"{path}.type", "a string", item["type"])
 
 
-def _subjects(value: str | list[Any], items: list[Any]) -> Iterator[Subject]:
+def _messages(value: str | list[Any], items: list[Any]) -> Iterator[Message]:
     """The whole input with the texts of its last item, then the texts of the turn before a system
     note. A rule looks for its text in an item's compact JSON too: configurations match on a
     `call_id` this way."""
     if isinstance(value, str) or not items:
         texts = (value,) if isinstance(value, str) else ()
-        yield Subject("user", texts, texts, items, canonical)
+        yield Message("user", texts, texts, items, canonical)
         return
     for item, whole in ((items[-1], items), (normalise.after_system_notes(items), None)):
         if item is not None:
             said = tuple(_texts(item))
             searched = (*said, jsontext.dumps(item).decode())
-            yield Subject(_role(item), said, searched, whole, canonical)
+            yield Message(_role(item), said, searched, whole, canonical)
 
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:
@@ -131,13 +131,17 @@ def _texts(item: dict[str, Any]) -> Iterator[str]:
                 yield part["text"]
 
 
-def _form(members: Mapping[str, Any]) -> Form:
+def _read_options(members: Mapping[str, Any]) -> ResponseOptions:
     stream = request_body.read_flag(members, "stream")
     options = request_body.read_object_member(members, "stream_options")
     padding = request_body.read_flag(
         options, "include_obfuscation", "stream_options.include_obfuscation"
     )
-    return Form(stream=True, include_obfuscation=padding is not False) if stream else Form()
+    return (
+        ResponseOptions(stream=True, include_obfuscation=padding is not False)
+        if stream
+        else ResponseOptions()
+    )
 
 
 def _part(part: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm.exchange import Reply
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai import vendor
 from mockllm.providers.openai.responses import stream
 from mockllm.providers.openai.responses.answer import complete
@@ -13,12 +13,12 @@ from mockllm.wire import jsontext, placeholders
 from mockllm.wire.chunking import Chunk
 
 
-def render(response: dict[str, Any], form: Form, chunk: Chunk) -> Reply:
+def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
     """The answer for a configured response; what is absent is completed. A stream ends with its
     last event: this API sends no ``[DONE]``."""
     completed = complete(response)
-    headers = vendor.openai_headers(stream=form.stream)
-    if not form.stream:
+    headers = vendor.openai_headers(stream=options.stream)
+    if not options.stream:
         return placeholders.whole(200, headers, jsontext.dumps(completed))
-    frames = [stream.frame(event) for event in stream.events(completed, form, chunk)]
+    frames = [stream.frame(event) for event in stream.events(completed, options, chunk)]
     return placeholders.stream(200, headers, frames)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any
 
-from mockllm.prompt import Form
+from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai.responses import items
 from mockllm.providers.openai.responses.items import Event
 from mockllm.wire import sse
@@ -48,12 +48,12 @@ _ENDINGS = {
 """The last event, by the status of the response; `response.completed` for any other."""
 
 
-def events(response: dict[str, Any], form: Form, chunk: Chunk) -> Iterator[Event]:
+def events(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Iterator[Event]:
     """The events of a completed response, in order: `sequence_number` counts from 0, texts are cut
-    by `chunk`, deltas are padded if `form` wants it."""
+    by `chunk`, deltas are padded if `options` wants it."""
     for number, event in enumerate(_events(response, chunk)):
         numbered = {"type": event["type"], "sequence_number": number, **event}
-        if form.include_obfuscation and event["type"] in _PADDED:
+        if options.include_obfuscation and event["type"] in _PADDED:
             numbered["obfuscation"] = _padding(event["delta"], number)
         yield numbered
 
