@@ -20,8 +20,8 @@ from mockllm.engine.engine import Engine
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.providers import envelope
-from mockllm.providers.anthropic.vendor import admit_anthropic, anthropic_error
-from mockllm.providers.openai.vendor import admit_openai, openai_error
+from mockllm.providers.anthropic.vendor import anthropic_error, authenticate_anthropic
+from mockllm.providers.openai.vendor import authenticate_openai, openai_error
 from mockllm.replies.prepared import delivery
 from mockllm.state.responses import Kept, KeptResponses
 from mockllm.wire.placeholders import Stamps
@@ -66,10 +66,10 @@ class App:
         """Answer by `engine` from now on."""
         # of the configuration
         self._engine = engine
-        self._tables = {path: table for table in engine.tables for path in table.provider.paths}
+        self._tables = {path: table for table in engine.tables for path in table.api.paths}
         self._context = Context(engine, lambda: self.is_ready, KeptResponses())
         self.kept_paths = frozenset(
-            path for path, table in self._tables.items() if table.provider.name == RESPONSES
+            path for path, table in self._tables.items() if table.api.name == RESPONSES
         )
         """Where answers are given that clients may ask for again: `keep` wants to see them."""
         mocked = [f"POST {path}" for path in self._tables]
@@ -102,7 +102,7 @@ class App:
         ``/v1`` the one the headers tell, elsewhere plain JSON."""
         table = self._tables.get(request.path)
         if table is not None:
-            return table.provider.render_error(error, {})
+            return table.api.render_error(error, {})
         reply = self._refused(request, error)
         return reply if self._engine.cors else envelope.without_cors(reply)
 
@@ -127,7 +127,7 @@ class App:
         if found is not None:
             route, values = found
             if not route.public:
-                _admit(request, require_auth=self._engine.require_auth)
+                _authenticate(request, require_auth=self._engine.require_auth)
             return route.answer(self._context, request, values)
         mistake = find_mistake(request.path, self._is_known)
         if mistake is None and self._is_known(request.path):
@@ -210,11 +210,11 @@ def _is_versioned(path: str) -> bool:
     return path == VERSION or path.startswith(f"{VERSION}/")
 
 
-def _admit(request: Request, *, require_auth: bool) -> None:
+def _authenticate(request: Request, *, require_auth: bool) -> None:
     if asks_anthropic(request.path, request):
-        admit_anthropic(request, require_auth)
+        authenticate_anthropic(request, require_auth)
     else:
-        admit_openai(request, require_auth)
+        authenticate_openai(request, require_auth)
 
 
 def _wrong_method(request: Request, methods: list[str]) -> RequestError:

@@ -1,7 +1,7 @@
 """A request as the rules see it.
 
 A prompt is a read-only view made for matching and never a translation: what goes back on the wire
-stays in the provider's own format. Providers make prompts (`Provider.decode`), `matching`
+stays in the provider's own format. Providers make prompts (`API.decode`), `matching`
 reads them.
 """
 

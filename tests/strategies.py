@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from mockllm.matching.rule import HeaderRule, Rule
 from mockllm.prompt import Prompt
-from mockllm.providers.anthropic.messages import PROVIDER as MESSAGES
-from mockllm.providers.api import Provider
-from mockllm.providers.openai.chat import PROVIDER as CHAT
-from mockllm.providers.openai.embeddings import PROVIDER as EMBEDDINGS
-from mockllm.providers.openai.responses import PROVIDER as RESPONSES
+from mockllm.providers.anthropic.messages import MESSAGES
+from mockllm.providers.api import API
+from mockllm.providers.openai.chat import CHAT
+from mockllm.providers.openai.embeddings import EMBEDDINGS
+from mockllm.providers.openai.responses import RESPONSES
 
 WORDS = ["", "a", "b", "ab", "aba", "é", "e\u0301", "👩‍🚀", "a b", "call_1"]
 
@@ -94,12 +94,12 @@ def _inputs() -> st.SearchStrategy[Any]:
     return st.one_of(texts, st.lists(items(), max_size=3))
 
 
-def _rules(provider: Provider, values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Rule]]:
+def _rules(provider: API, values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Rule]]:
     def compiled(wants: list[tuple[Any, bool, tuple[HeaderRule, ...]]]) -> list[Rule]:
         rules: list[Rule] = []
         for value, contains, headers in wants:
             try:
-                expectation = provider.expect(value, contains)
+                expectation = provider.compile_match(value, contains)
             except ValueError:  # several texts to contain: refused at load
                 continue
             rules.append(Rule(len(rules), f"mock {len(rules)}", expectation, headers))

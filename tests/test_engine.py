@@ -231,7 +231,7 @@ def test_a_render_error_names_the_mock() -> None:
 
     loaded = load(Config.from_dict({"openai": [chat_mock("hi", "ho", "greet")]}))
     table = loaded.tables[0]
-    broken = replace(table, provider=replace(table.provider, render=fail))
+    broken = replace(table, api=replace(table.api, render=fail))
     one = App(Engine(replace(loaded, tables=(broken,))))
 
     with pytest.raises(ZeroDivisionError) as caught:

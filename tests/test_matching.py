@@ -10,10 +10,10 @@ from mockllm.matching.rule import HeaderRule, Rule
 from mockllm.matching.shadowing import covers
 from mockllm.matching.specification import first_match
 from mockllm.prompt import Prompt
-from mockllm.providers.anthropic.messages import PROVIDER as MESSAGES
-from mockllm.providers.openai.chat import PROVIDER as CHAT
-from mockllm.providers.openai.embeddings import PROVIDER as EMBEDDINGS
-from mockllm.providers.openai.responses import PROVIDER as RESPONSES
+from mockllm.providers.anthropic.messages import MESSAGES
+from mockllm.providers.openai.chat import CHAT
+from mockllm.providers.openai.embeddings import EMBEDDINGS
+from mockllm.providers.openai.responses import RESPONSES
 from tests.strategies import (
     ask_chat,
     ask_embeddings,
@@ -26,7 +26,7 @@ from tests.strategies import (
 
 
 def rule(provider: Any, value: Any, contains: bool = False, *headers: HeaderRule) -> Rule:
-    return Rule(0, "mock", provider.expect(value, contains), headers)
+    return Rule(0, "mock", provider.compile_match(value, contains), headers)
 
 
 def holds(wanted: Rule, prompt: Prompt, headers: dict[bytes, bytes] | None = None) -> bool:
@@ -292,7 +292,7 @@ def test_a_mock_that_nothing_could_match_is_refused(
     provider: Any, value: Any, contains: bool, reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason.replace("[", r"\[")):
-        provider.expect(value, contains)
+        provider.compile_match(value, contains)
 
 
 @pytest.mark.parametrize(

@@ -54,14 +54,14 @@ async def _check(config: Config) -> list[Problem]:
 async def _check_mock(
     engine: Engine, clients: Any, table: Table, index: int
 ) -> AsyncIterator[Problem]:
-    provider, mock = table.provider, table.mocks[index]
+    api, mock = table.api, table.mocks[index]
     place = table.catalog.rules[index].label
-    body, headers = body_for(provider.name, mock), headers_for(mock)
+    body, headers = body_for(api.name, mock), headers_for(mock)
     reason = _why_unreached(engine, table, index, body, headers)
     if reason is not None:
         yield Problem(place, reason, Severity.WARNING)
         return
-    for how, complaint in [each async for each in clients.complaints(provider.name, body, headers)]:
+    for how, complaint in [each async for each in clients.complaints(api.name, body, headers)]:
         yield Problem(f"{place}: {how}", complaint, Severity.WARNING)
 
 
@@ -72,7 +72,7 @@ def _why_unreached(
     lines = {**_CREDENTIALS, **headers}.items()
     request = Request.of(
         "POST",
-        table.provider.paths[0],
+        table.api.paths[0],
         tuple((name.lower().encode(), value.strip().encode()) for name, value in lines),
         orjson.dumps(body),
     )
@@ -88,10 +88,10 @@ def _why_unreached(
 # --- A request that a mock matches ---------------------------------------------------------------
 
 
-def body_for(provider: str, mock: Mock) -> dict[str, Any]:
+def body_for(api: str, mock: Mock) -> dict[str, Any]:
     """The smallest request that the match of `mock` wants."""
     body: dict[str, Any] = {"model": MODEL}
-    if provider == "anthropic":
+    if api == "anthropic":
         body["max_tokens"] = MAX_TOKENS
     match = mock.match
     if not hasattr(match, "message"):

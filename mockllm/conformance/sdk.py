@@ -51,12 +51,12 @@ class Clients:
         await self._anthropic.close()
 
     async def complaints(
-        self, provider: str, body: Body, headers: Mapping[str, str]
+        self, api: str, body: Body, headers: Mapping[str, str]
     ) -> AsyncIterator[tuple[str, str]]:
-        """What the client of `provider` chokes on, and when: whole, streamed, or rebuilding the
+        """What the client of `api` chokes on, and when: whole, streamed, or rebuilding the
         answer from its stream with the SDK's helper."""
         asked = body | {"extra_headers": headers}
-        for how, call in _CALLS[provider].items():
+        for how, call in _CALLS[api].items():
             try:
                 await call(self._openai, self._anthropic, asked)
             except (LengthFinishReasonError, ContentFilterFinishReasonError):

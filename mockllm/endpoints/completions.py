@@ -85,7 +85,7 @@ def _prompts(members: Mapping[str, Any]) -> list[str]:
 
 def _asked(context: Context, request: Request, model: str, prompt: str) -> Request:
     """The request to Chat Completions in which the user says the prompt."""
-    (path,) = context.engine.table(CHAT).provider.paths
+    (path,) = context.engine.table(CHAT).api.paths
     body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
     return request._replace(path=path, body=jsontext.dumps(body))
 
@@ -96,7 +96,7 @@ def _response(context: Context, asked: Request, decision: Decision) -> dict[str,
     if decision.rule is not None:
         return table.mocks[decision.rule.index].answer
     if decision.reason == "echo" and context.engine.echo is not None:
-        return table.provider.say(context.engine.echo(table.provider.decode(asked.body)))
+        return table.api.text_response(context.engine.echo(table.api.decode(asked.body)))
     return None
 
 

@@ -95,7 +95,7 @@ def _find(context: Context, id: str) -> tuple[Kept, Prompt]:  # noqa: A002  # th
     for kept in context.kept:
         configured = table.mocks[kept.rule.index].answer.get("id") if kept.rule else None
         if id == configured or (configured is None and kept.stamps.token.decode() in id):
-            prompt = table.provider.decode(kept.body)
+            prompt = table.api.decode(kept.body)
             if prompt.body.get("store") is False:
                 continue
             if orjson.loads(_whole(context, kept, prompt)).get("id") == id:
@@ -117,7 +117,7 @@ def _given(context: Context, kept: Kept, prompt: Prompt, options: ResponseOption
         reply = table.render(kept.rule.index, options)
     else:
         said = context.engine.echo(prompt) if context.engine.echo is not None else ""
-        reply = table.provider.render(table.provider.say(said), options, table.chunk)
+        reply = table.api.render(table.api.text_response(said), options, table.chunk)
     filled = placeholders.fill(
         reply, model=prompt.model, input_tokens=tokens.estimate_prompt(prompt.body)
     )

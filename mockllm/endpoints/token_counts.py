@@ -33,6 +33,6 @@ def _read(table: Table, request: Request, optional: dict[str, Any]) -> Prompt:
     """The request as one of the API, with what only the API itself requires."""
     members = request_body.read_object(request.body)
     given = {name: value for name, value in members.items() if value is not None}
-    prompt = table.provider.decode(jsontext.dumps(optional | given))
+    prompt = table.api.decode(jsontext.dumps(optional | given))
     table.check(prompt)
     return prompt

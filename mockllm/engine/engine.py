@@ -43,7 +43,7 @@ class Engine:
         """Whether what was seen before is remembered, here and in `heads`."""
         self.decisions = Decisions() if reuse else None
         """The decisions that may be used again; None: no decision is."""
-        self._by_name = {table.provider.name: table for table in loaded.tables}
+        self._by_name = {table.api.name: table for table in loaded.tables}
         self._rendered: dict[tuple[str, int, ResponseOptions], Rendered] = {}
 
     @property
@@ -67,27 +67,27 @@ class Engine:
         """The answer to a `request` to the API of `table`. A request that is refused has an answer
         too: nothing a client sends makes this raise."""
         try:
-            table.provider.admit(request, self.require_auth)
+            table.api.authenticate(request, self.require_auth)
         except RequestError as exc:
-            return _decision(table.provider.render_error(exc, {}), "refused")
+            return _decision(table.api.render_error(exc, {}), "refused")
         if self.decisions is None:
-            return self._decide_admitted(table, request)
+            return self._decide_authenticated(table, request)
         values = map(request.first_values.get, table.catalog.header_names)
         key = (request.path, request.body, *values)
         decision = self.decisions.get(key)
         if decision is None:
-            decision = self._decide_admitted(table, request)
+            decision = self._decide_authenticated(table, request)
             if decision.reason != "invented":  # vectors outweigh the bodies that are counted
                 self.decisions.keep(key, decision)
         return decision
 
-    def _decide_admitted(self, table: Table, request: Request) -> Decision:
+    def _decide_authenticated(self, table: Table, request: Request) -> Decision:
         """What depends on the body and on header rules alone."""
         try:
-            prompt = table.provider.decode(request.body)
+            prompt = table.api.decode(request.body)
             table.check(prompt)
         except RequestError as exc:
-            return _decision(table.provider.render_error(exc, {}), "refused")
+            return _decision(table.api.render_error(exc, {}), "refused")
         rule = table.catalog.find(prompt, request.first_values)
         if rule is None:
             return self._decide_unmatched(table, request, prompt)
@@ -96,23 +96,23 @@ class Engine:
         return Decision(reply, ready, "matched", rule, prompt)
 
     def _decide_unmatched(self, table: Table, request: Request, prompt: Prompt) -> Decision:
-        provider = table.provider
-        if not table.mocks and provider.invent is not None:
-            return self._decide_said(table, prompt, provider.invent(prompt), "invented")
+        api = table.api
+        if not table.mocks and api.generate is not None:
+            return self._decide_said(table, prompt, api.generate(prompt), "invented")
         if self.echo is not None:
-            return self._decide_said(table, prompt, provider.say(self.echo(prompt)), "echo")
+            return self._decide_said(table, prompt, api.text_response(self.echo(prompt)), "echo")
         error = RequestError(404, _no_match(table, request, prompt), code="mock_not_found")
-        return _decision(table.provider.render_error(error, {}), "no match", prompt)
+        return _decision(table.api.render_error(error, {}), "no match", prompt)
 
     def _decide_said(
         self, table: Table, prompt: Prompt, response: dict[str, Any], reason: str
     ) -> Decision:
         """A response that is no mock's, made for this request."""
-        rendered = Rendered(table.provider.render(response, prompt.options, table.chunk))
+        rendered = Rendered(table.api.render(response, prompt.options, table.chunk))
         return Decision(*rendered.for_request(prompt.model, prompt.body), reason, prompt=prompt)
 
     def _render(self, table: Table, rule: Rule, options: ResponseOptions) -> Rendered:
-        key = (table.provider.name, rule.index, options)
+        key = (table.api.name, rule.index, options)
         rendered = self._rendered.get(key)
         if rendered is None:
             try:
@@ -131,11 +131,11 @@ def _decision(reply: Reply, reason: str, prompt: Prompt | None = None) -> Decisi
 def _no_match(table: Table, request: Request, prompt: Prompt) -> str:
     """The text of a 404: what was asked, which mock is nearest, why it does not match."""
     asked = prompt.last_messages[-1]
-    what = f"{asked.role or table.provider.looks_at} {quote(prompt.text, MAX_REQUEST_QUOTE)}"
-    message = f"No matching mock found. The request's last {table.provider.looks_at}: {what}."
+    what = f"{asked.role or table.api.match_field} {quote(prompt.text, MAX_REQUEST_QUOTE)}"
+    message = f"No matching mock found. The request's last {table.api.match_field}: {what}."
     rules: Sequence[Rule] = table.catalog.rules[:MAX_EXPLAINED]
     nearest = nearest_miss(rules, prompt, request.first_values)
     if nearest is None:
-        return f"{message} There are no mocks under '{table.provider.name}'."
+        return f"{message} There are no mocks under '{table.api.name}'."
     rule, reason = nearest
     return f"{message} Closest mock: {rule.label}: {reason}."

@@ -30,8 +30,8 @@ from mockllm.exchange import Reply
 from mockllm.matching.index import Catalog
 from mockllm.matching.rule import HeaderRule, Rule
 from mockllm.prompt import ResponseOptions
-from mockllm.providers import PROVIDERS, envelope
-from mockllm.providers.api import Provider
+from mockllm.providers import APIS, envelope
+from mockllm.providers.api import API
 from mockllm.wire.chunking import Chunk
 
 
@@ -74,7 +74,7 @@ def load(config: Config, *, strict: bool = False) -> Loaded:
             every warning.
     """
     problems: list[Problem] = []
-    tables = tuple(_table(provider, config, problems, strict) for provider in PROVIDERS)
+    tables = tuple(_table(api, config, problems, strict) for api in APIS)
     fatal = problems if strict else [p for p in problems if p.severity is Severity.ERROR]
     if fatal:
         raise ConfigError(tuple(problems))
@@ -84,55 +84,51 @@ def load(config: Config, *, strict: bool = False) -> Loaded:
 # --- One provider --------------------------------------------------------------------------------
 
 
-def _table(provider: Provider, config: Config, problems: list[Problem], strict: bool) -> Table:
-    mocks: tuple[Mock, ...] = tuple(getattr(config, provider.name))
+def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> Table:
+    mocks: tuple[Mock, ...] = tuple(getattr(config, api.name))
     chunk = config.stream.chunk
     if not config.cors:
-        provider = _without_cors(provider)
+        api = _without_cors(api)
     if not mocks:
-        return Table(provider, mocks, Catalog(()), None, chunk)
-    sdk = provider.sdk()
+        return Table(api, mocks, Catalog(()), None, chunk)
+    sdk = api.sdk()
     rules = []
     for index, mock in enumerate(mocks):
-        place = mock.place or label(provider.name, index, mock.name)
-        mistakes = [*not_json(provider, mock, place)]
+        place = mock.place or label(api.name, index, mock.name)
+        mistakes = [*not_json(api, mock, place)]
         problems += mistakes
         if mistakes:
             continue  # nothing else could be found out about it
-        problems += confirm_match(provider, sdk, mock, place)
+        problems += confirm_match(api, sdk, mock, place)
         problems += confirm_response(sdk, mock, place)
-        problems += confirm_events(provider, sdk, mock, place)
-        rule = _compile(provider, index, mock, place, problems)
+        problems += confirm_events(api, sdk, mock, place)
+        rule = _compile(api, index, mock, place, problems)
         if rule is not None:
             rules.append(rule)
-    problems += same_names(mocks, provider.name)
+    problems += same_names(mocks, api.name)
     problems += unreachable(rules)
-    return Table(provider, mocks, Catalog(rules), sdk.request_confirmer(strict=strict), chunk)
+    return Table(api, mocks, Catalog(rules), sdk.request_confirmer(strict=strict), chunk)
 
 
-def _without_cors(provider: Provider) -> Provider:
-    """`provider` with answers that web pages of other origins cannot read."""
+def _without_cors(api: API) -> API:
+    """`api` with answers that web pages of other origins cannot read."""
 
     def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
-        return envelope.without_cors(provider.render(response, options, chunk))
+        return envelope.without_cors(api.render(response, options, chunk))
 
     def render_error(error: ClientError, beside: Mapping[str, Any]) -> Reply:
-        return envelope.without_cors(provider.render_error(error, beside))
+        return envelope.without_cors(api.render_error(error, beside))
 
-    stream_headers = envelope.without_cors(Reply(200, provider.stream_headers, ())).headers
-    return replace(
-        provider, render=render, render_error=render_error, stream_headers=stream_headers
-    )
+    stream_headers = envelope.without_cors(Reply(200, api.stream_headers, ())).headers
+    return replace(api, render=render, render_error=render_error, stream_headers=stream_headers)
 
 
-def _compile(
-    provider: Provider, index: int, mock: Mock, place: str, problems: list[Problem]
-) -> Rule | None:
+def _compile(api: API, index: int, mock: Mock, place: str, problems: list[Problem]) -> Rule | None:
     try:
         contains = mock.match.match_type is MatchType.CONTAINS
-        expectation = provider.expect(wanted(provider, mock), contains)
+        expectation = api.compile_match(wanted(api, mock), contains)
     except ValueError as exc:
-        problems.append(Problem(f"{place}: match.{provider.looks_at}", str(exc)))
+        problems.append(Problem(f"{place}: match.{api.match_field}", str(exc)))
         return None
     # a copy: orjson's bytes keep the room that they were written in, 4 KiB each
     expectation = replace(expectation, key=b"%b" % expectation.key)

@@ -12,7 +12,7 @@ from mockllm.exchange import Reply
 from mockllm.matching.index import Catalog
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers import request_body
-from mockllm.providers.api import Provider
+from mockllm.providers.api import API
 from mockllm.validation.findings import Confirm
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire import placeholders, sse
@@ -26,7 +26,7 @@ class Table:
     """One provider's mocks, ready to answer. `confirm` is the SDK's verdict on a request; None
     where there are no mocks, so that no SDK is imported to say that nothing matches."""
 
-    provider: Provider
+    api: API
     mocks: tuple[Mock, ...]
     catalog: Catalog
     confirm: Confirm | None
@@ -56,11 +56,11 @@ class Table:
         events = stream_of(mock).events
         if options.stream and events is not None:
             frames = [self._frame(event) for event in events]
-            return placeholders.stream(200, self.provider.stream_headers, frames)
-        return self.provider.render(mock.answer, options, self.chunk_of(index))
+            return placeholders.stream(200, self.api.stream_headers, frames)
+        return self.api.render(mock.answer, options, self.chunk_of(index))
 
     def _frame(self, event: Any) -> bytes:
-        return sse.DONE if event == DONE else self.provider.frame(event)
+        return sse.DONE if event == DONE else self.api.frame(event)
 
 
 def stream_of(mock: Mock) -> MockStream:

@@ -12,20 +12,20 @@ from mockllm.engine.mocks import stream_of
 from mockllm.errors import Problem, Severity
 from mockllm.matching.rule import Rule
 from mockllm.matching.shadowing import never_reached
-from mockllm.providers.api import SDK, Provider
+from mockllm.providers.api import API, SDK
 from mockllm.validation.findings import Finding
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire import jsontext
 
 
-def wanted(provider: Provider, mock: Mock) -> Any:
-    return getattr(mock.match, provider.looks_at)
+def wanted(api: API, mock: Mock) -> Any:
+    return getattr(mock.match, api.match_field)
 
 
-def not_json(provider: Provider, mock: Mock, place: str) -> Iterator[Problem]:
+def not_json(api: API, mock: Mock, place: str) -> Iterator[Problem]:
     """What is written in Python and cannot be sent: a number beyond 64 bits, NaN, an object."""
     written = {
-        f"match.{provider.looks_at}": wanted(provider, mock),
+        f"match.{api.match_field}": wanted(api, mock),
         "response": mock.answer,
         "stream.events": stream_of(mock).events,
     }
@@ -34,9 +34,9 @@ def not_json(provider: Provider, mock: Mock, place: str) -> Iterator[Problem]:
             yield Problem(f"{place}: {json_path([name, *path])}", message)
 
 
-def confirm_match(provider: Provider, sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
-    for finding in sdk.confirm_match(wanted(provider, mock)):
-        path = json_path(["match", provider.looks_at, *finding.path])
+def confirm_match(api: API, sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
+    for finding in sdk.confirm_match(wanted(api, mock)):
+        path = json_path(["match", api.match_field, *finding.path])
         yield Problem(f"{place}: {path}", finding.message)
 
 
@@ -56,14 +56,14 @@ def confirm_response(sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
         yield Problem(f"{place}: response", message, Severity.WARNING)
 
 
-def confirm_events(provider: Provider, sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
+def confirm_events(api: API, sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
     """What the SDK's model says of a stream that is given literally."""
     events = stream_of(mock).events
     for index, event in enumerate(events or ()):
         for finding in () if event == DONE else sdk.confirm_event(cast("dict[str, Any]", event)):
             path = json_path(["stream", "events", index, *finding.path])
             yield Problem(f"{place}: {path}", finding.message, Severity.WARNING)
-    if events is not None and provider.ends_with_done and DONE not in events[-1:]:
+    if events is not None and api.ends_with_done and DONE not in events[-1:]:
         message = f"the last event is not {DONE!r}, with which the service ends a stream"
         yield Problem(f"{place}: stream.events", message, Severity.WARNING)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from mockllm.providers.anthropic import messages
-from mockllm.providers.api import Provider
+from mockllm.providers.api import API
 from mockllm.providers.openai import chat, embeddings, responses
 
-PROVIDERS: tuple[Provider, ...] = (
-    chat.PROVIDER,
-    responses.PROVIDER,
-    messages.PROVIDER,
-    embeddings.PROVIDER,
+APIS: tuple[API, ...] = (
+    chat.CHAT,
+    responses.RESPONSES,
+    messages.MESSAGES,
+    embeddings.EMBEDDINGS,
 )

@@ -31,27 +31,27 @@ class SDK(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
+class API:
     """One API.
 
     `name` is the field of `Config` that holds its mocks, `title` what people call it, `paths` where
-    it answers POST requests, `looks_at` the member of a mock's match (``message`` or ``input``).
+    it answers POST requests, `match_field` the member of a mock's match (``message`` or ``input``).
     """
 
     name: str
     title: str
     paths: tuple[str, ...]
-    looks_at: str
+    match_field: str
 
     sdk: Callable[[], SDK]
 
-    admit: Callable[[Request, bool], None]
+    authenticate: Callable[[Request, bool], None]
     """`admit(request, require_auth)`: credentials and required headers. Raises RequestError."""
 
     decode: Callable[[bytes], Prompt]
     """The body as a prompt, by its structure alone. Raises RequestError naming the member."""
 
-    expect: Callable[[Any, bool], Expectation]
+    compile_match: Callable[[Any, bool], Expectation]
     """`expect(value, contains)`: a mock's message or input as a rule's expectation. Raises
     ValueError with a reason where no request could ever meet it."""
 
@@ -62,7 +62,7 @@ class Provider:
     render_error: Callable[[ClientError, Mapping[str, Any]], Reply]
     """An error in the provider's envelope, with further members beside it."""
 
-    say: Callable[[str], dict[str, Any]]
+    text_response: Callable[[str], dict[str, Any]]
     """The smallest response that says this text."""
 
     stream_headers: Headers
@@ -74,6 +74,6 @@ class Provider:
     ends_with_done: bool = False
     """Whether a stream ends with ``[DONE]``."""
 
-    invent: Callable[[Prompt], dict[str, Any]] | None = None
+    generate: Callable[[Prompt], dict[str, Any]] | None = None
     """The response to a request where no mock of this API is configured at all, for an API that
     has an answer to anything; None for any other."""

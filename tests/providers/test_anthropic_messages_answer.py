@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockllm.prompt import ResponseOptions
-from mockllm.providers.anthropic.messages.answer import complete, say
+from mockllm.providers.anthropic.messages.answer import complete, text_response
 from mockllm.providers.anthropic.messages.render import render
 from mockllm.wire import placeholders
 from tests.goldens import INPUT_TOKENS, MODEL, STAMPS, Case, cases, delivered
@@ -303,7 +303,7 @@ def test_golden_answer_passes_a_strict_client(case: Case, http: httpx2.Client) -
 
 
 def test_answer_has_the_headers_that_clients_read() -> None:
-    with respond(say("Hi.")) as http:
+    with respond(text_response("Hi.")) as http:
         message = strict(http).messages.with_raw_response.create(
             model="m", max_tokens=9, messages=[{"role": "user", "content": "?"}]
         )
@@ -460,7 +460,7 @@ def test_whatever_is_written_is_answered_unchanged(response: Object) -> None:
 @given(TEXTS)
 @settings(deadline=None)
 def test_say_says_the_text(text: str) -> None:
-    answer = whole(say(text))
+    answer = whole(text_response(text))
 
     assert answer["content"] == [{"type": "text", "text": text}]
     assert answer["stop_reason"] == "end_turn"

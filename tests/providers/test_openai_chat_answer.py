@@ -14,7 +14,7 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types.chat import ChatCompletion
 
 from mockllm.prompt import ResponseOptions
-from mockllm.providers.openai.chat.answer import complete, say
+from mockllm.providers.openai.chat.answer import complete, text_response
 from mockllm.providers.openai.chat.render import render
 from mockllm.wire import sse
 from tests import goldens
@@ -220,8 +220,8 @@ def test_calls_get_ids_of_their_own() -> None:
 
 
 def test_say_is_the_smallest_response() -> None:
-    assert say("Hello") == {"choices": [{"message": {"content": "Hello"}}]}
-    assert whole(say("Hello"))["choices"][0]["message"]["content"] == "Hello"
+    assert text_response("Hello") == {"choices": [{"message": {"content": "Hello"}}]}
+    assert whole(text_response("Hello"))["choices"][0]["message"]["content"] == "Hello"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.folder.name)
@@ -241,7 +241,7 @@ def test_strict_client_reads_the_whole_answer(case: goldens.Case) -> None:
 
 
 def test_async_strict_client_reads_the_whole_answer() -> None:
-    body = goldens.delivered(render(say("Hello"), ResponseOptions(), "word"))
+    body = goldens.delivered(render(text_response("Hello"), ResponseOptions(), "word"))
     transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=body, headers=HEADERS))
 
     async def ask() -> ChatCompletion:

@@ -14,7 +14,7 @@ from openai import OpenAI
 from openai.types.responses import Response
 
 from mockllm.prompt import ResponseOptions
-from mockllm.providers.openai.responses.answer import complete, say
+from mockllm.providers.openai.responses.answer import complete, text_response
 from mockllm.providers.openai.responses.render import render
 from mockllm.wire import jsontext
 from tests.goldens import INPUT_TOKENS, MODEL, Case, cases, delivered
@@ -276,7 +276,7 @@ def test_completing_twice_is_completing_once(case: Case) -> None:
 
 @pytest.mark.parametrize("text", ["", "Hello!", "🙏🏽 and\u2028more"])
 def test_say_makes_a_client_read_the_text(text: str) -> None:
-    assert read_strictly(say(text)).output_text == text
+    assert read_strictly(text_response(text)).output_text == text
 
 
 def test_an_empty_response_has_all_that_the_service_writes() -> None:
@@ -390,7 +390,7 @@ def test_a_partial_usage_is_added_up(usage: dict[str, Any], total: int) -> None:
 def test_what_is_added_agrees_with_the_status(
     status: str, error: str | None, details: Any, item_status: str, has_usage: bool
 ) -> None:
-    said = say("Hi")["output"]
+    said = text_response("Hi")["output"]
 
     completed = whole({"status": status, "output": said + said})
 

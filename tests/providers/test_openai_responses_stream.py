@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from mockllm.exchange import Reply
 from mockllm.prompt import ResponseOptions
-from mockllm.providers.openai.responses.answer import say
+from mockllm.providers.openai.responses.answer import text_response
 from mockllm.providers.openai.responses.render import render
 from mockllm.providers.openai.responses.stream import frame
 from mockllm.wire import jsontext
@@ -479,7 +479,7 @@ def test_keys_begin_as_the_service_writes_them(case: Case) -> None:
 
 
 def test_a_text_delta_is_written_as_the_service_writes_it() -> None:
-    events = events_of(streamed(say("Hi"), padded=True))
+    events = events_of(streamed(text_response("Hi"), padded=True))
 
     assert list(events[4]) == [
         "type", "sequence_number", "item_id", "output_index", "content_index", "delta",
@@ -503,7 +503,7 @@ def test_padding_fills_deltas_up(case: Case, chunk: Chunk) -> None:
 
 
 def test_paddings_differ() -> None:
-    events = events_of(streamed(say("a a a a a a"), chunk=1, padded=True))
+    events = events_of(streamed(text_response("a a a a a a"), chunk=1, padded=True))
 
     paddings = [event["obfuscation"] for event in events if "obfuscation" in event]
     assert len(set(paddings)) == len(paddings) == 11
@@ -550,7 +550,7 @@ def test_log_probabilities_of_another_text_are_not_lost() -> None:
 def test_the_status_decides_how_a_stream_begins_and_ends(
     status: str | None, begins: str, ends: str
 ) -> None:
-    events = events_of(streamed({**say("Hi"), "status": status}))
+    events = events_of(streamed({**text_response("Hi"), "status": status}))
 
     assert (events[1]["type"], events[-1]["type"]) == (begins, ends)
     assert f"response.{events[0]['response']['status']}" == begins
@@ -560,7 +560,12 @@ def test_the_status_decides_how_a_stream_begins_and_ends(
 
 
 def test_a_stream_begins_with_an_empty_response() -> None:
-    response = {**say("Hi"), "service_tier": "default", "error": {"code": "x"}, "usage": {}}
+    response = {
+        **text_response("Hi"),
+        "service_tier": "default",
+        "error": {"code": "x"},
+        "usage": {},
+    }
     begun = events_of(streamed(response))[0]["response"]
 
     blank = ("status", "completed_at", "error", "incomplete_details", "output", "usage")
@@ -598,7 +603,7 @@ def test_mcp_says_whether_it_failed(item: dict[str, Any], ends: str) -> None:
 
 
 def test_a_reply_has_one_step_for_each_event_and_no_end_mark() -> None:
-    reply: Reply = render(say("one two three"), ResponseOptions(stream=True), "word")
+    reply: Reply = render(text_response("one two three"), ResponseOptions(stream=True), "word")
 
     assert reply.streamed
     assert dict(reply.headers)[b"content-type"] == b"text/event-stream; charset=utf-8"

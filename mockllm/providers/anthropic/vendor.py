@@ -68,7 +68,7 @@ def anthropic_error(error: ClientError, beside: Mapping[str, Any] | None = None)
     return error_reply(error, anthropic_headers(), body)
 
 
-def admit_anthropic(request: Request, require_auth: bool) -> None:
+def authenticate_anthropic(request: Request, require_auth: bool) -> None:
     """Anthropic wants ``x-api-key`` (older SDKs, curl) or ``Authorization: Bearer`` (anthropic
     2.12.0), and ``anthropic-version`` whatever its value.
 

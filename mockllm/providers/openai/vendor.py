@@ -47,7 +47,7 @@ def openai_error(error: ClientError, beside: Mapping[str, Any] | None = None) ->
     return error_reply(error, openai_headers(), {"error": inner, **(beside or {})})
 
 
-def admit_openai(request: Request, require_auth: bool) -> None:
+def authenticate_openai(request: Request, require_auth: bool) -> None:
     """OpenAI wants ``Authorization: Bearer <anything>``.
 
     Raises:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mockllm.providers.anthropic import vendor
-from mockllm.providers.anthropic.messages.answer import say
-from mockllm.providers.anthropic.messages.prompt import NAME, decode, expect
+from mockllm.providers.anthropic.messages.answer import text_response
+from mockllm.providers.anthropic.messages.prompt import NAME, compile_match, decode
 from mockllm.providers.anthropic.messages.render import render
 from mockllm.providers.anthropic.messages.stream import frame
-from mockllm.providers.api import SDK, Provider
+from mockllm.providers.api import API, SDK
 
 
 def _sdk() -> SDK:
@@ -16,18 +16,18 @@ def _sdk() -> SDK:
     return sdk
 
 
-PROVIDER = Provider(
+MESSAGES = API(
     name=NAME,
     title="Anthropic Messages",
     paths=("/v1/messages",),
-    looks_at="message",
+    match_field="message",
     sdk=_sdk,
-    admit=vendor.admit_anthropic,
+    authenticate=vendor.authenticate_anthropic,
     decode=decode,
-    expect=expect,
+    compile_match=compile_match,
     render=render,
     render_error=vendor.anthropic_error,
-    say=say,
+    text_response=text_response,
     stream_headers=vendor.anthropic_headers(stream=True),
     frame=frame,
 )

@@ -49,7 +49,7 @@ def complete(response: Object) -> Object:
     return completed
 
 
-def say(text: str) -> Object:
+def text_response(text: str) -> Object:
     """The smallest configured response that says `text`."""
     return {"content": [{"type": "text", "text": text}]}
 

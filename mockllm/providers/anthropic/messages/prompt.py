@@ -32,7 +32,7 @@ def decode(body: bytes) -> Prompt:
     return Prompt(NAME, model, last_messages, STREAMED if stream else NOT_STREAMED, members)
 
 
-def expect(message: dict[str, Any], contains: bool) -> Expectation:
+def compile_match(message: dict[str, Any], contains: bool) -> Expectation:
     """What a mock's `message` wants of a request.
 
     Raises:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mockllm.providers.api import SDK, Provider
+from mockllm.providers.api import API, SDK
 from mockllm.providers.openai import vendor
-from mockllm.providers.openai.chat.answer import say
-from mockllm.providers.openai.chat.prompt import NAME, decode, expect
+from mockllm.providers.openai.chat.answer import text_response
+from mockllm.providers.openai.chat.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.chat.render import render
 from mockllm.providers.openai.chat.stream import frame
 
@@ -16,18 +16,18 @@ def _sdk() -> SDK:
     return sdk
 
 
-PROVIDER = Provider(
+CHAT = API(
     name=NAME,
     title="OpenAI Chat Completions",
     paths=("/v1/chat/completions",),
-    looks_at="message",
+    match_field="message",
     sdk=_sdk,
-    admit=vendor.admit_openai,
+    authenticate=vendor.authenticate_openai,
     decode=decode,
-    expect=expect,
+    compile_match=compile_match,
     render=render,
     render_error=vendor.openai_error,
-    say=say,
+    text_response=text_response,
     stream_headers=vendor.openai_headers(stream=True),
     frame=frame,
     ends_with_done=True,

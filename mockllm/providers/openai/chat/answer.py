@@ -44,7 +44,7 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     return completed
 
 
-def say(text: str) -> dict[str, Any]:
+def text_response(text: str) -> dict[str, Any]:
     """The smallest response that says `text`."""
     return {"choices": [{"message": {"content": text}}]}
 

@@ -45,7 +45,7 @@ def decode(body: bytes) -> Prompt:
     return Prompt(NAME, model, last_messages, _read_options(members), members)
 
 
-def expect(message: dict[str, Any], contains: bool) -> Expectation:
+def compile_match(message: dict[str, Any], contains: bool) -> Expectation:
     """What a mock's `message` wants of a request.
 
     Raises:

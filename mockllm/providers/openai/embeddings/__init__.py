@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mockllm.providers.api import SDK, Provider
+from mockllm.providers.api import API, SDK
 from mockllm.providers.openai import vendor
-from mockllm.providers.openai.embeddings.prompt import NAME, decode, expect
-from mockllm.providers.openai.embeddings.render import invent, render, say
+from mockllm.providers.openai.embeddings.prompt import NAME, compile_match, decode
+from mockllm.providers.openai.embeddings.render import generate, render, text_response
 from mockllm.wire import sse
 
 
@@ -15,19 +15,19 @@ def _sdk() -> SDK:
     return sdk
 
 
-PROVIDER = Provider(
+EMBEDDINGS = API(
     name=NAME,
     title="OpenAI Embeddings",
     paths=("/v1/embeddings",),
-    looks_at="input",
+    match_field="input",
     sdk=_sdk,
-    admit=vendor.admit_openai,
+    authenticate=vendor.authenticate_openai,
     decode=decode,
-    expect=expect,
+    compile_match=compile_match,
     render=render,
     render_error=vendor.openai_error,
-    say=say,
+    text_response=text_response,
     stream_headers=vendor.openai_headers(stream=True),
     frame=sse.frame,
-    invent=invent,
+    generate=generate,
 )

@@ -47,7 +47,7 @@ def decode(body: bytes) -> Prompt:
     return Prompt(NAME, model, (subject,), options, members)
 
 
-def expect(value: str | list[Any], contains: bool) -> Expectation:
+def compile_match(value: str | list[Any], contains: bool) -> Expectation:
     """What a mock's `input` wants of a request.
 
     Raises:

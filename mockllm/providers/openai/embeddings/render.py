@@ -36,12 +36,12 @@ def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     return placeholders.whole(200, vendor.openai_headers(), jsontext.dumps(completed))
 
 
-def say(text: str) -> dict[str, Any]:
+def text_response(text: str) -> dict[str, Any]:
     """A response with the vector of `text`."""
     return {"data": [{"embedding": vector(text, DIMENSIONS)}]}
 
 
-def invent(prompt: Prompt) -> dict[str, Any]:
+def generate(prompt: Prompt) -> dict[str, Any]:
     """A response with a vector for each input, of as many `dimensions` as the request wants."""
     value = prompt.body["input"]
     dimensions = prompt.body.get("dimensions") or DIMENSIONS

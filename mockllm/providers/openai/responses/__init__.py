@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from mockllm.providers.api import SDK, Provider
+from mockllm.providers.api import API, SDK
 from mockllm.providers.openai import vendor
-from mockllm.providers.openai.responses.answer import say
-from mockllm.providers.openai.responses.prompt import NAME, decode, expect
+from mockllm.providers.openai.responses.answer import text_response
+from mockllm.providers.openai.responses.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.responses.render import render
 from mockllm.providers.openai.responses.stream import frame
 
@@ -16,18 +16,18 @@ def _sdk() -> SDK:
     return sdk
 
 
-PROVIDER = Provider(
+RESPONSES = API(
     name=NAME,
     title="OpenAI Responses",
     paths=("/v1/responses",),
-    looks_at="input",
+    match_field="input",
     sdk=_sdk,
-    admit=vendor.admit_openai,
+    authenticate=vendor.authenticate_openai,
     decode=decode,
-    expect=expect,
+    compile_match=compile_match,
     render=render,
     render_error=vendor.openai_error,
-    say=say,
+    text_response=text_response,
     stream_headers=vendor.openai_headers(stream=True),
     frame=frame,
 )

@@ -83,7 +83,7 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     return completed
 
 
-def say(text: str) -> dict[str, Any]:
+def text_response(text: str) -> dict[str, Any]:
     """The smallest response that says `text`."""
     part = {"type": "output_text", "text": text}
     return {"output": [{"type": "message", "content": [part]}]}
