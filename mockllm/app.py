@@ -13,7 +13,14 @@ from urllib.parse import unquote
 
 from mockllm.endpoints.base_urls import VERSION, Mistake, find_mistake
 from mockllm.endpoints.health import ROOT
-from mockllm.endpoints.route import RESPONSES, Context, Route, Values, answered, asks_anthropic
+from mockllm.endpoints.route import (
+    RESPONSES,
+    Context,
+    Route,
+    Values,
+    asks_anthropic,
+    endpoint_decision,
+)
 from mockllm.endpoints.table import ROUTES
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
@@ -23,8 +30,8 @@ from mockllm.providers import envelope
 from mockllm.providers.anthropic.vendor import anthropic_error, authenticate_anthropic
 from mockllm.providers.openai.vendor import authenticate_openai, openai_error
 from mockllm.replies.prepared import delivery
-from mockllm.state.responses import Kept, KeptResponses
-from mockllm.wire.placeholders import Stamps
+from mockllm.state.responses import StoredResponse, StoredResponses
+from mockllm.wire.placeholders import FreshValues
 
 WEBSOCKETS = "/v1/responses"
 PREFLIGHT_LASTS = b"86400"  # seconds; browsers take less
@@ -67,11 +74,11 @@ class App:
         # of the configuration
         self._engine = engine
         self._tables = {path: table for table in engine.tables for path in table.api.paths}
-        self._context = Context(engine, lambda: self.is_ready, KeptResponses())
-        self.kept_paths = frozenset(
+        self._context = Context(engine, lambda: self.is_ready, StoredResponses())
+        self.stored_paths = frozenset(
             path for path, table in self._tables.items() if table.api.name == RESPONSES
         )
-        """Where answers are given that clients may ask for again: `keep` wants to see them."""
+        """Where answers are given that `store_response` wants to see."""
         mocked = [f"POST {path}" for path in self._tables]
         beside = [f"{route.method} {route.template.replace('...', '')}" for route in ROUTES]
         self._hint = "Known endpoints: " + ", ".join(mocked + beside)
@@ -90,7 +97,7 @@ class App:
         try:
             decision = self._decide_elsewhere(request)
         except RequestError as exc:
-            decision = answered(self._refused(request, exc), reason="refused")
+            decision = endpoint_decision(self._refused(request, exc), reason="refused")
         reply = decision.reply
         if not self._engine.cors:
             reply = envelope.without_cors(reply)
@@ -106,10 +113,10 @@ class App:
         reply = self._refused(request, error)
         return reply if self._engine.cors else envelope.without_cors(reply)
 
-    def keep(self, request: Request, decision: Decision, stamps: Stamps) -> None:
-        """Take note of an answer on one of `kept_paths`, with the stamps it was delivered with."""
+    def store_response(self, request: Request, decision: Decision, fresh: FreshValues) -> None:
+        """Remember a delivered response so that it can be retrieved later."""
         if decision.rule is not None or decision.reason == "echo":
-            self._context.kept.append(Kept(request.body, decision.rule, stamps))
+            self._context.stored.append(StoredResponse(request.body, decision.rule, fresh))
 
     def _decide_elsewhere(self, request: Request) -> Decision:
         """What the mocks' own endpoints do not: other paths, and other methods on theirs."""
@@ -158,7 +165,7 @@ class App:
             (b"access-control-allow-headers", wanted),
             (b"access-control-max-age", PREFLIGHT_LASTS),
         )
-        return answered(Reply(204, headers, ()), reason="preflight")
+        return endpoint_decision(Reply(204, headers, ()), reason="preflight")
 
     # --- What is not there ---
 
@@ -166,13 +173,13 @@ class App:
         message = f"Invalid URL ({request.method} {request.path})"
         if mistake is not None:
             host = request.first_values.get(b"host", b"localhost").decode("ascii", "replace")
-            message = f"{message}. {mistake.told(host)}"
+            message = f"{message}. {mistake.describe(host)}"
         elif not _is_versioned(request.path):
             message = "Endpoint not found"
         beside = {"path": request.path, "method": request.method, "hint": self._hint}
         error = RequestError(404, message)
         render_error = _envelope(request, mistake)
-        return answered(render_error(error, beside), reason="not found")
+        return endpoint_decision(render_error(error, beside), reason="not found")
 
     def _is_known(self, path: str) -> bool:
         return bool(self._methods(path)) and path != ROOT

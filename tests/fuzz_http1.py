@@ -28,7 +28,7 @@ with atheris.instrument_imports(
     from mockllm.errors import HTTPError
     from mockllm.exchange import Request
     from mockllm.http1.connection import HTTPConnection
-    from mockllm.http1.head_cache import Heads
+    from mockllm.http1.head_cache import HeadCache
     from mockllm.limits import Limits
 
 SMALL = Limits(head=512, headers=8, body=64)
@@ -37,7 +37,7 @@ Outcome = tuple[list[Request], int | None, bool]
 """The requests that were read, the status of a refusal, and whether the connection has closed."""
 
 
-def outcome(pieces: Iterable[bytes], heads: Heads, limits: Limits) -> Outcome:
+def outcome(pieces: Iterable[bytes], heads: HeadCache, limits: Limits) -> Outcome:
     """What a connection makes of `pieces`."""
     connection = HTTPConnection(heads, limits)
     requests: list[Request] = []
@@ -64,16 +64,16 @@ def splits(data: bytes) -> Iterator[list[bytes]]:
         yield [data[place : place + 1] for place in range(len(data))]
 
 
-REMEMBERING = Heads()
+REMEMBERING = HeadCache()
 
 
 def check(data: bytes) -> None:
     """Raise AssertionError where something does not hold of `data`."""
     for limits in (Limits(), SMALL):
-        whole = outcome([data], Heads(), limits)
+        whole = outcome([data], HeadCache(), limits)
         for pieces in splits(data):
-            assert outcome(pieces, Heads(), limits) == whole, (pieces, limits)
-    whole = outcome([data], Heads(), Limits())
+            assert outcome(pieces, HeadCache(), limits) == whole, (pieces, limits)
+    whole = outcome([data], HeadCache(), Limits())
     assert outcome([data], REMEMBERING, Limits()) == whole, "not remembered"
     assert outcome([data], REMEMBERING, Limits()) == whole, "remembered"
 

@@ -24,11 +24,11 @@ from mockllm.exchange import Reply
 from mockllm.prompt import ResponseOptions
 from mockllm.wire import placeholders
 from mockllm.wire.chunking import Chunk
-from mockllm.wire.placeholders import Stamps
+from mockllm.wire.placeholders import FreshValues
 
 TESTDATA = Path(__file__).parent.parent / "testdata"
-STAMPS = Stamps(
-    token=b"0123456789abcdef0123",
+FRESH = FreshValues(
+    unique_id=b"0123456789abcdef0123",
     seconds=b"1700000000",
     date=b"Tue, 14 Nov 2023 22:13:20 GMT",
 )
@@ -39,7 +39,7 @@ INPUT_TOKENS = 7
 def delivered(reply: Reply) -> bytes:
     """The body of `reply` as a client gets it, with fixed ids, times and words of the request."""
     filled = placeholders.fill(reply, model=MODEL, input_tokens=INPUT_TOKENS)
-    return placeholders.stamp(filled.body, STAMPS)
+    return placeholders.fill_fresh(filled.body, FRESH)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 
-from mockllm.matching.index import Catalog
+from mockllm.matching.index import RuleIndex
 from mockllm.matching.rule import Rule
 from mockllm.matching.specification import first_match
 from mockllm.prompt import Prompt
@@ -22,7 +22,7 @@ Headers = dict[bytes, bytes]
 def test_the_index_finds_what_the_specification_finds_in_chat(
     rules: list[Rule], prompt: Prompt, headers: Headers
 ) -> None:
-    assert Catalog(rules).find(prompt, headers) is first_match(rules, prompt, headers)
+    assert RuleIndex(rules).find(prompt, headers) is first_match(rules, prompt, headers)
 
 
 @settings(max_examples=1000)
@@ -30,8 +30,8 @@ def test_the_index_finds_what_the_specification_finds_in_chat(
 def test_the_index_finds_what_the_specification_finds_in_responses(
     rules: list[Rule], prompt: Prompt, headers: Headers
 ) -> None:
-    assert Catalog(rules).find(prompt, headers) is first_match(rules, prompt, headers)
+    assert RuleIndex(rules).find(prompt, headers) is first_match(rules, prompt, headers)
 
 
 def test_an_empty_catalog_finds_nothing() -> None:
-    assert len(Catalog([])) == 0
+    assert len(RuleIndex([])) == 0

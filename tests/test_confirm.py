@@ -343,7 +343,10 @@ CUT_ECHO = {"messages": [{"role": "assistant"}]}
 
 def test_members_of_an_echo_may_be_missing_or_null() -> None:
     confirm = compile_request(
-        Request, strict=False, echoed=frozenset({"Assistant"}), kept=frozenset({"call_id"})
+        Request,
+        strict=False,
+        lenient_types=frozenset({"Assistant"}),
+        always_required=frozenset({"call_id"}),
     )
     assert confirm(ECHO) is None
     assert confirm(CUT_ECHO) == Finding(
@@ -352,14 +355,14 @@ def test_members_of_an_echo_may_be_missing_or_null() -> None:
 
 
 def test_strict_wants_echoes_complete() -> None:
-    confirm = compile_request(Request, strict=True, echoed=frozenset({"Assistant"}))
+    confirm = compile_request(Request, strict=True, lenient_types=frozenset({"Assistant"}))
     assert confirm(CUT_ECHO) == Finding(
         ("messages", 0, "content"), "required, but missing", MISSING
     )
 
 
 def test_match_tells_every_finding() -> None:
-    confirm = compile_match(list[User | Assistant], echoed=frozenset({"User"}))
+    confirm = compile_match(list[User | Assistant], lenient_types=frozenset({"User"}))
     assert confirm([{"role": "user"}, {"role": "assistant", "content": 5}]) == [
         Finding((1, "content"), "expected a string, found a number (5)", WRONG),
         Finding((1, "call_id"), "required, but missing", MISSING),
@@ -451,7 +454,7 @@ JSON = st.recursive(
     lambda values: st.lists(values, max_size=4) | st.dictionaries(TEXTS, values, max_size=4),
     max_leaves=20,
 )
-LENIENT = compile_request(Request, strict=False, echoed=frozenset({"Assistant"}))
+LENIENT = compile_request(Request, strict=False, lenient_types=frozenset({"Assistant"}))
 STRICT = compile_request(Request, strict=True)
 
 

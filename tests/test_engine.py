@@ -16,7 +16,7 @@ from mockllm.engine.loading import load
 from mockllm.errors import ClientError
 from mockllm.exchange import Reply, Request
 from mockllm.wire import placeholders
-from tests.goldens import STAMPS, delivered
+from tests.goldens import FRESH, delivered
 
 CHAT = "/v1/chat/completions"
 KEY = (b"authorization", b"Bearer any")
@@ -167,7 +167,7 @@ def test_a_refusal_is_in_the_anthropic_envelope(request_: Request, status: int, 
 
     told = body(reply)
     assert (reply.status, told["type"], told["error"]["type"]) == (status, "error", kind)
-    header = placeholders.stamp(dict(reply.headers)[b"request-id"], STAMPS)
+    header = placeholders.fill_fresh(dict(reply.headers)[b"request-id"], FRESH)
     assert told["request_id"] == header.decode()
 
 
@@ -280,7 +280,7 @@ def test_a_reused_decision_is_the_decision(asked: list[Request], echoes: bool) -
         assert (again.reply, again.reason, again.rule) == (anew.reply, anew.reason, anew.rule)
         assert again.ready is not None
         assert anew.ready is not None
-        assert again.ready.stamped(STAMPS) == anew.ready.stamped(STAMPS)
+        assert again.ready.finish(FRESH) == anew.ready.finish(FRESH)
 
 
 VERSION = (b"anthropic-version", b"1")
@@ -329,4 +329,4 @@ def test_warming_renders_every_whole_answer() -> None:
 
     one._engine.warm()
 
-    assert sorted(index for _, index, _ in one._engine._rendered) == [0, 1]
+    assert sorted(index for _, index, _ in one._engine._prepared) == [0, 1]

@@ -10,12 +10,13 @@ from mockllm.providers import envelope
 from mockllm.providers.anthropic.vendor import anthropic_headers
 from mockllm.providers.openai.vendor import openai_headers
 from mockllm.wire import placeholders
-from tests.goldens import STAMPS
+from tests.goldens import FRESH
 
 
 def text(headers: Headers) -> dict[str, str]:
     return {
-        name.decode(): placeholders.stamp(value, STAMPS).decode("ascii") for name, value in headers
+        name.decode(): placeholders.fill_fresh(value, FRESH).decode("ascii")
+        for name, value in headers
     }
 
 

@@ -41,7 +41,7 @@ def test_a_streamed_reply_is_one_chunk_a_step() -> None:
 def test_a_stream_to_an_old_client_ends_with_the_connection() -> None:
     head = b"HTTP/1.1 200 OK\r\ndate: " + placeholders.DATE + b"\r\nConnection: close\r\n\r\n"
 
-    assert sent(STREAM, modern=False) == [head, b"a", b"bb", b""]
+    assert sent(STREAM, is_http11=False) == [head, b"a", b"bb", b""]
 
 
 def test_a_close_is_announced() -> None:
@@ -81,13 +81,13 @@ def test_a_stream_without_steps_has_a_head_and_an_end() -> None:
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_large_data_is_cut_but_never_in_a_mark(streamed: bool) -> None:
-    data = b"a" * (SLICE - 3) + placeholders.TOKEN + placeholders.SECONDS + b"b" * SLICE
+    data = b"a" * (SLICE - 3) + placeholders.UNIQUE_ID + placeholders.SECONDS + b"b" * SLICE
     reply = Reply(200, (), (Step(0.5, data),), streamed=streamed)
 
     parts = sent(reply)
 
-    assert max(map(len, parts)) < SLICE + len(placeholders.TOKEN)
-    assert sum(part.count(placeholders.TOKEN) for part in parts) == 1
+    assert max(map(len, parts)) < SLICE + len(placeholders.UNIQUE_ID)
+    assert sum(part.count(placeholders.UNIQUE_ID) for part in parts) == 1
     assert sum(part.count(placeholders.SECONDS) for part in parts) == 1
     assert data in b"".join(parts)
     assert sum(step.pause for step in frames(reply)) == 0.5

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mockllm.errors import HTTPError
 from mockllm.http1 import head_cache, heads
 from mockllm.http1.connection import END_OF_HEAD
-from mockllm.http1.head_cache import MAX_CACHED_HEAD, Heads
+from mockllm.http1.head_cache import MAX_CACHED_HEAD, HeadCache
 from mockllm.http1.heads import END, MAX_CACHED_VALUE, Head, parse
 from mockllm.limits import MIB, Limits
 
@@ -135,7 +135,7 @@ def asked(data: bytes) -> Outcome:
         return exc.status, exc.message
 
 
-def recalled(memory: Heads, data: bytes) -> Outcome:
+def recalled(memory: HeadCache, data: bytes) -> Outcome:
     """What a server makes of a head: by memory where it can."""
     try:
         return memory.read(data)
@@ -165,12 +165,12 @@ def recalled(memory: Heads, data: bytes) -> Outcome:
     ],
 )
 def test_what_is_recalled_is_what_h11_says(history: Sequence[bytes]) -> None:
-    memory = Heads()
+    memory = HeadCache()
 
     assert [recalled(memory, data) for data in history] == [asked(data) for data in history]
 
 
-def way(memory: Heads, data: bytes) -> str:
+def way(memory: HeadCache, data: bytes) -> str:
     """How a head becomes known: to be asked before it is read."""
     if data in memory._whole:
         return "whole"
@@ -186,7 +186,7 @@ def test_heads_as_they_are_tried_go_all_ways() -> None:
     @settings(max_examples=200, derandomize=True, database=None)
     @given(histories())
     def count(history: list[bytes]) -> None:
-        memory = Heads()
+        memory = HeadCache()
         for data in history:
             ways[way(memory, data)] += 1
             recalled(memory, data)
@@ -201,9 +201,9 @@ def head(*lines: bytes) -> bytes:
     return b"\r\n".join((b"POST /p HTTP/1.1", b"Host: h", *lines)) + b"\r\n\r\n"
 
 
-def known(*lines: bytes) -> Heads:
+def known(*lines: bytes) -> HeadCache:
     """A memory that has seen one head."""
-    memory = Heads()
+    memory = HeadCache()
     recalled(memory, head(*lines))
     return memory
 
@@ -286,7 +286,7 @@ def test_a_head_with_a_header_twice_or_a_long_one_is_remembered(lines: tuple[byt
 
 
 def test_more_headers_than_the_limit_are_for_h11() -> None:
-    memory = Heads(Limits(headers=3))
+    memory = HeadCache(Limits(headers=3))
     memory.read(head(b"X-A: 1", b"X-B: 1"))
 
     assert memory.recall(head(b"X-A: 1", b"X-B: 2")) is not None
@@ -312,7 +312,7 @@ def test_a_client_that_never_repeats_himself_fills_nothing_forever(
     monkeypatch.setattr(head_cache, "MAX_HEADS_SIZE", head_cache.MAX_HEADS_SIZE // 100)
     monkeypatch.setattr(head_cache, "MAX_PARTS_SIZE", head_cache.MAX_PARTS_SIZE // 100)
     monkeypatch.setattr(head_cache, "MAX_SEEN", head_cache.MAX_SEEN // 100)
-    memory = Heads()
+    memory = HeadCache()
     for number in range(20):
         recalled(memory, KINDS_OF_HEADS[kind](number))  # what is made once is made now
     gc.collect()
@@ -343,7 +343,7 @@ def test_a_verdict_on_a_long_value_is_not_kept(judge: Callable[[bytes], object])
 
 
 def test_nothing_is_remembered_where_it_is_not_wanted() -> None:
-    memory = Heads(reuse=False)
+    memory = HeadCache(reuse=False)
 
     memory.read(head(b"X-Id: 1"))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from mockllm.errors import HTTPError
 from mockllm.exchange import Request
 from mockllm.http1.connection import HTTPConnection
-from mockllm.http1.head_cache import Heads
+from mockllm.http1.head_cache import HeadCache
 from mockllm.http1.heads import Head
 from mockllm.limits import Limits
 
@@ -27,10 +27,10 @@ OLD = b"GET /old HTTP/1.0\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nhost: h\r\nconnection: keep-alive, Close\r\n\r\n"
 
 
-def read(*parts: bytes, heads: Heads | None = None) -> tuple[list[Request], bool]:
+def read(*parts: bytes, heads: HeadCache | None = None) -> tuple[list[Request], bool]:
     """All requests in what came in `parts`, and whether the connection closes after them. With
     `heads`, what is remembered from earlier connections is used."""
-    connection = HTTPConnection(heads or Heads())
+    connection = HTTPConnection(heads or HeadCache())
     requests = []
     for part in parts:
         connection.receive_data(part)
@@ -39,7 +39,7 @@ def read(*parts: bytes, heads: Heads | None = None) -> tuple[list[Request], bool
     return requests, connection.closes
 
 
-def outcome(*parts: bytes, heads: Heads | None = None) -> object:
+def outcome(*parts: bytes, heads: HeadCache | None = None) -> object:
     """As `read`, with an error as its status and text."""
     try:
         return read(*parts, heads=heads)
@@ -72,7 +72,7 @@ PIECES = [LENGTH, CHUNKED, BARE, b"\r\n", b"G@RB\x00GE\r\n\r\n"]
     st.lists(st.integers(min_value=0, max_value=600)),
 )
 def test_what_is_remembered_changes_no_request(parts: list[bytes], cuts: list[int]) -> None:
-    heads = Heads()
+    heads = HeadCache()
     for piece in (LENGTH.replace(b"one", b"two"), BARE, BARE):
         outcome(piece, heads=heads)
     stream = b"".join(parts)
@@ -93,7 +93,7 @@ def test_what_is_remembered_changes_no_request(parts: list[bytes], cuts: list[in
 )
 def test_limits_hold_for_what_is_remembered_too(request_: bytes, status: int) -> None:
     limits = Limits(head=100, body=10)
-    heads = Heads(limits)
+    heads = HeadCache(limits)
     connection = HTTPConnection(heads, limits)
     connection.receive_data(b"POST /p HTTP/1.1\r\nHost: h\r\nX-A: b\r\nContent-Length: 1\r\n\r\nc")
     assert connection.next_request() is not None
@@ -107,7 +107,7 @@ def test_limits_hold_for_what_is_remembered_too(request_: bytes, status: int) ->
 
 def test_a_head_that_comes_before_its_body_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """As official clients send it: the head in one piece, the body in another."""
-    heads = Heads()
+    heads = HeadCache()
     read(LENGTH, heads=heads)
     asked: list[bytes] = []
     recall = heads.recall
@@ -178,7 +178,7 @@ def test_what_follows_a_request(message: bytes, paths: list[str], closes: bool) 
     ],
 )
 def test_what_is_no_request_is_refused(message: bytes, status: int) -> None:
-    connection = HTTPConnection(Heads())
+    connection = HTTPConnection(HeadCache())
     connection.receive_data(message)
 
     with pytest.raises(HTTPError) as caught:
@@ -194,7 +194,7 @@ def test_what_is_no_request_is_refused(message: bytes, status: int) -> None:
     "bad", [b"\x01abc", b"GET /" + b"a" * LIMITS.head, BARE[:-2] + b"x: " + b"a" * LIMITS.head]
 )
 def test_what_is_no_request_is_not_put_down_to_the_one_before(bad: bytes) -> None:
-    connection = HTTPConnection(Heads())
+    connection = HTTPConnection(HeadCache())
     connection.receive_data(LENGTH)
     assert connection.next_request() is not None
     connection.receive_data(bad)
@@ -206,7 +206,7 @@ def test_what_is_no_request_is_not_put_down_to_the_one_before(bad: bytes) -> Non
 
 
 def test_a_body_that_is_refused_is_not_kept() -> None:
-    connection = HTTPConnection(Heads())
+    connection = HTTPConnection(HeadCache())
     connection.receive_data(CHUNKED[:-30] + b"zz\r\n")
 
     with pytest.raises(HTTPError):
@@ -216,7 +216,7 @@ def test_a_body_that_is_refused_is_not_kept() -> None:
 
 
 def test_a_chunked_body_beyond_the_limit_is_refused() -> None:
-    connection = HTTPConnection(Heads(), Limits(body=4))
+    connection = HTTPConnection(HeadCache(), Limits(body=4))
     connection.receive_data(CHUNKED)
 
     with pytest.raises(HTTPError, match="larger than 4 bytes"):
@@ -224,7 +224,7 @@ def test_a_chunked_body_beyond_the_limit_is_refused() -> None:
 
 
 def test_a_client_that_waits_is_told_to_continue_once() -> None:
-    connection = HTTPConnection(Heads())
+    connection = HTTPConnection(HeadCache())
     head, body = LENGTH.replace(b"X-A:", b"Expect: 100-continue\r\nX-A:").split(b"\r\n\r\n")
     connection.receive_data(head + b"\r\n\r\n")
 
@@ -235,7 +235,7 @@ def test_a_client_that_waits_is_told_to_continue_once() -> None:
 
 
 def test_a_connection_is_idle_between_requests_only() -> None:
-    connection = HTTPConnection(Heads())
+    connection = HTTPConnection(HeadCache())
     seen = [connection.is_idle]
     for part in (LENGTH[:9], LENGTH[9:-2], LENGTH[-2:]):
         connection.receive_data(part)

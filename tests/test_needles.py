@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.matching.substrings import FEW, Needles
+from mockllm.matching.substrings import FEW, SubstringIndex
 
 LETTERS = st.text("abé👩\u200d🚀\x00", max_size=4)
 
@@ -13,20 +13,20 @@ LETTERS = st.text("abé👩\u200d🚀\x00", max_size=4)
 def test_needles_are_found_as_one_by_one(texts: list[str], text: str) -> None:
     expected = {place for place, needle in enumerate(texts) if needle in text}
 
-    assert set(Needles(texts).found_in(text)) == expected
+    assert set(SubstringIndex(texts).matches(text)) == expected
 
 
 def test_a_text_that_matches_too_often_is_searched_one_by_one() -> None:
     texts = ["a" * length for length in range(1, 200)]
 
-    assert set(Needles(texts).found_in("a" * 20_000)) == set(range(199))
+    assert set(SubstringIndex(texts).matches("a" * 20_000)) == set(range(199))
 
 
 def test_one_needle_that_is_everywhere_does_not_make_all_others_dear(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """1,000 needles gone through one by one in a megabyte of "a" take 0.2 s, 100,000 take 26."""
-    needles = Needles(["a", *(f"b{number}" for number in range(1_000))])
-    monkeypatch.setattr(Needles, "_one_by_one", None)
+    needles = SubstringIndex(["a", *(f"b{number}" for number in range(1_000))])
+    monkeypatch.setattr(SubstringIndex, "_one_by_one", None)
 
-    assert set(needles.found_in("a" * 1_000_000)) == {0}
+    assert set(needles.matches("a" * 1_000_000)) == {0}

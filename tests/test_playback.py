@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockllm.exchange import Ending, Reply, Step
-from mockllm.replies.prepared import Open
-from mockllm.replies.ready import Ready
+from mockllm.replies.prepared import PreparedStep
+from mockllm.replies.ready import ReadyBytes
 from mockllm.wire import jsontext, placeholders
-from mockllm.wire.placeholders import Stamps
+from mockllm.wire.placeholders import FreshValues
 
-STAMPS = Stamps(
-    token=b"0123456789abcdef0123",
+FRESH = FreshValues(
+    unique_id=b"0123456789abcdef0123",
     seconds=b"1700000000",
     date=b"Tue, 14 Nov 2023 22:13:20 GMT",
 )
@@ -26,7 +26,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 def delivered(reply: Reply, *, model: str = "m", input_tokens: int = 7) -> bytes:
     filled = placeholders.fill(reply, model=model, input_tokens=input_tokens)
-    return placeholders.stamp(filled.body, STAMPS)
+    return placeholders.fill_fresh(filled.body, FRESH)
 
 
 def whole(value: object) -> Reply:
@@ -37,10 +37,10 @@ def test_every_mark_becomes_what_it_stands_for() -> None:
     reply = whole(
         {
             "id": placeholders.fresh_id("msg_01", 22, "message"),
-            "model": placeholders.model_mark(),
-            "created": placeholders.seconds_mark(),
-            "prompt": placeholders.tokens_mark(),
-            "total": placeholders.tokens_mark(5),
+            "model": placeholders.model_placeholder(),
+            "created": placeholders.seconds_placeholder(),
+            "prompt": placeholders.tokens_placeholder(),
+            "total": placeholders.tokens_placeholder(5),
         }
     )
 
@@ -63,9 +63,9 @@ def test_no_mark_is_left_and_no_text_is_touched(
     reply = whole(
         [
             texts,
-            placeholders.model_mark(),
-            placeholders.tokens_mark(plus),
-            placeholders.seconds_mark(),
+            placeholders.model_placeholder(),
+            placeholders.tokens_placeholder(plus),
+            placeholders.seconds_placeholder(),
             placeholders.fresh_id("call_", length, "place"),
         ]
     )
@@ -101,21 +101,21 @@ def test_ids_of_one_answer_differ_by_their_place(places: set[str], length: int) 
 
 def test_marks_of_the_delivery_are_as_long_as_what_replaces_them() -> None:
     for mark, stamp in (
-        (placeholders.TOKEN, STAMPS.token),
-        (placeholders.SECONDS, STAMPS.seconds),
-        (placeholders.DATE, STAMPS.date),
+        (placeholders.UNIQUE_ID, FRESH.unique_id),
+        (placeholders.SECONDS, FRESH.seconds),
+        (placeholders.DATE, FRESH.date),
     ):
         assert len(mark) == len(stamp)
-        assert placeholders.stamp(b"<" + mark + b">", STAMPS) == b"<" + stamp + b">"
+        assert placeholders.fill_fresh(b"<" + mark + b">", FRESH) == b"<" + stamp + b">"
 
 
 @pytest.mark.parametrize(
     ("value", "needed"),
     [
-        (placeholders.model_mark(), True),
-        (placeholders.tokens_mark(), True),
-        (placeholders.tokens_mark(3), True),
-        (placeholders.seconds_mark(), False),
+        (placeholders.model_placeholder(), True),
+        (placeholders.tokens_placeholder(), True),
+        (placeholders.tokens_placeholder(3), True),
+        (placeholders.seconds_placeholder(), False),
         (placeholders.fresh_id("a_", 24, "x"), False),
         ("plain", False),
     ],
@@ -125,7 +125,7 @@ def test_only_some_marks_need_the_request(value: object, needed: bool) -> None:
 
 
 def test_fill_keeps_all_of_the_reply_but_its_marks() -> None:
-    mark = jsontext.dumps(placeholders.model_mark())
+    mark = jsontext.dumps(placeholders.model_placeholder())
     steps = (Step(0.25, b"a"), Step(0.5, mark + b"," + mark))
     reply = Reply(200, ((b"x", b"y"),), steps, Ending.CUT, streamed=True)
 
@@ -154,22 +154,22 @@ def test_whole_is_one_step() -> None:
     assert placeholders.whole(404, (), b"body") == Reply(404, (), (Step(0.0, b"body"),))
 
 
-MARKS = [placeholders.TOKEN, placeholders.SECONDS, placeholders.DATE, placeholders.TOOK]
+MARKS = [placeholders.UNIQUE_ID, placeholders.SECONDS, placeholders.DATE, placeholders.ELAPSED_MS]
 PIECES = st.sampled_from([b"x", b"", b"\r\n", *MARKS])
 
 
 @given(st.lists(PIECES, max_size=8).map(b"".join), st.lists(st.sampled_from([b"1", b"2"])))
 def test_what_is_ready_is_stamped_like_anything_else(data: bytes, seconds: list[bytes]) -> None:
-    ready = Ready(data)
+    ready = ReadyBytes(data)
 
     for number, second in enumerate(seconds):
         took = b"%6d" % (number % 3)
-        stamps = Stamps(b"%020x" % number, second * 10, second * 29, took)
-        assert ready.stamped(stamps) == placeholders.stamp(data, stamps)
+        fresh = FreshValues(b"%020x" % number, second * 10, second * 29, took)
+        assert ready.finish(fresh) == placeholders.fill_fresh(data, fresh)
 
 
 @given(st.lists(st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb"])).map(b"".join))
 def test_what_is_open_is_filled_like_anything_else(data: bytes) -> None:
     filled = placeholders.fill(placeholders.whole(200, (), data), model="m", input_tokens=7)
 
-    assert Open(data).filled(placeholders.model_name("m"), 7) == filled.body
+    assert PreparedStep(data).fill(placeholders.model_name("m"), 7) == filled.body

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 
 from mockllm.matching.rule import Rule
-from mockllm.matching.shadowing import covers, never_reached
+from mockllm.matching.shadowing import covers, find_shadowed
 from tests.strategies import chat_rules, responses_rules
 
 
@@ -19,9 +19,9 @@ def one_by_one(rules: list[Rule]) -> list[tuple[Rule, Rule]]:
 
 @given(chat_rules())
 def test_what_is_never_reached_in_chat(rules: list[Rule]) -> None:
-    assert list(never_reached(rules)) == one_by_one(rules)
+    assert list(find_shadowed(rules)) == one_by_one(rules)
 
 
 @given(responses_rules())
 def test_what_is_never_reached_in_responses(rules: list[Rule]) -> None:
-    assert list(never_reached(rules)) == one_by_one(rules)
+    assert list(find_shadowed(rules)) == one_by_one(rules)

@@ -6,13 +6,13 @@ from hypothesis import strategies as st
 
 from mockllm.exchange import Ending, Reply, Step
 from mockllm.http1.framing import SLICE, Framing
-from mockllm.replies.prepared import MAX_MODELS, Rendered
+from mockllm.replies.prepared import MAX_MODELS, PreparedReply
 from mockllm.wire import placeholders, tokens
-from tests.goldens import STAMPS
+from tests.goldens import FRESH
 
 BODY = {"messages": [{"role": "user", "content": "hello"}]}
 DATA = st.lists(
-    st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb", placeholders.TOKEN])
+    st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb", placeholders.UNIQUE_ID])
 ).map(b"".join)
 REPLIES = st.builds(
     Reply,
@@ -28,7 +28,7 @@ REPLIES = st.builds(
 def test_a_rendered_reply_is_filled_and_framed_like_any_other(
     reply: Reply, models: list[str]
 ) -> None:
-    rendered = Rendered(reply)
+    rendered = PreparedReply(reply)
 
     for model in models:
         input_tokens = tokens.estimate_prompt(BODY)
@@ -38,11 +38,11 @@ def test_a_rendered_reply_is_filled_and_framed_like_any_other(
         filled, ready = rendered.for_request(model, BODY)
 
         assert filled == expected
-        assert (ready and ready.stamped(STAMPS)) == (data and placeholders.stamp(data, STAMPS))
+        assert (ready and ready.finish(FRESH)) == (data and placeholders.fill_fresh(data, FRESH))
 
 
 def test_a_client_that_invents_models_fills_no_memory() -> None:
-    rendered = Rendered(placeholders.whole(200, (), b"\xfc"))
+    rendered = PreparedReply(placeholders.whole(200, (), b"\xfc"))
 
     bodies = [rendered.for_request(f"m{n}", BODY)[0].body for n in range(2 * MAX_MODELS)]
 
@@ -54,7 +54,7 @@ def test_a_client_that_invents_models_fills_no_memory() -> None:
 def test_a_large_reply_is_shared_between_requests(streamed: bool) -> None:
     text = b"x" * SLICE
     steps = (Step(0.5, b"\xfc" + text + b"\xfb1\xfb"), Step(0.0, b"end"))
-    rendered = Rendered(Reply(200, (), steps, streamed=streamed))
+    rendered = PreparedReply(Reply(200, (), steps, streamed=streamed))
 
     one, other = rendered.for_request("a", BODY)[0], rendered.for_request("b", BODY)[0]
 

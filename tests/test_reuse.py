@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from mockllm.engine import match_cache
 from mockllm.engine.decision import Decision
-from mockllm.engine.match_cache import Decisions
+from mockllm.engine.match_cache import MatchCache
 from mockllm.providers.envelope import json_reply
 
 
@@ -10,14 +10,14 @@ def decision() -> Decision:
     return Decision(json_reply({}), None, "matched")
 
 
-def keep(decisions: Decisions, key: match_cache.Key, kept: Decision) -> None:
+def keep(decisions: MatchCache, key: match_cache.Key, kept: Decision) -> None:
     """Keep a decision whose request has come twice."""
     decisions.keep(key, kept)
     decisions.keep(key, kept)
 
 
 def test_a_decision_is_kept_when_its_request_comes_again() -> None:
-    decisions = Decisions()
+    decisions = MatchCache()
 
     decisions.keep(("/p", b"once"), decision())
 
@@ -25,7 +25,7 @@ def test_a_decision_is_kept_when_its_request_comes_again() -> None:
 
 
 def test_a_decision_is_found_by_all_that_it_depends_on() -> None:
-    decisions = Decisions()
+    decisions = MatchCache()
     one = decision()
     keep(decisions, ("/p", b"body", b"a"), one)
 
@@ -36,7 +36,7 @@ def test_a_decision_is_found_by_all_that_it_depends_on() -> None:
 
 
 def test_the_oldest_goes_where_room_is_short() -> None:
-    decisions = Decisions()
+    decisions = MatchCache()
     body = bytes(match_cache.MAX_ENTRY // 2)
     count = match_cache.MAX_BYTES // len(body) + 5
 
@@ -49,7 +49,7 @@ def test_the_oldest_goes_where_room_is_short() -> None:
 
 
 def test_small_ones_are_bounded_too() -> None:
-    decisions = Decisions()
+    decisions = MatchCache()
     one = decision()
 
     for number in range(2 * match_cache.MAX_BYTES // match_cache.PER_ENTRY):
@@ -59,7 +59,7 @@ def test_small_ones_are_bounded_too() -> None:
 
 
 def test_a_very_large_body_is_not_kept() -> None:
-    decisions = Decisions()
+    decisions = MatchCache()
     key = ("/p", bytes(match_cache.MAX_ENTRY))
 
     keep(decisions, key, decision())

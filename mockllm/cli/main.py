@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     fill_standard_descriptors()
-    gc.disable()  # loading makes a million objects and drops none; `settle` turns it on again
+    gc.disable()  # loading makes a million objects and drops none; `freeze_heap` turns it on again
     try:
         match words:
             case ["check", *rest]:

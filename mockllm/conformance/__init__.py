@@ -46,7 +46,7 @@ async def _check(config: Config) -> list[Problem]:
         return [
             problem
             for table in loaded.tables
-            for rule in table.catalog.rules
+            for rule in table.index.rules
             async for problem in _check_mock(engine, clients, table, rule.index)
         ]
 
@@ -55,7 +55,7 @@ async def _check_mock(
     engine: Engine, clients: Any, table: Table, index: int
 ) -> AsyncIterator[Problem]:
     api, mock = table.api, table.mocks[index]
-    place = table.catalog.rules[index].label
+    place = table.index.rules[index].label
     body, headers = body_for(api.name, mock), headers_for(mock)
     reason = _why_unreached(engine, table, index, body, headers)
     if reason is not None:

@@ -21,7 +21,7 @@ class Mistake:
     what: str
     meant: str
 
-    def told(self, host: str) -> str:
+    def describe(self, host: str) -> str:
         """It in words, with the base URLs that clients want of a server at `host`."""
         root = f"http://{host}"
         return (

@@ -48,8 +48,8 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
     head = {
         "id": placeholders.fresh_id("cmpl-", ID_LENGTH, "completion"),
         "object": "text_completion",
-        "created": placeholders.seconds_mark(),
-        "model": response.get("model", placeholders.model_mark()),
+        "created": placeholders.seconds_placeholder(),
+        "model": response.get("model", placeholders.model_placeholder()),
     }
     if stream:
         chunk = _chunk(context, decision)
@@ -126,9 +126,9 @@ def _choices(chat: Mapping[str, Any], start: int) -> Iterator[dict[str, Any]]:
 def _usage(choices: list[dict[str, Any]]) -> dict[str, Any]:
     written = sum(tokens.estimate(choice["text"]) for choice in choices)
     return {
-        "prompt_tokens": placeholders.tokens_mark(),
+        "prompt_tokens": placeholders.tokens_placeholder(),
         "completion_tokens": written,
-        "total_tokens": placeholders.tokens_mark(written),
+        "total_tokens": placeholders.tokens_placeholder(written),
     }
 
 

@@ -12,7 +12,7 @@ from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
 from mockllm.providers.anthropic.vendor import anthropic_headers
 from mockllm.providers.openai.vendor import openai_headers
-from mockllm.state.responses import KeptResponses
+from mockllm.state.responses import StoredResponses
 from mockllm.wire import jsontext, placeholders
 
 CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"
@@ -21,21 +21,23 @@ CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"
 @dataclass(frozen=True, slots=True)
 class Context:
     """What endpoints may look at: the engine in use, whether the server goes on (`is_ready`), and
-    the responses that were given (`kept`)."""
+    the responses that were given (`stored`)."""
 
     engine: Engine
     is_ready: Callable[[], bool]
-    kept: KeptResponses
+    stored: StoredResponses
 
 
 Values = Mapping[str, str]
 """What stood in the places of a route's template: ``{"id": "gpt-4o"}``."""
 
-Answer = Callable[[Context, Request, Values], Decision]
+Endpoint = Callable[[Context, Request, Values], Decision]
 """Raises RequestError for a request that it refuses."""
 
 
-def answered(reply: Reply, prompt: Prompt | None = None, *, reason: str = "neighbour") -> Decision:
+def endpoint_decision(
+    reply: Reply, prompt: Prompt | None = None, *, reason: str = "neighbour"
+) -> Decision:
     """The decision to answer so; the engine makes it ready."""
     return Decision(reply, None, reason, prompt=prompt)
 
@@ -44,7 +46,7 @@ def json_answer(request: Request, body: Any, *, prompt: Prompt | None = None) ->
     """A JSON answer with the headers of the vendor whose client asked."""
     is_anthropic = asks_anthropic(request.path, request)
     headers = anthropic_headers() if is_anthropic else openai_headers()
-    return answered(placeholders.whole(200, headers, jsontext.dumps(body)), prompt)
+    return endpoint_decision(placeholders.whole(200, headers, jsontext.dumps(body)), prompt)
 
 
 def asks_anthropic(path: str, request: Request) -> bool:
@@ -59,5 +61,5 @@ class Route:
 
     method: str
     template: str
-    answer: Answer
+    answer: Endpoint
     public: bool = False

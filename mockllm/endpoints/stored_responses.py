@@ -9,13 +9,13 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from mockllm.endpoints.route import RESPONSES, Context, Values, answered
+from mockllm.endpoints.route import RESPONSES, Context, Values, endpoint_decision
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.openai import vendor
-from mockllm.state.responses import Kept
+from mockllm.state.responses import StoredResponse
 from mockllm.wire import jsontext, placeholders, tokens
 
 ITEM_ID_LENGTH = 48
@@ -26,50 +26,50 @@ MAX_PER_PAGE = 100
 def retrieve(context: Context, request: Request, values: Values) -> Decision:
     """The response, byte for byte as it was given whole. As a stream (``?stream=true``) only if it
     was made in the background, as the service wants it."""
-    kept, prompt = _find(context, values["id"])
+    stored, prompt = _find(context, values["id"])
     query = _query(request)
     if query.get("stream") != "true":
-        return _answered(_whole(context, kept, prompt))
+        return _answered(_whole(context, stored, prompt))
     if prompt.body.get("background") is not True:
         raise RequestError(
             400,
             "This response cannot be streamed because it was not created with background=true.",
             param="stream",
         )
-    reply = _given(context, kept, prompt, ResponseOptions(stream=True))
+    reply = _given(context, stored, prompt, ResponseOptions(stream=True))
     after = _number(query, "starting_after", -1)
     steps = reply.steps[after + 1 :]  # one event a step, numbered from 0
     streamed = placeholders.stream(
         200, vendor.openai_headers(stream=True), [step.data for step in steps]
     )
-    return answered(streamed)
+    return endpoint_decision(streamed)
 
 
 def delete(context: Context, request: Request, values: Values) -> Decision:
     """The response is not known any more."""
-    kept, _ = _find(context, values["id"])
-    context.kept.remove(kept)
+    stored, _ = _find(context, values["id"])
+    context.stored.remove(stored)
     body = {"id": values["id"], "object": "response", "deleted": True}
     return _answered(jsontext.dumps(body))
 
 
 def cancel(context: Context, request: Request, values: Values) -> Decision:
     """The response as cancelled, which only one made in the background can be."""
-    kept, prompt = _find(context, values["id"])
+    stored, prompt = _find(context, values["id"])
     if prompt.body.get("background") is not True:
         raise RequestError(400, "Cannot cancel a synchronous response.")
-    cancelled = kept._replace(cancelled=True)
-    context.kept.remove(kept)
-    context.kept.append(cancelled)
+    cancelled = stored._replace(cancelled=True)
+    context.stored.remove(stored)
+    context.stored.append(cancelled)
     return _answered(_whole(context, cancelled, prompt))
 
 
 def input_items(context: Context, request: Request, values: Values) -> Decision:
     """A page of what was asked, the last item first unless ``order=asc``."""
-    kept, prompt = _find(context, values["id"])
+    stored, prompt = _find(context, values["id"])
     query = _query(request)
     marked = [_item(item, index) for index, item in enumerate(_items(prompt.body["input"]))]
-    items = orjson.loads(placeholders.stamp(jsontext.dumps(marked), kept.stamps))
+    items = orjson.loads(placeholders.fill_fresh(jsontext.dumps(marked), stored.fresh))
     if query.get("order") != "asc":
         items.reverse()
     after = query.get("after")
@@ -89,44 +89,46 @@ def input_items(context: Context, request: Request, values: Values) -> Decision:
 # --- What was given ------------------------------------------------------------------------------
 
 
-def _find(context: Context, id: str) -> tuple[Kept, Prompt]:  # noqa: A002  # the API's word
+def _find(context: Context, id: str) -> tuple[StoredResponse, Prompt]:  # noqa: A002  # the API's word
     """The last answer that bore `id`, and what was asked."""
     table = context.engine.table(RESPONSES)
-    for kept in context.kept:
-        configured = table.mocks[kept.rule.index].answer.get("id") if kept.rule else None
-        if id == configured or (configured is None and kept.stamps.token.decode() in id):
-            prompt = table.api.decode(kept.body)
+    for stored in context.stored:
+        configured = table.mocks[stored.rule.index].answer.get("id") if stored.rule else None
+        if id == configured or (configured is None and stored.fresh.unique_id.decode() in id):
+            prompt = table.api.decode(stored.body)
             if prompt.body.get("store") is False:
                 continue
-            if orjson.loads(_whole(context, kept, prompt)).get("id") == id:
-                return kept, prompt
+            if orjson.loads(_whole(context, stored, prompt)).get("id") == id:
+                return stored, prompt
     raise RequestError(404, f"Response with id '{id}' not found.", param="id")
 
 
-def _whole(context: Context, kept: Kept, prompt: Prompt) -> bytes:
-    body = _given(context, kept, prompt, ResponseOptions()).body
-    if not kept.cancelled:
+def _whole(context: Context, stored: StoredResponse, prompt: Prompt) -> bytes:
+    body = _given(context, stored, prompt, ResponseOptions()).body
+    if not stored.cancelled:
         return body
     return jsontext.dumps(orjson.loads(body) | {"status": "cancelled"})
 
 
-def _given(context: Context, kept: Kept, prompt: Prompt, options: ResponseOptions) -> Reply:
+def _given(
+    context: Context, stored: StoredResponse, prompt: Prompt, options: ResponseOptions
+) -> Reply:
     """The reply as it was delivered, in that form."""
     table = context.engine.table(RESPONSES)
-    if kept.rule is not None:
-        reply = table.render(kept.rule.index, options)
+    if stored.rule is not None:
+        reply = table.render(stored.rule.index, options)
     else:
         said = context.engine.echo(prompt) if context.engine.echo is not None else ""
         reply = table.api.render(table.api.text_response(said), options, table.chunk)
     filled = placeholders.fill(
         reply, model=prompt.model, input_tokens=tokens.estimate_prompt(prompt.body)
     )
-    frames = [placeholders.stamp(step.data, kept.stamps) for step in filled.steps]
+    frames = [placeholders.fill_fresh(step.data, stored.fresh) for step in filled.steps]
     return placeholders.stream(200, (), frames)
 
 
 def _answered(body: bytes) -> Decision:
-    return answered(placeholders.whole(200, vendor.openai_headers(), body))
+    return endpoint_decision(placeholders.whole(200, vendor.openai_headers(), body))
 
 
 # --- What was asked ------------------------------------------------------------------------------

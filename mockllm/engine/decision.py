@@ -8,7 +8,7 @@ from typing import NamedTuple
 from mockllm.exchange import Reply, Request
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
-from mockllm.replies.ready import Ready
+from mockllm.replies.ready import ReadyBytes
 
 
 class Decision(NamedTuple):
@@ -21,7 +21,7 @@ class Decision(NamedTuple):
     """
 
     reply: Reply
-    ready: Ready | None
+    ready: ReadyBytes | None
     reason: str
     rule: Rule | None = None
     prompt: Prompt | None = None

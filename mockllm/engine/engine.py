@@ -11,14 +11,14 @@ from typing import Any
 
 from mockllm.engine.decision import Decision
 from mockllm.engine.loading import Loaded
-from mockllm.engine.match_cache import Decisions
+from mockllm.engine.match_cache import MatchCache
 from mockllm.engine.mocks import Table
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.matching.explain import nearest_miss, quote
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt, ResponseOptions
-from mockllm.replies.prepared import Rendered, delivery
+from mockllm.replies.prepared import PreparedReply, delivery
 
 MAX_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
 MAX_EXPLAINED = 100  # rules that a 404 is compared with to name the nearest miss; 3 µs each
@@ -41,10 +41,10 @@ class Engine:
         """What is said where no mock matches; None: nothing is, but a 404."""
         self.reuses = reuse
         """Whether what was seen before is remembered, here and in `heads`."""
-        self.decisions = Decisions() if reuse else None
+        self.decisions = MatchCache() if reuse else None
         """The decisions that may be used again; None: no decision is."""
         self._by_name = {table.api.name: table for table in loaded.tables}
-        self._rendered: dict[tuple[str, int, ResponseOptions], Rendered] = {}
+        self._prepared: dict[tuple[str, int, ResponseOptions], PreparedReply] = {}
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -60,7 +60,7 @@ class Engine:
         forked from this one share them."""
         if sum(self.counts.values()) <= MAX_RENDERED_EARLY:
             for table in self.tables:
-                for rule in table.catalog.rules:
+                for rule in table.index.rules:
                     self._render(table, rule, ResponseOptions())
 
     def decide(self, table: Table, request: Request) -> Decision:
@@ -72,7 +72,7 @@ class Engine:
             return _decision(table.api.render_error(exc, {}), "refused")
         if self.decisions is None:
             return self._decide_authenticated(table, request)
-        values = map(request.first_values.get, table.catalog.header_names)
+        values = map(request.first_values.get, table.index.header_names)
         key = (request.path, request.body, *values)
         decision = self.decisions.get(key)
         if decision is None:
@@ -88,11 +88,11 @@ class Engine:
             table.check(prompt)
         except RequestError as exc:
             return _decision(table.api.render_error(exc, {}), "refused")
-        rule = table.catalog.find(prompt, request.first_values)
+        rule = table.index.find(prompt, request.first_values)
         if rule is None:
             return self._decide_unmatched(table, request, prompt)
-        rendered = self._render(table, rule, prompt.options)
-        reply, ready = rendered.for_request(prompt.model, prompt.body)
+        prepared = self._render(table, rule, prompt.options)
+        reply, ready = prepared.for_request(prompt.model, prompt.body)
         return Decision(reply, ready, "matched", rule, prompt)
 
     def _decide_unmatched(self, table: Table, request: Request, prompt: Prompt) -> Decision:
@@ -108,20 +108,20 @@ class Engine:
         self, table: Table, prompt: Prompt, response: dict[str, Any], reason: str
     ) -> Decision:
         """A response that is no mock's, made for this request."""
-        rendered = Rendered(table.api.render(response, prompt.options, table.chunk))
-        return Decision(*rendered.for_request(prompt.model, prompt.body), reason, prompt=prompt)
+        prepared = PreparedReply(table.api.render(response, prompt.options, table.chunk))
+        return Decision(*prepared.for_request(prompt.model, prompt.body), reason, prompt=prompt)
 
-    def _render(self, table: Table, rule: Rule, options: ResponseOptions) -> Rendered:
+    def _render(self, table: Table, rule: Rule, options: ResponseOptions) -> PreparedReply:
         key = (table.api.name, rule.index, options)
-        rendered = self._rendered.get(key)
-        if rendered is None:
+        prepared = self._prepared.get(key)
+        if prepared is None:
             try:
                 reply = table.render(rule.index, options)
             except Exception as exc:
                 exc.add_note(rule.label)  # the guard in serve/ names the mock
                 raise
-            rendered = self._rendered[key] = Rendered(reply)
-        return rendered
+            prepared = self._prepared[key] = PreparedReply(reply)
+        return prepared
 
 
 def _decision(reply: Reply, reason: str, prompt: Prompt | None = None) -> Decision:
@@ -133,7 +133,7 @@ def _no_match(table: Table, request: Request, prompt: Prompt) -> str:
     asked = prompt.last_messages[-1]
     what = f"{asked.role or table.api.match_field} {quote(prompt.text, MAX_REQUEST_QUOTE)}"
     message = f"No matching mock found. The request's last {table.api.match_field}: {what}."
-    rules: Sequence[Rule] = table.catalog.rules[:MAX_EXPLAINED]
+    rules: Sequence[Rule] = table.index.rules[:MAX_EXPLAINED]
     nearest = nearest_miss(rules, prompt, request.first_values)
     if nearest is None:
         return f"{message} There are no mocks under '{table.api.name}'."

@@ -27,7 +27,7 @@ from mockllm.engine.review import (
 )
 from mockllm.errors import ClientError, ConfigError, Problem, Severity
 from mockllm.exchange import Reply
-from mockllm.matching.index import Catalog
+from mockllm.matching.index import RuleIndex
 from mockllm.matching.rule import HeaderRule, Rule
 from mockllm.prompt import ResponseOptions
 from mockllm.providers import APIS, envelope
@@ -90,7 +90,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> T
     if not config.cors:
         api = _without_cors(api)
     if not mocks:
-        return Table(api, mocks, Catalog(()), None, chunk)
+        return Table(api, mocks, RuleIndex(()), None, chunk)
     sdk = api.sdk()
     rules = []
     for index, mock in enumerate(mocks):
@@ -107,7 +107,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> T
             rules.append(rule)
     problems += same_names(mocks, api.name)
     problems += unreachable(rules)
-    return Table(api, mocks, Catalog(rules), sdk.request_confirmer(strict=strict), chunk)
+    return Table(api, mocks, RuleIndex(rules), sdk.request_confirmer(strict=strict), chunk)
 
 
 def _without_cors(api: API) -> API:

@@ -19,7 +19,7 @@ COPIES = 3  # of a reply's bytes
 MAX_SEEN = 65_536  # requests that came once
 
 
-class Decisions:
+class MatchCache:
     """Bounded by bytes; the oldest goes first. A decision is kept when its request comes for the
     second time: a load whose bodies all differ costs no memory. `hits` and `misses` count the
     look-ups."""

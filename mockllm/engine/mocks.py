@@ -9,7 +9,7 @@ from mockllm.config.models import Mock, MockStream
 from mockllm.config.values import DONE
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply
-from mockllm.matching.index import Catalog
+from mockllm.matching.index import RuleIndex
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers import request_body
 from mockllm.providers.api import API
@@ -28,7 +28,7 @@ class Table:
 
     api: API
     mocks: tuple[Mock, ...]
-    catalog: Catalog
+    index: RuleIndex
     confirm: Confirm | None
     chunk: Chunk = "word"
 

@@ -11,7 +11,7 @@ from mockllm.config.values import DONE
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Problem, Severity
 from mockllm.matching.rule import Rule
-from mockllm.matching.shadowing import never_reached
+from mockllm.matching.shadowing import find_shadowed
 from mockllm.providers.api import API, SDK
 from mockllm.validation.findings import Finding
 from mockllm.validation.findings import Kind as FindingKind
@@ -79,6 +79,6 @@ def same_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
 
 
 def unreachable(rules: Sequence[Rule]) -> Iterator[Problem]:
-    for rule, covering in never_reached(rules):
+    for rule, covering in find_shadowed(rules):
         message = f"is never reached: {covering.label} matches whatever it does"
         yield Problem(rule.label, message, Severity.WARNING)

@@ -18,7 +18,7 @@ from mockllm.exchange import Request
 from mockllm.http1 import heads
 from mockllm.http1.chunks import ChunkedBody
 from mockllm.http1.content_coding import gunzip
-from mockllm.http1.head_cache import Heads
+from mockllm.http1.head_cache import HeadCache
 from mockllm.http1.heads import Head
 from mockllm.limits import Limits
 
@@ -47,7 +47,7 @@ _FOLLOWS = {
 class HTTPConnection:
     """The receiving side of one connection. `heads` is shared by all connections of a server."""
 
-    def __init__(self, heads: Heads, limits: Limits | None = None) -> None:
+    def __init__(self, heads: HeadCache, limits: Limits | None = None) -> None:
         # of the server
         self._heads = heads
         self._limits = limits or Limits()
@@ -82,9 +82,9 @@ class HTTPConnection:
         return self._state is State.CLOSED
 
     @property
-    def is_modern(self) -> bool:
+    def is_http11(self) -> bool:
         """Whether the last client spoke HTTP/1.1: it understands chunks and stays unless told."""
-        return self._head is None or self._head.line.is_modern
+        return self._head is None or self._head.line.is_http11
 
     @property
     def asked(self) -> Request:

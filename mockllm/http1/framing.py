@@ -26,28 +26,28 @@ BODILESS = frozenset({204, 304})  # statuses whose answers end with their head (
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
-def must_close(reply: Reply, *, modern: bool) -> bool:
+def must_close(reply: Reply, *, is_http11: bool) -> bool:
     """Whether the end of the connection is the end of `reply`: a stream, where the client does not
     understand chunks."""
-    return reply.streamed and not modern
+    return reply.streamed and not is_http11
 
 
 def frames(
-    reply: Reply, *, modern: bool = True, close: bool = False, head_only: bool = False
+    reply: Reply, *, is_http11: bool = True, close: bool = False, head_only: bool = False
 ) -> Iterator[Step]:
     """The head of `reply`, then its steps, as they go over the wire; made as they are asked for.
 
-    A streamed reply is chunked, one chunk a step. To an HTTP/1.0 client (`modern` is False) it
+    A streamed reply is chunked, one chunk a step. To an HTTP/1.0 client (`is_http11` is False) it
     ends with the connection, and any other reply announces that the connection stays. With `close`
     the head announces that it closes; with `head_only` (the method was HEAD) nothing follows the
     head. Data is cut where it is large, but never in a mark.
     """
-    close = close or must_close(reply, modern=modern)
-    chunked = reply.streamed and modern
+    close = close or must_close(reply, is_http11=is_http11)
+    chunked = reply.streamed and is_http11
     method = b"HEAD" if head_only else b"GET"
     writer = _writer(method, b"1.1" if chunked or not reply.streamed else b"1.0", close=close)
     headers = list(reply.headers)
-    if not modern and not close:
+    if not is_http11 and not close:
         headers.append((b"connection", b"keep-alive"))
     if not reply.streamed and reply.status not in BODILESS:
         headers.append((b"content-length", b"%d" % sum(len(data) for _, data in reply.steps)))

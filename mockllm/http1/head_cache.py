@@ -1,6 +1,6 @@
 """Remembers what h11 made of heads seen before: of whole heads, and of their lines.
 
-What `Heads` recalls is what `heads.parse` would say; a property test holds the two together.
+What `HeadCache` recalls is what `heads.parse` would say; a property test holds the two together.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PLAIN_VALUE = re.compile(rb"[!-~](?:[\t -~]*[!-~])?|")
 _PLAIN_LENGTH = re.compile(rb"[0-9]{1,15}")
 
 
-class Heads:
+class HeadCache:
     """What h11 made of heads seen before.
 
     Three ways from bytes to a head, each with its cost on a head of 13 lines: the same bytes as

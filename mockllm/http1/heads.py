@@ -26,7 +26,7 @@ class RequestLine(NamedTuple):
     method: str
     path: str
     query: str
-    is_modern: bool
+    is_http11: bool
     """Whether the client speaks HTTP/1.1 or a later minor version."""
 
 
@@ -87,10 +87,10 @@ def make_head(line: RequestLine, headers: Headers, values: dict[bytes, bytes]) -
         HTTPError: 400, the Host is none, or the framing is in doubt (RFC 9112, section 6.1); 415
             and 417, a coding or an expectation that is not known.
     """
-    if not _is_host(values.get(b"host", b"")) or (line.is_modern and b"host" not in values):
+    if not _is_host(values.get(b"host", b"")) or (line.is_http11 and b"host" not in values):
         raise HTTPError(400, "Not a valid HTTP request: the Host header is absent or no host")
     chunked = b"transfer-encoding" in values  # h11 knows no other coding
-    if chunked and (b"content-length" in values or not line.is_modern):
+    if chunked and (b"content-length" in values or not line.is_http11):
         raise HTTPError(
             400, "Not a valid HTTP request: Transfer-Encoding beside Content-Length or in HTTP/1.0"
         )
@@ -104,8 +104,8 @@ def make_head(line: RequestLine, headers: Headers, values: dict[bytes, bytes]) -
         values,
         length=None if chunked else int(values.get(b"content-length", 0)),
         coding=_coding(headers, values) if b"content-encoding" in values else b"",
-        keep_alive=b"close" not in options and (line.is_modern or b"keep-alive" in options),
-        expects_continue=line.is_modern and bool(expected),
+        keep_alive=b"close" not in options and (line.is_http11 or b"keep-alive" in options),
+        expects_continue=line.is_http11 and bool(expected),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mockllm.matching.rule import Kind, Rule
 from mockllm.matching.specification import headers_hold
-from mockllm.matching.substrings import Needles
+from mockllm.matching.substrings import SubstringIndex
 from mockllm.prompt import Message, Prompt
 
 WholeKey = tuple[int, bytes]
@@ -21,7 +21,7 @@ WholeKey = tuple[int, bytes]
 Headers = Mapping[bytes, bytes]
 
 
-class Catalog:
+class RuleIndex:
     """Immutable once made: a new configuration makes a new one. `rules` are in order."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
@@ -66,7 +66,7 @@ class Catalog:
             of_role = self._containing.get(role)
             if of_role is not None:
                 for text in message.search_texts:
-                    for place in of_role.needles.found_in(text):
+                    for place in of_role.substrings.matches(text):
                         yield of_role.buckets[place]
 
 
@@ -78,7 +78,7 @@ class _Containing:
         by_text: dict[str, _Bucket] = {}
         for rule in rules:
             by_text.setdefault(rule.expectation.text, _Bucket()).add(rule)
-        self.needles = Needles(tuple(by_text))
+        self.substrings = SubstringIndex(tuple(by_text))
         self.buckets = list(by_text.values())
 
 

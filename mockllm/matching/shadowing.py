@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from mockllm.matching.rule import Expectation, HeaderRule, Kind, Rule
-from mockllm.matching.substrings import Needles
+from mockllm.matching.substrings import SubstringIndex
 
 MAX_COMPARED = 100  # earlier rules of the same body that one is compared with, by their headers
 
 
-def never_reached(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
+def find_shadowed(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
     """Each of `rules`, which are in order, that an earlier one covers, and that earlier one. Where
     very many rules differ in headers only, some may be missed."""
     by_text: dict[str, list[Rule]] = {}
@@ -25,12 +25,12 @@ def never_reached(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
             by_items.setdefault((wanted.size, wanted.key), []).append(rule)
         else:
             endings.append(rule)
-    needles = Needles(tuple(by_text))
+    needles = SubstringIndex(tuple(by_text))
     of_needle = list(by_text.values())
     for rule in rules:
         wanted = rule.expectation
         alike = [by_items.get((wanted.size, wanted.key), []), endings]
-        alike += [of_needle[at] for text in wanted.texts for at in needles.found_in(text)]
+        alike += [of_needle[at] for text in wanted.texts for at in needles.matches(text)]
         covering = _first_covering(alike, rule)
         if covering is not None:
             yield rule, covering

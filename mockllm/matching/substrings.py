@@ -18,7 +18,7 @@ LETTERS_PER_MATCH = 160  # of a text: `in` goes through them while one match is 
 _PLACE = itemgetter(1)  # of a match
 
 
-class Needles:
+class SubstringIndex:
     """The texts to look for, each different, known by their place in `texts`."""
 
     def __init__(self, texts: Sequence[str]) -> None:
@@ -32,7 +32,7 @@ class Needles:
             self._automaton.make_automaton()
             self._always = {self._texts.index("")} if "" in self._texts else set()
 
-    def found_in(self, text: str) -> Collection[int]:
+    def matches(self, text: str) -> Collection[int]:
         """The places of the needles that `text` contains, in no order."""
         if self._automaton is None:
             return self._one_by_one(text)

@@ -11,17 +11,17 @@ from typing import Any
 
 from mockllm.exchange import Reply, Step
 from mockllm.http1.framing import SLICE, Framing
-from mockllm.replies.ready import Ready
+from mockllm.replies.ready import ReadyBytes
 from mockllm.wire import placeholders, tokens
 from mockllm.wire.placeholders import MODEL, OF_REQUEST
 
 MAX_MODELS = 8  # of which a filled reply is kept; a client that invents more gains nothing
 
-Delivery = tuple[Reply, Ready | None]
+Delivery = tuple[Reply, ReadyBytes | None]
 """A reply for one request, and its bytes if they can be sent at once."""
 
 
-class Rendered:
+class PreparedReply:
     """`reply`, and how it goes to each request. Made when the reply is first asked for."""
 
     def __init__(self, reply: Reply) -> None:
@@ -29,7 +29,7 @@ class Rendered:
         self._always = None if placeholders.needs_request(reply) else delivery(reply)
         self._needs_tokens = placeholders.needs_tokens(reply)
         self._framing = Framing(reply)
-        self._open = [Open(step.data) for step in reply.steps]
+        self._open = [PreparedStep(step.data) for step in reply.steps]
         self._is_large = any(data.size > SLICE for data in self._open)
         self._of_model: dict[str, Delivery] = {}
 
@@ -52,20 +52,20 @@ class Rendered:
         reply = self.reply
         if self._is_large:
             return self._filled_in_pieces(name, input_tokens), None
-        parts = [data.filled(name, input_tokens) for data in self._open]
+        parts = [data.fill(name, input_tokens) for data in self._open]
         steps = tuple(
             [Step(step.pause, part) for step, part in zip(reply.steps, parts, strict=True)]
         )
         data = self._framing.ready(parts)
         filled = Reply(reply.status, reply.headers, steps, reply.ending, reply.streamed)
-        return filled, None if data is None else Ready(data)
+        return filled, None if data is None else ReadyBytes(data)
 
     def _filled_in_pieces(self, name: bytes, input_tokens: int) -> Reply:
         """A large reply for one request, most of which is shared with those for others."""
         reply = self.reply
         steps: list[Step] = []
         for step, data in zip(reply.steps, self._open, strict=True):
-            first, *others = data.filled_pieces(name, input_tokens)
+            first, *others = data.fill_pieces(name, input_tokens)
             steps.append(Step(step.pause, first))
             steps += [Step(0.0, other) for other in others]
         return Reply(reply.status, reply.headers, tuple(steps), reply.ending, reply.streamed)
@@ -74,12 +74,12 @@ class Rendered:
 def delivery(reply: Reply) -> Delivery:
     """`reply`, whose request is filled in, and its bytes if they can be sent at once."""
     data = Framing(reply).ready([step.data for step in reply.steps])
-    return reply, None if data is None else Ready(data)
+    return reply, None if data is None else ReadyBytes(data)
 
 
-class Open:
+class PreparedStep:
     """Bytes with marks of the request, cut at them beforehand, so that each request costs a join:
-    `filled` is what `fill` does to the bytes."""
+    `fill` is what `fill` does to the bytes."""
 
     __slots__ = ("_models", "_pieces", "_tokens")
 
@@ -96,12 +96,12 @@ class Open:
         """About the number of bytes."""
         return sum(map(len, self._pieces))
 
-    def filled(self, name: bytes, input_tokens: int) -> bytes:
+    def fill(self, name: bytes, input_tokens: int) -> bytes:
         """The bytes with their marks filled in; `name` is a `model_name`."""
-        return b"".join(self.filled_pieces(name, input_tokens))
+        return b"".join(self.fill_pieces(name, input_tokens))
 
-    def filled_pieces(self, name: bytes, input_tokens: int) -> list[bytes]:
-        """As `filled`, but not joined: what stands between the marks is shared, not copied."""
+    def fill_pieces(self, name: bytes, input_tokens: int) -> list[bytes]:
+        """As `fill`, but not joined: what stands between the marks is shared, not copied."""
         pieces = self._pieces.copy()
         for at in self._models:
             pieces[at] = name

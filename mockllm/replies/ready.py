@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from mockllm.wire.placeholders import TOKEN, Stamps, stamp
+from mockllm.wire.placeholders import UNIQUE_ID, FreshValues, fill_fresh
 
-AT_ONCE = b"     1"
+ONE_MILLISECOND = b"     1"
 """How long nearly every answer takes to decide: less than a millisecond."""
 
 
-class Ready:
-    """The bytes of a delivery, but for its stamps: `stamped` is `stamp` for bytes that are sent
+class ReadyBytes:
+    """The bytes of a delivery, but for its stamps: `finish` is `fill_fresh` for bytes that are sent
     again and again.
 
     What changes once a second is stamped once a second, and the bytes are kept in pieces between
@@ -24,12 +24,16 @@ class Ready:
         self._seconds = b""
         self._pieces: list[bytes] = []
 
-    def stamped(self, stamps: Stamps) -> bytes:
+    def finish(self, fresh: FreshValues) -> bytes:
         """The bytes with their marks filled in."""
-        if self._is_new or stamps.took != AT_ONCE:  # it may be the only time, or is a rare one
+        if (
+            self._is_new or fresh.elapsed_ms != ONE_MILLISECOND
+        ):  # it may be the only time, or is a rare one
             self._is_new = False
-            return stamp(self._data, stamps)
-        if stamps.seconds != self._seconds:
-            self._seconds = stamps.seconds
-            self._pieces = stamp(self._data, stamps._replace(token=TOKEN)).split(TOKEN)
-        return stamps.token.join(self._pieces)
+            return fill_fresh(self._data, fresh)
+        if fresh.seconds != self._seconds:
+            self._seconds = fresh.seconds
+            self._pieces = fill_fresh(self._data, fresh._replace(unique_id=UNIQUE_ID)).split(
+                UNIQUE_ID
+            )
+        return fresh.unique_id.join(self._pieces)

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from mockllm.app import App
 from mockllm.engine.decision import Exchange
-from mockllm.http1.head_cache import Heads
+from mockllm.http1.head_cache import HeadCache
 from mockllm.limits import Limits
-from mockllm.serve.fresh_values import Stamper
+from mockllm.serve.fresh_values import FreshValueSource
 
 SWEEP = 1.0  # seconds between two looks at the limits
 
@@ -34,8 +34,8 @@ class Service:
         self.app = app
         self.limits = limits or Limits()
         self.observers = observers
-        self.stamper = Stamper()
-        self.heads = Heads(self.limits, reuse=app.reuses)
+        self.fresh_values = FreshValueSource()
+        self.heads = HeadCache(self.limits, reuse=app.reuses)
         self.connections: set[Connection] = set()
         self.lingering: dict[Connection, None] = {}
         """Those of `connections` that are answered for the last time, the longest first."""

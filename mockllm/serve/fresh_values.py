@@ -7,15 +7,15 @@ import os
 import time
 from email.utils import formatdate
 
-from mockllm.replies.ready import AT_ONCE
-from mockllm.wire.placeholders import Stamps
+from mockllm.replies.ready import ONE_MILLISECOND
+from mockllm.wire.placeholders import FreshValues
 
 _BITS = 80  # twenty hexadecimal digits
 _MASK = (1 << _BITS) - 1
 _STRIDE = 0x9E3779B97F4A7C15F39D  # odd, so counting by it meets every number once
 
 
-class Stamper:
+class FreshValueSource:
     """Gives stamps. Tokens look random and never come twice; each process starts elsewhere, so
     make it after forking."""
 
@@ -25,7 +25,7 @@ class Stamper:
         self._seconds = b""
         self._date = b""
 
-    def next(self, took: float = 0.0) -> Stamps:
+    def next(self, took: float = 0.0) -> FreshValues:
         """The stamps of one more answer, which it took so many seconds to decide."""
         self._number = (self._number + _STRIDE) & _MASK
         second = int(time.time())
@@ -33,5 +33,7 @@ class Stamper:
             self._second = second
             self._seconds = b"%010d" % second
             self._date = formatdate(second, usegmt=True).encode()
-        milliseconds = AT_ONCE if took <= 0.001 else b"%6d" % min(math.ceil(took * 1000), 999_999)
-        return Stamps(b"%020x" % self._number, self._seconds, self._date, milliseconds)
+        milliseconds = (
+            ONE_MILLISECOND if took <= 0.001 else b"%6d" % min(math.ceil(took * 1000), 999_999)
+        )
+        return FreshValues(b"%020x" % self._number, self._seconds, self._date, milliseconds)

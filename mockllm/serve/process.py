@@ -17,7 +17,7 @@ from mockllm.engine.engine import Engine
 from mockllm.limits import Limits
 from mockllm.serve.connections import Observer, Service
 from mockllm.serve.listener import DRAIN_TIMEOUT, Listener
-from mockllm.serve.reload import Reload, Reloader, settle
+from mockllm.serve.reload import Reload, Reloader, freeze_heap
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 if sys.platform != "win32" and sys.implementation.name == "cpython":
@@ -43,14 +43,14 @@ class Settings:
     observers: tuple[Observer, ...] = ()
 
 
-class Word(Enum):
+class Signal(Enum):
     """What a supervisor and a worker say to each other, a byte each."""
 
-    LISTENS = b"l"
+    LISTENING = b"l"
     """The worker takes connections."""
-    LIVES = b"."
+    ALIVE = b"."
     """The worker's loop goes round."""
-    LEAVES = b"x"
+    LEAVING = b"x"
     """Someone else has told the worker to stop: it wants to retire."""
     RETIRE = b"r"
     """Leave the socket to another worker, and drain."""
@@ -71,7 +71,7 @@ def serve(
     """Serve on `sock` until SIGINT or SIGTERM, then drain; a second one cuts at once. `listening`
     is called once connections are taken. SIGHUP, or files that `reload` watches, swap the engine.
     """
-    settle()
+    freeze_heap()
     _run(_serve(engine, sock, settings, listening, reload))
 
 
@@ -112,12 +112,12 @@ async def _work(
     process = _Process(engine, settings)
     left = False  # to another worker
 
-    def say(word: Word) -> None:
+    def say(word: Signal) -> None:
         with contextlib.suppress(OSError):  # the supervisor is gone, or will be served with more
             channel.send(word.value)
 
     def live() -> None:
-        say(Word.LIVES)
+        say(Signal.ALIVE)
         loop.call_later(beat, live)
 
     def listen() -> None:
@@ -128,18 +128,18 @@ async def _work(
             words = b""
         if not words:
             loop.remove_reader(channel)
-        if Word.CUT.value in words:
+        if Signal.CUT.value in words:
             process.cut()
-        elif Word.RETIRE.value in words:
+        elif Signal.RETIRE.value in words:
             left = True
             process.stop()
         elif not process.stopping.is_set():
             process.stop()
 
-    process.on_signal(signal.SIGTERM, lambda: say(Word.LEAVES))
+    process.on_signal(signal.SIGTERM, lambda: say(Signal.LEAVING))
     loop.add_reader(channel, listen)
     await process.start(sock)
-    say(Word.LISTENS)
+    say(Signal.LISTENING)
     live()
     await process.stopping.wait()
     await process.drain(inherited=left)
@@ -184,7 +184,7 @@ class _Process:
         """Requests from now on are answered by `engine`; answers under way are decided already."""
         if not self.stopping.is_set():
             self._service.app.use(engine)
-            settle(collect=False)
+            freeze_heap(collect=False)
 
     def stop(self) -> None:
         """Drain; if that is what it does already, end at once."""

@@ -27,7 +27,7 @@ from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
 from mockllm.serve.connections import Service
 from mockllm.wire import placeholders
-from mockllm.wire.placeholders import Stamps
+from mockllm.wire.placeholders import FreshValues
 
 logger = logging.getLogger("mockllm")
 
@@ -231,35 +231,38 @@ class HTTPProtocol(asyncio.Protocol):
             self._deliver(request, failure, time.perf_counter() - started)
 
     def _deliver(self, request: Request, decision: Decision, took: float) -> None:
-        """Send the answer that was decided on, which `took` so many seconds. Nothing is written if
-        this raises."""
-        stamps = self._service.stamper.next(took)
-        modern = self._http.is_modern
+        """Send the answer that was decided on in `took` seconds. Nothing is written if this raises."""
+        fresh = self._service.fresh_values.next(took)
+        is_http11 = self._http.is_http11
         closes = self._closes_after(decision.reply)
         head_only = request.method == "HEAD"
         ready = decision.ready if self._writable.is_set() else None
-        if ready is not None and modern and not closes and not head_only:
-            data = ready.stamped(stamps)
-            self._take_note(request, decision, stamps, took)
+        if ready is not None and is_http11 and not closes and not head_only:
+            data = ready.finish(fresh)
+            self._take_note(request, decision, fresh, took)
             self._wire.write(data)
             return
-        frames = framing.frames(decision.reply, modern=modern, close=closes, head_only=head_only)
+        frames = framing.frames(
+            decision.reply, is_http11=is_http11, close=closes, head_only=head_only
+        )
         if ready is not None:
-            data = placeholders.stamp(b"".join(data for _, data in frames), stamps)
-            self._take_note(request, decision, stamps, took)
+            data = placeholders.fill_fresh(b"".join(data for _, data in frames), fresh)
+            self._take_note(request, decision, fresh, took)
             self._wire.write(data)
             if closes:
                 self._close_gently()
         else:
-            self._take_note(request, decision, stamps, took)
-            play = self._play(frames, decision, stamps, closes=closes)
+            self._take_note(request, decision, fresh, took)
+            play = self._play(frames, decision, fresh, closes=closes)
             self._player = asyncio.get_running_loop().create_task(play)
 
-    def _take_note(self, request: Request, decision: Decision, stamps: Stamps, took: float) -> None:
+    def _take_note(
+        self, request: Request, decision: Decision, fresh: FreshValues, took: float
+    ) -> None:
         self._answers += 1
         app = self._service.app
-        if request.path in app.kept_paths:
-            app.keep(request, decision, stamps)
+        if request.path in app.stored_paths:
+            app.store_response(request, decision, fresh)
         if self._service.observers:
             self._observe(Exchange(request, decision, took))
 
@@ -272,12 +275,12 @@ class HTTPProtocol(asyncio.Protocol):
                 logger.exception("internal error observing %s", exchange.request.path)
 
     async def _play(
-        self, frames: Iterator[Step], decision: Decision, stamps: Stamps, *, closes: bool
+        self, frames: Iterator[Step], decision: Decision, fresh: FreshValues, *, closes: bool
     ) -> None:
         """Send `frames`, then end as the reply says. `closes` tells whether the peer was told that
         the connection closes."""
         try:
-            await self._send(frames, stamps)
+            await self._send(frames, fresh)
         except Exception:
             label = "no mock" if decision.rule is None else decision.rule.label
             logger.exception("internal error sending an answer (%s)", label)
@@ -298,7 +301,7 @@ class HTTPProtocol(asyncio.Protocol):
             self._wire.resume_reading()
             self._advance()
 
-    async def _send(self, frames: Iterator[Step], stamps: Stamps) -> None:
+    async def _send(self, frames: Iterator[Step], fresh: FreshValues) -> None:
         """Send each frame when its time has come and the peer has read enough."""
         loop = asyncio.get_running_loop()
         due = loop.time()
@@ -309,11 +312,11 @@ class HTTPProtocol(asyncio.Protocol):
             await self._writable.wait()
             if self._wire.is_closing():
                 return
-            self._wire.write(placeholders.stamp(data, stamps))
+            self._wire.write(placeholders.fill_fresh(data, fresh))
             self._frames += 1
 
     def _closes_after(self, reply: Reply) -> bool:
-        ends = framing.must_close(reply, modern=self._http.is_modern)
+        ends = framing.must_close(reply, is_http11=self._http.is_http11)
         return ends or self._http.closes or self._service.draining
 
     def _refuse(self, error: HTTPError) -> None:
@@ -329,7 +332,7 @@ class HTTPProtocol(asyncio.Protocol):
         frames = framing.frames(reply, close=True, head_only=head_only)
         self._http.close()
         refusal = b"".join(data for _, data in frames)
-        self._wire.write(placeholders.stamp(refusal, self._service.stamper.next()))
+        self._wire.write(placeholders.fill_fresh(refusal, self._service.fresh_values.next()))
         self._close_gently()
 
     def _close_gently(self) -> None:

@@ -39,7 +39,7 @@ class Watch:
         self._taken = self._last
         return True
 
-    def take(self) -> None:
+    def mark_loaded(self) -> None:
         """The files are read as they are now."""
         self._taken = self._last = self._state()
 
@@ -62,14 +62,14 @@ class Reload:
     load: Load
     watch: Watch | None = None
 
-    def wanted(self) -> bool:
+    def is_due(self) -> bool:
         """Whether the files ask for it."""
         return self.watch is not None and self.watch.changed()
 
     def run(self) -> Engine | None:
         """The engine of the configuration as it is now; None if it cannot be served."""
         if self.watch is not None:
-            self.watch.take()
+            self.watch.mark_loaded()
         try:
             return self.load()
         except Exception:
@@ -103,13 +103,13 @@ class Reloader(threading.Thread):
             self._asked.clear()
             if self._ended:
                 return
-            if asked or self._reload.wanted():
+            if asked or self._reload.is_due():
                 engine = self._reload.run()
                 if engine is not None and not self._ended:
                     self._deliver(engine)
 
 
-def settle(*, collect: bool = True) -> None:
+def freeze_heap(*, collect: bool = True) -> None:
     """What is loaded stays: the collector need not go through it again, nor forked processes copy
     it. Behind a reload nothing is collected, which would stop a loop for a second (10,000 mocks):
     to load leaves no garbage, and an engine that is replaced goes without the collector.

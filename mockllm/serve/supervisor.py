@@ -39,10 +39,10 @@ from mockllm.serve.process import (
     RELOAD_SIGNAL,
     STOP_SIGNALS,
     Settings,
-    Word,
+    Signal,
     work,
 )
-from mockllm.serve.reload import POLL, Reload, settle
+from mockllm.serve.reload import POLL, Reload, freeze_heap
 
 logger = logging.getLogger("mockllm")
 
@@ -66,7 +66,7 @@ class Worker:
     deadline: float | None = None
     killed: bool = False
 
-    def tell(self, word: Word) -> None:
+    def tell(self, word: Signal) -> None:
         """Say `word`, if anybody listens."""
         with contextlib.suppress(OSError):
             self.channel.send(word.value)
@@ -133,20 +133,20 @@ class Supervisor:
         self._signals: list[int] = []
         self._selector = selectors.DefaultSelector()
         self._wakeup, self._wakeup_end = socket.socketpair()
-        self._rounded = time.monotonic()
+        self._last_round = time.monotonic()
 
     def run(self, listening: Callable[[], None]) -> None:
         """Serve until SIGINT or SIGTERM. `listening` is called once, when all workers listen."""
-        settle()  # before the workers are forked: a collection would copy the pages they share
+        freeze_heap()  # before the workers are forked: a collection would copy the pages they share
         self._listen()
         with self._signals_caught():
             told = False
-            while not self._told_to_stop():
-                self._load_if_asked()
-                self._bury()
-                self._end_overdue()
+            while not self._should_stop():
+                self._reload_if_due()
+                self._reap()
+                self._kill_overdue()
                 self._fill()
-                self._renew()
+                self._roll()
                 self._wait(self._pause())
                 if not told and all(slot.worker and slot.worker.serves for slot in self._slots):
                     listening()
@@ -162,23 +162,23 @@ class Supervisor:
 
     # --- one round ---
 
-    def _told_to_stop(self) -> bool:
+    def _should_stop(self) -> bool:
         return any(number in STOP_SIGNALS for number in self._signals)
 
-    def _load_if_asked(self) -> None:
+    def _reload_if_due(self) -> None:
         """Load again. Workers go on serving meanwhile; those that die wait."""
         asked = RELOAD_SIGNAL in self._signals
         while RELOAD_SIGNAL in self._signals:  # in place: a handler may append meanwhile
             self._signals.remove(RELOAD_SIGNAL)
-        if self._reload is None or not (asked or self._reload.wanted()):
+        if self._reload is None or not (asked or self._reload.is_due()):
             return
         engine = self._reload.run()
         if engine is not None:
             self._engine = engine
             self._generation += 1
-            settle(collect=False)
+            freeze_heap(collect=False)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         """Free the places of workers that died."""
         for slot in self._slots:
             if slot.successor is not None and self._is_dead(slot, slot.successor):
@@ -204,13 +204,13 @@ class Supervisor:
         told = "worker %d (process %d) ended with %d after %.1f s; replaced in %.1f s"
         logger.warning(told, slot.number, worker.pid, code, age, wait)
 
-    def _end_overdue(self) -> None:
+    def _kill_overdue(self) -> None:
         """Kill workers whose loop does not go round, and those that take too long to retire."""
         now = time.monotonic()
-        overslept = now - self._rounded > self._hang_timeout / 2
-        self._rounded = now
+        was_suspended = now - self._last_round > self._hang_timeout / 2
+        self._last_round = now
         for worker in self._workers():
-            if overslept:  # it was us who hung: stopped, or loading
+            if was_suspended:  # it was us who hung: stopped, or loading
                 worker.heard = now
             if worker.killed:
                 continue
@@ -229,7 +229,7 @@ class Supervisor:
             if slot.worker is None and slot.due <= now:
                 slot.worker = self._fork(slot)
 
-    def _renew(self) -> None:
+    def _roll(self) -> None:
         """Replace workers that serve an old configuration or were told to stop by someone else, one
         after the other."""
         now = time.monotonic()
@@ -259,9 +259,9 @@ class Supervisor:
                 with contextlib.suppress(BlockingIOError):
                     self._wakeup.recv(4096)
             else:
-                self._hear(key.data)
+                self._receive(key.data)
 
-    def _hear(self, worker: Worker) -> None:
+    def _receive(self, worker: Worker) -> None:
         try:
             words = worker.channel.recv(4096)
         except OSError:
@@ -271,14 +271,14 @@ class Supervisor:
             return
         worker.heard = time.monotonic()
         slot = next((slot for slot in self._slots if worker in (slot.worker, slot.successor)), None)
-        if Word.LISTENS.value in words:
+        if Signal.LISTENING.value in words:
             worker.serves = True
             if slot is not None and slot.successor is worker:
                 old, slot.worker, slot.successor = slot.worker, worker, None
                 assert old is not None
-                old.tell(Word.RETIRE)
+                old.tell(Signal.RETIRE)
                 self._retire(old)
-        if Word.LEAVES.value in words:
+        if Signal.LEAVING.value in words:
             worker.generation = UNWANTED
 
     def _retire(self, worker: Worker) -> None:
@@ -348,20 +348,20 @@ class Supervisor:
             slot.sock.close()  # or it would take connections that nobody accepts
         workers = self._workers()
         for worker in workers:
-            worker.tell(Word.STOP)
+            worker.tell(Signal.STOP)
             worker.deadline = time.monotonic() + self._settings.drain_timeout + GRACE
         self._retiring = workers
         for slot in self._slots:
             slot.worker = slot.successor = None
         while self._retiring:
-            if self._told_to_stop():
+            if self._should_stop():
                 self._signals.clear()
                 for worker in self._retiring:
-                    worker.tell(Word.CUT)
+                    worker.tell(Signal.CUT)
                     worker.deadline = time.monotonic() + GRACE
-            self._end_overdue()
+            self._kill_overdue()
             self._wait(self._pause())
-            self._bury()
+            self._reap()
 
     # --- signals ---
 

@@ -11,44 +11,44 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mockllm.matching.rule import Rule
-from mockllm.wire.placeholders import Stamps
+from mockllm.wire.placeholders import FreshValues
 
 MAX_RESPONSES = 1_000  # responses
 MAX_BYTES = 16 * 1024 * 1024  # of requests; with agents' 100 kB, the last 160
 PER_ENTRY = 512  # bytes; about what one costs beside its body
 
 
-class Kept(NamedTuple):
+class StoredResponse(NamedTuple):
     """One answer: to which request, by which rule (None: the echo), with which stamps."""
 
     body: bytes
     rule: Rule | None
-    stamps: Stamps
+    fresh: FreshValues
     cancelled: bool = False
 
 
-class KeptResponses:
+class StoredResponses:
     """Bounded by number and bytes; the oldest goes first."""
 
     def __init__(self) -> None:
-        self._kept: deque[Kept] = deque()
+        self._stored: deque[StoredResponse] = deque()
         self._size = 0
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._stored)
 
-    def __iter__(self) -> Iterator[Kept]:
+    def __iter__(self) -> Iterator[StoredResponse]:
         """The newest first: where an id is configured, it means the last answer that bore it."""
-        return reversed(self._kept)
+        return reversed(self._stored)
 
-    def append(self, kept: Kept) -> None:
+    def append(self, stored: StoredResponse) -> None:
         """Keep one more."""
-        self._kept.append(kept)
-        self._size += PER_ENTRY + len(kept.body)
-        while len(self._kept) > MAX_RESPONSES or self._size > MAX_BYTES:
-            self._size -= PER_ENTRY + len(self._kept.popleft().body)
+        self._stored.append(stored)
+        self._size += PER_ENTRY + len(stored.body)
+        while len(self._stored) > MAX_RESPONSES or self._size > MAX_BYTES:
+            self._size -= PER_ENTRY + len(self._stored.popleft().body)
 
-    def remove(self, kept: Kept) -> None:
+    def remove(self, stored: StoredResponse) -> None:
         """Forget one."""
-        self._kept.remove(kept)
-        self._size -= PER_ENTRY + len(kept.body)
+        self._stored.remove(stored)
+        self._size -= PER_ENTRY + len(stored.body)

@@ -54,16 +54,22 @@ def compile_request(
     type_: Any,
     *,
     strict: bool,
-    echoed: frozenset[str] = frozenset(),
-    kept: frozenset[str] = frozenset(),
+    lenient_types: frozenset[str] = frozenset(),
+    always_required: frozenset[str] = frozenset(),
 ) -> Confirm:
     """Return a function that tells the first finding in a JSON value, or None if `type_` holds.
 
-    `type_` is anything pydantic can adapt: a TypedDict, a union, a list of them. `echoed` names the
-    TypedDicts whose members may be missing or null when lenient, except for the members named in
-    `kept`. The function changes nothing and never raises for JSON.
+    `type_` is anything pydantic can adapt: a TypedDict, a union, a list of them. `lenient_types`
+    names the TypedDicts whose members may be missing or null when lenient, except for the members
+    named in `always_required`. The function changes nothing and never raises for JSON.
     """
-    validator = _validator(type_, strict=strict, echoed=echoed, kept=kept, every=False)
+    validator = _validator(
+        type_,
+        strict=strict,
+        lenient_types=lenient_types,
+        always_required=always_required,
+        collect_all=False,
+    )
 
     def confirm(value: Any) -> Finding | None:
         try:
@@ -75,13 +81,19 @@ def compile_request(
     return confirm
 
 
-def compile_match(type_: Any, *, echoed: frozenset[str]) -> Callable[[Any], list[Finding]]:
+def compile_match(type_: Any, *, lenient_types: frozenset[str]) -> Callable[[Any], list[Finding]]:
     """Return a function that tells every finding in what a mock is to match, leniently.
 
     It is for the author of a configuration, who mends all of it at once; otherwise as
     `compile_request`.
     """
-    validator = _validator(type_, strict=False, echoed=echoed, kept=frozenset(), every=True)
+    validator = _validator(
+        type_,
+        strict=False,
+        lenient_types=lenient_types,
+        always_required=frozenset(),
+        collect_all=True,
+    )
 
     def confirm(value: Any) -> list[Finding]:
         return _findings(validator, value)
@@ -101,13 +113,26 @@ def confirm_model(model: Any, value: Any) -> list[Finding]:
 @cache
 def _model_validator(model: Any) -> SchemaValidator:
     # Kept per model, because building one takes longer than a thousand uses.
-    return _validator(model, strict=True, echoed=frozenset(), kept=frozenset(), every=True)
+    return _validator(
+        model, strict=True, lenient_types=frozenset(), always_required=frozenset(), collect_all=True
+    )
 
 
 def _validator(
-    type_: Any, *, strict: bool, echoed: frozenset[str], kept: frozenset[str], every: bool
+    type_: Any,
+    *,
+    strict: bool,
+    lenient_types: frozenset[str],
+    always_required: frozenset[str],
+    collect_all: bool,
 ) -> SchemaValidator:
-    schema = eager_schema(type_, strict=strict, echoed=echoed, kept=kept, every=every)
+    schema = eager_schema(
+        type_,
+        strict=strict,
+        lenient_types=lenient_types,
+        always_required=always_required,
+        collect_all=collect_all,
+    )
     return SchemaValidator(schema)
 
 

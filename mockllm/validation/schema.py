@@ -32,15 +32,26 @@ MISMATCH = "mockllm_mismatch"
 
 
 def eager_schema(
-    type_: Any, *, strict: bool, echoed: frozenset[str], kept: frozenset[str], every: bool
+    type_: Any,
+    *,
+    strict: bool,
+    lenient_types: frozenset[str],
+    always_required: frozenset[str],
+    collect_all: bool,
 ) -> CoreSchema:
     """Return the rewritten core schema of `type_`, which is anything pydantic can adapt.
 
-    Leniently, the TypedDicts named in `echoed` lack what they like but the members named in `kept`.
-    With `every` false a list is left at its first error.
+    Leniently, the TypedDicts named in `lenient_types` may lack any member but those named in
+    `always_required`. With `collect_all` false a list is left at its first error.
     """
     schema, definitions = _core_schema(type_)
-    rewriter = _Rewriter(definitions, strict=strict, echoed=echoed, kept=kept, every=every)
+    rewriter = _Rewriter(
+        definitions,
+        strict=strict,
+        lenient_types=lenient_types,
+        always_required=always_required,
+        collect_all=collect_all,
+    )
     rewritten = rewriter.rewritten(schema)
     if rewriter.reached:
         reached = list(rewriter.reached.values())
@@ -58,7 +69,11 @@ def tagged_members(types: Iterable[Any]) -> dict[str, frozenset[str]]:
     for type_ in types:
         schema, definitions = _core_schema(type_)
         rewriter = _Rewriter(
-            definitions, strict=True, echoed=frozenset(), kept=frozenset(), every=False
+            definitions,
+            strict=True,
+            lenient_types=frozenset(),
+            always_required=frozenset(),
+            collect_all=False,
         )
         for choice in rewriter.flat(schema):
             variant = rewriter.resolved(choice)
@@ -122,15 +137,15 @@ class _Rewriter:
         definitions: Mapping[str, Schema],
         *,
         strict: bool,
-        echoed: frozenset[str],
-        kept: frozenset[str],
-        every: bool,
+        lenient_types: frozenset[str],
+        always_required: frozenset[str],
+        collect_all: bool,
     ) -> None:
         self.definitions = definitions
         self.strict = strict
-        self.echoed = echoed
-        self.kept = kept
-        self.every = every
+        self.lenient_types = lenient_types
+        self.always_required = always_required
+        self.collect_all = collect_all
         self.reached: dict[str, Schema] = {}  # the rewritten definitions, by their ref
 
     def rewritten(self, schema: Schema) -> Schema:
@@ -237,10 +252,12 @@ class _Rewriter:
         return {"type": "definition-ref", "schema_ref": ref}
 
     def _object(self, schema: Schema, fields: Mapping[str, Schema]) -> Schema:
-        echoed = not self.strict and schema["cls"].__name__ in self.echoed
+        lenient_types = not self.strict and schema["cls"].__name__ in self.lenient_types
         rewritten: dict[str, Schema] = {}
         for name, field in fields.items():
-            required = _is_required(field) and not (echoed and name not in self.kept)
+            required = _is_required(field) and not (
+                lenient_types and name not in self.always_required
+            )
             member = self.rewritten(field["schema"])
             if not self.strict and not required:
                 member = _nullable(member)
@@ -304,7 +321,12 @@ class _Rewriter:
         }
 
     def _list_of(self, item: Schema) -> Schema:
-        return {"type": "list", "items_schema": item, "strict": True, "fail_fast": not self.every}
+        return {
+            "type": "list",
+            "items_schema": item,
+            "strict": True,
+            "fail_fast": not self.collect_all,
+        }
 
     def _union(self, choices: Sequence[Schema]) -> Schema:
         """Return one schema for flat choices: first the JSON type decides, then the tag."""

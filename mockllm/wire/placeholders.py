@@ -24,14 +24,14 @@ import orjson
 from mockllm.exchange import Headers, Reply, Step
 from mockllm.wire import jsontext
 
-TOKEN = b"\xff" * 20
+UNIQUE_ID = b"\xff" * 20
 """Twenty hexadecimal digits that no other answer bears: the heart of every fresh id."""
 SECONDS = b"\xfe" * 10
 """Unix time in seconds."""
 DATE = b"\xfd" * 29
 """The time as RFC 9110, section 5.6.7, writes it (IMF-fixdate)."""
 
-TOOK = b"\xfa" * 6
+ELAPSED_MS = b"\xfa" * 6
 """The milliseconds that it took to decide."""
 
 MODEL = b"\xfc"
@@ -39,17 +39,17 @@ _TOKENS = re.compile(rb"\xfb(\d+)\xfb")
 OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb)")
 
 
-def model_mark() -> orjson.Fragment:
+def model_placeholder() -> orjson.Fragment:
     """Stands for the model that the request names, as a JSON string."""
     return orjson.Fragment(MODEL)
 
 
-def tokens_mark(plus: int = 0) -> orjson.Fragment:
+def tokens_placeholder(plus: int = 0) -> orjson.Fragment:
     """Stands for the request's estimated tokens plus `plus`, as a JSON number."""
     return orjson.Fragment(b"\xfb%d\xfb" % plus)
 
 
-def seconds_mark() -> orjson.Fragment:
+def seconds_placeholder() -> orjson.Fragment:
     """Stands for the time of delivery in seconds, as a JSON number."""
     return orjson.Fragment(SECONDS)
 
@@ -59,8 +59,8 @@ def fresh_id(prefix: str, length: int, place: str) -> orjson.Fragment:
 
     `place` tells the ids of one answer apart; the same place gives the same id all through it.
     """
-    tail = blake2b(place.encode(), digest_size=16).hexdigest()[: length - len(TOKEN)]
-    return orjson.Fragment(b'"' + prefix.encode() + TOKEN + tail.encode() + b'"')
+    tail = blake2b(place.encode(), digest_size=16).hexdigest()[: length - len(UNIQUE_ID)]
+    return orjson.Fragment(b'"' + prefix.encode() + UNIQUE_ID + tail.encode() + b'"')
 
 
 def needs_request(reply: Reply) -> bool:
@@ -92,13 +92,13 @@ def fill(reply: Reply, *, model: str, input_tokens: int) -> Reply:
     return replace(reply, steps=steps)
 
 
-def stamp(data: bytes, stamps: Stamps) -> bytes:
+def fill_fresh(data: bytes, fresh: FreshValues) -> bytes:
     """`data` with the marks of the delivery filled in."""
     return (
-        data.replace(TOKEN, stamps.token)
-        .replace(SECONDS, stamps.seconds)
-        .replace(DATE, stamps.date)
-        .replace(TOOK, stamps.took)
+        data.replace(UNIQUE_ID, fresh.unique_id)
+        .replace(SECONDS, fresh.seconds)
+        .replace(DATE, fresh.date)
+        .replace(ELAPSED_MS, fresh.elapsed_ms)
     )
 
 
@@ -112,12 +112,12 @@ def stream(status: int, headers: Headers, frames: list[bytes]) -> Reply:
     return Reply(status, headers, tuple(Step(0.0, data) for data in frames), streamed=True)
 
 
-class Stamps(NamedTuple):
-    """What is new in one delivery: `token` 20 hexadecimal digits, `seconds` 10 digits of Unix
-    time, `date` 29 characters (IMF-fixdate), `took` 6 characters: the milliseconds of deciding,
-    rounded up, behind spaces (which a header's value may begin with)."""
+class FreshValues(NamedTuple):
+    """What is new in one delivery: `unique_id` 20 hexadecimal digits, `seconds` 10 digits of Unix
+    time, `date` 29 characters (IMF-fixdate), `elapsed_ms` 6 characters: the milliseconds
+    of deciding, rounded up, behind spaces (which a header's value may begin with)."""
 
-    token: bytes
+    unique_id: bytes
     seconds: bytes
     date: bytes
-    took: bytes = b"     1"
+    elapsed_ms: bytes = b"     1"

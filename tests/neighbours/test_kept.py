@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 from mockllm.state import responses
-from mockllm.state.responses import Kept, KeptResponses
-from tests.goldens import STAMPS
+from mockllm.state.responses import StoredResponse, StoredResponses
+from tests.goldens import FRESH
 
 
-def answers(*bodies: bytes) -> list[Kept]:
-    return [Kept(body, None, STAMPS) for body in bodies]
+def answers(*bodies: bytes) -> list[StoredResponse]:
+    return [StoredResponse(body, None, FRESH) for body in bodies]
 
 
 def test_the_newest_comes_first() -> None:
     one, two = answers(b"1", b"2")
-    store = KeptResponses()
+    store = StoredResponses()
     store.append(one)
     store.append(two)
 
@@ -19,7 +19,7 @@ def test_the_newest_comes_first() -> None:
 
 
 def test_beyond_a_number_the_oldest_goes() -> None:
-    store = KeptResponses()
+    store = StoredResponses()
     for number in range(responses.MAX_RESPONSES + 1):
         store.append(*answers(b"%d" % number))
 
@@ -29,7 +29,7 @@ def test_beyond_a_number_the_oldest_goes() -> None:
 
 def test_beyond_a_size_the_oldest_goes() -> None:
     body = bytes(responses.MAX_BYTES // 2)
-    store = KeptResponses()
+    store = StoredResponses()
     for entry in answers(body + b"1", body[2000:] + b"2", bytes(2000) + b"3"):
         store.append(entry)
 
@@ -37,7 +37,7 @@ def test_beyond_a_size_the_oldest_goes() -> None:
 
 
 def test_what_is_larger_than_all_is_not_kept() -> None:
-    store = KeptResponses()
+    store = StoredResponses()
     store.append(*answers(bytes(responses.MAX_BYTES)))
 
     assert len(store) == 0
@@ -45,7 +45,7 @@ def test_what_is_larger_than_all_is_not_kept() -> None:
 
 def test_what_is_removed_takes_no_room() -> None:
     (large,) = answers(bytes(responses.MAX_BYTES - responses.PER_ENTRY))
-    store = KeptResponses()
+    store = StoredResponses()
     for _ in range(2):
         store.append(large)
         store.remove(large)

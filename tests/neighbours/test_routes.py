@@ -18,7 +18,7 @@ from mockllm.errors import ClientError
 from mockllm.exchange import Request
 from mockllm.prompt import Prompt
 from mockllm.wire import placeholders
-from tests.goldens import STAMPS, delivered
+from tests.goldens import FRESH, delivered
 from tests.served import MODEL, chat_mock, chat_saying, responses_mock, responses_saying
 
 KEY = {"authorization": "Bearer any"}
@@ -131,7 +131,7 @@ def engine() -> App:
     one = App(Engine(load(Config.from_dict(CONFIG))))
     body = orjson.dumps({"model": "m", "input": "hi", "background": True})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
-    one.keep(request, one.decide(request), STAMPS)
+    one.store_response(request, one.decide(request), FRESH)
     return one
 
 
@@ -139,7 +139,7 @@ def engine() -> App:
     method=st.sampled_from(("GET", "POST", "DELETE", "HEAD", "OPTIONS", "PUT")),
     template=st.sampled_from([route.template for route in ROUTES]),
     name=st.sampled_from(
-        (MODEL, f"resp_{STAMPS.token.decode()}", "%ff", "a%2Fb", "", "{id}", "{id...}")
+        (MODEL, f"resp_{FRESH.unique_id.decode()}", "%ff", "a%2Fb", "", "{id}", "{id...}")
     ),
     query=st.sampled_from(("", "stream=true&starting_after=99", "limit=0", "order=asc&after=x")),
     body=BODIES,
@@ -159,7 +159,10 @@ def test_nothing_a_client_sends_raises(
 
 
 def test_what_a_client_writes_is_no_mark() -> None:
-    hostile = (b"access-control-request-headers", b"x" + placeholders.TOKEN + placeholders.SECONDS)
+    hostile = (
+        b"access-control-request-headers",
+        b"x" + placeholders.UNIQUE_ID + placeholders.SECONDS,
+    )
 
     decision = App(Engine(load(Config.from_dict(CONFIG)))).decide(
         Request.of("OPTIONS", "/v1/models", (hostile,))
@@ -287,7 +290,7 @@ def test_an_echoed_response_is_given_again() -> None:
     body = orjson.dumps({"model": "m", "input": "hu"})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
     given = engine.decide(request)
-    engine.keep(request, given, STAMPS)
+    engine.store_response(request, given, FRESH)
 
     again = ask("GET", f"/v1/responses/{told(given)['id']}", engine=engine)
 
@@ -308,9 +311,9 @@ def test_a_refusal_is_not_kept() -> None:
     engine = App(Engine(load(Config.from_dict(CONFIG))))
     for body in (b"{", b'{"model": "m", "input": "unknown"}'):
         request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
-        engine.keep(request, engine.decide(request), STAMPS)
+        engine.store_response(request, engine.decide(request), FRESH)
 
-    assert len(engine._context.kept) == 0
+    assert len(engine._context.stored) == 0
 
 
 @pytest.mark.parametrize(("name", "value"), [("limit", "x"), ("limit", "-1"), ("limit", "²")])
@@ -319,7 +322,7 @@ def test_a_page_is_as_long_as_a_number_says(name: str, value: str) -> None:
     body = orjson.dumps({"model": "m", "input": "hi"})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
     given = engine.decide(request)
-    engine.keep(request, given, STAMPS)
+    engine.store_response(request, given, FRESH)
     path = f"/v1/responses/{told(given)['id']}/input_items"
 
     lines = ((b"authorization", b"Bearer x"),)

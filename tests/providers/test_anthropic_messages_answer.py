@@ -18,7 +18,7 @@ from mockllm.prompt import ResponseOptions
 from mockllm.providers.anthropic.messages.answer import complete, text_response
 from mockllm.providers.anthropic.messages.render import render
 from mockllm.wire import placeholders
-from tests.goldens import INPUT_TOKENS, MODEL, STAMPS, Case, cases, delivered
+from tests.goldens import FRESH, INPUT_TOKENS, MODEL, Case, cases, delivered
 
 Object = dict[str, Any]
 
@@ -219,7 +219,7 @@ def whole(response: Object) -> Any:
 def respond(response: Object) -> httpx2.Client:
     """A client of a service that answers everything with `response`, whole."""
     reply = render(response, ResponseOptions(), "word")
-    headers = [(name, placeholders.stamp(value, STAMPS)) for name, value in reply.headers]
+    headers = [(name, placeholders.fill_fresh(value, FRESH)) for name, value in reply.headers]
 
     def handle(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(reply.status, headers=headers, content=delivered(reply))

@@ -23,7 +23,7 @@ from mockllm.providers.anthropic.messages.render import render
 from mockllm.providers.anthropic.messages.stream import events, frame
 from mockllm.wire import placeholders
 from mockllm.wire.chunking import Chunk
-from tests.goldens import STAMPS, Case, delivered
+from tests.goldens import FRESH, Case, delivered
 from tests.providers.test_anthropic_messages_answer import (
     BETA_RESPONSES,
     FOR_BETA,
@@ -349,7 +349,7 @@ def test_answer_is_a_stream_of_one_event_a_step() -> None:
     )
 
     filled = placeholders.fill(reply, model="m", input_tokens=1)
-    steps = [decoded(placeholders.stamp(step.data, STAMPS)) for step in filled.steps]
+    steps = [decoded(placeholders.fill_fresh(step.data, FRESH)) for step in filled.steps]
     assert [[event["type"] for event in found] for found in steps] == [
         *(["message_start"], ["content_block_start"], ["ping"]),
         *(["content_block_delta"], ["content_block_delta"], ["content_block_stop"]),

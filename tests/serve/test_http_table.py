@@ -15,7 +15,7 @@ import pytest
 from mockllm import AsyncServer
 from mockllm.errors import HTTPError
 from mockllm.http1.connection import HTTPConnection
-from mockllm.http1.head_cache import Heads
+from mockllm.http1.head_cache import HeadCache
 from tests.serve.http_cases import (
     BODY,
     CASES,
@@ -157,7 +157,7 @@ async def test_a_case_byte_by_byte(port: int, case: Case) -> None:
 
 @named([case for case in CASES if case.fate is Fate.CLOSES and len(case.data) > 4 * KIB])
 def test_a_large_case_byte_by_byte_without_sockets(case: Case) -> None:
-    connection = HTTPConnection(Heads())
+    connection = HTTPConnection(HeadCache())
     statuses = []
     for byte in case.data:
         connection.receive_data(bytes([byte]))

@@ -23,7 +23,7 @@ from mockllm.exchange import Request, Step
 from mockllm.limits import Limits
 from mockllm.serve.connections import Service
 from mockllm.serve.protocol import MAX_LINGER, HTTPProtocol, Phase
-from mockllm.wire.placeholders import Stamps
+from mockllm.wire.placeholders import FreshValues
 from tests.serve.http_cases import (
     BODY,
     END,
@@ -105,8 +105,8 @@ class Written:
 class SameStamper:
     """Gives all answers the same stamps."""
 
-    def next(self, took: float = 0.0) -> Stamps:
-        return Stamps(b"0" * 20, b"1" * 10, b"2" * 29)
+    def next(self, took: float = 0.0) -> FreshValues:
+        return FreshValues(b"0" * 20, b"1" * 10, b"2" * 29)
 
 
 async def written(
@@ -114,7 +114,7 @@ async def written(
 ) -> list[tuple[bytes, list[str]]]:
     """What a service writes on each of `connections`, one after the other, and how they end."""
     service = Service(App(Engine(loaded, reuse=reuse)))
-    service.stamper = SameStamper()  # type: ignore[assignment]  # all that is called
+    service.fresh_values = SameStamper()  # type: ignore[assignment]  # all that is called
     found = []
     for parts in connections:
         transport = Written()

@@ -17,7 +17,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load as load_mocks
 from mockllm.engine.loading import load_config
 from mockllm.errors import ConfigError
-from mockllm.serve.reload import Reload, Reloader, Watch, settle
+from mockllm.serve.reload import Reload, Reloader, Watch, freeze_heap
 from tests.serve.processes import (
     LONG_ANSWER,
     Command,
@@ -121,8 +121,8 @@ def test_what_is_loaded_for_another_reason_need_not_be_loaded_again(tmp_path: Pa
     reload = Reload(lambda: None, Watch([file]))
     write(file, "[]")
     reload.run()
-    assert not reload.wanted()
-    assert not reload.wanted()
+    assert not reload.is_due()
+    assert not reload.is_due()
 
 
 # --- Loading --------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_what_is_served_no_more_is_forgotten() -> None:
     gc.disable()
     try:
         app.use(engine())
-        settle(collect=False)
+        freeze_heap(collect=False)
         assert (mock(), engine_served()) == (None, None)
     finally:
         gc.unfreeze()
@@ -185,7 +185,7 @@ def test_what_is_served_no_more_is_forgotten() -> None:
 
 
 def test_loading_leaves_nothing_to_collect() -> None:
-    """What `settle` freezes would stay for ever."""
+    """What `freeze_heap` freezes would stay for ever."""
     engine().warm()  # what is made once for all is made
     gc.collect()
     gc.disable()

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from mockllm.serve.fresh_values import Stamper
+from mockllm.serve.fresh_values import FreshValueSource
 
 
 def test_a_token_never_comes_twice() -> None:
-    stamper = Stamper()
+    fresh_values = FreshValueSource()
 
-    tokens = {stamper.next().token for _ in range(10_000)}
+    tokens = {fresh_values.next().unique_id for _ in range(10_000)}
 
     assert len(tokens) == 10_000
     assert {len(token) for token in tokens} == {20}
@@ -25,4 +25,4 @@ def test_a_token_never_comes_twice() -> None:
     ],
 )
 def test_the_time_of_deciding_is_rounded_up(took: float, told: bytes) -> None:
-    assert Stamper().next(took).took == told
+    assert FreshValueSource().next(took).elapsed_ms == told

@@ -12,7 +12,7 @@ from mockllm.exchange import Headers, Reply, Request
 from mockllm.providers.envelope import JSON_HEADERS, STREAM_HEADERS, error_reply, has_bearer
 from mockllm.wire import placeholders
 
-_ANTHROPIC_ID = (b"request-id", b"req_011C" + placeholders.TOKEN)
+_ANTHROPIC_ID = (b"request-id", b"req_011C" + placeholders.UNIQUE_ID)
 _ANTHROPIC_REQUEST_ID = orjson.Fragment(b'"' + _ANTHROPIC_ID[1] + b'"')
 
 

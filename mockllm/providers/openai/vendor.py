@@ -12,13 +12,13 @@ from mockllm.wire import placeholders
 
 _OPENAI_ID = (
     b"x-request-id",
-    b"req_" + placeholders.TOKEN + b"0a1c7e5d93b2",
+    b"req_" + placeholders.UNIQUE_ID + b"0a1c7e5d93b2",
 )  # req_ and 32 hex digits
 
 
 _OPENAI = (
     (b"openai-organization", b"mockllm"),
-    (b"openai-processing-ms", placeholders.TOOK),
+    (b"openai-processing-ms", placeholders.ELAPSED_MS),
     (b"openai-version", b"2020-10-01"),
     (b"x-ratelimit-limit-requests", b"10000"),
     (b"x-ratelimit-limit-tokens", b"30000000"),

@@ -35,7 +35,7 @@ def complete(response: Object) -> Object:
             "id": placeholders.fresh_id("msg_01", 22, "message"),
             "type": "message",
             "role": "assistant",
-            "model": placeholders.model_mark(),
+            "model": placeholders.model_placeholder(),
             "content": [],
             "stop_reason": _stop_reason(blocks),
             "stop_sequence": None,
@@ -92,7 +92,7 @@ def _usage(written: Object, blocks: list[Any]) -> Object:
     return _fill(
         written,
         {
-            "input_tokens": placeholders.tokens_mark(0),
+            "input_tokens": placeholders.tokens_placeholder(0),
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
             "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},

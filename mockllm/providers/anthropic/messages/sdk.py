@@ -84,7 +84,7 @@ class _Request(MessageCreateParamsBase, TypedDict, total=False):
 
 def request_confirmer(*, strict: bool) -> Confirm:
     """Return a function that tells the first finding in a request body."""
-    return compile_request(_Request, strict=strict, echoed=_ECHOED, kept=_KEPT)
+    return compile_request(_Request, strict=strict, lenient_types=_ECHOED, always_required=_KEPT)
 
 
 def confirm_match(value: Any) -> list[Finding]:
@@ -110,4 +110,4 @@ def known_members() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(MessageParam, echoed=_MOCKED)
+    return compile_match(MessageParam, lenient_types=_MOCKED)

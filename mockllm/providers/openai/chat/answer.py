@@ -28,8 +28,8 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     head = {
         "id": placeholders.fresh_id("chatcmpl-", ID_LENGTH, "chat completion"),
         "object": "chat.completion",
-        "created": placeholders.seconds_mark(),
-        "model": placeholders.model_mark(),
+        "created": placeholders.seconds_placeholder(),
+        "model": placeholders.model_placeholder(),
         "choices": [{}],
     }
     completed = _fill(response, head)
@@ -104,9 +104,9 @@ def _usage(written: dict[str, Any], output: int) -> dict[str, Any]:
     prompt = written.get("prompt_tokens")
     completion = written.get("completion_tokens", output)
     counted = completion if _is_count(completion) else 0
-    total = prompt + counted if _is_count(prompt) else placeholders.tokens_mark(counted)
+    total = prompt + counted if _is_count(prompt) else placeholders.tokens_placeholder(counted)
     absent = {
-        "prompt_tokens": placeholders.tokens_mark(),
+        "prompt_tokens": placeholders.tokens_placeholder(),
         "completion_tokens": output,
         "total_tokens": total,
     }

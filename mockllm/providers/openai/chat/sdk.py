@@ -67,4 +67,4 @@ def known_members() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(ChatCompletionMessageParam, echoed=_MOCKED)
+    return compile_match(ChatCompletionMessageParam, lenient_types=_MOCKED)

@@ -20,10 +20,10 @@ DIMENSIONS = 1536  # of text-embedding-3-small
 def complete(response: dict[str, Any]) -> dict[str, Any]:
     """A configured response with what is absent filled in: `object`, `model`, `usage`, and for
     each entry of `data` its `object` and `index`."""
-    completed = {"object": "list", "data": [], "model": placeholders.model_mark()} | response
+    completed = {"object": "list", "data": [], "model": placeholders.model_placeholder()} | response
     if isinstance(completed["data"], list):
         completed["data"] = [_entry(entry, at) for at, entry in enumerate(completed["data"])]
-    tokens = placeholders.tokens_mark()
+    tokens = placeholders.tokens_placeholder()
     completed.setdefault("usage", {"prompt_tokens": tokens, "total_tokens": tokens})
     return completed
 

@@ -45,4 +45,4 @@ def known_members() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(get_type_hints(EmbeddingCreateParams)["input"], echoed=frozenset())
+    return compile_match(get_type_hints(EmbeddingCreateParams)["input"], lenient_types=frozenset())

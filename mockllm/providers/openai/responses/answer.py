@@ -98,7 +98,7 @@ def kind_of(part: Any) -> str:
 def _members(response: dict[str, Any]) -> dict[str, Any]:
     """What the service writes in a response, in its order."""
     status = response.get("status", "completed")
-    created_at = response.get("created_at", placeholders.seconds_mark())
+    created_at = response.get("created_at", placeholders.seconds_placeholder())
     failure = {"code": "server_error", "message": _SERVER_ERROR}
     return {
         "id": placeholders.fresh_id("resp_", ID_LENGTH, "response"),
@@ -109,7 +109,7 @@ def _members(response: dict[str, Any]) -> dict[str, Any]:
         "error": failure if status == "failed" else None,
         "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
         "instructions": None,
-        "model": placeholders.model_mark(),
+        "model": placeholders.model_placeholder(),
         "output": [],
         "parallel_tool_calls": True,
         "reasoning": {"effort": None, "summary": None},
@@ -207,7 +207,7 @@ def _usage(usage: dict[str, Any], output: Any) -> dict[str, Any]:
     filled = _filled(
         usage,
         {
-            "input_tokens": placeholders.tokens_mark(),
+            "input_tokens": placeholders.tokens_placeholder(),
             "input_tokens_details": {},
             "output_tokens": reasoning + written,
             "output_tokens_details": {},
@@ -231,7 +231,7 @@ def _total(usage: dict[str, Any], output_tokens: Any) -> Any:
     plus = _count(output_tokens)
     if "input_tokens" in usage:
         return _count(usage["input_tokens"]) + plus
-    return placeholders.tokens_mark(plus)
+    return placeholders.tokens_placeholder(plus)
 
 
 def _count(value: Any) -> int:

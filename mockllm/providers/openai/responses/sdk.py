@@ -86,7 +86,7 @@ class _Request(ResponseCreateParamsBase, TypedDict, total=False):
 
 def request_confirmer(*, strict: bool) -> Confirm:
     """Return a function that tells the first finding in a request body."""
-    return compile_request(_Request, strict=strict, echoed=_ECHOED, kept=_KEPT)
+    return compile_request(_Request, strict=strict, lenient_types=_ECHOED, always_required=_KEPT)
 
 
 def confirm_match(value: Any) -> list[Finding]:
@@ -161,4 +161,4 @@ def known_members() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(str | list[ResponseInputItemParam], echoed=_MOCKED)
+    return compile_match(str | list[ResponseInputItemParam], lenient_types=_MOCKED)
