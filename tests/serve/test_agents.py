@@ -21,8 +21,8 @@ from mockllm import Config, Server
 from mockllm.engine import Engine
 from mockllm.exchange import Request
 from mockllm.loading import load
-from tests.goldens import TESTDATA
-from tests.served import messages_mock, messages_saying, responses_mock, responses_saying
+from tests.support.goldens import TESTDATA
+from tests.support.served import messages_mock, messages_saying, responses_mock, responses_saying
 
 PROMPT = "Say the magic word"
 ANSWER = "Abracadabra"

@@ -17,7 +17,7 @@ from mockllm.errors import ConfigError
 from mockllm.loading import load as load_mocks
 from mockllm.loading import load_config
 from mockllm.serve.reload import Reload, Reloader, Watch, settle
-from tests.serve.processes import (
+from tests.support.processes import (
     LONG_ANSWER,
     Command,
     ask,
@@ -30,7 +30,7 @@ from tests.serve.processes import (
     running,
     write,
 )
-from tests.served import PATIENCE
+from tests.support.served import PATIENCE
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,79 @@
+"""Golden answers: `testdata/<provider>/<case>/` holds a configured response and what goes over the
+wire for it, whole and streamed, with fixed ids and times. They are read by eye once and compared
+byte for byte ever after.
+
+    response.json   the response as a user configures it
+    options.json    optional: members of `Form`, and `chunk`
+    whole.json      the body of the whole answer
+    stream.txt      the body of the streamed answer
+
+`python -m tests.support.goldens PROVIDER` writes whole.json and stream.txt anew: read the diff.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from mockllm import playback
+from mockllm.chunking import Chunk
+from mockllm.exchange import Reply, Stamps
+from mockllm.prompt import Form
+
+TESTDATA = Path(__file__).parents[2] / "testdata"
+STAMPS = Stamps(
+    token=b"0123456789abcdef0123",
+    seconds=b"1700000000",
+    date=b"Tue, 14 Nov 2023 22:13:20 GMT",
+)
+MODEL = "mock-model"
+INPUT_TOKENS = 7
+
+
+def delivered(reply: Reply) -> bytes:
+    """The body of `reply` as a client gets it, with fixed ids, times and words of the request."""
+    filled = playback.fill(reply, model=MODEL, input_tokens=INPUT_TOKENS)
+    return playback.stamp(filled.body, STAMPS)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One folder of testdata."""
+
+    folder: Path
+    response: dict[str, Any]
+    form: Form
+    chunk: Chunk
+
+    def render(self, *, stream: bool) -> bytes:
+        """What the provider answers, delivered."""
+        stream_module = import_module(f"mockllm.providers.{self.folder.parent.name}.render")
+        form = replace(self.form, stream=stream)
+        return delivered(stream_module.render(self.response, form, self.chunk))
+
+
+def cases(provider: str) -> list[Case]:
+    """All cases of a provider, in order."""
+    found = []
+    for file in sorted((TESTDATA / provider).glob("*/response.json")):
+        options_file = file.parent / "options.json"
+        options = orjson.loads(options_file.read_bytes()) if options_file.exists() else {}
+        chunk = options.pop("chunk", "word")
+        found.append(Case(file.parent, orjson.loads(file.read_bytes()), Form(**options), chunk))
+    return found
+
+
+def write(provider: str) -> None:
+    """Write the golden files of a provider anew."""
+    for case in cases(provider):
+        (case.folder / "whole.json").write_bytes(case.render(stream=False))
+        (case.folder / "stream.txt").write_bytes(case.render(stream=True))
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])
