@@ -110,9 +110,9 @@ def test_a_mock_that_no_request_can_meet_is_told() -> None:
 @pytest.mark.parametrize(
     ("provider", "field", "match"),
     [
-        ("openai_chat", "openai", "message"),
-        ("openai_responses", "openai_response", "input"),
-        ("anthropic_messages", "anthropic", "message"),
+        ("openai/chat", "openai", "message"),
+        ("openai/responses", "openai_response", "input"),
+        ("anthropic/messages", "anthropic", "message"),
     ],
 )
 def test_the_golden_answers_are_checked_as_users_are(provider: str, field: str, match: str) -> None:
@@ -157,7 +157,7 @@ def test_the_command_tells_complaints_as_warnings(
 def test_the_command_is_content_with_what_is_complete(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = TESTDATA / "openai_chat" / "text_as_the_service_answers"
+    folder = TESTDATA / "openai/chat/text_as_the_service_answers"
     response = orjson.loads((folder / "response.json").read_bytes())
     file = written(tmp_path, openai=[chat_mock("hi", response)])
 

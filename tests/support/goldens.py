@@ -1,13 +1,13 @@
-"""Golden answers: `testdata/<provider>/<case>/` holds a configured response and what goes over the
-wire for it, whole and streamed, with fixed ids and times. They are read by eye once and compared
-byte for byte ever after.
+"""Golden answers: `testdata/<vendor>/<api>/<case>/` holds a configured response and what goes over
+the wire for it, whole and streamed, with fixed ids and times. They are read by eye once and
+compared byte for byte ever after.
 
     response.json   the response as a user configures it
     options.json    optional: members of `Form`, and `chunk`
     whole.json      the body of the whole answer
     stream.txt      the body of the streamed answer
 
-`python -m tests.support.goldens PROVIDER` writes whole.json and stream.txt anew: read the diff.
+`python -m tests.support.goldens openai/chat` writes whole.json and stream.txt anew: read the diff.
 """
 
 from __future__ import annotations
@@ -26,6 +26,11 @@ from mockllm.exchange import Reply, Stamps
 from mockllm.prompt import Form
 
 TESTDATA = Path(__file__).parents[2] / "testdata"
+RENDERERS = {  # a folder of testdata, and the module that renders what is in it
+    "openai/chat": "mockllm.providers.openai_chat.render",
+    "openai/responses": "mockllm.providers.openai_responses.render",
+    "anthropic/messages": "mockllm.providers.anthropic_messages.render",
+}
 STAMPS = Stamps(
     token=b"0123456789abcdef0123",
     seconds=b"1700000000",
@@ -52,15 +57,15 @@ class Case:
 
     def render(self, *, stream: bool) -> bytes:
         """What the provider answers, delivered."""
-        stream_module = import_module(f"mockllm.providers.{self.folder.parent.name}.render")
+        renderer = import_module(RENDERERS[self.folder.parent.relative_to(TESTDATA).as_posix()])
         form = replace(self.form, stream=stream)
-        return delivered(stream_module.render(self.response, form, self.chunk))
+        return delivered(renderer.render(self.response, form, self.chunk))
 
 
-def cases(provider: str) -> list[Case]:
-    """All cases of a provider, in order."""
+def cases(api: str) -> list[Case]:
+    """All cases of an API, one of `RENDERERS`, in order."""
     found = []
-    for file in sorted((TESTDATA / provider).glob("*/response.json")):
+    for file in sorted((TESTDATA / api).glob("*/response.json")):
         options_file = file.parent / "options.json"
         options = orjson.loads(options_file.read_bytes()) if options_file.exists() else {}
         chunk = options.pop("chunk", "word")
@@ -68,9 +73,9 @@ def cases(provider: str) -> list[Case]:
     return found
 
 
-def write(provider: str) -> None:
-    """Write the golden files of a provider anew."""
-    for case in cases(provider):
+def write(api: str) -> None:
+    """Write the golden files of an API anew."""
+    for case in cases(api):
         (case.folder / "whole.json").write_bytes(case.render(stream=False))
         (case.folder / "stream.txt").write_bytes(case.render(stream=True))
 

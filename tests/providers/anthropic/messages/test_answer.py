@@ -200,7 +200,7 @@ def broken(draw: st.DrawFn) -> Object:
 
 # --- reading it back ----------------------------------------------------------------------------
 
-GOLDENS = cases("anthropic_messages")
+GOLDENS = cases("anthropic/messages")
 FOR_BETA = {
     "beta_advisor",
     "beta_compaction",

@@ -22,7 +22,7 @@ from tests.support import goldens
 Json = Any
 
 HEADERS = {"content-type": "application/json"}
-CASES = goldens.cases("openai_chat")
+CASES = goldens.cases("openai/chat")
 
 # No valid completions: what the user wrote has another type than `ChatCompletion` says.
 INVALID = {

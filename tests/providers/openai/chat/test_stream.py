@@ -29,7 +29,7 @@ Json = Any
 Event = dict[str, Any]
 
 HEADERS = {"content-type": "text/event-stream"}
-CASES = goldens.cases("openai_chat")
+CASES = goldens.cases("openai/chat")
 CHUNKS: list[Chunk] = ["word", "char", "token", 1, 3]
 
 # What no chunk can say: the user wrote another type than `ChatCompletionChunk` has, or a tool call

@@ -19,7 +19,7 @@ from mockllm.providers.openai_responses.answer import complete, say
 from mockllm.providers.openai_responses.render import render
 from tests.support.goldens import INPUT_TOKENS, MODEL, Case, cases, delivered
 
-CASES = cases("openai_responses")
+CASES = cases("openai/responses")
 PASSED_ON = frozenset({"parts", "unknown_items", "strange"})
 """Cases that the SDK's types do not know, so that only a client that is not strict reads them."""
 

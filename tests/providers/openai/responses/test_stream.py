@@ -36,7 +36,7 @@ from tests.support.goldens import MODEL, Case, cases, delivered
 
 Event = dict[str, Any]
 
-CASES = cases("openai_responses")
+CASES = cases("openai/responses")
 TYPED = [case for case in CASES if case.folder.name not in PASSED_ON]
 CHUNKS: tuple[Chunk, ...] = ("word", "char", "token", 1, 3)
 
