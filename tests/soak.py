@@ -26,8 +26,8 @@ from pathlib import Path
 from mockllm.serve.process import new_event_loop
 from tests.serve.http_cases import CHAT, END, asking, chunked, chunks, configuration, framed, get
 from tests.serve.http_cases import post as question
-from tests.serve.processes import Command, running, until, write
-from tests.served import PATIENCE
+from tests.support.processes import Command, running, until, write
+from tests.support.served import PATIENCE
 
 CLIENTS = 16  # at once
 WARM = 10  # the first of so many parts of a run fills caches and pools

@@ -231,7 +231,7 @@ class HTTPProtocol(asyncio.Protocol):
             self._deliver(request, failure, time.perf_counter() - started)
 
     def _deliver(self, request: Request, decision: Decision, took: float) -> None:
-        """Send the answer that was decided on in `took` seconds. Nothing is written if this raises."""
+        """Send the answer, decided on in `took` seconds. If this raises, nothing was written."""
         fresh = self._service.fresh_values.next(took)
         is_http11 = self._http.is_http11
         closes = self._closes_after(decision.reply)

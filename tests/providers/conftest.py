@@ -9,8 +9,8 @@ from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI, OpenAI
 
 from mockllm import AsyncServer
-from tests.providers.contract import CONFIG
-from tests.served import API_KEY
+from tests.support.contract import CONFIG
+from tests.support.served import API_KEY
 
 
 @pytest.fixture(scope="module")

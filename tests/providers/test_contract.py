@@ -21,7 +21,7 @@ from mockllm.providers.anthropic.messages import sdk as messages_sdk
 from mockllm.providers.openai.chat import sdk as chat_sdk
 from mockllm.providers.openai.responses import sdk as responses_sdk
 from mockllm.validation.findings import Finding, Kind
-from tests.providers.contract import (
+from tests.support.contract import (
     BARE_ASKED,
     BARE_TOOL_ASKED,
     CHAT,
@@ -31,7 +31,7 @@ from tests.providers.contract import (
     TOOLS_ASKED,
     VECTORS,
 )
-from tests.served import (
+from tests.support.served import (
     API_KEY,
     MODEL,
     Json,

@@ -14,8 +14,8 @@ from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
 from mockllm import AsyncServer
-from tests.providers.contract import TEXT_ASKED
-from tests.served import (
+from tests.support.contract import TEXT_ASKED
+from tests.support.served import (
     ANTHROPIC_HEADERS,
     Json,
     chat_request,

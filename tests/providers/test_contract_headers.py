@@ -15,8 +15,8 @@ from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
 from mockllm import AsyncServer
-from tests.providers.contract import BARE_ASKED, CHAT, MESSAGES, RESPONSES, TEXT_ASKED
-from tests.served import (
+from tests.support.contract import BARE_ASKED, CHAT, MESSAGES, RESPONSES, TEXT_ASKED
+from tests.support.served import (
     MODEL,
     chat_mock,
     chat_request,

@@ -13,8 +13,8 @@ from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
 from mockllm import AsyncServer
-from tests.providers.contract import TEXT_ASKED, VECTORS
-from tests.served import (
+from tests.support.contract import TEXT_ASKED, VECTORS
+from tests.support.served import (
     API_KEY,
     Json,
     chat_request,

@@ -44,7 +44,7 @@ from mockllm import (
     OpenAIResponseMock,
     OpenAIResponseRequestMatch,
 )
-from tests.served import API_KEY
+from tests.support.served import API_KEY
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import openai as openai_sdk
 import orjson
 import pytest
 
-from tests.providers.bodies import (
+from tests.support.bodies import (
     APIS,
     CALL,
     CHAT,
@@ -24,7 +24,7 @@ from tests.providers.bodies import (
     user,
     without,
 )
-from tests.served import Json
+from tests.support.served import Json
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 
-from tests.providers.bodies import (
+from tests.support.bodies import (
     APIS,
     CALL,
     CHAT,
@@ -22,8 +22,8 @@ from tests.providers.bodies import (
     turns,
     user,
 )
-from tests.providers.contract import TEXT
-from tests.served import Json
+from tests.support.contract import TEXT
+from tests.support.served import Json
 
 pytestmark = pytest.mark.anyio
 

@@ -22,8 +22,8 @@ from mockllm.app import App
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
-from tests.goldens import TESTDATA
-from tests.served import messages_mock, messages_saying, responses_mock, responses_saying
+from tests.support.goldens import TESTDATA
+from tests.support.served import messages_mock, messages_saying, responses_mock, responses_saying
 
 PROMPT = "Say the magic word"
 ANSWER = "Abracadabra"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mockllm.cli.main import main
-from tests.serve.processes import (
+from tests.support.processes import (
     Command,
     connected,
     needs_proc,
@@ -22,7 +22,7 @@ from tests.serve.processes import (
     running,
     write,
 )
-from tests.served import PATIENCE, chat_mock, chat_request, chat_saying, http_request
+from tests.support.served import PATIENCE, chat_mock, chat_request, chat_saying, http_request
 
 pytestmark = [pytest.mark.anyio, posix]
 

@@ -25,9 +25,9 @@ from mockllm.cli.main import main
 from mockllm.limits import Limits
 from mockllm.redaction import shown
 from mockllm.serve.listener import Listener
-from tests.goldens import TESTDATA
 from tests.serve.http_cases import get
-from tests.serve.processes import (
+from tests.support.goldens import TESTDATA
+from tests.support.processes import (
     LONG_ANSWER,
     REQUEST,
     Command,
@@ -42,7 +42,7 @@ from tests.serve.processes import (
     until,
     write,
 )
-from tests.served import API_KEY, PATIENCE, chat_request, http_request, port_of
+from tests.support.served import API_KEY, PATIENCE, chat_request, http_request, port_of
 
 pytestmark = pytest.mark.anyio
 

@@ -18,7 +18,7 @@ from mockllm.engine.loading import load as load_mocks
 from mockllm.engine.loading import load_config
 from mockllm.errors import ConfigError
 from mockllm.serve.reload import Reload, Reloader, Watch, freeze_heap
-from tests.serve.processes import (
+from tests.support.processes import (
     LONG_ANSWER,
     Command,
     ask,
@@ -31,7 +31,7 @@ from tests.serve.processes import (
     running,
     write,
 )
-from tests.served import PATIENCE
+from tests.support.served import PATIENCE
 
 pytestmark = pytest.mark.anyio
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.serve.http_cases import configuration
-from tests.serve.processes import needs_proc, running, write
 from tests.soak import FAULTS, MIB, WELL, WORDS, soak
+from tests.support.processes import needs_proc, running, write
 
 REQUESTS = 3_000
 

@@ -14,7 +14,7 @@ from mockllm.engine.loading import load
 from mockllm.serve.address import bind
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
-from tests.served import PATIENCE, nothing_left_behind
+from tests.support.served import PATIENCE, nothing_left_behind
 
 
 def test_does_not_start_twice_at_once() -> None:

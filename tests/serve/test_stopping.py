@@ -24,7 +24,7 @@ from mockllm.serve.address import bind, url_of
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
 from tests.serve.http_cases import KIB, Peer, get, post, read_answers
-from tests.served import (
+from tests.support.served import (
     API_KEY,
     PATIENCE,
     chat_mock,

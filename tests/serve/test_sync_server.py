@@ -9,7 +9,7 @@ import pytest
 from openai import OpenAI
 
 from mockllm import ConfigError, ListenError, Server
-from tests.served import (
+from tests.support.served import (
     API_KEY,
     Json,
     chat_mock,

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockllm.exchange import Ending, Reply, Step
+from mockllm.http1.framing import SLICE, Framing
+from mockllm.replies.prepared import MAX_MODELS, PreparedReply
+from mockllm.wire import placeholders, tokens
+from tests.support.goldens import FRESH
+
+BODY = {"messages": [{"role": "user", "content": "hello"}]}
+DATA = st.lists(
+    st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb", placeholders.UNIQUE_ID])
+).map(b"".join)
+REPLIES = st.builds(
+    Reply,
+    st.just(200),
+    st.just(((b"date", placeholders.DATE),)),
+    st.lists(st.builds(Step, st.sampled_from([0.0, 0.0, 0.5]), DATA), max_size=3).map(tuple),
+    st.sampled_from([Ending.COMPLETE, Ending.CUT]),
+    st.booleans(),
+)
+
+
+@given(REPLIES, st.lists(st.sampled_from(["a", "b", "\u2028"]), min_size=1))
+def test_a_rendered_reply_is_filled_and_framed_like_any_other(
+    reply: Reply, models: list[str]
+) -> None:
+    rendered = PreparedReply(reply)
+
+    for model in models:
+        input_tokens = tokens.estimate_prompt(BODY)
+        expected = placeholders.fill(reply, model=model, input_tokens=input_tokens)
+        data = Framing(expected).ready([step.data for step in expected.steps])
+
+        filled, ready = rendered.for_request(model, BODY)
+
+        assert filled == expected
+        assert (ready and ready.finish(FRESH)) == (data and placeholders.fill_fresh(data, FRESH))
+
+
+def test_a_client_that_invents_models_fills_no_memory() -> None:
+    rendered = PreparedReply(placeholders.whole(200, (), b"\xfc"))
+
+    bodies = [rendered.for_request(f"m{n}", BODY)[0].body for n in range(2 * MAX_MODELS)]
+
+    assert bodies == [b'"m%d"' % n for n in range(2 * MAX_MODELS)]
+    assert len(rendered._of_model) == MAX_MODELS
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_large_reply_is_shared_between_requests(streamed: bool) -> None:
+    text = b"x" * SLICE
+    steps = (Step(0.5, b"\xfc" + text + b"\xfb1\xfb"), Step(0.0, b"end"))
+    rendered = PreparedReply(Reply(200, (), steps, streamed=streamed))
+
+    one, other = rendered.for_request("a", BODY)[0], rendered.for_request("b", BODY)[0]
+
+    assert one.body == b'"a"' + text + b"%d" % (tokens.estimate_prompt(BODY) + 1) + b"end"
+    assert sum(step.pause for step in one.steps) == 0.5
+    shared = [step.data for step in one.steps if len(step.data) == SLICE]
+    assert [id(data) for data in shared] == [
+        id(step.data) for step in other.steps if len(step.data) == SLICE
+    ]

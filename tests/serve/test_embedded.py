@@ -1,0 +1,294 @@
+"""Servers in a running loop: how they start and stop, where they listen, what they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from openai import AsyncOpenAI
+
+from mockllm import AsyncServer, Config, ConfigError, ListenError
+from tests.support.served import (
+    API_KEY,
+    OPENAI_HEADERS,
+    PATIENCE,
+    Json,
+    chat_mock,
+    chat_request,
+    chat_saying,
+    http_request,
+    nothing_left_behind,
+    occupied_port,
+    port_of,
+    tasks,
+)
+
+pytestmark = pytest.mark.anyio
+
+LOOPS = [
+    pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio"),
+    pytest.param(
+        ("asyncio", {"use_uvloop": True}),
+        id="uvloop",
+        marks=pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop"),
+    ),
+]
+
+
+@pytest.fixture(scope="module", params=LOOPS)
+def anyio_backend(request: pytest.FixtureRequest) -> Any:
+    """Each test runs in asyncio's own loop and in uvloop's, which the command uses."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+async def warm_loop(anyio_backend: Any) -> None:
+    """What a loop makes when it first listens is made."""
+    async with AsyncServer({}):
+        pass
+
+
+@pytest.fixture(autouse=True)
+async def _left_behind(warm_loop: None) -> AsyncIterator[None]:
+    """Holds that no task, thread, descriptor or warning is left of a test."""
+    before = tasks()
+    with nothing_left_behind():
+        yield
+        assert tasks() == before, asyncio.all_tasks()
+
+
+def config(answer: str = "yes") -> Json:
+    return {"openai": [chat_mock("hi", chat_saying(answer))]}
+
+
+async def asked(server: AsyncServer) -> str | None:
+    """What a client of its own gets from `server`."""
+    async with AsyncOpenAI(
+        base_url=server.openai_base_url, api_key=API_KEY, max_retries=0
+    ) as client:
+        completion = await client.chat.completions.create(**chat_request("hi"))
+        return completion.choices[0].message.content
+
+
+def connected(server: AsyncServer) -> socket.socket:
+    """A client's end of a connection that the system has made and no loop has seen yet."""
+    client = socket.create_connection(("127.0.0.1", port_of(server.base_url)))
+    client.setblocking(False)
+    return client
+
+
+def assert_nobody_listens(port: int) -> None:
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        pass
+
+
+# --- Starting and stopping ------------------------------------------------------------------------
+
+
+async def test_listens_when_start_returns() -> None:
+    server = AsyncServer(config())
+    url = await server.start()
+    with connected(server):
+        assert url == server.base_url
+    await server.stop()
+
+
+async def test_tells_each_sdk_its_base_url() -> None:
+    async with AsyncServer(config()) as server:
+        assert server.base_url == f"http://127.0.0.1:{port_of(server.base_url)}"
+        assert server.openai_base_url == f"{server.base_url}/v1"
+        assert server.anthropic_base_url == server.base_url
+
+
+async def test_has_no_url_unless_started() -> None:
+    server = AsyncServer(config())
+    with pytest.raises(RuntimeError, match="not started"):
+        _ = server.base_url
+    await server.start()
+    await server.stop()
+    with pytest.raises(RuntimeError, match="not started"):
+        _ = server.openai_base_url
+
+
+async def test_does_not_listen_once_stopped() -> None:
+    async with AsyncServer(config()) as server:
+        port = port_of(server.base_url)
+    assert_nobody_listens(port)
+
+
+async def test_stops_at_once_though_idle_clients_stay() -> None:
+    server = AsyncServer(config(), drain_timeout=2 * PATIENCE)
+    await server.start()
+    loop = asyncio.get_running_loop()
+    request = http_request("/v1/chat/completions", chat_request("hi"), OPENAI_HEADERS)
+    with connected(server) as silent, connected(server) as answered:
+        await loop.sock_sendall(answered, request)
+        assert (await loop.sock_recv(answered, 65536)).startswith(b"HTTP/1.1 200")
+        with anyio.fail_after(PATIENCE):
+            await server.stop()
+            assert await loop.sock_recv(answered, 1) == b""
+            assert await loop.sock_recv(silent, 1) == b""
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_closes_what_connects_as_it_stops(turns: int) -> None:
+    server = AsyncServer(config(), drain_timeout=2 * PATIENCE)
+    await server.start()
+    with connected(server) as one, connected(server) as other:
+        for _ in range(turns):  # of the loop: the server has accepted them, or is about to
+            await asyncio.sleep(0)
+        with anyio.fail_after(PATIENCE):
+            await server.stop()
+            assert await end_of(one) == await end_of(other) == b""
+
+
+async def end_of(client: socket.socket) -> bytes:
+    """What a client reads of a connection that is closed: nothing."""
+    try:
+        return await asyncio.get_running_loop().sock_recv(client, 1)
+    except ConnectionResetError:
+        return b""
+
+
+async def test_stops_twice_and_without_start() -> None:
+    server = AsyncServer(config())
+    await server.stop()
+    await server.start()
+    await server.stop()
+    await server.stop()
+
+
+async def test_starts_again_once_stopped() -> None:
+    server = AsyncServer(config())
+    for _ in range(2):
+        async with server:
+            assert await asked(server) == "yes"
+
+
+async def test_does_not_start_twice() -> None:
+    async with AsyncServer(config()) as server:
+        with pytest.raises(RuntimeError, match="started already"):
+            await server.start()
+        assert await asked(server) == "yes"
+
+
+async def test_stops_though_the_body_raises() -> None:
+    port = 0
+
+    async def fail() -> None:
+        nonlocal port
+        async with AsyncServer(config()) as server:
+            port = port_of(server.base_url)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+    assert_nobody_listens(port)
+
+
+async def test_many_live_in_one_loop() -> None:
+    servers = [AsyncServer(config(f"server {number}")) for number in range(20)]
+    urls = await asyncio.gather(*(server.start() for server in servers))
+    answers = await asyncio.gather(*(asked(server) for server in servers))
+    await asyncio.gather(*(server.stop() for server in servers))
+    assert len(set(urls)) == 20
+    assert answers == [f"server {number}" for number in range(20)]
+
+
+# --- Addresses ------------------------------------------------------------------------------------
+
+
+async def test_a_port_in_use_is_told() -> None:
+    with occupied_port() as port:
+        server = AsyncServer(config(), port=port)
+        with pytest.raises(ListenError, match=f"127.0.0.1:{port}: the address is in use"):
+            await server.start()
+    async with server:  # once it is free
+        assert port_of(server.base_url) == port
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "a" * 300, "\0"])
+async def test_an_address_that_is_not_ours_is_told(host: str) -> None:
+    with pytest.raises(ListenError, match="cannot listen on"):
+        await AsyncServer(config(), host=host).start()
+
+
+async def test_a_port_out_of_range_is_told() -> None:
+    server = AsyncServer(config(), port=65536)
+    try:
+        with pytest.raises(ListenError, match=r"cannot listen on 127\.0\.0\.1:65536"):
+            await server.start()
+    finally:
+        await server.stop()
+
+
+async def test_listens_on_loopback_alone_unless_asked() -> None:
+    async with AsyncServer(config()) as server:
+        with socket.socket() as other:  # every other address of the machine is free
+            other.bind(("127.0.0.2", port_of(server.base_url)))
+
+
+async def test_every_address_is_told_as_one_that_can_be_reached() -> None:
+    async with AsyncServer(config(), host="0.0.0.0") as server:  # noqa: S104  # what is tested
+        assert server.base_url == f"http://127.0.0.1:{port_of(server.base_url)}"
+        assert await asked(server) == "yes"
+
+
+async def test_listens_on_ipv6() -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    async with AsyncServer(config(), host="::1") as server:
+        assert server.base_url == f"http://[::1]:{port_of(server.base_url)}"
+        assert await asked(server) == "yes"
+
+
+# --- Configurations -------------------------------------------------------------------------------
+
+
+async def test_takes_a_config_a_dict_and_a_path(tmp_path: Path) -> None:
+    file = tmp_path / "mocks.json"
+    file.write_text(json.dumps(config()))
+    for source in (Config.from_dict(config()), config(), file, str(file), tmp_path):
+        async with AsyncServer(source) as server:
+            assert await asked(server) == "yes"
+
+
+async def test_takes_the_files_of_a_directory_in_order(tmp_path: Path) -> None:
+    for name, answer in (("b", "second"), ("a", "first"), ("c", "third")):
+        (tmp_path / f"{name}.json").write_text(json.dumps(config(answer)))
+    (tmp_path / "0.txt").write_text("no configuration")
+    async with AsyncServer(tmp_path) as server:
+        assert await asked(server) == "first"
+
+
+async def test_a_mistake_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as info:
+        await AsyncServer(config() | {"opnai": []}).start()
+    (problem,) = info.value.problems
+    assert problem.place == "opnai"
+    assert problem.message.endswith("did you mean 'openai'?")
+    with pytest.raises(ConfigError, match=r"nowhere\.json: cannot be read"):
+        await AsyncServer(tmp_path / "nowhere.json").start()
+
+
+async def test_strict_refuses_to_start_on_warnings() -> None:
+    with pytest.raises(ConfigError, match=r"openai\[0\] 'hi': response"):
+        await AsyncServer(config(), strict=True).start()
+
+
+async def test_a_dict_may_be_used_again() -> None:
+    source = config()
+    for _ in range(2):
+        async with AsyncServer(source) as server:
+            assert await asked(server) == "yes"
+    assert source == config()

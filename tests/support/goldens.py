@@ -1,0 +1,83 @@
+"""Golden answers: `testdata/<vendor>/<api>/<case>/` holds a configured response and what goes over
+the wire for it, whole and streamed, with fixed ids and times. They are read by eye once and
+compared byte for byte ever after.
+
+    response.json   the response as a user configures it
+    options.json    optional: members of `ResponseOptions`, and `chunk`
+    whole.json      the body of the whole answer
+    stream.txt      the body of the streamed answer
+
+`python -m tests.support.goldens PROVIDER` writes whole.json and stream.txt anew: read the diff.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from mockllm.exchange import Reply
+from mockllm.prompt import ResponseOptions
+from mockllm.wire import placeholders
+from mockllm.wire.chunking import Chunk
+from mockllm.wire.placeholders import FreshValues
+
+TESTDATA = Path(__file__).parents[2] / "testdata"
+FRESH = FreshValues(
+    unique_id=b"0123456789abcdef0123",
+    seconds=b"1700000000",
+    date=b"Tue, 14 Nov 2023 22:13:20 GMT",
+)
+MODEL = "mock-model"
+INPUT_TOKENS = 7
+
+
+def delivered(reply: Reply) -> bytes:
+    """The body of `reply` as a client gets it, with fixed ids, times and words of the request."""
+    filled = placeholders.fill(reply, model=MODEL, input_tokens=INPUT_TOKENS)
+    return placeholders.fill_fresh(filled.body, FRESH)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One folder of testdata."""
+
+    folder: Path
+    response: dict[str, Any]
+    options: ResponseOptions
+    chunk: Chunk
+
+    def render(self, *, stream: bool) -> bytes:
+        """What the API answers, delivered."""
+        api = ".".join(self.folder.relative_to(TESTDATA).parts[:-1])
+        renderer = import_module(f"mockllm.providers.{api}.render")
+        options = replace(self.options, stream=stream)
+        return delivered(renderer.render(self.response, options, self.chunk))
+
+
+def cases(api: str) -> list[Case]:
+    """All cases of an API, ``openai/chat``, in order."""
+    found = []
+    for file in sorted((TESTDATA / api).glob("*/response.json")):
+        options_file = file.parent / "options.json"
+        options = orjson.loads(options_file.read_bytes()) if options_file.exists() else {}
+        chunk = options.pop("chunk", "word")
+        found.append(
+            Case(file.parent, orjson.loads(file.read_bytes()), ResponseOptions(**options), chunk)
+        )
+    return found
+
+
+def write(api: str) -> None:
+    """Write the golden files of an API anew."""
+    for case in cases(api):
+        (case.folder / "whole.json").write_bytes(case.render(stream=False))
+        (case.folder / "stream.txt").write_bytes(case.render(stream=True))
+
+
+if __name__ == "__main__":
+    write(sys.argv[1])
