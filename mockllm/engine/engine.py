@@ -15,8 +15,9 @@ from mockllm.engine.match_cache import MatchCache
 from mockllm.engine.mocks import Table
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
-from mockllm.matching.explain import nearest_miss, quote
+from mockllm.matching.explain import nearest_miss
 from mockllm.matching.rule import Rule
+from mockllm.matching.texts import quote
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.replies.prepared import PreparedReply, delivery
 

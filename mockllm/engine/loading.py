@@ -14,7 +14,7 @@ from typing import Any
 
 from mockllm.config.files import read_files
 from mockllm.config.mistakes import label
-from mockllm.config.models import Config, MatchType, Mock
+from mockllm.config.models import Config, HeaderMatch, MatchType, Mock
 from mockllm.engine.mocks import Table
 from mockllm.engine.review import (
     confirm_events,
@@ -28,7 +28,8 @@ from mockllm.engine.review import (
 from mockllm.errors import ClientError, ConfigError, Problem, Severity
 from mockllm.exchange import Reply
 from mockllm.matching.index import RuleIndex
-from mockllm.matching.rule import HeaderRule, Rule
+from mockllm.matching.predicates import HeaderContains, HeaderEquals, Predicate
+from mockllm.matching.rule import Rule
 from mockllm.prompt import ResponseOptions
 from mockllm.providers import APIS, envelope
 from mockllm.providers.api import API
@@ -126,19 +127,14 @@ def _without_cors(api: API) -> API:
 def _compile(api: API, index: int, mock: Mock, place: str, problems: list[Problem]) -> Rule | None:
     try:
         contains = mock.match.match_type is MatchType.CONTAINS
-        expectation = api.compile_match(wanted(api, mock), contains)
+        on_message = api.compile_match(wanted(api, mock), contains)
     except ValueError as exc:
         problems.append(Problem(f"{place}: match.{api.match_field}", str(exc)))
         return None
-    # a copy: orjson's bytes keep the room that they were written in, 4 KiB each
-    expectation = replace(expectation, key=b"%b" % expectation.key)
-    headers = tuple(
-        HeaderRule(
-            name=header.name.strip().lower().encode(),
-            title=header.name,
-            value=header.value.strip().encode(),
-            contains=header.match_type is MatchType.CONTAINS,
-        )
-        for header in mock.match.headers
-    )
-    return Rule(index, place, expectation, headers)
+    return Rule(index, place, (on_message, *map(_compile_header, mock.match.headers)))
+
+
+def _compile_header(header: HeaderMatch) -> Predicate:
+    kind = HeaderContains if header.match_type is MatchType.CONTAINS else HeaderEquals
+    name = header.name.strip().lower().encode()
+    return kind(name, title=header.name, value=header.value.strip().encode())

@@ -1,24 +1,36 @@
-"""The rules of one provider as an index: what `matching.first_match` answers, without going
-through them all.
+"""The rules of one API as an index: the answers of `matching.specification`, found without going
+through all rules.
 
-Rules that compare whole items are found by their canonical form in a dictionary, rules that look
-for a text by an automaton that looks for all of them at once. First in order wins, whatever way it
-was found.
+Each rule is put where its most selective predicate is looked up; its other predicates are checked
+only when that one holds. Four rules of Chat Completions:
+
+    0  the message is {"role": "user", "content": "hi"}, x-tenant is a
+    1  the message is {"role": "user", "content": "hi"}, x-tenant is b
+    2  the user's message contains "weather"
+    3  the user's message contains "hi"
+
+Rules 0 and 1 share a bucket of a dictionary, under the canonical form of the message, and in it
+the header's value leads to one of them. The texts of 2 and 3 are in an automaton that looks for all
+of them at once. A request that says "hi" for tenant b meets two buckets: one gives rule 1, the
+other rule 3. The first in order wins, wherever it was found: rule 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, Self
 
-from mockllm.matching.rule import Kind, Rule
-from mockllm.matching.specification import headers_hold
+from mockllm.matching.predicates import (
+    HeaderEquals,
+    Headers,
+    ItemsEndWith,
+    ItemsEqual,
+    MessageContains,
+    Predicate,
+)
+from mockllm.matching.rule import Rule
 from mockllm.matching.substrings import SubstringIndex
-from mockllm.prompt import Message, Prompt
-
-WholeKey = tuple[int, bytes]
-"""The number of items and their canonical form."""
-
-Headers = Mapping[bytes, bytes]
+from mockllm.prompt import Prompt
 
 
 class RuleIndex:
@@ -26,98 +38,196 @@ class RuleIndex:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
-        self.header_names = tuple({header.name: None for rule in rules for header in rule.headers})
-        """The headers that some rule looks at, each once."""
-        self._equal: dict[WholeKey, _Bucket] = {}
-        self._ending: dict[WholeKey, _Bucket] = {}
-        containing: dict[str | None, list[Rule]] = {}
-        for rule in rules:
-            wanted = rule.expectation
-            if wanted.kind is Kind.CONTAINS:
-                containing.setdefault(wanted.role, []).append(rule)
-            else:
-                whole = self._equal if wanted.kind is Kind.EQUALS else self._ending
-                whole.setdefault((wanted.size, wanted.key), _Bucket()).add(rule)
-        self._equal_sizes = frozenset(size for size, _ in self._equal)
-        self._ending_sizes = frozenset(size for size, _ in self._ending)
-        self._containing = {role: _Containing(of_role) for role, of_role in containing.items()}
+        self.header_names = tuple(
+            {
+                name: None
+                for rule in rules
+                for predicate in rule.predicates
+                for name in predicate.header_names
+            }
+        )
+        """The headers that some rule depends on, each once."""
+        self._lookups = _make_lookups(rules)
 
     def __len__(self) -> int:
         return len(self.rules)
 
     def find(self, prompt: Prompt, headers: Headers) -> Rule | None:
-        """The first rule whose body and headers hold, or None."""
+        """The first rule that holds, or None."""
         best: Rule | None = None
-        for message in prompt.last_messages:
-            for bucket in self._holding(message):
-                best = bucket.first(best, headers)
+        for lookup in self._lookups:
+            for bucket in lookup.buckets(prompt):
+                best = bucket.first(best, prompt, headers)
         return best
 
-    def _holding(self, message: Message) -> Iterator[_Bucket]:
-        """The rules whose body holds for `message`. Its canonical form is made only of as many
-        items as some rule compares."""
-        size = message.size
-        if size in self._equal_sizes:
-            yield self._equal.get((size, message.key_of_last(size)), _EMPTY)
-        for shorter in self._ending_sizes:
-            if shorter <= size:
-                yield self._ending.get((shorter, message.key_of_last(shorter)), _EMPTY)
-        for role in (None, message.role):
-            of_role = self._containing.get(role)
-            if of_role is not None:
-                for text in message.search_texts:
-                    for place in of_role.substrings.matches(text):
-                        yield of_role.buckets[place]
+
+# --- Buckets -------------------------------------------------------------------------------------
 
 
-class _Containing:
-    """The rules that look for a text in messages of one role: those in `buckets[n]` look for the
-    needle at place `n`."""
+class _Entry(NamedTuple):
+    """A rule in a bucket, with the predicates that the way to it has not decided."""
 
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        by_text: dict[str, _Bucket] = {}
-        for rule in rules:
-            by_text.setdefault(rule.expectation.text, _Bucket()).add(rule)
-        self.substrings = SubstringIndex(tuple(by_text))
-        self.buckets = list(by_text.values())
+    rule: Rule
+    unchecked: tuple[Predicate, ...]
+
+    @classmethod
+    def of(cls, rule: Rule, *decided: Predicate | None) -> Self:
+        return cls(rule, tuple(each for each in rule.predicates if each not in decided))
 
 
 class _Bucket:
-    """Rules that want the same of the body, in order. Those that want a header to have a certain
-    value are found by it: a thousand tenants who say the same cost no more than one."""
+    """Rules that share a predicate, in order. Those that want a header to have a certain value are
+    found by it: a thousand tenants who say the same cost no more than one."""
 
     __slots__ = ("_by_value", "_others")
 
     def __init__(self) -> None:
-        self._others: list[Rule] = []
-        self._by_value: dict[bytes, dict[bytes, list[Rule]]] = {}  # of a header's name
+        self._others: list[_Entry] = []
+        self._by_value: dict[bytes, dict[bytes, list[_Entry]]] = {}  # of a header's name
 
-    def add(self, rule: Rule) -> None:
-        """Put `rule` behind the others."""
-        exact = next((header for header in rule.headers if not header.contains), None)
-        if exact is None:
-            self._others.append(rule)
+    def add(self, rule: Rule, shared: Predicate | None) -> None:
+        """Put `rule` behind the others; `shared` is the predicate that leads here."""
+        header = next((each for each in rule.predicates if isinstance(each, HeaderEquals)), None)
+        if header is None:
+            self._others.append(_Entry.of(rule, shared))
         else:
-            by_value = self._by_value.setdefault(exact.name, {})
-            by_value.setdefault(exact.value, []).append(rule)
+            by_value = self._by_value.setdefault(header.name, {})
+            by_value.setdefault(header.value, []).append(_Entry.of(rule, shared, header))
 
-    def first(self, best: Rule | None, headers: Headers) -> Rule | None:
-        """The first rule whose headers hold, if it comes before `best`."""
-        best = _earlier(best, self._others, headers)
-        for name, by_value in self._by_value.items():
-            value = headers.get(name, b"")  # a rule that wants nothing holds where it is absent
-            best = _earlier(best, by_value.get(value, ()), headers)
+    def first(self, best: Rule | None, prompt: Prompt, headers: Headers) -> Rule | None:
+        """The first rule that holds, if it comes before `best`; else `best`."""
+        if self._others:
+            best = _earlier(best, self._others, prompt, headers)
+        if self._by_value:
+            for name, by_value in self._by_value.items():
+                value = headers.get(name, b"")  # a missing header equals the empty value
+                best = _earlier(best, by_value.get(value, ()), prompt, headers)
         return best
 
 
-_EMPTY = _Bucket()
-
-
-def _earlier(best: Rule | None, rules: Sequence[Rule], headers: Headers) -> Rule | None:
-    """The first of `rules`, in order, whose headers hold, if it comes before `best`."""
-    for rule in rules:
+def _earlier(
+    best: Rule | None, entries: Sequence[_Entry], prompt: Prompt, headers: Headers
+) -> Rule | None:
+    """The first of `entries`, in order, that holds, if it comes before `best`; else `best`."""
+    for rule, unchecked in entries:
         if best is not None and rule.index >= best.index:
             return best
-        if not rule.headers or headers_hold(rule, headers):
+        for predicate in unchecked:
+            if predicate.difference(prompt, headers) is not None:
+                break
+        else:
             return rule
     return best
+
+
+# --- Lookups: from a request to the buckets whose shared predicate holds -------------------------
+
+
+class _Lookup(Protocol):
+    def buckets(self, prompt: Prompt) -> Sequence[_Bucket]:
+        """The buckets whose shared predicate holds, in no order, some perhaps twice."""
+
+
+class _EqualItems:
+    """Canonical forms are made only of as many items as some rule compares."""
+
+    def __init__(self, rules: Iterable[tuple[ItemsEqual, Rule]]) -> None:
+        self._buckets: dict[tuple[int, bytes], _Bucket] = {}
+        for wanted, rule in rules:
+            self._buckets.setdefault((wanted.size, wanted.key), _Bucket()).add(rule, wanted)
+        self._sizes = frozenset(size for size, _ in self._buckets)
+
+    def buckets(self, prompt: Prompt) -> Sequence[_Bucket]:
+        found = []
+        for message in prompt.last_messages:
+            size = message.size
+            if size in self._sizes:
+                bucket = self._buckets.get((size, message.key_of_last(size)))
+                if bucket is not None:
+                    found.append(bucket)
+        return found
+
+
+class _LastItems:
+    def __init__(self, rules: Iterable[tuple[ItemsEndWith, Rule]]) -> None:
+        self._buckets: dict[tuple[int, bytes], _Bucket] = {}
+        for wanted, rule in rules:
+            self._buckets.setdefault((wanted.size, wanted.key), _Bucket()).add(rule, wanted)
+        self._sizes = frozenset(size for size, _ in self._buckets)
+
+    def buckets(self, prompt: Prompt) -> Sequence[_Bucket]:
+        found = []
+        for message in prompt.last_messages:
+            for size in self._sizes:
+                if size <= message.size:
+                    bucket = self._buckets.get((size, message.key_of_last(size)))
+                    if bucket is not None:
+                        found.append(bucket)
+        return found
+
+
+class _Texts:
+    """An automaton for each role, and one for any."""
+
+    def __init__(self, rules: Iterable[tuple[MessageContains, Rule]]) -> None:
+        by_role: dict[str | None, dict[str, _Bucket]] = {}
+        for wanted, rule in rules:
+            by_text = by_role.setdefault(wanted.role, {})
+            by_text.setdefault(wanted.text, _Bucket()).add(rule, wanted)
+        self._of_role = {
+            role: (SubstringIndex(tuple(by_text)), list(by_text.values()))
+            for role, by_text in by_role.items()
+        }
+
+    def buckets(self, prompt: Prompt) -> Sequence[_Bucket]:
+        found = []
+        for message in prompt.last_messages:
+            for role in (None, message.role):
+                of_role = self._of_role.get(role)
+                if of_role is not None:
+                    substrings, buckets = of_role
+                    for text in message.search_texts:
+                        for place in substrings.matches(text):
+                            found.append(buckets[place])  # noqa: PERF401  # faster for so few
+        return found
+
+
+class _Unindexed:
+    """Rules without a predicate that can be looked up share one bucket, where all are checked."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._bucket = _Bucket()
+        for rule in rules:
+            self._bucket.add(rule, None)
+
+    def buckets(self, prompt: Prompt) -> Sequence[_Bucket]:
+        return (self._bucket,)
+
+
+_BY_SELECTIVITY: Mapping[type[Predicate], Callable[[Any], _Lookup]] = {
+    ItemsEqual: _EqualItems,
+    ItemsEndWith: _LastItems,
+    MessageContains: _Texts,
+}
+"""The kinds of predicates that can be looked up, the most selective first."""
+
+
+def _make_lookups(rules: Sequence[Rule]) -> list[_Lookup]:
+    indexed: dict[type[Predicate], list[tuple[Predicate, Rule]]] = {}
+    unindexed: list[Rule] = []
+    for rule in rules:
+        predicate = _most_selective(rule)
+        if predicate is None:
+            unindexed.append(rule)
+        else:
+            indexed.setdefault(type(predicate), []).append((predicate, rule))
+    lookups = [make(indexed[kind]) for kind, make in _BY_SELECTIVITY.items() if kind in indexed]
+    return [*lookups, _Unindexed(unindexed)] if unindexed else lookups
+
+
+def _most_selective(rule: Rule) -> Predicate | None:
+    for kind in _BY_SELECTIVITY:
+        for predicate in rule.predicates:
+            if type(predicate) is kind:
+                return predicate
+    return None

@@ -1,76 +1,59 @@
-"""Rules that no request ever reaches, because an earlier one matches whatever they do."""
+"""Rules that no request reaches, because an earlier rule matches every request that they match."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from mockllm.matching.rule import Expectation, HeaderRule, Kind, Rule
+from mockllm.matching.predicates import ItemsEqual, LastMessagePredicate, MessageContains
+from mockllm.matching.rule import Rule
 from mockllm.matching.substrings import SubstringIndex
 
-MAX_COMPARED = 100  # earlier rules of the same body that one is compared with, by their headers
+MAX_COMPARED = 100  # earlier rules of one group that a rule is compared with
 
 
 def find_shadowed(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
-    """Each of `rules`, which are in order, that an earlier one covers, and that earlier one. Where
-    very many rules differ in headers only, some may be missed."""
-    by_text: dict[str, list[Rule]] = {}
-    by_items: dict[tuple[int, bytes], list[Rule]] = {}
-    endings: list[Rule] = []
+    """Each of `rules`, which are in order, that an earlier one covers, with the first that does.
+    Where very many rules have the same condition on the message, some may be missed."""
+    groups = _Groups(rules)
     for rule in rules:
-        wanted = rule.expectation
-        if wanted.kind is Kind.CONTAINS:
-            by_text.setdefault(wanted.text, []).append(rule)
-        elif wanted.kind is Kind.EQUALS:
-            by_items.setdefault((wanted.size, wanted.key), []).append(rule)
-        else:
-            endings.append(rule)
-    needles = SubstringIndex(tuple(by_text))
-    of_needle = list(by_text.values())
-    for rule in rules:
-        wanted = rule.expectation
-        alike = [by_items.get((wanted.size, wanted.key), []), endings]
-        alike += [of_needle[at] for text in wanted.texts for at in needles.matches(text)]
-        covering = _first_covering(alike, rule)
+        earlier = (
+            other
+            for group in groups.that_may_cover(rule)
+            for other in islice(group, MAX_COMPARED)
+            if other.index < rule.index and other.covers(rule)
+        )
+        covering = min(earlier, key=lambda other: other.index, default=None)
         if covering is not None:
             yield rule, covering
 
 
-def _first_covering(alike: list[list[Rule]], rule: Rule) -> Rule | None:
-    found = (
-        earlier
-        for earliers in alike
-        for earlier in islice(earliers, MAX_COMPARED)
-        if earlier.index < rule.index and covers(earlier, rule)
-    )
-    return min(found, key=lambda earlier: earlier.index, default=None)
+class _Groups:
+    """Rules by the text or the items that they want, so that a rule is compared with those only
+    that may cover it: 10,000 rules are not compared pair by pair."""
 
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        by_text: dict[str, list[Rule]] = {}
+        self._by_items: dict[tuple[int, bytes], list[Rule]] = {}
+        self._others: list[Rule] = []
+        for rule in rules:
+            match rule.predicates:
+                case (MessageContains(text=text), *_):
+                    by_text.setdefault(text, []).append(rule)
+                case (ItemsEqual(size=size, key=key), *_):
+                    self._by_items.setdefault((size, key), []).append(rule)
+                case _:
+                    self._others.append(rule)
+        self._texts = SubstringIndex(tuple(by_text))
+        self._of_text = list(by_text.values())
 
-def covers(earlier: Rule, later: Rule) -> bool:
-    """Whether every request that `later` matches is matched by `earlier` too, so that `later`,
-    standing behind it, is never reached. May say no where the truth is yes, never the reverse."""
-    return _body_covers(earlier.expectation, later.expectation) and all(
-        any(_header_covers(wanted, given) for given in later.headers) for wanted in earlier.headers
-    )
-
-
-def _body_covers(earlier: Expectation, later: Expectation) -> bool:
-    match earlier.kind:
-        case Kind.CONTAINS:
-            role_fits = earlier.role is None or earlier.role == later.role
-            return role_fits and any(earlier.text in text for text in later.texts)
-        case Kind.ENDS_WITH:
-            same = later.size == earlier.size and later.key == earlier.key
-            longer = later.key.endswith(b"," + earlier.key)
-            return later.kind is not Kind.CONTAINS and (same or longer or earlier.size == 0)
-        case Kind.EQUALS:
-            same = later.size == earlier.size and later.key == earlier.key
-            return later.kind is Kind.EQUALS and same
-
-
-def _header_covers(earlier: HeaderRule, later: HeaderRule) -> bool:
-    if earlier.name != later.name:
-        return False
-    if earlier.contains:
-        return bool(later.value) and earlier.value in later.value
-    return not later.contains and earlier.value == later.value
+    def that_may_cover(self, rule: Rule) -> Iterator[list[Rule]]:
+        """A rule covers another only if its first predicate does."""
+        yield self._others
+        for predicate in rule.predicates:
+            if isinstance(predicate, ItemsEqual):
+                yield self._by_items.get((predicate.size, predicate.key), [])
+            if isinstance(predicate, LastMessagePredicate):
+                for text in predicate.required_texts:
+                    for place in self._texts.matches(text):
+                        yield self._of_text[place]

@@ -1,47 +1,21 @@
-"""What matches: the specification.
+"""The meaning of a list of rules, written to be read.
 
-A rule is a mock's match, compiled. `first_match` goes through the rules in order and takes the
-first whose body and headers hold: plain, slow, and right by reading it. `matching.index` answers
-the same faster, and a property test holds the two together.
+The rules are gone through in order: plain, slow, and right. `matching.index` gives the same
+answers faster; property tests hold it to these functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
-from mockllm.matching.rule import Expectation, Kind, Rule
-from mockllm.prompt import Message, Prompt
+from mockllm.matching.predicates import Headers
+from mockllm.matching.rule import Rule
+from mockllm.prompt import Prompt
 
 
-def first_match(
-    rules: Iterable[Rule], prompt: Prompt, headers: Mapping[bytes, bytes]
-) -> Rule | None:
-    """The first of `rules` whose body and headers hold, or None."""
+def first_match(rules: Iterable[Rule], prompt: Prompt, headers: Headers) -> Rule | None:
+    """The first of `rules` of which all predicates hold, or None."""
     for rule in rules:
-        if body_holds(rule.expectation, prompt) and headers_hold(rule, headers):
+        if rule.difference(prompt, headers) is None:
             return rule
     return None
-
-
-def body_holds(expectation: Expectation, prompt: Prompt) -> bool:
-    """Whether any subject of `prompt` is what `expectation` wants."""
-    held = [
-        _holds(expectation, message) for message in prompt.last_messages
-    ]  # there are two at most
-    return any(held)
-
-
-def headers_hold(rule: Rule, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether every header rule holds."""
-    return all(wanted.holds(headers) for wanted in rule.headers)
-
-
-def _holds(wanted: Expectation, message: Message) -> bool:
-    match wanted.kind:
-        case Kind.EQUALS:
-            return message.size == wanted.size and message.key_of_last(wanted.size) == wanted.key
-        case Kind.ENDS_WITH:
-            return message.size >= wanted.size and message.key_of_last(wanted.size) == wanted.key
-        case Kind.CONTAINS:
-            role_fits = wanted.role is None or wanted.role == message.role
-            return role_fits and any(wanted.text in text for text in message.search_texts)

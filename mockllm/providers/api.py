@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from mockllm.errors import ClientError
 from mockllm.exchange import Headers, Reply, Request
-from mockllm.matching.rule import Expectation
+from mockllm.matching.predicates import Predicate
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.validation.findings import Confirm, Finding
 from mockllm.wire.chunking import Chunk
@@ -51,8 +51,8 @@ class API:
     decode: Callable[[bytes], Prompt]
     """The body as a prompt, by its structure alone. Raises RequestError naming the member."""
 
-    compile_match: Callable[[Any, bool], Expectation]
-    """`expect(value, contains)`: a mock's message or input as a rule's expectation. Raises
+    compile_match: Callable[[Any, bool], Predicate]
+    """`compile_match(value, contains)`: a mock's message or input as a predicate. Raises
     ValueError with a reason where no request could ever meet it."""
 
     render: Callable[[dict[str, Any], ResponseOptions, Chunk], Reply]

@@ -113,7 +113,7 @@ async def test_another_header_is_named_as_the_reason(openai: AsyncOpenAI) -> Non
             **chat_request("Who am I?"), extra_headers={"x-tenant-id": "z"}
         )
     assert "header X-Tenant-ID is 'z', expected 'a'" in str(info.value)
-    with pytest.raises(openai_sdk.NotFoundError, match="X-Tenant-ID is absent, expected 'a'"):
+    with pytest.raises(openai_sdk.NotFoundError, match="X-Tenant-ID is missing, expected 'a'"):
         await openai.chat.completions.create(**chat_request("Who am I?"))
 
 

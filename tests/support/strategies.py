@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
-from mockllm.matching.rule import HeaderRule, Rule
+from mockllm.matching.predicates import HeaderContains, HeaderEquals, Predicate
+from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API
@@ -49,14 +50,14 @@ def header_sets() -> st.SearchStrategy[dict[bytes, bytes]]:
     return st.dictionaries(st.sampled_from([b"x-a", b"x-b"]), values)
 
 
-def _header_rules() -> st.SearchStrategy[tuple[HeaderRule, ...]]:
-    header = st.builds(
-        lambda name, value, contains: HeaderRule(name, name.decode(), value, contains),
+def header_predicates() -> st.SearchStrategy[Predicate]:
+    """Conditions on one of the headers of `header_sets`."""
+    return st.builds(
+        lambda kind, name, value: kind(name, name.decode(), value),
+        st.sampled_from([HeaderEquals, HeaderContains]),
         st.sampled_from([b"x-a", b"x-b"]),
         st.sampled_from([b"", b"a", b"b"]),
-        st.booleans(),
     )
-    return st.lists(header, max_size=2).map(tuple)
 
 
 def _contents(part_type: str) -> st.SearchStrategy[Any]:
@@ -95,18 +96,19 @@ def _inputs() -> st.SearchStrategy[Any]:
 
 
 def _rules(provider: API, values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Rule]]:
-    def compiled(wants: list[tuple[Any, bool, tuple[HeaderRule, ...]]]) -> list[Rule]:
+    def compile_rules(matches: list[tuple[Any, bool, list[Predicate]]]) -> list[Rule]:
         rules: list[Rule] = []
-        for value, contains, headers in wants:
+        for value, contains, headers in matches:
             try:
-                expectation = provider.compile_match(value, contains)
+                on_message = provider.compile_match(value, contains)
             except ValueError:  # several texts to contain: refused at load
                 continue
-            rules.append(Rule(len(rules), f"mock {len(rules)}", expectation, headers))
+            predicates = (on_message, *headers)
+            rules.append(Rule(len(rules), f"mock {len(rules)}", predicates))
         return rules
 
-    want = st.tuples(values, st.booleans(), _header_rules())
-    return st.lists(want, max_size=8).map(compiled)
+    headers = st.lists(header_predicates(), max_size=2)
+    return st.lists(st.tuples(values, st.booleans(), headers), max_size=8).map(compile_rules)
 
 
 def chat_rules() -> st.SearchStrategy[list[Rule]]:

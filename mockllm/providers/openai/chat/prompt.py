@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from mockllm.matching.rule import Expectation, Kind
+from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
 from mockllm.prompt import NOT_STREAMED, Message, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
 from mockllm.wire import jsontext
@@ -45,7 +45,7 @@ def decode(body: bytes) -> Prompt:
     return Prompt(NAME, model, last_messages, _read_options(members), members)
 
 
-def compile_match(message: dict[str, Any], contains: bool) -> Expectation:
+def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
     """What a mock's `message` wants of a request.
 
     Raises:
@@ -56,9 +56,9 @@ def compile_match(message: dict[str, Any], contains: bool) -> Expectation:
         raise ValueError(f"role: expected one of {', '.join(MEMBERS)}, found {role!r}")
     if contains:
         text = normalise.text_to_contain(message.get("content"), "content")
-        return Expectation(Kind.CONTAINS, role, (text,))
+        return MessageContains(text, role)
     texts = tuple(normalise.texts(message.get("content")))
-    return Expectation(Kind.EQUALS, role, texts, size=1, key=canonical(message))
+    return ItemsEqual.of((message,), canonical, texts, role)
 
 
 def canonical(message: dict[str, Any]) -> bytes:

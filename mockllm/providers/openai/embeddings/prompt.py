@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm.errors import RequestError
-from mockllm.matching.rule import Expectation, Kind
+from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
 from mockllm.prompt import Message, Prompt, ResponseOptions
 from mockllm.providers import request_body
 from mockllm.wire import jsontext
@@ -47,7 +47,7 @@ def decode(body: bytes) -> Prompt:
     return Prompt(NAME, model, (subject,), options, members)
 
 
-def compile_match(value: str | list[Any], contains: bool) -> Expectation:
+def compile_match(value: str | list[Any], contains: bool) -> Predicate:
     """What a mock's `input` wants of a request.
 
     Raises:
@@ -55,10 +55,10 @@ def compile_match(value: str | list[Any], contains: bool) -> Expectation:
     """
     texts = _texts(value)
     if not contains:
-        return Expectation(Kind.EQUALS, None, texts, size=1, key=canonical(value))
+        return ItemsEqual.of((value,), canonical, texts)
     if len(texts) != 1:
         raise ValueError("'contains' looks for one text: expected a string")
-    return Expectation(Kind.CONTAINS, None, texts)
+    return MessageContains(texts[0])
 
 
 def canonical(value: str | list[Any]) -> bytes:

@@ -6,7 +6,12 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from mockllm.matching.rule import Expectation, Kind
+from mockllm.matching.predicates import (
+    ItemsEndWith,
+    ItemsEqual,
+    MessageContains,
+    Predicate,
+)
 from mockllm.prompt import Message, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
 from mockllm.wire import jsontext
@@ -35,24 +40,23 @@ def decode(body: bytes) -> Prompt:
     return Prompt(NAME, model, tuple(_messages(value, items)), _read_options(members), members)
 
 
-def compile_match(value: str | list[Any], contains: bool) -> Expectation:
+def compile_match(value: str | list[Any], contains: bool) -> Predicate:
     """What a mock's `input` wants of a request.
 
     Raises:
         ValueError: an entry is no item.
     """
     if contains and isinstance(value, str):
-        return Expectation(Kind.CONTAINS, None, (value,))
+        return MessageContains(value)
     items = _items(value)
     for index, item in enumerate(items):
         if not isinstance(item, dict):
             raise ValueError(f"{index}: expected an object, found {jsontext.kind(item)}")
         if item.get("type") is None and item.get("role") not in ROLES:
             raise ValueError(f"{index}.role: expected one of {', '.join(ROLES)}")
-    kind = Kind.ENDS_WITH if contains else Kind.EQUALS
-    key = b",".join(map(canonical, items))
     texts = tuple(_texts(items[-1])) if items else ()
-    return Expectation(kind, None, texts, size=len(items), key=key)
+    kind = ItemsEndWith if contains else ItemsEqual
+    return kind.of(items, canonical, texts)
 
 
 def canonical(item: dict[str, Any]) -> bytes:

@@ -1,0 +1,305 @@
+"""The conditions of a mock's match.
+
+A predicate is one condition, compiled. Its `difference` from a request both decides and explains:
+None if the condition holds, else how close the request came and, when asked for, why it does not.
+
+    >>> MessageContains("weather", role="user").difference(prompt, headers)
+    None
+    >>> HeaderEquals(b"x-tenant", "X-Tenant", b"a").difference(prompt, headers).reason()
+    "header X-Tenant is missing, expected 'a'"
+
+A new kind of condition is a new class here. Where its rules shall be found faster than one by one,
+it gets an entry in `matching.index` too.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, Self
+
+from mockllm.matching.texts import common_prefix, longest_start_within, quote
+from mockllm.prompt import Message, Prompt
+from mockllm.redaction import is_secret
+
+Headers = Mapping[bytes, bytes]
+"""The first values of a request's headers, by their names in lower case."""
+
+DECIDE = 2**41
+"""As `closer_than`: no request is that close, so that no time is spent on how close it came."""
+
+_WRONG_KIND = 1  # closeness: another role, another number of items
+_RIGHT_KIND = 2  # closeness, to which characters in common are added
+_ONLY_HEADERS = 2**40  # closeness: more than any text has characters
+
+
+class Difference(NamedTuple):
+    """How close a request came to a predicate that does not hold, and the words that explain it.
+
+    `closeness` is for comparing only; more is closer. `reason` is called for the nearest of many.
+    """
+
+    closeness: int
+    reason: Callable[[], str]
+
+
+class Predicate(ABC):
+    """One condition on a request. Immutable, comparable, hashable."""
+
+    __slots__ = ()
+
+    @property
+    def header_names(self) -> tuple[bytes, ...]:
+        """The headers that the condition depends on, in lower case."""
+        return ()
+
+    @abstractmethod
+    def difference(
+        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
+    ) -> Difference | None:
+        """None if the condition holds, else the difference.
+
+        The closeness is exact where it is above `closer_than`; elsewhere it may be too low.
+        """
+
+    def covers(self, later: Predicate) -> bool:
+        """Whether every request that `later` accepts is accepted by this one. May be False where
+        the truth is True, never the reverse."""
+        return self == later
+
+
+# --- Conditions on the last message -------------------------------------------------------------
+
+
+class LastMessagePredicate(Predicate):
+    """A condition that holds if one of the prompt's last messages fits."""
+
+    __slots__ = ()
+
+    role: str | None
+    """The role that the message must have; None: any."""
+
+    @property
+    @abstractmethod
+    def required_texts(self) -> tuple[str, ...]:
+        """Texts of which each is part of some text of every message that fits."""
+
+    @abstractmethod
+    def fits(self, message: Message) -> bool: ...
+
+    @abstractmethod
+    def _miss(self, message: Message, above: int) -> Difference:
+        """The difference from a message of the right role; `above` is the number of characters in
+        common that must be exceeded for the closeness to matter."""
+
+    def difference(
+        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
+    ) -> Difference | None:
+        for message in prompt.last_messages:
+            if self.fits(message):
+                return None
+        message = self._nearest_message(prompt)
+        if self.role is not None and self.role != message.role:
+            return Difference(_WRONG_KIND, partial(self._role_reason, message.role))
+        return self._miss(message, max(0, closer_than - _RIGHT_KIND))
+
+    def _nearest_message(self, prompt: Prompt) -> Message:
+        for message in prompt.last_messages:
+            if message.role == self.role:
+                return message
+        return prompt.last_messages[-1]
+
+    def _role_reason(self, found: str) -> str:
+        return f"role is {found!r}, expected {self.role!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageContains(LastMessagePredicate):
+    """The text is in one of the message's texts."""
+
+    text: str
+    role: str | None = None
+
+    @property
+    def required_texts(self) -> tuple[str, ...]:
+        return (self.text,)
+
+    def fits(self, message: Message) -> bool:
+        if self.role is not None and self.role != message.role:
+            return False
+        return any(self.text in text for text in message.search_texts)
+
+    def covers(self, later: Predicate) -> bool:
+        if not isinstance(later, LastMessagePredicate) or self.role not in (None, later.role):
+            return False
+        return any(self.text in text for text in later.required_texts)
+
+    def _miss(self, message: Message, above: int) -> Difference:
+        starts = (longest_start_within(self.text, text, above=above) for text in message.texts)
+        return Difference(_RIGHT_KIND + max(starts, default=0), self._reason)
+
+    def _reason(self) -> str:
+        return f"no text contains {quote(self.text)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _ItemsPredicate(LastMessagePredicate):
+    """A condition on whole items (of Responses: input items; elsewhere the message itself), which
+    are compared by their canonical form. `texts` are those of the last item, for explaining."""
+
+    size: int
+    key: bytes
+    texts: tuple[str, ...] = ()
+    role: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        items: Sequence[Any],
+        canonical: Callable[[Any], bytes],
+        texts: tuple[str, ...],
+        role: str | None = None,
+    ) -> Self:
+        """The condition that a request has these items."""
+        # the key is copied: orjson's bytes keep the room that they were written in, 4 KiB each
+        return cls(len(items), b"%b" % b",".join(map(canonical, items)), texts, role)
+
+    @property
+    def required_texts(self) -> tuple[str, ...]:
+        return self.texts
+
+    def _has_same_items(self, other: _ItemsPredicate) -> bool:
+        return self.size == other.size and self.key == other.key
+
+    def _miss(self, message: Message, above: int) -> Difference:
+        expected = self.texts[0] if self.texts else ""
+        found = message.texts[0] if message.texts else ""
+        if not expected or expected == found:
+            return Difference(_RIGHT_KIND, lambda: "other members than the text differ")
+        at = common_prefix(expected, found, above=above)
+        return Difference(_RIGHT_KIND + at, partial(_text_reason, expected, found))
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsEqual(_ItemsPredicate):
+    """The items are these and no others."""
+
+    def fits(self, message: Message) -> bool:
+        return message.size == self.size and message.key_of_last(self.size) == self.key
+
+    def covers(self, later: Predicate) -> bool:
+        return isinstance(later, ItemsEqual) and self._has_same_items(later)
+
+    def _miss(self, message: Message, above: int) -> Difference:
+        if message.size != self.size:
+            return Difference(_WRONG_KIND, partial(self._size_reason, message.size))
+        return _ItemsPredicate._miss(self, message, above)
+
+    def _size_reason(self, found: int) -> str:
+        return f"input has {found} items, expected {self.size}"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsEndWith(_ItemsPredicate):
+    """The last items are these."""
+
+    def fits(self, message: Message) -> bool:
+        return message.size >= self.size and message.key_of_last(self.size) == self.key
+
+    def covers(self, later: Predicate) -> bool:
+        if not isinstance(later, _ItemsPredicate):
+            return False
+        ends_with_these = later.key.endswith(b"," + self.key)
+        return self.size == 0 or self._has_same_items(later) or ends_with_these
+
+
+def _text_reason(expected: str, found: str) -> str:
+    at = common_prefix(expected, found)
+    return (
+        f"text differs at character {at}: "
+        f"expected {quote(expected[at:])}, found {quote(found[at:])}"
+    )
+
+
+# --- Conditions on a header ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _HeaderPredicate(Predicate):
+    """A condition on the first value of a header. `name` is in lower case, `title` as its author
+    wrote it."""
+
+    name: bytes
+    title: str
+    value: bytes
+
+    @property
+    def header_names(self) -> tuple[bytes, ...]:
+        return (self.name,)
+
+    @abstractmethod
+    def accepts(self, found: bytes | None) -> bool:
+        """Whether a header may have this value; None: it is missing."""
+
+    @property
+    @abstractmethod
+    def _expected(self) -> str: ...
+
+    def difference(
+        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
+    ) -> Difference | None:
+        found = headers.get(self.name)
+        if self.accepts(found):
+            return None
+        return Difference(_ONLY_HEADERS, partial(self._reason, found))
+
+    def _reason(self, found: bytes | None) -> str:
+        if is_secret(self.name.decode("ascii", "replace")):
+            return f"header {self.title} differs"
+        how = "missing" if found is None else _quote_value(found)
+        return f"header {self.title} is {how}, expected {self._expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderEquals(_HeaderPredicate):
+    """The header has this value. A missing header equals the empty value."""
+
+    def accepts(self, found: bytes | None) -> bool:
+        return (found or b"") == self.value
+
+    def covers(self, later: Predicate) -> bool:
+        return (
+            isinstance(later, HeaderEquals)
+            and self.name == later.name
+            and self.value == later.value
+        )
+
+    @property
+    def _expected(self) -> str:
+        return _quote_value(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderContains(_HeaderPredicate):
+    """The header is there and its value contains this one."""
+
+    def accepts(self, found: bytes | None) -> bool:
+        return found is not None and self.value in found
+
+    def covers(self, later: Predicate) -> bool:
+        return (
+            isinstance(later, _HeaderPredicate)
+            and self.name == later.name
+            and bool(later.value)  # equal to an empty value: the header may be missing
+            and self.value in later.value
+        )
+
+    @property
+    def _expected(self) -> str:
+        return f"containing {_quote_value(self.value)}"
+
+
+def _quote_value(value: bytes) -> str:
+    return quote(value.decode("utf-8", "replace"))
