@@ -17,7 +17,7 @@ other rule 3. The first in order wins, wherever it was found: rule 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, Self
 
 from mockllm.matching.predicates import (
@@ -47,6 +47,7 @@ class RuleIndex:
             }
         )
         """The headers that some rule depends on, each once."""
+        self._stateful = any(rule.stateful for rule in rules)
         self._lookups = _make_lookups(rules)
 
     def __len__(self) -> int:
@@ -59,6 +60,31 @@ class RuleIndex:
             for bucket in lookup.buckets(prompt):
                 best = bucket.first(best, prompt, headers)
         return best
+
+    def candidates(self, prompt: Prompt, headers: Headers) -> tuple[Rule, ...]:
+        """The rules that hold, in order, up to and including the first without state."""
+        if not self._stateful:
+            rule = self.find(prompt, headers)
+            return () if rule is None else (rule,)
+        stateful: dict[int, Rule] = {}  # by index: a rule may be met in several buckets
+        last: Rule | None = None
+        for lookup in self._lookups:
+            for bucket in lookup.buckets(prompt):
+                for rule in bucket.holding(prompt, headers):
+                    if rule.stateful:
+                        stateful[rule.index] = rule
+                    elif last is None or rule.index < last.index:
+                        last = rule
+        if last is None:
+            return tuple(stateful[index] for index in sorted(stateful))
+        before = (stateful[index] for index in sorted(stateful) if index < last.index)
+        return (*before, last)
+
+
+def is_reusable(candidates: Sequence[Rule]) -> bool:
+    """Whether the same request will always have the same match: no rule with state holds before
+    the rule that answers, and that one has none. It is the rules passed over that matter."""
+    return not any(rule.stateful for rule in candidates)
 
 
 # --- Buckets -------------------------------------------------------------------------------------
@@ -103,6 +129,18 @@ class _Bucket:
                 value = headers.get(name, b"")  # a missing header equals the empty value
                 best = _earlier(best, by_value.get(value, ()), prompt, headers)
         return best
+
+    def holding(self, prompt: Prompt, headers: Headers) -> Iterator[Rule]:
+        """The rules that hold, of each list up to the first without state."""
+        lists = [self._others]
+        for name, by_value in self._by_value.items():
+            lists.append(by_value.get(headers.get(name, b""), []))
+        for entries in lists:
+            for rule, unchecked in entries:
+                if all(each.difference(prompt, headers) is None for each in unchecked):
+                    yield rule
+                    if not rule.stateful:
+                        break
 
 
 def _earlier(

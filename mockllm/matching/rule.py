@@ -13,12 +13,14 @@ class Rule:
     """All of `predicates` must hold; without any, every request matches.
 
     `index` is the mock's place among those of its API, `label` its name in messages
-    (``openai[3] 'greet'``).
+    (``openai[3] 'greet'``). A `stateful` rule that holds may still pass: something that happened
+    before decides, of which the rules know nothing.
     """
 
     index: int
     label: str
     predicates: tuple[Predicate, ...] = ()
+    stateful: bool = False
 
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE

@@ -19,3 +19,15 @@ def first_match(rules: Iterable[Rule], prompt: Prompt, headers: Headers) -> Rule
         if rule.difference(prompt, headers) is None:
             return rule
     return None
+
+
+def candidates(rules: Iterable[Rule], prompt: Prompt, headers: Headers) -> tuple[Rule, ...]:
+    """The rules that may answer: those that hold, in order, up to and including the first without
+    state. Which of them answers depends on what happened before."""
+    found = []
+    for rule in rules:
+        if rule.difference(prompt, headers) is None:
+            found.append(rule)
+            if not rule.stateful:
+                break
+    return tuple(found)

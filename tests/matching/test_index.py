@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockllm.matching.index import RuleIndex
+from mockllm.matching import specification
+from mockllm.matching.index import RuleIndex, is_reusable
 from mockllm.matching.predicates import (
     DECIDE,
     Difference,
     HeaderEquals,
     Headers,
+    MessageContains,
     Predicate,
 )
 from mockllm.matching.rule import Rule
-from mockllm.matching.specification import first_match
 from mockllm.prompt import Prompt
 from tests.support.strategies import (
     ask_chat,
@@ -50,14 +52,24 @@ def mixed_rules() -> st.SearchStrategy[list[Rule]]:
         st.builds(ModelIs, st.sampled_from(["m", "n"])),
         chat_rules().filter(bool).map(lambda rules: rules[0].predicates[0]),
     )
-    return st.lists(st.lists(predicate, max_size=3).map(tuple), max_size=6).map(
-        lambda wanted: [Rule(index, f"mock {index}", each) for index, each in enumerate(wanted)]
+    predicates = st.lists(st.lists(predicate, max_size=3).map(tuple), max_size=6)
+    return st.builds(
+        lambda wanted, states: [
+            Rule(index, f"mock {index}", each, stateful)
+            for index, (each, stateful) in enumerate(zip(wanted, states, strict=False))
+        ],
+        predicates,
+        st.lists(st.booleans(), min_size=6, max_size=6),
     )
 
 
 def check_index(rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]) -> None:
-    """The rule that the index finds is that of the specification."""
-    assert RuleIndex(rules).find(prompt, headers) is first_match(rules, prompt, headers)
+    """Both answers of an index are those of the specification, with state and without."""
+    for known in (rules, [replace(rule, stateful=False) for rule in rules]):
+        index = RuleIndex(known)
+        assert index.find(prompt, headers) is specification.first_match(known, prompt, headers)
+        expected = specification.candidates(known, prompt, headers)
+        assert index.candidates(prompt, headers) == expected
 
 
 @settings(max_examples=1000)
@@ -98,3 +110,29 @@ def test_an_index_names_each_header_that_a_rule_depends_on_once() -> None:
     index = RuleIndex([Rule(0, "a", (tenant, stage)), Rule(1, "b", (tenant,))])
 
     assert index.header_names == (b"x-tenant", b"x-stage")
+
+
+FIXED = Rule(0, "fixed", (MessageContains("hi"),))
+SEQUENCE = Rule(0, "sequence", (MessageContains("hi"),), stateful=True)
+OTHER = Rule(0, "other", (MessageContains("bye"),), stateful=True)
+
+
+@pytest.mark.parametrize(
+    ("rules", "reusable"),
+    [
+        ([FIXED], True),
+        ([FIXED, SEQUENCE], True),
+        ([OTHER, FIXED], True),
+        ([OTHER], True),
+        ([SEQUENCE], False),
+        ([SEQUENCE, FIXED], False),
+    ],
+)
+def test_a_match_is_reusable_if_no_rule_with_state_held_before_it(
+    rules: list[Rule], reusable: bool
+) -> None:
+    index = RuleIndex([replace(rule, index=place) for place, rule in enumerate(rules)])
+
+    candidates = index.candidates(ask_chat([{"role": "user", "content": "hi"}]), {})
+
+    assert is_reusable(candidates) is reusable

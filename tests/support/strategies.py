@@ -96,19 +96,21 @@ def _inputs() -> st.SearchStrategy[Any]:
 
 
 def _rules(provider: API, values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Rule]]:
-    def compile_rules(matches: list[tuple[Any, bool, list[Predicate]]]) -> list[Rule]:
+    def compile_rules(matches: list[tuple[Any, bool, list[Predicate], bool]]) -> list[Rule]:
         rules: list[Rule] = []
-        for value, contains, headers in matches:
+        for value, contains, headers, stateful in matches:
             try:
                 on_message = provider.compile_match(value, contains)
             except ValueError:  # several texts to contain: refused at load
                 continue
             predicates = (on_message, *headers)
-            rules.append(Rule(len(rules), f"mock {len(rules)}", predicates))
+            rules.append(Rule(len(rules), f"mock {len(rules)}", predicates, stateful))
         return rules
 
     headers = st.lists(header_predicates(), max_size=2)
-    return st.lists(st.tuples(values, st.booleans(), headers), max_size=8).map(compile_rules)
+    return st.lists(st.tuples(values, st.booleans(), headers, st.booleans()), max_size=8).map(
+        compile_rules
+    )
 
 
 def chat_rules() -> st.SearchStrategy[list[Rule]]:
