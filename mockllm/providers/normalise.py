@@ -80,6 +80,16 @@ def texts(value: Any) -> Iterator[str]:
                     yield text
 
 
+def text(value: Any) -> str:
+    """`value` if it is a string, else the empty string."""
+    return value if isinstance(value, str) else ""
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects in a list; none if `value` is not a list."""
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
 def text_to_contain(value: Any, where: str) -> str:
     """The text of a mock that matches by `contains`. No content is the empty text.
 
@@ -105,13 +115,14 @@ def last_and_turn(messages: list[Any], subject: Callable[[Any], Message]) -> tup
 def after_system_notes(messages: list[Any]) -> Any | None:
     """The last message that is neither system nor developer, if another one follows it: agents
     append notes of their own after the user's turn. None otherwise."""
-    if not _is_system_note(messages[-1]):
+    if not is_system_note(messages[-1]):
         return None
-    turns = (message for message in reversed(messages) if not _is_system_note(message))
+    turns = (message for message in reversed(messages) if not is_system_note(message))
     return next(turns, None)
 
 
-def _is_system_note(message: Any) -> bool:
+def is_system_note(message: Any) -> bool:
+    """Whether a message is an instruction rather than a turn of the conversation."""
     return isinstance(message, dict) and message.get("role") in ("system", "developer")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
 from mockllm.prompt import NOT_STREAMED, STREAMED, Message, Prompt
 from mockllm.providers import normalise, request_body
+from mockllm.providers.anthropic.messages.conversation import READERS
 from mockllm.wire import jsontext
 
 NAME = "anthropic"
@@ -29,7 +30,8 @@ def decode(body: bytes) -> Prompt:
     request_body.check_at_least_one(members, "max_tokens")
     stream = bool(request_body.read_flag(members, "stream"))
     last_messages = normalise.last_and_turn(messages, _message)
-    return Prompt(NAME, model, last_messages, STREAMED if stream else NOT_STREAMED, members)
+    options = STREAMED if stream else NOT_STREAMED
+    return Prompt(NAME, model, last_messages, options, members, READERS)
 
 
 def compile_match(message: dict[str, Any], contains: bool) -> Predicate:

@@ -9,6 +9,7 @@ from typing import Any
 from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
 from mockllm.prompt import NOT_STREAMED, Message, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
+from mockllm.providers.openai.chat.conversation import READERS
 from mockllm.wire import jsontext
 
 NAME = "openai"
@@ -42,7 +43,7 @@ def decode(body: bytes) -> Prompt:
     messages = request_body.read_messages(members, MEMBERS)
     request_body.check_at_least_one(members, "n", "max_tokens", "max_completion_tokens")
     last_messages = normalise.last_and_turn(messages, _message)
-    return Prompt(NAME, model, last_messages, _read_options(members), members)
+    return Prompt(NAME, model, last_messages, _read_options(members), members, READERS)
 
 
 def compile_match(message: dict[str, Any], contains: bool) -> Predicate:

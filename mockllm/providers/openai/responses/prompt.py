@@ -14,6 +14,7 @@ from mockllm.matching.predicates import (
 )
 from mockllm.prompt import Message, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
+from mockllm.providers.openai.responses.conversation import READERS, is_message, items_of
 from mockllm.wire import jsontext
 
 NAME = "openai_response"
@@ -33,11 +34,12 @@ def decode(body: bytes) -> Prompt:
     members = request_body.read_object(body)
     model = request_body.read_model(members)
     value = request_body.read_input(members)
-    items = _items(value)
+    items = items_of(value)
     for index, item in enumerate(items):
         _check_item(item, f"input.{index}")
     request_body.check_at_least_one(members, "max_output_tokens")
-    return Prompt(NAME, model, tuple(_messages(value, items)), _read_options(members), members)
+    last_messages = tuple(_messages(value, items))
+    return Prompt(NAME, model, last_messages, _read_options(members), members, READERS)
 
 
 def compile_match(value: str | list[Any], contains: bool) -> Predicate:
@@ -48,7 +50,7 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
     """
     if contains and isinstance(value, str):
         return MessageContains(value)
-    items = _items(value)
+    items = items_of(value)
     for index, item in enumerate(items):
         if not isinstance(item, dict):
             raise ValueError(f"{index}: expected an object, found {jsontext.kind(item)}")
@@ -61,7 +63,7 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
 
 def canonical(item: dict[str, Any]) -> bytes:
     """Equal bytes for two items if and only if they mean the same."""
-    if _is_message(item):
+    if is_message(item):
         kept = {"type": "message", **normalise.keep(item, ("role", "content"))}
         if "content" in kept:
             kept["content"] = normalise.content(kept["content"], _part)
@@ -78,18 +80,6 @@ def canonical(item: dict[str, Any]) -> bytes:
     return jsontext.canonical(kept)
 
 
-def _items(value: str | list[Any]) -> list[Any]:
-    """An input as its items: a string is one message of the user."""
-    if isinstance(value, str):
-        return [{"type": "message", "role": "user", "content": value}]
-    return value
-
-
-def _is_message(item: Mapping[str, Any]) -> bool:
-    kind = item.get("type")
-    return kind == "message" or (kind is None and "role" in item)
-
-
 def _role(item: Mapping[str, Any]) -> str:
     role = item.get("role")
     return role if isinstance(role, str) else ""
@@ -98,7 +88,7 @@ def _role(item: Mapping[str, Any]) -> str:
 def _check_item(item: Any, path: str) -> None:
     if not isinstance(item, dict):
         raise request_body.bad(path, "an object", item)
-    if _is_message(item):
+    if is_message(item):
         request_body.check_role(item, ROLES, path)
         request_body.check_content(item.get("content"), f"{path}.content")
     elif item.get("type") is None:

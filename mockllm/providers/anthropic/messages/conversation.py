@@ -1,0 +1,54 @@
+"""Reads the conversation of a Messages request into the values that all APIs share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
+from mockllm.providers import normalise
+
+
+def read_messages(body: Body) -> Iterator[ConversationMessage]:
+    """The conversation. Of a user's message each result is a message, and the words are another."""
+    for message in normalise.objects(body.get("messages")):
+        content = message.get("content")
+        texts = tuple(normalise.texts(content))
+        blocks = normalise.objects(content)
+        match message.get("role"):
+            case "assistant":
+                calls = (
+                    ToolCall(normalise.text(block.get("id")), normalise.text(block.get("name")))
+                    for block in blocks
+                    if block.get("type") == "tool_use"
+                )
+                yield ConversationMessage("assistant", texts, tuple(calls))
+            case "user":
+                results = [_result(block) for block in blocks if block.get("type") == "tool_result"]
+                yield from results
+                if texts or not results:
+                    yield ConversationMessage("user", texts)
+
+
+def read_system(body: Body) -> Iterator[str]:
+    """The texts of `system`, then those of system messages."""
+    yield from normalise.texts(body.get("system"))
+    for message in normalise.objects(body.get("messages")):
+        if normalise.is_system_note(message):
+            yield from normalise.texts(message.get("content"))
+
+
+def read_tools(body: Body) -> Iterator[str]:
+    """The names of the tools; the service's own have one too."""
+    for tool in normalise.objects(body.get("tools")):
+        yield normalise.text(tool.get("name")) or normalise.text(tool.get("type"))
+
+
+READERS = Readers(read_messages, read_system, read_tools)
+
+
+def _result(block: Body) -> ToolResult:
+    return ToolResult(
+        texts=tuple(normalise.texts(block.get("content"))),
+        call_id=normalise.text(block.get("tool_use_id")),
+        error=block.get("is_error") is True,
+    )

@@ -1,0 +1,59 @@
+"""Reads the conversation of a Chat Completions request into the values that all APIs share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
+from mockllm.providers import normalise
+
+
+def read_messages(body: Body) -> Iterator[ConversationMessage]:
+    """The conversation. The older `function` messages are results that name their tool."""
+    for message in normalise.objects(body.get("messages")):
+        texts = tuple(normalise.texts(message.get("content")))
+        match message.get("role"):
+            case "user":
+                yield ConversationMessage("user", texts)
+            case "assistant":
+                refusal = tuple(normalise.texts(message.get("refusal")))
+                yield ConversationMessage("assistant", texts + refusal, tuple(_calls(message)))
+            case "tool":
+                yield ToolResult(texts=texts, call_id=normalise.text(message.get("tool_call_id")))
+            case "function":
+                yield ToolResult(texts=texts, name=normalise.text(message.get("name")))
+
+
+def read_system(body: Body) -> Iterator[str]:
+    """The texts of system and developer messages."""
+    for message in normalise.objects(body.get("messages")):
+        if normalise.is_system_note(message):
+            yield from normalise.texts(message.get("content"))
+
+
+def read_tools(body: Body) -> Iterator[str]:
+    """The names of the tools, then those of the older `functions`."""
+    for tool in normalise.objects(body.get("tools")):
+        yield _name(tool) or normalise.text(tool.get("type"))
+    for function in normalise.objects(body.get("functions")):
+        yield normalise.text(function.get("name"))
+
+
+READERS = Readers(read_messages, read_system, read_tools)
+
+
+def _calls(message: Body) -> Iterator[ToolCall]:
+    for call in normalise.objects(message.get("tool_calls")):
+        yield ToolCall(normalise.text(call.get("id")), _name(call))
+    function = message.get("function_call")
+    if isinstance(function, dict):
+        yield ToolCall("", normalise.text(function.get("name")))
+
+
+def _name(tool: Body) -> str:
+    """The name in a tool or a call, which says it in the member that its type names."""
+    for kind in ("function", "custom"):
+        inner = tool.get(kind)
+        if isinstance(inner, dict):
+            return normalise.text(inner.get("name"))
+    return ""

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from mockllm.prompt import (
+    NOT_STREAMED,
+    Body,
+    ConversationMessage,
+    Prompt,
+    Readers,
+    ToolCall,
+    ToolResult,
+)
+
+USER = ConversationMessage("user", ("weather?",))
+CALL = ConversationMessage("assistant", (), (ToolCall("call_1", "get_weather"),))
+RESULT = ToolResult(texts=("15 degrees",), call_id="call_1", name="get_weather")
+ANSWER = ConversationMessage("assistant", ("It is 15 degrees.",))
+REASONING = ConversationMessage("assistant")
+
+
+def prompt_of(*messages: ConversationMessage) -> Prompt:
+    return Prompt("api", "m", (), NOT_STREAMED, {}, Readers(messages=lambda body: messages))
+
+
+def test_a_conversation_is_read_once_when_it_is_asked_for() -> None:
+    bodies = []
+
+    def read(body: Body) -> Iterator[ConversationMessage]:
+        bodies.append(body)
+        yield USER
+
+    prompt = Prompt("api", "m", (), NOT_STREAMED, {"a": 1}, Readers(messages=read))
+    assert bodies == []
+
+    prompt.messages(), prompt.last_turn(), prompt.tool_results(), prompt.messages()
+    assert bodies == [{"a": 1}]
+
+
+def test_an_answer_in_several_pieces_is_one_message() -> None:
+    prompt = prompt_of(USER, REASONING, ANSWER, CALL)
+
+    assert prompt.messages() == (
+        USER,
+        ConversationMessage("assistant", ANSWER.texts, CALL.calls),
+    )
+
+
+def test_a_result_has_the_name_of_its_call_wherever_that_was_made() -> None:
+    nameless = ToolResult(texts=RESULT.texts, call_id="call_1")
+    unknown = ToolResult(texts=("?",), call_id="call_2")
+
+    prompt = prompt_of(USER, CALL, USER, ANSWER, nameless, unknown)
+
+    assert prompt.tool_results() == (RESULT, unknown)
+
+
+@pytest.mark.parametrize(
+    ("messages", "last_turn"),
+    [
+        ((), ()),
+        ((USER,), (USER,)),
+        ((USER, ANSWER, USER, USER), (USER, USER)),
+        ((USER, CALL, RESULT), (RESULT,)),
+        ((USER, CALL, RESULT, USER), (RESULT, USER)),
+        ((USER, CALL), ()),
+        ((USER, CALL, RESULT, ANSWER), (RESULT,)),
+        ((USER, REASONING), ()),
+        ((ANSWER,), ()),
+    ],
+)
+def test_the_last_turn_is_everything_after_the_last_answer(
+    messages: tuple[ConversationMessage, ...], last_turn: tuple[ConversationMessage, ...]
+) -> None:
+    assert prompt_of(*messages).last_turn() == last_turn
