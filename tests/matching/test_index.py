@@ -2,65 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mockllm.matching import specification
 from mockllm.matching.index import RuleIndex, is_reusable
-from mockllm.matching.predicates import (
-    DECIDE,
-    Difference,
-    HeaderEquals,
-    Headers,
-    MessageContains,
-    Predicate,
-)
+from mockllm.matching.predicates import HeaderEquals, MessageContains
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from tests.support.strategies import (
     ask_chat,
     chat_requests,
     chat_rules,
-    header_predicates,
     header_sets,
+    mixed_rules,
     responses_requests,
     responses_rules,
 )
-
-
-@dataclass(frozen=True)
-class ModelIs(Predicate):
-    """A kind of condition that the index has no entry for."""
-
-    model: str
-
-    def difference(
-        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
-    ) -> Difference | None:
-        if prompt.model == self.model:
-            return None
-        return Difference(1, lambda: f"model is {prompt.model!r}, expected {self.model!r}")
-
-
-def mixed_rules() -> st.SearchStrategy[list[Rule]]:
-    """Rules with any number of conditions of any kind, in any order."""
-    predicate = st.one_of(
-        header_predicates(),
-        st.builds(ModelIs, st.sampled_from(["m", "n"])),
-        chat_rules().filter(bool).map(lambda rules: rules[0].predicates[0]),
-    )
-    predicates = st.lists(st.lists(predicate, max_size=3).map(tuple), max_size=6)
-    return st.builds(
-        lambda wanted, states: [
-            Rule(index, f"mock {index}", each, stateful)
-            for index, (each, stateful) in enumerate(zip(wanted, states, strict=False))
-        ],
-        predicates,
-        st.lists(st.booleans(), min_size=6, max_size=6),
-    )
 
 
 def check_index(rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]) -> None:

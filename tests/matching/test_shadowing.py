@@ -4,7 +4,7 @@ from hypothesis import given
 
 from mockllm.matching.rule import Rule
 from mockllm.matching.shadowing import find_shadowed
-from tests.support.strategies import chat_rules, responses_rules
+from tests.support.strategies import chat_rules, mixed_rules, responses_rules
 
 
 def one_by_one(rules: list[Rule]) -> list[tuple[Rule, Rule]]:
@@ -24,4 +24,9 @@ def test_the_shadowed_rules_of_chat_are_found(rules: list[Rule]) -> None:
 
 @given(responses_rules())
 def test_the_shadowed_rules_of_responses_are_found(rules: list[Rule]) -> None:
+    assert list(find_shadowed(rules)) == one_by_one(rules)
+
+
+@given(mixed_rules())
+def test_the_shadowed_rules_with_several_conditions_or_none_are_found(rules: list[Rule]) -> None:
     assert list(find_shadowed(rules)) == one_by_one(rules)

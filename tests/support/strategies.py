@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from hypothesis import strategies as st
 
-from mockllm.matching.predicates import HeaderContains, HeaderEquals, Predicate
+from mockllm.matching.predicates import (
+    DECIDE,
+    Difference,
+    HeaderContains,
+    HeaderEquals,
+    Headers,
+    Predicate,
+)
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.anthropic.messages import MESSAGES
@@ -131,3 +139,35 @@ def responses_rules() -> st.SearchStrategy[list[Rule]]:
 def responses_requests() -> st.SearchStrategy[Prompt]:
     """Requests of Responses."""
     return _inputs().map(ask_responses)
+
+
+@dataclass(frozen=True)
+class ModelIs(Predicate):
+    """A kind of condition that the index has no entry for."""
+
+    model: str
+
+    def difference(
+        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
+    ) -> Difference | None:
+        if prompt.model == self.model:
+            return None
+        return Difference(1, lambda: f"model is {prompt.model!r}, expected {self.model!r}")
+
+
+def mixed_rules() -> st.SearchStrategy[list[Rule]]:
+    """Rules with any number of conditions of any kind, in any order."""
+    predicate = st.one_of(
+        header_predicates(),
+        st.builds(ModelIs, st.sampled_from(["m", "n"])),
+        chat_rules().filter(bool).map(lambda rules: rules[0].predicates[0]),
+    )
+    predicates = st.lists(st.lists(predicate, max_size=3).map(tuple), max_size=6)
+    return st.builds(
+        lambda wanted, states: [
+            Rule(index, f"mock {index}", each, stateful)
+            for index, (each, stateful) in enumerate(zip(wanted, states, strict=False))
+        ],
+        predicates,
+        st.lists(st.booleans(), min_size=6, max_size=6),
+    )
