@@ -23,7 +23,7 @@ class ResponseOptions:
     """The form in which the client wants its answer. Options that an API does not have keep their
     defaults.
 
-    Hashable: a rule's reply is rendered once for each form that is asked for.
+    Hashable: a reply is rendered once for each combination in use.
     """
 
     stream: bool = False

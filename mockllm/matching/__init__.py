@@ -1,3 +1,3 @@
-"""Which rule answers a request, and why none does. It sees a request only as a prompt and as
-headers, and does not know any vendor's format, nor what the rule's mock says.
+"""Finds the rule that answers a request, or explains why none does. It sees a request as a prompt
+and headers, and knows neither the format of any vendor nor the answer of the rule's mock.
 """

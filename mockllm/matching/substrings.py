@@ -1,7 +1,7 @@
-"""Which of many texts are in a text.
+"""Finds which of many texts (the needles) a text contains.
 
-Each on its own would be looked for with `in`; an Aho–Corasick automaton (pyahocorasick) looks for
-all at once: 0.5 µs for a short text, be there 20 needles or 100,000.
+`in` finds one needle at a time; an Aho–Corasick automaton (pyahocorasick) finds all at once, in
+0.5 µs for a short text, whether there are 20 needles or 100,000.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from operator import itemgetter
 
 import ahocorasick
 
-FEW = 8  # needles; so many are looked for one by one in the same time
-LETTERS_PER_MATCH = 160  # of a text: `in` goes through them while one match is told (50 ns)
+FEW = 8  # needles that are found one by one in the same time
+LETTERS_PER_MATCH = 160  # that `in` searches while the automaton reports one match (50 ns)
 
 _PLACE = itemgetter(1)  # of a match
 
 
 class SubstringIndex:
-    """The texts to look for, each different, known by their place in `texts`."""
+    """An index of different needles, which are identified by their place in `texts`."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._texts = tuple(texts)
@@ -27,7 +27,7 @@ class SubstringIndex:
         if len(self._texts) > FEW:
             self._automaton = ahocorasick.Automaton()
             for place, text in enumerate(self._texts):
-                if text:  # the automaton does not know the empty text, which is in every text
+                if text:  # the automaton rejects the empty text, which every text contains
                     self._automaton.add_word(text, place)
             self._automaton.make_automaton()
             self._always = {self._texts.index("")} if "" in self._texts else set()
@@ -42,8 +42,8 @@ class SubstringIndex:
         return found if next(matches, None) is None else self._one_by_one(text)
 
     def _worthwhile(self, text: str) -> int:
-        """Matches beyond which looking for the needles one by one is faster: it never takes longer
-        than to go through the text for each ("a", "aa", "aaa", ... in "aaaa…" match everywhere)."""
+        """The number of matches beyond which `in`, one needle at a time, is faster. So a search
+        never takes longer than that ("a", "aa", "aaa", ... match everywhere in "aaaa…")."""
         return len(self._texts) * (1 + len(text) // LETTERS_PER_MATCH)
 
     def _one_by_one(self, text: str) -> Collection[int]:

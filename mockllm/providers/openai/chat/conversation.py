@@ -51,7 +51,7 @@ def _calls(message: Body) -> Iterator[ToolCall]:
 
 
 def _name(tool: Body) -> str:
-    """The name in a tool or a call, which says it in the member that its type names."""
+    """The name of a tool or a call: it is in the member that the type names."""
     for kind in ("function", "custom"):
         inner = tool.get(kind)
         if isinstance(inner, dict):

@@ -1,4 +1,4 @@
-"""Chat Completions requests: who may ask, what a rule sees, when two messages mean the same."""
+"""Decodes Chat Completions requests, compiles matches, and normalises messages for comparison."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ def decode(body: bytes) -> Prompt:
 
 
 def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
-    """What a mock's `message` wants of a request.
+    """The predicate for a mock's `message`.
 
     Raises:
-        ValueError: the message has no role of this API, or no one text to look for.
+        ValueError: the message has no role of this API, or not exactly one text to look for.
     """
     role = message.get("role")
     if role not in MEMBERS:

@@ -1,4 +1,4 @@
-"""Embeddings requests: what a rule sees, when two inputs mean the same."""
+"""Decodes Embeddings requests, compiles matches, and normalises inputs for comparison."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def decode(body: bytes) -> Prompt:
 
 
 def compile_match(value: str | list[Any], contains: bool) -> Predicate:
-    """What a mock's `input` wants of a request.
+    """The predicate for a mock's `input`.
 
     Raises:
-        ValueError: there is no one text to look for.
+        ValueError: there is not exactly one text to look for.
     """
     texts = _texts(value)
     if not contains:

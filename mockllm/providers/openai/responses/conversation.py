@@ -15,11 +15,11 @@ from mockllm.providers import normalise
 _OUTPUT = "_call_output"  # ends the type of every result: function_call_output, ...
 _CALL = "_call"  # ends the type of every call: function_call, computer_call, ...
 _OF_THE_CLIENT = frozenset({"mcp_approval_response", "additional_tools", "compaction_trigger"})
-"""Items that say nothing and are not the model's either."""
+"""Items of the client that are neither a message nor a result."""
 
 
 def read_messages(body: Body) -> Iterator[ConversationMessage]:
-    """The conversation; what was said in earlier responses that are only named is not in it."""
+    """The conversation, without what `previous_response_id` refers to."""
     for item in normalise.objects(items_of(body["input"])):
         kind = normalise.text(item.get("type"))
         if is_message(item):
@@ -72,7 +72,7 @@ def _result(item: Body) -> ToolResult:
 
 def _calls(item: Body) -> Iterator[ToolCall]:
     """The call that an item is, if the client is to answer it: those have a `call_id`. A tool of
-    the service's has no name but its type's (``computer``)."""
+    the service is named by its type (``computer``)."""
     call_id = normalise.text(item.get("call_id"))
     if call_id:
         kind = normalise.text(item.get("type")).removesuffix(_CALL)

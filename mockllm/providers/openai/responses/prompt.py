@@ -1,4 +1,4 @@
-"""Responses requests: what a rule sees, when two inputs mean the same."""
+"""Decodes Responses requests, compiles matches, and normalises items for comparison."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ NAME = "openai_response"
 ROLES = ("user", "assistant", "system", "developer")
 
 _REFERENCES = frozenset({"item_reference", "local_shell_call_output"})
-"""Items whose `id` says which other item is meant. Any other item's `id` and `status` are the
-server's own notes: a client echoes those of an answer, and a mock cannot know fresh ones."""
+"""Items whose `id` refers to another item. In all others, `id` and `status` were assigned by the
+server: a client sends back those of an answer, and a mock cannot know them in advance."""
 
 
 def decode(body: bytes) -> Prompt:
@@ -43,10 +43,10 @@ def decode(body: bytes) -> Prompt:
 
 
 def compile_match(value: str | list[Any], contains: bool) -> Predicate:
-    """What a mock's `input` wants of a request.
+    """The predicate for a mock's `input`.
 
     Raises:
-        ValueError: an entry is no item.
+        ValueError: an entry is not an item.
     """
     if contains and isinstance(value, str):
         return MessageContains(value)
@@ -98,18 +98,18 @@ def _check_item(item: Any, path: str) -> None:
 
 
 def _messages(value: str | list[Any], items: list[Any]) -> Iterator[Message]:
-    """The whole input with the texts of its last item, then the texts of the turn before a system
-    note. A rule looks for its text in an item's compact JSON too: configurations match on a
-    `call_id` this way."""
+    """The whole input with the texts of its last item, then the texts of the last item before
+    trailing system notes. A rule looks for its text in an item's compact JSON too: configurations
+    match on a `call_id` this way."""
     if isinstance(value, str) or not items:
-        texts = (value,) if isinstance(value, str) else ()
+        texts: tuple[str, ...] = (value,) if isinstance(value, str) else ()
         yield Message("user", texts, texts, items, canonical)
         return
     for item, whole in ((items[-1], items), (normalise.after_system_notes(items), None)):
         if item is not None:
-            said = tuple(_texts(item))
-            searched = (*said, jsontext.dumps(item).decode())
-            yield Message(_role(item), said, searched, whole, canonical)
+            texts = tuple(_texts(item))
+            search_texts = (*texts, jsontext.dumps(item).decode())
+            yield Message(_role(item), texts, search_texts, whole, canonical)
 
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:
