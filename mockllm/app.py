@@ -22,7 +22,7 @@ from mockllm.endpoints.route import (
     endpoint_decision,
 )
 from mockllm.endpoints.table import ROUTES
-from mockllm.engine.decision import Decision
+from mockllm.engine.decision import Decision, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Reply, Request
@@ -97,7 +97,7 @@ class App:
         try:
             decision = self._decide_elsewhere(request)
         except RequestError as exc:
-            decision = endpoint_decision(self._refused(request, exc), reason="refused")
+            decision = endpoint_decision(self._refused(request, exc), outcome=Outcome.REFUSED)
         reply = decision.reply
         if not self._engine.cors:
             reply = envelope.without_cors(reply)
@@ -115,7 +115,7 @@ class App:
 
     def store_response(self, request: Request, decision: Decision, fresh: FreshValues) -> None:
         """Remember a delivered response so that it can be retrieved later."""
-        if decision.rule is not None or decision.reason == "echo":
+        if decision.retrievable:
             self._context.stored.append(StoredResponse(request.body, decision.rule, fresh))
 
     def _decide_elsewhere(self, request: Request) -> Decision:
@@ -165,7 +165,7 @@ class App:
             (b"access-control-allow-headers", wanted),
             (b"access-control-max-age", PREFLIGHT_LASTS),
         )
-        return endpoint_decision(Reply(204, headers, ()), reason="preflight")
+        return endpoint_decision(Reply(204, headers, ()), outcome=Outcome.PREFLIGHT)
 
     # --- What is not there ---
 
@@ -179,7 +179,7 @@ class App:
         beside = {"path": request.path, "method": request.method, "hint": self._hint}
         error = RequestError(404, message)
         render_error = _envelope(request, mistake)
-        return endpoint_decision(render_error(error, beside), reason="not found")
+        return endpoint_decision(render_error(error, beside), outcome=Outcome.NOT_FOUND)
 
     def _is_known(self, path: str) -> bool:
         return bool(self._methods(path)) and path != ROOT

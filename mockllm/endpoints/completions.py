@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mockllm.endpoints.route import CHAT, Context, Values
-from mockllm.engine.decision import Decision
+from mockllm.engine.decision import Decision, Outcome
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.providers import request_body
@@ -95,7 +95,7 @@ def _response(context: Context, asked: Request, decision: Decision) -> dict[str,
     table = context.engine.table(CHAT)
     if decision.rule is not None:
         return table.mocks[decision.rule.index].answer
-    if decision.reason == "echo" and context.engine.echo is not None:
+    if decision.outcome is Outcome.ECHO and context.engine.echo is not None:
         return table.api.text_response(context.engine.echo(table.api.decode(asked.body)))
     return None
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mockllm.engine.decision import Decision
+from mockllm.engine.decision import Decision, Outcome, Summary
 from mockllm.engine.engine import Engine
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
@@ -36,10 +36,11 @@ Endpoint = Callable[[Context, Request, Values], Decision]
 
 
 def endpoint_decision(
-    reply: Reply, prompt: Prompt | None = None, *, reason: str = "neighbour"
+    reply: Reply, prompt: Prompt | None = None, *, outcome: Outcome = Outcome.ENDPOINT
 ) -> Decision:
     """The decision to answer so; the engine makes it ready."""
-    return Decision(reply, None, reason, prompt=prompt)
+    summary = None if prompt is None else Summary.of(prompt)
+    return Decision(reply, None, outcome, summary=summary)
 
 
 def json_answer(request: Request, body: Any, *, prompt: Prompt | None = None) -> Decision:

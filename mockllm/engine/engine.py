@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mockllm.engine.decision import Decision
+from mockllm.engine.decision import Decision, Outcome, Summary
 from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MatchCache
 from mockllm.engine.mocks import Table
 from mockllm.errors import RequestError
-from mockllm.exchange import Reply, Request
+from mockllm.exchange import Request
 from mockllm.matching.explain import nearest_miss, quote
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt, ResponseOptions
@@ -69,7 +69,7 @@ class Engine:
         try:
             table.api.authenticate(request, self.require_auth)
         except RequestError as exc:
-            return _decision(table.api.render_error(exc, {}), "refused")
+            return _refused(table, exc)
         if self.decisions is None:
             return self._decide_authenticated(table, request)
         values = map(request.first_values.get, table.index.header_names)
@@ -77,7 +77,7 @@ class Engine:
         decision = self.decisions.get(key)
         if decision is None:
             decision = self._decide_authenticated(table, request)
-            if decision.reason != "invented":  # vectors outweigh the bodies that are counted
+            if decision.reusable:
                 self.decisions.keep(key, decision)
         return decision
 
@@ -87,29 +87,35 @@ class Engine:
             prompt = table.api.decode(request.body)
             table.check(prompt)
         except RequestError as exc:
-            return _decision(table.api.render_error(exc, {}), "refused")
+            return _refused(table, exc)
         rule = table.index.find(prompt, request.first_values)
         if rule is None:
             return self._decide_unmatched(table, request, prompt)
         prepared = self._render(table, rule, prompt.options)
         reply, ready = prepared.for_request(prompt.model, prompt.body)
-        return Decision(reply, ready, "matched", rule, prompt)
+        return Decision(
+            reply, ready, Outcome.MOCK, rule, Summary.of(prompt), reusable=True, retrievable=True
+        )
 
     def _decide_unmatched(self, table: Table, request: Request, prompt: Prompt) -> Decision:
         api = table.api
-        if not table.mocks and api.generate is not None:
-            return self._decide_said(table, prompt, api.generate(prompt), "invented")
+        if not table.mocks and api.generate is not None:  # vectors outweigh what is remembered
+            return self._decide_made(table, prompt, api.generate(prompt), Outcome.GENERATED)
         if self.echo is not None:
-            return self._decide_said(table, prompt, api.text_response(self.echo(prompt)), "echo")
+            response = api.text_response(self.echo(prompt))
+            decision = self._decide_made(table, prompt, response, Outcome.ECHO)
+            return decision._replace(reusable=True, retrievable=True)
         error = RequestError(404, _no_match(table, request, prompt), code="mock_not_found")
-        return _decision(table.api.render_error(error, {}), "no match", prompt)
+        prepared = delivery(api.render_error(error, {}))
+        return Decision(*prepared, Outcome.UNMATCHED, None, Summary.of(prompt), reusable=True)
 
-    def _decide_said(
-        self, table: Table, prompt: Prompt, response: dict[str, Any], reason: str
+    def _decide_made(
+        self, table: Table, prompt: Prompt, response: dict[str, Any], outcome: Outcome
     ) -> Decision:
         """A response that is no mock's, made for this request."""
         prepared = PreparedReply(table.api.render(response, prompt.options, table.chunk))
-        return Decision(*prepared.for_request(prompt.model, prompt.body), reason, prompt=prompt)
+        delivered = prepared.for_request(prompt.model, prompt.body)
+        return Decision(*delivered, outcome, summary=Summary.of(prompt))
 
     def _render(self, table: Table, rule: Rule, options: ResponseOptions) -> PreparedReply:
         key = (table.api.name, rule.index, options)
@@ -124,8 +130,9 @@ class Engine:
         return prepared
 
 
-def _decision(reply: Reply, reason: str, prompt: Prompt | None = None) -> Decision:
-    return Decision(*delivery(reply), reason, prompt=prompt)
+def _refused(table: Table, error: RequestError) -> Decision:
+    """The refusal of a request, which an equal one gets too."""
+    return Decision(*delivery(table.api.render_error(error, {})), Outcome.REFUSED, reusable=True)
 
 
 def _no_match(table: Table, request: Request, prompt: Prompt) -> str:

@@ -54,7 +54,7 @@ class MatchCache:
         size = _size(key, decision)
         if size > MAX_ENTRY:
             return
-        self._known[key] = decision._replace(prompt=None)  # a prompt holds the decoded body
+        self._known[key] = decision
         self._size += size
         while self._size > MAX_BYTES:
             oldest = next(iter(self._known))

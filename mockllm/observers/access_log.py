@@ -21,7 +21,7 @@ def log_access(exchange: Exchange) -> None:
         "path": shown(request.path, request.query),
         "status": decision.reply.status,
         "mock": decision.rule.label if decision.rule is not None else None,
-        "reason": decision.reason,
+        "reason": decision.outcome.value,
         "microseconds": round(exchange.seconds * 1e6),
     }
     access.info(

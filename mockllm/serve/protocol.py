@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import cast
 
-from mockllm.engine.decision import Decision, Exchange
+from mockllm.engine.decision import Decision, Exchange, Outcome
 from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
 from mockllm.exchange import Ending, Reply, Request, Step
 from mockllm.http1 import framing
@@ -34,8 +34,6 @@ logger = logging.getLogger("mockllm")
 MAX_LINGER = 30.0  # seconds in which a refused peer may go on sending, however fast it does
 FRAMES_AT_ONCE = 64  # then other connections have their turn
 MAX_UNSENT = 32 * 1024  # bytes that wait for a slow peer before its answer waits too
-
-FAILURE = "internal error"  # the reason of a decision that is not the engine's
 
 
 class Phase(Enum):
@@ -227,7 +225,7 @@ class HTTPProtocol(asyncio.Protocol):
             where = f"{request.method} {request.path} ({notes})"
             logger.exception("internal error answering %s", where)
             error = ClientError(500, f"The mock server failed to answer: {type(exc).__name__}")
-            failure = Decision(self._service.app.render_error(request, error), None, FAILURE)
+            failure = Decision(self._service.app.render_error(request, error), None, Outcome.FAILED)
             self._deliver(request, failure, time.perf_counter() - started)
 
     def _deliver(self, request: Request, decision: Decision, took: float) -> None:
@@ -327,7 +325,7 @@ class HTTPProtocol(asyncio.Protocol):
             return
         reply = self._service.app.render_error(self._http.asked, error)
         if self._service.observers:
-            self._observe(Exchange(self._http.asked, Decision(reply, None, "refused"), 0.0))
+            self._observe(Exchange(self._http.asked, Decision(reply, None, Outcome.REFUSED), 0.0))
         head_only = self._http.asked.method == "HEAD"
         frames = framing.frames(reply, close=True, head_only=head_only)
         self._http.close()

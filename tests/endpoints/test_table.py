@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mockllm import Config
 from mockllm.app import App
 from mockllm.endpoints.table import ROUTES
-from mockllm.engine.decision import Decision
+from mockllm.engine.decision import Decision, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.errors import ClientError
@@ -193,7 +193,9 @@ def every_answer(**config: Any) -> list[Decision]:
         ask("GET", "/v1/models", engine=engine),
         ask("GET", "/nope", engine=engine),
         ask("GET", "/health", engine=engine),
-        Decision(engine.render_error(Request.of("GET", "/"), ClientError(500, "")), None, ""),
+        Decision(
+            engine.render_error(Request.of("GET", "/"), ClientError(500, "")), None, Outcome.FAILED
+        ),
     ]
 
 
@@ -301,7 +303,7 @@ def test_invented_vectors_are_not_remembered() -> None:
     engine = App(Engine(load(Config())))
     for _ in range(3):
         decision = ask("POST", "/v1/embeddings", body={"model": "m", "input": "hi"}, engine=engine)
-        assert decision.reason == "invented"
+        assert decision.outcome.value == "generated"
 
     assert engine._engine.decisions is not None
     assert len(engine._engine.decisions) == 0

@@ -59,7 +59,7 @@ def test_the_first_mock_that_matches_answers() -> None:
     decisions = [decide(post(say(text))) for text in ("hi", "ho")]
 
     assert [answer(decision) for decision in decisions] == ["one", "three"]
-    assert [(d.reason, d.rule and d.rule.index) for d in decisions] == [
+    assert [(d.outcome.value, d.rule and d.rule.index) for d in decisions] == [
         ("matched", 0),
         ("matched", 2),
     ]
@@ -92,7 +92,7 @@ def test_a_request_that_matches_nothing_is_told_the_nearest_mock() -> None:
     decision = one.decide(post(say("help")))
 
     error = body(decision.reply)["error"]
-    assert (decision.reply.status, decision.reason, error["code"]) == (
+    assert (decision.reply.status, decision.outcome.value, error["code"]) == (
         404,
         "no match",
         "mock_not_found",
@@ -277,7 +277,7 @@ def test_a_reused_decision_is_the_decision(asked: list[Request], echoes: bool) -
 
     for request in asked * 4:  # a decision is kept the second time
         again, anew = reusing.decide(request), plain.decide(request)
-        assert (again.reply, again.reason, again.rule) == (anew.reply, anew.reason, anew.rule)
+        assert (again.reply, again.outcome, again.rule) == (anew.reply, anew.outcome, anew.rule)
         assert again.ready is not None
         assert anew.ready is not None
         assert again.ready.finish(FRESH) == anew.ready.finish(FRESH)

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from mockllm.engine import match_cache
-from mockllm.engine.decision import Decision
+from mockllm.engine.decision import Decision, Outcome
 from mockllm.engine.match_cache import MatchCache
 from mockllm.providers.envelope import json_reply
 
 
 def decision() -> Decision:
-    return Decision(json_reply({}), None, "matched")
+    return Decision(json_reply({}), None, Outcome.MOCK)
 
 
 def keep(decisions: MatchCache, key: match_cache.Key, kept: Decision) -> None:

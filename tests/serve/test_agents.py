@@ -46,7 +46,7 @@ def recorded(name: str) -> Request:
 def test_a_recorded_request_matches_a_plain_user_mock(name: str) -> None:
     decision = App(Engine(load(Config.from_dict(CONFIG)))).decide(recorded(name))
 
-    assert decision.reason == "matched"
+    assert decision.outcome.value == "matched"
     assert decision.reply.streamed
     assert ANSWER.encode() in decision.reply.body
 
