@@ -39,6 +39,7 @@ UNUSED = 0.2  # seconds after which a connection may be closed before it is used
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
 posix = pytest.mark.skipif(os.name != "posix", reason="signals")
+WORKERS = pytest.mark.parametrize("workers", [1, 2])
 
 
 def config(answer: str = "yes", *, large: bool = False) -> Json:
