@@ -4,11 +4,14 @@ from typing import Any
 
 import orjson
 import pytest
+from openai import AsyncOpenAI
 
 from mockllm import Config
 from mockllm.engine import Engine
 from mockllm.exchange import Request
 from mockllm.loading import load
+
+pytestmark = pytest.mark.anyio
 
 KEY = ((b"authorization", b"Bearer any"),)
 
@@ -30,3 +33,14 @@ def test_what_is_neither_is_refused(value: Any) -> None:
 
 def test_a_model_is_a_text() -> None:
     assert status(input="a", model=5) == 400
+
+
+async def test_nothing_is_flagged(openai: AsyncOpenAI) -> None:
+    one = await openai.moderations.create(input="a")
+    two = await openai.moderations.create(input=["a", "b"], model="some")
+    part: Any = {"type": "text", "text": "a"}
+    parts = await openai.moderations.create(input=[part])
+
+    assert [len(each.results) for each in (one, two, parts)] == [1, 2, 1]
+    assert not any(result.flagged for result in two.results)
+    assert two.model == "some"

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from hypothesis import given
 
-from mockllm.matching import covers
+from mockllm.matching import covers, first_match
+from mockllm.prompt import Prompt
 from mockllm.reach import never_reached
 from mockllm.rule import Rule
-from tests.support.strategies import chat_rules, responses_rules
+from tests.support.strategies import chat_requests, chat_rules, header_sets, responses_rules
 
 
 def one_by_one(rules: list[Rule]) -> list[tuple[Rule, Rule]]:
@@ -26,3 +27,12 @@ def test_what_is_never_reached_in_chat(rules: list[Rule]) -> None:
 @given(responses_rules())
 def test_what_is_never_reached_in_responses(rules: list[Rule]) -> None:
     assert list(never_reached(rules)) == one_by_one(rules)
+
+
+@given(chat_rules(), chat_requests(), header_sets())
+def test_a_covered_rule_is_never_reached(
+    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
+) -> None:
+    for at, later in enumerate(rules):
+        if any(covers(earlier, later) for earlier in rules[:at]):
+            assert first_match(rules[: at + 1], prompt, headers) is not later

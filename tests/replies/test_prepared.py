@@ -64,3 +64,10 @@ def test_a_large_reply_is_shared_between_requests(streamed: bool) -> None:
     assert [id(data) for data in shared] == [
         id(step.data) for step in other.steps if len(step.data) == SLICE
     ]
+
+
+@given(st.lists(st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb"])).map(b"".join))
+def test_what_is_open_is_filled_like_anything_else(data: bytes) -> None:
+    filled = playback.fill(playback.whole(200, (), data), model="m", input_tokens=7)
+
+    assert playback.Open(data).filled(playback.model_name("m"), 7) == filled.body

@@ -149,24 +149,3 @@ def test_stream_is_one_step_a_frame() -> None:
 
 def test_whole_is_one_step() -> None:
     assert playback.whole(404, (), b"body") == Reply(404, (), (Step(0.0, b"body"),))
-
-
-MARKS = [playback.TOKEN, playback.SECONDS, playback.DATE, playback.TOOK]
-PIECES = st.sampled_from([b"x", b"", b"\r\n", *MARKS])
-
-
-@given(st.lists(PIECES, max_size=8).map(b"".join), st.lists(st.sampled_from([b"1", b"2"])))
-def test_what_is_ready_is_stamped_like_anything_else(data: bytes, seconds: list[bytes]) -> None:
-    ready = playback.Ready(data)
-
-    for number, second in enumerate(seconds):
-        took = b"%6d" % (number % 3)
-        stamps = Stamps(b"%020x" % number, second * 10, second * 29, took)
-        assert ready.stamped(stamps) == playback.stamp(data, stamps)
-
-
-@given(st.lists(st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb"])).map(b"".join))
-def test_what_is_open_is_filled_like_anything_else(data: bytes) -> None:
-    filled = playback.fill(playback.whole(200, (), data), model="m", input_tokens=7)
-
-    assert playback.Open(data).filled(playback.model_name("m"), 7) == filled.body

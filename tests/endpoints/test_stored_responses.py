@@ -1,0 +1,165 @@
+"""Responses that were given, and are asked for again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openai as openai_sdk
+import orjson
+import pytest
+from openai import AsyncOpenAI
+
+from mockllm import Config
+from mockllm.engine import Engine
+from mockllm.exchange import Request
+from mockllm.loading import load
+from tests.support.engines import CONFIG, ask, echo, told
+from tests.support.goldens import STAMPS
+from tests.support.served import responses_request
+
+pytestmark = pytest.mark.anyio
+
+
+def test_an_echoed_response_is_given_again() -> None:
+    engine = Engine(load(Config()), echo=echo)
+    body = orjson.dumps({"model": "m", "input": "hu"})
+    request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
+    given = engine.decide(request)
+    engine.keep(request, given, STAMPS)
+
+    again = ask("GET", f"/v1/responses/{told(given)['id']}", engine=engine)
+
+    assert told(again)["output"] == told(given)["output"]
+
+
+def test_a_refusal_is_not_kept() -> None:
+    engine = Engine(load(Config.from_dict(CONFIG)))
+    for body in (b"{", b'{"model": "m", "input": "unknown"}'):
+        request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
+        engine.keep(request, engine.decide(request), STAMPS)
+
+    assert len(engine._house.kept) == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("limit", "x"), ("limit", "-1"), ("limit", "²")])
+def test_a_page_is_as_long_as_a_number_says(name: str, value: str) -> None:
+    engine = Engine(load(Config.from_dict(CONFIG)))
+    body = orjson.dumps({"model": "m", "input": "hi"})
+    request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
+    given = engine.decide(request)
+    engine.keep(request, given, STAMPS)
+    path = f"/v1/responses/{told(given)['id']}/input_items"
+
+    lines = ((b"authorization", b"Bearer x"),)
+    refused = engine.decide(Request.of("GET", path, lines, query=f"{name}={value}"))
+
+    assert refused.reply.status == 400
+    assert told(refused)["error"]["param"] == name
+
+
+async def test_a_response_is_given_again(openai: AsyncOpenAI) -> None:
+    given = await openai.responses.create(**responses_request("hi"))
+
+    again = await openai.responses.with_raw_response.retrieve(given.id)
+
+    assert again.parse() == given
+    assert again.headers["x-request-id"]
+
+
+async def test_a_streamed_response_is_given_again(openai: AsyncOpenAI) -> None:
+    async with openai.responses.stream(**responses_request("hi")) as stream:
+        given = await stream.get_final_response()
+
+    again = await openai.responses.retrieve(given.id)
+
+    assert again.to_dict() == {**given.to_dict(), "output": again.to_dict()["output"]}
+    assert again.output_text == "hello"
+
+
+async def test_of_a_configured_id_the_last_response_is_given(openai: AsyncOpenAI) -> None:
+    for model in ("one", "two"):
+        await openai.responses.create(**responses_request("fixed", model=model))
+
+    assert (await openai.responses.retrieve("resp_fixed")).model == "two"
+
+
+async def test_a_deleted_response_is_gone(openai: AsyncOpenAI) -> None:
+    given = await openai.responses.create(**responses_request("hi"))
+
+    await openai.responses.delete(given.id)
+
+    with pytest.raises(openai_sdk.NotFoundError, match=f"Response with id '{given.id}' not found"):
+        await openai.responses.retrieve(given.id)
+
+
+async def test_what_is_not_to_be_stored_is_not(openai: AsyncOpenAI) -> None:
+    given = await openai.responses.create(**responses_request("hi", store=False))
+
+    with pytest.raises(openai_sdk.NotFoundError):
+        await openai.responses.retrieve(given.id)
+
+
+async def test_what_was_made_in_the_background_can_be_cancelled(openai: AsyncOpenAI) -> None:
+    given = await openai.responses.create(**responses_request("hi", background=True))
+
+    cancelled = await openai.responses.cancel(given.id)
+
+    assert (cancelled.id, cancelled.status) == (given.id, "cancelled")
+    assert await openai.responses.retrieve(given.id) == cancelled
+
+
+async def test_what_was_not_made_in_the_background_is_over(openai: AsyncOpenAI) -> None:
+    given = await openai.responses.create(**responses_request("hi"))
+
+    with pytest.raises(openai_sdk.BadRequestError, match="Cannot cancel a synchronous response"):
+        await openai.responses.cancel(given.id)
+    with pytest.raises(openai_sdk.BadRequestError, match="cannot be streamed"):
+        await openai.responses.retrieve(given.id, stream=True)
+
+
+async def test_a_background_response_is_streamed_from_any_event(openai: AsyncOpenAI) -> None:
+    request = responses_request("hi", background=True)
+    stream = await openai.responses.create(**request, stream=True)
+    events = [event async for event in stream]
+    assert events[0].type == "response.created"
+
+    rest = await openai.responses.retrieve(
+        events[0].response.id, stream=True, starting_after=events[2].sequence_number
+    )
+
+    assert [event async for event in rest] == events[3:]
+
+
+async def test_a_response_may_follow_another(openai: AsyncOpenAI) -> None:
+    request = responses_request("hi", previous_response_id="resp_unknown")
+
+    assert (await openai.responses.create(**request)).output_text == "hello"
+
+
+async def test_input_items_come_in_pages_the_last_first(openai: AsyncOpenAI) -> None:
+    items: list[Any] = [{"role": "user", "content": f"all {number}"} for number in range(5)]
+    given = await openai.responses.create(model="m", input=items)
+
+    last, *_ = (await openai.responses.input_items.list(given.id)).data
+    pages = openai.responses.input_items.list(given.id, order="asc", limit=2)
+    found: list[Any] = [item async for item in pages]
+
+    texts = [item.content[0].text for item in found]
+    assert texts == [item["content"] for item in items]
+    assert last == found[-1]
+    assert len({item.id for item in found}) == 5
+
+
+async def test_an_echoed_turn_is_an_input_item(openai: AsyncOpenAI) -> None:
+    items: list[Any] = [
+        {"role": "assistant", "content": "all"},
+        {"role": "assistant", "type": "message", "content": [{"type": "output_text", "text": "x"}]},
+        {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "all"},
+    ]
+    given = await openai.responses.create(model="m", input=items)
+
+    found = (await openai.responses.input_items.list(given.id, order="asc")).data
+
+    kinds = ["message", "message", "function_call", "function_call_output"]
+    assert [item.type for item in found] == kinds
