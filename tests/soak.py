@@ -24,8 +24,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mockllm.serve.running import new_event_loop
-from tests.serve.http_cases import CHAT, END, asking, chunked, chunks, configuration, framed, get
-from tests.serve.http_cases import post as question
+from tests.support.http.messages import (
+    CHAT,
+    END,
+    asking,
+    chunked,
+    chunks,
+    configuration,
+    framed,
+    get,
+)
+from tests.support.http.messages import post as question
 from tests.support.processes import Command, running, until, write
 from tests.support.served import PATIENCE
 

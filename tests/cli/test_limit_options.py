@@ -11,7 +11,7 @@ import pytest
 from mockllm.cli import main
 from mockllm.limits import Limits
 from mockllm.serve.options import LIMIT_OPTIONS, size
-from tests.serve.http_cases import get
+from tests.support.http.messages import get
 from tests.support.processes import REQUEST, ask, config, running, write
 
 

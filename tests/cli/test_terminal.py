@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serve.http_cases import get
+from tests.support.http.messages import get
 from tests.support.processes import WORKERS, config, posix, until, write
 from tests.support.served import PATIENCE
 

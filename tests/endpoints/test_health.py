@@ -10,7 +10,7 @@ import pytest
 
 from mockllm import AsyncServer
 from mockllm.serve.server import Listener
-from tests.serve.http_cases import get
+from tests.support.http.messages import get
 from tests.support.processes import ask, config, connected, nobody_listens
 from tests.support.served import PATIENCE, port_of
 

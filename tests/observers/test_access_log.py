@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mockllm.serve.access import shown
-from tests.serve.http_cases import get
+from tests.support.http.messages import get
 from tests.support.processes import Command, ask, config, posix, running, write
 from tests.support.served import chat_request, http_request
 

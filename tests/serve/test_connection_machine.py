@@ -20,12 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mockllm import AsyncServer
-from tests.serve.http_cases import (
+from tests.support.http.answers import Answer, read_answers
+from tests.support.http.messages import (
     BODY,
     END,
     HELLO,
-    Answer,
-    Peer,
     asking,
     chunked,
     chunks,
@@ -33,8 +32,8 @@ from tests.serve.http_cases import (
     framed,
     get,
     post,
-    read_answers,
 )
+from tests.support.http.peer import Peer
 
 BOUND = 60.0  # seconds; only a hang takes so long
 LARGE_WORDS = 12_000  # long enough that neither the text nor its stream goes out in one write

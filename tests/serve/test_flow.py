@@ -15,12 +15,12 @@ from anyio.lowlevel import checkpoint
 
 from mockllm import AsyncServer
 from mockllm.serve.protocol import HTTPProtocol, Service
-from tests.serve.http_cases import (
+from tests.support.http.answers import read_answers
+from tests.support.http.messages import (
     BODY,
     HELLO,
     KIB,
     MIB,
-    Peer,
     asking,
     chunked,
     chunks,
@@ -28,8 +28,8 @@ from tests.serve.http_cases import (
     framed,
     get,
     post,
-    read_answers,
 )
+from tests.support.http.peer import Peer
 
 pytestmark = pytest.mark.anyio
 

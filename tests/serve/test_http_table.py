@@ -16,26 +16,24 @@ from mockllm import AsyncServer
 from mockllm.errors import HTTPError
 from mockllm.heads import Heads
 from mockllm.http1 import HTTPConnection
-from tests.serve.http_cases import (
+from tests.support.http.answers import Answer, read_answers
+from tests.support.http.case import Case, Fate
+from tests.support.http.cases import CASES
+from tests.support.http.messages import (
     BODY,
-    CASES,
     CHAT,
     END,
     HELLO,
     HIDDEN,
     KIB,
-    Answer,
-    Case,
-    Fate,
-    Peer,
     asking,
     chunked,
     configuration,
     framed,
     get,
     post,
-    read_answers,
 )
+from tests.support.http.peer import Peer
 
 pytestmark = pytest.mark.anyio
 

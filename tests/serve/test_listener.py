@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from mockllm import AsyncServer
-from tests.serve.http_cases import get
+from tests.support.http.messages import get
 from tests.support.processes import config
 from tests.support.served import port_of
 

@@ -20,7 +20,7 @@ from mockllm.exchange import Decision, Exchange, Request, Stamps, Step
 from mockllm.limits import Limits
 from mockllm.loading import Loaded, load
 from mockllm.serve.protocol import LONGEST_LINGER, HTTPProtocol, Phase, Service
-from tests.serve.http_cases import (
+from tests.support.http.messages import (
     BODY,
     END,
     HELLO,

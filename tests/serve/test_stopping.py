@@ -21,7 +21,9 @@ from mockllm.loading import load
 from mockllm.serve.address import bind, url_of
 from mockllm.serve.protocol import Service
 from mockllm.serve.server import Listener
-from tests.serve.http_cases import KIB, Peer, get, post, read_answers
+from tests.support.http.answers import read_answers
+from tests.support.http.messages import KIB, get, post
+from tests.support.http.peer import Peer
 from tests.support.served import (
     API_KEY,
     PATIENCE,

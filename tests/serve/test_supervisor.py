@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mockllm.serve.workers import LONGEST_DELAY, YOUNG, Slot
-from tests.serve.http_cases import get
+from tests.support.http.messages import get
 from tests.support.processes import (
     Command,
     ask,

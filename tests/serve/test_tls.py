@@ -11,8 +11,8 @@ import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from mockllm import AsyncServer, ListenError, Server
-from tests.serve.http_cases import get
 from tests.support.goldens import TESTDATA
+from tests.support.http.messages import get
 from tests.support.processes import WORKERS, config, running, write
 from tests.support.served import API_KEY, PATIENCE, chat_request, port_of
 

@@ -11,7 +11,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from mockllm import AsyncServer, ListenError, Server
-from tests.serve.http_cases import get
+from tests.support.http.messages import get
 from tests.support.processes import config, posix, running, write
 from tests.support.served import API_KEY, PATIENCE, chat_request
 
