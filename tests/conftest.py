@@ -9,12 +9,7 @@ import pytest
 from hypothesis import settings
 
 # so that their asserts tell what they compare
-pytest.register_assert_rewrite(
-    "tests.support.bodies",
-    "tests.support.confirming",
-    "tests.support.http.case",
-    "tests.support.served",
-)
+pytest.register_assert_rewrite("tests.support")
 
 settings.register_profile("shared", deadline=None)  # the machines are shared: time proves nothing
 settings.load_profile("shared")
