@@ -54,6 +54,7 @@ async def test_a_client_that_leaves_ends_its_answer() -> None:
         stream = await server.stream()
         await anext(stream)
         await stream.close()
+        # `running` finds that the answer ends, though there are hours of it.
 
 
 async def test_a_client_that_resets_ends_its_answer_in_a_pause() -> None:
