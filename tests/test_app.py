@@ -28,7 +28,7 @@ from tests.support.served import chat_mock, chat_saying
         ("POST", "/health", "GET, HEAD"),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(method: str, path: str, allowed: str) -> None:
+def test_a_405_names_the_allowed_methods(method: str, path: str, allowed: str) -> None:
     decision = ask(method, path)
 
     assert (decision.reply.status, header(decision, "allow")) == (405, allowed)
@@ -45,19 +45,19 @@ def test_a_wrong_method_is_told_the_right_ones(method: str, path: str, allowed: 
         ("GET", "/health", {}, 200),
     ],
 )
-def test_credentials_are_wanted_where_the_service_wants_them(
+def test_credentials_are_required_where_the_service_requires_them(
     method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     assert ask(method, path, headers).reply.status == status
 
 
-def test_credentials_are_not_wanted_if_nobody_wants_them() -> None:
+def test_credentials_are_not_required_without_authentication() -> None:
     engine = Engine(load(Config.from_dict({"require_auth": False})))
 
     assert ask("GET", "/v1/models", {}, engine=engine).reply.status == 200
 
 
-def test_a_websocket_is_told_to_use_http() -> None:
+def test_a_websocket_handshake_is_a_426() -> None:
     decision = ask("GET", "/v1/responses", {"upgrade": "WebSocket", "connection": "Upgrade"})
 
     assert decision.reply.status == 426
@@ -67,7 +67,7 @@ def test_a_websocket_is_told_to_use_http() -> None:
 # --- Browsers ------------------------------------------------------------------------------------
 
 
-def test_what_a_client_writes_is_no_mark() -> None:
+def test_bytes_of_a_client_are_never_placeholders() -> None:
     hostile = (b"access-control-request-headers", b"x" + playback.TOKEN + playback.SECONDS)
 
     decision = Engine(load(Config.from_dict(CONFIG))).decide(
@@ -77,7 +77,7 @@ def test_what_a_client_writes_is_no_mark() -> None:
     assert header(decision, "access-control-allow-headers") == "authorization, *"
 
 
-def test_a_browser_may_send_what_it_asks_for() -> None:
+def test_a_preflight_allows_the_requested_headers() -> None:
     wanted = "authorization,x-stainless-os"
 
     decision = ask("OPTIONS", "/v1/responses/x", {"access-control-request-headers": wanted})
@@ -103,7 +103,7 @@ def every_answer(**config: Any) -> list[Decision]:
     ]
 
 
-def test_a_page_of_any_origin_may_read_every_answer() -> None:
+def test_pages_of_any_origin_may_read_every_answer() -> None:
     origins = {header(decision, "access-control-allow-origin") for decision in every_answer()}
 
     assert origins == {"*"}

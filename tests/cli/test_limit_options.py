@@ -36,7 +36,7 @@ def test_sizes_may_have_a_unit(text: str, number: int) -> None:
     assert size(text) == number
 
 
-def test_the_command_holds_the_limits_it_is_told(file: Path) -> None:
+def test_the_command_enforces_its_limits(file: Path) -> None:
     with running("--config", file, "--port=0", "--max-body", "50", "--max-headers=4") as command:
         answers = [
             asyncio.run(ask(command.port, request)).status

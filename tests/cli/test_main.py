@@ -67,7 +67,7 @@ MISTAKES: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("config", "told"), MISTAKES)
-def test_a_mistake_is_told_with_its_place(
+def test_an_error_is_reported_with_its_place(
     config: Any, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write(tmp_path / "mocks.json", config)
@@ -87,7 +87,7 @@ def test_a_misspelt_key_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert line.endswith("did you mean 'match'?")
 
 
-def test_all_mistakes_of_one_file_are_told_at_once(
+def test_all_errors_of_one_file_are_reported_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Those of our own part, and those of which only the SDK's types know."""
@@ -114,7 +114,7 @@ def test_all_mistakes_of_one_file_are_told_at_once(
     assert f"error: {file}: anthropic[0] 'content': match.message.content: expected" in errors
 
 
-def test_a_directory_without_files_is_told(
+def test_a_directory_without_files_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check", str(tmp_path)]) == 2
@@ -138,7 +138,7 @@ def test_check_of_a_terse_file_is_1(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert line.startswith(f"warning: {file}: openai[0] 'hi': response: absent")
 
 
-def test_check_tells_names_used_twice_and_mocks_never_reached(
+def test_check_reports_duplicate_names_and_unreachable_mocks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mock = chat_mock("hi", contract.CHAT[TEXT_ASKED])
@@ -151,12 +151,12 @@ def test_check_tells_names_used_twice_and_mocks_never_reached(
     assert any("never reached" in line for line in lines)
 
 
-def test_check_as_a_process(tmp_path: Path) -> None:
+def test_check_runs_as_a_process(tmp_path: Path) -> None:
     ended = failing("check", write(tmp_path / "clean.json", CLEAN))
     assert ended == (0, "3 mocks, no warnings\n", "")
 
 
-def test_schema_describes_the_files_form(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_schema_describes_the_file_format(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema"]) == 0
     schema = json.loads(capsys.readouterr().out)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
@@ -179,7 +179,7 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"mockllm {metadata.version('mockllm-server')}\n"
 
 
-def test_schema_accepts_what_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_schema_accepts_valid_files(capsys: pytest.CaptureFixture[str]) -> None:
     main(["schema"])
     schema = json.loads(capsys.readouterr().out)
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -188,7 +188,7 @@ def test_schema_accepts_what_is_served(capsys: pytest.CaptureFixture[str]) -> No
     assert list(validator.iter_errors({"opnai": []}))
 
 
-def test_a_check_that_is_interrupted_is_not_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_check_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*paths: Path) -> None:
         raise KeyboardInterrupt
 

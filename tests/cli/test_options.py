@@ -35,7 +35,7 @@ def test_a_usage_error_names_the_option(
     assert told in errors
 
 
-def test_help_names_every_word(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as info:
         main(["--help"])
     assert info.value.code == 0

@@ -48,7 +48,7 @@ def anthropic(demo: Command) -> Iterator[Anthropic]:
         yield client
 
 
-def test_the_first_line_is_where_it_listens(demo: Command) -> None:
+def test_the_first_line_is_the_url(demo: Command) -> None:
     assert demo.url == f"http://127.0.0.1:{demo.port}"
     assert demo.port != 0
     socket.create_connection(("127.0.0.1", demo.port)).close()
@@ -79,7 +79,7 @@ def test_demo_mocks_answer_with_text_and_tool_calls(openai: OpenAI, anthropic: A
     assert [block.type for block in message.content] == ["tool_use"]
 
 
-def test_anything_else_is_echoed(openai: OpenAI, anthropic: Anthropic) -> None:
+def test_an_unmatched_request_is_echoed(openai: OpenAI, anthropic: Anthropic) -> None:
     asked = "Überraschung 🎉"
     with openai.chat.completions.stream(**chat_request(asked)) as chat:
         completion = chat.get_final_completion()
@@ -102,7 +102,7 @@ def test_an_embedding_is_echoed(openai: OpenAI) -> None:
 # --- With a configuration -------------------------------------------------------------------------
 
 
-def test_serves_files_and_directories_in_order_and_ends_by_ctrl_c(tmp_path: Path) -> None:
+def test_serves_files_and_directories_in_order_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     directory = tmp_path / "mocks"
     directory.mkdir()
     file = write(tmp_path / "a.json", {"openai": [chat_mock("one", chat_saying("file"))]})
@@ -135,7 +135,7 @@ def test_a_port_in_use_is_one_line() -> None:
 # --- Mistakes -------------------------------------------------------------------------------------
 
 
-def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+def test_all_errors_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
     typo = write(tmp_path / "a.json", {"opnai": [], "anthropc": []})
     broken = tmp_path / "b.json"
     broken.write_text('{"openai": [')
@@ -171,19 +171,19 @@ def told(*arguments: str | Path) -> tuple[int, str]:
     return status, err.rstrip("\n")
 
 
-def test_a_certificate_that_is_not_there_is_one_line() -> None:
+def test_a_missing_certificate_is_one_line() -> None:
     line = "mockllm: cannot serve TLS: no/cert.pem: No such file or directory"
     assert told("--ssl-certfile", "no/cert.pem") == (1, line)
 
 
-def test_a_configuration_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_configuration_is_one_line(tmp_path: Path) -> None:
     line = "error: no/mocks.json: cannot be read: No such file or directory"
     assert told("--config", "no/mocks.json") == (2, line)
     line = f"error: {tmp_path}: expected a directory with *.json files, found none"
     assert told("--config", tmp_path) == (2, line)
 
 
-def test_a_unix_socket_that_cannot_be_is_one_line() -> None:
+def test_an_impossible_unix_socket_is_one_line() -> None:
     status, out, err = failing("--uds", "no/mockllm.sock")
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert err.startswith("mockllm: cannot listen on ")

@@ -18,7 +18,7 @@ from tests.support.served import PATIENCE
 pytestmark = pytest.mark.anyio
 
 
-def test_who_stops_reading_the_schema_is_no_error() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     """As in ``mockllm schema | head -1``."""
     reader, writer = os.pipe()
     os.close(reader)
@@ -39,7 +39,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "redirected", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full 2>/dev/full"]
 )
-async def test_a_server_serves_whoever_reads_what_it_tells(
+async def test_a_server_runs_with_its_standard_streams_closed_or_full(
     file: Path, workers: int, tmp_path: Path, redirected: str
 ) -> None:
     """Its first line, its hints and its warnings may go nowhere, its descriptors be closed."""
@@ -55,7 +55,7 @@ async def test_a_server_serves_whoever_reads_what_it_tells(
 
 @posix
 @pytest.mark.parametrize("words", [["schema"], ["check"]])
-def test_what_cannot_be_printed_is_one_line(tmp_path: Path, words: list[str]) -> None:
+def test_an_unprintable_message_is_one_line(tmp_path: Path, words: list[str]) -> None:
     arguments = words if words == ["schema"] else [*words, write(tmp_path / "empty.json", "{}")]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

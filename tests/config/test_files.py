@@ -68,12 +68,12 @@ def test_several_files_are_appended_and_the_last_setting_counts(tmp_path: Path) 
     assert (config.listen_addr, config.require_auth) == (":2", False)
 
 
-def test_an_empty_directory_is_a_mistake(tmp_path: Path) -> None:
+def test_an_empty_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"expected a directory with \*\.json files, found none"):
         load_config(tmp_path)
 
 
-def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+def test_the_errors_of_all_files_are_raised_at_once(tmp_path: Path) -> None:
     one = write(tmp_path / "1.json", openia=[])
     two = tmp_path / "2.json"
     two.write_text("{")
@@ -88,7 +88,7 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_mocks_without_a_mistake_of_their_own_are_looked_at_too(tmp_path: Path) -> None:
+def test_valid_mocks_of_an_invalid_file_are_reviewed_too(tmp_path: Path) -> None:
     robot = {"match": {"message": {"role": "robot", "content": "x"}}, "response": ANSWER}
     file = write(tmp_path / "1.json", openai=[{"nme": "x"}, robot, mock("hi")])
 
@@ -104,7 +104,7 @@ def test_mocks_without_a_mistake_of_their_own_are_looked_at_too(tmp_path: Path) 
     }
 
 
-def test_every_file_of_a_directory_is_looked_at(tmp_path: Path) -> None:
+def test_every_file_of_a_directory_is_read(tmp_path: Path) -> None:
     one, two = tmp_path / "1.json", tmp_path / "2.json"
     one.write_text("{")
     two.write_text("[")

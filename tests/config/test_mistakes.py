@@ -128,9 +128,9 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
         ),
     ],
 )
-def test_a_mistake_is_told_with_its_place_and_remedy(data: Any, expected: list[str]) -> None:
+def test_an_error_has_its_place_and_a_remedy(data: Any, expected: list[str]) -> None:
     assert mistakes(data) == expected
 
 
-def test_a_path_is_written_as_people_write_it() -> None:
+def test_a_json_path_has_dots_and_brackets() -> None:
     assert json_path(["match", "headers", 0, "name"]) == "match.headers[0].name"

@@ -10,7 +10,7 @@ from mockllm.config import MOST_NESTED
 from tests.support.configs import MESSAGE, MOCK, mistakes, nested
 
 
-def test_the_form_of_a_file_and_of_python_are_the_same() -> None:
+def test_a_file_and_python_objects_make_the_same_configuration() -> None:
     match = {
         "match_type": "contains",
         "message": MESSAGE,
@@ -34,7 +34,7 @@ def test_the_form_of_a_file_and_of_python_are_the_same() -> None:
     assert read.model_dump() == built.model_dump()
 
 
-def test_an_sdk_object_is_the_json_it_stands_for() -> None:
+def test_an_sdk_object_is_converted_to_json() -> None:
     choice = {
         "index": 0,
         "finish_reason": "stop",
@@ -58,7 +58,7 @@ def test_absent_and_null_lists_are_empty() -> None:
     assert config.anthropic[0].match.headers == []
 
 
-def test_a_mock_knows_the_place_it_was_read_from() -> None:
+def test_a_mock_has_the_place_it_was_read_from() -> None:
     config = Config.from_dict({"openai": [MOCK, MOCK | {"name": ""}]}, file="a.json")
 
     assert [mock.place for mock in config.openai] == [
@@ -77,7 +77,7 @@ def test_a_chunk_is_a_word_or_a_number(chunk: Any) -> None:
 
 
 @pytest.mark.parametrize("chunk", [True, 1.0, -1, 10**7, None, [], "Word"])
-def test_anything_else_is_no_chunk(chunk: Any) -> None:
+def test_any_other_chunk_is_an_error(chunk: Any) -> None:
     assert len(mistakes({"stream": {"chunk": chunk}})) == 1
 
 

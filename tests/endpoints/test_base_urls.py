@@ -35,7 +35,7 @@ HOST = {"host": "localhost:8000"}
         ("/api/v1/messages", "The base URL has '/api' too much", "/v1/messages"),
     ],
 )
-def test_a_mistake_in_a_base_url_is_named(path: str, what: str, meant: str) -> None:
+def test_a_wrong_base_url_is_explained(path: str, what: str, meant: str) -> None:
     decision = ask("POST", path, HOST)
 
     assert decision.reply.status == 404
@@ -47,14 +47,14 @@ def test_a_mistake_in_a_base_url_is_named(path: str, what: str, meant: str) -> N
 
 
 @pytest.mark.parametrize("path", ["/nope", "/v2/messages", "/v1x/models", "/" * 70_000])
-def test_what_is_not_near_is_told_what_there_is(path: str) -> None:
+def test_an_unrelated_path_gets_the_list_of_endpoints(path: str) -> None:
     body = told(ask("POST", path, {}))
 
     assert body["error"] == "Endpoint not found"
     assert "POST /v1/responses/{id}/cancel, " in body["hint"]
 
 
-def test_a_mistake_is_told_in_the_envelope_of_its_vendor() -> None:
+def test_a_wrong_base_url_is_reported_in_the_envelope_of_its_vendor() -> None:
     assert told(ask("POST", "/v1/v1/messages", {}))["type"] == "error"
     assert told(ask("GET", "/models", ANTHROPIC))["type"] == "error"
     assert "type" not in told(ask("GET", "/models", KEY))

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize(("cors", "origin"), [(True, "*"), (False, None)])
-async def test_a_server_lets_web_pages_read_or_not(cors: bool, origin: str | None) -> None:
+async def test_web_pages_may_read_answers_with_cors_only(cors: bool, origin: str | None) -> None:
     async with (
         AsyncServer(CONFIG, cors=cors) as server,
         AsyncOpenAI(base_url=server.openai_base_url, api_key=API_KEY) as client,

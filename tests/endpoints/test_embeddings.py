@@ -25,7 +25,7 @@ def dot(one: list[float], other: list[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True))
 
 
-async def test_any_text_has_a_vector_of_its_own(openai: AsyncOpenAI) -> None:
+async def test_each_text_has_its_own_vector(openai: AsyncOpenAI) -> None:
     one, other, again = await vectors(openai, ["a", "b", "a"])
 
     assert len(one) == 1536
@@ -34,7 +34,7 @@ async def test_any_text_has_a_vector_of_its_own(openai: AsyncOpenAI) -> None:
     assert abs(dot(one, other)) < 0.2
 
 
-async def test_a_vector_has_the_dimensions_that_are_wanted(openai: AsyncOpenAI) -> None:
+async def test_a_vector_has_the_requested_dimensions(openai: AsyncOpenAI) -> None:
     assert [len(each) for each in await vectors(openai, "a", dimensions=7)] == [7]
     with pytest.raises(openai_sdk.BadRequestError, match="dimensions: expected at most 4096"):
         await vectors(openai, "a", dimensions=10**9)

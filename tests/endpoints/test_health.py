@@ -55,6 +55,6 @@ async def test_is_not_ready_while_it_drains() -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
-async def test_ready_is_asked_with_get(server: AsyncServer, method: str) -> None:
+async def test_ready_accepts_get_only(server: AsyncServer, method: str) -> None:
     answer = await ask(port_of(server.base_url), get(target="/ready", method=method))
     assert answer.status == 405

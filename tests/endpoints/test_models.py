@@ -28,7 +28,7 @@ async def test_both_clients_find_a_model(
     assert (await anthropic.models.retrieve(name)).display_name == name
 
 
-async def test_an_unknown_model_is_told_as_each_vendor_does(
+async def test_an_unknown_model_is_a_404_of_each_vendor(
     openai: AsyncOpenAI, anthropic: AsyncAnthropic
 ) -> None:
     with pytest.raises(openai_sdk.NotFoundError, match="The model `x` does not exist") as one:

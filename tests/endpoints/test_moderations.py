@@ -27,7 +27,7 @@ def test_texts_and_parts_are_moderated(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [5, [], ["a"] * 2049, ["a", 1], [None]])
-def test_what_is_neither_is_refused(value: Any) -> None:
+def test_neither_text_nor_parts_is_refused(value: Any) -> None:
     assert status(input=value) == 400
 
 

@@ -20,7 +20,7 @@ from tests.support.served import responses_request
 pytestmark = pytest.mark.anyio
 
 
-def test_an_echoed_response_is_given_again() -> None:
+def test_an_echoed_response_can_be_retrieved() -> None:
     engine = Engine(load(Config()), echo=echo)
     body = orjson.dumps({"model": "m", "input": "hu"})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
@@ -32,7 +32,7 @@ def test_an_echoed_response_is_given_again() -> None:
     assert told(again)["output"] == told(given)["output"]
 
 
-def test_a_refusal_is_not_kept() -> None:
+def test_an_error_is_not_stored() -> None:
     engine = Engine(load(Config.from_dict(CONFIG)))
     for body in (b"{", b'{"model": "m", "input": "unknown"}'):
         request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
@@ -42,7 +42,7 @@ def test_a_refusal_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("limit", "x"), ("limit", "-1"), ("limit", "²")])
-def test_a_page_is_as_long_as_a_number_says(name: str, value: str) -> None:
+def test_a_page_limit_must_be_a_number(name: str, value: str) -> None:
     engine = Engine(load(Config.from_dict(CONFIG)))
     body = orjson.dumps({"model": "m", "input": "hi"})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
@@ -57,7 +57,7 @@ def test_a_page_is_as_long_as_a_number_says(name: str, value: str) -> None:
     assert told(refused)["error"]["param"] == name
 
 
-async def test_a_response_is_given_again(openai: AsyncOpenAI) -> None:
+async def test_a_response_can_be_retrieved(openai: AsyncOpenAI) -> None:
     given = await openai.responses.create(**responses_request("hi"))
 
     again = await openai.responses.with_raw_response.retrieve(given.id)
@@ -66,7 +66,7 @@ async def test_a_response_is_given_again(openai: AsyncOpenAI) -> None:
     assert again.headers["x-request-id"]
 
 
-async def test_a_streamed_response_is_given_again(openai: AsyncOpenAI) -> None:
+async def test_a_streamed_response_can_be_retrieved(openai: AsyncOpenAI) -> None:
     async with openai.responses.stream(**responses_request("hi")) as stream:
         given = await stream.get_final_response()
 
@@ -76,14 +76,14 @@ async def test_a_streamed_response_is_given_again(openai: AsyncOpenAI) -> None:
     assert again.output_text == "hello"
 
 
-async def test_of_a_configured_id_the_last_response_is_given(openai: AsyncOpenAI) -> None:
+async def test_a_configured_id_retrieves_the_last_response(openai: AsyncOpenAI) -> None:
     for model in ("one", "two"):
         await openai.responses.create(**responses_request("fixed", model=model))
 
     assert (await openai.responses.retrieve("resp_fixed")).model == "two"
 
 
-async def test_a_deleted_response_is_gone(openai: AsyncOpenAI) -> None:
+async def test_a_deleted_response_is_not_found(openai: AsyncOpenAI) -> None:
     given = await openai.responses.create(**responses_request("hi"))
 
     await openai.responses.delete(given.id)
@@ -92,14 +92,14 @@ async def test_a_deleted_response_is_gone(openai: AsyncOpenAI) -> None:
         await openai.responses.retrieve(given.id)
 
 
-async def test_what_is_not_to_be_stored_is_not(openai: AsyncOpenAI) -> None:
+async def test_a_response_with_store_false_is_not_stored(openai: AsyncOpenAI) -> None:
     given = await openai.responses.create(**responses_request("hi", store=False))
 
     with pytest.raises(openai_sdk.NotFoundError):
         await openai.responses.retrieve(given.id)
 
 
-async def test_what_was_made_in_the_background_can_be_cancelled(openai: AsyncOpenAI) -> None:
+async def test_a_background_response_can_be_cancelled(openai: AsyncOpenAI) -> None:
     given = await openai.responses.create(**responses_request("hi", background=True))
 
     cancelled = await openai.responses.cancel(given.id)
@@ -108,7 +108,9 @@ async def test_what_was_made_in_the_background_can_be_cancelled(openai: AsyncOpe
     assert await openai.responses.retrieve(given.id) == cancelled
 
 
-async def test_what_was_not_made_in_the_background_is_over(openai: AsyncOpenAI) -> None:
+async def test_a_foreground_response_can_be_neither_cancelled_nor_streamed(
+    openai: AsyncOpenAI,
+) -> None:
     given = await openai.responses.create(**responses_request("hi"))
 
     with pytest.raises(openai_sdk.BadRequestError, match="Cannot cancel a synchronous response"):
@@ -150,7 +152,7 @@ async def test_input_items_come_in_pages_the_last_first(openai: AsyncOpenAI) -> 
     assert len({item.id for item in found}) == 5
 
 
-async def test_an_echoed_turn_is_an_input_item(openai: AsyncOpenAI) -> None:
+async def test_an_assistant_turn_is_an_input_item(openai: AsyncOpenAI) -> None:
     items: list[Any] = [
         {"role": "assistant", "content": "all"},
         {"role": "assistant", "type": "message", "content": [{"type": "output_text", "text": "x"}]},

@@ -16,11 +16,11 @@ from tests.support.served import MODEL
 
 
 @pytest.mark.parametrize("path", ["/health", "/v1/models", f"/v1/models/{MODEL}"])
-def test_head_is_answered_where_get_is(path: str) -> None:
+def test_head_is_allowed_wherever_get_is(path: str) -> None:
     assert ask("HEAD", path).reply.status == 200
 
 
-def test_somebody_is_there() -> None:
+def test_a_head_request_of_the_root_is_a_200() -> None:
     assert ask("HEAD", "/", {}).reply.status == 200
     assert ask("GET", "/", {}).reply.status == 404
 
@@ -52,7 +52,7 @@ def engine() -> Engine:
     query=st.sampled_from(("", "stream=true&starting_after=99", "limit=0", "order=asc&after=x")),
     body=BODIES,
 )
-def test_nothing_a_client_sends_raises(
+def test_no_request_raises(
     engine: Engine, method: str, template: str, name: str, query: str, body: bytes
 ) -> None:
     path = template.replace("{id}", name).replace("{id...}", name)
@@ -63,7 +63,7 @@ def test_nothing_a_client_sends_raises(
     assert decision.reply.status < 500
 
 
-def test_invented_vectors_are_not_remembered() -> None:
+def test_generated_vectors_are_not_cached() -> None:
     engine = Engine(load(Config()))
     for _ in range(3):
         decision = ask("POST", "/v1/embeddings", body={"model": "m", "input": "hi"}, engine=engine)

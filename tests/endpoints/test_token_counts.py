@@ -13,7 +13,7 @@ from openai import AsyncOpenAI
 pytestmark = pytest.mark.anyio
 
 
-async def test_counting_agrees_with_the_usage_of_an_answer(
+async def test_token_counts_agree_with_the_usage_of_an_answer(
     openai: AsyncOpenAI, anthropic: AsyncAnthropic
 ) -> None:
     user: Any = {"role": "user", "content": "hi"}
@@ -27,11 +27,11 @@ async def test_counting_agrees_with_the_usage_of_an_answer(
     assert tokens.input_tokens == response.usage.input_tokens
 
 
-async def test_counting_needs_no_input_where_the_api_does_not(openai: AsyncOpenAI) -> None:
+async def test_token_counts_need_no_input_where_the_api_does_not(openai: AsyncOpenAI) -> None:
     assert (await openai.responses.input_tokens.count()).input_tokens == 1
 
 
-async def test_counting_refuses_what_the_api_refuses(
+async def test_token_counts_refuse_invalid_requests(
     openai: AsyncOpenAI, anthropic: AsyncAnthropic
 ) -> None:
     nobody: Any = {"content": "hi"}

@@ -52,7 +52,7 @@ def test_events_are_framed_as_their_api_does(field: str, index: int) -> None:
         ({}, {"chunk": "char"}, list("one two")),
     ],
 )
-def test_a_mock_says_how_text_is_cut_or_the_configuration_does(
+def test_the_chunk_of_a_mock_overrides_that_of_the_configuration(
     default: Any, own: Any, expected: list[str]
 ) -> None:
     response = {"choices": [{"message": {"content": "one two"}}]}

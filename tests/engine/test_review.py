@@ -28,7 +28,7 @@ def test_a_configuration_without_fault_has_no_warnings() -> None:
     assert [len(table.mocks) for table in result.tables] == [2, 0, 0, 0]
 
 
-def test_what_the_sdk_refuses_of_a_response_is_a_warning() -> None:
+def test_a_response_that_the_sdk_rejects_is_a_warning() -> None:
     response = ANSWER | {"object": "chat.completion.tool_message", "creatd": 1}
 
     told = warnings(mock("hi", "greet") | {"response": response})
@@ -45,7 +45,7 @@ def test_what_the_sdk_refuses_of_a_response_is_a_warning() -> None:
     ]
 
 
-def test_absent_members_are_told_in_one_line() -> None:
+def test_absent_members_are_reported_in_one_line() -> None:
     told = warnings(mock("hi") | {"response": {"choices": [{"message": {"content": "x"}}]}})
 
     assert told == [
@@ -100,7 +100,7 @@ def test_a_mock_that_matches_nothing_is_an_error(config: dict[str, Any], expecte
         (mock("", match_type="contains"), mock("hi", headers=[{"name": "a", "value": "b"}])),
     ],
 )
-def test_a_mock_that_is_never_reached_is_a_warning(earlier: Any, later: Any) -> None:
+def test_an_unreachable_mock_is_a_warning(earlier: Any, later: Any) -> None:
     assert warnings(earlier, later) == [
         "openai[1]: is never reached: openai[0] matches whatever it does"
     ]
@@ -114,7 +114,7 @@ def test_a_mock_that_is_never_reached_is_a_warning(earlier: Any, later: Any) -> 
         (mock("hi"), mock("Hi")),
     ],
 )
-def test_a_mock_that_is_reached_is_no_warning(earlier: Any, later: Any) -> None:
+def test_a_reachable_mock_has_no_warning(earlier: Any, later: Any) -> None:
     assert warnings(earlier, later) == []
 
 
@@ -137,7 +137,7 @@ def test_a_name_used_twice_is_a_warning() -> None:
         ({1: 2}, "expected keys that are texts, found 1"),
     ],
 )
-def test_what_cannot_be_sent_is_an_error(value: Any, expected: str) -> None:
+def test_an_unserializable_value_is_an_error(value: Any, expected: str) -> None:
     broken = mock("hi", "greet") | {"response": {"choices": [{"n": value}]}}
 
     (told,) = errors({"openai": [broken]})
@@ -145,7 +145,7 @@ def test_what_cannot_be_sent_is_an_error(value: Any, expected: str) -> None:
     assert told.startswith(f"error: openai[0] 'greet': response.choices[0].n: {expected}")
 
 
-def test_what_cannot_be_sent_is_found_in_matches_and_events() -> None:
+def test_unserializable_values_are_found_in_matches_and_events() -> None:
     broken = mock("hi", name_=2**64) | {"stream": {"events": [{"id": 2**64}]}}
     broken["match"]["message"]["name"] = broken["match"].pop("name_")
 
@@ -211,7 +211,7 @@ def test_two_calls_with_one_id_are_a_warning() -> None:
     ]
 
 
-def test_what_we_make_events_of_is_no_unknown_member() -> None:
+def test_members_that_become_events_are_not_unknown() -> None:
     image = {"type": "image_generation_call", "status": "completed", "result": "aGk="}
     custom = {"type": "custom_tool_call", "call_id": "c", "name": "f", "input": ""}
 

@@ -78,7 +78,7 @@ def test_a_stream_without_steps_has_a_head_and_an_end() -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_large_data_is_cut_but_never_in_a_mark(streamed: bool) -> None:
+def test_large_data_is_cut_but_never_in_a_placeholder(streamed: bool) -> None:
     data = b"a" * (SLICE - 3) + playback.TOKEN + playback.SECONDS + b"b" * SLICE
     reply = Reply(200, (), (Step(0.5, data),), streamed=streamed)
 
@@ -108,7 +108,7 @@ def ready(reply: Reply) -> bytes | None:
 
 
 @given(replies)
-def test_what_is_ready_is_what_is_framed(reply: Reply) -> None:
+def test_ready_bytes_equal_framed_bytes(reply: Reply) -> None:
     at_once = reply.ending is Ending.COMPLETE and not any(step.pause for step in reply.steps)
 
     assert ready(reply) == (b"".join(sent(reply)) if at_once else None)

@@ -165,7 +165,7 @@ def recalled(memory: Heads, data: bytes) -> Outcome:
         b"GET / HTTP/1.1\r\nHost: h\r\nX-C: 3\r\n\r\n",
     ],
 )
-def test_what_is_recalled_is_what_h11_says(history: Sequence[bytes]) -> None:
+def test_a_cached_head_equals_that_of_h11(history: Sequence[bytes]) -> None:
     memory = Heads()
 
     assert [recalled(memory, data) for data in history] == [asked(data) for data in history]
@@ -180,7 +180,7 @@ def way(memory: Heads, data: bytes) -> str:
     return "by h11" if isinstance(asked(data), Head) else "refused"
 
 
-def test_heads_as_they_are_tried_go_all_ways() -> None:
+def test_generated_heads_take_every_path() -> None:
     """Many of what is compared must come from memory, or the comparison says nothing."""
     ways: Counter[str] = Counter()
 
@@ -237,7 +237,7 @@ def test_a_new_value_of_a_known_name_needs_no_h11(monkeypatch: pytest.MonkeyPatc
         *ODD_LENGTHS,
     ],
 )
-def test_anything_else_is_for_h11(line: bytes) -> None:
+def test_any_other_head_is_parsed_by_h11(line: bytes) -> None:
     memory = known(b"X-Id: 1", b"Content-Length: 0")
 
     assert memory.recall(head(line)) is None
@@ -306,7 +306,7 @@ KINDS_OF_HEADS = {
 
 
 @pytest.mark.parametrize("kind", KINDS_OF_HEADS)
-def test_a_client_that_never_repeats_himself_fills_nothing_forever(
+def test_a_client_that_never_repeats_a_head_uses_bounded_memory(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a hundredth of the bounds, and as many heads as would pass them several times."""
@@ -330,7 +330,7 @@ def test_a_client_that_never_repeats_himself_fills_nothing_forever(
     assert grown < MIB // 2
 
 
-def test_nothing_is_remembered_where_it_is_not_wanted() -> None:
+def test_nothing_is_cached_when_reuse_is_off() -> None:
     memory = Heads(reuse=False)
 
     memory.read(head(b"X-Id: 1"))

@@ -10,7 +10,7 @@ from mockllm.heads import LONGEST_CACHED
 
 
 @pytest.mark.parametrize("judge", [heads._members_of, heads._is_host])
-def test_a_verdict_on_a_long_value_is_not_kept(judge: Callable[[bytes], object]) -> None:
+def test_a_verdict_on_a_long_value_is_not_cached(judge: Callable[[bytes], object]) -> None:
     tracemalloc.start()
     try:
         for number in range(100):

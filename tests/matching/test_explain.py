@@ -38,7 +38,7 @@ from tests.support.strategies import ask_chat, chat_requests, chat_rules, header
         (rule(CHAT, user("hello"), True), ""),
     ],
 )
-def test_a_difference_says_why(wanted: Rule, reason: str) -> None:
+def test_a_difference_gives_its_reason(wanted: Rule, reason: str) -> None:
     headers = {b"x-tenant-id": b"b", b"authorization": b"Bearer secret"}
 
     assert difference(wanted, ask_chat([user("hello world")]), headers).reason() == reason
@@ -74,7 +74,7 @@ def test_the_nearest_miss_is_the_first_of_the_closest(
 
 
 @pytest.mark.parametrize("contains", [False, True])
-def test_how_close_a_long_text_came_is_told_to_the_character(contains: bool) -> None:
+def test_a_difference_in_a_long_text_is_located_to_the_character(contains: bool) -> None:
     """Also where it is longer than what a piece of text is looked for in."""
     text = "long " * (LONGEST_SEARCHED // 2)
     asked = ask_chat([user(text)])

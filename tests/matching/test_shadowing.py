@@ -20,12 +20,12 @@ def one_by_one(rules: list[Rule]) -> list[tuple[Rule, Rule]]:
 
 
 @given(chat_rules())
-def test_what_is_never_reached_in_chat(rules: list[Rule]) -> None:
+def test_shadowed_chat_rules_are_found_as_one_by_one(rules: list[Rule]) -> None:
     assert list(never_reached(rules)) == one_by_one(rules)
 
 
 @given(responses_rules())
-def test_what_is_never_reached_in_responses(rules: list[Rule]) -> None:
+def test_shadowed_responses_rules_are_found_as_one_by_one(rules: list[Rule]) -> None:
     assert list(never_reached(rules)) == one_by_one(rules)
 
 

@@ -113,5 +113,5 @@ def without_times(line: dict[str, Any]) -> dict[str, Any]:
         ("/" + "a" * 5_000, "", "/" + "a" * 999 + "…"),
     ],
 )
-def test_what_a_log_shows_of_a_target(path: str, query: str, expected: str) -> None:
+def test_the_log_redacts_and_cuts_a_target(path: str, query: str, expected: str) -> None:
     assert shown(path, query) == expected

@@ -350,7 +350,7 @@ async def test_embeddings_client_decodes_what_it_asks_for(server: AsyncServer) -
 # --- Clients that hang up -------------------------------------------------------------------------
 
 
-async def test_a_client_that_hangs_up_at_done_is_no_news(
+async def test_a_client_that_disconnects_at_done_is_not_logged(
     sync_openai: OpenAI, caplog: pytest.LogCaptureFixture
 ) -> None:
     def ask() -> int:

@@ -49,7 +49,7 @@ from tests.support.confirming import (
         (EMBEDDINGS, [1, 2]),
     ],
 )
-def test_match_that_says_what_matters(api: str, match: Any) -> None:
+def test_a_partial_match_has_no_findings(api: str, match: Any) -> None:
     assert SDKS[api].confirm_match(match) == []
 
 
@@ -91,7 +91,7 @@ def test_match_that_says_what_matters(api: str, match: Any) -> None:
         ),
     ],
 )
-def test_match_that_no_request_can_be(api: str, match: Any, findings: list[Finding]) -> None:
+def test_a_match_that_no_request_can_satisfy(api: str, match: Any, findings: list[Finding]) -> None:
     assert SDKS[api].confirm_match(match) == findings
 
 
@@ -99,7 +99,7 @@ def test_match_that_no_request_can_be(api: str, match: Any, findings: list[Findi
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_answer_that_holds(api: str) -> None:
+def test_a_valid_answer_has_no_findings(api: str) -> None:
     assert SDKS[api].confirm_response(ANSWERS[api]) == []
 
 

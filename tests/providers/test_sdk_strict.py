@@ -148,7 +148,7 @@ def test_unknown_enum_value(api: str, member: str, value: Any) -> None:
         (MESSAGES, {"role": "assistant"}, "messages.0.content"),
     ],
 )
-def test_members_missing_from_an_echo(api: str, turn: Any, place: str) -> None:
+def test_missing_members_of_an_echo(api: str, turn: Any, place: str) -> None:
     assert LENIENT[api](turns(api, turn)) is None
     finding = STRICT[api](turns(api, turn))
     assert finding is not None

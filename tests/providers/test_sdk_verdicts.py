@@ -191,7 +191,7 @@ def test_strict_verdict_equals_the_plain_one(api: str, data: st.DataObject) -> N
 
 @settings(deadline=None)
 @given(data=st.data())
-def test_strict_responses_accept_nothing_that_the_plain_way_refuses(data: st.DataObject) -> None:
+def test_strict_responses_accept_only_plainly_valid_requests(data: st.DataObject) -> None:
     # Not the reverse: an assistant's list of parts is read as output only, as the service does.
     request = data.draw(damaged(BIG[RESPONSES]))
     assert STRICT[RESPONSES](request) is not None or plainly_holds(RESPONSES, request)

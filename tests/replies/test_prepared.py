@@ -41,7 +41,7 @@ def test_a_rendered_reply_is_filled_and_framed_like_any_other(
         assert (ready and ready.stamped(STAMPS)) == (data and playback.stamp(data, STAMPS))
 
 
-def test_a_client_that_invents_models_fills_no_memory() -> None:
+def test_a_client_that_invents_models_uses_bounded_memory() -> None:
     rendered = Rendered(playback.whole(200, (), b"\xfc"))
 
     bodies = [rendered.for_request(f"m{n}", BODY)[0].body for n in range(2 * MOST_MODELS)]
@@ -67,7 +67,7 @@ def test_a_large_reply_is_shared_between_requests(streamed: bool) -> None:
 
 
 @given(st.lists(st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb"])).map(b"".join))
-def test_what_is_open_is_filled_like_anything_else(data: bytes) -> None:
+def test_an_open_step_fills_as_a_plain_reply(data: bytes) -> None:
     filled = playback.fill(playback.whole(200, (), data), model="m", input_tokens=7)
 
     assert playback.Open(data).filled(playback.model_name("m"), 7) == filled.body

@@ -13,7 +13,7 @@ PIECES = st.sampled_from([b"x", b"", b"\r\n", *MARKS])
 
 
 @given(st.lists(PIECES, max_size=8).map(b"".join), st.lists(st.sampled_from([b"1", b"2"])))
-def test_what_is_ready_is_stamped_like_anything_else(data: bytes, seconds: list[bytes]) -> None:
+def test_ready_bytes_are_stamped_as_plain_bytes(data: bytes, seconds: list[bytes]) -> None:
     ready = playback.Ready(data)
 
     for number, second in enumerate(seconds):

@@ -185,7 +185,7 @@ async def test_slow_readers_cost_little_memory_each(
     await all_gone(server)
 
 
-async def test_what_a_slow_reader_cost_is_given_back(streaming: AsyncServer) -> None:
+async def test_memory_of_slow_readers_is_released(streaming: AsyncServer) -> None:
     async with stalled(streaming, STREAM, 1):
         pass
     await all_gone(streaming)
@@ -196,7 +196,7 @@ async def test_what_a_slow_reader_cost_is_given_back(streaming: AsyncServer) -> 
         check()
 
 
-async def test_requests_behind_an_answer_that_is_not_read_are_not_all_taken(
+async def test_pipelined_requests_behind_an_unread_answer_are_not_all_read(
     streaming: AsyncServer,
 ) -> None:
     """A peer that sends and never reads is stopped by TCP, not by the server's memory."""
@@ -232,7 +232,7 @@ PARTS = [
 
 @pytest.mark.parametrize("how", ["reset", "close", "half_close"])
 @pytest.mark.parametrize("part", PARTS)
-async def test_a_peer_that_vanishes_leaves_nothing(
+async def test_a_peer_that_vanishes_leaves_nothing_behind(
     streaming: AsyncServer, part: bytes, how: str
 ) -> None:
     tasks = asyncio.all_tasks()
@@ -262,7 +262,7 @@ async def test_a_peer_may_vanish_in_the_middle_of_an_answer(
     assert await fetch(streaming, get())
 
 
-async def test_aborted_bodies_leave_nothing(streaming: AsyncServer) -> None:
+async def test_aborted_bodies_leave_nothing_behind(streaming: AsyncServer) -> None:
     """200 peers that announce a body, send a part of it and vanish."""
     parts = [
         framed("Content-Length: 60000000", body=b"[" * 50_000),
@@ -284,7 +284,7 @@ async def test_aborted_bodies_leave_nothing(streaming: AsyncServer) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 50])
-async def test_a_reset_behind_done_is_no_error(
+async def test_a_reset_after_done_is_not_an_error(
     streaming: AsyncServer, caplog: pytest.LogCaptureFixture, times: int
 ) -> None:
     """As the synchronous OpenAI client does: it stops reading at ``[DONE]`` and resets."""
@@ -329,7 +329,7 @@ async def test_a_refusal_is_not_lost_on_a_peer_that_goes_on_sending(
     await all_gone(streaming)
 
 
-async def test_a_body_of_chunks_beyond_the_limit_is_refused_and_the_peer_can_tell(
+async def test_a_chunked_body_beyond_the_limit_is_refused_in_a_response_that_arrives(
     streaming: AsyncServer,
 ) -> None:
     piece = chunks(b"[" * MIB, 256 * KIB)

@@ -5,7 +5,7 @@ import pytest
 from mockllm.serve.stamper import Stamper
 
 
-def test_a_token_never_comes_twice() -> None:
+def test_tokens_are_unique() -> None:
     stamper = Stamper()
 
     tokens = {stamper.next().token for _ in range(10_000)}

@@ -239,7 +239,7 @@ async def test_a_100_does_not_overtake_the_answer_before_it(port: int) -> None:
     ("fields", "status"),
     [(("Content-Length: 67108865",), 413), (("Content-Length: 5", "Expect: x"), 417)],
 )
-async def test_what_its_head_refuses_gets_no_100(
+async def test_a_request_refused_by_its_head_gets_no_100(
     port: int, fields: tuple[str, ...], status: int
 ) -> None:
     async with dialogue(port) as peer:
@@ -256,7 +256,7 @@ async def test_what_its_head_refuses_gets_no_100(
         chunked(b"5\r\nhello\r\n", b"fffffffff\r\n"),
     ],
 )
-async def test_a_body_too_large_is_refused_as_soon_as_it_is_known(port: int, data: bytes) -> None:
+async def test_a_body_too_large_is_refused_once_its_size_is_known(port: int, data: bytes) -> None:
     async with dialogue(port) as peer:
         peer.send(data)
 
@@ -275,7 +275,7 @@ async def test_a_body_too_large_is_refused_as_soon_as_it_is_known(port: int, dat
         (chunked(b"1\r\nab"), [400]),
     ],
 )
-async def test_what_no_later_byte_can_mend_is_refused_at_once(
+async def test_an_irreparable_request_is_refused_at_once(
     port: int, data: bytes, statuses: list[int]
 ) -> None:
     async with dialogue(port) as peer:
@@ -314,7 +314,7 @@ async def test_a_connection_serves_many_requests_after_errors(port: int) -> None
         assert await finish(peer) == [400, 200, 405, 404, 200] * 20 + [200]
 
 
-async def test_what_is_remembered_of_a_head_does_not_let_another_pass(port: int) -> None:
+async def test_a_cached_head_does_not_admit_another(port: int) -> None:
     """A line is known by its name and its colon, never by its name alone."""
     for line in ("X-B", "X-B b", "Accept", "Connection"):
         assert read_answers(await exchange(port, get(line)))[0].status == 400

@@ -12,6 +12,6 @@ from tests.support.served import port_of
 pytestmark = pytest.mark.anyio
 
 
-async def test_servers_hold_the_limits_they_are_told() -> None:
+async def test_servers_enforce_their_limits() -> None:
     async with AsyncServer(config(), limits=Limits(body=50)) as server:
         assert (await ask(port_of(server.base_url))).status == 413

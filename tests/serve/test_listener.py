@@ -33,7 +33,7 @@ pytestmark = pytest.mark.anyio
 READY = get(target="/ready")
 
 
-async def test_who_has_connected_before_it_stops_is_answered() -> None:
+async def test_a_connection_made_before_the_stop_is_answered() -> None:
     """Though the server has not accepted the connection yet."""
     server = AsyncServer(config())
     await server.start()
@@ -63,7 +63,7 @@ async def test_a_stop_lets_several_streams_end() -> None:
         await stop
 
 
-async def test_a_stop_cuts_what_does_not_end_in_time() -> None:
+async def test_a_stop_cuts_a_stream_that_does_not_end_in_time() -> None:
     async with running(EditedEngine(paced(0.0, then=FOREVER))) as server:
         stream = await server.stream()
         await anext(stream)
@@ -81,7 +81,7 @@ async def test_a_stop_without_a_drain_timeout_is_at_once() -> None:
             await text_of(stream)
 
 
-async def test_a_stop_waits_for_a_reader_that_is_slow() -> None:
+async def test_a_stop_waits_for_a_slow_reader() -> None:
     async with running(EditedEngine(unchanged)) as server:
         peer = await Peer.connect(server.port, receive_buffer=8 * KIB)
         peer.send(LONG_REQUEST)
@@ -96,7 +96,7 @@ async def test_a_stop_waits_for_a_reader_that_is_slow() -> None:
         peer.close()
 
 
-async def test_a_stop_does_not_wait_for_ever_for_a_reader_that_is_slow() -> None:
+async def test_a_stop_does_not_wait_forever_for_a_slow_reader() -> None:
     async with running(EditedEngine(unchanged)) as server:
         peer = await Peer.connect(server.port, receive_buffer=8 * KIB)
         peer.stop_reading()

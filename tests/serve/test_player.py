@@ -34,7 +34,7 @@ async def test_a_stream_with_pauses_arrives_whole() -> None:
         assert await text_of(await server.stream()) == TEXT
 
 
-async def test_a_stream_that_pauses_holds_up_nobody_else() -> None:
+async def test_a_paused_stream_does_not_delay_others() -> None:
     async with running(EditedEngine(paced(0.0, then=FOREVER))) as server:
         slow = await server.stream()
         assert (await anext(slow)).choices[0].delta.role == "assistant"
@@ -49,7 +49,7 @@ async def test_an_answer_may_wait_before_its_first_byte() -> None:
         assert await text_of(await server.stream()) == TEXT
 
 
-async def test_a_client_that_leaves_ends_its_answer() -> None:
+async def test_a_client_that_disconnects_ends_its_answer() -> None:
     async with running(EditedEngine(endless)) as server:
         stream = await server.stream()
         await anext(stream)
@@ -69,7 +69,9 @@ async def test_a_client_that_resets_ends_its_answer_in_a_pause() -> None:
 
 
 @pytest.mark.parametrize("ending", [Ending.CUT, Ending.RESET])
-async def test_a_stream_may_end_badly(ending: Ending, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_stream_may_be_cut_or_reset(
+    ending: Ending, caplog: pytest.LogCaptureFixture
+) -> None:
     async with running(EditedEngine(ended(ending, after=5))) as server:
         with pytest.raises(openai_sdk.APIConnectionError):
             await text_of(await server.stream())

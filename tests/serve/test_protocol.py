@@ -149,7 +149,7 @@ def conversations(draw: st.DrawFn) -> list[list[bytes]]:
 
 @settings(max_examples=300)
 @given(conversations())
-def test_what_is_reused_changes_no_byte(loaded: Loaded, connections: list[list[bytes]]) -> None:
+def test_reuse_changes_no_byte(loaded: Loaded, connections: list[list[bytes]]) -> None:
     async def both() -> tuple[object, object]:
         again = connections * 3  # a decision is kept the second time and used the third
         fresh = await written(loaded, again, reuse=False)
@@ -161,7 +161,7 @@ def test_what_is_reused_changes_no_byte(loaded: Loaded, connections: list[list[b
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_what_is_reused_changes_no_byte_of_any_message(loaded: Loaded, message: bytes) -> None:
+def test_reuse_changes_no_byte_of_any_message(loaded: Loaded, message: bytes) -> None:
     connections = [[message]] * 4
 
     remembered = asyncio.run(written(loaded, connections, reuse=True))
@@ -210,7 +210,7 @@ def edited(loaded: Loaded, edit: Callable[[Decision], Decision]) -> Service:
     return Service(type("One", (Edited,), {"edit": staticmethod(edit)})(loaded))
 
 
-def test_an_answer_that_cannot_be_sent_ends_the_connection_and_is_logged(
+def test_an_unsendable_answer_ends_the_connection_and_is_logged(
     loaded: Loaded, caplog: pytest.LogCaptureFixture
 ) -> None:
     for edit in (broken_head, broken_stream):
@@ -221,7 +221,7 @@ def test_an_answer_that_cannot_be_sent_ends_the_connection_and_is_logged(
     assert told == ["internal error sending an answer (openai[0])"] * 2
 
 
-def test_an_observer_that_fails_is_logged_and_no_matter_of_the_clients(
+def test_a_failing_observer_is_logged_and_does_not_affect_clients(
     loaded: Loaded, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[Exchange] = []
@@ -270,7 +270,7 @@ async def ends_at(loaded: Loaded, transport: Written, *parts: bytes, during: flo
         (Written(), [b"nonsense\r\n\r\n"], 999.0, ["eof", "abort"], int(LONGEST_LINGER)),
     ],
 )
-def test_a_connection_ends_when_its_peer_does_nothing(
+def test_a_connection_times_out_when_its_peer_is_idle(
     loaded: Loaded,
     transport: Written,
     parts: list[bytes],
@@ -282,7 +282,7 @@ def test_a_connection_ends_when_its_peer_does_nothing(
     assert transport.ends == ends
 
 
-def test_who_lingers_shuts_nobody_out(loaded: Loaded) -> None:
+def test_lingering_connections_take_no_slots(loaded: Loaded) -> None:
     async def lingering() -> tuple[list[Written], int]:
         service = Service(Engine(loaded), limits=LIMITS)
         transports = [Written() for _ in range(6)]
@@ -307,7 +307,7 @@ def test_a_refusal_of_head_has_no_body(loaded: Loaded) -> None:
     assert transport.data.endswith(b"\r\n\r\n")
 
 
-def test_who_is_answered_for_the_last_time_takes_no_room(loaded: Loaded) -> None:
+def test_a_connection_with_its_last_answer_takes_no_slot(loaded: Loaded) -> None:
     async def statuses() -> list[bytes]:
         service = Service(Engine(loaded), limits=LIMITS)
         protocols, found = [], []

@@ -27,7 +27,7 @@ def test_does_not_start_twice_at_once() -> None:
         assert asyncio.run(start_twice()) == {str, RuntimeError}
 
 
-def test_a_port_that_is_taken_between_bind_and_listen_is_told() -> None:
+def test_a_port_taken_between_bind_and_listen_is_an_error() -> None:
     async def listen_twice() -> None:
         service = Service(Engine(load(Config())))
         first = bind("127.0.0.1", 0)

@@ -57,7 +57,7 @@ def test_a_sync_server_serves_tls_with_one_file(tmp_path: Path, trusting: ssl.SS
     assert completion.choices[0].message.content == "yes"
 
 
-async def test_a_tls_peer_that_closes_is_no_error(
+async def test_a_tls_peer_that_closes_is_not_an_error(
     trusting: ssl.SSLContext, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with AsyncServer(config(), ssl_certfile=CERTIFICATE, ssl_keyfile=KEY) as server:
@@ -71,7 +71,7 @@ async def test_a_tls_peer_that_closes_is_no_error(
 
 
 @pytest.mark.parametrize("sent", [b"", b"\x16", b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n"])
-async def test_stops_though_a_tls_peer_does_not_shake_hands(
+async def test_stops_despite_an_unfinished_tls_handshake(
     sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = AsyncServer(config(), ssl_certfile=CERTIFICATE, ssl_keyfile=KEY)
@@ -92,7 +92,7 @@ async def test_the_command_serves_tls(file: Path, workers: int, trusting: ssl.SS
             assert (await client.get(f"{command.url}/ready")).json() == {"status": "ready"}
 
 
-def test_what_is_wrong_with_a_certificate_is_told(tmp_path: Path) -> None:
+def test_a_bad_certificate_is_an_error(tmp_path: Path) -> None:
     absent, junk = tmp_path / "absent.pem", write(tmp_path / "junk.pem", "junk")
     for certfile, keyfile, reason in [
         (absent, None, f"{absent}: No such file or directory"),

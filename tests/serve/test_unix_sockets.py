@@ -48,7 +48,7 @@ async def test_serves_on_a_unix_socket(tmp_path: Path) -> None:
 
 
 @posix
-def test_the_file_of_a_dead_server_is_replaced(tmp_path: Path) -> None:
+def test_the_socket_file_of_a_dead_server_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "mockllm.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
@@ -58,7 +58,7 @@ def test_the_file_of_a_dead_server_is_replaced(tmp_path: Path) -> None:
 
 
 @posix
-def test_the_file_of_a_living_server_is_not_touched(tmp_path: Path) -> None:
+def test_the_socket_file_of_a_running_server_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "mockllm.sock"
     with Server({}, uds=path):
         with pytest.raises(ListenError, match="the address is in use"):
@@ -67,7 +67,7 @@ def test_the_file_of_a_living_server_is_not_touched(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_file_that_is_no_socket_is_not_touched(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_socket_is_left_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "precious", "{}")
     with pytest.raises(ListenError, match="there is a file that is no socket"):
         Server({}, uds=path).start()
@@ -75,7 +75,7 @@ def test_a_file_that_is_no_socket_is_not_touched(tmp_path: Path) -> None:
 
 
 @posix
-def test_the_file_of_the_server_that_took_the_name_is_left(tmp_path: Path) -> None:
+def test_the_socket_file_of_a_successor_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "mockllm.sock"
     first, second = Server({}, uds=path), Server({}, uds=path)
     first.start()
@@ -88,7 +88,7 @@ def test_the_file_of_the_server_that_took_the_name_is_left(tmp_path: Path) -> No
 
 @posix
 @pytest.mark.parametrize("name", ["absent/mockllm.sock", "a" * 200, "\0"])
-def test_a_path_that_cannot_be_is_told(tmp_path: Path, name: str) -> None:
+def test_an_impossible_path_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(ListenError, match="cannot listen on"):
         Server({}, uds=tmp_path / name).start()
 

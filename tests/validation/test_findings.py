@@ -191,7 +191,7 @@ def test_the_request_is_not_changed() -> None:
 # -- Unions --
 
 
-def test_union_reports_the_variant_that_was_meant() -> None:
+def test_union_reports_the_intended_variant() -> None:
     assert content([{"type": "image", "source": {"type": "url", "url": 5}}]) == Finding(
         ("messages", 0, "content", 0, "source", "url"),
         "expected a string, found a number (5)",
@@ -234,7 +234,7 @@ def test_absent_optional_tag_picks_its_variant() -> None:
 
 
 @pytest.mark.parametrize("value", ["a", ["a", "b"], [1, 2], [[1], [2, 3]], []])
-def test_first_entry_tells_which_list_was_meant(value: Any) -> None:
+def test_the_first_entry_selects_the_list_type(value: Any) -> None:
     confirm = compile_request(
         str | list[str] | Iterable[int] | Iterable[Iterable[int]], strict=True
     )
@@ -279,7 +279,7 @@ def test_union_with_anything_accepts_anything() -> None:
     assert compile_request(Text | object, strict=True)({"type": "text"}) is None
 
 
-def test_recursive_type_is_confirmed_all_the_way_down() -> None:
+def test_a_recursive_type_is_confirmed_at_every_level() -> None:
     note: dict[str, Any] = {"type": "text", "text": 5}
     for _ in range(20):
         note = {"type": "note", "notes": [note]}
@@ -290,7 +290,7 @@ def test_recursive_type_is_confirmed_all_the_way_down() -> None:
     )
 
 
-def test_deep_value_where_anything_may_be_is_let_through() -> None:
+def test_a_deep_value_of_any_type_is_accepted() -> None:
     deep: Any = {}
     for _ in range(5000):
         deep = {"properties": {"a": deep}}
@@ -357,14 +357,14 @@ def test_members_of_an_echo_may_be_missing_or_null() -> None:
     )
 
 
-def test_strict_wants_echoes_complete() -> None:
+def test_strict_requires_complete_echoes() -> None:
     confirm = compile_request(Request, strict=True, echoed=frozenset({"Assistant"}))
     assert confirm(CUT_ECHO) == Finding(
         ("messages", 0, "content"), "required, but missing", MISSING
     )
 
 
-def test_match_tells_every_finding() -> None:
+def test_a_match_has_every_finding() -> None:
     confirm = compile_match(list[User | Assistant], echoed=frozenset({"User"}))
     assert confirm([{"role": "user"}, {"role": "assistant", "content": 5}]) == [
         Finding((1, "content"), "expected a string, found a number (5)", WRONG),
@@ -399,12 +399,12 @@ class Answer(BaseModel):
     usage: Usage | None = None
 
 
-def test_model_that_holds_has_no_findings() -> None:
+def test_a_valid_model_has_no_findings() -> None:
     answer = {"id": "a", "output": [{"type": "message", "text": None}], "usage": {"tokens": 1}}
     assert confirm_model(Answer, answer) == []
 
 
-def test_model_tells_every_finding() -> None:
+def test_a_model_has_every_finding() -> None:
     answer = {
         "output": [{"type": "call"}, {"type": "messsage"}, {"type": "message", "txt": "hi"}],
         "usage": {"tokens": "1", "extra": {}},
@@ -436,7 +436,7 @@ def test_union_of_models_is_decided_by_type() -> None:
 # -- Members by tag --
 
 
-def test_tagged_members_joins_what_shares_a_tag() -> None:
+def test_tagged_members_joins_types_that_share_a_tag() -> None:
     class Other(TypedDict):
         type: Literal["text"]
         citations: list[str]
@@ -471,6 +471,6 @@ def test_any_json_gets_a_verdict(request: Any, message: Any, member: Any) -> Non
 
 
 @given(JSON)
-def test_what_strict_accepts_lenient_accepts(message: Any) -> None:
+def test_lenient_accepts_all_that_strict_accepts(message: Any) -> None:
     if STRICT({"messages": [message]}) is None:
         assert LENIENT({"messages": [message]}) is None

@@ -30,7 +30,7 @@ def whole(value: object) -> Reply:
     return playback.whole(200, (), jsontext.dumps(value))
 
 
-def test_every_mark_becomes_what_it_stands_for() -> None:
+def test_every_placeholder_is_filled_with_its_value() -> None:
     reply = whole(
         {
             "id": playback.fresh_id("msg_01", 22, "message"),
@@ -54,7 +54,7 @@ def test_every_mark_becomes_what_it_stands_for() -> None:
     length=st.integers(20, 52),
 )
 @settings(deadline=None)
-def test_no_mark_is_left_and_no_text_is_touched(
+def test_no_placeholder_is_left_and_no_text_is_changed(
     texts: list[str], model: str, plus: int, length: int
 ) -> None:
     reply = whole(
@@ -79,7 +79,7 @@ def test_no_mark_is_left_and_no_text_is_touched(
 
 @given(TEXTS)
 @settings(deadline=None)
-def test_what_a_user_writes_is_never_taken_for_a_mark(text: str) -> None:
+def test_text_of_a_user_is_never_a_placeholder(text: str) -> None:
     reply = whole([text, {text: text}])
 
     assert not playback.needs_request(reply)
@@ -96,7 +96,7 @@ def test_ids_of_one_answer_differ_by_their_place(places: set[str], length: int) 
     assert all(one != other for one, other in pairwise(sorted(once)))
 
 
-def test_marks_of_the_delivery_are_as_long_as_what_replaces_them() -> None:
+def test_placeholders_of_a_delivery_are_as_long_as_their_values() -> None:
     for mark, stamp in (
         (playback.TOKEN, STAMPS.token),
         (playback.SECONDS, STAMPS.seconds),
@@ -117,11 +117,11 @@ def test_marks_of_the_delivery_are_as_long_as_what_replaces_them() -> None:
         ("plain", False),
     ],
 )
-def test_only_some_marks_need_the_request(value: object, needed: bool) -> None:
+def test_only_some_placeholders_need_the_request(value: object, needed: bool) -> None:
     assert playback.needs_request(whole([value])) is needed
 
 
-def test_fill_keeps_all_of_the_reply_but_its_marks() -> None:
+def test_fill_changes_only_placeholders() -> None:
     mark = jsontext.dumps(playback.model_mark())
     steps = (Step(0.25, b"a"), Step(0.5, mark + b"," + mark))
     reply = Reply(200, ((b"x", b"y"),), steps, Ending.CUT, streamed=True)

@@ -83,7 +83,7 @@ def test_answer_has_the_headers_that_clients_read() -> None:
 # --- completing ---------------------------------------------------------------------------------
 
 
-def test_nothing_configured_is_completed_in_the_order_of_the_wire() -> None:
+def test_an_empty_message_is_completed_in_the_order_of_the_wire() -> None:
     answer = whole({})
 
     assert re.fullmatch("msg_01[0-9a-f]{22}", answer.pop("id"))
@@ -220,13 +220,13 @@ def test_valid_beta_response_passes_the_strict_beta_client(
 
 @given(OBJECTS | broken())
 @settings(deadline=None, max_examples=300)
-def test_whatever_is_written_is_answered_unchanged(response: Object) -> None:
+def test_any_response_is_answered_unchanged(response: Object) -> None:
     assert_keeps(whole(response), response)
 
 
 @given(TEXTS)
 @settings(deadline=None)
-def test_say_says_the_text(text: str) -> None:
+def test_say_makes_a_response_with_the_text(text: str) -> None:
     answer = whole(say(text))
 
     assert answer["content"] == [{"type": "text", "text": text}]

@@ -32,13 +32,13 @@ from tests.support.confirming import (
         (None, Finding(("max_tokens",), "expected an integer, found null", WRONG)),
     ],
 )
-def test_messages_wants_integer_max_tokens(value: Any, finding: Finding) -> None:
+def test_messages_requires_an_integer_max_tokens(value: Any, finding: Finding) -> None:
     assert LENIENT[MESSAGES](body(MESSAGES, max_tokens=value)) == finding
     without = {"model": "m", "messages": SMALL[MESSAGES]["messages"]}
     assert LENIENT[MESSAGES](without) == Finding(("max_tokens",), "required, but missing", MISSING)
 
 
-def test_a_failure_is_told_of_one_variant() -> None:
+def test_a_failure_is_reported_for_one_variant() -> None:
     block = {"type": "image", "source": {"type": "base64", "data": 5, "media_type": "image/png"}}
     request = turns(MESSAGES, {"role": "user", "content": [block]})
     assert LENIENT[MESSAGES](request) == Finding(
@@ -66,7 +66,7 @@ def test_deeply_nested_blocks() -> None:
     assert finding.place == "messages.0.content.0.content.0.source.content.0.text"
 
 
-def test_claude_code_is_let_through() -> None:
+def test_a_request_of_claude_code_is_accepted() -> None:
     assert LENIENT[MESSAGES](claude_code()) is None
     assert STRICT[MESSAGES](claude_code()) == Finding(
         ("messages", 3, "output_config"), "not a member that the SDK declares", UNKNOWN

@@ -64,7 +64,7 @@ def test_stream_is_the_golden_one(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", GOLDENS, ids=lambda case: case.folder.name)
-def test_golden_stream_tells_the_golden_answer(case: Case) -> None:
+def test_a_golden_stream_adds_up_to_the_golden_answer(case: Case) -> None:
     found = decoded((case.folder / "stream.txt").read_bytes())
     answer = orjson.loads((case.folder / "whole.json").read_bytes())
 
@@ -90,7 +90,7 @@ def test_golden_stream_is_rebuilt_by_the_official_clients(case: Case, service: S
 
 
 @pytest.mark.parametrize("name", sorted(FOR_BETA))
-def test_clients_without_beta_get_over_beta_blocks(name: str, service: Service) -> None:
+def test_clients_without_beta_ignore_beta_blocks(name: str, service: Service) -> None:
     [case] = [case for case in GOLDENS if case.folder.name == name]
     service.body = stream(case.response)
 
@@ -100,7 +100,7 @@ def test_clients_without_beta_get_over_beta_blocks(name: str, service: Service) 
     assert [block["type"] for block in answer["content"]] == kinds
 
 
-def test_clients_get_over_an_unknown_block(service: Service) -> None:
+def test_clients_ignore_an_unknown_block(service: Service) -> None:
     [case] = [case for case in GOLDENS if case.folder.name == "unknown_block"]
     service.body = stream(case.response)
 
@@ -207,7 +207,7 @@ def test_citations_come_between_the_pieces() -> None:
         ({"type": "a\u2028b"}, "message"),
     ],
 )
-def test_every_frame_bears_a_name_of_one_line(event: Object, name: str) -> None:
+def test_every_frame_has_a_one_line_name(event: Object, name: str) -> None:
     assert frame(event).decode().splitlines()[0] == f"event: {name}"
     assert len(frame(event).decode().splitlines()) == 3
 
@@ -254,7 +254,7 @@ def test_valid_beta_response_is_rebuilt_by_the_official_beta_client(
 
 @given(response=OBJECTS | broken(), chunk=CHUNKS)
 @settings(deadline=None, max_examples=300)
-def test_whatever_is_configured_streams_and_nothing_is_lost(response: Object, chunk: Chunk) -> None:
+def test_any_response_streams_without_loss(response: Object, chunk: Chunk) -> None:
     found = decoded(stream(response, chunk))
 
     assert_grammar(found)

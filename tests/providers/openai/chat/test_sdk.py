@@ -32,7 +32,7 @@ def test_unknown_members_of_a_message() -> None:
     )
 
 
-def test_answer_of_the_seeds_readme() -> None:
+def test_the_answer_of_the_readme_of_the_seed() -> None:
     choice = {
         "index": 0,
         "role": "assistant",

@@ -80,7 +80,7 @@ def test_grammar_refuses_disorder(words: str) -> None:
 
 
 @EACH_CASE
-def test_events_are_strictly_valid_except_what_cannot_be(case: goldens.Case) -> None:
+def test_events_are_strictly_valid_except_for_invalid_cases(case: goldens.Case) -> None:
     frames = case.render(stream=True).split(b"\n\n")[:-2]
 
     def validate() -> None:
@@ -131,13 +131,13 @@ def test_custom_calls_reach_every_client_with_name_and_input() -> None:
         assert calls[1]["function"]["name"] == "f"
 
 
-def test_object_of_the_configuration_is_no_object_of_a_chunk() -> None:
+def test_the_object_of_a_response_is_not_the_object_of_a_chunk() -> None:
     events = read(streamed({"object": "chat.completion.tool_message"}))
 
     assert {event["object"] for event in events} == {"chat.completion.chunk"}
 
 
-def test_logprobs_stand_beside_the_text_of_their_tokens() -> None:
+def test_logprobs_come_with_the_text_of_their_tokens() -> None:
     tokens = [
         {"token": token, "logprob": -0.5, "bytes": list(token.encode()), "top_logprobs": []}
         for token in ("Hel", "lo", " there", "")
@@ -171,7 +171,7 @@ def test_choices_take_turns() -> None:
     ]
 
 
-def test_null_choice_is_not_lost() -> None:
+def test_a_null_choice_is_not_lost() -> None:
     events = read(streamed({"choices": [None, None]}))
 
     assert [event["choices"] for event in events] == [[None], [None]]
@@ -287,7 +287,7 @@ def test_every_event_of_any_response_is_strictly_valid(response: Event, chunk: C
 
 @settings(deadline=None, max_examples=60)
 @given(TEXTS.filter(bool).flatmap(lambda text: st.tuples(st.just(text), tokens_of(text))))
-def test_tokens_always_spell_the_text_beside_them(said: tuple[str, list[Event]]) -> None:
+def test_tokens_spell_the_text_that_they_come_with(said: tuple[str, list[Event]]) -> None:
     text, tokens = said
     response = {"choices": [{"message": {"content": text}, "logprobs": {"content": tokens}}]}
 

@@ -27,7 +27,7 @@ from tests.support.openai.responses.responses import (
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.folder.name)
-def test_whole_answer_is_golden(case: Case) -> None:
+def test_a_whole_answer_is_golden(case: Case) -> None:
     assert case.render(stream=False) == (case.folder / "whole.json").read_bytes()
 
 
@@ -58,7 +58,7 @@ def test_completing_twice_is_completing_once(case: Case) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Hello!", "🙏🏽 and\u2028more"])
-def test_say_makes_a_client_read_the_text(text: str) -> None:
+def test_a_client_reads_the_text_that_say_was_given(text: str) -> None:
     assert read_strictly(say(text)).output_text == text
 
 
@@ -70,7 +70,7 @@ def test_an_empty_response_has_all_that_the_service_writes() -> None:
     ]  # fmt: skip
 
 
-def test_what_is_added_goes_where_the_service_has_it() -> None:
+def test_added_members_are_in_the_order_of_the_service() -> None:
     item = {"name": "f", "status": "completed", "id": "fc_1", "type": "function_call"}
 
     assert list(whole({"output": [item]})["output"][0]) == [
@@ -78,7 +78,7 @@ def test_what_is_added_goes_where_the_service_has_it() -> None:
     ]  # fmt: skip
 
 
-def test_an_empty_error_is_no_error() -> None:
+def test_an_empty_error_is_not_an_error() -> None:
     assert whole({"error": {}})["error"] is None
     assert whole({"error": {"code": "server_error"}})["error"] == {"code": "server_error"}
 
@@ -102,7 +102,7 @@ def test_an_empty_error_is_no_error() -> None:
         ({"type": "hologram_call"}, {}),
     ],
 )
-def test_items_get_what_the_service_always_writes(
+def test_items_get_the_members_that_the_service_always_writes(
     item: dict[str, Any], added: dict[str, Any]
 ) -> None:
     completed = whole({"output": [item]})["output"][0]
@@ -170,7 +170,7 @@ def test_a_partial_usage_is_added_up(usage: dict[str, Any], total: int) -> None:
         ("a new one", None, None, "completed", True),
     ],
 )
-def test_what_is_added_agrees_with_the_status(
+def test_completed_members_agree_with_the_status(
     status: str, error: str | None, details: Any, item_status: str, has_usage: bool
 ) -> None:
     said = say("Hi")["output"]

@@ -90,7 +90,7 @@ def test_responses_malformed_messages(item: Any, finding: Finding) -> None:
     assert LENIENT[RESPONSES](turns(RESPONSES, item)) == expected
 
 
-def test_codex_is_let_through() -> None:
+def test_a_request_of_codex_is_accepted() -> None:
     assert LENIENT[RESPONSES](codex()) is None
     finding = STRICT[RESPONSES](codex())
     assert finding is not None

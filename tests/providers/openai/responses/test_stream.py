@@ -78,7 +78,7 @@ def test_events_add_up_to_the_whole_answer(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", TYPED, ids=lambda case: case.folder.name)
-def test_items_begin_without_what_comes_late(case: Case) -> None:
+def test_items_begin_without_members_that_come_late(case: Case) -> None:
     for event in events_of(case.render(stream=True)):
         if event["type"] == "response.output_item.added":
             item = event["item"]
@@ -118,7 +118,7 @@ def test_helper_rebuilds_the_whole_answer(case: Case) -> None:
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # of the helper's own copies
 @pytest.mark.parametrize("folder", ["parts", "unknown_items"])
-def test_helper_passes_on_what_it_does_not_know(folder: str) -> None:
+def test_the_helper_passes_on_unknown_events(folder: str) -> None:
     case = next(case for case in CASES if case.folder.name == folder)
     response = deepcopy(case.response)
     response["output"] = [item for item in response["output"] if isinstance(item, dict)]
@@ -138,7 +138,7 @@ def test_keys_begin_as_the_service_writes_them(case: Case) -> None:
         assert leading == sorted(leading, key=(order + indexes).index)
 
 
-def test_a_text_delta_is_written_as_the_service_writes_it() -> None:
+def test_a_text_delta_has_the_bytes_of_the_service() -> None:
     events = events_of(streamed(say("Hi"), padded=True))
 
     assert list(events[4]) == [
@@ -251,7 +251,7 @@ def test_a_call_that_did_not_complete_has_no_such_event(kind: str, status: str) 
         ({"type": "mcp_list_tools", "error": "unreachable"}, "failed"),
     ],
 )
-def test_mcp_says_whether_it_failed(item: dict[str, Any], ends: str) -> None:
+def test_an_mcp_item_ends_completed_or_failed(item: dict[str, Any], ends: str) -> None:
     events = events_of(streamed({"output": [item]}))
 
     assert events[-3]["type"] == f"response.{item['type']}.{ends}"
