@@ -1,4 +1,4 @@
-"""What holds for every test: nothing of the machine's environment, and asyncio as the loop."""
+"""Setup of every test: nothing of the machine's environment, and asyncio as the loop."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-# so that their asserts tell what they compare
+# so that a failed assert shows what it compared
 pytest.register_assert_rewrite("tests.support")
 
 settings.register_profile("shared", deadline=None)  # the machines are shared: time proves nothing

@@ -48,14 +48,14 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a process holds: descriptors, and bytes of memory."""
+    """Resources of a process: descriptors, and bytes of memory."""
 
     descriptors: int
     memory: int
 
     @classmethod
     def of(cls, pid: int) -> Figures:
-        """Those of a process now."""
+        """The present figures of a process."""
         status = Path(f"/proc/{pid}/status").read_text()
         (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
         return cls(_descriptors(pid), int(line.split()[1]) * 1024)
@@ -99,7 +99,7 @@ async def stream_to_the_end(stream: Stream, chance: random.Random) -> None:
 
 
 async def reset_at_done(stream: Stream, chance: random.Random) -> None:
-    """As the synchronous OpenAI client does."""
+    """Like the synchronous OpenAI client."""
     await stream_to_the_end(stream, chance)
     _reset(stream)
 
@@ -132,7 +132,7 @@ async def half_close(stream: Stream, chance: random.Random) -> None:
 
 
 async def speak_nonsense(stream: Stream, chance: random.Random) -> None:
-    """What is no request."""
+    """Send bytes that are not a request."""
     reader, writer = stream
     writer.write(chance.randbytes(chance.randrange(1, 5_000)) + b"\r\n\r\n")
     await reader.read()

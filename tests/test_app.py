@@ -1,4 +1,4 @@
-"""Methods, credentials and browsers, before any mock or endpoint is asked."""
+"""Methods, credentials and browsers, checked before any mock or endpoint."""
 
 from __future__ import annotations
 

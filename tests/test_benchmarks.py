@@ -1,4 +1,4 @@
-"""The pure parts of the benchmarks: what is asked, what counts as an answer, what the figures say.
+"""The pure parts of the benchmarks: requests, checks of answers, figures.
 
 Nothing is measured here.
 """
@@ -174,7 +174,7 @@ def test_a_wrong_answer_is_reported(received: Received, wanted: Answer, said: st
         exchange.check(received, wanted)
 
 
-# --- what the figures say ------------------------------------------------------------------------
+# --- figures -------------------------------------------------------------------------------------
 
 
 def row(load: str, server: str, *costs: float) -> Row:

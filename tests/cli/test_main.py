@@ -22,13 +22,13 @@ CLEAN: Json = {
     "openai_response": [responses_mock("hi", contract.RESPONSES[TEXT_ASKED])],
     "anthropic": [messages_mock("hi", contract.MESSAGES[TEXT_ASKED])],
 }
-"""Nothing is to be said about it."""
+"""A configuration without warnings."""
 
 TERSE: Json = {"openai": [chat_mock("hi", chat_saying("yes"))]}
-"""Its response lacks members, which are completed."""
+"""A response with missing members, which are filled in."""
 
 
-# --- Mistakes -------------------------------------------------------------------------------------
+# --- Invalid files --------------------------------------------------------------------------------
 
 
 MISTAKES: list[tuple[Any, str]] = [
@@ -90,7 +90,7 @@ def test_a_misspelt_key_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_all_errors_of_one_file_are_reported_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Those of our own part, and those of which only the SDK's types know."""
+    """Errors of the file's format, and errors that only the SDK's types find."""
     file = write(
         tmp_path / "mocks.json",
         {

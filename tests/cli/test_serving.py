@@ -1,4 +1,4 @@
-"""The command as a server: what it prints, what it serves, and how it ends."""
+"""The command as a server: its output, the mocks it serves, its exit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.served import (
 )
 
 TERSE: Json = {"openai": [chat_mock("hi", chat_saying("yes"))]}
-"""Its response lacks members, which are completed."""
+"""A response with missing members, which are filled in."""
 
 
 # --- Without a configuration ----------------------------------------------------------------------
@@ -132,7 +132,7 @@ def test_a_port_in_use_is_one_line() -> None:
     assert line.startswith(f"mockllm: cannot listen on 127.0.0.1:{port}: the address is in use")
 
 
-# --- Mistakes -------------------------------------------------------------------------------------
+# --- Errors ---------------------------------------------------------------------------------------
 
 
 def test_all_errors_of_all_files_are_reported_at_once(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def file(tmp_path: Path) -> Path:
 async def test_a_server_runs_with_its_standard_streams_closed_or_full(
     file: Path, workers: int, tmp_path: Path, redirected: str
 ) -> None:
-    """Its first line, its hints and its warnings may go nowhere, its descriptors be closed."""
+    """Its URL, hints and warnings are lost, or its descriptors closed."""
     path = tmp_path / "m.sock"
     command = f"{sys.executable} -m mockllm --config {file} --workers={workers} --uds {path}"
     process = in_shell(f"exec {command} {redirected}")
@@ -72,7 +72,7 @@ def in_shell(command: str) -> subprocess.Popen[bytes]:
 
 
 def answers(path: Path) -> bool:
-    """Whether a server on a Unix socket answers."""
+    """True if a server on a Unix socket answers."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(PATIENCE)
         try:

@@ -1,4 +1,4 @@
-"""A server and its clients, which hold every answer against the types of the SDKs."""
+"""A server and its clients, which validate every answer by the types of the SDKs."""
 
 from __future__ import annotations
 

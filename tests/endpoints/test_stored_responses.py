@@ -1,4 +1,4 @@
-"""Responses that were given, and are asked for again."""
+"""Responses that are stored, retrieved, cancelled and deleted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings of a configuration that is loaded: what only looks wrong, and what the SDK refuses."""
+"""Findings in a loaded configuration: warnings, and errors by the types of the SDK."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_a_name_used_twice_is_a_warning() -> None:
     ]
 
 
-# --- What cannot be sent --------------------------------------------------------------------------
+# --- Values that JSON cannot represent ------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_unserializable_values_are_found_in_matches_and_events() -> None:
     ]
 
 
-# --- Streams that are given literally -------------------------------------------------------------
+# --- Literal streams ------------------------------------------------------------------------------
 
 
 CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": []}

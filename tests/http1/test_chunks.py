@@ -47,7 +47,7 @@ def read(*parts: bytes) -> Outcome:
 
 
 def read_by_h11(data: bytes) -> Outcome:
-    """What h11 makes of the same."""
+    """The outcome of the same bytes in h11."""
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n")
     connection.next_event()

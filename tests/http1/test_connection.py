@@ -27,7 +27,7 @@ LAST = b"GET /last HTTP/1.1\r\nhost: h\r\nconnection: keep-alive, Close\r\n\r\n"
 
 
 def read(*parts: bytes, heads: Heads | None = None) -> tuple[list[Request], bool]:
-    """All requests in what came in `parts`, and whether the connection closes after them. With
+    """The requests in `parts`, and whether the connection closes after them. With
     `heads`, what is remembered from earlier connections is used."""
     connection = HTTPConnection(heads or Heads())
     requests = []
@@ -39,7 +39,7 @@ def read(*parts: bytes, heads: Heads | None = None) -> tuple[list[Request], bool
 
 
 def outcome(*parts: bytes, heads: Heads | None = None) -> object:
-    """As `read`, with an error as its status and text."""
+    """The result of `read`; an error is its status and text."""
     try:
         return read(*parts, heads=heads)
     except HTTPError as exc:

@@ -1,4 +1,4 @@
-"""Heads that a connection remembers: h11 would say the same of each."""
+"""Cached heads: each equals the head that h11 would parse."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ Outcome = Head | tuple[int, str]
 
 
 def asked(data: bytes) -> Outcome:
-    """What h11 makes of a head."""
+    """The outcome of a head in h11."""
     try:
         return parse(data, Limits())
     except HTTPError as exc:
@@ -137,7 +137,7 @@ def asked(data: bytes) -> Outcome:
 
 
 def recalled(memory: Heads, data: bytes) -> Outcome:
-    """What a server makes of a head: by memory where it can."""
+    """The outcome of a head in a server: from its cache where possible."""
     try:
         return memory.read(data)
     except HTTPError as exc:
@@ -172,7 +172,7 @@ def test_a_cached_head_equals_that_of_h11(history: Sequence[bytes]) -> None:
 
 
 def way(memory: Heads, data: bytes) -> str:
-    """How a head becomes known: to be asked before it is read."""
+    """The path that a head takes; call this before it is read."""
     if data in memory._whole:
         return "whole"
     if memory.recall(data) is not None:

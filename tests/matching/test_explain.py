@@ -1,4 +1,4 @@
-"""Why a rule does not match, and which rule came nearest."""
+"""Differences between a rule and a request, and the nearest miss."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_nearest_miss_is_the_first_of_the_closest(
 
 @pytest.mark.parametrize("contains", [False, True])
 def test_a_difference_in_a_long_text_is_located_to_the_character(contains: bool) -> None:
-    """Also where it is longer than what a piece of text is looked for in."""
+    """Even beyond the length that is searched for a piece of text."""
     text = "long " * (LONGEST_SEARCHED // 2)
     asked = ask_chat([user(text)])
     rules = [rule(CHAT, user(text[:100] + mark + text), contains) for mark in ("x", "y")]

@@ -30,7 +30,7 @@ KEYED = http_request(
 
 
 def logged(file: Path, *options: str) -> list[str]:
-    """What is logged of a request that matches, of one that does not, and of one that is none."""
+    """Log lines of a request that matches, one that does not, and one that is invalid."""
     with running("--config", file, "--port=0", "--no-auth", *options) as command:
         asyncio.run(ask_all(command))
         command.signal(signal.SIGTERM)

@@ -76,7 +76,7 @@ def without_call_indexes(completion: Json) -> Json:
 
 
 def disagreements(confirm: Callable[[Json], list[Finding]], found: list[Json]) -> list[Finding]:
-    """What the SDK's type says against the events, but for members that only the service knows."""
+    """Findings of the SDK's type in the events, except for members that only the service has."""
     return [
         finding
         for event in found

@@ -1,5 +1,5 @@
-"""The contract, where nothing is answered: each SDK raises its own exception, with the reason in
-its text and the request's id beside it."""
+"""The contract for errors: each SDK raises its own exception, with the reason in its text, and the
+id of the request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract, around the body: credentials, versions, request ids, headers, fresh ids."""
+"""The contract for headers: credentials, versions, request ids, fresh ids."""
 
 from __future__ import annotations
 

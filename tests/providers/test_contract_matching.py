@@ -1,4 +1,4 @@
-"""The contract, which mock answers: headers, contains, agents' turns, files in the seed's form."""
+"""The contract for matching: headers, contains, turns of agents, files in the form of the seed."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ async def test_a_request_of_codex_is_matched(openai: AsyncOpenAI) -> None:
     assert found[-1]["response"]["output"][0]["content"][0]["text"] == "found"
 
 
-# --- Files in the seed's form ---------------------------------------------------------------------
+# --- Files in the format of the seed --------------------------------------------------------------
 
 SEED: Json = {
     "listen_addr": "127.0.0.1:0",

@@ -1,4 +1,4 @@
-"""The contract, what a request is refused for: the member at fault is in the SDK's exception."""
+"""The contract for malformed requests: the SDK's exception names the invalid member."""
 
 from __future__ import annotations
 

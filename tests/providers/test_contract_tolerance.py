@@ -1,5 +1,5 @@
-"""The contract, what a request may be: what is newer than the installed SDKs, or what clients leave
-out, is let through, unless the server is strict."""
+"""The contract for unusual requests: members that are newer than the installed SDKs, or left out by
+clients, are accepted, unless the server is strict."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ LET_THROUGH: list[tuple[str, Json]] = [
         turns(MESSAGES, {"role": "assistant", "content": [{"type": "thinking", "thinking": "x"}]}),
     ),
 ]
-"""What `strict` refuses."""
+"""Requests that only `strict` refuses."""
 
 ALWAYS_LET_THROUGH: list[tuple[str, bytes]] = [
     *((api, orjson.dumps(small(api))) for api in APIS),

@@ -1,4 +1,4 @@
-"""Matches, responses and events of mocks, held against the SDKs' types."""
+"""Matches, responses and events of mocks, validated by the SDKs' types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ready bytes: filled in at once, equal to placeholders filled in one by one."""
+"""Ready bytes: a delivery equals one whose placeholders are filled one by one."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ ASKED = [f"question {number}." for number in range(CALLS)]
 
 
 def answer(asked: str) -> str:
-    """What is configured for it: a text of its own, so that no answer can be taken for another."""
+    """The text configured for it, unique so that answers cannot be confused."""
     return f"The answer to {asked!r} is… " + "word " * len(asked)
 
 

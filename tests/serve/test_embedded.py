@@ -1,4 +1,4 @@
-"""Servers in a running loop: how they start and stop, where they listen, what they are told."""
+"""Servers in a running loop: starts and stops, addresses, configurations."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="module")
 async def warm_loop(anyio_backend: Any) -> None:
-    """What a loop makes when it first listens is made."""
+    """Make the descriptors of a loop that listens for the first time."""
     async with AsyncServer({}):
         pass
 
@@ -69,7 +69,7 @@ def config(answer: str = "yes") -> Json:
 
 
 async def asked(server: AsyncServer) -> str | None:
-    """What a client of its own gets from `server`."""
+    """The answer of `server` to a new client."""
     async with AsyncOpenAI(
         base_url=server.openai_base_url, api_key=API_KEY, max_retries=0
     ) as client:
@@ -150,7 +150,7 @@ async def test_closes_connections_made_while_it_stops(turns: int) -> None:
 
 
 async def end_of(client: socket.socket) -> bytes:
-    """What a client reads of a connection that is closed: nothing."""
+    """The last bytes that a client reads of a closed connection: none."""
     try:
         return await asyncio.get_running_loop().sock_recv(client, 1)
     except ConnectionResetError:

@@ -1,4 +1,4 @@
-"""Peers that read slowly, vanish, or go on sending: what they cost, and who notices."""
+"""Peers that read slowly, vanish, or keep sending: their cost, and their effect on others."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ WHOLE_WORDS = 900_000
 WHOLE = post(body=asking("large"))  # is answered with 5 MB in one piece
 
 MOST_BUFFERED = 256 * KIB
-"""What a connection may keep of an answer that is not read: asyncio's high-water mark and a slice,
-twice over."""
+"""Most bytes of an unread answer that a connection may buffer: asyncio's high-water mark and a
+slice, twice over."""
 
 
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Nothing that a peer does is worth a warning."""
+    """No log record of level WARNING, whatever a peer does."""
     yield
     assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
 
@@ -115,7 +115,7 @@ def buffered(connection: HTTPProtocol) -> int:
 
 @asynccontextmanager
 async def stalled(server: AsyncServer, request: bytes, count: int) -> AsyncIterator[list[Peer]]:
-    """So many peers that have asked and read nothing, when the system takes no more for them."""
+    """`count` peers that have sent a request and read nothing, once the system buffers no more."""
     connections = service_of(server).connections
     expected = len(connections) + count
     async with AsyncExitStack() as stack:
@@ -287,7 +287,7 @@ async def test_aborted_bodies_leave_nothing_behind(streaming: AsyncServer) -> No
 async def test_a_reset_after_done_is_not_an_error(
     streaming: AsyncServer, caplog: pytest.LogCaptureFixture, times: int
 ) -> None:
-    """As the synchronous OpenAI client does: it stops reading at ``[DONE]`` and resets."""
+    """Like the synchronous OpenAI client, which stops reading at ``[DONE]`` and resets."""
     caplog.set_level(logging.INFO)
     for _ in range(times):
         async with connected(streaming) as peer:

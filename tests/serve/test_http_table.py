@@ -1,5 +1,5 @@
-"""What RFC 9110 and RFC 9112 want of a server, over sockets: each case of the table whole and byte
-by byte; and dialogues, in which the client waits for the server before it goes on."""
+"""Requirements of RFC 9110 and RFC 9112, over sockets: each case of the table whole and byte by
+byte; and dialogues, in which the client waits for the server before it goes on."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def port(anyio_backend: str) -> AsyncIterator[int]:
 
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Nothing that a peer does is worth a warning."""
+    """No log record of level WARNING, whatever a peer does."""
     yield
     assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
 
@@ -72,7 +72,7 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 async def exchange(
     port: int, data: bytes, *, singly: bool = False, half_close: bool = False
 ) -> bytes:
-    """All that the server sends to `data` and, unless the client half-closes, a last request."""
+    """The bytes of the server for `data` and, unless the client half-closes, a last request."""
     with anyio.fail_after(BOUND):
         peer = await Peer.connect(port)
         data = data if half_close else data + LAST
@@ -120,7 +120,7 @@ def _check_continues(case: Case, answers: list[Answer]) -> None:
 
 
 def _check_answer(answer: Answer, *, is_head: bool) -> None:
-    """What holds for every final answer."""
+    """Check the invariants of a final answer."""
     assert answer.whole
     assert "date" in answer.headers  # RFC 9110, section 6.6.1
     assert not {"content-length", "transfer-encoding"} <= answer.headers.keys()

@@ -1,4 +1,4 @@
-"""Limits handed to a server."""
+"""Limits of a server."""
 
 from __future__ import annotations
 

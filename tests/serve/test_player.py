@@ -1,4 +1,4 @@
-"""Streams that pause, and streams that end badly: what else is served meanwhile."""
+"""Streams that pause, and streams that are cut or reset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command as a process: how signals end it."""
+"""The command as a process, ended by signals."""
 
 from __future__ import annotations
 

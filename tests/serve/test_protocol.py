@@ -1,4 +1,4 @@
-"""What a connection writes, byte for byte, on a transport that only takes note."""
+"""The bytes that a connection writes, on a transport that records them."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class SameStamper:
 async def written(
     loaded: Loaded, connections: list[list[bytes]], *, reuse: bool
 ) -> list[tuple[bytes, list[str]]]:
-    """What a service writes on each of `connections`, one after the other, and how they end."""
+    """The bytes that a service writes on each of `connections`, in turn, and how each ends."""
     service = Service(Engine(loaded, reuse=reuse))
     service.stamper = SameStamper()  # type: ignore[assignment]  # all that is called
     found = []
@@ -169,7 +169,7 @@ def test_reuse_changes_no_byte_of_any_message(loaded: Loaded, message: bytes) ->
     assert remembered == asyncio.run(written(loaded, connections, reuse=False))
 
 
-# --- A bug of ours --------------------------------------------------------------------------------
+# --- Bugs in an engine or an observer -------------------------------------------------------------
 
 
 class Edited(Engine):
@@ -194,7 +194,7 @@ def broken_stream(decision: Decision) -> Decision:
 async def conversation(
     service: Service, *parts: bytes, transport: Written | None = None
 ) -> Written:
-    """What is written on one connection."""
+    """The bytes written on one connection."""
     transport = transport or Written()
     protocol = HTTPProtocol(service)
     protocol.connection_made(cast("Any", transport))
@@ -238,7 +238,7 @@ def test_a_failing_observer_is_logged_and_does_not_affect_clients(
     assert len(caplog.records) == 3
 
 
-# --- Limits, with made-up time --------------------------------------------------------------------
+# --- Limits, with a simulated clock ---------------------------------------------------------------
 
 LIMITS = Limits(keep_alive=5.0, write_time=20.0, linger=2.0, connections=2)
 

@@ -41,7 +41,7 @@ BROKEN = '{"openai": [{"match": {"mesage": {}}}], "opnai": []}'
 
 
 def settled(watch: Watch) -> bool:
-    """Whether the files have changed and nobody is writing any more."""
+    """True once the files have changed and are no longer being written."""
     return [watch.changed(), watch.changed()][1]
 
 
@@ -67,7 +67,7 @@ def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_path_is_a_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever runs this may be root, who may look at everything."""
+    """Patched, because root may read everything."""
 
     def refuse(path: Path) -> bool:
         raise PermissionError(13, "Permission denied")
@@ -164,7 +164,7 @@ def test_loads_in_a_thread_when_asked() -> None:
 
 
 def test_a_replaced_engine_is_freed() -> None:
-    """Without the collector, for what is loaded is frozen."""
+    """Without the garbage collector: loaded objects are frozen."""
     loaded = load_mocks(Config.from_dict(config()))
     served = Engine(loaded)
     served.warm()
@@ -180,7 +180,7 @@ def test_a_replaced_engine_is_freed() -> None:
 
 
 def test_loading_leaves_nothing_to_collect() -> None:
-    """What `settle` freezes would stay for ever."""
+    """Garbage that `settle` freezes would never be freed."""
     engine().warm()  # what is made once for all is made
     gc.collect()
     gc.disable()

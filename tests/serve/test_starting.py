@@ -1,5 +1,5 @@
-"""What comes between two steps of a start. In loops of their own: what a failure would leave behind
-would hang the end of a loop that other tests share."""
+"""Events between two steps of a start. Each has its own loop: what a failure leaves behind would
+hang a loop that other tests share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several processes on one address: who dies or hangs is replaced, and nobody is refused."""
+"""Several processes on one address: one that dies or hangs is replaced, no client is refused."""
 
 from __future__ import annotations
 

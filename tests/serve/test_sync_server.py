@@ -1,4 +1,4 @@
-"""`Server`: the same for programs without a loop."""
+"""`Server`, for programs without a loop."""
 
 from __future__ import annotations
 

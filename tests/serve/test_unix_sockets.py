@@ -24,7 +24,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def spoken(path: Path) -> bytes:
-    """What a server on a Unix socket answers."""
+    """The answer of a server on a Unix socket."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(PATIENCE)
         client.connect(str(path))

@@ -20,7 +20,7 @@ def nested(levels: int) -> dict[str, Any]:
 
 
 def mistakes(data: Any) -> list[str]:
-    """What is told of a configuration that is wrong."""
+    """The error messages of an invalid configuration."""
     with pytest.raises(ConfigError) as caught:
         Config.from_dict(data, file="a.json")
     return [str(problem) for problem in caught.value.problems]

@@ -1,4 +1,4 @@
-"""Requests and answers of each API, and what holds them against the SDKs' types."""
+"""Requests and answers of each API, and their validation by the SDKs' types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mocks of a server whose endpoints are asked through the official clients."""
+"""The mocks of a server whose endpoints the official clients call."""
 
 from __future__ import annotations
 

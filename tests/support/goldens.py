@@ -56,7 +56,7 @@ class Case:
     chunk: Chunk
 
     def render(self, *, stream: bool) -> bytes:
-        """What the provider answers, delivered."""
+        """The body of the answer, delivered."""
         renderer = import_module(RENDERERS[self.folder.parent.relative_to(TESTDATA).as_posix()])
         form = replace(self.form, stream=stream)
         return delivered(renderer.render(self.response, form, self.chunk))

@@ -45,7 +45,7 @@ Edit = Callable[[Reply], Reply]
 
 
 class EditedEngine(Engine):
-    """Answers a stream as `edit` makes it, and everything else as it is."""
+    """An engine whose streamed replies are edited by `edit`."""
 
     def __init__(self, edit: Edit) -> None:
         super().__init__(load(Config.from_dict(CONFIG)))
@@ -59,7 +59,7 @@ class EditedEngine(Engine):
 
 
 class BrokenEngine(Engine):
-    """Has a bug where it decides on chats."""
+    """An engine that raises for chats."""
 
     def decide(self, request: Request) -> Decision:
         if request.path == "/v1/chat/completions":
@@ -68,7 +68,7 @@ class BrokenEngine(Engine):
 
 
 def paced(*pauses: float, then: float = 0.0) -> Edit:
-    """Before each step the next of `pauses`, and then always the same."""
+    """Pauses before the steps: each of `pauses`, then always `then`."""
 
     def edit(reply: Reply) -> Reply:
         timed = zip(chain(pauses, repeat(then)), reply.steps, strict=False)
@@ -78,12 +78,12 @@ def paced(*pauses: float, then: float = 0.0) -> Edit:
 
 
 def ended(ending: Ending, *, after: int) -> Edit:
-    """So many steps, then this ending."""
+    """The first `after` steps, then this ending."""
     return lambda reply: replace(reply, steps=reply.steps[:after], ending=ending)
 
 
 def endless(reply: Reply) -> Reply:
-    """Its steps again and again, for hours."""
+    """The steps repeated for hours."""
     steps = tuple(Step(SHORT, step.data) for step in reply.steps)
     return replace(reply, steps=(reply.steps[0], *steps * 100_000))
 
@@ -102,7 +102,7 @@ class Running:
         self.stops: list[asyncio.Task[None]] = []
 
     async def begin_to_stop(self, drain_timeout: float) -> asyncio.Task[None]:
-        """Have it stop in a task; returns when it has begun, as a client that idles can tell."""
+        """Stop it in a task; returns once the stop has begun, seen by an idle client."""
         witness = await Peer.connect(self.port)
         stop = asyncio.ensure_future(self.listener.stop(drain_timeout))
         self.stops.append(stop)

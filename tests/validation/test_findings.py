@@ -1,4 +1,4 @@
-"""What `mockllm.confirm` makes of small types, written here so that each rule is seen alone."""
+"""Findings in values of small types, written here so that each rule is seen alone."""
 
 from __future__ import annotations
 

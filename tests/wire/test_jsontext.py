@@ -38,7 +38,7 @@ def nested(levels: int, *, keyed: bool = False) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same value: the plain comparison that canonical bytes
+    """True if two JSON values are the same value: the plain comparison that canonical bytes
     replace."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
@@ -69,7 +69,7 @@ def respelled(draw: st.DrawFn, value: Any) -> Any:
 
 
 def mended(text: bytes) -> Any:
-    """What Python's decoder reads, with U+FFFD for every surrogate that it leaves alone."""
+    """The value that Python's decoder reads, with U+FFFD for every lone surrogate."""
     return re.sub("[\ud800-\udfff]", "\ufffd", json.loads(text))
 
 

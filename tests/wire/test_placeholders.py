@@ -1,4 +1,4 @@
-"""Marks: what a ready reply leaves open is filled in, all of it, and nothing else is touched."""
+"""Placeholders: all of them are filled in, and nothing else changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimating tokens: cheap, the same everywhere, never nothing for a request."""
+"""Estimates of tokens: cheap, the same everywhere, never zero for a request."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Answer:
 
     @property
     def closes(self) -> bool:
-        """Whether it announces that the connection closes."""
+        """True if it announces that the connection closes."""
         return "close" in self.headers.get("connection", "").lower()
 
 
@@ -28,7 +28,7 @@ _CHUNK = re.compile(rb"([0-9a-f]+)\r\n", re.IGNORECASE)
 
 
 def read_answers(data: bytes, *, heads: Iterable[int] = ()) -> list[Answer]:
-    """All answers in `data`; those whose place is in `heads` answer a HEAD request.
+    """The answers in `data`; those whose place is in `heads` answer a HEAD request.
 
     Raises:
         ValueError: it is not a sequence of answers.

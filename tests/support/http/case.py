@@ -1,5 +1,5 @@
-"""Cases: requests that a server meets in the field, in tests of smuggling and in fuzzers, and what
-RFC 9110 and RFC 9112 want of it.
+"""Cases: requests that a server meets in the field, in tests of smuggling and in fuzzers, and the
+answers that RFC 9110 and RFC 9112 require of it.
 
 Where the standards leave a choice, this is the server's:
 
@@ -28,7 +28,7 @@ from tests.support.http.answers import Answer
 
 
 class Fate(Enum):
-    """What becomes of the connection."""
+    """Fate of the connection after a case."""
 
     OPEN = auto()
     CLOSES = auto()

@@ -1,4 +1,4 @@
-"""All cases."""
+"""The table of all cases, in order."""
 
 from __future__ import annotations
 

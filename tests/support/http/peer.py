@@ -1,4 +1,4 @@
-"""A client without manners: bytes sent, read, half-closed, reset."""
+"""A raw client of a server: bytes sent, read, half-closed, reset."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.http.messages import KIB
 
 
 class Peer(asyncio.Protocol):
-    """A client without manners: it sends and reads bytes, and ends as it likes."""
+    """A raw client: sends and reads any bytes, and ends in any way."""
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -23,7 +23,7 @@ class Peer(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, port: int, *, receive_buffer: int | None = None) -> Self:
-        """A peer of the server on `port`. `receive_buffer` bounds what the system takes for it."""
+        """A peer of the server on `port`. `receive_buffer` bounds its socket."""
         sock = socket.socket()
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -82,7 +82,7 @@ class Peer(asyncio.Protocol):
                 self._wire.write_eof()
 
     def stop_reading(self) -> None:
-        """Take no more of what the server sends."""
+        """Stop reading from the server."""
         self._wire.pause_reading()
 
     def go_on_reading(self) -> None:
@@ -101,12 +101,12 @@ class Peer(asyncio.Protocol):
         self._wire.close()
 
     async def read_all(self) -> bytes:
-        """Everything that the server has sent, when it has ended."""
+        """All bytes of the server, once it has ended."""
         await self.ended.wait()
         return bytes(self.received)
 
     async def read_until(self, mark: bytes, times: int = 1) -> bytes:
-        """What has come when `mark` has come so often, or the server has ended."""
+        """The bytes received once `mark` has come so many times, or the server has ended."""
         while self.received.count(mark) < times and not self.ended.is_set():
             self._came.clear()
             await self._came.wait()

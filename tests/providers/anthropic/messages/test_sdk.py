@@ -1,4 +1,4 @@
-"""Requests, answers and blocks of Messages, held against the SDK's types."""
+"""Requests, answers and blocks of Messages, validated by the SDK's types."""
 
 from __future__ import annotations
 

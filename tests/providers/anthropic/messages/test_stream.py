@@ -1,4 +1,4 @@
-"""Streams: the order of their events, and what clients rebuild from them."""
+"""Streams of messages: the order of their events, and the messages that clients rebuild."""
 
 from __future__ import annotations
 

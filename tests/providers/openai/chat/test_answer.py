@@ -1,4 +1,4 @@
-"""Chat completions are served as written, with what is absent filled in."""
+"""Chat completions, served as configured, with missing members filled in."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def whole(response: dict[str, Json]) -> dict[str, Json]:
 
 
 def keeps(written: Json, served: Json) -> bool:
-    """Whether `served` has everything of `written`: values, types, and the order of keys."""
+    """True if `served` has everything of `written`: values, types, and the order of keys."""
     if isinstance(written, dict):
         return (
             isinstance(served, dict)

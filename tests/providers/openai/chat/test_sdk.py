@@ -1,4 +1,4 @@
-"""Requests, answers and parts of Chat Completions, held against the SDK's types."""
+"""Requests, answers and parts of Chat Completions, validated by the SDK's types."""
 
 from __future__ import annotations
 

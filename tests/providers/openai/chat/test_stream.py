@@ -1,4 +1,4 @@
-"""Streams of chat completions: their order, their shape, and what clients make of them."""
+"""Streams of chat completions: their order, their shape, and their reading by clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests of Embeddings, held against the SDK's types."""
+"""Requests of Embeddings, validated by the SDK's types."""
 
 from __future__ import annotations
 

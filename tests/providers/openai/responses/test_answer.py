@@ -1,4 +1,4 @@
-"""Whole Responses answers: golden files, what is filled in, what is never touched."""
+"""Whole Responses answers: golden files, members that are filled in, and those that stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests and items of Responses, held against the SDK's types."""
+"""Requests and items of Responses, validated by the SDK's types."""
 
 from __future__ import annotations
 

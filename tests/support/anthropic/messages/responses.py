@@ -224,7 +224,7 @@ def strict(http: httpx2.Client) -> anthropic.Anthropic:
 
 
 def read(messages: Any, answer: Any) -> Any:
-    """What `messages.create` of a strict client makes of a whole answer."""
+    """A whole answer as `messages.create` of a strict client returns it."""
     asked: Object = {"max_tokens": 9, "messages": [{"role": "user", "content": "?"}]}
     metadata = {"metadata": {"answer": answer}}
     return messages.create(model="m", **asked, extra_body=metadata).to_dict(mode="json")

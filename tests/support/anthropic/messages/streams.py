@@ -52,7 +52,7 @@ STARTS: dict[str, Object] = {
     "mcp_tool_use": {"input": {}},
     "compaction": {"content": None},
 }
-"""What a valid block has none of yet when it starts."""
+"""Members that a valid block lacks when it starts."""
 
 STREAMED = ("text", "thinking", "signature")  # a delta brings more of these
 
@@ -145,7 +145,7 @@ def add(block: Object, delta: Object, texts: dict[int, str], index: int) -> None
 
 
 def end(message: Object, event: Object) -> None:
-    """What the last but one event tells."""
+    """Apply the last event but one to `message`."""
     message.update(event["delta"])
     if isinstance(event["usage"], dict):
         message["usage"].update(event["usage"])

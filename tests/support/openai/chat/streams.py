@@ -74,7 +74,7 @@ def entries(events: list[Event]) -> list[Event]:
 
 
 def word_of(choice: Event) -> str:
-    """What a chunk of a choice is in the grammar."""
+    """The word of a choice in the grammar."""
     delta = choice["delta"]
     if "role" in delta:
         return "opening"
@@ -159,7 +159,7 @@ CLIENTS = {
 
 
 def accumulate(body: bytes, *, strict: bool = True) -> Event:
-    """What the SDK's helper rebuilds from a stream."""
+    """The completion that the SDK's helper rebuilds from a stream."""
     WIRE.body = body
     with CLIENTS[strict].chat.completions.stream(model="m", messages=[]) as helper:
         try:
@@ -185,7 +185,7 @@ async def accumulate_async(body: bytes) -> Event:
 
 
 def join(chunks: Iterator[ChatCompletionChunk]) -> list[Event]:
-    """What a program that joins raw chunks by hand has at the end: one entry for each choice."""
+    """The result of joining raw chunks by hand: one entry for each choice."""
     found: dict[int, Event] = {}
     for choice in (choice for chunk in chunks for choice in chunk.choices):
         own = found.setdefault(choice.index, {"content": "", "refusal": "", "calls": {}})
@@ -226,7 +226,7 @@ def meaning(value: Json) -> Json:
 
 
 def expected(response: Event, *, include_usage: bool) -> Event:
-    """What a client may know of a response after a stream of it."""
+    """The part of a response that a stream of it conveys."""
     completed = orjson.loads(goldens.delivered(render(response, Form(), "word")))
     if not include_usage:
         del completed["usage"]

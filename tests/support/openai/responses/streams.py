@@ -89,7 +89,7 @@ GRAMMAR = {
     ),
     "compaction": r"compaction\.compacting ",
 }
-"""What stands between `output_item.added` and `output_item.done`; nothing for any other kind."""
+"""Events between `output_item.added` and `output_item.done`; none for any other kind."""
 
 BEGINNING = re.compile(r"created (?:in_progress|queued) ")
 ENDING = re.compile(r"(?:completed |incomplete |failed )?")
@@ -339,7 +339,7 @@ async def read_with_async_helper(body: bytes) -> tuple[list[Any], Event]:
 
 
 def _unparsed(value: Any) -> Any:
-    """Without what the helper adds: structured outputs that nobody asked for."""
+    """Remove what the helper adds: parsed outputs that were not requested."""
     if isinstance(value, list):
         return [_unparsed(entry) for entry in value]
     if isinstance(value, dict):
@@ -349,7 +349,7 @@ def _unparsed(value: Any) -> Any:
 
 
 def snapshots(events: list[Any]) -> Iterator[str]:
-    """What the helper made of the deltas of each text and each function call, in order."""
+    """Snapshots by the helper of each text and each function call, in order."""
     latest: dict[tuple[str, int, int], str] = {}
     for event in events:
         if event.type in ("response.output_text.delta", "response.function_call_arguments.delta"):
