@@ -65,7 +65,7 @@ def test_the_first_mock_that_matches_answers() -> None:
     ]
 
 
-def test_the_request_fills_what_the_mock_leaves_open() -> None:
+def test_the_request_fills_placeholders() -> None:
     reply = engine(chat_mock("hi", "ho")).decide(post(say("hi", model="my-model"))).reply
 
     whole = body(reply)
@@ -86,7 +86,7 @@ def test_each_form_is_rendered_once() -> None:
     assert replies[1] is replies[3]
 
 
-def test_a_request_that_matches_nothing_is_told_the_nearest_mock() -> None:
+def test_a_404_names_the_nearest_mock() -> None:
     one = engine(chat_mock("hello", "x", "greet"), chat_mock("bye", "y"))
 
     decision = one.decide(post(say("help")))
@@ -146,7 +146,7 @@ def test_a_refusal_is_in_the_openai_envelope(request_: Request, status: int, fra
     assert set(error) == {"message", "type", "param", "code"}
 
 
-def test_a_wrong_method_is_told_the_right_one() -> None:
+def test_a_405_names_the_allowed_method() -> None:
     reply = engine().decide(Request.of("GET", CHAT)).reply
 
     assert (b"allow", b"POST") in reply.headers
@@ -177,7 +177,7 @@ def test_authentication_can_be_turned_off() -> None:
     assert answer(one.decide(post(say("hi"), CHAT, (b"a", b"b")))) == "ho"
 
 
-def test_an_unknown_path_is_told_what_there_is() -> None:
+def test_a_404_of_an_unknown_path_lists_the_endpoints() -> None:
     told = body(engine().decide(Request.of("PUT", "/nope")).reply)
 
     assert told.pop("hint").startswith("Known endpoints: POST /v1/chat/completions, ")
@@ -304,7 +304,7 @@ TENANT_A = (b"x-tenant", b"a")
         (PLAIN, post(say("hi"), CHAT, KEY), post(say("hi"), CHAT, TENANT_A)),
     ],
 )
-def test_whatever_decides_tells_requests_apart(
+def test_every_deciding_value_is_part_of_the_cache_key(
     config: dict[str, Any], one: Request, other: Request
 ) -> None:
     loaded = load(Config.from_dict(config))
@@ -316,7 +316,7 @@ def test_whatever_decides_tells_requests_apart(
     assert reusing.decide(other).reply == plain.decide(other).reply
 
 
-def test_a_request_that_came_before_is_not_decided_again() -> None:
+def test_a_repeated_request_is_not_decided_again() -> None:
     one = engine(chat_mock("hi", "ho"))
 
     decisions = [one.decide(post(say("hi"))) for _ in range(4)]

@@ -35,7 +35,7 @@ def test_a_decision_is_found_by_all_that_it_depends_on() -> None:
     assert (decisions.hits, decisions.misses) == (1, 2)
 
 
-def test_the_oldest_goes_where_room_is_short() -> None:
+def test_the_oldest_is_dropped_beyond_the_bound() -> None:
     decisions = MatchCache()
     body = bytes(match_cache.MAX_ENTRY // 2)
     count = match_cache.MAX_BYTES // len(body) + 5

@@ -9,7 +9,7 @@ from mockllm.http1.framing import MAX_READY, SLICE, Framing, frames
 from mockllm.wire import placeholders
 
 STREAM = placeholders.stream(200, ((b"date", placeholders.DATE),), [b"a", b"bb"])
-NOT_STREAMED = placeholders.whole(404, ((b"x-a", b"1"),), b"gone")
+WHOLE = placeholders.whole(404, ((b"x-a", b"1"),), b"gone")
 
 
 def sent(reply: Reply, **options: bool) -> list[bytes]:
@@ -19,7 +19,7 @@ def sent(reply: Reply, **options: bool) -> list[bytes]:
 def test_a_whole_reply_announces_its_length() -> None:
     head = b"HTTP/1.1 404 Not Found\r\nx-a: 1\r\ncontent-length: 4\r\n\r\n"
 
-    assert sent(NOT_STREAMED) == [head, b"gone", b""]
+    assert sent(WHOLE) == [head, b"gone", b""]
 
 
 def test_a_reply_without_a_body_has_no_length() -> None:
@@ -45,10 +45,10 @@ def test_a_stream_to_an_old_client_ends_with_the_connection() -> None:
 
 
 def test_a_close_is_announced() -> None:
-    assert b"\r\nConnection: close\r\n" in sent(NOT_STREAMED, close=True)[0]
+    assert b"\r\nConnection: close\r\n" in sent(WHOLE, close=True)[0]
 
 
-@pytest.mark.parametrize("reply", [NOT_STREAMED, STREAM])
+@pytest.mark.parametrize("reply", [WHOLE, STREAM])
 def test_nothing_follows_the_head_where_the_method_was_head(reply: Reply) -> None:
     (head,) = sent(reply, head_only=True)
 
@@ -80,7 +80,7 @@ def test_a_stream_without_steps_has_a_head_and_an_end() -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_large_data_is_cut_but_never_in_a_mark(streamed: bool) -> None:
+def test_large_data_is_cut_but_never_in_a_placeholder(streamed: bool) -> None:
     data = b"a" * (SLICE - 3) + placeholders.UNIQUE_ID + placeholders.SECONDS + b"b" * SLICE
     reply = Reply(200, (), (Step(0.5, data),), streamed=streamed)
 
@@ -110,7 +110,7 @@ def ready(reply: Reply) -> bytes | None:
 
 
 @given(replies)
-def test_what_is_ready_is_what_is_framed(reply: Reply) -> None:
+def test_ready_bytes_equal_framed_bytes(reply: Reply) -> None:
     at_once = reply.ending is Ending.COMPLETE and not any(step.pause for step in reply.steps)
 
     assert ready(reply) == (b"".join(sent(reply)) if at_once else None)

@@ -33,5 +33,5 @@ def test_the_index_finds_what_the_specification_finds_in_responses(
     assert RuleIndex(rules).find(prompt, headers) is first_match(rules, prompt, headers)
 
 
-def test_an_empty_catalog_finds_nothing() -> None:
+def test_an_empty_index_finds_nothing() -> None:
     assert len(RuleIndex([])) == 0

@@ -3,38 +3,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
 
-from mockllm.matching.explain import MAX_SEARCHED, difference, nearest_miss, quote
 from mockllm.matching.rule import HeaderRule, Rule
-from mockllm.matching.shadowing import covers
 from mockllm.matching.specification import first_match
 from mockllm.prompt import Prompt
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.openai.chat import CHAT
 from mockllm.providers.openai.embeddings import EMBEDDINGS
 from mockllm.providers.openai.responses import RESPONSES
-from tests.support.strategies import (
-    ask_chat,
-    ask_embeddings,
-    ask_messages,
-    ask_responses,
-    chat_requests,
-    chat_rules,
-    header_sets,
-)
-
-
-def rule(provider: Any, value: Any, contains: bool = False, *headers: HeaderRule) -> Rule:
-    return Rule(0, "mock", provider.compile_match(value, contains), headers)
+from tests.support.rules import rule, user
+from tests.support.strategies import ask_chat, ask_embeddings, ask_messages, ask_responses
 
 
 def holds(wanted: Rule, prompt: Prompt, headers: dict[bytes, bytes] | None = None) -> bool:
     return first_match([wanted], prompt, headers or {}) is wanted
-
-
-def user(content: Any, **more: Any) -> dict[str, Any]:
-    return {"role": "user", "content": content, **more}
 
 
 TEXT_PART = {"type": "text", "text": "hi"}
@@ -124,7 +106,7 @@ def test_exact_messages_blocks_are_equal_where_they_mean_the_same(mock: Any, blo
     assert holds(wanted, ask_messages([user([block, TEXT_PART])]))
 
 
-def test_true_is_not_one() -> None:
+def test_true_does_not_equal_1() -> None:
     def message(value: Any) -> dict[str, Any]:
         block = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": value}}
         return {"role": "assistant", "content": [block]}
@@ -137,7 +119,7 @@ def test_only_the_last_message_matters() -> None:
 
 
 @pytest.mark.parametrize("note", ["system", "developer"])
-def test_a_system_note_behind_the_users_turn_is_looked_past(note: str) -> None:
+def test_a_system_note_after_the_users_turn_is_skipped(note: str) -> None:
     prompt = ask_chat([user("old"), user("hi"), {"role": note, "content": "note"}])
 
     assert holds(rule(CHAT, user("hi")), prompt)
@@ -167,11 +149,11 @@ def test_a_system_note_behind_the_users_turn_is_looked_past(note: str) -> None:
         (user(""), user([IMAGE]), False),
     ],
 )
-def test_contains_looks_into_texts_of_the_role(mock: Any, message: Any, expected: bool) -> None:
+def test_contains_searches_texts_of_the_role(mock: Any, message: Any, expected: bool) -> None:
     assert holds(rule(CHAT, mock, True), ask_chat([message])) is expected
 
 
-def test_contains_looks_into_tool_results_of_messages() -> None:
+def test_contains_searches_tool_results_of_messages() -> None:
     results = [
         {"type": "tool_result", "tool_use_id": "t", "content": "sunny"},
         {"type": "tool_result", "tool_use_id": "u", "content": [{"type": "text", "text": "rain"}]},
@@ -288,105 +270,8 @@ def test_headers(value: bytes, contains: bool, headers: Any, expected: bool) -> 
         (EMBEDDINGS, ["a", "b"], True, "'contains' looks for one text"),
     ],
 )
-def test_a_mock_that_nothing_could_match_is_refused(
+def test_a_match_that_no_request_can_satisfy_is_refused(
     provider: Any, value: Any, contains: bool, reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason.replace("[", r"\[")):
         provider.compile_match(value, contains)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "reason"),
-    [
-        (rule(CHAT, user("hello word")), "text differs at character 9: expected 'd', found 'ld'"),
-        (rule(CHAT, user("xyz"), True), "no text contains 'xyz'"),
-        (rule(CHAT, {"role": "system", "content": "x"}), "role is 'user', expected 'system'"),
-        (rule(CHAT, user("hello world", name="a")), "other members than the text differ"),
-        (
-            rule(CHAT, user("hello"), True, HeaderRule(b"x-tenant-id", "X-Tenant-ID", b"a")),
-            "header X-Tenant-ID is 'b', expected 'a'",
-        ),
-        (
-            rule(CHAT, user("hello"), True, HeaderRule(b"x-no", "X-No", b"a", True)),
-            "header X-No is absent, expected containing 'a'",
-        ),
-        (
-            rule(CHAT, user("hello"), True, HeaderRule(b"authorization", "Authorization", b"k")),
-            "header Authorization differs",
-        ),
-        (
-            rule(CHAT, user("hello"), True, HeaderRule(b"x-goog-api-key", "X-Goog-Api-Key", b"k")),
-            "header X-Goog-Api-Key differs",
-        ),
-        (rule(CHAT, user("hello"), True), ""),
-    ],
-)
-def test_a_difference_says_why(wanted: Rule, reason: str) -> None:
-    headers = {b"x-tenant-id": b"b", b"authorization": b"Bearer secret"}
-
-    assert difference(wanted, ask_chat([user("hello world")]), headers).reason() == reason
-
-
-def test_the_nearest_miss_is_the_one_that_shares_most() -> None:
-    rules = [
-        rule(CHAT, {"role": "system", "content": "hello world"}),
-        rule(CHAT, user("help")),
-        rule(CHAT, user("hello you")),
-    ]
-
-    nearest = nearest_miss(rules, ask_chat([user("hello world")]), {})
-
-    assert nearest is not None
-    assert nearest[0] is rules[2]
-    assert nearest_miss([], ask_chat([user("hello world")]), {}) is None
-
-
-@given(chat_rules(), chat_requests(), header_sets())
-def test_the_nearest_miss_is_the_first_of_the_closest(
-    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
-) -> None:
-    found = [difference(wanted, prompt, headers) for wanted in rules]
-    closest = max(found, key=lambda each: each.closeness, default=None)
-
-    nearest = nearest_miss(rules, prompt, headers)
-
-    if closest is None:
-        assert nearest is None
-    else:
-        assert nearest == (rules[found.index(closest)], closest.reason())
-
-
-@pytest.mark.parametrize("contains", [False, True])
-def test_how_close_a_long_text_came_is_told_to_the_character(contains: bool) -> None:
-    """Also where it is longer than what a piece of text is looked for in."""
-    text = "long " * (MAX_SEARCHED // 2)
-    asked = ask_chat([user(text)])
-    rules = [rule(CHAT, user(text[:100] + mark + text), contains) for mark in ("x", "y")]
-
-    nearest = nearest_miss([*rules, rule(CHAT, user(text[:101] + "!"), contains)], asked, {})
-
-    assert nearest is not None
-    told = f"text differs at character 101: expected '!', found {quote(text[101:])}"
-    assert nearest[1] == ("no text contains " + quote(text[:101] + "!") if contains else told)
-
-
-def test_a_quote_is_cut_and_shows_it() -> None:
-    assert (quote("short"), quote("x" * 100, 3)) == ("'short'", "'xxx'…")
-
-
-@given(chat_rules(), chat_requests(), header_sets())
-def test_there_is_no_difference_exactly_where_a_rule_holds(
-    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
-) -> None:
-    for wanted in rules:
-        reason = difference(wanted, prompt, headers).reason()
-        assert (reason == "") is (first_match([wanted], prompt, headers) is wanted)
-
-
-@given(chat_rules(), chat_requests(), header_sets())
-def test_a_covered_rule_is_never_reached(
-    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
-) -> None:
-    for at, later in enumerate(rules):
-        if any(covers(earlier, later) for earlier in rules[:at]):
-            assert first_match(rules[: at + 1], prompt, headers) is not later

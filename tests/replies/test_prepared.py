@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mockllm.exchange import Ending, Reply, Step
 from mockllm.http1.framing import SLICE, Framing
-from mockllm.replies.prepared import MAX_MODELS, PreparedReply
+from mockllm.replies.prepared import MAX_MODELS, PreparedReply, PreparedStep
 from mockllm.wire import placeholders, tokens
 from tests.support.goldens import FRESH
 
@@ -41,7 +41,7 @@ def test_a_rendered_reply_is_filled_and_framed_like_any_other(
         assert (ready and ready.finish(FRESH)) == (data and placeholders.fill_fresh(data, FRESH))
 
 
-def test_a_client_that_invents_models_fills_no_memory() -> None:
+def test_a_client_that_invents_models_uses_bounded_memory() -> None:
     rendered = PreparedReply(placeholders.whole(200, (), b"\xfc"))
 
     bodies = [rendered.for_request(f"m{n}", BODY)[0].body for n in range(2 * MAX_MODELS)]
@@ -64,3 +64,10 @@ def test_a_large_reply_is_shared_between_requests(streamed: bool) -> None:
     assert [id(data) for data in shared] == [
         id(step.data) for step in other.steps if len(step.data) == SLICE
     ]
+
+
+@given(st.lists(st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb"])).map(b"".join))
+def test_an_open_step_fills_as_a_plain_reply(data: bytes) -> None:
+    filled = placeholders.fill(placeholders.whole(200, (), data), model="m", input_tokens=7)
+
+    assert PreparedStep(data).fill(placeholders.model_name("m"), 7) == filled.body

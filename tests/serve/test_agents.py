@@ -1,4 +1,4 @@
-"""Agents that exist, against mocks that say nothing of agents: a user's plain text matches.
+"""Real agents, against mocks that are not made for agents: a user's plain text matches.
 
 `testdata/agents/` holds a request of each as it was recorded, with its long texts cut. Where the
 agents are installed (`npm install @anthropic-ai/claude-code @openai/codex` in the project's folder,
@@ -66,7 +66,7 @@ def server() -> Iterator[Server]:
 
 
 def run(agent: str, *arguments: str, home: Path, **environment: str) -> str:
-    """What `agent` prints, started in an empty home."""
+    """The output of `agent`, started in an empty home."""
     found = shutil.which(agent, path=f"{BINARIES}{os.pathsep}{os.environ['PATH']}")
     if found is None:
         pytest.skip(f"{agent} is neither in {BINARIES} nor on the PATH")

@@ -18,7 +18,7 @@ def test_the_newest_comes_first() -> None:
     assert list(store) == [two, one]
 
 
-def test_beyond_a_number_the_oldest_goes() -> None:
+def test_the_oldest_is_dropped_beyond_a_number() -> None:
     store = StoredResponses()
     for number in range(responses.MAX_RESPONSES + 1):
         store.append(*answers(b"%d" % number))
@@ -27,7 +27,7 @@ def test_beyond_a_number_the_oldest_goes() -> None:
     assert [entry.body for entry in store][-1] == b"1"
 
 
-def test_beyond_a_size_the_oldest_goes() -> None:
+def test_the_oldest_is_dropped_beyond_a_size() -> None:
     body = bytes(responses.MAX_BYTES // 2)
     store = StoredResponses()
     for entry in answers(body + b"1", body[2000:] + b"2", bytes(2000) + b"3"):
@@ -36,14 +36,14 @@ def test_beyond_a_size_the_oldest_goes() -> None:
     assert [entry.body[-1:] for entry in store] == [b"3", b"2"]
 
 
-def test_what_is_larger_than_all_is_not_kept() -> None:
+def test_a_response_larger_than_the_bound_is_not_stored() -> None:
     store = StoredResponses()
     store.append(*answers(bytes(responses.MAX_BYTES)))
 
     assert len(store) == 0
 
 
-def test_what_is_removed_takes_no_room() -> None:
+def test_removed_responses_take_no_space() -> None:
     (large,) = answers(bytes(responses.MAX_BYTES - responses.PER_ENTRY))
     store = StoredResponses()
     for _ in range(2):

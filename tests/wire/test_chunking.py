@@ -37,7 +37,7 @@ TEXTS = st.lists(
 
 
 def boundaries(text: str) -> set[int]:
-    """Where grapheme clusters begin and end, seen over the whole text."""
+    """Boundaries of grapheme clusters, found over the whole text."""
     return {0, *(match.end() for match in regex.finditer(r"\X", text))}
 
 
