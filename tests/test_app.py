@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from mockllm import Config
-from mockllm.app import App
-from mockllm.engine.decision import Decision, Outcome
+from mockllm.engine.decision import Decision, Match, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.errors import ClientError
 from mockllm.exchange import Request
 from mockllm.wire import placeholders
+from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, CONFIG, KEY, ask, header
 from tests.support.served import chat_mock, chat_saying
 
@@ -54,8 +54,11 @@ def test_credentials_are_required_where_the_service_requires_them(
     assert ask(method, path, headers).reply.status == status
 
 
+FAILURE = ClientError(500, "")
+
+
 def test_credentials_are_not_required_without_authentication() -> None:
-    engine = App(Engine(load(Config.from_dict({"require_auth": False}))))
+    engine = LoneApp(Engine(load(Config.from_dict({"require_auth": False}))))
 
     assert ask("GET", "/v1/models", {}, engine=engine).reply.status == 200
 
@@ -76,7 +79,7 @@ def test_bytes_of_a_client_are_never_placeholders() -> None:
         b"x" + placeholders.UNIQUE_ID + placeholders.SECONDS,
     )
 
-    decision = App(Engine(load(Config.from_dict(CONFIG)))).decide(
+    decision = LoneApp(Engine(load(Config.from_dict(CONFIG)))).decide(
         Request.of("OPTIONS", "/v1/models", (hostile,))
     )
 
@@ -96,7 +99,7 @@ def test_a_preflight_allows_the_requested_headers() -> None:
 
 def every_answer(**config: Any) -> list[Decision]:
     chat = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-    engine = App(Engine(load(Config.from_dict(CONFIG | config))))
+    engine = LoneApp(Engine(load(Config.from_dict(CONFIG | config))))
     return [
         ask("OPTIONS", "/v1/messages", engine=engine),
         ask("POST", "/v1/chat/completions", body=chat, engine=engine),
@@ -105,9 +108,7 @@ def every_answer(**config: Any) -> list[Decision]:
         ask("GET", "/v1/models", engine=engine),
         ask("GET", "/nope", engine=engine),
         ask("GET", "/health", engine=engine),
-        Decision(
-            engine.render_error(Request.of("GET", "/"), ClientError(500, "")), None, Outcome.FAILED
-        ),
+        Decision.by(Match(Outcome.FAILED, engine.render_error(Request.of("GET", "/"), FAILURE))),
     ]
 
 
@@ -125,7 +126,7 @@ def test_without_cors_no_page_may_read_any_answer() -> None:
 
 def test_without_cors_a_literal_stream_is_not_read_either() -> None:
     literal = chat_mock("hi", chat_saying("ho")) | {"stream": {"events": ["[DONE]"]}}
-    engine = App(Engine(load(Config.from_dict({"openai": [literal], "cors": False}))))
+    engine = LoneApp(Engine(load(Config.from_dict({"openai": [literal], "cors": False}))))
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 
     decision = ask("POST", "/v1/chat/completions", body=body, engine=engine)

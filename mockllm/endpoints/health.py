@@ -15,9 +15,9 @@ HEALTH, READY, ROOT = "/health", "/ready", "/"
 def health(context: Context, request: Request, values: Values) -> Decision:
     counts = context.engine.counts
     body: dict[str, Any] = {"status": "healthy", "service": "mock-llm", **counts}
-    decisions = context.engine.decisions
-    if decisions is not None:
-        body["reuse"] = {"hits": decisions.hits, "misses": decisions.misses}
+    matches = context.engine.matches
+    if matches is not None:
+        body["reuse"] = {"hits": matches.hits, "misses": matches.misses}
     return endpoint_decision(envelope.json_reply(body), outcome=Outcome.PROBE)
 
 

@@ -1,15 +1,16 @@
-"""What was decided on a request: who answers, and with what."""
+"""What was decided on a request: who answers, with what, and what must be known before."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from mockllm.exchange import Reply, Request
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.replies.ready import ReadyBytes
+from mockllm.wire.chunking import Chunk
 
 
 class Outcome(Enum):
@@ -42,28 +43,93 @@ class Summary(NamedTuple):
         return cls(prompt.endpoint, prompt.model, prompt.options.stream)
 
 
-class Decision(NamedTuple):
-    """What a request is answered with, and who answers.
+class Answer(NamedTuple):
+    """What is said: a response in its API's form, as configured or as made for a request, and how
+    it is streamed: cut into deltas by `chunk`, or literally the `events`, where there are some."""
+
+    response: dict[str, Any]
+    chunk: Chunk = "word"
+    events: Sequence[Any] | None = None
+
+
+class Match(NamedTuple):
+    """What a request was matched with: all that an equal request gets too.
 
     `ready` is the reply as it goes over a connection that stays open, where nothing pauses and it
     is small; None otherwise. `rule` is the rule whose mock answers. `summary` is None where no API
-    could read the request. `reusable`: an equal request may be answered by this decision too.
-    `retrievable`: the answer may be asked for again, by its id.
+    could read the request, `answer` where nothing was said. `reusable`: an equal request may be
+    answered by this match.
     """
 
-    reply: Reply
-    ready: ReadyBytes | None
     outcome: Outcome
+    reply: Reply
+    ready: ReadyBytes | None = None
     rule: Rule | None = None
     summary: Summary | None = None
+    answer: Answer | None = None
     reusable: bool = False
-    retrievable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One line of a journal: what came in, what was decided, how long it took in seconds."""
+class Decision(NamedTuple):
+    """What one request is answered with: the match, and the reply as it is for this request alone.
+
+    Both are the same as long as nothing is drawn or remembered for a single request.
+    """
+
+    match: Match
+    reply: Reply
+    ready: ReadyBytes | None
+
+    @classmethod
+    def by(cls, match: Match) -> Self:
+        """The decision to answer as the match says."""
+        return cls(match, match.reply, match.ready)
+
+
+class AskWorkers(NamedTuple):
+    """Have another worker process decide `request`: the one in `slot`, or where that is None any
+    that knows. The answer is its reply, or None where nobody knows or answers in time."""
+
+    request: Request
+    slot: int | None
+
+
+Operation = AskWorkers
+
+
+class Question(NamedTuple):
+    """What only the outside world can tell before a request is decided: operations, said as values,
+    and how to go on with their answers, which are in the same order. `resume` may ask again."""
+
+    operations: tuple[Operation, ...]
+    resume: Callable[[Sequence[Any]], Decision | Question]
+
+
+class End(Enum):
+    """How a delivery ended. The value is the word for it in logs."""
+
+    COMPLETE = "complete"
+    CLEAN = "ended early"
+    CUT = "cut"
+    RESET = "reset"
+    HANG = "hung"
+    CLIENT_GONE = "client gone"
+    FAILED = "failed"
+
+
+class Delivery(NamedTuple):
+    """What really went over the wire, in seconds since the request was whole: when it was decided,
+    when the first byte was written, and when it ended, and how."""
+
+    decided: float
+    first_byte: float
+    ended: float
+    end: End = End.COMPLETE
+
+
+class Exchange(NamedTuple):
+    """A request, what was decided on it, and what became of it: an observer's line."""
 
     request: Request
     decision: Decision
-    seconds: float
+    delivery: Delivery

@@ -9,9 +9,9 @@ import pytest
 from openai import AsyncOpenAI
 
 from mockllm import AsyncServer, Config
-from mockllm.app import App
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
+from tests.support.apps import LoneApp
 from tests.support.endpoints import MODELS
 from tests.support.engines import ask, echo, told
 from tests.support.served import API_KEY
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 
 def test_a_demo_echoes_a_prompt_too() -> None:
-    engine = App(Engine(load(Config()), echo=echo))
+    engine = LoneApp(Engine(load(Config()), echo=echo))
 
     decision = ask("POST", "/v1/completions", body={"model": "m", "prompt": "hu"}, engine=engine)
 

@@ -7,10 +7,10 @@ import pytest
 from openai import AsyncOpenAI
 
 from mockllm import Config
-from mockllm.app import App
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
+from tests.support.apps import LoneApp
 
 pytestmark = pytest.mark.anyio
 
@@ -19,7 +19,7 @@ KEY = ((b"authorization", b"Bearer any"),)
 
 def status(**body: Any) -> int:
     request = Request.of("POST", "/v1/moderations", KEY, orjson.dumps(body))
-    return App(Engine(load(Config()))).decide(request).reply.status
+    return LoneApp(Engine(load(Config()))).decide(request).reply.status
 
 
 @pytest.mark.parametrize("value", ["a", ["a"] * 2048, [{"type": "text", "text": "a"}]])

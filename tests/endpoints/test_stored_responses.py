@@ -10,10 +10,10 @@ import pytest
 from openai import AsyncOpenAI
 
 from mockllm import Config
-from mockllm.app import App
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
+from tests.support.apps import LoneApp
 from tests.support.engines import CONFIG, ask, echo, told
 from tests.support.goldens import FRESH
 from tests.support.served import responses_request
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 
 
 def test_an_echoed_response_can_be_retrieved() -> None:
-    engine = App(Engine(load(Config()), echo=echo))
+    engine = LoneApp(Engine(load(Config()), echo=echo))
     body = orjson.dumps({"model": "m", "input": "hu"})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
     given = engine.decide(request)
@@ -34,7 +34,7 @@ def test_an_echoed_response_can_be_retrieved() -> None:
 
 
 def test_an_error_is_not_stored() -> None:
-    engine = App(Engine(load(Config.from_dict(CONFIG))))
+    engine = LoneApp(Engine(load(Config.from_dict(CONFIG))))
     for body in (b"{", b'{"model": "m", "input": "unknown"}'):
         request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
         engine.store_response(request, engine.decide(request), FRESH)
@@ -44,7 +44,7 @@ def test_an_error_is_not_stored() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("limit", "x"), ("limit", "-1"), ("limit", "²")])
 def test_a_page_limit_must_be_a_number(name: str, value: str) -> None:
-    engine = App(Engine(load(Config.from_dict(CONFIG))))
+    engine = LoneApp(Engine(load(Config.from_dict(CONFIG))))
     body = orjson.dumps({"model": "m", "input": "hi"})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
     given = engine.decide(request)

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm import Config
-from mockllm.app import App
 from mockllm.endpoints.table import ROUTES
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
+from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, CONFIG, KEY, ask
 from tests.support.goldens import FRESH
 from tests.support.served import MODEL
@@ -36,8 +36,8 @@ BODIES = st.dictionaries(MEMBERS, JSON | st.just("hi")).map(orjson.dumps) | st.b
 
 
 @pytest.fixture(scope="module")
-def engine() -> App:
-    one = App(Engine(load(Config.from_dict(CONFIG))))
+def engine() -> LoneApp:
+    one = LoneApp(Engine(load(Config.from_dict(CONFIG))))
     body = orjson.dumps({"model": "m", "input": "hi", "background": True})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
     one.store_response(request, one.decide(request), FRESH)
@@ -54,7 +54,7 @@ def engine() -> App:
     body=BODIES,
 )
 def test_no_request_raises(
-    engine: App, method: str, template: str, name: str, query: str, body: bytes
+    engine: LoneApp, method: str, template: str, name: str, query: str, body: bytes
 ) -> None:
     path = template.replace("{id}", name).replace("{id...}", name)
     headers = tuple((name.encode(), value.encode()) for name, value in (KEY | ANTHROPIC).items())
@@ -65,10 +65,10 @@ def test_no_request_raises(
 
 
 def test_generated_vectors_are_not_cached() -> None:
-    engine = App(Engine(load(Config())))
+    engine = LoneApp(Engine(load(Config())))
     for _ in range(3):
         decision = ask("POST", "/v1/embeddings", body={"model": "m", "input": "hi"}, engine=engine)
-        assert decision.outcome.value == "generated"
+        assert decision.match.outcome.value == "generated"
 
-    assert engine._engine.decisions is not None
-    assert len(engine._engine.decisions) == 0
+    assert engine._engine.matches is not None
+    assert len(engine._engine.matches) == 0

@@ -8,6 +8,8 @@ import pytest
 from mockllm import Config
 from mockllm.engine.loading import load
 from mockllm.engine.mocks import Table
+from mockllm.engine.sources import render
+from mockllm.exchange import Reply
 from mockllm.prompt import ResponseOptions
 from tests.support.goldens import delivered
 from tests.support.loads import loaded, mock
@@ -19,8 +21,12 @@ def test_only_providers_with_mocks_confirm_requests() -> None:
     assert [table.confirm is not None for table in tables] == [True, False, False, False]
 
 
+def reply_of(table: Table, *, stream: bool) -> Reply:
+    return render(table.api, table.source(0).fixed, ResponseOptions(stream=stream))
+
+
 def streamed(table: Table) -> bytes:
-    return table.render(0, ResponseOptions(stream=True)).body
+    return reply_of(table, stream=True).body
 
 
 def test_events_are_sent_as_written_and_nothing_else() -> None:
@@ -31,7 +37,7 @@ def test_events_are_sent_as_written_and_nothing_else() -> None:
         streamed(table)
         == ('data: {"b":1,"a":"\\u2028é"}\n\ndata: [DONE]\n\ndata: {"id":"c"}\n\n').encode()
     )
-    assert b'"content":"hi"' in table.render(0, ResponseOptions()).body
+    assert b'"content":"hi"' in reply_of(table, stream=False).body
 
 
 @pytest.mark.parametrize(("field", "index"), [("openai_response", 1), ("anthropic", 2)])
@@ -60,7 +66,7 @@ def test_the_chunk_of_a_mock_overrides_that_of_the_configuration(
     one = mock("hi") | {"response": response, "stream": own}
     table = load(Config.from_dict({"stream": default, "openai": [one]})).tables[0]
 
-    lines = delivered(table.render(0, ResponseOptions(stream=True))).split(b"\n\n")
+    lines = delivered(reply_of(table, stream=True)).split(b"\n\n")
 
     chunks = [orjson.loads(line[6:]) for line in lines[:-2]]
     contents = [chunk["choices"][0]["delta"].get("content") for chunk in chunks]

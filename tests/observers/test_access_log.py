@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mockllm.engine.decision import Decision, Delivery, End, Exchange, Match, Outcome, Summary
+from mockllm.exchange import Reply, Request
+from mockllm.observers.access_log import MAX_MODEL, access, log_access
 from mockllm.redaction import shown
 from tests.support.http.messages import get
 from tests.support.processes import Command, ask, config, posix, running, write
@@ -54,7 +58,7 @@ def test_a_line_for_each_request(file: Path) -> None:
     lines = [line.split(" INFO ")[1].rsplit(" ", 2)[::2] for line in logged(file, "--access-log")]
     assert lines == [
         [
-            f"POST /v1/chat/completions?***&api-version=1 200 {file}: openai[0] 'hi'",
+            f"POST /v1/chat/completions?***&api-version=1 200 {file}: openai[0] 'hi' mock-model",
             "us",
         ],
         ["GET /v1/nothing 404 [not found]", "us"],
@@ -72,7 +76,9 @@ def test_a_json_object_for_each_request(file: Path) -> None:
             "path": "/v1/chat/completions?***&api-version=1",
             "status": 200,
             "mock": f"{file}: openai[0] 'hi'",
+            "model": "mock-model",
             "reason": "matched",
+            "end": "complete",
         },
         {
             "level": "info",
@@ -80,7 +86,9 @@ def test_a_json_object_for_each_request(file: Path) -> None:
             "path": "/v1/nothing",
             "status": 404,
             "mock": None,
+            "model": None,
             "reason": "not found",
+            "end": "complete",
         },
         {
             "level": "info",
@@ -88,7 +96,9 @@ def test_a_json_object_for_each_request(file: Path) -> None:
             "path": "-",
             "status": 400,
             "mock": None,
+            "model": None,
             "reason": "refused",
+            "end": "complete",
         },
     ]
 
@@ -115,3 +125,33 @@ def without_times(line: dict[str, Any]) -> dict[str, Any]:
 )
 def test_the_log_redacts_and_cuts_a_target(path: str, query: str, expected: str) -> None:
     assert shown(path, query) == expected
+
+
+def logged_line(model: str, end: End = End.COMPLETE) -> str:
+    """The line of an exchange in which a client named this model."""
+    summary = Summary("openai", model, stream=True)
+    decision = Decision.by(Match(Outcome.ECHO, Reply(200, (), ()), summary=summary))
+    request = Request.of("POST", "/v1/chat/completions")
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[assignment]  # a handler in one line
+    access.addHandler(handler)
+    level, access.level = access.level, logging.INFO
+    try:
+        log_access(Exchange(request, decision, Delivery(0.001, 0.001, 0.5, end)))
+    finally:
+        access.removeHandler(handler)
+        access.setLevel(level)
+    return records[0].getMessage()
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [("gpt-4o", "gpt-4o"), ("a\nb c", "a?b?c"), ("m" * 999, "m" * MAX_MODEL + "…")],
+)
+def test_a_model_is_one_word_of_the_line(model: str, shown: str) -> None:
+    assert logged_line(model) == f"POST /v1/chat/completions 200 [echo] {shown} 1000 us"
+
+
+def test_an_early_end_is_logged() -> None:
+    assert logged_line("m", End.CLIENT_GONE).endswith(" us (client gone)")

@@ -18,10 +18,10 @@ import orjson
 import pytest
 
 from mockllm import Config, Server
-from mockllm.app import App
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
+from tests.support.apps import LoneApp
 from tests.support.goldens import TESTDATA
 from tests.support.served import messages_mock, messages_saying, responses_mock, responses_saying
 
@@ -44,9 +44,9 @@ def recorded(name: str) -> Request:
 
 @pytest.mark.parametrize("name", ["claude_code", "codex"])
 def test_a_recorded_request_matches_a_plain_user_mock(name: str) -> None:
-    decision = App(Engine(load(Config.from_dict(CONFIG)))).decide(recorded(name))
+    decision = LoneApp(Engine(load(Config.from_dict(CONFIG)))).decide(recorded(name))
 
-    assert decision.outcome.value == "matched"
+    assert decision.match.outcome.value == "matched"
     assert decision.reply.streamed
     assert ANSWER.encode() in decision.reply.body
 
@@ -54,7 +54,9 @@ def test_a_recorded_request_matches_a_plain_user_mock(name: str) -> None:
 def test_a_recorded_request_is_counted() -> None:
     request = recorded("claude_code")._replace(path="/v1/messages/count_tokens")
 
-    counted = orjson.loads(App(Engine(load(Config.from_dict(CONFIG)))).decide(request).reply.body)
+    counted = orjson.loads(
+        LoneApp(Engine(load(Config.from_dict(CONFIG)))).decide(request).reply.body
+    )
 
     assert counted["input_tokens"] > 100
 

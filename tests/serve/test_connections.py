@@ -59,6 +59,10 @@ async def test_observers_get_every_exchange() -> None:
             await server.client.chat.completions.create(**chat_request("ho"))
     paths = {exchange.request.path for exchange in seen}
     assert paths == {"/v1/chat/completions"}
-    assert [each.decision.outcome.value for each in seen] == ["matched", "matched", "no match"]
+    assert [each.decision.match.outcome.value for each in seen] == [
+        "matched",
+        "matched",
+        "no match",
+    ]
     assert [each.decision.reply.status for each in seen] == [200, 200, 404]
-    assert all(exchange.seconds >= 0 for exchange in seen)
+    assert all(0 <= each.delivery.decided <= each.delivery.ended for each in seen)

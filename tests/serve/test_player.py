@@ -7,7 +7,7 @@ import logging
 import openai as openai_sdk
 import pytest
 
-from mockllm.exchange import Ending
+from mockllm.exchange import Ending, How
 from tests.support.http.peer import Peer
 from tests.support.listening import (
     FOREVER,
@@ -68,7 +68,7 @@ async def test_a_client_that_resets_ends_its_answer_in_a_pause() -> None:
 # --- Endings --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", [Ending.CUT, Ending.RESET])
+@pytest.mark.parametrize("ending", [Ending(How.CUT), Ending(How.RESET)])
 async def test_a_stream_may_be_cut_or_reset(
     ending: Ending, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -24,6 +24,7 @@ from mockllm.limits import Limits
 from mockllm.serve.connections import Service
 from mockllm.serve.protocol import MAX_LINGER, HTTPProtocol, Phase
 from mockllm.wire.placeholders import FreshValues
+from tests.support.apps import LoneApp
 from tests.support.http.messages import (
     BODY,
     END,
@@ -176,7 +177,7 @@ def test_reuse_changes_no_byte_of_any_message(loaded: Loaded, message: bytes) ->
 # --- Bugs in an engine or an observer -------------------------------------------------------------
 
 
-class Edited(App):
+class Edited(LoneApp):
     """An app whose decisions are changed behind its back, as by a bug."""
 
     edit: Callable[[Decision], Decision]
@@ -191,7 +192,7 @@ def broken_head(decision: Decision) -> Decision:
 
 
 def broken_stream(decision: Decision) -> Decision:
-    steps = (*decision.reply.steps, Step(0.0, cast("bytes", None)))
+    steps = (*decision.reply.steps, Step((cast("bytes", 1),)))
     return decision._replace(reply=replace(decision.reply, steps=steps, streamed=True), ready=None)
 
 

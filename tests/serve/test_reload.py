@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from mockllm.app import App
 from mockllm.config.models import Config
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load as load_mocks
 from mockllm.engine.loading import load_config
 from mockllm.errors import ConfigError
 from mockllm.serve.reload import Reload, Reloader, Watch, freeze_heap
+from tests.support.apps import LoneApp
 from tests.support.processes import (
     LONG_ANSWER,
     Command,
@@ -169,7 +169,7 @@ def test_a_replaced_engine_is_freed() -> None:
     loaded = load_mocks(Config.from_dict(config()))
     served = Engine(loaded)
     served.warm()
-    app = App(served)
+    app = LoneApp(served)
     mock, replaced = weakref.ref(loaded.tables[0].mocks[0]), weakref.ref(served)
     del loaded, served
     gc.disable()

@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 
 from mockllm import Config
-from mockllm.app import App
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
 from mockllm.prompt import Prompt
+from tests.support.apps import LoneApp
 from tests.support.goldens import delivered
 from tests.support.served import MODEL, chat_mock, chat_saying, responses_mock, responses_saying
 
@@ -37,11 +37,11 @@ def ask(
     headers: Mapping[str, str] = KEY,
     body: Any = None,
     *,
-    engine: App | None = None,
+    engine: LoneApp | None = None,
 ) -> Decision:
     lines = tuple((name.encode(), value.encode()) for name, value in headers.items())
     data = b"" if body is None else orjson.dumps(body)
-    one = engine or App(Engine(load(Config.from_dict(CONFIG))))
+    one = engine or LoneApp(Engine(load(Config.from_dict(CONFIG))))
     return one.decide(Request.of(method, path, lines, data))
 
 

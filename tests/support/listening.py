@@ -13,7 +13,6 @@ import openai as openai_sdk
 from openai import AsyncOpenAI
 
 from mockllm import Config
-from mockllm.app import App
 from mockllm.engine.decision import Decision, Exchange
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
@@ -21,6 +20,7 @@ from mockllm.exchange import Ending, Reply, Request, Step
 from mockllm.serve.address import bind, url_of
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
+from tests.support.apps import LoneApp
 from tests.support.http.peer import Peer
 from tests.support.served import (
     API_KEY,
@@ -46,7 +46,7 @@ STREAM_REQUEST = http_request("/v1/chat/completions", chat_request("hi", stream=
 Edit = Callable[[Reply], Reply]
 
 
-class EditedApp(App):
+class EditedApp(LoneApp):
     """An engine whose streamed replies are edited by `edit`."""
 
     def __init__(self, edit: Edit) -> None:
@@ -60,7 +60,7 @@ class EditedApp(App):
         return decision._replace(reply=self._edit(decision.reply), ready=None)
 
 
-class BrokenApp(App):
+class BrokenApp(LoneApp):
     """An engine that raises for chats."""
 
     def decide(self, request: Request) -> Decision:
@@ -74,20 +74,21 @@ def paced(*pauses: float, then: float = 0.0) -> Edit:
 
     def edit(reply: Reply) -> Reply:
         timed = zip(chain(pauses, repeat(then)), reply.steps, strict=False)
-        return replace(reply, steps=tuple(Step(pause, step.data) for pause, step in timed))
+        return replace(reply, steps=tuple(Step((step.data,), pause) for pause, step in timed))
 
     return edit
 
 
 def ended(ending: Ending, *, after: int) -> Edit:
     """The first `after` steps, then this ending."""
-    return lambda reply: replace(reply, steps=reply.steps[:after], ending=ending)
+    return lambda reply: replace(reply, steps=tuple(reply.steps)[:after], ending=ending)
 
 
 def endless(reply: Reply) -> Reply:
     """The steps repeated for hours."""
-    steps = tuple(Step(SHORT, step.data) for step in reply.steps)
-    return replace(reply, steps=(reply.steps[0], *steps * 100_000))
+    first, *others = reply.steps
+    steps = tuple(Step((step.data,), SHORT) for step in (first, *others))
+    return replace(reply, steps=(first, *steps * 100_000))
 
 
 def unchanged(reply: Reply) -> Reply:
@@ -117,7 +118,7 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    engine: App, observers: tuple[Callable[[Exchange], None], ...] = ()
+    engine: LoneApp, observers: tuple[Callable[[Exchange], None], ...] = ()
 ) -> AsyncIterator[Running]:
     """`engine`, listening; stopped at the end unless it is before."""
     before = tasks()

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockllm.exchange import Ending, Reply, Step
+from mockllm.exchange import Ending, How, Reply, Step
 from mockllm.wire import jsontext, placeholders
-from mockllm.wire.placeholders import FreshValues
+from mockllm.wire.placeholders import MAX_PIECE, FreshValues
 
 FRESH = FreshValues(
     unique_id=b"0123456789abcdef0123",
@@ -28,7 +28,7 @@ def delivered(reply: Reply, *, model: str = "m", input_tokens: int = 7) -> bytes
 
 
 def whole(value: object) -> Reply:
-    return placeholders.whole(200, (), jsontext.dumps(value))
+    return Reply.whole(200, (), jsontext.dumps(value))
 
 
 def test_every_placeholder_is_filled_with_its_value() -> None:
@@ -124,8 +124,8 @@ def test_only_some_placeholders_need_the_request(value: object, needed: bool) ->
 
 def test_fill_changes_only_placeholders() -> None:
     mark = jsontext.dumps(placeholders.model_placeholder())
-    steps = (Step(0.25, b"a"), Step(0.5, mark + b"," + mark))
-    reply = Reply(200, ((b"x", b"y"),), steps, Ending.CUT, streamed=True)
+    steps = (Step((b"a",), 0.25), Step((mark + b"," + mark,), 0.5))
+    reply = Reply(200, ((b"x", b"y"),), steps, Ending(How.CUT), streamed=True)
 
     filled = placeholders.fill(reply, model='"quoted"', input_tokens=1)
 
@@ -133,20 +133,39 @@ def test_fill_changes_only_placeholders() -> None:
     assert filled == Reply(
         200,
         ((b"x", b"y"),),
-        (Step(0.25, b"a"), Step(0.5, quoted + b"," + quoted)),
-        Ending.CUT,
+        (Step((b"a",), 0.25), Step((quoted + b"," + quoted,), 0.5)),
+        Ending(How.CUT),
         streamed=True,
     )
 
 
 def test_stream_is_one_step_a_frame() -> None:
-    reply = placeholders.stream(200, ((b"a", b"b"),), [b"one", b"two"])
+    reply = Reply.stream(200, ((b"a", b"b"),), [b"one", b"two"])
 
-    assert reply == Reply(
-        200, ((b"a", b"b"),), (Step(0.0, b"one"), Step(0.0, b"two")), streamed=True
-    )
+    assert reply == Reply(200, ((b"a", b"b"),), (Step((b"one",)), Step((b"two",))), streamed=True)
     assert reply.body == b"onetwo"
 
 
 def test_whole_is_one_step() -> None:
-    assert placeholders.whole(404, (), b"body") == Reply(404, (), (Step(0.0, b"body"),))
+    assert Reply.whole(404, (), b"body") == Reply(404, (), (Step((b"body",)),))
+
+
+@pytest.mark.parametrize("size", [0, 1, MAX_PIECE, 3 * MAX_PIECE])
+def test_large_data_is_cut_into_pieces(size: int) -> None:
+    data = bytes(size)
+
+    pieces = placeholders.cut(data)
+
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces)) <= MAX_PIECE
+
+
+def test_a_placeholder_is_never_cut() -> None:
+    filler = b"a" * (MAX_PIECE - 3)
+    data = filler + placeholders.UNIQUE_ID + placeholders.SECONDS + b"b" * MAX_PIECE
+
+    pieces = placeholders.cut(data)
+
+    assert b"".join(pieces) == data
+    assert sum(piece.count(placeholders.UNIQUE_ID) for piece in pieces) == 1
+    assert sum(piece.count(placeholders.SECONDS) for piece in pieces) == 1

@@ -267,7 +267,7 @@ def test_a_reply_has_one_step_for_each_event_and_no_end_mark() -> None:
 
     assert reply.streamed
     assert dict(reply.headers)[b"content-type"] == b"text/event-stream; charset=utf-8"
-    assert len(reply.steps) == len(events_of(delivered(reply)))
+    assert len(list(reply.steps)) == len(events_of(delivered(reply)))
     assert b"[DONE]" not in reply.body
 
 
