@@ -19,16 +19,17 @@ MAX_BYTES = 16 * 1024 * 1024  # of requests; with agents' 100 kB, the last 160
 PER_ENTRY = 512  # bytes; about what one costs beside its body
 
 _SLOT_BITS = 12  # 4096 workers
+_SLOT_MASK = (1 << _SLOT_BITS) - 1
 _NUMBER_BITS = 80 - _SLOT_BITS
+_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
 _GENERATED = re.compile(r"resp_([0-9a-f]{20})[0-9a-f]*")
 
 
 def make_unique_id(number: int, slot: int) -> bytes:
     """Twenty hexadecimal digits: the worker's `slot` and the lower 68 bits of `number`, by which it
     is disguised, so that all digits look random."""
-    number &= (1 << _NUMBER_BITS) - 1
-    disguised = slot ^ (number & ((1 << _SLOT_BITS) - 1))
-    return b"%020x" % (disguised << _NUMBER_BITS | number)
+    number &= _NUMBER_MASK
+    return b"%020x" % ((slot ^ (number & _SLOT_MASK)) << _NUMBER_BITS | number)
 
 
 def slot_of(response_id: str) -> int | None:
@@ -38,7 +39,7 @@ def slot_of(response_id: str) -> int | None:
     if found is None:
         return None
     number = int(found[1], 16)
-    return (number >> _NUMBER_BITS) ^ (number & ((1 << _SLOT_BITS) - 1))
+    return (number >> _NUMBER_BITS) ^ (number & _SLOT_MASK)
 
 
 class StoredResponse(NamedTuple):
