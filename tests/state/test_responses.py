@@ -36,7 +36,7 @@ def test_a_response_is_found_by_its_generated_id() -> None:
     store.append(two)
 
     assert [store.find(generated_id(each)) for each in (one, two)] == [one, two]
-    assert store.find("resp_" + "0" * 48) is None
+    assert store.find("resp_" + "f" * 48) is None
 
 
 def test_of_two_with_one_configured_id_the_newer_is_found() -> None:
