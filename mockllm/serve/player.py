@@ -117,13 +117,12 @@ class Player:
             async with self._turn:
                 if not self._take_turn(frames, end):
                     return
+                await asyncio.sleep(0)  # the turn lasts until the loop has gone round
             wait = self._due - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
-            elif not self._writable.is_set():
-                await self._writable.wait()
             else:
-                await asyncio.sleep(0)
+                await self._writable.wait()
 
     def _take_turn(self, frames: Iterator[Frame], end: End) -> bool:
         """Send what can be sent now. Returns whether there is more, and the peer is there."""
