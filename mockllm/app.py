@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -22,14 +23,14 @@ from mockllm.endpoints.route import (
     endpoint_decision,
 )
 from mockllm.endpoints.table import ROUTES
-from mockllm.engine.decision import Decision
+from mockllm.engine.decision import Decision, Outcome, Question
 from mockllm.engine.engine import Engine
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.providers import envelope
 from mockllm.providers.anthropic.vendor import anthropic_error, authenticate_anthropic
 from mockllm.providers.openai.vendor import authenticate_openai, openai_error
-from mockllm.replies.prepared import delivery
+from mockllm.replies.prepared import make_ready
 from mockllm.state.responses import StoredResponse, StoredResponses
 from mockllm.wire.placeholders import FreshValues
 
@@ -66,7 +67,10 @@ class App:
     def __init__(self, engine: Engine) -> None:
         # of the process
         self.is_ready = True
-        """What ``GET /ready`` tells; False in a server that stops."""
+        """The answer to ``GET /ready``; False in a server that stops."""
+        self.stored_responses = StoredResponses()
+        """The responses that were given and may be asked for again."""
+        self._others: frozenset[int] = frozenset()
         self.use(engine)
 
     def use(self, engine: Engine) -> None:
@@ -74,7 +78,8 @@ class App:
         # of the configuration
         self._engine = engine
         self._tables = {path: table for table in engine.tables for path in table.api.paths}
-        self._context = Context(engine, lambda: self.is_ready, StoredResponses())
+        self._alone = Context(engine, lambda: self.is_ready, self.stored_responses)
+        self._context = replace(self._alone, others=self._others)
         self.stored_paths = frozenset(
             path for path, table in self._tables.items() if table.api.name == RESPONSES
         )
@@ -83,30 +88,34 @@ class App:
         beside = [f"{route.method} {route.template.replace('...', '')}" for route in ROUTES]
         self._hint = "Known endpoints: " + ", ".join(mocked + beside)
 
+    def know_others(self, slots: frozenset[int]) -> None:
+        """Ask the workers in these slots what this process does not know."""
+        self._others = slots
+        self._context = replace(self._alone, others=slots)
+
     @property
     def reuses(self) -> bool:
-        """Whether what was seen before is remembered, by the engine and in `heads`."""
+        """Whether what was seen before is remembered, by the engine and in `head_cache`."""
         return self._engine.reuses
 
-    def decide(self, request: Request) -> Decision:
-        """The answer to `request`. A request that is refused has an answer too: nothing a client
-        sends makes this raise."""
+    def decide(self, request: Request) -> Decision | Question:
+        """The decision on `request`, or what must be known before. A request that is refused is
+        answered too: nothing that a client sends makes this raise."""
         table = self._tables.get(request.path)
         if table is not None and request.method == "POST":
             return self._engine.decide(table, request)
-        try:
-            decision = self._decide_elsewhere(request)
-        except RequestError as exc:
-            decision = endpoint_decision(self._refused(request, exc), reason="refused")
-        reply = decision.reply
-        if not self._engine.cors:
-            reply = envelope.without_cors(reply)
-        reply, ready = delivery(reply)
-        return decision._replace(reply=reply, ready=ready)
+        return self._finish(request, lambda: self._decide_elsewhere(self._context, request))
+
+    def decide_for_worker(self, request: Request) -> Reply | None:
+        """The reply to a `request` that another worker asks about; None if it is not known here."""
+        decided = self._finish(request, lambda: self._decide_elsewhere(self._alone, request))
+        if isinstance(decided, Question) or decided.reply.status == 404:
+            return None
+        return decided.reply
 
     def render_error(self, request: Request, error: ClientError) -> Reply:
-        """`error` in the envelope that a client of this path understands: its provider's, under
-        ``/v1`` the one the headers tell, elsewhere plain JSON."""
+        """`error` in the envelope that a client of this path understands: its API's, under ``/v1``
+        the one that the headers tell, elsewhere plain JSON."""
         table = self._tables.get(request.path)
         if table is not None:
             return table.api.render_error(error, {})
@@ -115,10 +124,28 @@ class App:
 
     def store_response(self, request: Request, decision: Decision, fresh: FreshValues) -> None:
         """Remember a delivered response so that it can be retrieved later."""
-        if decision.rule is not None or decision.reason == "echo":
-            self._context.stored.append(StoredResponse(request.body, decision.rule, fresh))
+        answer = decision.match.answer
+        if answer is not None:
+            self.stored_responses.append(StoredResponse(request.body, *answer, fresh))
 
-    def _decide_elsewhere(self, request: Request) -> Decision:
+    def _finish(
+        self, request: Request, decide: Callable[[], Decision | Question]
+    ) -> Decision | Question:
+        """What an endpoint decides, ready to be sent; its refusal in the client's envelope."""
+        try:
+            decided = decide()
+        except RequestError as exc:
+            decided = endpoint_decision(self._refused(request, exc), outcome=Outcome.REFUSED)
+        if isinstance(decided, Question):
+            resume = decided.resume
+            return decided._replace(
+                resume=lambda answers: self._finish(request, lambda: resume(answers))
+            )
+        reply = decided.reply if self._engine.cors else envelope.without_cors(decided.reply)
+        reply, ready = make_ready(reply)
+        return decided._replace(reply=reply, ready=ready)
+
+    def _decide_elsewhere(self, context: Context, request: Request) -> Decision | Question:
         """What the mocks' own endpoints do not: other paths, and other methods on theirs."""
         if request.method not in METHODS:
             raise RequestError(501, f"{request.method} is no method that this server knows")
@@ -135,7 +162,7 @@ class App:
             route, values = found
             if not route.public:
                 _authenticate(request, require_auth=self._engine.require_auth)
-            return route.answer(self._context, request, values)
+            return route.answer(context, request, values)
         mistake = find_mistake(request.path, self._is_known)
         if mistake is None and self._is_known(request.path):
             raise _wrong_method(request, self._methods(request.path))
@@ -165,7 +192,7 @@ class App:
             (b"access-control-allow-headers", wanted),
             (b"access-control-max-age", PREFLIGHT_LASTS),
         )
-        return endpoint_decision(Reply(204, headers, ()), reason="preflight")
+        return endpoint_decision(Reply(204, headers, ()), outcome=Outcome.PREFLIGHT)
 
     # --- What is not there ---
 
@@ -179,7 +206,7 @@ class App:
         beside = {"path": request.path, "method": request.method, "hint": self._hint}
         error = RequestError(404, message)
         render_error = _envelope(request, mistake)
-        return endpoint_decision(render_error(error, beside), reason="not found")
+        return endpoint_decision(render_error(error, beside), outcome=Outcome.NOT_FOUND)
 
     def _is_known(self, path: str) -> bool:
         return bool(self._methods(path)) and path != ROOT

@@ -1,15 +1,16 @@
-"""The frozen values that every floor speaks: a request, a reply, a decision, an exchange.
+"""The values that every floor speaks: a request that came in, a reply that goes out.
 
-They hold no socket, no clock and no provider's format. A reply is *time as data*: a tuple of steps
-``(pause_seconds, bytes)`` and an ending, so latency and faults are functions from reply to reply,
-and a test of them never sleeps.
+They hold no socket, no clock and no vendor's format. A reply is *time as data*: the pause before
+its head, a sequence of steps, and an ending. So latency and faults are functions from reply to
+reply, and a test of them never sleeps.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain, islice
 from typing import NamedTuple, Self
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -39,53 +40,112 @@ class Request(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Wait `pause` seconds after the step before, then send `data`."""
+    """One event of a stream, or one body, whatever its size: wait `pause` seconds after the step
+    before, then send `pieces`. Small steps have one piece; large ones share theirs with other
+    deliveries of the same reply."""
 
-    pause: float
-    data: bytes
+    pieces: tuple[bytes, ...]
+    pause: float = 0.0
+
+    @property
+    def data(self) -> bytes:
+        """All bytes of the step."""
+        return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+
+    @property
+    def size(self) -> int:
+        """The number of bytes."""
+        return sum(map(len, self.pieces))
 
 
-class Ending(Enum):
-    """How a reply ends once its steps are sent."""
+class How(Enum):
+    """How a message ends on the wire (RFC 9112, sections 6.3, 7.1 and 9.6)."""
 
     COMPLETE = "complete"
-    """The message is closed as HTTP wants it; the connection may be used again."""
+    """As HTTP wants it; the connection may be used again."""
+    CLEAN = "clean"
+    """As HTTP wants it, though the content is not whole."""
     CUT = "cut"
-    """The connection is closed in the middle of the message."""
+    """The connection is closed in the middle of the message (TCP FIN)."""
     RESET = "reset"
-    """The connection is reset (TCP RST)."""
+    """The connection is reset (TCP RST), once what was sent has reached the peer."""
+    HANG = "hang"
+    """Nothing more comes until the peer goes."""
+
+
+class Ending(NamedTuple):
+    """How a reply ends: behind its last step, or behind the first `after` bytes of its body, be it
+    in the middle of a step, of a chunk or of a character."""
+
+    how: How = How.COMPLETE
+    after: int | None = None
+
+
+COMPLETE = Ending()
+
+
+class LazySteps:
+    """Steps that are made as they are taken, each time anew: of a reply that is made for one
+    request, no more exists at once than the peer has room for."""
+
+    __slots__ = ("_begun", "_make")
+
+    def __init__(self, make: Callable[[], Iterator[Step]]) -> None:
+        self._make = make
+        self._begun: Iterator[Step] | None = None
+
+    def __iter__(self) -> Iterator[Step]:
+        begun, self._begun = self._begun, None
+        return self._make() if begun is None else begun
+
+    def at_most(self, count: int) -> tuple[Step, ...] | None:
+        """All steps, if there are no more than `count`; None if there are. Those that were made to
+        find out are not made again by the next iteration."""
+        steps = iter(self)
+        first = tuple(islice(steps, count + 1))
+        if len(first) <= count:
+            return first
+        self._begun = chain(first, steps)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer before it is framed as HTTP.
 
-    The bytes may bear the marks of `wire.placeholders` where something belongs that only the
-    delivery knows (a fresh id, the time). A `streamed` reply is sent as it comes, one HTTP chunk a
-    step; any other has its length announced.
+    The bytes may hold the placeholders of `wire.placeholders` where something belongs that only the
+    request or the delivery knows (the model, a fresh id, the time). A `streamed` reply is sent as
+    it comes, one HTTP chunk a step; any other has its length announced. `before_head` is the pause
+    before the head, in seconds.
     """
 
     status: int
     headers: Headers
-    steps: tuple[Step, ...]
-    ending: Ending = Ending.COMPLETE
+    steps: tuple[Step, ...] | LazySteps
+    ending: Ending = COMPLETE
     streamed: bool = False
+    before_head: float = 0.0
 
     @property
     def body(self) -> bytes:
-        """All bytes of all steps, for tests and for whole answers."""
+        """All bytes of all steps."""
         return b"".join(step.data for step in self.steps)
 
+    @classmethod
+    def whole(cls, status: int, headers: Headers, body: bytes) -> Self:
+        """A reply in one piece, sent at once."""
+        return cls(status, headers, (Step((body,)),))
 
-_LOWEST_MARK = 0xFD  # bytes from here on mark what the delivery fills in
+    @classmethod
+    def stream(cls, status: int, headers: Headers, frames: Iterable[bytes]) -> Self:
+        """A reply that is sent frame by frame, without pauses."""
+        steps = tuple(Step((frame,)) for frame in frames)
+        return cls(status, headers, steps, streamed=True)
 
-
-def slices(data: bytes, size: int) -> Iterator[bytes]:
-    """`data` in pieces of about `size` bytes, none of which begins or ends inside a mark."""
-    start = 0
-    while start < len(data):
-        end = start + size
-        while 0 < end < len(data) and data[end] >= _LOWEST_MARK and data[end] == data[end - 1]:
-            end += 1
-        yield data[start:end]
-        start = end
+    @classmethod
+    def lazy_stream(
+        cls, status: int, headers: Headers, frames: Callable[[], Iterable[bytes]]
+    ) -> Self:
+        """As `stream`, of frames that are made as they are taken."""
+        steps = LazySteps(lambda: (Step((frame,)) for frame in frames()))
+        return cls(status, headers, steps, streamed=True)

@@ -27,11 +27,17 @@ _SHOWN = re.compile(
 def shown(path: str, query: str) -> str:
     """A path and its query as they may stand in a log: one line, printable, no secrets."""
     target = f"{path}?{'&'.join(map(_shown, query.split('&')))}" if query else path
-    if len(target) > MAX_PATH:
-        target = target[:MAX_PATH] + "…"
-    if not target.isprintable() or " " in target:
-        target = "".join(char if char.isprintable() and char != " " else "?" for char in target)
-    return target or "-"
+    return printable(target, MAX_PATH) or "-"
+
+
+def printable(text: str, longest: int) -> str:
+    """`text` as one word of a log line: cut at `longest` characters, a question mark for each blank
+    and for what cannot be printed."""
+    if len(text) > longest:
+        text = text[:longest] + "…"
+    if text.isprintable() and " " not in text:
+        return text
+    return "".join(char if char.isprintable() and char != " " else "?" for char in text)
 
 
 def _shown(parameter: str) -> str:

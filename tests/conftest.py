@@ -1,4 +1,4 @@
-"""What holds for every test: nothing of the machine's environment, and asyncio as the loop."""
+"""Setup of every test: nothing of the machine's environment, and asyncio as the loop."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-# so that their asserts tell what they compare
-pytest.register_assert_rewrite("tests.support.served", "tests.support.bodies")
+# so that a failed assert shows what it compared
+pytest.register_assert_rewrite("tests.support")
 
 settings.register_profile("shared", deadline=None)  # the machines are shared: time proves nothing
 settings.load_profile("shared")

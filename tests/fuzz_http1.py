@@ -38,7 +38,7 @@ Outcome = tuple[list[Request], int | None, bool]
 
 
 def outcome(pieces: Iterable[bytes], heads: HeadCache, limits: Limits) -> Outcome:
-    """What a connection makes of `pieces`."""
+    """The outcome of `pieces` in a connection."""
     connection = HTTPConnection(heads, limits)
     requests: list[Request] = []
     try:

@@ -24,8 +24,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mockllm.serve.process import new_event_loop
-from tests.serve.http_cases import CHAT, END, asking, chunked, chunks, configuration, framed, get
-from tests.serve.http_cases import post as question
+from tests.support.http.messages import (
+    CHAT,
+    END,
+    asking,
+    chunked,
+    chunks,
+    configuration,
+    framed,
+    get,
+)
+from tests.support.http.messages import post as question
 from tests.support.processes import Command, running, until, write
 from tests.support.served import PATIENCE
 
@@ -39,14 +48,14 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a process holds: descriptors, and bytes of memory."""
+    """Resources of a process: descriptors, and bytes of memory."""
 
     descriptors: int
     memory: int
 
     @classmethod
     def of(cls, pid: int) -> Figures:
-        """Those of a process now."""
+        """The present figures of a process."""
         status = Path(f"/proc/{pid}/status").read_text()
         (line,) = (line for line in status.splitlines() if line.startswith("VmRSS:"))
         return cls(_descriptors(pid), int(line.split()[1]) * 1024)
@@ -90,7 +99,7 @@ async def stream_to_the_end(stream: Stream, chance: random.Random) -> None:
 
 
 async def reset_at_done(stream: Stream, chance: random.Random) -> None:
-    """As the synchronous OpenAI client does."""
+    """Like the synchronous OpenAI client."""
     await stream_to_the_end(stream, chance)
     _reset(stream)
 
@@ -123,7 +132,7 @@ async def half_close(stream: Stream, chance: random.Random) -> None:
 
 
 async def speak_nonsense(stream: Stream, chance: random.Random) -> None:
-    """What is no request."""
+    """Send bytes that are not a request."""
     reader, writer = stream
     writer.write(chance.randbytes(chance.randrange(1, 5_000)) + b"\r\n\r\n")
     await reader.read()

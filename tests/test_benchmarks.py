@@ -1,4 +1,4 @@
-"""The pure parts of the benchmarks: what is asked, what counts as an answer, what the figures say.
+"""The pure parts of the benchmarks: requests, checks of answers, figures.
 
 Nothing is measured here.
 """
@@ -65,7 +65,7 @@ def test_no_two_loads_have_one_name() -> None:
     assert sum(map(len, GROUPS)) == len(LOADS)
 
 
-def test_requests_repeat_unless_the_load_says_they_differ() -> None:
+def test_requests_repeat_unless_the_load_varies() -> None:
     constant = {name for name, load in LOADS.items() if len(_rendered(load)) == 1}
     assert constant == {
         *("small", "workers_2", "idle", "sdk_headers", "conversation", "stream", "not_found")
@@ -111,7 +111,7 @@ def test_a_constant_request_is_one_text_in_the_script() -> None:
     assert 'local whole = "POST /\\034a\\092b\\034 HTTP/1.1\\013\\010\\013\\010{}"' in script
 
 
-def test_marks_become_expressions_in_the_script() -> None:
+def test_placeholders_become_expressions_in_the_script() -> None:
     script = wrk.script(Template("x: <trace>\r\nlength: <length>\r\n", "<n> <user>"))
     assert 'local body = string.format("%d", n) .. " " .. ("u"):rep(1 + n % 16)' in script
     head = '"x: " .. string.format("%032x", n) .. "\\013\\010length: " .. #body .. "\\013\\010"'
@@ -128,7 +128,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
         yield request.param, int(server.base_url.rpartition(":")[2])
 
 
-def test_who_does_not_read_has_asked_for_5_mb() -> None:
+def test_the_load_of_slow_readers_requests_5_mb() -> None:
     with Server(CONFIGS["one_and_long"]()) as server:
         port = int(server.base_url.rpartition(":")[2])
         received = exchange.ask(port, loads.LONG_STREAM.render(0))
@@ -139,7 +139,7 @@ def test_who_does_not_read_has_asked_for_5_mb() -> None:
     assert len(received.raw) == pytest.approx(5_000_000, rel=0.05)
 
 
-def test_our_server_answers_what_the_loads_want(served: tuple[str, int]) -> None:
+def test_the_server_answers_the_loads(served: tuple[str, int]) -> None:
     config, port = served
     for load in LOADS.values():
         if load.config == config:
@@ -169,12 +169,12 @@ def test_the_right_answer_passes() -> None:
         ),
     ],
 )
-def test_a_wrong_answer_is_told(received: Received, wanted: Answer, said: str) -> None:
+def test_a_wrong_answer_is_reported(received: Received, wanted: Answer, said: str) -> None:
     with pytest.raises(WrongAnswerError, match=said):
         exchange.check(received, wanted)
 
 
-# --- what the figures say ------------------------------------------------------------------------
+# --- figures -------------------------------------------------------------------------------------
 
 
 def row(load: str, server: str, *costs: float) -> Row:
@@ -193,14 +193,14 @@ def test_a_ratio_is_of_medians_and_of_what_the_load_is_measured_against() -> Non
     assert verdict.ratios(ROWS) == {("small", OURS): 0.5, ("idle", OURS): 0.5}
 
 
-def test_no_floor_is_missed_that_is_kept() -> None:
+def test_a_floor_that_is_met_is_not_reported() -> None:
     floors = Floors({"small": 0.5}, {"start": 1.0})
     words = footprint.Words("start", "start-up", "s")
     kept = [footprint.Measure(words, 1.0)]
     assert list(verdict.missed(ROWS, kept, floors, {"small", "start"})) == []
 
 
-def test_missed_floors_are_told() -> None:
+def test_missed_floors_are_reported() -> None:
     floors = Floors({"small": 0.51, "stream": 0.1, "conversation": 0.1}, {"start": 1.0, "end": 1})
     words = footprint.Words("start", "start-up", "s")
     measures = [footprint.Measure(words, 1.5)]
@@ -213,7 +213,7 @@ def test_missed_floors_are_told() -> None:
     ]
 
 
-def test_a_round_with_an_error_is_no_figure() -> None:
+def test_a_round_with_an_error_is_not_a_figure() -> None:
     load = LOADS["small"]
     measure.check_outcome(wrk.Outcome(5, 1, 0, 0, 1, 1), load)
     for outcome, said in (
@@ -225,7 +225,7 @@ def test_a_round_with_an_error_is_no_figure() -> None:
             measure.check_outcome(outcome, load)
 
 
-def test_where_a_404_is_wanted_anything_else_is_an_error() -> None:
+def test_any_other_status_than_an_expected_404_is_an_error() -> None:
     load = LOADS["not_found"]
     measure.check_outcome(wrk.Outcome(5, 1, 5, 0, 1, 1), load)
     with pytest.raises(WrongAnswerError, match="1 of 5 answers with a wrong status"):

@@ -77,11 +77,11 @@ def _why_unreached(
         orjson.dumps(body),
     )
     decision = engine.decide(table, request)
-    if decision.rule is None:
+    if decision.match.rule is None:
         error = orjson.loads(decision.reply.body.decode("utf-8", "replace"))["error"]["message"]
         return f"a request like its match is refused: {error}"
-    if decision.rule.index != index:
-        return f"a request like its match does not reach it: {decision.rule.label} answers"
+    if decision.match.rule.index != index:
+        return f"a request like its match does not reach it: {decision.match.rule.label} answers"
     return None
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mockllm.endpoints.route import CHAT, Context, Values
-from mockllm.engine.decision import Decision
+from mockllm.endpoints.route import CHAT, Context, Values, endpoint_decision
+from mockllm.engine.decision import Answer, Decision, Outcome
+from mockllm.engine.engine import Found
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
+from mockllm.prompt import Prompt
 from mockllm.providers import request_body
 from mockllm.providers.openai import vendor
 from mockllm.providers.openai.chat.answer import complete as complete_chat
@@ -32,35 +34,34 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
     stream = request_body.read_flag(members, "stream")
     options = request_body.read_object_member(members, "stream_options")
     usage = request_body.read_flag(options, "include_usage", "stream_options.include_usage")
+    answers: list[Answer] = []
     choices: list[dict[str, Any]] = []
-    first: tuple[Decision, dict[str, Any]] | None = None
-    table = context.engine.table(CHAT)
-    for prompt in prompts:
-        asked = _asked(context, request, model, prompt)
-        decision = context.engine.decide(table, asked)
-        response = _response(context, asked, decision)
-        if response is None:
-            return decision  # its refusal is ours
-        first = first or (decision, response)
-        choices += _choices(complete_chat(response), len(choices))
+    first: Found | None = None
+    for text in prompts:
+        prompt = _as_chat(context, model, text)
+        found = context.engine.match(context.engine.table(CHAT), prompt, request.first_values)
+        if isinstance(found, RequestError):
+            reply = vendor.openai_error(found)
+            return endpoint_decision(reply, prompt, outcome=Outcome.UNMATCHED)
+        first = first or found
+        answers.append(found.source.answer(prompt))
+        choices += _choices(complete_chat(answers[-1].response), len(choices))
     assert first is not None  # there is a prompt
-    decision, response = first
     head = {
         "id": placeholders.fresh_id("cmpl-", ID_LENGTH, "completion"),
         "object": "text_completion",
         "created": placeholders.seconds_placeholder(),
-        "model": response.get("model", placeholders.model_placeholder()),
+        "model": answers[0].response.get("model", placeholders.model_placeholder()),
     }
     if stream:
-        chunk = _chunk(context, decision)
+        chunk = answers[0].chunk
         reply = _stream(head, choices, chunk, usage=_usage(choices) if usage else None)
     else:
         body = head | {"choices": choices, "usage": _usage(choices)}
-        reply = placeholders.whole(200, vendor.openai_headers(), jsontext.dumps(body))
+        reply = Reply.whole(200, vendor.openai_headers(), jsontext.dumps(body))
     input_tokens = sum(map(tokens.estimate, prompts))
-    return decision._replace(
-        reply=placeholders.fill(reply, model=model, input_tokens=input_tokens), ready=None
-    )
+    filled = placeholders.fill(reply, model=model, input_tokens=input_tokens)
+    return endpoint_decision(filled, prompt, outcome=first.source.outcome, rule=first.rule)
 
 
 def _prompts(members: Mapping[str, Any]) -> list[str]:
@@ -83,29 +84,16 @@ def _prompts(members: Mapping[str, Any]) -> list[str]:
 # --- What Chat Completions says ------------------------------------------------------------------
 
 
-def _asked(context: Context, request: Request, model: str, prompt: str) -> Request:
-    """The request to Chat Completions in which the user says the prompt."""
-    (path,) = context.engine.table(CHAT).api.paths
-    body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
-    return request._replace(path=path, body=jsontext.dumps(body))
-
-
-def _response(context: Context, asked: Request, decision: Decision) -> dict[str, Any] | None:
-    """The response that was decided on; None for a refusal."""
+def _as_chat(context: Context, model: str, text: str) -> Prompt:
+    """The prompt of a Chat Completions request in which the user says `text`."""
     table = context.engine.table(CHAT)
-    if decision.rule is not None:
-        return table.mocks[decision.rule.index].answer
-    if decision.reason == "echo" and context.engine.echo is not None:
-        return table.api.text_response(context.engine.echo(table.api.decode(asked.body)))
-    return None
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    prompt = table.api.decode(jsontext.dumps(body))
+    table.check(prompt)
+    return prompt
 
 
-def _chunk(context: Context, decision: Decision) -> Chunk:
-    table = context.engine.table(CHAT)
-    return table.chunk if decision.rule is None else table.chunk_of(decision.rule.index)
-
-
-# --- How it is told here -------------------------------------------------------------------------
+# --- As a completion says it ---------------------------------------------------------------------
 
 
 def _choices(chat: Mapping[str, Any], start: int) -> Iterator[dict[str, Any]]:
@@ -149,7 +137,7 @@ def _stream(
         chunks = [each | {"usage": None} for each in chunks]
         chunks.append(head | {"choices": [], "usage": usage})
     frames = [*map(sse.frame, chunks), sse.DONE]
-    return placeholders.stream(200, vendor.openai_headers(stream=True), frames)
+    return Reply.stream(200, vendor.openai_headers(stream=True), frames)
 
 
 def _piece(text: str) -> dict[str, Any]:

@@ -3,19 +3,20 @@ its cancellation (openai 3.54.0: `client.responses`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import orjson
 
 from mockllm.endpoints.route import RESPONSES, Context, Values, endpoint_decision
-from mockllm.engine.decision import Decision
+from mockllm.engine.decision import Answer, AskWorkers, Decision, Question
+from mockllm.engine.sources import render
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
-from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.prompt import NOT_STREAMED, STREAMED, Prompt, ResponseOptions
 from mockllm.providers.openai import vendor
-from mockllm.state.responses import StoredResponse
+from mockllm.state.responses import StoredResponse, slot_of
 from mockllm.wire import jsontext, placeholders, tokens
 
 ITEM_ID_LENGTH = 48
@@ -23,53 +24,114 @@ ITEMS_PER_PAGE = 20
 MAX_PER_PAGE = 100
 
 
-def retrieve(context: Context, request: Request, values: Values) -> Decision:
+class Given(NamedTuple):
+    """A response that was given, and what was asked."""
+
+    stored: StoredResponse
+    prompt: Prompt
+
+
+def retrieve(context: Context, request: Request, values: Values) -> Decision | Question:
     """The response, byte for byte as it was given whole. As a stream (``?stream=true``) only if it
     was made in the background, as the service wants it."""
-    stored, prompt = _find(context, values["id"])
+    return _about(context, request, values["id"], _retrieved)
+
+
+def delete(context: Context, request: Request, values: Values) -> Decision | Question:
+    """Forget the response."""
+
+    def deleted(context: Context, request: Request, given: Given) -> Decision:
+        context.stored.remove(given.stored)
+        body = {"id": values["id"], "object": "response", "deleted": True}
+        return _json(jsontext.dumps(body))
+
+    return _about(context, request, values["id"], deleted)
+
+
+def cancel(context: Context, request: Request, values: Values) -> Decision | Question:
+    """The response as cancelled, which only one made in the background can be."""
+    return _about(context, request, values["id"], _cancelled)
+
+
+def input_items(context: Context, request: Request, values: Values) -> Decision | Question:
+    """A page of what was asked, the last item first unless ``order=asc``."""
+    return _about(context, request, values["id"], _page_of_items)
+
+
+# --- Finding it ----------------------------------------------------------------------------------
+
+
+def _about(
+    context: Context,
+    request: Request,
+    response_id: str,
+    answer: Callable[[Context, Request, Given], Decision],
+) -> Decision | Question:
+    """The `answer` about the response of this id; where another worker gave it, that one's."""
+    given = _find(context, response_id)
+    if given is not None:
+        return answer(context, request, given)
+    slot = slot_of(response_id)
+    if not context.may_ask(slot):
+        raise _unknown(response_id)
+
+    def resume(answers: Sequence[Any]) -> Decision:
+        (reply,) = answers
+        if reply is None:
+            raise _unknown(response_id)
+        return endpoint_decision(reply)
+
+    return Question((AskWorkers(request, slot),), resume)
+
+
+def _find(context: Context, response_id: str) -> Given | None:
+    """The response of this id and what was asked, if this process gave it."""
+    stored = context.stored.find(response_id)
+    if stored is None:
+        return None
+    prompt = context.engine.table(RESPONSES).api.decode(stored.body)
+    given = Given(stored, prompt)
+    if prompt.body.get("store") is False:
+        return None
+    found = orjson.loads(_whole(context, given)).get("id")
+    return given if found == response_id else None
+
+
+def _unknown(response_id: str) -> RequestError:
+    return RequestError(404, f"Response with id '{response_id}' not found.", param="id")
+
+
+# --- The answers ---------------------------------------------------------------------------------
+
+
+def _retrieved(context: Context, request: Request, given: Given) -> Decision:
     query = _query(request)
     if query.get("stream") != "true":
-        return _answered(_whole(context, stored, prompt))
-    if prompt.body.get("background") is not True:
+        return _json(_whole(context, given))
+    if given.prompt.body.get("background") is not True:
         raise RequestError(
             400,
             "This response cannot be streamed because it was not created with background=true.",
             param="stream",
         )
-    reply = _given(context, stored, prompt, ResponseOptions(stream=True))
     after = _number(query, "starting_after", -1)
-    steps = reply.steps[after + 1 :]  # one event a step, numbered from 0
-    streamed = placeholders.stream(
-        200, vendor.openai_headers(stream=True), [step.data for step in steps]
-    )
-    return endpoint_decision(streamed)
+    frames = _frames(context, given, STREAMED)[after + 1 :]  # one event a frame, numbered from 0
+    return endpoint_decision(Reply.stream(200, vendor.openai_headers(stream=True), frames))
 
 
-def delete(context: Context, request: Request, values: Values) -> Decision:
-    """The response is not known any more."""
-    stored, _ = _find(context, values["id"])
-    context.stored.remove(stored)
-    body = {"id": values["id"], "object": "response", "deleted": True}
-    return _answered(jsontext.dumps(body))
-
-
-def cancel(context: Context, request: Request, values: Values) -> Decision:
-    """The response as cancelled, which only one made in the background can be."""
-    stored, prompt = _find(context, values["id"])
-    if prompt.body.get("background") is not True:
+def _cancelled(context: Context, request: Request, given: Given) -> Decision:
+    if given.prompt.body.get("background") is not True:
         raise RequestError(400, "Cannot cancel a synchronous response.")
-    cancelled = stored._replace(cancelled=True)
-    context.stored.remove(stored)
+    cancelled = given.stored._replace(cancelled=True)
     context.stored.append(cancelled)
-    return _answered(_whole(context, cancelled, prompt))
+    return _json(_whole(context, given._replace(stored=cancelled)))
 
 
-def input_items(context: Context, request: Request, values: Values) -> Decision:
-    """A page of what was asked, the last item first unless ``order=asc``."""
-    stored, prompt = _find(context, values["id"])
+def _page_of_items(context: Context, request: Request, given: Given) -> Decision:
     query = _query(request)
-    marked = [_item(item, index) for index, item in enumerate(_items(prompt.body["input"]))]
-    items = orjson.loads(placeholders.fill_fresh(jsontext.dumps(marked), stored.fresh))
+    completed = [_item(item, at) for at, item in enumerate(_items(given.prompt.body["input"]))]
+    text = placeholders.fill_fresh(jsontext.dumps(completed), given.stored.fresh)
+    items = orjson.loads(text)
     if query.get("order") != "asc":
         items.reverse()
     after = query.get("after")
@@ -83,52 +145,28 @@ def input_items(context: Context, request: Request, values: Values) -> Decision:
         "last_id": page[-1].get("id") if page else None,
         "has_more": start + limit < len(items),
     }
-    return _answered(jsontext.dumps(body))
+    return _json(jsontext.dumps(body))
 
 
-# --- What was given ------------------------------------------------------------------------------
-
-
-def _find(context: Context, id: str) -> tuple[StoredResponse, Prompt]:  # noqa: A002  # the API's word
-    """The last answer that bore `id`, and what was asked."""
-    table = context.engine.table(RESPONSES)
-    for stored in context.stored:
-        configured = table.mocks[stored.rule.index].answer.get("id") if stored.rule else None
-        if id == configured or (configured is None and stored.fresh.unique_id.decode() in id):
-            prompt = table.api.decode(stored.body)
-            if prompt.body.get("store") is False:
-                continue
-            if orjson.loads(_whole(context, stored, prompt)).get("id") == id:
-                return stored, prompt
-    raise RequestError(404, f"Response with id '{id}' not found.", param="id")
-
-
-def _whole(context: Context, stored: StoredResponse, prompt: Prompt) -> bytes:
-    body = _given(context, stored, prompt, ResponseOptions()).body
-    if not stored.cancelled:
+def _whole(context: Context, given: Given) -> bytes:
+    body = b"".join(_frames(context, given, NOT_STREAMED))
+    if not given.stored.cancelled:
         return body
     return jsontext.dumps(orjson.loads(body) | {"status": "cancelled"})
 
 
-def _given(
-    context: Context, stored: StoredResponse, prompt: Prompt, options: ResponseOptions
-) -> Reply:
-    """The reply as it was delivered, in that form."""
-    table = context.engine.table(RESPONSES)
-    if stored.rule is not None:
-        reply = table.render(stored.rule.index, options)
-    else:
-        said = context.engine.echo(prompt) if context.engine.echo is not None else ""
-        reply = table.api.render(table.api.text_response(said), options, table.chunk)
-    filled = placeholders.fill(
-        reply, model=prompt.model, input_tokens=tokens.estimate_prompt(prompt.body)
-    )
-    frames = [placeholders.fill_fresh(step.data, stored.fresh) for step in filled.steps]
-    return placeholders.stream(200, (), frames)
+def _frames(context: Context, given: Given, options: ResponseOptions) -> list[bytes]:
+    """The steps of the reply as it was delivered, rendered again."""
+    stored, prompt = given
+    answer = Answer(stored.response, stored.chunk, stored.events)
+    reply = render(context.engine.table(RESPONSES).api, answer, options)
+    input_tokens = tokens.estimate_prompt(prompt.body)
+    filled = placeholders.fill(reply, model=prompt.model, input_tokens=input_tokens)
+    return [placeholders.fill_fresh(step.data, stored.fresh) for step in filled.steps]
 
 
-def _answered(body: bytes) -> Decision:
-    return endpoint_decision(placeholders.whole(200, vendor.openai_headers(), body))
+def _json(body: bytes) -> Decision:
+    return endpoint_decision(Reply.whole(200, vendor.openai_headers(), body))
 
 
 # --- What was asked ------------------------------------------------------------------------------

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from mockllm.config.models import Mock, MockStream
-from mockllm.config.values import DONE
+from mockllm.engine.decision import Answer
+from mockllm.engine.sources import FixedSource
 from mockllm.errors import RequestError
-from mockllm.exchange import Reply
 from mockllm.matching.index import RuleIndex
-from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.prompt import Prompt
 from mockllm.providers import request_body
 from mockllm.providers.api import API
 from mockllm.validation.findings import Confirm
 from mockllm.validation.findings import Kind as FindingKind
-from mockllm.wire import placeholders, sse
 from mockllm.wire.chunking import Chunk
 
 _NOT_STREAMED = MockStream()
@@ -45,22 +43,11 @@ class Table:
             raise request_body.missing(finding.place)
         raise RequestError(400, str(finding), param=finding.place, code="invalid_type")
 
-    def chunk_of(self, index: int) -> Chunk:
-        """How the text of the mock at `index` is cut into deltas."""
-        return stream_of(self.mocks[index]).chunk or self.chunk
-
-    def render(self, index: int, options: ResponseOptions) -> Reply:
-        """The reply of the mock at `index`: streamed literally, if it says so and a stream is
-        wanted."""
+    def source(self, index: int) -> FixedSource:
+        """Where the answer of the mock at `index` comes from."""
         mock = self.mocks[index]
-        events = stream_of(mock).events
-        if options.stream and events is not None:
-            frames = [self._frame(event) for event in events]
-            return placeholders.stream(200, self.api.stream_headers, frames)
-        return self.api.render(mock.answer, options, self.chunk_of(index))
-
-    def _frame(self, event: Any) -> bytes:
-        return sse.DONE if event == DONE else self.api.frame(event)
+        stream = stream_of(mock)
+        return FixedSource(Answer(mock.answer, stream.chunk or self.chunk, stream.events))
 
 
 def stream_of(mock: Mock) -> MockStream:

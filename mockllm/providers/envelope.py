@@ -44,11 +44,11 @@ def plain_error(error: ClientError, beside: Mapping[str, Any] | None = None) -> 
 
 def json_reply(body: Any, status: int = 200) -> Reply:
     """A JSON answer of the server itself."""
-    return placeholders.whole(status, JSON_HEADERS, jsontext.dumps(body))
+    return Reply.whole(status, JSON_HEADERS, jsontext.dumps(body))
 
 
 def error_reply(error: ClientError, headers: Headers, body: Any) -> Reply:
-    return placeholders.whole(error.status, headers + error.headers, jsontext.dumps(body))
+    return Reply.whole(error.status, headers + error.headers, jsontext.dumps(body))
 
 
 def has_bearer(request: Request) -> bool:

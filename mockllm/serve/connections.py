@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from mockllm.app import App
-from mockllm.engine.decision import Exchange
+from mockllm.engine.decision import Exchange, Operation
 from mockllm.http1.head_cache import HeadCache
 from mockllm.limits import Limits
 from mockllm.serve.fresh_values import FreshValueSource
@@ -25,11 +26,30 @@ class Connection(Protocol):
     def abort(self) -> None: ...
 
 
+class Outside(Protocol):
+    """Whoever answers a decision's questions."""
+
+    async def answer(self, operations: Sequence[Operation]) -> Sequence[Any]: ...
+
+
+class NobodyElse:
+    """The outside of a process that is alone."""
+
+    async def answer(self, operations: Sequence[Operation]) -> Sequence[Any]:
+        """Nobody knows anything."""
+        return [None] * len(operations)
+
+
 class Service:
     """What all connections of a server share."""
 
     def __init__(
-        self, app: App, *, limits: Limits | None = None, observers: tuple[Observer, ...] = ()
+        self,
+        app: App,
+        *,
+        limits: Limits | None = None,
+        observers: tuple[Observer, ...] = (),
+        outside: Outside | None = None,
     ) -> None:
         self.app = app
         self.limits = limits or Limits()
@@ -43,6 +63,10 @@ class Service:
         self.last_call = 0.0
         self.all_closed = asyncio.Event()
         self.all_closed.set()
+        self.outside = outside or NobodyElse()
+        self.turn = asyncio.Lock()
+        """Held by the one player that makes frames."""
+        self.no_turn = contextlib.nullcontext()
         self._sweeper: asyncio.TimerHandle | None = None
 
     def watch(self) -> None:
@@ -69,7 +93,7 @@ class Service:
             connection.close_after_last_call()
 
     def cut_longest_lingering(self) -> None:
-        """Make room, at the cost of who has had its last answer for the longest."""
+        """Abort the connection that has been lingering longest."""
         longest = next(iter(self.lingering))
         self.lingering[longest] = self.lingering.pop(longest)  # another one is next
         longest.abort()

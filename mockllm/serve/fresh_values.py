@@ -1,4 +1,4 @@
-"""What is new in every answer: an id that no other answer bears, and the time."""
+"""Values unique to each delivery: an id and the current time."""
 
 from __future__ import annotations
 
@@ -8,32 +8,37 @@ import time
 from email.utils import formatdate
 
 from mockllm.replies.ready import ONE_MILLISECOND
+from mockllm.state.responses import make_unique_id
 from mockllm.wire.placeholders import FreshValues
 
-_BITS = 80  # twenty hexadecimal digits
-_MASK = (1 << _BITS) - 1
-_STRIDE = 0x9E3779B97F4A7C15F39D  # odd, so counting by it meets every number once
+_STRIDE = 0x9E3779B97F4A7C15F39D  # odd, so counting by it reaches every number once
 
 
 class FreshValueSource:
-    """Gives stamps. Tokens look random and never come twice; each process starts elsewhere, so
-    make it after forking."""
+    """Makes fresh values. Ids look random and never repeat; they name the `slot` of the worker
+    process. Each process starts at a random number, so make it after forking."""
 
-    def __init__(self) -> None:
-        self._number = int.from_bytes(os.urandom(_BITS // 8))
+    def __init__(self, slot: int = 0) -> None:
+        self._slot = slot
+        self._number = int.from_bytes(os.urandom(10))
         self._second = -1
         self._seconds = b""
         self._date = b""
 
-    def next(self, took: float = 0.0) -> FreshValues:
-        """The stamps of one more answer, which it took so many seconds to decide."""
-        self._number = (self._number + _STRIDE) & _MASK
+    def next(self, decided_in: float = 0.0) -> FreshValues:
+        """The values of one more delivery, which was decided in so many seconds."""
+        self._number += _STRIDE
         second = int(time.time())
         if second != self._second:
             self._second = second
             self._seconds = b"%010d" % second
             self._date = formatdate(second, usegmt=True).encode()
-        milliseconds = (
-            ONE_MILLISECOND if took <= 0.001 else b"%6d" % min(math.ceil(took * 1000), 999_999)
-        )
-        return FreshValues(b"%020x" % self._number, self._seconds, self._date, milliseconds)
+        unique_id = make_unique_id(self._number, self._slot)
+        return FreshValues(unique_id, self._seconds, self._date, _milliseconds(decided_in))
+
+
+def _milliseconds(seconds: float) -> bytes:
+    """Six characters: rounded up, padded with spaces."""
+    if seconds <= 0.001:
+        return ONE_MILLISECOND
+    return b"%6d" % min(math.ceil(seconds * 1000), 999_999)

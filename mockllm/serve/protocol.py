@@ -1,9 +1,9 @@
 """One connection on an asyncio loop: bytes to requests to decisions to bytes.
 
-There are two lanes. *Straight*: nothing pauses and the peer reads, so the whole answer goes out in
-one write, inside `data_received`, without a task. *Waiting*: something pauses, or the answer is
-large or the peer slow, so a player walks the frames on absolute deadlines and never lets more than
-the transport's high-water mark wait in memory.
+There are two lanes. *Straight*: nothing pauses, nothing must be asked and the peer reads, so the
+whole answer goes out in one write, inside `data_received`, without a task. *Waiting*: a question
+must be answered before the decision, or something pauses, is large, is made as it is taken, or has
+a slow peer. Then a task waits, and a `Player` sends. What is pipelined behind waits in order.
 
 No connection has a timer of its own. Once a second the service goes through all of them, and each
 holds its phase against the limits: 5,000 idle connections cost a millisecond a second.
@@ -13,49 +13,59 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine
 from enum import Enum
-from typing import cast
+from typing import Any, cast
 
-from mockllm.engine.decision import Decision, Exchange
+from mockllm.engine.decision import (
+    Decision,
+    Delivery,
+    End,
+    Exchange,
+    Match,
+    Outcome,
+    Question,
+)
 from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
-from mockllm.exchange import Ending, Reply, Request, Step
+from mockllm.exchange import LazySteps, Request
 from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
 from mockllm.serve.connections import Service
-from mockllm.wire import placeholders
-from mockllm.wire.placeholders import FreshValues
+from mockllm.serve.player import MAX_UNSENT, Player
+from mockllm.wire.placeholders import FreshValues, fill_fresh
 
 logger = logging.getLogger("mockllm")
 
 MAX_LINGER = 30.0  # seconds in which a refused peer may go on sending, however fast it does
-FRAMES_AT_ONCE = 64  # then other connections have their turn
-MAX_UNSENT = 32 * 1024  # bytes that wait for a slow peer before its answer waits too
-
-FAILURE = "internal error"  # the reason of a decision that is not the engine's
+MAX_QUESTIONS = 3  # of one request, one after the other
 
 
 class Phase(Enum):
-    """What a connection waits for, and what ends the waiting: see `HTTPProtocol.check`.
-
-    IDLE       -> HEAD       the first byte of a request
-    HEAD       -> BODY       the end of its head
-    HEAD, BODY -> ANSWERING  the request is whole, and its answer takes time
-               -> IDLE       the request is whole, and its answer is written
-               -> REFUSED    it is no request, or too large, or too slow
-    ANSWERING  -> IDLE       the answer is written
-    REFUSED                  the last answer is written; what still comes is thrown away
-    any        -> gone       the peer closed and is answered, a limit, the end of the server
-    """
+    """What a connection waits for. Only `HTTPProtocol._enter` changes it; `check` says what ends a
+    phase that lasts too long."""
 
     IDLE = "idle"
+    """The first byte of a request."""
     HEAD = "head"
+    """The end of its head."""
     BODY = "body"
+    """The end of its body."""
     ANSWERING = "answering"
-    REFUSED = "refused"
+    """The end of its answer, which takes time."""
+    LINGERING = "lingering"
+    """The peer's close: the last answer is written, and what still comes is thrown away."""
+    CLOSED = "closed"
+    """Nothing: the connection is lost."""
+
+
+_READING = {Phase.IDLE, Phase.HEAD, Phase.BODY}
+_FOLLOWS = {
+    **dict.fromkeys(_READING, _READING | {Phase.ANSWERING, Phase.LINGERING, Phase.CLOSED}),
+    Phase.ANSWERING: _READING | {Phase.LINGERING, Phase.CLOSED},
+    Phase.LINGERING: {Phase.CLOSED},
+    Phase.CLOSED: set(),
+}
 
 
 class HTTPProtocol(asyncio.Protocol):
@@ -69,19 +79,19 @@ class HTTPProtocol(asyncio.Protocol):
         self._http = HTTPConnection(service.heads, service.limits)
         self._writable = asyncio.Event()
         self._writable.set()
+        self.phase = Phase.IDLE
         self._half_closed = False  # the peer sends no more, but may still read
-        self._refused = False
-        self._ignored = 0  # bytes that came since
+        self._ignored = 0  # bytes that came while lingering
         self._answers = 0
-        self._frames = 0  # sent by players
-        # of the answer being sent
-        self._player: asyncio.Task[None] | None = None
+        # of the answer that takes time
+        self._task: asyncio.Task[None] | None = None
+        self._player: Player | None = None
         # of the looks at the limits
         self._seen: tuple[object, ...] = ()
         self._since = 0.0  # when it was first seen so
-        self._taken: tuple[int, ...] = ()
-        self._taken_since = 0.0
-        self._refused_since: float | None = None
+        self._progress: tuple[object, ...] = ()
+        self._progress_since = 0.0
+        self._lingering_since: float | None = None
 
     # --- called by the loop ---
 
@@ -94,16 +104,16 @@ class HTTPProtocol(asyncio.Protocol):
         if len(self._service.lingering) > self._service.limits.connections:
             self._service.cut_longest_lingering()
         if served > self._service.limits.connections:
-            self._refuse(HTTPError(503, "The server has no room for another connection"))
+            self._refuse(HTTPError(503, "Too many connections"))
         elif self._service.draining:
             self.close_after_last_call()
 
     def data_received(self, data: bytes) -> None:
-        if self._refused:
+        if self.phase is Phase.LINGERING:
             self._ignored += len(data)
             return
         self._http.receive_data(data)
-        if self._player is None:
+        if self.phase is not Phase.ANSWERING:
             self._advance()
         elif self._http.unread > self._service.limits.unread:
             self._wire.pause_reading()
@@ -111,7 +121,7 @@ class HTTPProtocol(asyncio.Protocol):
     def eof_received(self) -> bool:
         """A peer that half-closes still gets the answers it asked for."""
         self._half_closed = True
-        if self._player is None:
+        if self.phase is not Phase.ANSWERING:
             self._wire.close()
         return self._wire.can_write_eof()  # TLS has no half-close (in asyncio)
 
@@ -122,8 +132,11 @@ class HTTPProtocol(asyncio.Protocol):
         self._writable.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._enter(Phase.CLOSED)
+        if self._task is not None:
+            self._task.cancel()
         if self._player is not None:
-            self._player.cancel()
+            self._player.abandon()
         self._service.connections.discard(self)
         self._service.lingering.pop(self, None)
         if not self._service.connections:
@@ -131,49 +144,44 @@ class HTTPProtocol(asyncio.Protocol):
 
     # --- called by the service ---
 
-    @property
-    def phase(self) -> Phase:
-        """What the connection waits for."""
-        if self._refused:
-            return Phase.REFUSED
-        if self._player is not None:
-            return Phase.ANSWERING
-        if self._http.is_idle:
-            return Phase.IDLE
-        return Phase.BODY if self._http.is_reading_body else Phase.HEAD
-
     def check(self, now: float) -> None:
         """Close the connection if it has been in its phase for too long; `now` in seconds."""
         unsent = self._wire.get_write_buffer_size()
         if self._is_stuck(now, unsent):
-            logger.debug("a peer took no byte in %g seconds and is cut", now - self._taken_since)
+            stuck = now - self._progress_since
+            logger.debug("client read nothing for %g s; connection aborted", stuck)
             self._wire.abort()
             return
-        phase, limits = self.phase, self._service.limits
-        seen = (phase, self._answers, self._ignored)
+        limits = self._service.limits
+        seen = (self.phase, self._answers, self._ignored)
         if seen != self._seen:
             self._seen, self._since = seen, now
         waited = now - self._since
-        match phase:
+        match self.phase:
             case Phase.IDLE if waited >= limits.keep_alive and not unsent:
                 self._wire.close()
             case Phase.HEAD if waited >= limits.head_time:
-                self._refuse(HTTPError(408, f"No whole head came in {limits.head_time:g} seconds"))
+                reason = f"Timed out waiting for the request headers ({limits.head_time:g} s)"
+                self._refuse(HTTPError(408, reason))
             case Phase.BODY if self._http.unread < (waited - limits.body_grace) * limits.body_rate:
-                self._refuse(HTTPError(408, "The body comes too slowly"))
-            case Phase.REFUSED if not unsent:
-                if self._refused_since is None:
-                    self._refused_since = now
-                if waited >= limits.linger or now - self._refused_since >= MAX_LINGER:
-                    self._wire.abort()
+                self._refuse(HTTPError(408, "Request body arrived too slowly"))
+            case Phase.LINGERING if not unsent:
+                self._end_lingering(now, waited)
 
     def _is_stuck(self, now: float, unsent: int) -> bool:
-        """Whether the peer has taken nothing of what waits for it, in whatever phase, for too long:
-        then an answer, or a close, would wait for ever."""
-        taken = (unsent, self._answers, self._frames)
-        if taken != self._taken:
-            self._taken, self._taken_since = taken, now
-        return unsent > 0 and now - self._taken_since >= self._service.limits.write_time
+        """Return whether the peer has taken nothing of what waits for it, in whatever phase, for
+        too long: then an answer, or a close, would wait for ever."""
+        sent = 0 if self._player is None else self._player.frames_sent
+        progress = (unsent, self._answers, sent)
+        if progress != self._progress:
+            self._progress, self._progress_since = progress, now
+        return unsent > 0 and now - self._progress_since >= self._service.limits.write_time
+
+    def _end_lingering(self, now: float, waited: float) -> None:
+        if self._lingering_since is None:
+            self._lingering_since = now
+        if waited >= self._service.limits.linger or now - self._lingering_since >= MAX_LINGER:
+            self._wire.abort()
 
     def close_after_last_call(self) -> None:
         """Close when the last call is over, unless a request is being read or answered then."""
@@ -199,154 +207,210 @@ class HTTPProtocol(asyncio.Protocol):
         assert self._transport is not None
         return self._transport
 
+    def _enter(self, phase: Phase) -> None:
+        assert phase in _FOLLOWS[self.phase], (self.phase, phase)
+        self.phase = phase
+
     def _advance(self) -> None:
         """Answer whole requests, in order, until one takes time or more bytes are needed."""
-        while self._player is None and not self._refused and not self._wire.is_closing():
+        while not self._wire.is_closing():
             try:
                 request = self._http.next_request()
             except HTTPError as exc:
                 self._refuse(exc)
                 return
             if request is None:
-                if self._http.wants_continue():
-                    self._wire.write(framing.CONTINUE)
-                if self._half_closed:
-                    self._wire.close()
+                self._wait_for_more()
                 return
             self._answer(request)
+            if self.phase not in _READING:
+                return
+
+    def _wait_for_more(self) -> None:
+        phase = self._reading_phase()
+        if phase is not self.phase:
+            self._enter(phase)
+        if self._http.wants_continue():
+            self._wire.write(framing.CONTINUE)
+        if self._half_closed:
+            self._wire.close()
+
+    def _reading_phase(self) -> Phase:
+        if self._http.is_idle:
+            return Phase.IDLE
+        return Phase.BODY if self._http.is_reading_body else Phase.HEAD
 
     def _answer(self, request: Request) -> None:
-        """Decide and answer. A bug of ours is a 500 in the provider's envelope, one log line, and a
-        connection that lives on."""
-        started = time.perf_counter()
+        """Decide and answer, in the straight lane if possible."""
+        started = time.monotonic()
         try:
-            decision = self._service.app.decide(request)
-            self._deliver(request, decision, time.perf_counter() - started)
+            decided: Decision | Question = self._service.app.decide(request)
         except Exception as exc:
-            notes = ", ".join(getattr(exc, "__notes__", ())) or "no mock"
-            where = f"{request.method} {request.path} ({notes})"
-            logger.exception("internal error answering %s", where)
-            error = ClientError(500, f"The mock server failed to answer: {type(exc).__name__}")
-            failure = Decision(self._service.app.render_error(request, error), None, FAILURE)
-            self._deliver(request, failure, time.perf_counter() - started)
+            decided = self._failure(request, exc)
+        if isinstance(decided, Question):
+            self._begin(self._ask(request, decided, started))
+        else:
+            self._deliver_or_fail(request, decided, started)
 
-    def _deliver(self, request: Request, decision: Decision, took: float) -> None:
-        """Send the answer, decided on in `took` seconds. If this raises, nothing was written."""
-        fresh = self._service.fresh_values.next(took)
+    def _deliver_or_fail(self, request: Request, decision: Decision, started: float) -> None:
+        try:
+            self._deliver(request, decision, started)
+        except Exception as exc:
+            self._deliver(request, self._failure(request, exc), started)
+
+    def _failure(self, request: Request, error: Exception) -> Decision:
+        """The decision where there is a bug of ours: a 500 in the vendor's envelope, one log line,
+        and a connection that lives on."""
+        notes = ", ".join(getattr(error, "__notes__", ())) or "no mock"
+        where = f"{request.method} {request.path} ({notes})"
+        logger.error("internal error answering %s", where, exc_info=error)
+        message = f"The mock server failed to answer: {type(error).__name__}"
+        reply = self._service.app.render_error(request, ClientError(500, message))
+        return Decision.by(Match(Outcome.FAILED, reply))
+
+    def _deliver(self, request: Request, decision: Decision, started: float) -> None:
+        """Send the answer, in one write if possible. If this raises, nothing was written."""
+        decided = time.monotonic() - started
+        fresh = self._service.fresh_values.next(decided)
         is_http11 = self._http.is_http11
-        closes = self._closes_after(decision.reply)
+        closes = self._closes_after(decision)
         head_only = request.method == "HEAD"
         ready = decision.ready if self._writable.is_set() else None
         if ready is not None and is_http11 and not closes and not head_only:
-            data = ready.finish(fresh)
-            self._take_note(request, decision, fresh, took)
-            self._wire.write(data)
+            self._write_at_once(request, decision, decided, fresh, ready.finish(fresh))
             return
         frames = framing.frames(
             decision.reply, is_http11=is_http11, close=closes, head_only=head_only
         )
         if ready is not None:
-            data = placeholders.fill_fresh(b"".join(data for _, data in frames), fresh)
-            self._take_note(request, decision, fresh, took)
-            self._wire.write(data)
+            data = fill_fresh(b"".join(frame.data for frame in frames), fresh)
+            self._write_at_once(request, decision, decided, fresh, data)
             if closes:
                 self._close_gently()
-        else:
-            self._take_note(request, decision, fresh, took)
-            play = self._play(frames, decision, fresh, closes=closes)
-            self._player = asyncio.get_running_loop().create_task(play)
+            return
+        self._remember(request, decision, fresh)
 
-    def _take_note(
-        self, request: Request, decision: Decision, fresh: FreshValues, took: float
+        def ended(player: Player, end: End) -> None:
+            first = decided if player.first_byte is None else player.first_byte - started
+            delivery = Delivery(decided, first, time.monotonic() - started, end)
+            self._observe(request, decision, delivery)
+
+        is_made = isinstance(decision.reply.steps, LazySteps)
+        turn = self._service.turn if is_made else self._service.no_turn
+        self._player = Player(self._wire, self._writable, fresh, turn=turn, ended=ended)
+        self._begin(self._play(self._player, frames, decision, closes=closes))
+
+    def _write_at_once(
+        self,
+        request: Request,
+        decision: Decision,
+        decided: float,
+        fresh: FreshValues,
+        data: bytes,
     ) -> None:
+        self._remember(request, decision, fresh)
+        if self._service.observers:
+            self._observe(request, decision, Delivery(decided, decided, decided))
+        self._wire.write(data)
+
+    def _remember(self, request: Request, decision: Decision, fresh: FreshValues) -> None:
         self._answers += 1
         app = self._service.app
         if request.path in app.stored_paths:
             app.store_response(request, decision, fresh)
-        if self._service.observers:
-            self._observe(Exchange(request, decision, took))
 
-    def _observe(self, exchange: Exchange) -> None:
-        """Tell the observers. What they do wrong is no matter of the client's."""
+    def _observe(self, request: Request, decision: Decision, delivery: Delivery) -> None:
+        """Give the observers the exchange. Their mistakes are no matter of the client's."""
         for observe in self._service.observers:
             try:
-                observe(exchange)
+                observe(Exchange(request, decision, delivery))
             except Exception:
-                logger.exception("internal error observing %s", exchange.request.path)
+                logger.exception("internal error observing %s", request.path)
 
-    async def _play(
-        self, frames: Iterator[Step], decision: Decision, fresh: FreshValues, *, closes: bool
-    ) -> None:
-        """Send `frames`, then end as the reply says. `closes` tells whether the peer was told that
-        the connection closes."""
+    # --- the waiting lane ---
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Answer in a task; until it ends, nothing else is answered."""
+        if self.phase is not Phase.ANSWERING:
+            self._enter(Phase.ANSWERING)
+        self._task = asyncio.get_running_loop().create_task(work)
+
+    async def _ask(self, request: Request, question: Question, started: float) -> None:
+        """Have the question answered, then deliver what is decided."""
         try:
-            await self._send(frames, fresh)
+            decision = await self._answered(question)
+        except Exception as exc:
+            decision = self._failure(request, exc)
+        self._task = None
+        self._deliver_or_fail(request, decision, started)
+        if self._task is None and self.phase is Phase.ANSWERING:
+            self._go_on()
+
+    async def _answered(self, question: Question) -> Decision:
+        decided: Decision | Question = question
+        for _ in range(MAX_QUESTIONS):
+            if not isinstance(decided, Question):
+                break
+            answers = await self._service.outside.answer(decided.operations)
+            decided = decided.resume(answers)
+        assert isinstance(decided, Decision), "a request asks too many questions"
+        return decided
+
+    async def _play(self, player: Player, frames: Any, decision: Decision, *, closes: bool) -> None:
+        """Send `frames`, then end as the reply says. `closes`: the peer was told that the
+        connection closes."""
+        try:
+            await player.play(frames, decision.reply.ending.how)
         except Exception:
-            label = "no mock" if decision.rule is None else decision.rule.label
+            rule = decision.match.rule
+            label = "no mock" if rule is None else rule.label
             logger.exception("internal error sending an answer (%s)", label)
             self._wire.abort()  # a part is sent, and no other answer can follow it
-        self._player = None
+        self._player = self._task = None
         if self._wire.is_closing():
             return
-        if decision.reply.ending is Ending.RESET:
-            self._reset()
-        elif decision.reply.ending is Ending.CUT:
-            self._wire.close()
-        elif closes:
+        if closes:
             self._wire.resume_reading()
             self._close_gently()
         else:
-            if self._service.draining:
-                self.close_after_last_call()
-            self._wire.resume_reading()
-            self._advance()
+            self._go_on()
 
-    async def _send(self, frames: Iterator[Step], fresh: FreshValues) -> None:
-        """Send each frame when its time has come and the peer has read enough."""
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        for number, (pause, data) in enumerate(frames):
-            due += pause
-            if pause or number % FRAMES_AT_ONCE == FRAMES_AT_ONCE - 1:
-                await asyncio.sleep(max(0.0, due - loop.time()))
-            await self._writable.wait()
-            if self._wire.is_closing():
-                return
-            self._wire.write(placeholders.fill_fresh(data, fresh))
-            self._frames += 1
+    def _go_on(self) -> None:
+        """Take the next request, now that an answer that took time is written."""
+        self._enter(self._reading_phase())
+        if self._service.draining:
+            self.close_after_last_call()
+        self._wire.resume_reading()
+        self._advance()
 
-    def _closes_after(self, reply: Reply) -> bool:
-        ends = framing.must_close(reply, is_http11=self._http.is_http11)
+    # --- the last answer ---
+
+    def _closes_after(self, decision: Decision) -> bool:
+        ends = framing.must_close(decision.reply, is_http11=self._http.is_http11)
         return ends or self._http.closes or self._service.draining
 
     def _refuse(self, error: HTTPError) -> None:
         """Answer what is no request, then close."""
-        self._refused = True
         if isinstance(error, ForeignProtocolError):
             self._close_gently()
             return
-        reply = self._service.app.render_error(self._http.asked, error)
+        asked = self._http.asked
+        reply = self._service.app.render_error(asked, error)
         if self._service.observers:
-            self._observe(Exchange(self._http.asked, Decision(reply, None, "refused"), 0.0))
-        head_only = self._http.asked.method == "HEAD"
-        frames = framing.frames(reply, close=True, head_only=head_only)
+            decision = Decision.by(Match(Outcome.REFUSED, reply))
+            self._observe(asked, decision, Delivery(0.0, 0.0, 0.0))
+        frames = framing.frames(reply, close=True, head_only=asked.method == "HEAD")
         self._http.close()
-        refusal = b"".join(data for _, data in frames)
-        self._wire.write(placeholders.fill_fresh(refusal, self._service.fresh_values.next()))
+        refusal = b"".join(frame.data for frame in frames)
+        self._wire.write(fill_fresh(refusal, self._service.fresh_values.next()))
         self._close_gently()
 
     def _close_gently(self) -> None:
         """Close in a way that lets the peer read what was sent: a close with unread bytes would
         reset the connection and take the last answer with it (RFC 9112, section 9.6)."""
-        self._refused = True
+        self._enter(Phase.LINGERING)
         self._service.lingering[self] = None
         if self._half_closed or not self._wire.can_write_eof():
             self._wire.close()
         else:
             self._wire.write_eof()  # `check` closes what the peer does not
-
-    def _reset(self) -> None:
-        """Close with a TCP reset."""
-        raw = self._wire.get_extra_info("socket")
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._wire.abort()

@@ -6,8 +6,10 @@ The pieces of a text joined are the text, and no piece begins or ends inside a g
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Iterator
 from functools import cache
+from itertools import chain, islice
 from typing import Literal
 
 import regex
@@ -21,28 +23,52 @@ MAX_DELTAS = 10_000  # of one text; more would hold up a server that renders the
 TOKEN = 4  # graphemes of one word, the usual rule of thumb for a token
 
 
-def split(text: str, chunk: Chunk = "word") -> list[str]:
-    """The deltas of `text`, in order, MAX_DELTAS at most: a longer text arrives in larger ones. An
-    empty text has none."""
-    if not text:
-        return []
-    pieces = _splitter(chunk)(text)
-    if len(pieces) <= MAX_DELTAS:
+Pattern = re.Pattern[str] | regex.Pattern[str]
+
+
+def split(text: str, chunk: Chunk = "word") -> Iterator[str]:
+    """The deltas of `text`, in order, made as they are taken. There are MAX_DELTAS at most: a text
+    of more pieces arrives in larger ones. An empty text has none."""
+    matches = _pattern(chunk, plain=text.isascii()).finditer(text)
+    pieces = (match[0] for match in matches)
+    if len(text) <= MAX_DELTAS:
         return pieces
-    together = -(-len(pieces) // MAX_DELTAS)
-    return ["".join(pieces[at : at + together]) for at in range(0, len(pieces), together)]
+    first = list(islice(pieces, MAX_DELTAS + 1))
+    if len(first) <= MAX_DELTAS:
+        return iter(first)
+    return _join_pieces(chain(first, pieces), least=-(-len(text) // MAX_DELTAS))
+
+
+def _join_pieces(pieces: Iterator[str], *, least: int) -> Iterator[str]:
+    """Pieces of at least so many characters each, but for the last."""
+    together: list[str] = []
+    size = 0
+    for piece in pieces:
+        together.append(piece)
+        size += len(piece)
+        if size >= least:
+            yield "".join(together)
+            together, size = [], 0
+    if together:
+        yield "".join(together)
 
 
 @cache
-def _splitter(chunk: Chunk) -> Callable[[str], list[str]]:
+def _pattern(chunk: Chunk, *, plain: bool) -> Pattern:
+    """What finds the pieces of a text. In `plain` ASCII a grapheme is a character or a line break
+    of two, and `re` finds pieces fifty times as fast as `regex`; a property test holds the two
+    together."""
+    if plain:
+        grapheme, space, other = r"(?:\r\n|[\0-\x7f])", r"[\t-\r ]", r"[^\t-\r ]"
+    else:
+        grapheme, space, other = r"\X", r"\s", r"(?!\s)\X"
     match chunk:
         case "word":
-            pattern = rf"\s*(?:(?!\s)\X){{1,{MAX_WORD}}}|\X+"
+            pattern = rf"{space}*(?:{other}){{1,{MAX_WORD}}}|{grapheme}+"
         case "token":
-            pattern = rf"\s*(?:(?!\s)\X){{1,{TOKEN}}}|\X+"
+            pattern = rf"{space}*(?:{other}){{1,{TOKEN}}}|{grapheme}+"
         case "char":
-            pattern = r"\X"
+            pattern = grapheme
         case _:
-            pattern = rf"\X{{1,{chunk}}}"
-    compiled = regex.compile(pattern)
-    return compiled.findall
+            pattern = rf"{grapheme}{{1,{chunk}}}"
+    return re.compile(pattern) if plain else regex.compile(pattern)

@@ -1,19 +1,34 @@
-"""What a ready reply leaves open until it is sent: fresh ids, the time, the request's own words.
+"""Placeholders: bytes of a rendered reply that are filled in later.
 
 A reply is rendered once and sent many times, yet no two answers of a real service bear the same id
-or the same time. So rendered bytes bear *marks*, replaced at the last moment. A mark is made of
-bytes that no UTF-8 text contains (0xF9 to 0xFF, RFC 3629 section 3) and that h11 takes in a header
-value, so nothing a user or a client writes can be taken for one.
+or the same time, and most name the model that was asked for. So rendered bytes hold placeholders,
+and each is replaced at the last moment that does not know less:
 
-    of the request, filled by the engine     MODEL  TOKENS (prompt tokens plus a number)
-    of the delivery, filled when it is sent  TOKEN  SECONDS  DATE  TOOK (in headers only)
+    filled by the engine, with what the request knows   MODEL, and TOKENS plus a number
+    filled by the server, with what the delivery knows  UNIQUE_ID  SECONDS  DATE  ELAPSED_MS
 
-Marks of the delivery are as long as what replaces them: lengths and HTTP chunks stay true.
+A placeholder is made of bytes that UTF-8 never uses (0xF9 to 0xFF; RFC 3629, section 3) and that
+h11 accepts in a header's value. Users' texts and clients' texts are UTF-8, so nothing that anybody
+writes can be taken for a placeholder, and no text needs escaping.
+
+What the delivery fills in is as long as its placeholder, so lengths and HTTP chunks are right
+before it is known. What the request fills in may have any length, so it is filled in before
+framing.
+
+For example, a mock that leaves out its id and its model is rendered, filled in and sent as
+
+    {"id":"chatcmpl-<FF x 20>d41d8cd98","model":<FC>,"created":<FE x 10>}
+    {"id":"chatcmpl-<FF x 20>d41d8cd98","model":"gpt-4o","created":<FE x 10>}
+    {"id":"chatcmpl-5f0c3a9e17b24d6688fed41d8cd98","model":"gpt-4o","created":1741570283}
+
+`fill` and `fill_fresh` are the plain way, and the specification. `replies.prepared` and
+`replies.ready` do the same to bytes that are sent again and again, faster.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -21,22 +36,39 @@ from typing import NamedTuple
 
 import orjson
 
-from mockllm.exchange import Headers, Reply, Step
+from mockllm.exchange import LazySteps, Reply, Step
+from mockllm.limits import KIB
 from mockllm.wire import jsontext
 
 UNIQUE_ID = b"\xff" * 20
-"""Twenty hexadecimal digits that no other answer bears: the heart of every fresh id."""
+"""Placeholder for 20 hexadecimal digits unique to each delivery; part of every generated id."""
 SECONDS = b"\xfe" * 10
-"""Unix time in seconds."""
+"""Placeholder for the Unix time in seconds."""
 DATE = b"\xfd" * 29
-"""The time as RFC 9110, section 5.6.7, writes it (IMF-fixdate)."""
-
+"""Placeholder for the time in the form of RFC 9110, section 5.6.7 (IMF-fixdate)."""
 ELAPSED_MS = b"\xfa" * 6
-"""The milliseconds that it took to decide."""
+"""Placeholder for the milliseconds that deciding took; in headers only, where spaces may pad it."""
 
 MODEL = b"\xfc"
-_TOKENS = re.compile(rb"\xfb(\d+)\xfb")
 OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb)")
+_TOKENS = re.compile(rb"\xfb(\d+)\xfb")
+_LOWEST_OF_DELIVERY = 0xFD  # in bodies
+
+MAX_PIECE = 32 * KIB  # bytes; a large answer to a slow peer is never copied whole
+
+
+class FreshValues(NamedTuple):
+    """The values of one delivery: `unique_id` 20 hexadecimal digits, `seconds` 10 digits of Unix
+    time, `date` 29 characters (IMF-fixdate), `elapsed_ms` 6 characters: the milliseconds that
+    deciding took, rounded up, padded with spaces."""
+
+    unique_id: bytes
+    seconds: bytes
+    date: bytes
+    elapsed_ms: bytes = b"     1"
+
+
+# --- Placing them --------------------------------------------------------------------------------
 
 
 def model_placeholder() -> orjson.Fragment:
@@ -63,37 +95,44 @@ def fresh_id(prefix: str, length: int, place: str) -> orjson.Fragment:
     return orjson.Fragment(b'"' + prefix.encode() + UNIQUE_ID + tail.encode() + b'"')
 
 
+# --- Filling them in -----------------------------------------------------------------------------
+
+
 def needs_request(reply: Reply) -> bool:
-    """Whether `reply` bears marks that only the request can fill."""
+    """Return whether `reply` has placeholders that only the request can fill."""
     return any(OF_REQUEST.search(step.data) for step in reply.steps)
 
 
 def needs_tokens(reply: Reply) -> bool:
-    """Whether `reply` bears marks that stand for the request's tokens."""
+    """Return whether `reply` has placeholders for the request's tokens."""
     return any(_TOKENS.search(step.data) for step in reply.steps)
 
 
 @lru_cache(maxsize=256)
 def model_name(model: str) -> bytes:
-    """What a model's mark is filled with."""
+    """The JSON string that takes the place of MODEL."""
     return jsontext.dumps(model)
 
 
 def fill(reply: Reply, *, model: str, input_tokens: int) -> Reply:
-    """`reply` with the marks of the request filled in."""
+    """`reply` with what the request knows filled in. Steps that are made as they are taken are
+    filled as they are taken."""
     name = model_name(model)
 
-    def total(mark: re.Match[bytes]) -> bytes:
-        return b"%d" % (int(mark[1]) + input_tokens)
+    def total(placeholder: re.Match[bytes]) -> bytes:
+        return b"%d" % (int(placeholder[1]) + input_tokens)
 
-    steps = tuple(
-        Step(pause, _TOKENS.sub(total, data.replace(MODEL, name))) for pause, data in reply.steps
-    )
-    return replace(reply, steps=steps)
+    def filled() -> Iterator[Step]:
+        for step in reply.steps:
+            data = _TOKENS.sub(total, step.data.replace(MODEL, name))
+            yield step._replace(pieces=cut(data))
+
+    lazy = isinstance(reply.steps, LazySteps)
+    return replace(reply, steps=LazySteps(filled) if lazy else tuple(filled()))
 
 
 def fill_fresh(data: bytes, fresh: FreshValues) -> bytes:
-    """`data` with the marks of the delivery filled in."""
+    """`data` with what the delivery knows filled in."""
     return (
         data.replace(UNIQUE_ID, fresh.unique_id)
         .replace(SECONDS, fresh.seconds)
@@ -102,22 +141,16 @@ def fill_fresh(data: bytes, fresh: FreshValues) -> bytes:
     )
 
 
-def whole(status: int, headers: Headers, body: bytes) -> Reply:
-    """A reply that is sent in one piece."""
-    return Reply(status, headers, (Step(0.0, body),))
-
-
-def stream(status: int, headers: Headers, frames: list[bytes]) -> Reply:
-    """A reply that is sent frame by frame, as yet without pauses."""
-    return Reply(status, headers, tuple(Step(0.0, data) for data in frames), streamed=True)
-
-
-class FreshValues(NamedTuple):
-    """What is new in one delivery: `unique_id` 20 hexadecimal digits, `seconds` 10 digits of Unix
-    time, `date` 29 characters (IMF-fixdate), `elapsed_ms` 6 characters: the milliseconds
-    of deciding, rounded up, behind spaces (which a header's value may begin with)."""
-
-    unique_id: bytes
-    seconds: bytes
-    date: bytes
-    elapsed_ms: bytes = b"     1"
+def cut(data: bytes, size: int = MAX_PIECE) -> tuple[bytes, ...]:
+    """`data` in pieces of about `size` bytes, none of which begins or ends inside a placeholder."""
+    if len(data) <= size:
+        return (data,)
+    pieces = []
+    start = 0
+    while start < len(data):
+        end = start + size
+        while end < len(data) and data[end] >= _LOWEST_OF_DELIVERY and data[end] == data[end - 1]:
+            end += 1
+        pieces.append(data[start:end])
+        start = end
+    return tuple(pieces)

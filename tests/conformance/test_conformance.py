@@ -27,7 +27,7 @@ def complaints(**config: Any) -> list[str]:
     return [str(problem) for problem in check_wire(Config.from_dict(config))]
 
 
-def test_what_the_clients_take_is_no_complaint() -> None:
+def test_responses_that_clients_accept_have_no_complaints() -> None:
     tenant = [{"name": "X-Tenant", "value": "a", "match_type": "contains"}]
     none = [{"name": "X-Tenant", "value": ""}]
     assistant = chat_mock("hi", chat_saying("ho"))
@@ -57,7 +57,7 @@ def test_what_the_clients_take_is_no_complaint() -> None:
     assert found == []
 
 
-def test_what_the_clients_choke_on_is_told_with_the_mock() -> None:
+def test_responses_that_clients_reject_are_reported_with_their_mock() -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f"}
     chunk = {"id": "c", "object": "chat.completion.chunk", "created": "now", "model": "m"}
 
@@ -89,7 +89,7 @@ def test_what_the_clients_choke_on_is_told_with_the_mock() -> None:
     )
 
 
-def test_a_mock_that_another_shadows_is_told() -> None:
+def test_a_shadowed_mock_is_reported() -> None:
     found = complaints(
         openai=[chat_mock("h", chat_saying("ho"), **ANY), chat_mock("hi", chat_saying("ho"))]
     )
@@ -99,7 +99,7 @@ def test_a_mock_that_another_shadows_is_told() -> None:
     ]
 
 
-def test_a_mock_that_no_request_can_meet_is_told() -> None:
+def test_a_mock_that_no_request_can_match_is_reported() -> None:
     one = chat_mock("", chat_saying("ho"))
     one["match"]["message"] = {"role": "user"}
 
@@ -116,7 +116,7 @@ def test_a_mock_that_no_request_can_meet_is_told() -> None:
         ("anthropic/messages", "anthropic", "message"),
     ],
 )
-def test_the_golden_answers_are_checked_as_users_are(provider: str, field: str, match: str) -> None:
+def test_golden_answers_have_no_complaints(provider: str, field: str, match: str) -> None:
     """Many of them are odd on purpose; what is plain passes."""
     is_input = match == "input"
     mocks = [
@@ -139,7 +139,7 @@ def written(folder: Path, **config: Any) -> str:
     return str(file)
 
 
-def test_the_command_tells_complaints_as_warnings(
+def test_the_command_reports_complaints_as_warnings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = written(tmp_path, openai=[chat_mock("hi", chat_saying("ho") | {"created": "now"})])
@@ -155,10 +155,10 @@ def test_the_command_tells_complaints_as_warnings(
     ]
 
 
-def test_the_command_is_content_with_what_is_complete(
+def test_the_command_accepts_complete_responses(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = TESTDATA / "openai" / "chat" / "text_as_the_service_answers"
+    folder = TESTDATA / "openai/chat/text_as_the_service_answers"
     response = orjson.loads((folder / "response.json").read_bytes())
     file = written(tmp_path, openai=[chat_mock("hi", response)])
 

@@ -4,19 +4,22 @@ from typing import Any
 
 import orjson
 import pytest
+from openai import AsyncOpenAI
 
 from mockllm import Config
-from mockllm.app import App
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
+from tests.support.apps import LoneApp
+
+pytestmark = pytest.mark.anyio
 
 KEY = ((b"authorization", b"Bearer any"),)
 
 
 def status(**body: Any) -> int:
     request = Request.of("POST", "/v1/moderations", KEY, orjson.dumps(body))
-    return App(Engine(load(Config()))).decide(request).reply.status
+    return LoneApp(Engine(load(Config()))).decide(request).reply.status
 
 
 @pytest.mark.parametrize("value", ["a", ["a"] * 2048, [{"type": "text", "text": "a"}]])
@@ -25,9 +28,20 @@ def test_texts_and_parts_are_moderated(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [5, [], ["a"] * 2049, ["a", 1], [None]])
-def test_what_is_neither_is_refused(value: Any) -> None:
+def test_neither_text_nor_parts_is_refused(value: Any) -> None:
     assert status(input=value) == 400
 
 
 def test_a_model_is_a_text() -> None:
     assert status(input="a", model=5) == 400
+
+
+async def test_nothing_is_flagged(openai: AsyncOpenAI) -> None:
+    one = await openai.moderations.create(input="a")
+    two = await openai.moderations.create(input=["a", "b"], model="some")
+    part: Any = {"type": "text", "text": "a"}
+    parts = await openai.moderations.create(input=[part])
+
+    assert [len(each.results) for each in (one, two, parts)] == [1, 2, 1]
+    assert not any(result.flagged for result in two.results)
+    assert two.model == "some"

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm import Config
-from mockllm.app import App
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import MAX_REQUEST_QUOTE, Engine
 from mockllm.engine.loading import load
 from mockllm.errors import ClientError
 from mockllm.exchange import Reply, Request
 from mockllm.wire import placeholders
+from tests.support.apps import LoneApp
 from tests.support.goldens import FRESH, delivered
 
 CHAT = "/v1/chat/completions"
@@ -31,8 +31,8 @@ def chat_mock(content: str, answer: str, name: str = "", **match: Any) -> dict[s
     }
 
 
-def engine(*mocks: dict[str, Any], **config: Any) -> App:
-    return App(Engine(load(Config.from_dict({"openai": list(mocks), **config}))))
+def engine(*mocks: dict[str, Any], **config: Any) -> LoneApp:
+    return LoneApp(Engine(load(Config.from_dict({"openai": list(mocks), **config}))))
 
 
 def post(body: Any, path: str = CHAT, *headers: tuple[bytes, bytes]) -> Request:
@@ -59,13 +59,13 @@ def test_the_first_mock_that_matches_answers() -> None:
     decisions = [decide(post(say(text))) for text in ("hi", "ho")]
 
     assert [answer(decision) for decision in decisions] == ["one", "three"]
-    assert [(d.reason, d.rule and d.rule.index) for d in decisions] == [
+    assert [(d.match.outcome.value, d.match.rule and d.match.rule.index) for d in decisions] == [
         ("matched", 0),
         ("matched", 2),
     ]
 
 
-def test_the_request_fills_what_the_mock_leaves_open() -> None:
+def test_the_request_fills_placeholders() -> None:
     reply = engine(chat_mock("hi", "ho")).decide(post(say("hi", model="my-model"))).reply
 
     whole = body(reply)
@@ -74,7 +74,7 @@ def test_the_request_fills_what_the_mock_leaves_open() -> None:
     assert whole["usage"]["total_tokens"] == whole["usage"]["prompt_tokens"] + 1
 
 
-def test_each_form_is_rendered_once() -> None:
+def test_each_form_is_prepared_once() -> None:
     mock = chat_mock("hi", "ho")
     mock["response"] |= {"model": "m", "usage": None}
     one = engine(mock)
@@ -86,13 +86,13 @@ def test_each_form_is_rendered_once() -> None:
     assert replies[1] is replies[3]
 
 
-def test_a_request_that_matches_nothing_is_told_the_nearest_mock() -> None:
+def test_a_404_names_the_nearest_mock() -> None:
     one = engine(chat_mock("hello", "x", "greet"), chat_mock("bye", "y"))
 
     decision = one.decide(post(say("help")))
 
     error = body(decision.reply)["error"]
-    assert (decision.reply.status, decision.reason, error["code"]) == (
+    assert (decision.reply.status, decision.match.outcome.value, error["code"]) == (
         404,
         "no match",
         "mock_not_found",
@@ -146,7 +146,7 @@ def test_a_refusal_is_in_the_openai_envelope(request_: Request, status: int, fra
     assert set(error) == {"message", "type", "param", "code"}
 
 
-def test_a_wrong_method_is_told_the_right_one() -> None:
+def test_a_405_names_the_allowed_method() -> None:
     reply = engine().decide(Request.of("GET", CHAT)).reply
 
     assert (b"allow", b"POST") in reply.headers
@@ -177,7 +177,7 @@ def test_authentication_can_be_turned_off() -> None:
     assert answer(one.decide(post(say("hi"), CHAT, (b"a", b"b")))) == "ho"
 
 
-def test_an_unknown_path_is_told_what_there_is() -> None:
+def test_a_404_of_an_unknown_path_lists_the_endpoints() -> None:
     told = body(engine().decide(Request.of("PUT", "/nope")).reply)
 
     assert told.pop("hint").startswith("Known endpoints: POST /v1/chat/completions, ")
@@ -204,7 +204,7 @@ def test_health_is_read_only() -> None:
 
 
 def test_an_echo_answers_where_nothing_matches() -> None:
-    one = App(Engine(load(Config()), echo=lambda prompt: f"<{prompt.text}>"))
+    one = LoneApp(Engine(load(Config()), echo=lambda prompt: f"<{prompt.text}>"))
 
     assert answer(one.decide(post(say("hi")))) == "<hi>"
 
@@ -232,7 +232,7 @@ def test_a_render_error_names_the_mock() -> None:
     loaded = load(Config.from_dict({"openai": [chat_mock("hi", "ho", "greet")]}))
     table = loaded.tables[0]
     broken = replace(table, api=replace(table.api, render=fail))
-    one = App(Engine(replace(loaded, tables=(broken,))))
+    one = LoneApp(Engine(replace(loaded, tables=(broken,))))
 
     with pytest.raises(ZeroDivisionError) as caught:
         one.decide(post(say("hi")))
@@ -273,11 +273,15 @@ REQUESTS = st.builds(
 def test_a_reused_decision_is_the_decision(asked: list[Request], echoes: bool) -> None:
     loaded = load(Config.from_dict(CONFIG))
     echo = (lambda prompt: f"<{prompt.text}>") if echoes else None
-    reusing, plain = (App(Engine(loaded, echo=echo, reuse=reuse)) for reuse in (True, False))
+    reusing, plain = (LoneApp(Engine(loaded, echo=echo, reuse=reuse)) for reuse in (True, False))
 
     for request in asked * 4:  # a decision is kept the second time
         again, anew = reusing.decide(request), plain.decide(request)
-        assert (again.reply, again.reason, again.rule) == (anew.reply, anew.reason, anew.rule)
+        assert (again.reply, again.match.outcome, again.match.rule) == (
+            anew.reply,
+            anew.match.outcome,
+            anew.match.rule,
+        )
         assert again.ready is not None
         assert anew.ready is not None
         assert again.ready.finish(FRESH) == anew.ready.finish(FRESH)
@@ -304,11 +308,11 @@ TENANT_A = (b"x-tenant", b"a")
         (PLAIN, post(say("hi"), CHAT, KEY), post(say("hi"), CHAT, TENANT_A)),
     ],
 )
-def test_whatever_decides_tells_requests_apart(
+def test_every_deciding_value_is_part_of_the_cache_key(
     config: dict[str, Any], one: Request, other: Request
 ) -> None:
     loaded = load(Config.from_dict(config))
-    reusing, plain = App(Engine(loaded)), App(Engine(loaded, reuse=False))
+    reusing, plain = LoneApp(Engine(loaded)), LoneApp(Engine(loaded, reuse=False))
     for _ in range(3):
         reusing.decide(one)
 
@@ -316,12 +320,12 @@ def test_whatever_decides_tells_requests_apart(
     assert reusing.decide(other).reply == plain.decide(other).reply
 
 
-def test_a_request_that_came_before_is_not_decided_again() -> None:
+def test_a_repeated_request_is_not_matched_again() -> None:
     one = engine(chat_mock("hi", "ho"))
 
     decisions = [one.decide(post(say("hi"))) for _ in range(4)]
 
-    assert decisions[2] is decisions[3]
+    assert decisions[2].match is decisions[3].match
 
 
 def test_warming_renders_every_whole_answer() -> None:

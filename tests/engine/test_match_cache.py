@@ -1,67 +1,67 @@
 from __future__ import annotations
 
 from mockllm.engine import match_cache
-from mockllm.engine.decision import Decision
+from mockllm.engine.decision import Match, Outcome
 from mockllm.engine.match_cache import MatchCache
 from mockllm.providers.envelope import json_reply
 
 
-def decision() -> Decision:
-    return Decision(json_reply({}), None, "matched")
+def match() -> Match:
+    return Match(Outcome.MOCK, json_reply({}))
 
 
-def keep(decisions: MatchCache, key: match_cache.Key, kept: Decision) -> None:
+def keep(matches: MatchCache, key: match_cache.Key, kept: Match) -> None:
     """Keep a decision whose request has come twice."""
-    decisions.keep(key, kept)
-    decisions.keep(key, kept)
+    matches.keep(key, kept)
+    matches.keep(key, kept)
 
 
 def test_a_decision_is_kept_when_its_request_comes_again() -> None:
-    decisions = MatchCache()
+    matches = MatchCache()
 
-    decisions.keep(("/p", b"once"), decision())
+    matches.keep(("/p", b"once"), match())
 
-    assert decisions.get(("/p", b"once")) is None
+    assert matches.get(("/p", b"once")) is None
 
 
 def test_a_decision_is_found_by_all_that_it_depends_on() -> None:
-    decisions = MatchCache()
-    one = decision()
-    keep(decisions, ("/p", b"body", b"a"), one)
+    matches = MatchCache()
+    one = match()
+    keep(matches, ("/p", b"body", b"a"), one)
 
-    found = [decisions.get(("/p", b"body", value)) for value in (b"a", b"b", None)]
+    found = [matches.get(("/p", b"body", value)) for value in (b"a", b"b", None)]
 
     assert found == [one, None, None]
-    assert (decisions.hits, decisions.misses) == (1, 2)
+    assert (matches.hits, matches.misses) == (1, 2)
 
 
-def test_the_oldest_goes_where_room_is_short() -> None:
-    decisions = MatchCache()
+def test_the_oldest_is_dropped_beyond_the_bound() -> None:
+    matches = MatchCache()
     body = bytes(match_cache.MAX_ENTRY // 2)
     count = match_cache.MAX_BYTES // len(body) + 5
 
     for number in range(count):
-        keep(decisions, (str(number), body), decision())
+        keep(matches, (str(number), body), match())
 
-    assert decisions.get(("0", body)) is None
-    assert decisions.get((str(count - 1), body)) is not None
-    assert len(decisions) * (len(body) + match_cache.PER_ENTRY) <= match_cache.MAX_BYTES
+    assert matches.get(("0", body)) is None
+    assert matches.get((str(count - 1), body)) is not None
+    assert len(matches) * (len(body) + match_cache.PER_ENTRY) <= match_cache.MAX_BYTES
 
 
 def test_small_ones_are_bounded_too() -> None:
-    decisions = MatchCache()
-    one = decision()
+    matches = MatchCache()
+    one = match()
 
     for number in range(2 * match_cache.MAX_BYTES // match_cache.PER_ENTRY):
-        keep(decisions, (b"%d" % number,), one)
+        keep(matches, (b"%d" % number,), one)
 
-    assert len(decisions) <= match_cache.MAX_BYTES // match_cache.PER_ENTRY
+    assert len(matches) <= match_cache.MAX_BYTES // match_cache.PER_ENTRY
 
 
 def test_a_very_large_body_is_not_kept() -> None:
-    decisions = MatchCache()
+    matches = MatchCache()
     key = ("/p", bytes(match_cache.MAX_ENTRY))
 
-    keep(decisions, key, decision())
+    keep(matches, key, match())
 
-    assert decisions.get(key) is None
+    assert matches.get(key) is None

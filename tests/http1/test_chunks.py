@@ -47,7 +47,7 @@ def read(*parts: bytes) -> Outcome:
 
 
 def read_by_h11(data: bytes) -> Outcome:
-    """What h11 makes of the same."""
+    """The outcome of the same bytes in h11."""
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n")
     connection.next_event()
@@ -67,7 +67,7 @@ def read_by_h11(data: bytes) -> Outcome:
 
 
 @given(BODIES)
-def test_what_is_taken_is_what_h11_takes(data: bytes) -> None:
+def test_chunked_bodies_equal_those_of_h11(data: bytes) -> None:
     ours, theirs = read(data), read_by_h11(data)
 
     if isinstance(ours, tuple) and b" ;" not in data:  # h11 takes no white space before it
@@ -99,19 +99,19 @@ def test_chunks_split_anywhere_are_the_same(data: bytes, cuts: list[int]) -> Non
         (b"g\r\n", 400),
     ],
 )
-def test_what_is_too_much_is_refused(data: bytes, status: int | None) -> None:
+def test_bodies_beyond_a_limit_are_refused(data: bytes, status: int | None) -> None:
     assert read(data) == status
     assert read(*(data[at : at + 1] for at in range(len(data)))) == status
 
 
-def test_what_a_chunk_announces_has_not_come() -> None:
+def test_an_announced_chunk_does_not_count_as_received() -> None:
     chunks = ChunkedBody(LIMITS)
     chunks.feed(b"3\r\nabc\r\n100\r\nde")
 
     assert chunks.received == 5
 
 
-def test_tiny_chunks_cost_what_is_in_them() -> None:
+def test_tiny_chunks_cost_the_memory_of_their_data() -> None:
     chunks = ChunkedBody(Limits())
     data = b"2\r\nab\r\n" * 50_000
     tracemalloc.start()

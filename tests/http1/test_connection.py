@@ -28,7 +28,7 @@ LAST = b"GET /last HTTP/1.1\r\nhost: h\r\nconnection: keep-alive, Close\r\n\r\n"
 
 
 def read(*parts: bytes, heads: HeadCache | None = None) -> tuple[list[Request], bool]:
-    """All requests in what came in `parts`, and whether the connection closes after them. With
+    """The requests in `parts`, and whether the connection closes after them. With
     `heads`, what is remembered from earlier connections is used."""
     connection = HTTPConnection(heads or HeadCache())
     requests = []
@@ -40,7 +40,7 @@ def read(*parts: bytes, heads: HeadCache | None = None) -> tuple[list[Request], 
 
 
 def outcome(*parts: bytes, heads: HeadCache | None = None) -> object:
-    """As `read`, with an error as its status and text."""
+    """The result of `read`; an error is its status and text."""
     try:
         return read(*parts, heads=heads)
     except HTTPError as exc:
@@ -71,7 +71,7 @@ PIECES = [LENGTH, CHUNKED, BARE, b"\r\n", b"G@RB\x00GE\r\n\r\n"]
     st.lists(st.sampled_from(PIECES), max_size=5),
     st.lists(st.integers(min_value=0, max_value=600)),
 )
-def test_what_is_remembered_changes_no_request(parts: list[bytes], cuts: list[int]) -> None:
+def test_cached_heads_change_no_request(parts: list[bytes], cuts: list[int]) -> None:
     heads = HeadCache()
     for piece in (LENGTH.replace(b"one", b"two"), BARE, BARE):
         outcome(piece, heads=heads)
@@ -91,7 +91,7 @@ def test_what_is_remembered_changes_no_request(parts: list[bytes], cuts: list[in
         (b"POST /p HTTP/1.1\r\nHost: h\r\nX-A: " + b"a" * 100 + b"\r\n\r\n", 431),
     ],
 )
-def test_limits_hold_for_what_is_remembered_too(request_: bytes, status: int) -> None:
+def test_limits_hold_for_cached_heads_too(request_: bytes, status: int) -> None:
     limits = Limits(head=100, body=10)
     heads = HeadCache(limits)
     connection = HTTPConnection(heads, limits)
@@ -153,7 +153,9 @@ def test_pipelined_requests_split_anywhere_are_the_same(
         (BARE[:-1], [], False),
     ],
 )
-def test_what_follows_a_request(message: bytes, paths: list[str], closes: bool) -> None:
+def test_pipelined_requests_are_read_until_a_close(
+    message: bytes, paths: list[str], closes: bool
+) -> None:
     requests, closed = read(message)
 
     assert ([request.path for request in requests], closed) == (paths, closes)
@@ -177,7 +179,7 @@ def test_what_follows_a_request(message: bytes, paths: list[str], closes: bool) 
         (b"GET / HTTP/1.1\r\nx: " + b"a" * LIMITS.head + b"\r\n\r\n", 431),
     ],
 )
-def test_what_is_no_request_is_refused(message: bytes, status: int) -> None:
+def test_an_invalid_request_is_refused(message: bytes, status: int) -> None:
     connection = HTTPConnection(HeadCache())
     connection.receive_data(message)
 
@@ -193,7 +195,7 @@ def test_what_is_no_request_is_refused(message: bytes, status: int) -> None:
 @pytest.mark.parametrize(
     "bad", [b"\x01abc", b"GET /" + b"a" * LIMITS.head, BARE[:-2] + b"x: " + b"a" * LIMITS.head]
 )
-def test_what_is_no_request_is_not_put_down_to_the_one_before(bad: bytes) -> None:
+def test_an_invalid_request_does_not_affect_the_one_before(bad: bytes) -> None:
     connection = HTTPConnection(HeadCache())
     connection.receive_data(LENGTH)
     assert connection.next_request() is not None
@@ -223,7 +225,7 @@ def test_a_chunked_body_beyond_the_limit_is_refused() -> None:
         connection.next_request()
 
 
-def test_a_client_that_waits_is_told_to_continue_once() -> None:
+def test_a_waiting_client_gets_one_100_continue() -> None:
     connection = HTTPConnection(HeadCache())
     head, body = LENGTH.replace(b"X-A:", b"Expect: 100-continue\r\nX-A:").split(b"\r\n\r\n")
     connection.receive_data(head + b"\r\n\r\n")

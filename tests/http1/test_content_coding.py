@@ -36,7 +36,7 @@ def test_no_more_members_than_the_limit() -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"hello", PACKED[:-1], PACKED[:-8] + bytes(8), PACKED + b"x"]
 )
-def test_what_is_no_gzip_is_refused(data: bytes) -> None:
+def test_invalid_gzip_is_refused(data: bytes) -> None:
     with pytest.raises(HTTPError) as caught:
         gunzip(data, 100)
 

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.exchange import Ending, Reply, Step
-from mockllm.http1.framing import MAX_READY, SLICE, Framing, frames
+from mockllm.exchange import COMPLETE, Ending, How, Reply, Step
+from mockllm.http1.framing import MAX_READY, FastFraming, frames
 from mockllm.wire import placeholders
 
-STREAM = placeholders.stream(200, ((b"date", placeholders.DATE),), [b"a", b"bb"])
-NOT_STREAMED = placeholders.whole(404, ((b"x-a", b"1"),), b"gone")
+STREAM = Reply.stream(200, ((b"date", placeholders.DATE),), [b"a", b"bb"])
+WHOLE = Reply.whole(404, ((b"x-a", b"1"),), b"gone")
 
 
 def sent(reply: Reply, **options: bool) -> list[bytes]:
@@ -19,7 +22,7 @@ def sent(reply: Reply, **options: bool) -> list[bytes]:
 def test_a_whole_reply_announces_its_length() -> None:
     head = b"HTTP/1.1 404 Not Found\r\nx-a: 1\r\ncontent-length: 4\r\n\r\n"
 
-    assert sent(NOT_STREAMED) == [head, b"gone", b""]
+    assert sent(WHOLE) == [head, b"gone", b""]
 
 
 def test_a_reply_without_a_body_has_no_length() -> None:
@@ -45,10 +48,10 @@ def test_a_stream_to_an_old_client_ends_with_the_connection() -> None:
 
 
 def test_a_close_is_announced() -> None:
-    assert b"\r\nConnection: close\r\n" in sent(NOT_STREAMED, close=True)[0]
+    assert b"\r\nConnection: close\r\n" in sent(WHOLE, close=True)[0]
 
 
-@pytest.mark.parametrize("reply", [NOT_STREAMED, STREAM])
+@pytest.mark.parametrize("reply", [WHOLE, STREAM])
 def test_nothing_follows_the_head_where_the_method_was_head(reply: Reply) -> None:
     (head,) = sent(reply, head_only=True)
 
@@ -57,7 +60,7 @@ def test_nothing_follows_the_head_where_the_method_was_head(reply: Reply) -> Non
 
 
 def test_pauses_are_kept() -> None:
-    steps = (Step(0.5, b"a"), Step(1.5, b"b"))
+    steps = (Step((b"a",), 0.5), Step((b"b",), 1.5))
 
     pauses = [step.pause for step in frames(Reply(200, (), steps, streamed=True))]
 
@@ -65,7 +68,7 @@ def test_pauses_are_kept() -> None:
 
 
 def test_a_stream_that_is_cut_lacks_its_end() -> None:
-    reply = Reply(200, (), (Step(0, b"a"),), Ending.CUT, streamed=True)
+    reply = Reply(200, (), (Step((b"a",)),), Ending(How.CUT), streamed=True)
 
     assert sent(reply)[1:] == [b"1\r\na\r\n"]
 
@@ -80,17 +83,63 @@ def test_a_stream_without_steps_has_a_head_and_an_end() -> None:
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-def test_large_data_is_cut_but_never_in_a_mark(streamed: bool) -> None:
-    data = b"a" * (SLICE - 3) + placeholders.UNIQUE_ID + placeholders.SECONDS + b"b" * SLICE
-    reply = Reply(200, (), (Step(0.5, data),), streamed=streamed)
+def test_a_step_of_many_pieces_is_one_chunk_in_many_frames(streamed: bool) -> None:
+    reply = Reply(200, (), (Step((b"a", b"bb", b"ccc"), 0.5),), streamed=streamed)
 
-    parts = sent(reply)
+    body = sent(reply)[1:]
 
-    assert max(map(len, parts)) < SLICE + len(placeholders.UNIQUE_ID)
-    assert sum(part.count(placeholders.UNIQUE_ID) for part in parts) == 1
-    assert sum(part.count(placeholders.SECONDS) for part in parts) == 1
-    assert data in b"".join(parts)
-    assert sum(step.pause for step in frames(reply)) == 0.5
+    chunk = [b"6\r\n", b"a", b"bb", b"ccc", b"\r\n", b"0\r\n\r\n"]
+    assert body == (chunk if streamed else [b"a", b"bb", b"ccc", b""])
+    assert [frame.pause for frame in frames(reply)][:3] == [0, 0.5, 0]
+
+
+def test_the_pause_before_the_head_is_that_of_the_first_frame() -> None:
+    reply = Reply(200, (), (Step((b"a",)),), before_head=1.5)
+
+    assert [frame.pause for frame in frames(reply)] == [1.5, 0, 0]
+    assert ready(reply) is None
+
+
+STEPS = st.lists(
+    st.lists(st.binary(max_size=3).map(lambda data: b"x" * len(data)), min_size=1, max_size=3)
+    .map(tuple)
+    .map(Step),
+    max_size=3,
+).map(tuple)
+
+
+@given(STEPS, st.integers(0, 12), st.booleans(), st.sampled_from([How.CUT, How.RESET, How.HANG]))
+def test_an_ending_may_come_behind_any_byte(
+    steps: tuple[Step, ...], after: int, streamed: bool, how: How
+) -> None:
+    reply = Reply(200, (), steps, Ending(how, after), streamed)
+
+    wire = b"".join(sent(reply))
+
+    assert b"".join(sent(replace(reply, ending=COMPLETE))).startswith(wire)
+    assert wire.count(b"x") == min(after, len(reply.body))
+
+
+@given(STEPS, st.integers(0, 12), st.booleans())
+def test_a_clean_ending_leaves_a_message_that_is_whole_to_http(
+    steps: tuple[Step, ...], after: int, streamed: bool
+) -> None:
+    reply = Reply(200, (), steps, Ending(How.CLEAN, after), streamed)
+
+    assert received(b"".join(sent(reply))) == reply.body[:after]
+
+
+def received(wire: bytes) -> bytes:
+    """The body of a whole message, by h11's client."""
+    client = h11.Connection(h11.CLIENT)
+    client.send(h11.Request(method="GET", target="/", headers=[("host", "h")]))
+    client.send(h11.EndOfMessage())
+    client.receive_data(wire)
+    body = b""
+    while not isinstance(event := client.next_event(), h11.EndOfMessage):
+        assert event is not h11.NEED_DATA
+        body += bytes(event.data) if isinstance(event, h11.Data) else b""
+    return body
 
 
 replies = st.builds(
@@ -98,23 +147,28 @@ replies = st.builds(
     st.sampled_from([200, 404, 529]),
     st.sampled_from([(), ((b"date", placeholders.DATE), (b"x-a", b"1"))]),
     st.lists(
-        st.builds(Step, st.sampled_from([0.0, 0.0, 0.0, 0.5]), st.binary(max_size=40)), max_size=4
+        st.builds(
+            lambda data, pause: Step((data,), pause),
+            st.binary(max_size=40),
+            st.sampled_from([0.0, 0.0, 0.0, 0.5]),
+        ),
+        max_size=4,
     ).map(tuple),
-    st.sampled_from([Ending.COMPLETE, Ending.COMPLETE, Ending.CUT, Ending.RESET]),
+    st.sampled_from([COMPLETE, COMPLETE, Ending(How.CUT), Ending(How.RESET)]),
     st.booleans(),
 )
 
 
 def ready(reply: Reply) -> bytes | None:
-    return Framing(reply).ready([step.data for step in reply.steps])
+    return FastFraming(reply).ready([step.data for step in reply.steps])
 
 
 @given(replies)
-def test_what_is_ready_is_what_is_framed(reply: Reply) -> None:
-    at_once = reply.ending is Ending.COMPLETE and not any(step.pause for step in reply.steps)
+def test_ready_bytes_equal_framed_bytes(reply: Reply) -> None:
+    at_once = reply.ending == COMPLETE and not any(step.pause for step in reply.steps)
 
     assert ready(reply) == (b"".join(sent(reply)) if at_once else None)
 
 
 def test_a_large_reply_is_not_ready() -> None:
-    assert ready(placeholders.whole(200, (), bytes(MAX_READY + 1))) is None
+    assert ready(Reply.whole(200, (), bytes(MAX_READY + 1))) is None

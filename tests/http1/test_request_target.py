@@ -37,7 +37,7 @@ def test_a_target_is_a_path_and_a_query(target: str, path: str, query: str) -> N
         *(("CONNECT", target, 400) for target in ("h", "/", "*", ":1")),
     ],
 )
-def test_what_is_no_target_is_refused(method: str, target: str, status: int) -> None:
+def test_an_invalid_target_is_refused(method: str, target: str, status: int) -> None:
     with pytest.raises(HTTPError) as caught:
         resolve(method, target)
 
@@ -55,5 +55,5 @@ def test_options_may_be_about_the_whole_server() -> None:
         *((value, False) for value in (b"a b", b"h:x", b"[::1", b"[z]", b"a/b", b"u@h", b"1:2:3")),
     ],
 )
-def test_a_host(value: bytes, expected: bool) -> None:
+def test_a_host_is_valid_or_not(value: bytes, expected: bool) -> None:
     assert is_host(value) is expected

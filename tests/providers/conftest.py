@@ -1,4 +1,4 @@
-"""The contract suite's server and its clients, which hold every answer against the SDKs' types."""
+"""The contract suite's server and its clients, which validate every answer by the SDKs' types."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def anthropic(server: AsyncServer) -> AsyncIterator[AsyncAnthropic]:
 
 @pytest.fixture(scope="module")
 def sync_openai(server: AsyncServer) -> Iterator[OpenAI]:
-    """To be used in another thread: the server runs in the loop of the test."""
+    """A client for another thread: the server runs in the loop of the test."""
     with OpenAI(
         base_url=server.openai_base_url,
         api_key=API_KEY,
@@ -55,7 +55,7 @@ def sync_openai(server: AsyncServer) -> Iterator[OpenAI]:
 
 @pytest.fixture(scope="module")
 def sync_anthropic(server: AsyncServer) -> Iterator[Anthropic]:
-    """To be used in another thread: the server runs in the loop of the test."""
+    """A client for another thread: the server runs in the loop of the test."""
     with Anthropic(
         base_url=server.anthropic_base_url,
         api_key=API_KEY,

@@ -76,7 +76,7 @@ def without_call_indexes(completion: Json) -> Json:
 
 
 def disagreements(confirm: Callable[[Json], list[Finding]], found: list[Json]) -> list[Finding]:
-    """What the SDK's type says against the events, but for members that only the service knows."""
+    """Findings of the SDK's type in the events, except for members that only the service has."""
     return [
         finding
         for event in found
@@ -350,7 +350,7 @@ async def test_embeddings_client_decodes_what_it_asks_for(server: AsyncServer) -
 # --- Clients that hang up -------------------------------------------------------------------------
 
 
-async def test_a_client_that_hangs_up_at_done_is_no_news(
+async def test_a_client_that_disconnects_at_done_is_not_logged(
     sync_openai: OpenAI, caplog: pytest.LogCaptureFixture
 ) -> None:
     def ask() -> int:

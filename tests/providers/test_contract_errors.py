@@ -1,5 +1,5 @@
-"""The contract, where nothing is answered: each SDK raises its own exception, with the reason in
-its text and the request's id beside it."""
+"""The contract for errors: each SDK raises its own exception, with the reason in its text, and the
+id of the request."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ pytestmark = pytest.mark.anyio
 # --- No mock matches ------------------------------------------------------------------------------
 
 
-async def test_chat_without_a_match_tells_what_was_asked_and_what_is_near(
-    openai: AsyncOpenAI,
-) -> None:
+async def test_a_chat_404_quotes_the_request_and_the_nearest_mock(openai: AsyncOpenAI) -> None:
     with pytest.raises(openai_sdk.NotFoundError) as info:
         await openai.chat.completions.create(**chat_request("Say hallo"))
     text = str(info.value)
@@ -43,9 +41,7 @@ async def test_chat_without_a_match_tells_what_was_asked_and_what_is_near(
     assert info.value.request_id
 
 
-async def test_responses_without_a_match_tells_what_was_asked_and_what_is_near(
-    openai: AsyncOpenAI,
-) -> None:
+async def test_a_responses_404_quotes_the_request_and_the_nearest_mock(openai: AsyncOpenAI) -> None:
     with pytest.raises(openai_sdk.NotFoundError) as info:
         await openai.responses.create(**responses_request("Say hallo"))
     text = str(info.value)
@@ -55,7 +51,7 @@ async def test_responses_without_a_match_tells_what_was_asked_and_what_is_near(
     assert info.value.request_id
 
 
-async def test_messages_without_a_match_tells_what_was_asked_and_what_is_near(
+async def test_a_messages_404_quotes_the_request_and_the_nearest_mock(
     anthropic: AsyncAnthropic,
 ) -> None:
     with pytest.raises(anthropic_sdk.NotFoundError) as info:
@@ -68,7 +64,7 @@ async def test_messages_without_a_match_tells_what_was_asked_and_what_is_near(
     assert info.value.request_id
 
 
-async def test_embeddings_without_a_match_tells_what_was_asked_and_what_is_near(
+async def test_an_embeddings_404_quotes_the_request_and_the_nearest_mock(
     openai: AsyncOpenAI,
 ) -> None:
     with pytest.raises(openai_sdk.NotFoundError) as info:
@@ -97,7 +93,7 @@ async def test_a_long_question_is_cut(openai: AsyncOpenAI) -> None:
     assert "b" not in str(info.value).partition("Closest mock")[0].partition("user ")[2]
 
 
-async def test_another_role_is_named_as_the_reason() -> None:
+async def test_a_404_names_the_role_that_differs() -> None:
     mock = {"match": {"message": {"role": "tool", "content": "42"}}, "response": {}}
     async with (
         AsyncServer({"openai": [mock]}) as server,
@@ -107,7 +103,7 @@ async def test_another_role_is_named_as_the_reason() -> None:
             await client.chat.completions.create(**chat_request("42"))
 
 
-async def test_another_header_is_named_as_the_reason(openai: AsyncOpenAI) -> None:
+async def test_a_404_names_the_header_that_differs(openai: AsyncOpenAI) -> None:
     with pytest.raises(openai_sdk.NotFoundError) as info:
         await openai.chat.completions.create(
             **chat_request("Who am I?"), extra_headers={"x-tenant-id": "z"}
@@ -117,7 +113,7 @@ async def test_another_header_is_named_as_the_reason(openai: AsyncOpenAI) -> Non
         await openai.chat.completions.create(**chat_request("Who am I?"))
 
 
-async def test_an_api_without_mocks_says_so() -> None:
+async def test_a_404_of_an_api_without_mocks_names_its_key() -> None:
     async with AsyncServer({}) as server:
         async with AsyncOpenAI(base_url=server.openai_base_url, api_key="any") as client:
             with pytest.raises(openai_sdk.NotFoundError, match="no mocks under 'openai'"):
@@ -234,7 +230,7 @@ async def test_health_counts_the_mocks(http: httpx2.AsyncClient) -> None:
     }
 
 
-async def test_health_wants_get(http: httpx2.AsyncClient) -> None:
+async def test_health_requires_get(http: httpx2.AsyncClient) -> None:
     answer = await http.post("/health")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, HEAD"
@@ -250,9 +246,7 @@ async def test_head_has_no_body(http: httpx2.AsyncClient) -> None:
     assert again.json()["status"] == "healthy"
 
 
-async def test_the_question_is_not_told_to_those_without_credentials(
-    http: httpx2.AsyncClient,
-) -> None:
+async def test_a_401_does_not_quote_the_request(http: httpx2.AsyncClient) -> None:
     answer = await http.post("/v1/chat/completions", json=chat_request(TEXT_ASKED))
     assert answer.status_code == 401
     assert TEXT_ASKED not in answer.text

@@ -1,4 +1,4 @@
-"""The contract, around the body: credentials, versions, request ids, headers, fresh ids."""
+"""The contract for headers: credentials, versions, request ids, fresh ids."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def test_openai_without_credentials_is_401(openai: AsyncOpenAI) -> None:
 
 
 @pytest.mark.parametrize("value", ["Basic sk-secret", "Bearer", "sk-secret"])
-async def test_openai_wants_bearer(openai: AsyncOpenAI, value: str) -> None:
+async def test_openai_requires_a_bearer_token(openai: AsyncOpenAI, value: str) -> None:
     with pytest.raises(openai_sdk.AuthenticationError) as info:
         await openai.responses.create(
             **responses_request(TEXT_ASKED), extra_headers={"Authorization": value}
@@ -49,7 +49,7 @@ async def test_openai_wants_bearer(openai: AsyncOpenAI, value: str) -> None:
     assert "sk-secret" not in str(info.value.body)
 
 
-async def test_anthropic_takes_bearer_alone(anthropic: AsyncAnthropic) -> None:
+async def test_anthropic_accepts_a_bearer_token_alone(anthropic: AsyncAnthropic) -> None:
     raw = await anthropic.messages.with_raw_response.create(**messages_request(TEXT_ASKED))
     sent = raw.http_request.headers
     assert sent["authorization"].startswith("Bearer ")
@@ -74,7 +74,7 @@ async def test_anthropic_without_credentials_is_401(anthropic: AsyncAnthropic) -
     assert info.value.request_id
 
 
-async def test_no_credentials_are_wanted_where_auth_is_off() -> None:
+async def test_no_credentials_are_required_without_authentication() -> None:
     mock = chat_mock(TEXT_ASKED, CHAT[TEXT_ASKED])
     async with (
         AsyncServer({"require_auth": False, "openai": [mock]}) as server,
@@ -90,7 +90,7 @@ async def test_no_credentials_are_wanted_where_auth_is_off() -> None:
 
 
 @pytest.mark.parametrize("version", ["2023-06-01", "2026-10-21", "2099-12-31"])
-async def test_any_anthropic_version_is_taken(anthropic: AsyncAnthropic, version: str) -> None:
+async def test_any_anthropic_version_is_accepted(anthropic: AsyncAnthropic, version: str) -> None:
     message = await anthropic.messages.create(
         **messages_request(TEXT_ASKED), extra_headers={"anthropic-version": version}
     )
@@ -172,7 +172,7 @@ async def test_anthropic_headers_of_a_stream(anthropic: AsyncAnthropic) -> None:
 # --- Ids, times and models ------------------------------------------------------------------------
 
 
-async def test_each_answer_has_a_request_id_of_its_own(
+async def test_each_answer_has_its_own_request_id(
     openai: AsyncOpenAI, anthropic: AsyncAnthropic
 ) -> None:
     answers: list[Any] = []
@@ -190,7 +190,7 @@ async def test_each_answer_has_a_request_id_of_its_own(
     assert all(isinstance(name, str) and name.startswith("req_") for name in ids)
 
 
-async def test_a_chat_that_has_no_id_gets_a_fresh_one_and_the_time(openai: AsyncOpenAI) -> None:
+async def test_a_chat_without_an_id_gets_a_fresh_one_and_the_time(openai: AsyncOpenAI) -> None:
     before = int(time.time())
     one, other = [
         await openai.chat.completions.create(**chat_request(BARE_ASKED)) for _ in range(2)
@@ -203,9 +203,7 @@ async def test_a_chat_that_has_no_id_gets_a_fresh_one_and_the_time(openai: Async
     assert all(before <= created <= time.time() for created in (one.created, chunks[0].created))
 
 
-async def test_a_response_that_has_no_id_gets_a_fresh_one_and_the_time(
-    openai: AsyncOpenAI,
-) -> None:
+async def test_a_response_without_an_id_gets_a_fresh_one_and_the_time(openai: AsyncOpenAI) -> None:
     before = int(time.time())
     one, other = [await openai.responses.create(**responses_request(BARE_ASKED)) for _ in range(2)]
     async with openai.responses.stream(**responses_request(BARE_ASKED)) as stream:
@@ -218,7 +216,7 @@ async def test_a_response_that_has_no_id_gets_a_fresh_one_and_the_time(
     assert all(before <= answer.created_at <= time.time() for answer in answers)
 
 
-async def test_a_message_that_has_no_id_gets_a_fresh_one(anthropic: AsyncAnthropic) -> None:
+async def test_a_message_without_an_id_gets_a_fresh_one(anthropic: AsyncAnthropic) -> None:
     one, other = [await anthropic.messages.create(**messages_request(BARE_ASKED)) for _ in range(2)]
     async with anthropic.messages.stream(**messages_request(BARE_ASKED)) as stream:
         streamed = await stream.get_final_message()

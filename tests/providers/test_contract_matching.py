@@ -1,4 +1,4 @@
-"""The contract, which mock answers: headers, contains, agents' turns, files in the seed's form."""
+"""The contract for matching: headers, contains, turns of agents, files in the form of the seed."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ async def test_parts_are_their_text(openai: AsyncOpenAI, anthropic: AsyncAnthrop
 # --- Agents ---------------------------------------------------------------------------------------
 
 
-async def test_a_request_as_claude_code_sends_it(anthropic: AsyncAnthropic) -> None:
+async def test_a_request_of_claude_code_is_matched(anthropic: AsyncAnthropic) -> None:
     """Version 2.1: the prompt in the user's last part, a system note behind it."""
     reminder = "<system-reminder>\nAs you answer, use this context.\n</system-reminder>"
     cached = {"cache_control": {"type": "ephemeral"}}
@@ -165,7 +165,7 @@ async def test_a_request_as_claude_code_sends_it(anthropic: AsyncAnthropic) -> N
     assert found[-1] == {"type": "message_stop"}
 
 
-async def test_a_request_as_codex_sends_it(openai: AsyncOpenAI) -> None:
+async def test_a_request_of_codex_is_matched(openai: AsyncOpenAI) -> None:
     """Version 0.169: developer notes, the environment and the prompt as items with ids."""
 
     def item(number: int, role: str, text: str) -> Json:
@@ -218,7 +218,7 @@ async def test_a_request_as_codex_sends_it(openai: AsyncOpenAI) -> None:
     assert found[-1]["response"]["output"][0]["content"][0]["text"] == "found"
 
 
-# --- Files in the seed's form ---------------------------------------------------------------------
+# --- Files in the format of the seed --------------------------------------------------------------
 
 SEED: Json = {
     "listen_addr": "127.0.0.1:0",
@@ -330,7 +330,7 @@ SEED: Json = {
 its own, a `tool_call_id` in the match."""
 
 
-async def test_a_file_in_the_seeds_form_is_served(tmp_path: Path) -> None:
+async def test_a_file_in_the_format_of_the_seed_is_served(tmp_path: Path) -> None:
     file = tmp_path / "mocks.json"
     file.write_text(json.dumps(SEED))
     async with (

@@ -1,4 +1,4 @@
-"""The contract, configured in Python: with the SDKs' own objects, typed as the SDKs type them."""
+"""The contract for configurations in Python: with the SDKs' own objects and their types."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ async def clients(config: Config) -> AsyncIterator[tuple[AsyncOpenAI, AsyncAnthr
 
 
 def served(answer: Any, configured: Any) -> Any:
-    """What of `answer` is configured: its other members complete it."""
+    """The configured part of `answer`: its other members are filled in."""
     if isinstance(configured, dict):
         return {name: served(answer[name], member) for name, member in configured.items()}
     if isinstance(configured, list):

@@ -1,4 +1,4 @@
-"""The contract, what a request is refused for: the member at fault is in the SDK's exception."""
+"""The contract for malformed requests: the SDK's exception names the invalid member."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ REFUSED: list[tuple[str, Json, str]] = [
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize(("body", "reason"), NOT_JSON)
-async def test_what_is_no_json_object_is_refused(
+async def test_a_body_that_is_not_a_json_object_is_refused(
     clients: Clients, api: str, body: bytes, reason: str
 ) -> None:
     assert reason in await refusal(clients, api, body)

@@ -1,5 +1,5 @@
-"""The contract, what a request may be: what is newer than the installed SDKs, or what clients leave
-out, is let through, unless the server is strict."""
+"""The contract for unusual requests: members that are newer than the installed SDKs, or left out by
+clients, are accepted, unless the server is strict."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ LET_THROUGH: list[tuple[str, Json]] = [
         turns(MESSAGES, {"role": "assistant", "content": [{"type": "thinking", "thinking": "x"}]}),
     ),
 ]
-"""What `strict` refuses."""
+"""Requests that only `strict` refuses."""
 
 ALWAYS_LET_THROUGH: list[tuple[str, bytes]] = [
     *((api, orjson.dumps(small(api))) for api in APIS),
@@ -101,7 +101,7 @@ ALWAYS_LET_THROUGH: list[tuple[str, bytes]] = [
 
 
 @pytest.mark.parametrize(("api", "body"), LET_THROUGH)
-async def test_what_newer_clients_send_is_let_through(
+async def test_members_of_newer_clients_are_accepted(
     clients: Clients, api: str, body: Json
 ) -> None:
     answer = await clients.post(api, orjson.dumps(body))
@@ -109,12 +109,12 @@ async def test_what_newer_clients_send_is_let_through(
 
 
 @pytest.mark.parametrize(("api", "body"), ALWAYS_LET_THROUGH)
-async def test_what_is_well_formed_is_let_through(clients: Clients, api: str, body: bytes) -> None:
+async def test_well_formed_requests_are_accepted(clients: Clients, api: str, body: bytes) -> None:
     answer = await clients.post(api, body)
     assert isinstance(answer, dict)
 
 
-async def test_a_mebibyte_is_let_through(clients: Clients) -> None:
+async def test_a_mebibyte_is_accepted(clients: Clients) -> None:
     answer = await clients.post(
         CHAT, orjson.dumps(turns(CHAT, *user(CHAT, "x" * 2**20)["messages"]))
     )
@@ -131,14 +131,14 @@ async def strict_clients(anyio_backend: str) -> AsyncIterator[Clients]:
 
 
 @pytest.mark.parametrize(("api", "body"), LET_THROUGH)
-async def test_strict_refuses_what_newer_clients_send(
+async def test_strict_refuses_members_of_newer_clients(
     strict_clients: Clients, api: str, body: Json
 ) -> None:
     assert "Error code: 400" in await refusal(strict_clients, api, orjson.dumps(body))
 
 
 @pytest.mark.parametrize(("api", "body"), ALWAYS_LET_THROUGH)
-async def test_strict_lets_through_what_is_well_formed(
+async def test_strict_accepts_well_formed_requests(
     strict_clients: Clients, api: str, body: bytes
 ) -> None:
     assert isinstance(await strict_clients.post(api, body), dict)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from mockllm.exchange import Headers
+from mockllm.exchange import Headers, Reply
 from mockllm.providers import envelope
 from mockllm.providers.anthropic.vendor import anthropic_headers
 from mockllm.providers.openai.vendor import openai_headers
@@ -47,7 +47,7 @@ def test_anthropic_headers_are_of_the_kinds_that_clients_parse(stream: bool) -> 
 
 
 def test_without_cors_nothing_else_is_lost() -> None:
-    reply = placeholders.whole(200, openai_headers(), b"{}")
+    reply = Reply.whole(200, openai_headers(), b"{}")
 
     plain = envelope.without_cors(reply)
 

@@ -1,4 +1,4 @@
-"""Agents that exist, against mocks that say nothing of agents: a user's plain text matches.
+"""Real agents, against mocks that are not made for agents: a user's plain text matches.
 
 `testdata/agents/` holds a request of each as it was recorded, with its long texts cut. Where the
 agents are installed (`npm install @anthropic-ai/claude-code @openai/codex` in the project's folder,
@@ -18,10 +18,10 @@ import orjson
 import pytest
 
 from mockllm import Config, Server
-from mockllm.app import App
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
+from tests.support.apps import LoneApp
 from tests.support.goldens import TESTDATA
 from tests.support.served import messages_mock, messages_saying, responses_mock, responses_saying
 
@@ -44,9 +44,9 @@ def recorded(name: str) -> Request:
 
 @pytest.mark.parametrize("name", ["claude_code", "codex"])
 def test_a_recorded_request_matches_a_plain_user_mock(name: str) -> None:
-    decision = App(Engine(load(Config.from_dict(CONFIG)))).decide(recorded(name))
+    decision = LoneApp(Engine(load(Config.from_dict(CONFIG)))).decide(recorded(name))
 
-    assert decision.reason == "matched"
+    assert decision.match.outcome.value == "matched"
     assert decision.reply.streamed
     assert ANSWER.encode() in decision.reply.body
 
@@ -54,7 +54,9 @@ def test_a_recorded_request_matches_a_plain_user_mock(name: str) -> None:
 def test_a_recorded_request_is_counted() -> None:
     request = recorded("claude_code")._replace(path="/v1/messages/count_tokens")
 
-    counted = orjson.loads(App(Engine(load(Config.from_dict(CONFIG)))).decide(request).reply.body)
+    counted = orjson.loads(
+        LoneApp(Engine(load(Config.from_dict(CONFIG)))).decide(request).reply.body
+    )
 
     assert counted["input_tokens"] > 100
 
@@ -66,7 +68,7 @@ def server() -> Iterator[Server]:
 
 
 def run(agent: str, *arguments: str, home: Path, **environment: str) -> str:
-    """What `agent` prints, started in an empty home."""
+    """The output of `agent`, started in an empty home."""
     found = shutil.which(agent, path=f"{BINARIES}{os.pathsep}{os.environ['PATH']}")
     if found is None:
         pytest.skip(f"{agent} is neither in {BINARIES} nor on the PATH")

@@ -32,7 +32,7 @@ ASKED = [f"question {number}." for number in range(CALLS)]
 
 
 def answer(asked: str) -> str:
-    """What is configured for it: a text of its own, so that no answer can be taken for another."""
+    """The text configured for it, unique so that answers cannot be confused."""
     return f"The answer to {asked!r} is… " + "word " * len(asked)
 
 
@@ -93,7 +93,7 @@ ASKS: list[Ask] = [
 ]
 
 
-async def test_200_calls_at_once_are_answered_each_with_its_own() -> None:
+async def test_200_concurrent_calls_each_get_their_own_answer() -> None:
     async with (
         AsyncServer(CONFIG) as server,
         AsyncOpenAI(base_url=server.openai_base_url, api_key=API_KEY, max_retries=0) as openai,

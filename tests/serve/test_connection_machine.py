@@ -20,12 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mockllm import AsyncServer
-from tests.serve.http_cases import (
+from tests.support.http.answers import Answer, read_answers
+from tests.support.http.messages import (
     BODY,
     END,
     HELLO,
-    Answer,
-    Peer,
     asking,
     chunked,
     chunks,
@@ -33,14 +32,14 @@ from tests.serve.http_cases import (
     framed,
     get,
     post,
-    read_answers,
 )
+from tests.support.http.peer import Peer
 
 BOUND = 60.0  # seconds; only a hang takes so long
 LARGE_WORDS = 12_000  # long enough that neither the text nor its stream goes out in one write
 
 
-# --- What peers send ------------------------------------------------------------------------------
+# --- Messages -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def _messages(number: int) -> dict[str, Sent]:
 KINDS = sorted(_messages(0))
 
 
-# --- What peers do --------------------------------------------------------------------------------
+# --- Actions --------------------------------------------------------------------------------------
 
 # Each action is a peer and what it does: send so many bytes of what it still has to send, take what
 # comes, stop taking it, let the loop turn so often, or end.
@@ -218,7 +217,7 @@ def _wanted(owed: list[Sent], answers: list[Answer]) -> list[int]:
 
 
 class _Log(logging.Handler):
-    """What is worth a warning, of any logger."""
+    """Warnings and errors of any logger."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -1,4 +1,4 @@
-"""The command, told to stop while a client reads slowly: the answer ends, then the process."""
+"""The command, stopped while a client reads slowly: the answer ends, then the process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ END_OF_STREAM = b"data: [DONE]\n\n\r\n0\r\n\r\n"
 
 
 class SlowReader:
-    """A client that asks for a stream, reads its first bytes, and the rest when it is told to."""
+    """A client that requests a stream, reads its first bytes, and the rest in `read_all`."""
 
     def __init__(self, port: int) -> None:
         self._sock = socket.socket()
@@ -46,7 +46,7 @@ class SlowReader:
         assert self._received.startswith(b"HTTP/1.1 200 OK\r\n")
 
     def read_all(self) -> bytes:
-        """Everything that came, when the connection has ended."""
+        """All bytes received, once the connection has ended."""
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)  # no longer slowly
         with self._sock, contextlib.suppress(ConnectionError):
             while data := self._sock.recv(65536):
@@ -78,8 +78,8 @@ async def test_a_stream_ends_before_the_command_does(
 
 
 @needs_proc
-async def test_a_stream_ends_though_its_worker_is_told_twice(tmp_path: Path) -> None:
-    """As by a process manager that tells all processes, the supervisor first."""
+async def test_a_stream_ends_though_its_worker_is_signalled_twice(tmp_path: Path) -> None:
+    """Like a process manager that signals all processes, the supervisor first."""
     with serving(tmp_path, "--workers=2", "--drain-timeout=60") as command:
         readers = [SlowReader(command.port) for _ in range(2)]
         workers = command.workers()
@@ -103,7 +103,7 @@ def test_a_stream_is_cut_when_its_time_is_over(tmp_path: Path, workers: int) -> 
         assert END_OF_STREAM not in reader.read_all()
 
 
-async def test_no_id_comes_twice(tmp_path: Path) -> None:
+async def test_ids_are_unique(tmp_path: Path) -> None:
     request = http_request("/v1/chat/completions", chat_request("hi"))
     with serving(tmp_path, "--workers=2") as command:
         ids = set()
@@ -124,11 +124,8 @@ def test_no_process_is_left(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("module", "name"), [(os, "fork"), (socket, "SO_REUSEPORT")])
-def test_where_workers_cannot_be_it_is_told(
-    module: object,
-    name: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_workers_without_fork_are_an_error(
+    module: object, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delattr(module, name)
     assert main(["--port", "0", "--workers", "2"]) == 1

@@ -1,4 +1,4 @@
-"""Servers in a running loop: how they start and stop, where they listen, what they are told."""
+"""Servers in a running loop: starts and stops, addresses, configurations."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
 
 @pytest.fixture(scope="module")
 async def warm_loop(anyio_backend: Any) -> None:
-    """What a loop makes when it first listens is made."""
+    """Make the descriptors of a loop that listens for the first time."""
     async with AsyncServer({}):
         pass
 
@@ -69,7 +69,7 @@ def config(answer: str = "yes") -> Json:
 
 
 async def asked(server: AsyncServer) -> str | None:
-    """What a client of its own gets from `server`."""
+    """The answer of `server` to a new client."""
     async with AsyncOpenAI(
         base_url=server.openai_base_url, api_key=API_KEY, max_retries=0
     ) as client:
@@ -100,7 +100,7 @@ async def test_listens_when_start_returns() -> None:
     await server.stop()
 
 
-async def test_tells_each_sdk_its_base_url() -> None:
+async def test_has_a_base_url_for_each_sdk() -> None:
     async with AsyncServer(config()) as server:
         assert server.base_url == f"http://127.0.0.1:{port_of(server.base_url)}"
         assert server.openai_base_url == f"{server.base_url}/v1"
@@ -123,7 +123,7 @@ async def test_does_not_listen_once_stopped() -> None:
     assert_nobody_listens(port)
 
 
-async def test_stops_at_once_though_idle_clients_stay() -> None:
+async def test_stops_at_once_despite_idle_clients() -> None:
     server = AsyncServer(config(), drain_timeout=2 * PATIENCE)
     await server.start()
     loop = asyncio.get_running_loop()
@@ -138,7 +138,7 @@ async def test_stops_at_once_though_idle_clients_stay() -> None:
 
 
 @pytest.mark.parametrize("turns", range(6))
-async def test_closes_what_connects_as_it_stops(turns: int) -> None:
+async def test_closes_connections_made_while_it_stops(turns: int) -> None:
     server = AsyncServer(config(), drain_timeout=2 * PATIENCE)
     await server.start()
     with connected(server) as one, connected(server) as other:
@@ -150,7 +150,7 @@ async def test_closes_what_connects_as_it_stops(turns: int) -> None:
 
 
 async def end_of(client: socket.socket) -> bytes:
-    """What a client reads of a connection that is closed: nothing."""
+    """The last bytes that a client reads of a closed connection: none."""
     try:
         return await asyncio.get_running_loop().sock_recv(client, 1)
     except ConnectionResetError:
@@ -179,7 +179,7 @@ async def test_does_not_start_twice() -> None:
         assert await asked(server) == "yes"
 
 
-async def test_stops_though_the_body_raises() -> None:
+async def test_stops_when_the_body_raises() -> None:
     port = 0
 
     async def fail() -> None:
@@ -193,7 +193,7 @@ async def test_stops_though_the_body_raises() -> None:
     assert_nobody_listens(port)
 
 
-async def test_many_live_in_one_loop() -> None:
+async def test_many_servers_run_in_one_loop() -> None:
     servers = [AsyncServer(config(f"server {number}")) for number in range(20)]
     urls = await asyncio.gather(*(server.start() for server in servers))
     answers = await asyncio.gather(*(asked(server) for server in servers))
@@ -205,7 +205,7 @@ async def test_many_live_in_one_loop() -> None:
 # --- Addresses ------------------------------------------------------------------------------------
 
 
-async def test_a_port_in_use_is_told() -> None:
+async def test_a_port_in_use_is_an_error() -> None:
     with occupied_port() as port:
         server = AsyncServer(config(), port=port)
         with pytest.raises(ListenError, match=f"127.0.0.1:{port}: the address is in use"):
@@ -215,12 +215,12 @@ async def test_a_port_in_use_is_told() -> None:
 
 
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1", "a" * 300, "\0"])
-async def test_an_address_that_is_not_ours_is_told(host: str) -> None:
+async def test_an_address_of_another_machine_is_an_error(host: str) -> None:
     with pytest.raises(ListenError, match="cannot listen on"):
         await AsyncServer(config(), host=host).start()
 
 
-async def test_a_port_out_of_range_is_told() -> None:
+async def test_a_port_out_of_range_is_an_error() -> None:
     server = AsyncServer(config(), port=65536)
     try:
         with pytest.raises(ListenError, match=r"cannot listen on 127\.0\.0\.1:65536"):
@@ -235,7 +235,7 @@ async def test_listens_on_loopback_alone_unless_asked() -> None:
             other.bind(("127.0.0.2", port_of(server.base_url)))
 
 
-async def test_every_address_is_told_as_one_that_can_be_reached() -> None:
+async def test_a_wildcard_address_has_a_reachable_url() -> None:
     async with AsyncServer(config(), host="0.0.0.0") as server:  # noqa: S104  # what is tested
         assert server.base_url == f"http://127.0.0.1:{port_of(server.base_url)}"
         assert await asked(server) == "yes"
@@ -271,7 +271,7 @@ async def test_takes_the_files_of_a_directory_in_order(tmp_path: Path) -> None:
         assert await asked(server) == "first"
 
 
-async def test_a_mistake_is_told(tmp_path: Path) -> None:
+async def test_a_configuration_error_is_raised(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as info:
         await AsyncServer(config() | {"opnai": []}).start()
     (problem,) = info.value.problems

@@ -1,4 +1,4 @@
-"""Peers that read slowly, vanish, or go on sending: what they cost, and who notices."""
+"""Peers that read slowly, vanish, or keep sending: their cost, and their effect on others."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from anyio.lowlevel import checkpoint
 from mockllm import AsyncServer
 from mockllm.serve.connections import Connection, Service
 from mockllm.serve.protocol import HTTPProtocol
-from tests.serve.http_cases import (
+from tests.support.http.answers import read_answers
+from tests.support.http.messages import (
     BODY,
     HELLO,
     KIB,
     MIB,
-    Peer,
     asking,
     chunked,
     chunks,
@@ -30,8 +30,8 @@ from tests.serve.http_cases import (
     framed,
     get,
     post,
-    read_answers,
 )
+from tests.support.http.peer import Peer
 
 pytestmark = pytest.mark.anyio
 
@@ -40,16 +40,16 @@ BOUND = 30.0  # seconds; only a hang takes so long
 WORDS = 500_000
 STREAM = post(body=asking("large", stream=True))  # is answered with 5 MB in 10,000 events
 WHOLE_WORDS = 900_000
-NOT_STREAMED = post(body=asking("large"))  # is answered with 5 MB in one piece
+WHOLE = post(body=asking("large"))  # is answered with 5 MB in one piece
 
 MAX_BUFFERED = 256 * KIB
-"""What a connection may keep of an answer that is not read: asyncio's high-water mark and a slice,
-twice over."""
+"""Most bytes of an unread answer that a connection may buffer: asyncio's high-water mark and a
+slice, twice over."""
 
 
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Nothing that a peer does is worth a warning."""
+    """No log record of level WARNING, whatever a peer does."""
     yield
     assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
 
@@ -64,9 +64,9 @@ async def streaming(anyio_backend: str) -> AsyncIterator[AsyncServer]:
 
 @pytest.fixture(scope="module")
 async def whole(anyio_backend: str) -> AsyncIterator[AsyncServer]:
-    """A server whose `NOT_STREAMED` is long."""
+    """A server whose `WHOLE` is long."""
     async with AsyncServer(configuration(WHOLE_WORDS)) as server:
-        await fetch(server, NOT_STREAMED)
+        await fetch(server, WHOLE)
         yield server
 
 
@@ -117,7 +117,7 @@ def buffered(connection: Connection) -> int:
 
 @asynccontextmanager
 async def stalled(server: AsyncServer, request: bytes, count: int) -> AsyncIterator[list[Peer]]:
-    """So many peers that have asked and read nothing, when the system takes no more for them."""
+    """`count` peers that have sent a request and read nothing, once the system buffers no more."""
     connections = service_of(server).connections
     expected = len(connections) + count
     async with AsyncExitStack() as stack:
@@ -149,9 +149,7 @@ def growth_below(most: int) -> Iterator[Callable[[], None]]:
         tracemalloc.stop()
 
 
-LONG = pytest.mark.parametrize(
-    ("name", "question"), [("streaming", STREAM), ("whole", NOT_STREAMED)]
-)
+LONG = pytest.mark.parametrize(("name", "question"), [("streaming", STREAM), ("whole", WHOLE)])
 
 
 @LONG
@@ -189,7 +187,7 @@ async def test_slow_readers_cost_little_memory_each(
     await all_gone(server)
 
 
-async def test_what_a_slow_reader_cost_is_given_back(streaming: AsyncServer) -> None:
+async def test_memory_of_slow_readers_is_released(streaming: AsyncServer) -> None:
     async with stalled(streaming, STREAM, 1):
         pass
     await all_gone(streaming)
@@ -200,7 +198,7 @@ async def test_what_a_slow_reader_cost_is_given_back(streaming: AsyncServer) -> 
         check()
 
 
-async def test_requests_behind_an_answer_that_is_not_read_are_not_all_taken(
+async def test_pipelined_requests_behind_an_unread_answer_are_not_all_read(
     streaming: AsyncServer,
 ) -> None:
     """A peer that sends and never reads is stopped by TCP, not by the server's memory."""
@@ -236,7 +234,7 @@ PARTS = [
 
 @pytest.mark.parametrize("how", ["reset", "close", "half_close"])
 @pytest.mark.parametrize("part", PARTS)
-async def test_a_peer_that_vanishes_leaves_nothing(
+async def test_a_peer_that_vanishes_leaves_nothing_behind(
     streaming: AsyncServer, part: bytes, how: str
 ) -> None:
     tasks = asyncio.all_tasks()
@@ -266,7 +264,7 @@ async def test_a_peer_may_vanish_in_the_middle_of_an_answer(
     assert await fetch(streaming, get())
 
 
-async def test_aborted_bodies_leave_nothing(streaming: AsyncServer) -> None:
+async def test_aborted_bodies_leave_nothing_behind(streaming: AsyncServer) -> None:
     """200 peers that announce a body, send a part of it and vanish."""
     parts = [
         framed("Content-Length: 60000000", body=b"[" * 50_000),
@@ -288,10 +286,10 @@ async def test_aborted_bodies_leave_nothing(streaming: AsyncServer) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 50])
-async def test_a_reset_behind_done_is_no_error(
+async def test_a_reset_after_done_is_not_an_error(
     streaming: AsyncServer, caplog: pytest.LogCaptureFixture, times: int
 ) -> None:
-    """As the synchronous OpenAI client does: it stops reading at ``[DONE]`` and resets."""
+    """Like the synchronous OpenAI client, which stops reading at ``[DONE]`` and resets."""
     caplog.set_level(logging.INFO)
     for _ in range(times):
         async with connected(streaming) as peer:
@@ -333,7 +331,7 @@ async def test_a_refusal_is_not_lost_on_a_peer_that_goes_on_sending(
     await all_gone(streaming)
 
 
-async def test_a_body_of_chunks_beyond_the_limit_is_refused_and_the_peer_can_tell(
+async def test_a_chunked_body_beyond_the_limit_is_refused_in_a_response_that_arrives(
     streaming: AsyncServer,
 ) -> None:
     piece = chunks(b"[" * MIB, 256 * KIB)

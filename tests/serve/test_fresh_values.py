@@ -5,10 +5,10 @@ import pytest
 from mockllm.serve.fresh_values import FreshValueSource
 
 
-def test_a_token_never_comes_twice() -> None:
-    fresh_values = FreshValueSource()
+def test_tokens_are_unique() -> None:
+    stamper = FreshValueSource()
 
-    tokens = {fresh_values.next().unique_id for _ in range(10_000)}
+    tokens = {stamper.next().unique_id for _ in range(10_000)}
 
     assert len(tokens) == 10_000
     assert {len(token) for token in tokens} == {20}

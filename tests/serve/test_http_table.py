@@ -1,5 +1,5 @@
-"""What RFC 9110 and RFC 9112 want of a server, over sockets: each case of the table whole and byte
-by byte; and dialogues, in which the client waits for the server before it goes on."""
+"""Requirements of RFC 9110 and RFC 9112, over sockets: each case of the table whole and byte by
+byte; and dialogues, in which the client waits for the server before it goes on."""
 
 from __future__ import annotations
 
@@ -16,26 +16,24 @@ from mockllm import AsyncServer
 from mockllm.errors import HTTPError
 from mockllm.http1.connection import HTTPConnection
 from mockllm.http1.head_cache import HeadCache
-from tests.serve.http_cases import (
+from tests.support.http.answers import Answer, read_answers
+from tests.support.http.case import Case, Fate
+from tests.support.http.cases import CASES
+from tests.support.http.messages import (
     BODY,
-    CASES,
     CHAT,
     END,
     HELLO,
     HIDDEN,
     KIB,
-    Answer,
-    Case,
-    Fate,
-    Peer,
     asking,
     chunked,
     configuration,
     framed,
     get,
     post,
-    read_answers,
 )
+from tests.support.http.peer import Peer
 
 pytestmark = pytest.mark.anyio
 
@@ -66,7 +64,7 @@ async def port(anyio_backend: str) -> AsyncIterator[int]:
 
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Nothing that a peer does is worth a warning."""
+    """No log record of level WARNING, whatever a peer does."""
     yield
     assert [entry for entry in caplog.records if entry.levelno >= logging.WARNING] == []
 
@@ -74,7 +72,7 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 async def exchange(
     port: int, data: bytes, *, singly: bool = False, half_close: bool = False
 ) -> bytes:
-    """All that the server sends to `data` and, unless the client half-closes, a last request."""
+    """The bytes of the server for `data` and, unless the client half-closes, a last request."""
     with anyio.fail_after(BOUND):
         peer = await Peer.connect(port)
         data = data if half_close else data + LAST
@@ -122,7 +120,7 @@ def _check_continues(case: Case, answers: list[Answer]) -> None:
 
 
 def _check_answer(answer: Answer, *, is_head: bool) -> None:
-    """What holds for every final answer."""
+    """Check the invariants of a final answer."""
     assert answer.whole
     assert "date" in answer.headers  # RFC 9110, section 6.6.1
     assert not {"content-length", "transfer-encoding"} <= answer.headers.keys()
@@ -241,7 +239,7 @@ async def test_a_100_does_not_overtake_the_answer_before_it(port: int) -> None:
     ("fields", "status"),
     [(("Content-Length: 67108865",), 413), (("Content-Length: 5", "Expect: x"), 417)],
 )
-async def test_what_its_head_refuses_gets_no_100(
+async def test_a_request_refused_by_its_head_gets_no_100(
     port: int, fields: tuple[str, ...], status: int
 ) -> None:
     async with dialogue(port) as peer:
@@ -258,7 +256,7 @@ async def test_what_its_head_refuses_gets_no_100(
         chunked(b"5\r\nhello\r\n", b"fffffffff\r\n"),
     ],
 )
-async def test_a_body_too_large_is_refused_as_soon_as_it_is_known(port: int, data: bytes) -> None:
+async def test_a_body_too_large_is_refused_once_its_size_is_known(port: int, data: bytes) -> None:
     async with dialogue(port) as peer:
         peer.send(data)
 
@@ -277,7 +275,7 @@ async def test_a_body_too_large_is_refused_as_soon_as_it_is_known(port: int, dat
         (chunked(b"1\r\nab"), [400]),
     ],
 )
-async def test_what_no_later_byte_can_mend_is_refused_at_once(
+async def test_an_irreparable_request_is_refused_at_once(
     port: int, data: bytes, statuses: list[int]
 ) -> None:
     async with dialogue(port) as peer:
@@ -316,7 +314,7 @@ async def test_a_connection_serves_many_requests_after_errors(port: int) -> None
         assert await finish(peer) == [400, 200, 405, 404, 200] * 20 + [200]
 
 
-async def test_what_is_remembered_of_a_head_does_not_let_another_pass(port: int) -> None:
+async def test_a_cached_head_does_not_admit_another(port: int) -> None:
     """A line is known by its name and its colon, never by its name alone."""
     for line in ("X-B", "X-B b", "Accept", "Connection"):
         assert read_answers(await exchange(port, get(line)))[0].status == 400

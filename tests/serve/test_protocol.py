@@ -1,4 +1,4 @@
-"""What a connection writes, byte for byte, on a transport that only takes note."""
+"""The bytes that a connection writes, on a transport that records them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from mockllm.limits import Limits
 from mockllm.serve.connections import Service
 from mockllm.serve.protocol import MAX_LINGER, HTTPProtocol, Phase
 from mockllm.wire.placeholders import FreshValues
-from tests.serve.http_cases import (
+from tests.support.apps import LoneApp
+from tests.support.http.messages import (
     BODY,
     END,
     HELLO,
@@ -112,7 +113,7 @@ class SameStamper:
 async def written(
     loaded: Loaded, connections: list[list[bytes]], *, reuse: bool
 ) -> list[tuple[bytes, list[str]]]:
-    """What a service writes on each of `connections`, one after the other, and how they end."""
+    """The bytes that a service writes on each of `connections`, in turn, and how each ends."""
     service = Service(App(Engine(loaded, reuse=reuse)))
     service.fresh_values = SameStamper()  # type: ignore[assignment]  # all that is called
     found = []
@@ -153,7 +154,7 @@ def conversations(draw: st.DrawFn) -> list[list[bytes]]:
 
 @settings(max_examples=300)
 @given(conversations())
-def test_what_is_reused_changes_no_byte(loaded: Loaded, connections: list[list[bytes]]) -> None:
+def test_reuse_changes_no_byte(loaded: Loaded, connections: list[list[bytes]]) -> None:
     async def both() -> tuple[object, object]:
         again = connections * 3  # a decision is kept the second time and used the third
         fresh = await written(loaded, again, reuse=False)
@@ -165,7 +166,7 @@ def test_what_is_reused_changes_no_byte(loaded: Loaded, connections: list[list[b
 
 
 @pytest.mark.parametrize("message", MESSAGES)
-def test_what_is_reused_changes_no_byte_of_any_message(loaded: Loaded, message: bytes) -> None:
+def test_reuse_changes_no_byte_of_any_message(loaded: Loaded, message: bytes) -> None:
     connections = [[message]] * 4
 
     remembered = asyncio.run(written(loaded, connections, reuse=True))
@@ -173,10 +174,10 @@ def test_what_is_reused_changes_no_byte_of_any_message(loaded: Loaded, message: 
     assert remembered == asyncio.run(written(loaded, connections, reuse=False))
 
 
-# --- A bug of ours --------------------------------------------------------------------------------
+# --- Bugs in an engine or an observer -------------------------------------------------------------
 
 
-class Edited(App):
+class Edited(LoneApp):
     """An app whose decisions are changed behind its back, as by a bug."""
 
     edit: Callable[[Decision], Decision]
@@ -191,14 +192,14 @@ def broken_head(decision: Decision) -> Decision:
 
 
 def broken_stream(decision: Decision) -> Decision:
-    steps = (*decision.reply.steps, Step(0.0, cast("bytes", None)))
+    steps = (*decision.reply.steps, Step((cast("bytes", 1),)))
     return decision._replace(reply=replace(decision.reply, steps=steps, streamed=True), ready=None)
 
 
 async def conversation(
     service: Service, *parts: bytes, transport: Written | None = None
 ) -> Written:
-    """What is written on one connection."""
+    """The bytes written on one connection."""
     transport = transport or Written()
     protocol = HTTPProtocol(service)
     protocol.connection_made(cast("Any", transport))
@@ -214,7 +215,7 @@ def edited(loaded: Loaded, edit: Callable[[Decision], Decision]) -> Service:
     return Service(type("One", (Edited,), {"edit": staticmethod(edit)})(Engine(loaded)))
 
 
-def test_an_answer_that_cannot_be_sent_ends_the_connection_and_is_logged(
+def test_an_unsendable_answer_ends_the_connection_and_is_logged(
     loaded: Loaded, caplog: pytest.LogCaptureFixture
 ) -> None:
     for edit in (broken_head, broken_stream):
@@ -225,7 +226,7 @@ def test_an_answer_that_cannot_be_sent_ends_the_connection_and_is_logged(
     assert told == ["internal error sending an answer (openai[0])"] * 2
 
 
-def test_an_observer_that_fails_is_logged_and_no_matter_of_the_clients(
+def test_a_failing_observer_is_logged_and_does_not_affect_clients(
     loaded: Loaded, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen: list[Exchange] = []
@@ -242,7 +243,7 @@ def test_an_observer_that_fails_is_logged_and_no_matter_of_the_clients(
     assert len(caplog.records) == 3
 
 
-# --- Limits, with made-up time --------------------------------------------------------------------
+# --- Limits, with a simulated clock ---------------------------------------------------------------
 
 LIMITS = Limits(keep_alive=5.0, write_time=20.0, linger=2.0, connections=2)
 
@@ -274,7 +275,7 @@ async def ends_at(loaded: Loaded, transport: Written, *parts: bytes, during: flo
         (Written(), [b"nonsense\r\n\r\n"], 999.0, ["eof", "abort"], int(MAX_LINGER)),
     ],
 )
-def test_a_connection_ends_when_its_peer_does_nothing(
+def test_a_connection_times_out_when_its_peer_is_idle(
     loaded: Loaded,
     transport: Written,
     parts: list[bytes],
@@ -286,7 +287,7 @@ def test_a_connection_ends_when_its_peer_does_nothing(
     assert transport.ends == ends
 
 
-def test_who_lingers_shuts_nobody_out(loaded: Loaded) -> None:
+def test_lingering_connections_take_no_slots(loaded: Loaded) -> None:
     async def lingering() -> tuple[list[Written], int]:
         service = Service(App(Engine(loaded)), limits=LIMITS)
         transports = [Written() for _ in range(6)]
@@ -311,7 +312,7 @@ def test_a_refusal_of_head_has_no_body(loaded: Loaded) -> None:
     assert transport.data.endswith(b"\r\n\r\n")
 
 
-def test_who_is_answered_for_the_last_time_takes_no_room(loaded: Loaded) -> None:
+def test_a_connection_with_its_last_answer_takes_no_slot(loaded: Loaded) -> None:
     async def statuses() -> list[bytes]:
         service = Service(App(Engine(loaded)), limits=LIMITS)
         protocols, found = [], []

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from mockllm.app import App
 from mockllm.config.models import Config
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load as load_mocks
 from mockllm.engine.loading import load_config
 from mockllm.errors import ConfigError
 from mockllm.serve.reload import Reload, Reloader, Watch, freeze_heap
+from tests.support.apps import LoneApp
 from tests.support.processes import (
     LONG_ANSWER,
     Command,
@@ -42,7 +42,7 @@ BROKEN = '{"openai": [{"match": {"mesage": {}}}], "opnai": []}'
 
 
 def settled(watch: Watch) -> bool:
-    """Whether the files have changed and nobody is writing any more."""
+    """True once the files have changed and are no longer being written."""
     return [watch.changed(), watch.changed()][1]
 
 
@@ -67,10 +67,8 @@ def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
     assert [*seen, watch.changed()] == [False, False, False, True]
 
 
-def test_a_path_that_may_not_be_looked_at_is_a_state(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whoever runs this may be root, who may look at everything."""
+def test_an_unreadable_path_is_a_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Patched, because root may read everything."""
 
     def refuse(path: Path) -> bool:
         raise PermissionError(13, "Permission denied")
@@ -107,7 +105,7 @@ def test_other_files_of_a_directory_do_not_matter(tmp_path: Path) -> None:
     assert not settled(watch)
 
 
-def test_a_file_that_is_gone_for_a_while_has_changed(tmp_path: Path) -> None:
+def test_a_file_that_was_missing_for_a_while_has_changed(tmp_path: Path) -> None:
     file = write(tmp_path / "a.json", "{}")
     watch = Watch([file])
     file.unlink()
@@ -116,7 +114,7 @@ def test_a_file_that_is_gone_for_a_while_has_changed(tmp_path: Path) -> None:
     assert settled(watch)
 
 
-def test_what_is_loaded_for_another_reason_need_not_be_loaded_again(tmp_path: Path) -> None:
+def test_a_load_for_another_reason_needs_no_second_load(tmp_path: Path) -> None:
     file = write(tmp_path / "a.json", "{}")
     reload = Reload(lambda: None, Watch([file]))
     write(file, "[]")
@@ -132,7 +130,7 @@ def engine() -> Engine:
     return Engine(load_mocks(Config.from_dict(config())))
 
 
-def test_a_bug_in_loading_is_logged_and_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_in_loading_is_logged_only(caplog: pytest.LogCaptureFixture) -> None:
     def fail() -> Engine:
         raise LookupError
 
@@ -166,26 +164,26 @@ def test_loads_in_a_thread_when_asked() -> None:
     assert delivered == [made] * 3
 
 
-def test_what_is_served_no_more_is_forgotten() -> None:
-    """Without the collector, for what is loaded is frozen."""
+def test_a_replaced_engine_is_freed() -> None:
+    """Without the garbage collector: loaded objects are frozen."""
     loaded = load_mocks(Config.from_dict(config()))
     served = Engine(loaded)
     served.warm()
-    app = App(served)
-    mock, engine_served = weakref.ref(loaded.tables[0].mocks[0]), weakref.ref(served)
+    app = LoneApp(served)
+    mock, replaced = weakref.ref(loaded.tables[0].mocks[0]), weakref.ref(served)
     del loaded, served
     gc.disable()
     try:
         app.use(engine())
         freeze_heap(collect=False)
-        assert (mock(), engine_served()) == (None, None)
+        assert (mock(), replaced()) == (None, None)
     finally:
         gc.unfreeze()
         gc.enable()
 
 
 def test_loading_leaves_nothing_to_collect() -> None:
-    """What `freeze_heap` freezes would stay for ever."""
+    """Garbage that `freeze_heap` freezes would never be freed."""
     engine().warm()  # what is made once for all is made
     gc.collect()
     gc.disable()
@@ -253,7 +251,9 @@ async def test_a_change_of_the_files_swaps_the_configuration(file: Path, workers
 
 @posix
 @WORKERS
-async def test_a_bad_file_keeps_the_old_one_and_tells_why(file: Path, workers: int) -> None:
+async def test_a_bad_file_is_reported_and_the_old_configuration_stays(
+    file: Path, workers: int
+) -> None:
     with running("--config", file, "--port=0", f"--workers={workers}", "--reload") as command:
         for times, bad in enumerate(["{", BROKEN], 1):
             write(file, bad)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.serve.http_cases import configuration
 from tests.soak import FAULTS, MIB, WELL, WORDS, soak
+from tests.support.http.messages import configuration
 from tests.support.processes import needs_proc, running, write
 
 REQUESTS = 3_000

@@ -1,5 +1,5 @@
-"""What comes between two steps of a start. In loops of their own: what a failure would leave behind
-would hang the end of a loop that other tests share."""
+"""Events between two steps of a start. Each has its own loop: what a failure leaves behind would
+hang a loop that other tests share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_does_not_start_twice_at_once() -> None:
         assert asyncio.run(start_twice()) == {str, RuntimeError}
 
 
-def test_a_port_that_is_taken_between_bind_and_listen_is_told() -> None:
+def test_a_port_taken_between_bind_and_listen_is_an_error() -> None:
     async def listen_twice() -> None:
         service = Service(App(Engine(load(Config()))))
         first = bind("127.0.0.1", 0)

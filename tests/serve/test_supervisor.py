@@ -1,4 +1,4 @@
-"""Several processes on one address: who dies or hangs is replaced, and nobody is refused."""
+"""Several processes on one address: one that dies or hangs is replaced, no client is refused."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mockllm.serve.supervisor import MAX_DELAY, YOUNG, Slot
-from tests.serve.http_cases import get
+from tests.support.http.messages import get
 from tests.support.processes import (
     Command,
     ask,
@@ -69,7 +69,7 @@ async def test_every_worker_answers_health(command: Command) -> None:
         assert all(sockets(pid) > count for pid, count in before.items())
 
 
-async def test_a_killed_worker_is_replaced_and_nobody_is_refused(command: Command) -> None:
+async def test_a_killed_worker_is_replaced_and_no_request_is_refused(command: Command) -> None:
     clients = 8
     async with load(command.port, clients) as constant:
         workers = command.workers()
@@ -102,9 +102,7 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(command: Command) -> N
     assert [each for each in constant.failures if not each.startswith("no answer")] == []
 
 
-async def test_a_supervisor_that_was_stopped_itself_does_not_blame_its_workers(
-    command: Command,
-) -> None:
+async def test_a_suspended_supervisor_does_not_kill_its_workers(command: Command) -> None:
     """As after Ctrl-Z and ``fg``."""
     workers = command.workers()
     command.signal_group(signal.SIGSTOP)
@@ -122,9 +120,7 @@ async def test_a_supervisor_that_was_stopped_itself_does_not_blame_its_workers(
     assert [line for line in command.lines if "killed" in line] == []
 
 
-async def test_a_worker_that_is_told_to_stop_by_others_drains_and_is_replaced(
-    command: Command,
-) -> None:
+async def test_a_worker_stopped_by_another_process_drains_and_is_replaced(command: Command) -> None:
     async with load(command.port) as constant:
         for pid in command.workers():
             os.kill(pid, signal.SIGTERM)
@@ -141,7 +137,7 @@ async def test_workers_end_with_their_supervisor(command: Command) -> None:
     await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
-async def test_a_port_in_use_is_told(command: Command) -> None:
+async def test_a_port_in_use_is_an_error(command: Command) -> None:
     for count in (1, 2):
         status, out, err = failing("--port", str(command.port), "--workers", str(count))
         assert (status, out) == (1, "")

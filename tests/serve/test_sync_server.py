@@ -1,4 +1,4 @@
-"""`Server`: the same for programs without a loop."""
+"""`Server`, for programs without a loop."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ def test_starts_and_stops_by_hand() -> None:
         server.stop()
 
 
-def test_what_is_wrong_is_raised_where_it_is_started() -> None:
+def test_errors_are_raised_by_start() -> None:
     with pytest.raises(ConfigError, match="did you mean 'openai'"):
         Server({"opnai": []}).start()
     with occupied_port() as port, pytest.raises(ListenError, match="the address is in use"):
         Server(config(), port=port).start()
 
 
-def test_stops_though_the_body_raises() -> None:
+def test_stops_when_the_body_raises() -> None:
     def fail() -> None:
         with Server(config()):
             raise LookupError
@@ -78,7 +78,7 @@ def test_stops_though_the_body_raises() -> None:
         fail()
 
 
-def test_several_live_beside_each_other() -> None:
+def test_several_servers_run_side_by_side() -> None:
     with Server(config("one")) as one, Server(config("other")) as other:
         assert [asked(one), asked(other)] == ["one", "other"]
 

@@ -1,49 +1,93 @@
 from __future__ import annotations
 
+from itertools import count
+
+from hypothesis import given
+from hypothesis import strategies as st
+
 from mockllm.state import responses
-from mockllm.state.responses import StoredResponse, StoredResponses
+from mockllm.state.responses import (
+    StoredResponse,
+    StoredResponses,
+    make_unique_id,
+    slot_of,
+)
 from tests.support.goldens import FRESH
 
-
-def answers(*bodies: bytes) -> list[StoredResponse]:
-    return [StoredResponse(body, None, FRESH) for body in bodies]
+NUMBERS = count()
 
 
-def test_the_newest_comes_first() -> None:
+def answers(*bodies: bytes, **response: str) -> list[StoredResponse]:
+    ids = (make_unique_id(next(NUMBERS), 0) for _ in bodies)
+    return [
+        StoredResponse(body, response, "word", None, FRESH._replace(unique_id=unique_id))
+        for body, unique_id in zip(bodies, ids, strict=True)
+    ]
+
+
+def generated_id(stored: StoredResponse) -> str:
+    return f"resp_{stored.fresh.unique_id.decode()}{'0' * 28}"
+
+
+def test_a_response_is_found_by_its_generated_id() -> None:
     one, two = answers(b"1", b"2")
     store = StoredResponses()
     store.append(one)
     store.append(two)
 
-    assert list(store) == [two, one]
+    assert [store.find(generated_id(each)) for each in (one, two)] == [one, two]
+    assert store.find("resp_" + "f" * 48) is None
 
 
-def test_beyond_a_number_the_oldest_goes() -> None:
+def test_of_two_with_one_configured_id_the_newer_is_found() -> None:
+    one, two = answers(b"1", b"2", id="resp_mine")
+    store = StoredResponses()
+    store.append(one)
+    store.append(two)
+
+    assert store.find("resp_mine") == two
+    assert len(store) == 1
+
+
+@given(st.integers(0, 2**80 - 1), st.integers(0, 2**12 - 1))
+def test_a_generated_id_names_the_slot_of_its_worker(number: int, slot: int) -> None:
+    unique_id = make_unique_id(number, slot)
+
+    assert len(unique_id) == 20
+    assert slot_of(f"resp_{unique_id.decode()}{'a' * 28}") == slot
+
+
+@given(st.sampled_from(["resp_mine", "", "resp_", "resp_" + "g" * 20, "msg_" + "0" * 20]))
+def test_any_other_id_names_no_slot(other: str) -> None:
+    assert slot_of(other) is None
+
+
+def test_the_oldest_is_dropped_beyond_a_number() -> None:
     store = StoredResponses()
     for number in range(responses.MAX_RESPONSES + 1):
         store.append(*answers(b"%d" % number))
 
     assert len(store) == responses.MAX_RESPONSES
-    assert [entry.body for entry in store][-1] == b"1"
+    assert store.all()[0].body == b"1"
 
 
-def test_beyond_a_size_the_oldest_goes() -> None:
+def test_the_oldest_is_dropped_beyond_a_size() -> None:
     body = bytes(responses.MAX_BYTES // 2)
     store = StoredResponses()
     for entry in answers(body + b"1", body[2000:] + b"2", bytes(2000) + b"3"):
         store.append(entry)
 
-    assert [entry.body[-1:] for entry in store] == [b"3", b"2"]
+    assert [entry.body[-1:] for entry in store.all()] == [b"2", b"3"]
 
 
-def test_what_is_larger_than_all_is_not_kept() -> None:
+def test_a_response_larger_than_the_bound_is_not_stored() -> None:
     store = StoredResponses()
     store.append(*answers(bytes(responses.MAX_BYTES)))
 
     assert len(store) == 0
 
 
-def test_what_is_removed_takes_no_room() -> None:
+def test_removed_responses_take_no_space() -> None:
     (large,) = answers(bytes(responses.MAX_BYTES - responses.PER_ENTRY))
     store = StoredResponses()
     for _ in range(2):
@@ -51,4 +95,4 @@ def test_what_is_removed_takes_no_room() -> None:
         store.remove(large)
     store.append(large)
 
-    assert list(store) == [large]
+    assert store.all() == (large,)

@@ -1,5 +1,5 @@
-"""Requests of each API by their bodies, malformed ones too, and how they are sent: past the methods
-of the clients, which would not make them, so that the clients read the answers."""
+"""Request bodies of each API, malformed ones too, and a way to send them: not by the methods of
+the clients, which would not make them, but so that the clients read the answers."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ CONFIG = {
         {"match": {"input": "", **ANYTHING}, "response": VECTOR},
     ],
 }
-"""Answers anything; complete, so that `strict` has nothing to say against it."""
+"""Mocks that match any request, with complete responses, so that `strict` accepts them."""
 
 
 class Clients(NamedTuple):
-    """The clients of one server; `post` sends what their methods would not."""
+    """The clients of one server; `post` sends bodies that their methods would not make."""
 
     openai: AsyncOpenAI
     anthropic: AsyncAnthropic
@@ -69,7 +69,7 @@ class Clients(NamedTuple):
 
 @asynccontextmanager
 async def serving(*, strict: bool = False) -> AsyncIterator[Clients]:
-    """Clients of a server that answers anything."""
+    """Clients of a server that answers any request."""
     async with (
         AsyncServer(CONFIG, strict=strict) as server,
         AsyncOpenAI(base_url=server.openai_base_url, api_key=API_KEY, max_retries=0) as openai,

@@ -1,5 +1,5 @@
-"""The mocks of the contract suite: what each answers is written in full, as the service writes it,
-so that what a client gets can be compared whole."""
+"""The mocks of the contract suite: each response is written in full, as the service writes it, so
+that a client's answer can be compared whole."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ CHAT: dict[str, Json] = {
         "tool_calls",
     ),
 }
-"""What a Chat Completions client asks, and the answer."""
+"""Chat Completions responses by the text of the request."""
 
 
 def _response(*output: Json) -> Json:
@@ -135,7 +135,7 @@ RESPONSES: dict[str, Json] = {
         _function_call(2, "Rome"),
     ),
 }
-"""What a Responses client asks, and the answer."""
+"""Responses by the text of the request."""
 
 
 def _message(stop_reason: str, *content: Json) -> Json:
@@ -177,10 +177,10 @@ MESSAGES: dict[str, Json] = {
         _tool_use(2, "Rome"),
     ),
 }
-"""What a Messages client asks, and the answer."""
+"""Messages responses by the text of the request."""
 
 VECTORS = [[0.5, -0.25, 0.125], [1.0, 0.0, -1.0]]
-"""What an Embeddings client gets; each number is exact in 32 bits."""
+"""Vectors of the Embeddings mocks; each number is exact in 32 bits."""
 
 _CONTAINS = {"match_type": "contains"}
 _BARE_CALL = {"type": "function_call", "name": "get_weather", "arguments": "{}"}

@@ -7,7 +7,7 @@ compared byte for byte ever after.
     whole.json      the body of the whole answer
     stream.txt      the body of the streamed answer
 
-`python -m tests.support.goldens PROVIDER` writes whole.json and stream.txt anew: read the diff.
+`python -m tests.support.goldens openai/chat` writes whole.json and stream.txt anew: read the diff.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ from mockllm.wire.chunking import Chunk
 from mockllm.wire.placeholders import FreshValues
 
 TESTDATA = Path(__file__).parents[2] / "testdata"
+RENDERERS = {  # a folder of testdata, and the module that renders what is in it
+    "openai/chat": "mockllm.providers.openai.chat.render",
+    "openai/responses": "mockllm.providers.openai.responses.render",
+    "anthropic/messages": "mockllm.providers.anthropic.messages.render",
+}
 FRESH = FreshValues(
     unique_id=b"0123456789abcdef0123",
     seconds=b"1700000000",
@@ -52,15 +57,14 @@ class Case:
     chunk: Chunk
 
     def render(self, *, stream: bool) -> bytes:
-        """What the API answers, delivered."""
-        api = ".".join(self.folder.relative_to(TESTDATA).parts[:-1])
-        renderer = import_module(f"mockllm.providers.{api}.render")
+        """The body of the answer, delivered."""
+        renderer = import_module(RENDERERS[self.folder.parent.relative_to(TESTDATA).as_posix()])
         options = replace(self.options, stream=stream)
         return delivered(renderer.render(self.response, options, self.chunk))
 
 
 def cases(api: str) -> list[Case]:
-    """All cases of an API, ``openai/chat``, in order."""
+    """All cases of an API, one of `RENDERERS`, in order."""
     found = []
     for file in sorted((TESTDATA / api).glob("*/response.json")):
         options_file = file.parent / "options.json"

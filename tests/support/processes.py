@@ -1,4 +1,4 @@
-"""The command in a process of its own, and clients that ask it without a pause."""
+"""The command as a subprocess, and clients that keep sending requests to it."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ UNUSED = 0.2  # seconds after which a connection may be closed before it is used
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
 posix = pytest.mark.skipif(os.name != "posix", reason="signals")
+WORKERS = pytest.mark.parametrize("workers", [1, 2])
 
 
 def config(answer: str = "yes", *, large: bool = False) -> Json:
@@ -56,12 +57,12 @@ def write(file: Path, content: Json | str) -> Path:
 
 
 def remove(file: Path) -> None:
-    """Have no `file` any more."""
+    """Delete `file`."""
     file.unlink()
 
 
 class Command:
-    """``mockllm`` with arguments, in a session of its own."""
+    """A process of ``mockllm`` with arguments, in its own session."""
 
     def __init__(self, *arguments: str | Path) -> None:
         self._process = subprocess.Popen(
@@ -73,7 +74,7 @@ class Command:
             start_new_session=True,
         )
         self.lines: list[str] = []
-        """What it has told on standard error."""
+        """Lines of its standard error."""
         self._told = threading.Condition()
         self._listener = threading.Thread(target=self._listen, name="asyncio_stderr", daemon=True)
         self._listener.start()
@@ -90,7 +91,7 @@ class Command:
         return port_of(self.url)
 
     def told(self, text: str, times: int = 1) -> list[str]:
-        """The lines with `text`, once there are so many."""
+        """The lines that contain `text`, once there are `times` of them."""
         with self._told:
             assert self._told.wait_for(lambda: len(self._with(text)) >= times, PATIENCE), self.lines
             return self._with(text)
@@ -99,17 +100,17 @@ class Command:
         os.kill(self.pid, number)
 
     def signal_group(self, number: int) -> None:
-        """What Ctrl-C does in a terminal."""
+        """Send a signal to its process group, as Ctrl-C in a terminal does."""
         os.killpg(self.pid, number)
 
     def ended(self) -> int:
-        """The exit status, once it has ended and told everything."""
+        """The exit status, once it has ended and its output is read."""
         status = self._process.wait(PATIENCE)
         self._listener.join(PATIENCE)
         return status
 
     def workers(self) -> list[int]:
-        """The processes that it has forked."""
+        """Process ids of its workers."""
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
         return [int(pid) for pid in children.split()]
 
@@ -135,7 +136,7 @@ class Command:
 
 @contextmanager
 def running(*arguments: str | Path) -> Iterator[Command]:
-    """The command, listening; gone in the end, whatever happened."""
+    """A command that listens; killed at the end."""
     command = Command(*arguments)
     try:
         assert command.url, command.lines
@@ -164,7 +165,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """What the model says."""
+        """The text of the model."""
         says: str = orjson.loads(self.body)["choices"][0]["message"]["content"]
         return says
 
@@ -198,7 +199,7 @@ class Connection:
         return Answer(status, body, fields.get(b"connection") == b"close")
 
     async def is_closed(self) -> bool:
-        """Whether the server closes, once it does."""
+        """True once the server closes."""
         try:
             return await self.reader.read(1) == b""
         except ConnectionError:
@@ -215,13 +216,13 @@ async def connected(port: int) -> AsyncIterator[Connection]:
 
 
 async def ask(port: int, request: bytes = REQUEST) -> Answer:
-    """What a client of its own is answered."""
+    """The answer to a new client."""
     async with connected(port) as connection:
         return await connection.ask(request)
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    """Wait for what nobody tells: of other processes, and of those that are not our children."""
+    """Poll until `holds()`: for states of other processes, which send no event."""
     async with asyncio.timeout(PATIENCE):
         while not holds():  # noqa: ASYNC110  # there is no event
             await asyncio.sleep(0.01)
@@ -237,24 +238,24 @@ async def nobody_listens(port: int) -> None:
     await until(refused)
 
 
-# --- many -----------------------------------------------------------------------------------------
+# --- load -----------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class Load:
-    """Clients that ask without a pause: half of them keep their connections, half take a new one
-    for each request."""
+    """Clients that send requests without a pause: half of them keep their connections, half open a
+    new one for each request."""
 
     port: int
     ends_with_server: bool = False
-    """Whether a refused connection is the end, not a failure."""
+    """True if a refused connection is the end, not a failure."""
     answers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     stopping: bool = False
     _more: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def more(self, count: int = 200) -> None:
-        """Wait for so many answers more."""
+        """Wait for `count` more answers."""
         wanted = self.answers.total() + count
         async with asyncio.timeout(PATIENCE):
             while self.answers.total() < wanted:
@@ -262,7 +263,7 @@ class Load:
                 await self._more.wait()
 
     async def ask_on(self, *, keep: bool) -> None:
-        """The life of a client."""
+        """Send requests until `stopping`."""
         while not self.stopping:
             try:
                 async with connected(self.port) as connection:
@@ -296,7 +297,7 @@ class Load:
 async def load(
     port: int, clients: int = 8, *, ends_with_server: bool = False
 ) -> AsyncIterator[Load]:
-    """Constant load while inside; it has begun when this is entered."""
+    """Constant load inside the block, begun before it is entered."""
     constant = Load(port, ends_with_server)
     async with asyncio.TaskGroup() as group:
         for number in range(clients):

@@ -1,5 +1,5 @@
-"""What tests with sockets share: mocks in the file's form, the requests that meet them, and what
-comes over the wire, as plain data."""
+"""Shared data of tests with sockets: mocks in the file format, requests that match them, and
+streams read as plain data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OPENAI_HEADERS = {"authorization": f"Bearer {API_KEY}"}
 ANTHROPIC_HEADERS = {"x-api-key": API_KEY, "anthropic-version": "2023-06-01"}
 
 
-# --- mocks, in the file's form --------------------------------------------------------------------
+# --- mocks, in the file format --------------------------------------------------------------------
 
 
 def chat_mock(text: str, response: Json, **match: Any) -> Json:
@@ -120,19 +120,19 @@ def port_of(base_url: str) -> int:
 
 @contextmanager
 def occupied_port() -> Iterator[int]:
-    """A loopback port that someone else listens on."""
+    """A loopback port that is in use."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         yield taken.getsockname()[1]
 
 
-# --- what is left behind --------------------------------------------------------------------------
+# --- leaks ----------------------------------------------------------------------------------------
 
 
 @contextmanager
 def nothing_left_behind() -> Iterator[None]:
-    """Holds that no thread, descriptor or warning is left of what happens inside."""
+    """Check that the block leaves no thread, descriptor or warning behind."""
     threads, descriptors = _threads(), _descriptors()
     yield
     gc.collect()  # a socket that nobody closed warns now, and warnings are errors
@@ -141,17 +141,17 @@ def nothing_left_behind() -> Iterator[None]:
 
 
 def tasks() -> int:
-    """The number of the loop's tasks, but for those in which streams of clients are given up."""
+    """The number of the loop's tasks, except those that close abandoned streams of clients."""
     return sum(inspect.iscoroutine(task.get_coro()) for task in asyncio.all_tasks())
 
 
 def _threads() -> set[threading.Thread]:
-    """The process's threads, but for those that clients have a loop start."""
+    """The process's threads, except those that loops of clients start."""
     return {each for each in threading.enumerate() if not each.name.startswith(CLIENTS)}
 
 
 def _descriptors() -> set[Path]:
-    """The process's open files and sockets; none where the system does not tell."""
+    """The process's open files and sockets; empty where the system cannot list them."""
     try:
         return set(Path("/dev/fd").iterdir())
     except OSError:

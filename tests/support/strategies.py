@@ -1,4 +1,4 @@
-"""Rules and requests for property tests: few words, so that they often meet."""
+"""Rules and requests for property tests: few words, so that they often match."""
 
 from __future__ import annotations
 

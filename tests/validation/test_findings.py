@@ -1,90 +1,28 @@
-"""What `validation.findings` makes of small types, written here so that each rule is seen alone."""
+"""Findings in values of small types, written here so that each rule is seen alone."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any, Literal, Required
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict
-from typing_extensions import TypedDict
 
-from mockllm.validation.findings import Finding, Kind, compile_match, compile_request, confirm_model
-from mockllm.validation.schema import tagged_members
-
-
-class Source(TypedDict, total=False):
-    url: Required[str]
-    type: Required[Literal["url"]]
-
-
-class Text(TypedDict, total=False):
-    type: Required[Literal["text"]]
-    text: Required[str]
-
-
-class Image(TypedDict, total=False):
-    type: Required[Literal["image"]]
-    source: Required[Source]
-    detail: Literal["low", "high"]
-
-
-class Note(TypedDict, total=False):
-    type: Required[Literal["note"]]
-    notes: Iterable[Text | Image | Note]  # a type that contains itself
-
-
-class User(TypedDict, total=False):
-    role: Required[Literal["user"]]
-    content: Required[str | Iterable[Text | Image | Note]]
-
-
-class Assistant(TypedDict, total=False):
-    role: Required[Literal["assistant"]]
-    content: Required[str]
-    call_id: Required[str]
-
-
-class Tool(TypedDict, total=False):
-    name: Required[str]
-    schema: dict[str, object]
-    type: Literal["custom"] | None  # optional: a tool without a type is this one
-
-
-class Bash(TypedDict, total=False):
-    type: Required[Literal["bash"]]
-
-
-class Request(TypedDict, total=False):
-    messages: Required[Iterable[User | Assistant]]
-    temperature: float
-    seed: int | None
-    effort: Literal["low", "high"]
-    stop: str | Iterable[str] | None
-    choice: Literal["auto", "none"] | Bash
-    tools: Iterable[Tool | Bash]
-    metadata: dict[str, str]
-    stream: bool
-
-
-HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "hello"}]}
-WRONG, MISSING, UNKNOWN = Kind.WRONG, Kind.MISSING, Kind.UNKNOWN
-
-
-def lenient(**members: Any) -> Finding | None:
-    return compile_request(Request, strict=False)({**HELLO, **members})
-
-
-def strict(**members: Any) -> Finding | None:
-    return compile_request(Request, strict=True)({**HELLO, **members})
-
-
-def content(value: Any) -> Finding | None:
-    return lenient(messages=[{"role": "user", "content": value}])
-
+from mockllm.validation.findings import Finding, compile_match, compile_request, confirm_model
+from tests.support.small_types import (
+    HELLO,
+    MISSING,
+    UNKNOWN,
+    WRONG,
+    Answer,
+    Assistant,
+    Request,
+    User,
+    content,
+    lenient,
+    strict,
+)
 
 # -- Findings --
 
@@ -182,116 +120,6 @@ def test_the_request_is_not_changed() -> None:
     assert json.dumps(request) == before
 
 
-# -- Unions --
-
-
-def test_union_reports_the_variant_that_was_meant() -> None:
-    assert content([{"type": "image", "source": {"type": "url", "url": 5}}]) == Finding(
-        ("messages", 0, "content", 0, "source", "url"),
-        "expected a string, found a number (5)",
-        WRONG,
-    )
-
-
-def test_union_without_a_fitting_json_type_names_all() -> None:
-    assert content(42) == Finding(
-        ("messages", 0, "content"), "expected a string or a list, found a number (42)", WRONG
-    )
-
-
-@pytest.mark.parametrize(
-    ("part", "finding"),
-    [
-        ({"text": "hi"}, Finding(("type",), "required, but missing", MISSING)),
-        ({"type": None}, Finding(("type",), "expected a string, found null", WRONG)),
-        ({"type": 5}, Finding(("type",), "expected a string, found a number (5)", WRONG)),
-        ({"type": []}, Finding(("type",), "expected a string, found a list", WRONG)),
-        ({"type": {}}, Finding(("type",), "expected a string, found an object", WRONG)),
-        ("hi", Finding((), 'expected an object, found a string ("hi")', WRONG)),
-        (None, Finding((), "expected an object, found null", WRONG)),
-        (["type"], Finding((), "expected an object, found a list", WRONG)),
-    ],
-)
-def test_union_needs_an_object_with_a_tag(part: Any, finding: Finding) -> None:
-    place = ("messages", 0, "content", 0, *finding.path)
-    assert content([part]) == Finding(place, finding.message, finding.kind)
-
-
-@pytest.mark.parametrize("tool", [{"name": "t"}, {"name": "t", "type": None}, {"type": "bash"}])
-def test_optional_tag_may_be_absent(tool: Any) -> None:
-    assert lenient(tools=[tool]) is None
-    assert strict(tools=[tool]) is None
-
-
-def test_absent_optional_tag_picks_its_variant() -> None:
-    assert lenient(tools=[{}]) == Finding(("tools", 0, "name"), "required, but missing", MISSING)
-
-
-@pytest.mark.parametrize("value", ["a", ["a", "b"], [1, 2], [[1], [2, 3]], []])
-def test_first_entry_tells_which_list_was_meant(value: Any) -> None:
-    confirm = compile_request(
-        str | list[str] | Iterable[int] | Iterable[Iterable[int]], strict=True
-    )
-    assert confirm(value) is None
-
-
-@pytest.mark.parametrize(
-    ("value", "finding"),
-    [
-        (["a", 1], Finding((1,), "expected a string, found a number (1)", WRONG)),
-        ([1, "a"], Finding((1,), 'expected an integer, found a string ("a")', WRONG)),
-        ([[1], 2], Finding((1,), "expected a list, found a number (2)", WRONG)),
-        ([{}], Finding((0,), "expected a string, an integer or a list, found an object", WRONG)),
-    ],
-)
-def test_a_list_is_of_one_kind(value: Any, finding: Finding) -> None:
-    confirm = compile_request(
-        str | list[str] | Iterable[int] | Iterable[Iterable[int]], strict=True
-    )
-    assert confirm(value) == finding
-
-
-def test_lists_that_an_entry_cannot_tell_apart_may_be_mixed() -> None:
-    confirm = compile_request(list[Text] | list[Image], strict=True)
-    assert confirm([{"type": "text", "text": "a"}]) is None
-    assert confirm([{"type": "image"}]) == Finding((0, "source"), "required, but missing", MISSING)
-
-
-def test_untagged_objects_are_tried_in_order() -> None:
-    class Left(TypedDict):
-        left: int
-
-    class Right(TypedDict):
-        right: int
-
-    confirm = compile_request(Left | Right, strict=False)
-    assert confirm({"right": 1}) is None
-    assert confirm({}) == Finding(("left",), "required, but missing", MISSING)
-
-
-def test_union_with_anything_accepts_anything() -> None:
-    assert compile_request(Text | object, strict=True)({"type": "text"}) is None
-
-
-def test_recursive_type_is_confirmed_all_the_way_down() -> None:
-    note: dict[str, Any] = {"type": "text", "text": 5}
-    for _ in range(20):
-        note = {"type": "note", "notes": [note]}
-    assert content([note]) == Finding(
-        ("messages", 0, "content", 0, *("notes", 0) * 20, "text"),
-        "expected a string, found a number (5)",
-        WRONG,
-    )
-
-
-def test_deep_value_where_anything_may_be_is_let_through() -> None:
-    deep: Any = {}
-    for _ in range(5000):
-        deep = {"properties": {"a": deep}}
-    assert lenient(tools=[{"name": "t", "schema": deep}]) is None
-    assert strict(tools=[{"name": "t", "schema": deep}]) is None
-
-
 # -- Lenient and strict --
 
 
@@ -354,14 +182,14 @@ def test_members_of_an_echo_may_be_missing_or_null() -> None:
     )
 
 
-def test_strict_wants_echoes_complete() -> None:
+def test_strict_requires_complete_echoes() -> None:
     confirm = compile_request(Request, strict=True, lenient_types=frozenset({"Assistant"}))
     assert confirm(CUT_ECHO) == Finding(
         ("messages", 0, "content"), "required, but missing", MISSING
     )
 
 
-def test_match_tells_every_finding() -> None:
+def test_a_match_has_every_finding() -> None:
     confirm = compile_match(list[User | Assistant], lenient_types=frozenset({"User"}))
     assert confirm([{"role": "user"}, {"role": "assistant", "content": 5}]) == [
         Finding((1, "content"), "expected a string, found a number (5)", WRONG),
@@ -372,36 +200,12 @@ def test_match_tells_every_finding() -> None:
 # -- Models --
 
 
-class Usage(BaseModel):
-    model_config = ConfigDict(extra="allow")
-    tokens: int
-
-
-class Message(BaseModel):
-    model_config = ConfigDict(extra="allow")
-    type: Literal["message"]
-    text: str | None = None
-
-
-class Call(BaseModel):
-    model_config = ConfigDict(extra="allow")
-    type: Literal["call"]
-    name: str
-
-
-class Answer(BaseModel):
-    model_config = ConfigDict(extra="allow", defer_build=True)  # as the SDKs' models
-    id: str
-    output: list[Message | Call]
-    usage: Usage | None = None
-
-
-def test_model_that_holds_has_no_findings() -> None:
+def test_a_valid_model_has_no_findings() -> None:
     answer = {"id": "a", "output": [{"type": "message", "text": None}], "usage": {"tokens": 1}}
     assert confirm_model(Answer, answer) == []
 
 
-def test_model_tells_every_finding() -> None:
+def test_a_model_has_every_finding() -> None:
     answer = {
         "output": [{"type": "call"}, {"type": "messsage"}, {"type": "message", "txt": "hi"}],
         "usage": {"tokens": "1", "extra": {}},
@@ -424,27 +228,8 @@ def test_model_tells_every_finding() -> None:
     ]
 
 
-def test_union_of_models_is_decided_by_type() -> None:
-    assert confirm_model(Message | Call, {"type": "call"}) == [
-        Finding(("name",), "required, but missing", MISSING)
-    ]
-
-
-# -- Members by tag --
-
-
-def test_tagged_members_joins_what_shares_a_tag() -> None:
-    class Other(TypedDict):
-        type: Literal["text"]
-        citations: list[str]
-
-    assert tagged_members([Text | Image, Other]) == {
-        "text": {"type", "text", "citations"},
-        "image": {"type", "source", "detail"},
-    }
-
-
 # -- Anything --
+
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=8) | st.sampled_from(
     ["type", "role", "user", "assistant", "text", "image", "note", "content", "messages", "name"]
@@ -468,6 +253,6 @@ def test_any_json_gets_a_verdict(request: Any, message: Any, member: Any) -> Non
 
 
 @given(JSON)
-def test_what_strict_accepts_lenient_accepts(message: Any) -> None:
+def test_lenient_accepts_all_that_strict_accepts(message: Any) -> None:
     if STRICT({"messages": [message]}) is None:
         assert LENIENT({"messages": [message]}) is None

@@ -37,7 +37,7 @@ TEXTS = st.lists(
 
 
 def boundaries(text: str) -> set[int]:
-    """Where grapheme clusters begin and end, seen over the whole text."""
+    """Boundaries of grapheme clusters, found over the whole text."""
     return {0, *(match.end() for match in regex.finditer(r"\X", text))}
 
 
@@ -52,7 +52,7 @@ def boundaries(text: str) -> set[int]:
 @example("a\r\nb\r", "char")
 @settings(deadline=None, max_examples=400)
 def test_pieces_are_the_text_and_cut_no_cluster(text: str, chunk: Chunk) -> None:
-    pieces = chunking.split(text, chunk)
+    pieces = list(chunking.split(text, chunk))
 
     assert "".join(pieces) == text
     assert all(pieces)
@@ -65,14 +65,14 @@ def test_number_is_that_many_clusters(text: str, size: int) -> None:
     clusters = regex.findall(r"\X", text)
     expected = ["".join(clusters[at : at + size]) for at in range(0, len(clusters), size)]
 
-    assert chunking.split(text, size) == expected
-    assert chunking.split(text, "char") == chunking.split(text, 1)
+    assert list(chunking.split(text, size)) == expected
+    assert list(chunking.split(text, "char")) == list(chunking.split(text, 1))
 
 
 @given(st.text("ab \n", max_size=60))
 @settings(deadline=None)
 def test_word_takes_the_white_space_before_it(text: str) -> None:
-    pieces = chunking.split(text, "word")
+    pieces = list(chunking.split(text, "word"))
 
     assert all(piece[-1].strip() for piece in pieces[:-1])
     assert all(len(piece.strip()) <= chunking.MAX_WORD for piece in pieces)
@@ -93,13 +93,35 @@ def test_word_takes_the_white_space_before_it(text: str) -> None:
     ],
 )
 def test_examples(text: str, chunk: Chunk, pieces: list[str]) -> None:
-    assert chunking.split(text, chunk) == pieces
+    assert list(chunking.split(text, chunk)) == pieces
 
 
 def test_a_very_long_text_arrives_in_larger_deltas() -> None:
     text = "lorem 👩\u200d🚀 " * (2 * chunking.MAX_DELTAS)
 
-    pieces = chunking.split(text)
+    pieces = list(chunking.split(text))
 
     assert len(pieces) <= chunking.MAX_DELTAS
     assert "".join(pieces) == text
+
+
+ASCII = st.text(st.characters(codec="ascii"), max_size=30)
+
+
+@given(ASCII, CHUNKS)
+@example("a\r\nb\r\r\n", 2)
+@example("a\x1cb \x1f", "word")
+@example(" \n", "word")
+def test_a_plain_text_is_cut_as_any_other(text: str, chunk: Chunk) -> None:
+    one, other = (
+        [match[0] for match in chunking._pattern(chunk, plain=plain).finditer(text)]
+        for plain in (True, False)
+    )
+
+    assert one == other
+
+
+def test_a_long_text_is_cut_as_it_is_taken() -> None:
+    pieces = chunking.split("chunk " * 1_000_000)
+
+    assert next(pieces) == "chunk" + " chunk" * 100

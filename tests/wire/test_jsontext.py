@@ -38,7 +38,7 @@ def nested(levels: int, *, keyed: bool = False) -> Any:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two JSON values are the same value: the plain comparison that canonical bytes
+    """True if two JSON values are the same value: the plain comparison that canonical bytes
     replace."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
@@ -69,7 +69,7 @@ def respelled(draw: st.DrawFn, value: Any) -> Any:
 
 
 def mended(text: bytes) -> Any:
-    """What Python's decoder reads, with U+FFFD for every surrogate that it leaves alone."""
+    """The value that Python's decoder reads, with U+FFFD for every lone surrogate."""
     return re.sub("[\ud800-\udfff]", "\ufffd", json.loads(text))
 
 
@@ -144,13 +144,13 @@ def test_last_duplicate_key_counts() -> None:
         b"\xef\xbb\xbf\xef\xbb\xbf1",
     ],
 )
-def test_what_is_no_json_is_refused(text: bytes) -> None:
+def test_invalid_json_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"line \d+ column \d+|empty|UTF-8|end of"):
         jsontext.loads(text)
 
 
 @pytest.mark.parametrize("lone", [rb"\ud800", rb"\uDBFF", rb"\udc00", rb"\uDfFf", rb"\uD83d"])
-def test_lone_surrogate_is_mended_at_every_position(lone: bytes) -> None:
+def test_a_lone_surrogate_is_replaced_at_every_position(lone: bytes) -> None:
     around = [b"a", rb"\\", rb"\"", rb"\u0041", rb"\ud83d\ude00", "é😀".encode(), rb"\\ud800"]
 
     for position in range(len(around) + 1):
@@ -172,7 +172,7 @@ def test_lone_surrogate_is_mended_at_every_position(lone: bytes) -> None:
     )
 )
 @settings(deadline=None)
-def test_surrogates_are_mended_as_a_plain_decoder_would(units: list[bytes]) -> None:
+def test_surrogates_are_replaced_as_by_a_plain_decoder(units: list[bytes]) -> None:
     text = b'"' + b"".join(units) + b'"'
 
     assert jsontext.loads(text) == mended(text)
@@ -185,7 +185,7 @@ def test_surrogates_are_mended_as_a_plain_decoder_would(units: list[bytes]) -> N
 @given(VALUES)
 @example({"\u2028": "\u0085\u2029\r\n\x0b\x0c\x1c\x1d\x1e"})
 @settings(deadline=None)
-def test_what_is_written_is_one_line_and_reads_the_same(value: Any) -> None:
+def test_written_json_is_one_line_and_reads_back(value: Any) -> None:
     text = jsontext.dumps(value)
 
     assert same(orjson.loads(text), value)
@@ -200,7 +200,7 @@ def test_separators_are_escaped_and_all_else_is_compact() -> None:
 
 @pytest.mark.parametrize("keyed", [False, True])
 @pytest.mark.parametrize("levels", [254, 255, 500, 1024])
-def test_what_can_be_read_can_be_written(levels: int, keyed: bool) -> None:
+def test_any_value_that_can_be_read_can_be_written(levels: int, keyed: bool) -> None:
     value = nested(levels, keyed=keyed)
     text = jsontext.dumps(value)
 
@@ -208,13 +208,13 @@ def test_what_can_be_read_can_be_written(levels: int, keyed: bool) -> None:
     assert jsontext.dumps(jsontext.loads(text)) == text
 
 
-def test_deep_value_keeps_its_marks_and_its_separators_escaped() -> None:
+def test_a_deep_value_keeps_its_placeholders_and_escaped_separators() -> None:
     value = [orjson.Fragment(b"\xff\xff"), "\u2028", nested(300)]
 
     assert jsontext.dumps(value).startswith(b'[\xff\xff,"\\u2028",[[[')
 
 
-def test_what_json_does_not_know_is_refused() -> None:
+def test_values_outside_json_are_refused() -> None:
     with pytest.raises(TypeError):
         jsontext.dumps({"a": object()})
 
@@ -280,7 +280,7 @@ def test_kind_names_the_json_type(value: Any, kind: str) -> None:
 
 
 @given(st.text(), st.text())
-def test_the_short_way_to_a_plain_message_is_the_long_one(role: str, content: str) -> None:
+def test_the_fast_path_of_a_plain_message_equals_the_slow_one(role: str, content: str) -> None:
     message = {"role": role, "content": content}
 
     assert jsontext.canonical_text(role, content) == jsontext.canonical(message)
@@ -297,7 +297,7 @@ def test_the_short_way_to_a_plain_message_is_the_long_one(role: str, content: st
         (b"bytes", [[]]),
     ],
 )
-def test_faults_are_where_json_has_no_words(value: Any, expected: list[Any]) -> None:
+def test_faults_are_found_where_json_has_no_type(value: Any, expected: list[Any]) -> None:
     found = sorted(path for path, _ in jsontext.faults(value))
 
     assert found == expected

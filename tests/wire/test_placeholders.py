@@ -1,4 +1,4 @@
-"""Marks: what a ready reply leaves open is filled in, all of it, and nothing else is touched."""
+"""Placeholders: all of them are filled in, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockllm.exchange import Ending, Reply, Step
-from mockllm.replies.prepared import PreparedStep
-from mockllm.replies.ready import ReadyBytes
+from mockllm.exchange import Ending, How, Reply, Step
 from mockllm.wire import jsontext, placeholders
-from mockllm.wire.placeholders import FreshValues
+from mockllm.wire.placeholders import MAX_PIECE, FreshValues
 
 FRESH = FreshValues(
     unique_id=b"0123456789abcdef0123",
@@ -30,10 +28,10 @@ def delivered(reply: Reply, *, model: str = "m", input_tokens: int = 7) -> bytes
 
 
 def whole(value: object) -> Reply:
-    return placeholders.whole(200, (), jsontext.dumps(value))
+    return Reply.whole(200, (), jsontext.dumps(value))
 
 
-def test_every_mark_becomes_what_it_stands_for() -> None:
+def test_every_placeholder_is_filled_with_its_value() -> None:
     reply = whole(
         {
             "id": placeholders.fresh_id("msg_01", 22, "message"),
@@ -57,7 +55,7 @@ def test_every_mark_becomes_what_it_stands_for() -> None:
     length=st.integers(20, 52),
 )
 @settings(deadline=None)
-def test_no_mark_is_left_and_no_text_is_touched(
+def test_no_placeholder_is_left_and_no_text_is_changed(
     texts: list[str], model: str, plus: int, length: int
 ) -> None:
     reply = whole(
@@ -82,7 +80,7 @@ def test_no_mark_is_left_and_no_text_is_touched(
 
 @given(TEXTS)
 @settings(deadline=None)
-def test_what_a_user_writes_is_never_taken_for_a_mark(text: str) -> None:
+def test_text_of_a_user_is_never_a_placeholder(text: str) -> None:
     reply = whole([text, {text: text}])
 
     assert not placeholders.needs_request(reply)
@@ -99,7 +97,7 @@ def test_ids_of_one_answer_differ_by_their_place(places: set[str], length: int) 
     assert all(one != other for one, other in pairwise(sorted(once)))
 
 
-def test_marks_of_the_delivery_are_as_long_as_what_replaces_them() -> None:
+def test_placeholders_of_a_delivery_are_as_long_as_their_values() -> None:
     for mark, stamp in (
         (placeholders.UNIQUE_ID, FRESH.unique_id),
         (placeholders.SECONDS, FRESH.seconds),
@@ -120,14 +118,14 @@ def test_marks_of_the_delivery_are_as_long_as_what_replaces_them() -> None:
         ("plain", False),
     ],
 )
-def test_only_some_marks_need_the_request(value: object, needed: bool) -> None:
+def test_only_some_placeholders_need_the_request(value: object, needed: bool) -> None:
     assert placeholders.needs_request(whole([value])) is needed
 
 
-def test_fill_keeps_all_of_the_reply_but_its_marks() -> None:
+def test_fill_changes_only_placeholders() -> None:
     mark = jsontext.dumps(placeholders.model_placeholder())
-    steps = (Step(0.25, b"a"), Step(0.5, mark + b"," + mark))
-    reply = Reply(200, ((b"x", b"y"),), steps, Ending.CUT, streamed=True)
+    steps = (Step((b"a",), 0.25), Step((mark + b"," + mark,), 0.5))
+    reply = Reply(200, ((b"x", b"y"),), steps, Ending(How.CUT), streamed=True)
 
     filled = placeholders.fill(reply, model='"quoted"', input_tokens=1)
 
@@ -135,41 +133,39 @@ def test_fill_keeps_all_of_the_reply_but_its_marks() -> None:
     assert filled == Reply(
         200,
         ((b"x", b"y"),),
-        (Step(0.25, b"a"), Step(0.5, quoted + b"," + quoted)),
-        Ending.CUT,
+        (Step((b"a",), 0.25), Step((quoted + b"," + quoted,), 0.5)),
+        Ending(How.CUT),
         streamed=True,
     )
 
 
 def test_stream_is_one_step_a_frame() -> None:
-    reply = placeholders.stream(200, ((b"a", b"b"),), [b"one", b"two"])
+    reply = Reply.stream(200, ((b"a", b"b"),), [b"one", b"two"])
 
-    assert reply == Reply(
-        200, ((b"a", b"b"),), (Step(0.0, b"one"), Step(0.0, b"two")), streamed=True
-    )
+    assert reply == Reply(200, ((b"a", b"b"),), (Step((b"one",)), Step((b"two",))), streamed=True)
     assert reply.body == b"onetwo"
 
 
 def test_whole_is_one_step() -> None:
-    assert placeholders.whole(404, (), b"body") == Reply(404, (), (Step(0.0, b"body"),))
+    assert Reply.whole(404, (), b"body") == Reply(404, (), (Step((b"body",)),))
 
 
-MARKS = [placeholders.UNIQUE_ID, placeholders.SECONDS, placeholders.DATE, placeholders.ELAPSED_MS]
-PIECES = st.sampled_from([b"x", b"", b"\r\n", *MARKS])
+@pytest.mark.parametrize("size", [0, 1, MAX_PIECE, 3 * MAX_PIECE])
+def test_large_data_is_cut_into_pieces(size: int) -> None:
+    data = bytes(size)
+
+    pieces = placeholders.cut(data)
+
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces)) <= MAX_PIECE
 
 
-@given(st.lists(PIECES, max_size=8).map(b"".join), st.lists(st.sampled_from([b"1", b"2"])))
-def test_what_is_ready_is_stamped_like_anything_else(data: bytes, seconds: list[bytes]) -> None:
-    ready = ReadyBytes(data)
+def test_a_placeholder_is_never_cut() -> None:
+    filler = b"a" * (MAX_PIECE - 3)
+    data = filler + placeholders.UNIQUE_ID + placeholders.SECONDS + b"b" * MAX_PIECE
 
-    for number, second in enumerate(seconds):
-        took = b"%6d" % (number % 3)
-        fresh = FreshValues(b"%020x" % number, second * 10, second * 29, took)
-        assert ready.finish(fresh) == placeholders.fill_fresh(data, fresh)
+    pieces = placeholders.cut(data)
 
-
-@given(st.lists(st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb"])).map(b"".join))
-def test_what_is_open_is_filled_like_anything_else(data: bytes) -> None:
-    filled = placeholders.fill(placeholders.whole(200, (), data), model="m", input_tokens=7)
-
-    assert PreparedStep(data).fill(placeholders.model_name("m"), 7) == filled.body
+    assert b"".join(pieces) == data
+    assert sum(piece.count(placeholders.UNIQUE_ID) for piece in pieces) == 1
+    assert sum(piece.count(placeholders.SECONDS) for piece in pieces) == 1

@@ -49,7 +49,7 @@ def test_any_text_comes_back_in_one_event(text: str, name: str | None) -> None:
 
 @given(TEXTS)
 @settings(deadline=None)
-def test_frame_survives_clients_that_split_lines_as_python_does(text: str) -> None:
+def test_a_frame_survives_clients_that_split_lines_like_python(text: str) -> None:
     assert len(sse.frame([text], event="x").decode().splitlines()) == 3
 
 

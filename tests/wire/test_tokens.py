@@ -1,4 +1,4 @@
-"""Estimating tokens: cheap, the same everywhere, never nothing for a request."""
+"""Estimates of tokens: cheap, the same everywhere, never zero for a request."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_value_counts_its_texts_its_numbers_and_its_keys(value: Any, total: int)
 
 
 @pytest.mark.parametrize("member", MEDIA)
-def test_media_count_as_nothing_but_their_caption(member: str) -> None:
+def test_media_count_only_their_caption(member: str) -> None:
     assert tokens.estimate_value({member: "x" * 4000, "title": "abcd"}) == 2
     assert tokens.estimate_value({member: {"deep": "x" * 4000}}) == 0
 

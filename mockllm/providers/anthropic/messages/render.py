@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from mockllm.exchange import Reply
@@ -9,7 +10,7 @@ from mockllm.prompt import ResponseOptions
 from mockllm.providers.anthropic import vendor
 from mockllm.providers.anthropic.messages.answer import complete
 from mockllm.providers.anthropic.messages.stream import events, frame
-from mockllm.wire import jsontext, placeholders
+from mockllm.wire import jsontext
 from mockllm.wire.chunking import Chunk
 
 
@@ -18,8 +19,10 @@ def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     cannot be streamed piece by piece goes out whole."""
     completed = complete(response)
     headers = vendor.anthropic_headers(stream=options.stream)
-    if options.stream:
-        return placeholders.stream(
-            200, headers, list(map(frame, events(completed, options, chunk)))
-        )
-    return placeholders.whole(200, headers, jsontext.dumps(completed))
+    if not options.stream:
+        return Reply.whole(200, headers, jsontext.dumps(completed))
+
+    def frames() -> Iterator[bytes]:
+        return map(frame, events(completed, options, chunk))
+
+    return Reply.lazy_stream(200, headers, frames)

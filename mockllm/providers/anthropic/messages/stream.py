@@ -16,7 +16,7 @@ members are not of their types, goes out whole with its start. The kinds that on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -25,7 +25,7 @@ from mockllm.wire import chunking, jsontext, sse
 from mockllm.wire.chunking import Chunk
 
 Object = dict[str, Any]
-Cut = tuple[Object, list[Object]]
+Cut = tuple[Object, Iterable[Object]]
 """A block as it starts, and the deltas that make it whole."""
 
 _PING = {"type": "ping"}
@@ -133,7 +133,7 @@ def _thinking(block: Object, chunk: Chunk) -> Cut:
         return block, []
     pieces = _pieces("thinking_delta", "thinking", block["thinking"], chunk)
     signature = {"type": "signature_delta", "signature": block["signature"]}
-    return block | {"thinking": "", "signature": ""}, [*pieces, signature]
+    return block | {"thinking": "", "signature": ""}, chain(pieces, [signature])
 
 
 def _call(block: Object, chunk: Chunk) -> Cut:
@@ -143,7 +143,7 @@ def _call(block: Object, chunk: Chunk) -> Cut:
     text = jsontext.dumps(block["input"]).decode()
     first = {"type": "input_json_delta", "partial_json": ""}
     pieces = _pieces("input_json_delta", "partial_json", text, chunk)
-    return block | {"input": {}}, [first, *pieces]
+    return block | {"input": {}}, chain([first], pieces)
 
 
 def _compaction(block: Object, chunk: Chunk) -> Cut:
@@ -162,10 +162,11 @@ _KINDS: dict[str, Callable[[Object, Chunk], Cut]] = {
 }
 
 
-def _pieces(kind: str, member: str, text: str, chunk: Chunk) -> list[Object]:
-    return [{"type": kind, member: piece} for piece in chunking.split(text, chunk)]
+def _pieces(kind: str, member: str, text: str, chunk: Chunk) -> Iterator[Object]:
+    return ({"type": kind, member: piece} for piece in chunking.split(text, chunk))
 
 
-def _alternate(first: list[Object], second: list[Object]) -> list[Object]:
+def _alternate(first: Iterable[Object], second: Iterable[Object]) -> Iterator[Object]:
     """One of `first`, one of `second`, and so on; the longer list's rest at the end."""
-    return [entry for entry in chain(*zip_longest(first, second)) if entry is not None]
+    turns = chain.from_iterable(zip_longest(first, second))
+    return (entry for entry in turns if entry is not None)

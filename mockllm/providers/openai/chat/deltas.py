@@ -156,7 +156,7 @@ def _audio(audio: Any, _tokens: Any, chunk: Chunk) -> Iterator[Piece]:
         yield Piece({"audio": audio})
         return
     later = {
-        "transcript": chunking.split(_text(audio, "transcript"), chunk),
+        "transcript": list(chunking.split(_text(audio, "transcript"), chunk)),
         "data": _cut_data(_text(audio, "data")),
         "expires_at": [audio["expires_at"]] if "expires_at" in audio else [],
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from mockllm.exchange import Reply
@@ -9,7 +10,7 @@ from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai import vendor
 from mockllm.providers.openai.chat import stream
 from mockllm.providers.openai.chat.answer import complete
-from mockllm.wire import jsontext, placeholders, sse
+from mockllm.wire import jsontext, sse
 from mockllm.wire.chunking import Chunk
 
 
@@ -18,6 +19,10 @@ def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     completed = complete(response)
     headers = vendor.openai_headers(stream=options.stream)
     if not options.stream:
-        return placeholders.whole(200, headers, jsontext.dumps(completed))
-    frames = [stream.frame(event) for event in stream.events(completed, options, chunk)]
-    return placeholders.stream(200, headers, [*frames, sse.DONE])
+        return Reply.whole(200, headers, jsontext.dumps(completed))
+
+    def frames() -> Iterator[bytes]:
+        yield from map(stream.frame, stream.events(completed, options, chunk))
+        yield sse.DONE
+
+    return Reply.lazy_stream(200, headers, frames)

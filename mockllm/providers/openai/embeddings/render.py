@@ -33,7 +33,7 @@ def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     completed = complete(response)
     if options.base64 and isinstance(completed["data"], list):
         completed["data"] = [_packed(entry) for entry in completed["data"]]
-    return placeholders.whole(200, vendor.openai_headers(), jsontext.dumps(completed))
+    return Reply.whole(200, vendor.openai_headers(), jsontext.dumps(completed))
 
 
 def text_response(text: str) -> dict[str, Any]:

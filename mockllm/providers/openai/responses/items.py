@@ -109,9 +109,8 @@ def _output_text(part: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
     text = part.get("text")
     if not isinstance(text, str):
         return
-    pieces = chunking.split(text, chunk)
     logprobs = _entries(part, "logprobs")
-    for piece, share in zip(pieces, _shares(logprobs, pieces), strict=True):
+    for piece, share in _with_logprobs(chunking.split(text, chunk), logprobs):
         yield {"type": "response.output_text.delta", **at, "delta": piece, "logprobs": share}
     for index, annotation in enumerate(_entries(part, "annotations")):
         yield {
@@ -123,22 +122,21 @@ def _output_text(part: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
     yield {"type": "response.output_text.done", **at, "text": text, "logprobs": logprobs}
 
 
-def _shares(logprobs: list[Any], pieces: list[str]) -> list[list[Any]]:
-    """For each piece of a text the log probabilities of the tokens that end in it; what is left
+def _with_logprobs(pieces: Iterator[str], logprobs: list[Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Each piece of a text with the log probabilities of the tokens that end in it; what is left
     then is the last piece's."""
     left = deque(logprobs)
-    shares: list[list[Any]] = []
     ahead = 0  # characters by which the pieces are ahead of the tokens
-    for piece in pieces:
+    piece = next(pieces, None)
+    while piece is not None:
         ahead += len(piece)
         share = []
-        while left and _token_length(left[0]) <= ahead:
+        following = next(pieces, None)
+        while left and (following is None or _token_length(left[0]) <= ahead):
             ahead -= _token_length(left[0])
             share.append(left.popleft())
-        shares.append(share)
-    if shares:
-        shares[-1].extend(left)
-    return shares
+        yield piece, share
+        piece = following
 
 
 def _token_length(logprob: Any) -> int:

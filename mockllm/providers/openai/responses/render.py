@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from mockllm.exchange import Reply
@@ -9,7 +10,7 @@ from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai import vendor
 from mockllm.providers.openai.responses import stream
 from mockllm.providers.openai.responses.answer import complete
-from mockllm.wire import jsontext, placeholders
+from mockllm.wire import jsontext
 from mockllm.wire.chunking import Chunk
 
 
@@ -19,6 +20,9 @@ def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     completed = complete(response)
     headers = vendor.openai_headers(stream=options.stream)
     if not options.stream:
-        return placeholders.whole(200, headers, jsontext.dumps(completed))
-    frames = [stream.frame(event) for event in stream.events(completed, options, chunk)]
-    return placeholders.stream(200, headers, frames)
+        return Reply.whole(200, headers, jsontext.dumps(completed))
+
+    def frames() -> Iterator[bytes]:
+        return map(stream.frame, stream.events(completed, options, chunk))
+
+    return Reply.lazy_stream(200, headers, frames)

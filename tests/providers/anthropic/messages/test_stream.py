@@ -1,21 +1,15 @@
-"""Streams: the order of their events, and what clients rebuild from them."""
+"""Streams of messages: the order of their events, and the messages that clients rebuild."""
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import anthropic
-import httpx2
 import orjson
 import pytest
-from anthropic.types import RawMessageStreamEvent
-from anthropic.types.beta import BetaRawMessageStreamEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, TypeAdapter
 
 from mockllm.prompt import ResponseOptions
 from mockllm.providers.anthropic.messages.answer import complete
@@ -23,7 +17,7 @@ from mockllm.providers.anthropic.messages.render import render
 from mockllm.providers.anthropic.messages.stream import events, frame
 from mockllm.wire import placeholders
 from mockllm.wire.chunking import Chunk
-from tests.providers.anthropic.messages.test_answer import (
+from tests.support.anthropic.messages.responses import (
     BETA_RESPONSES,
     FOR_BETA,
     GOLDENS,
@@ -37,216 +31,21 @@ from tests.providers.anthropic.messages.test_answer import (
     plain,
     whole,
 )
-from tests.support.goldens import FRESH, Case, delivered
-
-CHUNKS = st.sampled_from(["word", "char", "token", 1, 3])
-
-GRAMMAR: dict[str, dict[str, str]] = {
-    "start": {"message_start": "started"},
-    "started": {"content_block_start": "first", "ping": "no block"},
-    "first": {"ping": "block"},
-    "block": {"content_block_delta": "block", "content_block_stop": "between"},
-    "between": {"content_block_start": "block", "message_delta": "ended"},
-    "no block": {"message_delta": "ended"},
-    "ended": {"message_stop": "done"},
-    "done": {},
-}
-"""State, event: next state. What is not here must not be on the wire."""
-
-DELTAS = {
-    "text": r"(citations_delta |text_delta )*",
-    "thinking": r"(thinking_delta )*signature_delta ",
-    "tool_use": r"input_json_delta (input_json_delta )+",
-    "server_tool_use": r"input_json_delta (input_json_delta )+",
-    "mcp_tool_use": r"input_json_delta (input_json_delta )+",
-    "compaction": r"compaction_delta ",
-}
-"""The deltas of a valid block, in order; those of every other kind are none."""
-
-STARTS: dict[str, Object] = {
-    "text": {"text": ""},
-    "thinking": {"thinking": "", "signature": ""},
-    "tool_use": {"input": {}},
-    "server_tool_use": {"input": {}},
-    "mcp_tool_use": {"input": {}},
-    "compaction": {"content": None},
-}
-"""What a valid block has none of yet when it starts."""
-
-STREAMED = ("text", "thinking", "signature")  # a delta brings more of these
-
-STRICT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
-STRICT_BETA: TypeAdapter[Any] = TypeAdapter(BetaRawMessageStreamEvent)
-
-
-# --- reading streams ----------------------------------------------------------------------------
-
-
-def stream(response: Object, chunk: Chunk = "word") -> bytes:
-    """The body of the streamed answer for `response`."""
-    return delivered(render(response, ResponseOptions(stream=True), chunk))
-
-
-def decoded(body: bytes) -> list[Object]:
-    """The events of a body in which every frame is named after its event."""
-    found = []
-    for text in body.split(b"\n\n")[:-1]:
-        match = re.fullmatch(rb"event: ([a-z_]+)\ndata: (\{.*\})", text)
-        assert match, text
-        event = orjson.loads(match[2])
-        assert event["type"] == match[1].decode()
-        found.append(event)
-    assert body.endswith(b"\n\n")
-    return found
-
-
-def assert_grammar(found: list[Object]) -> None:
-    """The events come as the table says, and blocks are counted from 0, one after the other."""
-    state, index = "start", -1
-    for event in found:
-        assert event["type"] in GRAMMAR[state], (state, event)
-        state = GRAMMAR[state][event["type"]]
-        index += event["type"] == "content_block_start"
-        assert event.get("index", index) == index
-    assert state == "done"
-
-
-def assert_deltas(found: list[Object]) -> None:
-    """Every block starts empty and has the deltas of its kind."""
-    kinds: list[str] = []
-    brought: list[str] = []
-    for event in found:
-        if event["type"] == "content_block_start":
-            block = event["content_block"]
-            assert block.items() >= STARTS.get(block["type"], {}).items()
-            assert not block.get("citations")
-            assert not block.get("encrypted_content")
-            kinds.append(block["type"])
-            brought.append("")
-        elif event["type"] == "content_block_delta":
-            brought[-1] += event["delta"]["type"] + " "
-    for kind, deltas in zip(kinds, brought, strict=True):
-        assert re.fullmatch(DELTAS.get(kind, ""), deltas), (kind, deltas)
-
-
-def rebuilt(found: list[Object]) -> Any:
-    """The message that the events tell, by the plainest reading of them."""
-    message: Any = None
-    blocks: list[Any] = []
-    texts: dict[int, str] = {}
-    for event in found:
-        match event:
-            case {"type": "message_start"}:
-                message = event["message"]
-            case {"type": "content_block_start"}:
-                blocks.append(event["content_block"])
-            case {"type": "content_block_delta", "index": index, "delta": delta}:
-                add(blocks[index], delta, texts, index)
-            case {"type": "content_block_stop", "index": index} if index in texts:
-                blocks[index]["input"] = orjson.loads(texts[index])
-            case {"type": "message_delta"}:
-                end(message, event)
-    if isinstance(message["content"], list):
-        message["content"] = blocks
-    return message
-
-
-def add(block: Object, delta: Object, texts: dict[int, str], index: int) -> None:
-    """One delta, as its kind wants to be added."""
-    match delta.pop("type"):
-        case "citations_delta":
-            block["citations"].append(delta["citation"])
-        case "input_json_delta":
-            texts[index] = texts.get(index, "") + delta["partial_json"]
-        case "compaction_delta":
-            block.update(delta)
-        case _:
-            [(member, piece)] = delta.items()
-            assert member in STREAMED
-            block[member] += piece
-
-
-def end(message: Object, event: Object) -> None:
-    """What the last but one event tells."""
-    message.update(event["delta"])
-    if isinstance(event["usage"], dict):
-        message["usage"].update(event["usage"])
-    else:
-        assert message["usage"] == event["usage"]
-    if "context_management" in event:
-        message["context_management"] = event["context_management"]
-
-
-def unknown(model: BaseModel) -> list[str]:
-    """The members that the SDK's types do not have."""
-    found = list(model.model_extra or {})
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        for part in value if isinstance(value, list) else [value]:
-            found += unknown(part) if isinstance(part, BaseModel) else []
-    return found
-
-
-def assert_valid(found: list[Object], adapter: TypeAdapter[Any]) -> None:
-    """Every event but `ping`, which the unions lack, is of the SDK's types and has no member
-    beyond them."""
-    for event in found:
-        if event == {"type": "ping"}:
-            continue
-        model = adapter.validate_json(orjson.dumps(event), strict=True)
-        assert unknown(model) == []
-
-
-# --- clients ------------------------------------------------------------------------------------
-
-
-class Service:
-    """Clients of a service that answers everything with `body`, all without a network."""
-
-    def __init__(self) -> None:
-        self.body = b""
-        self.transport = httpx2.MockTransport(self.handle)
-        self.http = httpx2.Client(transport=self.transport)
-        self.client = anthropic.Anthropic(api_key="k", http_client=self.http)
-        self.strict = self.client.with_options()
-        self.strict._strict_response_validation = True
-
-    def handle(self, request: httpx2.Request) -> httpx2.Response:
-        headers = {"content-type": "text/event-stream; charset=utf-8"}
-        return httpx2.Response(200, headers=headers, content=self.body)
-
-    def helped(self, messages: Any, *, unknown: bool = False) -> Any:
-        """What `.stream()` makes of it. An `unknown` block is held in a model of another kind,
-        which pydantic would warn of."""
-        with messages.stream(**ASKED) as found:
-            return found.get_final_message().to_dict(mode="json", warnings=not unknown)
-
-    def raw(self, messages: Any) -> list[Any]:
-        """The events of `create(stream=True)`."""
-        with messages.create(**ASKED, stream=True) as found:
-            return [event.to_dict(mode="json") for event in found]
-
-    def both_async(self, *, beta: bool) -> tuple[Any, list[Any]]:
-        """The same two from asynchronous clients, the second a strict one."""
-
-        async def ask() -> tuple[Any, list[Any]]:
-            async with httpx2.AsyncClient(transport=self.transport) as http:
-                client = anthropic.AsyncAnthropic(api_key="k", http_client=http)
-                messages: Any = client.beta.messages if beta else client.messages
-                async with messages.stream(**ASKED) as found:
-                    helped = (await found.get_final_message()).to_dict(mode="json")
-                client._strict_response_validation = True
-                raw = await messages.create(**ASKED, stream=True)
-                return helped, [event.to_dict(mode="json") async for event in raw]
-
-        return asyncio.run(ask())
-
-
-ASKED: Object = {
-    "model": "mock-model",
-    "max_tokens": 9,
-    "messages": [{"role": "user", "content": "?"}],
-}
+from tests.support.anthropic.messages.streams import (
+    CHUNKS,
+    STRICT,
+    STRICT_BETA,
+    Service,
+    assert_deltas,
+    assert_grammar,
+    assert_rebuilt,
+    assert_valid,
+    bare,
+    decoded,
+    rebuilt,
+    stream,
+)
+from tests.support.goldens import FRESH, Case
 
 
 @pytest.fixture(name="service", scope="module")
@@ -254,34 +53,6 @@ def one_service() -> Iterator[Service]:
     service = Service()
     with service.http:
         yield service
-
-
-def bare(message: Object) -> bytes:
-    """`message` without null members of itself, its usage and its blocks: helpers set some that
-    were absent."""
-    message = {key: value for key, value in message.items() if value is not None}
-    message["usage"] = {key: value for key, value in message["usage"].items() if value is not None}
-    message["content"] = [
-        {key: value for key, value in block.items() if value is not None}
-        for block in message["content"]
-    ]
-    return plain(message)
-
-
-def assert_rebuilt(service: Service, response: Object, chunk: Chunk, *, beta: bool) -> None:
-    """Helpers and strict clients, synchronous and not, get exactly the completed response."""
-    service.body = stream(response, chunk)
-    expected = bare(whole(response))
-    sent = [event for event in decoded(service.body) if event["type"] != "ping"]
-    client: Any = service.client.beta if beta else service.client
-    strict: Any = service.strict.beta if beta else service.strict
-
-    assert bare(service.helped(client.messages)) == expected
-    assert bare(service.helped(strict.messages)) == expected
-    assert service.raw(strict.messages) == sent
-    helped, raw = service.both_async(beta=beta)
-    assert bare(helped) == expected
-    assert raw == sent
 
 
 # --- goldens ------------------------------------------------------------------------------------
@@ -293,7 +64,7 @@ def test_stream_is_the_golden_one(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", GOLDENS, ids=lambda case: case.folder.name)
-def test_golden_stream_tells_the_golden_answer(case: Case) -> None:
+def test_a_golden_stream_adds_up_to_the_golden_answer(case: Case) -> None:
     found = decoded((case.folder / "stream.txt").read_bytes())
     answer = orjson.loads((case.folder / "whole.json").read_bytes())
 
@@ -319,7 +90,7 @@ def test_golden_stream_is_rebuilt_by_the_official_clients(case: Case, service: S
 
 
 @pytest.mark.parametrize("name", sorted(FOR_BETA))
-def test_clients_without_beta_get_over_beta_blocks(name: str, service: Service) -> None:
+def test_clients_without_beta_ignore_beta_blocks(name: str, service: Service) -> None:
     [case] = [case for case in GOLDENS if case.folder.name == name]
     service.body = stream(case.response)
 
@@ -329,7 +100,7 @@ def test_clients_without_beta_get_over_beta_blocks(name: str, service: Service) 
     assert [block["type"] for block in answer["content"]] == kinds
 
 
-def test_clients_get_over_an_unknown_block(service: Service) -> None:
+def test_clients_ignore_an_unknown_block(service: Service) -> None:
     [case] = [case for case in GOLDENS if case.folder.name == "unknown_block"]
     service.body = stream(case.response)
 
@@ -438,7 +209,7 @@ def test_citations_come_between_the_pieces() -> None:
         ({"type": "a\u2028b"}, "message"),
     ],
 )
-def test_every_frame_bears_a_name_of_one_line(event: Object, name: str) -> None:
+def test_every_frame_has_a_one_line_name(event: Object, name: str) -> None:
     assert frame(event).decode().splitlines()[0] == f"event: {name}"
     assert len(frame(event).decode().splitlines()) == 3
 
@@ -485,7 +256,7 @@ def test_valid_beta_response_is_rebuilt_by_the_official_beta_client(
 
 @given(response=OBJECTS | broken(), chunk=CHUNKS)
 @settings(deadline=None, max_examples=300)
-def test_whatever_is_configured_streams_and_nothing_is_lost(response: Object, chunk: Chunk) -> None:
+def test_any_response_streams_without_loss(response: Object, chunk: Chunk) -> None:
     found = decoded(stream(response, chunk))
 
     assert_grammar(found)

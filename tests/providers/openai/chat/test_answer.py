@@ -1,4 +1,4 @@
-"""Chat completions are served as written, with what is absent filled in."""
+"""Chat completions, served as configured, with missing members filled in."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def whole(response: dict[str, Json]) -> dict[str, Json]:
 
 
 def keeps(written: Json, served: Json) -> bool:
-    """Whether `served` has everything of `written`: values, types, and the order of keys."""
+    """True if `served` has everything of `written`: values, types, and the order of keys."""
     if isinstance(written, dict):
         return (
             isinstance(served, dict)
@@ -144,7 +144,7 @@ def test_everything_absent_is_filled_in() -> None:
     }
 
 
-def test_what_is_absent_stands_where_the_service_writes_it() -> None:
+def test_completed_members_are_in_the_order_of_the_service() -> None:
     message = {"tool_calls": [{"function": {"name": "f"}}]}
 
     answer = whole({"choices": [{"finish_reason": "stop", "message": message}], "model": "m"})
@@ -209,7 +209,7 @@ def test_null_usage_stays_null() -> None:
     assert whole({"usage": None})["usage"] is None
 
 
-def test_calls_get_ids_of_their_own() -> None:
+def test_calls_get_their_own_ids() -> None:
     choice: Json = {"message": {"tool_calls": [{"function": {}}, {"function": {}}]}}
 
     answer = whole({"choices": [choice, choice]})
@@ -255,7 +255,7 @@ def test_async_strict_client_reads_the_whole_answer() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(INVALID))
-def test_listed_cases_are_invalid_indeed(name: str) -> None:
+def test_listed_cases_are_invalid(name: str) -> None:
     case = next(case for case in CASES if case.folder.name == name)
 
     with pytest.raises(ValueError, match="validation error"):
@@ -264,7 +264,7 @@ def test_listed_cases_are_invalid_indeed(name: str) -> None:
 
 @settings(deadline=None, max_examples=150)
 @given(OBJECTS | damaged())
-def test_nothing_that_is_written_changes(response: dict[str, Json]) -> None:
+def test_configured_members_do_not_change(response: dict[str, Json]) -> None:
     assert keeps(response, whole(response))
 
 

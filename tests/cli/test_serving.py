@@ -1,0 +1,189 @@
+"""The command as a server: its output, the mocks it serves, its exit."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from anthropic import Anthropic
+from openai import OpenAI
+
+from tests.support.processes import Command, failing, running, write
+from tests.support.served import (
+    API_KEY,
+    Json,
+    chat_mock,
+    chat_request,
+    chat_saying,
+    messages_request,
+    occupied_port,
+    responses_request,
+)
+
+TERSE: Json = {"openai": [chat_mock("hi", chat_saying("yes"))]}
+"""A response with missing members, which are filled in."""
+
+
+# --- Without a configuration ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Command]:
+    with running("--port", "0") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def openai(demo: Command) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{demo.url}/v1", api_key=API_KEY, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def anthropic(demo: Command) -> Iterator[Anthropic]:
+    with Anthropic(base_url=demo.url, api_key=API_KEY, max_retries=0) as client:
+        yield client
+
+
+def test_the_first_line_is_the_url(demo: Command) -> None:
+    assert demo.url == f"http://127.0.0.1:{demo.port}"
+    assert demo.port != 0
+    socket.create_connection(("127.0.0.1", demo.port)).close()
+
+
+def test_hints_are_on_stderr(demo: Command) -> None:
+    demo.told("ANTHROPIC_BASE_URL")
+    hints = "\n".join(demo.lines)
+    assert "2 openai, 2 openai_response, 2 anthropic" in hints
+    assert "demo mocks; --config FILE" in hints
+    assert f"OPENAI_BASE_URL={demo.url}/v1" in hints
+    assert f"ANTHROPIC_BASE_URL={demo.url} " in hints
+
+
+def test_demo_mocks_answer_with_text_and_tool_calls(openai: OpenAI, anthropic: Anthropic) -> None:
+    greetings = [
+        openai.chat.completions.create(**chat_request("Hello")).choices[0].message.content,
+        openai.responses.create(**responses_request("Hello")).output_text,
+        anthropic.messages.create(**messages_request("Hello")).to_dict()["content"][0]["text"],  # type: ignore[index]  # of a dict of objects
+    ]
+    assert all(text and "mockllm" in text for text in greetings)
+    asked = "What is the weather in Paris?"
+    choice = openai.chat.completions.create(**chat_request(asked)).choices[0]
+    response = openai.responses.create(**responses_request(asked))
+    message = anthropic.messages.create(**messages_request(asked))
+    assert choice.finish_reason == "tool_calls"
+    assert [item.type for item in response.output] == ["function_call"]
+    assert [block.type for block in message.content] == ["tool_use"]
+
+
+def test_an_unmatched_request_is_echoed(openai: OpenAI, anthropic: Anthropic) -> None:
+    asked = "Überraschung 🎉"
+    with openai.chat.completions.stream(**chat_request(asked)) as chat:
+        completion = chat.get_final_completion()
+    with openai.responses.stream(**responses_request(asked)) as responses:
+        response = responses.get_final_response()
+    with anthropic.messages.stream(**messages_request(asked)) as messages:
+        text = messages.get_final_text()
+    assert completion.choices[0].message.content == f"You said: {asked}"
+    assert response.output_text == text == f"You said: {asked}"
+
+
+def test_an_embedding_is_echoed(openai: OpenAI) -> None:
+    one, same, other = [
+        openai.embeddings.create(model="m", input=text).data[0].embedding
+        for text in ("one", "one", "other")
+    ]
+    assert one == same != other
+
+
+# --- With a configuration -------------------------------------------------------------------------
+
+
+def test_serves_files_and_directories_in_order_and_ends_on_ctrl_c(tmp_path: Path) -> None:
+    directory = tmp_path / "mocks"
+    directory.mkdir()
+    file = write(tmp_path / "a.json", {"openai": [chat_mock("one", chat_saying("file"))]})
+    for name in ("b", "a"):
+        mocks = [chat_mock(text, chat_saying(name)) for text in ("one", "two")]
+        write(directory / f"{name}.json", {"openai": mocks})
+    with running("--config", file, "--config", directory, "--listen-addr", "127.0.0.1:0") as server:
+        with OpenAI(base_url=f"{server.url}/v1", api_key=API_KEY) as client:
+            answers = [
+                client.chat.completions.create(**chat_request(text)).choices[0].message.content
+                for text in ("one", "two")
+            ]
+        server.signal_group(signal.SIGINT)
+        assert server.ended() == 0
+        assert answers == ["file", "a"]
+        warnings = [line for line in server.lines if line.startswith("warning: ")]
+        assert any(line.startswith(f"warning: {file}: openai[0] 'one': ") for line in warnings)
+        assert any("is never reached" in line for line in warnings)
+        assert not any("Traceback" in line for line in server.lines)
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    with occupied_port() as port:
+        status, output, errors = failing("--port", str(port))
+    assert (status, output) == (1, "")
+    (line,) = errors.splitlines()
+    assert line.startswith(f"mockllm: cannot listen on 127.0.0.1:{port}: the address is in use")
+
+
+# --- Errors ---------------------------------------------------------------------------------------
+
+
+def test_all_errors_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
+    typo = write(tmp_path / "a.json", {"opnai": [], "anthropc": []})
+    broken = tmp_path / "b.json"
+    broken.write_text('{"openai": [')
+    absent = tmp_path / "c.json"
+    role = write(
+        tmp_path / "d.json",
+        {"openai": [{"name": "r", "match": {"message": {"role": "robot"}}, "response": {}}]},
+    )
+    files = (typo, broken, absent, role)
+    words = [word for file in files for word in ("--config", file)]
+    status, output, errors = failing(*words, "--port", "0")
+    assert (status, output) == (2, "")
+    lines = errors.splitlines()
+    assert all(line.startswith("error: ") for line in lines)
+    assert [sum(str(file) in line for line in lines) for file in files] == [2, 1, 1, 1]
+    assert f"error: {broken}: is not JSON: " in errors
+    assert f"error: {absent}: cannot be read: No such file" in errors
+    assert f"error: {role}: openai[0] 'r': match.message" in errors
+
+
+def test_strict_does_not_start_on_warnings(tmp_path: Path) -> None:
+    file = write(tmp_path / "terse.json", TERSE)
+    status, output, errors = failing("--config", file, "--port", "0", "--strict")
+    assert (status, output) == (2, "")
+    assert f"{file}: openai[0] 'hi': response: " in errors
+
+
+def told(*arguments: str | Path) -> tuple[int, str]:
+    """Exit status and the one line of a command that does not start."""
+    status, out, err = failing("--port=0", *arguments)
+    assert out == ""
+    assert err.count("\n") == 1, err
+    return status, err.rstrip("\n")
+
+
+def test_a_missing_certificate_is_one_line() -> None:
+    line = "mockllm: cannot serve TLS: no/cert.pem: No such file or directory"
+    assert told("--ssl-certfile", "no/cert.pem") == (1, line)
+
+
+def test_a_missing_configuration_is_one_line(tmp_path: Path) -> None:
+    line = "error: no/mocks.json: cannot be read: No such file or directory"
+    assert told("--config", "no/mocks.json") == (2, line)
+    line = f"error: {tmp_path}: expected a directory with *.json files, found none"
+    assert told("--config", tmp_path) == (2, line)
+
+
+def test_an_impossible_unix_socket_is_one_line() -> None:
+    status, out, err = failing("--uds", "no/mockllm.sock")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("mockllm: cannot listen on ")

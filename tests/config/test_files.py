@@ -1,0 +1,115 @@
+"""Configuration files: read, not JSON, not readable."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from mockllm import Config, ConfigError, load_config
+from tests.support.loads import ANSWER, mock
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "mocks.json"
+    file.write_bytes(b'\xef\xbb\xbf{"listen_addr": ":0"}')
+
+    assert Config.from_file(file).listen_addr == ":0"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(b"{", "is not JSON: "), (b"", "is not JSON: "), (b'{"a": NaN}', "is not JSON: ")],
+)
+def test_a_file_that_is_not_json_is_named(tmp_path: Path, content: bytes, expected: str) -> None:
+    file = tmp_path / "mocks.json"
+    file.write_bytes(content)
+
+    with pytest.raises(ConfigError) as caught:
+        Config.from_file(file)
+
+    assert str(caught.value).startswith(f"{file}: {expected}")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.json: cannot be read: No such file"):
+        Config.from_file(tmp_path / "none.json")
+
+
+def write(path: Path, **config: Any) -> Path:
+    path.write_bytes(orjson.dumps(config))
+    return path
+
+
+def names(config: Config) -> list[str]:
+    return [each.name for each in config.openai]
+
+
+def test_a_directory_is_its_files_in_order(tmp_path: Path) -> None:
+    write(tmp_path / "b.json", openai=[mock("b", "b")])
+    write(tmp_path / "a.json", openai=[mock("a", "a1"), mock("c", "a2")])
+    (tmp_path / "notes.txt").write_text("no configuration")
+
+    config = load_config(tmp_path)
+
+    assert names(config) == ["a1", "a2", "b"]
+    assert config.openai[2].place == f"{tmp_path / 'b.json'}: openai[0] 'b'"
+
+
+def test_several_files_are_appended_and_the_last_setting_counts(tmp_path: Path) -> None:
+    one = write(tmp_path / "1.json", openai=[mock("a", "a")], listen_addr=":1", require_auth=False)
+    two = write(tmp_path / "2.json", openai=[mock("b", "b")], listen_addr=":2")
+
+    config = load_config(two, one, two)
+
+    assert names(config) == ["b", "a", "b"]
+    assert (config.listen_addr, config.require_auth) == (":2", False)
+
+
+def test_an_empty_directory_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"expected a directory with \*\.json files, found none"):
+        load_config(tmp_path)
+
+
+def test_the_errors_of_all_files_are_raised_at_once(tmp_path: Path) -> None:
+    one = write(tmp_path / "1.json", openia=[])
+    two = tmp_path / "2.json"
+    two.write_text("{")
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(one, two, tmp_path / "3.json")
+
+    assert [problem.place for problem in caught.value.problems] == [
+        f"{one}: openia",
+        str(two),
+        str(tmp_path / "3.json"),
+    ]
+
+
+def test_valid_mocks_of_an_invalid_file_are_reviewed_too(tmp_path: Path) -> None:
+    robot = {"match": {"message": {"role": "robot", "content": "x"}}, "response": ANSWER}
+    file = write(tmp_path / "1.json", openai=[{"nme": "x"}, robot, mock("hi")])
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path)
+
+    places = {problem.place.removeprefix(f"{file}: ") for problem in caught.value.problems}
+    assert places == {
+        "openai[0]: nme",
+        "openai[0]: match",
+        "openai[0]: response",
+        "openai[1]: match.message",
+    }
+
+
+def test_every_file_of_a_directory_is_read(tmp_path: Path) -> None:
+    one, two = tmp_path / "1.json", tmp_path / "2.json"
+    one.write_text("{")
+    two.write_text("[")
+
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path)
+
+    assert [problem.place for problem in caught.value.problems] == [str(one), str(two)]

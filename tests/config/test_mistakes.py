@@ -1,0 +1,137 @@
+"""Errors in a configuration: where each is, what was expected, what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mockllm.config.mistakes import json_path
+from mockllm.config.values import MAX_NESTING
+from tests.support.configs import MESSAGE, MOCK, mistakes, nested
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ([], ["a.json: expected an object, found a list"]),
+        (
+            {"openia": []},
+            [
+                (
+                    "a.json: openia: unknown key, expected one of anthropic, cors, listen_addr, "
+                    "openai, openai_embeddings, openai_response, require_auth, stream; "
+                    "did you mean 'openai'?"
+                )
+            ],
+        ),
+        ({"openai": {}}, ["a.json: openai: expected a list, found an object"]),
+        ({"openai": [3]}, ["a.json: openai[0]: expected an object, found 3"]),
+        ({"require_auth": "no"}, ["a.json: require_auth: expected true or false, found 'no'"]),
+        ({"listen_addr": 1}, ["a.json: listen_addr: expected a string, found 1"]),
+        (
+            {"openai": [{"name": "greet", "match": {"message": MESSAGE}, "respons": {}}]},
+            [
+                (
+                    "a.json: openai[0] 'greet': respons: unknown key, expected one of match, name, "
+                    "response, stream; did you mean 'response'?"
+                )
+            ],
+        ),
+        (
+            {"openai": [{"match": {"message": MESSAGE}}]},
+            ["a.json: openai[0]: response: expected a value, found nothing"],
+        ),
+        (
+            {"openai": [MOCK | {"match": {"match_type": "contain", "message": MESSAGE}}]},
+            [
+                (
+                    "a.json: openai[0] 'greet': match.match_type: expected 'exact' or 'contains', "
+                    "found 'contain'; did you mean 'contains'?"
+                )
+            ],
+        ),
+        (
+            {
+                "anthropic": [
+                    MOCK | {"match": {"message": "hi", "headers": [{"nam": "a", "value": 1}]}}
+                ]
+            },
+            [
+                "a.json: anthropic[0] 'greet': match.headers[0].value: expected a string, found 1",
+                (
+                    "a.json: anthropic[0] 'greet': match.headers[0].nam: unknown key, expected one "
+                    "of match_type, name, value; did you mean 'name'?"
+                ),
+                "a.json: anthropic[0] 'greet': match.message: expected an object, found 'hi'",
+            ],
+        ),
+        (
+            {"openai_response": [MOCK | {"match": {"input": 3}}]},
+            [
+                (
+                    "a.json: openai_response[0] 'greet': match.input: expected a string or a list, "
+                    "found 3"
+                )
+            ],
+        ),
+        (
+            {"stream": {"chunk": 0}, "openai": [MOCK | {"stream": {"chunk": "words"}}]},
+            [
+                (
+                    "a.json: stream.chunk: expected 'word', 'char', 'token' or a number of "
+                    "graphemes, at least 1, found 0"
+                ),
+                (
+                    "a.json: openai[0] 'greet': stream.chunk: expected 'word', 'char', 'token' or "
+                    "a number of graphemes, at least 1, found 'words'"
+                ),
+            ],
+        ),
+        (
+            {"stream": {"chunks": 1}, "openai": [MOCK | {"stream": {"event": []}}]},
+            [
+                (
+                    "a.json: stream.chunks: unknown key, expected one of chunk; "
+                    "did you mean 'chunk'?"
+                ),
+                (
+                    "a.json: openai[0] 'greet': stream.event: unknown key, expected one of chunk, "
+                    "events; did you mean 'events'?"
+                ),
+            ],
+        ),
+        (
+            {"openai": [MOCK | {"stream": {"events": [{}, "[DONE]", "DONE", 3]}}]},
+            [
+                (
+                    "a.json: openai[0] 'greet': stream.events[2]: expected an object or '[DONE]', "
+                    "found 'DONE'"
+                ),
+                (
+                    "a.json: openai[0] 'greet': stream.events[3]: expected an object or '[DONE]', "
+                    "found 3"
+                ),
+            ],
+        ),
+        (
+            {"openai_embeddings": [{"match": {"input": "a"}, "response": {}, "stream": {}}]},
+            [
+                (
+                    "a.json: openai_embeddings[0]: stream: unknown key, expected one of match, "
+                    "name, response"
+                )
+            ],
+        ),
+        (
+            {"openai": [MOCK | {"response": nested(MAX_NESTING + 1)}]},
+            ["a.json: openai[0] 'greet': response: nested deeper than 200 levels"],
+        ),
+    ],
+)
+def test_an_error_has_its_place_and_a_remedy(data: Any, expected: list[str]) -> None:
+    assert mistakes(data) == expected
+
+
+def test_a_json_path_has_dots_and_brackets() -> None:
+    assert json_path(["match", "headers", 0, "name"]) == "match.headers[0].name"

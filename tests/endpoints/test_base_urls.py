@@ -1,0 +1,60 @@
+"""Base URLs that are nearly right."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.engines import ANTHROPIC, KEY, ask, told
+
+HOST = {"host": "localhost:8000"}
+
+
+@pytest.mark.parametrize(
+    ("path", "what", "meant"),
+    [
+        ("/chat/completions", "The base URL lacks '/v1'", "/v1/chat/completions"),
+        ("/models/a/b", "The base URL lacks '/v1'", "/v1/models/a/b"),
+        ("/messages", "The base URL lacks '/v1'", "/v1/messages"),
+        (
+            "/v1/v1/messages",
+            "The base URL has a '/v1' that the client adds once more",
+            "/v1/messages",
+        ),
+        ("/v1/chat/completions/", "The path has a '/' too many", "/v1/chat/completions"),
+        ("/v1//responses", "The path has a '/' too many", "/v1/responses"),
+        (
+            "/v1/responses/responses",
+            "The base URL has '/responses' too much",
+            "/v1/responses",
+        ),
+        (
+            "/v1/chat/completions/chat/completions",
+            "The base URL has '/chat/completions' too much",
+            "/v1/chat/completions",
+        ),
+        ("/api/v1/messages", "The base URL has '/api' too much", "/v1/messages"),
+    ],
+)
+def test_a_wrong_base_url_is_explained(path: str, what: str, meant: str) -> None:
+    decision = ask("POST", path, HOST)
+
+    assert decision.reply.status == 404
+    assert told(decision)["error"]["message"] == (
+        f"Invalid URL (POST {path}). {what}. The right URL is http://localhost:8000{meant}. The "
+        "base URL for OpenAI's clients is http://localhost:8000/v1, for Anthropic's "
+        "http://localhost:8000."
+    )
+
+
+@pytest.mark.parametrize("path", ["/nope", "/v2/messages", "/v1x/models", "/" * 70_000])
+def test_an_unrelated_path_gets_the_list_of_endpoints(path: str) -> None:
+    body = told(ask("POST", path, {}))
+
+    assert body["error"] == "Endpoint not found"
+    assert "POST /v1/responses/{id}/cancel, " in body["hint"]
+
+
+def test_a_wrong_base_url_is_reported_in_the_envelope_of_its_vendor() -> None:
+    assert told(ask("POST", "/v1/v1/messages", {}))["type"] == "error"
+    assert told(ask("GET", "/models", ANTHROPIC))["type"] == "error"
+    assert "type" not in told(ask("GET", "/models", KEY))

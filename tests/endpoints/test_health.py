@@ -1,0 +1,60 @@
+"""Readiness: `GET /ready` before, while and after a server listens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from mockllm import AsyncServer
+from mockllm.serve.listener import Listener
+from tests.support.http.messages import get
+from tests.support.processes import ask, config, connected, nobody_listens
+from tests.support.served import PATIENCE, port_of
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[AsyncServer]:
+    async with AsyncServer(config()) as server:
+        yield server
+
+
+def listener_of(server: AsyncServer) -> Listener:
+    assert server._listener is not None
+    return server._listener
+
+
+READY = get(target="/ready")
+
+
+async def test_is_ready_once_it_listens(server: AsyncServer) -> None:
+    answer = await ask(port_of(server.base_url), READY)
+    assert (answer.status, json.loads(answer.body)) == (200, {"status": "ready"})
+
+
+async def test_is_not_ready_while_it_drains() -> None:
+    server = AsyncServer(config(), drain_timeout=PATIENCE)
+    await server.start()
+    port, listener = port_of(server.base_url), listener_of(server)
+    async with connected(port) as one, connected(port) as other:
+        for connection in (one, other):
+            assert (await connection.ask(READY)).status == 200
+        stopping = asyncio.create_task(listener.stop(PATIENCE, last_call=PATIENCE))
+        await nobody_listens(port)
+        answer = await one.ask(READY)
+        assert (answer.status, answer.closes) == (503, True)
+        assert json.loads(answer.body) == {"status": "draining"}
+        answer = await other.ask()  # it is answered nevertheless
+        assert (answer.status, answer.closes) == (200, True)
+        assert await one.is_closed()
+        await stopping
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+async def test_ready_accepts_get_only(server: AsyncServer, method: str) -> None:
+    answer = await ask(port_of(server.base_url), get(target="/ready", method=method))
+    assert answer.status == 405

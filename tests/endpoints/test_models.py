@@ -1,0 +1,39 @@
+"""The list of models, through the official clients."""
+
+from __future__ import annotations
+
+import anthropic as anthropic_sdk
+import openai as openai_sdk
+import pytest
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
+
+from tests.support.endpoints import MODELS
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_both_clients_list_the_models_that_mocks_name(
+    openai: AsyncOpenAI, anthropic: AsyncAnthropic
+) -> None:
+    assert [model.id async for model in openai.models.list()] == MODELS
+    assert [model.id async for model in anthropic.models.list()] == MODELS
+
+
+@pytest.mark.parametrize("name", MODELS)
+async def test_both_clients_find_a_model(
+    openai: AsyncOpenAI, anthropic: AsyncAnthropic, name: str
+) -> None:
+    assert (await openai.models.retrieve(name)).id == name
+    assert (await anthropic.models.retrieve(name)).display_name == name
+
+
+async def test_an_unknown_model_is_a_404_of_each_vendor(
+    openai: AsyncOpenAI, anthropic: AsyncAnthropic
+) -> None:
+    with pytest.raises(openai_sdk.NotFoundError, match="The model `x` does not exist") as one:
+        await openai.models.retrieve("x")
+    with pytest.raises(anthropic_sdk.NotFoundError, match="model: x") as other:
+        await anthropic.models.retrieve("x")
+
+    assert (one.value.code, other.value.type) == ("model_not_found", "not_found_error")

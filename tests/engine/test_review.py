@@ -1,0 +1,224 @@
+"""Findings in a loaded configuration: warnings, and errors by the types of the SDK."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mockllm import Config, ConfigError
+from mockllm.engine.loading import load
+from tests.support.loads import ANSWER, loaded, mock
+
+
+def warnings(*mocks: dict[str, Any]) -> list[str]:
+    return [str(problem) for problem in loaded(*mocks).warnings]
+
+
+def errors(config: dict[str, Any], *, strict: bool = False) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(Config.from_dict(config), strict=strict)
+    return [f"{problem.severity}: {problem}" for problem in caught.value.problems]
+
+
+def test_a_configuration_without_fault_has_no_warnings() -> None:
+    result = loaded(mock("hi"), mock("ho"))
+
+    assert result.warnings == ()
+    assert [len(table.mocks) for table in result.tables] == [2, 0, 0, 0]
+
+
+def test_a_response_that_the_sdk_rejects_is_a_warning() -> None:
+    response = ANSWER | {"object": "chat.completion.tool_message", "creatd": 1}
+
+    told = warnings(mock("hi", "greet") | {"response": response})
+
+    assert told == [
+        (
+            "openai[0] 'greet': response.object: expected 'chat.completion', "
+            'found a string ("chat.completion.tool_message")'
+        ),
+        (
+            "openai[0] 'greet': response.creatd: not a member that the SDK declares; "
+            "did you mean 'created'?"
+        ),
+    ]
+
+
+def test_absent_members_are_reported_in_one_line() -> None:
+    told = warnings(mock("hi") | {"response": {"choices": [{"message": {"content": "x"}}]}})
+
+    assert told == [
+        (
+            "openai[0]: response: absent, completed where known: id, choices[0].finish_reason, "
+            "choices[0].index, choices[0].message.role, created, model, object"
+        )
+    ]
+
+
+def test_strict_makes_errors_of_warnings() -> None:
+    with pytest.raises(ConfigError, match="the name is used twice"):
+        loaded(mock("hi", "same"), mock("ho", "same"), strict=True)
+
+
+def test_a_message_that_the_sdk_refuses_is_an_error() -> None:
+    told = errors({"openai": [mock([{"type": "text"}], "greet")]})
+
+    assert told == [
+        "error: openai[0] 'greet': match.message.content[0].text: required, but missing"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (
+            {"openai": [{"match": {"message": {"content": "hi"}}, "response": ANSWER}]},
+            "openai[0]: match.message: role: expected one of",
+        ),
+        (
+            {"openai_response": [{"match": {"input": [3]}, "response": {}}]},
+            "openai_response[0]: match.input",
+        ),
+        (
+            {"anthropic": [{"match": {"message": {"role": "tool"}}, "response": {}}]},
+            "anthropic[0]: match.message",
+        ),
+    ],
+)
+def test_a_mock_that_matches_nothing_is_an_error(config: dict[str, Any], expected: str) -> None:
+    assert any(expected in line for line in errors(config) if line.startswith("error"))
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (mock("hi"), mock("hi")),
+        (mock("hi"), mock([{"type": "text", "text": "hi"}])),
+        (mock("h", match_type="contains"), mock("hi")),
+        (mock("h", match_type="contains"), mock("ahb", match_type="contains")),
+        (mock("", match_type="contains"), mock("hi", headers=[{"name": "a", "value": "b"}])),
+    ],
+)
+def test_an_unreachable_mock_is_a_warning(earlier: Any, later: Any) -> None:
+    assert warnings(earlier, later) == [
+        "openai[1]: is never reached: openai[0] matches whatever it does"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (mock("hi", headers=[{"name": "a", "value": "b"}]), mock("hi")),
+        (mock("hi"), mock("h", match_type="contains")),
+        (mock("hi"), mock("Hi")),
+    ],
+)
+def test_a_reachable_mock_has_no_warning(earlier: Any, later: Any) -> None:
+    assert warnings(earlier, later) == []
+
+
+def test_a_name_used_twice_is_a_warning() -> None:
+    assert warnings(mock("hi", "a"), mock("ho", "a"), mock("hu"), mock("he")) == [
+        "openai[1] 'a': the name is used twice, first by openai[0] 'a'"
+    ]
+
+
+# --- Values that JSON cannot represent ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (2**64, "expected JSON, found int 18446744073709551616 "),
+        (float("nan"), "expected a number that JSON knows, found nan"),
+        (object, "expected JSON, found type <class 'object'> "),
+        ("\ud800", "expected JSON, found str \\ud800 "),
+        ({1: 2}, "expected keys that are texts, found 1"),
+    ],
+)
+def test_an_unserializable_value_is_an_error(value: Any, expected: str) -> None:
+    broken = mock("hi", "greet") | {"response": {"choices": [{"n": value}]}}
+
+    (told,) = errors({"openai": [broken]})
+
+    assert told.startswith(f"error: openai[0] 'greet': response.choices[0].n: {expected}")
+
+
+def test_unserializable_values_are_found_in_matches_and_events() -> None:
+    broken = mock("hi", name_=2**64) | {"stream": {"events": [{"id": 2**64}]}}
+    broken["match"]["message"]["name"] = broken["match"].pop("name_")
+
+    told = errors({"openai": [broken]})
+
+    assert [line.split(": expected")[0] for line in told] == [
+        "error: openai[0]: match.message.name",
+        "error: openai[0]: stream.events[0].id",
+    ]
+
+
+# --- Literal streams ------------------------------------------------------------------------------
+
+
+CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": []}
+
+
+def test_events_are_confirmed_as_responses_are() -> None:
+    events = [CHUNK, CHUNK | {"created": "now"}, CHUNK | {"creatd": 1}, "[DONE]"]
+
+    told = warnings(mock("hi", "greet") | {"stream": {"events": events}})
+
+    assert told == [
+        (
+            "openai[0] 'greet': stream.events[1].created: expected an integer, "
+            'found a string ("now")'
+        ),
+        (
+            "openai[0] 'greet': stream.events[2].creatd: not a member that the SDK declares; "
+            "did you mean 'created'?"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("events", [[], [CHUNK], ["[DONE]", CHUNK]])
+def test_a_chat_stream_without_done_is_a_warning(events: list[Any]) -> None:
+    assert warnings(mock("hi") | {"stream": {"events": events}}) == [
+        (
+            "openai[0]: stream.events: the last event is not '[DONE]', with which the service ends "
+            "a stream"
+        )
+    ]
+
+
+# --- Items that the SDK cannot tell apart ---------------------------------------------------------
+
+
+def response_warnings(*items: dict[str, Any]) -> list[str]:
+    one = {"match": {"input": "hi"}, "response": {"output": list(items)}}
+    told = load(Config.from_dict({"openai_response": [one]})).warnings
+    return [str(problem) for problem in told if "absent" not in problem.message]
+
+
+CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}
+
+
+def test_two_calls_with_one_id_are_a_warning() -> None:
+    assert response_warnings(CALL, CALL | {"id": "fc_2"}, CALL | {"call_id": "call_2"}) == [
+        (
+            "openai_response[0]: response.output[1].call_id: the same as that of output[0], also a "
+            "function_call; the SDK's stream helper raises on two items that it cannot tell apart"
+        )
+    ]
+
+
+def test_members_that_become_events_are_not_unknown() -> None:
+    image = {"type": "image_generation_call", "status": "completed", "result": "aGk="}
+    custom = {"type": "custom_tool_call", "call_id": "c", "name": "f", "input": ""}
+
+    told = response_warnings(
+        image | {"partial_images": ["aGk="]}, custom | {"status": "completed", "stats": 1}
+    )
+
+    assert [line.split(": not a member")[0] for line in told] == [
+        "openai_response[0]: response.output[1].stats"
+    ]

@@ -1,0 +1,157 @@
+"""The access log: a line of text or a JSON object for each request, without secrets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mockllm.engine.decision import Decision, Delivery, End, Exchange, Match, Outcome, Summary
+from mockllm.exchange import Reply, Request
+from mockllm.observers.access_log import MAX_MODEL, access, log_access
+from mockllm.redaction import shown
+from tests.support.http.messages import get
+from tests.support.processes import Command, ask, config, posix, running, write
+from tests.support.served import chat_request, http_request
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write(tmp_path / "mocks.json", config(large=True))
+
+
+SECRET = "sk-very-secret"
+KEYED = http_request(
+    f"/v1/chat/completions?api_key={SECRET}&api-version=1",
+    chat_request("hi"),
+    {"authorization": f"Bearer {SECRET}", "x-api-key": SECRET},
+)
+
+
+def logged(file: Path, *options: str) -> list[str]:
+    """Log lines of a request that matches, one that does not, and one that is invalid."""
+    with running("--config", file, "--port=0", "--no-auth", *options) as command:
+        asyncio.run(ask_all(command))
+        command.signal(signal.SIGTERM)
+        assert command.ended() == 0
+    assert [line for line in command.lines if SECRET in line] == []
+    return [line for line in command.lines if not line.startswith(("mockllm:", "export", "warn"))]
+
+
+async def ask_all(command: Command) -> None:
+    for request in (KEYED, get(target="/v1/nothing"), b"nonsense\r\n\r\n"):
+        await ask(command.port, request)
+
+
+@posix
+def test_nothing_is_logged_unless_asked(file: Path) -> None:
+    assert logged(file) == []
+
+
+@posix
+def test_a_line_for_each_request(file: Path) -> None:
+    lines = [line.split(" INFO ")[1].rsplit(" ", 2)[::2] for line in logged(file, "--access-log")]
+    assert lines == [
+        [
+            f"POST /v1/chat/completions?***&api-version=1 200 {file}: openai[0] 'hi' mock-model",
+            "us",
+        ],
+        ["GET /v1/nothing 404 [not found]", "us"],
+        ["- - 400 [refused]", "us"],
+    ]
+
+
+@posix
+def test_a_json_object_for_each_request(file: Path) -> None:
+    lines = [json.loads(line) for line in logged(file, "--access-log", "--log-format=json")]
+    assert [without_times(line) for line in lines] == [
+        {
+            "level": "info",
+            "method": "POST",
+            "path": "/v1/chat/completions?***&api-version=1",
+            "status": 200,
+            "mock": f"{file}: openai[0] 'hi'",
+            "model": "mock-model",
+            "reason": "matched",
+            "end": "complete",
+        },
+        {
+            "level": "info",
+            "method": "GET",
+            "path": "/v1/nothing",
+            "status": 404,
+            "mock": None,
+            "model": None,
+            "reason": "not found",
+            "end": "complete",
+        },
+        {
+            "level": "info",
+            "method": "-",
+            "path": "-",
+            "status": 400,
+            "mock": None,
+            "model": None,
+            "reason": "refused",
+            "end": "complete",
+        },
+    ]
+
+
+def without_times(line: dict[str, Any]) -> dict[str, Any]:
+    assert isinstance(line.pop("microseconds"), int)
+    assert line.pop("time").endswith("Z")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "expected"),
+    [
+        ("/health", "", "/health"),
+        ("", "", "-"),
+        ("/a", "beta=true&after=resp_1&limit=5", "/a?beta=true&after=resp_1&limit=5"),
+        ("/a", "key=secret&SECRET", "/a?***&***"),
+        ("/a", "next=/x?api_key=secret", "/a?***"),
+        ("/a", "stream=true;api_key=secret&%6bey=secret&bearer=secret", "/a?***&***&***"),
+        ("/a", "after=%26key=secret&beta=secret=secret", "/a?***&***"),
+        ("/a\n2026 INFO GET /b", "", "/a?2026?INFO?GET?/b"),
+        ("/" + "a" * 5_000, "", "/" + "a" * 999 + "…"),
+    ],
+)
+def test_the_log_redacts_and_cuts_a_target(path: str, query: str, expected: str) -> None:
+    assert shown(path, query) == expected
+
+
+def logged_line(model: str, end: End = End.COMPLETE) -> str:
+    """The line of an exchange in which a client named this model."""
+    summary = Summary("openai", model, stream=True)
+    decision = Decision.by(Match(Outcome.ECHO, Reply(200, (), ()), summary=summary))
+    request = Request.of("POST", "/v1/chat/completions")
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[assignment]  # a handler in one line
+    access.addHandler(handler)
+    level, access.level = access.level, logging.INFO
+    try:
+        log_access(Exchange(request, decision, Delivery(0.001, 0.001, 0.5, end)))
+    finally:
+        access.removeHandler(handler)
+        access.setLevel(level)
+    return records[0].getMessage()
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [("gpt-4o", "gpt-4o"), ("a\nb c", "a?b?c"), ("m" * 999, "m" * MAX_MODEL + "…")],
+)
+def test_a_model_is_one_word_of_the_line(model: str, shown: str) -> None:
+    assert logged_line(model) == f"POST /v1/chat/completions 200 [echo] {shown} 1000 us"
+
+
+def test_an_early_end_is_logged() -> None:
+    assert logged_line("m", End.CLIENT_GONE).endswith(" us (client gone)")

@@ -1,0 +1,144 @@
+"""Matches, responses and events of mocks, validated by the SDKs' types."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mockllm.providers.anthropic.messages import sdk as messages_sdk
+from mockllm.providers.openai.chat import sdk as chat_sdk
+from mockllm.providers.openai.responses import sdk as responses_sdk
+from mockllm.validation.findings import Finding
+from tests.support.confirming import (
+    ANSWERS,
+    APIS,
+    CALL,
+    CHAT,
+    COMPLETION,
+    EMBEDDINGS,
+    MESSAGES,
+    MISSING,
+    RESPONSE,
+    RESPONSES,
+    SDKS,
+    UNKNOWN,
+    WRONG,
+)
+
+# -- Mocks --
+
+
+@pytest.mark.parametrize(
+    ("api", "match"),
+    [
+        (CHAT, {"role": "user", "content": "hi"}),
+        (CHAT, {"role": "user"}),
+        (CHAT, {"role": "user", "content": None}),
+        (CHAT, {"role": "tool", "tool_call_id": "c", "content": "1", "name": "f"}),
+        (CHAT, {"role": "tool", "content": "1"}),
+        (CHAT, {"role": "assistant", "tool_calls": [CALL]}),
+        (RESPONSES, "hi"),
+        (RESPONSES, [{"role": "user", "content": "hi"}]),
+        (RESPONSES, [{"type": "message", "role": "user"}]),
+        (RESPONSES, [{"type": "function_call_output", "call_id": "c", "output": "1"}]),
+        (MESSAGES, {"role": "user", "content": [{"type": "text", "text": "hi"}]}),
+        (MESSAGES, {"role": "user"}),
+        (MESSAGES, {"role": "system", "content": "hi"}),
+        (EMBEDDINGS, "hi"),
+        (EMBEDDINGS, [1, 2]),
+    ],
+)
+def test_a_partial_match_has_no_findings(api: str, match: Any) -> None:
+    assert SDKS[api].confirm_match(match) == []
+
+
+@pytest.mark.parametrize(
+    ("api", "match", "findings"),
+    [
+        (CHAT, {"content": "hi"}, [Finding(("role",), "required, but missing", MISSING)]),
+        (CHAT, "hi", [Finding((), 'expected an object, found a string ("hi")', WRONG)]),
+        (
+            CHAT,
+            {"role": "user", "content": [{"type": "text"}, {"text": "a"}]},
+            [
+                Finding(("content", 0, "text"), "required, but missing", MISSING),
+                Finding(("content", 1, "type"), "required, but missing", MISSING),
+            ],
+        ),
+        (
+            RESPONSES,
+            {"role": "user"},
+            [Finding((), "expected a string or a list, found an object", WRONG)],
+        ),
+        (
+            RESPONSES,
+            [{"type": "function_call", "name": "f", "arguments": 5}],
+            [
+                Finding((0, "arguments"), "expected a string, found a number (5)", WRONG),
+                Finding((0, "call_id"), "required, but missing", MISSING),
+            ],
+        ),
+        (
+            MESSAGES,
+            {"role": "user", "content": 5},
+            [Finding(("content",), "expected a string or a list, found a number (5)", WRONG)],
+        ),
+        (
+            EMBEDDINGS,
+            {},
+            [Finding((), "expected a string or a list, found an object", WRONG)],
+        ),
+    ],
+)
+def test_a_match_that_no_request_can_satisfy(api: str, match: Any, findings: list[Finding]) -> None:
+    assert SDKS[api].confirm_match(match) == findings
+
+
+# -- Answers --
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_valid_answer_has_no_findings(api: str) -> None:
+    assert SDKS[api].confirm_response(ANSWERS[api]) == []
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_answer_with_a_typo_and_a_wrong_type(api: str) -> None:
+    answer = {**ANSWERS[api], "usagee": {}, "model": 5}
+    assert SDKS[api].confirm_response(answer) == [
+        Finding(("model",), "expected a string, found a number (5)", WRONG),
+        Finding(("usagee",), "not a member that the SDK declares; did you mean 'usage'?", UNKNOWN),
+    ]
+
+
+def test_events() -> None:
+    delta = {"index": 0, "delta": {"content": "hi"}, "finish_reason": None}
+    chunk = {**COMPLETION, "object": "chat.completion.chunk", "choices": [delta]}
+    text = {"type": "text_delta", "text": "hi"}
+    created = {"type": "response.created", "sequence_number": 0, "response": RESPONSE}
+    assert chat_sdk.confirm_event(chunk) == []
+    assert responses_sdk.confirm_event(created) == []
+    assert (
+        messages_sdk.confirm_event({"type": "content_block_delta", "index": 0, "delta": text}) == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("api", "event", "findings"),
+    [
+        (
+            RESPONSES,
+            {"type": "response.created", "response": RESPONSE},
+            [Finding(("sequence_number",), "required, but missing", MISSING)],
+        ),
+        (
+            MESSAGES,
+            {"type": "content_block_stop", "index": "0"},
+            [Finding(("index",), 'expected an integer, found a string ("0")', WRONG)],
+        ),
+        (MESSAGES, {"index": 0}, [Finding(("type",), "required, but missing", MISSING)]),
+    ],
+)
+def test_malformed_events(api: str, event: Any, findings: list[Finding]) -> None:
+    assert SDKS[api].confirm_event(event) == findings

@@ -1,0 +1,161 @@
+"""Workers that ask one another, as apps in one loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from mockllm import Config
+from mockllm.app import App
+from mockllm.engine.decision import Decision, Question
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
+from mockllm.exchange import Request
+from mockllm.serve.fresh_values import FreshValueSource
+from mockllm.serve.peers import Peers, Switchboard
+from mockllm.wire.placeholders import fill, fill_fresh
+from tests.support.served import responses_mock, responses_saying
+
+pytestmark = pytest.mark.anyio
+
+KEY = ((b"authorization", b"Bearer any"),)
+MOCKS = [
+    responses_mock("hi", responses_saying("hö \u2028")),
+    responses_mock("named", responses_saying("ho") | {"id": "resp_mine"}),
+]
+
+
+class Worker:
+    """One worker: its app, its peers, and the ids that it gives."""
+
+    def __init__(self, board: Switchboard, slot: int) -> None:
+        self.app = App(Engine(load(Config.from_dict({"openai_response": MOCKS}))))
+        self.peers = Peers(self.app, board, slot)
+        self._fresh = FreshValueSource(slot)
+
+    def give(self, text: str, **members: Any) -> str:
+        """Answer a request, and return the id of the response."""
+        body = orjson.dumps({"model": "m", "input": text, **members})
+        request = Request.of("POST", "/v1/responses", KEY, body)
+        decision = self.app.decide(request)
+        assert isinstance(decision, Decision)
+        fresh = self._fresh.next()
+        self.app.store_response(request, decision, fresh)
+        data = fill_fresh(fill(decision.reply, model="m", input_tokens=1).body, fresh)
+        return str(orjson.loads(data)["id"])
+
+    async def ask(self, response_id: str, *, method: str = "GET", query: str = "") -> Decision:
+        """The decision on a request about a response, whoever gave it."""
+        path = f"/v1/responses/{response_id}"
+        decided = self.app.decide(Request.of(method, path, KEY, query=query))
+        if isinstance(decided, Question):
+            decided = decided.resume(await self.peers.answer(decided.operations))
+        assert isinstance(decided, Decision)
+        return decided
+
+
+@pytest.fixture
+def board() -> Iterator[Switchboard]:
+    made = Switchboard(3)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+async def workers(board: Switchboard) -> Any:
+    made = [Worker(board, slot) for slot in range(3)]
+    for worker in made:
+        await worker.peers.start(successor=False)
+    yield made
+    for worker in made:
+        worker.peers.stop()
+
+
+async def test_a_response_is_found_whichever_worker_gave_it(workers: list[Worker]) -> None:
+    given = workers[1].give("hi")
+
+    found = [await worker.ask(given) for worker in workers]
+
+    assert [decision.reply.status for decision in found] == [200, 200, 200]
+    assert len({decision.reply.body for decision in found}) == 1
+    assert orjson.loads(found[0].reply.body)["id"] == given
+
+
+async def test_a_configured_id_is_looked_for_in_all_workers(workers: list[Worker]) -> None:
+    assert workers[2].give("named") == "resp_mine"
+
+    assert (await workers[0].ask("resp_mine")).reply.status == 200
+
+
+async def test_what_no_worker_gave_is_a_404(workers: list[Worker]) -> None:
+    for unknown in ("resp_nobody", workers[0].give("hi", store=False)):
+        decision = await workers[1].ask(unknown)
+        assert decision.reply.status == 404
+        assert unknown.encode() in decision.reply.body
+
+
+async def test_a_refusal_of_the_worker_that_gave_it_is_the_answer(workers: list[Worker]) -> None:
+    decision = await workers[0].ask(workers[1].give("hi"), query="stream=true")
+
+    assert decision.reply.status == 400
+
+
+async def test_a_stream_comes_event_by_event(workers: list[Worker]) -> None:
+    decision = await workers[0].ask(workers[1].give("hi", background=True), query="stream=true")
+
+    assert decision.reply.streamed
+    assert len(list(decision.reply.steps)) == decision.reply.body.count(b"event: ")
+
+
+async def test_another_worker_deletes_it_too(workers: list[Worker]) -> None:
+    given = workers[1].give("hi")
+
+    assert (await workers[0].ask(given, method="DELETE")).reply.status == 200
+    assert (await workers[1].ask(given)).reply.status == 404
+
+
+async def test_a_worker_that_does_not_answer_is_not_waited_for(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mockllm.serve.peers.MAX_WAIT", 0.01)
+    workers[1].peers.stop()
+
+    assert (await workers[0].ask(workers[1].give("hi"))).reply.status == 404
+
+
+async def test_a_successor_knows_what_was_given_in_its_slot(
+    workers: list[Worker], board: Switchboard
+) -> None:
+    old = workers[1]
+    before = old.give("hi", background=True)
+    successor = Worker(board, 1)
+    await successor.peers.start(successor=True)
+    meanwhile = old.give("hi")
+    await old.peers.hand_over()
+    draining = old.give("hi")
+    await old.peers.hand_over()
+
+    statuses = [(await workers[0].ask(each)).reply.status for each in (before, meanwhile, draining)]
+
+    assert statuses == [200, 200, 200]
+    assert len(successor.app.stored_responses) == 3
+    successor.peers.stop()
+
+
+def test_nobody_else_may_enter_the_switchboard(board: Switchboard) -> None:
+    folder = board.paths[0].parent
+
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_closed_switchboard_leaves_no_file() -> None:
+    board = Switchboard(2)
+    folder: Path = board.paths[0].parent
+
+    board.close()
+
+    assert not folder.exists()

@@ -1,0 +1,108 @@
+"""The command as a process, ended by signals."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import (
+    LONG_ANSWER,
+    WORKERS,
+    config,
+    connected,
+    load,
+    nobody_listens,
+    posix,
+    running,
+    write,
+)
+from tests.support.served import PATIENCE
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write(tmp_path / "mocks.json", config(large=True))
+
+
+@posix
+@WORKERS
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_finishes_what_is_in_flight_and_exits_with_0(
+    file: Path, workers: int, number: int
+) -> None:
+    with running("--config", file, "--port=0", f"--workers={workers}") as command:
+        async with connected(command.port) as connection, connected(command.port) as idle:
+            head = await connection.begin()
+            command.signal_group(number)  # as Ctrl-C in a terminal: the workers get it too
+            await nobody_listens(command.port)
+            assert await idle.is_closed()
+            assert (await connection.body(head)).text == LONG_ANSWER
+            assert await connection.is_closed()
+        assert command.ended() == 0
+    assert [line for line in command.lines if "WARNING" in line or "ERROR" in line] == []
+
+
+@posix
+@WORKERS
+async def test_no_request_is_lost_when_it_stops_under_load(file: Path, workers: int) -> None:
+    with running("--config", file, "--port=0", f"--workers={workers}") as command:
+        async with load(command.port, ends_with_server=True) as constant:
+            command.signal(signal.SIGTERM)
+            await nobody_listens(command.port)
+        assert command.ended() == 0
+
+    assert constant.failures == []
+
+
+@posix
+@WORKERS
+async def test_a_second_signal_cuts_at_once(file: Path, workers: int) -> None:
+    patient = f"--drain-timeout={100 * PATIENCE}"
+    with running("--config", file, "--port=0", f"--workers={workers}", patient) as command:
+        async with connected(command.port) as connection:
+            head = await connection.begin()
+            command.signal_group(signal.SIGINT)
+            await nobody_listens(command.port)
+            command.signal_group(signal.SIGINT)
+            assert await asyncio.to_thread(command.ended) == 0
+            with pytest.raises((EOFError, ConnectionError)):
+                await connection.body(head)
+
+
+@posix
+@WORKERS
+async def test_cuts_when_the_drain_timeout_is_over(file: Path, workers: int) -> None:
+    with running(
+        "--config", file, "--port=0", f"--workers={workers}", "--drain-timeout=0.2"
+    ) as command:
+        async with connected(command.port) as connection:
+            await connection.begin()
+            command.signal(signal.SIGTERM)
+            assert await asyncio.to_thread(command.ended) == 0
+
+
+@posix
+@WORKERS
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_loading_ends_it_at_once(
+    tmp_path: Path, workers: int, number: signal.Signals
+) -> None:
+    """The file is a pipe, so that what happens while it is read is not a matter of luck."""
+    pipe = tmp_path / "mocks.json"
+    os.mkfifo(pipe)
+    arguments = [sys.executable, "-m", "mockllm", "--config", str(pipe), f"--workers={workers}"]
+    process = subprocess.Popen([*arguments, "--port=0"], stderr=subprocess.PIPE, text=True)
+    with pipe.open("w"):  # it is being read
+        process.send_signal(signal.SIGHUP)  # as one who has changed the file does
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=PATIENCE)
+
+    assert (process.returncode, errors) == (0, "")

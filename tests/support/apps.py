@@ -1,0 +1,16 @@
+"""An app that is alone, so that it never asks before it decides."""
+
+from __future__ import annotations
+
+from mockllm.app import App
+from mockllm.engine.decision import Decision
+from mockllm.exchange import Request
+
+
+class LoneApp(App):
+    """An app without other workers."""
+
+    def decide(self, request: Request) -> Decision:
+        decided = super().decide(request)
+        assert isinstance(decided, Decision)
+        return decided
