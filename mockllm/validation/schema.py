@@ -1,15 +1,35 @@
-"""From a type of an official SDK to a schema that checks JSON at once, one variant of it.
+"""Rewrites the pydantic schema of an SDK type so that it validates JSON eagerly.
 
-An SDK's request type cannot be used as it is. Its `Iterable` members are checked lazily, so nothing
-inside `messages` is; its unions are undiscriminated, so one bad block is reported once per variant
-(173 KB of text); and it is stricter than the services. So the core schema that pydantic makes of
-the type is rewritten, once, when the server starts:
+Theory of operation
+===================
 
-- every list is checked at once, and JSON types are taken at their word: "5" is no number;
-- a union is decided by the JSON type of the value, then by its `type` (or `role`), so that one
-  variant is checked and a failure is told of the variant that was meant;
-- leniently, null, new tags and new enum values pass; strictly, everything the type says holds, and
-  undeclared members are findings too.
+In: a type of an official SDK. Out: a pydantic core schema for `SchemaValidator`.
+
+An SDK's request type cannot be used as it is. Its `Iterable` members are validated lazily, so
+nothing inside `messages` is. Its unions are undiscriminated, so one bad block is reported once per
+variant (173 KB of text). And it is stricter than the services. But the core schema that pydantic
+builds of it is plain data, so it is rewritten, once, when the server starts:
+
+- lists are validated eagerly, and scalars without coercion: "5" is not a number;
+- a union is discriminated by the JSON type of the value, then by its `type` (or `role`): only the
+  intended variant is validated, and errors name that one alone;
+- lenient schemas accept null, new tags and new enum values; strict ones enforce the whole type and
+  reject undeclared members.
+
+Only the errors matter, never the validated copy. A schema may therefore be replaced by any other
+with the right errors; kinds of schemas without a rule here stay as pydantic built them.
+
+Example: ``Iterable[Text | Image]``, two TypedDicts whose ``type`` is a Literal. pydantic builds
+
+    generator(union(typed-dict Text, typed-dict Image))
+
+which is rewritten to
+
+    list(tagged-union({0: typed-dict Text, 1: typed-dict Image, OTHER: ...}))
+
+with a function as discriminator (see `variants`). For ``[{"type": "text", "text": 5}]`` the former
+reports nothing, since nobody iterates. The latter reports one error, at ``0.text``: expected a
+string, found a number (5).
 """
 
 from __future__ import annotations
@@ -26,7 +46,7 @@ from mockllm.validation.variants import MARK, OTHER, Variant, by_tag_alone, by_t
 
 Schema: TypeAlias = dict[str, Any]  # a pydantic core schema, which is plain data
 
-# The types of errors that these schemas add to pydantic's own.
+# Error types beside those of pydantic.
 UNDECLARED = "mockllm_undeclared"
 MISMATCH = "mockllm_mismatch"
 
@@ -41,8 +61,8 @@ def eager_schema(
 ) -> CoreSchema:
     """Return the rewritten core schema of `type_`, which is anything pydantic can adapt.
 
-    Leniently, the TypedDicts named in `lenient_types` may lack any member but those named in
-    `always_required`. With `collect_all` false a list is left at its first error.
+    Unless `strict`, the TypedDicts named in `lenient_types` may lack any member except those in
+    `always_required`. Without `collect_all`, validation of a list stops at its first error.
     """
     schema, definitions = _core_schema(type_)
     rewriter = _Rewriter(
@@ -60,7 +80,7 @@ def eager_schema(
 
 
 def tagged_members(types: Iterable[Any]) -> dict[str, frozenset[str]]:
-    """Return the members that the TypedDicts united in `types` declare, by their `type` tag.
+    """Return the declared members of the TypedDicts in a union, by their `type` tag.
 
     >>> tagged_members([ChatCompletionContentPartParam])["text"]
     frozenset({'type', 'text', 'prompt_cache_breakpoint'})
@@ -85,7 +105,7 @@ def tagged_members(types: Iterable[Any]) -> dict[str, frozenset[str]]:
 
 
 class _Never:
-    """No JSON value is one."""
+    """A type without instances: no JSON value is valid."""
 
 
 _ANY: Schema = {"type": "any"}
@@ -95,7 +115,7 @@ _STRING: Schema = {"type": "str", "strict": True}
 # An object whose members do not matter. Unlike pydantic's "dict", it does not copy them.
 _OPEN_OBJECT: Schema = {"type": "typed-dict", "fields": {}, "extra_behavior": "ignore"}
 
-# Kind of core schema -> the types that a JSON decoder makes of what it accepts.
+# Kind of core schema -> the Python types of the decoded JSON that it accepts.
 _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
@@ -121,8 +141,8 @@ _WORDS: Mapping[type, str] = {
 
 
 def _core_schema(type_: Any) -> tuple[Schema, dict[str, Schema]]:
-    """Return the core schema of `type_` and the definitions that it refers to, by their `ref`."""
-    # dict(): the SDKs' models are built late; until then their schema is a stand-in for a mapping.
+    """Return the core schema of `type_` and the definitions it refers to, by their `ref`."""
+    # dict(): the SDKs' models are built on first use; before, their schema is a lazy mapping.
     schema: Schema = dict(TypeAdapter(type_).core_schema)
     if schema["type"] != "definitions":
         return schema, {}
@@ -130,7 +150,7 @@ def _core_schema(type_: Any) -> tuple[Schema, dict[str, Schema]]:
 
 
 class _Rewriter:
-    """Rewrites one core schema. Schema kinds that it does not know stay as they are."""
+    """Rewrites one core schema. Unknown kinds of schemas are left unchanged."""
 
     def __init__(
         self,
@@ -182,7 +202,7 @@ class _Rewriter:
     # -- Looking at a schema --
 
     def resolved(self, schema: Schema) -> Schema:
-        """Return what a schema stands for, without the wrappings that do not matter to JSON."""
+        """Follow references and unwrap schemas that make no difference to JSON."""
         match schema["type"]:
             case "definition-ref":
                 return self.resolved(self.definitions[schema["schema_ref"]])
@@ -195,7 +215,7 @@ class _Rewriter:
         return schema
 
     def flat(self, schema: Schema) -> Iterator[Schema]:
-        """Yield the variants of a schema: of unions in unions, of null or something; or itself."""
+        """Yield the variants of a schema, flattening nested unions and nullables; or itself."""
         target = self.resolved(schema)
         match target["type"]:
             case "union":
@@ -210,12 +230,12 @@ class _Rewriter:
             case "is-instance":
                 pass  # a Python object, such as an open file: never JSON
             case "typed-dict" | "model":
-                yield schema  # maybe a reference, which is to be shared and not repeated
+                yield schema  # possibly a reference, kept so that the definition is shared
             case _:
                 yield target
 
     def json_types(self, schema: Schema) -> set[type] | None:
-        """Return the types a JSON decoder makes of what the schema accepts; None: not known."""
+        """Return the Python types of the decoded JSON that a schema accepts; None if unknown."""
         types: set[type] = set()
         for choice in self.flat(schema):
             variant = self.resolved(choice)
@@ -223,7 +243,7 @@ class _Rewriter:
                 types.update(type(value) for value in variant["expected"])
             elif variant["type"] in _JSON_TYPES:
                 types.update(_JSON_TYPES[variant["type"]])
-            elif variant["type"] == "function-after":  # makes a path of a string, say
+            elif variant["type"] == "function-after":  # such as a path from a string
                 inner = self.json_types(variant["schema"])
                 if inner is None:
                     return None
@@ -233,7 +253,7 @@ class _Rewriter:
         return types
 
     def tags(self, variant: Schema, member: str) -> list[str]:
-        """Return the strings that an object's member may have; none if it is not an enum."""
+        """Return the possible strings of an object's member; empty if it is not an enum."""
         field = _fields(variant).get(member)
         if field is None:
             return []
@@ -247,7 +267,7 @@ class _Rewriter:
     def _reference(self, schema: Schema) -> Schema:
         ref = schema["schema_ref"]
         if ref not in self.reached:
-            self.reached[ref] = {}  # stops the recursion of a type that contains itself
+            self.reached[ref] = {}  # ends the recursion of a type that contains itself
             self.reached[ref] = {**self.rewritten(self.definitions[ref]), "ref": ref}
         return {"type": "definition-ref", "schema_ref": ref}
 
@@ -287,10 +307,10 @@ class _Rewriter:
         }
 
     def _list(self, items: Sequence[Schema]) -> Schema:
-        """Return the schema of a list whose entries are all of the same one of `items`.
+        """Return the schema of a list whose entries all match the same schema of `items`.
 
-        Embeddings take a list of strings, of integers or of lists: its first entry tells which.
-        Where it cannot tell, each entry may be any of the items.
+        Embeddings accept a list of strings, of integers or of lists: the first entry decides
+        which. If it cannot, each entry may match any of the items.
         """
         types = [self.json_types(item) for item in items]
         if len(items) == 1:
@@ -329,7 +349,7 @@ class _Rewriter:
         }
 
     def _union(self, choices: Sequence[Schema]) -> Schema:
-        """Return one schema for flat choices: first the JSON type decides, then the tag."""
+        """Return one schema for flat choices, discriminated by JSON type, then by tag."""
         of_type: dict[type, list[Schema]] = {}
         for choice in choices:
             if choice["type"] == "any":
@@ -375,10 +395,10 @@ class _Rewriter:
         return {"type": "literal", "expected": values}
 
     def _objects(self, choices: Sequence[Schema]) -> Schema:
-        """Return one schema for several objects: the tag decides.
+        """Return one schema for several objects, discriminated by tag.
 
-        A dict of anything accepts what the others do, too. Response models among TypedDicts stand
-        for Python instances of them, which JSON never has.
+        A dict of anything accepts whatever the others do. Response models among TypedDicts are
+        for Python instances, which JSON never contains.
         """
         for choice in choices:
             if choice["type"] == "dict":
@@ -448,7 +468,7 @@ def _fields(schema: Schema) -> Mapping[str, Schema]:
 
 
 def _is_required(field: Schema) -> bool:
-    # A TypedDict's member says so itself; a model's member is required unless it has a default.
+    # Members of a TypedDict have a flag; those of a model are required unless they have a default.
     required: bool = field.get("required", field["schema"]["type"] != "default")
     return required
 
@@ -465,7 +485,7 @@ def _plain_union(choices: list[Schema]) -> Schema:
 
 
 def _either(types: Iterable[type]) -> str:
-    """Return the types in words: "a string, a number or a list"."""
+    """Format JSON types for a message: "a string, a number or a list"."""
     named = set(types)
     words = [
         word

@@ -40,7 +40,7 @@ class _Request(CompletionCreateParamsBase, TypedDict, total=False):
 
 
 def request_confirmer(*, strict: bool) -> Confirm:
-    """Return a function that tells the first finding in a request body."""
+    """Compile a validator that returns the first finding in a request body, or None."""
     return compile_request(_Request, strict=strict)
 
 

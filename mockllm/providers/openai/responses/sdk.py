@@ -85,7 +85,7 @@ class _Request(ResponseCreateParamsBase, TypedDict, total=False):
 
 
 def request_confirmer(*, strict: bool) -> Confirm:
-    """Return a function that tells the first finding in a request body."""
+    """Compile a validator that returns the first finding in a request body, or None."""
     return compile_request(_Request, strict=strict, lenient_types=_ECHOED, always_required=_KEPT)
 
 
