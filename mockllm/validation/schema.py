@@ -34,17 +34,22 @@ string, found a number (5).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from types import NoneType
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
-from pydantic import TypeAdapter
 from pydantic_core import CoreSchema
 
+from mockllm.validation.core_schema import (
+    NONE,
+    CoreSchemas,
+    Schema,
+    core_schema,
+    fields_of,
+    is_required,
+)
 from mockllm.validation.variants import MARK, OTHER, Variant, by_tag_alone, by_tag_and_shape
-
-Schema: TypeAlias = dict[str, Any]  # a pydantic core schema, which is plain data
 
 # Error types beside those of pydantic.
 UNDECLARED = "mockllm_undeclared"
@@ -64,7 +69,7 @@ def eager_schema(
     Unless `strict`, the TypedDicts named in `lenient_types` may lack any member except those in
     `always_required`. Without `collect_all`, validation of a list stops at its first error.
     """
-    schema, definitions = _core_schema(type_)
+    schema, definitions = core_schema(type_)
     rewriter = _Rewriter(
         definitions,
         strict=strict,
@@ -79,55 +84,16 @@ def eager_schema(
     return cast("CoreSchema", rewritten)
 
 
-def tagged_members(types: Iterable[Any]) -> dict[str, frozenset[str]]:
-    """Return the declared members of the TypedDicts in a union, by their `type` tag.
-
-    >>> tagged_members([ChatCompletionContentPartParam])["text"]
-    frozenset({'type', 'text', 'prompt_cache_breakpoint'})
-    """
-    members: dict[str, frozenset[str]] = {}
-    for type_ in types:
-        schema, definitions = _core_schema(type_)
-        rewriter = _Rewriter(
-            definitions,
-            strict=True,
-            lenient_types=frozenset(),
-            always_required=frozenset(),
-            collect_all=False,
-        )
-        for choice in rewriter.flat(schema):
-            variant = rewriter.resolved(choice)
-            if variant["type"] != "typed-dict":
-                continue  # an SDK's response model beside its TypedDict has the same members
-            for tag in rewriter.tags(variant, "type"):
-                members[tag] = members.get(tag, frozenset()) | variant["fields"].keys()
-    return members
-
-
 class _Never:
     """A type without instances: no JSON value is valid."""
 
 
 _ANY: Schema = {"type": "any"}
-_NONE: Schema = {"type": "none"}
 _NEVER: Schema = {"type": "is-instance", "cls": _Never}
 _STRING: Schema = {"type": "str", "strict": True}
 # An object whose members do not matter. Unlike pydantic's "dict", it does not copy them.
 _OPEN_OBJECT: Schema = {"type": "typed-dict", "fields": {}, "extra_behavior": "ignore"}
 
-# Kind of core schema -> the Python types of the decoded JSON that it accepts.
-_JSON_TYPES: Mapping[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (float, int),
-    "bool": (bool,),
-    "list": (list,),
-    "generator": (list,),
-    "dict": (dict,),
-    "typed-dict": (dict,),
-    "model": (dict,),
-    "none": (NoneType,),
-}
 _SCALARS: Mapping[type, str] = {str: "str", int: "int", float: "float", bool: "bool"}
 _WORDS: Mapping[type, str] = {
     str: "a string",
@@ -138,15 +104,6 @@ _WORDS: Mapping[type, str] = {
     dict: "an object",
     NoneType: "null",
 }
-
-
-def _core_schema(type_: Any) -> tuple[Schema, dict[str, Schema]]:
-    """Return the core schema of `type_` and the definitions it refers to, by their `ref`."""
-    # dict(): the SDKs' models are built on first use; before, their schema is a lazy mapping.
-    schema: Schema = dict(TypeAdapter(type_).core_schema)
-    if schema["type"] != "definitions":
-        return schema, {}
-    return schema["schema"], {each["ref"]: each for each in schema["definitions"]}
 
 
 class _Rewriter:
@@ -161,7 +118,7 @@ class _Rewriter:
         always_required: frozenset[str],
         collect_all: bool,
     ) -> None:
-        self.definitions = definitions
+        self.schemas = CoreSchemas(definitions)
         self.strict = strict
         self.lenient_types = lenient_types
         self.always_required = always_required
@@ -194,88 +151,23 @@ class _Rewriter:
             case "model" if schema["schema"]["type"] == "model-fields":
                 return self._object(schema, schema["schema"]["fields"])
             case "union" | "tagged-union":
-                return self._union(list(self.flat(schema)))
+                return self._union(list(self.schemas.flat(schema)))
             case "literal" if not self.strict:
                 return self._union([schema])
         return schema
-
-    # -- Looking at a schema --
-
-    def resolved(self, schema: Schema) -> Schema:
-        """Follow references and unwrap schemas that make no difference to JSON."""
-        match schema["type"]:
-            case "definition-ref":
-                return self.resolved(self.definitions[schema["schema_ref"]])
-            case "default":
-                return self.resolved(schema["schema"])
-            case "json-or-python":
-                return self.resolved(schema["json_schema"])
-            case "lax-or-strict":
-                return self.resolved(schema["strict_schema"])
-        return schema
-
-    def flat(self, schema: Schema) -> Iterator[Schema]:
-        """Yield the variants of a schema, flattening nested unions and nullables; or itself."""
-        target = self.resolved(schema)
-        match target["type"]:
-            case "union":
-                for choice in target["choices"]:
-                    yield from self.flat(choice[0] if isinstance(choice, tuple) else choice)
-            case "tagged-union":
-                for choice in target["choices"].values():
-                    yield from self.flat(choice)
-            case "nullable":
-                yield _NONE
-                yield from self.flat(target["schema"])
-            case "is-instance":
-                pass  # a Python object, such as an open file: never JSON
-            case "typed-dict" | "model":
-                yield schema  # possibly a reference, kept so that the definition is shared
-            case _:
-                yield target
-
-    def json_types(self, schema: Schema) -> set[type] | None:
-        """Return the Python types of the decoded JSON that a schema accepts; None if unknown."""
-        types: set[type] = set()
-        for choice in self.flat(schema):
-            variant = self.resolved(choice)
-            if variant["type"] == "literal":
-                types.update(type(value) for value in variant["expected"])
-            elif variant["type"] in _JSON_TYPES:
-                types.update(_JSON_TYPES[variant["type"]])
-            elif variant["type"] == "function-after":  # such as a path from a string
-                inner = self.json_types(variant["schema"])
-                if inner is None:
-                    return None
-                types.update(inner)
-            else:
-                return None
-        return types
-
-    def tags(self, variant: Schema, member: str) -> list[str]:
-        """Return the possible strings of an object's member; empty if it is not an enum."""
-        field = _fields(variant).get(member)
-        if field is None:
-            return []
-        choices = [self.resolved(choice) for choice in self.flat(field["schema"])]
-        return [
-            value for each in choices for value in each.get("expected", ()) if type(value) is str
-        ]
-
-    # -- Rewriting --
 
     def _reference(self, schema: Schema) -> Schema:
         ref = schema["schema_ref"]
         if ref not in self.reached:
             self.reached[ref] = {}  # ends the recursion of a type that contains itself
-            self.reached[ref] = {**self.rewritten(self.definitions[ref]), "ref": ref}
+            self.reached[ref] = {**self.rewritten(self.schemas.definition(ref)), "ref": ref}
         return {"type": "definition-ref", "schema_ref": ref}
 
     def _object(self, schema: Schema, fields: Mapping[str, Schema]) -> Schema:
         lenient_types = not self.strict and schema["cls"].__name__ in self.lenient_types
         rewritten: dict[str, Schema] = {}
         for name, field in fields.items():
-            required = _is_required(field) and not (
+            required = is_required(field) and not (
                 lenient_types and name not in self.always_required
             )
             member = self.rewritten(field["schema"])
@@ -312,10 +204,12 @@ class _Rewriter:
         Embeddings accept a list of strings, of integers or of lists: the first entry decides
         which. If it cannot, each entry may match any of the items.
         """
-        types = [self.json_types(item) for item in items]
+        types = [self.schemas.json_types(item) for item in items]
         if len(items) == 1:
             return self._list_of(self.rewritten(items[0]))
-        mixed = self._list_of(self._union([each for item in items for each in self.flat(item)]))
+        mixed = self._list_of(
+            self._union([each for item in items for each in self.schemas.flat(item)])
+        )
         if any(a is None or b is None or a & b for a, b in combinations(types, 2)):
             return mixed
         choices = {
@@ -354,7 +248,7 @@ class _Rewriter:
         for choice in choices:
             if choice["type"] == "any":
                 return _ANY
-            types = self.json_types(choice)
+            types = self.schemas.json_types(choice)
             if types is None:
                 return _plain_union([self.rewritten(each) for each in choices])
             for json_type in types:
@@ -379,7 +273,7 @@ class _Rewriter:
 
     def _of_json_type(self, json_type: type, choices: Sequence[Schema]) -> Schema:
         if json_type is NoneType:
-            return _NONE
+            return NONE
         if json_type is list:
             return self._list([choice.get("items_schema", _ANY) for choice in choices])
         if json_type is dict:
@@ -403,12 +297,14 @@ class _Rewriter:
         for choice in choices:
             if choice["type"] == "dict":
                 return self.rewritten(choice)
-        typed = [choice for choice in choices if self.resolved(choice)["type"] == "typed-dict"]
+        typed = [
+            choice for choice in choices if self.schemas.resolved(choice)["type"] == "typed-dict"
+        ]
         choices = typed or choices
         if len(choices) == 1:
             return self.rewritten(choices[0])
         for member in ("type", "role"):
-            if all(self.tags(self.resolved(choice), member) for choice in choices):
+            if all(self.schemas.tags(self.schemas.resolved(choice), member) for choice in choices):
                 return self._by_tag(member, choices)
         return _plain_union([self.rewritten(choice) for choice in choices])
 
@@ -447,30 +343,17 @@ class _Rewriter:
         }
 
     def _variant(self, label: str, choice: Schema, member: str) -> Variant:
-        schema = self.resolved(choice)
-        fields = _fields(schema)
+        schema = self.schemas.resolved(choice)
+        fields = fields_of(schema)
         content = fields.get("content")
         return Variant(
             label=label,
-            tags=tuple(self.tags(schema, member)),
-            tag_required=_is_required(fields[member]),
-            required=frozenset(name for name in fields if _is_required(fields[name])),
-            roles=frozenset(self.tags(schema, "role")),
-            content=frozenset((content and self.json_types(content["schema"])) or ()),
+            tags=tuple(self.schemas.tags(schema, member)),
+            tag_required=is_required(fields[member]),
+            required=frozenset(name for name in fields if is_required(fields[name])),
+            roles=frozenset(self.schemas.tags(schema, "role")),
+            content=frozenset((content and self.schemas.json_types(content["schema"])) or ()),
         )
-
-
-def _fields(schema: Schema) -> Mapping[str, Schema]:
-    fields: Mapping[str, Schema] = (schema["schema"] if schema["type"] == "model" else schema)[
-        "fields"
-    ]
-    return fields
-
-
-def _is_required(field: Schema) -> bool:
-    # Members of a TypedDict have a flag; those of a model are required unless they have a default.
-    required: bool = field.get("required", field["schema"]["type"] != "default")
-    return required
 
 
 def _nullable(schema: Schema) -> Schema:

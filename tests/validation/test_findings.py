@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
+from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import Finding, Kind, compile_match, compile_request, confirm_model
-from mockllm.validation.schema import tagged_members
 
 
 class Source(TypedDict, total=False):
