@@ -1,15 +1,15 @@
-"""What can go wrong, and whose fault it is.
+"""Exceptions, by whose fault they are.
 
     MockLLMError
-    ├── ConfigError      the author of a configuration: every mistake of a run, told at once
+    ├── ConfigError      the author of a configuration: all mistakes of a run, reported together
     ├── ListenError      the operator: an address that cannot be listened on
     └── ClientError      the client of a request: a status and a message
-        ├── RequestError     understood as HTTP, refused by a provider
-        └── HTTPError        not understood as HTTP: answered once, then the connection closes
+        ├── RequestError     valid HTTP, rejected by a provider
+        └── HTTPError        not valid HTTP: answered once, then the connection closes
             └── ForeignProtocolError   closed without an answer
 
 Exceptions of foreign libraries are translated where the library is called, so nothing else leaves
-this package. How an error looks on the wire is `providers.envelope`' business.
+this package. `providers.envelope` renders them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class MockLLMError(Exception):
 
 
 class Severity(StrEnum):
-    """What a problem of a configuration means for the start of the server."""
+    """The effect of a problem on the start of the server: an error prevents it."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -31,9 +31,9 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a configuration: where it stands, what was expected, what was found.
+    """One mistake in a configuration: its location, what was expected, what was found.
 
-    `place` is the file, the mock and the JSON path as far as they are known, written
+    `place` is the file, the mock and the JSON path, as far as known:
     ``mocks/a.json: openai[3] 'greet': match.match_type``.
     """
 
@@ -46,7 +46,7 @@ class Problem:
 
 
 class ConfigError(MockLLMError):
-    """A configuration that cannot be served. `problems` holds every mistake found, in order."""
+    """An invalid configuration. `problems` lists every mistake found, in order."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -58,8 +58,8 @@ class ListenError(MockLLMError):
 
 
 class ClientError(MockLLMError):
-    """A request that is answered with an error status (RFC 9110, section 15.5). `headers` are sent
-    with the answer (``Allow`` with a 405)."""
+    """A request that gets an error status (RFC 9110, section 15.5). `headers` are added to the
+    response, such as ``Allow`` to a 405."""
 
     def __init__(
         self, status: int, message: str, *, headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -71,11 +71,10 @@ class ClientError(MockLLMError):
 
 
 class RequestError(ClientError):
-    """A request that a provider refuses.
+    """A valid HTTP request that a provider rejects.
 
     `param` names the member of the body at fault (``messages.0.content``); `code` is OpenAI's
-    machine-readable word for the reason. Both go into the envelope where the provider has a place
-    for them.
+    machine-readable reason. Both are rendered if the provider's error format includes them.
     """
 
     def __init__(
@@ -93,12 +92,12 @@ class RequestError(ClientError):
 
 
 class HTTPError(ClientError):
-    """Bytes that are no request we can take. After its answer the connection closes."""
+    """An invalid or unsupported HTTP request. The connection closes after the response."""
 
 
 class ForeignProtocolError(HTTPError):
-    """Bytes of another protocol (TLS, HTTP/2), whose peers read no HTTP/1.1: the connection closes
-    without an answer."""
+    """Bytes of another protocol (TLS, HTTP/2). Its clients cannot read an HTTP/1.1 response, so the
+    connection closes without one."""
 
     def __init__(self) -> None:
         super().__init__(400, "This is not HTTP/1.1")

@@ -1,4 +1,4 @@
-"""What a server takes from its clients, and how long it waits for them."""
+"""Limits on what clients send, and on how long the server waits for them."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ MIB = 1024 * KIB
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Sizes in bytes, times in seconds. Each has its answer where it is passed."""
+    """Sizes are in bytes, times in seconds; each field names the status sent beyond it."""
 
     head: int = 64 * KIB
-    """Of the request line and the headers: 414 or 431."""
+    """Maximum size of the request line and headers; beyond: 414 or 431."""
     headers: int = 100
-    """Header lines of a request: 431."""
+    """Maximum number of header lines of a request; beyond: 431."""
     body: int = 64 * MIB
-    """Of a body, decoded: 413. The largest request with images that we know is half of it."""
+    """Maximum size of a decoded body; beyond: 413. Twice the largest known request with images."""
     unread: int = 256 * KIB
-    """Received behind a request that is still being answered: no more is read until it is."""
+    """Maximum size of what is buffered behind an open request; beyond: reading pauses."""
     connections: int = 100_000
-    """At once: further ones are answered with 503 and closed."""
+    """Maximum number of concurrent connections; further ones get 503 and are closed."""
     keep_alive: float = 75.0
-    """A connection without a request is closed. Longer than the clients' own pools keep it."""
+    """Idle timeout of a connection, longer than that of the clients' own pools."""
     head_time: float = 30.0
-    """From the first byte of a request to the end of its head: 408."""
+    """Maximum time from the first byte of a request to the end of its headers; beyond: 408."""
     body_grace: float = 30.0
-    """From the end of a head until a body must come at `body_rate`: 408."""
+    """Time after the headers before `body_rate` is enforced."""
     body_rate: float = 240.0
-    """Bytes a second of a body: 408. A peer slower than this holds a connection for nothing."""
+    """Minimum rate of a body in bytes per second; below: 408."""
     write_time: float = 60.0
-    """In which a peer that is being answered takes no byte: the connection is cut."""
+    """Maximum time in which a client reads no byte of its response; beyond: aborted."""
     linger: float = 2.0
-    """Without a byte of a peer that is refused and may go on sending, so that it reads the refusal:
-    the connection is cut."""
+    """Time without a byte from a client whose request was rejected before it was complete; then the
+    connection is aborted. Closing at once could destroy the response before the client reads it."""

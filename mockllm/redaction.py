@@ -1,4 +1,4 @@
-"""Which headers and parameters may hold a secret, whose value is then never shown."""
+"""Keeps secrets out of logs and messages, judging by the names of headers and parameters."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ _SECRET = re.compile(
 
 
 def is_secret(name: str) -> bool:
-    """Whether what a header or a parameter of this name holds may be a credential: then its value
-    is never told."""
+    """True if a header or parameter of this name may contain a credential."""
     return _SECRET.search(name) is not None
 
 
@@ -25,7 +24,7 @@ _SHOWN = re.compile(
 
 
 def shown(path: str, query: str) -> str:
-    """A path and its query as they may stand in a log: one line, printable, no secrets."""
+    """Format a path and query for a log: one printable line without secrets."""
     target = f"{path}?{'&'.join(map(_shown, query.split('&')))}" if query else path
     return printable(target, MAX_PATH) or "-"
 

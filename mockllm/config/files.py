@@ -22,7 +22,7 @@ def read_file(path: str | Path) -> Any:
     """
     file = str(path)
     try:
-        return jsontext.loads(Path(path).read_bytes(), most_values=None)
+        return jsontext.loads(Path(path).read_bytes(), max_values=None)
     except OSError as exc:
         reason = exc.strerror or type(exc).__name__
         raise ConfigError((Problem(file, f"cannot be read: {reason}"),)) from exc

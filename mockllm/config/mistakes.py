@@ -124,7 +124,7 @@ def _describe(value: Any) -> str:
     if isinstance(value, (str, int, float)):
         shown = repr(value) if isinstance(value, str) else jsontext.dumps(value).decode()
         return shown if len(shown) <= 60 else shown[:60] + "…"
-    return jsontext.kind(value)
+    return jsontext.json_type(value)
 
 
 def join(*parts: str) -> str:

@@ -30,7 +30,7 @@ def not_json(api: API, mock: Mock, place: str) -> Iterator[Problem]:
         "stream.events": stream_of(mock).events,
     }
     for name, value in written.items():
-        for path, message in jsontext.faults(value):
+        for path, message in jsontext.find_unserialisable(value):
             yield Problem(f"{place}: {json_path([name, *path])}", message)
 
 

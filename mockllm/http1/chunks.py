@@ -1,8 +1,8 @@
-"""A body in chunks (RFC 9112, section 7.1).
+"""Decodes chunked bodies (RFC 9112, section 7.1).
 
-Strict where h11 is lenient (control characters in extensions), lenient where it is strict and the
-standard wants it (white space around them), and bounded. What it takes, h11 takes as the same body,
-as a property test holds. Trailers are h11's to check; they are not used.
+Stricter than h11 on control characters in extensions, more lenient on the white space around them,
+as the standard demands, and bounded. A body that is accepted here decodes to the same bytes as with
+h11, which a property test checks. Trailers are validated by h11 and then ignored.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mockllm.http1.heads import malformed
 from mockllm.limits import KIB, Limits
 
 MAX_LINE = 4 * KIB  # bytes of a chunk's size and extensions
-MAX_EXTENSIONS = 16 * KIB  # bytes of all such lines that are not needed to say a size
+MAX_EXTENSIONS = 16 * KIB  # bytes of all extensions of a body
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
@@ -28,7 +28,7 @@ _BEFORE_TRAILERS = b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\
 
 
 class Part(Enum):
-    """What is read next."""
+    """The part of the body that is read next."""
 
     SIZE = auto()
     DATA = auto()
@@ -38,16 +38,14 @@ class Part(Enum):
 
 
 class ChunkedBody:
-    """Reads one body: `feed` it until it `is_whole`, then take `body` and what came behind, `rest`.
-
-    `received` is how much of it came so far, for a look at a peer's progress.
-    """
+    """Decodes one body: `feed` it until it `is_whole`, then read `body` and the bytes after it,
+    `rest`."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._part = Part.SIZE
         self._data = bytearray()  # of all chunks: pieces would cost more than what is in them
-        self._waiting = b""  # came, but is not enough of its part
+        self._waiting = b""  # an incomplete part
         self._left = 0  # bytes of the chunk's data
         self._extensions = 0  # bytes of all extensions
         self._announced = 0  # bytes of all chunks
@@ -55,7 +53,7 @@ class ChunkedBody:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the last chunk and the trailers came."""
+        """True once the last chunk and the trailers have been received."""
         return self._part is Part.NOTHING
 
     @property
@@ -65,14 +63,14 @@ class ChunkedBody:
 
     @property
     def received(self) -> int:
-        """The bytes that came of it."""
+        """The bytes received so far, as a measure of the client's progress."""
         return len(self._data) + len(self._waiting)
 
     def feed(self, data: bytes) -> None:
-        """Take what came.
+        """Decode more bytes.
 
         Raises:
-            HTTPError: 400, these are no chunks; 413 or 431, they are too much.
+            HTTPError: 400, invalid chunks; 413 or 431, they are too large.
         """
         fresh = len(self._waiting)
         data = self._waiting + data
@@ -93,21 +91,21 @@ class ChunkedBody:
                     return
         self._waiting = data[start:]
 
-    # Each reads its part of `data` from `at` on, and returns where it ends, or None if it needs
-    # more bytes than there are.
+    # Each of these reads its part of `data` from offset `at` and returns the offset of its end, or
+    # None if the part is incomplete.
 
     def _read_size(self, data: bytes, at: int) -> int | None:
         end = data.find(b"\n", at, at + MAX_LINE) + 1
         if not end:
             if len(data) - at >= MAX_LINE:
-                raise _no_chunks("the line of a chunk's size is too long")
+                raise _malformed_chunks("chunk size line too long")
             return None
         line = _LINE.fullmatch(data, at, end)
         if line is None:
-            raise _no_chunks("a chunk does not begin with its size")
+            raise _malformed_chunks("invalid chunk size line")
         self._extensions += len(line[2])
         if self._extensions > MAX_EXTENSIONS:
-            raise HTTPError(431, "The extensions of the chunks are too large")
+            raise HTTPError(431, "Chunk extensions too large")
         self._left = int(line[1], 16)
         self._announced += self._left
         if self._announced > self._limits.body:
@@ -132,14 +130,14 @@ class ChunkedBody:
             return at + 2
         if b"\r\n".startswith(end):
             return None
-        raise _no_chunks("a chunk is longer than its size")
+        raise _malformed_chunks("chunk longer than its size")
 
     def _read_trailers(self, data: bytes, at: int, fresh: int) -> int | None:
         if data.startswith(b"\r\n", at):
             self._part = Part.NOTHING
             return at + 2
         if data.startswith(b"\n", at):
-            raise _no_chunks("the line that ends the chunks has no CR")
+            raise _malformed_chunks("missing CR after the last chunk")
         found = _END_OF_TRAILERS.search(data, max(at, fresh - 3))
         end = found.end() if found is not None else len(data)
         if end - at > self._limits.head:
@@ -152,7 +150,7 @@ class ChunkedBody:
 
 
 def _check_trailers(lines: bytes, most: int) -> None:
-    """Have h11 read the trailers behind a body of its own."""
+    """Validate trailers by letting h11 parse them after an empty body."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=len(lines) + KIB)
     try:
         connection.receive_data(_BEFORE_TRAILERS + lines)
@@ -161,10 +159,10 @@ def _check_trailers(lines: bytes, most: int) -> None:
     except h11.RemoteProtocolError as exc:
         raise malformed(exc) from exc
     if not isinstance(end, h11.EndOfMessage) or connection.trailing_data[0]:
-        raise _no_chunks("the trailers do not end where their lines do")
+        raise _malformed_chunks("invalid trailers")
     if len(end.headers) > most:
-        raise HTTPError(431, f"There are more than {most} trailers")
+        raise HTTPError(431, f"More than {most} trailers")
 
 
-def _no_chunks(why: str) -> HTTPError:
+def _malformed_chunks(why: str) -> HTTPError:
     return HTTPError(400, f"Not a valid HTTP request: {why}")

@@ -28,7 +28,7 @@ _TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS connection (RFC 8446, sectio
 
 
 class State(Enum):
-    """What the connection waits for. Only `_enter` changes it."""
+    """The part of a request that is expected next. Only `_enter` changes it."""
 
     HEAD = auto()
     BODY = auto()
@@ -53,9 +53,9 @@ class HTTPConnection:
         self._limits = limits or Limits()
         # of the connection
         self._state = State.HEAD
-        self._received: list[bytes] = []  # not yet looked at; joined when there may be enough
+        self._received: list[bytes] = []  # unparsed; joined when a part may be complete
         self._size = 0  # of all in _received
-        self._scanned = 0  # bytes of the head that hold no end of it
+        self._scanned = 0  # bytes already searched for the end of the head
         # of the request being read, or the last one
         self._head: Head | None = None
         self._chunks: ChunkedBody | None = None
@@ -63,41 +63,41 @@ class HTTPConnection:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no part of a request has come since the last whole one."""
+        """True while no byte of the next request has been received."""
         return self._state is State.HEAD and not self._size
 
     @property
     def is_reading_body(self) -> bool:
-        """Whether a head is read, and the body that belongs to it is not whole."""
+        """True between the end of a head and the end of its body."""
         return self._state in (State.BODY, State.CHUNKS)
 
     @property
     def unread(self) -> int:
-        """The bytes received that belong to no whole request yet, without a head that is read."""
+        """The number of bytes received and not yet returned in a request or parsed as a head."""
         return self._size + (self._chunks.received if self._chunks is not None else 0)
 
     @property
     def closes(self) -> bool:
-        """Whether no request can follow the last one: the client said so, or it was an error."""
+        """True if no further request is accepted: the client asked for that, or sent an error."""
         return self._state is State.CLOSED
 
     @property
     def is_http11(self) -> bool:
-        """Whether the last client spoke HTTP/1.1: it understands chunks and stays unless told."""
+        """True if the last request was HTTP/1.1: chunks and persistent connections are known."""
         return self._head is None or self._head.line.is_http11
 
     @property
     def asked(self) -> Request:
-        """The request being read, without its body, for telling what is wrong with it."""
+        """The request being read, without its body: the subject of an error response."""
         return Request.of("", "") if self._head is None else _request(self._head, b"")
 
     def wants_continue(self) -> bool:
-        """Whether the client waits for a 100 before it sends a body. True once a request."""
+        """True, once per request, if the client waits for a 100 before it sends its body."""
         wanted, self._continue = self._continue, False
         return wanted
 
     def receive_data(self, data: bytes) -> None:
-        """Take bytes as they came."""
+        """Buffer received bytes."""
         if self._state is not State.CLOSED:
             self._received.append(data)
             self._size += len(data)
@@ -106,7 +106,7 @@ class HTTPConnection:
         """The next whole request, or None until more bytes come.
 
         Raises:
-            HTTPError: what came is no request, or too large. The connection is closed.
+            HTTPError: the bytes are not a valid request, or too large. The connection is closed.
         """
         if not self._size and self._state is not State.BODY:
             return None
@@ -125,7 +125,7 @@ class HTTPConnection:
         return None
 
     def close(self) -> None:
-        """Read no more, and let go of what was read."""
+        """Accept no more bytes, and discard the buffered ones."""
         self._enter(State.CLOSED)
         self._received.clear()
         self._size = 0
@@ -136,8 +136,8 @@ class HTTPConnection:
         self._state = state
 
     def _read_head(self) -> Request | None:
-        """Read a head, if it is whole. Returns the request if all of it came in one piece and
-        alone, as nearly all do: then nothing is stored."""
+        """Read a head, if it is complete. Returns the request if all of it, and nothing else, has
+        been received, as nearly always: then nothing is stored."""
         found = self._known_head() or self._next_head()
         if found is None:
             return None
@@ -159,8 +159,8 @@ class HTTPConnection:
         return None
 
     def _known_head(self) -> tuple[Head, bytes] | None:
-        """A head that is remembered, at the start of all that was received, and what follows it.
-        None for any other: then nothing has changed."""
+        """A cached head at the start of the buffer, and the bytes after it. None, without a change
+        of state, for any other."""
         if len(self._received) != 1:
             return None
         data = self._received[0]
@@ -169,8 +169,7 @@ class HTTPConnection:
         return None if head is None else (head, data[end:])
 
     def _next_head(self) -> tuple[Head, bytes] | None:
-        """The head at the start of all that was received, and what follows it; None until it is
-        whole."""
+        """The head at the start of the buffer, and the bytes after it; None if incomplete."""
         self._head = None  # of the request before
         data = self._take_all()
         if not self._scanned:
@@ -234,11 +233,11 @@ def _request(head: Head, body: bytes) -> Request:
 
 
 def _without_empty_lines(data: bytes) -> bytes:
-    """`data` from the first line that is not empty (RFC 9112, section 2.2).
+    """Strip leading empty lines (RFC 9112, section 2.2).
 
     Raises:
-        ForeignProtocolError: it is TLS.
-        HTTPError: 400, no request begins like this.
+        ForeignProtocolError: the client speaks TLS.
+        HTTPError: 400, not the start of a request line.
     """
     match = _EMPTY_LINES.match(data)
     assert match is not None
@@ -246,7 +245,7 @@ def _without_empty_lines(data: bytes) -> bytes:
     if data.startswith(_TLS_HANDSHAKE):
         raise ForeignProtocolError
     if data[:1] <= b" " and data not in (b"", b"\r"):
-        raise HTTPError(400, "Not a valid HTTP request: no request line begins like this")
+        raise HTTPError(400, "Not a valid HTTP request: invalid start of the request line")
     return data
 
 

@@ -1,4 +1,4 @@
-"""Bodies that are sent compressed: gzip (RFC 1952), and no more of it than the limit allows."""
+"""Decompresses request bodies: gzip (RFC 1952), up to a limit."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import zlib
 from mockllm.errors import HTTPError
 from mockllm.limits import KIB
 
-MAX_MEMBERS = 10_000  # of one body; each costs some microseconds, be it empty
-_PIECE = 4 * KIB  # bytes fed at once: what follows a member is copied, but no more of it
+MAX_MEMBERS = 10_000  # of one body; each costs some microseconds, even if it is empty
+_PIECE = 4 * KIB  # bytes decompressed at once: zlib copies what follows a member, at most this much
 
 _GZIP = 16 + zlib.MAX_WBITS  # a gzip header and trailer, and the largest window
 
 
 def gunzip(data: bytes, most: int) -> bytes:
-    """The body that `data` is, of at most `most` bytes, in one gzip member or several.
+    """Decompress one or several gzip members to at most `most` bytes.
 
     Raises:
-        HTTPError: 400, it is not gzip or is cut short; 413, it is larger.
+        HTTPError: 400, `data` is not gzip or is truncated; 413, the result is larger.
     """
     parts: list[bytes] = []
     left = most
-    at = 0  # of `data`, where the next piece begins
+    at = 0  # offset of the next piece in `data`
     for _ in range(MAX_MEMBERS):
         member = zlib.decompressobj(_GZIP)
         while not member.eof:
@@ -29,18 +29,18 @@ def gunzip(data: bytes, most: int) -> bytes:
             try:
                 part = member.decompress(piece, left + 1)
             except zlib.error as exc:
-                raise _no_gzip(str(exc)) from exc
+                raise _invalid_gzip(str(exc)) from exc
             if len(part) > left:
                 raise HTTPError(413, f"The body is larger than {most:,} bytes when decompressed")
             if not piece:
-                raise _no_gzip("it is cut short")
+                raise _invalid_gzip("it is truncated")
             parts.append(part)
             left -= len(part)
             at += len(piece) - len(member.unused_data)
         if at == len(data):
             return b"".join(parts)
-    raise _no_gzip(f"it has more than {MAX_MEMBERS:,} members")
+    raise _invalid_gzip(f"it has more than {MAX_MEMBERS:,} members")
 
 
-def _no_gzip(why: str) -> HTTPError:
-    return HTTPError(400, f"The body is not gzip, as Content-Encoding says: {why}")
+def _invalid_gzip(why: str) -> HTTPError:
+    return HTTPError(400, f"The body is not valid gzip, although Content-Encoding is gzip: {why}")

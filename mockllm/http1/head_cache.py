@@ -1,6 +1,32 @@
-"""Remembers what h11 made of heads seen before: of whole heads, and of their lines.
+"""Caches parsed heads: whole ones, and their single lines.
 
-What `HeadCache` recalls is what `heads.parse` would say; a property test holds the two together.
+Theory of operation
+===================
+
+In: the bytes of a head. Out: exactly the `Head` that `heads.parse` would return, or None, in which
+case h11 has to parse it. A property test compares the two.
+
+Clients repeat themselves. Most of them send the same head with every request; many change one
+value, such as a request id. There are three ways from bytes to a head; the costs are those of a
+head of 13 lines:
+
+1. The whole head is cached: one dictionary look-up (0.5 µs).
+2. Each line is cached, or its name is and its value is plain visible ASCII, which h11 accepts for
+   any header. The head is put together from these (5 µs).
+3. Otherwise h11 parses it (50 µs and more), and its lines are cached.
+
+This is right because h11 judges a header line on its own, except where headers together decide on
+the framing. Heads with such headers (`UNUSUAL`, or a `SINGLE` one repeated) always go to h11.
+Whatever a value means for the framing is derived by `heads.make_head`, as for a new head.
+
+Example: a client sends ``GET / HTTP/1.1``, ``Host: localhost``, ``X-Request-Id: a1``.
+
+- First time: h11 parses it. The request line, both header lines, the name ``X-Request-Id`` and the
+  whole head are cached. ``Host`` is not cached as a name: its value must be judged by h11.
+- Second time: found whole.
+- With ``X-Request-Id: b2``: put together from two cached lines and a cached name. It is cached
+  whole only if it comes again, so ids that never repeat cost no memory.
+- With ``Host: example.org``: an unknown line of a name that is not cached, so h11 parses it.
 """
 
 from __future__ import annotations
@@ -12,18 +38,17 @@ from mockllm.exchange import Headers
 from mockllm.http1.heads import END, Head, RequestLine, first_values, make_head, parse
 from mockllm.limits import KIB, MIB, Limits
 
-MAX_HEADS_SIZE = 16 * MIB  # bytes that whole heads may take
-MAX_PARTS_SIZE = 4 * MIB  # bytes that lines may take, and names, and request lines
+MAX_HEADS_SIZE = 16 * MIB  # bytes of all whole heads
+MAX_PARTS_SIZE = 4 * MIB  # bytes of all lines, and of all names, and of all request lines
 MAX_CACHED_HEAD = 16 * KIB  # bytes of a head: cookies and tokens are long
-MAX_SEEN = 4_096  # heads that came once
-PER_HEADER = 300  # bytes that a header costs beside its own, about
+MAX_SEEN = 4_096  # hashes of heads that came once
+PER_HEADER = 300  # bytes of overhead per header, roughly
 UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"content-encoding"})
-"""Headers that make framing or the connection special: a head with one always goes through h11."""
+"""Headers with an effect on the framing or the connection: their heads always go to h11."""
 FIXED = frozenset({b"host", b"connection"})
-"""Headers whose meaning is read: only a line that h11 has taken as it stands is known."""
+"""Headers whose value has a grammar of its own: only lines that h11 has accepted are reused."""
 SINGLE = FIXED | {b"content-length"}
-"""Headers that decide where a request ends or whose it is: a head that repeats one goes through
-h11."""
+"""Headers that must not be repeated: a head that repeats one goes to h11."""
 _NAMELESS = b""  # no header has such a name
 _UNKNOWN = (_NAMELESS, b"")
 _PLAIN_VALUE = re.compile(rb"[!-~](?:[\t -~]*[!-~])?|")
@@ -31,27 +56,22 @@ _PLAIN_LENGTH = re.compile(rb"[0-9]{1,15}")
 
 
 class HeadCache:
-    """What h11 made of heads seen before.
-
-    Three ways from bytes to a head, each with its cost on a head of 13 lines: the same bytes as
-    before (0.5 µs); known lines, or lines of a known name with a value in plain ASCII, as of a new
-    request id (5 µs); h11 (50 µs and more).
-    """
+    """Parsed heads, shared by all connections of a server. Without `reuse` nothing is cached."""
 
     def __init__(self, limits: Limits | None = None, *, reuse: bool = True) -> None:
         self._limits = limits or Limits()
         self._reuse = reuse
         self._whole = _Table[Head](MAX_HEADS_SIZE)
-        self._seen: set[int] = set()  # hashes of heads that were recalled line by line, once
+        self._seen: set[int] = set()  # hashes of heads that were put together once
         self._request_lines = _Table[RequestLine](MAX_PARTS_SIZE)
         self._lines = _Table[tuple[bytes, bytes]](MAX_PARTS_SIZE)
-        self._names = _Table[bytes](MAX_PARTS_SIZE)  # as a client spells it: in lower case
+        self._names = _Table[bytes](MAX_PARTS_SIZE)  # spelling of a client: in lower case
 
     def read(self, data: bytes) -> Head:
-        """The head that `data` is, up to and with the empty line.
+        """Parse a head up to and including the empty line, from the cache if possible.
 
         Raises:
-            HTTPError: as `parse`.
+            HTTPError: see `parse`.
         """
         head = self.recall(data)
         if head is None:
@@ -60,7 +80,7 @@ class HeadCache:
         return head
 
     def recall(self, data: bytes) -> Head | None:
-        """The head that `data` is, if what is remembered tells; None if h11 must."""
+        """Look up a head, whole or line by line; None if h11 has to parse it."""
         head = self._whole.get(data)
         if head is None:
             head = self._by_lines(data)
@@ -69,7 +89,7 @@ class HeadCache:
         return head
 
     def remember(self, data: bytes, head: Head) -> None:
-        """Keep what `parse` made of `data`, unless something about it is unusual."""
+        """Cache the result of `parse`, unless the head is an unusual one."""
         lines = data.removesuffix(END).split(b"\r\n")
         if (
             not self._reuse
@@ -102,8 +122,7 @@ class HeadCache:
         return make_head(request_line, headers, values) if _is_usual(headers, values) else None
 
     def _of_known_name(self, line: bytes) -> tuple[bytes, bytes]:
-        """The header that `line` is, if h11 has taken its name before and its value needs no
-        second look; else _UNKNOWN."""
+        """The header in `line` if its name is cached and its value is plain; else _UNKNOWN."""
         spelling, colon, value = line.partition(b":")
         name = self._names.get(spelling)
         if name is None or not colon:
@@ -113,14 +132,14 @@ class HeadCache:
         return (name, value) if plain.fullmatch(value) else _UNKNOWN
 
     def _keep_if_seen(self, data: bytes, head: Head) -> None:
-        """Keep a whole head when it comes for the second time."""
-        mark = hash(data)
-        if mark in self._seen:
+        """Cache a whole head when it comes for the second time."""
+        hashed = hash(data)
+        if hashed in self._seen:
             self._keep(data, head)
         else:
             if len(self._seen) >= MAX_SEEN:
                 self._seen.clear()
-            self._seen.add(mark)
+            self._seen.add(hashed)
 
     def _keep(self, data: bytes, head: Head) -> None:
         if len(data) <= MAX_CACHED_HEAD:
@@ -131,8 +150,8 @@ Value = TypeVar("Value")
 
 
 class _Table(dict[bytes, Value]):
-    """A dictionary that takes at most about `most` bytes. One that is full is emptied: what is in
-    use comes back with its next request, and a client that never repeats himself gains nothing."""
+    """A dictionary of at most about `most` bytes. It is cleared when full: entries in use are
+    added again with their next request."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -140,8 +159,7 @@ class _Table(dict[bytes, Value]):
         self.size = 0
 
     def keep(self, key: bytes, value: Value, *, beside: int = PER_HEADER) -> None:
-        """Add an entry that costs its key twice (it is a part of the value, too) and so many bytes
-        `beside`."""
+        """Add an entry. Its size is twice its key (which the value repeats) and `beside` bytes."""
         if key in self:
             return
         size = 2 * len(key) + beside
@@ -153,7 +171,7 @@ class _Table(dict[bytes, Value]):
 
 
 def _is_usual(headers: Headers, values: dict[bytes, bytes]) -> bool:
-    """Whether there is one host, and framing is plain."""
+    """True if there is one Host and no header with an unusual effect on the framing."""
     if b"host" not in values or not UNUSUAL.isdisjoint(values):
         return False
     return len(values) == len(headers) or not _repeats_a_single(headers)

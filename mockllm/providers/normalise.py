@@ -100,7 +100,7 @@ def text_to_contain(value: Any, where: str) -> str:
     if text is None:
         raise ValueError(
             f"{where}: 'contains' looks for one text: expected a string or a list of one text "
-            f"part, found {jsontext.kind(value)}"
+            f"part, found {jsontext.json_type(value)}"
         )
     return text
 

@@ -1,8 +1,7 @@
-"""Confirm JSON against the types of an official SDK: a verdict, never a copy.
+"""Validates JSON against the types of an official SDK and reports differences as findings.
 
-Knows what to ask pydantic and how to tell a JSON user what it found. Refuses to know any provider:
-which type holds for which endpoint, and which turns a client echoes back, is said by the `sdk.py`
-files.
+Knows how to run pydantic and how to phrase its errors for someone who writes JSON. It knows no
+provider: the `sdk.py` files choose the type for each endpoint and the types that are lenient.
 """
 
 from __future__ import annotations
@@ -21,10 +20,12 @@ from mockllm.validation.variants import MARK
 from mockllm.wire import jsontext
 
 MAX_STEP = 60  # characters of a key in a path: enough to recognise it
-MAX_EXPECTED = 200  # characters: some enums of the SDKs have a hundred values
+MAX_EXPECTED = 200  # characters; some enums of the SDKs have a hundred values
 
 
 class Kind(StrEnum):
+    """The kinds of disagreement between a value and a type."""
+
     MISSING = "missing"  # a required member is absent
     WRONG = "wrong"  # a member has another JSON type or value than declared
     UNKNOWN = "unknown"  # a member is not declared
@@ -32,7 +33,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One disagreement between a JSON value and the SDK's type."""
+    """A disagreement between a JSON value and the SDK's type, formatted as ``path: message``."""
 
     path: tuple[str | int, ...]  # ("messages", 0, "content"); empty: the value itself
     message: str
@@ -40,7 +41,7 @@ class Finding:
 
     @property
     def place(self) -> str:
-        """The path as a JSON user writes it: `messages.0.content`."""
+        """The path in dotted form: ``messages.0.content``."""
         return ".".join(_cut(str(step)) for step in self.path)
 
     def __str__(self) -> str:
@@ -48,6 +49,7 @@ class Finding:
 
 
 Confirm = Callable[[Any], Finding | None]
+"""Validates a decoded JSON value; returns the first finding, or None if the value is valid."""
 
 
 def compile_request(
@@ -57,11 +59,12 @@ def compile_request(
     lenient_types: frozenset[str] = frozenset(),
     always_required: frozenset[str] = frozenset(),
 ) -> Confirm:
-    """Return a function that tells the first finding in a JSON value, or None if `type_` holds.
+    """Compile a validator that returns the first finding in a request, or None.
 
-    `type_` is anything pydantic can adapt: a TypedDict, a union, a list of them. `lenient_types`
-    names the TypedDicts whose members may be missing or null when lenient, except for the members
-    named in `always_required`. The function changes nothing and never raises for JSON.
+    `type_` is anything pydantic can adapt: a TypedDict, a union, a list of them. Unless `strict`,
+    the TypedDicts named in `lenient_types` may lack any members except those in `always_required`,
+    or have null in their place. The validator does not modify its argument and never raises for
+    JSON.
     """
     validator = _validator(
         type_,
@@ -82,10 +85,10 @@ def compile_request(
 
 
 def compile_match(type_: Any, *, lenient_types: frozenset[str]) -> Callable[[Any], list[Finding]]:
-    """Return a function that tells every finding in what a mock is to match, leniently.
+    """Compile a lenient validator that returns all findings in the `match` of a mock.
 
-    It is for the author of a configuration, who mends all of it at once; otherwise as
-    `compile_request`.
+    Otherwise the same as `compile_request`, which stops at the first finding: authors of a
+    configuration want to see all of their mistakes.
     """
     validator = _validator(
         type_,
@@ -102,17 +105,17 @@ def compile_match(type_: Any, *, lenient_types: frozenset[str]) -> Callable[[Any
 
 
 def confirm_model(model: Any, value: Any) -> list[Finding]:
-    """Return every finding of a response or event in `value`, undeclared members included.
+    """Return all findings in a response or event, including undeclared members.
 
-    `model` is a response model of an SDK or a union of them. The models themselves allow any extra
-    member and coerce "5" to 5, so they would not see a typo.
+    `model` is a response model of an SDK or a union of them. Validating with the model itself would
+    miss typos, because it allows extra members and coerces "5" to 5.
     """
     return _findings(_model_validator(model), value)
 
 
 @cache
 def _model_validator(model: Any) -> SchemaValidator:
-    # Kept per model, because building one takes longer than a thousand uses.
+    # Cached per model: building a validator takes longer than using it a thousand times.
     return _validator(
         model, strict=True, lenient_types=frozenset(), always_required=frozenset(), collect_all=True
     )

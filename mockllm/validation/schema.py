@@ -1,32 +1,57 @@
-"""From a type of an official SDK to a schema that checks JSON at once, one variant of it.
+"""Rewrites the pydantic schema of an SDK type so that it validates JSON eagerly.
 
-An SDK's request type cannot be used as it is. Its `Iterable` members are checked lazily, so nothing
-inside `messages` is; its unions are undiscriminated, so one bad block is reported once per variant
-(173 KB of text); and it is stricter than the services. So the core schema that pydantic makes of
-the type is rewritten, once, when the server starts:
+Theory of operation
+===================
 
-- every list is checked at once, and JSON types are taken at their word: "5" is no number;
-- a union is decided by the JSON type of the value, then by its `type` (or `role`), so that one
-  variant is checked and a failure is told of the variant that was meant;
-- leniently, null, new tags and new enum values pass; strictly, everything the type says holds, and
-  undeclared members are findings too.
+In: a type of an official SDK. Out: a pydantic core schema for `SchemaValidator`.
+
+An SDK's request type cannot be used as it is. Its `Iterable` members are validated lazily, so
+nothing inside `messages` is. Its unions are undiscriminated, so one bad block is reported once per
+variant (173 KB of text). And it is stricter than the services. But the core schema that pydantic
+builds of it is plain data, so it is rewritten, once, when the server starts:
+
+- lists are validated eagerly, and scalars without coercion: "5" is not a number;
+- a union is discriminated by the JSON type of the value, then by its `type` (or `role`): only the
+  intended variant is validated, and errors name that one alone;
+- lenient schemas accept null, new tags and new enum values; strict ones enforce the whole type and
+  reject undeclared members.
+
+Only the errors matter, never the validated copy. A schema may therefore be replaced by any other
+with the right errors; kinds of schemas without a rule here stay as pydantic built them.
+
+Example: ``Iterable[Text | Image]``, two TypedDicts whose ``type`` is a Literal. pydantic builds
+
+    generator(union(typed-dict Text, typed-dict Image))
+
+which is rewritten to
+
+    list(tagged-union({0: typed-dict Text, 1: typed-dict Image, OTHER: ...}))
+
+with a function as discriminator (see `variants`). For ``[{"type": "text", "text": 5}]`` the former
+reports nothing, since nobody iterates. The latter reports one error, at ``0.text``: expected a
+string, found a number (5).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from types import NoneType
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
-from pydantic import TypeAdapter
 from pydantic_core import CoreSchema
 
+from mockllm.validation.core_schema import (
+    NONE,
+    CoreSchemas,
+    Schema,
+    core_schema,
+    fields_of,
+    is_required,
+)
 from mockllm.validation.variants import MARK, OTHER, Variant, by_tag_alone, by_tag_and_shape
 
-Schema: TypeAlias = dict[str, Any]  # a pydantic core schema, which is plain data
-
-# The types of errors that these schemas add to pydantic's own.
+# Error types beside those of pydantic.
 UNDECLARED = "mockllm_undeclared"
 MISMATCH = "mockllm_mismatch"
 
@@ -41,10 +66,10 @@ def eager_schema(
 ) -> CoreSchema:
     """Return the rewritten core schema of `type_`, which is anything pydantic can adapt.
 
-    Leniently, the TypedDicts named in `lenient_types` may lack any member but those named in
-    `always_required`. With `collect_all` false a list is left at its first error.
+    Unless `strict`, the TypedDicts named in `lenient_types` may lack any member except those in
+    `always_required`. Without `collect_all`, validation of a list stops at its first error.
     """
-    schema, definitions = _core_schema(type_)
+    schema, definitions = core_schema(type_)
     rewriter = _Rewriter(
         definitions,
         strict=strict,
@@ -59,55 +84,16 @@ def eager_schema(
     return cast("CoreSchema", rewritten)
 
 
-def tagged_members(types: Iterable[Any]) -> dict[str, frozenset[str]]:
-    """Return the members that the TypedDicts united in `types` declare, by their `type` tag.
-
-    >>> tagged_members([ChatCompletionContentPartParam])["text"]
-    frozenset({'type', 'text', 'prompt_cache_breakpoint'})
-    """
-    members: dict[str, frozenset[str]] = {}
-    for type_ in types:
-        schema, definitions = _core_schema(type_)
-        rewriter = _Rewriter(
-            definitions,
-            strict=True,
-            lenient_types=frozenset(),
-            always_required=frozenset(),
-            collect_all=False,
-        )
-        for choice in rewriter.flat(schema):
-            variant = rewriter.resolved(choice)
-            if variant["type"] != "typed-dict":
-                continue  # an SDK's response model beside its TypedDict has the same members
-            for tag in rewriter.tags(variant, "type"):
-                members[tag] = members.get(tag, frozenset()) | variant["fields"].keys()
-    return members
-
-
 class _Never:
-    """No JSON value is one."""
+    """A type without instances: no JSON value is valid."""
 
 
 _ANY: Schema = {"type": "any"}
-_NONE: Schema = {"type": "none"}
 _NEVER: Schema = {"type": "is-instance", "cls": _Never}
 _STRING: Schema = {"type": "str", "strict": True}
 # An object whose members do not matter. Unlike pydantic's "dict", it does not copy them.
 _OPEN_OBJECT: Schema = {"type": "typed-dict", "fields": {}, "extra_behavior": "ignore"}
 
-# Kind of core schema -> the types that a JSON decoder makes of what it accepts.
-_JSON_TYPES: Mapping[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (float, int),
-    "bool": (bool,),
-    "list": (list,),
-    "generator": (list,),
-    "dict": (dict,),
-    "typed-dict": (dict,),
-    "model": (dict,),
-    "none": (NoneType,),
-}
 _SCALARS: Mapping[type, str] = {str: "str", int: "int", float: "float", bool: "bool"}
 _WORDS: Mapping[type, str] = {
     str: "a string",
@@ -120,17 +106,8 @@ _WORDS: Mapping[type, str] = {
 }
 
 
-def _core_schema(type_: Any) -> tuple[Schema, dict[str, Schema]]:
-    """Return the core schema of `type_` and the definitions that it refers to, by their `ref`."""
-    # dict(): the SDKs' models are built late; until then their schema is a stand-in for a mapping.
-    schema: Schema = dict(TypeAdapter(type_).core_schema)
-    if schema["type"] != "definitions":
-        return schema, {}
-    return schema["schema"], {each["ref"]: each for each in schema["definitions"]}
-
-
 class _Rewriter:
-    """Rewrites one core schema. Schema kinds that it does not know stay as they are."""
+    """Rewrites one core schema. Unknown kinds of schemas are left unchanged."""
 
     def __init__(
         self,
@@ -141,7 +118,7 @@ class _Rewriter:
         always_required: frozenset[str],
         collect_all: bool,
     ) -> None:
-        self.definitions = definitions
+        self.schemas = CoreSchemas(definitions)
         self.strict = strict
         self.lenient_types = lenient_types
         self.always_required = always_required
@@ -174,88 +151,23 @@ class _Rewriter:
             case "model" if schema["schema"]["type"] == "model-fields":
                 return self._object(schema, schema["schema"]["fields"])
             case "union" | "tagged-union":
-                return self._union(list(self.flat(schema)))
+                return self._union(list(self.schemas.flat(schema)))
             case "literal" if not self.strict:
                 return self._union([schema])
         return schema
 
-    # -- Looking at a schema --
-
-    def resolved(self, schema: Schema) -> Schema:
-        """Return what a schema stands for, without the wrappings that do not matter to JSON."""
-        match schema["type"]:
-            case "definition-ref":
-                return self.resolved(self.definitions[schema["schema_ref"]])
-            case "default":
-                return self.resolved(schema["schema"])
-            case "json-or-python":
-                return self.resolved(schema["json_schema"])
-            case "lax-or-strict":
-                return self.resolved(schema["strict_schema"])
-        return schema
-
-    def flat(self, schema: Schema) -> Iterator[Schema]:
-        """Yield the variants of a schema: of unions in unions, of null or something; or itself."""
-        target = self.resolved(schema)
-        match target["type"]:
-            case "union":
-                for choice in target["choices"]:
-                    yield from self.flat(choice[0] if isinstance(choice, tuple) else choice)
-            case "tagged-union":
-                for choice in target["choices"].values():
-                    yield from self.flat(choice)
-            case "nullable":
-                yield _NONE
-                yield from self.flat(target["schema"])
-            case "is-instance":
-                pass  # a Python object, such as an open file: never JSON
-            case "typed-dict" | "model":
-                yield schema  # maybe a reference, which is to be shared and not repeated
-            case _:
-                yield target
-
-    def json_types(self, schema: Schema) -> set[type] | None:
-        """Return the types a JSON decoder makes of what the schema accepts; None: not known."""
-        types: set[type] = set()
-        for choice in self.flat(schema):
-            variant = self.resolved(choice)
-            if variant["type"] == "literal":
-                types.update(type(value) for value in variant["expected"])
-            elif variant["type"] in _JSON_TYPES:
-                types.update(_JSON_TYPES[variant["type"]])
-            elif variant["type"] == "function-after":  # makes a path of a string, say
-                inner = self.json_types(variant["schema"])
-                if inner is None:
-                    return None
-                types.update(inner)
-            else:
-                return None
-        return types
-
-    def tags(self, variant: Schema, member: str) -> list[str]:
-        """Return the strings that an object's member may have; none if it is not an enum."""
-        field = _fields(variant).get(member)
-        if field is None:
-            return []
-        choices = [self.resolved(choice) for choice in self.flat(field["schema"])]
-        return [
-            value for each in choices for value in each.get("expected", ()) if type(value) is str
-        ]
-
-    # -- Rewriting --
-
     def _reference(self, schema: Schema) -> Schema:
         ref = schema["schema_ref"]
         if ref not in self.reached:
-            self.reached[ref] = {}  # stops the recursion of a type that contains itself
-            self.reached[ref] = {**self.rewritten(self.definitions[ref]), "ref": ref}
+            self.reached[ref] = {}  # ends the recursion of a type that contains itself
+            self.reached[ref] = {**self.rewritten(self.schemas.definition(ref)), "ref": ref}
         return {"type": "definition-ref", "schema_ref": ref}
 
     def _object(self, schema: Schema, fields: Mapping[str, Schema]) -> Schema:
         lenient_types = not self.strict and schema["cls"].__name__ in self.lenient_types
         rewritten: dict[str, Schema] = {}
         for name, field in fields.items():
-            required = _is_required(field) and not (
+            required = is_required(field) and not (
                 lenient_types and name not in self.always_required
             )
             member = self.rewritten(field["schema"])
@@ -287,15 +199,17 @@ class _Rewriter:
         }
 
     def _list(self, items: Sequence[Schema]) -> Schema:
-        """Return the schema of a list whose entries are all of the same one of `items`.
+        """Return the schema of a list whose entries all match the same schema of `items`.
 
-        Embeddings take a list of strings, of integers or of lists: its first entry tells which.
-        Where it cannot tell, each entry may be any of the items.
+        Embeddings accept a list of strings, of integers or of lists: the first entry decides
+        which. If it cannot, each entry may match any of the items.
         """
-        types = [self.json_types(item) for item in items]
+        types = [self.schemas.json_types(item) for item in items]
         if len(items) == 1:
             return self._list_of(self.rewritten(items[0]))
-        mixed = self._list_of(self._union([each for item in items for each in self.flat(item)]))
+        mixed = self._list_of(
+            self._union([each for item in items for each in self.schemas.flat(item)])
+        )
         if any(a is None or b is None or a & b for a, b in combinations(types, 2)):
             return mixed
         choices = {
@@ -329,12 +243,12 @@ class _Rewriter:
         }
 
     def _union(self, choices: Sequence[Schema]) -> Schema:
-        """Return one schema for flat choices: first the JSON type decides, then the tag."""
+        """Return one schema for flat choices, discriminated by JSON type, then by tag."""
         of_type: dict[type, list[Schema]] = {}
         for choice in choices:
             if choice["type"] == "any":
                 return _ANY
-            types = self.json_types(choice)
+            types = self.schemas.json_types(choice)
             if types is None:
                 return _plain_union([self.rewritten(each) for each in choices])
             for json_type in types:
@@ -359,7 +273,7 @@ class _Rewriter:
 
     def _of_json_type(self, json_type: type, choices: Sequence[Schema]) -> Schema:
         if json_type is NoneType:
-            return _NONE
+            return NONE
         if json_type is list:
             return self._list([choice.get("items_schema", _ANY) for choice in choices])
         if json_type is dict:
@@ -375,20 +289,22 @@ class _Rewriter:
         return {"type": "literal", "expected": values}
 
     def _objects(self, choices: Sequence[Schema]) -> Schema:
-        """Return one schema for several objects: the tag decides.
+        """Return one schema for several objects, discriminated by tag.
 
-        A dict of anything accepts what the others do, too. Response models among TypedDicts stand
-        for Python instances of them, which JSON never has.
+        A dict of anything accepts whatever the others do. Response models among TypedDicts are
+        for Python instances, which JSON never contains.
         """
         for choice in choices:
             if choice["type"] == "dict":
                 return self.rewritten(choice)
-        typed = [choice for choice in choices if self.resolved(choice)["type"] == "typed-dict"]
+        typed = [
+            choice for choice in choices if self.schemas.resolved(choice)["type"] == "typed-dict"
+        ]
         choices = typed or choices
         if len(choices) == 1:
             return self.rewritten(choices[0])
         for member in ("type", "role"):
-            if all(self.tags(self.resolved(choice), member) for choice in choices):
+            if all(self.schemas.tags(self.schemas.resolved(choice), member) for choice in choices):
                 return self._by_tag(member, choices)
         return _plain_union([self.rewritten(choice) for choice in choices])
 
@@ -427,30 +343,17 @@ class _Rewriter:
         }
 
     def _variant(self, label: str, choice: Schema, member: str) -> Variant:
-        schema = self.resolved(choice)
-        fields = _fields(schema)
+        schema = self.schemas.resolved(choice)
+        fields = fields_of(schema)
         content = fields.get("content")
         return Variant(
             label=label,
-            tags=tuple(self.tags(schema, member)),
-            tag_required=_is_required(fields[member]),
-            required=frozenset(name for name in fields if _is_required(fields[name])),
-            roles=frozenset(self.tags(schema, "role")),
-            content=frozenset((content and self.json_types(content["schema"])) or ()),
+            tags=tuple(self.schemas.tags(schema, member)),
+            tag_required=is_required(fields[member]),
+            required=frozenset(name for name in fields if is_required(fields[name])),
+            roles=frozenset(self.schemas.tags(schema, "role")),
+            content=frozenset((content and self.schemas.json_types(content["schema"])) or ()),
         )
-
-
-def _fields(schema: Schema) -> Mapping[str, Schema]:
-    fields: Mapping[str, Schema] = (schema["schema"] if schema["type"] == "model" else schema)[
-        "fields"
-    ]
-    return fields
-
-
-def _is_required(field: Schema) -> bool:
-    # A TypedDict's member says so itself; a model's member is required unless it has a default.
-    required: bool = field.get("required", field["schema"]["type"] != "default")
-    return required
 
 
 def _nullable(schema: Schema) -> Schema:
@@ -465,7 +368,7 @@ def _plain_union(choices: list[Schema]) -> Schema:
 
 
 def _either(types: Iterable[type]) -> str:
-    """Return the types in words: "a string, a number or a list"."""
+    """Format JSON types for a message: "a string, a number or a list"."""
     named = set(types)
     words = [
         word

@@ -1,5 +1,9 @@
-"""Which variant of a union an object was meant to be: by its tag, and where tags are shared by its
-shape."""
+"""Chooses the variant of a union that an object was meant to be: by its tag, and by its shape where
+variants share a tag.
+
+The functions here return choosers for pydantic's tagged unions: they map a value to the label of a
+variant, or to `OTHER`.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +11,48 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# Starts the labels of union variants, which pydantic puts into an error's path. A client's member
-# whose name starts with it is left out of the path, too; nothing else depends on it.
+# The prefix of the labels of variants, which pydantic includes in the path of an error. Findings
+# omit path elements with this prefix, hence also a client's member whose name starts with it.
 MARK = "\0"
 
-# The variant of what is none of the declared ones. It has a tag and nothing else: so a missing tag,
-# a tag that is no string and, strictly, an unknown tag are found, and what is no object at all.
+# The variant of values that match no declared one. It declares a tag and nothing else, so that the
+# finding is a missing tag, a tag that is not a string, a value that is not an object or, if strict,
+# an unknown tag.
 OTHER = f"{MARK}other"
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """What tells one object of a union from the others."""
+    """The properties by which one object type of a union is recognised."""
 
     label: str
-    tags: tuple[str, ...]
+    tags: tuple[str, ...]  # ("message",)
     tag_required: bool
-    required: frozenset[str]
-    roles: frozenset[str]
-    content: frozenset[type]
+    required: frozenset[str]  # {"role", "content"}
+    roles: frozenset[str]  # {"user", "system"}; empty without a `role`
+    content: frozenset[type]  # {str, list}: JSON types of `content`; empty without one
 
 
 def by_tag_alone(
     member: str, sharing: Mapping[str, Sequence[Variant]], untagged: Sequence[Variant]
 ) -> Callable[[Any], str]:
+    """Return a chooser for variants with one tag each.
+
+    `member` is the name of the tag (``type``), `sharing` maps each tag to its variants, and
+    `untagged` are the variants whose tag is optional, one at most. Given
+    ``{"text": [text], "refusal": [refusal]}``, the value ``{"type": "text"}`` gives ``text.label``.
+    """
     labels: dict[str | None, str] = {tag: variants[0].label for tag, variants in sharing.items()}
     absent = untagged[0].label if untagged else OTHER
     labels[None] = absent
 
     def choose(value: Any) -> str:
-        # Called for every message, part and tool. Looking first would cost as much as the lookup.
+        # Called for every message, part and tool. A check beforehand would cost as much again.
         try:
             return labels.get(value[member], OTHER)
         except KeyError:
             return absent
-        except TypeError:  # no object, or a tag that is a list or an object
+        except TypeError:  # not an object, or the tag is a list or an object
             return OTHER
 
     return choose
@@ -50,11 +61,11 @@ def by_tag_alone(
 def by_tag_and_shape(
     member: str, sharing: Mapping[str, Sequence[Variant]], untagged: Sequence[Variant]
 ) -> Callable[[Any], str]:
-    """Return a chooser for variants that share tags, as three messages among Responses' items do.
+    """Return a chooser for variants that share tags, as the three messages of Responses do.
 
-    An object without a tag is the first variant whose tag is optional and whose required members it
-    has. Of the variants with its tag, it is the most demanding whose `role` and JSON type of
-    `content` fit.
+    The parameters are those of `by_tag_alone`. An object without a tag takes the tag of the first
+    untagged variant whose required members it has. Of the variants with that tag, the one with
+    the most required members is chosen whose `role` and JSON type of `content` match.
     """
     shapes: dict[str, dict[tuple[str, type], str]] = {}
     for tag, variants in sharing.items():

@@ -1,4 +1,4 @@
-"""Cutting text into the deltas of a stream.
+"""Splits text into the deltas of a stream.
 
 The pieces of a text joined are the text, and no piece begins or ends inside a grapheme cluster
 (UAX #29): a flag, an emoji with its modifiers or a letter with its accents arrives in one delta.
@@ -15,11 +15,11 @@ from typing import Literal
 import regex
 
 Chunk = Literal["word", "char", "token"] | int
-"""``word``: a word with the white space before it; ``char``: one grapheme; ``token``: about what a
-model's tokenizer cuts; a number: so many graphemes."""
+"""``word``: a word with the white space before it; ``char``: one grapheme; ``token``: roughly a
+token of a model; a number: that many graphemes."""
 
 MAX_WORD = 16  # graphemes; scripts without spaces and base64 still arrive in several deltas
-MAX_DELTAS = 10_000  # of one text; more would hold up a server that renders them
+MAX_DELTAS = 10_000  # of one text; rendering more would block the server
 TOKEN = 4  # graphemes of one word, the usual rule of thumb for a token
 
 

@@ -1,7 +1,7 @@
-"""JSON texts (RFC 8259): reading a request's, writing a reply's, comparing two.
+"""JSON texts (RFC 8259): decoding, encoding and comparing.
 
-Reading is orjson with what clients in the field send beyond it; writing is one compact line that
-every SSE decoder survives; comparing is by canonical bytes.
+Decoding is orjson's, with allowances for what real clients send. Encoding gives one compact line
+that every SSE decoder reads as one. Values are compared by their canonical bytes.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ MAX_SHOWN = 60  # characters of a value: enough to recognise it, too few to floo
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 MAX_VALUES = 1_000_000
-"""In a text of a client. A million take half a second and 150 MB, and a body of 64 MB could hold 30
-million. The largest request that a service takes has 300,000: tokens, for embeddings."""
+"""Maximum number of values in a client's text. A million take half a second and 150 MB, and a body
+of 64 MB could contain 30 million. The largest request of a real service has 300,000: tokens, for
+embeddings."""
 
-_PIECE = 1024 * 1024  # bytes: split at every quote, a text takes thirty times its size
+_PIECE = 1024 * 1024  # bytes; a text split at every quote takes thirty times its size
 
 _SURROGATE = re.compile(
-    rb"(?<!\\)((?:\\\\)*+)"  # backslashes that are escaped themselves, before
+    rb"(?<!\\)((?:\\\\)*+)"  # escaped backslashes before it
     rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[c-fC-F][0-9a-fA-F]{2})"
 )
-"""An escaped surrogate: the first half with the second one, or either alone."""
+"""An escaped surrogate pair, or a lone half of one."""
 _LINE_SEPARATORS = (
     ("\u0085".encode(), rb"\u0085"),
     ("\u2028".encode(), rb"\u2028"),
@@ -36,19 +37,19 @@ _LINE_SEPARATORS = (
 )
 
 
-def loads(text: bytes, *, most_values: int | None = MAX_VALUES) -> Any:
-    """Decode a JSON text of at most about so many values (None: any number).
+def loads(text: bytes, *, max_values: int | None = MAX_VALUES) -> Any:
+    """Decode a JSON text of at most about `max_values` values (None: any number).
 
-    A leading byte-order mark is skipped, a lone surrogate escape becomes U+FFFD, of a duplicate key
-    the last counts.
+    A leading byte-order mark is skipped, a lone surrogate escape becomes U+FFFD, and the last of
+    duplicate keys wins.
 
     Raises:
-        ValueError: not JSON by RFC 8259, NaN and Infinity included, nested deeper than orjson goes
-            (1,024 levels), or of too many values; the text says where.
+        ValueError: not JSON by RFC 8259 (which excludes NaN and Infinity), nested deeper than
+            orjson's 1,024 levels, or too many values; the message contains the position.
     """
     text = text.removeprefix(BYTE_ORDER_MARK)
-    if most_values is not None and _has_more_values(text, most_values):
-        raise ValueError(f"it has more than {most_values:,} values")
+    if max_values is not None and _has_more_values(text, max_values):
+        raise ValueError(f"it has more than {max_values:,} values")
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as exc:
@@ -74,18 +75,18 @@ def dumps(value: Any) -> bytes:
 
 
 def canonical(value: Any) -> bytes:
-    """Equal for two JSON values if and only if they are the same value: the order of keys and the
-    spelling of numbers and strings do not matter, ``true`` is not 1."""
+    """Encode so that two texts are equal if and only if the values are: the order of keys and the
+    spelling of numbers and strings do not matter, and ``true`` is not 1."""
     try:
         return orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS)
     except (orjson.JSONEncodeError, RecursionError):
         return _dumps_deep(value, canonical=True)
 
 
-def faults(value: Any) -> Iterator[tuple[list[int | str], str]]:
-    """Where in a Python value there is what JSON cannot say, and what it is. Nothing for what a
-    JSON text was decoded to."""
-    if _comes_back(value):
+def find_unserialisable(value: Any) -> Iterator[tuple[list[int | str], str]]:
+    """Yield the path and a description of everything in a Python value that JSON cannot represent.
+    A value decoded from JSON yields nothing."""
+    if _survives_round_trip(value):
         return
     todo: list[tuple[list[int | str], Any]] = [([], value)]
     while todo:
@@ -93,22 +94,22 @@ def faults(value: Any) -> Iterator[tuple[list[int | str], str]]:
         match found:
             case dict():
                 for key, member in found.items():
-                    if not isinstance(key, str) or _fault(key):
-                        yield path, f"expected keys that are texts, found {key!r:.60}"
+                    if not isinstance(key, str) or _leaf_error(key):
+                        yield path, f"expected string keys, found {key!r:.60}"
                     else:
                         todo.append(([*path, key], member))
             case list() | tuple():
                 todo += [([*path, index], member) for index, member in enumerate(found)]
-            case _ if (fault := _fault(found)) is not None:
-                yield path, fault
+            case _ if (error := _leaf_error(found)) is not None:
+                yield path, error
 
 
 def canonical_text(role: str, content: str) -> bytes:
-    """The canonical form of ``{"role": role, "content": content}``, which most messages are."""
+    """The canonical form of ``{"role": role, "content": content}``, the shape of most messages."""
     return orjson.dumps({"content": content, "role": role})
 
 
-def kind(value: Any) -> str:
+def json_type(value: Any) -> str:
     """The JSON type of a decoded value, with its article: ``a string``, ``an object``, ``null``."""
     match value:
         case None:
@@ -126,20 +127,20 @@ def kind(value: Any) -> str:
 
 
 def describe(value: Any) -> str:
-    """A value for a message: its type, and the start of it where it has no members. Also a Python
-    value that JSON does not know."""
+    """Describe a value in an error message: ``a number (5)``, ``a list``. Accepts any Python value,
+    and includes the start of strings."""
     match value:
         case None | list() | tuple() | dict():
-            return kind(value)
+            return json_type(value)
         case str():
             # Only the start is encoded, because a value may have megabytes. A lone surrogate must
-            # not get into a text that is sent or logged.
+            # not get into a message, which could then not be encoded.
             start = json.dumps(value[: MAX_SHOWN + 1], ensure_ascii=False)
             return f"a string ({_cut(start).encode(errors='replace').decode()})"
         case bool() | int() | float():
-            return f"{kind(value)} ({_cut(json.dumps(value))})"
+            return f"{json_type(value)} ({_cut(json.dumps(value))})"
         case _:
-            return f"no JSON ({type(value).__name__})"
+            return f"not a JSON value ({type(value).__name__})"
 
 
 def _cut(text: str) -> str:
@@ -147,11 +148,11 @@ def _cut(text: str) -> str:
 
 
 def _has_more_values(text: bytes, most: int) -> bool:
-    """Whether a JSON text has more than `most` values; an empty list or object counts twice. What
-    separates values is counted: first everywhere, for that is quick, then outside of strings."""
+    """True if a JSON text has more than `most` values; an empty list or object counts twice.
+    Separators are counted: first all of them, which is quick, then those outside strings."""
     if len(text) <= most or _separators(text) < most:
         return False
-    text = text.replace(rb"\\", b"").replace(rb"\"", b"")  # what is left of quotes ends strings
+    text = text.replace(rb"\\", b"").replace(rb"\"", b"")  # the quotes left delimit strings
     values, in_string = 1, 0
     for start in range(0, len(text), _PIECE):
         parts = text[start : start + _PIECE].split(b'"')
@@ -166,22 +167,22 @@ def _separators(text: bytes) -> int:
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
-def _comes_back(value: Any) -> bool:
-    """Whether a value is the same when it is written and read: nearly all are, and it is quick."""
+def _survives_round_trip(value: Any) -> bool:
+    """True if a value is unchanged by encoding and decoding: a quick test that most pass."""
     try:
         return bool(orjson.loads(orjson.dumps(value)) == value)
     except (orjson.JSONEncodeError, orjson.JSONDecodeError, RecursionError):
         return False
 
 
-def _fault(leaf: Any) -> str | None:
+def _leaf_error(leaf: Any) -> str | None:
     if isinstance(leaf, float) and not math.isfinite(leaf):
-        return f"expected a number that JSON knows, found {leaf}"
+        return f"expected a finite number, found {leaf}"
     try:
         orjson.dumps(leaf)
     except orjson.JSONEncodeError as exc:
         found = str(leaf)[:60].encode("ascii", "backslashreplace").decode()
-        return f"expected JSON, found {type(leaf).__name__} {found} ({exc})"
+        return f"expected a JSON value, found {type(leaf).__name__} {found} ({exc})"
     return None
 
 
@@ -191,7 +192,7 @@ def _mend_surrogate(match: re.Match[bytes]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """`value` with every whole number as an int, so that 1, 1.0 and 1e0 are written alike."""
+    """`value` with every whole number as an int, so that 1, 1.0 and 1e0 are encoded alike."""
     match value:
         case float() if value.is_integer() and -(2.0**63) <= value < 2.0**64:
             return int(value)
@@ -204,11 +205,11 @@ def _plain(value: Any) -> Any:
 
 
 def _dumps_deep(value: Any, *, canonical: bool) -> bytes:
-    """What orjson would write if it wrote as deep as it reads: it reads 1,024 levels and writes
-    254. Keeps its own stack, as Python's ends before 1,024 levels too.
+    """Encode as orjson would if it had no limit of 254 levels: it decodes 1,024. The stack is an
+    explicit list, because Python's would overflow before 1,024 levels too.
 
     Raises:
-        TypeError: a value that JSON does not know.
+        TypeError: a value that JSON cannot represent.
     """
     done: list[bytes] = []
     todo = [value]

@@ -1,6 +1,6 @@
 """Server-Sent Events (WHATWG HTML, section 9.2.6), as the three APIs frame them.
 
-Frames bear no ``id:`` and no ``retry:``: the OpenAI SDK takes either for an event without data.
+Frames have no ``id:`` and no ``retry:``: the OpenAI SDK takes either for an event without data.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def frame(data: Any, *, event: str | None = None) -> bytes:
-    """One event. With `event` its name goes before the data: Anthropic's SDK skips a frame that
-    has none, the OpenAI SDK needs none in Chat Completions."""
+    """Encode one event. Anthropic's SDK skips frames without an event name; the OpenAI SDK needs
+    none in Chat Completions."""
     line = b"data: " + jsontext.dumps(data) + b"\n\n"
     return line if event is None else b"event: " + event.encode() + b"\n" + line

@@ -1,8 +1,8 @@
-"""Estimating tokens where no model counts them.
+"""Estimates token counts without a tokenizer.
 
 A text counts one token for every four bytes of its UTF-8, rounded up: the providers' own rule of
 thumb, the same on every machine, and cheap. A message costs a few tokens more than its texts. What
-is no text (an image, a sound, a file) counts as nothing but its caption.
+is not text (images, audio, files) counts only by its caption.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _MEDIA_MEMBERS = frozenset({"data", "url", "image_url", "file_data", "file_url",
 
 
 def estimate(text: str) -> int:
-    """The tokens of one text."""
+    """Estimate the tokens of one text."""
     size = len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     return -(-size // BYTES_PER_TOKEN)
 
 
 def estimate_value(value: Any) -> int:
-    """The tokens of all texts of a JSON value; numbers and keys count one each."""
+    """Estimate the tokens of all texts in a JSON value; numbers and keys count one each."""
     if isinstance(value, str):
         return estimate(value)
     total = 0
@@ -58,7 +58,7 @@ def estimate_value(value: Any) -> int:
 
 
 def estimate_prompt(body: Mapping[str, Any]) -> int:
-    """The tokens that a request sends to the model: messages or input, instructions and tools."""
+    """Estimate the input tokens of a request: messages or input, instructions and tools."""
     total = 0
     for member in _PROMPT_MEMBERS:
         if member in body:

@@ -130,11 +130,11 @@ def test_a_name_used_twice_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        (2**64, "expected JSON, found int 18446744073709551616 "),
-        (float("nan"), "expected a number that JSON knows, found nan"),
-        (object, "expected JSON, found type <class 'object'> "),
-        ("\ud800", "expected JSON, found str \\ud800 "),
-        ({1: 2}, "expected keys that are texts, found 1"),
+        (2**64, "expected a JSON value, found int 18446744073709551616 "),
+        (float("nan"), "expected a finite number, found nan"),
+        (object, "expected a JSON value, found type <class 'object'> "),
+        ("\ud800", "expected a JSON value, found str \\ud800 "),
+        ({1: 2}, "expected string keys, found 1"),
     ],
 )
 def test_an_unserializable_value_is_an_error(value: Any, expected: str) -> None:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from mockllm.validation.schema import tagged_members
+from mockllm.validation.core_schema import tagged_members
 from tests.support.small_types import Image, Text
 
 

@@ -104,11 +104,11 @@ def test_a_text_of_too_many_values_is_refused(value: Any, most: int, piece: int)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jsontext, "_PIECE", piece)
         if count(value) <= most:
-            assert jsontext.loads(text, most_values=most) == value
+            assert jsontext.loads(text, max_values=most) == value
         else:
             with pytest.raises(ValueError, match=f"^it has more than {most} values$"):
-                jsontext.loads(text, most_values=most)
-    assert jsontext.loads(text, most_values=None) == value
+                jsontext.loads(text, max_values=most)
+    assert jsontext.loads(text, max_values=None) == value
 
 
 def test_a_long_text_is_one_value() -> None:
@@ -276,7 +276,7 @@ def test_deep_values_can_be_compared(levels: int) -> None:
     ],
 )
 def test_kind_names_the_json_type(value: Any, kind: str) -> None:
-    assert jsontext.kind(value) == kind
+    assert jsontext.json_type(value) == kind
 
 
 @given(st.text(), st.text())
@@ -298,6 +298,6 @@ def test_the_fast_path_of_a_plain_message_equals_the_slow_one(role: str, content
     ],
 )
 def test_faults_are_found_where_json_has_no_type(value: Any, expected: list[Any]) -> None:
-    found = sorted(path for path, _ in jsontext.faults(value))
+    found = sorted(path for path, _ in jsontext.find_unserialisable(value))
 
     assert found == expected

@@ -11,6 +11,7 @@ from anthropic.types.message_create_params import MessageCreateParamsBase
 from anthropic.types.tool_result_block_param import Content as ToolResultContent
 from typing_extensions import TypedDict
 
+from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import (
     Confirm,
     Finding,
@@ -18,7 +19,6 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
-from mockllm.validation.schema import tagged_members
 
 # What a client sends back of an answer: thinking, citations, and what the service's own tools did.
 _ECHOED = frozenset(
@@ -83,7 +83,7 @@ class _Request(MessageCreateParamsBase, TypedDict, total=False):
 
 
 def request_confirmer(*, strict: bool) -> Confirm:
-    """Return a function that tells the first finding in a request body."""
+    """Compile a validator that returns the first finding in a request body, or None."""
     return compile_request(_Request, strict=strict, lenient_types=_ECHOED, always_required=_KEPT)
 
 

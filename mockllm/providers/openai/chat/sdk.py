@@ -13,6 +13,7 @@ from openai.types.chat.chat_completion_message_param import ChatCompletionMessag
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from typing_extensions import TypedDict
 
+from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import (
     Confirm,
     Finding,
@@ -20,7 +21,6 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
-from mockllm.validation.schema import tagged_members
 
 # A mock says what matters of a message: one without content or tool_call_id matches by the rest.
 _MOCKED = frozenset(
@@ -40,7 +40,7 @@ class _Request(CompletionCreateParamsBase, TypedDict, total=False):
 
 
 def request_confirmer(*, strict: bool) -> Confirm:
-    """Return a function that tells the first finding in a request body."""
+    """Compile a validator that returns the first finding in a request body, or None."""
     return compile_request(_Request, strict=strict)
 
 

@@ -53,7 +53,7 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
     items = items_of(value)
     for index, item in enumerate(items):
         if not isinstance(item, dict):
-            raise ValueError(f"{index}: expected an object, found {jsontext.kind(item)}")
+            raise ValueError(f"{index}: expected an object, found {jsontext.json_type(item)}")
         if item.get("type") is None and item.get("role") not in ROLES:
             raise ValueError(f"{index}.role: expected one of {', '.join(ROLES)}")
     texts = tuple(_texts(items[-1])) if items else ()

@@ -18,6 +18,7 @@ from openai.types.responses.response_reasoning_item_param import Content as Reas
 from openai.types.responses.response_reasoning_item_param import Summary as ReasoningSummary
 from typing_extensions import TypedDict
 
+from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import (
     Confirm,
     Finding,
@@ -26,7 +27,6 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
-from mockllm.validation.schema import tagged_members
 
 # What a client sends back of an answer, cut by its own tools: Codex leaves out the ids, the Agents
 # SDK the annotations, most the log probabilities.
@@ -85,7 +85,7 @@ class _Request(ResponseCreateParamsBase, TypedDict, total=False):
 
 
 def request_confirmer(*, strict: bool) -> Confirm:
-    """Return a function that tells the first finding in a request body."""
+    """Compile a validator that returns the first finding in a request body, or None."""
     return compile_request(_Request, strict=strict, lenient_types=_ECHOED, always_required=_KEPT)
 
 
