@@ -24,7 +24,8 @@ from mockllm.cli.terminal import (
     tell,
 )
 from mockllm.config.models import Config
-from mockllm.engine.loading import load, load_config
+from mockllm.engine.building import build_engine
+from mockllm.engine.loading import load_config
 from mockllm.errors import ConfigError, MockLLMError
 
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells tell it
@@ -55,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     config = load_config(*options.files)
-    loaded = load(config)
-    tell(loaded.warnings)
-    found = [*loaded.warnings]
+    engine = build_engine(config)
+    tell(engine.warnings)
+    found = [*engine.warnings]
     if options.wire:
         from mockllm.conformance import check_wire  # imports both SDKs
 
@@ -66,8 +67,7 @@ def _check(options: argparse.Namespace) -> int:
         found += complaints
     if found:
         return WARNINGS
-    mocks = sum(len(table.mocks) for table in loaded.tables)
-    return print_answer(f"{mocks} mocks, no warnings")
+    return print_answer(f"{sum(engine.counts.values())} mocks, no warnings")
 
 
 def _schema(options: argparse.Namespace) -> int:

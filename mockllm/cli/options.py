@@ -12,8 +12,8 @@ from mockllm.cli.terminal import (
     LOG_FORMATS,
 )
 from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, MAX_PORT, parse_address
-from mockllm.serve.listener import DRAIN_TIMEOUT
 from mockllm.serve.process import HANG_TIMEOUT
+from mockllm.serve.settings import DRAIN_TIMEOUT
 
 MAX_WORKERS = 1024
 LOG_LEVELS = ("debug", "info", "warning", "error")

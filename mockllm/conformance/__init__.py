@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from mockllm.config.models import Config, MatchType, Mock
+from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
-from mockllm.engine.loading import load
 from mockllm.engine.mocks import Table
 from mockllm.errors import Problem, Severity
 from mockllm.exchange import Request
@@ -40,12 +40,11 @@ def check_wire(config: Config) -> list[Problem]:
 async def _check(config: Config) -> list[Problem]:
     from mockllm.conformance import sdk  # both SDKs: seconds that nothing else here needs
 
-    loaded = load(config)
-    engine = Engine(loaded)
+    engine = build_engine(config)
     async with AsyncServer(config) as server, sdk.Clients(server.base_url) as clients:
         return [
             problem
-            for table in loaded.tables
+            for table in engine.tables
             for rule in table.index.rules
             async for problem in _check_mock(engine, clients, table, rule.index)
         ]

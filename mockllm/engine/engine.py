@@ -35,6 +35,8 @@ class Engine:
     def __init__(self, loaded: Loaded, *, echo: Echo | None = None, reuse: bool = True) -> None:
         self.tables = loaded.tables
         """One for each provider."""
+        self.warnings = loaded.warnings
+        """Problems of the configuration that do not keep it from being served."""
         self.require_auth = loaded.require_auth
         self.cors = loaded.cors
         self.echo = echo

@@ -19,7 +19,6 @@ from mockllm.serve.address import (
 from mockllm.serve.connections import Service
 from mockllm.serve.protocol import HTTPProtocol
 
-DRAIN_TIMEOUT = 10.0  # seconds in which answers under way may end when a server stops
 MAX_CLOSE = 1.0  # seconds for what has no protocol yet
 TURNS_TO_BEGIN = 3  # of the loop, from accepting a connection to its protocol
 TURNS_TO_READ = 3  # from there to reading what came with it

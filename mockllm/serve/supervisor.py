@@ -30,11 +30,11 @@ from mockllm.serve.process import (
     HANG_TIMEOUT,
     RELOAD_SIGNAL,
     STOP_SIGNALS,
-    Settings,
     Signal,
     work,
 )
 from mockllm.serve.reload import POLL, Reload, freeze_heap
+from mockllm.serve.settings import Bound, Settings
 from mockllm.serve.worker import UNWANTED, Slot, State, Worker
 
 logger = logging.getLogger("mockllm")
@@ -55,13 +55,13 @@ def require_workers() -> None:
 
 
 class Supervisor:
-    """Runs `count` workers on the address of `sock`, which must be bound with `shared`. The
-    supervisor owns the socket from then on."""
+    """Runs `count` workers on an address, which must be bound with `shared`. The supervisor owns
+    its socket from then on."""
 
     def __init__(
         self,
         engine: Engine,
-        sock: socket.socket,
+        bound: Bound,
         count: int,
         settings: Settings,
         *,
@@ -69,6 +69,7 @@ class Supervisor:
         reload: Reload | None = None,
     ) -> None:
         # of the server
+        self._bound = bound
         self._settings = settings
         self._hang_timeout = hang_timeout
         self._reload = reload
@@ -76,6 +77,7 @@ class Supervisor:
         self._engine = engine
         self._generation = 0
         # of the workers
+        sock = bound.sock
         others = [sock if is_unix(sock) else bind_beside(sock) for _ in range(count - 1)]
         self._slots = [Slot(number, each) for number, each in enumerate([sock, *others])]
         self._retiring: list[Worker] = []
@@ -277,7 +279,8 @@ class Supervisor:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._close_all_except(slot.sock)
             channel.setblocking(False)
-            work(self._engine, slot.sock, self._settings, channel, self._beat)
+            bound = self._bound._replace(sock=slot.sock)
+            work(self._engine, bound, self._settings, channel, self._beat)
             status = 0
         except BaseException:
             logger.exception("a worker failed")

@@ -235,7 +235,7 @@ async def test_sighup_swaps_the_configuration_and_no_request_fails(
 
     assert constant.failures == []
     assert list(constant.answers) == ["old", "new", "newer", "newest"]
-    assert len(command.told("mockllm: loaded again: 1 openai")) == 3
+    assert len(command.told("mockllm: reloaded: 1 openai")) == 3
     assert workers == 1 or not set(before) & set(after)
 
 
@@ -257,13 +257,13 @@ async def test_a_bad_file_keeps_the_old_one_and_tells_why(file: Path, workers: i
     with running("--config", file, "--port=0", f"--workers={workers}", "--reload") as command:
         for times, bad in enumerate(["{", BROKEN], 1):
             write(file, bad)
-            command.told("not loaded; the configuration from before stays", times)
+            command.told("reload failed; still serving the previous configuration", times)
             assert (await ask(command.port)).text == "old"
         errors = command.told("error: ")
         remove(file)
         command.told("cannot be read: No such file or directory")
         write(file, config("new"))
-        command.told("loaded again")
+        command.told("mockllm: reloaded")
         await changed(command, "new")
 
     assert [line.partition("mocks.json: ")[2].partition(":")[0] for line in errors] == [
