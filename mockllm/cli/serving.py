@@ -14,9 +14,9 @@ from types import FrameType
 from mockllm.cli.limit_options import limits_of
 from mockllm.cli.terminal import (
     OK,
-    say,
+    print_lines,
+    report,
     set_up_logging,
-    tell,
 )
 from mockllm.config import demo
 from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, parse_address
@@ -109,7 +109,7 @@ def _engine(options: argparse.Namespace, source: Config | Sequence[Path]) -> Eng
         reuse=not options.no_reuse,
     )
     if options.config:
-        tell(engine.warnings)
+        report(engine.warnings)
     engine.warm()
     return engine
 
@@ -119,10 +119,12 @@ def _load_again(options: argparse.Namespace) -> Engine | None:
     try:
         engine = _engine(options, options.config)
     except ConfigError as exc:
-        tell(exc.problems)
-        say("mockllm: reload failed; still serving the previous configuration", stream=sys.stderr)
+        report(exc.problems)
+        print_lines(
+            "mockllm: reload failed; still serving the previous configuration", stream=sys.stderr
+        )
         return None
-    say(f"mockllm: reloaded: {_summary(engine.counts)}", stream=sys.stderr)
+    print_lines(f"mockllm: reloaded: {_summary(engine.counts)}", stream=sys.stderr)
     return engine
 
 
@@ -136,8 +138,8 @@ def _announce(url: str, counts: Mapping[str, int], options: argparse.Namespace) 
     else:
         lines.append(f"export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=any")
         lines.append(f"export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any")
-    say(f"unix:{options.uds.absolute()}" if options.uds else url, stream=sys.stdout)
-    say(*lines, stream=sys.stderr)
+    print_lines(f"unix:{options.uds.absolute()}" if options.uds else url, stream=sys.stdout)
+    print_lines(*lines, stream=sys.stderr)
 
 
 def _summary(counts: Mapping[str, int]) -> str:

@@ -452,7 +452,7 @@ def test_a_unix_socket_that_cannot_be_is_one_line() -> None:
     [
         (["--reload"], "--reload needs --config"),
         (["--ssl-keyfile", "key.pem"], "--ssl-keyfile needs --ssl-certfile"),
-        (["--uds", "a.sock", "--port", "1"], "--uds listens on no port"),
+        (["--uds", "a.sock", "--port", "1"], "--uds cannot be combined with --host"),
         (["--max-body", "0"], "--max-body: expected at least 1, found '0'"),
         (["--max-body", "much"], "--max-body: expected at least 1, found 'much'"),
         (["--keep-alive", "-1"], "--keep-alive: expected 0 or more, found '-1'"),
