@@ -1,8 +1,8 @@
-"""``mockllm check --wire``: what the official clients make of every mock, whole and streamed.
+"""``mockllm check --wire``: sends the response of every mock to the official clients.
 
-For each mock a request is derived that it matches, and sent by the SDKs' own clients, which hold
-every answer against their types, to a server in this process. What they choke on, and mocks that
-the derived request does not reach, are told as warnings.
+For each mock a matching request is derived and sent to a server in this process by the SDKs' own
+clients, which validate every response against their types, whole and streamed. Their errors, and
+mocks that the derived request does not reach, are reported as warnings.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CREDENTIALS = {"authorization": "Bearer any", "anthropic-version": "2023-06-01"
 
 
 def check_wire(config: Config) -> list[Problem]:
-    """What the clients choke on, in the order of the mocks.
+    """Return the problems that the clients have with responses, in the order of the mocks.
 
     Raises:
         ConfigError: the configuration cannot be served.
@@ -102,7 +102,7 @@ def body_for(api: str, mock: Mock) -> dict[str, Any]:
 
 
 def headers_for(mock: Mock) -> dict[str, str]:
-    """The headers that the rules of `mock` want. An empty value stands for an absent header."""
+    """Return the headers that `mock` requires. An empty value means an absent header."""
     return {header.name: header.value for header in mock.match.headers if header.value}
 
 

@@ -140,7 +140,7 @@ def test_serves_files_and_directories_in_order_and_ends_by_ctrl_c(tmp_path: Path
         assert answers == ["file", "a"]
         warnings = [line for line in server.lines if line.startswith("warning: ")]
         assert any(line.startswith(f"warning: {file}: openai[0] 'one': ") for line in warnings)
-        assert any("is never reached" in line for line in warnings)
+        assert any("unreachable: " in line for line in warnings)
         assert not any("Traceback" in line for line in server.lines)
 
 
@@ -314,7 +314,7 @@ def test_check_of_a_terse_file_is_1(tmp_path: Path, capsys: pytest.CaptureFixtur
     output, errors = capsys.readouterr()
     assert output == ""
     (line,) = errors.splitlines()
-    assert line.startswith(f"warning: {file}: openai[0] 'hi': response: absent")
+    assert line.startswith(f"warning: {file}: openai[0] 'hi': response: missing")
 
 
 def test_check_tells_names_used_twice_and_mocks_never_reached(
@@ -327,7 +327,7 @@ def test_check_tells_names_used_twice_and_mocks_never_reached(
     assert len(lines) == 2
     assert all(line.startswith(f"warning: {file}: openai[1] 'hi': ") for line in lines)
     assert any("used twice" in line for line in lines)
-    assert any("never reached" in line for line in lines)
+    assert any("unreachable: " in line for line in lines)
 
 
 def test_check_as_a_process(tmp_path: Path) -> None:

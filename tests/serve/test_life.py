@@ -300,7 +300,7 @@ def test_the_file_of_a_living_server_is_not_touched(tmp_path: Path) -> None:
 @posix
 def test_a_file_that_is_no_socket_is_not_touched(tmp_path: Path) -> None:
     path = write(tmp_path / "precious", "{}")
-    with pytest.raises(ListenError, match="there is a file that is no socket"):
+    with pytest.raises(ListenError, match="a file that is not a socket exists there"):
         Server({}, uds=path).start()
     assert path.read_text() == "{}"
 
@@ -421,8 +421,8 @@ def test_what_is_wrong_with_a_certificate_is_told(tmp_path: Path) -> None:
         (absent, None, f"{absent}: No such file or directory"),
         (tmp_path, None, f"{tmp_path}: Is a directory"),
         (CERTIFICATE, absent, f"{absent}: No such file or directory"),
-        (junk, None, f"{junk}: no certificate with its unencrypted key in PEM form"),
-        (CERTIFICATE, None, f"{CERTIFICATE}: no certificate with its unencrypted key in PEM form"),
+        (junk, None, f"{junk}: expected a PEM certificate"),
+        (CERTIFICATE, None, f"{CERTIFICATE}: expected a PEM certificate"),
     ]:
         with pytest.raises(ListenError) as info:
             Server({}, ssl_certfile=certfile, ssl_keyfile=keyfile).start()

@@ -138,9 +138,7 @@ def test_a_bug_in_loading_is_logged_and_nothing_else(caplog: pytest.LogCaptureFi
 
     assert Reload(fail).run() is None
     (record,) = caplog.records
-    assert record.getMessage() == (
-        "the configuration could not be loaded; the one from before stays"
-    )
+    assert record.getMessage() == ("reload failed; still serving the previous configuration")
     assert record.exc_info
 
 
