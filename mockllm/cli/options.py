@@ -54,6 +54,9 @@ def _seconds_above_zero(text: str) -> float:
 # --- the tables ----------------------------------------------------------------------------------
 
 
+Group = argparse._ActionsContainer  # argparse has no public name for what parsers and groups share
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """An option with a value. `extra` goes to argparse as it is."""
@@ -65,7 +68,7 @@ class Option:
     default: Any = None
     extra: dict[str, Any] = field(default_factory=dict)
 
-    def add_to(self, group: argparse._ActionsContainer) -> None:
+    def add_to(self, group: Group) -> None:
         """Declare the option in a group of a parser."""
         group.add_argument(
             self.name,
@@ -84,7 +87,7 @@ class Flag:
     name: str
     help: str
 
-    def add_to(self, group: argparse._ActionsContainer) -> None:
+    def add_to(self, group: Group) -> None:
         """Declare the flag in a group of a parser."""
         group.add_argument(self.name, help=self.help, action="store_true")
 
