@@ -1,3 +1,3 @@
-"""The command line: its words, what it prints, and what it starts. It knows everything below and
-is known by nobody.
+"""The command line: its options, its output, and the server it starts. It may import everything
+below it; nothing imports it.
 """

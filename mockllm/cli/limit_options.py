@@ -1,4 +1,4 @@
-"""The limits of a server as options of a command line, from one table."""
+"""The options for the limits of a server, as one table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class LimitOption:
-    """How a field of `Limits` is called on the command line, what it takes, what it bounds."""
+    """The option for a field of `Limits`: its name, its value, and what it bounds."""
 
     option: str
     metavar: str
@@ -22,43 +22,47 @@ class LimitOption:
 
 
 LIMIT_OPTIONS = {
-    "head": LimitOption("--max-head", "BYTES", "of a request line and headers"),
-    "headers": LimitOption("--max-headers", "N", "header lines of a request"),
-    "body": LimitOption("--max-body", "BYTES", "of a request's body, decoded"),
-    "unread": LimitOption("--max-unread", "BYTES", "taken behind a request being answered"),
-    "connections": LimitOption("--max-connections", "N", "at once, in each worker"),
-    "keep_alive": LimitOption("--keep-alive", "SECONDS", "that a connection may be idle"),
-    "head_time": LimitOption("--head-time", "SECONDS", "in which a request's head must come"),
-    "body_grace": LimitOption("--body-grace", "SECONDS", "in which a body may come slowly"),
-    "body_rate": LimitOption("--min-body-rate", "BYTES", "a second that a body must come at"),
-    "write_time": LimitOption("--write-time", "SECONDS", "for a peer to take a part of an answer"),
-    "linger": LimitOption("--linger", "SECONDS", "in which a refused peer may go on sending"),
+    "head": LimitOption("--max-head", "BYTES", "size of a request line and headers"),
+    "headers": LimitOption("--max-headers", "N", "number of header lines in a request"),
+    "body": LimitOption("--max-body", "BYTES", "size of a request body, decoded"),
+    "unread": LimitOption("--max-unread", "BYTES", "data buffered while a response is in progress"),
+    "connections": LimitOption("--max-connections", "N", "open connections in each worker"),
+    "keep_alive": LimitOption("--keep-alive", "SECONDS", "idle timeout of a connection"),
+    "head_time": LimitOption("--head-time", "SECONDS", "time to receive a request's headers"),
+    "body_grace": LimitOption(
+        "--body-grace", "SECONDS", "time before --min-body-rate applies to a body"
+    ),
+    "body_rate": LimitOption("--min-body-rate", "BYTES", "minimum bytes per second of a body"),
+    "write_time": LimitOption("--write-time", "SECONDS", "timeout of a client that reads nothing"),
+    "linger": LimitOption(
+        "--linger", "SECONDS", "time to keep reading from a client after refusing its request"
+    ),
 }
-"""Of each field of `Limits`."""
+"""The option of each field of `Limits`."""
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` an option for each field of `Limits`."""
-    group = parser.add_argument_group("limits", "Sizes may have a unit: 512KiB, 64M.")
+    """Add an option for each field of `Limits` to `parser`."""
+    group = parser.add_argument_group("limits", "Sizes accept units: 512KiB, 64M.")
     for field in fields(Limits):
-        words = LIMIT_OPTIONS[field.name]
+        limit = LIMIT_OPTIONS[field.name]
         group.add_argument(
-            words.option,
+            limit.option,
             dest=_dest(field.name),
             type=size if isinstance(field.default, int) else seconds,
             default=field.default,
-            metavar=words.metavar,
-            help=f"{words.help}; default %(default)s",
+            metavar=limit.metavar,
+            help=f"{limit.help}; default %(default)s",
         )
 
 
 def limits_of(options: argparse.Namespace) -> Limits:
-    """The limits that `options` say."""
+    """Return the limits given by parsed options."""
     return Limits(**{field.name: getattr(options, _dest(field.name)) for field in fields(Limits)})
 
 
 def size(text: str) -> int:
-    """A number of bytes, or of anything: ``100``, ``64KiB``, ``64 MB`` (1024 is a K)."""
+    """Parse a size or a count: ``100``, ``64KiB``, ``64 MB``. K, M and G are powers of 1024."""
     found = _SIZE.fullmatch(text.strip())
     number = int(found[1]) * UNITS[found[2].lower()] if found else 0
     if number < 1:
@@ -67,7 +71,7 @@ def size(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A number of seconds, or of anything that may be less than one."""
+    """Parse a duration in seconds: ``10``, ``0.5``."""
     try:
         number = float(text)
     except ValueError:

@@ -1,7 +1,7 @@
 """The command line: ``mockllm``, ``mockllm check``, ``mockllm schema``.
 
-Exit status: 0 stopped as asked or clean, 1 warnings (`check`) or an address that cannot be
-listened on, 2 a mistake in the configuration or on the command line, 130 interrupted (`check`).
+Exit status: 0 success, 1 warnings (`check`) or an address that cannot be listened on, 2 a mistake
+in the configuration or on the command line, 130 interrupted (`check`).
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from mockllm.cli.terminal import (
     MISTAKES,
     WARNINGS,
     fill_standard_descriptors,
-    print_answer,
-    say,
-    tell,
+    print_lines,
+    print_result,
+    report,
 )
 from mockllm.config.models import Config
-from mockllm.engine.loading import load, load_config
+from mockllm.engine.building import build_engine
+from mockllm.engine.loading import load_config
 from mockllm.errors import ConfigError, MockLLMError
 
-INTERRUPTED = 130  # 128 and the number of SIGINT, as shells tell it
+INTERRUPTED = 130  # 128 plus the number of SIGINT, as shells report it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     fill_standard_descriptors()
-    gc.disable()  # loading makes a million objects and drops none; `freeze_heap` turns it on again
+    gc.disable()  # loading makes a million objects and no garbage; `freeze_heap` enables it again
     try:
         match words:
             case ["check", *rest]:
@@ -44,10 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             case _:
                 return run_server(serve_options(words))
     except ConfigError as exc:
-        tell(exc.problems)
+        report(exc.problems)
         return MISTAKES
     except MockLLMError as exc:
-        say(f"mockllm: {exc}", stream=sys.stderr)
+        print_lines(f"mockllm: {exc}", stream=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -55,21 +56,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     config = load_config(*options.files)
-    loaded = load(config)
-    tell(loaded.warnings)
-    found = [*loaded.warnings]
+    engine = build_engine(config)
+    report(engine.warnings)
+    found = [*engine.warnings]
     if options.wire:
         from mockllm.conformance import check_wire  # imports both SDKs
 
-        complaints = check_wire(config)
-        tell(complaints)
-        found += complaints
+        problems = check_wire(config)
+        report(problems)
+        found += problems
     if found:
         return WARNINGS
-    mocks = sum(len(table.mocks) for table in loaded.tables)
-    return print_answer(f"{mocks} mocks, no warnings")
+    return print_result(f"{sum(engine.counts.values())} mocks, no warnings")
 
 
 def _schema(options: argparse.Namespace) -> int:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return print_answer(json.dumps(schema | Config.model_json_schema(), indent=2))
+    return print_result(json.dumps(schema | Config.model_json_schema(), indent=2))

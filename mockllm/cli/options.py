@@ -1,128 +1,25 @@
-"""The words of the command line."""
+"""The options of the command line, as tables from which the parsers are built."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import mockllm
 from mockllm.cli.limit_options import add_limits, seconds
-from mockllm.cli.terminal import (
-    LOG_FORMATS,
-)
+from mockllm.cli.terminal import LOG_FORMATS
 from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, MAX_PORT, parse_address
-from mockllm.serve.listener import DRAIN_TIMEOUT
 from mockllm.serve.process import HANG_TIMEOUT
+from mockllm.serve.settings import DRAIN_TIMEOUT
 
 MAX_WORKERS = 1024
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
-def serve_options(words: Sequence[str]) -> argparse.Namespace:
-    parser = _serve_parser()
-    options = parser.parse_args(words)
-    if options.reload and not options.config:
-        parser.error("--reload needs --config")
-    if options.ssl_keyfile and not options.ssl_certfile:
-        parser.error("--ssl-keyfile needs --ssl-certfile")
-    if options.uds and (options.host or options.port is not None or options.listen_addr):
-        parser.error("--uds listens on no port: leave --host, --port and --listen-addr out")
-    return options
-
-
-def _serve_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mockllm",
-        description="A mock LLM server: OpenAI Chat Completions, OpenAI Responses and Anthropic "
-        "Messages from a table of mocks. Without --config it serves demo mocks.",
-        epilog="mockllm check FILE... tells what is wrong with configuration files; "
-        "mockllm schema prints the JSON Schema of their format.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"mockllm {mockllm.__version__}")
-    parser.add_argument(
-        "--config",
-        type=Path,
-        action="append",
-        metavar="PATH",
-        help="a JSON file of mocks, or a directory of *.json; may be repeated",
-    )
-    parser.add_argument("--listen-addr", type=_listen_addr, metavar="HOST:PORT")
-    parser.add_argument("--host", help=f"default {DEFAULT_HOST}")
-    parser.add_argument("--port", type=_port, help=f"default {DEFAULT_PORT}; 0 takes a free one")
-    parser.add_argument(
-        "--uds", type=Path, metavar="PATH", help="listen on a Unix socket, on no port"
-    )
-    parser.add_argument(
-        "--ssl-certfile", type=Path, metavar="PATH", help="serve TLS with this certificate (PEM)"
-    )
-    parser.add_argument(
-        "--ssl-keyfile", type=Path, metavar="PATH", help="its key, if that is not in the same file"
-    )
-    parser.add_argument(
-        "--reload",
-        action="store_true",
-        help="load again when the files of --config change, as SIGHUP does",
-    )
-    parser.add_argument("--workers", type=_count, default=1, metavar="N", help="default 1")
-    parser.add_argument(
-        "--worker-timeout",
-        type=_seconds_above_zero,
-        default=HANG_TIMEOUT,
-        metavar="SECONDS",
-        help="without a sign of life after which a worker is replaced; default %(default)s",
-    )
-    parser.add_argument(
-        "--strict",
-        action="store_true",
-        help="refuse to start on warnings, and refuse requests that the SDK's types do not know",
-    )
-    parser.add_argument(
-        "--no-auth", action="store_true", help="answer requests without credentials too"
-    )
-    parser.add_argument(
-        "--no-cors", action="store_true", help="do not let web pages of any origin read answers"
-    )
-    parser.add_argument(
-        "--no-reuse",
-        action="store_true",
-        help="decide each request anew, also one that came before byte for byte",
-    )
-    parser.add_argument(
-        "--drain-timeout",
-        type=seconds,
-        default=DRAIN_TIMEOUT,
-        metavar="SECONDS",
-        help="for answers under way when the server stops; default %(default)s",
-    )
-    parser.add_argument("--access-log", action="store_true", help="log a line for each request")
-    parser.add_argument("--log-level", choices=LOG_LEVELS, default="warning")
-    parser.add_argument("--log-format", choices=LOG_FORMATS, default="text")
-    add_limits(parser)
-    return parser
-
-
-def check_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mockllm check",
-        description="Tells what is wrong with configuration files. "
-        "Exit status 0: nothing, 1: warnings, 2: mistakes.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
-    parser.add_argument(
-        "--wire",
-        action="store_true",
-        help="have the official clients read every mock's answer, whole and streamed",
-    )
-    return parser
-
-
-def schema_parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
-        prog="mockllm schema", description="Prints the JSON Schema of the configuration format."
-    )
+# --- types of values -----------------------------------------------------------------------------
 
 
 def _listen_addr(text: str) -> str:
@@ -152,3 +49,181 @@ def _seconds_above_zero(text: str) -> float:
     if number == 0:
         raise argparse.ArgumentTypeError("expected more than 0")
     return number
+
+
+# --- the tables ----------------------------------------------------------------------------------
+
+
+Group = argparse._ActionsContainer  # argparse has no public name for what parsers and groups share
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option with a value. `extra` goes to argparse as it is."""
+
+    name: str
+    help: str
+    type: Callable[[str], Any] = str
+    metavar: str | None = None
+    default: Any = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def add_to(self, group: Group) -> None:
+        """Declare the option in a group of a parser."""
+        group.add_argument(
+            self.name,
+            help=self.help,
+            type=self.type,
+            metavar=self.metavar,
+            default=self.default,
+            **self.extra,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """An option without a value."""
+
+    name: str
+    help: str
+
+    def add_to(self, group: Group) -> None:
+        """Declare the flag in a group of a parser."""
+        group.add_argument(self.name, help=self.help, action="store_true")
+
+
+_DEFAULT = "default %(default)s"
+
+SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
+    "mocks": (
+        Option(
+            "--config",
+            "JSON file of mocks, or a directory of *.json files; may be repeated",
+            Path,
+            "PATH",
+            extra={"action": "append"},
+        ),
+        Flag("--reload", "reload when a file of --config changes; SIGHUP always does"),
+        Flag(
+            "--strict",
+            "refuse to start on warnings, and reject requests that the SDK's types do not allow",
+        ),
+        Flag("--no-auth", "accept requests without credentials"),
+        Flag("--no-cors", "do not let web pages of other origins read responses"),
+        Flag("--no-reuse", "match every request anew, even one identical to an earlier one"),
+    ),
+    "address": (
+        Option("--host", f"host name or IP address to listen on; default {DEFAULT_HOST}"),
+        Option(
+            "--port", f"port to listen on; default {DEFAULT_PORT}; 0 chooses a free port", _port
+        ),
+        Option(
+            "--listen-addr",
+            "host and port in one option; --host and --port override it",
+            _listen_addr,
+            "HOST:PORT",
+        ),
+        Option("--uds", "listen on a Unix socket instead of a port", Path, "PATH"),
+        Option("--ssl-certfile", "serve TLS with this certificate (PEM)", Path, "PATH"),
+        Option(
+            "--ssl-keyfile",
+            "private key of the certificate, if it is in a separate file",
+            Path,
+            "PATH",
+        ),
+    ),
+    "processes": (
+        Option("--workers", f"number of worker processes; {_DEFAULT}", _count, "N", 1),
+        Option(
+            "--worker-timeout",
+            f"replace a worker that hangs for this long; {_DEFAULT}",
+            _seconds_above_zero,
+            "SECONDS",
+            HANG_TIMEOUT,
+        ),
+        Option(
+            "--drain-timeout",
+            f"time for responses in progress to finish when the server stops; {_DEFAULT}",
+            seconds,
+            "SECONDS",
+            DRAIN_TIMEOUT,
+        ),
+    ),
+    "logging": (
+        Flag("--access-log", "log one line per request"),
+        Option(
+            "--log-level",
+            f"lowest level to log; {_DEFAULT}",
+            default="warning",
+            extra={"choices": LOG_LEVELS},
+        ),
+        Option(
+            "--log-format",
+            f"format of log lines; {_DEFAULT}",
+            default="text",
+            extra={"choices": LOG_FORMATS},
+        ),
+    ),
+}
+"""The options of ``mockllm`` by the group that ``--help`` lists them in, without the limits."""
+
+CHECK_OPTIONS = (
+    Flag("--wire", "send each mock's response, whole and streamed, to the official clients"),
+)
+
+
+# --- the parsers ---------------------------------------------------------------------------------
+
+
+def serve_options(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line of ``mockllm``. Exits with status 2 if it is invalid."""
+    parser = _serve_parser()
+    options = parser.parse_args(words)
+    if options.reload and not options.config:
+        parser.error("--reload needs --config")
+    if options.ssl_keyfile and not options.ssl_certfile:
+        parser.error("--ssl-keyfile needs --ssl-certfile")
+    if options.uds and (options.host or options.port is not None or options.listen_addr):
+        parser.error("--uds cannot be combined with --host, --port or --listen-addr")
+    return options
+
+
+def _serve_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mockllm",
+        description="A mock LLM server: OpenAI Chat Completions, OpenAI Responses and Anthropic "
+        "Messages from a table of mocks. Without --config it serves demo mocks.",
+        epilog="'mockllm check FILE...' checks configuration files; "
+        "'mockllm schema' prints the JSON Schema of their format.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"mockllm {mockllm.__version__}")
+    for title, options in SERVE_OPTIONS.items():
+        group = parser.add_argument_group(title)
+        for option in options:
+            option.add_to(group)
+    add_limits(parser)
+    return parser
+
+
+def check_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``mockllm check``."""
+    parser = argparse.ArgumentParser(
+        prog="mockllm check",
+        description="Checks configuration files. "
+        "Exit status 0: no problems, 1: warnings, 2: errors.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="JSON file of mocks, or a directory"
+    )
+    for option in CHECK_OPTIONS:
+        option.add_to(parser)
+    return parser
+
+
+def schema_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``mockllm schema``."""
+    return argparse.ArgumentParser(
+        prog="mockllm schema", description="Prints the JSON Schema of the configuration format."
+    )

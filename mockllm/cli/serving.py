@@ -1,4 +1,4 @@
-"""From the options of the command to a server that runs."""
+"""Runs a server as the options of the command line say."""
 
 from __future__ import annotations
 
@@ -6,72 +6,84 @@ import argparse
 import contextlib
 import os
 import signal
-import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import FrameType
 
 from mockllm.cli.limit_options import limits_of
 from mockllm.cli.terminal import (
     OK,
-    say,
+    print_lines,
+    report,
     set_up_logging,
-    tell,
 )
 from mockllm.config import demo
 from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, parse_address
 from mockllm.config.models import Config
+from mockllm.engine.building import build_engine, read_config
 from mockllm.engine.engine import Engine
-from mockllm.engine.loading import load, load_config
 from mockllm.errors import ConfigError
 from mockllm.observers.access_log import log_access
-from mockllm.serve.address import bind, tls_context, unix_socket, url_of
-from mockllm.serve.process import RELOAD_SIGNAL, STOP_SIGNALS, Settings, serve
+from mockllm.serve.process import RELOAD_SIGNAL, STOP_SIGNALS, serve
 from mockllm.serve.reload import Reload, Watch
+from mockllm.serve.settings import Settings
 from mockllm.serve.supervisor import Supervisor, require_workers
 
 
 def run_server(options: argparse.Namespace) -> int:
+    """Serve as `options` say until the process is stopped. Returns the exit status."""
     set_up_logging(options.log_level, options.log_format)
     if options.workers > 1:
         require_workers()
     watch = Watch(options.config) if options.reload else None  # from before the files are read
     reload = Reload(lambda: _load_again(options), watch) if options.config else None
     with contextlib.ExitStack() as files:
-        files.enter_context(_ended_by_signals(files, reloads=reload is not None))
-        config = _config(options)
-        settings = Settings(
-            limits=limits_of(options),
-            drain_timeout=options.drain_timeout,
-            tls=tls_context(options.ssl_certfile, options.ssl_keyfile)
-            if options.ssl_certfile
-            else None,
-            observers=(log_access,) if options.access_log else (),
-        )
-        sock = _bound(options, config, files)
+        files.enter_context(_exits_on_signals(files, reloads=reload is not None))
+        config = read_config(options.config or demo.config())
+        settings = _settings(options, config)
+        bound = files.enter_context(settings.bind(shared=options.workers > 1))
         engine = _engine(options, config)
-        url, mocks = url_of(sock, tls=settings.tls is not None), _mocks(engine)
 
         def listening() -> None:
-            say(f"unix:{options.uds.absolute()}" if options.uds else url, stream=sys.stdout)
-            _hint(url, mocks, options)
+            _announce(bound.url, engine.counts, options)
 
         if options.workers > 1:
-            hang = options.worker_timeout
             supervisor = Supervisor(
-                engine, sock, options.workers, settings, hang_timeout=hang, reload=reload
+                engine,
+                bound,
+                options.workers,
+                settings,
+                hang_timeout=options.worker_timeout,
+                reload=reload,
             )
             supervisor.run(listening)
         else:
-            serve(engine, sock, settings, listening=listening, reload=reload)
+            serve(engine, bound, settings, listening=listening, reload=reload)
     return OK
 
 
+def _settings(options: argparse.Namespace, config: Config) -> Settings:
+    host, port = _address(options, config)
+    return Settings(
+        host=host,
+        port=port,
+        uds=options.uds,
+        ssl_certfile=options.ssl_certfile,
+        ssl_keyfile=options.ssl_keyfile,
+        limits=limits_of(options),
+        drain_timeout=options.drain_timeout,
+        observers=(log_access,) if options.access_log else (),
+    )
+
+
 @contextlib.contextmanager
-def _ended_by_signals(files: contextlib.ExitStack, *, reloads: bool) -> Iterator[None]:
-    """While inside, until what serves takes signals itself, SIGINT and SIGTERM end the process at
-    once, once `files` are closed: as an exception they could be lost in what is being loaded, or
-    end in its traceback. Where SIGHUP `reloads`, that is being done."""
+def _exits_on_signals(files: contextlib.ExitStack, *, reloads: bool) -> Iterator[None]:
+    """Close `files` and exit on SIGINT and SIGTERM until the server handles them itself.
+
+    The exception that Python raises by default could be swallowed by the code that is loading, or
+    end in a traceback. SIGHUP is ignored if it `reloads`: the first load is in progress anyway.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
         files.close()
@@ -87,52 +99,38 @@ def _ended_by_signals(files: contextlib.ExitStack, *, reloads: bool) -> Iterator
             signal.signal(number, handler)
 
 
-def _config(options: argparse.Namespace) -> Config:
-    config = load_config(*options.config) if options.config else Config.from_dict(demo.config())
-    if options.no_auth:
-        config = config.model_copy(update={"require_auth": False})
-    if options.no_cors:
-        config = config.model_copy(update={"cors": False})
-    return config
-
-
-def _engine(options: argparse.Namespace, config: Config) -> Engine:
-    loaded = load(config, strict=options.strict)
+def _engine(options: argparse.Namespace, source: Config | Sequence[Path]) -> Engine:
+    engine = build_engine(
+        source,
+        require_auth=False if options.no_auth else None,
+        cors=False if options.no_cors else None,
+        strict=options.strict,
+        echo=None if options.config else demo.echo,
+        reuse=not options.no_reuse,
+    )
     if options.config:
-        tell(loaded.warnings)
-    echo = None if options.config else demo.echo
-    engine = Engine(loaded, echo=echo, reuse=not options.no_reuse)
+        report(engine.warnings)
     engine.warm()
     return engine
 
 
 def _load_again(options: argparse.Namespace) -> Engine | None:
-    """The engine of the files as they are now; None, and told why, if they cannot be served."""
+    """Load the files again. Reports why and returns None if they cannot be served."""
     try:
-        engine = _engine(options, _config(options))
+        engine = _engine(options, options.config)
     except ConfigError as exc:
-        tell(exc.problems)
-        say("mockllm: not loaded; the configuration from before stays", stream=sys.stderr)
+        report(exc.problems)
+        print_lines(
+            "mockllm: reload failed; still serving the previous configuration", stream=sys.stderr
+        )
         return None
-    say(f"mockllm: loaded again: {_mocks(engine)}", stream=sys.stderr)
+    print_lines(f"mockllm: reloaded: {_summary(engine.counts)}", stream=sys.stderr)
     return engine
 
 
-def _bound(
-    options: argparse.Namespace, config: Config, files: contextlib.ExitStack
-) -> socket.socket:
-    if options.uds:
-        return files.enter_context(unix_socket(options.uds))
-    host, port = _address(options, config)
-    return bind(host, port, shared=options.workers > 1)
-
-
-def _mocks(engine: Engine) -> str:
-    return ", ".join(f"{count} {name}" for name, count in engine.counts.items())
-
-
-def _hint(url: str, mocks: str, options: argparse.Namespace) -> None:
-    lines = [f"mockllm: {mocks}"]
+def _announce(url: str, counts: Mapping[str, int], options: argparse.Namespace) -> None:
+    """Print the address to standard output, and how to use it to standard error."""
+    lines = [f"mockllm: {_summary(counts)}"]
     if not options.config:
         lines.append("mockllm: these are demo mocks; --config FILE serves your own")
     if options.uds:
@@ -140,7 +138,13 @@ def _hint(url: str, mocks: str, options: argparse.Namespace) -> None:
     else:
         lines.append(f"export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=any")
         lines.append(f"export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any")
-    say(*lines, stream=sys.stderr)
+    print_lines(f"unix:{options.uds.absolute()}" if options.uds else url, stream=sys.stdout)
+    print_lines(*lines, stream=sys.stderr)
+
+
+def _summary(counts: Mapping[str, int]) -> str:
+    """``2 openai, 1 anthropic``: the number of mocks of each API."""
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def _address(options: argparse.Namespace, config: Config) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""What the command writes to its standard streams: answers, messages, log lines."""
+"""Output to the standard streams: results, problems, log lines."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from typing import Any, Literal, TextIO
 from mockllm.errors import Problem
 from mockllm.observers.access_log import access
 
+OK = 0
+FAILED = 1  # the address cannot be listened on, or standard output cannot be written
+WARNINGS = 1  # of `check`
+MISTAKES = 2  # in the configuration or on the command line
+
 LogFormat = Literal["text", "json"]
 LOG_FORMATS = ("text", "json")
-
 
 _TEXT = "%(asctime)s %(levelname)s %(message)s"
 
 
 class JSONLines(logging.Formatter):
-    """A log record as one JSON object: ``time``, ``level``, ``message``, or what an access line
-    tells; ``error`` has the traceback."""
+    """Formats a log record as one JSON object: ``time``, ``level``, and ``message`` or the fields
+    of an access log entry; ``error`` has the traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
+        """Return the record as one line."""
         when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line: dict[str, Any] = {
             "time": f"{when}.{int(record.msecs):03d}Z",
@@ -38,53 +42,52 @@ class JSONLines(logging.Formatter):
 
 
 def set_up_logging(level: str, form: LogFormat) -> None:
-    """Log to standard error from `level` on, access lines whatever it is."""
+    """Log to standard error from `level` on; access log entries are logged at any level."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JSONLines() if form == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     access.setLevel(logging.INFO)
 
 
-OK, WARNINGS, MISTAKES = 0, 1, 2
-FAILED = 1
-
-
 def fill_standard_descriptors() -> None:
-    """Open what was closed when the command started: a socket that took the place would be written
-    to as standard error, and libuv does not close one."""
-    for descriptor in range(3):  # each open takes the lowest that is free
+    """Open /dev/null for standard streams that were closed when the command started.
+
+    A socket that took the descriptor 2 would receive everything written to standard error.
+    """
+    for descriptor in range(3):  # `open` takes the lowest free descriptor
         try:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
 
 
-def print_answer(text: str) -> int:
-    """Write what was asked for. Returns the exit status."""
+def print_result(text: str) -> int:
+    """Write the result of a command to standard output. Returns the exit status."""
     try:
         print(text, flush=True)
     except OSError as exc:
-        forget(sys.stdout)
-        if not isinstance(exc, BrokenPipeError):  # as when `head` has read enough
-            say(f"mockllm: cannot write: {exc.strerror}", stream=sys.stderr)
+        _discard_output(sys.stdout)
+        if not isinstance(exc, BrokenPipeError):  # `head` closes the pipe when it has enough
+            print_lines(f"mockllm: cannot write: {exc.strerror}", stream=sys.stderr)
         return FAILED
     return OK
 
 
-def tell(problems: Sequence[Problem]) -> None:
-    say(*(f"{problem.severity}: {problem}" for problem in problems), stream=sys.stderr)
+def report(problems: Sequence[Problem]) -> None:
+    """Write problems to standard error, one per line."""
+    print_lines(*(f"{problem.severity}: {problem}" for problem in problems), stream=sys.stderr)
 
 
-def say(*lines: str, stream: TextIO | None) -> None:
-    """Write `lines`, if anybody takes them: no server depends on who reads what it tells."""
+def print_lines(*lines: str, stream: TextIO | None) -> None:
+    """Write lines to a stream, ignoring closed or broken ones."""
     if stream is None:  # it was closed when the command started
         return
     try:
         print(*lines, sep="\n", end="\n" if lines else "", file=stream, flush=True)
     except OSError:
-        forget(stream)
+        _discard_output(stream)
 
 
-def forget(stream: TextIO) -> None:
-    """Send what is still written to `stream` nowhere, or Python would try again in the end."""
+def _discard_output(stream: TextIO) -> None:
+    """Redirect a broken stream to /dev/null, or Python would flush it again at exit and fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

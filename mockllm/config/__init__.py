@@ -1,3 +1,3 @@
 """The user's words: what a configuration may say, how its files are read, and how its mistakes
-are told. It does not know what a mock answers with, nor any SDK.
+are reported. It does not know what a mock answers with, nor any SDK.
 """

@@ -1,5 +1,5 @@
-"""What is served when no configuration is given: one text and one tool call of each API, and an
-echo of anything else, so that the first request of a newcomer is answered."""
+"""The demo mocks served without a configuration: one text and one tool call for each API, and an
+echo of any other message, so that a newcomer's first request gets a response."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def config() -> dict[str, Any]:
 
 
 def echo(prompt: Prompt) -> str:
-    """What is answered where no demo mock matches."""
+    """Return the text of the response if no demo mock matches."""
     return f"You said: {prompt.text}"
 
 

@@ -15,7 +15,7 @@ from mockllm.wire import jsontext
 
 
 def read_file(path: str | Path) -> Any:
-    """What a JSON file holds.
+    """Return the content of a JSON file.
 
     Raises:
         ConfigError: it cannot be read, or is not JSON.

@@ -1,4 +1,4 @@
-"""What pydantic found wrong with a configuration, in the user's words."""
+"""Validation errors of pydantic as messages in terms of the configuration file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mockllm.wire import jsontext
 
 
 def label(field: str, index: int, name: str) -> str:
-    """How messages name a mock: ``openai[3] 'greet'``."""
+    """Return the name of a mock in messages: ``openai[3] 'greet'``."""
     return f"{field}[{index}] {name!r}" if name else f"{field}[{index}]"
 
 
@@ -66,7 +66,7 @@ def _what(root: Model, detail: ErrorDetails) -> str:
         case "string_type":
             return f"expected a string, found {found}"
         case "string_too_short":
-            return "expected a string that is not empty, found an empty one"
+            return "expected a non-empty string, found an empty one"
         case "bool_type":
             return f"expected true or false, found {found}"
         case _:
@@ -92,7 +92,7 @@ def json_path(location: list[int | str]) -> str:
 
 
 def _known_keys(root: Model, location: Location) -> list[str]:
-    """The keys that may stand where `location` ends, in a configuration of the type `root`."""
+    """Return the keys allowed at the end of `location` in a configuration of type `root`."""
     model = root
     for step in location[:-1]:
         if isinstance(step, str) and step in model.model_fields:
@@ -101,7 +101,7 @@ def _known_keys(root: Model, location: Location) -> list[str]:
 
 
 def _model_in(annotation: Any) -> Model | None:
-    """The model that a field holds: itself, in a list, or beside None."""
+    """Return the model in the type of a field: alone, in a list, or optional."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     return next(filter(None, map(_model_in, get_args(annotation))), None)

@@ -42,7 +42,7 @@ class MatchType(StrEnum):
 
 
 class _Words(BaseModel):
-    """Frozen, and no key that is not ours: a typo is told, not ignored."""
+    """Frozen; unknown keys are errors, so typos are reported."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

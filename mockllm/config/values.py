@@ -18,14 +18,14 @@ from mockllm.wire.chunking import Chunk
 MAX_NESTING = 200  # levels; no answer has 30, and Python's recursion ends at a few hundred
 MAX_CHUNK = 1_000_000  # graphemes; more are the whole text anyway
 DONE = "[DONE]"
-"""What ends a Chat Completions stream, as an event of a stream that is given literally."""
+"""The event that ends a Chat Completions stream, in a stream that is given literally."""
 
 
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 
 
 def _as_data(value: Any, left: int = MAX_NESTING) -> Any:
-    """An object of an official SDK as the JSON it stands for; anything else as it is."""
+    """Convert objects of the official SDKs to JSON values; others are returned as they are."""
     if type(value) in _LEAVES:  # nearly all, and asking an abstract class is slow
         return value
     if isinstance(value, BaseModel):

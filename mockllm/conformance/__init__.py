@@ -1,8 +1,8 @@
-"""``mockllm check --wire``: what the official clients make of every mock, whole and streamed.
+"""``mockllm check --wire``: sends the response of every mock to the official clients.
 
-For each mock a request is derived that it matches, and sent by the SDKs' own clients, which hold
-every answer against their types, to a server in this process. What they choke on, and mocks that
-the derived request does not reach, are told as warnings.
+For each mock a matching request is derived and sent to a server in this process by the SDKs' own
+clients, which validate every response against their types, whole and streamed. Their errors, and
+mocks that the derived request does not reach, are reported as warnings.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from mockllm.config.models import Config, MatchType, Mock
+from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
-from mockllm.engine.loading import load
 from mockllm.engine.mocks import Table
 from mockllm.errors import Problem, Severity
 from mockllm.exchange import Request
@@ -29,7 +29,7 @@ _CREDENTIALS = {"authorization": "Bearer any", "anthropic-version": "2023-06-01"
 
 
 def check_wire(config: Config) -> list[Problem]:
-    """What the clients choke on, in the order of the mocks.
+    """Return the problems that the clients have with responses, in the order of the mocks.
 
     Raises:
         ConfigError: the configuration cannot be served.
@@ -40,12 +40,11 @@ def check_wire(config: Config) -> list[Problem]:
 async def _check(config: Config) -> list[Problem]:
     from mockllm.conformance import sdk  # both SDKs: seconds that nothing else here needs
 
-    loaded = load(config)
-    engine = Engine(loaded)
+    engine = build_engine(config)
     async with AsyncServer(config) as server, sdk.Clients(server.base_url) as clients:
         return [
             problem
-            for table in loaded.tables
+            for table in engine.tables
             for rule in table.index.rules
             async for problem in _check_mock(engine, clients, table, rule.index)
         ]
@@ -103,7 +102,7 @@ def body_for(api: str, mock: Mock) -> dict[str, Any]:
 
 
 def headers_for(mock: Mock) -> dict[str, str]:
-    """The headers that the rules of `mock` want. An empty value stands for an absent header."""
+    """Return the headers that `mock` requires. An empty value means an absent header."""
     return {header.name: header.value for header in mock.match.headers if header.value}
 
 

@@ -53,8 +53,8 @@ class Clients:
     async def complaints(
         self, api: str, body: Body, headers: Mapping[str, str]
     ) -> AsyncIterator[tuple[str, str]]:
-        """What the client of `api` chokes on, and when: whole, streamed, or rebuilding the
-        answer from its stream with the SDK's helper."""
+        """Yield the errors of the client of `api` and the call that raised each: whole, streamed,
+        or rebuilding the response from its stream with the SDK's helper."""
         asked = body | {"extra_headers": headers}
         for how, call in _CALLS[api].items():
             try:
@@ -62,7 +62,7 @@ class Clients:
             except (LengthFinishReasonError, ContentFilterFinishReasonError):
                 pass  # the helper's way to say that the model was stopped; no fault of the wire
             except Exception as exc:
-                yield how, _told(exc)
+                yield how, _describe_error(exc)
 
 
 async def _chat(openai: AsyncOpenAI, _: AsyncAnthropic, body: Body) -> None:
@@ -127,13 +127,15 @@ async def _read(stream: AsyncIterator[Any]) -> None:
         pass
 
 
-def _told(error: Exception) -> str:
-    """An exception in one line. A validation's is told by what it found."""
+def _describe_error(error: Exception) -> str:
+    """Describe an exception in one line; a validation error by its findings."""
     name = type(error).__name__
     if not isinstance(error.__cause__, ValidationError):
         text = " ".join(str(error).split()) or "no message"
         return f"{name}: {text if len(text) <= MAX_COMPLAINT else text[:MAX_COMPLAINT] + '…'}"
     found = error.__cause__.errors(include_url=False, include_input=False)
-    told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found[:MAX_REPORTED]]
+    findings = [
+        f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found[:MAX_REPORTED]
+    ]
     more = f"; and {len(found) - MAX_REPORTED} more" if len(found) > MAX_REPORTED else ""
-    return f"{name}: {'; '.join(told)}{more}"
+    return f"{name}: {'; '.join(findings)}{more}"

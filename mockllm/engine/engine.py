@@ -47,6 +47,8 @@ class Engine:
     def __init__(self, loaded: Loaded, *, echo: Echo | None = None, reuse: bool = True) -> None:
         self.tables = loaded.tables
         """The mocks of each API."""
+        self.warnings = loaded.warnings
+        """Problems of the configuration that do not keep it from being served."""
         self.require_auth = loaded.require_auth
         self.cors = loaded.cors
         self.reuses = reuse

@@ -1,8 +1,8 @@
-"""From files to tables that answer: reading, confirming, compiling.
+"""Loads configurations: validates mocks and compiles them into tables.
 
-All mistakes of a run are found before anything is said, so they are told at once. What stops the
-start is an error; what only looks wrong (a response that the official SDK's model refuses, a mock
-that can never be reached) is a warning, and `strict` makes errors of those too.
+All mistakes are collected before any is reported. A mock that cannot be served is an error; a
+likely mistake (a response that the official SDK's model rejects, an unreachable mock) is a warning,
+which `strict` treats as an error.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from mockllm.wire.chunking import Chunk
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration that can be served, and what its author should know."""
+    """A compiled configuration, and the warnings about it."""
 
     tables: tuple[Table, ...]
     require_auth: bool = True
@@ -47,10 +47,10 @@ class Loaded:
 
 
 def load_config(*paths: str | Path) -> Config:
-    """The configuration of several files, as `read_files` has it.
+    """Read the configuration of several files, merged as `read_files` does.
 
     Raises:
-        ConfigError: with the mistakes of all files, those that only loading finds among them.
+        ConfigError: with the mistakes of all files, including those that only compiling finds.
     """
     config, problems = read_files(*paths)
     if problems:
@@ -59,7 +59,7 @@ def load_config(*paths: str | Path) -> Config:
 
 
 def _errors(config: Config) -> list[Problem]:
-    """What would keep `config` from being served."""
+    """Return the mistakes that prevent `config` from being served."""
     try:
         load(config)
     except ConfigError as exc:
@@ -68,11 +68,11 @@ def _errors(config: Config) -> list[Problem]:
 
 
 def load(config: Config, *, strict: bool = False) -> Loaded:
-    """Confirm and compile `config`.
+    """Validate and compile `config`.
 
     Raises:
-        ConfigError: a mock's message or input is not what its API takes; with `strict`, also
-            every warning.
+        ConfigError: a mock's message or input is invalid for its API; with `strict`, also if
+            there are warnings.
     """
     problems: list[Problem] = []
     tables = tuple(_table(api, config, problems, strict) for api in APIS)
@@ -82,7 +82,7 @@ def load(config: Config, *, strict: bool = False) -> Loaded:
     return Loaded(tables, config.require_auth, config.cors, tuple(problems))
 
 
-# --- One provider --------------------------------------------------------------------------------
+# --- one API -------------------------------------------------------------------------------------
 
 
 def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> Table:
@@ -99,7 +99,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> T
         mistakes = [*not_json(api, mock, place)]
         problems += mistakes
         if mistakes:
-            continue  # nothing else could be found out about it
+            continue  # further checks need valid JSON
         problems += confirm_match(api, sdk, mock, place)
         problems += confirm_response(sdk, mock, place)
         problems += confirm_events(api, sdk, mock, place)
@@ -112,7 +112,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> T
 
 
 def _without_cors(api: API) -> API:
-    """`api` with answers that web pages of other origins cannot read."""
+    """Return `api` with responses that web pages of other origins cannot read."""
 
     def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
         return envelope.without_cors(api.render(response, options, chunk))

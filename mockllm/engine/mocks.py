@@ -1,4 +1,4 @@
-"""The mocks of one API, ready to answer."""
+"""The compiled mocks of one API, and the replies rendered from them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _NOT_STREAMED = MockStream()
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One provider's mocks, ready to answer. `confirm` is the SDK's verdict on a request; None
-    where there are no mocks, so that no SDK is imported to say that nothing matches."""
+    """The mocks of one API, compiled. `confirm` validates a request by the SDK's types; None if
+    there are no mocks, so that no SDK is imported in vain."""
 
     api: API
     mocks: tuple[Mock, ...]
@@ -31,10 +31,10 @@ class Table:
     chunk: Chunk = "word"
 
     def check(self, prompt: Prompt) -> None:
-        """Hold a request against the SDK's type.
+        """Validate a request against the SDK's type.
 
         Raises:
-            RequestError: 400, naming the first member that does not fit.
+            RequestError: 400, naming the first invalid member.
         """
         finding = self.confirm(prompt.body) if self.confirm is not None else None
         if finding is None:
@@ -51,5 +51,5 @@ class Table:
 
 
 def stream_of(mock: Mock) -> MockStream:
-    """How `mock` is streamed. An API that does not stream has nothing to say about it."""
+    """Return the stream settings of `mock`; the defaults for an API that does not stream."""
     return getattr(mock, "stream", _NOT_STREAMED)

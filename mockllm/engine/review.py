@@ -1,4 +1,4 @@
-"""What is wrong, or only looks wrong, with the mocks of a configuration."""
+"""Checks of mocks: errors that prevent serving them, and warnings about likely mistakes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ from mockllm.wire import jsontext
 
 
 def wanted(api: API, mock: Mock) -> Any:
+    """Return the message or input that a mock is matched by."""
     return getattr(mock.match, api.match_field)
 
 
 def not_json(api: API, mock: Mock, place: str) -> Iterator[Problem]:
-    """What is written in Python and cannot be sent: a number beyond 64 bits, NaN, an object."""
+    """Report values from Python that JSON cannot hold: NaN, an int beyond 64 bits, an object."""
     written = {
         f"match.{api.match_field}": wanted(api, mock),
         "response": mock.answer,
@@ -35,40 +36,42 @@ def not_json(api: API, mock: Mock, place: str) -> Iterator[Problem]:
 
 
 def confirm_match(api: API, sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
+    """Validate the message or input of a match against the SDK's type."""
     for finding in sdk.confirm_match(wanted(api, mock)):
         path = json_path(["match", api.match_field, *finding.path])
         yield Problem(f"{place}: {path}", finding.message)
 
 
 def confirm_response(sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
-    """What the SDK's model says of a response. Absent members are told in one line: they are
-    completed, and a terse response lacks many."""
-    absent: list[Finding] = []
+    """Validate a response against the SDK's model. Missing members share one warning: they are
+    filled in, and a terse response lacks many."""
+    missing: list[Finding] = []
     for finding in sdk.confirm_response(mock.answer):
         if finding.kind is FindingKind.MISSING:
-            absent.append(finding)
+            missing.append(finding)
         else:
             path = json_path(["response", *finding.path])
             yield Problem(f"{place}: {path}", finding.message, Severity.WARNING)
-    if absent:
-        paths = ", ".join(json_path(list(finding.path)) for finding in absent)
-        message = f"absent, completed where known: {paths}"
+    if missing:
+        paths = ", ".join(json_path(list(finding.path)) for finding in missing)
+        message = f"missing, filled in where possible: {paths}"
         yield Problem(f"{place}: response", message, Severity.WARNING)
 
 
 def confirm_events(api: API, sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
-    """What the SDK's model says of a stream that is given literally."""
+    """Validate the events of a literal stream against the SDK's model."""
     events = stream_of(mock).events
     for index, event in enumerate(events or ()):
         for finding in () if event == DONE else sdk.confirm_event(cast("dict[str, Any]", event)):
             path = json_path(["stream", "events", index, *finding.path])
             yield Problem(f"{place}: {path}", finding.message, Severity.WARNING)
     if events is not None and api.ends_with_done and DONE not in events[-1:]:
-        message = f"the last event is not {DONE!r}, with which the service ends a stream"
+        message = f"expected {DONE!r} as the last event, as the service sends it"
         yield Problem(f"{place}: stream.events", message, Severity.WARNING)
 
 
 def same_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
+    """Report names that several mocks share."""
     first: dict[str, str] = {}
     for index, mock in enumerate(mocks):
         place = mock.place or label(field, index, mock.name)
@@ -79,6 +82,7 @@ def same_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
 
 
 def unreachable(rules: Sequence[Rule]) -> Iterator[Problem]:
+    """Report rules that an earlier rule always precedes."""
     for rule, covering in find_shadowed(rules):
-        message = f"is never reached: {covering.label} matches whatever it does"
+        message = f"unreachable: {covering.label} matches every request that this mock matches"
         yield Problem(rule.label, message, Severity.WARNING)

@@ -1,4 +1,4 @@
-"""Where a server listens: TCP ports, files of Unix sockets, and TLS on either."""
+"""Addresses that a server listens on: TCP ports, Unix sockets, and TLS on either."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 
 from mockllm.errors import ListenError
 
-BACKLOG = 4096  # connections that wait to be accepted; the system may allow fewer
-PROBE_TIME = 1.0  # seconds in which a server behind a Unix socket accepts
+BACKLOG = 4096  # connections that may wait to be accepted; the system may allow fewer
+PROBE_TIME = 1.0  # seconds to wait for a server behind a Unix socket
 
 FileId = tuple[int, int, int]
-"""What tells a file from another that took its name: device, inode, time of making."""
+"""Identity of a file, whatever its name: device, inode, modification time."""
 
 
 # --- TCP -----------------------------------------------------------------------------------------
 
 
 def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A TCP socket bound to the first address of `host`, an IPv4 one if there is any. With
-    `shared` other sockets of this program may be bound to the same port (SO_REUSEPORT); one that
-    another program listens on is in use nevertheless.
+    """Return a TCP socket bound to the first address of `host`, preferring IPv4. With `shared`
+    other sockets of this program may be bound to the same port (SO_REUSEPORT); a port that another
+    program listens on still counts as in use.
 
     Raises:
         ListenError: there is no such address, or it is in use.
@@ -37,10 +37,10 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 def bind_beside(sock: socket.socket) -> socket.socket:
-    """One more socket on the address of `sock`, which is bound shared.
+    """Return another socket bound to the address of `sock`, which must be bound with `shared`.
 
     Raises:
-        ListenError: the address is not there any more.
+        ListenError: the address is no longer available.
     """
     host, port = sock.getsockname()[:2]
     return _bind(host, port, shared=True)
@@ -48,14 +48,14 @@ def bind_beside(sock: socket.socket) -> socket.socket:
 
 def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
     try:
-        if not 0 <= port <= 65535:  # some systems take its last 16 bits
+        if not 0 <= port <= 65535:  # some systems truncate it to 16 bits
             raise OverflowError("expected a port from 0 to 65535")
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = min(found, key=lambda entry: entry[0])
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setblocking(False)
-            if os.name == "posix":  # elsewhere it would let two servers share a port by accident
+            if os.name == "posix":  # on Windows it would let two servers share a port
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if shared:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -73,11 +73,11 @@ def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
 
 @contextlib.contextmanager
 def unix_socket(path: Path) -> Iterator[socket.socket]:
-    """A Unix socket bound to `path`, whose file is removed in the end, unless another server has
-    taken the name meanwhile. A file that a dead server left behind is replaced.
+    """Bind a Unix socket to `path` and remove its file on exit, unless another server has replaced
+    it meanwhile. A file left behind by a dead server is replaced.
 
     Raises:
-        ListenError: the path is in use, or cannot be made.
+        ListenError: the path is in use, or cannot be created.
     """
     path = path.absolute()
     sock = _bind_unix(path)
@@ -108,13 +108,13 @@ def _bind_unix(path: Path) -> socket.socket:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove what a server left that did not end well: a socket that nobody listens on."""
+    """Remove a socket left behind by a server that did not exit cleanly."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise ListenError(f"cannot listen on {path}: there is a file that is no socket")
+        raise ListenError(f"cannot listen on {path}: a file that is not a socket exists there")
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(PROBE_TIME)
         try:
@@ -127,15 +127,15 @@ def _remove_stale(path: Path) -> None:
 
 def _file_id(path: Path) -> FileId:
     found = path.stat()
-    return found.st_dev, found.st_ino, found.st_mtime_ns  # inodes are used again
+    return found.st_dev, found.st_ino, found.st_mtime_ns  # inodes are reused
 
 
-# --- how it is reached ---------------------------------------------------------------------------
+# --- URLs ----------------------------------------------------------------------------------------
 
 
 def url_of(sock: socket.socket, *, tls: bool = False) -> str:
-    """The base URL under which a bound socket is reached from this machine. Through a Unix socket
-    any host is the same one."""
+    """Return the base URL of a bound socket for clients on this machine. Through a Unix socket any
+    host name reaches the server."""
     scheme = "https" if tls else "http"
     if is_unix(sock):
         return f"{scheme}://localhost"
@@ -145,7 +145,7 @@ def url_of(sock: socket.socket, *, tls: bool = False) -> str:
 
 
 def is_unix(sock: socket.socket) -> bool:
-    """Whether `sock` has a path, not a port."""
+    """Return True if `sock` is bound to a path, not a port."""
     return sock.family not in (socket.AF_INET, socket.AF_INET6)
 
 
@@ -153,11 +153,11 @@ def is_unix(sock: socket.socket) -> bool:
 
 
 def tls_context(certfile: str | Path, keyfile: str | Path | None = None) -> ssl.SSLContext:
-    """What serves TLS with this certificate. Without `keyfile` the key stands beside it in the
-    same file.
+    """Return a context that serves TLS with a certificate. Without `keyfile` the private key is
+    read from `certfile`.
 
     Raises:
-        ListenError: a file cannot be read, or is not what it should be.
+        ListenError: a file cannot be read, or does not hold what it should.
     """
     for file in (certfile, keyfile or certfile):
         try:
@@ -167,16 +167,18 @@ def tls_context(certfile: str | Path, keyfile: str | Path | None = None) -> ssl.
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.set_alpn_protocols(["http/1.1"])
     try:
-        context.load_cert_chain(certfile, keyfile, password="")  # or it would ask the terminal
+        context.load_cert_chain(
+            certfile, keyfile, password=""
+        )  # or OpenSSL would prompt for it on the terminal
     except (OSError, ValueError) as exc:
         names = f"{certfile} and {keyfile}" if keyfile else f"{certfile}"
-        message = f"cannot serve TLS: {names}: no certificate with its unencrypted key in PEM form"
-        raise ListenError(f"{message} ({reason_of(exc)})") from exc
+        expected = "expected a PEM certificate with its unencrypted private key"
+        raise ListenError(f"cannot serve TLS: {names}: {expected} ({reason_of(exc)})") from exc
     return context
 
 
 def reason_of(error: Exception) -> str:
-    """What is wrong with an address or a file, in words."""
+    """Describe an error of an address or a file in words."""
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return "the address is in use; choose another one, or port 0 for a free one"
     return getattr(error, "strerror", None) or str(error)

@@ -1,4 +1,4 @@
-"""Connections of one socket: accepted, and let go in the end."""
+"""Accepts the connections of one listening socket, and drains them when the server stops."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from mockllm.serve.address import (
 from mockllm.serve.connections import Service
 from mockllm.serve.protocol import HTTPProtocol
 
-DRAIN_TIMEOUT = 10.0  # seconds in which answers under way may end when a server stops
-MAX_CLOSE = 1.0  # seconds for what has no protocol yet
-TURNS_TO_BEGIN = 3  # of the loop, from accepting a connection to its protocol
-TURNS_TO_READ = 3  # from there to reading what came with it
+MAX_CLOSE = 1.0  # seconds to close connections that have no protocol yet
+TURNS_TO_BEGIN = 3  # iterations of the loop from accepting a connection to its protocol
+TURNS_TO_READ = 3  # iterations from there to reading the first bytes
 
 
 class Listener:
-    """A service that listens on one socket of the running loop."""
+    """Listens on one socket in the running loop and hands its connections to a service."""
 
     def __init__(self, service: Service, *, tls: ssl.SSLContext | None = None) -> None:
         self._service = service
@@ -35,7 +34,7 @@ class Listener:
         self._server: asyncio.Server | None = None
 
     async def start(self, sock: socket.socket) -> None:
-        """Listen on `sock`, which is bound; it belongs to the listener from now on.
+        """Listen on `sock`, which must be bound. The listener owns it from then on.
 
         Raises:
             ListenError: another socket listens there.
@@ -55,16 +54,16 @@ class Listener:
     async def stop(
         self, drain_timeout: float, *, last_call: float = 0.0, inherited: bool = False
     ) -> None:
-        """Accept no more, let answers under way end for `drain_timeout` seconds, then cut. What is
-        idle may ask for `last_call` seconds still.
+        """Stop accepting, give responses in progress `drain_timeout` seconds to finish, then cut
+        them. Idle clients may send a request for another `last_call` seconds.
 
-        Who has connected before is served, though not accepted yet; unless the socket is
-        `inherited` by another process that listens on it and accepts them.
+        Connections that wait to be accepted are served too, unless the socket is `inherited` by
+        another process, which accepts them.
         """
         assert self._server is not None
         await self._let_accepted_begin()
         queued = [] if inherited else list(self._queued())
-        self._server.close()  # at once: who comes now is refused, not forgotten in the queue
+        self._server.close()  # at once: new connections are refused, not lost in the queue
         try:
             async with asyncio.timeout(drain_timeout):
                 await self._take(queued)
@@ -75,7 +74,7 @@ class Listener:
             self._service.cut()
             await self._service.all_closed.wait()
         self._service.unwatch()
-        with contextlib.suppress(TimeoutError):  # peers in the middle of a TLS handshake
+        with contextlib.suppress(TimeoutError):  # peers in a TLS handshake
             await asyncio.wait_for(self._server.wait_closed(), MAX_CLOSE)
 
     def _listen(self, sock: socket.socket) -> Coroutine[Any, Any, asyncio.Server]:
@@ -86,37 +85,37 @@ class Listener:
         if not is_unix(sock):
             return loop.create_server(self._protocol, **options)
         if sys.version_info >= (3, 13):
-            options["cleanup_socket"] = False  # the file is not the listener's
+            options["cleanup_socket"] = False  # `serve.address.unix_socket` removes the file
         return loop.create_unix_server(self._protocol, **options)
 
     def _protocol(self) -> HTTPProtocol:
         return HTTPProtocol(self._service)
 
     def _queued(self) -> Iterator[socket.socket]:
-        """The connections that the system has made and the loop has not accepted."""
+        """Accept the connections that are still in the queue of the socket."""
         assert self._sock is not None
         while True:
             try:
                 yield self._sock.accept()[0]
-            except OSError:  # BlockingIOError: that was all
+            except OSError:  # BlockingIOError: the queue is empty
                 return
 
     async def _let_accepted_begin(self) -> None:
-        """Accept no more, and let what is accepted have its protocol: asyncio makes it a few turns
-        later, and forgets the connection if the server is closed by then."""
+        """Stop accepting, and wait until accepted connections have their protocol: asyncio creates
+        it a few iterations later, and drops the connection if the server is closed by then."""
         assert self._sock is not None
         with contextlib.suppress(NotImplementedError):  # on Windows there are no readers
             asyncio.get_running_loop().remove_reader(self._sock)
         await _turns(TURNS_TO_BEGIN)
 
     async def _take(self, queued: list[socket.socket]) -> None:
-        """Serve `queued`, and let all connections read what they were sent."""
+        """Serve `queued`, and wait until all connections have read what has arrived."""
         loop = asyncio.get_running_loop()
         try:
             while queued:
                 sock = queued.pop()
                 sock.setblocking(False)
-                with contextlib.suppress(OSError):  # it is gone
+                with contextlib.suppress(OSError):  # the client has disconnected
                     await loop.connect_accepted_socket(self._protocol, sock, ssl=self._tls)
             await _turns(TURNS_TO_READ)
         finally:
@@ -125,6 +124,6 @@ class Listener:
 
 
 async def _turns(count: int) -> None:
-    """Let the loop go round."""
+    """Let the loop run `count` iterations."""
     for _ in range(count):
         await asyncio.sleep(0)

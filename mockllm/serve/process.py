@@ -1,4 +1,4 @@
-"""A process that serves until it is told to stop: alone, or as one of several workers."""
+"""A process that serves until it is stopped: alone, or as one of several workers."""
 
 from __future__ import annotations
 
@@ -6,18 +6,16 @@ import asyncio
 import contextlib
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, field
 from enum import Enum
 
 from mockllm.app import App
 from mockllm.engine.engine import Engine
-from mockllm.limits import Limits
-from mockllm.serve.connections import Observer, Service
-from mockllm.serve.listener import DRAIN_TIMEOUT, Listener
+from mockllm.serve.connections import Service
+from mockllm.serve.listener import Listener
 from mockllm.serve.reload import Reload, Reloader, freeze_heap
+from mockllm.serve.settings import Bound, Settings
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 if sys.platform != "win32" and sys.implementation.name == "cpython":
@@ -28,59 +26,50 @@ if sys.platform != "win32" and sys.implementation.name == "cpython":
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RELOAD_SIGNAL = getattr(signal, "SIGHUP", None)  # Windows has none
 
-LAST_CALL = 0.5  # seconds in which idle clients of a server that stops may ask once more
-HANG_TIMEOUT = 10.0  # seconds without a sign of life after which a worker hangs
-BEATS = 10  # signs of life in that time
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a process serves, whatever it serves. Times in seconds."""
-
-    limits: Limits = field(default_factory=Limits)
-    drain_timeout: float = DRAIN_TIMEOUT
-    tls: ssl.SSLContext | None = None
-    observers: tuple[Observer, ...] = ()
+LAST_CALL = 0.5  # seconds for idle clients to send one more request when the server stops
+HANG_TIMEOUT = 10.0  # seconds without a heartbeat after which a worker counts as hung
+BEATS = 10  # heartbeats in that time
 
 
 class Signal(Enum):
-    """What a supervisor and a worker say to each other, a byte each."""
+    """A message between a supervisor and a worker, one byte each."""
 
     LISTENING = b"l"
-    """The worker takes connections."""
+    """From the worker: connections are accepted."""
     ALIVE = b"."
-    """The worker's loop goes round."""
+    """From the worker: its loop is running (a heartbeat)."""
     LEAVING = b"x"
-    """Someone else has told the worker to stop: it wants to retire."""
+    """From the worker: it received SIGTERM and asks to be replaced."""
     RETIRE = b"r"
-    """Leave the socket to another worker, and drain."""
+    """To the worker: drain; another worker accepts on the socket from now on."""
     STOP = b"s"
-    """Drain: nobody else takes connections any more."""
+    """To the worker: drain; the whole server is stopping."""
     CUT = b"c"
-    """End at once."""
+    """To the worker: close all connections and exit."""
 
 
 def serve(
     engine: Engine,
-    sock: socket.socket,
+    bound: Bound,
     settings: Settings,
     *,
     listening: Callable[[], None],
     reload: Reload | None = None,
 ) -> None:
-    """Serve on `sock` until SIGINT or SIGTERM, then drain; a second one cuts at once. `listening`
-    is called once connections are taken. SIGHUP, or files that `reload` watches, swap the engine.
+    """Serve until SIGINT or SIGTERM, then drain; a second signal cuts all connections. `listening`
+    is called once connections are accepted. SIGHUP, or a change of the files that `reload` watches,
+    replaces the engine.
     """
     freeze_heap()
-    _run(_serve(engine, sock, settings, listening, reload))
+    _run(_serve(engine, bound, settings, listening, reload))
 
 
 def work(
-    engine: Engine, sock: socket.socket, settings: Settings, channel: socket.socket, beat: float
+    engine: Engine, bound: Bound, settings: Settings, channel: socket.socket, beat: float
 ) -> None:
-    """Serve on `sock` as a supervisor says on `channel`, telling it every `beat` seconds that the
-    loop goes round. The end of the channel means to stop; at SIGTERM it asks to retire."""
-    _run(_work(engine, sock, settings, channel, beat))
+    """Serve as a supervisor's messages on `channel` direct, sending a heartbeat every `beat`
+    seconds. A closed channel means stop; on SIGTERM the worker asks to be replaced."""
+    _run(_work(engine, bound, settings, channel, beat))
 
 
 def _run(life: Coroutine[None, None, None]) -> None:
@@ -90,83 +79,84 @@ def _run(life: Coroutine[None, None, None]) -> None:
 
 async def _serve(
     engine: Engine,
-    sock: socket.socket,
+    bound: Bound,
     settings: Settings,
     listening: Callable[[], None],
     reload: Reload | None,
 ) -> None:
-    process = _Process(engine, settings)
+    process = _Process(engine, bound, settings)
     for name in STOP_SIGNALS:
         process.on_signal(name, process.stop)
     with process.reloading(reload):
-        await process.start(sock)
+        await process.start()
         listening()
         await process.stopping.wait()
     await process.drain()
 
 
 async def _work(
-    engine: Engine, sock: socket.socket, settings: Settings, channel: socket.socket, beat: float
+    engine: Engine, bound: Bound, settings: Settings, channel: socket.socket, beat: float
 ) -> None:
     loop = asyncio.get_running_loop()
-    process = _Process(engine, settings)
-    left = False  # to another worker
+    process = _Process(engine, bound, settings)
+    inherited = False  # by another worker, which accepts on the socket
 
-    def say(word: Signal) -> None:
-        with contextlib.suppress(OSError):  # the supervisor is gone, or will be served with more
-            channel.send(word.value)
+    def send(message: Signal) -> None:
+        with contextlib.suppress(OSError):  # the supervisor is gone, or its buffer is full
+            channel.send(message.value)
 
-    def live() -> None:
-        say(Signal.ALIVE)
-        loop.call_later(beat, live)
+    def send_heartbeats() -> None:
+        send(Signal.ALIVE)
+        loop.call_later(beat, send_heartbeats)
 
-    def listen() -> None:
-        nonlocal left
+    def receive() -> None:
+        nonlocal inherited
         try:
-            words = channel.recv(64)
+            messages = channel.recv(64)
         except OSError:
-            words = b""
-        if not words:
+            messages = b""
+        if not messages:
             loop.remove_reader(channel)
-        if Signal.CUT.value in words:
+        if Signal.CUT.value in messages:
             process.cut()
-        elif Signal.RETIRE.value in words:
-            left = True
+        elif Signal.RETIRE.value in messages:
+            inherited = True
             process.stop()
         elif not process.stopping.is_set():
             process.stop()
 
-    process.on_signal(signal.SIGTERM, lambda: say(Signal.LEAVING))
-    loop.add_reader(channel, listen)
-    await process.start(sock)
-    say(Signal.LISTENING)
-    live()
+    process.on_signal(signal.SIGTERM, lambda: send(Signal.LEAVING))
+    loop.add_reader(channel, receive)
+    await process.start()
+    send(Signal.LISTENING)
+    send_heartbeats()
     await process.stopping.wait()
-    await process.drain(inherited=left)
+    await process.drain(inherited=inherited)
 
 
 class _Process:
-    """A listener that is told to stop, and told again."""
+    """A listener that drains on the first request to stop and cuts on the second."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, engine: Engine, bound: Bound, settings: Settings) -> None:
+        self._sock = bound.sock
+        self._drain_timeout = settings.drain_timeout
         self._service = Service(App(engine), limits=settings.limits, observers=settings.observers)
-        self._listener = Listener(self._service, tls=settings.tls)
+        self._listener = Listener(self._service, tls=bound.tls)
         self._cut = False
         self.stopping = asyncio.Event()
 
-    async def start(self, sock: socket.socket) -> None:
-        """Take connections."""
-        await self._listener.start(sock)
+    async def start(self) -> None:
+        """Accept connections."""
+        await self._listener.start(self._sock)
 
     def on_signal(self, number: int, act: Callable[[], None]) -> None:
-        """Have the loop `act` on a signal."""
+        """Call `act` in the loop when a signal arrives."""
         loop = asyncio.get_running_loop()
         signal.signal(number, lambda *_: _soon(loop, act))
 
     @contextlib.contextmanager
     def reloading(self, reload: Reload | None) -> Iterator[None]:
-        """While inside, swap engines as `reload` says."""
+        """Replace the engine as `reload` directs while the context is open."""
         if reload is None:
             yield
             return
@@ -181,30 +171,30 @@ class _Process:
             reloader.end()
 
     def _swap(self, engine: Engine) -> None:
-        """Requests from now on are answered by `engine`; answers under way are decided already."""
+        """Answer new requests with `engine`; responses in progress are unaffected."""
         if not self.stopping.is_set():
             self._service.app.use(engine)
             freeze_heap(collect=False)
 
     def stop(self) -> None:
-        """Drain; if that is what it does already, end at once."""
+        """Drain; if it is draining already, cut all connections."""
         if self.stopping.is_set():
             self.cut()
         self.stopping.set()
 
     def cut(self) -> None:
-        """End at once."""
+        """Cut all connections."""
         self._cut = True
         self.stopping.set()
         self._service.cut()
 
     async def drain(self, *, inherited: bool = False) -> None:
-        """Let answers under way end."""
-        timeout = 0.0 if self._cut else self._settings.drain_timeout
+        """Let responses in progress finish, unless they were cut."""
+        timeout = 0.0 if self._cut else self._drain_timeout
         await self._listener.stop(timeout, last_call=LAST_CALL, inherited=inherited)
 
 
 def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
-    """Have `loop` act, from a signal or another thread; nothing if it has ended."""
+    """Call `act` in `loop`, from a signal handler or another thread; ignored if it has ended."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(act)

@@ -1,4 +1,4 @@
-"""Loading the configuration again, beside the one that serves: when asked, or when files change."""
+"""Reloading the configuration while the current one is served: on request, or when files change."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from mockllm.engine.engine import Engine
 
 logger = logging.getLogger("mockllm")
 
-POLL = 0.5  # seconds between two looks at the files
+POLL = 0.5  # seconds between two checks of the files
 
 Load = Callable[[], Engine | None]
-"""Load the configuration. None if it cannot be served, which it tells the operator itself."""
+"""Loads the configuration. Returns None if it cannot be served, after reporting why."""
 
 State = tuple[tuple[str, int, int, int], ...]
-"""Of each file its name, time of change, size and inode."""
+"""Name, modification time, size and inode of each file."""
 
 
 class Watch:
-    """Tells when files have changed. A directory stands for its ``*.json`` files."""
+    """Detects changes of files. A directory stands for its ``*.json`` files."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = tuple(paths)
         self._taken = self._last = self._state()
 
     def changed(self) -> bool:
-        """Whether files are not as they were when this was last true (or made), and as they were
-        the last time it was asked: who writes a file in pieces is waited for."""
+        """Return True if the files differ from those last loaded, and have not changed since the
+        previous call: a file that is still being written is waited for."""
         state, self._last = self._last, self._state()
         if self._last == self._taken or self._last != state:
             return False
@@ -40,7 +40,7 @@ class Watch:
         return True
 
     def mark_loaded(self) -> None:
-        """The files are read as they are now."""
+        """Take the files as they are now as loaded."""
         self._taken = self._last = self._state()
 
     def _state(self) -> State:
@@ -48,71 +48,73 @@ class Watch:
 
     def _files(self) -> Iterator[tuple[str, int, int, int]]:
         for path in self._paths:
-            with contextlib.suppress(OSError):  # it may not be looked at: also a state
+            with contextlib.suppress(OSError):  # unreadable, which is a state too
                 for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
-                    with contextlib.suppress(FileNotFoundError):  # since it was listed
+                    with contextlib.suppress(FileNotFoundError):  # removed since it was listed
                         found = file.stat()
                         yield str(file), found.st_mtime_ns, found.st_size, found.st_ino
 
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """How to load again, and the files whose change asks for it (None: nobody watches them)."""
+    """A way to load again, and the files whose change triggers it (None: no files)."""
 
     load: Load
     watch: Watch | None = None
 
     def is_due(self) -> bool:
-        """Whether the files ask for it."""
+        """Return True if watched files have changed."""
         return self.watch is not None and self.watch.changed()
 
     def run(self) -> Engine | None:
-        """The engine of the configuration as it is now; None if it cannot be served."""
+        """Load the configuration as it is now; None if it cannot be served."""
         if self.watch is not None:
             self.watch.mark_loaded()
         try:
             return self.load()
         except Exception:
-            logger.exception("the configuration could not be loaded; the one from before stays")
+            logger.exception("reload failed; still serving the previous configuration")
             return None
 
 
 class Reloader(threading.Thread):
-    """Loads in a thread, so that a loop goes on serving. It dies with the process."""
+    """Thread that loads configurations while a loop keeps serving. It ends with the process."""
 
     def __init__(self, reload: Reload, deliver: Callable[[Engine], None]) -> None:
         super().__init__(name="mockllm-reload", daemon=True)
         self._reload = reload
         self._deliver = deliver
-        self._asked = threading.Event()
+        self._requested = threading.Event()
         self._ended = False
 
     def ask(self) -> None:
-        """Load as soon as can be. What is asked while loading is done once more behind it."""
-        self._asked.set()
+        """Request a load. Requests made during a load cause one more load after it."""
+        self._requested.set()
 
     def end(self) -> None:
-        """Load no more."""
+        """Stop loading; the result of a load in progress is dropped."""
         self._ended = True
-        self._asked.set()
+        self._requested.set()
 
     def run(self) -> None:
-        """The life of the thread."""
+        """Load on request and when files change, until `end`."""
         while True:
-            asked = self._asked.wait(POLL if self._reload.watch is not None else None)
-            self._asked.clear()
+            requested = self._requested.wait(POLL if self._reload.watch is not None else None)
+            self._requested.clear()
             if self._ended:
                 return
-            if asked or self._reload.is_due():
+            if requested or self._reload.is_due():
                 engine = self._reload.run()
                 if engine is not None and not self._ended:
                     self._deliver(engine)
 
 
 def freeze_heap(*, collect: bool = True) -> None:
-    """What is loaded stays: the collector need not go through it again, nor forked processes copy
-    it. Behind a reload nothing is collected, which would stop a loop for a second (10,000 mocks):
-    to load leaves no garbage, and an engine that is replaced goes without the collector.
+    """Exclude everything loaded so far from garbage collection, so that it is not traversed again
+    and forked processes do not copy its pages.
+
+    After a reload pass `collect=False`: a collection would stop the loop for a second (10,000
+    mocks), loading leaves no garbage, and a replaced engine is freed by reference counting.
     """
     gc.enable()
     if collect:

@@ -1,20 +1,13 @@
-"""Several processes on one address: a supervisor forks them, replaces what dies, hangs or serves an
-old configuration, and stops them all.
+"""Several worker processes on one address: a supervisor forks them, stops them all, and replaces
+those that die, hang or serve an outdated configuration.
 
-The supervisor has loaded, confirmed and rendered everything before it forks; workers share that
+The supervisor has loaded, validated and rendered everything before it forks; workers share that
 memory. Each worker has a slot, and each slot a listening socket of its own (SO_REUSEPORT), so the
 kernel spreads the connections; a Unix socket is shared by all slots. The supervisor holds the
-sockets and never accepts: a connection that waits in the queue of a worker that dies, or is
-replaced, is accepted by the next one of the slot, and none is refused.
+sockets and never accepts: a connection queued for a worker that dies or is replaced is accepted by
+the next worker of the slot, so none is refused.
 
-A worker's life in a slot:
-
-    forked    -> serving    it says that it listens; the one before it is told to retire
-    serving   -> retiring   another one serves: it was forked for a new configuration, or because
-                            someone told this one to stop
-    any       -> dead       it ended, hung, or did not retire in time
-
-Signals only append to a list; the supervisor's loop acts.
+`serve.worker` has the states of a worker. Signals only append to a list; the loop acts on them.
 """
 
 from __future__ import annotations
@@ -28,7 +21,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from mockllm.engine.engine import Engine
 from mockllm.errors import ListenError, MockLLMError
@@ -38,65 +30,23 @@ from mockllm.serve.process import (
     HANG_TIMEOUT,
     RELOAD_SIGNAL,
     STOP_SIGNALS,
-    Settings,
     Signal,
     work,
 )
 from mockllm.serve.reload import POLL, Reload, freeze_heap
+from mockllm.serve.settings import Bound, Settings
+from mockllm.serve.worker import UNWANTED, Slot, State, Worker
 
 logger = logging.getLogger("mockllm")
 
-FIRST_DELAY = 0.1  # seconds before a worker is replaced that died young once more; then doubled
-MAX_DELAY = 5.0  # seconds
-YOUNG = 1.0  # seconds; a worker that lived longer is replaced at once
-UNWANTED = -1  # the generation of a worker that is to be replaced whatever it serves
 GRACE = 2.0  # seconds beyond the drain timeout before a worker is killed
 
 
-@dataclass(slots=True, eq=False)
-class Worker:
-    """One child process. `channel` is what it is spoken to by, `deadline` when it must be gone."""
-
-    pid: int
-    channel: socket.socket
-    born: float
-    heard: float
-    generation: int
-    serves: bool = False
-    deadline: float | None = None
-    killed: bool = False
-
-    def tell(self, word: Signal) -> None:
-        """Say `word`, if anybody listens."""
-        with contextlib.suppress(OSError):
-            self.channel.send(word.value)
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """A place for a worker: who fills it, who is about to, and when it may be filled again."""
-
-    number: int
-    sock: socket.socket
-    worker: Worker | None = None
-    successor: Worker | None = None
-    delay: float = 0.0
-    due: float = 0.0
-
-    def wait_after(self, age: float) -> float:
-        """Seconds before a worker is replaced that died at `age`: none, but for one that died young
-        after others that did."""
-        if age >= YOUNG:
-            self.delay = 0.0
-            return 0.0
-        wait = self.delay
-        self.delay = min(max(wait * 2, FIRST_DELAY), MAX_DELAY)
-        return wait
-
-
 def require_workers() -> None:
-    """Raises:
-    MockLLMError: this platform cannot run several workers.
+    """Check that this platform can run several workers.
+
+    Raises:
+        MockLLMError: it cannot.
     """
     if not hasattr(os, "fork") or not hasattr(socket, "SO_REUSEPORT"):
         raise MockLLMError(
@@ -105,27 +55,29 @@ def require_workers() -> None:
 
 
 class Supervisor:
-    """Runs `count` workers on the address of `sock`, which is bound shared and belongs to the
-    supervisor from now on."""
+    """Runs `count` workers on an address, which must be bound with `shared`. The supervisor owns
+    its socket from then on."""
 
     def __init__(
         self,
         engine: Engine,
-        sock: socket.socket,
+        bound: Bound,
         count: int,
         settings: Settings,
         *,
         hang_timeout: float = HANG_TIMEOUT,
         reload: Reload | None = None,
     ) -> None:
-        # as told
+        # of the server
+        self._bound = bound
         self._settings = settings
         self._hang_timeout = hang_timeout
         self._reload = reload
-        # what is served
+        # of the current configuration
         self._engine = engine
         self._generation = 0
-        # who serves it
+        # of the workers
+        sock = bound.sock
         others = [sock if is_unix(sock) else bind_beside(sock) for _ in range(count - 1)]
         self._slots = [Slot(number, each) for number, each in enumerate([sock, *others])]
         self._retiring: list[Worker] = []
@@ -140,7 +92,7 @@ class Supervisor:
         freeze_heap()  # before the workers are forked: a collection would copy the pages they share
         self._listen()
         with self._signals_caught():
-            told = False
+            announced = False
             while not self._should_stop():
                 self._reload_if_due()
                 self._reap()
@@ -148,9 +100,9 @@ class Supervisor:
                 self._fill()
                 self._roll()
                 self._wait(self._pause())
-                if not told and all(slot.worker and slot.worker.serves for slot in self._slots):
+                if not announced and all(slot.is_serving for slot in self._slots):
                     listening()
-                    told = True
+                    announced = True
             self._stop()
 
     def _listen(self) -> None:
@@ -166,11 +118,12 @@ class Supervisor:
         return any(number in STOP_SIGNALS for number in self._signals)
 
     def _reload_if_due(self) -> None:
-        """Load again. Workers go on serving meanwhile; those that die wait."""
-        asked = RELOAD_SIGNAL in self._signals
+        """Reload if a signal or a changed file asks for it. Workers keep serving meanwhile; dead
+        ones are replaced afterwards."""
+        requested = RELOAD_SIGNAL in self._signals
         while RELOAD_SIGNAL in self._signals:  # in place: a handler may append meanwhile
             self._signals.remove(RELOAD_SIGNAL)
-        if self._reload is None or not (asked or self._reload.is_due()):
+        if self._reload is None or not (requested or self._reload.is_due()):
             return
         engine = self._reload.run()
         if engine is not None:
@@ -179,21 +132,21 @@ class Supervisor:
             freeze_heap(collect=False)
 
     def _reap(self) -> None:
-        """Free the places of workers that died."""
+        """Empty the slots of workers that have died."""
         for slot in self._slots:
-            if slot.successor is not None and self._is_dead(slot, slot.successor):
+            if slot.successor is not None and self._is_dead(slot.successor, slot):
                 slot.successor = None
-            if slot.worker is not None and self._is_dead(slot, slot.worker):
+            if slot.worker is not None and self._is_dead(slot.worker, slot):
                 slot.worker, slot.successor = slot.successor, None
-        self._retiring = [each for each in self._retiring if not self._is_dead(None, each)]
+        self._retiring = [worker for worker in self._retiring if not self._is_dead(worker)]
 
-    def _is_dead(self, slot: Slot | None, worker: Worker) -> bool:
-        pid, status = os.waitpid(worker.pid, os.WNOHANG)
-        if not pid:
+    def _is_dead(self, worker: Worker, slot: Slot | None = None) -> bool:
+        code = worker.reap()
+        if code is None:
             return False
-        self._forget(worker)
+        self._release(worker)
         if slot is not None:
-            self._delay(slot, worker, os.waitstatus_to_exitcode(status))
+            self._delay(slot, worker, code)
         return True
 
     def _delay(self, slot: Slot, worker: Worker, code: int) -> None:
@@ -201,37 +154,37 @@ class Supervisor:
         age = now - worker.born
         wait = slot.wait_after(age)
         slot.due = now + wait
-        told = "worker %d (process %d) ended with %d after %.1f s; replaced in %.1f s"
-        logger.warning(told, slot.number, worker.pid, code, age, wait)
+        message = "worker %d (process %d) exited with %d after %.1f s; replacing it in %.1f s"
+        logger.warning(message, slot.number, worker.pid, code, age, wait)
 
     def _kill_overdue(self) -> None:
-        """Kill workers whose loop does not go round, and those that take too long to retire."""
+        """Kill workers whose loop hangs, and those that take too long to exit."""
         now = time.monotonic()
         was_suspended = now - self._last_round > self._hang_timeout / 2
         self._last_round = now
         for worker in self._workers():
-            if was_suspended:  # it was us who hung: stopped, or loading
-                worker.heard = now
-            if worker.killed:
+            if was_suspended:  # the supervisor itself was stopped or busy and heard no heartbeats
+                worker.last_heard = now
+            if worker.state is State.KILLED:
                 continue
-            if now - worker.heard >= self._hang_timeout:
-                told = "worker process %d gave no sign of life in %g s and is killed"
-                logger.warning(told, worker.pid, self._hang_timeout)
-                self._kill(worker)
+            if now - worker.last_heard >= self._hang_timeout:
+                message = "worker process %d sent no heartbeat for %g s; killing it"
+                logger.warning(message, worker.pid, self._hang_timeout)
+                worker.kill()
             elif worker.deadline is not None and now >= worker.deadline:
-                logger.warning("worker process %d does not end and is killed", worker.pid)
-                self._kill(worker)
+                logger.warning("worker process %d did not exit in time; killing it", worker.pid)
+                worker.kill()
 
     def _fill(self) -> None:
-        """Fork what is missing."""
+        """Fork a worker for each empty slot."""
         now = time.monotonic()
         for slot in self._slots:
             if slot.worker is None and slot.due <= now:
                 slot.worker = self._fork(slot)
 
     def _roll(self) -> None:
-        """Replace workers that serve an old configuration or were told to stop by someone else, one
-        after the other."""
+        """Replace workers one by one that serve an outdated configuration or received SIGTERM from
+        outside."""
         now = time.monotonic()
         if any(slot.successor is not None for slot in self._slots):
             return
@@ -242,8 +195,8 @@ class Supervisor:
                 return
 
     def _pause(self) -> float:
-        """Seconds until there is something to do that nobody tells. Never more than the time
-        between two signs of life: who oversleeps knows it by that."""
+        """Seconds until the next deadline. Never more than the time between two heartbeats: a
+        longer round shows that the supervisor itself was suspended."""
         now = time.monotonic()
         dues = [slot.due for slot in self._slots if slot.worker is None]
         dues += [worker.deadline for worker in self._workers() if worker.deadline is not None]
@@ -253,7 +206,7 @@ class Supervisor:
         return min(pauses)
 
     def _wait(self, pause: float) -> None:
-        """Sleep until a signal, a worker's word, or for `pause` seconds."""
+        """Sleep until a signal or a message from a worker arrives, or for `pause` seconds."""
         for key, _ in self._selector.select(pause):
             if key.fileobj is self._wakeup:
                 with contextlib.suppress(BlockingIOError):
@@ -262,28 +215,34 @@ class Supervisor:
                 self._receive(key.data)
 
     def _receive(self, worker: Worker) -> None:
+        """Act on messages from a worker."""
         try:
-            words = worker.channel.recv(4096)
+            messages = worker.channel.recv(4096)
         except OSError:
-            words = b""
-        if not words:
-            self._selector.unregister(worker.channel)  # it is dead; SIGCHLD tells
+            messages = b""
+        if not messages:
+            self._selector.unregister(worker.channel)  # it is dead; SIGCHLD follows
             return
-        worker.heard = time.monotonic()
-        slot = next((slot for slot in self._slots if worker in (slot.worker, slot.successor)), None)
-        if Signal.LISTENING.value in words:
-            worker.serves = True
-            if slot is not None and slot.successor is worker:
-                old, slot.worker, slot.successor = slot.worker, worker, None
-                assert old is not None
-                old.tell(Signal.RETIRE)
-                self._retire(old)
-        if Signal.LEAVING.value in words:
+        worker.last_heard = time.monotonic()
+        # one that was retired or killed while it started still reports that it listens
+        if Signal.LISTENING.value in messages and worker.state is State.FORKED:
+            worker.mark_serving()
+            self._promote(worker)
+        if Signal.LEAVING.value in messages:
             worker.generation = UNWANTED
 
-    def _retire(self, worker: Worker) -> None:
-        worker.deadline = time.monotonic() + self._settings.drain_timeout + GRACE
-        self._retiring.append(worker)
+    def _promote(self, successor: Worker) -> None:
+        """Give a successor its slot and retire the worker that it replaces. Without effect on a
+        worker that has its slot already."""
+        for slot in self._slots:
+            if slot.successor is successor:
+                old, slot.worker, slot.successor = slot.worker, successor, None
+                assert old is not None
+                old.retire(Signal.RETIRE, deadline=self._exit_deadline())
+                self._retiring.append(old)
+
+    def _exit_deadline(self) -> float:
+        return time.monotonic() + self._settings.drain_timeout + GRACE
 
     # --- processes ---
 
@@ -292,7 +251,7 @@ class Supervisor:
         return self._hang_timeout / BEATS
 
     def _workers(self) -> list[Worker]:
-        """All that live."""
+        """All workers that are not dead."""
         filled = [each for slot in self._slots for each in (slot.worker, slot.successor) if each]
         return filled + self._retiring
 
@@ -304,70 +263,64 @@ class Supervisor:
             self._work(slot, theirs)
         theirs.close()
         ours.setblocking(False)
-        now = time.monotonic()
-        worker = Worker(pid, ours, born=now, heard=now, generation=self._generation)
+        worker = Worker(pid, ours, now=time.monotonic(), generation=self._generation)
         self._selector.register(ours, selectors.EVENT_READ, worker)
         return worker
 
     def _work(self, slot: Slot, channel: socket.socket) -> None:
-        """The life of a worker. Never returns: nothing of the supervisor's may run twice."""
+        """Run a worker in the forked process. Never returns: nothing of the supervisor may run in
+        it."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
-            for number in (
-                signal.SIGINT,
-                RELOAD_SIGNAL,
-            ):  # of a terminal: the supervisor's business
+            for number in (signal.SIGINT, RELOAD_SIGNAL):  # a terminal sends them to all processes
                 if number is not None:
                     signal.signal(number, signal.SIG_IGN)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._close_but(slot.sock)
+            self._close_all_except(slot.sock)
             channel.setblocking(False)
-            work(self._engine, slot.sock, self._settings, channel, self._beat)
+            bound = self._bound._replace(sock=slot.sock)
+            work(self._engine, bound, self._settings, channel, self._beat)
             status = 0
         except BaseException:
             logger.exception("a worker failed")
         finally:
             os._exit(status)
 
-    def _forget(self, worker: Worker) -> None:
-        with contextlib.suppress(KeyError, ValueError):
+    def _release(self, worker: Worker) -> None:
+        with contextlib.suppress(KeyError, ValueError):  # `_receive` has unregistered it
             self._selector.unregister(worker.channel)
         worker.channel.close()
 
-    def _kill(self, worker: Worker) -> None:
-        worker.killed = True
-        os.kill(worker.pid, signal.SIGKILL)
-
-    # --- the end ---
+    # --- stopping ---
 
     def _stop(self) -> None:
-        """Have all workers drain, and kill what does not end; a second signal ends all at once."""
+        """Drain all workers and kill those that do not exit in time. A second signal cuts all
+        connections at once."""
         self._signals.clear()
         for slot in self._slots:
-            slot.sock.close()  # or it would take connections that nobody accepts
-        workers = self._workers()
-        for worker in workers:
-            worker.tell(Signal.STOP)
-            worker.deadline = time.monotonic() + self._settings.drain_timeout + GRACE
-        self._retiring = workers
+            slot.sock.close()  # or it would queue connections that nobody accepts
+        self._retiring = self._workers()
         for slot in self._slots:
             slot.worker = slot.successor = None
+        self._retire_all(Signal.STOP, deadline=self._exit_deadline())
         while self._retiring:
             if self._should_stop():
                 self._signals.clear()
-                for worker in self._retiring:
-                    worker.tell(Signal.CUT)
-                    worker.deadline = time.monotonic() + GRACE
+                self._retire_all(Signal.CUT, deadline=time.monotonic() + GRACE)
             self._kill_overdue()
             self._wait(self._pause())
             self._reap()
+
+    def _retire_all(self, message: Signal, *, deadline: float) -> None:
+        for worker in self._retiring:
+            worker.retire(message, deadline=deadline)
 
     # --- signals ---
 
     @contextlib.contextmanager
     def _signals_caught(self) -> Iterator[None]:
-        """While inside, signals append to the list and wake the selector."""
+        """Have signals append to the list and wake the selector while the context is open."""
         self._wakeup.setblocking(False)
         self._wakeup_end.setblocking(False)
         self._selector.register(self._wakeup, selectors.EVENT_READ)
@@ -384,10 +337,10 @@ class Supervisor:
             signal.set_wakeup_fd(old_fd)
             for name, handler in before.items():
                 signal.signal(name, handler)
-            self._close_but(None)
+            self._close_all_except(None)
 
-    def _close_but(self, sock: socket.socket | None) -> None:
-        """Close what the loop has open, but for one listening socket."""
+    def _close_all_except(self, sock: socket.socket | None) -> None:
+        """Close everything that the loop has open, except one listening socket."""
         for worker in self._workers():
             worker.channel.close()
         self._selector.close()

@@ -135,7 +135,7 @@ def test_check_of_a_terse_file_is_1(tmp_path: Path, capsys: pytest.CaptureFixtur
     output, errors = capsys.readouterr()
     assert output == ""
     (line,) = errors.splitlines()
-    assert line.startswith(f"warning: {file}: openai[0] 'hi': response: absent")
+    assert line.startswith(f"warning: {file}: openai[0] 'hi': response: missing")
 
 
 def test_check_reports_duplicate_names_and_unreachable_mocks(
@@ -148,7 +148,7 @@ def test_check_reports_duplicate_names_and_unreachable_mocks(
     assert len(lines) == 2
     assert all(line.startswith(f"warning: {file}: openai[1] 'hi': ") for line in lines)
     assert any("used twice" in line for line in lines)
-    assert any("never reached" in line for line in lines)
+    assert any("unreachable: " in line for line in lines)
 
 
 def test_check_runs_as_a_process(tmp_path: Path) -> None:

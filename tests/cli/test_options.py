@@ -49,7 +49,7 @@ def test_help_lists_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--reload"], "--reload needs --config"),
         (["--ssl-keyfile", "key.pem"], "--ssl-keyfile needs --ssl-certfile"),
-        (["--uds", "a.sock", "--port", "1"], "--uds listens on no port"),
+        (["--uds", "a.sock", "--port", "1"], "--uds cannot be combined with"),
         (["--max-body", "0"], "--max-body: expected at least 1, found '0'"),
         (["--max-body", "much"], "--max-body: expected at least 1, found 'much'"),
         (["--keep-alive", "-1"], "--keep-alive: expected 0 or more, found '-1'"),

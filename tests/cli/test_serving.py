@@ -120,7 +120,7 @@ def test_serves_files_and_directories_in_order_and_ends_on_ctrl_c(tmp_path: Path
         assert answers == ["file", "a"]
         warnings = [line for line in server.lines if line.startswith("warning: ")]
         assert any(line.startswith(f"warning: {file}: openai[0] 'one': ") for line in warnings)
-        assert any("is never reached" in line for line in warnings)
+        assert any("unreachable: " in line for line in warnings)
         assert not any("Traceback" in line for line in server.lines)
 
 

@@ -50,7 +50,7 @@ def test_absent_members_are_reported_in_one_line() -> None:
 
     assert told == [
         (
-            "openai[0]: response: absent, completed where known: id, choices[0].finish_reason, "
+            "openai[0]: response: missing, filled in where possible: id, choices[0].finish_reason, "
             "choices[0].index, choices[0].message.role, created, model, object"
         )
     ]
@@ -102,7 +102,7 @@ def test_a_mock_that_matches_nothing_is_an_error(config: dict[str, Any], expecte
 )
 def test_an_unreachable_mock_is_a_warning(earlier: Any, later: Any) -> None:
     assert warnings(earlier, later) == [
-        "openai[1]: is never reached: openai[0] matches whatever it does"
+        "openai[1]: unreachable: openai[0] matches every request that this mock matches"
     ]
 
 
@@ -183,10 +183,7 @@ def test_events_are_confirmed_as_responses_are() -> None:
 @pytest.mark.parametrize("events", [[], [CHUNK], ["[DONE]", CHUNK]])
 def test_a_chat_stream_without_done_is_a_warning(events: list[Any]) -> None:
     assert warnings(mock("hi") | {"stream": {"events": events}}) == [
-        (
-            "openai[0]: stream.events: the last event is not '[DONE]', with which the service ends "
-            "a stream"
-        )
+        ("openai[0]: stream.events: expected '[DONE]' as the last event, as the service sends it")
     ]
 
 

@@ -136,9 +136,7 @@ def test_a_bug_in_loading_is_logged_only(caplog: pytest.LogCaptureFixture) -> No
 
     assert Reload(fail).run() is None
     (record,) = caplog.records
-    assert record.getMessage() == (
-        "the configuration could not be loaded; the one from before stays"
-    )
+    assert record.getMessage() == ("reload failed; still serving the previous configuration")
     assert record.exc_info
 
 
@@ -233,7 +231,7 @@ async def test_sighup_swaps_the_configuration_and_no_request_fails(
 
     assert constant.failures == []
     assert list(constant.answers) == ["old", "new", "newer", "newest"]
-    assert len(command.told("mockllm: loaded again: 1 openai")) == 3
+    assert len(command.told("mockllm: reloaded: 1 openai")) == 3
     assert workers == 1 or not set(before) & set(after)
 
 
@@ -257,13 +255,13 @@ async def test_a_bad_file_is_reported_and_the_old_configuration_stays(
     with running("--config", file, "--port=0", f"--workers={workers}", "--reload") as command:
         for times, bad in enumerate(["{", BROKEN], 1):
             write(file, bad)
-            command.told("not loaded; the configuration from before stays", times)
+            command.told("reload failed; still serving the previous configuration", times)
             assert (await ask(command.port)).text == "old"
         errors = command.told("error: ")
         remove(file)
         command.told("cannot be read: No such file or directory")
         write(file, config("new"))
-        command.told("loaded again")
+        command.told("mockllm: reloaded")
         await changed(command, "new")
 
     assert [line.partition("mocks.json: ")[2].partition(":")[0] for line in errors] == [

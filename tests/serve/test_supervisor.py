@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mockllm.serve.supervisor import MAX_DELAY, YOUNG, Slot
+from mockllm.serve.worker import MAX_DELAY, YOUNG, Slot
 from tests.support.http.messages import get
 from tests.support.processes import (
     Command,
@@ -84,8 +84,8 @@ async def test_a_killed_worker_is_replaced_and_no_request_is_refused(command: Co
     assert len(constant.failures) <= clients * len(workers)
     assert [each for each in constant.failures if not each.startswith("no answer")] == []
     assert set(constant.answers) == {"yes"}
-    lines = command.told("ended with -9", len(workers))
-    assert all("replaced in 0.0 s" in line or "replaced in 0.1 s" in line for line in lines)
+    lines = command.told("exited with -9", len(workers))
+    assert all("replacing it in 0.0 s" in line or "replacing it in 0.1 s" in line for line in lines)
 
 
 async def test_a_worker_that_hangs_is_killed_and_replaced(command: Command) -> None:
@@ -93,7 +93,7 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(command: Command) -> N
     async with load(command.port, clients) as constant:
         hung, well = command.workers()
         os.kill(hung, signal.SIGSTOP)
-        (line,) = await told(command, "no sign of life")
+        (line,) = await told(command, "sent no heartbeat")
         assert f"worker process {hung} " in line
         assert well in await replaced(command, hung)
         await constant.more()

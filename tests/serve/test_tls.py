@@ -98,8 +98,8 @@ def test_a_bad_certificate_is_an_error(tmp_path: Path) -> None:
         (absent, None, f"{absent}: No such file or directory"),
         (tmp_path, None, f"{tmp_path}: Is a directory"),
         (CERTIFICATE, absent, f"{absent}: No such file or directory"),
-        (junk, None, f"{junk}: no certificate with its unencrypted key in PEM form"),
-        (CERTIFICATE, None, f"{CERTIFICATE}: no certificate with its unencrypted key in PEM form"),
+        (junk, None, f"{junk}: expected a PEM certificate"),
+        (CERTIFICATE, None, f"{CERTIFICATE}: expected a PEM certificate"),
     ]:
         with pytest.raises(ListenError) as info:
             Server({}, ssl_certfile=certfile, ssl_keyfile=keyfile).start()

@@ -69,7 +69,7 @@ def test_the_socket_file_of_a_running_server_is_left_alone(tmp_path: Path) -> No
 @posix
 def test_a_file_that_is_not_a_socket_is_left_alone(tmp_path: Path) -> None:
     path = write(tmp_path / "precious", "{}")
-    with pytest.raises(ListenError, match="there is a file that is no socket"):
+    with pytest.raises(ListenError, match="a file that is not a socket exists there"):
         Server({}, uds=path).start()
     assert path.read_text() == "{}"
 

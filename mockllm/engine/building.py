@@ -1,0 +1,50 @@
+"""From a configuration, wherever it comes from, to the engine that answers by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mockllm.config.models import Config
+from mockllm.engine.engine import Echo, Engine
+from mockllm.engine.loading import load, load_config
+
+ConfigSource = Config | Mapping[str, Any] | str | Path
+"""A configuration, a dict in the file's form, or the path of a file or a directory of files."""
+
+
+def read_config(source: ConfigSource | Sequence[str | Path]) -> Config:
+    """Return the configuration that `source` stands for; several paths are merged in order.
+
+    Raises:
+        ConfigError: with every mistake in it.
+    """
+    if isinstance(source, Config):
+        return source
+    if isinstance(source, Mapping):
+        return Config.from_dict(dict(source))
+    if isinstance(source, (str, Path)):
+        return load_config(source)
+    return load_config(*source)
+
+
+def build_engine(
+    source: ConfigSource | Sequence[str | Path],
+    *,
+    require_auth: bool | None = None,
+    cors: bool | None = None,
+    strict: bool = False,
+    echo: Echo | None = None,
+    reuse: bool = True,
+) -> Engine:
+    """Build the engine of a configuration. `require_auth` and `cors` override what it says, unless
+    they are None.
+
+    Raises:
+        ConfigError: the configuration cannot be served; with `strict`, also every warning.
+    """
+    overrides = {"require_auth": require_auth, "cors": cors}
+    given = {name: value for name, value in overrides.items() if value is not None}
+    config = read_config(source).model_copy(update=given)
+    return Engine(load(config, strict=strict), echo=echo, reuse=reuse)

@@ -1,0 +1,62 @@
+"""The parameters of a server: where it listens, and how it serves there."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from mockllm.config.address import DEFAULT_HOST
+from mockllm.limits import Limits
+from mockllm.serve import address
+from mockllm.serve.connections import Observer
+
+DRAIN_TIMEOUT = 10.0  # seconds that responses in progress have to finish when a server stops
+
+
+class Bound(NamedTuple):
+    """An address that is bound and not listened on yet. `url` is the base URL for clients."""
+
+    sock: socket.socket
+    tls: ssl.SSLContext | None
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that a server is given besides its mocks. Times in seconds."""
+
+    host: str = DEFAULT_HOST
+    port: int = 0
+    """0 chooses a free one."""
+    uds: Path | None = None
+    """Path of a Unix socket, used instead of `host` and `port`."""
+    ssl_certfile: Path | None = None
+    """PEM certificate; None serves plain HTTP."""
+    ssl_keyfile: Path | None = None
+    """Private key of the certificate; None reads it from `ssl_certfile`."""
+    limits: Limits = field(default_factory=Limits)
+    drain_timeout: float = DRAIN_TIMEOUT
+    observers: tuple[Observer, ...] = ()
+
+    @contextlib.contextmanager
+    def bind(self, *, shared: bool = False) -> Iterator[Bound]:
+        """Bind the address. The file of a Unix socket is removed when the context ends; the socket
+        belongs to the caller. With `shared` other sockets may be bound to the same port.
+
+        Raises:
+            ListenError: the address or the certificate cannot be used.
+        """
+        tls = None
+        if self.ssl_certfile is not None:
+            tls = address.tls_context(self.ssl_certfile, self.ssl_keyfile)
+        with contextlib.ExitStack() as files:
+            if self.uds is not None:
+                sock = files.enter_context(address.unix_socket(self.uds))
+            else:
+                sock = address.bind(self.host, self.port, shared=shared)
+            yield Bound(sock, tls, address.url_of(sock, tls=tls is not None))
