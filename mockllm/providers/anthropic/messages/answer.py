@@ -7,9 +7,9 @@ as it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from mockllm.providers.members import fill_in
 from mockllm.wire import jsontext, placeholders, tokens
 
 Object = dict[str, Any]
@@ -29,7 +29,7 @@ def complete(response: Object) -> Object:
     "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"}``.
     """
     blocks = _blocks(response)
-    completed = _fill(
+    completed = fill_in(
         response,
         {
             "id": placeholders.fresh_id("msg_01", 22, "message"),
@@ -64,14 +64,14 @@ def _block(index: int, block: Any) -> Any:
     """A content block with the members that its type requires and that have a neutral value."""
     match block:
         case {"type": "text"}:
-            return _fill(block, {"type": "text", "text": ""})
+            return fill_in(block, {"type": "text", "text": ""})
         case {"type": "thinking"}:
-            return _fill(block, {"type": "thinking", "thinking": "", "signature": ""})
+            return fill_in(block, {"type": "thinking", "thinking": "", "signature": ""})
         case {"type": "compaction"}:
-            return _fill(block, {"type": "compaction", "content": None})
+            return fill_in(block, {"type": "compaction", "content": None})
         case {"type": "tool_use" | "server_tool_use" | "mcp_tool_use" as kind}:
             name = {"name": block["name"]} if "name" in block else {}
-            return _fill(block, {"type": kind, "id": _call_id(kind, index), **name, "input": {}})
+            return fill_in(block, {"type": kind, "id": _call_id(kind, index), **name, "input": {}})
         case _:
             return block
 
@@ -89,7 +89,7 @@ def _stop_reason(blocks: list[Any]) -> str:
 
 def _usage(written: Object, blocks: list[Any]) -> Object:
     """The usage of an answer, in tokens (`anthropic.types.Usage`, 2.12.0)."""
-    return _fill(
+    return fill_in(
         written,
         {
             "input_tokens": placeholders.tokens_placeholder(0),
@@ -111,14 +111,3 @@ def _output_tokens(block: Any) -> int:
             return tokens.estimate(jsontext.dumps(arguments).decode())
         case _:
             return 0
-
-
-def _fill(written: Mapping[str, Any], usual: Mapping[str, Any]) -> Object:
-    """`written` and what it lacks of `usual`, each of these after its predecessor in `usual`."""
-    keys = list(written)
-    place = 0
-    for key in usual:
-        if key not in written:
-            keys.insert(place, key)
-        place = keys.index(key) + 1
-    return {key: written[key] if key in written else usual[key] for key in keys}

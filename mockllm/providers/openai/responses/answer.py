@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mockllm.providers.members import fill_in
 from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 48
@@ -73,7 +74,7 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     not complete is ``incomplete``, where its kind may be and its author does not say. Usage is
     estimated; a response that has not (yet) been answered has none.
     """
-    completed = _filled(response, _members(response))
+    completed = fill_in(response, _members(response))
     if completed["error"] == {}:
         completed["error"] = None
     if isinstance(completed["output"], list):
@@ -147,7 +148,7 @@ def _item(item: Any, place: str, *, stopped: bool) -> Any:
         "id": placeholders.fresh_id(prefix, ID_LENGTH, place),
         "status": _item_status(item, kind, stopped=stopped),
     }
-    completed = _filled(item, {name: values[name] for name in names.split()})
+    completed = fill_in(item, {name: values[name] for name in names.split()})
     for name, part_kind in _part_kinds(kind).items():
         if isinstance(completed.get(name), list):
             completed[name] = [_part(part, part_kind) for part in completed[name]]
@@ -196,7 +197,7 @@ def _part(part: Any, kind: str) -> Any:
         kind = kind_of(part)
     elif "refusal" in part:
         kind = "refusal"
-    return _filled(part, _PARTS.get(kind, {}))
+    return fill_in(part, _PARTS.get(kind, {}))
 
 
 def _usage(usage: dict[str, Any], output: Any) -> dict[str, Any]:
@@ -204,7 +205,7 @@ def _usage(usage: dict[str, Any], output: Any) -> dict[str, Any]:
     reasoning, written = _estimates(output)
     if "output_tokens" in usage:
         reasoning = 0  # how much of the author's number it is, nobody knows
-    filled = _filled(
+    filled = fill_in(
         usage,
         {
             "input_tokens": placeholders.tokens_placeholder(),
@@ -220,7 +221,7 @@ def _usage(usage: dict[str, Any], output: Any) -> dict[str, Any]:
     }
     for name, members in details.items():
         if isinstance(filled[name], dict):
-            filled[name] = _filled(filled[name], members)
+            filled[name] = fill_in(filled[name], members)
     if "total_tokens" not in usage:
         filled["total_tokens"] = _total(usage, filled["output_tokens"])
     return filled
@@ -262,20 +263,3 @@ def _texts(item: Any) -> list[str]:
             if isinstance(part, dict):
                 found += [part.get("text"), part.get("refusal")]
     return [text for text in found if isinstance(text, str)]
-
-
-def _filled(written: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """`written` with what it lacks of `defaults`.
-
-    The order that was written stays. A member that is added follows the one that it follows in
-    `defaults`, so that what was written in the service's order is served in the service's order.
-    """
-    names = list(written)
-    place = 0
-    for name in defaults:
-        if name in written:
-            place = names.index(name) + 1
-        else:
-            names.insert(place, name)
-            place += 1
-    return {name: written[name] if name in written else defaults[name] for name in names}
