@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mockllm.endpoints.route import CHAT, Context, Values
+from mockllm.endpoints.route import CHAT, Context
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.providers import request_body
-from mockllm.providers.openai import vendor
 from mockllm.providers.openai.chat.answer import complete as complete_chat
+from mockllm.providers.openai.vendor import OPENAI
+from mockllm.providers.routes import Values
 from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
 from mockllm.wire.chunking import Chunk
 
@@ -56,7 +57,7 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
         reply = _stream(head, choices, chunk, usage=_usage(choices) if usage else None)
     else:
         body = head | {"choices": choices, "usage": _usage(choices)}
-        reply = placeholders.whole(200, vendor.openai_headers(), jsontext.dumps(body))
+        reply = placeholders.whole(200, OPENAI.headers, jsontext.dumps(body))
     input_tokens = sum(map(tokens.estimate, prompts))
     return decision._replace(
         reply=placeholders.fill(reply, model=model, input_tokens=input_tokens), ready=None
@@ -85,7 +86,7 @@ def _prompts(members: Mapping[str, Any]) -> list[str]:
 
 def _asked(context: Context, request: Request, model: str, prompt: str) -> Request:
     """The request to Chat Completions in which the user says the prompt."""
-    (path,) = context.engine.table(CHAT).api.paths
+    path = context.engine.table(CHAT).api.routes[0]
     body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
     return request._replace(path=path, body=jsontext.dumps(body))
 
@@ -96,7 +97,7 @@ def _response(context: Context, asked: Request, decision: Decision) -> dict[str,
     if decision.rule is not None:
         return table.mocks[decision.rule.index].answer
     if decision.reason == "echo" and context.engine.echo is not None:
-        return table.api.text_response(context.engine.echo(table.api.decode(asked.body)))
+        return table.api.text_response(context.engine.echo(table.read(asked.body)))
     return None
 
 
@@ -149,7 +150,7 @@ def _stream(
         chunks = [each | {"usage": None} for each in chunks]
         chunks.append(head | {"choices": [], "usage": usage})
     frames = [*map(sse.frame, chunks), sse.DONE]
-    return placeholders.stream(200, vendor.openai_headers(stream=True), frames)
+    return placeholders.stream(200, OPENAI.stream_headers, frames)
 
 
 def _piece(text: str) -> dict[str, Any]:

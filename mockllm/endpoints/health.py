@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm.endpoints.route import Context, Values, endpoint_decision
+from mockllm.endpoints.route import Context, endpoint_decision
 from mockllm.engine.decision import Decision
 from mockllm.exchange import Request
 from mockllm.providers import envelope
+from mockllm.providers.routes import Values
 
 HEALTH, READY, ROOT = "/health", "/ready", "/"
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm.endpoints.route import Context, Values, json_answer
+from mockllm.endpoints.route import Context, json_answer
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
+from mockllm.providers.routes import Values
 
 _CREATED = 1_700_000_000
 _CREATED_AT = "2023-11-14T22:13:20Z"  # the same moment

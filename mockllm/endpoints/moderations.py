@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm.endpoints.route import Context, Values, json_answer
+from mockllm.endpoints.route import Context, json_answer
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.providers import request_body
+from mockllm.providers.routes import Values
 from mockllm.wire import placeholders
 
 MAX_INPUTS = 2048  # entries of one request; each has a result of a kilobyte

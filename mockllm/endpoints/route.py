@@ -1,8 +1,8 @@
-"""What all endpoints share: what they may look at, and the simplest answers."""
+"""What endpoints share: their context, the simplest answers, and the record of a route."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
-from mockllm.providers.anthropic.vendor import anthropic_headers
-from mockllm.providers.openai.vendor import openai_headers
+from mockllm.providers import find_vendor
+from mockllm.providers.envelope import JSON_HEADERS
+from mockllm.providers.routes import Values
 from mockllm.state.responses import StoredResponses
 from mockllm.wire import jsontext, placeholders
 
@@ -20,44 +21,36 @@ CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What endpoints may look at: the engine in use, whether the server goes on (`is_ready`), and
-    the responses that were given (`stored`)."""
+    """What endpoints read: the engine in use, whether the server is not stopping (`is_ready`), and
+    the responses that were delivered (`stored`)."""
 
     engine: Engine
     is_ready: Callable[[], bool]
     stored: StoredResponses
 
 
-Values = Mapping[str, str]
-"""What stood in the places of a route's template: ``{"id": "gpt-4o"}``."""
-
 Endpoint = Callable[[Context, Request, Values], Decision]
-"""Raises RequestError for a request that it refuses."""
+"""Answers a request whose route has these values; raises RequestError to refuse it."""
 
 
 def endpoint_decision(
     reply: Reply, prompt: Prompt | None = None, *, reason: str = "neighbour"
 ) -> Decision:
-    """The decision to answer so; the engine makes it ready."""
+    """The decision to answer with `reply`; the app makes it ready."""
     return Decision(reply, None, reason, prompt=prompt)
 
 
 def json_answer(request: Request, body: Any, *, prompt: Prompt | None = None) -> Decision:
-    """A JSON answer with the headers of the vendor whose client asked."""
-    is_anthropic = asks_anthropic(request.path, request)
-    headers = anthropic_headers() if is_anthropic else openai_headers()
+    """A JSON answer with the headers of the vendor that the request is to."""
+    vendor = find_vendor(request)
+    headers = JSON_HEADERS if vendor is None else vendor.headers
     return endpoint_decision(placeholders.whole(200, headers, jsontext.dumps(body)), prompt)
-
-
-def asks_anthropic(path: str, request: Request) -> bool:
-    """Whether a request is for Anthropic. Some paths are both vendors': then it is the header that
-    only one of them wants."""
-    return path.startswith("/v1/messages") or b"anthropic-version" in request.first_values
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`answer` answers `method` on paths like `template`; without credentials if it is `public`."""
+    """`answer` answers `method` on the paths of `template` (`providers.routes`); without
+    credentials if it is `public`."""
 
     method: str
     template: str

@@ -9,12 +9,13 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from mockllm.endpoints.route import RESPONSES, Context, Values, endpoint_decision
+from mockllm.endpoints.route import RESPONSES, Context, endpoint_decision
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt, ResponseOptions
-from mockllm.providers.openai import vendor
+from mockllm.providers.openai.vendor import OPENAI
+from mockllm.providers.routes import Values
 from mockllm.state.responses import StoredResponse
 from mockllm.wire import jsontext, placeholders, tokens
 
@@ -39,9 +40,7 @@ def retrieve(context: Context, request: Request, values: Values) -> Decision:
     reply = _given(context, stored, prompt, ResponseOptions(stream=True))
     after = _number(query, "starting_after", -1)
     steps = reply.steps[after + 1 :]  # one event a step, numbered from 0
-    streamed = placeholders.stream(
-        200, vendor.openai_headers(stream=True), [step.data for step in steps]
-    )
+    streamed = placeholders.stream(200, OPENAI.stream_headers, [step.data for step in steps])
     return endpoint_decision(streamed)
 
 
@@ -95,7 +94,7 @@ def _find(context: Context, id: str) -> tuple[StoredResponse, Prompt]:  # noqa: 
     for stored in context.stored:
         configured = table.mocks[stored.rule.index].answer.get("id") if stored.rule else None
         if id == configured or (configured is None and stored.fresh.unique_id.decode() in id):
-            prompt = table.api.decode(stored.body)
+            prompt = table.read(stored.body)
             if prompt.body.get("store") is False:
                 continue
             if orjson.loads(_whole(context, stored, prompt)).get("id") == id:
@@ -128,7 +127,7 @@ def _given(
 
 
 def _answered(body: bytes) -> Decision:
-    return endpoint_decision(placeholders.whole(200, vendor.openai_headers(), body))
+    return endpoint_decision(placeholders.whole(200, OPENAI.headers, body))
 
 
 # --- What was asked ------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
-"""The table of all that is answered beside the mocks.
+"""The table of endpoints: all that is answered without a mock.
 
-A route is a method, a template and a function. ``{id}`` in a template stands for one segment of a
-path, ``{id...}`` for all that is left of it. HEAD is answered where GET is; OPTIONS everywhere.
+A route is a method, a template and a function. HEAD is answered where GET is; OPTIONS everywhere.
 """
 
 from __future__ import annotations

@@ -14,10 +14,12 @@ from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MatchCache
 from mockllm.engine.mocks import Table
 from mockllm.errors import RequestError
-from mockllm.exchange import Reply, Request
+from mockllm.exchange import Request
 from mockllm.matching.explain import nearest_miss, quote
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.providers.routes import NO_VALUES, Values
+from mockllm.replies.cors import CORS
 from mockllm.replies.prepared import PreparedReply, delivery
 
 MAX_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
@@ -36,7 +38,8 @@ class Engine:
         self.tables = loaded.tables
         """One for each provider."""
         self.require_auth = loaded.require_auth
-        self.cors = loaded.cors
+        self.cors = CORS(allowed=loaded.cors)
+        """Lets web pages read every reply, or not."""
         self.echo = echo
         """What is said where no mock matches; None: nothing is, but a 404."""
         self.reuses = reuse
@@ -63,31 +66,31 @@ class Engine:
                 for rule in table.index.rules:
                     self._render(table, rule, ResponseOptions())
 
-    def decide(self, table: Table, request: Request) -> Decision:
-        """The answer to a `request` to the API of `table`. A request that is refused has an answer
-        too: nothing a client sends makes this raise."""
+    def decide(self, table: Table, request: Request, values: Values = NO_VALUES) -> Decision:
+        """The answer to a `request` to the API of `table`, whose route has these `values`. A
+        request that is refused has an answer too: nothing a client sends makes this raise."""
         try:
-            table.api.authenticate(request, self.require_auth)
+            table.api.vendor.authenticate(request, self.require_auth)
         except RequestError as exc:
-            return _decision(table.api.render_error(exc, {}), "refused")
+            return self._decide_error(table, exc, "refused")
         if self.decisions is None:
-            return self._decide_authenticated(table, request)
-        values = map(request.first_values.get, table.index.header_names)
-        key = (request.path, request.body, *values)
+            return self._decide_authenticated(table, request, values)
+        lines = map(request.first_values.get, table.index.header_names)
+        key = (request.path, request.body, *lines)  # the path holds the values of its route
         decision = self.decisions.get(key)
         if decision is None:
-            decision = self._decide_authenticated(table, request)
+            decision = self._decide_authenticated(table, request, values)
             if decision.reason != "invented":  # vectors outweigh the bodies that are counted
                 self.decisions.keep(key, decision)
         return decision
 
-    def _decide_authenticated(self, table: Table, request: Request) -> Decision:
-        """What depends on the body and on header rules alone."""
+    def _decide_authenticated(self, table: Table, request: Request, values: Values) -> Decision:
+        """What depends on the path, the body and header rules alone."""
         try:
-            prompt = table.api.decode(request.body)
+            prompt = table.api.decode(request, values)
             table.check(prompt)
         except RequestError as exc:
-            return _decision(table.api.render_error(exc, {}), "refused")
+            return self._decide_error(table, exc, "refused")
         rule = table.index.find(prompt, request.first_values)
         if rule is None:
             return self._decide_unmatched(table, request, prompt)
@@ -102,13 +105,21 @@ class Engine:
         if self.echo is not None:
             return self._decide_said(table, prompt, api.text_response(self.echo(prompt)), "echo")
         error = RequestError(404, _no_match(table, request, prompt), code="mock_not_found")
-        return _decision(table.api.render_error(error, {}), "no match", prompt)
+        return self._decide_error(table, error, "no match", prompt)
+
+    def _decide_error(
+        self, table: Table, error: RequestError, reason: str, prompt: Prompt | None = None
+    ) -> Decision:
+        reply = self.cors.share(table.api.vendor.render_error(error, {}))
+        return Decision(*delivery(reply), reason, prompt=prompt)
 
     def _decide_said(
         self, table: Table, prompt: Prompt, response: dict[str, Any], reason: str
     ) -> Decision:
         """A response that is no mock's, made for this request."""
-        prepared = PreparedReply(table.api.render(response, prompt.options, table.chunk))
+        prepared = PreparedReply(
+            self.cors.share(table.api.render(response, prompt.options, table.chunk))
+        )
         return Decision(*prepared.for_request(prompt.model, prompt.body), reason, prompt=prompt)
 
     def _render(self, table: Table, rule: Rule, options: ResponseOptions) -> PreparedReply:
@@ -116,16 +127,12 @@ class Engine:
         prepared = self._prepared.get(key)
         if prepared is None:
             try:
-                reply = table.render(rule.index, options)
+                reply = self.cors.share(table.render(rule.index, options))
             except Exception as exc:
                 exc.add_note(rule.label)  # the guard in serve/ names the mock
                 raise
             prepared = self._prepared[key] = PreparedReply(reply)
         return prepared
-
-
-def _decision(reply: Reply, reason: str, prompt: Prompt | None = None) -> Decision:
-    return Decision(*delivery(reply), reason, prompt=prompt)
 
 
 def _no_match(table: Table, request: Request, prompt: Prompt) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 from mockllm.config.models import Mock, MockStream
 from mockllm.config.values import DONE
 from mockllm.errors import RequestError
-from mockllm.exchange import Reply
+from mockllm.exchange import Reply, Request
 from mockllm.matching.index import RuleIndex
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers import request_body
 from mockllm.providers.api import API
+from mockllm.providers.routes import NO_VALUES
 from mockllm.validation.findings import Confirm
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire import placeholders, sse
@@ -45,6 +46,15 @@ class Table:
             raise request_body.missing(finding.place)
         raise RequestError(400, str(finding), param=finding.place, code="invalid_type")
 
+    def read(self, body: bytes) -> Prompt:
+        """`body` as that of a request to this API.
+
+        Raises:
+            RequestError: 400, naming the first member that does not fit.
+        """
+        request = Request.of("POST", self.api.routes[0], body=body)
+        return self.api.decode(request, NO_VALUES)
+
     def chunk_of(self, index: int) -> Chunk:
         """How the text of the mock at `index` is cut into deltas."""
         return stream_of(self.mocks[index]).chunk or self.chunk
@@ -56,7 +66,7 @@ class Table:
         events = stream_of(mock).events
         if options.stream and events is not None:
             frames = [self._frame(event) for event in events]
-            return placeholders.stream(200, self.api.stream_headers, frames)
+            return placeholders.stream(200, self.api.vendor.stream_headers, frames)
         return self.api.render(mock.answer, options, self.chunk_of(index))
 
     def _frame(self, event: Any) -> bytes:

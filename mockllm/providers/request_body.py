@@ -47,6 +47,16 @@ def read_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+def read_members(body: bytes, values: Mapping[str, str]) -> dict[str, Any]:
+    """The body as a JSON object. Members that it lacks are taken from the `values` of its path:
+    the model may be named there."""
+    members = read_object(body)
+    for name, value in values.items():
+        if members.get(name) is None:
+            members[name] = value
+    return members
+
+
 def read_model(body: Body) -> str:
     """`model`, a string with something in it."""
     model = body.get("model")

@@ -6,22 +6,24 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from mockllm.exchange import Request
 from mockllm.matching.rule import Expectation, Kind
 from mockllm.prompt import NOT_STREAMED, STREAMED, Message, Prompt
 from mockllm.providers import normalise, request_body
+from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
 
 NAME = "anthropic"
 ROLES = ("user", "assistant", "system")  # anthropic 2.12.0: MessageParam has a system variant
 
 
-def decode(body: bytes) -> Prompt:
+def decode(request: Request, values: Values) -> Prompt:
     """A request as the rules see it.
 
     Raises:
         RequestError: 400, naming the member that is absent or of a wrong type.
     """
-    members = request_body.read_object(body)
+    members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
     messages = request_body.read_messages(members, ROLES)
     if members.get("max_tokens") is None:

@@ -6,9 +6,9 @@ from typing import Any
 
 from mockllm.exchange import Reply
 from mockllm.prompt import ResponseOptions
-from mockllm.providers.anthropic import vendor
 from mockllm.providers.anthropic.messages.answer import complete
 from mockllm.providers.anthropic.messages.stream import events, frame
+from mockllm.providers.anthropic.vendor import ANTHROPIC
 from mockllm.wire import jsontext, placeholders
 from mockllm.wire.chunking import Chunk
 
@@ -17,7 +17,7 @@ def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     """The answer that `response` configures, in the form that the client wants. Never raises: what
     cannot be streamed piece by piece goes out whole."""
     completed = complete(response)
-    headers = vendor.anthropic_headers(stream=options.stream)
+    headers = ANTHROPIC.stream_headers if options.stream else ANTHROPIC.headers
     if options.stream:
         return placeholders.stream(
             200, headers, list(map(frame, events(completed, options, chunk)))

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from mockllm.exchange import Request
 from mockllm.matching.rule import Expectation, Kind
 from mockllm.prompt import NOT_STREAMED, Message, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
+from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
 
 NAME = "openai"
@@ -31,13 +33,13 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
 """The members of a message that carry meaning, by role."""
 
 
-def decode(body: bytes) -> Prompt:
+def decode(request: Request, values: Values) -> Prompt:
     """A request as the rules see it.
 
     Raises:
         RequestError: 400, naming the member that is absent or of a wrong type.
     """
-    members = request_body.read_object(body)
+    members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
     messages = request_body.read_messages(members, MEMBERS)
     request_body.check_at_least_one(members, "n", "max_tokens", "max_completion_tokens")

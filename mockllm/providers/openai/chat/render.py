@@ -6,9 +6,9 @@ from typing import Any
 
 from mockllm.exchange import Reply
 from mockllm.prompt import ResponseOptions
-from mockllm.providers.openai import vendor
 from mockllm.providers.openai.chat import stream
 from mockllm.providers.openai.chat.answer import complete
+from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import jsontext, placeholders, sse
 from mockllm.wire.chunking import Chunk
 
@@ -16,7 +16,7 @@ from mockllm.wire.chunking import Chunk
 def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
     """The answer, whole or as a stream that ends with ``[DONE]``."""
     completed = complete(response)
-    headers = vendor.openai_headers(stream=options.stream)
+    headers = OPENAI.stream_headers if options.stream else OPENAI.headers
     if not options.stream:
         return placeholders.whole(200, headers, jsontext.dumps(completed))
     frames = [stream.frame(event) for event in stream.events(completed, options, chunk)]

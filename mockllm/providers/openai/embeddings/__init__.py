@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from mockllm.providers.api import API, SDK
-from mockllm.providers.openai import vendor
 from mockllm.providers.openai.embeddings.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.embeddings.render import generate, render, text_response
+from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import sse
 
 
@@ -16,18 +16,16 @@ def _sdk() -> SDK:
 
 
 EMBEDDINGS = API(
+    vendor=OPENAI,
     name=NAME,
     title="OpenAI Embeddings",
-    paths=("/v1/embeddings",),
+    routes=("/v1/embeddings",),
     match_field="input",
     sdk=_sdk,
-    authenticate=vendor.authenticate_openai,
     decode=decode,
     compile_match=compile_match,
     render=render,
-    render_error=vendor.openai_error,
     text_response=text_response,
-    stream_headers=vendor.openai_headers(stream=True),
     frame=sse.frame,
     generate=generate,
 )

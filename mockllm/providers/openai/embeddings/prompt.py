@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm.errors import RequestError
+from mockllm.exchange import Request
 from mockllm.matching.rule import Expectation, Kind
 from mockllm.prompt import Message, Prompt, ResponseOptions
 from mockllm.providers import request_body
+from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
 
 NAME = "openai_embeddings"
@@ -17,13 +19,13 @@ MAX_DIMENSIONS = 4096  # of the largest models
 MAX_NUMBERS = MAX_INPUTS * 3072  # in one answer: the most that the service's models give
 
 
-def decode(body: bytes) -> Prompt:
+def decode(request: Request, values: Values) -> Prompt:
     """A request as the rules see it.
 
     Raises:
         RequestError: 400, naming the member that is absent or of a wrong type.
     """
-    members = request_body.read_object(body)
+    members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
     value = request_body.read_input(members)
     if isinstance(value, list) and not value:

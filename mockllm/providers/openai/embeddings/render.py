@@ -10,7 +10,7 @@ from typing import Any
 
 from mockllm.exchange import Reply
 from mockllm.prompt import Prompt, ResponseOptions
-from mockllm.providers.openai import vendor
+from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import jsontext, placeholders
 from mockllm.wire.chunking import Chunk
 
@@ -33,7 +33,7 @@ def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     completed = complete(response)
     if options.base64 and isinstance(completed["data"], list):
         completed["data"] = [_packed(entry) for entry in completed["data"]]
-    return placeholders.whole(200, vendor.openai_headers(), jsontext.dumps(completed))
+    return placeholders.whole(200, OPENAI.headers, jsontext.dumps(completed))
 
 
 def text_response(text: str) -> dict[str, Any]:

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from mockllm.exchange import Request
 from mockllm.matching.rule import Expectation, Kind
 from mockllm.prompt import Message, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
+from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
 
 NAME = "openai_response"
@@ -19,13 +21,13 @@ _REFERENCES = frozenset({"item_reference", "local_shell_call_output"})
 server's own notes: a client echoes those of an answer, and a mock cannot know fresh ones."""
 
 
-def decode(body: bytes) -> Prompt:
+def decode(request: Request, values: Values) -> Prompt:
     """A request as the rules see it.
 
     Raises:
         RequestError: 400, naming the member that is absent or of a wrong type.
     """
-    members = request_body.read_object(body)
+    members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
     value = request_body.read_input(members)
     items = _items(value)

@@ -6,9 +6,9 @@ from typing import Any
 
 from mockllm.exchange import Reply
 from mockllm.prompt import ResponseOptions
-from mockllm.providers.openai import vendor
 from mockllm.providers.openai.responses import stream
 from mockllm.providers.openai.responses.answer import complete
+from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import jsontext, placeholders
 from mockllm.wire.chunking import Chunk
 
@@ -17,7 +17,7 @@ def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     """The answer for a configured response; what is absent is completed. A stream ends with its
     last event: this API sends no ``[DONE]``."""
     completed = complete(response)
-    headers = vendor.openai_headers(stream=options.stream)
+    headers = OPENAI.stream_headers if options.stream else OPENAI.headers
     if not options.stream:
         return placeholders.whole(200, headers, jsontext.dumps(completed))
     frames = [stream.frame(event) for event in stream.events(completed, options, chunk)]
