@@ -12,7 +12,7 @@ from typing import Any
 from mockllm.endpoints.base_urls import Mistake, find_mistake
 from mockllm.endpoints.health import ROOT
 from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
-from mockllm.endpoints.table import ROUTES
+from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
@@ -55,8 +55,8 @@ class App:
         )
         """Paths whose answers are to be passed to `store_response`."""
         mocked = [f"POST {table.api.routes[0]}" for table in engine.tables]
-        beside = [f"{route.method} {route.template.replace('...', '')}" for route in ROUTES]
-        self._hint = "Known endpoints: " + ", ".join(mocked + beside)
+        beside = [f"{route.method} {route.template.replace('...', '')}" for route in LISTED]
+        self._hint = f"Known endpoints: {', '.join(mocked + beside)}; {NOT_LISTED}"
 
     @property
     def reuses(self) -> bool:

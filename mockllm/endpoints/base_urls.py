@@ -50,7 +50,7 @@ def _behind_too_much(plain: str, is_known: Callable[[str], bool]) -> Mistake | N
     segments = plain.split("/")[1:]
     for at in range(1, len(segments)):
         before, end = ("/" + "/".join(part) for part in (segments[:at], segments[at:]))
-        if is_known(end):
+        if is_known(end) and not is_known(plain):  # Azure's paths end like OpenAI's
             return Mistake(f"The base URL has an extra '{before}'", end)
         if is_known(before) and is_known(VERSION + end):
             what = f"The base URL has an extra '{before.removeprefix(VERSION)}'"

@@ -34,16 +34,17 @@ _ERROR_TYPES = {401: "invalid_request_error", 429: "requests"}
 
 
 def _owns(request: Request) -> bool:
-    return f"{request.path}/".startswith("/v1/")
+    return f"{request.path}/".startswith(("/v1/", "/openai/"))  # the latter is Azure's
 
 
 def _authenticate(request: Request, require_auth: bool) -> None:
-    """OpenAI requires ``Authorization: Bearer <anything>``.
+    """OpenAI requires ``Authorization: Bearer <anything>``, Azure ``api-key: <anything>``; either
+    is accepted from both.
 
     Raises:
         RequestError: 401.
     """
-    if require_auth and not has_bearer(request):
+    if require_auth and not (has_bearer(request) or request.first_values.get(b"api-key")):
         raise RequestError(
             401,
             "You didn't provide an API key. You need to provide your API key in an Authorization "

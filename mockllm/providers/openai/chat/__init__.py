@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mockllm.providers.api import API, SDK
+from mockllm.providers.openai import azure
 from mockllm.providers.openai.chat.answer import text_response
 from mockllm.providers.openai.chat.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.chat.render import render
@@ -20,7 +21,11 @@ CHAT = API(
     vendor=OPENAI,
     name=NAME,
     title="OpenAI Chat Completions",
-    routes=("/v1/chat/completions",),
+    routes=(
+        "/v1/chat/completions",
+        azure.versioned("/v1/chat/completions"),
+        azure.deployment("/v1/chat/completions"),
+    ),
     match_field="message",
     sdk=_sdk,
     decode=decode,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mockllm.providers.api import API, SDK
+from mockllm.providers.openai import azure
 from mockllm.providers.openai.embeddings.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.embeddings.render import generate, render, text_response
 from mockllm.providers.openai.vendor import OPENAI
@@ -19,7 +20,11 @@ EMBEDDINGS = API(
     vendor=OPENAI,
     name=NAME,
     title="OpenAI Embeddings",
-    routes=("/v1/embeddings",),
+    routes=(
+        "/v1/embeddings",
+        azure.versioned("/v1/embeddings"),
+        azure.deployment("/v1/embeddings"),
+    ),
     match_field="input",
     sdk=_sdk,
     decode=decode,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mockllm.providers.api import API, SDK
+from mockllm.providers.openai import azure
 from mockllm.providers.openai.responses.answer import text_response
 from mockllm.providers.openai.responses.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.responses.render import render
@@ -20,7 +21,12 @@ RESPONSES = API(
     vendor=OPENAI,
     name=NAME,
     title="OpenAI Responses",
-    routes=("/v1/responses",),
+    routes=(
+        "/v1/responses",
+        azure.versioned("/v1/responses"),
+        azure.unversioned("/v1/responses"),
+        azure.deployment("/v1/responses"),
+    ),
     match_field="input",
     sdk=_sdk,
     decode=decode,
