@@ -45,7 +45,7 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
 
 
 def _what(root: Model, detail: ErrorDetails) -> str:
-    found = _describe(detail["input"])
+    found = jsontext.describe(detail["input"])
     match detail["type"]:
         case "too_deep":
             return detail["msg"]
@@ -66,7 +66,7 @@ def _what(root: Model, detail: ErrorDetails) -> str:
         case "string_type":
             return f"expected a string, found {found}"
         case "string_too_short":
-            return "expected a string that is not empty, found an empty one"
+            return "expected a non-empty string, found an empty one"
         case "bool_type":
             return f"expected true or false, found {found}"
         case _:
@@ -118,13 +118,6 @@ def _closest(word: str, words: Sequence[str]) -> str | None:
 
 def _did_you_mean(word: str | None) -> str:
     return f"; did you mean {word!r}?" if word else ""
-
-
-def _describe(value: Any) -> str:
-    if isinstance(value, (str, int, float)):
-        shown = repr(value) if isinstance(value, str) else jsontext.dumps(value).decode()
-        return shown if len(shown) <= 60 else shown[:60] + "…"
-    return jsontext.kind(value)
 
 
 def join(*parts: str) -> str:

@@ -126,20 +126,19 @@ def kind(value: Any) -> str:
 
 
 def describe(value: Any) -> str:
-    """A value for a message: its type, and the start of it where it has no members. Also a Python
-    value that JSON does not know."""
+    """A value in words, for messages: ``'gpt-4o'`` (the start of it), ``5``, ``true``, ``a list``.
+    Also a Python value that JSON does not know."""
     match value:
         case None | list() | tuple() | dict():
             return kind(value)
         case str():
-            # Only the start is encoded, because a value may have megabytes. A lone surrogate must
-            # not get into a text that is sent or logged.
-            start = json.dumps(value[: MAX_SHOWN + 1], ensure_ascii=False)
-            return f"a string ({_cut(start).encode(errors='replace').decode()})"
+            # Only the start is quoted, because a value may have megabytes. `repr` escapes what may
+            # not be sent or logged: lone surrogates, control characters.
+            return _cut(repr(value[: MAX_SHOWN + 1]))
         case bool() | int() | float():
-            return f"{kind(value)} ({_cut(json.dumps(value))})"
+            return _cut(json.dumps(value))
         case _:
-            return f"no JSON ({type(value).__name__})"
+            return f"not a JSON value ({type(value).__name__})"
 
 
 def _cut(text: str) -> str:

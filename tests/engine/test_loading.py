@@ -68,7 +68,7 @@ def test_what_the_sdk_refuses_of_a_response_is_a_warning() -> None:
     assert told == [
         (
             "openai[0] 'greet': response.object: expected 'chat.completion', "
-            'found a string ("chat.completion.tool_message")'
+            "found 'chat.completion.tool_message'"
         ),
         (
             "openai[0] 'greet': response.creatd: not a member that the SDK declares; "
@@ -200,10 +200,7 @@ def test_events_are_confirmed_as_responses_are() -> None:
     told = warnings(mock("hi", "greet") | {"stream": {"events": events}})
 
     assert told == [
-        (
-            "openai[0] 'greet': stream.events[1].created: expected an integer, "
-            'found a string ("now")'
-        ),
+        ("openai[0] 'greet': stream.events[1].created: expected an integer, found 'now'"),
         (
             "openai[0] 'greet': stream.events[2].creatd: not a member that the SDK declares; "
             "did you mean 'created'?"

@@ -54,8 +54,8 @@ NOT_JSON = [
     (b'{"model": [[]' + b",[]" * 1_000_000 + b"]}", "it has more than 1,000,000 values"),
     (b"[]", "expected a JSON object, found a list"),
     (b"null", "expected a JSON object, found null"),
-    (b'"x"', "expected a JSON object, found a string"),
-    (b"1", "expected a JSON object, found a number"),
+    (b'"x"', "expected a JSON object, found 'x'"),
+    (b"1", "expected a JSON object, found 1"),
 ]
 
 REFUSED: list[tuple[str, Json, str]] = [

@@ -69,14 +69,12 @@ def test_model_is_required(api: str, confirm: Mapping[str, Confirm]) -> None:
 @pytest.mark.parametrize("api", APIS)
 def test_model_is_a_string(api: str) -> None:
     assert LENIENT[api](body(api, model=5)) == Finding(
-        ("model",), "expected a string, found a number (5)", WRONG
+        ("model",), "expected a string, found 5", WRONG
     )
 
 
 @pytest.mark.parametrize("api", APIS)
-@pytest.mark.parametrize(
-    ("value", "found"), [([], "a list"), (None, "null"), ("x", 'a string ("x")')]
-)
+@pytest.mark.parametrize(("value", "found"), [([], "a list"), (None, "null"), ("x", "'x'")])
 def test_body_is_an_object(api: str, value: Any, found: str) -> None:
     assert LENIENT[api](value) == Finding((), f"expected an object, found {found}", WRONG)
 
@@ -84,7 +82,7 @@ def test_body_is_an_object(api: str, value: Any, found: str) -> None:
 @pytest.mark.parametrize("api", [CHAT, MESSAGES])
 @pytest.mark.parametrize(
     ("value", "found"),
-    [("x", 'a string ("x")'), ({"a": 1}, "an object"), (None, "null"), (1, "a number (1)")],
+    [("x", "'x'"), ({"a": 1}, "an object"), (None, "null"), (1, "1")],
 )
 def test_messages_is_a_list(api: str, value: Any, found: str) -> None:
     assert LENIENT[api](body(api, messages=value)) == Finding(
@@ -93,9 +91,7 @@ def test_messages_is_a_list(api: str, value: Any, found: str) -> None:
 
 
 @pytest.mark.parametrize("api", [CHAT, MESSAGES, RESPONSES])
-@pytest.mark.parametrize(
-    ("entry", "found"), [("x", 'a string ("x")'), (1, "a number (1)"), (None, "null")]
-)
+@pytest.mark.parametrize(("entry", "found"), [("x", "'x'"), (1, "1"), (None, "null")])
 def test_entry_is_an_object(api: str, entry: Any, found: str) -> None:
     member = "input" if api == RESPONSES else "messages"
     assert LENIENT[api](turns(api, entry)) == Finding(
@@ -113,12 +109,12 @@ def test_role_is_required(api: str) -> None:
 @pytest.mark.parametrize("api", [CHAT, MESSAGES])
 def test_role_is_a_string(api: str) -> None:
     assert LENIENT[api](turns(api, {"role": 5, "content": "hi"})) == Finding(
-        ("messages", 0, "role"), "expected a string, found a number (5)", WRONG
+        ("messages", 0, "role"), "expected a string, found 5", WRONG
     )
 
 
 @pytest.mark.parametrize("api", [CHAT, MESSAGES, RESPONSES])
-@pytest.mark.parametrize(("value", "found"), [(42, "a number (42)"), ({"a": 1}, "an object")])
+@pytest.mark.parametrize(("value", "found"), [(42, "42"), ({"a": 1}, "an object")])
 def test_content_is_a_string_or_a_list(api: str, value: Any, found: str) -> None:
     finding = LENIENT[api](turns(api, {"role": "user", "content": value}))
     assert finding is not None
@@ -130,7 +126,7 @@ def test_content_is_a_string_or_a_list(api: str, value: Any, found: str) -> None
 @pytest.mark.parametrize(
     ("part", "path", "message", "kind"),
     [
-        ("hi", (), 'expected an object, found a string ("hi")', WRONG),
+        ("hi", (), "expected an object, found 'hi'", WRONG),
         ({"text": "hi"}, ("type",), "required, but missing", MISSING),
     ],
 )
@@ -145,8 +141,8 @@ def test_part_is_an_object_with_a_type(
 @pytest.mark.parametrize(
     ("value", "finding"),
     [
-        ("5", Finding(("max_tokens",), 'expected an integer, found a string ("5")', WRONG)),
-        (1.5, Finding(("max_tokens",), "expected an integer, found a number (1.5)", WRONG)),
+        ("5", Finding(("max_tokens",), "expected an integer, found '5'", WRONG)),
+        (1.5, Finding(("max_tokens",), "expected an integer, found 1.5", WRONG)),
         (None, Finding(("max_tokens",), "expected an integer, found null", WRONG)),
     ],
 )
@@ -166,9 +162,9 @@ def test_responses_input_is_a_string_or_a_list() -> None:
 @pytest.mark.parametrize(
     ("member", "value", "message"),
     [
-        ("stream", "yes", 'expected a boolean, found a string ("yes")'),
-        ("stream", 1, "expected a boolean, found a number (1)"),
-        ("tools", "x", 'expected a list, found a string ("x")'),
+        ("stream", "yes", "expected a boolean, found 'yes'"),
+        ("stream", 1, "expected a boolean, found 1"),
+        ("tools", "x", "expected a list, found 'x'"),
         ("metadata", [], "expected an object, found a list"),
     ],
 )
@@ -181,13 +177,13 @@ def test_declared_members_have_their_json_type(
 @pytest.mark.parametrize("api", [CHAT, RESPONSES])  # anthropic 2.12.0 does not declare it
 def test_temperature_is_a_number(api: str) -> None:
     assert LENIENT[api](body(api, temperature="hot")) == Finding(
-        ("temperature",), 'expected a number, found a string ("hot")', WRONG
+        ("temperature",), "expected a number, found 'hot'", WRONG
     )
 
 
 def test_enum_member_of_another_json_type_is_refused() -> None:
     assert LENIENT[CHAT](body(CHAT, reasoning_effort=5)) == Finding(
-        ("reasoning_effort",), "expected a string, found a number (5)", WRONG
+        ("reasoning_effort",), "expected a string, found 5", WRONG
     )
 
 
@@ -288,7 +284,7 @@ def test_a_failure_is_told_of_one_variant() -> None:
     request = turns(MESSAGES, {"role": "user", "content": [block]})
     assert LENIENT[MESSAGES](request) == Finding(
         ("messages", 0, "content", 0, "source", "data"),
-        "expected a string, found a number (5)",
+        "expected a string, found 5",
         WRONG,
     )
 
@@ -296,11 +292,11 @@ def test_a_failure_is_told_of_one_variant() -> None:
 @pytest.mark.parametrize(
     ("value", "finding"),
     [
-        (5, Finding(("input",), "expected a string or a list, found a number (5)", WRONG)),
-        (["a", 5], Finding(("input", 1), "expected a string, found a number (5)", WRONG)),
+        (5, Finding(("input",), "expected a string or a list, found 5", WRONG)),
+        (["a", 5], Finding(("input", 1), "expected a string, found 5", WRONG)),
         (
             [[1], ["a"]],
-            Finding(("input", 1, 0), 'expected an integer, found a string ("a")', WRONG),
+            Finding(("input", 1, 0), "expected an integer, found 'a'", WRONG),
         ),
     ],
 )
@@ -515,7 +511,7 @@ def test_responses_messages_and_references(item: Any) -> None:
         ({"content": "a"}, Finding(("role",), "required, but missing", MISSING)),
         (
             {"role": "assistant", "type": "message", "content": [{"type": "output_text"}, 5]},
-            Finding(("content", 1), "expected an object, found a number (5)", WRONG),
+            Finding(("content", 1), "expected an object, found 5", WRONG),
         ),
     ],
 )
@@ -716,7 +712,7 @@ def test_match_that_says_what_matters(api: str, match: Any) -> None:
     ("api", "match", "findings"),
     [
         (CHAT, {"content": "hi"}, [Finding(("role",), "required, but missing", MISSING)]),
-        (CHAT, "hi", [Finding((), 'expected an object, found a string ("hi")', WRONG)]),
+        (CHAT, "hi", [Finding((), "expected an object, found 'hi'", WRONG)]),
         (
             CHAT,
             {"role": "user", "content": [{"type": "text"}, {"text": "a"}]},
@@ -734,14 +730,14 @@ def test_match_that_says_what_matters(api: str, match: Any) -> None:
             RESPONSES,
             [{"type": "function_call", "name": "f", "arguments": 5}],
             [
-                Finding((0, "arguments"), "expected a string, found a number (5)", WRONG),
+                Finding((0, "arguments"), "expected a string, found 5", WRONG),
                 Finding((0, "call_id"), "required, but missing", MISSING),
             ],
         ),
         (
             MESSAGES,
             {"role": "user", "content": 5},
-            [Finding(("content",), "expected a string or a list, found a number (5)", WRONG)],
+            [Finding(("content",), "expected a string or a list, found 5", WRONG)],
         ),
         (
             EMBEDDINGS,
@@ -809,7 +805,7 @@ def test_answer_that_holds(api: str) -> None:
 def test_answer_with_a_typo_and_a_wrong_type(api: str) -> None:
     answer = {**ANSWERS[api], "usagee": {}, "model": 5}
     assert SDKS[api].confirm_response(answer) == [
-        Finding(("model",), "expected a string, found a number (5)", WRONG),
+        Finding(("model",), "expected a string, found 5", WRONG),
         Finding(("usagee",), "not a member that the SDK declares; did you mean 'usage'?", UNKNOWN),
     ]
 
@@ -827,7 +823,7 @@ def test_answer_of_the_seeds_readme() -> None:
         Finding(("choices", 0, "role"), "not a member that the SDK declares", UNKNOWN),
         Finding(
             ("object",),
-            "expected 'chat.completion', found a string (\"chat.completion.tool_message\")",
+            "expected 'chat.completion', found 'chat.completion.tool_message'",
             WRONG,
         ),
     ]
@@ -861,7 +857,7 @@ def test_events() -> None:
         (
             MESSAGES,
             {"type": "content_block_stop", "index": "0"},
-            [Finding(("index",), 'expected an integer, found a string ("0")', WRONG)],
+            [Finding(("index",), "expected an integer, found '0'", WRONG)],
         ),
         (MESSAGES, {"index": 0}, [Finding(("type",), "required, but missing", MISSING)]),
     ],

@@ -109,9 +109,9 @@ def test_place_cuts_a_long_name() -> None:
     ("value", "found"),
     [
         (None, "null"),
-        (True, "a boolean (true)"),
-        (42, "a number (42)"),
-        (0.5, "a number (0.5)"),
+        (True, "true"),
+        (42, "42"),
+        (0.5, "0.5"),
         ([1], "a list"),
         ({"a": 1}, "an object"),
     ],
@@ -125,12 +125,12 @@ def test_message_names_what_was_found(value: Any, found: str) -> None:
 def test_message_cuts_a_long_string() -> None:
     finding = lenient(seed='"' + "é" * 1000)
     assert finding is not None
-    assert finding.message == 'expected an integer, found a string ("\\"' + "é" * 56 + "…)"
+    assert finding.message == "expected an integer, found '\"" + "é" * 57 + "…"
 
 
-def test_message_replaces_a_lone_surrogate() -> None:
+def test_message_escapes_a_lone_surrogate() -> None:
     finding = lenient(seed="\ud800")
-    assert finding == Finding(("seed",), 'expected an integer, found a string ("?")', WRONG)
+    assert finding == Finding(("seed",), r"expected an integer, found '\ud800'", WRONG)
 
 
 # -- JSON types --
@@ -139,18 +139,18 @@ def test_message_replaces_a_lone_surrogate() -> None:
 @pytest.mark.parametrize(
     ("member", "value", "message"),
     [
-        ("temperature", "hot", 'expected a number, found a string ("hot")'),
-        ("temperature", "0.5", 'expected a number, found a string ("0.5")'),
-        ("temperature", True, "expected a number, found a boolean (true)"),
-        ("seed", 1.5, "expected an integer, found a number (1.5)"),
-        ("seed", 1.0, "expected an integer, found a number (1.0)"),
-        ("seed", True, "expected an integer, found a boolean (true)"),
-        ("stream", 1, "expected a boolean, found a number (1)"),
-        ("stream", "yes", 'expected a boolean, found a string ("yes")'),
-        ("effort", 5, "expected a string, found a number (5)"),
-        ("stop", 5, "expected a string or a list, found a number (5)"),
+        ("temperature", "hot", "expected a number, found 'hot'"),
+        ("temperature", "0.5", "expected a number, found '0.5'"),
+        ("temperature", True, "expected a number, found true"),
+        ("seed", 1.5, "expected an integer, found 1.5"),
+        ("seed", 1.0, "expected an integer, found 1.0"),
+        ("seed", True, "expected an integer, found true"),
+        ("stream", 1, "expected a boolean, found 1"),
+        ("stream", "yes", "expected a boolean, found 'yes'"),
+        ("effort", 5, "expected a string, found 5"),
+        ("stop", 5, "expected a string or a list, found 5"),
         ("choice", [], "expected a string or an object, found a list"),
-        ("tools", "x", 'expected a list, found a string ("x")'),
+        ("tools", "x", "expected a list, found 'x'"),
         ("tools", {"a": 1}, "expected a list, found an object"),
         ("metadata", [], "expected an object, found a list"),
     ],
@@ -164,14 +164,12 @@ def test_an_integer_is_a_number() -> None:
 
 
 def test_lists_are_confirmed_to_the_end() -> None:
-    assert lenient(stop=["a", "b", 3]) == Finding(
-        ("stop", 2), "expected a string, found a number (3)", WRONG
-    )
+    assert lenient(stop=["a", "b", 3]) == Finding(("stop", 2), "expected a string, found 3", WRONG)
 
 
 def test_values_of_an_object_are_confirmed() -> None:
     assert lenient(metadata={"a": "x", "b": 1}) == Finding(
-        ("metadata", "b"), "expected a string, found a number (1)", WRONG
+        ("metadata", "b"), "expected a string, found 1", WRONG
     )
 
 
@@ -188,14 +186,14 @@ def test_the_request_is_not_changed() -> None:
 def test_union_reports_the_variant_that_was_meant() -> None:
     assert content([{"type": "image", "source": {"type": "url", "url": 5}}]) == Finding(
         ("messages", 0, "content", 0, "source", "url"),
-        "expected a string, found a number (5)",
+        "expected a string, found 5",
         WRONG,
     )
 
 
 def test_union_without_a_fitting_json_type_names_all() -> None:
     assert content(42) == Finding(
-        ("messages", 0, "content"), "expected a string or a list, found a number (42)", WRONG
+        ("messages", 0, "content"), "expected a string or a list, found 42", WRONG
     )
 
 
@@ -204,10 +202,10 @@ def test_union_without_a_fitting_json_type_names_all() -> None:
     [
         ({"text": "hi"}, Finding(("type",), "required, but missing", MISSING)),
         ({"type": None}, Finding(("type",), "expected a string, found null", WRONG)),
-        ({"type": 5}, Finding(("type",), "expected a string, found a number (5)", WRONG)),
+        ({"type": 5}, Finding(("type",), "expected a string, found 5", WRONG)),
         ({"type": []}, Finding(("type",), "expected a string, found a list", WRONG)),
         ({"type": {}}, Finding(("type",), "expected a string, found an object", WRONG)),
-        ("hi", Finding((), 'expected an object, found a string ("hi")', WRONG)),
+        ("hi", Finding((), "expected an object, found 'hi'", WRONG)),
         (None, Finding((), "expected an object, found null", WRONG)),
         (["type"], Finding((), "expected an object, found a list", WRONG)),
     ],
@@ -238,9 +236,9 @@ def test_first_entry_tells_which_list_was_meant(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "finding"),
     [
-        (["a", 1], Finding((1,), "expected a string, found a number (1)", WRONG)),
-        ([1, "a"], Finding((1,), 'expected an integer, found a string ("a")', WRONG)),
-        ([[1], 2], Finding((1,), "expected a list, found a number (2)", WRONG)),
+        (["a", 1], Finding((1,), "expected a string, found 1", WRONG)),
+        ([1, "a"], Finding((1,), "expected an integer, found 'a'", WRONG)),
+        ([[1], 2], Finding((1,), "expected a list, found 2", WRONG)),
         ([{}], Finding((0,), "expected a string, an integer or a list, found an object", WRONG)),
     ],
 )
@@ -279,7 +277,7 @@ def test_recursive_type_is_confirmed_all_the_way_down() -> None:
         note = {"type": "note", "notes": [note]}
     assert content([note]) == Finding(
         ("messages", 0, "content", 0, *("notes", 0) * 20, "text"),
-        "expected a string, found a number (5)",
+        "expected a string, found 5",
         WRONG,
     )
 
@@ -310,17 +308,17 @@ def test_deep_value_where_anything_may_be_is_let_through() -> None:
         ({"stream": None}, Finding(("stream",), "expected a boolean, found null", WRONG)),
         (
             {"effort": "max"},
-            Finding(("effort",), "expected 'low' or 'high', found a string (\"max\")", WRONG),
+            Finding(("effort",), "expected 'low' or 'high', found 'max'", WRONG),
         ),
         (
             {"choice": "some"},
-            Finding(("choice",), "expected 'auto' or 'none', found a string (\"some\")", WRONG),
+            Finding(("choice",), "expected 'auto' or 'none', found 'some'", WRONG),
         ),
         (
             {"tools": [{"type": "new"}]},
             Finding(
                 ("tools", 0, "type"),
-                "expected 'custom' or 'bash', found a string (\"new\")",
+                "expected 'custom' or 'bash', found 'new'",
                 WRONG,
             ),
         ),
@@ -364,7 +362,7 @@ def test_strict_wants_echoes_complete() -> None:
 def test_match_tells_every_finding() -> None:
     confirm = compile_match(list[User | Assistant], lenient_types=frozenset({"User"}))
     assert confirm([{"role": "user"}, {"role": "assistant", "content": 5}]) == [
-        Finding((1, "content"), "expected a string, found a number (5)", WRONG),
+        Finding((1, "content"), "expected a string, found 5", WRONG),
         Finding((1, "call_id"), "required, but missing", MISSING),
     ]
 
@@ -411,7 +409,7 @@ def test_model_tells_every_finding() -> None:
         Finding(("output", 0, "name"), "required, but missing", MISSING),
         Finding(
             ("output", 1, "type"),
-            "expected 'message' or 'call', found a string (\"messsage\")",
+            "expected 'message' or 'call', found 'messsage'",
             WRONG,
         ),
         Finding(
@@ -419,7 +417,7 @@ def test_model_tells_every_finding() -> None:
             "not a member that the SDK declares; did you mean 'text'?",
             UNKNOWN,
         ),
-        Finding(("usage", "tokens"), 'expected an integer, found a string ("1")', WRONG),
+        Finding(("usage", "tokens"), "expected an integer, found '1'", WRONG),
         Finding(("usage", "extra"), "not a member that the SDK declares", UNKNOWN),
     ]
 

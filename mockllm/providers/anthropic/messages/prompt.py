@@ -42,7 +42,9 @@ def compile_match(message: dict[str, Any], contains: bool) -> Expectation:
     """
     role = message.get("role")
     if role not in ROLES:
-        raise ValueError(f"role: expected one of {', '.join(ROLES)}, found {role!r}")
+        raise ValueError(
+            f"role: expected one of {', '.join(ROLES)}, found {jsontext.describe(role)}"
+        )
     if contains:
         text = normalise.text_to_contain(message.get("content"), "content")
         return Expectation(Kind.CONTAINS, role, (text,))

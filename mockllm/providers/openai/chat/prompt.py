@@ -55,7 +55,9 @@ def compile_match(message: dict[str, Any], contains: bool) -> Expectation:
     """
     role = message.get("role")
     if role not in MEMBERS:
-        raise ValueError(f"role: expected one of {', '.join(MEMBERS)}, found {role!r}")
+        raise ValueError(
+            f"role: expected one of {', '.join(MEMBERS)}, found {jsontext.describe(role)}"
+        )
     if contains:
         text = normalise.text_to_contain(message.get("content"), "content")
         return Expectation(Kind.CONTAINS, role, (text,))
