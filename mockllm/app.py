@@ -41,7 +41,7 @@ class App:
     def __init__(self, engine: Engine) -> None:
         # of the process
         self.is_ready = True
-        """What ``GET /ready`` tells; False in a server that stops."""
+        """The answer to ``GET /ready``; False in a server that is stopping."""
         self.use(engine)
 
     def use(self, engine: Engine) -> None:
@@ -124,7 +124,7 @@ class App:
         return self._not_found(request, mistake)
 
     def _is_of(self, api: str, path: str) -> bool:
-        """Whether `path` is one of the API of this name."""
+        """True if `path` is a route of the API of this name."""
         table, _ = self._find_table(path)
         return table is not None and table.api.name == api
 

@@ -20,7 +20,7 @@ from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
 from mockllm.wire.chunking import Chunk
 
 ID_LENGTH = 29  # characters after cmpl-
-MAX_PROMPTS = 128  # of one request; each is decided, and said again in the answer
+MAX_PROMPTS = 128  # of one request; each is matched, and has a choice in the answer
 
 _FINISHES = ("stop", "length", "content_filter")
 
@@ -72,20 +72,20 @@ def _prompts(members: Mapping[str, Any]) -> list[str]:
             return [prompt]
         case [*prompts] if prompts and all(isinstance(prompt, str) for prompt in prompts):
             if len(prompts) > MAX_PROMPTS:
-                expected = f"at most {MAX_PROMPTS} texts, found {len(prompts):,}"
+                expected = f"at most {MAX_PROMPTS} strings, found {len(prompts):,}"
                 raise RequestError(400, f"prompt: expected {expected}", param="prompt")
             return prompts
         case other:
             raise request_body.bad(
-                "prompt", "a text or a list of texts (tokens have no text)", other
+                "prompt", "a string or a list of strings; token arrays are not supported", other
             )
 
 
-# --- What Chat Completions says ------------------------------------------------------------------
+# --- Chat Completions' answer ---------------------------------------------------------------------
 
 
 def _asked(context: Context, request: Request, model: str, prompt: str) -> Request:
-    """The request to Chat Completions in which the user says the prompt."""
+    """A request to Chat Completions with the prompt as the user's message."""
     path = context.engine.table(CHAT).api.routes[0]
     body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
     return request._replace(path=path, body=jsontext.dumps(body))
@@ -106,7 +106,7 @@ def _chunk(context: Context, decision: Decision) -> Chunk:
     return table.chunk if decision.rule is None else table.chunk_of(decision.rule.index)
 
 
-# --- How it is told here -------------------------------------------------------------------------
+# --- As a completion -----------------------------------------------------------------------------
 
 
 def _choices(chat: Mapping[str, Any], start: int) -> Iterator[dict[str, Any]]:

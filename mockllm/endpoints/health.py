@@ -1,4 +1,4 @@
-"""Whether the server lives, and whether it is ready for more."""
+"""GET /health, GET /ready and HEAD /: liveness and readiness."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def health(context: Context, request: Request, values: Values) -> Decision:
 
 
 def ready(context: Context, request: Request, values: Values) -> Decision:
-    """Whether to send more. A server listens once it has loaded, so it is until it stops."""
+    """Readiness. A server listens only after loading, so it is ready until it stops."""
     if context.is_ready():
         return endpoint_decision(envelope.json_reply({"status": "ready"}), reason="health")
     return endpoint_decision(envelope.json_reply({"status": "draining"}, 503), reason="health")
 
 
 def alive(context: Context, request: Request, values: Values) -> Decision:
-    """Agents look whether there is anybody before they ask."""
+    """Agents check that the server exists before their first request."""
     return endpoint_decision(envelope.json_reply({"service": "mock-llm"}), reason="health")

@@ -19,7 +19,7 @@ _CREATED_AT = "2023-11-14T22:13:20Z"  # the same moment
 
 
 def models(context: Context, request: Request, values: Values) -> Decision:
-    """All of them, in one page, in the order of the configuration."""
+    """All models on one page, in the order of the configuration."""
     names = _names(context)
     page = {
         "object": "list",
@@ -32,7 +32,7 @@ def models(context: Context, request: Request, values: Values) -> Decision:
 
 
 def model(context: Context, request: Request, values: Values) -> Decision:
-    """One of them. An id may hold ``/`` and ``:``."""
+    """One model. An id may contain ``/`` and ``:``."""
     name = values["id"]
     if name not in _names(context):
         if b"anthropic-version" in request.first_values:

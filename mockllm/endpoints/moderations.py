@@ -50,7 +50,7 @@ def moderate(context: Context, request: Request, values: Values) -> Decision:
 
 
 def _check(entries: list[Any]) -> None:
-    """A list holds texts or parts, at least one and not too many.
+    """Check that a list has texts or parts, from 1 to `MAX_INPUTS`.
 
     Raises:
         RequestError: 400.

@@ -1,4 +1,4 @@
-"""What endpoints share: their context, the simplest answers, and the record of a route."""
+"""The context of endpoints, their simplest answers, and the record of a route."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What endpoints read: the engine in use, whether the server is not stopping (`is_ready`), and
+    """Everything that endpoints read: the engine in use, the server's readiness (`is_ready`), and
     the responses that were delivered (`stored`)."""
 
     engine: Engine

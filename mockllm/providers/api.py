@@ -49,8 +49,8 @@ class API:
     sdk: Callable[[], SDK]
 
     decode: Callable[[Request, Values], Prompt]
-    """`decode(request, values)`: the request as a prompt, by its structure alone; `values` stand in
-    the places of its route. Raises RequestError naming the member."""
+    """`decode(request, values)`: the request as a prompt, by its structure alone; `values` are
+    those of its path. Raises RequestError naming the member."""
 
     compile_match: Callable[[Any, bool], Expectation]
     """`compile_match(value, contains)`: a mock's message or input as a rule's expectation. Raises
@@ -61,13 +61,13 @@ class API:
     members are filled in; written ones are not changed. Never raises."""
 
     text_response: Callable[[str], dict[str, Any]]
-    """The smallest response that says this text."""
+    """The smallest response with this text."""
 
     frame: Callable[[dict[str, Any]], bytes]
     """One event of a stream, with any members, as it goes over the wire."""
 
     ends_with_done: bool = False
-    """Whether a stream ends with ``[DONE]``."""
+    """True if a stream ends with ``[DONE]``."""
 
     generate: Callable[[Prompt], dict[str, Any]] | None = None
     """The response to a request where no mock of this API is configured, if the API can answer any

@@ -37,6 +37,6 @@ def error_reply(error: ClientError, headers: Headers, body: Any) -> Reply:
 
 
 def has_bearer(request: Request) -> bool:
-    """Whether there is an ``Authorization: Bearer <something>`` (RFC 6750, section 2.1)."""
+    """True if there is an ``Authorization: Bearer <something>`` (RFC 6750, section 2.1)."""
     scheme, _, credential = request.first_values.get(b"authorization", b"").partition(b" ")
     return scheme.lower() == b"bearer" and bool(credential.strip())

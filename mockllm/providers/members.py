@@ -39,7 +39,7 @@ def fill_in(
 def _skip_extras(
     names: list[str], place: int, defaults: Collection[str], then: Collection[str] | None
 ) -> int:
-    """The first place from `place` on where no member stands that the service does not know."""
+    """The first place from `place` on without a member that the service does not know."""
     if then is not None:
         while place < len(names) and names[place] not in defaults and names[place] not in then:
             place += 1

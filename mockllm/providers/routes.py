@@ -1,6 +1,6 @@
-"""Path templates: what answers at a path, and the values that stand in it.
+"""Path templates: finds the entries for a path, and the values that it has in their places.
 
-``{model}`` stands for one segment of a path, ``{id...}`` for all that is left of it.
+``{model}`` matches one segment of a path, ``{id...}`` the rest of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from urllib.parse import unquote
 
 Values = Mapping[str, str]
-"""What stands in the places of a template, percent-decoded: ``{"id": "gpt-4o"}``."""
+"""The segments in the places of a template, percent-decoded: ``{"id": "gpt-4o"}``."""
 
 NO_VALUES: Values = MappingProxyType({})
 

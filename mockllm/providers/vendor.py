@@ -26,7 +26,7 @@ class Vendor:
     base_path: str
 
     owns: Callable[[Request], bool]
-    """Whether a request is to this vendor, by its path and, where two vendors have the same path,
+    """True if a request is to this vendor, by its path and, where two vendors have the same path,
     by its headers."""
 
     authenticate: Callable[[Request, bool], None]

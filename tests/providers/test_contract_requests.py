@@ -61,10 +61,10 @@ NOT_JSON = [
 REFUSED: list[tuple[str, Json, str]] = [
     *((api, without(api, "model"), "model: Field required") for api in APIS),
     *((api, small(api, model=None), "model: Field required") for api in APIS),
-    *((api, small(api, model=""), "model: expected a string") for api in APIS),
+    *((api, small(api, model=""), "model: expected a non-empty string") for api in APIS),
     *((api, small(api, model="m" * 1_001), "at most 1,000 characters") for api in APIS),
     (EMBEDDINGS, small(EMBEDDINGS, input=["a"] * 2_048, dimensions=4_096), "dimensions: expected"),
-    *((api, small(api, model=5), "model: expected a string") for api in APIS),
+    *((api, small(api, model=5), "model: expected a non-empty string") for api in APIS),
     *(
         (api, small(api, stream=value), "stream: expected a boolean")
         for api in (CHAT, RESPONSES, MESSAGES)

@@ -13,15 +13,15 @@ SUMMARY = "OpenAI's also under /openai/v1 and, for Azure, /openai/deployments/{m
 
 
 def deployment(path: str) -> str:
-    """Where Azure answers, for one deployment, what OpenAI answers at `path`."""
+    """Azure's route to one deployment, for OpenAI's `path`."""
     return f"/openai/deployments/{{model}}{path.removeprefix(_VERSION)}"
 
 
 def versioned(path: str) -> str:
-    """Where Azure's API of today, v1, answers what OpenAI answers at `path`."""
+    """The route of Azure's v1 API, for OpenAI's `path`."""
     return f"/openai{path}"
 
 
 def unversioned(path: str) -> str:
-    """Where Azure's API of dated versions answers what OpenAI answers at `path`."""
+    """The route of Azure's API with dated versions, for OpenAI's `path`."""
     return f"/openai{path.removeprefix(_VERSION)}"

@@ -1,4 +1,6 @@
-"""Anthropic Messages: POST /v1/messages (anthropic 2.12.0)."""
+"""Anthropic Messages, POST /v1/messages (anthropic 2.12.0), as a codec of requests, answers
+and streams. It knows no other API, no socket and no table of mocks.
+"""
 
 from __future__ import annotations
 

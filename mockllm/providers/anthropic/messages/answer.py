@@ -1,8 +1,7 @@
-"""Completing a configured message: what the user left out is filled in, what is written stays.
+"""Completes configured messages: absent members are filled in, written ones stay.
 
-Knows the members that every answer of the Messages API bears (`anthropic.types.Message`, 2.12.0)
-and in which order the service writes them. It judges nothing: a member of a wrong type is passed on
-as it is.
+Knows the members that every answer of the Messages API has (anthropic 2.12.0: `Message`) and their
+order. It checks no types: a member of a wrong type is served as it is.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ _ID_PREFIXES = {
 
 
 def complete(response: Object) -> Object:
-    """`response` with everything that a client relies on; the same again for a completed one.
+    """`response` with all members that clients rely on; completing it again changes nothing.
 
     Written members keep their values and their order, an explicit null included. An absent one
-    comes after the member that it follows on the wire: ``{"content": [...]}`` becomes ``{"id",
+    follows its predecessor on the wire: ``{"content": [...]}`` becomes ``{"id",
     "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"}``.
     """
     blocks = _blocks(response)
@@ -50,18 +49,19 @@ def complete(response: Object) -> Object:
 
 
 def text_response(text: str) -> Object:
-    """The smallest configured response that says `text`."""
+    """The smallest response whose text is `text`."""
     return {"content": [{"type": "text", "text": text}]}
 
 
 def _blocks(response: Object) -> list[Any]:
-    """The content blocks; none where the content is no list."""
+    """The content blocks; none if the content is not a list."""
     content = response.get("content")
     return content if isinstance(content, list) else []
 
 
 def _block(index: int, block: Any) -> Any:
-    """A content block with the members that its type requires and that have a neutral value."""
+    """A content block with the absent members that its type requires and that have a
+    neutral value."""
     match block:
         case {"type": "text"}:
             return fill_in(block, {"type": "text", "text": ""})
@@ -78,7 +78,7 @@ def _block(index: int, block: Any) -> Any:
 
 def _call_id(kind: str, index: int) -> Any:
     """A new id, its prefix and 22 characters. The first two are the block's index: two digits of a
-    hash would make some calls of one answer twins."""
+    hash would give some calls of one answer the same id."""
     return placeholders.fresh_id(f"{_ID_PREFIXES[kind]}{index:02x}", 20, "call")
 
 

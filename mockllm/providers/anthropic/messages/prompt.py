@@ -1,4 +1,4 @@
-"""Messages requests: who may ask, what a rule sees, when two messages mean the same."""
+"""Decodes Messages requests and normalises messages for matching."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def decode(request: Request, values: Values) -> Prompt:
 
 
 def compile_match(message: dict[str, Any], contains: bool) -> Expectation:
-    """What a mock's `message` wants of a request.
+    """A mock's `message` as the expectation of a rule.
 
     Raises:
-        ValueError: the message has no role of this API, or no one text to look for.
+        ValueError: the message has no role of this API, or not one text to look for.
     """
     role = message.get("role")
     if role not in ROLES:
@@ -56,7 +56,7 @@ def canonical(message: dict[str, Any]) -> bytes:
     """Equal bytes for two messages if and only if they mean the same."""
     if len(message) == 2 and isinstance(message.get("content"), str):
         return jsontext.canonical_text(message["role"], message["content"])
-    kept = normalise.keep(message, ("role", "content"))
+    kept = normalise.known_members(message, ("role", "content"))
     if "content" in kept:
         kept["content"] = normalise.content(kept["content"], _block)
     return jsontext.canonical(kept)
@@ -81,7 +81,7 @@ def _texts(content: Any) -> Iterator[str]:
 
 
 def _block(block: Any) -> Any:
-    kept = normalise.keep_known(block, _known_members())
+    kept = normalise.known_part(block, _known_members())
     if isinstance(kept, dict) and kept.get("type") == "tool_result" and "content" in kept:
         kept["content"] = normalise.content(kept["content"], _block)
     return kept

@@ -1,4 +1,4 @@
-"""A configured message as it goes over the wire: whole, or as a stream of events."""
+"""Renders configured messages as they go over the wire."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mockllm.wire.chunking import Chunk
 
 
 def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
-    """The answer that `response` configures, in the form that the client wants. Never raises: what
-    cannot be streamed piece by piece goes out whole."""
+    """The reply, whole or as a stream. Never raises: members that cannot be streamed in pieces are
+    sent whole."""
     completed = complete(response)
     headers = ANTHROPIC.stream_headers if options.stream else ANTHROPIC.headers
     if options.stream:

@@ -1,4 +1,6 @@
-"""OpenAI Chat Completions: POST /v1/chat/completions (openai 3.54.0)."""
+"""OpenAI Chat Completions, POST /v1/chat/completions (openai 3.54.0), as a codec of requests,
+answers and streams. It knows no other API, no socket and no table of mocks.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Chat completions as users configure them (openai 3.54.0: `ChatCompletion`).
+"""Completes configured chat completions (openai 3.54.0: `ChatCompletion`).
 
-What is written is served as written, whatever its type; only what is absent is filled in, in the
-place where the service writes it. How an answer goes over the wire is not known here.
+Written members are served as written, whatever their type; absent ones are filled in, in the
+service's order. How an answer goes over the wire is not known here.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _MAX_COUNT = 2**53  # up to here every JSON reader counts exactly
 
 
 def complete(response: dict[str, Any]) -> dict[str, Any]:
-    """A configured response with what is absent filled in; completing it again changes nothing.
+    """A configured response with absent members filled in; completing it again changes nothing.
 
     Filled in: `id`, `object`, `created`, `model`, one choice where there is no `choices`, `usage`;
     per choice `index`, `message`, `logprobs` null, `finish_reason`; per message `role`, `content`
-    null, `refusal` null; per tool call `id`, `type` and what it is called with. An explicit null
-    stays, ``"object": "chat.completion.tool_message"`` stays.
+    null, `refusal` null; per tool call `id`, `type` and its arguments. An explicit null stays,
+    ``"object": "chat.completion.tool_message"`` stays.
     """
     head = {
         "id": placeholders.fresh_id("chatcmpl-", ID_LENGTH, "chat completion"),
@@ -46,7 +46,7 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def text_response(text: str) -> dict[str, Any]:
-    """The smallest response that says `text`."""
+    """The smallest response whose text is `text`."""
     return {"choices": [{"message": {"content": text}}]}
 
 
@@ -78,7 +78,7 @@ def _message(message: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def _tool_call(call: Any, place: str) -> Any:
-    """A call without arguments is a call with none: clients parse them as JSON unseen."""
+    """A call, with empty arguments if it has none: clients parse them as JSON unchecked."""
     if not isinstance(call, dict):
         return call
     call_id = placeholders.fresh_id("call_", CALL_ID_LENGTH, place)
@@ -117,7 +117,7 @@ def _usage(written: dict[str, Any], output: int) -> dict[str, Any]:
 
 
 def _no_details() -> dict[str, Any]:
-    """What the service writes beside the counts: nothing cached, heard, reasoned or predicted."""
+    """The details that the service writes beside the counts, all zero."""
     return {
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {
@@ -134,7 +134,7 @@ def _is_count(value: Any) -> TypeGuard[int]:
 
 
 def _count_output(choices: Any) -> int:
-    """The estimated tokens of what the choices say and call."""
+    """The estimated tokens of the choices' texts and calls."""
     if not isinstance(choices, list):
         return 0
     messages = (choice.get("message") for choice in choices if isinstance(choice, dict))
@@ -143,7 +143,7 @@ def _count_output(choices: Any) -> int:
 
 
 def _texts(message: Any) -> Iterator[Any]:
-    """What counts as output in a message, of whatever type it is."""
+    """The members of a message that count as output, of whatever type."""
     if not isinstance(message, dict):
         return
     yield message.get("content")

@@ -1,4 +1,4 @@
-"""Chat Completions requests: who may ask, what a rule sees, when two messages mean the same."""
+"""Decodes Chat Completions requests and normalises messages for matching."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "tool": ("role", "content", "tool_call_id"),
     "function": ("role", "content", "name"),
 }
-"""The members of a message that carry meaning, by role."""
+"""The members of a message that are compared, by role."""
 
 
 def decode(request: Request, values: Values) -> Prompt:
@@ -48,10 +48,10 @@ def decode(request: Request, values: Values) -> Prompt:
 
 
 def compile_match(message: dict[str, Any], contains: bool) -> Expectation:
-    """What a mock's `message` wants of a request.
+    """A mock's `message` as the expectation of a rule.
 
     Raises:
-        ValueError: the message has no role of this API, or no one text to look for.
+        ValueError: the message has no role of this API, or not one text to look for.
     """
     role = message.get("role")
     if role not in MEMBERS:
@@ -69,7 +69,7 @@ def canonical(message: dict[str, Any]) -> bytes:
     """Equal bytes for two messages if and only if they mean the same."""
     if len(message) == 2 and isinstance(message.get("content"), str):
         return jsontext.canonical_text(message["role"], message["content"])
-    kept = normalise.keep(message, MEMBERS[message["role"]])
+    kept = normalise.known_members(message, MEMBERS[message["role"]])
     if "content" in kept:
         kept["content"] = normalise.content(kept["content"], _part)
     if "function_call" in kept:
@@ -104,24 +104,27 @@ def _message(message: dict[str, Any]) -> Message:
 
 
 def _part(part: Any) -> Any:
-    return normalise.keep_known(part, _known_members())
+    return normalise.known_part(part, _known_members())
 
 
 def _tool_call(call: Any) -> Any:
     if not isinstance(call, dict):
         return call
-    kept = {"type": "function", **normalise.keep(call, ("id", "type", "function", "custom"))}
+    kept = {
+        "type": "function",
+        **normalise.known_members(call, ("id", "type", "function", "custom")),
+    }
     if "function" in kept:
         kept["function"] = _function(kept["function"])
     if isinstance(kept.get("custom"), dict):
-        kept["custom"] = normalise.keep(kept["custom"], ("name", "input"))
+        kept["custom"] = normalise.known_members(kept["custom"], ("name", "input"))
     return kept
 
 
 def _function(function: Any) -> Any:
     if not isinstance(function, dict):
         return function
-    kept = normalise.keep(function, ("name", "arguments"))
+    kept = normalise.known_members(function, ("name", "arguments"))
     if "arguments" in kept:
         kept["arguments"] = normalise.arguments(kept["arguments"])
     return kept

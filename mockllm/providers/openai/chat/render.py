@@ -1,4 +1,4 @@
-"""A configured chat completion as it goes over the wire."""
+"""Renders configured chat completions as they go over the wire."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mockllm.wire.chunking import Chunk
 
 
 def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
-    """The answer, whole or as a stream that ends with ``[DONE]``."""
+    """The reply, whole or as a stream that ends with ``[DONE]``."""
     completed = complete(response)
     headers = OPENAI.stream_headers if options.stream else OPENAI.headers
     if not options.stream:

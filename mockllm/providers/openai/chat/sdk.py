@@ -22,7 +22,7 @@ from mockllm.validation.findings import (
 )
 from mockllm.validation.schema import tagged_members
 
-# A mock says what matters of a message: one without content or tool_call_id matches by the rest.
+# A mock gives only the members to compare: one without content or tool_call_id matches by the rest.
 _MOCKED = frozenset(
     {
         "ChatCompletionAssistantMessageParam",
@@ -40,7 +40,7 @@ class _Request(CompletionCreateParamsBase, TypedDict, total=False):
 
 
 def request_confirmer(*, strict: bool) -> Confirm:
-    """Return a function that tells the first finding in a request body."""
+    """Return a function that returns the first finding in a request body."""
     return compile_request(_Request, strict=strict)
 
 

@@ -1,4 +1,6 @@
-"""OpenAI Embeddings: POST /v1/embeddings (openai 3.54.0)."""
+"""OpenAI Embeddings, POST /v1/embeddings (openai 3.54.0), as a codec of requests and answers. It
+knows no other API, no socket and no table of mocks.
+"""
 
 from __future__ import annotations
 

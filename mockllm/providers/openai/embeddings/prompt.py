@@ -1,4 +1,4 @@
-"""Embeddings requests: what a rule sees, when two inputs mean the same."""
+"""Decodes Embeddings requests and normalises inputs for matching."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "openai_embeddings"
 ENCODINGS = ("float", "base64")
 MAX_INPUTS = 2048  # texts in one request, as the service allows
 MAX_DIMENSIONS = 4096  # of the largest models
-MAX_NUMBERS = MAX_INPUTS * 3072  # in one answer: the most that the service's models give
+MAX_NUMBERS = MAX_INPUTS * 3072  # in one answer; the largest models of the service have 3072
 
 
 def decode(request: Request, values: Values) -> Prompt:
@@ -29,7 +29,7 @@ def decode(request: Request, values: Values) -> Prompt:
     model = request_body.read_model(members)
     value = request_body.read_input(members)
     if isinstance(value, list) and not value:
-        raise request_body.bad("input", "a list that is not empty", value)
+        raise request_body.bad("input", "a non-empty list", value)
     inputs = len(value) if isinstance(value, list) and not isinstance(value[0], int) else 1
     if inputs > MAX_INPUTS:
         raise RequestError(400, f"input: expected at most {MAX_INPUTS} texts", param="input")
@@ -50,10 +50,10 @@ def decode(request: Request, values: Values) -> Prompt:
 
 
 def compile_match(value: str | list[Any], contains: bool) -> Expectation:
-    """What a mock's `input` wants of a request.
+    """A mock's `input` as the expectation of a rule.
 
     Raises:
-        ValueError: there is no one text to look for.
+        ValueError: `contains` without exactly one text to look for.
     """
     texts = _texts(value)
     if not contains:
@@ -64,7 +64,7 @@ def compile_match(value: str | list[Any], contains: bool) -> Expectation:
 
 
 def canonical(value: str | list[Any]) -> bytes:
-    """Equal bytes for two inputs if and only if they mean the same: a text is a list of one."""
+    """Equal bytes for two inputs if and only if they mean the same: a string is a list of one."""
     return jsontext.canonical([value] if isinstance(value, str) else value)
 
 

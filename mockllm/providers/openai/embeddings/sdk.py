@@ -19,7 +19,7 @@ from mockllm.validation.findings import (
 
 
 def request_confirmer(*, strict: bool) -> Confirm:
-    """Return a function that tells the first finding in a request body."""
+    """Return a function that returns the first finding in a request body."""
     return compile_request(EmbeddingCreateParams, strict=strict)
 
 

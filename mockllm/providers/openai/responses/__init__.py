@@ -1,4 +1,6 @@
-"""OpenAI Responses: POST /v1/responses (openai 3.54.0)."""
+"""OpenAI Responses, POST /v1/responses (openai 3.54.0), as a codec of requests, answers and
+streams. It knows no other API, no socket and no table of mocks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Responses requests: what a rule sees, when two inputs mean the same."""
+"""Decodes Responses requests and normalises input items for matching."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ NAME = "openai_response"
 ROLES = ("user", "assistant", "system", "developer")
 
 _REFERENCES = frozenset({"item_reference", "local_shell_call_output"})
-"""Items whose `id` says which other item is meant. Any other item's `id` and `status` are the
-server's own notes: a client echoes those of an answer, and a mock cannot know fresh ones."""
+"""Items whose `id` refers to another item. On other items `id` and `status` are the server's: a
+client echoes those of an answer, and a mock cannot know fresh ones."""
 
 
 def decode(request: Request, values: Values) -> Prompt:
@@ -38,10 +38,10 @@ def decode(request: Request, values: Values) -> Prompt:
 
 
 def compile_match(value: str | list[Any], contains: bool) -> Expectation:
-    """What a mock's `input` wants of a request.
+    """A mock's `input` as the expectation of a rule.
 
     Raises:
-        ValueError: an entry is no item.
+        ValueError: an entry is not an item.
     """
     if contains and isinstance(value, str):
         return Expectation(Kind.CONTAINS, None, (value,))
@@ -60,11 +60,11 @@ def compile_match(value: str | list[Any], contains: bool) -> Expectation:
 def canonical(item: dict[str, Any]) -> bytes:
     """Equal bytes for two items if and only if they mean the same."""
     if _is_message(item):
-        kept = {"type": "message", **normalise.keep(item, ("role", "content"))}
+        kept = {"type": "message", **normalise.known_members(item, ("role", "content"))}
         if "content" in kept:
             kept["content"] = normalise.content(kept["content"], _part)
         return jsontext.canonical(kept)
-    kept = normalise.keep_known(item, _known_members())
+    kept = normalise.known_part(item, _known_members())
     if kept.get("type") not in _REFERENCES:
         kept.pop("id", None)
         kept.pop("status", None)
@@ -147,7 +147,7 @@ def _read_options(members: Mapping[str, Any]) -> ResponseOptions:
 
 
 def _part(part: Any) -> Any:
-    return normalise.keep_known(part, _known_members())
+    return normalise.known_part(part, _known_members())
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Responses answers as they go over the wire, whole or streamed."""
+"""Renders configured responses as they go over the wire."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from mockllm.wire.chunking import Chunk
 
 
 def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
-    """The answer for a configured response; what is absent is completed. A stream ends with its
-    last event: this API sends no ``[DONE]``."""
+    """The reply, whole or as a stream. A stream ends with its last event: this API sends no
+    ``[DONE]``."""
     completed = complete(response)
     headers = OPENAI.stream_headers if options.stream else OPENAI.headers
     if not options.stream:

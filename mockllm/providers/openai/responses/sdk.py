@@ -76,7 +76,7 @@ _ECHOED = frozenset(
 # What ties a call to its result, and a tool's name: required in an echo, too.
 _KEPT = frozenset({"call_id", "name"})
 
-# A mock says what matters of a message: one without content matches by the rest.
+# A mock gives only the members to compare: one without content matches by the rest.
 _MOCKED = _ECHOED | {"EasyInputMessageParam", "Message"}
 
 
@@ -85,7 +85,7 @@ class _Request(ResponseCreateParamsBase, TypedDict, total=False):
 
 
 def request_confirmer(*, strict: bool) -> Confirm:
-    """Return a function that tells the first finding in a request body."""
+    """Return a function that returns the first finding in a request body."""
     return compile_request(_Request, strict=strict, lenient_types=_ECHOED, always_required=_KEPT)
 
 
