@@ -45,7 +45,7 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
 
 
 def _what(root: Model, detail: ErrorDetails) -> str:
-    found = _describe(detail["input"])
+    found = jsontext.describe(detail["input"])
     match detail["type"]:
         case "too_deep":
             return detail["msg"]
@@ -118,13 +118,6 @@ def _closest(word: str, words: Sequence[str]) -> str | None:
 
 def _did_you_mean(word: str | None) -> str:
     return f"; did you mean {word!r}?" if word else ""
-
-
-def _describe(value: Any) -> str:
-    if isinstance(value, (str, int, float)):
-        shown = repr(value) if isinstance(value, str) else jsontext.dumps(value).decode()
-        return shown if len(shown) <= 60 else shown[:60] + "…"
-    return jsontext.json_type(value)
 
 
 def join(*parts: str) -> str:

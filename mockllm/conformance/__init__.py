@@ -71,7 +71,7 @@ def _why_unreached(
     lines = {**_CREDENTIALS, **headers}.items()
     request = Request.of(
         "POST",
-        table.api.paths[0],
+        table.api.routes[0],
         tuple((name.lower().encode(), value.strip().encode()) for name, value in lines),
         orjson.dumps(body),
     )

@@ -1,4 +1,4 @@
-"""What is answered without a mock: what official clients, agents and browsers call unasked. Each
-answer is a function of a context, a request and the values in its path; none knows how a request
-came or what becomes of the reply.
+"""Answers requests without a mock, such as official clients, agents and browsers send unasked, by
+functions of a context, a request and the values in its path. It does not know how a request
+arrived or how the reply is sent.
 """

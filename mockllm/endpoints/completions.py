@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mockllm.endpoints.route import CHAT, Context, Values, endpoint_decision
+from mockllm.endpoints.route import CHAT, Context, endpoint_decision
 from mockllm.engine.decision import Answer, Decision, Outcome
 from mockllm.engine.engine import Found
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
-from mockllm.providers.openai import vendor
 from mockllm.providers.openai.chat.answer import complete as complete_chat
+from mockllm.providers.openai.vendor import OPENAI
+from mockllm.providers.routes import Values
 from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
 from mockllm.wire.chunking import Chunk
 
 ID_LENGTH = 29  # characters after cmpl-
-MAX_PROMPTS = 128  # of one request; each is decided, and said again in the answer
+MAX_PROMPTS = 128  # of one request; each is matched, and has a choice in the answer
 
 _FINISHES = ("stop", "length", "content_filter")
 
@@ -41,7 +42,7 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
         prompt = _as_chat(context, model, text)
         found = context.engine.match(context.engine.table(CHAT), prompt, request.first_values)
         if isinstance(found, RequestError):
-            reply = vendor.openai_error(found)
+            reply = OPENAI.render_error(found, {})
             return endpoint_decision(reply, prompt, outcome=Outcome.UNMATCHED)
         first = first or found
         answers.append(found.source.answer(prompt))
@@ -58,7 +59,7 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
         reply = _stream(head, choices, chunk, usage=_usage(choices) if usage else None)
     else:
         body = head | {"choices": choices, "usage": _usage(choices)}
-        reply = Reply.whole(200, vendor.openai_headers(), jsontext.dumps(body))
+        reply = Reply.whole(200, OPENAI.headers, jsontext.dumps(body))
     input_tokens = sum(map(tokens.estimate, prompts))
     filled = placeholders.fill(reply, model=model, input_tokens=input_tokens)
     return endpoint_decision(filled, prompt, outcome=first.source.outcome, rule=first.rule)
@@ -72,28 +73,28 @@ def _prompts(members: Mapping[str, Any]) -> list[str]:
             return [prompt]
         case [*prompts] if prompts and all(isinstance(prompt, str) for prompt in prompts):
             if len(prompts) > MAX_PROMPTS:
-                expected = f"at most {MAX_PROMPTS} texts, found {len(prompts):,}"
+                expected = f"at most {MAX_PROMPTS} strings, found {len(prompts):,}"
                 raise RequestError(400, f"prompt: expected {expected}", param="prompt")
             return prompts
         case other:
             raise request_body.bad(
-                "prompt", "a text or a list of texts (tokens have no text)", other
+                "prompt", "a string or a list of strings; token arrays are not supported", other
             )
 
 
-# --- What Chat Completions says ------------------------------------------------------------------
+# --- Chat Completions' answer ---------------------------------------------------------------------
 
 
 def _as_chat(context: Context, model: str, text: str) -> Prompt:
     """The prompt of a Chat Completions request in which the user says `text`."""
     table = context.engine.table(CHAT)
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    prompt = table.api.decode(jsontext.dumps(body))
+    prompt = table.read(jsontext.dumps(body))
     table.check(prompt)
     return prompt
 
 
-# --- As a completion says it ---------------------------------------------------------------------
+# --- As a completion -----------------------------------------------------------------------------
 
 
 def _choices(chat: Mapping[str, Any], start: int) -> Iterator[dict[str, Any]]:
@@ -137,7 +138,7 @@ def _stream(
         chunks = [each | {"usage": None} for each in chunks]
         chunks.append(head | {"choices": [], "usage": usage})
     frames = [*map(sse.frame, chunks), sse.DONE]
-    return Reply.stream(200, vendor.openai_headers(stream=True), frames)
+    return Reply.stream(200, OPENAI.stream_headers, frames)
 
 
 def _piece(text: str) -> dict[str, Any]:

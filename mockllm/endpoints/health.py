@@ -1,13 +1,14 @@
-"""Whether the server lives, and whether it is ready for more."""
+"""GET /health, GET /ready and HEAD /: liveness and readiness."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mockllm.endpoints.route import Context, Values, endpoint_decision
+from mockllm.endpoints.route import Context, endpoint_decision
 from mockllm.engine.decision import Decision, Outcome
 from mockllm.exchange import Request
 from mockllm.providers import envelope
+from mockllm.providers.routes import Values
 
 HEALTH, READY, ROOT = "/health", "/ready", "/"
 
@@ -22,7 +23,7 @@ def health(context: Context, request: Request, values: Values) -> Decision:
 
 
 def ready(context: Context, request: Request, values: Values) -> Decision:
-    """Whether to send more. A server listens once it has loaded, so it is until it stops."""
+    """Readiness. A server listens only after loading, so it is ready until it stops."""
     if context.is_ready():
         return endpoint_decision(envelope.json_reply({"status": "ready"}), outcome=Outcome.PROBE)
     return endpoint_decision(
@@ -31,5 +32,5 @@ def ready(context: Context, request: Request, values: Values) -> Decision:
 
 
 def alive(context: Context, request: Request, values: Values) -> Decision:
-    """Agents look whether there is anybody before they ask."""
+    """Agents check that the server exists before their first request."""
     return endpoint_decision(envelope.json_reply({"service": "mock-llm"}), outcome=Outcome.PROBE)

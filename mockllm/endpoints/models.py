@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm.endpoints.route import Context, Values, json_answer
+from mockllm.endpoints.route import Context, json_answer
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
+from mockllm.providers.routes import Values
 
 _CREATED = 1_700_000_000
 _CREATED_AT = "2023-11-14T22:13:20Z"  # the same moment
 
 
 def models(context: Context, request: Request, values: Values) -> Decision:
-    """All of them, in one page, in the order of the configuration."""
+    """All models on one page, in the order of the configuration."""
     names = _names(context)
     page = {
         "object": "list",
@@ -31,7 +32,7 @@ def models(context: Context, request: Request, values: Values) -> Decision:
 
 
 def model(context: Context, request: Request, values: Values) -> Decision:
-    """One of them. An id may hold ``/`` and ``:``."""
+    """One model. An id may contain ``/`` and ``:``."""
     name = values["id"]
     if name not in _names(context):
         if b"anthropic-version" in request.first_values:

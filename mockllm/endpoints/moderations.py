@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from mockllm.endpoints.route import Context, Values, json_answer
+from mockllm.endpoints.route import Context, json_answer
 from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.providers import request_body
+from mockllm.providers.routes import Values
 from mockllm.wire import placeholders
 
 MAX_INPUTS = 2048  # entries of one request; each has a result of a kilobyte
@@ -49,7 +50,7 @@ def moderate(context: Context, request: Request, values: Values) -> Decision:
 
 
 def _check(entries: list[Any]) -> None:
-    """A list holds texts or parts, at least one and not too many.
+    """Check that a list has texts or parts, from 1 to `MAX_INPUTS`.
 
     Raises:
         RequestError: 400.

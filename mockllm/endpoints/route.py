@@ -1,8 +1,8 @@
-"""What all endpoints share: what they may look at, and the simplest answers."""
+"""The context of endpoints, their simplest answers, and the record of a route."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ from mockllm.engine.engine import Engine
 from mockllm.exchange import Reply, Request
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
-from mockllm.providers.anthropic.vendor import anthropic_headers
-from mockllm.providers.openai.vendor import openai_headers
+from mockllm.providers import find_vendor
+from mockllm.providers.envelope import JSON_HEADERS
+from mockllm.providers.routes import Values
 from mockllm.state.responses import StoredResponses
 from mockllm.wire import jsontext
 
@@ -34,11 +35,8 @@ class Context:
         return slot in self.others if slot is not None else bool(self.others)
 
 
-Values = Mapping[str, str]
-"""What stood in the places of a route's template: ``{"id": "gpt-4o"}``."""
-
 Endpoint = Callable[[Context, Request, Values], Decision | Question]
-"""Raises RequestError for a request that it refuses."""
+"""Answers a request whose route has these values; raises RequestError to refuse it."""
 
 
 def endpoint_decision(
@@ -48,27 +46,22 @@ def endpoint_decision(
     outcome: Outcome = Outcome.ENDPOINT,
     rule: Rule | None = None,
 ) -> Decision:
-    """The decision to answer so; the engine makes it ready."""
+    """The decision to answer with `reply`; the app makes it ready."""
     summary = None if prompt is None else Summary.of(prompt)
     return Decision.by(Match(outcome, reply, rule=rule, summary=summary))
 
 
 def json_answer(request: Request, body: Any, *, prompt: Prompt | None = None) -> Decision:
-    """A JSON answer with the headers of the vendor whose client asked."""
-    is_anthropic = asks_anthropic(request.path, request)
-    headers = anthropic_headers() if is_anthropic else openai_headers()
+    """A JSON answer with the headers of the vendor that the request is to."""
+    vendor = find_vendor(request)
+    headers = JSON_HEADERS if vendor is None else vendor.headers
     return endpoint_decision(Reply.whole(200, headers, jsontext.dumps(body)), prompt)
-
-
-def asks_anthropic(path: str, request: Request) -> bool:
-    """Whether a request is for Anthropic. Some paths are both vendors': then it is the header that
-    only one of them wants."""
-    return path.startswith("/v1/messages") or b"anthropic-version" in request.first_values
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`answer` answers `method` on paths like `template`; without credentials if it is `public`."""
+    """`answer` answers `method` on the paths of `template` (`providers.routes`); without
+    credentials if it is `public`."""
 
     method: str
     template: str

@@ -9,13 +9,14 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from mockllm.endpoints.route import RESPONSES, Context, Values, endpoint_decision
+from mockllm.endpoints.route import RESPONSES, Context, endpoint_decision
 from mockllm.engine.decision import Answer, AskWorkers, Decision, Question
 from mockllm.engine.sources import render
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import NOT_STREAMED, STREAMED, Prompt, ResponseOptions
-from mockllm.providers.openai import vendor
+from mockllm.providers.openai.vendor import OPENAI
+from mockllm.providers.routes import Values
 from mockllm.state.responses import StoredResponse, slot_of
 from mockllm.wire import jsontext, placeholders, tokens
 
@@ -89,7 +90,7 @@ def _find(context: Context, response_id: str) -> Given | None:
     stored = context.stored.find(response_id)
     if stored is None:
         return None
-    prompt = context.engine.table(RESPONSES).api.decode(stored.body)
+    prompt = context.engine.table(RESPONSES).read(stored.body)
     given = Given(stored, prompt)
     if prompt.body.get("store") is False:
         return None
@@ -116,7 +117,7 @@ def _retrieved(context: Context, request: Request, given: Given) -> Decision:
         )
     after = _number(query, "starting_after", -1)
     frames = _frames(context, given, STREAMED)[after + 1 :]  # one event a frame, numbered from 0
-    return endpoint_decision(Reply.stream(200, vendor.openai_headers(stream=True), frames))
+    return endpoint_decision(Reply.stream(200, OPENAI.stream_headers, frames))
 
 
 def _cancelled(context: Context, request: Request, given: Given) -> Decision:
@@ -166,7 +167,7 @@ def _frames(context: Context, given: Given, options: ResponseOptions) -> list[by
 
 
 def _json(body: bytes) -> Decision:
-    return endpoint_decision(Reply.whole(200, vendor.openai_headers(), body))
+    return endpoint_decision(Reply.whole(200, OPENAI.headers, body))
 
 
 # --- What was asked ------------------------------------------------------------------------------

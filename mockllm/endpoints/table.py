@@ -1,17 +1,18 @@
-"""The table of all that is answered beside the mocks.
+"""The table of endpoints: all that is answered without a mock.
 
-A route is a method, a template and a function. ``{id}`` in a template stands for one segment of a
-path, ``{id...}`` for all that is left of it. HEAD is answered where GET is; OPTIONS everywhere.
+A route is a method, a template and a function. HEAD is answered where GET is; OPTIONS everywhere.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mockllm.endpoints import completions, models, moderations, stored_responses, token_counts
 from mockllm.endpoints.health import HEALTH, READY, ROOT, alive, health, ready
 from mockllm.endpoints.route import Route
+from mockllm.providers.openai import azure
 
-ROUTES = (
-    Route("POST", "/v1/messages/count_tokens", token_counts.count_tokens),
+_OPENAI = (
     Route("POST", "/v1/responses/input_tokens", token_counts.input_tokens),
     Route("GET", "/v1/responses/{id}", stored_responses.retrieve),
     Route("DELETE", "/v1/responses/{id}", stored_responses.delete),
@@ -21,7 +22,26 @@ ROUTES = (
     Route("POST", "/v1/moderations", moderations.moderate),
     Route("GET", "/v1/models", models.models),
     Route("GET", "/v1/models/{id...}", models.model),
+)
+
+LISTED = (
+    Route("POST", "/v1/messages/count_tokens", token_counts.count_tokens),
+    *_OPENAI,
     Route("GET", HEALTH, health, public=True),
     Route("GET", READY, ready, public=True),
     Route("HEAD", ROOT, alive, public=True),
 )
+"""The routes that a 404 lists."""
+
+ROUTES = (
+    *LISTED,
+    *(
+        replace(route, template=template(route.template))
+        for template in (azure.versioned, azure.unversioned)
+        for route in _OPENAI
+    ),
+)
+"""All routes, the same functions under Azure's paths among them."""
+
+NOT_LISTED = azure.SUMMARY
+"""The other routes, those of mocked APIs among them, in a few words."""

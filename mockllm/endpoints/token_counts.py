@@ -1,16 +1,17 @@
 """POST /v1/messages/count_tokens and /v1/responses/input_tokens: `tokens.estimate_prompt`, the same
-that fills an absent `usage`. What is no request of the API is refused as there."""
+that fills an absent `usage`. Requests that the API refuses are refused here too."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mockllm.endpoints.route import MESSAGES, RESPONSES, Context, Values, json_answer
+from mockllm.endpoints.route import MESSAGES, RESPONSES, Context, json_answer
 from mockllm.engine.decision import Decision
 from mockllm.engine.mocks import Table
 from mockllm.exchange import Request
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
+from mockllm.providers.routes import Values
 from mockllm.wire import jsontext, tokens
 
 
@@ -30,9 +31,9 @@ def input_tokens(context: Context, request: Request, values: Values) -> Decision
 
 
 def _read(table: Table, request: Request, optional: dict[str, Any]) -> Prompt:
-    """The request as one of the API, with what only the API itself requires."""
+    """The request as one of the API, with the members that only the API itself requires."""
     members = request_body.read_object(request.body)
     given = {name: value for name, value in members.items() if value is not None}
-    prompt = table.api.decode(jsontext.dumps(optional | given))
+    prompt = table.read(jsontext.dumps(optional | given))
     table.check(prompt)
     return prompt

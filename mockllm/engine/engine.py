@@ -21,6 +21,8 @@ from mockllm.matching.explain import nearest_miss
 from mockllm.matching.rule import Rule
 from mockllm.matching.texts import quote
 from mockllm.prompt import NOT_STREAMED, Prompt, ResponseOptions
+from mockllm.providers.routes import NO_VALUES, Values
+from mockllm.replies.cors import CORS
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
 from mockllm.wire import placeholders, tokens
 
@@ -50,7 +52,8 @@ class Engine:
         self.warnings = loaded.warnings
         """Problems of the configuration that do not keep it from being served."""
         self.require_auth = loaded.require_auth
-        self.cors = loaded.cors
+        self.cors = CORS(allowed=loaded.cors)
+        """Lets web pages read every reply, or not."""
         self.reuses = reuse
         """Whether what was seen before is remembered, here and in `head_cache`."""
         self.matches = MatchCache() if reuse else None
@@ -77,20 +80,20 @@ class Engine:
                     answer = table.source(rule.index).fixed
                     self._prepare(table, rule, answer, NOT_STREAMED)
 
-    def decide(self, table: Table, request: Request) -> Decision:
-        """The decision on a `request` to the API of `table`. A request that is refused is answered
-        too: nothing that a client sends makes this raise."""
+    def decide(self, table: Table, request: Request, values: Values = NO_VALUES) -> Decision:
+        """The decision on a `request` to the API of `table`, whose route has these `values`. A
+        request that is refused is answered too: nothing that a client sends makes this raise."""
         try:
-            table.api.authenticate(request, self.require_auth)
+            table.api.vendor.authenticate(request, self.require_auth)
         except RequestError as exc:
-            return Decision.by(_refusal(table, exc))
+            return Decision.by(self._refusal(table, exc))
         if self.matches is None:
-            return Decision.by(self._match_anew(table, request))
-        values = map(request.first_values.get, table.index.header_names)
-        key = (request.path, request.body, *values)
+            return Decision.by(self._match_anew(table, request, values))
+        lines = map(request.first_values.get, table.index.header_names)
+        key = (request.path, request.body, *lines)  # the path holds the values of its route
         match = self.matches.get(key)
         if match is None:
-            match = self._match_anew(table, request)
+            match = self._match_anew(table, request, values)
             if match.reusable:
                 self.matches.keep(key, match)
         return Decision.by(match)
@@ -108,16 +111,16 @@ class Engine:
             return Found(fallback)
         return RequestError(404, _no_match(table, headers, prompt), code="mock_not_found")
 
-    def _match_anew(self, table: Table, request: Request) -> Match:
-        """All that depends on the body and on header rules alone."""
+    def _match_anew(self, table: Table, request: Request, values: Values) -> Match:
+        """All that depends on the path, the body and header rules alone."""
         try:
-            prompt = table.api.decode(request.body)
+            prompt = table.api.decode(request, values)
             table.check(prompt)
         except RequestError as exc:
-            return _refusal(table, exc)
+            return self._refusal(table, exc)
         found = self.match(table, prompt, request.first_values)
         if isinstance(found, RequestError):
-            reply, ready = make_ready(table.api.render_error(found, {}))
+            reply, ready = make_ready(self._render_error(table, found))
             return Match(Outcome.UNMATCHED, reply, ready, summary=Summary.of(prompt), reusable=True)
         source, rule = found
         answer = source.answer(prompt)
@@ -152,7 +155,7 @@ class Engine:
         if found.rule is not None and found.source.constant:
             prepared = self._prepare(table, found.rule, answer, prompt.options)
         else:
-            reply = render(table.api, answer, prompt.options)
+            reply = self._render(table, answer, prompt.options)
             if isinstance(reply.steps, LazySteps):
                 few = reply.steps.at_most(MAX_STEPS_AT_ONCE)
                 if few is None:
@@ -168,23 +171,28 @@ class Engine:
         prepared = self._prepared.get(key)
         if prepared is None:
             try:
-                prepared = PreparedReply(render(table.api, answer, options))
+                prepared = PreparedReply(self._render(table, answer, options))
             except Exception as exc:
                 exc.add_note(rule.label)  # the guard in serve/ names the mock
                 raise
             self._prepared[key] = prepared
         return prepared
 
+    def _render(self, table: Table, answer: Answer, options: ResponseOptions) -> Reply:
+        return self.cors.share(render(table.api, answer, options))
+
+    def _render_error(self, table: Table, error: RequestError) -> Reply:
+        return self.cors.share(table.api.vendor.render_error(error, {}))
+
+    def _refusal(self, table: Table, error: RequestError) -> Match:
+        """The refusal of a request, which an equal one gets too."""
+        reply, ready = make_ready(self._render_error(table, error))
+        return Match(Outcome.REFUSED, reply, ready, reusable=True)
+
 
 def _fill_lazily(reply: Reply, prompt: Prompt) -> Reply:
     input_tokens = tokens.estimate_prompt(prompt.body)
     return placeholders.fill(reply, model=prompt.model, input_tokens=input_tokens)
-
-
-def _refusal(table: Table, error: RequestError) -> Match:
-    """The refusal of a request, which an equal one gets too."""
-    reply, ready = make_ready(table.api.render_error(error, {}))
-    return Match(Outcome.REFUSED, reply, ready, reusable=True)
 
 
 def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> str:

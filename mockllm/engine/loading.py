@@ -7,10 +7,8 @@ which `strict` treats as an error.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mockllm.config.files import read_files
 from mockllm.config.mistakes import label
@@ -25,15 +23,12 @@ from mockllm.engine.review import (
     unreachable,
     wanted,
 )
-from mockllm.errors import ClientError, ConfigError, Problem, Severity
-from mockllm.exchange import Reply
+from mockllm.errors import ConfigError, Problem, Severity
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import HeaderContains, HeaderEquals, Predicate
 from mockllm.matching.rule import Rule
-from mockllm.prompt import ResponseOptions
-from mockllm.providers import APIS, envelope
+from mockllm.providers import APIS
 from mockllm.providers.api import API
-from mockllm.wire.chunking import Chunk
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +83,6 @@ def load(config: Config, *, strict: bool = False) -> Loaded:
 def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> Table:
     mocks: tuple[Mock, ...] = tuple(getattr(config, api.name))
     chunk = config.stream.chunk
-    if not config.cors:
-        api = _without_cors(api)
     if not mocks:
         return Table(api, mocks, RuleIndex(()), None, chunk)
     sdk = api.sdk()
@@ -109,19 +102,6 @@ def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> T
     problems += same_names(mocks, api.name)
     problems += unreachable(rules)
     return Table(api, mocks, RuleIndex(rules), sdk.request_confirmer(strict=strict), chunk)
-
-
-def _without_cors(api: API) -> API:
-    """Return `api` with responses that web pages of other origins cannot read."""
-
-    def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
-        return envelope.without_cors(api.render(response, options, chunk))
-
-    def render_error(error: ClientError, beside: Mapping[str, Any]) -> Reply:
-        return envelope.without_cors(api.render_error(error, beside))
-
-    stream_headers = envelope.without_cors(Reply(200, api.stream_headers, ())).headers
-    return replace(api, render=render, render_error=render_error, stream_headers=stream_headers)
 
 
 def _compile(api: API, index: int, mock: Mock, place: str, problems: list[Problem]) -> Rule | None:

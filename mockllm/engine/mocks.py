@@ -8,10 +8,12 @@ from mockllm.config.models import Mock, MockStream
 from mockllm.engine.decision import Answer
 from mockllm.engine.sources import FixedSource
 from mockllm.errors import RequestError
+from mockllm.exchange import Request
 from mockllm.matching.index import RuleIndex
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
 from mockllm.providers.api import API
+from mockllm.providers.routes import NO_VALUES
 from mockllm.validation.findings import Confirm
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire.chunking import Chunk
@@ -48,6 +50,15 @@ class Table:
         mock = self.mocks[index]
         stream = stream_of(mock)
         return FixedSource(Answer(mock.answer, stream.chunk or self.chunk, stream.events))
+
+    def read(self, body: bytes) -> Prompt:
+        """`body` as that of a request to this API.
+
+        Raises:
+            RequestError: 400, naming the first member that does not fit.
+        """
+        request = Request.of("POST", self.api.routes[0], body=body)
+        return self.api.decode(request, NO_VALUES)
 
 
 def stream_of(mock: Mock) -> MockStream:

@@ -71,4 +71,4 @@ def render(api: API, answer: Answer, options: ResponseOptions) -> Reply:
         for event in events:
             yield sse.DONE if event == DONE else api.frame(event)
 
-    return Reply.lazy_stream(200, api.stream_headers, frames)
+    return Reply.lazy_stream(200, api.vendor.stream_headers, frames)

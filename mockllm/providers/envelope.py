@@ -1,13 +1,8 @@
-"""The envelopes that answers come in: headers of a reply, and errors as each vendor writes them.
-
-OpenAI: ``{"error": {"message", "type", "param", "code"}}``; an SDK shows a message only in this
-form. Anthropic: ``{"type": "error", "error": {"type", "message"}, "request_id"}``.
-"""
+"""The envelopes that answers come in, whichever vendor's: headers of a reply, errors as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from mockllm.errors import ClientError
@@ -18,28 +13,17 @@ JSON = b"application/json"
 
 DATE = (b"date", placeholders.DATE)
 
-_CORS = (
-    (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"*"),  # or a page could not read the request's id
-)
-JSON_HEADERS = ((b"content-type", JSON), DATE, *_CORS)
-STREAM_HEADERS = (
+JSON_HEADERS: Headers = ((b"content-type", JSON), DATE)
+STREAM_HEADERS: Headers = (
     (b"content-type", sse.CONTENT_TYPE),
     (b"cache-control", b"no-cache"),
     DATE,
-    *_CORS,
 )
 
 
-def without_cors(reply: Reply) -> Reply:
-    """`reply` as a web page of another origin cannot read it."""
-    kept = tuple(line for line in reply.headers if not line[0].startswith(b"access-control-"))
-    return replace(reply, headers=kept)
-
-
-def plain_error(error: ClientError, beside: Mapping[str, Any] | None = None) -> Reply:
-    """`error` where no provider is known: ``{"error": message, ...}``, as the seed writes it."""
-    return error_reply(error, JSON_HEADERS, {"error": error.message, **(beside or {})})
+def plain_error(error: ClientError, beside: Mapping[str, Any]) -> Reply:
+    """`error` where no vendor is known: ``{"error": message, ...}``, with the members `beside`."""
+    return error_reply(error, JSON_HEADERS, {"error": error.message, **beside})
 
 
 def json_reply(body: Any, status: int = 200) -> Reply:
@@ -48,10 +32,11 @@ def json_reply(body: Any, status: int = 200) -> Reply:
 
 
 def error_reply(error: ClientError, headers: Headers, body: Any) -> Reply:
+    """The JSON `body` of an error, with the error's status and its own headers."""
     return Reply.whole(error.status, headers + error.headers, jsontext.dumps(body))
 
 
 def has_bearer(request: Request) -> bool:
-    """Whether there is an ``Authorization: Bearer <something>`` (RFC 6750, section 2.1)."""
+    """True if there is an ``Authorization: Bearer <something>`` (RFC 6750, section 2.1)."""
     scheme, _, credential = request.first_values.get(b"authorization", b"").partition(b" ")
     return scheme.lower() == b"bearer" and bool(credential.strip())

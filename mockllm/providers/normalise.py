@@ -1,8 +1,8 @@
-"""What carries meaning in a message: the rules of normalisation that all providers share.
+"""Normalises messages for comparison, by rules that all APIs share.
 
-Two messages are equal if what is left after normalisation is the same JSON: members that the API
-does not declare, null members and `cache_control` are gone, a list of one text part is its text,
-and arguments that parse as JSON are compared as JSON.
+Two messages are equal if they are the same JSON after normalisation. It removes members that the
+API does not declare, null members and `cache_control`, replaces a list of one text part by its
+text, and parses arguments that are JSON.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ IGNORED = frozenset({"cache_control"})
 TEXT_TYPES = frozenset({"text", "input_text", "output_text"})
 
 
-def keep(value: Members, names: Collection[str] | None) -> dict[str, Any]:
-    """The members that carry meaning: those of `names` (None: any), neither null nor ignored."""
+def known_members(value: Members, names: Collection[str] | None) -> dict[str, Any]:
+    """The members of `names` (None: any) that are neither null nor ignored."""
     return {
         name: member
         for name, member in value.items()
@@ -30,16 +30,16 @@ def keep(value: Members, names: Collection[str] | None) -> dict[str, Any]:
     }
 
 
-def keep_known(value: Any, known: KnownMembers) -> Any:
-    """A part, block or item with what its type declares; whole if the type is not known."""
+def known_part(value: Any, known: KnownMembers) -> Any:
+    """A part, block or item with the members that its type declares; all if the type is unknown."""
     if not isinstance(value, dict):
         return value
-    return keep(value, known.get(value.get("type", "")) if _is_tagged(value) else None)
+    return known_members(value, known.get(value.get("type", "")) if _is_tagged(value) else None)
 
 
 def content(value: Any, part: Callable[[Any], Any]) -> Any:
-    """A content: its text if it is a string or one text part, else its parts, each as `part`
-    normalises it."""
+    """A content: its text if it is a string or one text part, else its parts, each normalised by
+    `part`."""
     if not isinstance(value, list):
         return value
     text = only_text(value)
@@ -58,7 +58,7 @@ def only_text(value: Any) -> str | None:
 
 
 def arguments(value: Any) -> Any:
-    """Arguments of a call: what they say if they are JSON, tagged so that no text equals it."""
+    """Arguments of a call: their value if they are JSON, tagged so that no text equals it."""
     if not isinstance(value, str):
         return value
     try:
@@ -91,7 +91,7 @@ def objects(value: Any) -> list[dict[str, Any]]:
 
 
 def text_to_contain(value: Any, where: str) -> str:
-    """The text of a mock that matches by `contains`. No content is the empty text.
+    """The text that a mock with `contains` looks for; empty if it has no content.
 
     Raises:
         ValueError: the content is not one text.
@@ -106,7 +106,7 @@ def text_to_contain(value: Any, where: str) -> str:
 
 
 def last_and_turn(messages: list[Any], subject: Callable[[Any], Message]) -> tuple[Message, ...]:
-    """What a rule may be about: the last message, and the turn before a system note."""
+    """The messages that rules look at: the last one, and the turn before a system note."""
     turn = after_system_notes(messages)
     last = subject(messages[-1])
     return (last,) if turn is None else (last, subject(turn))

@@ -1,6 +1,6 @@
-"""Reading a request's body by its structure: what every provider asks of it before its SDK does.
+"""Reads the members of a request's body that every API needs, before the SDK's type is consulted.
 
-Each function returns what it promises or raises a `RequestError` (400) that names the member.
+Each function returns a value of its type or raises a `RequestError` (400) that names the member.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mockllm.wire import jsontext
 
 Body = Mapping[str, Any]
 
-MAX_MODEL = 1_000  # characters; it is said again in every event of a stream
+MAX_MODEL = 1_000  # characters; it is repeated in every event of a stream
 
 
 def bad(path: str, expected: str, value: Any) -> RequestError:
@@ -47,13 +47,23 @@ def read_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+def read_members(body: bytes, values: Mapping[str, str]) -> dict[str, Any]:
+    """The body as a JSON object. Members that it lacks are taken from the `values` of its path:
+    the model may be named there."""
+    members = read_object(body)
+    for name, value in values.items():
+        if members.get(name) is None:
+            members[name] = value
+    return members
+
+
 def read_model(body: Body) -> str:
-    """`model`, a string with something in it."""
+    """`model`, a non-empty string."""
     model = body.get("model")
     if model is None:
         raise missing("model")
     if not isinstance(model, str) or not model:
-        raise bad("model", "a string that is not empty", model)
+        raise bad("model", "a non-empty string", model)
     if len(model) > MAX_MODEL:
         raise bad("model", f"a string of at most {MAX_MODEL:,} characters", model)
     return model
@@ -78,20 +88,20 @@ def read_object_member(body: Body, name: str) -> Body:
 
 
 def check_at_least_one(body: Body, *names: str) -> None:
-    """Numbers that count something are whole and not below 1."""
+    """Check that the counts of these `names` are integers of at least 1, where they are given."""
     for name in names:
         value = body.get(name)
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int):
-            raise bad(name, "a whole number", value)
+            raise bad(name, "an integer", value)
         if value < 1:
             raise bad(name, "a number of at least 1", value)
 
 
 def read_messages(body: Body, roles: Collection[str]) -> list[dict[str, Any]]:
-    """`messages`: a list, not empty, of objects with one of `roles` and a content that is a
-    string, a list of parts or null."""
+    """`messages`: a non-empty list of objects with one of `roles` and a content that is a string, a
+    list of parts or null."""
     messages = body.get("messages")
     if messages is None:
         raise missing("messages")
@@ -108,7 +118,7 @@ def read_messages(body: Body, roles: Collection[str]) -> list[dict[str, Any]]:
             and role in roles
             and isinstance(message.get("content"), str)
         ):
-            continue  # nearly all, and a conversation has many
+            continue  # true of nearly all messages, and a conversation has many
         path = f"messages.{index}"
         if not isinstance(message, dict):
             raise bad(path, "an object", message)
@@ -118,7 +128,7 @@ def read_messages(body: Body, roles: Collection[str]) -> list[dict[str, Any]]:
 
 
 def check_role(message: Body, roles: Collection[str], path: str) -> None:
-    """`role` is one of `roles`."""
+    """Check that `role` is one of `roles`."""
     role = message.get("role")
     if role is None:
         raise missing(f"{path}.role")
@@ -127,7 +137,7 @@ def check_role(message: Body, roles: Collection[str], path: str) -> None:
 
 
 def check_content(content: Any, path: str) -> None:
-    """A content is a string, null, or a list of objects that each name their type."""
+    """Check that a content is a string, null, or a list of objects with a `type`."""
     if content is None or isinstance(content, str):
         return
     if not isinstance(content, list):

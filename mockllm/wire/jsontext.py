@@ -127,18 +127,17 @@ def json_type(value: Any) -> str:
 
 
 def describe(value: Any) -> str:
-    """Describe a value in an error message: ``a number (5)``, ``a list``. Accepts any Python value,
-    and includes the start of strings."""
+    """Describe a value in an error message: ``'gpt-4o'`` (the start of it), ``5``, ``true``, ``a
+    list``. Accepts any Python value."""
     match value:
         case None | list() | tuple() | dict():
             return json_type(value)
         case str():
-            # Only the start is encoded, because a value may have megabytes. A lone surrogate must
-            # not get into a message, which could then not be encoded.
-            start = json.dumps(value[: MAX_SHOWN + 1], ensure_ascii=False)
-            return f"a string ({_cut(start).encode(errors='replace').decode()})"
+            # Only the start is quoted, because a value may have megabytes. `repr` escapes what may
+            # not be sent or logged: lone surrogates, control characters.
+            return _cut(repr(value[: MAX_SHOWN + 1]))
         case bool() | int() | float():
-            return f"{json_type(value)} ({_cut(json.dumps(value))})"
+            return _cut(json.dumps(value))
         case _:
             return f"not a JSON value ({type(value).__name__})"
 

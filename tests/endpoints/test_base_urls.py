@@ -17,22 +17,22 @@ HOST = {"host": "localhost:8000"}
         ("/messages", "The base URL lacks '/v1'", "/v1/messages"),
         (
             "/v1/v1/messages",
-            "The base URL has a '/v1' that the client adds once more",
+            "The base URL must not end in '/v1': the client adds it",
             "/v1/messages",
         ),
-        ("/v1/chat/completions/", "The path has a '/' too many", "/v1/chat/completions"),
-        ("/v1//responses", "The path has a '/' too many", "/v1/responses"),
+        ("/v1/chat/completions/", "The path has an extra '/'", "/v1/chat/completions"),
+        ("/v1//responses", "The path has an extra '/'", "/v1/responses"),
         (
             "/v1/responses/responses",
-            "The base URL has '/responses' too much",
+            "The base URL has an extra '/responses'",
             "/v1/responses",
         ),
         (
             "/v1/chat/completions/chat/completions",
-            "The base URL has '/chat/completions' too much",
+            "The base URL has an extra '/chat/completions'",
             "/v1/chat/completions",
         ),
-        ("/api/v1/messages", "The base URL has '/api' too much", "/v1/messages"),
+        ("/api/v1/messages", "The base URL has an extra '/api'", "/v1/messages"),
     ],
 )
 def test_a_wrong_base_url_is_explained(path: str, what: str, meant: str) -> None:
@@ -40,9 +40,9 @@ def test_a_wrong_base_url_is_explained(path: str, what: str, meant: str) -> None
 
     assert decision.reply.status == 404
     assert told(decision)["error"]["message"] == (
-        f"Invalid URL (POST {path}). {what}. The right URL is http://localhost:8000{meant}. The "
-        "base URL for OpenAI's clients is http://localhost:8000/v1, for Anthropic's "
-        "http://localhost:8000."
+        f"Invalid URL (POST {path}). {what}. The right URL is http://localhost:8000{meant}. "
+        "Base URLs of clients: http://localhost:8000 for Anthropic, "
+        "http://localhost:8000/v1 for OpenAI."
     )
 
 

@@ -36,7 +36,7 @@ def test_a_response_that_the_sdk_rejects_is_a_warning() -> None:
     assert told == [
         (
             "openai[0] 'greet': response.object: expected 'chat.completion', "
-            'found a string ("chat.completion.tool_message")'
+            "found 'chat.completion.tool_message'"
         ),
         (
             "openai[0] 'greet': response.creatd: not a member that the SDK declares; "
@@ -169,10 +169,7 @@ def test_events_are_confirmed_as_responses_are() -> None:
     told = warnings(mock("hi", "greet") | {"stream": {"events": events}})
 
     assert told == [
-        (
-            "openai[0] 'greet': stream.events[1].created: expected an integer, "
-            'found a string ("now")'
-        ),
+        ("openai[0] 'greet': stream.events[1].created: expected an integer, found 'now'"),
         (
             "openai[0] 'greet': stream.events[2].creatd: not a member that the SDK declares; "
             "did you mean 'created'?"
@@ -193,7 +190,7 @@ def test_a_chat_stream_without_done_is_a_warning(events: list[Any]) -> None:
 def response_warnings(*items: dict[str, Any]) -> list[str]:
     one = {"match": {"input": "hi"}, "response": {"output": list(items)}}
     told = load(Config.from_dict({"openai_response": [one]})).warnings
-    return [str(problem) for problem in told if "absent" not in problem.message]
+    return [str(problem) for problem in told if "missing, filled in" not in problem.message]
 
 
 CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}

@@ -54,17 +54,17 @@ NOT_JSON = [
     (b'{"model": [[]' + b",[]" * 1_000_000 + b"]}", "it has more than 1,000,000 values"),
     (b"[]", "expected a JSON object, found a list"),
     (b"null", "expected a JSON object, found null"),
-    (b'"x"', "expected a JSON object, found a string"),
-    (b"1", "expected a JSON object, found a number"),
+    (b'"x"', "expected a JSON object, found 'x'"),
+    (b"1", "expected a JSON object, found 1"),
 ]
 
 REFUSED: list[tuple[str, Json, str]] = [
     *((api, without(api, "model"), "model: Field required") for api in APIS),
     *((api, small(api, model=None), "model: Field required") for api in APIS),
-    *((api, small(api, model=""), "model: expected a string") for api in APIS),
+    *((api, small(api, model=""), "model: expected a non-empty string") for api in APIS),
     *((api, small(api, model="m" * 1_001), "at most 1,000 characters") for api in APIS),
     (EMBEDDINGS, small(EMBEDDINGS, input=["a"] * 2_048, dimensions=4_096), "dimensions: expected"),
-    *((api, small(api, model=5), "model: expected a string") for api in APIS),
+    *((api, small(api, model=5), "model: expected a non-empty string") for api in APIS),
     *(
         (api, small(api, stream=value), "stream: expected a boolean")
         for api in (CHAT, RESPONSES, MESSAGES)

@@ -35,14 +35,12 @@ def test_model_is_required(api: str, confirm: Mapping[str, Confirm]) -> None:
 @pytest.mark.parametrize("api", APIS)
 def test_model_is_a_string(api: str) -> None:
     assert LENIENT[api](body(api, model=5)) == Finding(
-        ("model",), "expected a string, found a number (5)", WRONG
+        ("model",), "expected a string, found 5", WRONG
     )
 
 
 @pytest.mark.parametrize("api", APIS)
-@pytest.mark.parametrize(
-    ("value", "found"), [([], "a list"), (None, "null"), ("x", 'a string ("x")')]
-)
+@pytest.mark.parametrize(("value", "found"), [([], "a list"), (None, "null"), ("x", "'x'")])
 def test_body_is_an_object(api: str, value: Any, found: str) -> None:
     assert LENIENT[api](value) == Finding((), f"expected an object, found {found}", WRONG)
 
@@ -50,7 +48,7 @@ def test_body_is_an_object(api: str, value: Any, found: str) -> None:
 @pytest.mark.parametrize("api", [CHAT, MESSAGES])
 @pytest.mark.parametrize(
     ("value", "found"),
-    [("x", 'a string ("x")'), ({"a": 1}, "an object"), (None, "null"), (1, "a number (1)")],
+    [("x", "'x'"), ({"a": 1}, "an object"), (None, "null"), (1, "1")],
 )
 def test_messages_is_a_list(api: str, value: Any, found: str) -> None:
     assert LENIENT[api](body(api, messages=value)) == Finding(
@@ -59,9 +57,7 @@ def test_messages_is_a_list(api: str, value: Any, found: str) -> None:
 
 
 @pytest.mark.parametrize("api", [CHAT, MESSAGES, RESPONSES])
-@pytest.mark.parametrize(
-    ("entry", "found"), [("x", 'a string ("x")'), (1, "a number (1)"), (None, "null")]
-)
+@pytest.mark.parametrize(("entry", "found"), [("x", "'x'"), (1, "1"), (None, "null")])
 def test_entry_is_an_object(api: str, entry: Any, found: str) -> None:
     member = "input" if api == RESPONSES else "messages"
     assert LENIENT[api](turns(api, entry)) == Finding(
@@ -79,12 +75,12 @@ def test_role_is_required(api: str) -> None:
 @pytest.mark.parametrize("api", [CHAT, MESSAGES])
 def test_role_is_a_string(api: str) -> None:
     assert LENIENT[api](turns(api, {"role": 5, "content": "hi"})) == Finding(
-        ("messages", 0, "role"), "expected a string, found a number (5)", WRONG
+        ("messages", 0, "role"), "expected a string, found 5", WRONG
     )
 
 
 @pytest.mark.parametrize("api", [CHAT, MESSAGES, RESPONSES])
-@pytest.mark.parametrize(("value", "found"), [(42, "a number (42)"), ({"a": 1}, "an object")])
+@pytest.mark.parametrize(("value", "found"), [(42, "42"), ({"a": 1}, "an object")])
 def test_content_is_a_string_or_a_list(api: str, value: Any, found: str) -> None:
     finding = LENIENT[api](turns(api, {"role": "user", "content": value}))
     assert finding is not None
@@ -96,7 +92,7 @@ def test_content_is_a_string_or_a_list(api: str, value: Any, found: str) -> None
 @pytest.mark.parametrize(
     ("part", "path", "message", "kind"),
     [
-        ("hi", (), 'expected an object, found a string ("hi")', WRONG),
+        ("hi", (), "expected an object, found 'hi'", WRONG),
         ({"text": "hi"}, ("type",), "required, but missing", MISSING),
     ],
 )
@@ -112,9 +108,9 @@ def test_part_is_an_object_with_a_type(
 @pytest.mark.parametrize(
     ("member", "value", "message"),
     [
-        ("stream", "yes", 'expected a boolean, found a string ("yes")'),
-        ("stream", 1, "expected a boolean, found a number (1)"),
-        ("tools", "x", 'expected a list, found a string ("x")'),
+        ("stream", "yes", "expected a boolean, found 'yes'"),
+        ("stream", 1, "expected a boolean, found 1"),
+        ("tools", "x", "expected a list, found 'x'"),
         ("metadata", [], "expected an object, found a list"),
     ],
 )
@@ -127,7 +123,7 @@ def test_declared_members_have_their_json_type(
 @pytest.mark.parametrize("api", [CHAT, RESPONSES])  # anthropic 2.12.0 does not declare it
 def test_temperature_is_a_number(api: str) -> None:
     assert LENIENT[api](body(api, temperature="hot")) == Finding(
-        ("temperature",), 'expected a number, found a string ("hot")', WRONG
+        ("temperature",), "expected a number, found 'hot'", WRONG
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
+from mockllm.exchange import Request
 from mockllm.matching.predicates import (
     DECIDE,
     Difference,
@@ -23,6 +24,7 @@ from mockllm.providers.api import API
 from mockllm.providers.openai.chat import CHAT
 from mockllm.providers.openai.embeddings import EMBEDDINGS
 from mockllm.providers.openai.responses import RESPONSES
+from mockllm.providers.routes import NO_VALUES
 
 WORDS = ["", "a", "b", "ab", "aba", "é", "e\u0301", "👩‍🚀", "a b", "call_1"]
 
@@ -33,23 +35,27 @@ roles = st.sampled_from(["user", "assistant", "system", "developer", "tool"])
 def ask_chat(messages: list[Any], **more: Any) -> Prompt:
     """A Chat Completions request as the rules see it."""
     body = {"model": "m", "messages": messages, **more}
-    return CHAT.decode(orjson.dumps(body))
+    return _decode(CHAT, body)
 
 
 def ask_messages(messages: list[Any], **more: Any) -> Prompt:
     """A Messages request as the rules see it."""
     body = {"model": "m", "max_tokens": 9, "messages": messages, **more}
-    return MESSAGES.decode(orjson.dumps(body))
+    return _decode(MESSAGES, body)
 
 
 def ask_responses(value: Any, **more: Any) -> Prompt:
     """A Responses request as the rules see it."""
-    return RESPONSES.decode(orjson.dumps({"model": "m", "input": value, **more}))
+    return _decode(RESPONSES, {"model": "m", "input": value, **more})
 
 
 def ask_embeddings(value: Any, **more: Any) -> Prompt:
     """An Embeddings request as the rules see it."""
-    return EMBEDDINGS.decode(orjson.dumps({"model": "m", "input": value, **more}))
+    return _decode(EMBEDDINGS, {"model": "m", "input": value, **more})
+
+
+def _decode(api: API, body: Any) -> Prompt:
+    return api.decode(Request.of("POST", api.routes[0], body=orjson.dumps(body)), NO_VALUES)
 
 
 def header_sets() -> st.SearchStrategy[dict[bytes, bytes]]:

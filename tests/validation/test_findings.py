@@ -47,9 +47,9 @@ def test_place_cuts_a_long_name() -> None:
     ("value", "found"),
     [
         (None, "null"),
-        (True, "a boolean (true)"),
-        (42, "a number (42)"),
-        (0.5, "a number (0.5)"),
+        (True, "true"),
+        (42, "42"),
+        (0.5, "0.5"),
         ([1], "a list"),
         ({"a": 1}, "an object"),
     ],
@@ -63,12 +63,12 @@ def test_message_names_what_was_found(value: Any, found: str) -> None:
 def test_message_cuts_a_long_string() -> None:
     finding = lenient(seed='"' + "é" * 1000)
     assert finding is not None
-    assert finding.message == 'expected an integer, found a string ("\\"' + "é" * 56 + "…)"
+    assert finding.message == "expected an integer, found '\"" + "é" * 57 + "…"
 
 
-def test_message_replaces_a_lone_surrogate() -> None:
+def test_message_escapes_a_lone_surrogate() -> None:
     finding = lenient(seed="\ud800")
-    assert finding == Finding(("seed",), 'expected an integer, found a string ("?")', WRONG)
+    assert finding == Finding(("seed",), r"expected an integer, found '\ud800'", WRONG)
 
 
 # -- JSON types --
@@ -77,18 +77,18 @@ def test_message_replaces_a_lone_surrogate() -> None:
 @pytest.mark.parametrize(
     ("member", "value", "message"),
     [
-        ("temperature", "hot", 'expected a number, found a string ("hot")'),
-        ("temperature", "0.5", 'expected a number, found a string ("0.5")'),
-        ("temperature", True, "expected a number, found a boolean (true)"),
-        ("seed", 1.5, "expected an integer, found a number (1.5)"),
-        ("seed", 1.0, "expected an integer, found a number (1.0)"),
-        ("seed", True, "expected an integer, found a boolean (true)"),
-        ("stream", 1, "expected a boolean, found a number (1)"),
-        ("stream", "yes", 'expected a boolean, found a string ("yes")'),
-        ("effort", 5, "expected a string, found a number (5)"),
-        ("stop", 5, "expected a string or a list, found a number (5)"),
+        ("temperature", "hot", "expected a number, found 'hot'"),
+        ("temperature", "0.5", "expected a number, found '0.5'"),
+        ("temperature", True, "expected a number, found true"),
+        ("seed", 1.5, "expected an integer, found 1.5"),
+        ("seed", 1.0, "expected an integer, found 1.0"),
+        ("seed", True, "expected an integer, found true"),
+        ("stream", 1, "expected a boolean, found 1"),
+        ("stream", "yes", "expected a boolean, found 'yes'"),
+        ("effort", 5, "expected a string, found 5"),
+        ("stop", 5, "expected a string or a list, found 5"),
         ("choice", [], "expected a string or an object, found a list"),
-        ("tools", "x", 'expected a list, found a string ("x")'),
+        ("tools", "x", "expected a list, found 'x'"),
         ("tools", {"a": 1}, "expected a list, found an object"),
         ("metadata", [], "expected an object, found a list"),
     ],
@@ -102,14 +102,12 @@ def test_an_integer_is_a_number() -> None:
 
 
 def test_lists_are_confirmed_to_the_end() -> None:
-    assert lenient(stop=["a", "b", 3]) == Finding(
-        ("stop", 2), "expected a string, found a number (3)", WRONG
-    )
+    assert lenient(stop=["a", "b", 3]) == Finding(("stop", 2), "expected a string, found 3", WRONG)
 
 
 def test_values_of_an_object_are_confirmed() -> None:
     assert lenient(metadata={"a": "x", "b": 1}) == Finding(
-        ("metadata", "b"), "expected a string, found a number (1)", WRONG
+        ("metadata", "b"), "expected a string, found 1", WRONG
     )
 
 
@@ -138,17 +136,17 @@ def test_the_request_is_not_changed() -> None:
         ({"stream": None}, Finding(("stream",), "expected a boolean, found null", WRONG)),
         (
             {"effort": "max"},
-            Finding(("effort",), "expected 'low' or 'high', found a string (\"max\")", WRONG),
+            Finding(("effort",), "expected 'low' or 'high', found 'max'", WRONG),
         ),
         (
             {"choice": "some"},
-            Finding(("choice",), "expected 'auto' or 'none', found a string (\"some\")", WRONG),
+            Finding(("choice",), "expected 'auto' or 'none', found 'some'", WRONG),
         ),
         (
             {"tools": [{"type": "new"}]},
             Finding(
                 ("tools", 0, "type"),
-                "expected 'custom' or 'bash', found a string (\"new\")",
+                "expected 'custom' or 'bash', found 'new'",
                 WRONG,
             ),
         ),
@@ -192,7 +190,7 @@ def test_strict_requires_complete_echoes() -> None:
 def test_a_match_has_every_finding() -> None:
     confirm = compile_match(list[User | Assistant], lenient_types=frozenset({"User"}))
     assert confirm([{"role": "user"}, {"role": "assistant", "content": 5}]) == [
-        Finding((1, "content"), "expected a string, found a number (5)", WRONG),
+        Finding((1, "content"), "expected a string, found 5", WRONG),
         Finding((1, "call_id"), "required, but missing", MISSING),
     ]
 
@@ -215,7 +213,7 @@ def test_a_model_has_every_finding() -> None:
         Finding(("output", 0, "name"), "required, but missing", MISSING),
         Finding(
             ("output", 1, "type"),
-            "expected 'message' or 'call', found a string (\"messsage\")",
+            "expected 'message' or 'call', found 'messsage'",
             WRONG,
         ),
         Finding(
@@ -223,7 +221,7 @@ def test_a_model_has_every_finding() -> None:
             "not a member that the SDK declares; did you mean 'text'?",
             UNKNOWN,
         ),
-        Finding(("usage", "tokens"), 'expected an integer, found a string ("1")', WRONG),
+        Finding(("usage", "tokens"), "expected an integer, found '1'", WRONG),
         Finding(("usage", "extra"), "not a member that the SDK declares", UNKNOWN),
     ]
 

@@ -1,4 +1,7 @@
-"""Anthropic as a vendor: credentials, headers, and errors as it writes them."""
+"""Anthropic as a vendor: credentials, headers, and errors as it writes them.
+
+``{"type": "error", "error": {"type", "message"}, "request_id"}``.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ import orjson
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.providers.envelope import JSON_HEADERS, STREAM_HEADERS, error_reply, has_bearer
+from mockllm.providers.vendor import Vendor
 from mockllm.wire import placeholders
 
-_ANTHROPIC_ID = (b"request-id", b"req_011C" + placeholders.UNIQUE_ID)
-_ANTHROPIC_REQUEST_ID = orjson.Fragment(b'"' + _ANTHROPIC_ID[1] + b'"')
+_REQUEST_ID = b"req_011C" + placeholders.UNIQUE_ID
+_REQUEST_ID_JSON = orjson.Fragment(b'"' + _REQUEST_ID + b'"')
 
-
-_RESET = b"2026-01-01T00:00:00Z"  # long ago: nobody needs to wait
-_ANTHROPIC = (
+_RESET = b"2026-01-01T00:00:00Z"  # long ago: no client waits for it
+_HEADERS: Headers = (
     (b"anthropic-organization-id", b"00000000-0000-4000-8000-000000000000"),
     (b"anthropic-ratelimit-requests-limit", b"4000"),
     (b"anthropic-ratelimit-requests-remaining", b"3999"),
@@ -31,11 +34,11 @@ _ANTHROPIC = (
     (b"anthropic-ratelimit-output-tokens-limit", b"800000"),
     (b"anthropic-ratelimit-output-tokens-remaining", b"800000"),
     (b"anthropic-ratelimit-output-tokens-reset", _RESET),
-    _ANTHROPIC_ID,
+    (b"request-id", _REQUEST_ID),
 )
+"""The headers that clients read. Always the same: nothing is limited."""
 
-
-_ANTHROPIC_TYPES = {
+_ERROR_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
     402: "billing_error",
@@ -46,30 +49,20 @@ _ANTHROPIC_TYPES = {
     429: "rate_limit_error",
     504: "timeout_error",
     529: "overloaded_error",
-}  # anthropic.types.shared.ErrorType, 2.12.0, and the status each stands for
+}
+"""The type for each status (anthropic 2.12.0: `types.shared.ErrorType`)."""
 
 
-def anthropic_headers(*, stream: bool = False) -> Headers:
-    """The headers of an Anthropic answer that clients read. Always the same: nothing is limited."""
-    return (STREAM_HEADERS if stream else JSON_HEADERS) + _ANTHROPIC
+def _owns(request: Request) -> bool:
+    """Some paths are OpenAI's too: there a header decides that only Anthropic requires."""
+    path = request.path
+    if path.startswith("/v1/messages"):
+        return True
+    return f"{path}/".startswith("/v1/") and b"anthropic-version" in request.first_values
 
 
-def anthropic_error(error: ClientError, beside: Mapping[str, Any] | None = None) -> Reply:
-    """`error` as Anthropic writes it; `beside` is added at the top level."""
-    kind = _ANTHROPIC_TYPES.get(error.status)
-    if kind is None:
-        kind = "api_error" if error.status >= 500 else "invalid_request_error"
-    body = {
-        "type": "error",
-        "error": {"type": kind, "message": error.message},
-        "request_id": _ANTHROPIC_REQUEST_ID,
-        **(beside or {}),
-    }
-    return error_reply(error, anthropic_headers(), body)
-
-
-def authenticate_anthropic(request: Request, require_auth: bool) -> None:
-    """Anthropic wants ``x-api-key`` (older SDKs, curl) or ``Authorization: Bearer`` (anthropic
+def _authenticate(request: Request, require_auth: bool) -> None:
+    """Anthropic requires ``x-api-key`` (older SDKs, curl) or ``Authorization: Bearer`` (anthropic
     2.12.0), and ``anthropic-version`` whatever its value.
 
     Raises:
@@ -82,3 +75,28 @@ def authenticate_anthropic(request: Request, require_auth: bool) -> None:
         )
     if not request.first_values.get(b"anthropic-version"):
         raise RequestError(400, "anthropic-version: header is required")
+
+
+def _render_error(error: ClientError, beside: Mapping[str, Any]) -> Reply:
+    """`error` as Anthropic writes it; `beside` is added at the top level."""
+    kind = _ERROR_TYPES.get(error.status)
+    if kind is None:
+        kind = "api_error" if error.status >= 500 else "invalid_request_error"
+    body = {
+        "type": "error",
+        "error": {"type": kind, "message": error.message},
+        "request_id": _REQUEST_ID_JSON,
+        **beside,
+    }
+    return error_reply(error, ANTHROPIC.headers, body)
+
+
+ANTHROPIC = Vendor(
+    name="Anthropic",
+    base_path="",
+    owns=_owns,
+    authenticate=_authenticate,
+    headers=JSON_HEADERS + _HEADERS,
+    stream_headers=STREAM_HEADERS + _HEADERS,
+    render_error=_render_error,
+)

@@ -1,4 +1,7 @@
-"""OpenAI as a vendor: credentials, headers, and errors as it writes them."""
+"""OpenAI as a vendor: credentials, headers, and errors as it writes them.
+
+``{"error": {"message", "type", "param", "code"}}``; its SDK shows a message only in this form.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,12 @@ from typing import Any
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.providers.envelope import JSON_HEADERS, STREAM_HEADERS, error_reply, has_bearer
+from mockllm.providers.vendor import Vendor
 from mockllm.wire import placeholders
 
-_OPENAI_ID = (
-    b"x-request-id",
-    b"req_" + placeholders.UNIQUE_ID + b"0a1c7e5d93b2",
-)  # req_ and 32 hex digits
+_REQUEST_ID = b"req_" + placeholders.UNIQUE_ID + b"0a1c7e5d93b2"  # req_ and 32 hex digits
 
-
-_OPENAI = (
+_HEADERS: Headers = (
     (b"openai-organization", b"mockllm"),
     (b"openai-processing-ms", placeholders.ELAPSED_MS),
     (b"openai-version", b"2020-10-01"),
@@ -26,36 +26,48 @@ _OPENAI = (
     (b"x-ratelimit-remaining-tokens", b"29999000"),
     (b"x-ratelimit-reset-requests", b"6ms"),
     (b"x-ratelimit-reset-tokens", b"2ms"),
-    _OPENAI_ID,
+    (b"x-request-id", _REQUEST_ID),
 )
+"""The headers that clients read. Always the same: nothing is limited."""
 
-_OPENAI_TYPES = {401: "invalid_request_error", 429: "requests"}
-
-
-def openai_headers(*, stream: bool = False) -> Headers:
-    """The headers of an OpenAI answer that clients read. Always the same: nothing is limited."""
-    return (STREAM_HEADERS if stream else JSON_HEADERS) + _OPENAI
+_ERROR_TYPES = {401: "invalid_request_error", 429: "requests"}
 
 
-def openai_error(error: ClientError, beside: Mapping[str, Any] | None = None) -> Reply:
-    """`error` as OpenAI writes it; `beside` is added at the top level."""
-    kind = _OPENAI_TYPES.get(error.status)
-    if kind is None:
-        kind = "server_error" if error.status >= 500 else "invalid_request_error"
-    param, code = (error.param, error.code) if isinstance(error, RequestError) else (None, None)
-    inner = {"message": error.message, "type": kind, "param": param, "code": code}
-    return error_reply(error, openai_headers(), {"error": inner, **(beside or {})})
+def _owns(request: Request) -> bool:
+    return f"{request.path}/".startswith(("/v1/", "/openai/"))  # the latter is Azure's
 
 
-def authenticate_openai(request: Request, require_auth: bool) -> None:
-    """OpenAI wants ``Authorization: Bearer <anything>``.
+def _authenticate(request: Request, require_auth: bool) -> None:
+    """OpenAI requires ``Authorization: Bearer <anything>``, Azure ``api-key: <anything>``; either
+    is accepted from both.
 
     Raises:
         RequestError: 401.
     """
-    if require_auth and not has_bearer(request):
+    if require_auth and not (has_bearer(request) or request.first_values.get(b"api-key")):
         raise RequestError(
             401,
             "You didn't provide an API key. You need to provide your API key in an Authorization "
             "header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY). Any key will do here.",
         )
+
+
+def _render_error(error: ClientError, beside: Mapping[str, Any]) -> Reply:
+    """`error` as OpenAI writes it; `beside` is added at the top level."""
+    kind = _ERROR_TYPES.get(error.status)
+    if kind is None:
+        kind = "server_error" if error.status >= 500 else "invalid_request_error"
+    param, code = (error.param, error.code) if isinstance(error, RequestError) else (None, None)
+    inner = {"message": error.message, "type": kind, "param": param, "code": code}
+    return error_reply(error, OPENAI.headers, {"error": inner, **beside})
+
+
+OPENAI = Vendor(
+    name="OpenAI",
+    base_path="/v1",
+    owns=_owns,
+    authenticate=_authenticate,
+    headers=JSON_HEADERS + _HEADERS,
+    stream_headers=STREAM_HEADERS + _HEADERS,
+    render_error=_render_error,
+)

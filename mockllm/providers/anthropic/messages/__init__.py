@@ -1,12 +1,14 @@
-"""Anthropic Messages: POST /v1/messages (anthropic 2.12.0)."""
+"""Anthropic Messages, POST /v1/messages (anthropic 2.12.0), as a codec of requests, answers
+and streams. It knows no other API, no socket and no table of mocks.
+"""
 
 from __future__ import annotations
 
-from mockllm.providers.anthropic import vendor
 from mockllm.providers.anthropic.messages.answer import text_response
 from mockllm.providers.anthropic.messages.prompt import NAME, compile_match, decode
 from mockllm.providers.anthropic.messages.render import render
 from mockllm.providers.anthropic.messages.stream import frame
+from mockllm.providers.anthropic.vendor import ANTHROPIC
 from mockllm.providers.api import API, SDK
 
 
@@ -17,17 +19,15 @@ def _sdk() -> SDK:
 
 
 MESSAGES = API(
+    vendor=ANTHROPIC,
     name=NAME,
     title="Anthropic Messages",
-    paths=("/v1/messages",),
+    routes=("/v1/messages",),
     match_field="message",
     sdk=_sdk,
-    authenticate=vendor.authenticate_anthropic,
     decode=decode,
     compile_match=compile_match,
     render=render,
-    render_error=vendor.anthropic_error,
     text_response=text_response,
-    stream_headers=vendor.anthropic_headers(stream=True),
     frame=frame,
 )

@@ -1,15 +1,14 @@
-"""Completing a configured message: what the user left out is filled in, what is written stays.
+"""Completes configured messages: absent members are filled in, written ones stay.
 
-Knows the members that every answer of the Messages API bears (`anthropic.types.Message`, 2.12.0)
-and in which order the service writes them. It judges nothing: a member of a wrong type is passed on
-as it is.
+Knows the members that every answer of the Messages API has (anthropic 2.12.0: `Message`) and their
+order. It checks no types: a member of a wrong type is served as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from mockllm.providers.members import fill_in
 from mockllm.wire import jsontext, placeholders, tokens
 
 Object = dict[str, Any]
@@ -22,14 +21,14 @@ _ID_PREFIXES = {
 
 
 def complete(response: Object) -> Object:
-    """`response` with everything that a client relies on; the same again for a completed one.
+    """`response` with all members that clients rely on; completing it again changes nothing.
 
     Written members keep their values and their order, an explicit null included. An absent one
-    comes after the member that it follows on the wire: ``{"content": [...]}`` becomes ``{"id",
+    follows its predecessor on the wire: ``{"content": [...]}`` becomes ``{"id",
     "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"}``.
     """
     blocks = _blocks(response)
-    completed = _fill(
+    completed = fill_in(
         response,
         {
             "id": placeholders.fresh_id("msg_01", 22, "message"),
@@ -50,35 +49,36 @@ def complete(response: Object) -> Object:
 
 
 def text_response(text: str) -> Object:
-    """The smallest configured response that says `text`."""
+    """The smallest response whose text is `text`."""
     return {"content": [{"type": "text", "text": text}]}
 
 
 def _blocks(response: Object) -> list[Any]:
-    """The content blocks; none where the content is no list."""
+    """The content blocks; none if the content is not a list."""
     content = response.get("content")
     return content if isinstance(content, list) else []
 
 
 def _block(index: int, block: Any) -> Any:
-    """A content block with the members that its type requires and that have a neutral value."""
+    """A content block with the absent members that its type requires and that have a
+    neutral value."""
     match block:
         case {"type": "text"}:
-            return _fill(block, {"type": "text", "text": ""})
+            return fill_in(block, {"type": "text", "text": ""})
         case {"type": "thinking"}:
-            return _fill(block, {"type": "thinking", "thinking": "", "signature": ""})
+            return fill_in(block, {"type": "thinking", "thinking": "", "signature": ""})
         case {"type": "compaction"}:
-            return _fill(block, {"type": "compaction", "content": None})
+            return fill_in(block, {"type": "compaction", "content": None})
         case {"type": "tool_use" | "server_tool_use" | "mcp_tool_use" as kind}:
             name = {"name": block["name"]} if "name" in block else {}
-            return _fill(block, {"type": kind, "id": _call_id(kind, index), **name, "input": {}})
+            return fill_in(block, {"type": kind, "id": _call_id(kind, index), **name, "input": {}})
         case _:
             return block
 
 
 def _call_id(kind: str, index: int) -> Any:
     """A new id, its prefix and 22 characters. The first two are the block's index: two digits of a
-    hash would make some calls of one answer twins."""
+    hash would give some calls of one answer the same id."""
     return placeholders.fresh_id(f"{_ID_PREFIXES[kind]}{index:02x}", 20, "call")
 
 
@@ -89,7 +89,7 @@ def _stop_reason(blocks: list[Any]) -> str:
 
 def _usage(written: Object, blocks: list[Any]) -> Object:
     """The usage of an answer, in tokens (`anthropic.types.Usage`, 2.12.0)."""
-    return _fill(
+    return fill_in(
         written,
         {
             "input_tokens": placeholders.tokens_placeholder(0),
@@ -111,14 +111,3 @@ def _output_tokens(block: Any) -> int:
             return tokens.estimate(jsontext.dumps(arguments).decode())
         case _:
             return 0
-
-
-def _fill(written: Mapping[str, Any], usual: Mapping[str, Any]) -> Object:
-    """`written` and what it lacks of `usual`, each of these after its predecessor in `usual`."""
-    keys = list(written)
-    place = 0
-    for key in usual:
-        if key not in written:
-            keys.insert(place, key)
-        place = keys.index(key) + 1
-    return {key: written[key] if key in written else usual[key] for key in keys}

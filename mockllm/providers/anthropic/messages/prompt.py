@@ -6,23 +6,25 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
+from mockllm.exchange import Request
 from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
 from mockllm.prompt import NOT_STREAMED, STREAMED, Message, Prompt
 from mockllm.providers import normalise, request_body
 from mockllm.providers.anthropic.messages.conversation import READERS
+from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
 
 NAME = "anthropic"
 ROLES = ("user", "assistant", "system")  # anthropic 2.12.0: MessageParam has a system variant
 
 
-def decode(body: bytes) -> Prompt:
+def decode(request: Request, values: Values) -> Prompt:
     """A request as the rules see it.
 
     Raises:
         RequestError: 400, naming the member that is absent or of a wrong type.
     """
-    members = request_body.read_object(body)
+    members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
     messages = request_body.read_messages(members, ROLES)
     if members.get("max_tokens") is None:
@@ -42,7 +44,9 @@ def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
     """
     role = message.get("role")
     if role not in ROLES:
-        raise ValueError(f"role: expected one of {', '.join(ROLES)}, found {role!r}")
+        raise ValueError(
+            f"role: expected one of {', '.join(ROLES)}, found {jsontext.describe(role)}"
+        )
     if contains:
         text = normalise.text_to_contain(message.get("content"), "content")
         return MessageContains(text, role)
@@ -54,7 +58,7 @@ def canonical(message: dict[str, Any]) -> bytes:
     """Equal bytes for two messages if and only if they mean the same."""
     if len(message) == 2 and isinstance(message.get("content"), str):
         return jsontext.canonical_text(message["role"], message["content"])
-    kept = normalise.keep(message, ("role", "content"))
+    kept = normalise.known_members(message, ("role", "content"))
     if "content" in kept:
         kept["content"] = normalise.content(kept["content"], _block)
     return jsontext.canonical(kept)
@@ -79,7 +83,7 @@ def _texts(content: Any) -> Iterator[str]:
 
 
 def _block(block: Any) -> Any:
-    kept = normalise.keep_known(block, _known_members())
+    kept = normalise.known_part(block, _known_members())
     if isinstance(kept, dict) and kept.get("type") == "tool_result" and "content" in kept:
         kept["content"] = normalise.content(kept["content"], _block)
     return kept

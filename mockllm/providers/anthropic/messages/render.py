@@ -1,4 +1,4 @@
-"""A configured message as it goes over the wire: whole, or as a stream of events."""
+"""Renders configured messages as they go over the wire."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 from mockllm.exchange import Reply
 from mockllm.prompt import ResponseOptions
-from mockllm.providers.anthropic import vendor
 from mockllm.providers.anthropic.messages.answer import complete
 from mockllm.providers.anthropic.messages.stream import events, frame
+from mockllm.providers.anthropic.vendor import ANTHROPIC
 from mockllm.wire import jsontext
 from mockllm.wire.chunking import Chunk
 
 
 def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
-    """The answer that `response` configures, in the form that the client wants. Never raises: what
-    cannot be streamed piece by piece goes out whole."""
+    """The reply, whole or as a stream. Never raises: members that cannot be streamed in pieces are
+    sent whole."""
     completed = complete(response)
-    headers = vendor.anthropic_headers(stream=options.stream)
+    headers = ANTHROPIC.stream_headers if options.stream else ANTHROPIC.headers
     if not options.stream:
         return Reply.whole(200, headers, jsontext.dumps(completed))
 

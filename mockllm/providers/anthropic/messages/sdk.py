@@ -60,7 +60,7 @@ _ECHOED = frozenset(
 # What ties a result to its call, and a tool's name: required in an echo, too.
 _KEPT = frozenset({"tool_use_id", "name"})
 
-# A mock says what matters of a message: one without content matches by the rest.
+# A mock gives only the members to compare: one without content matches by the rest.
 _MOCKED = _ECHOED | {"UserMessageParam", "SystemMessageParam"}
 
 

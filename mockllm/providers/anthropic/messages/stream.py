@@ -63,9 +63,9 @@ def events(response: Object, options: ResponseOptions, chunk: Chunk) -> Iterator
 
 
 def frame(event: Object) -> bytes:
-    """One event as the Messages API frames it: its type is the event's name. An event without a
-    type that fits on a line bears the name that SSE gives the nameless, ``message``: Anthropic's
-    SDK skips a frame without any."""
+    """One event as the Messages API frames it: its type is the event's name. An event whose type is
+    not one printable line is named ``message``, SSE's default: Anthropic's SDK skips a frame
+    without a name."""
     name = event.get("type")
     if not isinstance(name, str) or not name or not name.isprintable():
         name = "message"
@@ -73,7 +73,7 @@ def frame(event: Object) -> bytes:
 
 
 def _opening(response: Object) -> Object:
-    """The message before anything is written: of its end it tells nothing yet."""
+    """The message before its content, without the members that are known only at its end."""
     message = {
         key: None if key in _TOLD_LATER else value
         for key, value in response.items()

@@ -1,13 +1,16 @@
-"""OpenAI Chat Completions: POST /v1/chat/completions (openai 3.54.0)."""
+"""OpenAI Chat Completions, POST /v1/chat/completions (openai 3.54.0), as a codec of requests,
+answers and streams. It knows no other API, no socket and no table of mocks.
+"""
 
 from __future__ import annotations
 
 from mockllm.providers.api import API, SDK
-from mockllm.providers.openai import vendor
+from mockllm.providers.openai import azure
 from mockllm.providers.openai.chat.answer import text_response
 from mockllm.providers.openai.chat.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.chat.render import render
 from mockllm.providers.openai.chat.stream import frame
+from mockllm.providers.openai.vendor import OPENAI
 
 
 def _sdk() -> SDK:
@@ -17,18 +20,20 @@ def _sdk() -> SDK:
 
 
 CHAT = API(
+    vendor=OPENAI,
     name=NAME,
     title="OpenAI Chat Completions",
-    paths=("/v1/chat/completions",),
+    routes=(
+        "/v1/chat/completions",
+        azure.versioned("/v1/chat/completions"),
+        azure.deployment("/v1/chat/completions"),
+    ),
     match_field="message",
     sdk=_sdk,
-    authenticate=vendor.authenticate_openai,
     decode=decode,
     compile_match=compile_match,
     render=render,
-    render_error=vendor.openai_error,
     text_response=text_response,
-    stream_headers=vendor.openai_headers(stream=True),
     frame=frame,
     ends_with_done=True,
 )

@@ -1,14 +1,15 @@
-"""Chat completions as users configure them (openai 3.54.0: `ChatCompletion`).
+"""Completes configured chat completions (openai 3.54.0: `ChatCompletion`).
 
-What is written is served as written, whatever its type; only what is absent is filled in, in the
-place where the service writes it. How an answer goes over the wire is not known here.
+Written members are served as written, whatever their type; absent ones are filled in, in the
+service's order. How an answer goes over the wire is not known here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, TypeGuard
 
+from mockllm.providers.members import fill_in
 from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 29  # characters after chatcmpl-
@@ -18,12 +19,12 @@ _MAX_COUNT = 2**53  # up to here every JSON reader counts exactly
 
 
 def complete(response: dict[str, Any]) -> dict[str, Any]:
-    """A configured response with what is absent filled in; completing it again changes nothing.
+    """A configured response with absent members filled in; completing it again changes nothing.
 
     Filled in: `id`, `object`, `created`, `model`, one choice where there is no `choices`, `usage`;
     per choice `index`, `message`, `logprobs` null, `finish_reason`; per message `role`, `content`
-    null, `refusal` null; per tool call `id`, `type` and what it is called with. An explicit null
-    stays, ``"object": "chat.completion.tool_message"`` stays.
+    null, `refusal` null; per tool call `id`, `type` and its arguments. An explicit null stays,
+    ``"object": "chat.completion.tool_message"`` stays.
     """
     head = {
         "id": placeholders.fresh_id("chatcmpl-", ID_LENGTH, "chat completion"),
@@ -32,7 +33,7 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
         "model": placeholders.model_placeholder(),
         "choices": [{}],
     }
-    completed = _fill(response, head)
+    completed = fill_in(response, head, then=())
     choices = completed["choices"]
     if isinstance(choices, list):
         completed["choices"] = [_choice(choice, index) for index, choice in enumerate(choices)]
@@ -45,7 +46,7 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def text_response(text: str) -> dict[str, Any]:
-    """The smallest response that says `text`."""
+    """The smallest response whose text is `text`."""
     return {"choices": [{"message": {"content": text}}]}
 
 
@@ -56,13 +57,15 @@ def _choice(choice: Any, index: int) -> Any:
     if isinstance(message, dict):
         message = _message(message, f"choice {index}")
     absent = {"index": index, "message": message, "logprobs": None}
-    completed = _fill(choice, {**absent, "finish_reason": _finish_reason(message)})
+    completed = fill_in(choice, {**absent, "finish_reason": _finish_reason(message)}, then=())
     return completed | {"message": message}
 
 
 def _message(message: dict[str, Any], place: str) -> dict[str, Any]:
     absent = {"role": "assistant", "content": None, "refusal": None}
-    completed = _fill(message, absent, then=("annotations", "audio", "function_call", "tool_calls"))
+    completed = fill_in(
+        message, absent, then=("annotations", "audio", "function_call", "tool_calls")
+    )
     match message.get("tool_calls"):
         case [*calls]:
             completed["tool_calls"] = [
@@ -70,22 +73,22 @@ def _message(message: dict[str, Any], place: str) -> dict[str, Any]:
             ]
     match message.get("function_call"):
         case dict(call):
-            completed["function_call"] = _fill(call, {"arguments": "{}"})
+            completed["function_call"] = fill_in(call, {"arguments": "{}"}, then=())
     return completed
 
 
 def _tool_call(call: Any, place: str) -> Any:
-    """A call without arguments is a call with none: clients parse them as JSON unseen."""
+    """A call, with empty arguments if it has none: clients parse them as JSON unchecked."""
     if not isinstance(call, dict):
         return call
     call_id = placeholders.fresh_id("call_", CALL_ID_LENGTH, place)
     kind = "custom" if "custom" in call else "function"
-    completed = _fill(call, {"id": call_id, "type": kind}, then=("function", "custom"))
+    completed = fill_in(call, {"id": call_id, "type": kind}, then=("function", "custom"))
     match completed:
         case {"type": "function", "function": dict(function)}:
-            completed["function"] = _fill(function, {"arguments": "{}"})
+            completed["function"] = fill_in(function, {"arguments": "{}"}, then=())
         case {"type": "custom", "custom": dict(custom)}:
-            completed["custom"] = _fill(custom, {"input": ""})
+            completed["custom"] = fill_in(custom, {"input": ""}, then=())
     return completed
 
 
@@ -110,11 +113,11 @@ def _usage(written: dict[str, Any], output: int) -> dict[str, Any]:
         "completion_tokens": output,
         "total_tokens": total,
     }
-    return _fill(written, absent, then=tuple(_no_details()))
+    return fill_in(written, absent, then=tuple(_no_details()))
 
 
 def _no_details() -> dict[str, Any]:
-    """What the service writes beside the counts: nothing cached, heard, reasoned or predicted."""
+    """The details that the service writes beside the counts, all zero."""
     return {
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {
@@ -131,7 +134,7 @@ def _is_count(value: Any) -> TypeGuard[int]:
 
 
 def _count_output(choices: Any) -> int:
-    """The estimated tokens of what the choices say and call."""
+    """The estimated tokens of the choices' texts and calls."""
     if not isinstance(choices, list):
         return 0
     messages = (choice.get("message") for choice in choices if isinstance(choice, dict))
@@ -140,7 +143,7 @@ def _count_output(choices: Any) -> int:
 
 
 def _texts(message: Any) -> Iterator[Any]:
-    """What counts as output in a message, of whatever type it is."""
+    """The members of a message that count as output, of whatever type."""
     if not isinstance(message, dict):
         return
     yield message.get("content")
@@ -161,22 +164,3 @@ def _texts_of_call(call: Any) -> Iterator[Any]:
     match call:
         case {"function": dict(body)} | {"custom": dict(body)}:
             yield from body.values()
-
-
-def _fill(
-    written: Mapping[str, Any], absent: Mapping[str, Any], *, then: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """`written` in its own order, with the members of `absent` that it lacks.
-
-    `absent` is in the order of the service, `then` names what the service writes after it: a member
-    goes before the first written one that comes after it there, else to the end.
-    """
-    order = [*absent, *then]
-    lacking = [name for name in absent if name not in written]
-    filled: dict[str, Any] = {}
-    for name, value in written.items():
-        while name in order and lacking and order.index(lacking[0]) < order.index(name):
-            earlier = lacking.pop(0)
-            filled[earlier] = absent[earlier]
-        filled[name] = value
-    return filled | {name: absent[name] for name in lacking}

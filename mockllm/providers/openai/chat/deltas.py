@@ -21,7 +21,7 @@ _TOOL_CALL = ("index", "id", "type")
 
 
 class Piece(NamedTuple):
-    """A delta, and the logprobs that stand beside it in its choice."""
+    """A delta, and the logprobs beside it in its choice."""
 
     delta: dict[str, Any]
     logprobs: Any = None
@@ -45,7 +45,7 @@ def pieces(message: Mapping[str, Any], logprobs: Any, chunk: Chunk) -> Iterator[
 
 
 def tokens_without_text(message: Mapping[str, Any], logprobs: Any) -> dict[str, Any] | None:
-    """The logprobs that no piece of the message bears, since what they are about is no text."""
+    """The logprobs that no piece of the message has, since the member they belong to is no text."""
     if not isinstance(logprobs, dict):
         return None
     left = {name: None if _is_text(message.get(name)) else logprobs.get(name) for name in _TEXTS}
@@ -180,7 +180,7 @@ def _function_call(call: Any, _tokens: Any, chunk: Chunk) -> Iterator[Piece]:
 
 
 def _tool_calls(calls: Any, _tokens: Any, chunk: Chunk) -> Iterator[Piece]:
-    """One call after the other, numbered from 0 in their order whatever `index` they bear."""
+    """One call after the other, numbered from 0 in their order whatever their `index`."""
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
         yield Piece({"tool_calls": calls})
         return

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from mockllm.exchange import Request
 from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
 from mockllm.prompt import NOT_STREAMED, Message, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
 from mockllm.providers.openai.chat.conversation import READERS
+from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
 
 NAME = "openai"
@@ -29,16 +31,16 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "tool": ("role", "content", "tool_call_id"),
     "function": ("role", "content", "name"),
 }
-"""The members of a message that carry meaning, by role."""
+"""The members of a message that are compared, by role."""
 
 
-def decode(body: bytes) -> Prompt:
+def decode(request: Request, values: Values) -> Prompt:
     """A request as the rules see it.
 
     Raises:
         RequestError: 400, naming the member that is absent or of a wrong type.
     """
-    members = request_body.read_object(body)
+    members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
     messages = request_body.read_messages(members, MEMBERS)
     request_body.check_at_least_one(members, "n", "max_tokens", "max_completion_tokens")
@@ -54,7 +56,9 @@ def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
     """
     role = message.get("role")
     if role not in MEMBERS:
-        raise ValueError(f"role: expected one of {', '.join(MEMBERS)}, found {role!r}")
+        raise ValueError(
+            f"role: expected one of {', '.join(MEMBERS)}, found {jsontext.describe(role)}"
+        )
     if contains:
         text = normalise.text_to_contain(message.get("content"), "content")
         return MessageContains(text, role)
@@ -66,7 +70,7 @@ def canonical(message: dict[str, Any]) -> bytes:
     """Equal bytes for two messages if and only if they mean the same."""
     if len(message) == 2 and isinstance(message.get("content"), str):
         return jsontext.canonical_text(message["role"], message["content"])
-    kept = normalise.keep(message, MEMBERS[message["role"]])
+    kept = normalise.known_members(message, MEMBERS[message["role"]])
     if "content" in kept:
         kept["content"] = normalise.content(kept["content"], _part)
     if "function_call" in kept:
@@ -101,24 +105,27 @@ def _message(message: dict[str, Any]) -> Message:
 
 
 def _part(part: Any) -> Any:
-    return normalise.keep_known(part, _known_members())
+    return normalise.known_part(part, _known_members())
 
 
 def _tool_call(call: Any) -> Any:
     if not isinstance(call, dict):
         return call
-    kept = {"type": "function", **normalise.keep(call, ("id", "type", "function", "custom"))}
+    kept = {
+        "type": "function",
+        **normalise.known_members(call, ("id", "type", "function", "custom")),
+    }
     if "function" in kept:
         kept["function"] = _function(kept["function"])
     if isinstance(kept.get("custom"), dict):
-        kept["custom"] = normalise.keep(kept["custom"], ("name", "input"))
+        kept["custom"] = normalise.known_members(kept["custom"], ("name", "input"))
     return kept
 
 
 def _function(function: Any) -> Any:
     if not isinstance(function, dict):
         return function
-    kept = normalise.keep(function, ("name", "arguments"))
+    kept = normalise.known_members(function, ("name", "arguments"))
     if "arguments" in kept:
         kept["arguments"] = normalise.arguments(kept["arguments"])
     return kept

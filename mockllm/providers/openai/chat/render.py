@@ -1,4 +1,4 @@
-"""A configured chat completion as it goes over the wire."""
+"""Renders configured chat completions as they go over the wire."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 from mockllm.exchange import Reply
 from mockllm.prompt import ResponseOptions
-from mockllm.providers.openai import vendor
 from mockllm.providers.openai.chat import stream
 from mockllm.providers.openai.chat.answer import complete
+from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import jsontext, sse
 from mockllm.wire.chunking import Chunk
 
 
 def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
-    """The answer, whole or as a stream that ends with ``[DONE]``."""
+    """The reply, whole or as a stream that ends with ``[DONE]``."""
     completed = complete(response)
-    headers = vendor.openai_headers(stream=options.stream)
+    headers = OPENAI.stream_headers if options.stream else OPENAI.headers
     if not options.stream:
         return Reply.whole(200, headers, jsontext.dumps(completed))
 

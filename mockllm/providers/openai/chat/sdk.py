@@ -22,7 +22,7 @@ from mockllm.validation.findings import (
     confirm_model,
 )
 
-# A mock says what matters of a message: one without content or tool_call_id matches by the rest.
+# A mock gives only the members to compare: one without content or tool_call_id matches by the rest.
 _MOCKED = frozenset(
     {
         "ChatCompletionAssistantMessageParam",

@@ -36,8 +36,8 @@ _ALPHABET = string.ascii_letters + string.digits
 def events(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Iterator[Event]:
     """The chunks of a completed response, in order.
 
-    All bear the same envelope: `id`, `created`, `model`, and of the response's other members all
-    that are configured (`service_tier`, `system_fingerprint`, what we do not know). Choices are
+    All have the same envelope: `id`, `created`, `model`, and the other configured members of the
+    response (`service_tier`, `system_fingerprint`, unknown ones). Choices are
     numbered from 0 in the order of their `index`: clients keep them in a list.
     """
     envelope = _envelope(response)
@@ -102,8 +102,8 @@ def _by_index(choices: list[Any]) -> list[Any]:
 
 
 def _choice(choice: Any, index: int, chunk: Chunk) -> Iterator[list[Any]]:
-    """The `choices` of each chunk of one choice. The first bears the members that we do not know
-    (there the SDK's accumulator keeps them), and `message` where it is no object."""
+    """The `choices` of each chunk of one choice. The first has the choice's unknown members (there
+    the SDK's accumulator keeps them), and `message` if it is not an object."""
     if not isinstance(choice, dict):
         yield [choice]
         return

@@ -1,11 +1,14 @@
-"""OpenAI Embeddings: POST /v1/embeddings (openai 3.54.0)."""
+"""OpenAI Embeddings, POST /v1/embeddings (openai 3.54.0), as a codec of requests and answers. It
+knows no other API, no socket and no table of mocks.
+"""
 
 from __future__ import annotations
 
 from mockllm.providers.api import API, SDK
-from mockllm.providers.openai import vendor
+from mockllm.providers.openai import azure
 from mockllm.providers.openai.embeddings.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.embeddings.render import generate, render, text_response
+from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import sse
 
 
@@ -16,18 +19,20 @@ def _sdk() -> SDK:
 
 
 EMBEDDINGS = API(
+    vendor=OPENAI,
     name=NAME,
     title="OpenAI Embeddings",
-    paths=("/v1/embeddings",),
+    routes=(
+        "/v1/embeddings",
+        azure.versioned("/v1/embeddings"),
+        azure.deployment("/v1/embeddings"),
+    ),
     match_field="input",
     sdk=_sdk,
-    authenticate=vendor.authenticate_openai,
     decode=decode,
     compile_match=compile_match,
     render=render,
-    render_error=vendor.openai_error,
     text_response=text_response,
-    stream_headers=vendor.openai_headers(stream=True),
     frame=sse.frame,
     generate=generate,
 )

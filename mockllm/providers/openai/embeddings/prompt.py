@@ -5,29 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm.errors import RequestError
+from mockllm.exchange import Request
 from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
 from mockllm.prompt import Message, Prompt, ResponseOptions
 from mockllm.providers import request_body
+from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
 
 NAME = "openai_embeddings"
 ENCODINGS = ("float", "base64")
 MAX_INPUTS = 2048  # texts in one request, as the service allows
 MAX_DIMENSIONS = 4096  # of the largest models
-MAX_NUMBERS = MAX_INPUTS * 3072  # in one answer: the most that the service's models give
+MAX_NUMBERS = MAX_INPUTS * 3072  # in one answer; the largest models of the service have 3072
 
 
-def decode(body: bytes) -> Prompt:
+def decode(request: Request, values: Values) -> Prompt:
     """A request as the rules see it.
 
     Raises:
         RequestError: 400, naming the member that is absent or of a wrong type.
     """
-    members = request_body.read_object(body)
+    members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
     value = request_body.read_input(members)
     if isinstance(value, list) and not value:
-        raise request_body.bad("input", "a list that is not empty", value)
+        raise request_body.bad("input", "a non-empty list", value)
     inputs = len(value) if isinstance(value, list) and not isinstance(value[0], int) else 1
     if inputs > MAX_INPUTS:
         raise RequestError(400, f"input: expected at most {MAX_INPUTS} texts", param="input")
@@ -62,7 +64,7 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
 
 
 def canonical(value: str | list[Any]) -> bytes:
-    """Equal bytes for two inputs if and only if they mean the same: a text is a list of one."""
+    """Equal bytes for two inputs if and only if they mean the same: a string is a list of one."""
     return jsontext.canonical([value] if isinstance(value, str) else value)
 
 

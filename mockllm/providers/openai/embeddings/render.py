@@ -1,4 +1,4 @@
-"""Embeddings answers (openai 3.54.0: `CreateEmbeddingResponse`)."""
+"""Completes, generates and renders embeddings (openai 3.54.0: `CreateEmbeddingResponse`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from mockllm.exchange import Reply
 from mockllm.prompt import Prompt, ResponseOptions
-from mockllm.providers.openai import vendor
+from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import jsontext, placeholders
 from mockllm.wire.chunking import Chunk
 
@@ -18,7 +18,7 @@ DIMENSIONS = 1536  # of text-embedding-3-small
 
 
 def complete(response: dict[str, Any]) -> dict[str, Any]:
-    """A configured response with what is absent filled in: `object`, `model`, `usage`, and for
+    """A configured response with absent members filled in: `object`, `model`, `usage`, and for
     each entry of `data` its `object` and `index`."""
     completed = {"object": "list", "data": [], "model": placeholders.model_placeholder()} | response
     if isinstance(completed["data"], list):
@@ -29,11 +29,11 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
-    """The answer; with base64 asked for, lists of numbers become little-endian 32-bit floats."""
+    """The reply; if the request asks for base64, vectors become little-endian 32-bit floats."""
     completed = complete(response)
     if options.base64 and isinstance(completed["data"], list):
         completed["data"] = [_packed(entry) for entry in completed["data"]]
-    return Reply.whole(200, vendor.openai_headers(), jsontext.dumps(completed))
+    return Reply.whole(200, OPENAI.headers, jsontext.dumps(completed))
 
 
 def text_response(text: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def text_response(text: str) -> dict[str, Any]:
 
 
 def generate(prompt: Prompt) -> dict[str, Any]:
-    """A response with a vector for each input, of as many `dimensions` as the request wants."""
+    """A response with a vector for each input, of as many `dimensions` as the request asks for."""
     value = prompt.body["input"]
     dimensions = prompt.body.get("dimensions") or DIMENSIONS
     is_one = isinstance(value, str) or isinstance(value[0], int)  # a list of numbers is one text
@@ -51,9 +51,8 @@ def generate(prompt: Prompt) -> dict[str, Any]:
 
 
 def vector(value: Any, dimensions: int) -> list[float]:
-    """A vector of length 1 that depends on `value` alone: the same everywhere and at all times,
-    and nearly orthogonal to that of any other value. Each number is exact in 32 bits, so that
-    clients get the same ones in base64."""
+    """A vector of length 1 made of a hash of `value`: always the same, and nearly orthogonal to
+    that of any other value. Each number is exact in 32 bits, so that base64 gives the same."""
     digest = shake_128(jsontext.canonical(value)).digest(4 * dimensions)
     numbers = struct.unpack(f"<{dimensions}i", digest)
     length = math.hypot(*numbers)

@@ -1,13 +1,16 @@
-"""OpenAI Responses: POST /v1/responses (openai 3.54.0)."""
+"""OpenAI Responses, POST /v1/responses (openai 3.54.0), as a codec of requests, answers and
+streams. It knows no other API, no socket and no table of mocks.
+"""
 
 from __future__ import annotations
 
 from mockllm.providers.api import API, SDK
-from mockllm.providers.openai import vendor
+from mockllm.providers.openai import azure
 from mockllm.providers.openai.responses.answer import text_response
 from mockllm.providers.openai.responses.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.responses.render import render
 from mockllm.providers.openai.responses.stream import frame
+from mockllm.providers.openai.vendor import OPENAI
 
 
 def _sdk() -> SDK:
@@ -17,17 +20,20 @@ def _sdk() -> SDK:
 
 
 RESPONSES = API(
+    vendor=OPENAI,
     name=NAME,
     title="OpenAI Responses",
-    paths=("/v1/responses",),
+    routes=(
+        "/v1/responses",
+        azure.versioned("/v1/responses"),
+        azure.unversioned("/v1/responses"),
+        azure.deployment("/v1/responses"),
+    ),
     match_field="input",
     sdk=_sdk,
-    authenticate=vendor.authenticate_openai,
     decode=decode,
     compile_match=compile_match,
     render=render,
-    render_error=vendor.openai_error,
     text_response=text_response,
-    stream_headers=vendor.openai_headers(stream=True),
     frame=frame,
 )

@@ -1,22 +1,25 @@
-"""Responses answers: what a configured response leaves out (openai 3.54.0: `Response`).
+"""Completes configured responses (openai 3.54.0: `Response`).
 
-A response is served as its author wrote it, member for member and in the same order. Only what the
-service always writes and the author left out is added, where the service has it. Values of wrong
-types pass: they are the author's, who was warned when the mock was loaded.
+A response is served as its author wrote it, member for member and in the same order. Members that
+the service always writes are added where they are absent, in the service's order. Values of wrong
+types are served too: their author was warned when the mock was loaded.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from mockllm.providers.members import fill_in
 from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 48
-CALL_ID_LENGTH = 32  # the service's have 24, too few to keep the ids of one answer apart for sure
-MAX_TOKENS = 2**53  # the largest number that every JSON reader takes; beyond it sums are no use
+CALL_ID_LENGTH = (
+    32  # the service's have 24, too few to make the ids of one answer differ for certain
+)
+MAX_TOKENS = 2**53  # up to here every JSON reader counts exactly
 
 _UNANSWERED = ("failed", "cancelled", "queued", "in_progress")
-"""The statuses of a response that a model has not, or not yet, answered: it bears no usage."""
+"""The statuses of a response without an answer, or without one yet: it has no usage."""
 
 _SERVER_ERROR = "The server had an error while processing your request. Sorry about that!"
 
@@ -53,9 +56,9 @@ in the order of the service."""
 _OTHER = ("item_", "id")  # two items of one kind without ids are one item to the SDK's `.stream()`
 
 _CUT_SHORT = ("message", "function_call", "custom_tool_call")
-"""What the model itself writes, and leaves unfinished where it is stopped."""
+"""Items that the model itself writes, and leaves unfinished when it is stopped."""
 _FALLIBLE = ("mcp_call", "image_generation_call")
-"""What bears its own `error`."""
+"""Items that have an `error` of their own."""
 
 _PARTS: dict[str, dict[str, Any]] = {
     "output_text": {"type": "output_text", "annotations": [], "logprobs": [], "text": ""},
@@ -66,14 +69,14 @@ _PARTS: dict[str, dict[str, Any]] = {
 
 
 def complete(response: dict[str, Any]) -> dict[str, Any]:
-    """A configured response with all that a client relies on. A new dict; completing it again
-    changes nothing.
+    """A configured response with all members that clients rely on, as a new dict; completing it
+    again changes nothing.
 
-    ``"error": {}`` becomes null, which it means. The item that comes last in a response that did
-    not complete is ``incomplete``, where its kind may be and its author does not say. Usage is
-    estimated; a response that has not (yet) been answered has none.
+    ``"error": {}`` becomes null, which it means. The last item of a response that did not complete
+    is ``incomplete``, where its type allows it and its author gives no status. Usage is estimated;
+    a response without an answer has none.
     """
-    completed = _filled(response, _members(response))
+    completed = fill_in(response, _members(response))
     if completed["error"] == {}:
         completed["error"] = None
     if isinstance(completed["output"], list):
@@ -84,19 +87,19 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def text_response(text: str) -> dict[str, Any]:
-    """The smallest response that says `text`."""
+    """The smallest response whose text is `text`."""
     part = {"type": "output_text", "text": text}
     return {"output": [{"type": "message", "content": [part]}]}
 
 
 def kind_of(part: Any) -> str:
-    """The `type` of a part or an item, empty where it has none that could be one."""
+    """The `type` of a part or an item; empty if it is absent or not a string."""
     kind = part.get("type") if isinstance(part, dict) else None
     return kind if isinstance(kind, str) else ""
 
 
 def _members(response: dict[str, Any]) -> dict[str, Any]:
-    """What the service writes in a response, in its order."""
+    """The members that the service writes in a response, in its order."""
     status = response.get("status", "completed")
     created_at = response.get("created_at", placeholders.seconds_placeholder())
     failure = {"code": "server_error", "message": _SERVER_ERROR}
@@ -126,7 +129,7 @@ def _members(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def _items(output: list[Any], status: Any) -> list[Any]:
-    """The items of a response of that `status`, each with what it lacks."""
+    """The items of a response of that `status`, each with its absent members filled in."""
     stopped = status in ("incomplete", "failed", "cancelled")
     last = len(output) - 1
     return [
@@ -147,7 +150,7 @@ def _item(item: Any, place: str, *, stopped: bool) -> Any:
         "id": placeholders.fresh_id(prefix, ID_LENGTH, place),
         "status": _item_status(item, kind, stopped=stopped),
     }
-    completed = _filled(item, {name: values[name] for name in names.split()})
+    completed = fill_in(item, {name: values[name] for name in names.split()})
     for name, part_kind in _part_kinds(kind).items():
         if isinstance(completed.get(name), list):
             completed[name] = [_part(part, part_kind) for part in completed[name]]
@@ -155,7 +158,7 @@ def _item(item: Any, place: str, *, stopped: bool) -> Any:
 
 
 def _values(kind: str, place: str) -> dict[str, Any]:
-    """What the members of an item are where nothing is said about them."""
+    """The defaults of an item's members."""
     return {
         "type": kind,
         "call_id": placeholders.fresh_id("call_", CALL_ID_LENGTH, f"{place}.call_id"),
@@ -179,7 +182,7 @@ def _item_status(item: dict[str, Any], kind: str, *, stopped: bool) -> str:
 
 
 def _part_kinds(kind: str) -> dict[str, str]:
-    """The members of an item that hold parts, and what a part without a `type` is there."""
+    """The members of an item that hold parts, and the type of a part without a `type` there."""
     match kind:
         case "message":
             return {"content": "output_text"}
@@ -196,15 +199,15 @@ def _part(part: Any, kind: str) -> Any:
         kind = kind_of(part)
     elif "refusal" in part:
         kind = "refusal"
-    return _filled(part, _PARTS.get(kind, {}))
+    return fill_in(part, _PARTS.get(kind, {}))
 
 
 def _usage(usage: dict[str, Any], output: Any) -> dict[str, Any]:
-    """`usage` with what it lacks of openai 3.54.0's `ResponseUsage`, where all is required."""
+    """`usage` with its absent members filled in; openai 3.54.0's `ResponseUsage` requires all."""
     reasoning, written = _estimates(output)
     if "output_tokens" in usage:
-        reasoning = 0  # how much of the author's number it is, nobody knows
-    filled = _filled(
+        reasoning = 0  # how much of the author's number it is, is unknown
+    filled = fill_in(
         usage,
         {
             "input_tokens": placeholders.tokens_placeholder(),
@@ -220,7 +223,7 @@ def _usage(usage: dict[str, Any], output: Any) -> dict[str, Any]:
     }
     for name, members in details.items():
         if isinstance(filled[name], dict):
-            filled[name] = _filled(filled[name], members)
+            filled[name] = fill_in(filled[name], members)
     if "total_tokens" not in usage:
         filled["total_tokens"] = _total(usage, filled["output_tokens"])
     return filled
@@ -252,7 +255,7 @@ def _estimates(output: Any) -> tuple[int, int]:
 
 
 def _texts(item: Any) -> list[str]:
-    """What the model wrote of an item: its texts and the arguments of its tool calls."""
+    """The texts of an item that the model wrote, arguments of its tool calls included."""
     if not isinstance(item, dict):
         return []
     found = [item.get(name) for name in ("arguments", "input", "code")]
@@ -262,20 +265,3 @@ def _texts(item: Any) -> list[str]:
             if isinstance(part, dict):
                 found += [part.get("text"), part.get("refusal")]
     return [text for text in found if isinstance(text, str)]
-
-
-def _filled(written: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """`written` with what it lacks of `defaults`.
-
-    The order that was written stays. A member that is added follows the one that it follows in
-    `defaults`, so that what was written in the service's order is served in the service's order.
-    """
-    names = list(written)
-    place = 0
-    for name in defaults:
-        if name in written:
-            place = names.index(name) + 1
-        else:
-            names.insert(place, name)
-            place += 1
-    return {name: written[name] if name in written else defaults[name] for name in names}

@@ -1,4 +1,4 @@
-"""How the items of a Responses output arrive in a stream (openai 3.54.0: `ResponseStreamEvent`).
+"""Streams the items of a Responses output (openai 3.54.0: `ResponseStreamEvent`).
 
 An item is added with the members empty that its events will fill, and is done when it is whole. The
 events of each kind of item, and of each kind of part, are one function in a table below; a kind
@@ -22,12 +22,12 @@ Event = dict[str, Any]
 Item = dict[str, Any]
 Fill = Callable[[Item, Event, Chunk], Iterator[Event]]
 """`fill(item, at, chunk)`: the events that fill an item, or a part of one, each with the members of
-`at`, which say where it is."""
+`at`: its place in the output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How items of one `type` arrive: what is `empty` at first, and the events that fill it."""
+    """The stream of items of one `type`: members `empty` at first, events that fill them."""
 
     empty: dict[str, Any]
     fill: Fill
@@ -45,8 +45,8 @@ def events(item: Any, index: int, chunk: Chunk) -> Iterator[Event]:
 
 
 def _emptied(value: Any, empty: Any) -> Any:
-    """`value` before its stream: members named in `empty` are what they are there, if they are of
-    that type at all; null stands for any type."""
+    """`value` before its stream: members named in `empty` have their value there, if they are of
+    that type; null there fits any type."""
     if isinstance(value, dict) and isinstance(empty, dict):
         return {
             name: _emptied(member, empty[name]) if name in empty else member
@@ -180,7 +180,7 @@ def _custom_tool_call(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
 
 
 def _shell_call(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
-    """One command after the other. These events bear no `item_id`."""
+    """One command after the other. These events have no `item_id`."""
     stem = "response.shell_call_command"
     for index, command in enumerate(_entries(item.get("action"), "commands")):
         here = {"output_index": at["output_index"], "command_index": index}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from mockllm.exchange import Request
 from mockllm.matching.predicates import (
     ItemsEndWith,
     ItemsEqual,
@@ -15,6 +16,7 @@ from mockllm.matching.predicates import (
 from mockllm.prompt import Message, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
 from mockllm.providers.openai.responses.conversation import READERS, is_message, items_of
+from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
 
 NAME = "openai_response"
@@ -25,13 +27,13 @@ _REFERENCES = frozenset({"item_reference", "local_shell_call_output"})
 server: a client sends back those of an answer, and a mock cannot know them in advance."""
 
 
-def decode(body: bytes) -> Prompt:
+def decode(request: Request, values: Values) -> Prompt:
     """A request as the rules see it.
 
     Raises:
         RequestError: 400, naming the member that is absent or of a wrong type.
     """
-    members = request_body.read_object(body)
+    members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
     value = request_body.read_input(members)
     items = items_of(value)
@@ -64,11 +66,11 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
 def canonical(item: dict[str, Any]) -> bytes:
     """Equal bytes for two items if and only if they mean the same."""
     if is_message(item):
-        kept = {"type": "message", **normalise.keep(item, ("role", "content"))}
+        kept = {"type": "message", **normalise.known_members(item, ("role", "content"))}
         if "content" in kept:
             kept["content"] = normalise.content(kept["content"], _part)
         return jsontext.canonical(kept)
-    kept = normalise.keep_known(item, _known_members())
+    kept = normalise.known_part(item, _known_members())
     if kept.get("type") not in _REFERENCES:
         kept.pop("id", None)
         kept.pop("status", None)
@@ -139,7 +141,7 @@ def _read_options(members: Mapping[str, Any]) -> ResponseOptions:
 
 
 def _part(part: Any) -> Any:
-    return normalise.keep_known(part, _known_members())
+    return normalise.known_part(part, _known_members())
 
 
 @cache

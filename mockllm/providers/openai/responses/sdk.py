@@ -76,7 +76,7 @@ _ECHOED = frozenset(
 # What ties a call to its result, and a tool's name: required in an echo, too.
 _KEPT = frozenset({"call_id", "name"})
 
-# A mock says what matters of a message: one without content matches by the rest.
+# A mock gives only the members to compare: one without content matches by the rest.
 _MOCKED = _ECHOED | {"EasyInputMessageParam", "Message"}
 
 

@@ -41,7 +41,7 @@ _PADDED = frozenset(
 _ENDINGS = {
     "incomplete": "response.incomplete",
     "failed": "response.failed",
-    "cancelled": "response.incomplete",  # no event of its own in the SDK; the response says it
+    "cancelled": "response.incomplete",  # the SDK has no event for it; the response has the status
     "queued": None,  # not ended: nothing more is known yet
     "in_progress": None,
 }

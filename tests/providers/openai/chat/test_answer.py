@@ -150,7 +150,7 @@ def test_completed_members_are_in_the_order_of_the_service() -> None:
     answer = whole({"choices": [{"finish_reason": "stop", "message": message}], "model": "m"})
 
     assert list(answer) == ["id", "object", "created", "choices", "model", "usage"]
-    assert list(answer["choices"][0]) == ["index", "logprobs", "finish_reason", "message"]
+    assert list(answer["choices"][0]) == ["index", "finish_reason", "message", "logprobs"]
     assert list(answer["choices"][0]["message"]) == ["role", "content", "refusal", "tool_calls"]
     call = answer["choices"][0]["message"]["tool_calls"][0]
     assert list(call) == ["id", "type", "function"]

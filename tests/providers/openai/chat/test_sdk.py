@@ -19,7 +19,7 @@ from tests.support.confirming import (
 
 def test_enum_member_of_another_json_type_is_refused() -> None:
     assert LENIENT[CHAT](body(CHAT, reasoning_effort=5)) == Finding(
-        ("reasoning_effort",), "expected a string, found a number (5)", WRONG
+        ("reasoning_effort",), "expected a string, found 5", WRONG
     )
 
 
@@ -45,7 +45,7 @@ def test_the_answer_of_the_readme_of_the_seed() -> None:
         Finding(("choices", 0, "role"), "not a member that the SDK declares", UNKNOWN),
         Finding(
             ("object",),
-            "expected 'chat.completion', found a string (\"chat.completion.tool_message\")",
+            "expected 'chat.completion', found 'chat.completion.tool_message'",
             WRONG,
         ),
     ]

@@ -1,0 +1,46 @@
+"""Path templates: finds the entries for a path, and the values that it has in their places.
+
+``{model}`` matches one segment of a path, ``{id...}`` the rest of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Generic, TypeVar
+from urllib.parse import unquote
+
+Values = Mapping[str, str]
+"""The segments in the places of a template, percent-decoded: ``{"id": "gpt-4o"}``."""
+
+NO_VALUES: Values = MappingProxyType({})
+
+T = TypeVar("T")
+
+
+class Routes(Generic[T]):
+    """Entries by path template. A literal path is one look-up in a dictionary."""
+
+    def __init__(self, entries: Iterable[tuple[str, T]]) -> None:
+        known = list(entries)
+        self.literal = {path: entry for path, entry in known if "{" not in path}
+        self._templated = [
+            (_pattern(template), entry) for template, entry in known if "{" in template
+        ]
+
+    def find(self, path: str) -> Iterator[tuple[T, Values]]:
+        """Every entry whose template `path` matches, the literal one first."""
+        if path in self.literal:
+            yield self.literal[path], NO_VALUES
+        for pattern, entry in self._templated:
+            match = pattern.fullmatch(path)
+            if match is not None:
+                yield entry, {name: unquote(value) for name, value in match.groupdict().items()}
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    """A regular expression that matches the paths of `template`."""
+    escaped = re.escape(template)
+    rests = re.sub(r"\\{(\w+)\\\.\\\.\\\.\\}", r"(?P<\1>.+)", escaped)
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", rests))
