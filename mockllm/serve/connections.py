@@ -50,11 +50,12 @@ class Service:
         limits: Limits | None = None,
         observers: tuple[Observer, ...] = (),
         outside: Outside | None = None,
+        slot: int = 0,
     ) -> None:
         self.app = app
         self.limits = limits or Limits()
         self.observers = observers
-        self.fresh_values = FreshValueSource()
+        self.fresh_values = FreshValueSource(slot)
         self.heads = HeadCache(self.limits, reuse=app.reuses)
         self.connections: set[Connection] = set()
         self.lingering: dict[Connection, None] = {}

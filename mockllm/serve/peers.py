@@ -26,15 +26,16 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from mockllm.app import App
 from mockllm.engine.decision import AskWorkers, Operation
+from mockllm.errors import ListenError
 from mockllm.exchange import Reply, Request
 from mockllm.limits import MIB
-from mockllm.serve.address import BACKLOG
+from mockllm.serve.address import BACKLOG, reason_of
 from mockllm.state.responses import StoredResponse
 from mockllm.wire.placeholders import FreshValues
 
@@ -49,9 +50,16 @@ class Switchboard:
     """The sockets by which workers reach one another, one for each slot."""
 
     def __init__(self, slots: int) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="mockllm-"))
-        self.paths = [self._folder / str(slot) for slot in range(slots)]
-        self.sockets = [self._listen(path) for path in self.paths]
+        """Raises:
+        ListenError: there can be no such sockets.
+        """
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="mockllm-"))
+            self.paths = [self._folder / str(slot) for slot in range(slots)]
+            self.sockets = [self._listen(path) for path in self.paths]
+        except OSError as exc:
+            reason = f"{tempfile.gettempdir()}: {reason_of(exc)}"
+            raise ListenError(f"cannot make sockets between workers in {reason}") from exc
 
     @staticmethod
     def _listen(path: Path) -> socket.socket:
@@ -74,26 +82,35 @@ class Switchboard:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+class Place(NamedTuple):
+    """Where a worker stands: its slot, and whether it takes the place of a worker that lives."""
+
+    switchboard: Switchboard
+    slot: int
+    successor: bool
+
+
 class Peers:
     """The other workers, for the worker in `slot`; and this worker, for the others."""
 
-    def __init__(self, app: App, board: Switchboard, slot: int) -> None:
+    def __init__(self, app: App, place: Place) -> None:
         self._app = app
-        self._paths = board.paths
-        self._sock = board.sockets[slot].dup()  # to be closed without the switchboard's
-        self._slot = slot
-        self._others = [number for number in range(len(board.paths)) if number != slot]
+        self._place = place
+        self._paths = place.switchboard.paths
+        self._others = [slot for slot in range(len(self._paths)) if slot != place.slot]
         self._server: asyncio.Server | None = None
         self._handed_over: set[str] = set()
         app.know_others(frozenset(self._others))
 
-    async def start(self, *, successor: bool) -> None:
-        """Answer the others. A `successor` first gets the responses of the worker whose place it
+    async def start(self) -> None:
+        """Answer the others. A successor first gets the responses of the worker whose place it
         takes."""
+        board, slot, successor = self._place
         if successor:
-            given = await self._ask(self._slot, {"give": True}, MAX_HANDOVER)
+            given = await self._ask(slot, {"give": True}, MAX_HANDOVER)
             self._remember(given or ())
-        options: dict[str, Any] = {"sock": self._sock}
+        # a copy, to be closed while the switchboard's stays open
+        options: dict[str, Any] = {"sock": board.sockets[slot].dup()}
         if sys.version_info >= (3, 13):
             options["cleanup_socket"] = False  # the file is the switchboard's
         self._server = await asyncio.start_unix_server(self._serve, **options)
@@ -105,15 +122,13 @@ class Peers:
     async def hand_over(self) -> None:
         """Leave the slot to its next worker: answer no more, and send it the responses that it has
         not been sent."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self.stop()
         stored = self._app.stored_responses.all()
         fresh = [each for each in stored if each.key not in self._handed_over]
         if fresh:
             self._handed_over.update(each.key for each in fresh)
             message = {"take": list(map(_pack_response, fresh))}
-            await self._ask(self._slot, message, MAX_HANDOVER)
+            await self._ask(self._place.slot, message, MAX_HANDOVER)
 
     def stop(self) -> None:
         """Answer no more."""

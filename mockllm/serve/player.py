@@ -130,15 +130,16 @@ class Player:
         if not self.frames_sent and self._next is None:
             self._take(frames)
         while self._next is not None:
-            now = time.monotonic()
-            if self._due > now or not self._writable.is_set() or now - began > MAX_TURN:
+            if self._due > time.monotonic() or not self._writable.is_set():
                 return True
             if self._transport.is_closing():
                 return False
             data = self._next.data
             self._take(frames)
             self._write(data, end if self._next is None else None)
-        return False
+            if time.monotonic() - began > MAX_TURN:
+                break
+        return self._next is not None
 
     def _take(self, frames: Iterator[Frame]) -> None:
         self._next = next(frames, None)

@@ -14,6 +14,7 @@ from mockllm.app import App
 from mockllm.engine.engine import Engine
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
+from mockllm.serve.peers import Peers, Place
 from mockllm.serve.reload import Reload, Reloader, freeze_heap
 from mockllm.serve.settings import Bound, Settings
 
@@ -65,11 +66,16 @@ def serve(
 
 
 def work(
-    engine: Engine, bound: Bound, settings: Settings, channel: socket.socket, beat: float
+    engine: Engine,
+    bound: Bound,
+    settings: Settings,
+    channel: socket.socket,
+    beat: float,
+    place: Place,
 ) -> None:
     """Serve as a supervisor's messages on `channel` direct, sending a heartbeat every `beat`
     seconds. A closed channel means stop; on SIGTERM the worker asks to be replaced."""
-    _run(_work(engine, bound, settings, channel, beat))
+    _run(_work(engine, bound, settings, channel, beat, place))
 
 
 def _run(life: Coroutine[None, None, None]) -> None:
@@ -95,10 +101,15 @@ async def _serve(
 
 
 async def _work(
-    engine: Engine, bound: Bound, settings: Settings, channel: socket.socket, beat: float
+    engine: Engine,
+    bound: Bound,
+    settings: Settings,
+    channel: socket.socket,
+    beat: float,
+    place: Place,
 ) -> None:
     loop = asyncio.get_running_loop()
-    process = _Process(engine, bound, settings)
+    process = _Process(engine, bound, settings, place)
     inherited = False  # by another worker, which accepts on the socket
 
     def send(message: Signal) -> None:
@@ -137,16 +148,28 @@ async def _work(
 class _Process:
     """A listener that drains on the first request to stop and cuts on the second."""
 
-    def __init__(self, engine: Engine, bound: Bound, settings: Settings) -> None:
+    def __init__(
+        self, engine: Engine, bound: Bound, settings: Settings, place: Place | None = None
+    ) -> None:
         self._sock = bound.sock
         self._drain_timeout = settings.drain_timeout
-        self._service = Service(App(engine), limits=settings.limits, observers=settings.observers)
+        app = App(engine)
+        self._peers = None if place is None else Peers(app, place)
+        self._service = Service(
+            app,
+            limits=settings.limits,
+            observers=settings.observers,
+            outside=self._peers,
+            slot=0 if place is None else place.slot,
+        )
         self._listener = Listener(self._service, tls=bound.tls)
         self._cut = False
         self.stopping = asyncio.Event()
 
     async def start(self) -> None:
-        """Accept connections."""
+        """Accept connections, and answer other workers."""
+        if self._peers is not None:
+            await self._peers.start()
         await self._listener.start(self._sock)
 
     def on_signal(self, number: int, act: Callable[[], None]) -> None:
@@ -189,9 +212,15 @@ class _Process:
         self._service.cut()
 
     async def drain(self, *, inherited: bool = False) -> None:
-        """Let responses in progress finish, unless they were cut."""
+        """Let responses in progress finish, unless they were cut. Whoever inherits the socket
+        inherits the stored responses, too."""
         timeout = 0.0 if self._cut else self._drain_timeout
+        handover = self._peers if inherited else None
+        if handover is not None:
+            await handover.hand_over()
         await self._listener.stop(timeout, last_call=LAST_CALL, inherited=inherited)
+        if handover is not None:
+            await handover.hand_over()
 
 
 def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from mockllm.engine.engine import Engine
 from mockllm.errors import ListenError, MockLLMError
 from mockllm.serve.address import BACKLOG, bind_beside, is_unix, reason_of
+from mockllm.serve.peers import Place, Switchboard
 from mockllm.serve.process import (
     BEATS,
     HANG_TIMEOUT,
@@ -81,6 +82,7 @@ class Supervisor:
         others = [sock if is_unix(sock) else bind_beside(sock) for _ in range(count - 1)]
         self._slots = [Slot(number, each) for number, each in enumerate([sock, *others])]
         self._retiring: list[Worker] = []
+        self._switchboard: Switchboard
         # of the loop
         self._signals: list[int] = []
         self._selector = selectors.DefaultSelector()
@@ -91,7 +93,8 @@ class Supervisor:
         """Serve until SIGINT or SIGTERM. `listening` is called once, when all workers listen."""
         freeze_heap()  # before the workers are forked: a collection would copy the pages they share
         self._listen()
-        with self._signals_caught():
+        with self._signals_caught(), contextlib.closing(Switchboard(len(self._slots))) as board:
+            self._switchboard = board
             announced = False
             while not self._should_stop():
                 self._reload_if_due()
@@ -180,7 +183,7 @@ class Supervisor:
         now = time.monotonic()
         for slot in self._slots:
             if slot.worker is None and slot.due <= now:
-                slot.worker = self._fork(slot)
+                slot.worker = self._fork(slot, successor=False)
 
     def _roll(self) -> None:
         """Replace workers one by one that serve an outdated configuration or received SIGTERM from
@@ -191,7 +194,7 @@ class Supervisor:
         for slot in self._slots:
             old = slot.worker
             if old is not None and old.generation != self._generation and slot.due <= now:
-                slot.successor = self._fork(slot)
+                slot.successor = self._fork(slot, successor=True)
                 return
 
     def _pause(self) -> float:
@@ -255,19 +258,19 @@ class Supervisor:
         filled = [each for slot in self._slots for each in (slot.worker, slot.successor) if each]
         return filled + self._retiring
 
-    def _fork(self, slot: Slot) -> Worker:
+    def _fork(self, slot: Slot, *, successor: bool) -> Worker:
         ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
             ours.close()
-            self._work(slot, theirs)
+            self._work(slot, theirs, successor=successor)
         theirs.close()
         ours.setblocking(False)
         worker = Worker(pid, ours, now=time.monotonic(), generation=self._generation)
         self._selector.register(ours, selectors.EVENT_READ, worker)
         return worker
 
-    def _work(self, slot: Slot, channel: socket.socket) -> None:
+    def _work(self, slot: Slot, channel: socket.socket, *, successor: bool) -> None:
         """Run a worker in the forked process. Never returns: nothing of the supervisor may run in
         it."""
         status = 1
@@ -278,9 +281,11 @@ class Supervisor:
                     signal.signal(number, signal.SIG_IGN)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._close_all_except(slot.sock)
+            self._switchboard.close_but(slot.number)
             channel.setblocking(False)
             bound = self._bound._replace(sock=slot.sock)
-            work(self._engine, bound, self._settings, channel, self._beat)
+            place = Place(self._switchboard, slot.number, successor)
+            work(self._engine, bound, self._settings, channel, self._beat, place)
             status = 0
         except BaseException:
             logger.exception("a worker failed")

@@ -16,7 +16,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
 from mockllm.serve.fresh_values import FreshValueSource
-from mockllm.serve.peers import Peers, Switchboard
+from mockllm.serve.peers import Peers, Place, Switchboard
 from mockllm.wire.placeholders import fill, fill_fresh
 from tests.support.served import responses_mock, responses_saying
 
@@ -32,9 +32,9 @@ MOCKS = [
 class Worker:
     """One worker: its app, its peers, and the ids that it gives."""
 
-    def __init__(self, board: Switchboard, slot: int) -> None:
+    def __init__(self, board: Switchboard, slot: int, *, successor: bool = False) -> None:
         self.app = App(Engine(load(Config.from_dict({"openai_response": MOCKS}))))
-        self.peers = Peers(self.app, board, slot)
+        self.peers = Peers(self.app, Place(board, slot, successor))
         self._fresh = FreshValueSource(slot)
 
     def give(self, text: str, **members: Any) -> str:
@@ -69,7 +69,7 @@ def board() -> Iterator[Switchboard]:
 async def workers(board: Switchboard) -> Any:
     made = [Worker(board, slot) for slot in range(3)]
     for worker in made:
-        await worker.peers.start(successor=False)
+        await worker.peers.start()
     yield made
     for worker in made:
         worker.peers.stop()
@@ -132,8 +132,8 @@ async def test_a_successor_knows_what_was_given_in_its_slot(
 ) -> None:
     old = workers[1]
     before = old.give("hi", background=True)
-    successor = Worker(board, 1)
-    await successor.peers.start(successor=True)
+    successor = Worker(board, 1, successor=True)
+    await successor.peers.start()
     meanwhile = old.give("hi")
     await old.peers.hand_over()
     draining = old.give("hi")

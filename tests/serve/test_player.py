@@ -1,19 +1,31 @@
-"""Streams that pause, and streams that are cut or reset."""
+"""Answers that take time: pauses, endings, turns, and what observers see of them."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, cast
 
 import openai as openai_sdk
 import pytest
+from anyio.lowlevel import checkpoint
 
-from mockllm.exchange import Ending, How
+from mockllm.engine.decision import End, Exchange
+from mockllm.exchange import Ending, How, Reply, Step
+from mockllm.http1.framing import Frame
+from mockllm.serve.player import Player
+from tests.support.goldens import FRESH
 from tests.support.http.peer import Peer
 from tests.support.listening import (
     FOREVER,
     SHORT,
     STREAM_REQUEST,
     TEXT,
+    Edit,
     EditedApp,
     ended,
     endless,
@@ -21,7 +33,7 @@ from tests.support.listening import (
     running,
     text_of,
 )
-from tests.support.served import chat_request
+from tests.support.served import PATIENCE, chat_request
 
 pytestmark = pytest.mark.anyio
 
@@ -78,3 +90,166 @@ async def test_a_stream_may_be_cut_or_reset(
         completion = await server.client.chat.completions.create(**chat_request("hi"))
         assert completion.choices[0].message.content == TEXT
     assert [each for each in caplog.records if each.levelno >= logging.WARNING] == []
+
+
+LARGE = bytes(64 * 1024)
+
+
+def large(count: int, ending: Ending) -> Edit:
+    """So many large steps, then this ending."""
+    return lambda reply: replace(reply, steps=(Step((LARGE,)),) * count, ending=ending)
+
+
+def read_all(port: int) -> tuple[bytes, str]:
+    """Everything that a server sends to a request for a stream, and how the connection ends."""
+    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as peer:
+        peer.sendall(STREAM_REQUEST)
+        data = bytearray()
+        try:
+            while part := peer.recv(1 << 16):
+                data += part
+        except ConnectionResetError:
+            return bytes(data), "reset"
+        return bytes(data), "closed"
+
+
+async def received(port: int) -> tuple[bytes, str]:
+    """`read_all`, in a thread that is gone afterwards."""
+    found: list[tuple[bytes, str]] = []
+    thread = threading.Thread(target=lambda: found.append(read_all(port)))
+    thread.start()
+    while thread.is_alive():
+        await checkpoint()
+    return found[0]
+
+
+def body_of(data: bytes) -> bytes:
+    return data.partition(b"\r\n\r\n")[2]
+
+
+async def test_a_reset_comes_behind_all_that_was_sent() -> None:
+    async with running(EditedApp(large(100, Ending(How.RESET)))) as server:
+        data, end = await received(server.port)
+
+    assert end == "reset"
+    assert body_of(data).count(0) == 100 * len(LARGE)
+
+
+@pytest.mark.parametrize("after", [0, 1, len(LARGE), len(LARGE) + 5])
+async def test_a_stream_may_be_cut_behind_any_byte(after: int) -> None:
+    async with running(EditedApp(large(3, Ending(How.CUT, after)))) as server:
+        data, end = await received(server.port)
+
+    assert end == "closed"
+    assert body_of(data).count(0) == after
+    assert not data.endswith(b"0\r\n\r\n")
+
+
+async def test_after_a_clean_ending_the_connection_is_used_again() -> None:
+    async with running(EditedApp(ended(Ending(How.CLEAN), after=5))) as server:
+        peer = await Peer.connect(server.port)
+        for _ in range(2):
+            peer.send(STREAM_REQUEST)
+            await peer.read_until(b"0\r\n\r\n")
+        peer.reset()
+
+
+async def test_a_hanging_answer_lasts_until_the_client_goes() -> None:
+    seen: list[Exchange] = []
+    async with running(EditedApp(ended(Ending(How.HANG), after=5)), (seen.append,)) as server:
+        peer = await Peer.connect(server.port)
+        peer.send(STREAM_REQUEST)
+        await peer.read_until(b"data: ")
+        peer.reset()
+
+    assert [exchange.delivery.end for exchange in seen] == [End.HANG]
+
+
+async def test_an_answer_may_wait_before_its_head() -> None:
+    def late(reply: Reply) -> Reply:
+        return replace(reply, before_head=SHORT)
+
+    async with running(EditedApp(late)) as server:
+        assert await text_of(await server.stream()) == TEXT
+
+
+# --- What observers see ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "end"), [(How.CUT, End.CUT), (How.RESET, End.RESET), (How.CLEAN, End.CLEAN)]
+)
+async def test_observers_see_how_a_delivery_ended(how: How, end: End) -> None:
+    seen: list[Exchange] = []
+    async with running(EditedApp(large(2, Ending(how))), (seen.append,)) as server:
+        peer = await Peer.connect(server.port)
+        peer.send(STREAM_REQUEST)
+        while not seen:
+            await checkpoint()
+        peer.reset()
+
+    assert [exchange.delivery.end for exchange in seen] == [end]
+
+
+async def test_observers_see_that_a_client_is_gone() -> None:
+    seen: list[Exchange] = []
+    async with running(EditedApp(paced(0.0, then=FOREVER)), (seen.append,)) as server:
+        peer = await Peer.connect(server.port)
+        peer.send(STREAM_REQUEST)
+        await peer.read_until(b"data: ")
+        peer.reset()
+
+    assert [exchange.delivery.end for exchange in seen] == [End.CLIENT_GONE]
+
+
+async def test_an_exchange_is_observed_before_its_last_byte_can_be_read() -> None:
+    seen: list[Exchange] = []
+    async with running(EditedApp(paced(then=SHORT)), (seen.append,)) as server:
+        await text_of(await server.stream())
+
+        (exchange,) = seen
+    delivery = exchange.delivery
+    assert delivery.end is End.COMPLETE
+    assert 0 <= delivery.decided <= delivery.first_byte < delivery.ended
+
+
+# --- Turns ----------------------------------------------------------------------------------------
+
+
+async def test_one_player_makes_frames_in_each_round_of_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mockllm.serve.player.MAX_TURN", -1.0)  # over after each frame
+    rounds = 0
+    made: list[tuple[int, int]] = []
+
+    def frames(number: int) -> Iterator[Frame]:
+        for _ in range(5):
+            made.append((rounds, number))
+            yield Frame(0.0, b"x")
+
+    turn = asyncio.Lock()
+    playing = [
+        asyncio.create_task(player(turn).play(frames(number), How.COMPLETE)) for number in range(3)
+    ]
+    while not all(task.done() for task in playing):
+        await asyncio.sleep(0)
+        rounds += 1
+
+    assert len(made) == 15
+    assert len(set(made)) == len({in_round for in_round, _ in made})
+
+
+def player(turn: asyncio.Lock) -> Player:
+    """A player whose peer takes everything at once."""
+    writable = asyncio.Event()
+    writable.set()
+    return Player(cast("Any", Taking()), writable, FRESH, turn=turn, ended=lambda *_: None)
+
+
+class Taking:
+    """A transport whose peer takes everything."""
+
+    def write(self, data: bytes) -> None: ...
+    def is_closing(self) -> bool:
+        return False
