@@ -95,7 +95,7 @@ class Engine:
         if match is None:
             match = self._match_anew(table, request, values)
             if match.reusable:
-                self.matches.keep(key, match)
+                self.matches.offer(key, match)
         return Decision.by(match)
 
     def match(

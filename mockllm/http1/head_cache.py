@@ -32,8 +32,8 @@ Example: a client sends ``GET / HTTP/1.1``, ``Host: localhost``, ``X-Request-Id:
 from __future__ import annotations
 
 import re
-from typing import TypeVar
 
+from mockllm.bounded_cache import BoundedCache
 from mockllm.exchange import Headers
 from mockllm.http1.heads import END, Head, RequestLine, first_values, make_head, parse
 from mockllm.limits import KIB, MIB, Limits
@@ -61,11 +61,10 @@ class HeadCache:
     def __init__(self, limits: Limits | None = None, *, reuse: bool = True) -> None:
         self._limits = limits or Limits()
         self._reuse = reuse
-        self._whole = _Table[Head](MAX_HEADS_SIZE)
-        self._seen: set[int] = set()  # hashes of heads that were put together once
-        self._request_lines = _Table[RequestLine](MAX_PARTS_SIZE)
-        self._lines = _Table[tuple[bytes, bytes]](MAX_PARTS_SIZE)
-        self._names = _Table[bytes](MAX_PARTS_SIZE)  # spelling of a client: in lower case
+        self._whole = BoundedCache[bytes, Head](MAX_HEADS_SIZE, max_seen=MAX_SEEN)
+        self._request_lines = BoundedCache[bytes, RequestLine](MAX_PARTS_SIZE)
+        self._lines = BoundedCache[bytes, tuple[bytes, bytes]](MAX_PARTS_SIZE)
+        self._names = BoundedCache[bytes, bytes](MAX_PARTS_SIZE)  # a client's spelling: lower case
 
     def read(self, data: bytes) -> Head:
         """Parse a head up to and including the empty line, from the cache if possible.
@@ -85,7 +84,7 @@ class HeadCache:
         if head is None:
             head = self._by_lines(data)
             if head is not None:
-                self._keep_if_seen(data, head)
+                self._offer(data, head)
         return head
 
     def remember(self, data: bytes, head: Head) -> None:
@@ -100,12 +99,18 @@ class HeadCache:
             or not _is_usual(head.headers, head.first_values)
         ):
             return
-        self._request_lines.keep(lines[0], head.line)
+        self._request_lines.add(lines[0], head.line, _size(lines[0]))
         for raw, header in zip(lines[1:], head.headers, strict=True):
-            self._lines.keep(raw, header)
+            self._lines.add(raw, header, _size(raw))
             if header[0] not in FIXED:
-                self._names.keep(raw.partition(b":")[0], header[0])
-        self._keep(data, head)
+                name = raw.partition(b":")[0]
+                self._names.add(name, header[0], _size(name))
+        self._whole.add(data, head, _size(data, len(head.headers)))
+
+    def _offer(self, data: bytes, head: Head) -> None:
+        """Cache a whole head that was put together, when it comes for the second time."""
+        if len(data) <= MAX_CACHED_HEAD:
+            self._whole.offer(data, head, lambda: _size(data, len(head.headers)))
 
     def _by_lines(self, data: bytes) -> Head | None:
         if not data.endswith(END):
@@ -131,43 +136,10 @@ class HeadCache:
         plain = _PLAIN_LENGTH if name == b"content-length" else _PLAIN_VALUE
         return (name, value) if plain.fullmatch(value) else _UNKNOWN
 
-    def _keep_if_seen(self, data: bytes, head: Head) -> None:
-        """Cache a whole head when it comes for the second time."""
-        hashed = hash(data)
-        if hashed in self._seen:
-            self._keep(data, head)
-        else:
-            if len(self._seen) >= MAX_SEEN:
-                self._seen.clear()
-            self._seen.add(hashed)
 
-    def _keep(self, data: bytes, head: Head) -> None:
-        if len(data) <= MAX_CACHED_HEAD:
-            self._whole.keep(data, head, beside=PER_HEADER * len(head.headers))
-
-
-Value = TypeVar("Value")
-
-
-class _Table(dict[bytes, Value]):
-    """A dictionary of at most about `most` bytes. It is cleared when full: entries in use are
-    added again with their next request."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most = most
-        self.size = 0
-
-    def keep(self, key: bytes, value: Value, *, beside: int = PER_HEADER) -> None:
-        """Add an entry. Its size is twice its key (which the value repeats) and `beside` bytes."""
-        if key in self:
-            return
-        size = 2 * len(key) + beside
-        if self.size + size > self.most:
-            self.clear()
-            self.size = 0
-        self[key] = value
-        self.size += size
+def _size(key: bytes, headers: int = 1) -> int:
+    """The bytes that an entry takes: its key twice, because the value repeats it, and overhead."""
+    return 2 * len(key) + PER_HEADER * headers
 
 
 def _is_usual(headers: Headers, values: dict[bytes, bytes]) -> bool:

@@ -12,14 +12,14 @@ def match() -> Match:
 
 def keep(matches: MatchCache, key: match_cache.Key, kept: Match) -> None:
     """Keep a decision whose request has come twice."""
-    matches.keep(key, kept)
-    matches.keep(key, kept)
+    matches.offer(key, kept)
+    matches.offer(key, kept)
 
 
 def test_a_decision_is_kept_when_its_request_comes_again() -> None:
     matches = MatchCache()
 
-    matches.keep(("/p", b"once"), match())
+    matches.offer(("/p", b"once"), match())
 
     assert matches.get(("/p", b"once")) is None
 
@@ -35,7 +35,7 @@ def test_a_decision_is_found_by_all_that_it_depends_on() -> None:
     assert (matches.hits, matches.misses) == (1, 2)
 
 
-def test_the_oldest_is_dropped_beyond_the_bound() -> None:
+def test_older_matches_are_dropped_beyond_the_bound() -> None:
     matches = MatchCache()
     body = bytes(match_cache.MAX_ENTRY // 2)
     count = match_cache.MAX_BYTES // len(body) + 5

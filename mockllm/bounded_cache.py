@@ -1,0 +1,53 @@
+"""A cache that is bounded by bytes and admits an entry when its key comes for the second time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class BoundedCache(Generic[Key, Value]):
+    """Entries of at most `max_bytes` in all. A full cache is emptied: entries in use come back
+    with their next request, and one needs no more memory than a dictionary's.
+
+    `offer` admits an entry the second time it is offered, so keys that never repeat cost no memory
+    but a hash each, of which there are at most `max_seen`. `add` admits an entry at once. `get` is
+    a dictionary's own method: a look-up costs what it costs there (30 ns).
+    """
+
+    def __init__(self, max_bytes: int, *, max_seen: int = 0) -> None:
+        self._entries: dict[Key, Value] = {}
+        self.get: Callable[[Key], Value | None] = self._entries.get
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._max_seen = max_seen
+        self._seen: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._entries
+
+    def add(self, key: Key, value: Value, size: int) -> None:
+        """Admit an entry of `size` bytes, unless its key is there or it is too large."""
+        if key in self._entries or size > self._max_bytes:
+            return
+        if self._bytes + size > self._max_bytes:
+            self._entries.clear()
+            self._bytes = 0
+        self._entries[key] = value
+        self._bytes += size
+
+    def offer(self, key: Key, value: Value, size: Callable[[], int]) -> None:
+        """Admit an entry if its key was offered before. `size` is called only then."""
+        hashed = hash(key)
+        if hashed in self._seen:
+            self.add(key, value, size())
+            return
+        if len(self._seen) >= self._max_seen:
+            self._seen.clear()
+        self._seen.add(hashed)
