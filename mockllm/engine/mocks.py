@@ -31,6 +31,8 @@ class Table:
     index: RuleIndex
     confirm: Confirm | None
     chunk: Chunk = "word"
+    sources: tuple[FixedSource, ...] = ()
+    """Where the answer of each mock comes from, in the order of `mocks`."""
 
     def check(self, prompt: Prompt) -> None:
         """Validate a request against the SDK's type.
@@ -45,12 +47,6 @@ class Table:
             raise request_body.missing(finding.place)
         raise RequestError(400, str(finding), param=finding.place, code="invalid_type")
 
-    def source(self, index: int) -> FixedSource:
-        """Where the answer of the mock at `index` comes from."""
-        mock = self.mocks[index]
-        stream = stream_of(mock)
-        return FixedSource(Answer(mock.answer, stream.chunk or self.chunk, stream.events))
-
     def read(self, body: bytes) -> Prompt:
         """`body` as that of a request to this API.
 
@@ -59,6 +55,12 @@ class Table:
         """
         request = Request.of("POST", self.api.routes[0], body=body)
         return self.api.decode(request, NO_VALUES)
+
+
+def source_of(mock: Mock, chunk: Chunk) -> FixedSource:
+    """Return where the answer of `mock` comes from; `chunk` is the configuration's default."""
+    stream = stream_of(mock)
+    return FixedSource(Answer(mock.answer, stream.chunk or chunk, stream.events))
 
 
 def stream_of(mock: Mock) -> MockStream:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from enum import Enum
 from typing import Any, cast
 
@@ -75,7 +75,7 @@ class HTTPProtocol(asyncio.Protocol):
         # of the server
         self._service = service
         # of the connection
-        self._transport: asyncio.Transport | None = None
+        self._wire: asyncio.Transport  # once it is made
         self._http = HTTPConnection(service.heads, service.limits)
         self._writable = asyncio.Event()
         self._writable.set()
@@ -96,8 +96,8 @@ class HTTPProtocol(asyncio.Protocol):
     # --- called by the loop ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=MAX_UNSENT)
+        self._wire = cast("asyncio.Transport", transport)
+        self._wire.set_write_buffer_limits(high=MAX_UNSENT)
         self._service.connections.add(self)
         self._service.all_closed.clear()
         served = len(self._service.connections) - len(self._service.lingering)
@@ -202,20 +202,16 @@ class HTTPProtocol(asyncio.Protocol):
 
     # --- one request after the other ---
 
-    @property
-    def _wire(self) -> asyncio.Transport:
-        assert self._transport is not None
-        return self._transport
-
     def _enter(self, phase: Phase) -> None:
         assert phase in _FOLLOWS[self.phase], (self.phase, phase)
         self.phase = phase
 
     def _advance(self) -> None:
         """Answer whole requests, in order, until one takes time or more bytes are needed."""
-        while not self._wire.is_closing():
+        http, wire = self._http, self._wire
+        while not wire.is_closing():
             try:
-                request = self._http.next_request()
+                request = http.next_request()
             except HTTPError as exc:
                 self._refuse(exc)
                 return
@@ -223,7 +219,9 @@ class HTTPProtocol(asyncio.Protocol):
                 self._wait_for_more()
                 return
             self._answer(request)
-            if self.phase not in _READING:
+            if self._task is not None or self.phase is Phase.LINGERING:
+                return
+            if http.is_idle and self.phase is Phase.IDLE and not self._half_closed:
                 return
 
     def _wait_for_more(self) -> None:
@@ -244,13 +242,13 @@ class HTTPProtocol(asyncio.Protocol):
         """Decide and answer, in the straight lane if possible."""
         started = time.monotonic()
         try:
-            decided: Decision | Question = self._service.app.decide(request)
+            decided = self._service.app.decide(request)
+            if isinstance(decided, Question):
+                self._begin(self._ask(request, decided, started))
+            else:
+                self._deliver(request, decided, started)
         except Exception as exc:
-            decided = self._failure(request, exc)
-        if isinstance(decided, Question):
-            self._begin(self._ask(request, decided, started))
-        else:
-            self._deliver_or_fail(request, decided, started)
+            self._deliver(request, self._failure(request, exc), started)
 
     def _deliver_or_fail(self, request: Request, decision: Decision, started: float) -> None:
         try:
@@ -273,7 +271,8 @@ class HTTPProtocol(asyncio.Protocol):
         decided = time.monotonic() - started
         fresh = self._service.fresh_values.next(decided)
         is_http11 = self._http.is_http11
-        closes = self._closes_after(decision)
+        ends_stream = decision.reply.streamed and not is_http11  # by the end of the connection
+        closes = ends_stream or self._http.closes or self._service.draining
         head_only = request.method == "HEAD"
         ready = decision.ready if self._writable.is_set() else None
         if ready is not None and is_http11 and not closes and not head_only:
@@ -288,6 +287,20 @@ class HTTPProtocol(asyncio.Protocol):
             if closes:
                 self._close_gently()
             return
+        self._play_frames(request, decision, frames, fresh, started, decided, closes=closes)
+
+    def _play_frames(
+        self,
+        request: Request,
+        decision: Decision,
+        frames: Iterator[framing.Frame],
+        fresh: FreshValues,
+        started: float,
+        decided: float,
+        *,
+        closes: bool,
+    ) -> None:
+        """Send an answer that pauses or is large, in a task."""
         self._remember(request, decision, fresh)
 
         def ended(player: Player, end: End) -> None:
@@ -384,10 +397,6 @@ class HTTPProtocol(asyncio.Protocol):
         self._advance()
 
     # --- the last answer ---
-
-    def _closes_after(self, decision: Decision) -> bool:
-        ends = framing.must_close(decision.reply, is_http11=self._http.is_http11)
-        return ends or self._http.closes or self._service.draining
 
     def _refuse(self, error: HTTPError) -> None:
         """Answer what is no request, then close."""
