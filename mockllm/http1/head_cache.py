@@ -6,7 +6,7 @@ Theory of operation
 In: the bytes of a head. Out: exactly the `Head` that `heads.parse` would return, or None, in which
 case h11 has to parse it. A property test compares the two.
 
-Clients repeat themselves. Most of them send the same head with every request; many change one
+Clients repeat themselves. Most send the same head with every request; many change one
 value, such as a request id. There are three ways from bytes to a head; the costs are those of a
 head of 13 lines:
 
@@ -23,7 +23,7 @@ Example: a client sends ``GET / HTTP/1.1``, ``Host: localhost``, ``X-Request-Id:
 
 - First time: h11 parses it. The request line, both header lines, the name ``X-Request-Id`` and the
   whole head are cached. ``Host`` is not cached as a name: its value must be judged by h11.
-- Second time: found whole.
+- Second time: the whole head is found.
 - With ``X-Request-Id: b2``: put together from two cached lines and a cached name. It is cached
   whole only if it comes again, so ids that never repeat cost no memory.
 - With ``Host: example.org``: an unknown line of a name that is not cached, so h11 parses it.
@@ -41,7 +41,7 @@ from mockllm.limits import KIB, MIB, Limits
 MAX_HEADS_SIZE = 16 * MIB  # bytes of all whole heads
 MAX_PARTS_SIZE = 4 * MIB  # bytes of all lines, and of all names, and of all request lines
 MAX_CACHED_HEAD = 16 * KIB  # bytes of a head: cookies and tokens are long
-MAX_SEEN = 4_096  # hashes of heads that came once
+MAX_SEEN = 4_096  # hashes of heads received once
 PER_HEADER = 300  # bytes of overhead per header, roughly
 UNUSUAL = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"content-encoding"})
 """Headers with an effect on the framing or the connection: their heads always go to h11."""
@@ -62,10 +62,10 @@ class HeadCache:
         self._limits = limits or Limits()
         self._reuse = reuse
         self._whole = _Table[Head](MAX_HEADS_SIZE)
-        self._seen: set[int] = set()  # hashes of heads that were put together once
+        self._seen: set[int] = set()  # hashes of heads put together once
         self._request_lines = _Table[RequestLine](MAX_PARTS_SIZE)
         self._lines = _Table[tuple[bytes, bytes]](MAX_PARTS_SIZE)
-        self._names = _Table[bytes](MAX_PARTS_SIZE)  # spelling of a client: in lower case
+        self._names = _Table[bytes](MAX_PARTS_SIZE)  # a client's spelling: the name in lower case
 
     def read(self, data: bytes) -> Head:
         """Parse a head up to and including the empty line, from the cache if possible.
@@ -85,7 +85,7 @@ class HeadCache:
         if head is None:
             head = self._by_lines(data)
             if head is not None:
-                self._keep_if_seen(data, head)
+                self._add_if_seen(data, head)
         return head
 
     def remember(self, data: bytes, head: Head) -> None:
@@ -100,12 +100,12 @@ class HeadCache:
             or not _is_usual(head.headers, head.first_values)
         ):
             return
-        self._request_lines.keep(lines[0], head.line)
+        self._request_lines.add(lines[0], head.line)
         for raw, header in zip(lines[1:], head.headers, strict=True):
-            self._lines.keep(raw, header)
+            self._lines.add(raw, header)
             if header[0] not in FIXED:
-                self._names.keep(raw.partition(b":")[0], header[0])
-        self._keep(data, head)
+                self._names.add(raw.partition(b":")[0], header[0])
+        self._add_whole(data, head)
 
     def _by_lines(self, data: bytes) -> Head | None:
         if not data.endswith(END):
@@ -131,19 +131,19 @@ class HeadCache:
         plain = _PLAIN_LENGTH if name == b"content-length" else _PLAIN_VALUE
         return (name, value) if plain.fullmatch(value) else _UNKNOWN
 
-    def _keep_if_seen(self, data: bytes, head: Head) -> None:
-        """Cache a whole head when it comes for the second time."""
+    def _add_if_seen(self, data: bytes, head: Head) -> None:
+        """Cache a whole head when it is received for the second time."""
         hashed = hash(data)
         if hashed in self._seen:
-            self._keep(data, head)
+            self._add_whole(data, head)
         else:
             if len(self._seen) >= MAX_SEEN:
                 self._seen.clear()
             self._seen.add(hashed)
 
-    def _keep(self, data: bytes, head: Head) -> None:
+    def _add_whole(self, data: bytes, head: Head) -> None:
         if len(data) <= MAX_CACHED_HEAD:
-            self._whole.keep(data, head, beside=PER_HEADER * len(head.headers))
+            self._whole.add(data, head, overhead=PER_HEADER * len(head.headers))
 
 
 Value = TypeVar("Value")
@@ -158,11 +158,12 @@ class _Table(dict[bytes, Value]):
         self.most = most
         self.size = 0
 
-    def keep(self, key: bytes, value: Value, *, beside: int = PER_HEADER) -> None:
-        """Add an entry. Its size is twice its key (which the value repeats) and `beside` bytes."""
+    def add(self, key: bytes, value: Value, *, overhead: int = PER_HEADER) -> None:
+        """Add an entry. Its size is twice its key (which the value repeats) plus `overhead`
+        bytes."""
         if key in self:
             return
-        size = 2 * len(key) + beside
+        size = 2 * len(key) + overhead
         if self.size + size > self.most:
             self.clear()
             self.size = 0
