@@ -403,7 +403,7 @@ class HTTPProtocol(asyncio.Protocol):
         if isinstance(error, ForeignProtocolError):
             self._close_gently()
             return
-        asked = self._http.asked
+        asked = self._http.current_request
         reply = self._service.app.render_error(asked, error)
         if self._service.observers:
             decision = Decision.by(Match(Outcome.REFUSED, reply))
