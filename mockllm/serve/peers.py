@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockllm.app import App
-from mockllm.engine.decision import AskWorkers, Operation
+from mockllm.engine.decision import ForwardRequest, Operation
 from mockllm.errors import ListenError
 from mockllm.exchange import Reply, Request
 from mockllm.limits import MIB
@@ -136,7 +136,7 @@ class Peers:
             self._server.close()
             self._server = None
 
-    async def _perform(self, operation: AskWorkers) -> Reply | None:
+    async def _perform(self, operation: ForwardRequest) -> Reply | None:
         message = {"decide": _pack_request(operation.request)}
         slots = self._others if operation.slot is None else [operation.slot]
         answers = await asyncio.gather(*(self._ask(slot, message, MAX_WAIT) for slot in slots))

@@ -360,7 +360,7 @@ class HTTPProtocol(asyncio.Protocol):
         """Send `frames`, then end as the reply says. `closes`: the peer was told that the
         connection closes."""
         try:
-            await player.play(frames, decision.reply.ending.how)
+            await player.play(frames, decision.reply.ending.kind)
         except Exception:
             rule = decision.match.rule
             label = "no mock" if rule is None else rule.label
