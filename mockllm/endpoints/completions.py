@@ -10,7 +10,7 @@ from typing import Any
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
 from mockllm.engine.decision import Answer, Decision, Outcome
-from mockllm.engine.engine import Found
+from mockllm.engine.engine import Selection
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
@@ -37,7 +37,7 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
     usage = request_body.read_flag(options, "include_usage", "stream_options.include_usage")
     answers: list[Answer] = []
     choices: list[dict[str, Any]] = []
-    first: Found | None = None
+    first: Selection | None = None
     for text in prompts:
         prompt = _as_chat(context, model, text)
         found = context.engine.match(context.engine.table(CHAT), prompt, request.first_values)
@@ -89,8 +89,8 @@ def _as_chat(context: Context, model: str, text: str) -> Prompt:
     """The prompt of a Chat Completions request in which the user says `text`."""
     table = context.engine.table(CHAT)
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    prompt = table.read(jsontext.dumps(body))
-    table.check(prompt)
+    prompt = table.decode(jsontext.dumps(body))
+    table.validate(prompt)
     return prompt
 
 

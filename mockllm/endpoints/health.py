@@ -16,9 +16,9 @@ HEALTH, READY, ROOT = "/health", "/ready", "/"
 def health(context: Context, request: Request, values: Values) -> Decision:
     counts = context.engine.counts
     body: dict[str, Any] = {"status": "healthy", "service": "mock-llm", **counts}
-    matches = context.engine.matches
-    if matches is not None:
-        body["reuse"] = {"hits": matches.hits, "misses": matches.misses}
+    cache = context.engine.match_cache
+    if cache is not None:
+        body["reuse"] = {"hits": cache.hits, "misses": cache.misses}
     return endpoint_decision(envelope.json_reply(body), outcome=Outcome.PROBE)
 
 

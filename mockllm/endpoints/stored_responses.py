@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from mockllm.endpoints.route import RESPONSES, Context, endpoint_decision
-from mockllm.engine.decision import Answer, AskWorkers, Decision, Question
+from mockllm.engine.decision import Answer, Decision, ForwardRequest, Question
 from mockllm.engine.sources import render
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
@@ -82,7 +82,7 @@ def _about(
             raise _unknown(response_id)
         return endpoint_decision(reply)
 
-    return Question((AskWorkers(request, slot),), resume)
+    return Question((ForwardRequest(request, slot),), resume)
 
 
 def _find(context: Context, response_id: str) -> Given | None:
@@ -90,7 +90,7 @@ def _find(context: Context, response_id: str) -> Given | None:
     stored = context.stored.find(response_id)
     if stored is None:
         return None
-    prompt = context.engine.table(RESPONSES).read(stored.body)
+    prompt = context.engine.table(RESPONSES).decode(stored.body)
     given = Given(stored, prompt)
     if prompt.body.get("store") is False:
         return None

@@ -34,6 +34,6 @@ def _read(table: Table, request: Request, optional: dict[str, Any]) -> Prompt:
     """The request as one of the API, with the members that only the API itself requires."""
     members = request_body.read_object(request.body)
     given = {name: value for name, value in members.items() if value is not None}
-    prompt = table.read(jsontext.dumps(optional | given))
-    table.check(prompt)
+    prompt = table.decode(jsontext.dumps(optional | given))
+    table.validate(prompt)
     return prompt
