@@ -51,7 +51,7 @@ def test_a_client_that_invents_models_uses_bounded_memory() -> None:
     bodies = [prepared.for_request(f"m{n}", BODY)[0].body for n in range(2 * MAX_MODELS)]
 
     assert bodies == [b'"m%d"' % n for n in range(2 * MAX_MODELS)]
-    assert len(prepared._of_model) == MAX_MODELS
+    assert len(prepared._by_model) == MAX_MODELS
 
 
 @pytest.mark.parametrize("streamed", [False, True])
