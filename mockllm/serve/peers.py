@@ -100,7 +100,7 @@ class Peers:
         self._others = [slot for slot in range(len(self._paths)) if slot != place.slot]
         self._server: asyncio.Server | None = None
         self._handed_over: set[str] = set()
-        app.know_others(frozenset(self._others))
+        app.set_peers(frozenset(self._others))
 
     async def start(self) -> None:
         """Answer the others. A successor first gets the responses of the worker whose place it
@@ -166,7 +166,7 @@ class Peers:
     def _answer(self, message: Any) -> Any:
         match message:
             case {"decide": request}:
-                reply = self._app.decide_for_worker(_unpack_request(request))
+                reply = self._app.decide_forwarded(_unpack_request(request))
                 return None if reply is None else _pack_reply(reply)
             case {"give": _}:
                 stored = self._app.stored_responses.all()
