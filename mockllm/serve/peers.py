@@ -115,7 +115,7 @@ class Peers:
             options["cleanup_socket"] = False  # the file is the switchboard's
         self._server = await asyncio.start_unix_server(self._serve, **options)
 
-    async def answer(self, operations: Sequence[Operation]) -> Sequence[Any]:
+    async def perform(self, operations: Sequence[Operation]) -> Sequence[Any]:
         """The answers of other workers, in the order of the operations."""
         return await asyncio.gather(*map(self._perform, operations))
 
