@@ -1,8 +1,8 @@
-"""The values that every floor speaks: a request that came in, a reply that goes out.
+"""The values shared by every part of the package: requests received and replies to send.
 
-They hold no socket, no clock and no vendor's format. A reply is *time as data*: the pause before
-its head, a sequence of steps, and an ending. So latency and faults are functions from reply to
-reply, and a test of them never sleeps.
+They contain no socket, no clock and no vendor's format. A reply describes its timing as data: the
+pause before its head, a sequence of steps, and an ending. So latency and faults are functions from
+reply to reply, and tests of them never sleep.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 
 class Request(NamedTuple):
-    """One whole request as received.
+    """One complete request as received.
 
     `path` and `query` are the two halves of the target, as sent (``/v1/messages``, ``beta=true``).
-    (A tuple, since one is made for every request.)
+    `first_values` maps each header's name to the first of its values. A tuple, because creating one
+    is part of the cost of every request.
     """
 
     method: str
@@ -35,49 +36,49 @@ class Request(NamedTuple):
     def of(
         cls, method: str, path: str, headers: Headers = (), body: bytes = b"", *, query: str = ""
     ) -> Self:
-        """A request from its parts."""
+        """Return a request with `first_values` derived from `headers`."""
         return cls(method, path, query, headers, dict(reversed(headers)), body)
 
 
 class Step(NamedTuple):
-    """One event of a stream, or one body, whatever its size: wait `pause` seconds after the step
-    before, then send `pieces`. Small steps have one piece; large ones share theirs with other
-    deliveries of the same reply."""
+    """One event of a stream, or one whole body: wait `pause` seconds after the previous step, then
+    send `pieces`. A small step has one piece; a large one shares its pieces with other deliveries
+    of the same reply."""
 
     pieces: tuple[bytes, ...]
     pause: float = 0.0
 
     @property
     def data(self) -> bytes:
-        """All bytes of the step."""
+        """The pieces joined."""
         return self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
 
     @property
     def size(self) -> int:
-        """The number of bytes."""
+        """The size in bytes."""
         return sum(map(len, self.pieces))
 
 
-class How(Enum):
-    """How a message ends on the wire (RFC 9112, sections 6.3, 7.1 and 9.6)."""
+class EndingKind(Enum):
+    """The end of a message on the wire (RFC 9112, sections 6.3, 7.1 and 9.6)."""
 
     COMPLETE = "complete"
-    """As HTTP wants it; the connection may be used again."""
+    """A complete message; the connection may be reused."""
     CLEAN = "clean"
-    """As HTTP wants it, though the content is not whole."""
+    """A complete HTTP message whose content is truncated; the connection may be reused."""
     CUT = "cut"
     """The connection is closed in the middle of the message (TCP FIN)."""
     RESET = "reset"
-    """The connection is reset (TCP RST), once what was sent has reached the peer."""
+    """The connection is reset (TCP RST) once the peer has received all that was sent."""
     HANG = "hang"
-    """Nothing more comes until the peer goes."""
+    """Nothing more is sent until the peer disconnects."""
 
 
 class Ending(NamedTuple):
-    """How a reply ends: behind its last step, or behind the first `after` bytes of its body, be it
-    in the middle of a step, of a chunk or of a character."""
+    """The end of a reply: after its last step, or after the first `after` bytes of its body, even
+    in the middle of a step, a chunk or a character."""
 
-    how: How = How.COMPLETE
+    kind: EndingKind = EndingKind.COMPLETE
     after: int | None = None
 
 
@@ -85,8 +86,8 @@ COMPLETE = Ending()
 
 
 class LazySteps:
-    """Steps that are made as they are taken, each time anew: of a reply that is made for one
-    request, no more exists at once than the peer has room for."""
+    """Steps that each iteration generates on demand, so that a reply to a single request never
+    occupies more memory than the peer is ready to read."""
 
     __slots__ = ("_begun", "_make")
 
@@ -99,8 +100,8 @@ class LazySteps:
         return self._make() if begun is None else begun
 
     def at_most(self, count: int) -> tuple[Step, ...] | None:
-        """All steps, if there are no more than `count`; None if there are. Those that were made to
-        find out are not made again by the next iteration."""
+        """Return all steps, or None if there are more than `count`. The next iteration reuses the
+        steps that were generated to find out."""
         steps = iter(self)
         first = tuple(islice(steps, count + 1))
         if len(first) <= count:
@@ -113,10 +114,10 @@ class LazySteps:
 class Reply:
     """An answer before it is framed as HTTP.
 
-    The bytes may hold the placeholders of `wire.placeholders` where something belongs that only the
-    request or the delivery knows (the model, a fresh id, the time). A `streamed` reply is sent as
-    it comes, one HTTP chunk a step; any other has its length announced. `before_head` is the pause
-    before the head, in seconds.
+    Its bytes may contain placeholders (`wire.placeholders`) for values that depend on the request
+    or the delivery: the model, an id, the time. A `streamed` reply is sent as one HTTP chunk per
+    step; any other is sent with a Content-Length. `before_head` is the pause before the head, in
+    seconds.
     """
 
     status: int
@@ -128,17 +129,17 @@ class Reply:
 
     @property
     def body(self) -> bytes:
-        """All bytes of all steps."""
+        """The data of all steps, joined."""
         return b"".join(step.data for step in self.steps)
 
     @classmethod
     def whole(cls, status: int, headers: Headers, body: bytes) -> Self:
-        """A reply in one piece, sent at once."""
+        """Return a reply with a body in one piece, sent at once."""
         return cls(status, headers, (Step((body,)),))
 
     @classmethod
     def stream(cls, status: int, headers: Headers, frames: Iterable[bytes]) -> Self:
-        """A reply that is sent frame by frame, without pauses."""
+        """Return a reply that is sent frame by frame, without pauses."""
         steps = tuple(Step((frame,)) for frame in frames)
         return cls(status, headers, steps, streamed=True)
 
@@ -146,6 +147,6 @@ class Reply:
     def lazy_stream(
         cls, status: int, headers: Headers, frames: Callable[[], Iterable[bytes]]
     ) -> Self:
-        """As `stream`, of frames that are made as they are taken."""
+        """Return a reply like that of `stream`, whose frames are generated while it is sent."""
         steps = LazySteps(lambda: (Step((frame,)) for frame in frames()))
         return cls(status, headers, steps, streamed=True)

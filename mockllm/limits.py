@@ -19,11 +19,12 @@ class Limits:
     body: int = 64 * MIB
     """Maximum size of a decoded body; beyond: 413. Twice the largest known request with images."""
     unread: int = 256 * KIB
-    """Maximum size of what is buffered behind an open request; beyond: reading pauses."""
+    """Maximum size of pipelined bytes buffered while a request is answered; beyond: reading pauses.
+    """
     connections: int = 100_000
     """Maximum number of concurrent connections; further ones get 503 and are closed."""
     keep_alive: float = 75.0
-    """Idle timeout of a connection, longer than that of the clients' own pools."""
+    """Idle timeout of a connection, longer than that of the SDKs' connection pools."""
     head_time: float = 30.0
     """Maximum time from the first byte of a request to the end of its headers; beyond: 408."""
     body_grace: float = 30.0

@@ -1,11 +1,11 @@
 """A request as the rules see it.
 
-A prompt is a read-only view made for matching and never a translation: what goes back on the wire
-stays in the API's own format. APIs make prompts (`API.decode`), `matching` reads them.
+A prompt is a read-only view for matching, not a translation: responses stay in the API's own
+format. APIs create prompts (`API.decode`), `matching` reads them.
 
-The last messages are read from every request. The rest of the conversation is read when a rule asks
-for it, and once at most: reading 40 messages takes longer than all else that is done for a request.
-It is read into the same values whichever API it came in by, so that one condition serves them all.
+The last messages of every request are decoded at once. The rest of the conversation is decoded on
+first use and cached, because decoding 40 messages takes longer than everything else that is done
+for a request. The result has the same form for all APIs, so one condition works with each of them.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class ResponseOptions:
-    """The form in which the client wants its answer. Options that an API does not have keep their
-    defaults.
+    """The form of response that a client requests. Options that an API lacks have their defaults.
 
-    Hashable: a reply is rendered once for each combination in use.
+    Hashable, because a reply is rendered once for each combination in use.
     """
 
     stream: bool = False
@@ -43,7 +42,7 @@ STREAMED = ResponseOptions(stream=True)
 
 
 class ToolCall(NamedTuple):
-    """A tool that the model called, and the id that its result must name."""
+    """A call of a tool by the model. `call_id` links it to its result."""
 
     call_id: str
     name: str
@@ -51,10 +50,10 @@ class ToolCall(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ConversationMessage:
-    """What one side said: `role` is ``user``, ``assistant`` or ``tool``.
+    """A message of one side; `role` is ``user``, ``assistant`` or ``tool``.
 
-    One answer of the model is one message, over however many messages or items a request spreads
-    it. The instructions of the system and the developer are not part of the conversation.
+    One answer of the model is one message, even where a request splits it into several messages or
+    items. System and developer messages are not part of the conversation.
     """
 
     role: str
@@ -64,7 +63,8 @@ class ConversationMessage:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult(ConversationMessage):
-    """The result of one call. `name` is the tool's, empty if the call is not in the request."""
+    """The result of one call. `name` is that of the tool, empty if the request does not contain the
+    call; `error` is True if the tool failed."""
 
     role: str = "tool"
     call_id: str = ""
@@ -77,18 +77,18 @@ def _nothing(body: Body) -> tuple[()]:
 
 
 class Readers(NamedTuple):
-    """The functions by which an API reads the conversation from a body that it has decoded. They
-    never raise, whatever is in it that an SDK would refuse."""
+    """Functions of an API that read the conversation from a decoded body. They never raise, even if
+    the body contains members that an SDK would reject."""
 
     messages: Callable[[Body], Iterable[ConversationMessage]] = _nothing
-    """The messages in order, answers in as many as the request has; results without names, except
-    where the request has them."""
+    """The messages in order. An answer may be split as in the request; tool results have a name
+    only where the request states it."""
 
     system: Callable[[Body], Iterable[str]] = _nothing
-    """The texts of all instructions, in order."""
+    """The texts of all system and developer messages, in order."""
 
     tools: Callable[[Body], Iterable[str]] = _nothing
-    """The names of the tools that are offered; of one without a name, its type."""
+    """The names of the available tools; the type of a tool that has no name."""
 
 
 NO_CONVERSATION = Readers()
@@ -96,18 +96,18 @@ NO_CONVERSATION = Readers()
 
 # --- The prompt ----------------------------------------------------------------------------------
 
-# Messages and prompts are frozen in spirit only: one of each is made for every request, and being
-# frozen would cost a microsecond each.
+# Messages and prompts are not to be modified, but are not frozen dataclasses: those take a
+# microsecond longer to create, and each request needs one of each.
 
 
 @dataclass(slots=True)
 class Message:
-    """The last message of a request, or the one before the system's notes.
+    """The last message of a request, or the one before trailing system messages.
 
-    Chat and Messages: one message (`role`, its `texts`, `items` of one). Responses: the whole input
-    (`items`) with the texts of its last item. Where only the texts may match, `items` is None and
-    nothing is ever equal to it. `search_texts` are the texts in which a rule looks for its own: the
-    message's, and in Responses the item's JSON too.
+    Chat and Messages: a single message, which is the only one of its `items`. Responses: the whole
+    input as `items`, with the role and the texts of the last one. `items` is None if a message can
+    be matched by its texts only; no rule equals it then. `search_texts` are the texts that
+    ``contains`` searches: `texts` and, for Responses, the JSON of the last item.
     """
 
     role: str
@@ -115,35 +115,36 @@ class Message:
     search_texts: tuple[str, ...]
     items: Sequence[Any] | None
     canonical: Callable[[Any], bytes]
-    """The canonical form of one item: equal bytes if and only if the items mean the same."""
-    _tails: dict[int, bytes] = field(default_factory=dict, repr=False, compare=False)
-    _keys: list[bytes] = field(default_factory=list, repr=False, compare=False)
-    """The canonical forms of the last items, the last one first."""
+    """Returns the canonical form of one item: equal bytes if and only if the items are equivalent.
+    """
+    _keys_by_size: dict[int, bytes] = field(default_factory=dict, repr=False, compare=False)
+    _item_keys: list[bytes] = field(default_factory=list, repr=False, compare=False)
+    """The canonical forms of the last items, in reverse order."""
 
     @property
     def size(self) -> int:
-        """The number of items; -1 where only the texts may match."""
+        """The number of items; -1 if `items` is None."""
         return -1 if self.items is None else len(self.items)
 
     def key_of_last(self, size: int) -> bytes:
-        """The canonical form of the last `size` items. Made on first use and remembered:
-        a conversation is long, and most rules are about texts."""
-        known = self._tails.get(size)
-        if known is None:
-            items, keys = self.items or (), self._keys
+        """Return the canonical form of the last `size` items. Computed on first use and cached,
+        because conversations are long and most rules compare texts only."""
+        key = self._keys_by_size.get(size)
+        if key is None:
+            items, keys = self.items or (), self._item_keys
             while len(keys) < size:
                 keys.append(self.canonical(items[-1 - len(keys)]))
-            known = b",".join(reversed(keys[:size]))
-            self._tails[size] = known
-        return known
+            key = b",".join(reversed(keys[:size]))
+            self._keys_by_size[size] = key
+        return key
 
 
 @dataclass(slots=True)
 class Prompt:
     """A request as the rules see it.
 
-    `endpoint` is the name of the API (``openai``), `last_messages` the one or two messages that a
-    rule may match, the preferred one first, `body` the decoded request.
+    `endpoint` is the name of the API (``openai``) and `body` the decoded request. `last_messages`
+    are the one or two messages that a rule may match, in order of preference.
     """
 
     endpoint: str
@@ -158,30 +159,30 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """The last text of the last message (agents put their reminders first). Empty if there is
-        none."""
+        """The last text of the last message, because agents put reminders before the user's text.
+        Empty if there is none."""
         texts = self.last_messages[-1].texts
         return texts[-1] if texts else ""
 
     def messages(self) -> tuple[ConversationMessage, ...]:
-        """The whole conversation in order, without instructions."""
+        """Return the whole conversation in order, without system and developer messages."""
         return self._once(_read_messages)
 
     def last_turn(self) -> tuple[ConversationMessage, ...]:
-        """Everything after the model's last answer. Where a request ends in words that the model
-        is to continue (a prefill), they belong to the answer to come."""
+        """Return the messages after the model's last answer. A prefill, the start of an answer that
+        the model is to continue, is neither part of the turn nor an answer."""
         return self._once(_read_last_turn)
 
     def tool_results(self) -> tuple[ToolResult, ...]:
-        """The results of all calls, in order."""
+        """Return the results of all calls, in order."""
         return self._once(_read_tool_results)
 
     def system(self) -> tuple[str, ...]:
-        """The texts of all instructions: of the system and the developer, wherever they stand."""
+        """Return the texts of all system and developer messages, in order."""
         return self._once(_read_system)
 
     def tools(self) -> tuple[str, ...]:
-        """The names of the tools that are offered."""
+        """Return the names of the available tools; the type of a tool that has no name."""
         return self._once(_read_tools)
 
     def _once(self, read: Callable[[Prompt], _T]) -> _T:
@@ -205,7 +206,7 @@ def _read_messages(prompt: Prompt) -> tuple[ConversationMessage, ...]:
 
 
 def _join_answers(messages: Iterable[ConversationMessage]) -> list[ConversationMessage]:
-    """The messages, each run of the assistant's as one."""
+    """Return the messages, with consecutive ones of the assistant merged."""
     joined: list[ConversationMessage] = []
     for message in messages:
         if message.role == "assistant" and joined and joined[-1].role == "assistant":

@@ -1,4 +1,4 @@
-"""Answers requests without a mock, such as official clients, agents and browsers send unasked, by
-functions of a context, a request and the values in its path. It does not know how a request
-arrived or how the reply is sent.
+"""Answers requests that need no mock, such as those for health, models and stored responses, with
+functions of a context, a request and the values in its path (a metrics page goes here). It does not
+know how a request arrived or how its reply is sent.
 """

@@ -1,7 +1,7 @@
-"""Base URLs that are nearly right: the mistake that a path shows, and the URL that was meant.
+"""Recognises wrong base URLs by the paths that they lead to, and names the right URL.
 
-Some vendors' clients want ``/v1`` in the base URL and others' add it themselves, so nearly everyone
-gets it wrong once.
+The clients of some vendors expect ``/v1`` in the base URL and those of others add it themselves, so
+it is often missing or doubled.
 """
 
 from __future__ import annotations
@@ -18,20 +18,22 @@ MAX_PATH = 200  # characters; longer paths are not examined
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A path's mistake in words, and the path that was meant."""
+    """A mistake in a path: a sentence about it, without its full stop, and the right path."""
 
-    what: str
-    meant: str
+    description: str
+    right_path: str
 
-    def describe(self, host: str) -> str:
-        """The mistake, with the right URL and the base URLs of clients for a server at `host`."""
+    def explain(self, host: str) -> str:
+        """Return the mistake, the right URL and the clients' base URLs for a server at `host`
+        (``localhost:8000``) in sentences."""
         root = f"http://{host}"
         bases = ", ".join(f"{root}{vendor.base_path} for {vendor.name}" for vendor in VENDORS)
-        return f"{self.what}. The right URL is {root}{self.meant}. Base URLs of clients: {bases}."
+        right = f"The right URL is {root}{self.right_path}"
+        return f"{self.description}. {right}. Base URLs of clients: {bases}."
 
 
 def find_mistake(path: str, is_known: Callable[[str], bool]) -> Mistake | None:
-    """The mistake in `path` if a known path was meant; None if no known path is close."""
+    """Return the mistake that turned a known path into `path`; None if none explains it."""
     if len(path) > MAX_PATH:
         return None
     plain = re.sub("/{2,}", "/", path).rstrip("/")
@@ -40,19 +42,19 @@ def find_mistake(path: str, is_known: Callable[[str], bool]) -> Mistake | None:
     if is_known(VERSION + plain):
         return Mistake(f"The base URL lacks '{VERSION}'", VERSION + plain)
     if plain.startswith(VERSION * 2) and is_known(plain.removeprefix(VERSION)):
-        meant = plain.removeprefix(VERSION)
-        return Mistake(f"The base URL must not end in '{VERSION}': the client adds it", meant)
-    return _behind_too_much(plain, is_known)
+        right = plain.removeprefix(VERSION)
+        return Mistake(f"The base URL must not end in '{VERSION}': the client adds it", right)
+    return _find_extra_prefix(plain, is_known)
 
 
-def _behind_too_much(plain: str, is_known: Callable[[str], bool]) -> Mistake | None:
-    """A known path behind something else: ``/api/v1/models``, or a whole endpoint as base URL."""
+def _find_extra_prefix(plain: str, is_known: Callable[[str], bool]) -> Mistake | None:
+    """Find a known path after a prefix: ``/api/v1/models``, or an endpoint used as base URL."""
     segments = plain.split("/")[1:]
     for at in range(1, len(segments)):
-        before, end = ("/" + "/".join(part) for part in (segments[:at], segments[at:]))
+        prefix, end = ("/" + "/".join(part) for part in (segments[:at], segments[at:]))
         if is_known(end) and not is_known(plain):  # Azure's paths end like OpenAI's
-            return Mistake(f"The base URL has an extra '{before}'", end)
-        if is_known(before) and is_known(VERSION + end):
-            what = f"The base URL has an extra '{before.removeprefix(VERSION)}'"
-            return Mistake(what, VERSION + end)
+            return Mistake(f"The base URL has an extra '{prefix}'", end)
+        if is_known(prefix) and is_known(VERSION + end):
+            extra = prefix.removeprefix(VERSION)
+            return Mistake(f"The base URL has an extra '{extra}'", VERSION + end)
     return None

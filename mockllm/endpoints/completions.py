@@ -1,16 +1,17 @@
-"""POST /v1/completions, the API before Chat Completions (openai 3.54.0: `Completion`).
+"""POST /v1/completions, the predecessor of Chat Completions (openai 3.54.0: `Completion`).
 
-It has no mocks of its own: the Chat Completions mocks answer, with the prompt as the user's text.
+It has no mocks of its own. Each prompt is matched against the Chat Completions mocks as the text of
+a user's message, and the answer is converted to a completion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
 from mockllm.engine.decision import Answer, Decision, Outcome
-from mockllm.engine.engine import Found
+from mockllm.engine.engine import Selection
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
@@ -22,50 +23,59 @@ from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
 from mockllm.wire.chunking import Chunk
 
 ID_LENGTH = 29  # characters after cmpl-
-MAX_PROMPTS = 128  # of one request; each is matched, and has a choice in the answer
+MAX_PROMPTS = 128  # per request; each is matched and has a choice in the answer
 
-_FINISHES = ("stop", "length", "content_filter")
+_FINISH_REASONS = ("stop", "length", "content_filter")
+
+
+class _CompletionRequest(NamedTuple):
+    """The decoded body of a request."""
+
+    model: str
+    prompts: Sequence[str]
+    stream: bool | None
+    include_usage: bool | None
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """Return the request in `body`.
+
+        Raises:
+            RequestError: 400, naming the first invalid member.
+        """
+        members = request_body.read_object(body)
+        model = request_body.read_model(members)
+        prompts = _read_prompts(members)
+        stream = request_body.read_flag(members, "stream")
+        options = request_body.read_object_member(members, "stream_options")
+        usage = request_body.read_flag(options, "include_usage", "stream_options.include_usage")
+        return cls(model, prompts, stream, usage)
 
 
 def complete(context: Context, request: Request, values: Values) -> Decision:
-    """The texts of the mocks that match the prompts; of several prompts the choices in order."""
-    members = request_body.read_object(request.body)
-    model = request_body.read_model(members)
-    prompts = _prompts(members)
-    stream = request_body.read_flag(members, "stream")
-    options = request_body.read_object_member(members, "stream_options")
-    usage = request_body.read_flag(options, "include_usage", "stream_options.include_usage")
+    """Answer with the texts of the mocks that match the prompts, one or more choices per prompt; or
+    with a 404 if a prompt matches no mock.
+
+    Raises:
+        RequestError: 400 if the body is invalid.
+    """
+    wanted = _CompletionRequest.decode(request.body)
     answers: list[Answer] = []
-    choices: list[dict[str, Any]] = []
-    first: Found | None = None
-    for text in prompts:
-        prompt = _as_chat(context, model, text)
-        found = context.engine.match(context.engine.table(CHAT), prompt, request.first_values)
-        if isinstance(found, RequestError):
-            reply = OPENAI.render_error(found, {})
+    selections: list[Selection] = []
+    for text in wanted.prompts:
+        prompt = _chat_prompt(context, wanted.model, text)
+        selection = context.engine.match(context.engine.table(CHAT), prompt, request.first_values)
+        if isinstance(selection, RequestError):
+            reply = OPENAI.render_error(selection, {})
             return endpoint_decision(reply, prompt, outcome=Outcome.UNMATCHED)
-        first = first or found
-        answers.append(found.source.answer(prompt))
-        choices += _choices(complete_chat(answers[-1].response), len(choices))
-    assert first is not None  # there is a prompt
-    head = {
-        "id": placeholders.fresh_id("cmpl-", ID_LENGTH, "completion"),
-        "object": "text_completion",
-        "created": placeholders.seconds_placeholder(),
-        "model": answers[0].response.get("model", placeholders.model_placeholder()),
-    }
-    if stream:
-        chunk = answers[0].chunk
-        reply = _stream(head, choices, chunk, usage=_usage(choices) if usage else None)
-    else:
-        body = head | {"choices": choices, "usage": _usage(choices)}
-        reply = Reply.whole(200, OPENAI.headers, jsontext.dumps(body))
-    input_tokens = sum(map(tokens.estimate, prompts))
-    filled = placeholders.fill(reply, model=model, input_tokens=input_tokens)
-    return endpoint_decision(filled, prompt, outcome=first.source.outcome, rule=first.rule)
+        selections.append(selection)
+        answers.append(selection.source.answer(prompt))
+    reply = _render(wanted, answers)
+    source, rule = selections[0]
+    return endpoint_decision(reply, prompt, outcome=source.outcome, rule=rule)
 
 
-def _prompts(members: Mapping[str, Any]) -> list[str]:
+def _read_prompts(members: Mapping[str, Any]) -> list[str]:
     match members.get("prompt"):
         case None:
             raise request_body.missing("prompt")
@@ -82,23 +92,42 @@ def _prompts(members: Mapping[str, Any]) -> list[str]:
             )
 
 
-# --- Chat Completions' answer ---------------------------------------------------------------------
-
-
-def _as_chat(context: Context, model: str, text: str) -> Prompt:
-    """The prompt of a Chat Completions request in which the user says `text`."""
+def _chat_prompt(context: Context, model: str, text: str) -> Prompt:
+    """Return the prompt of a Chat Completions request with `text` as the user's message."""
     table = context.engine.table(CHAT)
     body = {"model": model, "messages": [{"role": "user", "content": text}]}
-    prompt = table.read(jsontext.dumps(body))
-    table.check(prompt)
+    prompt = table.decode(jsontext.dumps(body))
+    table.validate(prompt)
     return prompt
 
 
-# --- As a completion -----------------------------------------------------------------------------
+# --- Rendering -----------------------------------------------------------------------------------
+
+
+def _render(wanted: _CompletionRequest, answers: Sequence[Answer]) -> Reply:
+    """Return the reply with the choices of all `answers`, which are those of Chat Completions. The
+    first answer's model and chunk apply to all."""
+    choices: list[dict[str, Any]] = []
+    for answer in answers:
+        choices += _choices(complete_chat(answer.response), len(choices))
+    head = {
+        "id": placeholders.fresh_id("cmpl-", ID_LENGTH, "completion"),
+        "object": "text_completion",
+        "created": placeholders.seconds_placeholder(),
+        "model": answers[0].response.get("model", placeholders.model_placeholder()),
+    }
+    if wanted.stream:
+        usage = _usage(choices) if wanted.include_usage else None
+        reply = _stream(head, choices, answers[0].chunk, usage=usage)
+    else:
+        body = head | {"choices": choices, "usage": _usage(choices)}
+        reply = Reply.whole(200, OPENAI.headers, jsontext.dumps(body))
+    input_tokens = sum(map(tokens.estimate, wanted.prompts))
+    return placeholders.fill(reply, model=wanted.model, input_tokens=input_tokens)
 
 
 def _choices(chat: Mapping[str, Any], start: int) -> Iterator[dict[str, Any]]:
-    """The choices of a chat completion as those of a completion, numbered from `start`."""
+    """Yield the choices of a chat completion as choices of a completion, numbered from `start`."""
     choices = chat["choices"] if isinstance(chat["choices"], list) else []
     for index, choice in enumerate(choices, start):
         message = choice.get("message") if isinstance(choice, dict) else None
@@ -108,26 +137,27 @@ def _choices(chat: Mapping[str, Any], start: int) -> Iterator[dict[str, Any]]:
             "text": content if isinstance(content, str) else "",
             "index": index,
             "logprobs": None,
-            "finish_reason": finish if finish in _FINISHES else "stop",
+            "finish_reason": finish if finish in _FINISH_REASONS else "stop",
         }
 
 
 def _usage(choices: list[dict[str, Any]]) -> dict[str, Any]:
-    written = sum(tokens.estimate(choice["text"]) for choice in choices)
+    output_tokens = sum(tokens.estimate(choice["text"]) for choice in choices)
     return {
         "prompt_tokens": placeholders.tokens_placeholder(),
-        "completion_tokens": written,
-        "total_tokens": placeholders.tokens_placeholder(written),
+        "completion_tokens": output_tokens,
+        "total_tokens": placeholders.tokens_placeholder(output_tokens),
     }
 
 
 def _stream(
     head: dict[str, Any], choices: list[dict[str, Any]], chunk: Chunk, *, usage: Any
 ) -> Reply:
-    """Chunks of text, for each choice one more with its `finish_reason`, the usage, ``[DONE]``.
+    """Return a stream of chunks: for each choice its text and its `finish_reason`, then the usage
+    and ``[DONE]``.
 
-    The service writes ``"finish_reason": null`` until then, which openai 3.54.0 does not declare:
-    a strict client refuses it, ours as the service's.
+    Like the service, chunks of text have ``"finish_reason": null``, which openai 3.54.0 does not
+    declare, so strict clients reject the streams of both.
     """
     chunks: list[dict[str, Any]] = []
     for choice in choices:

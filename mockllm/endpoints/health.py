@@ -14,16 +14,18 @@ HEALTH, READY, ROOT = "/health", "/ready", "/"
 
 
 def health(context: Context, request: Request, values: Values) -> Decision:
+    """Answer with the number of mocks of each API, and the hits and misses of the match cache."""
     counts = context.engine.counts
     body: dict[str, Any] = {"status": "healthy", "service": "mock-llm", **counts}
-    matches = context.engine.matches
-    if matches is not None:
-        body["reuse"] = {"hits": matches.hits, "misses": matches.misses}
+    cache = context.engine.match_cache
+    if cache is not None:
+        body["reuse"] = {"hits": cache.hits, "misses": cache.misses}
     return endpoint_decision(envelope.json_reply(body), outcome=Outcome.PROBE)
 
 
 def ready(context: Context, request: Request, values: Values) -> Decision:
-    """Readiness. A server listens only after loading, so it is ready until it stops."""
+    """Answer 200, or 503 while the server stops. It listens only after loading, so it is ready
+    from the first request on."""
     if context.is_ready():
         return endpoint_decision(envelope.json_reply({"status": "ready"}), outcome=Outcome.PROBE)
     return endpoint_decision(
@@ -32,5 +34,5 @@ def ready(context: Context, request: Request, values: Values) -> Decision:
 
 
 def alive(context: Context, request: Request, values: Values) -> Decision:
-    """Agents check that the server exists before their first request."""
+    """Answer the request by which agents check that the server exists."""
     return endpoint_decision(envelope.json_reply({"service": "mock-llm"}), outcome=Outcome.PROBE)

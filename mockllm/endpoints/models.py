@@ -1,7 +1,7 @@
-"""GET /v1/models and /v1/models/{id}: the models that the mocks' responses name.
+"""GET /v1/models and /v1/models/{id}: the models named by the mocks' responses.
 
-Both vendors have these paths, with different shapes. One object that has the members of both
-satisfies both clients, strict or not (openai 3.54.0: `Model`, anthropic 2.12.0: `ModelInfo`).
+Both vendors have these paths, with different objects. An object with the members of both satisfies
+the clients of both, strict or not (openai 3.54.0: `Model`, anthropic 2.12.0: `ModelInfo`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CREATED_AT = "2023-11-14T22:13:20Z"  # the same moment
 
 
 def models(context: Context, request: Request, values: Values) -> Decision:
-    """All models on one page, in the order of the configuration."""
+    """Answer with all models on one page, in the order of the configuration."""
     names = _names(context)
     page = {
         "object": "list",
@@ -32,7 +32,11 @@ def models(context: Context, request: Request, values: Values) -> Decision:
 
 
 def model(context: Context, request: Request, values: Values) -> Decision:
-    """One model. An id may contain ``/`` and ``:``."""
+    """Answer with one model. Its id may contain ``/`` and ``:``.
+
+    Raises:
+        RequestError: 404 if no mock's response names it.
+    """
     name = values["id"]
     if name not in _names(context):
         if b"anthropic-version" in request.first_values:

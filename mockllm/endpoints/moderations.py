@@ -33,7 +33,11 @@ CATEGORIES = (
 
 
 def moderate(context: Context, request: Request, values: Values) -> Decision:
-    """One result for each text; the parts of a multi-modal input have one together."""
+    """Answer with one result for each text, or one for all parts of a multi-modal input.
+
+    Raises:
+        RequestError: 400 if the body is invalid.
+    """
     members = request_body.read_object(request.body)
     value = request_body.read_input(members)
     if members.get("model") is not None:
@@ -50,10 +54,10 @@ def moderate(context: Context, request: Request, values: Values) -> Decision:
 
 
 def _check(entries: list[Any]) -> None:
-    """Check that a list has texts or parts, from 1 to `MAX_INPUTS`.
+    """Check that a list consists of 1 to `MAX_INPUTS` texts or parts.
 
     Raises:
-        RequestError: 400.
+        RequestError: 400 if not.
     """
     if not 1 <= len(entries) <= MAX_INPUTS:
         message = f"input: expected 1 to {MAX_INPUTS} entries, found {len(entries)}"

@@ -1,4 +1,4 @@
-"""The context of endpoints, their simplest answers, and the record of a route."""
+"""Routes of endpoints, the context that they receive, and functions that build their answers."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What endpoints may look at: the engine in use, whether the server is ready for more, the
-    responses that were given, and the slots of other workers that may be asked."""
+    """The state that endpoints use: the current engine, the readiness of the server, the stored
+    responses, and the slots of the other workers (`peers`)."""
 
     engine: Engine
     is_ready: Callable[[], bool]
     stored: StoredResponses
-    others: frozenset[int] = frozenset()
+    peers: frozenset[int] = frozenset()
 
-    def may_ask(self, slot: int | None) -> bool:
-        """Return whether there is a worker in `slot` to ask, or any where the slot is not known."""
-        return slot in self.others if slot is not None else bool(self.others)
+    def has_peer(self, slot: int | None) -> bool:
+        """Return True if there is another worker in `slot`, or in any slot if that is None."""
+        return slot in self.peers if slot is not None else bool(self.peers)
 
 
 Endpoint = Callable[[Context, Request, Values], Decision | Question]
-"""Answers a request whose route has these values; raises RequestError to refuse it."""
+"""Answers a request with these values in its path; raises RequestError if it is invalid."""
 
 
 def endpoint_decision(
@@ -46,13 +46,14 @@ def endpoint_decision(
     outcome: Outcome = Outcome.ENDPOINT,
     rule: Rule | None = None,
 ) -> Decision:
-    """The decision to answer with `reply`; the app makes it ready."""
+    """Return the decision to answer with `reply`, which the app makes ready to be sent. A `prompt`
+    is summarised for observers."""
     summary = None if prompt is None else Summary.of(prompt)
     return Decision.by(Match(outcome, reply, rule=rule, summary=summary))
 
 
 def json_answer(request: Request, body: Any, *, prompt: Prompt | None = None) -> Decision:
-    """A JSON answer with the headers of the vendor that the request is to."""
+    """Return a 200 with `body` as JSON and the headers of the request's vendor."""
     vendor = find_vendor(request)
     headers = JSON_HEADERS if vendor is None else vendor.headers
     return endpoint_decision(Reply.whole(200, headers, jsontext.dumps(body)), prompt)
@@ -60,8 +61,8 @@ def json_answer(request: Request, body: Any, *, prompt: Prompt | None = None) ->
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`answer` answers `method` on the paths of `template` (`providers.routes`); without
-    credentials if it is `public`."""
+    """A function, `answer`, for requests with `method` and a path of `template`
+    (`providers.routes`). A `public` route needs no credentials."""
 
     method: str
     template: str

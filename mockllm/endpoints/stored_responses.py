@@ -1,5 +1,5 @@
-"""Responses that were given, asked for again: GET and DELETE /v1/responses/{id}, its input items,
-its cancellation (openai 3.54.0: `client.responses`)."""
+"""Stored responses: GET and DELETE /v1/responses/{id}, its input items and its cancellation
+(openai 3.54.0: `client.responses`)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import orjson
 
 from mockllm.endpoints.route import RESPONSES, Context, endpoint_decision
-from mockllm.engine.decision import Answer, AskWorkers, Decision, Question
+from mockllm.engine.decision import Answer, Decision, ForwardRequest, Question
 from mockllm.engine.sources import render
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
@@ -25,77 +25,82 @@ ITEMS_PER_PAGE = 20
 MAX_PER_PAGE = 100
 
 
-class Given(NamedTuple):
-    """A response that was given, and what was asked."""
+class StoredExchange(NamedTuple):
+    """A stored response, and the prompt that it answered."""
 
     stored: StoredResponse
     prompt: Prompt
 
 
 def retrieve(context: Context, request: Request, values: Values) -> Decision | Question:
-    """The response, byte for byte as it was given whole. As a stream (``?stream=true``) only if it
-    was made in the background, as the service wants it."""
-    return _about(context, request, values["id"], _retrieved)
+    """Answer with the response, byte for byte as delivered; with ``?stream=true`` as a stream, if
+    it was created in the background, as the service requires."""
+    return _answer_about(context, request, values["id"], _retrieved)
 
 
 def delete(context: Context, request: Request, values: Values) -> Decision | Question:
-    """Forget the response."""
+    """Delete the response."""
 
-    def deleted(context: Context, request: Request, given: Given) -> Decision:
-        context.stored.remove(given.stored)
+    def deleted(context: Context, request: Request, exchange: StoredExchange) -> Decision:
+        context.stored.remove(exchange.stored)
         body = {"id": values["id"], "object": "response", "deleted": True}
         return _json(jsontext.dumps(body))
 
-    return _about(context, request, values["id"], deleted)
+    return _answer_about(context, request, values["id"], deleted)
 
 
 def cancel(context: Context, request: Request, values: Values) -> Decision | Question:
-    """The response as cancelled, which only one made in the background can be."""
-    return _about(context, request, values["id"], _cancelled)
+    """Cancel the response, if it was created in the background, as the service requires."""
+    return _answer_about(context, request, values["id"], _cancelled)
 
 
 def input_items(context: Context, request: Request, values: Values) -> Decision | Question:
-    """A page of what was asked, the last item first unless ``order=asc``."""
-    return _about(context, request, values["id"], _page_of_items)
+    """Answer with a page of the request's input items, the last item first unless ``order=asc``."""
+    return _answer_about(context, request, values["id"], _page_of_items)
 
 
-# --- Finding it ----------------------------------------------------------------------------------
+# --- Finding a response --------------------------------------------------------------------------
 
 
-def _about(
+def _answer_about(
     context: Context,
     request: Request,
     response_id: str,
-    answer: Callable[[Context, Request, Given], Decision],
+    answer: Callable[[Context, Request, StoredExchange], Decision],
 ) -> Decision | Question:
-    """The `answer` about the response of this id; where another worker gave it, that one's."""
-    given = _find(context, response_id)
-    if given is not None:
-        return answer(context, request, given)
+    """Return the `answer` about the response with this id, or the question that forwards the
+    request to the worker that delivered it.
+
+    Raises:
+        RequestError: 404 if no worker can have it.
+    """
+    exchange = _find(context, response_id)
+    if exchange is not None:
+        return answer(context, request, exchange)
     slot = slot_of(response_id)
-    if not context.may_ask(slot):
+    if not context.has_peer(slot):
         raise _unknown(response_id)
 
-    def resume(answers: Sequence[Any]) -> Decision:
-        (reply,) = answers
+    def resume(results: Sequence[Any]) -> Decision:
+        (reply,) = results
         if reply is None:
             raise _unknown(response_id)
         return endpoint_decision(reply)
 
-    return Question((AskWorkers(request, slot),), resume)
+    return Question((ForwardRequest(request, slot),), resume)
 
 
-def _find(context: Context, response_id: str) -> Given | None:
-    """The response of this id and what was asked, if this process gave it."""
+def _find(context: Context, response_id: str) -> StoredExchange | None:
+    """Return the response with this id and its prompt, if this process stores it."""
     stored = context.stored.find(response_id)
     if stored is None:
         return None
-    prompt = context.engine.table(RESPONSES).read(stored.body)
-    given = Given(stored, prompt)
+    prompt = context.engine.table(RESPONSES).decode(stored.body)
+    exchange = StoredExchange(stored, prompt)
     if prompt.body.get("store") is False:
         return None
-    found = orjson.loads(_whole(context, given)).get("id")
-    return given if found == response_id else None
+    found = orjson.loads(_whole(context, exchange)).get("id")
+    return exchange if found == response_id else None
 
 
 def _unknown(response_id: str) -> RequestError:
@@ -105,33 +110,33 @@ def _unknown(response_id: str) -> RequestError:
 # --- The answers ---------------------------------------------------------------------------------
 
 
-def _retrieved(context: Context, request: Request, given: Given) -> Decision:
+def _retrieved(context: Context, request: Request, exchange: StoredExchange) -> Decision:
     query = _query(request)
     if query.get("stream") != "true":
-        return _json(_whole(context, given))
-    if given.prompt.body.get("background") is not True:
+        return _json(_whole(context, exchange))
+    if exchange.prompt.body.get("background") is not True:
         raise RequestError(
             400,
             "This response cannot be streamed because it was not created with background=true.",
             param="stream",
         )
     after = _number(query, "starting_after", -1)
-    frames = _frames(context, given, STREAMED)[after + 1 :]  # one event a frame, numbered from 0
+    frames = _frames(context, exchange, STREAMED)[after + 1 :]  # one event each, counted from 0
     return endpoint_decision(Reply.stream(200, OPENAI.stream_headers, frames))
 
 
-def _cancelled(context: Context, request: Request, given: Given) -> Decision:
-    if given.prompt.body.get("background") is not True:
+def _cancelled(context: Context, request: Request, exchange: StoredExchange) -> Decision:
+    if exchange.prompt.body.get("background") is not True:
         raise RequestError(400, "Cannot cancel a synchronous response.")
-    cancelled = given.stored._replace(cancelled=True)
+    cancelled = exchange.stored._replace(cancelled=True)
     context.stored.append(cancelled)
-    return _json(_whole(context, given._replace(stored=cancelled)))
+    return _json(_whole(context, exchange._replace(stored=cancelled)))
 
 
-def _page_of_items(context: Context, request: Request, given: Given) -> Decision:
+def _page_of_items(context: Context, request: Request, exchange: StoredExchange) -> Decision:
     query = _query(request)
-    completed = [_item(item, at) for at, item in enumerate(_items(given.prompt.body["input"]))]
-    text = placeholders.fill_fresh(jsontext.dumps(completed), given.stored.fresh)
+    completed = [_item(item, at) for at, item in enumerate(_items(exchange.prompt.body["input"]))]
+    text = placeholders.fill_fresh(jsontext.dumps(completed), exchange.stored.fresh)
     items = orjson.loads(text)
     if query.get("order") != "asc":
         items.reverse()
@@ -149,16 +154,17 @@ def _page_of_items(context: Context, request: Request, given: Given) -> Decision
     return _json(jsontext.dumps(body))
 
 
-def _whole(context: Context, given: Given) -> bytes:
-    body = b"".join(_frames(context, given, NOT_STREAMED))
-    if not given.stored.cancelled:
+def _whole(context: Context, exchange: StoredExchange) -> bytes:
+    """Return the body of the response, not streamed."""
+    body = b"".join(_frames(context, exchange, NOT_STREAMED))
+    if not exchange.stored.cancelled:
         return body
     return jsontext.dumps(orjson.loads(body) | {"status": "cancelled"})
 
 
-def _frames(context: Context, given: Given, options: ResponseOptions) -> list[bytes]:
-    """The steps of the reply as it was delivered, rendered again."""
-    stored, prompt = given
+def _frames(context: Context, exchange: StoredExchange, options: ResponseOptions) -> list[bytes]:
+    """Render the response again, with the values of its delivery; each item is one frame."""
+    stored, prompt = exchange
     answer = Answer(stored.response, stored.chunk, stored.events)
     reply = render(context.engine.table(RESPONSES).api, answer, options)
     input_tokens = tokens.estimate_prompt(prompt.body)
@@ -170,7 +176,7 @@ def _json(body: bytes) -> Decision:
     return endpoint_decision(Reply.whole(200, OPENAI.headers, body))
 
 
-# --- What was asked ------------------------------------------------------------------------------
+# --- Input items ---------------------------------------------------------------------------------
 
 
 def _items(value: str | list[Any]) -> list[Any]:
@@ -178,38 +184,39 @@ def _items(value: str | list[Any]) -> list[Any]:
 
 
 def _item(item: Mapping[str, Any], index: int) -> dict[str, Any]:
-    """An input item as the service gives it back: with an id, a message's text in a part."""
+    """Return an input item as the service does: with an id, and the text of a message in a part."""
     kind = item.get("type") or "message"
     prefix = "msg_" if kind == "message" else "item_"
-    made = placeholders.fresh_id(prefix, ITEM_ID_LENGTH, f"input.{index}")
-    given = {name: member for name, member in item.items() if member is not None}
-    known: dict[str, Any] = {"id": made, "type": kind, "status": "completed"}
-    if isinstance(given.get("content"), str):
-        part = "output_text" if given.get("role") == "assistant" else "input_text"
-        given["content"] = [{"type": part, "text": given["content"]}]
-    if given.get("role") == "assistant" and isinstance(given.get("content"), list):
-        given["content"] = [_written(part) for part in given["content"]]
-    return known | given
+    item_id = placeholders.fresh_id(prefix, ITEM_ID_LENGTH, f"input.{index}")
+    defaults: dict[str, Any] = {"id": item_id, "type": kind, "status": "completed"}
+    members = {name: member for name, member in item.items() if member is not None}
+    from_model = members.get("role") == "assistant"
+    if isinstance(members.get("content"), str):
+        part = "output_text" if from_model else "input_text"
+        members["content"] = [{"type": part, "text": members["content"]}]
+    if from_model and isinstance(members.get("content"), list):
+        members["content"] = [_output_part(part) for part in members["content"]]
+    return defaults | members
 
 
-def _written(part: Any) -> Any:
-    """A part of a message that a model wrote, with what a client may leave out of an echo."""
+def _output_part(part: Any) -> Any:
+    """Return a part of a model's message with the members that clients may leave out."""
     if isinstance(part, dict) and part.get("type") == "output_text":
         return {"annotations": [], "logprobs": []} | part
     return part
 
 
-# --- What is wanted of it ------------------------------------------------------------------------
+# --- Query parameters ----------------------------------------------------------------------------
 
 
 def _query(request: Request) -> dict[str, str]:
     return {name: values[-1] for name, values in parse_qs(request.query).items()}
 
 
-def _number(query: Mapping[str, str], name: str, absent: int) -> int:
+def _number(query: Mapping[str, str], name: str, default: int) -> int:
     text = query.get(name)
     if text is None:
-        return absent
+        return default
     if not text.isascii() or not text.isdecimal() or len(text) > 9:
         raise RequestError(400, f"{name}: expected a whole number, found {text!r}", param=name)
     return int(text)

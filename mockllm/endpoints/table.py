@@ -1,6 +1,7 @@
-"""The table of endpoints: all that is answered without a mock.
+"""The table of endpoints.
 
-A route is a method, a template and a function. HEAD is answered where GET is; OPTIONS everywhere.
+A route has a method, a template and a function. The app answers HEAD wherever there is a GET, and
+OPTIONS everywhere.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ ROUTES = (
         for route in _OPENAI
     ),
 )
-"""All routes, the same functions under Azure's paths among them."""
+"""All routes, including those of the same functions under Azure's paths."""
 
 NOT_LISTED = azure.SUMMARY
-"""The other routes, those of mocked APIs among them, in a few words."""
+"""A short description of the routes that a 404 does not list, also those of mocked APIs."""

@@ -1,5 +1,5 @@
-"""POST /v1/messages/count_tokens and /v1/responses/input_tokens: `tokens.estimate_prompt`, the same
-that fills an absent `usage`. Requests that the API refuses are refused here too."""
+"""POST /v1/messages/count_tokens and /v1/responses/input_tokens: the estimate that also fills in
+missing `usage` (`tokens.estimate_prompt`). Requests are validated like those to the API itself."""
 
 from __future__ import annotations
 
@@ -16,24 +16,25 @@ from mockllm.wire import jsontext, tokens
 
 
 def count_tokens(context: Context, request: Request, values: Values) -> Decision:
-    """anthropic 2.12.0: `MessageTokensCount`."""
-    prompt = _read(context.engine.table(MESSAGES), request, {"max_tokens": 1})
+    """Answer as anthropic 2.12.0 expects: `MessageTokensCount`."""
+    prompt = _decode(context.engine.table(MESSAGES), request, {"max_tokens": 1})
     body = {"input_tokens": tokens.estimate_prompt(prompt.body)}
     return json_answer(request, body, prompt=prompt)
 
 
 def input_tokens(context: Context, request: Request, values: Values) -> Decision:
-    """openai 3.54.0: `InputTokenCountResponse`."""
-    prompt = _read(context.engine.table(RESPONSES), request, {"model": "any", "input": ""})
+    """Answer as openai 3.54.0 expects: `InputTokenCountResponse`."""
+    prompt = _decode(context.engine.table(RESPONSES), request, {"model": "any", "input": ""})
     count = tokens.estimate_prompt(prompt.body)
     body = {"object": "response.input_tokens", "input_tokens": count}
     return json_answer(request, body, prompt=prompt)
 
 
-def _read(table: Table, request: Request, optional: dict[str, Any]) -> Prompt:
-    """The request as one of the API, with the members that only the API itself requires."""
+def _decode(table: Table, request: Request, defaults: dict[str, Any]) -> Prompt:
+    """Return the prompt of `request`, validated as a request to the API. `defaults` are members
+    that the API requires and counting does not."""
     members = request_body.read_object(request.body)
-    given = {name: value for name, value in members.items() if value is not None}
-    prompt = table.read(jsontext.dumps(optional | given))
-    table.check(prompt)
+    present = {name: value for name, value in members.items() if value is not None}
+    prompt = table.decode(jsontext.dumps(defaults | present))
+    table.validate(prompt)
     return prompt

@@ -1,4 +1,4 @@
-"""From a configuration, wherever it comes from, to the engine that answers by it."""
+"""Builds the engine of a configuration from any source: an object, a dict or files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ConfigSource = Config | Mapping[str, Any] | str | Path
 
 
 def read_config(source: ConfigSource | Sequence[str | Path]) -> Config:
-    """Return the configuration that `source` stands for; several paths are merged in order.
+    """Return the configuration in `source`; several paths are merged in order.
 
     Raises:
-        ConfigError: with every mistake in it.
+        ConfigError: the configuration is invalid; lists every mistake.
     """
     if isinstance(source, Config):
         return source
@@ -38,11 +38,12 @@ def build_engine(
     echo: Echo | None = None,
     reuse: bool = True,
 ) -> Engine:
-    """Build the engine of a configuration. `require_auth` and `cors` override what it says, unless
-    they are None.
+    """Return the engine of a configuration. `require_auth` and `cors` override its members unless
+    they are None; `echo` answers where no mock matches; `reuse` caches the matches of repeated
+    requests.
 
     Raises:
-        ConfigError: the configuration cannot be served; with `strict`, also every warning.
+        ConfigError: the configuration cannot be served or, with `strict`, has warnings.
     """
     overrides = {"require_auth": require_auth, "cors": cors}
     given = {name: value for name, value in overrides.items() if value is not None}

@@ -18,10 +18,10 @@ from mockllm.engine.review import (
     confirm_events,
     confirm_match,
     confirm_response,
-    not_json,
-    same_names,
+    duplicate_names,
+    match_value,
     unreachable,
-    wanted,
+    unserialisable_values,
 )
 from mockllm.errors import ConfigError, Problem, Severity
 from mockllm.matching.index import RuleIndex
@@ -42,10 +42,10 @@ class Loaded:
 
 
 def load_config(*paths: str | Path) -> Config:
-    """Read the configuration of several files, merged as `read_files` does.
+    """Return the configuration of one or more files or directories, merged in order.
 
     Raises:
-        ConfigError: with the mistakes of all files, including those that only compiling finds.
+        ConfigError: lists the mistakes of all files, including those found by compiling.
     """
     config, problems = read_files(*paths)
     if problems:
@@ -54,7 +54,7 @@ def load_config(*paths: str | Path) -> Config:
 
 
 def _errors(config: Config) -> list[Problem]:
-    """Return the mistakes that prevent `config` from being served."""
+    """Return the problems that prevent serving `config`."""
     try:
         load(config)
     except ConfigError as exc:
@@ -63,7 +63,7 @@ def _errors(config: Config) -> list[Problem]:
 
 
 def load(config: Config, *, strict: bool = False) -> Loaded:
-    """Validate and compile `config`.
+    """Validate `config` and return its compiled form.
 
     Raises:
         ConfigError: a mock's message or input is invalid for its API; with `strict`, also if
@@ -89,7 +89,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> T
     rules = []
     for index, mock in enumerate(mocks):
         place = mock.place or label(api.name, index, mock.name)
-        mistakes = [*not_json(api, mock, place)]
+        mistakes = [*unserialisable_values(api, mock, place)]
         problems += mistakes
         if mistakes:
             continue  # further checks need valid JSON
@@ -99,7 +99,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> T
         rule = _compile(api, index, mock, place, problems)
         if rule is not None:
             rules.append(rule)
-    problems += same_names(mocks, api.name)
+    problems += duplicate_names(mocks, api.name)
     problems += unreachable(rules)
     confirm = sdk.request_confirmer(strict=strict)
     sources = tuple(source_of(mock, chunk) for mock in mocks)
@@ -109,7 +109,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> T
 def _compile(api: API, index: int, mock: Mock, place: str, problems: list[Problem]) -> Rule | None:
     try:
         contains = mock.match.match_type is MatchType.CONTAINS
-        on_message = api.compile_match(wanted(api, mock), contains)
+        on_message = api.compile_match(match_value(api, mock), contains)
     except ValueError as exc:
         problems.append(Problem(f"{place}: match.{api.match_field}", str(exc)))
         return None

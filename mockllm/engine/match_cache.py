@@ -1,8 +1,8 @@
-"""Caches matches: a request that equals an earlier one byte for byte is matched the same.
+"""Caches matches: equal requests, byte for byte, have equal matches.
 
-A look-up costs a hash of the body (a few µs at 35 kB), matching anew 15 µs and, on such a
-conversation, 200 µs. What depends on state, time or chance must not be cached: a match holds none
-of it, and what is drawn for a single request is drawn from the match each time.
+A look-up costs a hash of the body (a few µs at 35 kB); matching costs 15 µs and, for a conversation
+of that size, 200 µs. A match must not depend on state, time or chance: whatever differs between two
+equal requests is decided after the look-up.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from mockllm.bounded_cache import BoundedCache
 from mockllm.engine.decision import Match
 
 Key = tuple[str | bytes | None, ...]
-"""All that a match depends on: the path, the body, the values of headers that rules look at."""
+"""Everything that a match depends on: the path, the body, the headers that rules compare."""
 
 MAX_BYTES = 32 * 1024 * 1024  # of all requests and replies
 MAX_ENTRY = 1024 * 1024  # bytes of one request and its reply
 PER_ENTRY = 2048  # bytes; about what a match costs beside them
 PER_STEP = 200  # bytes that a step costs beside its own
-COPIES = 3  # of a reply's bytes
+COPIES = 3  # of a reply's bytes: its steps, the same framed, the same in pieces
 TOO_LARGE = MAX_BYTES + 1
-MAX_SEEN = 65_536  # requests that came once
+MAX_SEEN = 65_536  # requests received once
 
 
 class MatchCache:
-    """The matches of requests that came at least twice; `hits` and `misses` count the look-ups."""
+    """The matches of requests received at least twice; `hits` and `misses` count the look-ups."""
 
     def __init__(self) -> None:
         self._matches = BoundedCache[Key, Match](MAX_BYTES, max_seen=MAX_SEEN)
@@ -34,7 +34,7 @@ class MatchCache:
         return len(self._matches)
 
     def get(self, key: Key) -> Match | None:
-        """The match of `key`, if it is cached."""
+        """Return the match of `key`; None if it is not cached."""
         match = self._matches.get(key)
         if match is None:
             self.misses += 1
@@ -43,13 +43,12 @@ class MatchCache:
         return match
 
     def offer(self, key: Key, match: Match) -> None:
-        """Cache a match if its `key` came before and it is not too large."""
+        """Cache a match if its `key` was offered before and it is not too large."""
         self._matches.offer(key, match, lambda: _size(key, match))
 
 
 def _size(key: Key, match: Match) -> int:
-    """The bytes that an entry takes: the request, and its reply as if nothing were shared: its
-    steps, how they go over the wire, and that once more in pieces."""
+    """Return the estimated size of an entry in bytes, as if no bytes were shared with others."""
     steps = tuple(match.reply.steps)
     reply = COPIES * sum(step.size for step in steps) + PER_STEP * len(steps)
     size = PER_ENTRY + reply + sum(len(part) for part in key if part is not None)

@@ -23,8 +23,9 @@ _NOT_STREAMED = MockStream()
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The mocks of one API, compiled. `confirm` validates a request by the SDK's types; None if
-    there are no mocks, so that no SDK is imported in vain."""
+    """The compiled mocks of one API. `confirm` validates a request against the SDK's types; it is
+    None if there are no mocks, so that the SDK need not be imported. `chunk` is the default for
+    mocks that do not set their own."""
 
     api: API
     mocks: tuple[Mock, ...]
@@ -34,7 +35,7 @@ class Table:
     sources: tuple[FixedSource, ...] = ()
     """Where the answer of each mock comes from, in the order of `mocks`."""
 
-    def check(self, prompt: Prompt) -> None:
+    def validate(self, prompt: Prompt) -> None:
         """Validate a request against the SDK's type.
 
         Raises:
@@ -47,11 +48,11 @@ class Table:
             raise request_body.missing(finding.place)
         raise RequestError(400, str(finding), param=finding.place, code="invalid_type")
 
-    def read(self, body: bytes) -> Prompt:
-        """`body` as that of a request to this API.
+    def decode(self, body: bytes) -> Prompt:
+        """Return the prompt of a request to this API with this `body`.
 
         Raises:
-            RequestError: 400, naming the first member that does not fit.
+            RequestError: 400, naming the first invalid member.
         """
         request = Request.of("POST", self.api.routes[0], body=body)
         return self.api.decode(request, NO_VALUES)

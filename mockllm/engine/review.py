@@ -18,33 +18,33 @@ from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire import jsontext
 
 
-def wanted(api: API, mock: Mock) -> Any:
-    """Return the message or input that a mock is matched by."""
+def match_value(api: API, mock: Mock) -> Any:
+    """Return the message or input that requests are compared with."""
     return getattr(mock.match, api.match_field)
 
 
-def not_json(api: API, mock: Mock, place: str) -> Iterator[Problem]:
-    """Report values from Python that JSON cannot hold: NaN, an int beyond 64 bits, an object."""
-    written = {
-        f"match.{api.match_field}": wanted(api, mock),
+def unserialisable_values(api: API, mock: Mock, place: str) -> Iterator[Problem]:
+    """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object."""
+    members = {
+        f"match.{api.match_field}": match_value(api, mock),
         "response": mock.answer,
         "stream.events": stream_of(mock).events,
     }
-    for name, value in written.items():
+    for name, value in members.items():
         for path, message in jsontext.find_unserialisable(value):
             yield Problem(f"{place}: {json_path([name, *path])}", message)
 
 
 def confirm_match(api: API, sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
     """Validate the message or input of a match against the SDK's type."""
-    for finding in sdk.confirm_match(wanted(api, mock)):
+    for finding in sdk.confirm_match(match_value(api, mock)):
         path = json_path(["match", api.match_field, *finding.path])
         yield Problem(f"{place}: {path}", finding.message)
 
 
 def confirm_response(sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
-    """Validate a response against the SDK's model. Missing members share one warning: they are
-    filled in, and a terse response lacks many."""
+    """Validate a response against the SDK's model. All missing members share one warning, because
+    they are filled in and a terse response lacks many."""
     missing: list[Finding] = []
     for finding in sdk.confirm_response(mock.answer):
         if finding.kind is FindingKind.MISSING:
@@ -70,8 +70,8 @@ def confirm_events(api: API, sdk: SDK, mock: Mock, place: str) -> Iterator[Probl
         yield Problem(f"{place}: stream.events", message, Severity.WARNING)
 
 
-def same_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
-    """Report names that several mocks share."""
+def duplicate_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
+    """Report names that several mocks share; `field` is the name of their list."""
     first: dict[str, str] = {}
     for index, mock in enumerate(mocks):
         place = mock.place or label(field, index, mock.name)
@@ -82,7 +82,7 @@ def same_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
 
 
 def unreachable(rules: Sequence[Rule]) -> Iterator[Problem]:
-    """Report rules that an earlier rule always precedes."""
+    """Report rules that never answer because an earlier rule matches the same requests."""
     for rule, covering in find_shadowed(rules):
         message = f"unreachable: {covering.label} matches every request that this mock matches"
         yield Problem(rule.label, message, Severity.WARNING)

@@ -1,8 +1,8 @@
-"""Where answers come from.
+"""Sources of answers.
 
-A source says what is said to a prompt; how that looks on the wire is its API's business (`render`).
-What a `constant` source says is the same for every prompt: its replies are rendered once. Any other
-source is asked for each request, and its streams are rendered as they are taken.
+A source returns the answer to a prompt; the API renders it in its format (`render`). A `constant`
+source returns the same answer to every prompt, so its replies are rendered once. Any other source
+is called for each request, and its streams are rendered while they are sent.
 """
 
 from __future__ import annotations
@@ -21,15 +21,22 @@ from mockllm.wire.chunking import Chunk
 
 
 class Source(Protocol):
-    """Where an answer comes from."""
+    """The origin of an answer: a mock, an echo, a generator."""
 
     @property
-    def outcome(self) -> Outcome: ...
+    def outcome(self) -> Outcome:
+        """The outcome of requests that it answers."""
+
     @property
-    def constant(self) -> bool: ...
+    def constant(self) -> bool:
+        """True if every prompt gets the same answer."""
+
     @property
-    def reusable(self) -> bool: ...
-    def answer(self, prompt: Prompt) -> Answer: ...
+    def reusable(self) -> bool:
+        """True if equal requests get equal answers, which may be cached."""
+
+    def answer(self, prompt: Prompt) -> Answer:
+        """Return the answer to `prompt`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +49,27 @@ class FixedSource:
     reusable: bool = True
 
     def answer(self, prompt: Prompt) -> Answer:
-        """The same to every prompt."""
+        """Return the configured answer, whatever the prompt."""
         return self.fixed
 
 
 @dataclass(frozen=True, slots=True)
-class MadeSource:
-    """A response made for each prompt: an echo, a vector."""
+class GeneratedSource:
+    """A response generated for each prompt: an echo, an embedding."""
 
-    make: Callable[[Prompt], dict[str, Any]]
+    generate: Callable[[Prompt], dict[str, Any]]
     outcome: Outcome
     reusable: bool
     chunk: Chunk = "word"
     constant: bool = False
 
     def answer(self, prompt: Prompt) -> Answer:
-        """What is made of `prompt`."""
-        return Answer(self.make(prompt), self.chunk)
+        """Return the answer generated from `prompt`."""
+        return Answer(self.generate(prompt), self.chunk)
 
 
 def render(api: API, answer: Answer, options: ResponseOptions) -> Reply:
-    """The reply that gives `answer`. A stream's steps are made as they are taken."""
+    """Return the reply with `answer`. The steps of a stream are rendered while they are sent."""
     events = answer.events
     if not options.stream or events is None:
         return api.render(answer.response, options, answer.chunk)

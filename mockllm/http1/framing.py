@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 
 import h11
 
-from mockllm.exchange import COMPLETE, Headers, How, Reply, Step
+from mockllm.exchange import COMPLETE, EndingKind, Headers, Reply, Step
 from mockllm.limits import KIB
 
 MAX_READY = 64 * KIB  # bytes of a reply that is sent in one write, however slow the client
@@ -56,7 +56,7 @@ def frames(
     if head_only:
         return
     yield from _body(writer, reply)
-    if reply.ending.how in (How.COMPLETE, How.CLEAN):
+    if reply.ending.kind in (EndingKind.COMPLETE, EndingKind.CLEAN):
         yield Frame(0.0, writer.send(h11.EndOfMessage()) or b"")
 
 
@@ -73,17 +73,17 @@ def _head(writer: h11.Connection, reply: Reply, *, is_http11: bool, close: bool)
 
 def _announced_length(reply: Reply) -> int:
     size = sum(step.size for step in reply.steps)
-    how, after = reply.ending
-    return min(size, after) if how is How.CLEAN and after is not None else size
+    kind, after = reply.ending
+    return min(size, after) if kind is EndingKind.CLEAN and after is not None else size
 
 
 def _body(writer: h11.Connection, reply: Reply) -> Iterator[Frame]:
     """The frames of the steps, up to the ending."""
-    how, left = reply.ending
+    kind, left = reply.ending
     for step in reply.steps:
         if left is None or step.size < left:
             yield from _step(writer, step)
-        elif how is How.CLEAN:  # the sent part of the step is a complete chunk
+        elif kind is EndingKind.CLEAN:  # the sent part of the step is a complete chunk
             yield from _step(writer, step._replace(pieces=tuple(_first_bytes(step, left))))
             return
         else:

@@ -1,4 +1,4 @@
-"""The rule that came closest to a request that none matched, and why it does not match."""
+"""Explains why no rule matched a request: the closest rule, and its first unmet condition."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mockllm.prompt import Prompt
 def nearest_miss(
     rules: Sequence[Rule], prompt: Prompt, headers: Headers
 ) -> tuple[Rule, str] | None:
-    """The first of the closest rules among those that do not match, and the reason, for people.
-    None if there is no such rule."""
+    """Return the rule that is closest to matching, the first of equally close ones, with a sentence
+    that explains why it does not match. None if every rule matches or there are none."""
     nearest: tuple[Rule, Difference] | None = None
-    closest = 0  # below every closeness
+    closest = 0  # less than any closeness
     for rule in rules:
         difference = rule.difference(prompt, headers, closer_than=closest)
         if difference is not None and difference.closeness > closest:

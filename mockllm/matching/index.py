@@ -1,18 +1,18 @@
-"""The rules of one API as an index: the answers of `matching.specification`, found without going
-through all rules.
+"""An index of the rules of one API: the results of `matching.specification`, without comparing
+every rule.
 
-Each rule is put where its most selective predicate is looked up; its other predicates are checked
-only when that one holds. Four rules of Chat Completions:
+Each rule is filed under its most selective predicate; its other predicates are checked only if that
+one holds. Four rules of Chat Completions:
 
     0  the message is {"role": "user", "content": "hi"}, x-tenant is a
     1  the message is {"role": "user", "content": "hi"}, x-tenant is b
     2  the user's message contains "weather"
     3  the user's message contains "hi"
 
-Rules 0 and 1 share a bucket of a dictionary, under the canonical form of the message, and in it
-the header's value leads to one of them. The texts of 2 and 3 are in an automaton that looks for all
-of them at once. A request that says "hi" for tenant b meets two buckets: one gives rule 1, the
-other rule 3. The first in order wins, wherever it was found: rule 1.
+Rules 0 and 1 share a bucket of a dictionary, under the canonical form of the message, in which the
+value of the header selects one of them. The texts of rules 2 and 3 are in an automaton that
+searches for all of them at once. A request with the message "hi" for tenant b leads to two buckets:
+one yields rule 1, the other rule 3. The first in the order of the configuration wins: rule 1.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mockllm.prompt import Prompt
 
 
 class RuleIndex:
-    """Immutable once made: a new configuration makes a new one. `rules` are in order."""
+    """An immutable index of `rules`, which are in the order of the configuration."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
@@ -46,7 +46,7 @@ class RuleIndex:
                 for name in predicate.header_names
             }
         )
-        """The headers that some rule depends on, each once."""
+        """The headers that some rule depends on, in lower case, each once."""
         self._stateful = any(rule.stateful for rule in rules)
         self._lookups = _make_lookups(rules)
 
@@ -54,7 +54,7 @@ class RuleIndex:
         return len(self.rules)
 
     def find(self, prompt: Prompt, headers: Headers) -> Rule | None:
-        """The first rule that holds, or None."""
+        """Return the first rule that matches, or None."""
         best: Rule | None = None
         for lookup in self._lookups:
             for bucket in lookup.buckets(prompt):
@@ -62,15 +62,15 @@ class RuleIndex:
         return best
 
     def candidates(self, prompt: Prompt, headers: Headers) -> tuple[Rule, ...]:
-        """The rules that hold, in order, up to and including the first without state."""
+        """Return the rules that match, in order, up to and including the first without state."""
         if not self._stateful:
             rule = self.find(prompt, headers)
             return () if rule is None else (rule,)
-        stateful: dict[int, Rule] = {}  # by index: a rule may be met in several buckets
+        stateful: dict[int, Rule] = {}  # by index, since a rule may be in several buckets
         last: Rule | None = None
         for lookup in self._lookups:
             for bucket in lookup.buckets(prompt):
-                for rule in bucket.holding(prompt, headers):
+                for rule in bucket.matching(prompt, headers):
                     if rule.stateful:
                         stateful[rule.index] = rule
                     elif last is None or rule.index < last.index:
@@ -82,8 +82,8 @@ class RuleIndex:
 
 
 def is_reusable(candidates: Sequence[Rule]) -> bool:
-    """Whether the same request will always have the same match: no rule with state holds before
-    the rule that answers, and that one has none. It is the rules passed over that matter."""
+    """Return True if an equal request always has the same match: neither the rule that answers nor
+    any earlier one that matches has state."""
     return not any(rule.stateful for rule in candidates)
 
 
@@ -91,7 +91,7 @@ def is_reusable(candidates: Sequence[Rule]) -> bool:
 
 
 class _Entry(NamedTuple):
-    """A rule in a bucket, with the predicates that the way to it has not decided."""
+    """A rule in a bucket, with the predicates that the look-up has not decided."""
 
     rule: Rule
     unchecked: tuple[Predicate, ...]
@@ -102,17 +102,17 @@ class _Entry(NamedTuple):
 
 
 class _Bucket:
-    """Rules that share a predicate, in order. Those that want a header to have a certain value are
-    found by it: a thousand tenants who say the same cost no more than one."""
+    """Rules that share a predicate, in order. Rules that compare a header are looked up by its
+    value: a thousand tenants with the same message are found as fast as one."""
 
     __slots__ = ("_by_value", "_others")
 
     def __init__(self) -> None:
         self._others: list[_Entry] = []
-        self._by_value: dict[bytes, dict[bytes, list[_Entry]]] = {}  # of a header's name
+        self._by_value: dict[bytes, dict[bytes, list[_Entry]]] = {}  # name of a header, its value
 
     def add(self, rule: Rule, shared: Predicate | None) -> None:
-        """Put `rule` behind the others; `shared` is the predicate that leads here."""
+        """Append `rule`; `shared` is the predicate by which the bucket is found, if any."""
         header = next((each for each in rule.predicates if isinstance(each, HeaderEquals)), None)
         if header is None:
             self._others.append(_Entry.of(rule, shared))
@@ -121,7 +121,7 @@ class _Bucket:
             by_value.setdefault(header.value, []).append(_Entry.of(rule, shared, header))
 
     def first(self, best: Rule | None, prompt: Prompt, headers: Headers) -> Rule | None:
-        """The first rule that holds, if it comes before `best`; else `best`."""
+        """Return the first rule that matches, or `best` if that is earlier."""
         if self._others:
             best = _earlier(best, self._others, prompt, headers)
         if self._by_value:
@@ -130,8 +130,8 @@ class _Bucket:
                 best = _earlier(best, by_value.get(value, ()), prompt, headers)
         return best
 
-    def holding(self, prompt: Prompt, headers: Headers) -> Iterator[Rule]:
-        """The rules that hold, of each list up to the first without state."""
+    def matching(self, prompt: Prompt, headers: Headers) -> Iterator[Rule]:
+        """Yield the rules that match, of each list up to the first without state."""
         lists = [self._others]
         for name, by_value in self._by_value.items():
             lists.append(by_value.get(headers.get(name, b""), []))
@@ -146,7 +146,8 @@ class _Bucket:
 def _earlier(
     best: Rule | None, entries: Sequence[_Entry], prompt: Prompt, headers: Headers
 ) -> Rule | None:
-    """The first of `entries`, in order, that holds, if it comes before `best`; else `best`."""
+    """Return the first of `entries`, which are in order, that matches, or `best` if that is
+    earlier."""
     for rule, unchecked in entries:
         if best is not None and rule.index >= best.index:
             return best
@@ -158,21 +159,23 @@ def _earlier(
     return best
 
 
-# --- Lookups: from a request to the buckets whose shared predicate holds -------------------------
+# --- Look-ups: the buckets whose shared predicate holds ------------------------------------------
 
 
 class _Lookup(Protocol):
     def buckets(self, prompt: Prompt) -> Sequence[_Bucket]:
-        """The buckets whose shared predicate holds, in no order, some perhaps twice."""
+        """Return the buckets whose shared predicate holds, in any order; some may be repeated."""
 
 
 class _EqualItems:
-    """Canonical forms are made only of as many items as some rule compares."""
+    """Finds `ItemsEqual`. Computes the canonical form of a message only if some rule compares as
+    many items."""
 
     def __init__(self, rules: Iterable[tuple[ItemsEqual, Rule]]) -> None:
         self._buckets: dict[tuple[int, bytes], _Bucket] = {}
-        for wanted, rule in rules:
-            self._buckets.setdefault((wanted.size, wanted.key), _Bucket()).add(rule, wanted)
+        for predicate, rule in rules:
+            key = (predicate.size, predicate.key)
+            self._buckets.setdefault(key, _Bucket()).add(rule, predicate)
         self._sizes = frozenset(size for size, _ in self._buckets)
 
     def buckets(self, prompt: Prompt) -> Sequence[_Bucket]:
@@ -187,10 +190,13 @@ class _EqualItems:
 
 
 class _LastItems:
+    """Finds `ItemsEndWith`."""
+
     def __init__(self, rules: Iterable[tuple[ItemsEndWith, Rule]]) -> None:
         self._buckets: dict[tuple[int, bytes], _Bucket] = {}
-        for wanted, rule in rules:
-            self._buckets.setdefault((wanted.size, wanted.key), _Bucket()).add(rule, wanted)
+        for predicate, rule in rules:
+            key = (predicate.size, predicate.key)
+            self._buckets.setdefault(key, _Bucket()).add(rule, predicate)
         self._sizes = frozenset(size for size, _ in self._buckets)
 
     def buckets(self, prompt: Prompt) -> Sequence[_Bucket]:
@@ -205,14 +211,14 @@ class _LastItems:
 
 
 class _Texts:
-    """An automaton for each role, and one for any."""
+    """Finds `MessageContains`, with one automaton per role and one for texts of any role."""
 
     def __init__(self, rules: Iterable[tuple[MessageContains, Rule]]) -> None:
         by_role: dict[str | None, dict[str, _Bucket]] = {}
-        for wanted, rule in rules:
-            by_text = by_role.setdefault(wanted.role, {})
-            by_text.setdefault(wanted.text, _Bucket()).add(rule, wanted)
-        self._of_role = {
+        for predicate, rule in rules:
+            by_text = by_role.setdefault(predicate.role, {})
+            by_text.setdefault(predicate.text, _Bucket()).add(rule, predicate)
+        self._by_role = {
             role: (SubstringIndex(tuple(by_text)), list(by_text.values()))
             for role, by_text in by_role.items()
         }
@@ -221,9 +227,9 @@ class _Texts:
         found = []
         for message in prompt.last_messages:
             for role in (None, message.role):
-                of_role = self._of_role.get(role)
-                if of_role is not None:
-                    substrings, buckets = of_role
+                texts = self._by_role.get(role)
+                if texts is not None:
+                    substrings, buckets = texts
                     for text in message.search_texts:
                         for place in substrings.matches(text):
                             found.append(buckets[place])  # noqa: PERF401  # faster for so few
@@ -231,7 +237,7 @@ class _Texts:
 
 
 class _Unindexed:
-    """Rules without a predicate that can be looked up share one bucket, where all are checked."""
+    """One bucket of all rules without a predicate that can be looked up; each is checked."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._bucket = _Bucket()
@@ -247,7 +253,7 @@ _BY_SELECTIVITY: Mapping[type[Predicate], Callable[[Any], _Lookup]] = {
     ItemsEndWith: _LastItems,
     MessageContains: _Texts,
 }
-"""The kinds of predicates that can be looked up, the most selective first."""
+"""The look-ups of the predicates that have one, the most selective first."""
 
 
 def _make_lookups(rules: Sequence[Rule]) -> list[_Lookup]:

@@ -1,15 +1,16 @@
 """The conditions of a mock's match.
 
-A predicate is one condition, compiled. Its `difference` from a request both decides and explains:
-None if the condition holds, else how close the request came and, when asked for, why it does not.
+A predicate is one compiled condition. Its `difference` from a request both decides and explains: it
+is None if the condition holds, else it measures how close the request is and can explain why the
+condition does not hold.
 
     >>> MessageContains("weather", role="user").difference(prompt, headers)
     None
     >>> HeaderEquals(b"x-tenant", "X-Tenant", b"a").difference(prompt, headers).reason()
     "header X-Tenant is missing, expected 'a'"
 
-A new kind of condition is a new class here. Where its rules shall be found faster than one by one,
-it gets an entry in `matching.index` too.
+A new kind of condition is a new class here. If its rules are to be found by look-up, rather than
+checked one by one, it also needs a look-up in `matching.index`.
 """
 
 from __future__ import annotations
@@ -25,20 +26,21 @@ from mockllm.prompt import Message, Prompt
 from mockllm.redaction import is_secret
 
 Headers = Mapping[bytes, bytes]
-"""The first values of a request's headers, by their names in lower case."""
+"""The first value of each header of a request, by the header's name in lower case."""
 
 DECIDE = 2**41
-"""As `closer_than`: no request is that close, so that no time is spent on how close it came."""
+"""A `closer_than` above any closeness, for callers that only need to know whether it holds."""
 
-_WRONG_KIND = 1  # closeness: another role, another number of items
-_RIGHT_KIND = 2  # closeness, to which characters in common are added
-_ONLY_HEADERS = 2**40  # closeness: more than any text has characters
+_WRONG_KIND = 1  # closeness of another role or another number of items
+_RIGHT_KIND = 2  # closeness of the same; characters in common are added
+_ONLY_HEADERS = 2**40  # closeness if only a header differs: more than the characters of any text
 
 
 class Difference(NamedTuple):
-    """How close a request came to a predicate that does not hold, and the words that explain it.
+    """The difference between a request and a predicate that does not hold.
 
-    `closeness` is for comparing only; more is closer. `reason` is called for the nearest of many.
+    `closeness` is only for comparison; more is closer. `reason` returns an explanation; it is a
+    function because only that of the nearest rule is needed.
     """
 
     closeness: int
@@ -59,14 +61,14 @@ class Predicate(ABC):
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
-        """None if the condition holds, else the difference.
+        """Return None if the condition holds, else the difference.
 
-        The closeness is exact where it is above `closer_than`; elsewhere it may be too low.
+        The closeness may be too low if it does not exceed `closer_than`, which saves time.
         """
 
     def covers(self, later: Predicate) -> bool:
-        """Whether every request that `later` accepts is accepted by this one. May be False where
-        the truth is True, never the reverse."""
+        """Return True if this condition certainly holds for every request for which `later` does.
+        False means that it may not."""
         return self == later
 
 
@@ -74,31 +76,32 @@ class Predicate(ABC):
 
 
 class LastMessagePredicate(Predicate):
-    """A condition that holds if one of the prompt's last messages fits."""
+    """A condition that holds if it accepts one of the prompt's last messages."""
 
     __slots__ = ()
 
     role: str | None
-    """The role that the message must have; None: any."""
+    """The required role of the message; None for any role."""
 
     @property
     @abstractmethod
     def required_texts(self) -> tuple[str, ...]:
-        """Texts of which each is part of some text of every message that fits."""
+        """Texts that every accepted message contains."""
 
     @abstractmethod
-    def fits(self, message: Message) -> bool: ...
+    def accepts(self, message: Message) -> bool:
+        """Return True if `message` meets the condition."""
 
     @abstractmethod
     def _miss(self, message: Message, above: int) -> Difference:
-        """The difference from a message of the right role; `above` is the number of characters in
-        common that must be exceeded for the closeness to matter."""
+        """Return the difference from a message of the right role. The closeness may be too low if
+        no more than `above` characters agree."""
 
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
         for message in prompt.last_messages:
-            if self.fits(message):
+            if self.accepts(message):
                 return None
         message = self._nearest_message(prompt)
         if self.role is not None and self.role != message.role:
@@ -117,7 +120,7 @@ class LastMessagePredicate(Predicate):
 
 @dataclass(frozen=True, slots=True)
 class MessageContains(LastMessagePredicate):
-    """The text is in one of the message's texts."""
+    """The message contains a text."""
 
     text: str
     role: str | None = None
@@ -126,7 +129,7 @@ class MessageContains(LastMessagePredicate):
     def required_texts(self) -> tuple[str, ...]:
         return (self.text,)
 
-    def fits(self, message: Message) -> bool:
+    def accepts(self, message: Message) -> bool:
         if self.role is not None and self.role != message.role:
             return False
         return any(self.text in text for text in message.search_texts)
@@ -146,8 +149,9 @@ class MessageContains(LastMessagePredicate):
 
 @dataclass(frozen=True, slots=True)
 class _ItemsPredicate(LastMessagePredicate):
-    """A condition on whole items (of Responses: input items; elsewhere the message itself), which
-    are compared by their canonical form. `texts` are those of the last item, for explaining."""
+    """A condition on whole items: input items of Responses, elsewhere the message itself. They are
+    compared by their canonical form, `key`; `size` is their number, and `texts` are those of the
+    last item, for explanations."""
 
     size: int
     key: bytes
@@ -162,8 +166,8 @@ class _ItemsPredicate(LastMessagePredicate):
         texts: tuple[str, ...],
         role: str | None = None,
     ) -> Self:
-        """The condition that a request has these items."""
-        # the key is copied: orjson's bytes keep the room that they were written in, 4 KiB each
+        """Return the condition on these items."""
+        # the key is copied, because bytes returned by orjson occupy at least 4 KiB
         return cls(len(items), b"%b" % b",".join(map(canonical, items)), texts, role)
 
     @property
@@ -184,9 +188,9 @@ class _ItemsPredicate(LastMessagePredicate):
 
 @dataclass(frozen=True, slots=True)
 class ItemsEqual(_ItemsPredicate):
-    """The items are these and no others."""
+    """The request has exactly these items."""
 
-    def fits(self, message: Message) -> bool:
+    def accepts(self, message: Message) -> bool:
         return message.size == self.size and message.key_of_last(self.size) == self.key
 
     def covers(self, later: Predicate) -> bool:
@@ -203,9 +207,9 @@ class ItemsEqual(_ItemsPredicate):
 
 @dataclass(frozen=True, slots=True)
 class ItemsEndWith(_ItemsPredicate):
-    """The last items are these."""
+    """The last items of the request are these."""
 
-    def fits(self, message: Message) -> bool:
+    def accepts(self, message: Message) -> bool:
         return message.size >= self.size and message.key_of_last(self.size) == self.key
 
     def covers(self, later: Predicate) -> bool:
@@ -228,8 +232,8 @@ def _text_reason(expected: str, found: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _HeaderPredicate(Predicate):
-    """A condition on the first value of a header. `name` is in lower case, `title` as its author
-    wrote it."""
+    """A condition on the first value of a header. `name` is in lower case, `title` as spelled in
+    the configuration."""
 
     name: bytes
     title: str
@@ -241,7 +245,8 @@ class _HeaderPredicate(Predicate):
 
     @abstractmethod
     def accepts(self, found: bytes | None) -> bool:
-        """Whether a header may have this value; None: it is missing."""
+        """Return True if a header with the value `found` (None if it is missing) meets the
+        condition."""
 
     @property
     @abstractmethod
@@ -264,7 +269,7 @@ class _HeaderPredicate(Predicate):
 
 @dataclass(frozen=True, slots=True)
 class HeaderEquals(_HeaderPredicate):
-    """The header has this value. A missing header equals the empty value."""
+    """The header has this value. A missing header counts as empty."""
 
     def accepts(self, found: bytes | None) -> bool:
         return (found or b"") == self.value
@@ -283,7 +288,7 @@ class HeaderEquals(_HeaderPredicate):
 
 @dataclass(frozen=True, slots=True)
 class HeaderContains(_HeaderPredicate):
-    """The header is there and its value contains this one."""
+    """The header is present and contains this value."""
 
     def accepts(self, found: bytes | None) -> bool:
         return found is not None and self.value in found

@@ -1,4 +1,4 @@
-"""A mock's match, compiled: the conditions that a request must meet for the mock to answer."""
+"""The compiled form of a mock's match: all conditions that a request must meet."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mockllm.prompt import Prompt
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """All of `predicates` must hold; without any, every request matches.
+    """Matches requests for which all `predicates` hold; every request if there are none.
 
-    `index` is the mock's place among those of its API, `label` its name in messages
-    (``openai[3] 'greet'``). A `stateful` rule that holds may still pass: something that happened
-    before decides, of which the rules know nothing.
+    `index` is the position of the mock in the list of its API, `label` its name in messages
+    (``openai[3] 'greet'``). Whether the mock of a `stateful` rule that matches does answer depends
+    on earlier requests, which the rule does not know.
     """
 
     index: int
@@ -25,8 +25,8 @@ class Rule:
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
-        """That of the first predicate that does not hold; None if all hold. `closer_than` is as in
-        `Predicate.difference`."""
+        """Return the difference from the first predicate that does not hold; None if all hold.
+        `closer_than` is that of `Predicate.difference`."""
         for predicate in self.predicates:
             difference = predicate.difference(prompt, headers, closer_than=closer_than)
             if difference is not None:
@@ -34,8 +34,8 @@ class Rule:
         return None
 
     def covers(self, later: Rule) -> bool:
-        """Whether every request that `later` matches is matched by this rule too. May be False
-        where the truth is True, never the reverse."""
+        """Return True if this rule certainly matches every request that `later` matches. False
+        means that it may not."""
         return all(
             any(predicate.covers(implied) for implied in later.predicates)
             for predicate in self.predicates

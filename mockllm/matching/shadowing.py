@@ -1,4 +1,4 @@
-"""Rules that no request reaches, because an earlier rule matches every request that they match."""
+"""Finds unreachable rules: those whose requests are all matched by an earlier rule."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ MAX_COMPARED = 100  # earlier rules of one group that a rule is compared with
 
 
 def find_shadowed(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
-    """Each of `rules`, which are in order, that an earlier one covers, with the first that does.
-    Where very many rules have the same condition on the message, some may be missed."""
+    """Yield each rule that is covered by an earlier one, with the first that covers it. `rules` are
+    in order. Some may be missed if more than `MAX_COMPARED` have the same first condition."""
     groups = _Groups(rules)
     for rule in rules:
         earlier = (
             other
-            for group in groups.that_may_cover(rule)
+            for group in groups.possible_covers(rule)
             for other in islice(group, MAX_COMPARED)
             if other.index < rule.index and other.covers(rule)
         )
@@ -29,8 +29,8 @@ def find_shadowed(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
 
 
 class _Groups:
-    """Rules by the text or the items that they want, so that a rule is compared with those only
-    that may cover it: 10,000 rules are not compared pair by pair."""
+    """Rules grouped by the text or the items of their first condition, so that a rule is compared
+    only with those that may cover it: comparing 10,000 rules in pairs would take too long."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         by_text: dict[str, list[Rule]] = {}
@@ -47,8 +47,9 @@ class _Groups:
         self._texts = SubstringIndex(tuple(by_text))
         self._of_text = list(by_text.values())
 
-    def that_may_cover(self, rule: Rule) -> Iterator[list[Rule]]:
-        """A rule covers another only if its first predicate does."""
+    def possible_covers(self, rule: Rule) -> Iterator[list[Rule]]:
+        """Yield groups that together contain every rule that covers `rule`. A rule covers another
+        only if its first predicate covers one of the other's."""
         yield self._others
         for predicate in rule.predicates:
             if isinstance(predicate, ItemsEqual):

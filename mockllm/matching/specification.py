@@ -1,7 +1,7 @@
-"""The meaning of a list of rules, written to be read.
+"""The specification of matching: simple and slow.
 
-The rules are gone through in order: plain, slow, and right. `matching.index` gives the same
-answers faster; property tests hold it to these functions.
+Rules are compared one by one, in order. `matching.index` returns the same results faster, as
+property tests verify.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mockllm.prompt import Prompt
 
 
 def first_match(rules: Iterable[Rule], prompt: Prompt, headers: Headers) -> Rule | None:
-    """The first of `rules` of which all predicates hold, or None."""
+    """Return the first of `rules` that matches, or None."""
     for rule in rules:
         if rule.difference(prompt, headers) is None:
             return rule
@@ -22,8 +22,8 @@ def first_match(rules: Iterable[Rule], prompt: Prompt, headers: Headers) -> Rule
 
 
 def candidates(rules: Iterable[Rule], prompt: Prompt, headers: Headers) -> tuple[Rule, ...]:
-    """The rules that may answer: those that hold, in order, up to and including the first without
-    state. Which of them answers depends on what happened before."""
+    """Return the rules that may answer: those that match, in order, up to and including the first
+    without state. Earlier requests decide which of them does answer."""
     found = []
     for rule in rules:
         if rule.difference(prompt, headers) is None:

@@ -1,33 +1,34 @@
-"""How far two texts agree, and how a text is quoted in a message for people."""
+"""Compares and quotes texts for explanations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 MAX_QUOTE = 60  # characters of a text shown in a reason
-MAX_SEARCHED = 10_000  # characters of a text that the start of another is looked for in
+MAX_SEARCHED = 10_000  # characters of a text that is searched for the start of another
 
 
 def quote(text: str, longest: int = MAX_QUOTE) -> str:
-    """`text` in quotes, cut at `longest` characters; a cut is shown."""
+    """Return `text` in quotes, cut at `longest` characters; an ellipsis shows the cut."""
     return repr(text) if len(text) <= longest else f"{text[:longest]!r}…"
 
 
 def common_prefix(one: str, other: str, *, above: int = 0) -> int:
-    """The number of characters that both texts begin with; 0 if it is not `above` that number."""
+    """Return the length of the common prefix of two texts; 0 if it is not greater than `above`."""
     return _longest(len(one), lambda size: other.startswith(one[:size]), above)
 
 
 def longest_start_within(needle: str, text: str, *, above: int = 0) -> int:
-    """The number of characters at the start of `needle` that occur together in `text`, of which
-    only the beginning is searched; 0 if it is not `above` that number."""
+    """Return the length of the longest prefix of `needle` that occurs in the first `MAX_SEARCHED`
+    characters of `text`; 0 if it is not greater than `above`."""
     text = text[:MAX_SEARCHED]
     return _longest(len(needle), lambda size: needle[:size] in text, above)
 
 
 def _longest(most: int, holds: Callable[[int], bool], above: int) -> int:
-    """The greatest size up to `most` that `holds`, as every smaller one does; 0 if it is not
-    `above` that number. Takes time by the result, not by `most`: doubling, then halving."""
+    """Return the greatest size up to `most` for which `holds` is True, as for every smaller one; 0
+    if it is not greater than `above`. The time depends on the result, not on `most`: doubling,
+    then bisection."""
     low, high = 0, above + 1
     while high <= most and holds(high):
         low, high = high, 2 * high

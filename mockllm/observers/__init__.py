@@ -1,3 +1,3 @@
-"""What is made of exchanges that are over: log lines, and whatever else is counted or kept of
-them. They change nothing about an exchange, and what they do wrong is no matter of the client's.
+"""Records completed exchanges: the access log and, in the future, a journal and metrics. Observers
+cannot influence an exchange, and their errors never reach the client.
 """

@@ -1,5 +1,5 @@
-"""One log line for each exchange. Nothing that might be a secret is in it: no header, no body, and
-of a query only what the APIs themselves have a name for.
+"""The access log: one line per exchange. It contains no possible secrets: no header, no body, and
+only those query parameters that the APIs define.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ access = logging.getLogger("mockllm.access")
 
 
 def log_access(exchange: Exchange) -> None:
-    """Log method, path, status, mock, model and the microseconds of deciding. Where no mock
-    answered, the outcome stands in brackets; an end before its time stands last."""
+    """Log method, path, status, mock, model and the time of the decision in microseconds. Without a
+    mock, the line has the outcome in brackets; an incomplete delivery is noted at its end."""
     request, (match, reply, _), delivery = exchange
     model = None if match.summary is None else printable(match.summary.model, MAX_MODEL)
     entry = {
@@ -29,8 +29,8 @@ def log_access(exchange: Exchange) -> None:
         "microseconds": round(delivery.decided * 1e6),
         "end": delivery.end.value,
     }
-    who = entry["mock"] or f"[{entry['reason']}]"
-    words = [entry["method"], entry["path"], entry["status"], who, model]
+    source = entry["mock"] or f"[{entry['reason']}]"
+    words = [entry["method"], entry["path"], entry["status"], source, model]
     line = " ".join(str(word) for word in words if word is not None)
     end = "" if delivery.end is End.COMPLETE else f" ({entry['end']})"
     access.info("%s %d us%s", line, entry["microseconds"], end, extra={"entry": entry})

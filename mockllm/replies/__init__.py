@@ -1,3 +1,4 @@
-"""From reply to reply: how one is made ready for many requests. It does not know why a reply was
-chosen, nor any vendor's format, and it keeps no clock.
+"""Functions from reply to reply: preparation for many requests, CORS headers and, in the future,
+pacing and faults. It does not know why a reply was chosen, nor any vendor's format, and has no
+clock.
 """

@@ -1,7 +1,6 @@
-"""Cross-origin resource sharing (Fetch, section 3.2): which web pages may read an answer.
+"""Cross-origin resource sharing (Fetch, section 3.2): lets web pages of other origins read replies.
 
-Knows every header of it, and refuses to know why a reply was chosen. Whether pages of other origins
-may read the answers is decided once, when a configuration is loaded.
+All CORS headers are here. They are allowed or not for a whole configuration.
 """
 
 from __future__ import annotations
@@ -18,17 +17,17 @@ _SHARED: Headers = (
     _ANY_ORIGIN,
     (b"access-control-expose-headers", b"*"),  # or a page could not read the request's id
 )
-_HEADER_NAMES = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z, -]+")  # a list of them
+_HEADER_NAMES = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z, -]+")  # separated by commas
 
 
 @dataclass(frozen=True, slots=True)
 class CORS:
-    """Adds the headers that let pages of any origin read the answers; none unless `allowed`."""
+    """Adds the headers that let pages of any origin read a reply; none unless `allowed`."""
 
     allowed: bool
 
     def share(self, reply: Reply) -> Reply:
-        """`reply` with its headers, behind its date. Sharing a shared reply changes nothing."""
+        """Return `reply` with the CORS headers after its date. Idempotent."""
         headers = reply.headers
         if not self.allowed or _ANY_ORIGIN in headers:
             return reply
@@ -36,16 +35,17 @@ class CORS:
         at = names.index(b"date") + 1 if b"date" in names else len(names)
         return replace(reply, headers=headers[:at] + _SHARED + headers[at:])
 
-    def preflight_headers(self, methods: bytes, wanted: bytes) -> Headers:
-        """The headers that answer a preflight (Fetch, section 3.2.2): pages may use these `methods`
-        and send the `wanted` headers."""
+    def preflight_headers(self, methods: bytes, requested: bytes) -> Headers:
+        """Return the headers that answer a preflight (Fetch, section 3.2.2). `methods` are those
+        that pages may use and `requested` the headers that they may send, each separated by
+        commas; `requested` is replaced if it is malformed."""
         if not self.allowed:
             return ()
-        if not _HEADER_NAMES.fullmatch(wanted):
-            wanted = b"authorization, *"
+        if not _HEADER_NAMES.fullmatch(requested):
+            requested = b"authorization, *"
         return (
             _ANY_ORIGIN,
             (b"access-control-allow-methods", methods),
-            (b"access-control-allow-headers", wanted),
+            (b"access-control-allow-headers", requested),
             (b"access-control-max-age", PREFLIGHT_MAX_AGE),
         )

@@ -1,19 +1,19 @@
-"""The bytes of a whole delivery, but for what only the delivery knows."""
+"""The complete bytes of a reply, except for the values unique to each delivery."""
 
 from __future__ import annotations
 
 from mockllm.wire.placeholders import UNIQUE_ID, FreshValues, fill_fresh
 
 ONE_MILLISECOND = b"     1"
-"""How long nearly every answer takes to decide: less than a millisecond."""
+"""The `elapsed_ms` of nearly every answer, rounded up."""
 
 
 class ReadyBytes:
-    """The bytes of a delivery, but for its stamps: `finish` is `fill_fresh` for bytes that are sent
-    again and again.
+    """The bytes of a reply, head and body. `finish` does the same as `fill_fresh`, faster: 2 µs
+    instead of 7 for a stream of 50 chunks.
 
-    What changes once a second is stamped once a second, and the bytes are kept in pieces between
-    the tokens: on a stream of 50 chunks that is 2 µs instead of 7.
+    Times are filled in once a second, and the bytes in between are cut at the unique ids, so that
+    a delivery costs one join.
     """
 
     __slots__ = ("_data", "_is_new", "_pieces", "_seconds")
@@ -25,10 +25,9 @@ class ReadyBytes:
         self._pieces: list[bytes] = []
 
     def finish(self, fresh: FreshValues) -> bytes:
-        """The bytes with their marks filled in."""
-        if (
-            self._is_new or fresh.elapsed_ms != ONE_MILLISECOND
-        ):  # it may be the only time, or is a rare one
+        """Return the bytes of one delivery, with its values filled in."""
+        # cutting does not pay off for the first delivery, perhaps the only one, or a rare time
+        if self._is_new or fresh.elapsed_ms != ONE_MILLISECOND:
             self._is_new = False
             return fill_fresh(self._data, fresh)
         if fresh.seconds != self._seconds:

@@ -1,3 +1,3 @@
-"""Acts: the only folder with a loop, sockets, processes, signals and a clock. It carries out what
-was decided, and decides nothing about a request itself.
+"""Runs the server: the only folder with a loop, sockets, processes, signals and a clock. It
+receives requests, carries out decisions and plays replies, but decides nothing about a request.
 """

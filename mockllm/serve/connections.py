@@ -1,4 +1,4 @@
-"""All connections of a server, and what they share."""
+"""The connections of a server, and the objects that they share."""
 
 from __future__ import annotations
 
@@ -13,35 +13,37 @@ from mockllm.http1.head_cache import HeadCache
 from mockllm.limits import Limits
 from mockllm.serve.fresh_values import FreshValueSource
 
-SWEEP = 1.0  # seconds between two looks at the limits
+CHECK_INTERVAL = 1.0  # seconds between two checks of the time limits
 
 Observer = Callable[[Exchange], None]
+"""Records a completed exchange."""
 
 
 class Connection(Protocol):
-    """One connection, as all of them are looked after (`serve.protocol.HTTPProtocol`)."""
+    """The interface of `serve.protocol.HTTPProtocol` for its service."""
 
     def check(self, now: float) -> None: ...
     def close_after_last_call(self) -> None: ...
     def abort(self) -> None: ...
 
 
-class Outside(Protocol):
-    """Whoever answers a decision's questions."""
+class Performer(Protocol):
+    """Performs the operations of questions."""
 
-    async def answer(self, operations: Sequence[Operation]) -> Sequence[Any]: ...
+    async def perform(self, operations: Sequence[Operation]) -> Sequence[Any]:
+        """Return the results of `operations`, in the same order."""
 
 
-class NobodyElse:
-    """The outside of a process that is alone."""
+class NoPeers:
+    """The performer of a process without other workers."""
 
-    async def answer(self, operations: Sequence[Operation]) -> Sequence[Any]:
-        """Nobody knows anything."""
+    async def perform(self, operations: Sequence[Operation]) -> Sequence[Any]:
+        """Return None for each operation."""
         return [None] * len(operations)
 
 
 class Service:
-    """What all connections of a server share."""
+    """The state shared by all connections of a server."""
 
     def __init__(
         self,
@@ -49,44 +51,49 @@ class Service:
         *,
         limits: Limits | None = None,
         observers: tuple[Observer, ...] = (),
-        outside: Outside | None = None,
+        performer: Performer | None = None,
         slot: int = 0,
     ) -> None:
+        # of the server
         self.app = app
         self.limits = limits or Limits()
         self.observers = observers
         self.fresh_values = FreshValueSource(slot)
         self.heads = HeadCache(self.limits, reuse=app.reuses)
+        self.performer = performer or NoPeers()
+        self.turn = asyncio.Lock()
+        """Held by the one player that generates frames."""
+        self.no_turn = contextlib.nullcontext()
+        # of the connections
         self.connections: set[Connection] = set()
         self.lingering: dict[Connection, None] = {}
-        """Those of `connections` that are answered for the last time, the longest first."""
-        self.draining = False
-        self.last_call = 0.0
+        """Those of `connections` whose last answer is written, the longest lingering first."""
         self.all_closed = asyncio.Event()
         self.all_closed.set()
-        self.outside = outside or NobodyElse()
-        self.turn = asyncio.Lock()
-        """Held by the one player that makes frames."""
-        self.no_turn = contextlib.nullcontext()
-        self._sweeper: asyncio.TimerHandle | None = None
+        self._checker: asyncio.TimerHandle | None = None
+        # of a server that stops
+        self.draining = False
+        self.last_call = 0.0
+        """Seconds in which idle connections may still send a request."""
 
-    def watch(self) -> None:
-        """Hold all connections against the limits, now and every second until `unwatch`."""
+    def start_checking(self) -> None:
+        """Check the time limits of all connections now and every second until `stop_checking`."""
         loop = asyncio.get_running_loop()
-        self._sweeper = loop.call_later(SWEEP, self.watch)  # whatever happens now
+        # scheduled first, so that an exception below does not end the checks
+        self._checker = loop.call_later(CHECK_INTERVAL, self.start_checking)
         now = loop.time()
         for connection in tuple(self.connections):
             connection.check(now)
 
-    def unwatch(self) -> None:
-        """End what `watch` began."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
+    def stop_checking(self) -> None:
+        """Stop checking the time limits."""
+        if self._checker is not None:
+            self._checker.cancel()
+            self._checker = None
 
     def drain(self, *, last_call: float = 0.0) -> None:
-        """Close every connection once its answer is sent, and what is idle in `last_call` seconds:
-        who is about to ask is answered, and told that it was the last time."""
+        """Close every connection after its current answer, and idle ones in `last_call` seconds. A
+        request that arrives until then is answered with ``Connection: close``."""
         self.draining = True
         self.last_call = last_call
         self.app.is_ready = False
@@ -96,10 +103,10 @@ class Service:
     def cut_longest_lingering(self) -> None:
         """Abort the connection that has been lingering longest."""
         longest = next(iter(self.lingering))
-        self.lingering[longest] = self.lingering.pop(longest)  # another one is next
+        self.lingering[longest] = self.lingering.pop(longest)  # so the next call aborts another
         longest.abort()
 
     def cut(self) -> None:
-        """Close everything at once."""
+        """Abort all connections."""
         for connection in tuple(self.connections):
             connection.abort()

@@ -49,7 +49,7 @@ class Listener:
             sock.close()
             raise
         self._sock = sock
-        self._service.watch()
+        self._service.start_checking()
 
     async def stop(
         self, drain_timeout: float, *, last_call: float = 0.0, inherited: bool = False
@@ -73,7 +73,7 @@ class Listener:
             self._service.drain()
             self._service.cut()
             await self._service.all_closed.wait()
-        self._service.unwatch()
+        self._service.stop_checking()
         with contextlib.suppress(TimeoutError):  # peers in a TLS handshake
             await asyncio.wait_for(self._server.wait_closed(), MAX_CLOSE)
 

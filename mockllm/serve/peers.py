@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockllm.app import App
-from mockllm.engine.decision import AskWorkers, Operation
+from mockllm.engine.decision import ForwardRequest, Operation
 from mockllm.errors import ListenError
 from mockllm.exchange import Reply, Request
 from mockllm.limits import MIB
@@ -100,7 +100,7 @@ class Peers:
         self._others = [slot for slot in range(len(self._paths)) if slot != place.slot]
         self._server: asyncio.Server | None = None
         self._handed_over: set[str] = set()
-        app.know_others(frozenset(self._others))
+        app.set_peers(frozenset(self._others))
 
     async def start(self) -> None:
         """Answer the others. A successor first gets the responses of the worker whose place it
@@ -115,7 +115,7 @@ class Peers:
             options["cleanup_socket"] = False  # the file is the switchboard's
         self._server = await asyncio.start_unix_server(self._serve, **options)
 
-    async def answer(self, operations: Sequence[Operation]) -> Sequence[Any]:
+    async def perform(self, operations: Sequence[Operation]) -> Sequence[Any]:
         """The answers of other workers, in the order of the operations."""
         return await asyncio.gather(*map(self._perform, operations))
 
@@ -136,7 +136,7 @@ class Peers:
             self._server.close()
             self._server = None
 
-    async def _perform(self, operation: AskWorkers) -> Reply | None:
+    async def _perform(self, operation: ForwardRequest) -> Reply | None:
         message = {"decide": _pack_request(operation.request)}
         slots = self._others if operation.slot is None else [operation.slot]
         answers = await asyncio.gather(*(self._ask(slot, message, MAX_WAIT) for slot in slots))
@@ -166,7 +166,7 @@ class Peers:
     def _answer(self, message: Any) -> Any:
         match message:
             case {"decide": request}:
-                reply = self._app.decide_for_worker(_unpack_request(request))
+                reply = self._app.decide_forwarded(_unpack_request(request))
                 return None if reply is None else _pack_reply(reply)
             case {"give": _}:
                 stored = self._app.stored_responses.all()

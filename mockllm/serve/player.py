@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 
 from mockllm.engine.decision import End
-from mockllm.exchange import How
+from mockllm.exchange import EndingKind
 from mockllm.http1.framing import Frame
 from mockllm.wire.placeholders import FreshValues, fill_fresh
 
@@ -52,11 +52,11 @@ RESET_GAP = 0.05  # seconds between the peer's acknowledgement and the reset, to
 DRAIN_POLL = 0.005  # seconds between two looks at what the peer has not acknowledged
 
 _ENDS = {
-    How.COMPLETE: End.COMPLETE,
-    How.CLEAN: End.CLEAN,
-    How.CUT: End.CUT,
-    How.RESET: End.RESET,
-    How.HANG: End.HANG,
+    EndingKind.COMPLETE: End.COMPLETE,
+    EndingKind.CLEAN: End.CLEAN,
+    EndingKind.CUT: End.CUT,
+    EndingKind.RESET: End.RESET,
+    EndingKind.HANG: End.HANG,
 }
 
 
@@ -93,17 +93,17 @@ class Player:
         self.first_byte: float | None = None
         """When the first frame was written, in monotonic seconds."""
 
-    async def play(self, frames: Iterator[Frame], how: How) -> None:
-        """Send `frames`, then end the message as `how` says. After COMPLETE and CLEAN the transport
-        is open, unless the peer has left."""
-        await self._send(frames, _ENDS[how])
+    async def play(self, frames: Iterator[Frame], kind: EndingKind) -> None:
+        """Send `frames`, then end the message as `kind` specifies. After COMPLETE and CLEAN the
+        transport is still open, unless the peer has disconnected."""
+        await self._send(frames, _ENDS[kind])
         if self._transport.is_closing():
             self.abandon()
-        elif how is How.RESET:
+        elif kind is EndingKind.RESET:
             await self._reset()
-        elif how is How.CUT:
+        elif kind is EndingKind.CUT:
             self._transport.close()
-        elif how is How.HANG:
+        elif kind is EndingKind.HANG:
             await asyncio.get_running_loop().create_future()  # until the connection is lost
 
     def abandon(self) -> None:

@@ -159,7 +159,7 @@ class _Process:
             app,
             limits=settings.limits,
             observers=settings.observers,
-            outside=self._peers,
+            performer=self._peers,
             slot=0 if place is None else place.slot,
         )
         self._listener = Listener(self._service, tls=bound.tls)

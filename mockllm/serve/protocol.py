@@ -1,12 +1,9 @@
-"""One connection on an asyncio loop: bytes to requests to decisions to bytes.
+"""One connection on an asyncio loop: from bytes to requests to decisions to bytes.
 
-There are two lanes. *Straight*: nothing pauses, nothing must be asked and the peer reads, so the
-whole answer goes out in one write, inside `data_received`, without a task. *Waiting*: a question
-must be answered before the decision, or something pauses, is large, is made as it is taken, or has
-a slow peer. Then a task waits, and a `Player` sends. What is pipelined behind waits in order.
-
-No connection has a timer of its own. Once a second the service goes through all of them, and each
-holds its phase against the limits: 5,000 idle connections cost a millisecond a second.
+An answer takes one of two ways. At once: if it is small, complete and without pauses, and the peer
+reads, it is sent with one write inside `data_received`, without a task. In a task: if a question
+must be answered before the decision, or the answer pauses, is large, is generated while it is sent,
+or has a slow peer. Then a `Player` sends it, and pipelined requests wait for their turn.
 """
 
 from __future__ import annotations
@@ -14,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Iterator
-from enum import Enum
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, cast
 
 from mockllm.engine.decision import (
@@ -32,40 +28,14 @@ from mockllm.exchange import LazySteps, Request
 from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
 from mockllm.serve.connections import Service
+from mockllm.serve.phase import FOLLOWS, Phase
 from mockllm.serve.player import MAX_UNSENT, Player
+from mockllm.serve.timeouts import Expired, Timeouts
 from mockllm.wire.placeholders import FreshValues, fill_fresh
 
 logger = logging.getLogger("mockllm")
 
-MAX_LINGER = 30.0  # seconds in which a refused peer may go on sending, however fast it does
 MAX_QUESTIONS = 3  # of one request, one after the other
-
-
-class Phase(Enum):
-    """What a connection waits for. Only `HTTPProtocol._enter` changes it; `check` says what ends a
-    phase that lasts too long."""
-
-    IDLE = "idle"
-    """The first byte of a request."""
-    HEAD = "head"
-    """The end of its head."""
-    BODY = "body"
-    """The end of its body."""
-    ANSWERING = "answering"
-    """The end of its answer, which takes time."""
-    LINGERING = "lingering"
-    """The peer's close: the last answer is written, and what still comes is thrown away."""
-    CLOSED = "closed"
-    """Nothing: the connection is lost."""
-
-
-_READING = {Phase.IDLE, Phase.HEAD, Phase.BODY}
-_FOLLOWS = {
-    **dict.fromkeys(_READING, _READING | {Phase.ANSWERING, Phase.LINGERING, Phase.CLOSED}),
-    Phase.ANSWERING: _READING | {Phase.LINGERING, Phase.CLOSED},
-    Phase.LINGERING: {Phase.CLOSED},
-    Phase.CLOSED: set(),
-}
 
 
 class HTTPProtocol(asyncio.Protocol):
@@ -81,17 +51,12 @@ class HTTPProtocol(asyncio.Protocol):
         self._writable.set()
         self.phase = Phase.IDLE
         self._half_closed = False  # the peer sends no more, but may still read
-        self._ignored = 0  # bytes that came while lingering
+        self._discarded = 0  # bytes received while lingering
         self._answers = 0
-        # of the answer that takes time
+        self._timeouts = Timeouts(service.limits)
+        # of an answer that takes time
         self._task: asyncio.Task[None] | None = None
         self._player: Player | None = None
-        # of the looks at the limits
-        self._seen: tuple[object, ...] = ()
-        self._since = 0.0  # when it was first seen so
-        self._progress: tuple[object, ...] = ()
-        self._progress_since = 0.0
-        self._lingering_since: float | None = None
 
     # --- called by the loop ---
 
@@ -110,7 +75,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.phase is Phase.LINGERING:
-            self._ignored += len(data)
+            self._discarded += len(data)
             return
         self._http.receive_data(data)
         if self.phase is not Phase.ANSWERING:
@@ -119,7 +84,7 @@ class HTTPProtocol(asyncio.Protocol):
             self._wire.pause_reading()
 
     def eof_received(self) -> bool:
-        """A peer that half-closes still gets the answers it asked for."""
+        """Answer the requests received so far, then close: the peer has half-closed."""
         self._half_closed = True
         if self.phase is not Phase.ANSWERING:
             self._wire.close()
@@ -145,46 +110,35 @@ class HTTPProtocol(asyncio.Protocol):
     # --- called by the service ---
 
     def check(self, now: float) -> None:
-        """Close the connection if it has been in its phase for too long; `now` in seconds."""
-        unsent = self._wire.get_write_buffer_size()
-        if self._is_stuck(now, unsent):
-            stuck = now - self._progress_since
-            logger.debug("client read nothing for %g s; connection aborted", stuck)
-            self._wire.abort()
-            return
-        limits = self._service.limits
-        seen = (self.phase, self._answers, self._ignored)
-        if seen != self._seen:
-            self._seen, self._since = seen, now
-        waited = now - self._since
-        match self.phase:
-            case Phase.IDLE if waited >= limits.keep_alive and not unsent:
+        """Close the connection if it exceeds a time limit; `now` is the loop's time in seconds."""
+        expired = self._timeouts.expired(
+            now,
+            self.phase,
+            unsent=self._wire.get_write_buffer_size(),
+            unread=self._http.unread,
+            answers=self._answers,
+            frames=0 if self._player is None else self._player.frames_sent,
+            discarded=self._discarded,
+        )
+        match expired:
+            case Expired.WRITE:
+                stuck = self._timeouts.seconds_stuck(now)
+                logger.debug("client read nothing for %g s; connection aborted", stuck)
+                self._wire.abort()
+            case Expired.KEEP_ALIVE:
                 self._wire.close()
-            case Phase.HEAD if waited >= limits.head_time:
-                reason = f"Timed out waiting for the request headers ({limits.head_time:g} s)"
+            case Expired.HEAD:
+                limit = self._service.limits.head_time
+                reason = f"Timed out waiting for the request headers ({limit:g} s)"
                 self._refuse(HTTPError(408, reason))
-            case Phase.BODY if self._http.unread < (waited - limits.body_grace) * limits.body_rate:
+            case Expired.BODY:
                 self._refuse(HTTPError(408, "Request body arrived too slowly"))
-            case Phase.LINGERING if not unsent:
-                self._end_lingering(now, waited)
-
-    def _is_stuck(self, now: float, unsent: int) -> bool:
-        """Return whether the peer has taken nothing of what waits for it, in whatever phase, for
-        too long: then an answer, or a close, would wait for ever."""
-        sent = 0 if self._player is None else self._player.frames_sent
-        progress = (unsent, self._answers, sent)
-        if progress != self._progress:
-            self._progress, self._progress_since = progress, now
-        return unsent > 0 and now - self._progress_since >= self._service.limits.write_time
-
-    def _end_lingering(self, now: float, waited: float) -> None:
-        if self._lingering_since is None:
-            self._lingering_since = now
-        if waited >= self._service.limits.linger or now - self._lingering_since >= MAX_LINGER:
-            self._wire.abort()
+            case Expired.LINGER:
+                self._wire.abort()
 
     def close_after_last_call(self) -> None:
-        """Close when the last call is over, unless a request is being read or answered then."""
+        """Close after the service's `last_call` seconds, unless a request is being read or answered
+        then."""
         if self._service.last_call:
             loop = asyncio.get_running_loop()
             loop.call_later(self._service.last_call, self.close_if_idle)
@@ -197,17 +151,17 @@ class HTTPProtocol(asyncio.Protocol):
             self._wire.close()
 
     def abort(self) -> None:
-        """Close now, whatever is not sent."""
+        """Close at once and drop unsent bytes."""
         self._wire.abort()
 
     # --- one request after the other ---
 
     def _enter(self, phase: Phase) -> None:
-        assert phase in _FOLLOWS[self.phase], (self.phase, phase)
+        assert phase in FOLLOWS[self.phase], (self.phase, phase)
         self.phase = phase
 
     def _advance(self) -> None:
-        """Answer whole requests, in order, until one takes time or more bytes are needed."""
+        """Answer complete requests, in order, until one takes time or more bytes are needed."""
         http, wire = self._http, self._wire
         while not wire.is_closing():
             try:
@@ -239,26 +193,26 @@ class HTTPProtocol(asyncio.Protocol):
         return Phase.BODY if self._http.is_reading_body else Phase.HEAD
 
     def _answer(self, request: Request) -> None:
-        """Decide and answer, in the straight lane if possible."""
+        """Decide and answer, without a task if possible."""
         started = time.monotonic()
         try:
             decided = self._service.app.decide(request)
             if isinstance(decided, Question):
-                self._begin(self._ask(request, decided, started))
+                self._begin(self._answer_later(request, decided, started))
             else:
                 self._deliver(request, decided, started)
         except Exception as exc:
-            self._deliver(request, self._failure(request, exc), started)
+            self._deliver(request, self._internal_error(request, exc), started)
 
     def _deliver_or_fail(self, request: Request, decision: Decision, started: float) -> None:
         try:
             self._deliver(request, decision, started)
         except Exception as exc:
-            self._deliver(request, self._failure(request, exc), started)
+            self._deliver(request, self._internal_error(request, exc), started)
 
-    def _failure(self, request: Request, error: Exception) -> Decision:
-        """The decision where there is a bug of ours: a 500 in the vendor's envelope, one log line,
-        and a connection that lives on."""
+    def _internal_error(self, request: Request, error: Exception) -> Decision:
+        """Log an error of the server itself, and return a 500 in the vendor's format. The
+        connection stays open."""
         notes = ", ".join(getattr(error, "__notes__", ())) or "no mock"
         where = f"{request.method} {request.path} ({notes})"
         logger.error("internal error answering %s", where, exc_info=error)
@@ -267,7 +221,7 @@ class HTTPProtocol(asyncio.Protocol):
         return Decision.by(Match(Outcome.FAILED, reply))
 
     def _deliver(self, request: Request, decision: Decision, started: float) -> None:
-        """Send the answer, in one write if possible. If this raises, nothing was written."""
+        """Send the answer, with one write if possible. If this raises, nothing was written."""
         decided = time.monotonic() - started
         fresh = self._service.fresh_values.next(decided)
         is_http11 = self._http.is_http11
@@ -287,31 +241,25 @@ class HTTPProtocol(asyncio.Protocol):
             if closes:
                 self._close_gently()
             return
-        self._play_frames(request, decision, frames, fresh, started, decided, closes=closes)
+        self._record_answer(request, decision, fresh)
+        is_lazy = isinstance(decision.reply.steps, LazySteps)
+        turn = self._service.turn if is_lazy else self._service.no_turn
+        ended = self._delivery_observer(request, decision, started, decided)
+        self._player = Player(self._wire, self._writable, fresh, turn=turn, ended=ended)
+        self._begin(self._play(self._player, frames, decision, closes=closes))
 
-    def _play_frames(
-        self,
-        request: Request,
-        decision: Decision,
-        frames: Iterator[framing.Frame],
-        fresh: FreshValues,
-        started: float,
-        decided: float,
-        *,
-        closes: bool,
-    ) -> None:
-        """Send an answer that pauses or is large, in a task."""
-        self._remember(request, decision, fresh)
+    def _delivery_observer(
+        self, request: Request, decision: Decision, started: float, decided: float
+    ) -> Callable[[Player, End], None]:
+        """Return a callback for the end of a player's delivery. `started` is in monotonic seconds,
+        `decided` in seconds since then."""
 
         def ended(player: Player, end: End) -> None:
             first = decided if player.first_byte is None else player.first_byte - started
             delivery = Delivery(decided, first, time.monotonic() - started, end)
             self._observe(request, decision, delivery)
 
-        is_made = isinstance(decision.reply.steps, LazySteps)
-        turn = self._service.turn if is_made else self._service.no_turn
-        self._player = Player(self._wire, self._writable, fresh, turn=turn, ended=ended)
-        self._begin(self._play(self._player, frames, decision, closes=closes))
+        return ended
 
     def _write_at_once(
         self,
@@ -321,64 +269,68 @@ class HTTPProtocol(asyncio.Protocol):
         fresh: FreshValues,
         data: bytes,
     ) -> None:
-        self._remember(request, decision, fresh)
+        self._record_answer(request, decision, fresh)
         if self._service.observers:
             self._observe(request, decision, Delivery(decided, decided, decided))
         self._wire.write(data)
 
-    def _remember(self, request: Request, decision: Decision, fresh: FreshValues) -> None:
+    def _record_answer(self, request: Request, decision: Decision, fresh: FreshValues) -> None:
         self._answers += 1
         app = self._service.app
         if request.path in app.stored_paths:
             app.store_response(request, decision, fresh)
 
     def _observe(self, request: Request, decision: Decision, delivery: Delivery) -> None:
-        """Give the observers the exchange. Their mistakes are no matter of the client's."""
+        """Pass the exchange to the observers. Their errors are logged, and the client never sees
+        them."""
         for observe in self._service.observers:
             try:
                 observe(Exchange(request, decision, delivery))
             except Exception:
                 logger.exception("internal error observing %s", request.path)
 
-    # --- the waiting lane ---
+    # --- answers that take time ---
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Answer in a task; until it ends, nothing else is answered."""
+        """Answer in a task. Until it ends, no other request of the connection is answered."""
         if self.phase is not Phase.ANSWERING:
             self._enter(Phase.ANSWERING)
         self._task = asyncio.get_running_loop().create_task(work)
 
-    async def _ask(self, request: Request, question: Question, started: float) -> None:
-        """Have the question answered, then deliver what is decided."""
+    async def _answer_later(self, request: Request, question: Question, started: float) -> None:
+        """Decide by the results of the question's operations, then deliver the decision."""
         try:
-            decision = await self._answered(question)
+            decision = await self._resolve(question)
         except Exception as exc:
-            decision = self._failure(request, exc)
+            decision = self._internal_error(request, exc)
         self._task = None
         self._deliver_or_fail(request, decision, started)
         if self._task is None and self.phase is Phase.ANSWERING:
-            self._go_on()
+            self._resume()
 
-    async def _answered(self, question: Question) -> Decision:
+    async def _resolve(self, question: Question) -> Decision:
+        """Return the decision that follows from `question` and those after it."""
         decided: Decision | Question = question
         for _ in range(MAX_QUESTIONS):
             if not isinstance(decided, Question):
                 break
-            answers = await self._service.outside.answer(decided.operations)
-            decided = decided.resume(answers)
-        assert isinstance(decided, Decision), "a request asks too many questions"
+            results = await self._service.performer.perform(decided.operations)
+            decided = decided.resume(results)
+        assert isinstance(decided, Decision), "too many questions for one request"
         return decided
 
-    async def _play(self, player: Player, frames: Any, decision: Decision, *, closes: bool) -> None:
-        """Send `frames`, then end as the reply says. `closes`: the peer was told that the
-        connection closes."""
+    async def _play(
+        self, player: Player, frames: Iterator[framing.Frame], decision: Decision, *, closes: bool
+    ) -> None:
+        """Send `frames`, then end as the reply specifies. `closes` is True if the head of the reply
+        announced that the connection closes."""
         try:
-            await player.play(frames, decision.reply.ending.how)
+            await player.play(frames, decision.reply.ending.kind)
         except Exception:
             rule = decision.match.rule
             label = "no mock" if rule is None else rule.label
             logger.exception("internal error sending an answer (%s)", label)
-            self._wire.abort()  # a part is sent, and no other answer can follow it
+            self._wire.abort()  # part of the answer is sent, so an error reply cannot follow
         self._player = self._task = None
         if self._wire.is_closing():
             return
@@ -386,10 +338,10 @@ class HTTPProtocol(asyncio.Protocol):
             self._wire.resume_reading()
             self._close_gently()
         else:
-            self._go_on()
+            self._resume()
 
-    def _go_on(self) -> None:
-        """Take the next request, now that an answer that took time is written."""
+    def _resume(self) -> None:
+        """Continue with the next request after an answer that took time."""
         self._enter(self._reading_phase())
         if self._service.draining:
             self.close_after_last_call()
@@ -399,7 +351,7 @@ class HTTPProtocol(asyncio.Protocol):
     # --- the last answer ---
 
     def _refuse(self, error: HTTPError) -> None:
-        """Answer what is no request, then close."""
+        """Answer an invalid request with `error`, then close. A foreign protocol gets no answer."""
         if isinstance(error, ForeignProtocolError):
             self._close_gently()
             return
@@ -415,11 +367,11 @@ class HTTPProtocol(asyncio.Protocol):
         self._close_gently()
 
     def _close_gently(self) -> None:
-        """Close in a way that lets the peer read what was sent: a close with unread bytes would
-        reset the connection and take the last answer with it (RFC 9112, section 9.6)."""
+        """Close without losing what was sent: a close with unread bytes would reset the connection,
+        and the peer might not receive the last answer (RFC 9112, section 9.6)."""
         self._enter(Phase.LINGERING)
         self._service.lingering[self] = None
         if self._half_closed or not self._wire.can_write_eof():
             self._wire.close()
         else:
-            self._wire.write_eof()  # `check` closes what the peer does not
+            self._wire.write_eof()  # if the peer does not close, `check` does

@@ -1,3 +1,3 @@
-"""What is remembered from one request to the next, as plain values. It keeps no clock, and does
-not know who asks or which process it is in.
+"""State that outlives a request, as plain values: stored responses and, in the future, sequences
+and rate limits. It has no clock, and does not know which process it is in or how it is reached.
 """

@@ -1,8 +1,8 @@
-"""The responses that were given and may be asked for again, as little of each as will do.
+"""Delivered responses that clients may retrieve, and the ids that identify them.
 
-Remembering one is an append: the request's body, what was answered, the values of its delivery. The
-response itself is rendered again when somebody asks for it. It is found by its id: a generated one
-contains the unique id of its delivery, which also names the worker process that gave it.
+Storing a response is cheap: only the body of the request, the answer and the values of the delivery
+are stored, and the response is rendered again when it is retrieved. A generated id contains the
+unique id of the delivery, which encodes the slot of the worker process that delivered it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from mockllm.wire.chunking import Chunk
 from mockllm.wire.placeholders import FreshValues, id_tail
 
 MAX_RESPONSES = 1_000
-MAX_BYTES = 16 * 1024 * 1024  # of requests; with agents' 100 kB, the last 160
-PER_ENTRY = 512  # bytes; about what one costs beside its body
+MAX_BYTES = 16 * 1024 * 1024  # of requests: the last 160 of an agent that sends 100 kB each
+PER_ENTRY = 512  # bytes; the approximate size of an entry without its body
 
 _SLOT_BITS = 12  # 4096 workers
 _SLOT_MASK = (1 << _SLOT_BITS) - 1
@@ -28,15 +28,15 @@ of the real service."""
 
 
 def make_unique_id(number: int, slot: int) -> bytes:
-    """Twenty hexadecimal digits: the worker's `slot` and the lower 68 bits of `number`, by which it
-    is disguised, so that all digits look random."""
+    """Return twenty hexadecimal digits that encode the `slot` of a worker and the lower 68 bits of
+    `number`. The slot is XORed with the number, so that all digits look random."""
     number &= _NUMBER_MASK
     return b"%020x" % ((slot ^ (number & _SLOT_MASK)) << _NUMBER_BITS | number)
 
 
 def slot_of(response_id: str) -> int | None:
-    """The slot of the worker that gave the response of this id; None for an id that is not
-    generated."""
+    """Return the slot of the worker that delivered the response with this id; None if the id was
+    not generated."""
     found = _GENERATED.fullmatch(response_id)
     if found is None:
         return None
@@ -45,8 +45,8 @@ def slot_of(response_id: str) -> int | None:
 
 
 class StoredResponse(NamedTuple):
-    """One response that was given: the request's body, the response as configured or made and how
-    it is streamed (`engine.decision.Answer`), and the fresh values of its delivery."""
+    """One delivered response: the request's `body`, the answer (`engine.decision.Answer`) as
+    `response`, `chunk` and `events`, and the values of its delivery."""
 
     body: bytes
     response: dict[str, Any]
@@ -57,14 +57,14 @@ class StoredResponse(NamedTuple):
 
     @property
     def key(self) -> str:
-        """The part of its id that tells it from others: the configured id, else the unique id."""
+        """The configured id; the unique id of the delivery if there is none."""
         configured = self.response.get("id")
         return configured if isinstance(configured, str) else self.fresh.unique_id.decode()
 
 
 class StoredResponses:
-    """Bounded by number and bytes; the oldest goes first. Of two with the same configured id the
-    newer one is found."""
+    """The latest responses, bounded by number and bytes. A response replaces an older one with the
+    same configured id."""
 
     def __init__(self) -> None:
         self._stored: dict[str, StoredResponse] = {}
@@ -74,13 +74,14 @@ class StoredResponses:
         return len(self._stored)
 
     def find(self, response_id: str) -> StoredResponse | None:
-        """The response that may have this id; the caller renders it to be sure."""
+        """Return the response that may have this id, or None. The rest of a generated id is
+        verified by rendering the response, which is left to the caller."""
         generated = _GENERATED.fullmatch(response_id)
         found = self._stored.get(generated[1]) if generated is not None else None
         return found or self._stored.get(response_id)
 
     def append(self, stored: StoredResponse) -> None:
-        """Remember one more, or one anew."""
+        """Add a response, or replace the one with the same key."""
         self.remove(stored)
         self._stored[stored.key] = stored
         self._size += PER_ENTRY + len(stored.body)
@@ -88,11 +89,11 @@ class StoredResponses:
             self.remove(next(iter(self._stored.values())))
 
     def remove(self, stored: StoredResponse) -> None:
-        """Forget one, if it is there."""
+        """Remove a response, if it is stored."""
         removed = self._stored.pop(stored.key, None)
         if removed is not None:
             self._size -= PER_ENTRY + len(removed.body)
 
     def all(self) -> tuple[StoredResponse, ...]:
-        """All of them, the oldest first."""
+        """Return all responses, the oldest first."""
         return tuple(self._stored.values())

@@ -1,28 +1,28 @@
 """Placeholders: bytes of a rendered reply that are filled in later.
 
-A reply is rendered once and sent many times, yet no two answers of a real service bear the same id
-or the same time, and most name the model that was asked for. So rendered bytes hold placeholders,
-and each is replaced at the last moment that does not know less:
+A reply is rendered once and sent many times, but the responses of a real service have different ids
+and times, and most of them name the requested model. So rendered bytes contain placeholders, which
+are replaced in two stages:
 
-    filled by the engine, with what the request knows   MODEL, and TOKENS plus a number
-    filled by the server, with what the delivery knows  UNIQUE_ID  SECONDS  DATE  ELAPSED_MS
+    by the engine, with values of the request   MODEL, and the number of TOKENS plus a constant
+    by the server, with values of the delivery  UNIQUE_ID  SECONDS  DATE  ELAPSED_MS
 
-A placeholder is made of bytes that UTF-8 never uses (0xF9 to 0xFF; RFC 3629, section 3) and that
-h11 accepts in a header's value. Users' texts and clients' texts are UTF-8, so nothing that anybody
-writes can be taken for a placeholder, and no text needs escaping.
+A placeholder consists of bytes that never occur in UTF-8 (0xF9 to 0xFF; RFC 3629, section 3) and
+that h11 accepts in the value of a header. All configured and received texts are UTF-8, so none of
+them can be mistaken for a placeholder, and no text needs escaping.
 
-What the delivery fills in is as long as its placeholder, so lengths and HTTP chunks are right
-before it is known. What the request fills in may have any length, so it is filled in before
-framing.
+Values of the delivery are as long as their placeholders, so they may be filled in after framing:
+Content-Length and the sizes of HTTP chunks stay correct. Values of the request may have any length,
+so they are filled in before.
 
-For example, a mock that leaves out its id and its model is rendered, filled in and sent as
+For example, a mock without an id and a model is rendered, filled in and sent as
 
     {"id":"chatcmpl-<FF x 20>d41d8cd98","model":<FC>,"created":<FE x 10>}
     {"id":"chatcmpl-<FF x 20>d41d8cd98","model":"gpt-4o","created":<FE x 10>}
     {"id":"chatcmpl-5f0c3a9e17b24d6688fed41d8cd98","model":"gpt-4o","created":1741570283}
 
-`fill` and `fill_fresh` are the plain way, and the specification. `replies.prepared` and
-`replies.ready` do the same to bytes that are sent again and again, faster.
+`fill` and `fill_fresh` are the simple implementation, which serves as the specification.
+`replies.prepared` and `replies.ready` return the same bytes faster.
 """
 
 from __future__ import annotations
@@ -47,20 +47,22 @@ SECONDS = b"\xfe" * 10
 DATE = b"\xfd" * 29
 """Placeholder for the time in the form of RFC 9110, section 5.6.7 (IMF-fixdate)."""
 ELAPSED_MS = b"\xfa" * 6
-"""Placeholder for the milliseconds that deciding took; in headers only, where spaces may pad it."""
+"""Placeholder for the milliseconds until the decision; in headers only, as spaces pad the value."""
 
 MODEL = b"\xfc"
+"""Placeholder for the model of the request, as a JSON string."""
 OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb)")
+"""Matches each placeholder for a value of the request."""
 _TOKENS = re.compile(rb"\xfb(\d+)\xfb")
-_LOWEST_OF_DELIVERY = 0xFD  # in bodies
+_MIN_BYTE_OF_DELIVERY = 0xFD  # of the placeholders that occur in bodies
 
-MAX_PIECE = 32 * KIB  # bytes; a large answer to a slow peer is never copied whole
+MAX_PIECE = 32 * KIB  # bytes of a large step that are copied at a time
 
 
 class FreshValues(NamedTuple):
-    """The values of one delivery: `unique_id` 20 hexadecimal digits, `seconds` 10 digits of Unix
-    time, `date` 29 characters (IMF-fixdate), `elapsed_ms` 6 characters: the milliseconds that
-    deciding took, rounded up, padded with spaces."""
+    """The values of one delivery: `unique_id` is 20 hexadecimal digits, `seconds` 10 digits of Unix
+    time, `date` 29 characters (IMF-fixdate). `elapsed_ms` is the number of milliseconds until the
+    decision, rounded up and padded with spaces to 6 characters."""
 
     unique_id: bytes
     seconds: bytes
@@ -72,24 +74,25 @@ class FreshValues(NamedTuple):
 
 
 def model_placeholder() -> orjson.Fragment:
-    """Stands for the model that the request names, as a JSON string."""
+    """Return the placeholder for the model of the request, a JSON string."""
     return orjson.Fragment(MODEL)
 
 
 def tokens_placeholder(plus: int = 0) -> orjson.Fragment:
-    """Stands for the request's estimated tokens plus `plus`, as a JSON number."""
+    """Return the placeholder for the request's estimated tokens plus `plus`, a JSON number."""
     return orjson.Fragment(b"\xfb%d\xfb" % plus)
 
 
 def seconds_placeholder() -> orjson.Fragment:
-    """Stands for the time of delivery in seconds, as a JSON number."""
+    """Return the placeholder for the Unix time of the delivery in seconds, a JSON number."""
     return orjson.Fragment(SECONDS)
 
 
 def fresh_id(prefix: str, length: int, place: str) -> orjson.Fragment:
-    """Stands for a new id, as a JSON string: `prefix` and `length` (20 to 52) characters.
+    """Return the placeholder for an id that differs in each delivery, a JSON string: `prefix` and
+    `length` (20 to 52) characters.
 
-    `place` tells the ids of one answer apart; the same place gives the same id all through it.
+    `place` distinguishes the ids of one answer; within it, equal places have equal ids.
     """
     tail = id_tail(length, place)
     return orjson.Fragment(b'"' + prefix.encode() + UNIQUE_ID + tail.encode() + b'"')
@@ -104,24 +107,23 @@ def id_tail(length: int, place: str) -> str:
 
 
 def needs_request(reply: Reply) -> bool:
-    """Return whether `reply` has placeholders that only the request can fill."""
+    """Return True if `reply` has placeholders for values of the request."""
     return any(OF_REQUEST.search(step.data) for step in reply.steps)
 
 
 def needs_tokens(reply: Reply) -> bool:
-    """Return whether `reply` has placeholders for the request's tokens."""
+    """Return True if `reply` has placeholders for the request's tokens."""
     return any(_TOKENS.search(step.data) for step in reply.steps)
 
 
 @lru_cache(maxsize=256)
 def model_name(model: str) -> bytes:
-    """The JSON string that takes the place of MODEL."""
+    """Return the JSON string that replaces MODEL."""
     return jsontext.dumps(model)
 
 
 def fill(reply: Reply, *, model: str, input_tokens: int) -> Reply:
-    """`reply` with what the request knows filled in. Steps that are made as they are taken are
-    filled as they are taken."""
+    """Return `reply` with the values of the request filled in: lazily if its steps are lazy."""
     name = model_name(model)
 
     def total(placeholder: re.Match[bytes]) -> bytes:
@@ -137,7 +139,7 @@ def fill(reply: Reply, *, model: str, input_tokens: int) -> Reply:
 
 
 def fill_fresh(data: bytes, fresh: FreshValues) -> bytes:
-    """`data` with what the delivery knows filled in."""
+    """Return `data` with the values of the delivery filled in."""
     return (
         data.replace(UNIQUE_ID, fresh.unique_id)
         .replace(SECONDS, fresh.seconds)
@@ -147,14 +149,14 @@ def fill_fresh(data: bytes, fresh: FreshValues) -> bytes:
 
 
 def cut(data: bytes, size: int = MAX_PIECE) -> tuple[bytes, ...]:
-    """`data` in pieces of about `size` bytes, none of which begins or ends inside a placeholder."""
+    """Return `data` in pieces of about `size` bytes. No placeholder of the delivery is cut."""
     if len(data) <= size:
         return (data,)
     pieces = []
     start = 0
     while start < len(data):
         end = start + size
-        while end < len(data) and data[end] >= _LOWEST_OF_DELIVERY and data[end] == data[end - 1]:
+        while end < len(data) and data[end] >= _MIN_BYTE_OF_DELIVERY and data[end] == data[end - 1]:
             end += 1
         pieces.append(data[start:end])
         start = end

@@ -70,5 +70,5 @@ def test_generated_vectors_are_not_cached() -> None:
         decision = ask("POST", "/v1/embeddings", body={"model": "m", "input": "hi"}, engine=engine)
         assert decision.match.outcome.value == "generated"
 
-    assert engine._engine.matches is not None
-    assert len(engine._engine.matches) == 0
+    assert engine._engine.match_cache is not None
+    assert len(engine._engine.match_cache) == 0

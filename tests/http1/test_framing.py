@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.exchange import COMPLETE, Ending, How, Reply, Step
+from mockllm.exchange import COMPLETE, Ending, EndingKind, Reply, Step
 from mockllm.http1.framing import MAX_READY, FastFraming, frames
 from mockllm.wire import placeholders
 
@@ -68,7 +68,7 @@ def test_pauses_are_kept() -> None:
 
 
 def test_a_stream_that_is_cut_lacks_its_end() -> None:
-    reply = Reply(200, (), (Step((b"a",)),), Ending(How.CUT), streamed=True)
+    reply = Reply(200, (), (Step((b"a",)),), Ending(EndingKind.CUT), streamed=True)
 
     assert sent(reply)[1:] == [b"1\r\na\r\n"]
 
@@ -108,11 +108,16 @@ STEPS = st.lists(
 ).map(tuple)
 
 
-@given(STEPS, st.integers(0, 12), st.booleans(), st.sampled_from([How.CUT, How.RESET, How.HANG]))
+@given(
+    STEPS,
+    st.integers(0, 12),
+    st.booleans(),
+    st.sampled_from([EndingKind.CUT, EndingKind.RESET, EndingKind.HANG]),
+)
 def test_an_ending_may_come_behind_any_byte(
-    steps: tuple[Step, ...], after: int, streamed: bool, how: How
+    steps: tuple[Step, ...], after: int, streamed: bool, kind: EndingKind
 ) -> None:
-    reply = Reply(200, (), steps, Ending(how, after), streamed)
+    reply = Reply(200, (), steps, Ending(kind, after), streamed)
 
     wire = b"".join(sent(reply))
 
@@ -124,7 +129,7 @@ def test_an_ending_may_come_behind_any_byte(
 def test_a_clean_ending_leaves_a_message_that_is_whole_to_http(
     steps: tuple[Step, ...], after: int, streamed: bool
 ) -> None:
-    reply = Reply(200, (), steps, Ending(How.CLEAN, after), streamed)
+    reply = Reply(200, (), steps, Ending(EndingKind.CLEAN, after), streamed)
 
     assert received(b"".join(sent(reply))) == reply.body[:after]
 
@@ -154,7 +159,7 @@ replies = st.builds(
         ),
         max_size=4,
     ).map(tuple),
-    st.sampled_from([COMPLETE, COMPLETE, Ending(How.CUT), Ending(How.RESET)]),
+    st.sampled_from([COMPLETE, COMPLETE, Ending(EndingKind.CUT), Ending(EndingKind.RESET)]),
     st.booleans(),
 )
 

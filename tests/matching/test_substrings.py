@@ -4,12 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.matching.substrings import FEW, SubstringIndex
+from mockllm.matching.substrings import MAX_WITHOUT_AUTOMATON, SubstringIndex
 
 LETTERS = st.text("abé👩\u200d🚀\x00", max_size=4)
 
 
-@given(st.lists(LETTERS, unique=True, max_size=4 * FEW), st.text("abé👩\u200d🚀\x00", max_size=60))
+@given(
+    st.lists(LETTERS, unique=True, max_size=4 * MAX_WITHOUT_AUTOMATON),
+    st.text("abé👩\u200d🚀\x00", max_size=60),
+)
 def test_the_index_finds_the_substrings_that_a_plain_search_finds(
     texts: list[str], text: str
 ) -> None:

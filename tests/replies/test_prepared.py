@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.exchange import COMPLETE, Ending, How, Reply, Step
+from mockllm.exchange import COMPLETE, Ending, EndingKind, Reply, Step
 from mockllm.http1.framing import FastFraming
 from mockllm.replies.prepared import MAX_MODELS, PreparedReply, PreparedStep
 from mockllm.wire import placeholders, tokens
@@ -23,7 +23,7 @@ REPLIES = st.builds(
         st.builds(lambda data, pause: Step((data,), pause), DATA, st.sampled_from([0.0, 0.0, 0.5])),
         max_size=3,
     ).map(tuple),
-    st.sampled_from([COMPLETE, Ending(How.CUT)]),
+    st.sampled_from([COMPLETE, Ending(EndingKind.CUT)]),
     st.booleans(),
 )
 
@@ -51,7 +51,7 @@ def test_a_client_that_invents_models_uses_bounded_memory() -> None:
     bodies = [prepared.for_request(f"m{n}", BODY)[0].body for n in range(2 * MAX_MODELS)]
 
     assert bodies == [b'"m%d"' % n for n in range(2 * MAX_MODELS)]
-    assert len(prepared._of_model) == MAX_MODELS
+    assert len(prepared._by_model) == MAX_MODELS
 
 
 @pytest.mark.parametrize("streamed", [False, True])

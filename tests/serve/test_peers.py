@@ -55,7 +55,7 @@ class Worker:
         path = f"/v1/responses/{response_id}"
         decided = self.app.decide(Request.of(method, path, KEY, query=query))
         if isinstance(decided, Question):
-            decided = decided.resume(await self.peers.answer(decided.operations))
+            decided = decided.resume(await self.peers.perform(decided.operations))
         assert isinstance(decided, Decision)
         return decided
 

@@ -15,7 +15,7 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from mockllm.engine.decision import End, Exchange
-from mockllm.exchange import Ending, How, Reply, Step
+from mockllm.exchange import Ending, EndingKind, Reply, Step
 from mockllm.http1.framing import Frame
 from mockllm.serve.player import Player
 from tests.support.goldens import FRESH
@@ -80,7 +80,7 @@ async def test_a_client_that_resets_ends_its_answer_in_a_pause() -> None:
 # --- Endings --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ending", [Ending(How.CUT), Ending(How.RESET)])
+@pytest.mark.parametrize("ending", [Ending(EndingKind.CUT), Ending(EndingKind.RESET)])
 async def test_a_stream_may_be_cut_or_reset(
     ending: Ending, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -128,7 +128,7 @@ def body_of(data: bytes) -> bytes:
 
 
 async def test_a_reset_comes_behind_all_that_was_sent() -> None:
-    async with running(EditedApp(large(100, Ending(How.RESET)))) as server:
+    async with running(EditedApp(large(100, Ending(EndingKind.RESET)))) as server:
         data, end = await received(server.port)
 
     assert end == "reset"
@@ -137,7 +137,7 @@ async def test_a_reset_comes_behind_all_that_was_sent() -> None:
 
 @pytest.mark.parametrize("after", [0, 1, len(LARGE), len(LARGE) + 5])
 async def test_a_stream_may_be_cut_behind_any_byte(after: int) -> None:
-    async with running(EditedApp(large(3, Ending(How.CUT, after)))) as server:
+    async with running(EditedApp(large(3, Ending(EndingKind.CUT, after)))) as server:
         data, end = await received(server.port)
 
     assert end == "closed"
@@ -146,7 +146,7 @@ async def test_a_stream_may_be_cut_behind_any_byte(after: int) -> None:
 
 
 async def test_after_a_clean_ending_the_connection_is_used_again() -> None:
-    async with running(EditedApp(ended(Ending(How.CLEAN), after=5))) as server:
+    async with running(EditedApp(ended(Ending(EndingKind.CLEAN), after=5))) as server:
         peer = await Peer.connect(server.port)
         for _ in range(2):
             peer.send(STREAM_REQUEST)
@@ -156,7 +156,9 @@ async def test_after_a_clean_ending_the_connection_is_used_again() -> None:
 
 async def test_a_hanging_answer_lasts_until_the_client_goes() -> None:
     seen: list[Exchange] = []
-    async with running(EditedApp(ended(Ending(How.HANG), after=5)), (seen.append,)) as server:
+    async with running(
+        EditedApp(ended(Ending(EndingKind.HANG), after=5)), (seen.append,)
+    ) as server:
         peer = await Peer.connect(server.port)
         peer.send(STREAM_REQUEST)
         await peer.read_until(b"data: ")
@@ -177,11 +179,12 @@ async def test_an_answer_may_wait_before_its_head() -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "end"), [(How.CUT, End.CUT), (How.RESET, End.RESET), (How.CLEAN, End.CLEAN)]
+    ("kind", "end"),
+    [(EndingKind.CUT, End.CUT), (EndingKind.RESET, End.RESET), (EndingKind.CLEAN, End.CLEAN)],
 )
-async def test_observers_see_how_a_delivery_ended(how: How, end: End) -> None:
+async def test_observers_see_how_a_delivery_ended(kind: EndingKind, end: End) -> None:
     seen: list[Exchange] = []
-    async with running(EditedApp(large(2, Ending(how))), (seen.append,)) as server:
+    async with running(EditedApp(large(2, Ending(kind))), (seen.append,)) as server:
         peer = await Peer.connect(server.port)
         peer.send(STREAM_REQUEST)
         while not seen:
@@ -230,7 +233,8 @@ async def test_one_player_makes_frames_in_each_round_of_the_loop(
 
     turn = asyncio.Lock()
     playing = [
-        asyncio.create_task(player(turn).play(frames(number), How.COMPLETE)) for number in range(3)
+        asyncio.create_task(player(turn).play(frames(number), EndingKind.COMPLETE))
+        for number in range(3)
     ]
     while not all(task.done() for task in playing):
         await asyncio.sleep(0)

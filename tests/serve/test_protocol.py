@@ -22,7 +22,9 @@ from mockllm.engine.loading import Loaded, load
 from mockllm.exchange import Request, Step
 from mockllm.limits import Limits
 from mockllm.serve.connections import Service
-from mockllm.serve.protocol import MAX_LINGER, HTTPProtocol, Phase
+from mockllm.serve.phase import Phase
+from mockllm.serve.protocol import HTTPProtocol
+from mockllm.serve.timeouts import MAX_LINGER
 from mockllm.wire.placeholders import FreshValues
 from tests.support.apps import LoneApp
 from tests.support.http.messages import (

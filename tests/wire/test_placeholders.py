@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockllm.exchange import Ending, How, Reply, Step
+from mockllm.exchange import Ending, EndingKind, Reply, Step
 from mockllm.wire import jsontext, placeholders
 from mockllm.wire.placeholders import MAX_PIECE, FreshValues
 
@@ -125,7 +125,7 @@ def test_only_some_placeholders_need_the_request(value: object, needed: bool) ->
 def test_fill_changes_only_placeholders() -> None:
     mark = jsontext.dumps(placeholders.model_placeholder())
     steps = (Step((b"a",), 0.25), Step((mark + b"," + mark,), 0.5))
-    reply = Reply(200, ((b"x", b"y"),), steps, Ending(How.CUT), streamed=True)
+    reply = Reply(200, ((b"x", b"y"),), steps, Ending(EndingKind.CUT), streamed=True)
 
     filled = placeholders.fill(reply, model='"quoted"', input_tokens=1)
 
@@ -134,7 +134,7 @@ def test_fill_changes_only_placeholders() -> None:
         200,
         ((b"x", b"y"),),
         (Step((b"a",), 0.25), Step((quoted + b"," + quoted,), 0.5)),
-        Ending(How.CUT),
+        Ending(EndingKind.CUT),
         streamed=True,
     )
 
