@@ -1,10 +1,10 @@
-"""A fuzz run of `mockllm.http1.HTTPConnection`, by atheris (libFuzzer) from the corpus beside it:
+"""Fuzzes `mockllm.http1.HTTPConnection` with atheris (libFuzzer), from the inputs in `fuzz_corpus`:
 
     python tests/fuzz_http1.py --seconds 60 [FILE-TO-REPEAT ...]
 
-It holds, of any bytes: only `HTTPError` is raised; pieces give what the whole gives; a connection
-that has closed gives no more; and what is remembered of other heads changes nothing. An input that
-breaks this is written to the working directory as ``crash-*``; give it back as an argument.
+For any bytes, only `HTTPError` is raised; the requests do not depend on how the bytes are split; a
+closed connection returns no more requests; and cached heads change nothing. An input that breaks
+one of these is written to the working directory as ``crash-*``; pass it as an argument to rerun it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import Any
 
 CORPUS = Path(__file__).parent / "fuzz_corpus"
-LONGEST = 4096  # bytes of an input
+MAX_LENGTH = 4096  # bytes of an input
 MAX_SPLIT_SINGLY = 512  # bytes of an input that is fed byte by byte too
 
-atheris: Any = importlib.import_module("atheris")  # it is not there where types are checked
-with atheris.instrument_imports(
-    include=["mockllm.http1", "mockllm.heads", "mockllm.framing", "h11"]
-):
+atheris: Any = importlib.import_module("atheris")  # not installed where types are checked
+with atheris.instrument_imports(include=["mockllm.http1", "h11"]):
     from mockllm.errors import HTTPError
     from mockllm.exchange import Request
     from mockllm.http1.connection import HTTPConnection
@@ -34,11 +32,11 @@ with atheris.instrument_imports(
 SMALL = Limits(head=512, headers=8, body=64)
 
 Outcome = tuple[list[Request], int | None, bool]
-"""The requests that were read, the status of a refusal, and whether the connection has closed."""
+"""The requests, the status of an error, and True if the connection has closed."""
 
 
 def outcome(pieces: Iterable[bytes], heads: HeadCache, limits: Limits) -> Outcome:
-    """The outcome of `pieces` in a connection."""
+    """Feed `pieces` to a new connection."""
     connection = HTTPConnection(heads, limits)
     requests: list[Request] = []
     try:
@@ -55,7 +53,7 @@ def outcome(pieces: Iterable[bytes], heads: HeadCache, limits: Limits) -> Outcom
 
 
 def splits(data: bytes) -> Iterator[list[bytes]]:
-    """`data` in pieces: halves, lines, between CR and LF, and single bytes."""
+    """Split `data` into halves, after each LF, after each CR, and into single bytes."""
     middle = len(data) // 2
     yield [data[:middle], data[middle:]]
     yield re.findall(rb"[^\n]*\n|[^\n]+", data)
@@ -64,22 +62,26 @@ def splits(data: bytes) -> Iterator[list[bytes]]:
         yield [data[place : place + 1] for place in range(len(data))]
 
 
-REMEMBERING = HeadCache()
+SHARED_CACHE = HeadCache()
 
 
 def check(data: bytes) -> None:
-    """Raise AssertionError where something does not hold of `data`."""
+    """Check everything that must be true of `data`.
+
+    Raises:
+        AssertionError: something is not true.
+    """
     for limits in (Limits(), SMALL):
         whole = outcome([data], HeadCache(), limits)
         for pieces in splits(data):
             assert outcome(pieces, HeadCache(), limits) == whole, (pieces, limits)
     whole = outcome([data], HeadCache(), Limits())
-    assert outcome([data], REMEMBERING, Limits()) == whole, "not remembered"
-    assert outcome([data], REMEMBERING, Limits()) == whole, "remembered"
+    assert outcome([data], SHARED_CACHE, Limits()) == whole, "cached once"
+    assert outcome([data], SHARED_CACHE, Limits()) == whole, "cached twice"
 
 
 def main() -> None:
-    """Run until the time is over, or repeat the files that are given."""
+    """Fuzz for some seconds, or only repeat the files on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("files", nargs="*", type=Path)
@@ -88,8 +90,8 @@ def main() -> None:
         check(file.read_bytes())
     if arguments.files:
         return
-    options = [f"-max_total_time={arguments.seconds}", f"-max_len={LONGEST}", "-timeout=10"]
-    # libFuzzer writes what it finds worth keeping to the first folder, and reads the second
+    options = [f"-max_total_time={arguments.seconds}", f"-max_len={MAX_LENGTH}", "-timeout=10"]
+    # libFuzzer writes interesting inputs to the first folder and only reads the second.
     found = Path.cwd() / ".fuzz_found"
     found.mkdir(exist_ok=True)
     atheris.Setup([sys.argv[0], *options, str(found), str(CORPUS)], check)

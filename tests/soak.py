@@ -1,9 +1,9 @@
-"""Many requests, half of them with a fault, and what they leave behind in the server.
+"""Sends many requests, half of them faulty, and measures what they leave behind in the server.
 
     python -m tests.soak --requests 200000
 
-starts the command, sends a tenth of the requests, looks at the server's descriptors and memory,
-sends the others, and looks again. A short run of it is in `tests/serve/test_soak.py`.
+starts the command, sends a tenth of the requests, measures the server's descriptors and memory,
+sends the remaining ones, and measures again. `tests/serve/test_soak.py` is a short run.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from tests.support.processes import Command, running, until, write
 from tests.support.served import PATIENCE
 
 CLIENTS = 16  # at once
-WARM = 10  # the first of so many parts of a run fills caches and pools
+WARM = 10  # a run's first 1/WARM fills caches and pools
 WORDS = 400  # of the long answer; streamed, 80 kB
 MIB = 1024 * 1024
 
@@ -63,8 +63,8 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run left: `before` after its first part, `after` at its end. `sent` counts what was
-    done, `failures` tells answers that were not as they must be."""
+    """The result of a run: the resources `before`, after its first part, and `after`, at its end.
+    `sent` counts the actions of clients by name, `failures` describes unexpected answers."""
 
     before: Figures
     after: Figures
@@ -73,17 +73,17 @@ class Outcome:
     seconds: float
 
 
-# --- what clients do ------------------------------------------------------------------------------
+# --- actions of clients ---------------------------------------------------------------------------
 
 
-async def ask_and_stay(stream: Stream, chance: random.Random) -> None:
-    """Some requests on one connection."""
+async def keep_alive(stream: Stream, chance: random.Random) -> None:
+    """Send some requests, one after the other."""
     for _ in range(chance.randrange(1, 6)):
-        await _ask(stream, chance.choice([question(), get(), get(target="/v1/nothing")]))
+        await _send(stream, chance.choice([question(), get(), get(target="/v1/nothing")]))
 
 
 async def pipeline(stream: Stream, chance: random.Random) -> None:
-    """Some requests at once."""
+    """Send some requests at once."""
     reader, writer = stream
     count = chance.randrange(2, 20)
     writer.write(get() * count)
@@ -91,21 +91,21 @@ async def pipeline(stream: Stream, chance: random.Random) -> None:
         await _answer(reader)
 
 
-async def stream_to_the_end(stream: Stream, chance: random.Random) -> None:
-    """A streamed answer, read to its end."""
+async def read_stream(stream: Stream, chance: random.Random) -> None:
+    """Read a streamed answer to its end."""
     reader, writer = stream
     writer.write(question(body=asking("large", stream=True)))
     await reader.readuntil(b"data: [DONE]\n\n")
 
 
-async def reset_at_done(stream: Stream, chance: random.Random) -> None:
-    """Like the synchronous OpenAI client."""
-    await stream_to_the_end(stream, chance)
+async def reset_after_stream(stream: Stream, chance: random.Random) -> None:
+    """Reset the connection after a stream, like the synchronous OpenAI client."""
+    await read_stream(stream, chance)
     _reset(stream)
 
 
-async def reset_in_an_answer(stream: Stream, chance: random.Random) -> None:
-    """Away before a long answer is sent."""
+async def reset_during_answer(stream: Stream, chance: random.Random) -> None:
+    """Reset the connection during a long answer."""
     reader, writer = stream
     writer.write(question(body=asking("large", stream=True)))
     await reader.readexactly(chance.choice([1, 500, 20_000]))
@@ -113,7 +113,7 @@ async def reset_in_an_answer(stream: Stream, chance: random.Random) -> None:
 
 
 async def abort_a_body(stream: Stream, chance: random.Random) -> None:
-    """A part of a body, and away."""
+    """Send part of a body, then reset or close the connection."""
     _, writer = stream
     part = b"[" * chance.randrange(1, 50_000)
     whole = [framed("Content-Length: 60000000", body=part), chunked(chunks(part, 1_000))]
@@ -124,14 +124,14 @@ async def abort_a_body(stream: Stream, chance: random.Random) -> None:
 
 
 async def half_close(stream: Stream, chance: random.Random) -> None:
-    """Requests, no more to come, and answers to the end."""
+    """Send requests, half-close, and read all answers."""
     reader, writer = stream
     writer.write(question() * chance.randrange(1, 4) + question()[: chance.randrange(200)])
     writer.write_eof()
     assert (await reader.read()).startswith(b"HTTP/1.1 200")
 
 
-async def speak_nonsense(stream: Stream, chance: random.Random) -> None:
+async def send_garbage(stream: Stream, chance: random.Random) -> None:
     """Send bytes that are not a request."""
     reader, writer = stream
     writer.write(chance.randbytes(chance.randrange(1, 5_000)) + b"\r\n\r\n")
@@ -139,7 +139,7 @@ async def speak_nonsense(stream: Stream, chance: random.Random) -> None:
 
 
 async def break_the_framing(stream: Stream, chance: random.Random) -> None:
-    """A request whose end nobody knows."""
+    """Send a request whose end is ambiguous or invalid."""
     reader, writer = stream
     bad = [
         chunked(b"5;a=b\r\nhello\r\nnonsense\r\n", END),
@@ -152,26 +152,26 @@ async def break_the_framing(stream: Stream, chance: random.Random) -> None:
     assert (await reader.read()).startswith(b"HTTP/1.1 4")
 
 
-async def say_nothing(stream: Stream, chance: random.Random) -> None:
-    """Connected, and away."""
+async def send_nothing(stream: Stream, chance: random.Random) -> None:
+    """Reset or close the connection at once."""
     if chance.random() < 0.5:
         _reset(stream)
 
 
-WELL: tuple[Callable[[Stream, random.Random], Awaitable[None]], ...] = (
-    ask_and_stay,
-    ask_and_stay,
+CORRECT_ACTIONS: tuple[Callable[[Stream, random.Random], Awaitable[None]], ...] = (
+    keep_alive,
+    keep_alive,
     pipeline,
-    stream_to_the_end,
+    read_stream,
     half_close,
 )
-FAULTS: tuple[Callable[[Stream, random.Random], Awaitable[None]], ...] = (
-    reset_at_done,
-    reset_in_an_answer,
+FAULTY_ACTIONS: tuple[Callable[[Stream, random.Random], Awaitable[None]], ...] = (
+    reset_after_stream,
+    reset_during_answer,
     abort_a_body,
-    speak_nonsense,
+    send_garbage,
     break_the_framing,
-    say_nothing,
+    send_nothing,
 )
 
 
@@ -179,7 +179,7 @@ FAULTS: tuple[Callable[[Stream, random.Random], Awaitable[None]], ...] = (
 
 
 async def soak(command: Command, requests: int, seed: int = 0) -> Outcome:
-    """Send about so many requests and faults to `command`."""
+    """Send about `requests` requests and faults to `command`; returns the outcome."""
     started = time.perf_counter()
     sent: Counter[str] = Counter()
     failures: list[str] = []
@@ -189,10 +189,10 @@ async def soak(command: Command, requests: int, seed: int = 0) -> Outcome:
         left = iter(range(count))
         async with asyncio.TaskGroup() as group:
             for number in range(CLIENTS):
-                chance = random.Random(seed + number)  # noqa: S311  # faults are no secrets
+                chance = random.Random(seed + number)  # noqa: S311  # not a secret
                 group.create_task(_client(command.port, left, chance, sent, failures))
-        async with _connected(command.port, random.Random(seed)) as stream:  # noqa: S311  # faults are no secrets
-            await _ask(stream, get())
+        async with _connected(command.port, random.Random(seed)) as stream:  # noqa: S311  # not a secret
+            await _send(stream, get())
         await until(lambda: _descriptors(command.pid) <= idle)
         return Figures.of(command.pid)
 
@@ -209,7 +209,7 @@ async def _client(
     failures: list[str],
 ) -> None:
     for _ in left:  # shared by all clients
-        act = chance.choice(WELL if chance.random() < 0.5 else FAULTS)
+        act = chance.choice(CORRECT_ACTIONS if chance.random() < 0.5 else FAULTY_ACTIONS)
         sent[act.__name__] += 1
         try:
             async with asyncio.timeout(PATIENCE), _connected(port, chance) as stream:
@@ -220,7 +220,7 @@ async def _client(
 
 @asynccontextmanager
 async def _connected(port: int, chance: random.Random) -> AsyncIterator[Stream]:
-    source = f"127.0.0.{chance.randrange(2, 250)}"  # one address has not enough ports
+    source = f"127.0.0.{chance.randrange(2, 250)}"  # one address does not have enough ports
     stream = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0), limit=2 * MIB)
     try:
         yield stream
@@ -228,7 +228,7 @@ async def _connected(port: int, chance: random.Random) -> AsyncIterator[Stream]:
         stream[1].transport.abort()
 
 
-async def _ask(stream: Stream, request: bytes) -> None:
+async def _send(stream: Stream, request: bytes) -> None:
     reader, writer = stream
     writer.write(request)
     await _answer(reader)
@@ -251,7 +251,7 @@ def _descriptors(pid: int) -> int:
 
 
 def main() -> int:
-    """Run, print the figures; 1 if anything was left or failed."""
+    """Run and print the figures. Returns 1 if anything was left behind or failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--requests", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=0)
@@ -261,20 +261,20 @@ def main() -> int:
         with running("--config", file, "--port=0") as command:
             with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 outcome = runner.run(soak(command, options.requests, options.seed))
-            told = [line for line in command.lines if " ERROR " in line or " WARNING " in line]
+            logged = [line for line in command.lines if " ERROR " in line or " WARNING " in line]
     grown = outcome.after.memory - outcome.before.memory
     figures = {
         "sent": outcome.sent.total(),
         "seconds": round(outcome.seconds, 1),
         "each": dict(outcome.sent),
         "failures": len(outcome.failures),
-        "warnings": len(told),
+        "warnings": len(logged),
         "descriptors": [outcome.before.descriptors, outcome.after.descriptors],
         "memory in MiB": [round(f.memory / MIB, 1) for f in (outcome.before, outcome.after)],
     }
     sys.stdout.write(json.dumps(figures, indent=2) + "\n")
-    sys.stdout.writelines(f"{line}\n" for line in [*outcome.failures[:10], *told[:10]])
-    return int(bool(outcome.failures or told or grown > 8 * MIB))
+    sys.stdout.writelines(f"{line}\n" for line in [*outcome.failures[:10], *logged[:10]])
+    return int(bool(outcome.failures or logged or grown > 8 * MIB))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A server and its clients, which validate every answer by the types of the SDKs."""
+"""A server and its clients, which validate every answer by the SDKs' types."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from openai import AsyncOpenAI
 
 from mockllm import AsyncServer
 from tests.support.endpoints import CONFIG
-from tests.support.served import API_KEY
+from tests.support.strict import STRICT_WITH_KEY
 
 
 @pytest.fixture(scope="module")
@@ -21,21 +21,11 @@ async def server(anyio_backend: str) -> AsyncIterator[AsyncServer]:
 
 @pytest.fixture(scope="module")
 async def openai(server: AsyncServer) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(
-        base_url=server.openai_base_url,
-        api_key=API_KEY,
-        max_retries=0,
-        _strict_response_validation=True,
-    ) as client:
+    async with AsyncOpenAI(base_url=server.openai_base_url, **STRICT_WITH_KEY) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 async def anthropic(server: AsyncServer) -> AsyncIterator[AsyncAnthropic]:
-    async with AsyncAnthropic(
-        base_url=server.anthropic_base_url,
-        api_key=API_KEY,
-        max_retries=0,
-        _strict_response_validation=True,
-    ) as client:
+    async with AsyncAnthropic(base_url=server.anthropic_base_url, **STRICT_WITH_KEY) as client:
         yield client

@@ -207,7 +207,7 @@ def test_an_invalid_request_does_not_affect_the_one_before(bad: bytes) -> None:
     assert connection.current_request == Request.of("", "")
 
 
-def test_a_body_that_is_refused_is_not_kept() -> None:
+def test_a_refused_body_is_discarded() -> None:
     connection = HTTPConnection(HeadCache())
     connection.receive_data(CHUNKED[:-30] + b"zz\r\n")
 

@@ -26,7 +26,7 @@ def test_a_large_body_is_whole() -> None:
     assert gunzip(gzip.compress(body) * 2, 200_000) == body * 2
 
 
-def test_no_more_members_than_the_limit() -> None:
+def test_gzip_of_too_many_members_is_refused() -> None:
     assert gunzip(PACKED * MAX_MEMBERS, 100_000) == b"hello" * MAX_MEMBERS
     with pytest.raises(HTTPError, match="more than 10,000 members") as caught:
         gunzip(PACKED * (MAX_MEMBERS + 1), 100_000)

@@ -33,7 +33,7 @@ def test_a_reply_without_a_body_has_no_length() -> None:
     assert ready(reply) == head
 
 
-def test_a_streamed_reply_is_one_chunk_a_step() -> None:
+def test_a_streamed_reply_has_one_chunk_per_step() -> None:
     head = (
         b"HTTP/1.1 200 OK\r\ndate: " + placeholders.DATE + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
@@ -41,7 +41,7 @@ def test_a_streamed_reply_is_one_chunk_a_step() -> None:
     assert sent(STREAM) == [head, b"1\r\na\r\n", b"2\r\nbb\r\n", b"0\r\n\r\n"]
 
 
-def test_a_stream_to_an_old_client_ends_with_the_connection() -> None:
+def test_a_stream_to_an_http10_client_ends_with_the_connection() -> None:
     head = b"HTTP/1.1 200 OK\r\ndate: " + placeholders.DATE + b"\r\nConnection: close\r\n\r\n"
 
     assert sent(STREAM, is_http11=False) == [head, b"a", b"bb", b""]
@@ -52,7 +52,7 @@ def test_a_close_is_announced() -> None:
 
 
 @pytest.mark.parametrize("reply", [WHOLE, STREAM])
-def test_nothing_follows_the_head_where_the_method_was_head(reply: Reply) -> None:
+def test_a_reply_to_head_has_no_body(reply: Reply) -> None:
     (head,) = sent(reply, head_only=True)
 
     assert head.endswith(b"\r\n\r\n")
@@ -114,7 +114,7 @@ STEPS = st.lists(
     st.booleans(),
     st.sampled_from([EndingKind.CUT, EndingKind.RESET, EndingKind.HANG]),
 )
-def test_an_ending_may_come_behind_any_byte(
+def test_a_reply_may_end_after_any_byte(
     steps: tuple[Step, ...], after: int, streamed: bool, kind: EndingKind
 ) -> None:
     reply = Reply(200, (), steps, Ending(kind, after), streamed)
@@ -126,7 +126,7 @@ def test_an_ending_may_come_behind_any_byte(
 
 
 @given(STEPS, st.integers(0, 12), st.booleans())
-def test_a_clean_ending_leaves_a_message_that_is_whole_to_http(
+def test_a_clean_ending_is_a_complete_http_message(
     steps: tuple[Step, ...], after: int, streamed: bool
 ) -> None:
     reply = Reply(200, (), steps, Ending(EndingKind.CLEAN, after), streamed)

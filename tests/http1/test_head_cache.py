@@ -260,7 +260,7 @@ def test_an_unusual_head_is_never_remembered(line: bytes) -> None:
     assert memory.recall(head(line)) is None
 
 
-def test_a_head_recalled_by_its_lines_twice_is_kept_whole() -> None:
+def test_a_head_recalled_by_its_lines_twice_is_cached_whole() -> None:
     memory = known(b"X-Id: 1")
 
     seen = []
@@ -287,7 +287,7 @@ def test_a_head_with_a_header_twice_or_a_long_one_is_remembered(lines: tuple[byt
     assert memory.recall(head(*others)) == asked(head(*others))
 
 
-def test_more_headers_than_the_limit_are_for_h11() -> None:
+def test_a_head_with_too_many_headers_is_left_to_h11() -> None:
     memory = HeadCache(Limits(headers=3))
     memory.read(head(b"X-A: 1", b"X-B: 1"))
 

@@ -1,4 +1,4 @@
-"""The contract suite's server and its clients, which validate every answer by the SDKs' types."""
+"""Servers of the contract suite, and clients that validate every answer by the SDKs' types."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI, OpenAI
 
 from mockllm import AsyncServer
+from tests.support.bodies import Clients, serving
 from tests.support.contract import CONFIG
-from tests.support.served import API_KEY
+from tests.support.strict import STRICT_WITH_KEY
 
 
 @pytest.fixture(scope="module")
@@ -21,45 +22,32 @@ async def server(anyio_backend: str) -> AsyncIterator[AsyncServer]:
 
 @pytest.fixture(scope="module")
 async def openai(server: AsyncServer) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(
-        base_url=server.openai_base_url,
-        api_key=API_KEY,
-        max_retries=0,
-        _strict_response_validation=True,
-    ) as client:
+    async with AsyncOpenAI(base_url=server.openai_base_url, **STRICT_WITH_KEY) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 async def anthropic(server: AsyncServer) -> AsyncIterator[AsyncAnthropic]:
-    async with AsyncAnthropic(
-        base_url=server.anthropic_base_url,
-        api_key=API_KEY,
-        max_retries=0,
-        _strict_response_validation=True,
-    ) as client:
+    async with AsyncAnthropic(base_url=server.anthropic_base_url, **STRICT_WITH_KEY) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def sync_openai(server: AsyncServer) -> Iterator[OpenAI]:
-    """A client for another thread: the server runs in the loop of the test."""
-    with OpenAI(
-        base_url=server.openai_base_url,
-        api_key=API_KEY,
-        max_retries=0,
-        _strict_response_validation=True,
-    ) as client:
+    """A client to use in another thread, because the server runs in the test's event loop."""
+    with OpenAI(base_url=server.openai_base_url, **STRICT_WITH_KEY) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def sync_anthropic(server: AsyncServer) -> Iterator[Anthropic]:
-    """A client for another thread: the server runs in the loop of the test."""
-    with Anthropic(
-        base_url=server.anthropic_base_url,
-        api_key=API_KEY,
-        max_retries=0,
-        _strict_response_validation=True,
-    ) as client:
+    """A client to use in another thread, because the server runs in the test's event loop."""
+    with Anthropic(base_url=server.anthropic_base_url, **STRICT_WITH_KEY) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+async def clients(anyio_backend: str) -> AsyncIterator[Clients]:
+    """Clients of a server that answers any request."""
+    async with serving() as clients:
+        yield clients

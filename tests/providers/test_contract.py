@@ -144,7 +144,7 @@ async def test_chat_streams_text_in_several_chunks(openai: AsyncOpenAI) -> None:
     assert "".join(filter(None, deltas)) == text
 
 
-async def test_chat_streams_usage_when_asked_to(openai: AsyncOpenAI) -> None:
+async def test_chat_streams_usage_on_request(openai: AsyncOpenAI) -> None:
     streams = [
         await openai.chat.completions.create(**chat_request(TEXT_ASKED, **options), stream=True)
         for options in ({}, WITH_USAGE)
@@ -156,7 +156,7 @@ async def test_chat_streams_usage_when_asked_to(openai: AsyncOpenAI) -> None:
     assert with_usage == [CHAT[TEXT_ASKED]["usage"]]
 
 
-async def test_chat_completes_what_is_absent(openai: AsyncOpenAI) -> None:
+async def test_chat_fills_in_missing_members(openai: AsyncOpenAI) -> None:
     text = await openai.chat.completions.create(**chat_request(BARE_ASKED))
     tool = await openai.chat.completions.create(**chat_request(BARE_TOOL_ASKED))
     assert text.choices[0].finish_reason == "stop"
@@ -224,7 +224,7 @@ async def test_responses_streams_text_in_several_deltas(openai: AsyncOpenAI) -> 
     assert "".join(deltas) == RESPONSES[TEXT_ASKED]["output"][0]["content"][0]["text"]
 
 
-async def test_responses_completes_what_is_absent(openai: AsyncOpenAI) -> None:
+async def test_responses_fills_in_missing_members(openai: AsyncOpenAI) -> None:
     text = await openai.responses.create(**responses_request(BARE_ASKED))
     tool = await openai.responses.create(**responses_request(BARE_TOOL_ASKED))
     assert text.output_text == "Terse."
@@ -306,7 +306,7 @@ async def test_messages_streams_text_in_several_deltas(anthropic: AsyncAnthropic
     assert "".join(deltas) == MESSAGES[TEXT_ASKED]["content"][0]["text"]
 
 
-async def test_messages_completes_what_is_absent(anthropic: AsyncAnthropic) -> None:
+async def test_messages_fills_in_missing_members(anthropic: AsyncAnthropic) -> None:
     text = await anthropic.messages.create(**messages_request(BARE_ASKED))
     tool = await anthropic.messages.create(**messages_request(BARE_TOOL_ASKED))
     assert text.stop_reason == "end_turn"
@@ -331,7 +331,7 @@ async def test_embeddings_answers_with_numbers(openai: AsyncOpenAI) -> None:
     assert answer.usage.total_tokens > 0
 
 
-async def test_embeddings_answers_with_base64_when_asked_to(openai: AsyncOpenAI) -> None:
+async def test_embeddings_answers_with_base64_on_request(openai: AsyncOpenAI) -> None:
     raw = openai.embeddings.with_streaming_response
     request = embeddings_request(TEXT_ASKED, encoding_format="base64")
     async with raw.create(**request) as response:
@@ -340,7 +340,7 @@ async def test_embeddings_answers_with_base64_when_asked_to(openai: AsyncOpenAI)
     assert [list(struct.unpack("<3f", each)) for each in packed] == VECTORS
 
 
-async def test_embeddings_client_decodes_what_it_asks_for(server: AsyncServer) -> None:
+async def test_embeddings_client_decodes_base64_by_default(server: AsyncServer) -> None:
     # Not strict: a strict client refuses the base64 that it asks for unless told otherwise.
     async with AsyncOpenAI(base_url=server.openai_base_url, api_key=API_KEY) as client:
         answer = await client.embeddings.create(**embeddings_request(TEXT_ASKED))

@@ -30,13 +30,18 @@ pytestmark = pytest.mark.anyio
 # --- No mock matches ------------------------------------------------------------------------------
 
 
+def assert_names_the_nearest(error: Exception, mock: str) -> None:
+    """The text of a 404 to `Say hallo` quotes the request and names the nearest mock."""
+    text = str(error)
+    assert "No matching mock found" in text
+    assert "'Say hallo'" in text
+    assert mock in text
+
+
 async def test_a_chat_404_quotes_the_request_and_the_nearest_mock(openai: AsyncOpenAI) -> None:
     with pytest.raises(openai_sdk.NotFoundError) as info:
         await openai.chat.completions.create(**chat_request("Say hallo"))
-    text = str(info.value)
-    assert "No matching mock found" in text
-    assert "'Say hallo'" in text
-    assert "openai[0] 'Say hello': text differs at character 5" in text
+    assert_names_the_nearest(info.value, "openai[0] 'Say hello': text differs at character 5")
     assert info.value.code == "mock_not_found"
     assert info.value.request_id
 
@@ -44,10 +49,8 @@ async def test_a_chat_404_quotes_the_request_and_the_nearest_mock(openai: AsyncO
 async def test_a_responses_404_quotes_the_request_and_the_nearest_mock(openai: AsyncOpenAI) -> None:
     with pytest.raises(openai_sdk.NotFoundError) as info:
         await openai.responses.create(**responses_request("Say hallo"))
-    text = str(info.value)
-    assert "No matching mock found" in text
-    assert "'Say hallo'" in text
-    assert "openai_response[0] 'Say hello': text differs at character 5" in text
+    nearest = "openai_response[0] 'Say hello': text differs at character 5"
+    assert_names_the_nearest(info.value, nearest)
     assert info.value.request_id
 
 
@@ -56,10 +59,7 @@ async def test_a_messages_404_quotes_the_request_and_the_nearest_mock(
 ) -> None:
     with pytest.raises(anthropic_sdk.NotFoundError) as info:
         await anthropic.messages.create(**messages_request("Say hallo"))
-    text = str(info.value)
-    assert "No matching mock found" in text
-    assert "'Say hallo'" in text
-    assert "anthropic[0] 'Say hello': text differs at character 5" in text
+    assert_names_the_nearest(info.value, "anthropic[0] 'Say hello': text differs at character 5")
     assert info.value.type == "not_found_error"
     assert info.value.request_id
 
@@ -69,10 +69,7 @@ async def test_an_embeddings_404_quotes_the_request_and_the_nearest_mock(
 ) -> None:
     with pytest.raises(openai_sdk.NotFoundError) as info:
         await openai.embeddings.create(**embeddings_request("Say hallo"))
-    text = str(info.value)
-    assert "No matching mock found" in text
-    assert "'Say hallo'" in text
-    assert "openai_embeddings[0] 'Say hello'" in text
+    assert_names_the_nearest(info.value, "openai_embeddings[0] 'Say hello'")
 
 
 async def test_a_stream_without_a_match_is_refused_before_it_begins(
@@ -177,7 +174,7 @@ async def http(server: AsyncServer) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 def without_ids(body: Any) -> Any:
-    """The body of an error whose hint is there, without what is new in each."""
+    """The body of an error with a hint, without the hint and the request id."""
     assert "/v1/chat/completions" in body.pop("hint")
     body.pop("request_id", None)
     return body
@@ -241,7 +238,7 @@ async def test_head_has_no_body(http: httpx2.AsyncClient) -> None:
     healthy, unknown = await http.head("/health"), await http.head("/nothing")
     assert (healthy.status_code, unknown.status_code) == (200, 404)
     assert int(healthy.headers["content-length"]) > 0
-    # The connection is in order: the next answer is the next request's.
+    # The connection is still usable: the next answer belongs to the next request.
     again = await http.get("/health")
     assert again.json()["status"] == "healthy"
 

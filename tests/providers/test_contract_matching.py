@@ -330,7 +330,7 @@ SEED: Json = {
 its own, a `tool_call_id` in the match."""
 
 
-async def test_a_file_in_the_format_of_the_seed_is_served(tmp_path: Path) -> None:
+async def test_a_file_in_the_original_format_is_served(tmp_path: Path) -> None:
     file = tmp_path / "mocks.json"
     file.write_text(json.dumps(SEED))
     async with (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import openai as openai_sdk
@@ -18,7 +17,6 @@ from tests.support.bodies import (
     RESPONSES,
     Clients,
     refusal,
-    serving,
     small,
     turns,
     user,
@@ -27,12 +25,6 @@ from tests.support.bodies import (
 from tests.support.served import Json
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-async def clients(anyio_backend: str) -> AsyncIterator[Clients]:
-    async with serving() as clients:
-        yield clients
 
 
 NO_BOOLEANS: list[Any] = ["yes", 1, {}]

@@ -28,12 +28,6 @@ from tests.support.served import Json
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-async def clients(anyio_backend: str) -> AsyncIterator[Clients]:
-    async with serving() as clients:
-        yield clients
-
-
 EXTRA = {"not_yet_invented": {"a": [1]}}
 UNKNOWN_PART = {"type": "hologram", "data": "x"}
 

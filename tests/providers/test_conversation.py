@@ -159,7 +159,7 @@ def test_a_conversation_reads_the_same_in_every_api(
 # --- What one API alone has ----------------------------------------------------------------------
 
 
-def test_words_beside_tool_results_of_messages_are_a_message_of_their_own() -> None:
+def test_text_beside_tool_results_in_messages_is_a_message_of_its_own() -> None:
     result = {"type": "tool_result", "tool_use_id": "t", "content": "no", "is_error": True}
     content = [result, {"type": "text", "text": "go on"}]
 
@@ -219,7 +219,7 @@ def test_a_text_as_the_input_of_responses_is_a_message_of_the_user() -> None:
     assert ask_responses("hi").messages() == (ConversationMessage("user", ("hi",)),)
 
 
-def test_embeddings_are_no_conversation() -> None:
+def test_an_embeddings_request_has_no_conversation() -> None:
     prompt = ask_embeddings("hi")
 
     assert (prompt.messages(), prompt.last_turn(), prompt.system(), prompt.tools()) == ((),) * 4

@@ -49,7 +49,7 @@ def test_a_written_null_is_not_absent() -> None:
 
 
 @given(objects, tails)
-def test_what_is_written_keeps_its_order_and_values(
+def test_written_members_keep_their_order_and_values(
     written: dict[str, int | None], followed_by: list[str] | None
 ) -> None:
     filled = fill_in(written, DEFAULTS, followed_by=followed_by)

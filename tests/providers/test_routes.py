@@ -37,11 +37,11 @@ def test_a_path_finds_its_templates_and_their_values(
     assert [(entry, dict(values)) for entry, values in TABLE.find(path)] == found
 
 
-def test_a_template_is_no_regular_expression() -> None:
+def test_characters_of_regular_expressions_are_literal_in_a_template() -> None:
     assert list(Routes([("/a.b/{id}", "")]).find("/axb/1")) == []
 
 
-def test_what_needs_credentials_is_some_vendors() -> None:
+def test_every_route_with_credentials_has_a_vendor() -> None:
     private = [route.template for route in ROUTES if not route.public]
     mocked = [template for api in APIS for template in api.routes]
 

@@ -91,7 +91,9 @@ def test_a_partial_match_has_no_findings(api: str, match: Any) -> None:
         ),
     ],
 )
-def test_a_match_that_no_request_can_satisfy(api: str, match: Any, findings: list[Finding]) -> None:
+def test_a_match_that_no_request_can_satisfy_has_findings(
+    api: str, match: Any, findings: list[Finding]
+) -> None:
     assert SDKS[api].confirm_match(match) == findings
 
 
@@ -104,7 +106,7 @@ def test_a_valid_answer_has_no_findings(api: str) -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_answer_with_a_typo_and_a_wrong_type(api: str) -> None:
+def test_a_typo_and_a_wrong_type_in_an_answer_are_findings(api: str) -> None:
     answer = {**ANSWERS[api], "usagee": {}, "model": 5}
     assert SDKS[api].confirm_response(answer) == [
         Finding(("model",), "expected a string, found 5", WRONG),
@@ -112,7 +114,7 @@ def test_answer_with_a_typo_and_a_wrong_type(api: str) -> None:
     ]
 
 
-def test_events() -> None:
+def test_valid_events_have_no_findings() -> None:
     delta = {"index": 0, "delta": {"content": "hi"}, "finish_reason": None}
     chunk = {**COMPLETION, "object": "chat.completion.chunk", "choices": [delta]}
     text = {"type": "text_delta", "text": "hi"}
@@ -140,5 +142,5 @@ def test_events() -> None:
         (MESSAGES, {"index": 0}, [Finding(("type",), "required, but missing", MISSING)]),
     ],
 )
-def test_malformed_events(api: str, event: Any, findings: list[Finding]) -> None:
+def test_malformed_events_have_findings(api: str, event: Any, findings: list[Finding]) -> None:
     assert SDKS[api].confirm_event(event) == findings

@@ -25,7 +25,7 @@ from tests.support.confirming import (
 
 
 @pytest.mark.parametrize("api", APIS)
-def test_unknown_members(api: str) -> None:
+def test_only_strict_refuses_unknown_members(api: str) -> None:
     assert_only_strict_refuses(
         api,
         body(api, surprise={"a": [1]}),
@@ -48,7 +48,9 @@ def test_unknown_members(api: str) -> None:
         (EMBEDDINGS, body(EMBEDDINGS, dimensions=None), ("dimensions",)),
     ],
 )
-def test_null_for_an_optional_member(api: str, request_: Any, path: tuple[str | int, ...]) -> None:
+def test_only_strict_refuses_null_for_an_optional_member(
+    api: str, request_: Any, path: tuple[str | int, ...]
+) -> None:
     assert LENIENT[api](request_) is None
     finding = STRICT[api](request_)
     assert finding is not None
@@ -81,7 +83,7 @@ def test_null_for_an_optional_member(api: str, request_: Any, path: tuple[str | 
         (MESSAGES, body(MESSAGES, thinking={"type": "new"}), "thinking.type"),
     ],
 )
-def test_unknown_type_of_part_item_block_or_tool(api: str, request_: Any, place: str) -> None:
+def test_only_strict_refuses_an_unknown_type(api: str, request_: Any, place: str) -> None:
     assert LENIENT[api](request_) is None
     finding = STRICT[api](request_)
     assert finding is not None
@@ -100,7 +102,7 @@ def test_unknown_type_of_part_item_block_or_tool(api: str, request_: Any, place:
         (EMBEDDINGS, "encoding_format", "float8"),
     ],
 )
-def test_unknown_enum_value(api: str, member: str, value: Any) -> None:
+def test_only_strict_refuses_an_unknown_enum_value(api: str, member: str, value: Any) -> None:
     assert LENIENT[api](body(api, **{member: value})) is None
     finding = STRICT[api](body(api, **{member: value}))
     assert finding is not None
@@ -148,7 +150,7 @@ def test_unknown_enum_value(api: str, member: str, value: Any) -> None:
         (MESSAGES, {"role": "assistant"}, "messages.0.content"),
     ],
 )
-def test_missing_members_of_an_echo(api: str, turn: Any, place: str) -> None:
+def test_only_strict_refuses_an_echo_with_missing_members(api: str, turn: Any, place: str) -> None:
     assert LENIENT[api](turns(api, turn)) is None
     finding = STRICT[api](turns(api, turn))
     assert finding is not None

@@ -57,7 +57,7 @@ def names_of(schema: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("sdk", [chat_sdk, responses_sdk, messages_sdk])
-def test_named_types_exist(sdk: Any) -> None:
+def test_lenient_types_exist_in_the_sdk(sdk: Any) -> None:
     assert names_of(TypeAdapter(sdk._Request).core_schema) >= sdk._LENIENT_IN_MATCHES
 
 
@@ -140,7 +140,7 @@ BIG = {CHAT: big_chat(), RESPONSES: strict_codex(), MESSAGES: strict_claude_code
 
 
 @pytest.mark.parametrize("api", list(BIG))
-def test_big_requests_hold_strictly(api: str) -> None:
+def test_large_requests_are_strictly_valid(api: str) -> None:
     assert STRICT[api](BIG[api]) is None
     assert plainly_holds(api, BIG[api])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import FAULTS, MIB, WELL, WORDS, soak
+from tests.soak import CORRECT_ACTIONS, FAULTY_ACTIONS, MIB, WORDS, soak
 from tests.support.http.messages import configuration
 from tests.support.processes import needs_proc, running, write
 
@@ -23,6 +23,6 @@ async def test_faults_leave_no_descriptor_and_no_memory(tmp_path: Path) -> None:
 
     assert outcome.failures == []
     assert told == []
-    assert set(outcome.sent) == {act.__name__ for act in (*WELL, *FAULTS)}
+    assert set(outcome.sent) == {act.__name__ for act in (*CORRECT_ACTIONS, *FAULTY_ACTIONS)}
     assert outcome.after.descriptors == outcome.before.descriptors
     assert outcome.after.memory - outcome.before.memory < 8 * MIB

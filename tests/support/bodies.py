@@ -56,7 +56,7 @@ CONFIG = {
 
 
 class Clients(NamedTuple):
-    """The clients of one server; `post` sends bodies that their methods would not make."""
+    """The clients of one server; `post` sends bodies that their methods would not create."""
 
     openai: AsyncOpenAI
     anthropic: AsyncAnthropic
@@ -99,7 +99,7 @@ def without(api: str, name: str) -> Json:
 
 
 def turns(api: str, *entries: Any) -> Json:
-    """A request with these messages or items, and a user's turn behind them."""
+    """A request with these messages or items, followed by a user's turn."""
     name = "input" if api == RESPONSES else "messages"
     return small(api, **{name: [*entries, {"role": "user", "content": "hi"}]})
 

@@ -11,6 +11,7 @@ from mockllm.providers.openai.chat import sdk as chat_sdk
 from mockllm.providers.openai.embeddings import sdk as embeddings_sdk
 from mockllm.providers.openai.responses import sdk as responses_sdk
 from mockllm.validation.findings import Confirm, Finding, Kind
+from tests.support.loads import ANSWER
 
 WRONG, MISSING, UNKNOWN = Kind.WRONG, Kind.MISSING, Kind.UNKNOWN
 SDKS: Mapping[str, ModuleType] = {
@@ -64,20 +65,7 @@ OUTPUT_TEXT = {"type": "output_text", "text": "a", "annotations": []}
 ECHOED_MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed"}
 
 
-COMPLETION: dict[str, Any] = {
-    "id": "chatcmpl-1",
-    "object": "chat.completion",
-    "created": 1,
-    "model": "m",
-    "choices": [
-        {
-            "index": 0,
-            "message": {"role": "assistant", "content": "hi", "refusal": None},
-            "finish_reason": "stop",
-            "logprobs": None,
-        }
-    ],
-}
+COMPLETION = ANSWER
 MESSAGE: dict[str, Any] = {
     "id": "msg_1",
     "type": "message",

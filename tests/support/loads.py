@@ -7,7 +7,7 @@ from typing import Any
 from mockllm import Config
 from mockllm.engine.loading import Loaded, load
 
-ANSWER = {
+ANSWER: dict[str, Any] = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
     "created": 1,

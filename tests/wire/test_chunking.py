@@ -92,7 +92,7 @@ def test_word_takes_the_white_space_before_it(text: str) -> None:
         (" ", "token", [" "]),
     ],
 )
-def test_examples(text: str, chunk: Chunk, pieces: list[str]) -> None:
+def test_examples_are_split_as_listed(text: str, chunk: Chunk, pieces: list[str]) -> None:
     assert list(chunking.split(text, chunk)) == pieces
 
 

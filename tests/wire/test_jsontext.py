@@ -224,7 +224,7 @@ def test_values_outside_json_are_refused() -> None:
 
 @given(st.data(), VALUES)
 @settings(deadline=None)
-def test_respelled_value_is_the_same(data: st.DataObject, value: Any) -> None:
+def test_a_respelled_value_has_the_same_canonical_bytes(data: st.DataObject, value: Any) -> None:
     other = data.draw(respelled(value))
 
     assert same(value, other)
@@ -246,7 +246,7 @@ def test_canonical_bytes_are_equal_if_and_only_if_the_values_are(values: list[An
 
 @given(VALUES)
 @settings(deadline=None)
-def test_deep_way_of_writing_writes_the_same(value: Any) -> None:
+def test_the_encoder_of_deep_values_equals_orjson(value: Any) -> None:
     deep = [nested(255), value]
 
     assert jsontext.canonical(deep).endswith(b"," + jsontext.canonical(value) + b"]")
@@ -275,7 +275,7 @@ def test_deep_values_can_be_compared(levels: int) -> None:
         ({}, "an object"),
     ],
 )
-def test_kind_names_the_json_type(value: Any, kind: str) -> None:
+def test_json_type_names_the_type_of_a_value(value: Any, kind: str) -> None:
     assert jsontext.json_type(value) == kind
 
 
@@ -297,7 +297,7 @@ def test_the_fast_path_of_a_plain_message_equals_the_slow_one(role: str, content
         (b"bytes", [[]]),
     ],
 )
-def test_faults_are_found_where_json_has_no_type(value: Any, expected: list[Any]) -> None:
+def test_values_that_json_cannot_represent_are_found(value: Any, expected: list[Any]) -> None:
     found = sorted(path for path, _ in jsontext.find_unserialisable(value))
 
     assert found == expected

@@ -61,7 +61,7 @@ def test_a_frame_survives_clients_that_split_lines_like_python(text: str) -> Non
         (None, None, "data: null\n\n"),
     ],
 )
-def test_examples(data: Any, event: str | None, frame: str) -> None:
+def test_examples_are_framed_as_listed(data: Any, event: str | None, frame: str) -> None:
     assert sse.frame(data, event=event).decode() == frame
 
 

@@ -28,6 +28,7 @@ from tests.support.served import (
     responses_request,
     responses_saying,
 )
+from tests.support.strict import STRICT
 
 pytestmark = pytest.mark.anyio
 
@@ -57,8 +58,7 @@ async def azure(
     async with AsyncAzureOpenAI(
         azure_endpoint=server.base_url,
         api_version=VERSION,
-        max_retries=0,
-        _strict_response_validation=True,
+        **STRICT,
         **credential,
     ) as client:
         yield client
@@ -66,7 +66,7 @@ async def azure(
 
 @pytest.fixture(scope="module")
 def sync_azure(server: AsyncServer) -> Iterator[AzureOpenAI]:
-    """To be used in another thread: the server runs in the loop of the test."""
+    """A client to use in another thread, because the server runs in the test's event loop."""
     with AzureOpenAI(
         azure_endpoint=server.base_url, api_version=VERSION, api_key=API_KEY, max_retries=0
     ) as client:
@@ -227,7 +227,7 @@ def test_the_model_of_the_body_comes_first() -> None:
     assert told(decision)["model"] == "body"
 
 
-def test_requests_to_two_deployments_are_told_apart() -> None:
+def test_requests_to_two_deployments_are_distinguished() -> None:
     to = app()
     body = {"messages": [USER]}
 

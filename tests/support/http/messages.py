@@ -62,7 +62,7 @@ def post(*fields: str, body: bytes = HELLO, target: str = CHAT, version: str = "
 
 
 def framed(*fields: str, body: bytes = HELLO, version: str = "1.1") -> bytes:
-    """A request whose `fields` tell where its body ends."""
+    """A request whose `fields` determine the end of its body."""
     return message(f"POST {CHAT} HTTP/{version}", "Host: h", KEY, *fields, body=body)
 
 

@@ -226,7 +226,7 @@ def test_any_response_is_answered_unchanged(response: Object) -> None:
 
 @given(TEXTS)
 @settings(deadline=None)
-def test_say_makes_a_response_with_the_text(text: str) -> None:
+def test_text_response_has_the_text(text: str) -> None:
     answer = whole(text_response(text))
 
     assert answer["content"] == [{"type": "text", "text": text}]

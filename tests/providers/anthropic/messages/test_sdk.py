@@ -56,7 +56,7 @@ def test_anthropic_tool_without_type_is_a_custom_tool() -> None:
     )
 
 
-def test_deeply_nested_blocks() -> None:
+def test_a_finding_in_a_deeply_nested_block_has_its_place() -> None:
     text: dict[str, Any] = {"type": "text", "text": 5}
     source = {"type": "content", "content": [text]}
     document = {"type": "document", "source": source}
@@ -73,12 +73,12 @@ def test_a_request_of_claude_code_is_accepted() -> None:
     )
 
 
-def test_answer_with_an_unknown_block() -> None:
+def test_an_unknown_block_in_an_answer_is_a_finding() -> None:
     findings = messages_sdk.confirm_response({**MESSAGE, "content": [{"type": "txt"}]})
     assert [(each.place, each.kind) for each in findings] == [("content.0.type", WRONG)]
 
 
-def test_known_members_of_messages_blocks() -> None:
+def test_known_members_are_those_of_messages_blocks() -> None:
     known = messages_sdk.known_members()
     assert known["text"] == {"type", "text", "cache_control", "citations"}
     assert known["tool_result"] >= {"type", "tool_use_id", "content", "is_error"}

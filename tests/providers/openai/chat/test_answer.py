@@ -219,7 +219,7 @@ def test_calls_get_their_own_ids() -> None:
     assert all(len(call["id"]) == len("call_") + 24 for call in calls)
 
 
-def test_say_is_the_smallest_response() -> None:
+def test_text_response_is_the_smallest_response() -> None:
     assert text_response("Hello") == {"choices": [{"message": {"content": "Hello"}}]}
     assert whole(text_response("Hello"))["choices"][0]["message"]["content"] == "Hello"
 

@@ -23,7 +23,7 @@ def test_enum_member_of_another_json_type_is_refused() -> None:
     )
 
 
-def test_unknown_members_of_a_message() -> None:
+def test_only_strict_refuses_unknown_members_of_a_message() -> None:
     message = {"role": "tool", "tool_call_id": "c", "content": "1", "name": "f"}
     assert_only_strict_refuses(
         CHAT,
@@ -32,7 +32,7 @@ def test_unknown_members_of_a_message() -> None:
     )
 
 
-def test_the_answer_of_the_readme_of_the_seed() -> None:
+def test_the_original_readmes_answer_has_findings() -> None:
     choice = {
         "index": 0,
         "role": "assistant",
@@ -51,7 +51,7 @@ def test_the_answer_of_the_readme_of_the_seed() -> None:
     ]
 
 
-def test_known_members_of_chat_parts() -> None:
+def test_known_members_are_those_of_chat_parts() -> None:
     known = chat_sdk.known_members()
     assert set(known) == {"text", "image_url", "input_audio", "file", "refusal"}
     assert known["text"] >= {"type", "text"}

@@ -58,7 +58,7 @@ def test_completing_twice_is_completing_once(case: Case) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Hello!", "🙏🏽 and\u2028more"])
-def test_a_client_reads_the_text_that_say_was_given(text: str) -> None:
+def test_a_client_reads_the_text_of_a_text_response(text: str) -> None:
     assert read_strictly(text_response(text)).output_text == text
 
 
@@ -112,7 +112,7 @@ def test_items_get_the_members_that_the_service_always_writes(
     assert "id" in unique
 
 
-def test_ids_are_stable_and_apart() -> None:
+def test_ids_are_stable_and_distinct() -> None:
     calls = [{"type": "function_call", "name": "f"} for _ in range(40)]
 
     first, second = whole({"output": calls}), whole({"output": calls})

@@ -30,7 +30,7 @@ def test_responses_input_is_a_string_or_a_list() -> None:
     )
 
 
-def test_responses_tool_without_strict_and_parameters() -> None:
+def test_only_strict_requires_strict_and_parameters_of_a_tool() -> None:
     tool = {"type": "function", "name": "f"}
     assert_only_strict_refuses(
         RESPONSES,
@@ -42,7 +42,7 @@ def test_responses_tool_without_strict_and_parameters() -> None:
     )
 
 
-def test_responses_image_without_detail() -> None:
+def test_only_strict_requires_the_detail_of_an_image() -> None:
     image = {"type": "input_image", "image_url": "data:"}
     assert_only_strict_refuses(
         RESPONSES,
@@ -69,7 +69,7 @@ def test_responses_image_without_detail() -> None:
         {"type": "item_reference", "id": "msg_1"},
     ],
 )
-def test_responses_messages_and_references(item: Any) -> None:
+def test_messages_and_references_are_accepted(item: Any) -> None:
     assert LENIENT[RESPONSES](turns(RESPONSES, item)) is None
     assert STRICT[RESPONSES](turns(RESPONSES, item)) is None
 
@@ -85,7 +85,7 @@ def test_responses_messages_and_references(item: Any) -> None:
         ),
     ],
 )
-def test_responses_malformed_messages(item: Any, finding: Finding) -> None:
+def test_malformed_messages_are_refused(item: Any, finding: Finding) -> None:
     expected = Finding(("input", 0, *finding.path), finding.message, finding.kind)
     assert LENIENT[RESPONSES](turns(RESPONSES, item)) == expected
 
@@ -97,7 +97,7 @@ def test_a_request_of_codex_is_accepted() -> None:
     assert finding.kind in (MISSING, UNKNOWN)
 
 
-def test_known_members_of_responses_items_and_parts() -> None:
+def test_known_members_are_those_of_items_and_parts() -> None:
     known = responses_sdk.known_members()
     assert known["message"] == {"type", "role", "content", "id", "status", "phase"}
     assert known["function_call"] >= {"type", "call_id", "name", "arguments"}

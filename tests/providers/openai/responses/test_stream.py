@@ -78,7 +78,7 @@ def test_events_add_up_to_the_whole_answer(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", TYPED, ids=lambda case: case.folder.name)
-def test_items_begin_without_members_that_come_late(case: Case) -> None:
+def test_items_are_added_without_the_members_that_events_fill(case: Case) -> None:
     for event in events_of(case.render(stream=True)):
         if event["type"] == "response.output_item.added":
             item = event["item"]
@@ -129,7 +129,7 @@ def test_the_helper_passes_on_unknown_events(folder: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.folder.name)
-def test_keys_begin_as_the_service_writes_them(case: Case) -> None:
+def test_events_begin_with_the_keys_of_the_service(case: Case) -> None:
     order = ["type", "sequence_number", "item_id", "output_index"]
     indexes = ["content_index", "summary_index", "command_index"]
     for event in events_of(case.render(stream=True)):
@@ -149,7 +149,7 @@ def test_a_text_delta_has_the_bytes_of_the_service() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.folder.name)
 @pytest.mark.parametrize("chunk", CHUNKS)
-def test_padding_fills_deltas_up(case: Case, chunk: Chunk) -> None:
+def test_deltas_are_padded_to_full_blocks(case: Case, chunk: Chunk) -> None:
     padded = events_of(streamed(case.response, chunk=chunk, padded=True))
     plain = events_of(streamed(case.response, chunk=chunk, padded=False))
 
@@ -162,7 +162,7 @@ def test_padding_fills_deltas_up(case: Case, chunk: Chunk) -> None:
     assert padded == plain
 
 
-def test_paddings_differ() -> None:
+def test_every_delta_has_another_padding() -> None:
     events = events_of(streamed(text_response("a a a a a a"), chunk=1, padded=True))
 
     paddings = [event["obfuscation"] for event in events if "obfuscation" in event]
@@ -239,7 +239,7 @@ def test_a_stream_begins_with_an_empty_response() -> None:
     "kind",
     ["web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"],
 )
-def test_a_call_that_did_not_complete_has_no_such_event(kind: str, status: str) -> None:
+def test_a_failed_call_has_no_completed_event(kind: str, status: str) -> None:
     events = events_of(streamed({"output": [{"type": kind, "status": status}]}))
 
     assert f"response.{kind}.in_progress" in {event["type"] for event in events}

@@ -32,7 +32,7 @@ GRAMMAR: dict[str, dict[str, str]] = {
     "ended": {"message_stop": "done"},
     "done": {},
 }
-"""State, event: next state. What is not here must not be on the wire."""
+"""The next state by state and event. Any other event is an error."""
 
 DELTAS = {
     "text": r"(citations_delta |text_delta )*",
@@ -42,7 +42,7 @@ DELTAS = {
     "mcp_tool_use": r"input_json_delta (input_json_delta )+",
     "compaction": r"compaction_delta ",
 }
-"""The deltas of a valid block, in order; those of every other kind are none."""
+"""The kinds of deltas of a valid block, in order; any other kind of block has none."""
 
 STARTS: dict[str, Object] = {
     "text": {"text": ""},
@@ -108,7 +108,7 @@ def assert_deltas(found: list[Object]) -> None:
 
 
 def rebuilt(found: list[Object]) -> Any:
-    """The message that the events tell, by the plainest reading of them."""
+    """The message that the events add up to, by a straightforward reading."""
     message: Any = None
     blocks: list[Any] = []
     texts: dict[int, str] = {}
@@ -130,7 +130,7 @@ def rebuilt(found: list[Object]) -> Any:
 
 
 def add(block: Object, delta: Object, texts: dict[int, str], index: int) -> None:
-    """One delta, as its kind wants to be added."""
+    """Apply one delta by the rule of its kind."""
     match delta.pop("type"):
         case "citations_delta":
             block["citations"].append(delta["citation"])
@@ -166,8 +166,8 @@ def unknown(model: BaseModel) -> list[str]:
 
 
 def assert_valid(found: list[Object], adapter: TypeAdapter[Any]) -> None:
-    """Every event but `ping`, which the unions lack, is of the SDK's types and has no member
-    beyond them."""
+    """Every event except `ping`, which the unions lack, is valid by the SDK's types and has no
+    undeclared member."""
     for event in found:
         if event == {"type": "ping"}:
             continue
@@ -191,8 +191,8 @@ class Service:
         return httpx2.Response(200, headers=headers, content=self.body)
 
     def helped(self, messages: Any, *, unknown: bool = False) -> Any:
-        """What `.stream()` makes of it. An `unknown` block is held in a model of another kind,
-        which pydantic would warn of."""
+        """The result of `.stream()`. The SDK stores an `unknown` block in a model of another kind,
+        about which pydantic would warn."""
         with messages.stream(**ASKED) as found:
             return found.get_final_message().to_dict(mode="json", warnings=not unknown)
 

@@ -27,8 +27,8 @@ HEADERS = {"content-type": "text/event-stream"}
 CASES = goldens.cases("openai/chat")
 
 
-# What no chunk can say: the user wrote another type than `ChatCompletionChunk` has, or a tool call
-# of a type that it does not know.
+# Responses that no valid chunk can express: with a member or a tool call of a type that
+# `ChatCompletionChunk` does not declare.
 INVALID = {
     "choices_not_objects",
     "content_parts",
@@ -108,7 +108,7 @@ def check_members(own: list[Event]) -> None:
 
 
 def check_calls(calls: list[Event]) -> None:
-    """Calls follow each other from 0; id, type and name are said once, with the first part."""
+    """Calls are numbered from 0; id, type and name are sent once, with the first part."""
     assert [call["index"] for call in calls] == sorted(call["index"] for call in calls)
     for number, (index, parts) in enumerate(groupby(calls, key=lambda call: call["index"])):
         assert index == number
@@ -125,7 +125,7 @@ def check_calls(calls: list[Event]) -> None:
 
 
 def check_envelope(events: list[Event], *, include_usage: bool) -> None:
-    """All chunks are of one completion; usage is where it was asked for, and only there."""
+    """All chunks belong to one completion; usage is present if and only if it was requested."""
     beside = {"choices", "usage", "moderation", "obfuscation"}
     envelopes = [{k: v for k, v in event.items() if k not in beside} for event in events]
     assert all(envelope == envelopes[0] for envelope in envelopes)
@@ -202,7 +202,7 @@ def join(chunks: Iterator[ChatCompletionChunk]) -> list[Event]:
 
 
 def meaning(value: Json) -> Json:
-    """A completion without what a stream has no words for: nulls, the index of a tool call, empty
+    """A completion without what a stream cannot express: nulls, the index of a tool call, empty
     lists of annotations and calls, the type of a custom call, and what the helper parses."""
     if isinstance(value, list):
         return [meaning(entry) for entry in value]

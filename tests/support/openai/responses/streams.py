@@ -272,7 +272,7 @@ def rebuilt(events: list[Event]) -> Event:
 
 
 def assert_done_says_all(events: list[Event]) -> None:
-    """Every `.done` bears what its deltas added up to."""
+    """Every `.done` event has the text that its deltas add up to."""
     deltas: dict[str, str] = {}
     for event in events:
         stem, _, phase = event["type"].rpartition(".")
