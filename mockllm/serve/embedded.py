@@ -19,7 +19,7 @@ from mockllm.serve.settings import DRAIN_TIMEOUT, Settings
 
 
 class _EmbeddedServer:
-    """The parameters and the base URLs of a server, and its life in a loop."""
+    """The parameters, the base URLs, and the start and stop of a server in a loop."""
 
     def __init__(
         self,
@@ -58,8 +58,12 @@ class _EmbeddedServer:
 
     @property
     def base_url(self) -> str:
-        """``http://HOST:PORT``, without a slash at the end. With a certificate it is ``https``, and
-        on a Unix socket the host is ``localhost``."""
+        """``http://HOST:PORT``, without a trailing slash. With a certificate the scheme is
+        ``https``, and on a Unix socket the host is ``localhost``.
+
+        Raises:
+            RuntimeError: the server is not started.
+        """
         if self._listener is None:
             raise RuntimeError("the server is not started")
         return self._base_url
@@ -168,7 +172,11 @@ class Server(_EmbeddedServer):
     """The thread and its loop, while started."""
 
     def start(self) -> str:
-        """As `AsyncServer.start`."""
+        """Start the thread and the server, like `AsyncServer.start`. Returns the base URL.
+
+        Raises:
+            ConfigError, ListenError, RuntimeError: as `AsyncServer.start` does.
+        """
         if self._running is not None:
             raise RuntimeError("the server is started already")
         with ExitStack() as stack:
@@ -179,7 +187,7 @@ class Server(_EmbeddedServer):
         return url
 
     def stop(self) -> None:
-        """As `AsyncServer.stop`; the thread ends."""
+        """Stop the server, like `AsyncServer.stop`, and end its thread."""
         running, self._running = self._running, None
         if running is not None:
             running.__exit__(None, None, None)

@@ -16,8 +16,8 @@ _STRIDE = 0x9E3779B97F4A7C15F39D  # odd, so counting by it reaches every number 
 
 
 class FreshValueSource:
-    """Makes fresh values. Ids look random and never repeat; they name the `slot` of the worker
-    process. Each process starts at a random number, so make it after forking."""
+    """Generates the values of deliveries. Ids look random, never repeat and encode the `slot` of
+    the worker process. Each source starts at a random number, so create it after forking."""
 
     def __init__(self, slot: int = 0) -> None:
         self._slot = slot
@@ -27,7 +27,7 @@ class FreshValueSource:
         self._date = b""
 
     def next(self, decided_in: float = 0.0) -> FreshValues:
-        """The values of one more delivery, which was decided in so many seconds."""
+        """Return the values of the next delivery, whose decision took `decided_in` seconds."""
         self._number += _STRIDE
         second = int(time.time())
         if second != self._second:
@@ -40,5 +40,5 @@ class FreshValueSource:
 
 
 def _milliseconds(seconds: float) -> bytes:
-    """Six characters: rounded up, padded with spaces."""
+    """Return `seconds` as milliseconds in six characters, rounded up and padded with spaces."""
     return b"%6d" % min(math.ceil(seconds * 1000), 999_999)

@@ -20,8 +20,8 @@ from mockllm.serve.connections import Service
 from mockllm.serve.protocol import HTTPProtocol
 
 MAX_CLOSE = 1.0  # seconds to close connections that have no protocol yet
-TURNS_TO_BEGIN = 3  # iterations of the loop from accepting a connection to its protocol
-TURNS_TO_READ = 3  # iterations from there to reading the first bytes
+ITERATIONS_TO_CONNECT = 3  # of the loop, from accepting a connection to its protocol
+ITERATIONS_TO_READ = 3  # of the loop, from there to reading the first bytes
 
 
 class Listener:
@@ -61,12 +61,12 @@ class Listener:
         another process, which accepts them.
         """
         assert self._server is not None
-        await self._let_accepted_begin()
+        await self._finish_accepting()
         queued = [] if inherited else list(self._queued())
         self._server.close()  # at once: new connections are refused, not lost in the queue
         try:
             async with asyncio.timeout(drain_timeout):
-                await self._take(queued)
+                await self._serve_queued(queued)
                 self._service.drain(last_call=last_call)
                 await self._service.all_closed.wait()
         except TimeoutError:
@@ -100,15 +100,15 @@ class Listener:
             except OSError:  # BlockingIOError: the queue is empty
                 return
 
-    async def _let_accepted_begin(self) -> None:
+    async def _finish_accepting(self) -> None:
         """Stop accepting, and wait until accepted connections have their protocol: asyncio creates
         it a few iterations later, and drops the connection if the server is closed by then."""
         assert self._sock is not None
         with contextlib.suppress(NotImplementedError):  # on Windows there are no readers
             asyncio.get_running_loop().remove_reader(self._sock)
-        await _turns(TURNS_TO_BEGIN)
+        await _iterate(ITERATIONS_TO_CONNECT)
 
-    async def _take(self, queued: list[socket.socket]) -> None:
+    async def _serve_queued(self, queued: list[socket.socket]) -> None:
         """Serve `queued`, and wait until all connections have read what has arrived."""
         loop = asyncio.get_running_loop()
         try:
@@ -117,13 +117,13 @@ class Listener:
                 sock.setblocking(False)
                 with contextlib.suppress(OSError):  # the client has disconnected
                     await loop.connect_accepted_socket(self._protocol, sock, ssl=self._tls)
-            await _turns(TURNS_TO_READ)
+            await _iterate(ITERATIONS_TO_READ)
         finally:
             for sock in queued:
                 sock.close()
 
 
-async def _turns(count: int) -> None:
+async def _iterate(count: int) -> None:
     """Let the loop run `count` iterations."""
     for _ in range(count):
         await asyncio.sleep(0)

@@ -1,19 +1,19 @@
-"""Worker processes that ask one another what only one of them knows.
+"""Requests between the worker processes of a server, each of which stores only its own responses.
 
-The supervisor makes a `Switchboard` before it forks: for each slot a listening Unix socket, in a
-directory that nobody else may enter. The worker in a slot accepts on its socket; whoever wants to
-ask it connects. The supervisor holds the sockets, as it holds those of clients, so that a worker
-which is replaced leaves nobody refused.
+Before it forks, the supervisor creates a `Switchboard`: a listening Unix socket for each slot, in a
+directory that is private to the user. The worker in a slot accepts on its socket; the others
+connect to it. The supervisor keeps all sockets open, so no connection is refused while a worker is
+replaced.
 
-A message is its length in four bytes and a JSON text; each connection carries one and its answer:
+A message is its length in four bytes and a JSON text. A connection carries one and its answer:
 
-    {"decide": request}    the reply to a request that another worker got, or null
-    {"give": true}         all responses that may be asked for again
-    {"take": responses}    null, once they are remembered here
+    {"decide": request}    the reply to a request that another worker received, or null
+    {"export": true}       all stored responses
+    {"import": responses}  null, once they are stored
 
-A worker that takes another's place asks it for its responses before it takes connections, and the
-one that is replaced sends those it gives while it drains. So an id is known in its slot whatever
-process is in it.
+A worker that replaces another first imports its responses. While the replaced one drains, it sends
+its successor those that it still delivers. So a response is always found in the slot that its id
+names.
 """
 
 from __future__ import annotations
@@ -40,18 +40,20 @@ from mockllm.state.responses import StoredResponse
 from mockllm.wire.placeholders import FreshValues
 
 MAX_WAIT = 0.1  # seconds for the answer of another worker
-MAX_HANDOVER = 2.0  # seconds for all responses of one
+MAX_HANDOVER = 2.0  # seconds to transfer all responses of a worker
 MAX_MESSAGE = 256 * MIB
 
 _LENGTH_BYTES = 4
 
 
 class Switchboard:
-    """The sockets by which workers reach one another, one for each slot."""
+    """The sockets on which workers listen for one another, one for each slot."""
 
     def __init__(self, slots: int) -> None:
-        """Raises:
-        ListenError: there can be no such sockets.
+        """Bind the sockets of `slots` workers.
+
+        Raises:
+            ListenError: they cannot be created in the temporary directory.
         """
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="mockllm-"))
@@ -70,7 +72,7 @@ class Switchboard:
         return sock
 
     def close_but(self, slot: int) -> None:
-        """Close the sockets of all slots but one: in a worker, that is its own."""
+        """Close the sockets of all slots but one, in the worker of that slot."""
         for number, sock in enumerate(self.sockets):
             if number != slot:
                 sock.close()
@@ -83,7 +85,7 @@ class Switchboard:
 
 
 class Place(NamedTuple):
-    """Where a worker stands: its slot, and whether it takes the place of a worker that lives."""
+    """The slot of a worker. A `successor` replaces a worker that is still running."""
 
     switchboard: Switchboard
     slot: int
@@ -91,7 +93,7 @@ class Place(NamedTuple):
 
 
 class Peers:
-    """The other workers, for the worker in `slot`; and this worker, for the others."""
+    """Performs operations in the other workers, and answers those of the others in this one."""
 
     def __init__(self, app: App, place: Place) -> None:
         self._app = app
@@ -103,12 +105,12 @@ class Peers:
         app.set_peers(frozenset(self._others))
 
     async def start(self) -> None:
-        """Answer the others. A successor first gets the responses of the worker whose place it
-        takes."""
+        """Start to answer other workers. A successor first imports the responses of the worker that
+        it replaces."""
         board, slot, successor = self._place
         if successor:
-            given = await self._ask(slot, {"give": True}, MAX_HANDOVER)
-            self._remember(given or ())
+            responses = await self._ask(slot, {"export": True}, MAX_HANDOVER)
+            self._import(responses or ())
         # a copy, to be closed while the switchboard's stays open
         options: dict[str, Any] = {"sock": board.sockets[slot].dup()}
         if sys.version_info >= (3, 13):
@@ -116,22 +118,21 @@ class Peers:
         self._server = await asyncio.start_unix_server(self._serve, **options)
 
     async def perform(self, operations: Sequence[Operation]) -> Sequence[Any]:
-        """The answers of other workers, in the order of the operations."""
+        """Return the results of `operations`, in the same order."""
         return await asyncio.gather(*map(self._perform, operations))
 
     async def hand_over(self) -> None:
-        """Leave the slot to its next worker: answer no more, and send it the responses that it has
-        not been sent."""
+        """Stop answering other workers, and send the successor the responses that it lacks."""
         self.stop()
         stored = self._app.stored_responses.all()
         fresh = [each for each in stored if each.key not in self._handed_over]
         if fresh:
             self._handed_over.update(each.key for each in fresh)
-            message = {"take": list(map(_pack_response, fresh))}
+            message = {"import": list(map(_pack_response, fresh))}
             await self._ask(self._place.slot, message, MAX_HANDOVER)
 
     def stop(self) -> None:
-        """Answer no more."""
+        """Stop answering other workers."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -144,7 +145,7 @@ class Peers:
         return None if known is None else _unpack_reply(known)
 
     async def _ask(self, slot: int, message: Any, seconds: float) -> Any:
-        """The answer of the worker in `slot`; None where none comes in time."""
+        """Return the answer of the worker in `slot`; None if it does not answer in `seconds`."""
         writer: asyncio.StreamWriter | None = None
         try:
             async with asyncio.timeout(seconds):
@@ -168,22 +169,22 @@ class Peers:
             case {"decide": request}:
                 reply = self._app.decide_forwarded(_unpack_request(request))
                 return None if reply is None else _pack_reply(reply)
-            case {"give": _}:
+            case {"export": _}:
                 stored = self._app.stored_responses.all()
                 self._handed_over.update(each.key for each in stored)
                 return list(map(_pack_response, stored))
-            case {"take": responses}:
-                self._remember(responses)
+            case {"import": responses}:
+                self._import(responses)
         return None
 
-    def _remember(self, responses: Sequence[Any]) -> None:
+    def _import(self, responses: Sequence[Any]) -> None:
         for packed in responses:
             self._app.stored_responses.append(_unpack_response(packed))
 
 
 # --- Messages ------------------------------------------------------------------------------------
 
-# Bytes are texts of the characters U+0000 to U+00FF.
+# JSON has no bytes: they are sent as strings of the characters U+0000 to U+00FF.
 
 
 def _write(writer: asyncio.StreamWriter, message: Any) -> None:

@@ -1,26 +1,26 @@
-"""Sends an answer that cannot go out in one write: it pauses, is large, is made as it is taken, or
-its peer reads slowly.
+"""Sends an answer that cannot be sent with one write: it pauses, is large, is generated while it is
+sent, or its peer reads slowly.
 
-A player walks the frames of a reply (`http1.framing.frames`) in order. Before each frame it waits
-for three things, and for nothing else:
+A player sends the frames of a reply (`http1.framing.frames`) in order. Before each frame it waits
+for three things:
 
-    its time   frames have pauses between them. A frame is due at the sum of all pauses before it,
-               counted from the start, so a late frame makes no later one later.
-    its peer   the transport says when more than MAX_UNSENT bytes wait for the peer, and when they
-               have gone. So a slow reader costs that much memory, whatever the size of the answer.
-    its turn   a player gives the loop back after MAX_TURN seconds. Frames that are made as they are
-               taken cost more than a write, so of all players that make some only one has the turn
-               in each round of the loop: others' requests are answered between two turns.
+    time   A frame is due after the sum of all pauses before it, counted from the start, so a late
+           frame does not delay later ones.
+    peer   The transport reports when more than MAX_UNSENT bytes wait for the peer, and when they
+           are sent. So a slow reader costs that much memory, whatever the size of the answer.
+    turn   A player yields to the loop after MAX_TURN seconds. Generating a frame costs more than
+           writing one, so only one of the players that generate frames has a turn in each iteration
+           of the loop: other requests are answered between two turns.
 
-Then the reply's ending is carried out. COMPLETE and CLEAN leave a connection that may be used
-again, CUT closes it, RESET waits until the peer has all that was sent and then resets it, HANG
-waits for the peer to go. The player knows nothing of latency or faults: both are in the reply.
+Then it carries out the reply's ending. COMPLETE and CLEAN leave the connection open, CUT closes it,
+RESET resets it once the peer has received everything, HANG waits for the peer to disconnect. The
+player knows nothing of latency or faults: both are part of the reply.
 
 For example, the reply ``steps = (a, b pause 0.5, c), ending = CUT after a and b`` is played as
 
     write(head)  write(a)  sleep until 0.5 s  write(b)  close
 
-How the delivery really ended is told to `ended`, and by that to the observers.
+The actual end of the delivery is passed to the callback `ended`, which informs the observers.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ else:
     _UNSENT_REQUEST = getattr(termios, "TIOCOUTQ", None)
 
 MAX_TURN = 0.005  # seconds
-MAX_UNSENT = 32 * 1024  # bytes that wait for a slow peer before its answer waits too
-RESET_GAP = 0.05  # seconds between the peer's acknowledgement and the reset, to read in
-DRAIN_POLL = 0.005  # seconds between two looks at what the peer has not acknowledged
+MAX_UNSENT = 32 * 1024  # bytes that wait for a slow peer before its answer pauses
+RESET_GAP = 0.05  # seconds between the peer's acknowledgement and the reset, for the peer to read
+DRAIN_POLL = 0.005  # seconds between two checks for unacknowledged bytes
 
 _ENDS = {
     EndingKind.COMPLETE: End.COMPLETE,
@@ -63,9 +63,9 @@ _ENDS = {
 class Player:
     """Sends the frames of one answer on one connection.
 
-    `writable` is set while the peer reads fast enough; `turn` is what players whose frames are made
-    as they are taken share, and a context without effect for any other. `ended` is called once, in
-    the same step as the last write, or when the peer is gone.
+    `writable` is set while the peer reads fast enough. `turn` is a lock shared by all players that
+    generate frames, and a context without effect for others. `ended` is called once: with the last
+    write, or when the peer has disconnected.
     """
 
     def __init__(
@@ -89,9 +89,9 @@ class Player:
         self._next: Frame | None = None
         self._due = 0.0
         self.frames_sent = 0
-        """Progress, for whoever watches for peers that are stuck."""
+        """The number of frames written, by which `Timeouts` detects stuck peers."""
         self.first_byte: float | None = None
-        """When the first frame was written, in monotonic seconds."""
+        """The time of the first write, in monotonic seconds."""
 
     async def play(self, frames: Iterator[Frame], kind: EndingKind) -> None:
         """Send `frames`, then end the message as `kind` specifies. After COMPLETE and CLEAN the
@@ -107,7 +107,7 @@ class Player:
             await asyncio.get_running_loop().create_future()  # until the connection is lost
 
     def abandon(self) -> None:
-        """End, if that has not happened: the peer is gone."""
+        """Report that the peer has disconnected, unless the end was reported before."""
         self._finish(End.CLIENT_GONE)
 
     async def _send(self, frames: Iterator[Frame], end: End) -> None:
@@ -117,7 +117,7 @@ class Player:
             async with self._turn:
                 if not self._take_turn(frames, end):
                     return
-                await asyncio.sleep(0)  # the turn lasts until the loop has gone round
+                await asyncio.sleep(0)  # the turn lasts for one iteration of the loop
             wait = self._due - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
@@ -125,7 +125,7 @@ class Player:
                 await self._writable.wait()
 
     def _take_turn(self, frames: Iterator[Frame], end: End) -> bool:
-        """Send what can be sent now. Returns whether there is more, and the peer is there."""
+        """Send the frames that are due. Returns True if more remain and the peer is connected."""
         began = time.monotonic()
         if not self.frames_sent and self._next is None:
             self._take(frames)
@@ -160,22 +160,22 @@ class Player:
             self._ended(self, end)
 
     async def _reset(self) -> None:
-        """Close with a TCP reset, once the peer has received all that was sent: a reset throws away
-        what waits on either side."""
+        """Close with a TCP reset, once the peer has received everything: a reset discards the bytes
+        that wait on either side."""
         raw = self._transport.get_extra_info("socket")
-        while (  # noqa: ASYNC110  # the system tells nobody
+        while (  # noqa: ASYNC110  # the system has no event for this
             self._transport.get_write_buffer_size() or _unacknowledged(raw)
         ):
             await asyncio.sleep(DRAIN_POLL)
         await asyncio.sleep(RESET_GAP)
-        with contextlib.suppress(OSError):  # a Unix socket has no such option: it is just closed
+        with contextlib.suppress(OSError):  # a Unix socket lacks this option and is just closed
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
 
 def _unacknowledged(raw: socket.socket) -> int:
-    """The bytes that the system has taken and the peer has not acknowledged; 0 where the system
-    does not say."""
+    """Return the number of bytes that the system has accepted and the peer has not acknowledged; 0
+    if the system does not report it."""
     if _UNSENT_REQUEST is None:
         return 0
     try:

@@ -36,7 +36,7 @@ class Signal(Enum):
     """A message between a supervisor and a worker, one byte each."""
 
     LISTENING = b"l"
-    """From the worker: connections are accepted."""
+    """From the worker: it accepts connections."""
     ALIVE = b"."
     """From the worker: its loop is running (a heartbeat)."""
     LEAVING = b"x"
@@ -73,8 +73,8 @@ def work(
     beat: float,
     place: Place,
 ) -> None:
-    """Serve as a supervisor's messages on `channel` direct, sending a heartbeat every `beat`
-    seconds. A closed channel means stop; on SIGTERM the worker asks to be replaced."""
+    """Serve until a message on `channel` from the supervisor stops the worker, and send a heartbeat
+    every `beat` seconds. A closed channel means stop; on SIGTERM the worker asks to be replaced."""
     _run(_work(engine, bound, settings, channel, beat, place))
 
 
@@ -108,41 +108,55 @@ async def _work(
     beat: float,
     place: Place,
 ) -> None:
-    loop = asyncio.get_running_loop()
     process = _Process(engine, bound, settings, place)
-    inherited = False  # by another worker, which accepts on the socket
+    supervisor = _SupervisorChannel(channel, process)
+    process.on_signal(signal.SIGTERM, lambda: supervisor.send(Signal.LEAVING))
+    supervisor.receive_messages()
+    await process.start()
+    supervisor.send(Signal.LISTENING)
+    supervisor.send_heartbeats(beat)
+    await process.stopping.wait()
+    await process.drain(inherited=supervisor.retired)
 
-    def send(message: Signal) -> None:
-        with contextlib.suppress(OSError):  # the supervisor is gone, or its buffer is full
-            channel.send(message.value)
 
-    def send_heartbeats() -> None:
-        send(Signal.ALIVE)
-        loop.call_later(beat, send_heartbeats)
+class _SupervisorChannel:
+    """A worker's end of the channel to its supervisor."""
 
-    def receive() -> None:
-        nonlocal inherited
+    def __init__(self, channel: socket.socket, process: _Process) -> None:
+        self._channel = channel
+        self._process = process
+        self._loop = asyncio.get_running_loop()
+        self.retired = False
+        """True if another worker accepts on the socket from now on."""
+
+    def send(self, message: Signal) -> None:
+        """Send a message; it is lost if the supervisor is gone or its buffer is full."""
+        with contextlib.suppress(OSError):
+            self._channel.send(message.value)
+
+    def send_heartbeats(self, beat: float) -> None:
+        """Send a heartbeat now and every `beat` seconds."""
+        self.send(Signal.ALIVE)
+        self._loop.call_later(beat, self.send_heartbeats, beat)
+
+    def receive_messages(self) -> None:
+        """Act on the supervisor's messages as they arrive."""
+        self._loop.add_reader(self._channel, self._receive)
+
+    def _receive(self) -> None:
         try:
-            messages = channel.recv(64)
+            messages = self._channel.recv(64)
         except OSError:
             messages = b""
         if not messages:
-            loop.remove_reader(channel)
+            self._loop.remove_reader(self._channel)
         if Signal.CUT.value in messages:
-            process.cut()
+            self._process.cut()
         elif Signal.RETIRE.value in messages:
-            inherited = True
-            process.stop()
-        elif not process.stopping.is_set():
-            process.stop()
-
-    process.on_signal(signal.SIGTERM, lambda: send(Signal.LEAVING))
-    loop.add_reader(channel, receive)
-    await process.start()
-    send(Signal.LISTENING)
-    send_heartbeats()
-    await process.stopping.wait()
-    await process.drain(inherited=inherited)
+            self.retired = True
+            self._process.stop()
+        elif not self._process.stopping.is_set():
+            self._process.stop()
 
 
 class _Process:
@@ -212,8 +226,8 @@ class _Process:
         self._service.cut()
 
     async def drain(self, *, inherited: bool = False) -> None:
-        """Let responses in progress finish, unless they were cut. Whoever inherits the socket
-        inherits the stored responses, too."""
+        """Let responses in progress finish, unless they were cut. If the socket is `inherited` by
+        another worker, so are the stored responses."""
         timeout = 0.0 if self._cut else self._drain_timeout
         handover = self._peers if inherited else None
         if handover is not None:

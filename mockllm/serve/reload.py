@@ -28,20 +28,20 @@ class Watch:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = tuple(paths)
-        self._taken = self._last = self._state()
+        self._loaded = self._last = self._state()
 
     def changed(self) -> bool:
         """Return True if the files differ from those last loaded, and have not changed since the
         previous call: a file that is still being written is waited for."""
         state, self._last = self._last, self._state()
-        if self._last == self._taken or self._last != state:
+        if self._last == self._loaded or self._last != state:
             return False
-        self._taken = self._last
+        self._loaded = self._last
         return True
 
     def mark_loaded(self) -> None:
-        """Take the files as they are now as loaded."""
-        self._taken = self._last = self._state()
+        """Record that the files were loaded in their current state."""
+        self._loaded = self._last = self._state()
 
     def _state(self) -> State:
         return tuple(self._files())

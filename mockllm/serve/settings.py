@@ -19,7 +19,7 @@ DRAIN_TIMEOUT = 10.0  # seconds that responses in progress have to finish when a
 
 
 class Bound(NamedTuple):
-    """An address that is bound and not listened on yet. `url` is the base URL for clients."""
+    """A bound address that does not listen yet. `url` is the base URL for clients."""
 
     sock: socket.socket
     tls: ssl.SSLContext | None
@@ -28,7 +28,7 @@ class Bound(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that a server is given besides its mocks. Times in seconds."""
+    """All parameters of a server except its mocks. Times are in seconds."""
 
     host: str = DEFAULT_HOST
     port: int = 0
@@ -45,8 +45,8 @@ class Settings:
 
     @contextlib.contextmanager
     def bind(self, *, shared: bool = False) -> Iterator[Bound]:
-        """Bind the address. The file of a Unix socket is removed when the context ends; the socket
-        belongs to the caller. With `shared` other sockets may be bound to the same port.
+        """Bind the address and yield it. The file of a Unix socket is removed when the context
+        ends; the caller owns the socket. With `shared` other sockets may bind the same port.
 
         Raises:
             ListenError: the address or the certificate cannot be used.

@@ -304,7 +304,7 @@ class Supervisor:
         connections at once."""
         self._signals.clear()
         for slot in self._slots:
-            slot.sock.close()  # or it would queue connections that nobody accepts
+            slot.sock.close()  # or it would queue connections that are never accepted
         self._retiring = self._workers()
         for slot in self._slots:
             slot.worker = slot.successor = None

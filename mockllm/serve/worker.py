@@ -62,7 +62,7 @@ class Worker:
 
     @property
     def state(self) -> State:
-        """The stage of its life."""
+        """The current stage of its life."""
         return self._state
 
     def mark_serving(self) -> None:
@@ -112,12 +112,12 @@ class Slot:
 
     @property
     def is_serving(self) -> bool:
-        """Whether its worker accepts connections."""
+        """True if its worker accepts connections."""
         return self.worker is not None and self.worker.state is State.SERVING
 
     def wait_after(self, age: float) -> float:
-        """Seconds to wait before replacing a worker that died at `age`: 0, unless it died young
-        and so did the one before it."""
+        """Return the seconds to wait before replacing a worker that died at the `age` of that many
+        seconds: 0, unless this one and the previous one lived shorter than `YOUNG`."""
         if age >= YOUNG:
             self.delay = 0.0
             return 0.0
