@@ -1,8 +1,8 @@
-"""What a request costs: this server beside a server that parses nothing and beside its peers.
+"""Measures the cost of a request: this server, one that parses nothing, and comparable ones.
 
 Usage: python -m benchmarks --help
 
-Each server runs alone on one core and `wrk` loads it from another; the kernel's accounting tells
-the CPU time of a request. Nothing here knows how the server under test works inside: it is started
-by its command and asked over a socket, like the others.
+Each server runs alone on one core while `wrk` sends requests from another. The CPU time comes from
+the kernel's accounting. The server under test is a black box, like the others: it is started by its
+command and reached over a socket.
 """

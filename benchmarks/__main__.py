@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measures, prints the table, writes `benchmarks/results/`."""
+"""`python -m benchmarks`: measurements, prints the table, writes `benchmarks/results/`."""
 
 from __future__ import annotations
 
@@ -13,79 +13,82 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import footprint, machine, measure, picture, report, wrk
-from benchmarks.footprint import Measure
+from benchmarks.footprint import Measurement
 from benchmarks.loads import GROUPS, IDLE, LARGE, LOADS, MANY, Load
 from benchmarks.measure import FULL, QUICK, Bench, Plan, Row
-from benchmarks.verdict import Floors, missed
+from benchmarks.verdict import Baseline, missed
 
 RESULTS = Path(__file__).with_name("results")
 
-OK, BELOW, CANNOT = 0, 1, 2
+OK, MISSED, UNABLE = 0, 1, 2  # exit statuses
 
 EPILOG = f"""\
 names for --only: {", ".join(LOADS)}, {footprint.NAME};
-a part of a name takes all that contain it.
+part of a name selects every load whose name contains it.
 
-Every server has one core to itself, wrk another. CPU µs is what the kernel says the server used,
-user and system, by the requests it answered: the median of alternating rounds, and the least of
-them. The ratio is the CPU time of a server that parses nothing, answering the same bytes to the
-same load, by the server's own; where the table says so, another figure of ours stands for it.
+Each server has one core to itself; wrk runs on another. CPU µs is the server's CPU time (user and
+system, from the kernel) divided by the number of requests it answered: the median of alternating
+rounds, and their minimum. The ratio is the CPU time of a server that parses nothing and sends the
+same bytes, divided by the server's own CPU time. Where the table says so, the ratio is against
+another load of this server instead.
 
-Needs Linux and wrk. The servers to compare with need `pip install -e '.[bench]'` and, for aimock,
-npx; those that are missing are left out.
+Needs Linux and wrk. The other servers need `pip install -e '.[bench]'` and, for aimock, npx; those
+that are not installed are skipped.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status: 0, 1 a floor is missed, 2 it cannot run here."""
+    """Run the command. Returns 0: success, 1: a baseline is missed, 2: unable to run."""
     options = _parser().parse_args(arguments)
-    if hindrance := _hindrance():
-        print(f"benchmarks: {hindrance}", file=sys.stderr)
-        return CANNOT
+    if requirement := _unmet_requirement():
+        print(f"benchmarks: {requirement}", file=sys.stderr)
+        return UNABLE
     chosen = _chosen(options.only, quick=options.quick)
     if not chosen:
-        print(f"benchmarks: no load is called {' or '.join(options.only)}", file=sys.stderr)
-        return CANNOT
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(CANNOT))  # so that servers are ended, too
-    floors = Floors.recorded()
+        print(f"benchmarks: no load matches {' or '.join(options.only)}", file=sys.stderr)
+        return UNABLE
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(UNABLE)
+    )  # so that the servers are stopped, too
+    baseline = Baseline.read()
     plan = QUICK if options.quick else FULL
-    rows, measures = _measure(plan, chosen)
+    rows, measurements = _measure(plan, chosen)
     about = _about(plan)
-    print(f"\n{_caption(about)}\n", *report.table(rows, floors), sep="\n")
-    if measures:
-        print("", *report.footprint_table(measures, floors), sep="\n")
-    _write(options, rows, measures, about)
+    print(f"\n{_caption(about)}\n", *report.table(rows, baseline), sep="\n")
+    if measurements:
+        print("", *report.footprint_table(measurements, baseline), sep="\n")
+    _write(options, rows, measurements, about)
     if not options.check:
         return OK
-    asked = {*chosen, *(one.words.name for one in measures)}
-    misses = list(missed(rows, measures, floors, asked))
-    print("", *misses or ["every floor is kept"], sep="\n")
-    return BELOW if misses else OK
+    selected = {*chosen, *(one.metric.name for one in measurements)}
+    misses = list(missed(rows, measurements, baseline, selected))
+    print("", *misses or ["all baselines are met"], sep="\n")
+    return MISSED if misses else OK
 
 
-def _measure(plan: Plan, chosen: set[str]) -> tuple[list[Row], list[Measure]]:
+def _measure(plan: Plan, chosen: set[str]) -> tuple[list[Row], list[Measurement]]:
     cores = machine.Cores.of_this_process()
     machine.use_core(cores.load)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
-        bench = Bench(plan, cores, Path(folder), _tell)
-        measures = footprint.measure(bench) if footprint.NAME in chosen else []
+        bench = Bench(plan, cores, Path(folder), _show_progress)
+        measurements = footprint.measure(bench) if footprint.NAME in chosen else []
         for group in GROUPS:
             loads = _with_references([load for load in group if load.name in chosen])
             rows += measure.measure(bench, loads)
-    _tell("")
-    return rows, measures
+    _show_progress("")
+    return rows, measurements
 
 
 def _with_references(loads: Sequence[Load]) -> list[Load]:
-    """`loads` and those of the same group that they are measured against, these first."""
+    """The loads of the same group that `loads` are measured against, then `loads`."""
     names = dict.fromkeys(load.against for load in loads if load.against in LOADS)
     names.update(dict.fromkeys(load.name for load in loads))
     return [LOADS[name] for name in names]
 
 
 def _chosen(only: Sequence[str], *, quick: bool) -> set[str]:
-    """The names of what is measured: all of them, but nothing large in a quick run."""
+    """The names of the loads to measure. By default all, in a quick run all but the large ones."""
     names = {*LOADS, footprint.NAME}
     if not only:
         large = {name for name, load in LOADS.items() if load.config in LARGE}
@@ -95,14 +98,14 @@ def _chosen(only: Sequence[str], *, quick: bool) -> set[str]:
     return exact | {name for name in names if any(part in name for part in parts)}
 
 
-def _hindrance() -> str:
-    """What keeps the benchmarks from running here; empty if nothing does."""
+def _unmet_requirement() -> str:
+    """A message about the first requirement that is not met here; empty if all are."""
     if sys.platform != "linux":
-        return f"they read the accounts of a Linux kernel (/proc), which {sys.platform} lacks"
+        return f"Linux is required (CPU times are read from /proc), found {sys.platform}"
     if not wrk.is_installed():
         return wrk.MISSING
     if not machine.allow_open_files(2 * IDLE):
-        return f"the hard limit of open files is below {2 * IDLE:,}: ulimit -Hn"
+        return f"the hard limit on open files (ulimit -Hn) is below {2 * IDLE:,}"
     return ""
 
 
@@ -128,30 +131,30 @@ def _caption(about: dict[str, Any]) -> str:
 def _write(
     options: argparse.Namespace,
     rows: Sequence[Row],
-    measures: Sequence[Measure],
+    measurements: Sequence[Measurement],
     about: dict[str, Any],
 ) -> None:
-    """A full run is what the README shows; a part or a quick one must not take its place."""
+    """Write the results. The README shows those of a full run, so other runs use other names."""
     name = "part" if options.only else "quick" if options.quick else "full"
     folder: Path = options.output
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(report.as_json(rows, measures, about), indent=1)
+    text = json.dumps(report.as_json(rows, measurements, about), indent=1)
     (folder / f"{name}.json").write_text(f"{text}\n")
     (folder / f"{name}.svg").write_text(picture.draw(rows, _caption(about)))
     print(f"\nwritten: {folder / name}.json, {folder / name}.svg")
 
 
-def _tell(what: str) -> None:
-    """What is going on, on one line of a terminal."""
+def _show_progress(step: str) -> None:
+    """Show the current step on one line of a terminal, replacing the previous one."""
     if sys.stderr.isatty():
-        print(f"\r\x1b[K{what}", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{step}", end="", file=sys.stderr, flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="What a request costs this server, beside a server that parses nothing and "
-        "beside its peers.",
+        description="Measures the cost of a request: to this server, to one that parses nothing, "
+        "and to comparable ones.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -159,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="fewer rounds, only the limit and this server, without the peers and without "
+        help="fewer rounds, no servers but the limit and this one, and no loads of "
         f"{MANY:,} mocks: below two minutes instead of ten",
     )
     parser.add_argument(
@@ -167,19 +170,19 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME",
-        help="only loads of this name, or with this part of a name; may be repeated",
+        help="run only the loads with this name, or with this text in their name; may be repeated",
     )
     parser.add_argument(
         "--check",
         action="store_true",
-        help="exit with 1 if a figure is worse than benchmarks/floors.json allows",
+        help="exit with 1 if a figure is worse than benchmarks/baseline.json allows",
     )
     parser.add_argument(
         "--output",
         type=Path,
         default=RESULTS,
         metavar="DIR",
-        help="where the results are written, default benchmarks/results",
+        help="directory of the results; default benchmarks/results",
     )
     return parser
 
@@ -188,4 +191,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit(CANNOT)
+        sys.exit(UNABLE)

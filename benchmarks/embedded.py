@@ -1,4 +1,4 @@
-"""How long `AsyncServer.start` takes where the SDKs are imported already, as in a test suite.
+"""Measures `AsyncServer.start` in a process that has imported the SDKs, such as a test suite.
 
 Usage: python -m benchmarks.embedded CONFIG. Prints seconds.
 """
@@ -14,7 +14,7 @@ from mockllm import AsyncServer
 
 
 async def start(config: Path) -> float:
-    """The seconds of the second start in a process: the first one imports what it needs."""
+    """Return the seconds of the second start: the first one includes imports."""
     async with AsyncServer(config):
         pass
     server = AsyncServer(config)

@@ -1,6 +1,6 @@
-"""One request over a socket, and whether the answer is the right one.
+"""Sends single requests over a socket and checks the answers.
 
-Before anything is measured a server must have answered rightly: a fast error is no figure.
+A server is measured only after it has answered correctly: a fast error would be a false figure.
 """
 
 from __future__ import annotations
@@ -16,43 +16,47 @@ import orjson
 
 from benchmarks.loads import Answer
 
-PATIENCE = 30.0  # seconds for one answer
+TIMEOUT = 30.0  # seconds for one answer
 _END_OF_STREAM = b"data: [DONE]\n\n\r\n0\r\n\r\n"
-SMALL_BUFFER = 8 * 1024  # bytes; a connection with it is slow for ever, however fast it is read
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: no TIME_WAIT, of which there would be thousands
+SMALL_BUFFER = 8 * 1024  # bytes; keeps a connection slow, even if it is read fast later
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: avoids thousands of sockets in TIME_WAIT
 
 
 class WrongAnswerError(Exception):
-    """A server answered something else than it must, and what."""
+    """A server did not give the expected answer; the message describes the difference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An answer: `raw` is what came over the wire, `body` what it means."""
+    """An answer: `raw` are all bytes from the wire, `body` is the body without its framing."""
 
     status: int
     body: bytes
     raw: bytes
 
 
-def ask(port: int, request: bytes) -> Received:
-    """The answer to `request` on a connection of its own.
+def fetch(port: int, request: bytes) -> Received:
+    """Send `request` on a new connection and return the answer.
 
     Raises:
-        WrongAnswerError: what came is no HTTP answer, or none came in time.
+        WrongAnswerError: the answer is not HTTP, or did not arrive in time.
     """
     with _connected(port) as sock:
-        return _ask_on(sock, request)
+        return _fetch_on(sock, request)
 
 
 @contextlib.contextmanager
 def idle_connections(port: int, request: bytes, count: int) -> Iterator[None]:
-    """Keep `count` connections open that have each had one answer and are silent since."""
+    """Open `count` connections, make one request on each, and leave them idle.
+
+    Raises:
+        WrongAnswerError: a request was not answered.
+    """
     with contextlib.ExitStack() as stack:
         for _ in range(count):
             sock = stack.enter_context(_connected(port))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            _ask_on(sock, request)
+            _fetch_on(sock, request)
         yield
 
 
@@ -60,13 +64,17 @@ def idle_connections(port: int, request: bytes, count: int) -> Iterator[None]:
 def slow_readers(
     port: int, request: bytes, count: int, *, buffer: int = SMALL_BUFFER
 ) -> Iterator[list[socket.socket]]:
-    """Keep `count` connections open that have asked and read no more than the first byte. The
-    system takes `buffer` bytes for each, or as few as it can."""
+    """Open `count` connections that send `request` and read only the first byte of the answer.
+    Their receive buffers have `buffer` bytes, or the kernel's minimum.
+
+    Raises:
+        WrongAnswerError: a connection was closed without an answer.
+    """
     readers = []
     with contextlib.ExitStack() as stack:
         for _ in range(count):
             sock = stack.enter_context(socket.socket())
-            sock.settimeout(PATIENCE)
+            sock.settimeout(TIMEOUT)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             sock.connect(("127.0.0.1", port))
@@ -78,25 +86,27 @@ def slow_readers(
 
 
 def read_stream_to_end(sock: socket.socket) -> None:
-    """Read what is left of a streamed answer.
+    """Read the rest of a streamed answer.
 
     Raises:
-        WrongAnswerError: it was cut.
+        WrongAnswerError: the stream ended early.
     """
     last = b""
     try:
         while not last.endswith(_END_OF_STREAM):
             data = sock.recv(1 << 18)
             if not data:
-                raise WrongAnswerError(f"a stream was cut after {last!r}")
+                raise WrongAnswerError(f"a stream ended early, after {last!r}")
             last = (last + data)[-len(_END_OF_STREAM) :]
     except OSError as exc:
-        raise WrongAnswerError(f"a stream was cut: {exc!r}") from exc
+        raise WrongAnswerError(f"a stream ended early: {exc!r}") from exc
 
 
 def check(received: Received, wanted: Answer) -> None:
-    """Raises:
-    WrongAnswerError: `received` is not what `wanted` describes.
+    """Check an answer.
+
+    Raises:
+        WrongAnswerError: `received` is not what `wanted` describes.
     """
     if received.status != wanted.status:
         shown = received.body[:100].decode("utf-8", "replace")
@@ -106,7 +116,7 @@ def check(received: Received, wanted: Answer) -> None:
     try:
         text, chunks = _streamed(received.body) if wanted.chunks else (_whole(received.body), 0)
     except (ValueError, LookupError, TypeError) as exc:
-        raise WrongAnswerError(f"the body is no chat completion: {exc!r}") from exc
+        raise WrongAnswerError(f"the body is not a chat completion: {exc!r}") from exc
     if text != wanted.text:
         raise WrongAnswerError(f"the text is {text[:60]!r} instead of {wanted.text[:60]!r}")
     if chunks != wanted.chunks:
@@ -115,13 +125,13 @@ def check(received: Received, wanted: Answer) -> None:
 
 @contextlib.contextmanager
 def _connected(port: int) -> Iterator[socket.socket]:
-    with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as sock:
         yield sock
 
 
-def _ask_on(sock: socket.socket, request: bytes) -> Received:
+def _fetch_on(sock: socket.socket, request: bytes) -> Received:
     client = h11.Connection(h11.CLIENT)
-    _sent_by(client, request)
+    _register_request(client, request)
     status, raw, body = 0, b"", b""
     try:
         sock.sendall(request)
@@ -141,8 +151,8 @@ def _ask_on(sock: socket.socket, request: bytes) -> Received:
         raise WrongAnswerError(f"no answer: {exc!r}") from exc
 
 
-def _sent_by(client: h11.Connection, request: bytes) -> None:
-    """Tell `client` that `request` has gone out. It needs to know the method only."""
+def _register_request(client: h11.Connection, request: bytes) -> None:
+    """Put h11's `client` into the state after `request`. Only the method matters to it."""
     method = request.split(b" ", 1)[0]
     client.send(h11.Request(method=method, target="/", headers=[("host", "127.0.0.1")]))
     client.send(h11.EndOfMessage())
@@ -154,7 +164,7 @@ def _whole(body: bytes) -> str:
 
 
 def _streamed(body: bytes) -> tuple[str, int]:
-    """The text of a stream, and how many of its chunks bear some of it."""
+    """The text of a stream, and the number of chunks that contain some of it."""
     frames = [line[6:] for line in body.split(b"\n") if line.startswith(b"data: {")]
     choices = [choice for frame in frames for choice in orjson.loads(frame)["choices"]]
     texts = [choice["delta"].get("content") for choice in choices]

@@ -1,7 +1,6 @@
-"""What is asked of the servers and what they must answer: requests, configurations, loads.
+"""The loads of the benchmarks, as pure data: configurations, requests and expected answers.
 
-Pure data. A load names its configuration, its request and the answer that makes a figure valid; how
-load is made is `wrk`'s business, who answers is `servers`'.
+`wrk` generates the load and `servers` starts the servers that answer it.
 """
 
 from __future__ import annotations
@@ -13,20 +12,20 @@ from typing import Any
 
 LIMIT, OURS = "limit", "mockllm"
 H11_LOOP, FASTAPI, AIMOCK = "h11_loop", "fastapi", "aimock"
-EVERYONE = (LIMIT, OURS, H11_LOOP, FASTAPI, AIMOCK)
+ALL_SERVERS = (LIMIT, OURS, H11_LOOP, FASTAPI, AIMOCK)
 
 CHAT = "/v1/chat/completions"
 END = b"}]}"
-"""Every body ends so, and has these bytes nowhere else: a server that parses nothing can tell where
-a request ends."""
+"""The end of every body. These bytes occur nowhere else in it, so a server that parses nothing can
+find the end of a request."""
 
-ASKED = "Hello"
+QUESTION = "Hello"
 REPLY = "Hello! How can I help you today?"
-WORDS = 50  # of five letters, so that servers that count words and servers that count characters
-LETTERS_OF_CHUNK = 6  # (with the blank) cut a stream into the same chunks
-STREAMED = " ".join(["chunk"] * WORDS)
-ASKED_LONG = "Tell me all"
-LONG = " ".join(["chunk"] * 420_000)  # streamed, it is 5 MB
+WORDS = 50  # of five letters each
+CHUNK_LENGTH = 6  # characters, a word and a space: cutting by words or by length is the same
+STREAMED_TEXT = " ".join(["chunk"] * WORDS)
+LONG_QUESTION = "Tell me all"
+LONG_TEXT = " ".join(["chunk"] * 420_000)  # streamed, it is 5 MB
 
 CONVERSATION = 35_000  # bytes: an agent's tenth turn or so, with its system prompt
 TURNS = 40
@@ -39,19 +38,19 @@ SLOW = 500  # connections that ask for a long stream and do not read it
 # --- requests ------------------------------------------------------------------------------------
 
 COUNT, TRACE, USER, LENGTH = "<n>", "<trace>", "<user>", "<length>"
-"""Marks in a request: the number of the request, the same as 32 hexadecimal digits, one to sixteen
-letters in turn, and (in a head) the length of the body."""
+"""Placeholders in a request: its number, its number as 32 hexadecimal digits, one to sixteen
+letters in rotation, and (in a head) the length of the body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A request whose marks are filled anew for every request. Without marks all are the same."""
+    """A request whose placeholders are filled for each request. Without any, all are the same."""
 
     head: str
     body: str
 
     def render(self, n: int) -> bytes:
-        """The request number `n`, as the load generator makes it."""
+        """The request number `n`, as the load generator sends it."""
         body = self._fill(self.body, n)
         head = self._fill(self.head, n).replace(LENGTH, str(len(body)))
         return (head + body).encode("ascii")
@@ -85,13 +84,13 @@ SDK_HEADERS = (
     "x-stainless-retry-count: 0",
     "x-stainless-read-timeout: 600",
 )
-"""What openai 3.54.0 sends: thirteen headers of its own and three of its HTTP library."""
+"""The headers of openai 3.54.0: thirteen of its own and three of its HTTP library."""
 
 GATEWAY_HEADERS = (
     f"x-request-id: {TRACE}",
     f"traceparent: 00-{TRACE}-00f067aa0ba902b7-01",
 )
-"""What a gateway adds, new in every request."""
+"""Headers that a gateway adds, different in every request."""
 
 
 def _post(
@@ -100,30 +99,30 @@ def _post(
     path: str = CHAT,
     **members: Any,
 ) -> Template:
-    """A chat request. `members` stand before the messages, so that the body ends with `END`."""
-    said = [{"role": role, "content": text} for role, text in messages]
-    body = json.dumps({"model": "gpt-4o", **members, "messages": said}, separators=(",", ":"))
+    """A chat request. `members` come before the messages, so that the body ends with `END`."""
+    objects = [{"role": role, "content": text} for role, text in messages]
+    body = json.dumps({"model": "gpt-4o", **members, "messages": objects}, separators=(",", ":"))
     lines = (f"POST {path} HTTP/1.1", *headers, f"content-length: {LENGTH}", "", "")
     return Template("\r\n".join(lines), body)
 
 
-def _ask(text: str) -> Template:
-    """A request whose body is never the same, so that the mocks are really searched."""
+def _unique(text: str) -> Template:
+    """A request whose body is never repeated, so that no cached match is reused."""
     return _post(("user", text), user=COUNT)
 
 
 def _conversation(session: str) -> Template:
-    """Many turns about one question; the last message is `ASKED`."""
+    """A conversation of many turns; the last message is `QUESTION`."""
     sentence = "The quick brown fox jumps over the lazy dog, and the dog does not mind at all. "
     turn = (sentence * CONVERSATION)[: CONVERSATION // TURNS - 40]
     turns = [(("user", "assistant")[number % 2], turn) for number in range(TURNS)]
-    return _post(("system", f"Session {session}."), *turns, ("user", ASKED))
+    return _post(("system", f"Session {session}."), *turns, ("user", QUESTION))
 
 
 # --- configurations ------------------------------------------------------------------------------
 
 Config = dict[str, Any]
-"""In the form of a configuration file of this server."""
+"""The content of a configuration file of this server."""
 
 
 def _mock(text: str, match_type: str = "exact", reply: str = REPLY) -> dict[str, Any]:
@@ -136,13 +135,13 @@ def _mock(text: str, match_type: str = "exact", reply: str = REPLY) -> dict[str,
 
 
 def _terse(mock: dict[str, Any]) -> dict[str, Any]:
-    """The same, but for what a server can complete: its answer differs from request to request."""
+    """The mock without the members that a server fills in, some of them per request."""
     choices = [{"message": choice["message"]} for choice in mock["response"]["choices"]]
     return mock | {"response": {"choices": choices}}
 
 
 def _completion(text: str) -> dict[str, Any]:
-    """Complete, so that no server has less to send than another."""
+    """A response with all members, so that every server sends the same amount."""
     message = {"role": "assistant", "content": text}
     return {
         "id": "chatcmpl-B9MHDbslfkBeAs8l4bebGdFOJ6PeG",
@@ -155,7 +154,7 @@ def _completion(text: str) -> dict[str, Any]:
 
 
 def question(number: int) -> str:
-    """The message that the mock of this number answers; no other mock does."""
+    """The message that only the mock with this number matches."""
     return f"Question {number:06d}?"
 
 
@@ -174,16 +173,16 @@ def _both_sdks() -> Config:
         "stop_sequence": None,
         "usage": {"input_tokens": 9, "output_tokens": 9},
     }
-    match = {"message": {"role": "user", "content": ASKED}}
-    return {"openai": [_mock(ASKED)], "anthropic": [{"match": match, "response": answer}]}
+    match = {"message": {"role": "user", "content": QUESTION}}
+    return {"openai": [_mock(QUESTION)], "anthropic": [{"match": match, "response": answer}]}
 
 
 CONFIGS: Mapping[str, Callable[[], Config]] = {
-    "one": lambda: {"openai": [_mock(ASKED)]},
-    "one_contains": lambda: {"openai": [_mock(ASKED, "contains")]},
-    "one_terse": lambda: {"openai": [_terse(_mock(ASKED, "contains"))]},
-    "one_streamed": lambda: {"openai": [_mock(ASKED, reply=STREAMED)]},
-    "one_and_long": lambda: {"openai": [_mock(ASKED), _mock(ASKED_LONG, reply=LONG)]},
+    "one": lambda: {"openai": [_mock(QUESTION)]},
+    "one_contains": lambda: {"openai": [_mock(QUESTION, "contains")]},
+    "one_terse": lambda: {"openai": [_terse(_mock(QUESTION, "contains"))]},
+    "one_streamed": lambda: {"openai": [_mock(QUESTION, reply=STREAMED_TEXT)]},
+    "one_and_long": lambda: {"openai": [_mock(QUESTION), _mock(LONG_QUESTION, reply=LONG_TEXT)]},
     "one_of_each_sdk": _both_sdks,
     "hundred": lambda: _questions(100, "exact"),
     "few": lambda: _questions(FEW, "exact"),
@@ -191,9 +190,9 @@ CONFIGS: Mapping[str, Callable[[], Config]] = {
     "many": lambda: _questions(MANY, "exact"),
     "many_contains": lambda: _questions(MANY, "contains"),
 }
-"""By name; made when they are needed, for some are large."""
+"""Configurations by name, created on demand because some are large."""
 
-LARGE = frozenset({"many", "many_contains"})  # they take many seconds to make and to load
+LARGE = frozenset({"many", "many_contains"})  # creating and loading them takes many seconds
 
 
 # --- loads ---------------------------------------------------------------------------------------
@@ -201,23 +200,23 @@ LARGE = frozenset({"many", "many_contains"})  # they take many seconds to make a
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What must come back: a status, the assistant's text (empty: an error, its text is free) and
-    the number of stream chunks that bear text (0: not streamed)."""
+    """An expected answer: a status, the assistant's text (empty for an error, with any text) and
+    the number of stream chunks that contain text (0: not streamed)."""
 
     status: int = 200
     text: str = REPLY
     chunks: int = 0
 
 
-NOTHING = Answer(404, "")
+NOT_FOUND = Answer(404, "")
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """One row of the table, for each of `servers`.
 
-    Its ratio is the CPU time of `against` by this load's: `LIMIT`, or the name of another load of
-    ours, measured in the same group.
+    Its ratio is the CPU time of `against` divided by that of this load. `against` is `LIMIT`, or
+    the name of another load of this server in the same group.
     """
 
     name: str
@@ -225,16 +224,16 @@ class Load:
     config: str
     request: Template
     answer: Answer = Answer()
-    servers: tuple[str, ...] = EVERYONE
+    servers: tuple[str, ...] = ALL_SERVERS
     against: str = LIMIT
     workers: int = 1
     idle: int = 0
 
 
-_SMALL = _post(("user", ASKED))
-LONG_STREAM = _post(("user", ASKED_LONG), stream=True)
-LONG_ANSWER = Answer(text=LONG, chunks=10_000)
-"""What is asked by those who do not read the answer, and what it would be."""
+_SMALL = _post(("user", QUESTION))
+LONG_STREAM = _post(("user", LONG_QUESTION), stream=True)
+LONG_ANSWER = Answer(text=LONG_TEXT, chunks=10_000)
+"""The answer to `LONG_STREAM`, the request of slow readers."""
 
 
 def _of_mocks(title: str, name: str, config: str, text: str, answer: Answer = Answer()) -> Load:
@@ -242,7 +241,7 @@ def _of_mocks(title: str, name: str, config: str, text: str, answer: Answer = An
         f"mocks_{name}",
         title,
         config,
-        _ask(text),
+        _unique(text),
         answer,
         servers=(OURS, AIMOCK) if name in ("1", f"{FEW}_last") else (OURS,),
         against="mocks_1",
@@ -260,7 +259,7 @@ def _of_count(count: int, config: str) -> tuple[Load, ...]:
             f"{config}_contains",
             f"Please tell me: {last} Thank you.",
         ),
-        _of_mocks(f"{count:,} mocks, none matches", f"{count}_none", config, none, NOTHING),
+        _of_mocks(f"{count:,} mocks, none matches", f"{count}_none", config, none, NOT_FOUND),
     )
 
 
@@ -291,7 +290,7 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
             "sdk_headers",
             "SDK headers",
             "one",
-            _post(("user", ASKED), headers=SDK_HEADERS),
+            _post(("user", QUESTION), headers=SDK_HEADERS),
         ),
     ),
     (
@@ -299,7 +298,7 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
             "heads_differ",
             "SDK headers, every head different",
             "one",
-            _post(("user", ASKED), headers=(*SDK_HEADERS, *GATEWAY_HEADERS), user=USER),
+            _post(("user", QUESTION), headers=(*SDK_HEADERS, *GATEWAY_HEADERS), user=USER),
         ),
     ),
     (
@@ -307,7 +306,7 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
             "bodies_differ",
             "every body different",
             "one_contains",
-            _post(("user", f"{ASKED} {COUNT}")),
+            _post(("user", f"{QUESTION} {COUNT}")),
         ),
     ),
     (
@@ -315,7 +314,7 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
             "terse",
             "every body different, a terse mock",
             "one_terse",
-            _post(("user", f"{ASKED} {COUNT}")),
+            _post(("user", f"{QUESTION} {COUNT}")),
             servers=(LIMIT, OURS),
         ),
     ),
@@ -333,8 +332,8 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
             "stream",
             f"stream of {WORDS} chunks",
             "one_streamed",
-            _post(("user", ASKED), stream=True),
-            Answer(text=STREAMED, chunks=WORDS),
+            _post(("user", QUESTION), stream=True),
+            Answer(text=STREAMED_TEXT, chunks=WORDS),
         ),
     ),
     (
@@ -342,16 +341,16 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
             "not_found",
             "404, an unknown path",
             "one",
-            _post(("user", ASKED), path="/v1/unknown"),
-            NOTHING,
+            _post(("user", QUESTION), path="/v1/unknown"),
+            NOT_FOUND,
         ),
     ),
     (
-        _of_mocks("1 mock", "1", "one", ASKED),
+        _of_mocks("1 mock", "1", "one", QUESTION),
         *_of_count(FEW, "few"),
         *_of_count(MANY, "many"),
     ),
 )
-"""Loads that are measured in the same rounds stand together."""
+"""Loads, grouped by the rounds in which they are measured."""
 
 LOADS: Mapping[str, Load] = {load.name: load for group in GROUPS for load in group}

@@ -1,4 +1,4 @@
-"""What the kernel knows: which cores there are, what processes cost, what this machine is.
+"""Reads cores, resource usage of processes and a description of the machine from the kernel.
 
 Linux only (/proc).
 """
@@ -20,32 +20,32 @@ _TICK = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Which cores servers run on, and which one the load and this program run on."""
+    """The cores of the servers, and the core of the load generator and this program."""
 
     server: int
     load: int
-    spare: frozenset[int]  # beside the server's, for a server of several processes
+    spare: frozenset[int]  # additional ones, for a server with several processes
 
     @classmethod
     def of_this_process(cls) -> Cores:
-        """The load takes the first core, where interrupts often are; a server the last. With one
-        core they share it."""
+        """Divide the cores of this process. The load gets the first one, which often handles
+        interrupts, the server the last. A single core is shared."""
         cores = sorted(os.sched_getaffinity(0))
         return cls(cores[-1], cores[0], frozenset(cores[1:-1]))
 
     def for_workers(self, count: int) -> frozenset[int]:
-        """The cores of a server of `count` processes: one for each as far as they go."""
+        """The cores of a server with `count` processes: one each, as far as there are enough."""
         return frozenset({self.server, *sorted(self.spare)[: count - 1]})
 
 
 def use_core(core: int) -> None:
-    """Keep this process, and those it starts, on one core."""
+    """Pin this process, and those it starts, to one core."""
     os.sched_setaffinity(0, {core})
 
 
 def allow_open_files(wanted: int) -> bool:
-    """Raise the limit of open files, for this process and those it starts, to at least `wanted`.
-    Returns whether it could."""
+    """Raise the limit on open files of this process and those it starts to at least `wanted`.
+    Returns False if the hard limit is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < wanted:
         return False
@@ -55,7 +55,7 @@ def allow_open_files(wanted: int) -> bool:
 
 
 def family(pid: int) -> list[int]:
-    """`pid` and all processes below it."""
+    """The process `pid` and all its descendants."""
     children: dict[int, list[int]] = {}
     for entry in _PROC.iterdir():
         if entry.name.isdecimal():
@@ -71,18 +71,18 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time, user and system, that `pid` and the processes below it have used."""
+    """CPU seconds, user and system, used by `pid` and its descendants."""
     times = (_stat(member)[11:13] for member in family(pid))
     return sum(int(user) + int(system) for user, system in times) / _TICK
 
 
 def memory(pid: int) -> int:
-    """Bytes that `pid` and the processes below it hold; what they share counts once (PSS)."""
+    """Bytes of memory of `pid` and its descendants; shared memory is counted once (PSS)."""
     return sum(_pss(member) for member in family(pid))
 
 
 def describe() -> dict[str, str | int]:
-    """The machine, in words that make figures comparable."""
+    """A description of the machine, without which figures cannot be compared."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count() or 1,
@@ -92,7 +92,7 @@ def describe() -> dict[str, str | int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on (proc(5)); the name before may hold blanks."""
+    """The fields of /proc/PID/stat from the state on (proc(5)); the name may have spaces."""
     return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
 
 

@@ -1,6 +1,6 @@
-"""The measuring: servers started, answers checked, rounds alternated, medians taken.
+"""Measures loads: starts the servers, checks their answers, alternates rounds, takes medians.
 
-A figure without a checked answer does not exist: where anything is wrong, the row says what.
+There is no figure without a checked answer: if anything is wrong, the row has the reason instead.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.servers import (
     MAX_START,
     CannotStartError,
     Files,
-    Order,
+    LaunchOptions,
     Running,
     free_port,
     running,
@@ -29,20 +29,21 @@ from benchmarks.servers import (
 
 MICROSECONDS = 1_000_000
 
-Tell = Callable[[str], None]
+ShowProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long, how often, who. `seconds` are of one run of the load generator.
+    """Duration and number of the rounds, and the servers to measure. `seconds` is the duration of
+    one run of the load generator.
 
-    Many short rounds rather than few long ones: what else the machine does comes and goes, and the
-    median of five forgets two bad ones, of which the first, where everything is cold, may be one.
+    Many short rounds are better than few long ones, because other activity on the machine varies:
+    the median of five ignores two bad rounds, one of which may be the first, with cold caches.
     """
 
     seconds: int
     rounds: int
-    longest: float  # seconds; what is not measured by then is not measured
+    longest: float  # seconds; what has not been measured by then is skipped
     servers: frozenset[str]
 
 
@@ -52,7 +53,7 @@ FULL = Plan(1, 5, 570.0, frozenset(CONTENDERS))
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one load did to one server: CPU time of a request, requests a second, latency."""
+    """The result of one load on one server: CPU time per request, requests per second, latency."""
 
     cpu_us: float
     rate: float
@@ -62,7 +63,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table: the median of `rounds`, or `why` there is none."""
+    """A line of the table: the median of `rounds`, or the reason (`why`) there is none."""
 
     load: str
     server: str
@@ -71,7 +72,7 @@ class Row:
 
     @property
     def figure(self) -> Figure | None:
-        """The medians, each for itself."""
+        """The median of each member; None without rounds."""
         if self.why or not self.rounds:
             return None
         return Figure(
@@ -83,50 +84,50 @@ class Row:
 
 
 class Bench:
-    """What all measurements share: the plan, the cores, the files, the time that is left."""
+    """The environment of all measurements: plan, cores, files, remaining time."""
 
-    def __init__(self, plan: Plan, cores: Cores, folder: Path, tell: Tell) -> None:
+    def __init__(self, plan: Plan, cores: Cores, folder: Path, show_progress: ShowProgress) -> None:
         self.plan = plan
         self.cores = cores
         self.files = Files(folder)
-        self.tell = tell
+        self.show_progress = show_progress
         self._folder = folder
         self._deadline = time.monotonic() + plan.longest
         self._runs = 0
 
     @property
     def seconds_left(self) -> float:
-        """How long this may go on; below zero when the time is up."""
+        """The remaining time; negative once it is over."""
         return self._deadline - time.monotonic()
 
     @contextlib.contextmanager
     def started(
         self, server: str, config: str, *, workers: int = 1, reply: Path | None = None
     ) -> Iterator[Running]:
-        """A server that takes connections.
+        """Start a server and wait until it accepts connections.
 
         Raises:
             CannotStartError: it does not run here, or there is no time left.
         """
         if self.seconds_left <= 0:
             raise CannotStartError("no time left")
-        order = Order(free_port(), self.files.config(config), workers, reply)
-        command = CONTENDERS[server].command(order)
+        options = LaunchOptions(free_port(), self.files.config(config), workers, reply)
+        command = CONTENDERS[server].command(options)
         cores = self.cores.for_workers(workers)
-        log = self._folder / f"{server}-{order.port}.log"
-        patience = min(MAX_START, self.seconds_left)
-        with running(command, order.port, cores, log, patience=patience) as server_running:
+        log = self._folder / f"{server}-{options.port}.log"
+        timeout = min(MAX_START, self.seconds_left)
+        with running(command, options.port, cores, log, timeout=timeout) as server_running:
             yield server_running
 
-    def load(self, server: Running, load: Load, seconds: int) -> Figure:
-        """One run of the load generator.
+    def run_load(self, server: Running, load: Load, seconds: int) -> Figure:
+        """Run the load generator once.
 
         Raises:
-            WrongAnswerError: not every answer was of the status that is wanted.
-        LoadError: the load generator failed.
+            WrongAnswerError: an answer had another status than the load expects.
+            LoadError: the load generator failed.
         """
         self._runs += 1
-        script = self.files.keep(f"{load.name}.lua", wrk.script(load.request).encode())
+        script = self.files.write(f"{load.name}.lua", wrk.script(load.request).encode())
         before = machine.cpu_seconds(server.pid)
         outcome = wrk.run(server.port, script, seconds=seconds, first=self._runs * MICROSECONDS)
         used = machine.cpu_seconds(server.pid) - before
@@ -141,7 +142,7 @@ class Bench:
 
 @dataclass(slots=True)
 class _Cell:
-    """One load on one server while it is measured."""
+    """One load on one server, in the course of its measurement."""
 
     load: Load
     server: str
@@ -154,7 +155,7 @@ class _Cell:
 
 
 def measure(bench: Bench, loads: Sequence[Load]) -> list[Row]:
-    """The rows of loads that are measured in the same rounds."""
+    """Measure loads in the same rounds. Returns a row for each load and server."""
     cells = [
         _Cell(load, server)
         for load in loads
@@ -170,8 +171,10 @@ def measure(bench: Bench, loads: Sequence[Load]) -> list[Row]:
 
 
 def check_outcome(outcome: wrk.Outcome, load: Load) -> None:
-    """Raises:
-    WrongAnswerError: an answer had another status than `load` wants, or none came.
+    """Check the counts of a run.
+
+    Raises:
+        WrongAnswerError: an answer had another status than `load` expects, or was missing.
     """
     expects_refusal = load.answer.status >= 400
     wrong = outcome.requests - outcome.refused if expects_refusal else outcome.refused
@@ -184,25 +187,25 @@ def check_outcome(outcome: wrk.Outcome, load: Load) -> None:
 
 
 def _start(bench: Bench, stack: contextlib.ExitStack, cells: Iterable[_Cell]) -> None:
-    """Start the servers of all cells, one for each configuration, and check their answers. Ours
-    come first, for the limit repeats what they answer."""
+    """Start the servers of all cells, one for each configuration, and check their answers. Those of
+    mockllm are started first, because the limit repeats their answers."""
     servers: dict[tuple[str, str, int, int], Running] = {}
     replies: dict[str, Path] = {}
     for cell in sorted(cells, key=lambda cell: cell.server != OURS):
         load = cell.load
-        bench.tell(f"{load.title}: starting {cell.server}")
-        which = (cell.server, load.config, load.workers, load.idle)
+        bench.show_progress(f"{load.title}: starting {cell.server}")
+        key = (cell.server, load.config, load.workers, load.idle)
         try:
-            if cell.server == LIMIT or which not in servers:
+            if cell.server == LIMIT or key not in servers:
                 reply = replies.get(load.name)
-                servers[which] = stack.enter_context(
+                servers[key] = stack.enter_context(
                     bench.started(cell.server, load.config, workers=load.workers, reply=reply)
                 )
-            cell.running = servers[which]
-            received = exchange.ask(cell.running.port, load.request.render(0))
+            cell.running = servers[key]
+            received = exchange.fetch(cell.running.port, load.request.render(0))
             exchange.check(received, load.answer)
             if cell.server == OURS:
-                replies[load.name] = bench.files.keep(f"{load.name}.reply", received.raw)
+                replies[load.name] = bench.files.write(f"{load.name}.reply", received.raw)
             stack.enter_context(
                 exchange.idle_connections(cell.running.port, load.request.render(0), load.idle)
             )
@@ -216,8 +219,8 @@ def _one_round(bench: Bench, cell: _Cell) -> None:
     if bench.seconds_left <= 0:
         cell.why = "" if cell.rounds else "no time left"
         return
-    bench.tell(f"{cell.load.title}: {cell.server}")
+    bench.show_progress(f"{cell.load.title}: {cell.server}")
     try:
-        cell.rounds.append(bench.load(cell.running, cell.load, bench.plan.seconds))
+        cell.rounds.append(bench.run_load(cell.running, cell.load, bench.plan.seconds))
     except (WrongAnswerError, wrk.LoadError) as exc:
         cell.why = str(exc)

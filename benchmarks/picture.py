@@ -1,6 +1,6 @@
-"""The figures as a picture: CPU time of a request, bars on a log scale, as SVG.
+"""Draws the CPU time per request as an SVG bar chart with a logarithmic scale.
 
-Written by hand: bars and words need no library, and the file stays small and its changes readable.
+Without a library, which bars and text do not need: the file stays small and its diffs readable.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
-from benchmarks.loads import AIMOCK, EVERYONE, FASTAPI, H11_LOOP, LIMIT, LOADS, OURS
+from benchmarks.loads import AIMOCK, ALL_SERVERS, FASTAPI, H11_LOOP, LIMIT, LOADS, OURS
 from benchmarks.measure import Row
 from benchmarks.servers import CONTENDERS
 
@@ -23,8 +23,8 @@ COLOURS: Mapping[str, str] = {
 
 WIDTH = 900
 MARGIN = 20
-LEFT = 290  # where the bars begin; titles of loads stand before
-RIGHT = 70  # for the figures behind the bars
+LEFT = 290  # start of the bars, after the titles of the loads
+RIGHT = 70  # space for the figures after the bars
 BAR, GAP, BETWEEN = 13, 3, 16  # heights of a bar, between bars, between loads
 TOP, BOTTOM = 84, 46
 FONT = "system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
@@ -35,7 +35,7 @@ Costs = Mapping[str, float]
 
 
 def draw(rows: Sequence[Row], caption: str) -> str:
-    """An SVG document. Loads without a figure of ours are left out."""
+    """Draw an SVG document. Loads without a figure of mockllm are left out."""
     groups = {name: costs for name, costs in _costs(rows).items() if OURS in costs}
     values = [cost for costs in groups.values() for cost in costs.values()]
     low = 10 ** math.floor(math.log10(min(values, default=1)))
@@ -60,7 +60,7 @@ def draw(rows: Sequence[Row], caption: str) -> str:
 
 
 class _Scale:
-    """From microseconds to a place on the page, by powers of ten."""
+    """Maps microseconds to x coordinates, logarithmically."""
 
     def __init__(self, low: float, high: float) -> None:
         self._low, self._high = math.log10(low), math.log10(high)
@@ -82,11 +82,11 @@ def _costs(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
 
 
 def _groups(groups: Mapping[str, Costs], scale: _Scale) -> tuple[list[str], int]:
-    """The bars of all loads, from the top down, and where they end."""
+    """The bars of all loads from top to bottom, and the y coordinate of their end."""
     lines = []
     y = TOP
     for name, costs in groups.items():
-        servers = [server for server in EVERYONE if server in costs]
+        servers = [server for server in ALL_SERVERS if server in costs]
         middle = y + len(servers) * (BAR + GAP) / 2
         title = escape(LOADS[name].title)
         lines.append(f'<text x="{LEFT - 12}" y="{middle + 3:.0f}" text-anchor="end">{title}</text>')
@@ -116,7 +116,7 @@ def _grid(scale: _Scale, bottom: int) -> Iterator[str]:
 
 def _legend(groups: Mapping[str, Costs]) -> Iterator[str]:
     x = MARGIN
-    for server in EVERYONE:
+    for server in ALL_SERVERS:
         if any(server in costs for costs in groups.values()):
             title = CONTENDERS[server].title
             yield (

@@ -1,4 +1,4 @@
-"""The figures for people and for programs: tables of text, and JSON."""
+"""Formats the figures as text tables and as JSON."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.footprint import Measure
+from benchmarks.footprint import Measurement
 from benchmarks.loads import LIMIT, LOADS, OURS
 from benchmarks.measure import Row
-from benchmarks.verdict import Floors, ratios
+from benchmarks.verdict import Baseline, ratios
 
 KB, MB = 1_000, 1_000_000
 MS = 1_000
@@ -17,9 +17,9 @@ MS = 1_000
 _COLUMNS = "{:<44} {:<9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>7}  {}"
 
 
-def table(rows: Sequence[Row], floors: Floors) -> Iterator[str]:
-    """A line for each load and server: medians, and beside the CPU time its least of all rounds:
-    where the two are far apart, something else kept the machine busy."""
+def table(rows: Sequence[Row], baseline: Baseline) -> Iterator[str]:
+    """Yield a line for each load and server. It has medians and, for the CPU time, the minimum of
+    all rounds: if the two are far apart, the machine was busy with something else."""
     names = ("load", "server", "CPU µs", "least", "req/s", "p50 µs", "p99 µs", "ratio", "")
     yield _COLUMNS.format(*names).rstrip()
     found = ratios(rows)
@@ -41,29 +41,29 @@ def table(rows: Sequence[Row], floors: Floors) -> Iterator[str]:
             f"{figure.p50_us:,.0f}",
             f"{figure.p99_us:,.0f}",
             "" if ratio is None else f"{ratio:.3f}",
-            _remark(row, ratio, floors),
+            _remark(row, ratio, baseline),
         ).rstrip()
 
 
-def footprint_table(measures: Sequence[Measure], floors: Floors) -> Iterator[str]:
-    """A line for each measure."""
-    for measure in measures:
-        words = measure.words
-        if measure.value is None:
-            yield f"{words.title:<60} not measured: {measure.why}"
+def footprint_table(measurements: Sequence[Measurement], baseline: Baseline) -> Iterator[str]:
+    """Yield a line for each measurement."""
+    for measurement in measurements:
+        metric = measurement.metric
+        if measurement.value is None:
+            yield f"{metric.title:<60} not measured: {measurement.why}"
             continue
-        line = f"{words.title:<60} {_quantity(measure.value, words.unit):>10}"
-        most = floors.footprint_at_most.get(words.name)
+        line = f"{metric.title:<60} {_quantity(measurement.value, metric.unit):>10}"
+        most = baseline.footprint_at_most.get(metric.name)
         if most is not None:
-            verdict = "missed" if measure.value > most else "kept"
-            line += f"  at most {_quantity(most, words.unit)}: {verdict}"
+            verdict = "missed" if measurement.value > most else "met"
+            line += f"  at most {_quantity(most, metric.unit)}: {verdict}"
         yield line
 
 
 def as_json(
-    rows: Sequence[Row], measures: Sequence[Measure], about: Mapping[str, Any]
+    rows: Sequence[Row], measurements: Sequence[Measurement], about: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Everything measured, every round of it. `about` tells machine, time and plan."""
+    """All results, with every round. `about` describes machine, time and plan."""
     found = ratios(rows)
     return {
         **about,
@@ -80,22 +80,22 @@ def as_json(
             for row in rows
         ],
         "footprint": [
-            {**asdict(measure.words), "value": measure.value, "why": measure.why}
-            for measure in measures
+            {**asdict(measurement.metric), "value": measurement.value, "why": measurement.why}
+            for measurement in measurements
         ],
     }
 
 
-def _remark(row: Row, ratio: float | None, floors: Floors) -> str:
-    """What the ratio is against, and how it stands to its floor."""
+def _remark(row: Row, ratio: float | None, baseline: Baseline) -> str:
+    """The load that the ratio is against, and whether the ratio meets its floor."""
     if row.server != OURS or ratio is None:
         return ""
     against = LOADS[row.load].against
-    words = "" if against == LIMIT else f"of {LOADS[against].title}"
-    floor = floors.ratios_at_least.get(row.load)
+    text = "" if against == LIMIT else f"of {LOADS[against].title}"
+    floor = baseline.ratios_at_least.get(row.load)
     if floor is None:
-        return words
-    return f"{words} floor {floor}: {'kept' if ratio >= floor else 'missed'}".strip()
+        return text
+    return f"{text} floor {floor}: {'met' if ratio >= floor else 'missed'}".strip()
 
 
 def _quantity(value: float, unit: str) -> str:

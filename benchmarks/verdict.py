@@ -1,4 +1,4 @@
-"""What the figures say: ratios, and whether they stay above the floors that were reached once."""
+"""Compares figures with the recorded baseline."""
 
 from __future__ import annotations
 
@@ -7,30 +7,29 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.footprint import Measure
+from benchmarks.footprint import Measurement
 from benchmarks.loads import LIMIT, LOADS, OURS
 from benchmarks.measure import Row
 
-FILE = Path(__file__).with_name("floors.json")
+FILE = Path(__file__).with_name("baseline.json")
 
 
 @dataclass(frozen=True, slots=True)
-class Floors:
-    """By the names of loads and of `footprint` measures; seconds and bytes."""
+class Baseline:
+    """The bounds of ratios, by load, and of footprint metrics, by name, in seconds and bytes."""
 
     ratios_at_least: Mapping[str, float]
     footprint_at_most: Mapping[str, float]
 
     @classmethod
-    def recorded(cls) -> Floors:
-        """Those in `floors.json`."""
+    def read(cls) -> Baseline:
+        """Read `baseline.json`."""
         return cls(**json.loads(FILE.read_text()))
 
 
 def ratios(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
-    """By load and server: the CPU time of what the load is measured against by the row's own.
-
-    1 is as good as it can be; 0.5 costs twice as much.
+    """The ratios, by load and server: the CPU time that the load is measured against, divided by
+    the row's own. 1 is the optimum; 0.5 costs twice as much.
     """
     costs = {(row.load, row.server): row.figure.cpu_us for row in rows if row.figure is not None}
     found = {}
@@ -43,24 +42,32 @@ def ratios(rows: Sequence[Row]) -> dict[tuple[str, str], float]:
 
 
 def missed(
-    rows: Sequence[Row], measures: Sequence[Measure], floors: Floors, asked: Collection[str]
+    rows: Sequence[Row],
+    measurements: Sequence[Measurement],
+    baseline: Baseline,
+    selected: Collection[str],
 ) -> Iterator[str]:
-    """What is worse than recorded, or was asked for and not measured: a sentence for each.
+    """Yield a message for each figure that is worse than its bound or could not be measured.
 
-    `asked` are names of loads and measures; floors of others are not looked at.
+    `selected` are the names of loads and metrics to check; all others are ignored.
     """
     found = ratios(rows)
     whys = {row.load: row.why for row in rows if row.server in (OURS, LIMIT) and row.why}
-    for name, floor in floors.ratios_at_least.items():
+    for name, floor in baseline.ratios_at_least.items():
         ratio = found.get((name, OURS))
-        if name in asked and ratio is None:
+        if name in selected and ratio is None:
             yield f"{name}: not measured: {whys.get(name, 'nothing to compare with')}"
-        elif name in asked and ratio is not None and ratio < floor:
+        elif name in selected and ratio is not None and ratio < floor:
             yield f"{name}: the ratio is {ratio:.3f}, its floor is {floor}"
-    values = {measure.words.name: measure for measure in measures}
-    for name, most in floors.footprint_at_most.items():
-        measure = values.get(name)
-        if name in asked and (measure is None or measure.value is None):
-            yield f"{name}: not measured: {measure.why if measure else 'it did not run'}"
-        elif name in asked and measure and measure.value is not None and measure.value > most:
-            yield f"{name}: {measure.value:,.3f} {measure.words.unit}, at most {most:,}"
+    values = {measurement.metric.name: measurement for measurement in measurements}
+    for name, most in baseline.footprint_at_most.items():
+        measurement = values.get(name)
+        if name in selected and (measurement is None or measurement.value is None):
+            yield f"{name}: not measured: {measurement.why if measurement else 'it did not run'}"
+        elif (
+            name in selected
+            and measurement
+            and measurement.value is not None
+            and measurement.value > most
+        ):
+            yield f"{name}: {measurement.value:,.3f} {measurement.metric.unit}, at most {most:,}"

@@ -1,4 +1,4 @@
-"""The load generator: `wrk` with a script made from a request template."""
+"""Runs the load generator `wrk` with a script generated from a request template."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.loads import COUNT, LENGTH, TRACE, USER, Template
 
 CONNECTIONS = 16
-TIMEOUT = 10  # seconds for one answer; beyond, wrk counts a socket error
+TIMEOUT = 10  # seconds for one answer, after which wrk counts a socket error
 
 MISSING = "wrk is not installed: `apt-get install wrk`, or `brew install wrk`"
 
@@ -22,7 +22,7 @@ _LUA = {
     USER: '("u"):rep(1 + n % 16)',
     LENGTH: "#body",
 }
-_MARKS = re.compile("(" + "|".join(_LUA) + ")")
+_PLACEHOLDERS = re.compile("(" + "|".join(_LUA) + ")")
 
 _SCRIPT = """\
 local n = 0
@@ -58,8 +58,8 @@ class LoadError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What wrk counted. `refused` are answers with a status above 399, `broken` socket errors and
-    timeouts; times are in microseconds."""
+    """The counts of a run: `refused` answers with a status above 399, `broken` requests (socket
+    errors and timeouts). Times are in microseconds."""
 
     requests: int
     microseconds: int
@@ -70,14 +70,14 @@ class Outcome:
 
 
 def is_installed() -> bool:
-    """Whether there is a `wrk` on the path."""
+    """True if there is a `wrk` on the PATH."""
     return shutil.which("wrk") is not None
 
 
 def script(template: Template) -> str:
-    """The Lua script that sends what `template` renders. Its argument is the number to begin at."""
+    """Return a Lua script that sends the requests of `template` from a number given as argument."""
     head, body = template.head, template.body
-    if _MARKS.search(head.replace(LENGTH, "") + body):
+    if _PLACEHOLDERS.search(head.replace(LENGTH, "") + body):
         request = _DIFFERENT.format(head=_lua(head), body=_lua(body))
     else:
         request = _SAME.format(whole=_literal(template.render(0).decode("ascii")))
@@ -85,8 +85,8 @@ def script(template: Template) -> str:
 
 
 def run(port: int, file: Path, *, seconds: int, first: int) -> Outcome:
-    """Load the server on `port` with the script in `file`. The requests are numbered from `first`:
-    other runs must begin elsewhere if no two requests may be the same.
+    """Load the server on `port` with the script in `file`. Requests are numbered from `first`;
+    runs with different numbers never repeat a request.
 
     Raises:
         LoadError: wrk failed.
@@ -116,8 +116,8 @@ def run(port: int, file: Path, *, seconds: int, first: int) -> Outcome:
 
 
 def _lua(text: str) -> str:
-    """The Lua expression for a text with marks."""
-    pieces = (piece for piece in _MARKS.split(text) if piece)
+    """The Lua expression for a text with placeholders."""
+    pieces = (piece for piece in _PLACEHOLDERS.split(text) if piece)
     return " .. ".join(_LUA.get(piece) or _literal(piece) for piece in pieces)
 
 

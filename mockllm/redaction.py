@@ -1,4 +1,4 @@
-"""Keeps secrets out of logs and messages, judging by the names of headers and parameters."""
+"""Keeps secrets out of logs and messages, by the names of headers and parameters."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ MAX_PATH = 1_000  # characters of a path and its query
 HIDDEN = "***"
 
 
-_SHOWN = re.compile(
+_HARMLESS = re.compile(
     r"(?:after|api-version|before|beta|limit|order|starting_after|stream)=[A-Za-z0-9_.-]{0,80}"
 )
 
 
-def shown(path: str, query: str) -> str:
+def redact_target(path: str, query: str) -> str:
     """Format a path and query for a log: one printable line without secrets."""
-    target = f"{path}?{'&'.join(map(_shown, query.split('&')))}" if query else path
+    target = f"{path}?{'&'.join(map(_redact_parameter, query.split('&')))}" if query else path
     return printable(target, MAX_PATH) or "-"
 
 
 def printable(text: str, longest: int) -> str:
-    """`text` as one word of a log line: cut at `longest` characters, a question mark for each blank
-    and for what cannot be printed."""
+    """Format `text` as one word of a log line: cut at `longest` characters, with a question mark
+    for each space and each unprintable character."""
     if len(text) > longest:
         text = text[:longest] + "…"
     if text.isprintable() and " " not in text:
@@ -39,5 +39,5 @@ def printable(text: str, longest: int) -> str:
     return "".join(char if char.isprintable() and char != " " else "?" for char in text)
 
 
-def _shown(parameter: str) -> str:
-    return parameter if _SHOWN.fullmatch(parameter) else HIDDEN
+def _redact_parameter(parameter: str) -> str:
+    return parameter if _HARMLESS.fullmatch(parameter) else HIDDEN

@@ -1,7 +1,4 @@
-"""The pure parts of the benchmarks: requests, checks of answers, figures.
-
-Nothing is measured here.
-"""
+"""The pure parts of the benchmarks: requests, checks of answers, figures. Nothing is measured."""
 
 from __future__ import annotations
 
@@ -17,14 +14,14 @@ from benchmarks.exchange import Received, WrongAnswerError
 from benchmarks.loads import CONFIGS, GROUPS, LARGE, LIMIT, LOADS, OURS, Answer, Load, Template
 from benchmarks.measure import Figure, Row
 from benchmarks.servers import CONTENDERS
-from benchmarks.verdict import Floors
+from benchmarks.verdict import Baseline
 from mockllm import Server
 
 EVERY_LOAD = pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)
 
 
 def body_of(request: bytes) -> bytes:
-    """The body of one whole request, as h11 reads it."""
+    """The body of one complete request, as h11 parses it."""
     server = h11.Connection(h11.SERVER)
     server.receive_data(request)
     body = b""
@@ -41,19 +38,19 @@ def body_of(request: bytes) -> bytes:
 
 
 @EVERY_LOAD
-def test_a_request_is_whole_whatever_its_number(load: Load) -> None:
+def test_every_numbered_request_is_valid(load: Load) -> None:
     for number in (0, 9, 10_000_015):
         assert json.loads(body_of(load.request.render(number)))["messages"]
 
 
 @EVERY_LOAD
-def test_the_bytes_that_end_a_request_are_nowhere_else_in_it(load: Load) -> None:
+def test_the_bytes_at_the_end_of_a_request_occur_only_there(load: Load) -> None:
     request = load.request.render(7)
     assert request.index(loads.END) == len(request) - len(loads.END)
 
 
 @EVERY_LOAD
-def test_a_load_is_measured_against_the_limit_or_another_of_its_group(load: Load) -> None:
+def test_a_load_is_measured_against_the_limit_or_a_load_of_its_group(load: Load) -> None:
     (group,) = (group for group in GROUPS if load in group)
     others = {other.name for other in group if OURS in other.servers}
     assert load.against in ({LIMIT} if LIMIT in load.servers else others)
@@ -61,7 +58,7 @@ def test_a_load_is_measured_against_the_limit_or_another_of_its_group(load: Load
     assert set(load.servers) <= set(CONTENDERS)
 
 
-def test_no_two_loads_have_one_name() -> None:
+def test_names_of_loads_are_unique() -> None:
     assert sum(map(len, GROUPS)) == len(LOADS)
 
 
@@ -83,12 +80,12 @@ def test_the_conversation_is_as_long_as_its_name_says() -> None:
     assert len(LOADS["conversation"].request.render(0)) == pytest.approx(35_000, rel=0.02)
 
 
-def test_every_floor_is_of_something_that_is_measured() -> None:
-    floors = Floors.recorded()
-    of_servers = {words.name for server in CONTENDERS for words in footprint.of_server(server)}
+def test_the_baseline_names_only_loads_and_metrics_that_exist() -> None:
+    baseline = Baseline.read()
+    of_servers = {metric.name for server in CONTENDERS for metric in footprint.of_server(server)}
     of_ours = {
-        words.name
-        for words in (
+        metric.name
+        for metric in (
             footprint.START_ALL,
             footprint.START_MANY,
             footprint.MEMORY_MANY,
@@ -99,8 +96,8 @@ def test_every_floor_is_of_something_that_is_measured() -> None:
             footprint.DRAIN,
         )
     }
-    assert set(floors.ratios_at_least) <= set(LOADS)
-    assert set(floors.footprint_at_most) <= of_servers | of_ours
+    assert set(baseline.ratios_at_least) <= set(LOADS)
+    assert set(baseline.footprint_at_most) <= of_servers | of_ours
 
 
 # --- the script of the load generator ------------------------------------------------------------
@@ -123,7 +120,7 @@ def test_placeholders_become_expressions_in_the_script() -> None:
 
 @pytest.fixture(params=sorted(set(CONFIGS) - LARGE), scope="module")
 def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
-    """The name of a configuration, and the port of our server that has it."""
+    """The name of a configuration, and the port of a mockllm server with it."""
     with Server(CONFIGS[request.param]()) as server:
         yield request.param, int(server.base_url.rpartition(":")[2])
 
@@ -131,9 +128,9 @@ def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
 def test_the_load_of_slow_readers_requests_5_mb() -> None:
     with Server(CONFIGS["one_and_long"]()) as server:
         port = int(server.base_url.rpartition(":")[2])
-        received = exchange.ask(port, loads.LONG_STREAM.render(0))
+        received = exchange.fetch(port, loads.LONG_STREAM.render(0))
         with exchange.slow_readers(port, loads.LONG_STREAM.render(0), 2):
-            exchange.check(exchange.ask(port, LOADS["small"].request.render(0)), Answer())
+            exchange.check(exchange.fetch(port, LOADS["small"].request.render(0)), Answer())
 
     exchange.check(received, loads.LONG_ANSWER)
     assert len(received.raw) == pytest.approx(5_000_000, rel=0.05)
@@ -143,25 +140,25 @@ def test_the_server_answers_the_loads(served: tuple[str, int]) -> None:
     config, port = served
     for load in LOADS.values():
         if load.config == config:
-            exchange.check(exchange.ask(port, load.request.render(3)), load.answer)
+            exchange.check(exchange.fetch(port, load.request.render(3)), load.answer)
 
 
 def completion(text: str) -> bytes:
     return json.dumps({"choices": [{"message": {"content": text}}]}).encode()
 
 
-def test_the_right_answer_passes() -> None:
+def test_an_expected_answer_passes() -> None:
     exchange.check(Received(200, completion("Hi"), b""), Answer(text="Hi"))
 
 
 @pytest.mark.parametrize(
-    ("received", "wanted", "said"),
+    ("received", "wanted", "message"),
     [
         (Received(500, b"oh", b""), Answer(), "status 500 instead of 200: oh"),
         (Received(200, completion("Hi"), b""), Answer(404, ""), "status 200 instead of 404"),
         (Received(200, completion("Ho"), b""), Answer(text="Hi"), "'Ho' instead of 'Hi'"),
-        (Received(200, b"[]", b""), Answer(), "no chat completion"),
-        (Received(200, b"<html>", b""), Answer(), "no chat completion"),
+        (Received(200, b"[]", b""), Answer(), "not a chat completion"),
+        (Received(200, b"<html>", b""), Answer(), "not a chat completion"),
         (
             Received(200, b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n', b""),
             Answer(text="Hi", chunks=2),
@@ -169,8 +166,8 @@ def test_the_right_answer_passes() -> None:
         ),
     ],
 )
-def test_a_wrong_answer_is_reported(received: Received, wanted: Answer, said: str) -> None:
-    with pytest.raises(WrongAnswerError, match=said):
+def test_a_wrong_answer_is_reported(received: Received, wanted: Answer, message: str) -> None:
+    with pytest.raises(WrongAnswerError, match=message):
         exchange.check(received, wanted)
 
 
@@ -189,23 +186,25 @@ ROWS = (
 )
 
 
-def test_a_ratio_is_of_medians_and_of_what_the_load_is_measured_against() -> None:
+def test_a_ratio_divides_the_medians_of_the_reference_and_the_load() -> None:
     assert verdict.ratios(ROWS) == {("small", OURS): 0.5, ("idle", OURS): 0.5}
 
 
-def test_a_floor_that_is_met_is_not_reported() -> None:
-    floors = Floors({"small": 0.5}, {"start": 1.0})
-    words = footprint.Words("start", "start-up", "s")
-    kept = [footprint.Measure(words, 1.0)]
-    assert list(verdict.missed(ROWS, kept, floors, {"small", "start"})) == []
+def test_a_figure_within_its_bound_is_not_reported() -> None:
+    baseline = Baseline({"small": 0.5}, {"start": 1.0})
+    metric = footprint.Metric("start", "start-up", "s")
+    measurements = [footprint.Measurement(metric, 1.0)]
+    assert list(verdict.missed(ROWS, measurements, baseline, {"small", "start"})) == []
 
 
-def test_missed_floors_are_reported() -> None:
-    floors = Floors({"small": 0.51, "stream": 0.1, "conversation": 0.1}, {"start": 1.0, "end": 1})
-    words = footprint.Words("start", "start-up", "s")
-    measures = [footprint.Measure(words, 1.5)]
-    asked = {"small", "stream", "start", "end"}
-    assert list(verdict.missed(ROWS, measures, floors, asked)) == [
+def test_figures_beyond_their_bound_or_not_measured_are_reported() -> None:
+    baseline = Baseline(
+        {"small": 0.51, "stream": 0.1, "conversation": 0.1}, {"start": 1.0, "end": 1}
+    )
+    metric = footprint.Metric("start", "start-up", "s")
+    measurements = [footprint.Measurement(metric, 1.5)]
+    selected = {"small", "stream", "start", "end"}
+    assert list(verdict.missed(ROWS, measurements, baseline, selected)) == [
         "small: the ratio is 0.500, its floor is 0.51",
         "stream: not measured: a socket error",
         "start: 1.500 s, at most 1.0",
@@ -216,16 +215,16 @@ def test_missed_floors_are_reported() -> None:
 def test_a_round_with_an_error_is_not_a_figure() -> None:
     load = LOADS["small"]
     measure.check_outcome(wrk.Outcome(5, 1, 0, 0, 1, 1), load)
-    for outcome, said in (
+    for outcome, message in (
         (wrk.Outcome(5, 1, 0, 1, 1, 1), "1 socket errors or timeouts"),
         (wrk.Outcome(5, 1, 2, 0, 1, 1), "2 of 5 answers with a wrong status"),
         (wrk.Outcome(0, 1, 0, 0, 1, 1), "no request was answered"),
     ):
-        with pytest.raises(WrongAnswerError, match=said):
+        with pytest.raises(WrongAnswerError, match=message):
             measure.check_outcome(outcome, load)
 
 
-def test_any_other_status_than_an_expected_404_is_an_error() -> None:
+def test_a_status_other_than_the_expected_404_is_an_error() -> None:
     load = LOADS["not_found"]
     measure.check_outcome(wrk.Outcome(5, 1, 5, 0, 1, 1), load)
     with pytest.raises(WrongAnswerError, match="1 of 5 answers with a wrong status"):
@@ -233,7 +232,7 @@ def test_any_other_status_than_an_expected_404_is_an_error() -> None:
 
 
 def test_the_table_has_a_line_for_every_row() -> None:
-    lines = list(report.table(ROWS, Floors({"small": 0.51}, {})))
+    lines = list(report.table(ROWS, Baseline({"small": 0.51}, {})))
     assert [" ".join(line.split()) for line in lines] == [
         "load server CPU µs least req/s p50 µs p99 µs ratio",
         "small request limit 8.0 7.0 1,000 10 100",

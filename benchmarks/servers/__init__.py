@@ -1,6 +1,6 @@
-"""The servers that are compared: how each is started, and what keeps one from being started.
+"""Starts the servers that are compared, each as a process on a core of its own.
 
-Each gets a port and the files of a configuration and runs as a process of its own on its own core.
+A server gets a port and a configuration file. If it cannot run here, the error says why.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from pathlib import Path
 
 import orjson
 
-from benchmarks.loads import AIMOCK, CONFIGS, FASTAPI, H11_LOOP, LETTERS_OF_CHUNK, LIMIT, OURS
+from benchmarks.loads import AIMOCK, CHUNK_LENGTH, CONFIGS, FASTAPI, H11_LOOP, LIMIT, OURS
 
 ROOT = Path(__file__).parents[2]
 
 POLL = 0.002  # seconds between tries to connect
-MAX_START = 30.0  # seconds; with very many mocks some take long
-MAX_STOP = 5.0  # seconds before a server that was asked to end is killed
+MAX_START = 30.0  # seconds; some servers need long to load many mocks
+MAX_STOP = 5.0  # seconds between SIGTERM and SIGKILL
 MAX_INSTALL = 60.0  # seconds
 
 
 class CannotStartError(Exception):
-    """A server does not run here, and why."""
+    """A server that cannot run here; the message is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What a server is started with. `reply` is for the one that answers without reading."""
+class LaunchOptions:
+    """The parameters of a server. `reply` is a file for the server that answers without parsing."""
 
     port: int
     config: Path
@@ -47,57 +47,58 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """`command` makes the command line of an `Order`, or raises `CannotStartError`."""
+    """A server to compare. `command` returns its command line, or raises `CannotStartError`."""
 
     name: str
     title: str
-    command: Callable[[Order], list[str]]
+    command: Callable[[LaunchOptions], list[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that takes connections. `start` are the seconds from exec to the first one."""
+    """A server that accepts connections. `start` are the seconds from exec to the first."""
 
     pid: int
     port: int
     start: float
 
 
-def _limit(order: Order) -> list[str]:
-    if order.reply is None:
-        raise CannotStartError(f"there is no answer of {OURS} to repeat")
-    return _script("limit", order.port, order.reply)
+def _limit(options: LaunchOptions) -> list[str]:
+    if options.reply is None:
+        raise CannotStartError(f"no answer of {OURS} to repeat")
+    return _script("limit", options.port, options.reply)
 
 
-def _ours(order: Order) -> list[str]:
-    command = [sys.executable, "-m", "mockllm", "--config", str(order.config)]
-    return [*command, "--port", str(order.port), "--workers", str(order.workers)]
+def _ours(options: LaunchOptions) -> list[str]:
+    command = [sys.executable, "-m", "mockllm", "--config", str(options.config)]
+    return [*command, "--port", str(options.port), "--workers", str(options.workers)]
 
 
-def _h11_loop(order: Order) -> list[str]:
-    return _script("h11_loop", order.port, order.config)
+def _h11_loop(options: LaunchOptions) -> list[str]:
+    return _script("h11_loop", options.port, options.config)
 
 
-def _fastapi(order: Order) -> list[str]:
+def _fastapi(options: LaunchOptions) -> list[str]:
     for name in ("fastapi", "uvicorn", "httptools"):
         if importlib.util.find_spec(name) is None:
             raise CannotStartError(f"{name} is not installed: pip install -e '.[bench]'")
-    return _script("fastapi_mock", order.port, order.config)
+    return _script("fastapi_mock", options.port, options.config)
 
 
-def _aimock(order: Order) -> list[str]:
+def _aimock(options: LaunchOptions) -> list[str]:
     return [
         *("node", _aimock_program()),
-        *("--port", str(order.port)),
-        *("--fixtures", str(fixtures_beside(order.config))),
-        *("--chunk-size", str(LETTERS_OF_CHUNK)),
+        *("--port", str(options.port)),
+        *("--fixtures", str(fixtures_beside(options.config))),
+        *("--chunk-size", str(CHUNK_LENGTH)),
         *("--log-level", "silent"),
     ]
 
 
 @cache
 def _aimock_program() -> str:
-    """Where npx has put it. Started directly, for npx would stay beside it, and in the figures."""
+    """The path of the program that npx has installed. It is started directly, because npx itself
+    would keep running and count in the figures."""
     if shutil.which("npx") is None:
         raise CannotStartError("npx is not installed")
     package = ("--yes", "--package", "@copilotkit/aimock")
@@ -134,13 +135,13 @@ CONTENDERS: Mapping[str, Contender] = {
 
 
 class Files:
-    """Configuration files in a folder, each made when it is first asked for."""
+    """Creates configuration files in a folder, on demand."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def config(self, name: str) -> Path:
-        """The file of `CONFIGS[name]`, and beside it the same for aimock."""
+        """The file of `CONFIGS[name]`. A file in aimock's format is written beside it."""
         path = self._folder / f"{name}.json"
         if not path.exists():
             config = CONFIGS[name]()
@@ -149,20 +150,20 @@ class Files:
             fixtures_beside(path).write_bytes(orjson.dumps({"fixtures": fixtures}))
         return path
 
-    def keep(self, name: str, data: bytes) -> Path:
-        """A file of any other kind."""
+    def write(self, name: str, data: bytes) -> Path:
+        """Write any other file and return its path."""
         path = self._folder / name
         path.write_bytes(data)
         return path
 
 
 def fixtures_beside(config: Path) -> Path:
-    """Where the mocks of `config` are in aimock's form."""
+    """The path of the mocks of `config` in aimock's format."""
     return config.with_suffix(".aimock")
 
 
 def _fixture(mock: dict[str, dict[str, object]]) -> dict[str, object]:
-    """aimock compares a part of the user's message, so `match_type` needs no word."""
+    """Convert a mock to aimock's format, which always matches part of the user's message."""
     message = orjson.loads(orjson.dumps(mock["match"]["message"]))
     response = orjson.loads(orjson.dumps(mock["response"]))
     text = response["choices"][0]["message"]["content"]
@@ -174,34 +175,34 @@ def _fixture(mock: dict[str, dict[str, object]]) -> dict[str, object]:
 
 @contextlib.contextmanager
 def running(
-    command: list[str], port: int, cores: frozenset[int], log: Path, *, patience: float
+    command: list[str], port: int, cores: frozenset[int], log: Path, *, timeout: float
 ) -> Iterator[Running]:
-    """A server on `cores`, from its first connection on; ended with all its processes afterwards.
-    It gets `patience` seconds to listen.
+    """Run a server on `cores`; yields once it accepts connections, within `timeout` seconds. All
+    its processes are stopped afterwards.
 
     Raises:
-        CannotStartError: it ended or took too long, with the last it said.
+        CannotStartError: it exited (with the last line of its output) or was too slow.
     """
-    with log.open("wb") as said:
+    with log.open("wb") as output:
         started = time.perf_counter()
         process = subprocess.Popen(  # noqa: S603  # the command line is ours
             command,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
             preexec_fn=lambda: os.sched_setaffinity(0, cores),  # safe: this program has no threads
         )
     try:
-        _await_connection(process, port, log, patience)
+        _await_connection(process, port, log, timeout)
         yield Running(process.pid, port, time.perf_counter() - started)
     finally:
         _end(process)
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """A free port."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
@@ -209,24 +210,24 @@ def free_port() -> int:
 
 
 def _await_connection(
-    process: subprocess.Popen[bytes], port: int, log: Path, patience: float
+    process: subprocess.Popen[bytes], port: int, log: Path, timeout: float
 ) -> None:
-    deadline = time.perf_counter() + patience
+    deadline = time.perf_counter() + timeout
     while time.perf_counter() < deadline:
         with contextlib.suppress(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return
         if process.poll() is not None:
             last = log.read_text(errors="replace").strip().splitlines()[-1:]
-            raise CannotStartError(f"ended with {process.returncode}: {''.join(last)[-200:]}")
+            raise CannotStartError(f"exited with {process.returncode}: {''.join(last)[-200:]}")
         time.sleep(POLL)
-    raise CannotStartError(f"does not listen after {patience:.0f} s")
+    raise CannotStartError(f"not listening after {timeout:.0f} s")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for ask in (signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, ask)
+            os.killpg(process.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(MAX_STOP)
             return

@@ -1,6 +1,6 @@
-"""The mocks of a configuration file as a plain server would keep them: two collections of texts.
+"""The mocks of a configuration file as two collections of texts, as a simple server has them.
 
-The servers written for comparison share it, so that they differ in how they speak HTTP only.
+The servers written for comparison share this module, so that only their HTTP code differs.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """`exact` by the whole last message, `containing` by a part of it, in order."""
+    """Responses by the last message: `exact` by its whole text, `containing` by part of it."""
 
     exact: dict[str, dict[str, Any]]
     containing: list[tuple[str, dict[str, Any]]]
 
     @classmethod
     def from_file(cls, path: Path) -> Answers:
-        """The chat mocks of a configuration file."""
+        """Read the chat mocks of a configuration file."""
         answers = cls({}, [])
         for mock in orjson.loads(path.read_bytes())["openai"]:
             text = mock["match"]["message"]["content"]
@@ -33,7 +33,7 @@ class Answers:
         return answers
 
     def find(self, text: str) -> dict[str, Any] | None:
-        """The completion that answers `text`."""
+        """The completion for a message; None if no mock matches."""
         found = self.exact.get(text)
         if found is None:
             return next((answer for part, answer in self.containing if part in text), None)
@@ -41,7 +41,7 @@ class Answers:
 
 
 def frames(completion: dict[str, Any]) -> Iterator[bytes]:
-    """`completion` as a stream of events: the role, one for each word, the end."""
+    """Yield `completion` as a stream: the role, each word, the end."""
     words = completion["choices"][0]["message"]["content"].split(" ")
     texts = [words[0], *(f" {word}" for word in words[1:])]
     yield _frame(completion, {"role": "assistant", "content": ""}, None)

@@ -1,4 +1,4 @@
-"""What many write for themselves: a FastAPI application under uvicorn (uvloop, httptools).
+"""A typical home-made mock: a FastAPI application under uvicorn (uvloop, httptools).
 
 Usage: python -m benchmarks.servers.fastapi_mock PORT CONFIG
 """
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from benchmarks.loads import CHAT
 from benchmarks.servers.answers import Answers, frames
 
-KEEP_ALIVE = 75  # seconds; uvicorn's five would end idle connections while they are counted
+KEEP_ALIVE = 75  # seconds; uvicorn's default of five would close idle connections too early
 
 
 class Message(BaseModel):
@@ -33,7 +33,7 @@ class ChatRequest(BaseModel):
 
 
 def application(answers: Answers) -> FastAPI:
-    """The mock server."""
+    """Return the mock server."""
     app = FastAPI()
 
     @app.post(CHAT)

@@ -1,4 +1,4 @@
-"""The plain way: h11 reads and writes HTTP, orjson reads the body, nothing is remembered.
+"""A straightforward server: h11 parses and writes HTTP, orjson parses the body, nothing is cached.
 
 Usage: python -m benchmarks.servers.h11_loop PORT CONFIG
 """
@@ -58,11 +58,11 @@ class H11Loop(asyncio.Protocol):
         if self._request.target.decode() != CHAT:
             self._send(404, {"error": {"message": "no such path"}})
             return
-        asked = orjson.loads(b"".join(self._body))
-        completion = self._answers.find(asked["messages"][-1]["content"])
+        body = orjson.loads(b"".join(self._body))
+        completion = self._answers.find(body["messages"][-1]["content"])
         if completion is None:
             self._send(404, {"error": {"message": "no such mock"}})
-        elif asked.get("stream"):
+        elif body.get("stream"):
             self._send_stream(completion)
         else:
             self._send(200, completion)
@@ -89,7 +89,7 @@ class H11Loop(asyncio.Protocol):
 
 
 async def serve(port: int, config: Path) -> None:
-    """Serve for ever."""
+    """Serve forever."""
     answers = Answers.from_file(config)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: H11Loop(answers), "127.0.0.1", port)

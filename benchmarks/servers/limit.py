@@ -1,6 +1,6 @@
-"""The limit: a server that parses nothing and answers the same bytes to everything.
+"""The limit: a server that parses nothing and answers every request with the same bytes.
 
-What it costs is the loop, the sockets and the kernel; no Python server on this loop can cost less.
+Its cost is that of the event loop, the sockets and the kernel, the minimum for a Python server.
 
 Usage: python -m benchmarks.servers.limit PORT FILE_OF_THE_REPLY
 """
@@ -18,7 +18,7 @@ from benchmarks.loads import END
 
 
 class Limit(asyncio.Protocol):
-    """Answers whenever the bytes that end every request have come."""
+    """Answers whenever it has received the bytes that end every request."""
 
     def __init__(self, reply: bytes) -> None:
         self._reply = reply
@@ -33,7 +33,7 @@ class Limit(asyncio.Protocol):
 
 
 async def serve(port: int, reply: bytes) -> None:
-    """Serve for ever."""
+    """Serve forever."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Limit(reply), "127.0.0.1", port)
     await server.serve_forever()

@@ -14,7 +14,7 @@ _SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class LimitOption:
-    """The option for a field of `Limits`: its name, its value, and what it bounds."""
+    """The option for a field of `Limits`: its name, the name of its value, and its help."""
 
     option: str
     metavar: str
@@ -62,7 +62,11 @@ def limits_of(options: argparse.Namespace) -> Limits:
 
 
 def size(text: str) -> int:
-    """Parse a size or a count: ``100``, ``64KiB``, ``64 MB``. K, M and G are powers of 1024."""
+    """Parse a size or a count: ``100``, ``64KiB``, ``64 MB``. K, M and G are powers of 1024.
+
+    Raises:
+        argparse.ArgumentTypeError: `text` is not a positive size.
+    """
     found = _SIZE.fullmatch(text.strip())
     number = int(found[1]) * UNITS[found[2].lower()] if found else 0
     if number < 1:
@@ -71,7 +75,11 @@ def size(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """Parse a duration in seconds: ``10``, ``0.5``."""
+    """Parse a duration in seconds: ``10``, ``0.5``.
+
+    Raises:
+        argparse.ArgumentTypeError: `text` is not a finite duration, or negative.
+    """
     try:
         number = float(text)
     except ValueError:

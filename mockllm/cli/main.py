@@ -1,6 +1,6 @@
 """The command line: ``mockllm``, ``mockllm check``, ``mockllm schema``.
 
-Exit status: 0 success, 1 warnings (`check`) or an address that cannot be listened on, 2 a mistake
+Exit status: 0 success, 1 warnings (`check`) or an address that cannot be listened on, 2 an error
 in the configuration or on the command line, 130 interrupted (`check`).
 """
 
@@ -32,18 +32,22 @@ INTERRUPTED = 130  # 128 plus the number of SIGINT, as shells report it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status."""
-    words = sys.argv[1:] if arguments is None else list(arguments)
+    """Run the command. Returns the exit status.
+
+    Raises:
+        SystemExit: after --help or --version, or with status 2 if the command line is invalid.
+    """
+    args = sys.argv[1:] if arguments is None else list(arguments)
     fill_standard_descriptors()
-    gc.disable()  # loading makes a million objects and no garbage; `freeze_heap` enables it again
+    gc.disable()  # loading creates many objects but no garbage; `freeze_heap` enables it again
     try:
-        match words:
+        match args:
             case ["check", *rest]:
                 return _check(check_parser().parse_args(rest))
             case ["schema", *rest]:
                 return _schema(schema_parser().parse_args(rest))
             case _:
-                return run_server(serve_options(words))
+                return run_server(serve_options(args))
     except ConfigError as exc:
         report(exc.problems)
         return MISTAKES

@@ -1,4 +1,4 @@
-"""Runs a server as the options of the command line say."""
+"""Runs a server with the options of the command line."""
 
 from __future__ import annotations
 
@@ -32,11 +32,17 @@ from mockllm.serve.supervisor import Supervisor, require_workers
 
 
 def run_server(options: argparse.Namespace) -> int:
-    """Serve as `options` say until the process is stopped. Returns the exit status."""
+    """Serve until the process is stopped. Returns the exit status.
+
+    Raises:
+        ConfigError: the configuration cannot be served.
+        ListenError: the address cannot be listened on.
+    """
     set_up_logging(options.log_level, options.log_format)
     if options.workers > 1:
         require_workers()
-    watch = Watch(options.config) if options.reload else None  # from before the files are read
+    # Created before the files are read, so that it notices a change during the first load.
+    watch = Watch(options.config) if options.reload else None
     reload = Reload(lambda: _load_again(options), watch) if options.config else None
     with contextlib.ExitStack() as files:
         files.enter_context(_exits_on_signals(files, reloads=reload is not None))
@@ -82,7 +88,7 @@ def _exits_on_signals(files: contextlib.ExitStack, *, reloads: bool) -> Iterator
     """Close `files` and exit on SIGINT and SIGTERM until the server handles them itself.
 
     The exception that Python raises by default could be swallowed by the code that is loading, or
-    end in a traceback. SIGHUP is ignored if it `reloads`: the first load is in progress anyway.
+    end in a traceback. With `reloads`, SIGHUP is ignored: the first load is still in progress.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -115,7 +121,7 @@ def _engine(options: argparse.Namespace, source: Config | Sequence[Path]) -> Eng
 
 
 def _load_again(options: argparse.Namespace) -> Engine | None:
-    """Load the files again. Reports why and returns None if they cannot be served."""
+    """Load the files again. If they cannot be served, report the problems and return None."""
     try:
         engine = _engine(options, options.config)
     except ConfigError as exc:
@@ -129,7 +135,7 @@ def _load_again(options: argparse.Namespace) -> Engine | None:
 
 
 def _announce(url: str, counts: Mapping[str, int], options: argparse.Namespace) -> None:
-    """Print the address to standard output, and how to use it to standard error."""
+    """Print the address to standard output, and usage hints to standard error."""
     lines = [f"mockllm: {_summary(counts)}"]
     if not options.config:
         lines.append("mockllm: these are demo mocks; --config FILE serves your own")

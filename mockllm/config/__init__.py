@@ -1,3 +1,3 @@
-"""The user's words: what a configuration may say, how its files are read, and how its mistakes
-are reported. It does not know what a mock answers with, nor any SDK.
+"""The configuration format: its types, its files, and the messages about mistakes in them. It knows
+neither the rendering of responses nor any SDK.
 """

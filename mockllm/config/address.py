@@ -1,4 +1,4 @@
-"""Where a server listens, as the user writes it."""
+"""Parses the address that a server listens on."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ MAX_PORT = 65535
 
 
 def parse_address(text: str) -> tuple[str | None, int | None]:
-    """Host and port of ``HOST:PORT``, ``:PORT``, ``PORT`` or ``HOST``; None for what is absent.
+    """Split ``HOST:PORT``, ``:PORT``, ``PORT`` or ``HOST`` into host and port, each of
+    which may be None.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: `text` has none of these forms.
     """
     host, colon, port = text.rpartition(":")
     if not colon and not port.isdecimal():
@@ -24,6 +25,11 @@ def parse_address(text: str) -> tuple[str | None, int | None]:
 
 
 def checked_address(text: str) -> str:
+    """Validate an address in a configuration; returns it unchanged.
+
+    Raises:
+        PydanticCustomError: `text` is not an address.
+    """
     try:
         parse_address(text)
     except ValueError:

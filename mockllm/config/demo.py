@@ -12,7 +12,7 @@ _ARGUMENTS = '{"city":"Paris"}'
 
 
 def config() -> dict[str, Any]:
-    """The demo mocks, in the file's form."""
+    """Return the demo mocks as the content of a configuration file."""
     return {
         "openai": [
             _chat(

@@ -31,9 +31,11 @@ def read_file(path: str | Path) -> Any:
 
 
 def read_files(*paths: str | Path) -> tuple[Config, list[Problem]]:
-    """The configuration of several files, and what is wrong with them: their mocks in order, as far
-    as they are sound. A directory stands for its ``*.json`` files, sorted by name. Of settings that
-    are no mocks, the last one counts."""
+    """Read several files; returns one configuration and the problems found.
+
+    The configuration has the valid mocks of all files in order. Of any other setting, the last
+    value wins. A directory stands for its ``*.json`` files, sorted by name.
+    """
     problems: list[Problem] = []
     configs: list[Config] = []
     for file in _files(paths, problems):
@@ -43,7 +45,7 @@ def read_files(*paths: str | Path) -> tuple[Config, list[Problem]]:
             configs.append(Config.from_dict(data, file=str(file)))
         except ConfigError as exc:
             problems += exc.problems
-            configs.append(_sound_mocks(data, file=str(file)))
+            configs.append(_valid_mocks(data, file=str(file)))
     return _merged(configs), problems
 
 
@@ -61,25 +63,25 @@ def _files(paths: Iterable[str | Path], problems: list[Problem]) -> Iterator[Pat
         yield from files
 
 
-def _sound_mocks(data: Any, *, file: str) -> Config:
-    """The mocks of a configuration with mistakes that have none of their own, so that what else may
-    be wrong with them is found in the same run."""
-    sound: dict[str, Any] = {}
+def _valid_mocks(data: Any, *, file: str) -> Config:
+    """The valid mocks of an invalid configuration, so that the review finds their other problems in
+    the same run."""
+    valid: dict[str, Any] = {}
     for field, kind in MOCK_FIELDS.items():
         written = data.get(field) if isinstance(data, dict) else None
-        sound[field] = []
+        valid[field] = []
         for index, entry in enumerate(written if isinstance(written, list) else ()):
             try:
                 mock = kind.model_validate(entry)
             except ValidationError:
                 continue
             mock.read_from(join(file, label(field, index, mock.name)))
-            sound[field].append(mock)
-    return Config.model_construct(**sound)
+            valid[field].append(mock)
+    return Config.model_construct(**valid)
 
 
 def _merged(configs: Sequence[Config]) -> Config:
-    """One configuration of several. Mocks keep the place they were read from."""
+    """Merge configurations into one. Each mock keeps the place that it was read from."""
     merged: dict[str, Any] = {}
     for config in configs:
         merged |= {name: getattr(config, name) for name in config.model_fields_set}

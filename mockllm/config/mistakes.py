@@ -1,4 +1,4 @@
-"""Validation errors of pydantic as messages in terms of the configuration file."""
+"""Translates validation errors of pydantic to messages in terms of the configuration file."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def label(field: str, index: int, name: str) -> str:
 Location = tuple[int | str, ...]
 Model = type[BaseModel]
 
-_QUOTED = re.compile(r"'([^']*)'")  # a word that pydantic expects
+_QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
 
 
 def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[Problem]:
-    """One problem for each mistake that `error` found in `data`, which should be a `root`. A key
-    that is missing because it is misspelt is reported once, where it is misspelt."""
+    """Return a problem for each mistake that `error` found in `data`, validated as `root`. If a
+    required key is misspelt, only the misspelling is reported, not the missing key."""
     details = error.errors(include_url=False, include_context=True)
     meant = {
         (*detail["loc"][:-1], _meant_key(root, detail["loc"]))
@@ -38,13 +38,13 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
         if detail["type"] == "extra_forbidden"
     }
     return [
-        Problem(_place(detail["loc"], data, file), _what(root, detail))
+        Problem(_place(detail["loc"], data, file), _describe(root, detail))
         for detail in details
         if not (detail["type"] == "missing" and detail["loc"] in meant)
     ]
 
 
-def _what(root: Model, detail: ErrorDetails) -> str:
+def _describe(root: Model, detail: ErrorDetails) -> str:
     found = jsontext.describe(detail["input"])
     match detail["type"]:
         case "too_deep":
@@ -74,7 +74,7 @@ def _what(root: Model, detail: ErrorDetails) -> str:
 
 
 def _place(location: Location, data: Any, file: str) -> str:
-    """``mocks/a.json: openai[3] 'greet': match.match_type`` of ("openai", 3, "match", ...)."""
+    """Format ("openai", 3, "match") as ``mocks/a.json: openai[3] 'greet': match``."""
     match location:
         case (str() as field, int() as index, *rest):  # at the top, lists hold mocks only
             mock = data[field][index]
@@ -86,7 +86,7 @@ def _place(location: Location, data: Any, file: str) -> str:
 
 
 def json_path(location: list[int | str]) -> str:
-    """``match.headers[0].name`` of ["match", "headers", 0, "name"]."""
+    """Format ["match", "headers", 0, "name"] as ``match.headers[0].name``."""
     path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
     return path.removeprefix(".")
 
@@ -121,4 +121,5 @@ def _did_you_mean(word: str | None) -> str:
 
 
 def join(*parts: str) -> str:
+    """Join the non-empty parts of a place: ``mocks/a.json: openai[3]``."""
     return ": ".join(part for part in parts if part)

@@ -1,7 +1,7 @@
-"""The configuration, in the user's words: one set of types for JSON files and for Python.
+"""The types of a configuration, the same for JSON files and for Python.
 
-The form of a file and of these types is the same, and `mockllm schema` prints it as JSON Schema.
-Whether a message or a response is what the official SDK expects is found by `engine.review`.
+`mockllm schema` prints them as JSON Schema. Messages and responses are not validated against the
+official SDK's types here, but by `engine.review`.
 """
 
 from __future__ import annotations
@@ -35,75 +35,75 @@ from mockllm.errors import ConfigError
 
 
 class MatchType(StrEnum):
-    """How a mock's message or input, or a header's value, is compared."""
+    """The comparison of a mock's message or input, or of a header's value, with a request."""
 
     EXACT = "exact"
     CONTAINS = "contains"
 
 
-class _Words(BaseModel):
-    """Frozen; unknown keys are errors, so typos are reported."""
+class _ConfigModel(BaseModel):
+    """A frozen object of the configuration. Unknown keys are errors, so typos are reported."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class HeaderMatch(_Words):
-    """A header that a request must bear: `value` is compared with the header's first value."""
+class HeaderMatch(_ConfigModel):
+    """A header that a request must have. `value` is compared with the header's first value."""
 
     name: Annotated[str, Field(min_length=1)]
     value: str
     match_type: MatchType = MatchType.EXACT
 
 
-class _Match(_Words):
+class _Match(_ConfigModel):
     match_type: MatchType = MatchType.EXACT
     headers: Annotated[list[HeaderMatch], BeforeValidator(empty_list_for_null)] = []
 
 
 class OpenAIRequestMatch(_Match):
-    """`message`: a Chat Completions message, compared with the last of the request."""
+    """`message`: a Chat Completions message, compared with the last one of the request."""
 
     message: SDKObject
 
 
 class OpenAIResponseRequestMatch(_Match):
-    """`input`: a text or a list of Responses input items, compared with the request's."""
+    """`input`: a text or a list of Responses input items, compared with the request's input."""
 
     input: SDKInput
 
 
 class AnthropicRequestMatch(_Match):
-    """`message`: a Messages message, compared with the last of the request."""
+    """`message`: a message of the Messages API, compared with the last one of the request."""
 
     message: SDKObject
 
 
 class OpenAIEmbeddingsRequestMatch(_Match):
-    """`input`: a text or a list of texts or tokens, compared with the request's."""
+    """`input`: a text or a list of texts or token ids, compared with the request's input."""
 
     input: SDKInput
 
 
-class Stream(_Words):
-    """How an answer is streamed, where a mock does not say otherwise."""
+class Stream(_ConfigModel):
+    """The streaming of all answers; a mock may override it."""
 
     chunk: ChunkSize = "word"
-    """How text is cut into deltas: ``word``, ``char``, ``token``, or a number of graphemes. No cut
-    goes through a grapheme: a flag, an emoji with its modifiers, a letter with its accents."""
+    """The size of text deltas: ``word``, ``char``, ``token``, or a number of graphemes. A grapheme
+    (a flag, an emoji with its modifiers, a letter with its accents) is never cut."""
 
 
-class MockStream(_Words):
-    """How one mock's answer is streamed."""
+class MockStream(_ConfigModel):
+    """The streaming of one mock's answer."""
 
     chunk: ChunkSize | None = None
-    """How text is cut into deltas; what `Stream` says if it is absent."""
+    """The size of text deltas; by default that of the configuration's `stream`."""
     events: list[Event] | None = None
-    """The stream, literally: each event is sent as it is written, and nothing else. Objects, and
-    ``"[DONE]"`` where a Chat Completions stream ends."""
+    """The events of the stream, sent exactly as written, with nothing added: objects, and
+    ``"[DONE]"`` at the end of a Chat Completions stream."""
 
 
-class _Mock(_Words):
-    """What every mock has. `response` is served as written; what is absent is completed."""
+class _Mock(_ConfigModel):
+    """The fields of every mock. `response` is served as written, with missing members filled in."""
 
     name: str = ""
     response: SDKObject
@@ -111,15 +111,16 @@ class _Mock(_Words):
 
     @property
     def answer(self) -> dict[str, Any]:
-        """`response`, as the JSON it is held as."""
+        """`response` as JSON: validation has converted SDK objects."""
         return cast("dict[str, Any]", self.response)
 
     @property
     def place(self) -> str:
-        """Where it was read from, ``mocks/a.json: openai[3] 'greet'``; empty if made in Python."""
+        """The place in a file, ``mocks/a.json: openai[3] 'greet'``; empty if created in Python."""
         return self._place
 
     def read_from(self, place: str) -> None:
+        """Record the place that the mock was read from."""
         self._place = place
 
 
@@ -156,17 +157,17 @@ class OpenAIEmbeddingsMock(_Mock):
 Mock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock
 
 
-class Config(_Words):
-    """Everything a server is told. Mocks of one API are tried in the order they stand in."""
+class Config(_ConfigModel):
+    """The configuration of a server. The mocks of an API are tried in order."""
 
     listen_addr: Annotated[str, AfterValidator(checked_address)] | None = None
-    """``HOST:PORT``, ``:PORT`` or ``PORT``; what the command line says wins."""
+    """``HOST:PORT``, ``:PORT`` or ``PORT``; options of the command line take precedence."""
     require_auth: StrictBool = True
-    """Whether a request without credentials is refused with 401."""
+    """Refuse requests without credentials with status 401."""
     cors: StrictBool = True
-    """Whether web pages of any origin may read the answers (``access-control-allow-origin: *``)."""
+    """Let web pages of any origin read the answers (``access-control-allow-origin: *``)."""
     stream: Stream = Stream()
-    """How answers are streamed, unless their mock says otherwise."""
+    """The streaming of all answers, unless a mock overrides it."""
     openai: Annotated[list[OpenAIMock], BeforeValidator(empty_list_for_null)] = []
     openai_response: Annotated[list[OpenAIResponseMock], BeforeValidator(empty_list_for_null)] = []
     anthropic: Annotated[list[AnthropicMock], BeforeValidator(empty_list_for_null)] = []
@@ -176,10 +177,10 @@ class Config(_Words):
 
     @classmethod
     def from_dict(cls, data: Any, *, file: str = "") -> Self:
-        """A configuration in the file's form; `file` is how messages name it.
+        """Validate the content of a configuration file; `file` is its name in messages.
 
         Raises:
-            ConfigError: with every mistake in it.
+            ConfigError: `data` is invalid; the error has all mistakes.
         """
         try:
             config = cls.model_validate(data)
@@ -192,12 +193,12 @@ class Config(_Words):
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
-        """The configuration of one JSON file.
+        """Read one JSON file.
 
         Raises:
-            ConfigError: it cannot be read, is not JSON, or has mistakes.
+            ConfigError: the file cannot be read, is not JSON, or is invalid.
         """
-        from mockllm.config.files import read_file  # which knows this class
+        from mockllm.config.files import read_file  # it imports this class
 
         return cls.from_dict(read_file(path), file=str(path))
 
@@ -208,4 +209,4 @@ MOCK_FIELDS: Mapping[str, type[_Mock]] = {
     "anthropic": AnthropicMock,
     "openai_embeddings": OpenAIEmbeddingsMock,
 }
-"""The lists of mocks, one for each API."""
+"""The types of mocks by the field of `Config` that lists them."""

@@ -1,4 +1,4 @@
-"""The kinds of value that a configuration holds, and how what is written becomes one."""
+"""The types of values in a configuration, and their conversion from JSON and SDK objects."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from pydantic_core import PydanticCustomError
 
 from mockllm.wire.chunking import Chunk
 
-MAX_NESTING = 200  # levels; no answer has 30, and Python's recursion ends at a few hundred
-MAX_CHUNK = 1_000_000  # graphemes; more are the whole text anyway
+MAX_NESTING = 200  # levels; answers have less than 30, and Python's stack allows a few hundred
+MAX_CHUNK = 1_000_000  # graphemes; more than any text has
 DONE = "[DONE]"
-"""The event that ends a Chat Completions stream, in a stream that is given literally."""
+"""The event that ends a Chat Completions stream in `stream.events`."""
 
 
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 
 
-def _as_data(value: Any, left: int = MAX_NESTING) -> Any:
-    """Convert objects of the official SDKs to JSON values; others are returned as they are."""
-    if type(value) in _LEAVES:  # nearly all, and asking an abstract class is slow
+def _as_data(value: Any, levels: int = MAX_NESTING) -> Any:
+    """Convert objects of the official SDKs to JSON values; any other value is unchanged."""
+    if type(value) in _LEAVES:  # nearly all values; isinstance of an ABC is slow
         return value
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
     if not isinstance(value, (Mapping, list, tuple)):
         return value
-    if left == 0:
+    if levels == 0:
         raise PydanticCustomError(
             "too_deep", "nested deeper than {most} levels", {"most": MAX_NESTING}
         )
     if isinstance(value, Mapping):
-        return {key: _as_data(member, left - 1) for key, member in value.items()}
-    return [_as_data(entry, left - 1) for entry in value]
+        return {key: _as_data(member, levels - 1) for key, member in value.items()}
+    return [_as_data(entry, levels - 1) for entry in value]
 
 
 def _as_object(value: Any) -> Any:
@@ -68,10 +68,11 @@ def _as_input(value: Any) -> Any:
 
 
 def empty_list_for_null(value: Any) -> Any:
+    """Treat an explicit null like a missing list."""
     return [] if value is None else value
 
 
-if TYPE_CHECKING:  # what may be written, for type checkers; what is held is JSON
+if TYPE_CHECKING:  # type checkers allow SDK objects, which validation converts to JSON
     SDKObject = Mapping[str, object] | BaseModel
     SDKInput = str | Sequence[object]
 else:

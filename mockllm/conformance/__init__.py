@@ -23,7 +23,7 @@ from mockllm.serve.embedded import AsyncServer
 
 MODEL = "any-model"
 MAX_TOKENS = 1024
-TEXT = "any text"  # said where a mock takes any
+TEXT = "any text"  # for a mock that matches any text
 
 _CREDENTIALS = {"authorization": "Bearer any", "anthropic-version": "2023-06-01"}
 
@@ -38,7 +38,7 @@ def check_wire(config: Config) -> list[Problem]:
 
 
 async def _check(config: Config) -> list[Problem]:
-    from mockllm.conformance import sdk  # both SDKs: seconds that nothing else here needs
+    from mockllm.conformance import sdk  # imports both SDKs, which takes seconds
 
     engine = build_engine(config)
     async with AsyncServer(config) as server, sdk.Clients(server.base_url) as clients:
@@ -56,7 +56,7 @@ async def _check_mock(
     api, mock = table.api, table.mocks[index]
     place = table.index.rules[index].label
     body, headers = body_for(api.name, mock), headers_for(mock)
-    reason = _why_unreached(engine, table, index, body, headers)
+    reason = _find_obstacle(engine, table, index, body, headers)
     if reason is not None:
         yield Problem(place, reason, Severity.WARNING)
         return
@@ -64,15 +64,15 @@ async def _check_mock(
         yield Problem(f"{place}: {how}", complaint, Severity.WARNING)
 
 
-def _why_unreached(
+def _find_obstacle(
     engine: Engine, table: Table, index: int, body: dict[str, Any], headers: dict[str, str]
 ) -> str | None:
-    """Why the mock at `index` does not answer; None if it does."""
-    lines = {**_CREDENTIALS, **headers}.items()
+    """The reason why the mock at `index` does not answer; None if it does."""
+    fields = {**_CREDENTIALS, **headers}.items()
     request = Request.of(
         "POST",
         table.api.routes[0],
-        tuple((name.lower().encode(), value.strip().encode()) for name, value in lines),
+        tuple((name.lower().encode(), value.strip().encode()) for name, value in fields),
         orjson.dumps(body),
     )
     decision = engine.decide(table, request)
@@ -84,11 +84,11 @@ def _why_unreached(
     return None
 
 
-# --- A request that a mock matches ---------------------------------------------------------------
+# --- requests that a mock matches ----------------------------------------------------------------
 
 
 def body_for(api: str, mock: Mock) -> dict[str, Any]:
-    """The smallest request that the match of `mock` wants."""
+    """Return the smallest request body that `mock` matches."""
     body: dict[str, Any] = {"model": MODEL}
     if api == "anthropic":
         body["max_tokens"] = MAX_TOKENS

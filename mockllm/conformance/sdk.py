@@ -1,4 +1,4 @@
-"""The official clients, strict: the only file of this door that imports the SDKs."""
+"""Sends requests with the official clients: the only file here that imports the SDKs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pydantic import ValidationError
 
 API_KEY = "any"
 TIMEOUT = 30.0  # seconds
-MAX_REPORTED = 3  # of what a type's validation finds; the rest follows from it more often than not
-MAX_COMPLAINT = 300  # characters of a complaint
+MAX_REPORTED = 3  # validation errors of an answer; further ones are mostly consequences
+MAX_COMPLAINT = 300  # characters
 
 Body = dict[str, Any]
 Call = Callable[[AsyncOpenAI, AsyncAnthropic, Body], Awaitable[None]]
 
 
 class Clients:
-    """One client of each vendor. They refuse whatever their types do not declare."""
+    """One strict client per vendor: it rejects anything that its types do not declare."""
 
     def __init__(self, url: str) -> None:
         self._openai = AsyncOpenAI(
@@ -55,12 +55,12 @@ class Clients:
     ) -> AsyncIterator[tuple[str, str]]:
         """Yield the errors of the client of `api` and the call that raised each: whole, streamed,
         or rebuilding the response from its stream with the SDK's helper."""
-        asked = body | {"extra_headers": headers}
+        arguments = body | {"extra_headers": headers}
         for how, call in _CALLS[api].items():
             try:
-                await call(self._openai, self._anthropic, asked)
+                await call(self._openai, self._anthropic, arguments)
             except (LengthFinishReasonError, ContentFilterFinishReasonError):
-                pass  # the helper's way to say that the model was stopped; no fault of the wire
+                pass  # the helper reports a stopped model this way; the answer is fine
             except Exception as exc:
                 yield how, _describe_error(exc)
 
@@ -106,7 +106,7 @@ async def _messages_rebuilt(_: AsyncOpenAI, anthropic: AsyncAnthropic, body: Bod
 
 
 async def _embeddings(openai: AsyncOpenAI, _: AsyncAnthropic, body: Body) -> None:
-    """With floats: a strict client holds base64 against its type before it decodes it."""
+    """With floats: a strict client would validate base64 before decoding it."""
     await openai.embeddings.create(**body, encoding_format="float")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from mockllm.config.files import read_files
 from mockllm.config.mistakes import label
 from mockllm.config.models import Config, HeaderMatch, MatchType, Mock
-from mockllm.engine.mocks import Table
+from mockllm.engine.mocks import Table, source_of
 from mockllm.engine.review import (
     confirm_events,
     confirm_match,
@@ -101,7 +101,9 @@ def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> T
             rules.append(rule)
     problems += duplicate_names(mocks, api.name)
     problems += unreachable(rules)
-    return Table(api, mocks, RuleIndex(rules), sdk.request_confirmer(strict=strict), chunk)
+    confirm = sdk.request_confirmer(strict=strict)
+    sources = tuple(source_of(mock, chunk) for mock in mocks)
+    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources)
 
 
 def _compile(api: API, index: int, mock: Mock, place: str, problems: list[Problem]) -> Rule | None:

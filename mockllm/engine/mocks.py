@@ -32,6 +32,8 @@ class Table:
     index: RuleIndex
     confirm: Confirm | None
     chunk: Chunk = "word"
+    sources: tuple[FixedSource, ...] = ()
+    """The source of the answer of each mock, in the order of `mocks`."""
 
     def validate(self, prompt: Prompt) -> None:
         """Validate a request against the SDK's type.
@@ -46,12 +48,6 @@ class Table:
             raise request_body.missing(finding.place)
         raise RequestError(400, str(finding), param=finding.place, code="invalid_type")
 
-    def source(self, index: int) -> FixedSource:
-        """Return the source of the answer of the mock at `index`."""
-        mock = self.mocks[index]
-        stream = stream_of(mock)
-        return FixedSource(Answer(mock.answer, stream.chunk or self.chunk, stream.events))
-
     def decode(self, body: bytes) -> Prompt:
         """Return the prompt of a request to this API with this `body`.
 
@@ -60,6 +56,12 @@ class Table:
         """
         request = Request.of("POST", self.api.routes[0], body=body)
         return self.api.decode(request, NO_VALUES)
+
+
+def source_of(mock: Mock, chunk: Chunk) -> FixedSource:
+    """Return where the answer of `mock` comes from; `chunk` is the configuration's default."""
+    stream = stream_of(mock)
+    return FixedSource(Answer(mock.answer, stream.chunk or chunk, stream.events))
 
 
 def stream_of(mock: Mock) -> MockStream:

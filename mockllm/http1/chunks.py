@@ -1,9 +1,8 @@
 """Decodes chunked bodies (RFC 9112, section 7.1).
 
 Stricter than h11 on control characters in extensions, more lenient on the white space around them,
-as the standard demands, and bounded. A body that is accepted here decodes to the same bytes as with
-h11, which a property test checks. Trailers are validated by h11 and then ignored.
-"""
+as the standard requires, and bounded. A body that is accepted here decodes to the same bytes as
+with h11, which a property test checks. Trailers are validated by h11 and then ignored."""
 
 from __future__ import annotations
 
@@ -44,7 +43,7 @@ class ChunkedBody:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._part = Part.SIZE
-        self._data = bytearray()  # of all chunks: pieces would cost more than what is in them
+        self._data = bytearray()  # of all chunks; a list of small pieces would need more memory
         self._waiting = b""  # an incomplete part
         self._left = 0  # bytes of the chunk's data
         self._extensions = 0  # bytes of all extensions

@@ -4,8 +4,8 @@
     while (request := connection.next_request()) is not None:
         ... answer it (`http1.framing`) ...
 
-`next_request` is called again only when the request before is answered. After an `HTTPError` the
-connection reads no more: answer it once, then close.
+Call `next_request` again only after the previous request has been answered. After an `HTTPError`
+the connection reads no more: answer it once, then close.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from mockllm.http1.head_cache import HeadCache
 from mockllm.http1.heads import Head
 from mockllm.limits import Limits
 
+_new = tuple.__new__  # half the time of the class's own constructor
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 _EMPTY_LINES = re.compile(rb"(?:\r?\n)*")
 _TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS connection (RFC 8446, section 5.1)
@@ -78,16 +79,17 @@ class HTTPConnection:
 
     @property
     def closes(self) -> bool:
-        """True if no further request is accepted: the client asked for that, or sent an error."""
+        """True if no further request is accepted: the client requested that, or sent an invalid
+        request."""
         return self._state is State.CLOSED
 
     @property
     def is_http11(self) -> bool:
-        """True if the last request was HTTP/1.1: chunks and persistent connections are known."""
+        """True if the last request was HTTP/1.1: the client understands chunks."""
         return self._head is None or self._head.line.is_http11
 
     @property
-    def asked(self) -> Request:
+    def current_request(self) -> Request:
         """The request being read, without its body: the subject of an error response."""
         return Request.of("", "") if self._head is None else _request(self._head, b"")
 
@@ -103,7 +105,7 @@ class HTTPConnection:
             self._size += len(data)
 
     def next_request(self) -> Request | None:
-        """The next whole request, or None until more bytes come.
+        """The next complete request, or None until more bytes are received.
 
         Raises:
             HTTPError: the bytes are not a valid request, or too large. The connection is closed.
@@ -136,8 +138,8 @@ class HTTPConnection:
         self._state = state
 
     def _read_head(self) -> Request | None:
-        """Read a head, if it is complete. Returns the request if all of it, and nothing else, has
-        been received, as nearly always: then nothing is stored."""
+        """Read a head, if it is complete. Returns the request if exactly one request has been
+        received, as is usual: then nothing needs to be stored."""
         found = self._known_head() or self._next_head()
         if found is None:
             return None
@@ -170,7 +172,7 @@ class HTTPConnection:
 
     def _next_head(self) -> tuple[Head, bytes] | None:
         """The head at the start of the buffer, and the bytes after it; None if incomplete."""
-        self._head = None  # of the request before
+        self._head = None  # the one of the previous request
         data = self._take_all()
         if not self._scanned:
             data = _without_empty_lines(data)
@@ -229,7 +231,8 @@ class HTTPConnection:
 
 def _request(head: Head, body: bytes) -> Request:
     line = head.line
-    return Request(line.method, line.path, line.query, head.headers, head.first_values, body)
+    values = (line.method, line.path, line.query, head.headers, head.first_values, body)
+    return _new(Request, values)
 
 
 def _without_empty_lines(data: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""The sending side of HTTP/1.1: replies as the bytes that go over the wire.
+"""The sending side of HTTP/1.1: encodes replies as the bytes on the wire.
 
-`frames` is the plain way: h11 writes every byte. `FastFraming` is the fast one for what most
-connections get, equal by a property test.
+`frames` is the reference: h11 writes every byte. `FastFraming` is a faster equivalent for the most
+common replies; a property test compares the two.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ import h11
 from mockllm.exchange import COMPLETE, EndingKind, Headers, Reply, Step
 from mockllm.limits import KIB
 
-MAX_READY = 64 * KIB  # bytes of a reply that is sent in one write, whoever reads how fast
+MAX_READY = 64 * KIB  # bytes of a reply that is sent in one write, however slow the client
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-BODILESS = frozenset({204, 304})  # statuses whose answers end with their head (RFC 9112, 6.3)
+BODILESS = frozenset({204, 304})  # statuses without a body (RFC 9112, section 6.3)
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 class Frame(NamedTuple):
-    """Bytes on the wire: wait `pause` seconds after the frame before, then send `data`."""
+    """Bytes on the wire: `data`, sent `pause` seconds after the previous frame."""
 
     pause: float
     data: bytes
 
 
 def must_close(reply: Reply, *, is_http11: bool) -> bool:
-    """Return whether the end of the connection is the end of `reply`: a stream, where the client
-    does not understand chunks."""
+    """True if `reply` ends with the connection: a stream to a client that does not understand
+    chunks."""
     return reply.streamed and not is_http11
 
 
 def frames(
     reply: Reply, *, is_http11: bool = True, close: bool = False, head_only: bool = False
 ) -> Iterator[Frame]:
-    """The head of `reply`, then its steps, as they go over the wire; made as they are taken.
+    """Yield the head of `reply`, then its steps, encoded lazily.
 
-    A streamed reply is chunked, one chunk a step. To an HTTP/1.0 client (`is_http11` is False) it
+    A streamed reply has one chunk per step. To an HTTP/1.0 client (`is_http11` is False) it
     ends with the connection, and any other reply announces that the connection stays. With `close`
     the head announces that the connection closes; with `head_only` (the method was HEAD) nothing
-    follows the head. A large step has a frame for each of its pieces. What follows the reply's
-    ending is left out; closing or resetting the connection is the caller's business.
+    follows the head. A large step has a frame for each of its pieces. Bytes after the reply's
+    ending are left out; closing or resetting the connection is left to the caller.
     """
     close = close or must_close(reply, is_http11=is_http11)
     version = b"1.0" if reply.streamed and not is_http11 else b"1.1"
@@ -83,7 +83,7 @@ def _body(writer: h11.Connection, reply: Reply) -> Iterator[Frame]:
     for step in reply.steps:
         if left is None or step.size < left:
             yield from _step(writer, step)
-        elif kind is EndingKind.CLEAN:  # what is sent of the step is a chunk of its own
+        elif kind is EndingKind.CLEAN:  # the sent part of the step is a complete chunk
             yield from _step(writer, step._replace(pieces=tuple(_first_bytes(step, left))))
             return
         else:
@@ -93,7 +93,8 @@ def _body(writer: h11.Connection, reply: Reply) -> Iterator[Frame]:
 
 
 def _step(writer: h11.Connection, step: Step, *, up_to: int | None = None) -> Iterator[Frame]:
-    """The frames of one step; of its bytes only those `up_to` there, though more are announced."""
+    """The frames of one step. With `up_to` only that many of its bytes, although its chunk
+    announces all of them."""
     if len(step.pieces) == 1 and up_to is None:
         yield Frame(step.pause, writer.send(h11.Data(step.pieces[0])) or b"")
         return
@@ -111,7 +112,7 @@ def _step(writer: h11.Connection, step: Step, *, up_to: int | None = None) -> It
 
 
 class _Sized:
-    """A step where h11 asks for data: it looks at the length and passes the object through."""
+    """Stands for the data of a step: h11 only reads its length and passes the object through."""
 
     def __init__(self, step: Step) -> None:
         self._size = step.size
@@ -121,7 +122,7 @@ class _Sized:
 
 
 def _first_bytes(step: Step, count: int) -> Iterator[bytes]:
-    """The pieces that hold the first `count` bytes of a step, the last one cut."""
+    """The first `count` bytes of a step, in pieces."""
     for piece in step.pieces:
         if count <= len(piece):
             yield piece[:count]
@@ -131,7 +132,7 @@ def _first_bytes(step: Step, count: int) -> Iterator[bytes]:
 
 
 def _writer(method: bytes, version: bytes, *, close: bool) -> h11.Connection:
-    """An h11 connection that may send one response to such a request."""
+    """An h11 connection that is ready to send one response to a request with this method."""
     connection = h11.Connection(h11.SERVER)
     fields = b"host: mockllm\r\nconnection: close\r\n" if close else b"host: mockllm\r\n"
     connection.receive_data(b"%s / HTTP/%s\r\n%s\r\n" % (method, version, fields))
@@ -140,10 +141,9 @@ def _writer(method: bytes, version: bytes, *, close: bool) -> h11.Connection:
 
 
 class FastFraming:
-    """The framing of replies that differ in their steps' bytes only, on a connection that stays
-    open.
+    """Frames replies that differ only in the bytes of their steps, on a connection that stays open.
 
-    `ready` is what `frames` makes of such a reply, joined. Only the head is made by h11, once:
+    `ready` returns the joined `frames` of such a reply. Only the head is written by h11, once:
     framing a small answer takes 0.5 µs instead of 30.
     """
 
@@ -163,8 +163,8 @@ class FastFraming:
         )
 
     def ready(self, parts: Sequence[bytes]) -> bytes | None:
-        """The whole delivery, given the data of each step; None where something pauses, where the
-        reply does not end complete or is made as it is taken, and where it is large."""
+        """The whole delivery, given the data of each step. None if the reply has a pause, is
+        incomplete, lazy, or larger than `MAX_READY`."""
         size = sum(map(len, parts))
         if not self._at_once or size > MAX_READY:
             return None
@@ -176,9 +176,10 @@ class FastFraming:
         return b"%b%b0\r\n\r\n" % (self._before, b"".join(chunks))
 
 
-@lru_cache(maxsize=256)  # a server has a handful of heads
+@lru_cache(maxsize=256)  # a server has few different heads
 def _head_around_length(status: int, headers: Headers, *, streamed: bool) -> tuple[bytes, bytes]:
-    """A head, cut in two where the length of the body belongs; whole where there is none."""
+    """A head in two parts, to be joined by the length of the body; a head without a length is
+    whole."""
     head = next(frames(Reply(status, headers, (), streamed=streamed))).data
     if streamed or status in BODILESS:
         return head, b""

@@ -108,7 +108,7 @@ class HeadCache:
         self._whole.add(data, head, _size(data, len(head.headers)))
 
     def _offer(self, data: bytes, head: Head) -> None:
-        """Cache a whole head that was put together, when it comes for the second time."""
+        """Cache a whole head when it is received for the second time."""
         if len(data) <= MAX_CACHED_HEAD:
             self._whole.offer(data, head, lambda: _size(data, len(head.headers)))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 
 from mockllm.engine.decision import End, Exchange
-from mockllm.redaction import printable, shown
+from mockllm.redaction import printable, redact_target
 
 MAX_MODEL = 80  # characters of a model's name
 
@@ -21,7 +21,7 @@ def log_access(exchange: Exchange) -> None:
     model = None if match.summary is None else printable(match.summary.model, MAX_MODEL)
     entry = {
         "method": request.method or "-",
-        "path": shown(request.path, request.query),
+        "path": redact_target(request.path, request.query),
         "status": reply.status,
         "mock": match.rule.label if match.rule is not None else None,
         "model": model,

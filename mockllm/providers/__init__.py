@@ -1,11 +1,12 @@
-"""The vendors and the APIs that this server speaks: codecs, one folder a vendor, one folder an API
-in it. It knows wire formats, and refuses to know mocks, matching, sockets and clocks.
+"""The codecs of the supported APIs: one folder per vendor, and in it one folder per API. It knows
+wire formats, and refuses to know mocks, the search for a match, sockets and clocks.
 
-A new API is a folder and a line here. Outside of this folder a vendor is named only
+A new API is a folder and a line here. Outside of this folder, vendors are named only
 - in `config`, whose lists of mocks and demo are named after APIs;
 - in `endpoints`, by the modules that belong to one vendor's API, by their table, and by `models`,
   which serves two vendors with one object;
-- in `serve.embedded`, `cli.serving` and `conformance`, which know what official clients are given.
+- in `serve.embedded`, `cli.serving` and `conformance`, which know the settings of the official
+  clients.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ APIS: tuple[API, ...] = (
 """The APIs that mocks can be configured for."""
 
 VENDORS: tuple[Vendor, ...] = (ANTHROPIC, OPENAI)
-"""The first that owns a request is its vendor. OpenAI owns all of /v1, so it comes last."""
+"""The vendors in order: a request belongs to the first one that owns it. OpenAI, which owns all of
+/v1, comes last."""
 
 
 def find_vendor(request: Request) -> Vendor | None:
-    """The vendor that `request` is to; None if it is to none."""
+    """The vendor that owns `request`; None if no vendor does."""
     return next((vendor for vendor in VENDORS if vendor.owns(request)), None)

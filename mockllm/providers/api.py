@@ -1,7 +1,7 @@
 """An API: one wire format of a vendor, a codec as a record of functions.
 
-It turns a request into a prompt and a configured response into wire bytes. It sees no socket, no
-clock, no table of mocks; matching, pacing and journals are written once, for all APIs.
+It decodes a request into a prompt and encodes a configured response as wire bytes. It refuses to
+know sockets, clocks and tables of mocks; matching and pacing are written once, for all APIs.
 """
 
 from __future__ import annotations
@@ -25,19 +25,26 @@ class SDK(Protocol):
     Importing it costs a second or two, so it happens when the first mock of the API is loaded.
     """
 
-    def request_confirmer(self, *, strict: bool) -> Confirm: ...
-    def confirm_match(self, value: Any) -> list[Finding]: ...
-    def confirm_response(self, response: dict[str, Any]) -> list[Finding]: ...
-    def confirm_event(self, event: dict[str, Any]) -> list[Finding]: ...
+    def request_confirmer(self, *, strict: bool) -> Confirm:
+        """Compile a validator of request bodies."""
+
+    def confirm_match(self, value: Any) -> list[Finding]:
+        """Return the findings in the `match_field` of a mock's match."""
+
+    def confirm_response(self, response: dict[str, Any]) -> list[Finding]:
+        """Return the findings in a whole answer."""
+
+    def confirm_event(self, event: dict[str, Any]) -> list[Finding]:
+        """Return the findings in one event of a stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class API:
     """One API.
 
-    `name` is the field of `Config` that holds its mocks, `title` its usual name, `routes` the paths
-    of its POST requests as templates (`routes.Routes`), the vendor's own first, `match_field` the
-    member of a mock's match (``message`` or ``input``).
+    `name` is the field of `Config` that holds its mocks, `title` its usual name, `routes` the path
+    templates of its POST requests (see `routes.Routes`), the vendor's own first, and `match_field`
+    the field of a mock's match (``message`` or ``input``).
     """
 
     vendor: Vendor
@@ -49,26 +56,26 @@ class API:
     sdk: Callable[[], SDK]
 
     decode: Callable[[Request, Values], Prompt]
-    """`decode(request, values)`: the request as a prompt, by its structure alone; `values` are
-    those of its path. Raises RequestError naming the member."""
+    """`decode(request, values)`: the request as a prompt, checked for its structure only; `values`
+    are those in its path. Raises RequestError naming the invalid member."""
 
     compile_match: Callable[[Any, bool], Predicate]
     """`compile_match(value, contains)`: a mock's message or input as a predicate. Raises
-    ValueError with a reason where no request could ever meet it."""
+    ValueError with a reason if no request can ever match."""
 
     render: Callable[[dict[str, Any], ResponseOptions, Chunk], Reply]
-    """`render(response, options, chunk)`: a configured response as it goes over the wire. Absent
-    members are filled in; written ones are not changed. Never raises."""
+    """`render(response, options, chunk)`: a configured response as a reply, whole or streamed.
+    Missing members are filled in; written ones are not changed. Never raises."""
 
     text_response: Callable[[str], dict[str, Any]]
     """The smallest response with this text."""
 
     frame: Callable[[dict[str, Any]], bytes]
-    """One event of a stream, with any members, as it goes over the wire."""
+    """One event of a stream, with any members, as bytes."""
 
     ends_with_done: bool = False
     """True if a stream ends with ``[DONE]``."""
 
     generate: Callable[[Prompt], dict[str, Any]] | None = None
-    """The response to a request where no mock of this API is configured, if the API can answer any
-    request; None if it cannot."""
+    """The response to any request while no mock of this API is configured; None if the API has no
+    such response."""

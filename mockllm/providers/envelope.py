@@ -1,12 +1,13 @@
-"""The envelopes that answers come in, whichever vendor's: headers of a reply, errors as JSON."""
+"""Builds replies of all vendors: answers whole or streamed, errors, and their common headers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mockllm.errors import ClientError
 from mockllm.exchange import Headers, Reply, Request
+from mockllm.providers.vendor import Vendor
 from mockllm.wire import jsontext, placeholders, sse
 
 JSON = b"application/json"
@@ -21,13 +22,23 @@ STREAM_HEADERS: Headers = (
 )
 
 
-def plain_error(error: ClientError, beside: Mapping[str, Any]) -> Reply:
-    """`error` where no vendor is known: ``{"error": message, ...}``, with the members `beside`."""
-    return error_reply(error, JSON_HEADERS, {"error": error.message, **beside})
+def plain_error(error: ClientError, extra: Mapping[str, Any]) -> Reply:
+    """`error` outside of every vendor's paths: ``{"error": message, ...}``, with `extra`
+    members."""
+    return error_reply(error, JSON_HEADERS, {"error": error.message, **extra})
+
+
+def answer_reply(
+    vendor: Vendor, body: Any, frames: Callable[[], Iterable[bytes]], *, stream: bool
+) -> Reply:
+    """An answer with the headers of its vendor: the JSON `body`, or with `stream` the `frames`."""
+    if stream:
+        return Reply.lazy_stream(200, vendor.stream_headers, frames)
+    return Reply.whole(200, vendor.headers, jsontext.dumps(body))
 
 
 def json_reply(body: Any, status: int = 200) -> Reply:
-    """A JSON answer of the server itself."""
+    """A JSON answer of the server itself, in no vendor's format."""
     return Reply.whole(status, JSON_HEADERS, jsontext.dumps(body))
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
 from mockllm.prompt import Message
 from mockllm.wire import jsontext
 
@@ -22,7 +23,7 @@ TEXT_TYPES = frozenset({"text", "input_text", "output_text"})
 
 
 def known_members(value: Members, names: Collection[str] | None) -> dict[str, Any]:
-    """The members of `names` (None: any) that are neither null nor ignored."""
+    """The members in `names` (None: all members) that are neither null nor ignored."""
     return {
         name: member
         for name, member in value.items()
@@ -31,15 +32,16 @@ def known_members(value: Members, names: Collection[str] | None) -> dict[str, An
 
 
 def known_part(value: Any, known: KnownMembers) -> Any:
-    """A part, block or item with the members that its type declares; all if the type is unknown."""
+    """Reduce a part, block or item to the members that its type declares. An unknown type keeps all
+    members."""
     if not isinstance(value, dict):
         return value
     return known_members(value, known.get(value.get("type", "")) if _is_tagged(value) else None)
 
 
 def content(value: Any, part: Callable[[Any], Any]) -> Any:
-    """A content: its text if it is a string or one text part, else its parts, each normalised by
-    `part`."""
+    """Normalise a content: to its text if it is a string or one text part, else to its parts, each
+    normalised by `part`."""
     if not isinstance(value, list):
         return value
     text = only_text(value)
@@ -58,7 +60,8 @@ def only_text(value: Any) -> str | None:
 
 
 def arguments(value: Any) -> Any:
-    """Arguments of a call: their value if they are JSON, tagged so that no text equals it."""
+    """The value of a call's arguments if they are JSON, wrapped so that no other text equals it;
+    else the arguments unchanged."""
     if not isinstance(value, str):
         return value
     try:
@@ -68,7 +71,7 @@ def arguments(value: Any) -> Any:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """The texts of a content: itself if it is a string, else each text part and each refusal."""
+    """The texts of a content: the string itself, or those of its text parts and refusals."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
@@ -90,8 +93,47 @@ def objects(value: Any) -> list[dict[str, Any]]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
+def tool_names(tools: Any) -> Iterator[str]:
+    """The names of a request's tools; of a tool without a name, its type."""
+    for tool in objects(tools):
+        yield text(tool.get("name")) or text(tool.get("type"))
+
+
+def check_role(message: Members, roles: Collection[str]) -> None:
+    """Check the role of a mock's message.
+
+    Raises:
+        ValueError: the role is not one of `roles`.
+    """
+    role = message.get("role")
+    if role not in roles:
+        raise ValueError(
+            f"role: expected one of {', '.join(roles)}, found {jsontext.describe(role)}"
+        )
+
+
+def compile_message(
+    message: dict[str, Any],
+    canonical: Callable[[Any], bytes],
+    texts: tuple[str, ...],
+    *,
+    contains: bool,
+) -> Predicate:
+    """Compile a mock's message, whose role is valid, to a predicate. `texts` are those of its
+    content.
+
+    Raises:
+        ValueError: with `contains`, the content is not one text.
+    """
+    role = message["role"]
+    if contains:
+        return MessageContains(text_to_contain(message.get("content"), "content"), role)
+    return ItemsEqual.of((message,), canonical, texts, role)
+
+
 def text_to_contain(value: Any, where: str) -> str:
-    """The text that a mock with `contains` looks for; empty if it has no content.
+    """The text that a mock with `contains` searches for; empty if it has no content. `where` is the
+    path of the content in error messages.
 
     Raises:
         ValueError: the content is not one text.
@@ -105,16 +147,17 @@ def text_to_contain(value: Any, where: str) -> str:
     return text
 
 
-def last_and_turn(messages: list[Any], subject: Callable[[Any], Message]) -> tuple[Message, ...]:
-    """The messages that rules look at: the last one, and the turn before a system note."""
+def last_and_turn(messages: list[Any], read: Callable[[Any], Message]) -> tuple[Message, ...]:
+    """The messages that rules compare: the last one and, if that is a system note, the turn
+    before."""
     turn = after_system_notes(messages)
-    last = subject(messages[-1])
-    return (last,) if turn is None else (last, subject(turn))
+    last = read(messages[-1])
+    return (last,) if turn is None else (last, read(turn))
 
 
 def after_system_notes(messages: list[Any]) -> Any | None:
-    """The last message that is neither system nor developer, if another one follows it: agents
-    append notes of their own after the user's turn. None otherwise."""
+    """The last message that is not a system note, if a note follows it; else None. Agents append
+    notes of their own after the user's turn."""
     if not is_system_note(messages[-1]):
         return None
     turns = (message for message in reversed(messages) if not is_system_note(message))
@@ -122,7 +165,7 @@ def after_system_notes(messages: list[Any]) -> Any | None:
 
 
 def is_system_note(message: Any) -> bool:
-    """Whether a message is an instruction rather than a turn of the conversation."""
+    """True for a system or developer message: instructions are not turns of the conversation."""
     return isinstance(message, dict) and message.get("role") in ("system", "developer")
 
 

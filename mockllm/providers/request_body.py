@@ -1,4 +1,4 @@
-"""Reads the members of a request's body that every API needs, before the SDK's type is consulted.
+"""Reads the members of a request body that an API needs, before the SDK's type validates the rest.
 
 Each function returns a value of its type or raises a `RequestError` (400) that names the member.
 """
@@ -17,13 +17,13 @@ MAX_MODEL = 1_000  # characters; it is repeated in every event of a stream
 
 
 def bad(path: str, expected: str, value: Any) -> RequestError:
-    """A 400: the member at `path` is not what was expected."""
+    """An error 400: the member at `path` is not what was expected."""
     message = f"{path}: expected {expected}, found {jsontext.describe(value)}"
     return RequestError(400, message, param=path, code="invalid_type")
 
 
 def missing(path: str) -> RequestError:
-    """A 400: the member at `path` is absent."""
+    """An error 400: the member at `path` is missing."""
     return RequestError(
         400,
         f"{path}: Field required. Missing required parameter: '{path}'.",
@@ -33,7 +33,7 @@ def missing(path: str) -> RequestError:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """The body as a JSON object."""
+    """Decode the body, which must be a JSON object."""
     try:
         value = jsontext.loads(body)
     except ValueError as exc:
@@ -48,8 +48,8 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def read_members(body: bytes, values: Mapping[str, str]) -> dict[str, Any]:
-    """The body as a JSON object. Members that it lacks are taken from the `values` of its path:
-    the model may be named there."""
+    """Decode the body, a JSON object. Missing members are taken from `values`, those in the path,
+    which may name the model."""
     members = read_object(body)
     for name, value in values.items():
         if members.get(name) is None:
@@ -70,7 +70,7 @@ def read_model(body: Body) -> str:
 
 
 def read_flag(body: Body, name: str, path: str | None = None) -> bool | None:
-    """A boolean; None where it is absent or null."""
+    """A boolean member; None if it is missing or null. `path` is its name in errors."""
     value = body.get(name)
     if value is not None and not isinstance(value, bool):
         raise bad(path or name, "a boolean", value)
@@ -78,7 +78,7 @@ def read_flag(body: Body, name: str, path: str | None = None) -> bool | None:
 
 
 def read_object_member(body: Body, name: str) -> Body:
-    """An object; an empty one where it is absent or null."""
+    """A member that is an object; empty if it is missing or null."""
     value = body.get(name)
     if value is None:
         return {}
@@ -88,7 +88,7 @@ def read_object_member(body: Body, name: str) -> Body:
 
 
 def check_at_least_one(body: Body, *names: str) -> None:
-    """Check that the counts of these `names` are integers of at least 1, where they are given."""
+    """Check that the members `names`, if present, are integers of at least 1."""
     for name in names:
         value = body.get(name)
         if value is None:
@@ -118,7 +118,7 @@ def read_messages(body: Body, roles: Collection[str]) -> list[dict[str, Any]]:
             and role in roles
             and isinstance(message.get("content"), str)
         ):
-            continue  # true of nearly all messages, and a conversation has many
+            continue  # a shortcut for nearly all messages: conversations have many
         path = f"messages.{index}"
         if not isinstance(message, dict):
             raise bad(path, "an object", message)

@@ -1,6 +1,6 @@
-"""Path templates: finds the entries for a path, and the values that it has in their places.
+"""Matches paths against templates and extracts the values of their parameters.
 
-``{model}`` matches one segment of a path, ``{id...}`` the rest of it.
+The parameter ``{model}`` matches one segment of a path, ``{id...}`` the rest of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from urllib.parse import unquote
 
 Values = Mapping[str, str]
-"""The segments in the places of a template, percent-decoded: ``{"id": "gpt-4o"}``."""
+"""The values of a template's parameters, percent-decoded: ``{"id": "gpt-4o"}``."""
 
 NO_VALUES: Values = MappingProxyType({})
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Routes(Generic[T]):
-    """Entries by path template. A literal path is one look-up in a dictionary."""
+    """Entries by path template. A path without parameters is found by one dictionary look-up."""
 
     def __init__(self, entries: Iterable[tuple[str, T]]) -> None:
         known = list(entries)
@@ -30,7 +30,8 @@ class Routes(Generic[T]):
         ]
 
     def find(self, path: str) -> Iterator[tuple[T, Values]]:
-        """Every entry whose template `path` matches, the literal one first."""
+        """Yield each entry whose template matches `path`, with its values; a literal path comes
+        first."""
         if path in self.literal:
             yield self.literal[path], NO_VALUES
         for pattern, entry in self._templated:

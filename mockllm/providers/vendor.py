@@ -1,7 +1,7 @@
-"""A vendor: all that its APIs have in common, as a record.
+"""A vendor: the parts that its APIs have in common, as a record.
 
-Knows credentials, headers, errors, and which paths are a vendor's. It refuses to know wire formats:
-those are the APIs', and each names its vendor.
+Knows credentials, headers, errors and paths. It refuses to know wire formats: each API has its own,
+and refers to its vendor.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from mockllm.exchange import Headers, Reply, Request
 class Vendor:
     """One vendor.
 
-    `name` is its name in messages, `base_path` the path of the base URL that its clients want,
-    `headers` and `stream_headers` are those of its whole and streamed answers.
+    `name` is its name in messages, `base_path` the path in the base URL of its clients.
+    `headers` and `stream_headers` are those of its whole and its streamed answers.
     """
 
     name: str
     base_path: str
 
     owns: Callable[[Request], bool]
-    """True if a request is to this vendor, by its path and, where two vendors have the same path,
-    by its headers."""
+    """True if a request belongs to this vendor, by its path or, where vendors share a path, by its
+    headers."""
 
     authenticate: Callable[[Request, bool], None]
     """`authenticate(request, require_auth)` checks credentials and required headers. Raises
@@ -37,4 +37,4 @@ class Vendor:
     stream_headers: Headers
 
     render_error: Callable[[ClientError, Mapping[str, Any]], Reply]
-    """An error in the vendor's envelope, with further members beside it."""
+    """`render_error(error, extra)`: an error in the vendor's envelope, with extra members."""

@@ -11,6 +11,7 @@ from mockllm.replies.ready import ONE_MILLISECOND
 from mockllm.state.responses import make_unique_id
 from mockllm.wire.placeholders import FreshValues
 
+_new = tuple.__new__  # half the time of the class's own constructor
 _STRIDE = 0x9E3779B97F4A7C15F39D  # odd, so counting by it reaches every number once
 
 
@@ -33,12 +34,11 @@ class FreshValueSource:
             self._second = second
             self._seconds = b"%010d" % second
             self._date = formatdate(second, usegmt=True).encode()
+        elapsed = ONE_MILLISECOND if decided_in <= 0.001 else _milliseconds(decided_in)
         unique_id = make_unique_id(self._number, self._slot)
-        return FreshValues(unique_id, self._seconds, self._date, _milliseconds(decided_in))
+        return _new(FreshValues, (unique_id, self._seconds, self._date, elapsed))
 
 
 def _milliseconds(seconds: float) -> bytes:
     """Return `seconds` as milliseconds in six characters, rounded up and padded with spaces."""
-    if seconds <= 0.001:
-        return ONE_MILLISECOND
     return b"%6d" % min(math.ceil(seconds * 1000), 999_999)

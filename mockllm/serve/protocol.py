@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any, cast
 
 from mockllm.engine.decision import (
@@ -28,7 +28,7 @@ from mockllm.exchange import LazySteps, Request
 from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
 from mockllm.serve.connections import Service
-from mockllm.serve.phase import FOLLOWS, READING, Phase
+from mockllm.serve.phase import FOLLOWS, Phase
 from mockllm.serve.player import MAX_UNSENT, Player
 from mockllm.serve.timeouts import Expired, Timeouts
 from mockllm.wire.placeholders import FreshValues, fill_fresh
@@ -45,7 +45,7 @@ class HTTPProtocol(asyncio.Protocol):
         # of the server
         self._service = service
         # of the connection
-        self._transport: asyncio.Transport | None = None
+        self._wire: asyncio.Transport  # once it is made
         self._http = HTTPConnection(service.heads, service.limits)
         self._writable = asyncio.Event()
         self._writable.set()
@@ -61,8 +61,8 @@ class HTTPProtocol(asyncio.Protocol):
     # --- called by the loop ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=MAX_UNSENT)
+        self._wire = cast("asyncio.Transport", transport)
+        self._wire.set_write_buffer_limits(high=MAX_UNSENT)
         self._service.connections.add(self)
         self._service.all_closed.clear()
         served = len(self._service.connections) - len(self._service.lingering)
@@ -156,20 +156,16 @@ class HTTPProtocol(asyncio.Protocol):
 
     # --- one request after the other ---
 
-    @property
-    def _wire(self) -> asyncio.Transport:
-        assert self._transport is not None
-        return self._transport
-
     def _enter(self, phase: Phase) -> None:
         assert phase in FOLLOWS[self.phase], (self.phase, phase)
         self.phase = phase
 
     def _advance(self) -> None:
         """Answer complete requests, in order, until one takes time or more bytes are needed."""
-        while not self._wire.is_closing():
+        http, wire = self._http, self._wire
+        while not wire.is_closing():
             try:
-                request = self._http.next_request()
+                request = http.next_request()
             except HTTPError as exc:
                 self._refuse(exc)
                 return
@@ -177,7 +173,9 @@ class HTTPProtocol(asyncio.Protocol):
                 self._wait_for_more()
                 return
             self._answer(request)
-            if self.phase not in READING:
+            if self._task is not None or self.phase is Phase.LINGERING:
+                return
+            if http.is_idle and self.phase is Phase.IDLE and not self._half_closed:
                 return
 
     def _wait_for_more(self) -> None:
@@ -198,13 +196,13 @@ class HTTPProtocol(asyncio.Protocol):
         """Decide and answer, without a task if possible."""
         started = time.monotonic()
         try:
-            decided: Decision | Question = self._service.app.decide(request)
+            decided = self._service.app.decide(request)
+            if isinstance(decided, Question):
+                self._begin(self._answer_later(request, decided, started))
+            else:
+                self._deliver(request, decided, started)
         except Exception as exc:
-            decided = self._internal_error(request, exc)
-        if isinstance(decided, Question):
-            self._begin(self._answer_later(request, decided, started))
-        else:
-            self._deliver_or_fail(request, decided, started)
+            self._deliver(request, self._internal_error(request, exc), started)
 
     def _deliver_or_fail(self, request: Request, decision: Decision, started: float) -> None:
         try:
@@ -227,7 +225,8 @@ class HTTPProtocol(asyncio.Protocol):
         decided = time.monotonic() - started
         fresh = self._service.fresh_values.next(decided)
         is_http11 = self._http.is_http11
-        closes = self._closes_after(decision)
+        ends_stream = decision.reply.streamed and not is_http11  # by the end of the connection
+        closes = ends_stream or self._http.closes or self._service.draining
         head_only = request.method == "HEAD"
         ready = decision.ready if self._writable.is_set() else None
         if ready is not None and is_http11 and not closes and not head_only:
@@ -242,25 +241,31 @@ class HTTPProtocol(asyncio.Protocol):
             if closes:
                 self._close_gently()
             return
-        self._record_answer(request, decision, fresh)
-        is_lazy = isinstance(decision.reply.steps, LazySteps)
-        turn = self._service.turn if is_lazy else self._service.no_turn
-        ended = self._delivery_observer(request, decision, started, decided)
-        self._player = Player(self._wire, self._writable, fresh, turn=turn, ended=ended)
-        self._begin(self._play(self._player, frames, decision, closes=closes))
+        self._play_frames(request, decision, frames, fresh, started, decided, closes=closes)
 
-    def _delivery_observer(
-        self, request: Request, decision: Decision, started: float, decided: float
-    ) -> Callable[[Player, End], None]:
-        """Return a callback for the end of a player's delivery. `started` is in monotonic seconds,
-        `decided` in seconds since then."""
+    def _play_frames(
+        self,
+        request: Request,
+        decision: Decision,
+        frames: Iterator[framing.Frame],
+        fresh: FreshValues,
+        started: float,
+        decided: float,
+        *,
+        closes: bool,
+    ) -> None:
+        """Send an answer that pauses or is large, in a task."""
+        self._record_answer(request, decision, fresh)
 
         def ended(player: Player, end: End) -> None:
             first = decided if player.first_byte is None else player.first_byte - started
             delivery = Delivery(decided, first, time.monotonic() - started, end)
             self._observe(request, decision, delivery)
 
-        return ended
+        is_lazy = isinstance(decision.reply.steps, LazySteps)
+        turn = self._service.turn if is_lazy else self._service.no_turn
+        self._player = Player(self._wire, self._writable, fresh, turn=turn, ended=ended)
+        self._begin(self._play(self._player, frames, decision, closes=closes))
 
     def _write_at_once(
         self,
@@ -351,16 +356,12 @@ class HTTPProtocol(asyncio.Protocol):
 
     # --- the last answer ---
 
-    def _closes_after(self, decision: Decision) -> bool:
-        ends = framing.must_close(decision.reply, is_http11=self._http.is_http11)
-        return ends or self._http.closes or self._service.draining
-
     def _refuse(self, error: HTTPError) -> None:
         """Answer an invalid request with `error`, then close. A foreign protocol gets no answer."""
         if isinstance(error, ForeignProtocolError):
             self._close_gently()
             return
-        asked = self._http.asked
+        asked = self._http.current_request
         reply = self._service.app.render_error(asked, error)
         if self._service.observers:
             decision = Decision.by(Match(Outcome.REFUSED, reply))

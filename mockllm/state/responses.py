@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mockllm.wire.chunking import Chunk
-from mockllm.wire.placeholders import FreshValues
+from mockllm.wire.placeholders import FreshValues, id_tail
 
 MAX_RESPONSES = 1_000
 MAX_BYTES = 16 * 1024 * 1024  # of requests: the last 160 of an agent that sends 100 kB each
@@ -22,7 +22,9 @@ _SLOT_BITS = 12  # 4096 workers
 _SLOT_MASK = (1 << _SLOT_BITS) - 1
 _NUMBER_BITS = 80 - _SLOT_BITS
 _NUMBER_MASK = (1 << _NUMBER_BITS) - 1
-_GENERATED = re.compile(r"resp_([0-9a-f]{20})[0-9a-f]*")
+_GENERATED = re.compile(rf"resp_([0-9a-f]{{20}}){id_tail(48, 'response')}")
+"""An id that this server has generated: the part behind the unique one tells it from a recorded id
+of the real service."""
 
 
 def make_unique_id(number: int, slot: int) -> bytes:

@@ -1,3 +1,3 @@
-"""Holds JSON against the types of an official SDK, and says where it differs. It imports no SDK
-and does not know which type belongs to which API.
+"""Validates JSON against the types of an official SDK and reports the differences. It imports no
+SDK and does not know the types of any API.
 """

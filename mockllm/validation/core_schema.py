@@ -1,7 +1,7 @@
-"""Reads pydantic core schemas: what JSON they accept, whichever way they are written.
+"""Reads from pydantic core schemas which JSON they accept.
 
 A core schema is plain data. It refers to shared schemas by name, wraps them for defaults and Python
-objects, and nests unions; for JSON none of that matters. `CoreSchemas` looks through it.
+objects, and nests unions. None of that matters for JSON, and `CoreSchemas` hides it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ JSON_TYPES: Mapping[str, tuple[type, ...]] = {
 
 def core_schema(type_: Any) -> tuple[Schema, dict[str, Schema]]:
     """Return the core schema of `type_` and the definitions it refers to, by their `ref`."""
-    # dict(): the SDKs' models are built on first use; before, their schema is a lazy mapping.
+    # dict() builds it: the schema of an SDK's model is a lazy mapping before its first use.
     schema: Schema = dict(TypeAdapter(type_).core_schema)
     if schema["type"] != "definitions":
         return schema, {}
@@ -41,7 +41,7 @@ def core_schema(type_: Any) -> tuple[Schema, dict[str, Schema]]:
 
 
 class CoreSchemas:
-    """Looks at schemas that share `definitions`."""
+    """Inspects schemas that share `definitions`."""
 
     def __init__(self, definitions: Mapping[str, Schema]) -> None:
         self._definitions = definitions

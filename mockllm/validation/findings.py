@@ -16,7 +16,7 @@ from typing import Any
 from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
 from mockllm.validation.schema import MISMATCH, UNDECLARED, eager_schema
-from mockllm.validation.variants import MARK
+from mockllm.validation.variants import LABEL_PREFIX
 from mockllm.wire import jsontext
 
 MAX_STEP = 60  # characters of a key in a path: enough to recognise it
@@ -162,9 +162,7 @@ def _findings(validator: SchemaValidator, value: Any) -> list[Finding]:
 
 
 def _finding(error: ErrorDetails) -> Finding:
-    path = tuple(
-        step for step in error["loc"] if not (isinstance(step, str) and step.startswith(MARK))
-    )
+    path = tuple(step for step in error["loc"] if not _is_label(step))
     reason = error["type"]
     if reason == "missing":
         return Finding(path, "required, but missing", Kind.MISSING)
@@ -183,6 +181,10 @@ def _finding(error: ErrorDetails) -> Finding:
     return Finding(
         path, f"expected {expected}, found {jsontext.describe(error['input'])}", Kind.WRONG
     )
+
+
+def _is_label(step: int | str) -> bool:
+    return isinstance(step, str) and step.startswith(LABEL_PREFIX)
 
 
 def _undeclared(name: str, declared: Sequence[str]) -> str:

@@ -49,9 +49,9 @@ from mockllm.validation.core_schema import (
     fields_of,
     is_required,
 )
-from mockllm.validation.variants import MARK, OTHER, Variant, by_tag_alone, by_tag_and_shape
+from mockllm.validation.variants import LABEL_PREFIX, OTHER, Variant, by_tag_alone, by_tag_and_shape
 
-# Error types beside those of pydantic.
+# Error types in addition to those of pydantic.
 UNDECLARED = "mockllm_undeclared"
 MISMATCH = "mockllm_mismatch"
 
@@ -126,6 +126,7 @@ class _Rewriter:
         self.reached: dict[str, Schema] = {}  # the rewritten definitions, by their ref
 
     def rewritten(self, schema: Schema) -> Schema:
+        """Return the schema that replaces `schema`."""
         match schema["type"]:
             case "str" | "int" | "float" | "bool":
                 return {**schema, "strict": True}
@@ -213,15 +214,15 @@ class _Rewriter:
         if any(a is None or b is None or a & b for a, b in combinations(types, 2)):
             return mixed
         choices = {
-            f"{MARK}{index}": self._list_of(self.rewritten(item))
+            f"{LABEL_PREFIX}{index}": self._list_of(self.rewritten(item))
             for index, item in enumerate(items)
         }
         labels = {
-            json_type: f"{MARK}{index}"
+            json_type: f"{LABEL_PREFIX}{index}"
             for index, each in enumerate(types)
             for json_type in each or ()
         }
-        any_of = f"{MARK}mixed"
+        any_of = f"{LABEL_PREFIX}mixed"
 
         def choose(value: Any) -> str:
             if not isinstance(value, list) or not value:
@@ -258,7 +259,7 @@ class _Rewriter:
         }
         if len(variants) == 1:
             return next(iter(variants.values()))
-        labels = {json_type: f"{MARK}{json_type.__name__}" for json_type in variants}
+        labels = {json_type: f"{LABEL_PREFIX}{json_type.__name__}" for json_type in variants}
 
         def choose(value: Any) -> str | None:
             return labels.get(type(value))
@@ -309,22 +310,22 @@ class _Rewriter:
         return _plain_union([self.rewritten(choice) for choice in choices])
 
     def _by_tag(self, member: str, choices: Sequence[Schema]) -> Schema:
-        labels = [f"{MARK}{index}" for index in range(len(choices))]
+        labels = [f"{LABEL_PREFIX}{index}" for index in range(len(choices))]
         variants = [
             self._variant(label, choice, member)
             for label, choice in zip(labels, choices, strict=True)
         ]
-        sharing: dict[str, list[Variant]] = {}
+        by_tag: dict[str, list[Variant]] = {}
         for variant in variants:
             for tag in variant.tags:
-                sharing.setdefault(tag, []).append(variant)
+                by_tag.setdefault(tag, []).append(variant)
         untagged = [variant for variant in variants if not variant.tag_required]
-        if len(untagged) <= 1 and all(len(each) == 1 for each in sharing.values()):
-            choose = by_tag_alone(member, sharing, untagged)
+        if len(untagged) <= 1 and all(len(each) == 1 for each in by_tag.values()):
+            choose = by_tag_alone(member, by_tag, untagged)
         else:
-            choose = by_tag_and_shape(member, sharing, untagged)
+            choose = by_tag_and_shape(member, by_tag, untagged)
         tag_schema: Schema = (
-            {"type": "literal", "expected": list(sharing)} if self.strict else _STRING
+            {"type": "literal", "expected": list(by_tag)} if self.strict else _STRING
         )
         other: Schema = {
             "type": "typed-dict",
@@ -363,7 +364,7 @@ def _nullable(schema: Schema) -> Schema:
 
 
 def _plain_union(choices: list[Schema]) -> Schema:
-    labelled = [(choice, f"{MARK}{index}") for index, choice in enumerate(choices)]
+    labelled = [(choice, f"{LABEL_PREFIX}{index}") for index, choice in enumerate(choices)]
     return {"type": "union", "choices": labelled, "mode": "left_to_right"}
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 # The prefix of the labels of variants, which pydantic includes in the path of an error. Findings
 # omit path elements with this prefix, hence also a client's member whose name starts with it.
-MARK = "\0"
+LABEL_PREFIX = "\0"
 
 # The variant of values that match no declared one. It declares a tag and nothing else, so that the
 # finding is a missing tag, a tag that is not a string, a value that is not an object or, if strict,
 # an unknown tag.
-OTHER = f"{MARK}other"
+OTHER = f"{LABEL_PREFIX}other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +34,15 @@ class Variant:
 
 
 def by_tag_alone(
-    member: str, sharing: Mapping[str, Sequence[Variant]], untagged: Sequence[Variant]
+    member: str, by_tag: Mapping[str, Sequence[Variant]], untagged: Sequence[Variant]
 ) -> Callable[[Any], str]:
     """Return a chooser for variants with one tag each.
 
-    `member` is the name of the tag (``type``), `sharing` maps each tag to its variants, and
+    `member` is the name of the tag (``type``), `by_tag` maps each tag to its variants, and
     `untagged` are the variants whose tag is optional, one at most. Given
     ``{"text": [text], "refusal": [refusal]}``, the value ``{"type": "text"}`` gives ``text.label``.
     """
-    labels: dict[str | None, str] = {tag: variants[0].label for tag, variants in sharing.items()}
+    labels: dict[str | None, str] = {tag: variants[0].label for tag, variants in by_tag.items()}
     absent = untagged[0].label if untagged else OTHER
     labels[None] = absent
 
@@ -59,7 +59,7 @@ def by_tag_alone(
 
 
 def by_tag_and_shape(
-    member: str, sharing: Mapping[str, Sequence[Variant]], untagged: Sequence[Variant]
+    member: str, by_tag: Mapping[str, Sequence[Variant]], untagged: Sequence[Variant]
 ) -> Callable[[Any], str]:
     """Return a chooser for variants that share tags, as the three messages of Responses do.
 
@@ -68,13 +68,13 @@ def by_tag_and_shape(
     the most required members is chosen whose `role` and JSON type of `content` match.
     """
     shapes: dict[str, dict[tuple[str, type], str]] = {}
-    for tag, variants in sharing.items():
+    for tag, variants in by_tag.items():
         shapes[tag] = {}
         for variant in sorted(variants, key=lambda each: (-len(each.required), len(each.content))):
             for role in variant.roles:
                 for json_type in variant.content:
                     shapes[tag].setdefault((role, json_type), variant.label)
-    labels = {tag: variants[0].label for tag, variants in sharing.items()}
+    labels = {tag: variants[0].label for tag, variants in by_tag.items()}
 
     def choose(value: Any) -> str:
         if not isinstance(value, dict):

@@ -1,3 +1,3 @@
-"""What bodies are made of, whichever API they belong to: JSON texts, event streams, the cuts of a
-text, counted tokens, placeholders. It does not know what any of them means to a vendor, nor HTTP.
+"""The building blocks of bodies in all APIs: JSON texts, event streams, text deltas, token counts,
+placeholders. It knows neither vendors nor HTTP.
 """

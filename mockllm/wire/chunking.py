@@ -20,15 +20,15 @@ token of a model; a number: that many graphemes."""
 
 MAX_WORD = 16  # graphemes; scripts without spaces and base64 still arrive in several deltas
 MAX_DELTAS = 10_000  # of one text; rendering more would block the server
-TOKEN = 4  # graphemes of one word, the usual rule of thumb for a token
+TOKEN = 4  # graphemes, the usual rule of thumb for a token
 
 
 Pattern = re.Pattern[str] | regex.Pattern[str]
 
 
 def split(text: str, chunk: Chunk = "word") -> Iterator[str]:
-    """The deltas of `text`, in order, made as they are taken. There are MAX_DELTAS at most: a text
-    of more pieces arrives in larger ones. An empty text has none."""
+    """Split `text` lazily into its deltas. A text of more than MAX_DELTAS pieces is split into
+    larger ones instead. An empty text has no deltas."""
     matches = _pattern(chunk, plain=text.isascii()).finditer(text)
     pieces = (match[0] for match in matches)
     if len(text) <= MAX_DELTAS:
@@ -40,7 +40,7 @@ def split(text: str, chunk: Chunk = "word") -> Iterator[str]:
 
 
 def _join_pieces(pieces: Iterator[str], *, least: int) -> Iterator[str]:
-    """Pieces of at least so many characters each, but for the last."""
+    """Join `pieces` to larger ones of at least `least` characters each, except for the last."""
     together: list[str] = []
     size = 0
     for piece in pieces:
@@ -55,9 +55,8 @@ def _join_pieces(pieces: Iterator[str], *, least: int) -> Iterator[str]:
 
 @cache
 def _pattern(chunk: Chunk, *, plain: bool) -> Pattern:
-    """What finds the pieces of a text. In `plain` ASCII a grapheme is a character or a line break
-    of two, and `re` finds pieces fifty times as fast as `regex`; a property test holds the two
-    together."""
+    """The pattern of a piece. In `plain` ASCII a grapheme is a character or CRLF, and `re` finds
+    pieces fifty times as fast as `regex`; a property test compares the two."""
     if plain:
         grapheme, space, other = r"(?:\r\n|[\0-\x7f])", r"[\t-\r ]", r"[^\t-\r ]"
     else:

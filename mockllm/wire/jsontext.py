@@ -56,7 +56,7 @@ def loads(text: bytes, *, max_values: int | None = MAX_VALUES) -> Any:
         if not 0 < text.count(b"\\ud") + text.count(b"\\uD") <= MAX_VALUES:
             raise ValueError(str(exc)) from exc
     try:
-        return orjson.loads(_SURROGATE.sub(_mend_surrogate, text))
+        return orjson.loads(_SURROGATE.sub(_replace_lone_surrogate, text))
     except orjson.JSONDecodeError as exc:
         raise ValueError(str(exc)) from exc
 
@@ -133,8 +133,8 @@ def describe(value: Any) -> str:
         case None | list() | tuple() | dict():
             return json_type(value)
         case str():
-            # Only the start is quoted, because a value may have megabytes. `repr` escapes what may
-            # not be sent or logged: lone surrogates, control characters.
+            # Only the start is quoted, because a value may be megabytes long. `repr` escapes what
+            # may not be sent or logged: lone surrogates, control characters.
             return _cut(repr(value[: MAX_SHOWN + 1]))
         case bool() | int() | float():
             return _cut(json.dumps(value))
@@ -185,7 +185,7 @@ def _leaf_error(leaf: Any) -> str | None:
     return None
 
 
-def _mend_surrogate(match: re.Match[bytes]) -> bytes:
+def _replace_lone_surrogate(match: re.Match[bytes]) -> bytes:
     backslashes, second_half = match.groups()
     return match[0] if second_half else backslashes + rb"\ufffd"
 

@@ -94,8 +94,13 @@ def fresh_id(prefix: str, length: int, place: str) -> orjson.Fragment:
 
     `place` distinguishes the ids of one answer; within it, equal places have equal ids.
     """
-    tail = blake2b(place.encode(), digest_size=16).hexdigest()[: length - len(UNIQUE_ID)]
+    tail = id_tail(length, place)
     return orjson.Fragment(b'"' + prefix.encode() + UNIQUE_ID + tail.encode() + b'"')
+
+
+def id_tail(length: int, place: str) -> str:
+    """The characters that follow the unique part in every id of this `place`."""
+    return blake2b(place.encode(), digest_size=16).hexdigest()[: length - len(UNIQUE_ID)]
 
 
 # --- Filling them in -----------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def test_only_providers_with_mocks_confirm_requests() -> None:
 
 
 def reply_of(table: Table, *, stream: bool) -> Reply:
-    return render(table.api, table.source(0).fixed, ResponseOptions(stream=stream))
+    return render(table.api, table.sources[0].fixed, ResponseOptions(stream=stream))
 
 
 def streamed(table: Table) -> bytes:

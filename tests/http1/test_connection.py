@@ -204,7 +204,7 @@ def test_an_invalid_request_does_not_affect_the_one_before(bad: bytes) -> None:
     with pytest.raises(HTTPError):
         connection.next_request()
 
-    assert connection.asked == Request.of("", "")
+    assert connection.current_request == Request.of("", "")
 
 
 def test_a_body_that_is_refused_is_not_kept() -> None:

@@ -14,7 +14,7 @@ import pytest
 from mockllm.engine.decision import Decision, Delivery, End, Exchange, Match, Outcome, Summary
 from mockllm.exchange import Reply, Request
 from mockllm.observers.access_log import MAX_MODEL, access, log_access
-from mockllm.redaction import shown
+from mockllm.redaction import redact_target
 from tests.support.http.messages import get
 from tests.support.processes import Command, ask, config, posix, running, write
 from tests.support.served import chat_request, http_request
@@ -124,7 +124,7 @@ def without_times(line: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_the_log_redacts_and_cuts_a_target(path: str, query: str, expected: str) -> None:
-    assert shown(path, query) == expected
+    assert redact_target(path, query) == expected
 
 
 def logged_line(model: str, end: End = End.COMPLETE) -> str:

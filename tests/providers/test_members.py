@@ -41,7 +41,7 @@ def test_an_absent_member_follows_its_predecessor(written: list[str], expected: 
 def test_an_unknown_member_stays_with_the_one_before_it(
     written: list[str], expected: list[str]
 ) -> None:
-    assert list(fill_in(dict.fromkeys(written, 1), DEFAULTS, then=["calls"])) == expected
+    assert list(fill_in(dict.fromkeys(written, 1), DEFAULTS, followed_by=["calls"])) == expected
 
 
 def test_a_written_null_is_not_absent() -> None:
@@ -50,9 +50,9 @@ def test_a_written_null_is_not_absent() -> None:
 
 @given(objects, tails)
 def test_what_is_written_keeps_its_order_and_values(
-    written: dict[str, int | None], then: list[str] | None
+    written: dict[str, int | None], followed_by: list[str] | None
 ) -> None:
-    filled = fill_in(written, DEFAULTS, then=then)
+    filled = fill_in(written, DEFAULTS, followed_by=followed_by)
 
     assert [item for item in filled.items() if item[0] in written] == list(written.items())
     assert set(filled) == set(written) | set(DEFAULTS)
@@ -60,10 +60,10 @@ def test_what_is_written_keeps_its_order_and_values(
 
 @given(objects, tails)
 def test_filling_in_twice_changes_nothing(
-    written: dict[str, int | None], then: list[str] | None
+    written: dict[str, int | None], followed_by: list[str] | None
 ) -> None:
-    once = fill_in(written, DEFAULTS, then=then)
+    once = fill_in(written, DEFAULTS, followed_by=followed_by)
 
-    again = fill_in(once, DEFAULTS, then=then)
+    again = fill_in(once, DEFAULTS, followed_by=followed_by)
 
     assert list(again.items()) == list(once.items())

@@ -22,10 +22,12 @@ from tests.support.served import responses_mock, responses_saying
 
 pytestmark = pytest.mark.anyio
 
+RECORDED = "resp_67ccd2bed1ec8190b14f964abc0542670bb6a6b452d3795b"
 KEY = ((b"authorization", b"Bearer any"),)
 MOCKS = [
     responses_mock("hi", responses_saying("hö \u2028")),
     responses_mock("named", responses_saying("ho") | {"id": "resp_mine"}),
+    responses_mock("recorded", responses_saying("hu") | {"id": RECORDED}),
 ]
 
 
@@ -86,9 +88,9 @@ async def test_a_response_is_found_whichever_worker_gave_it(workers: list[Worker
 
 
 async def test_a_configured_id_is_looked_for_in_all_workers(workers: list[Worker]) -> None:
-    assert workers[2].give("named") == "resp_mine"
-
-    assert (await workers[0].ask("resp_mine")).reply.status == 200
+    for text, configured in (("named", "resp_mine"), ("recorded", RECORDED)):
+        assert workers[2].give(text) == configured
+        assert (await workers[0].ask(configured)).reply.status == 200
 
 
 async def test_what_no_worker_gave_is_a_404(workers: list[Worker]) -> None:

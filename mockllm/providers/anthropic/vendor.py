@@ -1,5 +1,4 @@
-"""Anthropic as a vendor: credentials, headers, and errors as it writes them.
-
+"""Anthropic as a vendor: credentials, headers, and errors in its envelope
 ``{"type": "error", "error": {"type", "message"}, "request_id"}``.
 """
 
@@ -19,7 +18,7 @@ from mockllm.wire import placeholders
 _REQUEST_ID = b"req_011C" + placeholders.UNIQUE_ID
 _REQUEST_ID_JSON = orjson.Fragment(b'"' + _REQUEST_ID + b'"')
 
-_RESET = b"2026-01-01T00:00:00Z"  # long ago: no client waits for it
+_RESET = b"2026-01-01T00:00:00Z"  # in the past, so that no client waits for it
 _HEADERS: Headers = (
     (b"anthropic-organization-id", b"00000000-0000-4000-8000-000000000000"),
     (b"anthropic-ratelimit-requests-limit", b"4000"),
@@ -36,7 +35,7 @@ _HEADERS: Headers = (
     (b"anthropic-ratelimit-output-tokens-reset", _RESET),
     (b"request-id", _REQUEST_ID),
 )
-"""The headers that clients read. Always the same: nothing is limited."""
+"""The headers that clients read. They are constant, because nothing is limited."""
 
 _ERROR_TYPES = {
     400: "invalid_request_error",
@@ -54,7 +53,8 @@ _ERROR_TYPES = {
 
 
 def _owns(request: Request) -> bool:
-    """Some paths are OpenAI's too: there a header decides that only Anthropic requires."""
+    """Some paths exist in both APIs. There a request is Anthropic's if it has the header
+    ``anthropic-version``, which only Anthropic requires."""
     path = request.path
     if path.startswith("/v1/messages"):
         return True
@@ -77,8 +77,8 @@ def _authenticate(request: Request, require_auth: bool) -> None:
         raise RequestError(400, "anthropic-version: header is required")
 
 
-def _render_error(error: ClientError, beside: Mapping[str, Any]) -> Reply:
-    """`error` as Anthropic writes it; `beside` is added at the top level."""
+def _render_error(error: ClientError, extra: Mapping[str, Any]) -> Reply:
+    """`error` in Anthropic's envelope, with the `extra` members at the top level."""
     kind = _ERROR_TYPES.get(error.status)
     if kind is None:
         kind = "api_error" if error.status >= 500 else "invalid_request_error"
@@ -86,7 +86,7 @@ def _render_error(error: ClientError, beside: Mapping[str, Any]) -> Reply:
         "type": "error",
         "error": {"type": kind, "message": error.message},
         "request_id": _REQUEST_ID_JSON,
-        **beside,
+        **extra,
     }
     return error_reply(error, ANTHROPIC.headers, body)
 

@@ -1,15 +1,19 @@
 """Azure OpenAI: other routes to OpenAI's APIs (openai 3.54.0: `AzureOpenAI`).
 
-Knows paths only. The same codecs and mocks answer; the query's ``api-version`` may be any. Where a
-body names no model, the deployment in the path is the model.
-"""
+Knows paths only: the codecs and mocks are OpenAI's. Any ``api-version`` in the query is accepted.
+If a body has no model, it is the deployment in the path."""
 
 from __future__ import annotations
 
 _VERSION = "/v1"
 
 SUMMARY = "OpenAI's also under /openai/v1 and, for Azure, /openai/deployments/{model}"
-"""The routes of this module, for a list of endpoints that is to be short."""
+"""A description of the routes of this module, for short lists of endpoints."""
+
+
+def routes_of(path: str) -> tuple[str, str, str]:
+    """The routes of an API that OpenAI serves at `path`: its own, then Azure's."""
+    return path, versioned(path), deployment(path)
 
 
 def deployment(path: str) -> str:

@@ -1,6 +1,5 @@
-"""OpenAI as a vendor: credentials, headers, and errors as it writes them.
-
-``{"error": {"message", "type", "param", "code"}}``; its SDK shows a message only in this form.
+"""OpenAI as a vendor: credentials, headers, and errors in its envelope
+``{"error": {"message", "type", "param", "code"}}``, the only form whose message its SDK shows.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _HEADERS: Headers = (
     (b"x-ratelimit-reset-tokens", b"2ms"),
     (b"x-request-id", _REQUEST_ID),
 )
-"""The headers that clients read. Always the same: nothing is limited."""
+"""The headers that clients read. They are constant, because nothing is limited."""
 
 _ERROR_TYPES = {401: "invalid_request_error", 429: "requests"}
 
@@ -52,14 +51,14 @@ def _authenticate(request: Request, require_auth: bool) -> None:
         )
 
 
-def _render_error(error: ClientError, beside: Mapping[str, Any]) -> Reply:
-    """`error` as OpenAI writes it; `beside` is added at the top level."""
+def _render_error(error: ClientError, extra: Mapping[str, Any]) -> Reply:
+    """`error` in OpenAI's envelope, with the `extra` members at the top level."""
     kind = _ERROR_TYPES.get(error.status)
     if kind is None:
         kind = "server_error" if error.status >= 500 else "invalid_request_error"
     param, code = (error.param, error.code) if isinstance(error, RequestError) else (None, None)
     inner = {"message": error.message, "type": kind, "param": param, "code": code}
-    return error_reply(error, OPENAI.headers, {"error": inner, **beside})
+    return error_reply(error, OPENAI.headers, {"error": inner, **extra})
 
 
 OPENAI = Vendor(

@@ -13,7 +13,7 @@ from mockllm.providers.api import API, SDK
 
 
 def _sdk() -> SDK:
-    from mockllm.providers.anthropic.messages import sdk  # costs a second: only where it is in use
+    from mockllm.providers.anthropic.messages import sdk  # a second: only when it is needed
 
     return sdk
 

@@ -1,4 +1,4 @@
-"""Completes configured messages: absent members are filled in, written ones stay.
+"""Completes configured messages: missing members are filled in, written ones stay.
 
 Knows the members that every answer of the Messages API has (anthropic 2.12.0: `Message`) and their
 order. It checks no types: a member of a wrong type is served as it is.
@@ -21,9 +21,9 @@ _ID_PREFIXES = {
 
 
 def complete(response: Object) -> Object:
-    """`response` with all members that clients rely on; completing it again changes nothing.
+    """Fill in the members that clients rely on; completing a message again changes nothing.
 
-    Written members keep their values and their order, an explicit null included. An absent one
+    Written members keep their values and their order, an explicit null included. A missing one
     follows its predecessor on the wire: ``{"content": [...]}`` becomes ``{"id",
     "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"}``.
     """
@@ -60,8 +60,7 @@ def _blocks(response: Object) -> list[Any]:
 
 
 def _block(index: int, block: Any) -> Any:
-    """A content block with the absent members that its type requires and that have a
-    neutral value."""
+    """A content block with the members that its type requires, where a neutral value exists."""
     match block:
         case {"type": "text"}:
             return fill_in(block, {"type": "text", "text": ""})
@@ -103,7 +102,7 @@ def _usage(written: Object, blocks: list[Any]) -> Object:
 
 
 def _output_tokens(block: Any) -> int:
-    """The estimated tokens of what the model wrote itself: texts, thoughts, arguments of calls."""
+    """The estimated tokens that the model generated: texts, thinking, arguments of calls."""
     match block:
         case {"type": "text", "text": str(text)} | {"type": "thinking", "thinking": str(text)}:
             return tokens.estimate(text)

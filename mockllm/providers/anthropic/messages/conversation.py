@@ -9,7 +9,8 @@ from mockllm.providers import normalise
 
 
 def read_messages(body: Body) -> Iterator[ConversationMessage]:
-    """The conversation. Of a user's message each result is a message, and the words are another."""
+    """The conversation. Each tool result in a user's message is a message of its own, followed by
+    one with the user's own text."""
     for message in normalise.objects(body.get("messages")):
         content = message.get("content")
         texts = tuple(normalise.texts(content))
@@ -38,9 +39,8 @@ def read_system(body: Body) -> Iterator[str]:
 
 
 def read_tools(body: Body) -> Iterator[str]:
-    """The names of the tools; the service's own have one too."""
-    for tool in normalise.objects(body.get("tools")):
-        yield normalise.text(tool.get("name")) or normalise.text(tool.get("type"))
+    """The names of the tools; of a built-in tool without a name, its type."""
+    return normalise.tool_names(body.get("tools"))
 
 
 READERS = Readers(read_messages, read_system, read_tools)

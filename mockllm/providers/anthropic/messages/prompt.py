@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from mockllm.exchange import Request
-from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
+from mockllm.matching.predicates import Predicate
 from mockllm.prompt import NOT_STREAMED, STREAMED, Message, Prompt
 from mockllm.providers import normalise, request_body
 from mockllm.providers.anthropic.messages.conversation import READERS
@@ -19,10 +19,10 @@ ROLES = ("user", "assistant", "system")  # anthropic 2.12.0: MessageParam has a 
 
 
 def decode(request: Request, values: Values) -> Prompt:
-    """A request as the rules see it.
+    """Decode a request into a prompt.
 
     Raises:
-        RequestError: 400, naming the member that is absent or of a wrong type.
+        RequestError: 400, naming the member that is missing or has a wrong type.
     """
     members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
@@ -37,31 +37,24 @@ def decode(request: Request, values: Values) -> Prompt:
 
 
 def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
-    """The predicate for a mock's `message`.
+    """Compile a mock's `message` to a predicate.
 
     Raises:
         ValueError: the message has no role of this API, or not exactly one text to look for.
     """
-    role = message.get("role")
-    if role not in ROLES:
-        raise ValueError(
-            f"role: expected one of {', '.join(ROLES)}, found {jsontext.describe(role)}"
-        )
-    if contains:
-        text = normalise.text_to_contain(message.get("content"), "content")
-        return MessageContains(text, role)
+    normalise.check_role(message, ROLES)
     texts = tuple(_texts(message.get("content")))
-    return ItemsEqual.of((message,), canonical, texts, role)
+    return normalise.compile_message(message, canonical, texts, contains=contains)
 
 
 def canonical(message: dict[str, Any]) -> bytes:
     """Equal bytes for two messages if and only if they mean the same."""
     if len(message) == 2 and isinstance(message.get("content"), str):
         return jsontext.canonical_text(message["role"], message["content"])
-    kept = normalise.known_members(message, ("role", "content"))
-    if "content" in kept:
-        kept["content"] = normalise.content(kept["content"], _block)
-    return jsontext.canonical(kept)
+    compared = normalise.known_members(message, ("role", "content"))
+    if "content" in compared:
+        compared["content"] = normalise.content(compared["content"], _block)
+    return jsontext.canonical(compared)
 
 
 def _message(message: dict[str, Any]) -> Message:
@@ -71,7 +64,7 @@ def _message(message: dict[str, Any]) -> Message:
 
 
 def _texts(content: Any) -> Iterator[str]:
-    """The texts of a content, those of tool results among them, in order."""
+    """The texts of a content in order, including those of tool results."""
     if not isinstance(content, list):
         yield from normalise.texts(content)
         return
@@ -83,10 +76,14 @@ def _texts(content: Any) -> Iterator[str]:
 
 
 def _block(block: Any) -> Any:
-    kept = normalise.known_part(block, _known_members())
-    if isinstance(kept, dict) and kept.get("type") == "tool_result" and "content" in kept:
-        kept["content"] = normalise.content(kept["content"], _block)
-    return kept
+    compared = normalise.known_part(block, _known_members())
+    if (
+        isinstance(compared, dict)
+        and compared.get("type") == "tool_result"
+        and "content" in compared
+    ):
+        compared["content"] = normalise.content(compared["content"], _block)
+    return compared
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Renders configured messages as they go over the wire."""
+"""Renders configured messages as replies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mockllm.prompt import ResponseOptions
 from mockllm.providers.anthropic.messages.answer import complete
 from mockllm.providers.anthropic.messages.stream import events, frame
 from mockllm.providers.anthropic.vendor import ANTHROPIC
-from mockllm.wire import jsontext
+from mockllm.providers.envelope import answer_reply
 from mockllm.wire.chunking import Chunk
 
 
@@ -18,11 +18,8 @@ def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     """The reply, whole or as a stream. Never raises: members that cannot be streamed in pieces are
     sent whole."""
     completed = complete(response)
-    headers = ANTHROPIC.stream_headers if options.stream else ANTHROPIC.headers
-    if not options.stream:
-        return Reply.whole(200, headers, jsontext.dumps(completed))
 
     def frames() -> Iterator[bytes]:
         return map(frame, events(completed, options, chunk))
 
-    return Reply.lazy_stream(200, headers, frames)
+    return answer_reply(ANTHROPIC, completed, frames, stream=options.stream)

@@ -20,7 +20,7 @@ from mockllm.validation.findings import (
     confirm_model,
 )
 
-# What a client sends back of an answer: thinking, citations, and what the service's own tools did.
+# Types of what a client sends back from an answer: thinking, citations, results of built-in tools.
 _ECHOED = frozenset(
     {
         "AssistantMessageParam",
@@ -57,22 +57,22 @@ _ECHOED = frozenset(
         "WebSearchToolResultBlockParam",
     }
 )
-# What ties a result to its call, and a tool's name: required in an echo, too.
-_KEPT = frozenset({"tool_use_id", "name"})
+# The link from a result to its call, and the name of a tool: required in an echo, too.
+_ALWAYS_REQUIRED = frozenset({"tool_use_id", "name"})
 
-# A mock gives only the members to compare: one without content matches by the rest.
-_MOCKED = _ECHOED | {"UserMessageParam", "SystemMessageParam"}
+# A match contains only the members to compare, so others may be missing, even the content.
+_LENIENT_IN_MATCHES = _ECHOED | {"UserMessageParam", "SystemMessageParam"}
 
 
 class _Request(MessageCreateParamsBase, TypedDict, total=False):
     stream: bool | None  # the SDK declares it in the variants of the type only
 
-    # The API takes them of the models that sample, anthropic 2.12.0 does not declare them.
+    # The API accepts them for models that use sampling; anthropic 2.12.0 does not declare them.
     temperature: float
     top_p: float
     top_k: int
 
-    # `client.beta.messages` posts these to the same path; what is in them is not looked at.
+    # `client.beta.messages` posts these to the same path; their content is not validated.
     billing_policy: object
     compaction: object
     context_management: object
@@ -84,7 +84,9 @@ class _Request(MessageCreateParamsBase, TypedDict, total=False):
 
 def request_confirmer(*, strict: bool) -> Confirm:
     """Compile a validator that returns the first finding in a request body, or None."""
-    return compile_request(_Request, strict=strict, lenient_types=_ECHOED, always_required=_KEPT)
+    return compile_request(
+        _Request, strict=strict, lenient_types=_ECHOED, always_required=_ALWAYS_REQUIRED
+    )
 
 
 def confirm_match(value: Any) -> list[Finding]:
@@ -110,4 +112,4 @@ def known_members() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(MessageParam, lenient_types=_MOCKED)
+    return compile_match(MessageParam, lenient_types=_LENIENT_IN_MATCHES)

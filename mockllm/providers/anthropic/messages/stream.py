@@ -1,17 +1,17 @@
-"""A completed message as the events of a stream (`anthropic.types.RawMessageStreamEvent`, 2.12.0).
+"""Streams a completed message (anthropic 2.12.0: `RawMessageStreamEvent`).
 
-    message_start        the message without content and without its end
-      content_block_start    index 0, the block without what is streamed of it
-      ping                   after the first start; after message_start where there are no blocks
-      content_block_delta    as many as it takes
+    message_start        the message without its content and its final members
+      content_block_start    index 0, the block with its streamed members empty
+      ping                   after the first start, or after message_start if there are no blocks
+      content_block_delta    one for each piece
       content_block_stop
-      ...                    the next index
-    message_delta        how it ended, and the cumulative usage
+      ...                    the same for the next index
+    message_delta        the stop reason and the cumulative usage
     message_stop
 
-A kind of block that is streamed piece by piece has a function here; every other one, and one whose
-members are not of their types, goes out whole with its start. The kinds that only
-`anthropic.types.beta` knows are among them: other clients pass over what they do not know.
+Each kind of block that is streamed in pieces has a function here. Any other block, and one with a
+member of an unexpected type, is sent whole in its content_block_start. Kinds that only
+`anthropic.types.beta` declares are streamed too: other clients ignore unknown kinds.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from mockllm.wire import chunking, jsontext, sse
 from mockllm.wire.chunking import Chunk
 
 Object = dict[str, Any]
-Cut = tuple[Object, Iterable[Object]]
-"""A block as it starts, and the deltas that make it whole."""
+SplitBlock = tuple[Object, Iterable[Object]]
+"""A block as in its content_block_start, and the deltas that complete it."""
 
 _PING = {"type": "ping"}
 
-_TOLD_LATER = {"stop_reason", "stop_sequence", "stop_details"}  # null in message_start
-_TOLD_ONCE = {"container", "context_management"}  # not in message_start at all
-_END = ("stop_reason", "stop_sequence", "stop_details", "container")
+_KNOWN_AT_END = {"stop_reason", "stop_sequence", "stop_details"}  # null in message_start
+_ONLY_AT_END = {"container", "context_management"}  # not in message_start at all
+_FINAL_MEMBERS = ("stop_reason", "stop_sequence", "stop_details", "container")
 _CUMULATIVE = (
     "input_tokens",
     "cache_creation_input_tokens",
     "cache_read_input_tokens",
     "output_tokens",
 )
-_COUNTED_LAST = ("server_tool_use", "output_tokens_details", "iterations", "fallback_credit")
+_COUNTED_AT_END = ("server_tool_use", "output_tokens_details", "iterations", "fallback_credit")
 
 
 def events(response: Object, options: ResponseOptions, chunk: Chunk) -> Iterator[Object]:
-    """The events of the stream of a completed `response`, in order. `options` has nothing that the
-    Messages API knows."""
+    """The events of the stream of a completed `response`, in order. `options` is not used: the
+    Messages API has no options for streams."""
     content = response["content"]
     blocks = content if isinstance(content, list) else []
     yield {"type": "message_start", "message": _opening(response)}
     if not blocks:
         yield _PING
     for index, block in enumerate(blocks):
-        start, deltas = _cut(block, chunk)
+        start, deltas = _split(block, chunk)
         yield {"type": "content_block_start", "index": index, "content_block": start}
         if index == 0:
             yield _PING
@@ -63,9 +63,8 @@ def events(response: Object, options: ResponseOptions, chunk: Chunk) -> Iterator
 
 
 def frame(event: Object) -> bytes:
-    """One event as the Messages API frames it: its type is the event's name. An event whose type is
-    not one printable line is named ``message``, SSE's default: Anthropic's SDK skips a frame
-    without a name."""
+    """Encode one event; its name is its type. An event whose type is not one printable line is
+    named ``message``, the default of SSE: Anthropic's SDK skips frames without a name."""
     name = event.get("type")
     if not isinstance(name, str) or not name or not name.isprintable():
         name = "message"
@@ -75,9 +74,9 @@ def frame(event: Object) -> bytes:
 def _opening(response: Object) -> Object:
     """The message before its content, without the members that are known only at its end."""
     message = {
-        key: None if key in _TOLD_LATER else value
+        key: None if key in _KNOWN_AT_END else value
         for key, value in response.items()
-        if key not in _TOLD_ONCE
+        if key not in _ONLY_AT_END
     }
     if isinstance(response["content"], list):
         message["content"] = []
@@ -88,7 +87,7 @@ def _opening(response: Object) -> Object:
 
 def _opening_usage(usage: Object) -> Object:
     """The usage after the first token of output."""
-    opening = {key: value for key, value in usage.items() if key not in _COUNTED_LAST}
+    opening = {key: value for key, value in usage.items() if key not in _COUNTED_AT_END}
     if isinstance(usage["output_tokens"], int):
         opening["output_tokens"] = min(1, usage["output_tokens"])
     return opening
@@ -97,10 +96,10 @@ def _opening_usage(usage: Object) -> Object:
 def _ending(response: Object) -> Object:
     usage = response["usage"]
     if isinstance(usage, dict):
-        usage = _present(usage, *_CUMULATIVE, *_COUNTED_LAST)
+        usage = _present(usage, *_CUMULATIVE, *_COUNTED_AT_END)
     return {
         "type": "message_delta",
-        "delta": _present(response, *_END),
+        "delta": _present(response, *_FINAL_MEMBERS),
         "usage": usage,
         **_present(response, "context_management"),
     }
@@ -110,14 +109,14 @@ def _present(members: Object, *keys: str) -> Object:
     return {key: members[key] for key in keys if key in members}
 
 
-def _cut(block: Any, chunk: Chunk) -> Cut:
+def _split(block: Any, chunk: Chunk) -> SplitBlock:
     kind = block.get("type") if isinstance(block, dict) else None
-    cutter = _KINDS.get(kind) if isinstance(kind, str) else None
-    return cutter(block, chunk) if cutter else (block, [])
+    splitter = _SPLITTERS.get(kind) if isinstance(kind, str) else None
+    return splitter(block, chunk) if splitter else (block, [])
 
 
-def _text(block: Object, chunk: Chunk) -> Cut:
-    """Citations come between the pieces of the text, the first before any."""
+def _text(block: Object, chunk: Chunk) -> SplitBlock:
+    """Citations alternate with the pieces of the text, beginning with a citation."""
     if not isinstance(block["text"], str):
         return block, []
     pieces = _pieces("text_delta", "text", block["text"], chunk)
@@ -127,8 +126,8 @@ def _text(block: Object, chunk: Chunk) -> Cut:
     return block | {"text": "", "citations": []}, _alternate(citations, pieces)
 
 
-def _thinking(block: Object, chunk: Chunk) -> Cut:
-    """The signature comes in one piece, last."""
+def _thinking(block: Object, chunk: Chunk) -> SplitBlock:
+    """The signature is sent in one piece after the text."""
     if not isinstance(block["thinking"], str) or not isinstance(block["signature"], str):
         return block, []
     pieces = _pieces("thinking_delta", "thinking", block["thinking"], chunk)
@@ -136,8 +135,9 @@ def _thinking(block: Object, chunk: Chunk) -> Cut:
     return block | {"thinking": "", "signature": ""}, chain(pieces, [signature])
 
 
-def _call(block: Object, chunk: Chunk) -> Cut:
-    """The pieces joined are the JSON text of the input. The first is empty, as the service's is."""
+def _call(block: Object, chunk: Chunk) -> SplitBlock:
+    """The joined pieces are the JSON text of the input. The first one is empty, as in the
+    service."""
     if not isinstance(block["input"], dict):
         return block, []
     text = jsontext.dumps(block["input"]).decode()
@@ -146,13 +146,13 @@ def _call(block: Object, chunk: Chunk) -> Cut:
     return block | {"input": {}}, chain([first], pieces)
 
 
-def _compaction(block: Object, chunk: Chunk) -> Cut:
-    """The summary comes in one piece: a client replaces what it has by what a delta brings."""
-    brought = _present(block, "content", "encrypted_content")
-    return block | dict.fromkeys(brought), [{"type": "compaction_delta", **brought}]
+def _compaction(block: Object, chunk: Chunk) -> SplitBlock:
+    """The summary is sent in one piece: clients replace it with each delta instead of appending."""
+    members = _present(block, "content", "encrypted_content")
+    return block | dict.fromkeys(members), [{"type": "compaction_delta", **members}]
 
 
-_KINDS: dict[str, Callable[[Object, Chunk], Cut]] = {
+_SPLITTERS: dict[str, Callable[[Object, Chunk], SplitBlock]] = {
     "text": _text,
     "thinking": _thinking,
     "tool_use": _call,
@@ -167,6 +167,6 @@ def _pieces(kind: str, member: str, text: str, chunk: Chunk) -> Iterator[Object]
 
 
 def _alternate(first: Iterable[Object], second: Iterable[Object]) -> Iterator[Object]:
-    """One of `first`, one of `second`, and so on; the longer list's rest at the end."""
+    """Entries of `first` and `second` in turn, then the rest of the longer one."""
     turns = chain.from_iterable(zip_longest(first, second))
     return (entry for entry in turns if entry is not None)

@@ -14,7 +14,7 @@ from mockllm.providers.openai.vendor import OPENAI
 
 
 def _sdk() -> SDK:
-    from mockllm.providers.openai.chat import sdk  # costs a second: only where it is in use
+    from mockllm.providers.openai.chat import sdk  # a second: only when it is needed
 
     return sdk
 
@@ -23,11 +23,7 @@ CHAT = API(
     vendor=OPENAI,
     name=NAME,
     title="OpenAI Chat Completions",
-    routes=(
-        "/v1/chat/completions",
-        azure.versioned("/v1/chat/completions"),
-        azure.deployment("/v1/chat/completions"),
-    ),
+    routes=azure.routes_of("/v1/chat/completions"),
     match_field="message",
     sdk=_sdk,
     decode=decode,

@@ -1,7 +1,7 @@
 """Completes configured chat completions (openai 3.54.0: `ChatCompletion`).
 
-Written members are served as written, whatever their type; absent ones are filled in, in the
-service's order. How an answer goes over the wire is not known here.
+Written members are served as written, whatever their type; missing ones are filled in, in the
+service's order. It does not know how an answer is sent.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _MAX_COUNT = 2**53  # up to here every JSON reader counts exactly
 
 
 def complete(response: dict[str, Any]) -> dict[str, Any]:
-    """A configured response with absent members filled in; completing it again changes nothing.
+    """Fill in the missing members of a configured response; completing it again changes nothing.
 
     Filled in: `id`, `object`, `created`, `model`, one choice where there is no `choices`, `usage`;
     per choice `index`, `message`, `logprobs` null, `finish_reason`; per message `role`, `content`
-    null, `refusal` null; per tool call `id`, `type` and its arguments. An explicit null stays,
-    ``"object": "chat.completion.tool_message"`` stays.
+    null, `refusal` null; per tool call `id`, `type` and its arguments. Written members stay, also
+    an explicit null or ``"object": "chat.completion.tool_message"``.
     """
     head = {
         "id": placeholders.fresh_id("chatcmpl-", ID_LENGTH, "chat completion"),
@@ -33,7 +33,7 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
         "model": placeholders.model_placeholder(),
         "choices": [{}],
     }
-    completed = fill_in(response, head, then=())
+    completed = fill_in(response, head, followed_by=())
     choices = completed["choices"]
     if isinstance(choices, list):
         completed["choices"] = [_choice(choice, index) for index, choice in enumerate(choices)]
@@ -56,15 +56,17 @@ def _choice(choice: Any, index: int) -> Any:
     message = choice.get("message", {})
     if isinstance(message, dict):
         message = _message(message, f"choice {index}")
-    absent = {"index": index, "message": message, "logprobs": None}
-    completed = fill_in(choice, {**absent, "finish_reason": _finish_reason(message)}, then=())
+    missing = {"index": index, "message": message, "logprobs": None}
+    completed = fill_in(
+        choice, {**missing, "finish_reason": _finish_reason(message)}, followed_by=()
+    )
     return completed | {"message": message}
 
 
 def _message(message: dict[str, Any], place: str) -> dict[str, Any]:
-    absent = {"role": "assistant", "content": None, "refusal": None}
+    missing = {"role": "assistant", "content": None, "refusal": None}
     completed = fill_in(
-        message, absent, then=("annotations", "audio", "function_call", "tool_calls")
+        message, missing, followed_by=("annotations", "audio", "function_call", "tool_calls")
     )
     match message.get("tool_calls"):
         case [*calls]:
@@ -73,22 +75,22 @@ def _message(message: dict[str, Any], place: str) -> dict[str, Any]:
             ]
     match message.get("function_call"):
         case dict(call):
-            completed["function_call"] = fill_in(call, {"arguments": "{}"}, then=())
+            completed["function_call"] = fill_in(call, {"arguments": "{}"}, followed_by=())
     return completed
 
 
 def _tool_call(call: Any, place: str) -> Any:
-    """A call, with empty arguments if it has none: clients parse them as JSON unchecked."""
+    """A call, with empty arguments if it has none: clients parse them as JSON without a check."""
     if not isinstance(call, dict):
         return call
     call_id = placeholders.fresh_id("call_", CALL_ID_LENGTH, place)
     kind = "custom" if "custom" in call else "function"
-    completed = fill_in(call, {"id": call_id, "type": kind}, then=("function", "custom"))
+    completed = fill_in(call, {"id": call_id, "type": kind}, followed_by=("function", "custom"))
     match completed:
         case {"type": "function", "function": dict(function)}:
-            completed["function"] = fill_in(function, {"arguments": "{}"}, then=())
+            completed["function"] = fill_in(function, {"arguments": "{}"}, followed_by=())
         case {"type": "custom", "custom": dict(custom)}:
-            completed["custom"] = fill_in(custom, {"input": ""}, then=())
+            completed["custom"] = fill_in(custom, {"input": ""}, followed_by=())
     return completed
 
 
@@ -103,21 +105,21 @@ def _finish_reason(message: Any) -> str:
 
 
 def _usage(written: dict[str, Any], output: int) -> dict[str, Any]:
-    """`written` with the three counts that are required (`CompletionUsage`)."""
+    """`written` with the three required counts (`CompletionUsage`)."""
     prompt = written.get("prompt_tokens")
     completion = written.get("completion_tokens", output)
     counted = completion if _is_count(completion) else 0
     total = prompt + counted if _is_count(prompt) else placeholders.tokens_placeholder(counted)
-    absent = {
+    missing = {
         "prompt_tokens": placeholders.tokens_placeholder(),
         "completion_tokens": output,
         "total_tokens": total,
     }
-    return fill_in(written, absent, then=tuple(_no_details()))
+    return fill_in(written, missing, followed_by=tuple(_no_details()))
 
 
 def _no_details() -> dict[str, Any]:
-    """The details that the service writes beside the counts, all zero."""
+    """The details that the service adds to the counts, all zero."""
     return {
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {
@@ -143,7 +145,7 @@ def _count_output(choices: Any) -> int:
 
 
 def _texts(message: Any) -> Iterator[Any]:
-    """The members of a message that count as output, of whatever type."""
+    """The members of a message that count as output; they may be of any type."""
     if not isinstance(message, dict):
         return
     yield message.get("content")

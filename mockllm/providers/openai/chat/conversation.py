@@ -9,7 +9,8 @@ from mockllm.providers import normalise
 
 
 def read_messages(body: Body) -> Iterator[ConversationMessage]:
-    """The conversation. The older `function` messages are results that name their tool."""
+    """The conversation. The older `function` messages are tool results with the name of the
+    tool."""
     for message in normalise.objects(body.get("messages")):
         texts = tuple(normalise.texts(message.get("content")))
         match message.get("role"):
@@ -32,7 +33,7 @@ def read_system(body: Body) -> Iterator[str]:
 
 
 def read_tools(body: Body) -> Iterator[str]:
-    """The names of the tools, then those of the older `functions`."""
+    """The names of the tools, then those of the legacy `functions`."""
     for tool in normalise.objects(body.get("tools")):
         yield _name(tool) or normalise.text(tool.get("type"))
     for function in normalise.objects(body.get("functions")):
@@ -51,7 +52,7 @@ def _calls(message: Body) -> Iterator[ToolCall]:
 
 
 def _name(tool: Body) -> str:
-    """The name of a tool or a call: it is in the member that the type names."""
+    """The name of a tool or a call, which is in its member `function` or `custom`."""
     for kind in ("function", "custom"):
         inner = tool.get(kind)
         if isinstance(inner, dict):

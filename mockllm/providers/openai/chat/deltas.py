@@ -1,7 +1,7 @@
-"""A chat message as the deltas of a stream (openai 3.54.0: `ChoiceDelta`).
+"""Splits a chat message into the deltas of a stream (openai 3.54.0: `ChoiceDelta`).
 
-Each member of a message that is streamed in detail has one function in `MEMBERS`; any other goes
-whole into one delta after the opening, so that nothing of a message is lost in a stream.
+Each member that is streamed in pieces has a function in `MEMBERS`. All other members are sent whole
+in one delta after the opening, so that a stream loses nothing of a message.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any, NamedTuple
 from mockllm.wire import chunking
 from mockllm.wire.chunking import Chunk
 
-AUDIO_PIECE = 8192  # base64 characters; a multiple of 4, so each piece can be decoded alone
+AUDIO_PIECE = 8192  # base64 characters; a multiple of 4, so that each piece can be decoded alone
 
 _TEXTS = ("content", "refusal")  # members of a message, and of logprobs
 _TOOL_CALL = ("index", "id", "type")
 
 
 class Piece(NamedTuple):
-    """A delta, and the logprobs beside it in its choice."""
+    """A delta, and the logprobs that its choice has in the same chunk."""
 
     delta: dict[str, Any]
     logprobs: Any = None
 
 
 def pieces(message: Mapping[str, Any], logprobs: Any, chunk: Chunk) -> Iterator[Piece]:
-    """The opening of a message and its pieces, without the finish.
+    """The opening of a message and its pieces, without the final chunk.
 
     `logprobs` is the choice's: ``{"content": [token, ...], "refusal": null}``. Each token is sent
-    beside the text it belongs to, and text that has tokens is cut where they are.
+    with the text that it spells, and text that has tokens is cut at their boundaries.
     """
     yield Piece(_opening(message), _without_tokens(logprobs))
     whole = {name: message[name] for name in message if name not in MEMBERS and name != "role"}
@@ -45,27 +45,31 @@ def pieces(message: Mapping[str, Any], logprobs: Any, chunk: Chunk) -> Iterator[
 
 
 def tokens_without_text(message: Mapping[str, Any], logprobs: Any) -> dict[str, Any] | None:
-    """The logprobs that no piece of the message has, since the member they belong to is no text."""
+    """The logprobs sent with no piece of the message, because their member is not a text; or
+    None."""
     if not isinstance(logprobs, dict):
         return None
-    left = {name: None if _is_text(message.get(name)) else logprobs.get(name) for name in _TEXTS}
-    return left if any(isinstance(tokens, list) and tokens for tokens in left.values()) else None
+    unsent = {name: None if _is_text(message.get(name)) else logprobs.get(name) for name in _TEXTS}
+    return (
+        unsent if any(isinstance(tokens, list) and tokens for tokens in unsent.values()) else None
+    )
 
 
 def in_order(members: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """`members` with those of `names` first, in the order of `names`."""
+    """`members`, reordered: those in `names` come first, in that order."""
     return {name: members[name] for name in names if name in members} | dict(members)
 
 
 def _opening(message: Mapping[str, Any]) -> dict[str, Any]:
-    """The role, once (clients join what comes twice), and what text will follow."""
+    """The role, sent once because clients concatenate repeated values, and an empty string for each
+    text that follows."""
     empty = {name: "" if isinstance(message.get(name), str) else None for name in _TEXTS}
     return {"role": message.get("role")} | empty
 
 
 def _without_tokens(logprobs: Any) -> Any:
-    """The logprobs of an opening: their lists are empty. The SDK's accumulator would count tokens
-    twice there, in any choice but the first."""
+    """The logprobs of an opening, with empty lists: in any choice but the first, the SDK's
+    accumulator would count tokens in them twice."""
     if not isinstance(logprobs, dict):
         return logprobs
     lists = [name for name in _TEXTS if isinstance(logprobs.get(name), list)]
@@ -75,19 +79,19 @@ def _without_tokens(logprobs: Any) -> Any:
 # --- text ---------------------------------------------------------------------------------------
 
 
-def _said(name: str, value: Any, tokens: Any, chunk: Chunk) -> Iterator[Piece]:
-    """`content` or `refusal`, whichever `name` is."""
+def _text_member(name: str, value: Any, tokens: Any, chunk: Chunk) -> Iterator[Piece]:
+    """The member `name`, which is `content` or `refusal`."""
     if not isinstance(value, str):
         yield Piece({name: value})
         return
     for text, covered in _cut(value, tokens, chunk):
-        beside = None if covered is None else dict.fromkeys(_TEXTS) | {name: covered}
-        yield Piece({name: text}, beside)
+        logprobs = None if covered is None else dict.fromkeys(_TEXTS) | {name: covered}
+        yield Piece({name: text}, logprobs)
 
 
 def _cut(text: str, tokens: Any, chunk: Chunk) -> Iterator[tuple[str, list[Any] | None]]:
-    """The pieces of `text`, each with the tokens it covers. Tokens that do not spell the text all
-    go with its first piece."""
+    """The pieces of `text`, each with its tokens. Tokens that do not spell the text are all sent
+    with the first piece."""
     if not isinstance(tokens, list) or not tokens:
         yield from ((piece, None) for piece in chunking.split(text, chunk))
     elif (spelled := _spell(tokens)) is not None and b"".join(spelled) == text.encode():
@@ -100,8 +104,8 @@ def _cut(text: str, tokens: Any, chunk: Chunk) -> Iterator[tuple[str, list[Any] 
 def _cut_at_tokens(
     text: str, tokens: list[Any], spelled: list[bytes]
 ) -> Iterator[tuple[str, list[Any]]]:
-    """One piece for each token, or for several where a grapheme ends only with the last of them;
-    tokens without text go with what follows, at the end with what went before."""
+    """A piece for each token, or for several tokens that share a grapheme. A token without text
+    goes with the next piece, or with the last one."""
     data = text.encode()
     ends = set(accumulate(len(grapheme.encode()) for grapheme in chunking.split(text, "char")))
     found: list[tuple[str, list[Any]]] = []
@@ -144,14 +148,14 @@ def _is_text(value: Any) -> bool:
 
 
 def _annotations(annotations: Any, _tokens: Any, _chunk: Chunk) -> Iterator[Piece]:
-    """All at once, after the text they are about. The SDK's accumulator cannot join two lists of
-    them, and an empty list is not sent."""
+    """All annotations in one delta, after their text: the SDK's accumulator cannot join two lists
+    of them. An empty list is not sent."""
     if annotations != []:
         yield Piece({"annotations": annotations})
 
 
 def _audio(audio: Any, _tokens: Any, chunk: Chunk) -> Iterator[Piece]:
-    """The id, then transcript and data in pieces, then when it expires (`ChoiceDeltaAudio`)."""
+    """The id, then transcript and data in pieces, then the expiry (`ChoiceDeltaAudio`)."""
     if not isinstance(audio, dict):
         yield Piece({"audio": audio})
         return
@@ -180,7 +184,7 @@ def _function_call(call: Any, _tokens: Any, chunk: Chunk) -> Iterator[Piece]:
 
 
 def _tool_calls(calls: Any, _tokens: Any, chunk: Chunk) -> Iterator[Piece]:
-    """One call after the other, numbered from 0 in their order whatever their `index`."""
+    """The calls in order, numbered from 0 regardless of their own `index`."""
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
         yield Piece({"tool_calls": calls})
         return
@@ -190,13 +194,13 @@ def _tool_calls(calls: Any, _tokens: Any, chunk: Chunk) -> Iterator[Piece]:
 
 
 def _tool_call(call: dict[str, Any], chunk: Chunk) -> Iterator[dict[str, Any]]:
-    """An opening with id, type and name, then fragments of what it is called with. What is neither
-    a function nor a custom call is sent whole.
+    """An opening with id, type and name, then fragments of the arguments. A call of any other type
+    than `function` and `custom` is sent whole.
 
-    A custom call is sent without its `type`. The SDK's `ChoiceDeltaToolCall` knows no ``custom``:
-    with it a strict client refuses the chunk and `get_final_completion()` ends in an
-    AttributeError; disguised as a function it would be taken for one. Without it every client
-    reads the stream to the end and finds the name and the whole input under `custom`.
+    A custom call is sent without its `type`, because the SDK's `ChoiceDeltaToolCall` does not
+    declare ``custom``: with it, a strict client rejects the chunk and `get_final_completion()`
+    raises AttributeError; with ``function``, clients would treat the call as a function call.
+    Without it, every client reads the whole stream and finds name and input under `custom`.
     """
     match call:
         case {"type": "function", "function": dict(body)}:
@@ -216,7 +220,7 @@ def _call(
 
 
 def _body(body: dict[str, Any], member: str, chunk: Chunk) -> Iterator[dict[str, Any]]:
-    """`body` with the text of `member` still to come, then that text in fragments."""
+    """`body` with the text of `member` empty, then that text in fragments."""
     text = body.get(member)
     if not isinstance(text, str):
         yield body
@@ -231,14 +235,14 @@ def _text(members: dict[str, Any], name: str) -> str:
 
 
 Streamer = Callable[[Any, Any, Chunk], Iterator[Piece]]
-"""`(value, tokens, chunk)`: the pieces of a member; `tokens` are its logprobs, if it has any."""
+"""`streamer(value, tokens, chunk)`: the pieces of a member; `tokens` are its logprobs, or None."""
 
 MEMBERS: dict[str, Streamer] = {
-    "content": partial(_said, "content"),
-    "refusal": partial(_said, "refusal"),
+    "content": partial(_text_member, "content"),
+    "refusal": partial(_text_member, "refusal"),
     "annotations": _annotations,
     "audio": _audio,
     "function_call": _function_call,
     "tool_calls": _tool_calls,
 }
-"""The members that are streamed in detail, in the order they are sent. A null is not sent."""
+"""The members that are streamed in pieces, in the order of sending. Nulls are not sent."""

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from mockllm.exchange import Request
-from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
+from mockllm.matching.predicates import Predicate
 from mockllm.prompt import NOT_STREAMED, Message, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
 from mockllm.providers.openai.chat.conversation import READERS
@@ -35,10 +35,10 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
 
 
 def decode(request: Request, values: Values) -> Prompt:
-    """A request as the rules see it.
+    """Decode a request into a prompt.
 
     Raises:
-        RequestError: 400, naming the member that is absent or of a wrong type.
+        RequestError: 400, naming the member that is missing or has a wrong type.
     """
     members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
@@ -49,37 +49,30 @@ def decode(request: Request, values: Values) -> Prompt:
 
 
 def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
-    """The predicate for a mock's `message`.
+    """Compile a mock's `message` to a predicate.
 
     Raises:
         ValueError: the message has no role of this API, or not exactly one text to look for.
     """
-    role = message.get("role")
-    if role not in MEMBERS:
-        raise ValueError(
-            f"role: expected one of {', '.join(MEMBERS)}, found {jsontext.describe(role)}"
-        )
-    if contains:
-        text = normalise.text_to_contain(message.get("content"), "content")
-        return MessageContains(text, role)
+    normalise.check_role(message, MEMBERS)
     texts = tuple(normalise.texts(message.get("content")))
-    return ItemsEqual.of((message,), canonical, texts, role)
+    return normalise.compile_message(message, canonical, texts, contains=contains)
 
 
 def canonical(message: dict[str, Any]) -> bytes:
     """Equal bytes for two messages if and only if they mean the same."""
     if len(message) == 2 and isinstance(message.get("content"), str):
         return jsontext.canonical_text(message["role"], message["content"])
-    kept = normalise.known_members(message, MEMBERS[message["role"]])
-    if "content" in kept:
-        kept["content"] = normalise.content(kept["content"], _part)
-    if "function_call" in kept:
-        kept["function_call"] = _function(kept["function_call"])
-    if isinstance(kept.get("tool_calls"), list):
-        kept["tool_calls"] = [_tool_call(call) for call in kept["tool_calls"]]
-        if not kept["tool_calls"]:
-            del kept["tool_calls"]
-    return jsontext.canonical(kept)
+    compared = normalise.known_members(message, MEMBERS[message["role"]])
+    if "content" in compared:
+        compared["content"] = normalise.content(compared["content"], _part)
+    if "function_call" in compared:
+        compared["function_call"] = _function(compared["function_call"])
+    if isinstance(compared.get("tool_calls"), list):
+        compared["tool_calls"] = [_tool_call(call) for call in compared["tool_calls"]]
+        if not compared["tool_calls"]:
+            del compared["tool_calls"]
+    return jsontext.canonical(compared)
 
 
 def _read_options(members: Mapping[str, Any]) -> ResponseOptions:
@@ -111,24 +104,24 @@ def _part(part: Any) -> Any:
 def _tool_call(call: Any) -> Any:
     if not isinstance(call, dict):
         return call
-    kept = {
+    compared = {
         "type": "function",
         **normalise.known_members(call, ("id", "type", "function", "custom")),
     }
-    if "function" in kept:
-        kept["function"] = _function(kept["function"])
-    if isinstance(kept.get("custom"), dict):
-        kept["custom"] = normalise.known_members(kept["custom"], ("name", "input"))
-    return kept
+    if "function" in compared:
+        compared["function"] = _function(compared["function"])
+    if isinstance(compared.get("custom"), dict):
+        compared["custom"] = normalise.known_members(compared["custom"], ("name", "input"))
+    return compared
 
 
 def _function(function: Any) -> Any:
     if not isinstance(function, dict):
         return function
-    kept = normalise.known_members(function, ("name", "arguments"))
-    if "arguments" in kept:
-        kept["arguments"] = normalise.arguments(kept["arguments"])
-    return kept
+    compared = normalise.known_members(function, ("name", "arguments"))
+    if "arguments" in compared:
+        compared["arguments"] = normalise.arguments(compared["arguments"])
+    return compared
 
 
 @cache

@@ -22,8 +22,8 @@ from mockllm.validation.findings import (
     confirm_model,
 )
 
-# A mock gives only the members to compare: one without content or tool_call_id matches by the rest.
-_MOCKED = frozenset(
+# A match contains only the members to compare, so others may be missing, even the content.
+_LENIENT_IN_MATCHES = frozenset(
     {
         "ChatCompletionAssistantMessageParam",
         "ChatCompletionDeveloperMessageParam",
@@ -67,4 +67,4 @@ def known_members() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(ChatCompletionMessageParam, lenient_types=_MOCKED)
+    return compile_match(ChatCompletionMessageParam, lenient_types=_LENIENT_IN_MATCHES)

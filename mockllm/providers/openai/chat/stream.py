@@ -1,13 +1,13 @@
-"""A chat completion as a stream of chunks (openai 3.54.0: `ChatCompletionChunk`).
+"""Streams a chat completion in chunks (openai 3.54.0: `ChatCompletionChunk`).
 
     per choice   opening: role, content and refusal empty or null
-                 what the message holds, piece by piece (`deltas`)
+                 the members of the message, piece by piece (`deltas`)
                  finish: an empty delta with the `finish_reason`
-    at the end   `moderation`, where it is configured
-                 `usage`, where the client asked for it
-                 ``[DONE]``, which is no event
+    at the end   `moderation`, if it is configured
+                 `usage`, if the client requested it
+                 ``[DONE]``, which is not a chunk
 
-One choice a chunk. Of several choices the chunks take turns, as when a model writes them at once.
+Each chunk has one choice. The chunks of several choices alternate, as if generated in parallel.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from mockllm.wire.chunking import Chunk
 Event = dict[str, Any]
 
 _ENVELOPE = ("id", "object", "created", "model", "service_tier", "system_fingerprint")
-_NOT_OF_THE_ENVELOPE = frozenset({"choices", "usage", "moderation", "obfuscation"})
-_OF_A_CHOICE = frozenset({"index", "delta", "message", "logprobs", "finish_reason"})
+_NOT_IN_ENVELOPE = frozenset({"choices", "usage", "moderation", "obfuscation"})
+_CHOICE_MEMBERS = frozenset({"index", "delta", "message", "logprobs", "finish_reason"})
 
-_BLOCK = 16  # characters; obfuscation makes every chunk some whole blocks long
+_BLOCK = 16  # characters; obfuscation pads every chunk to a multiple of this
 _ALPHABET = string.ascii_letters + string.digits
 
 
 def events(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Iterator[Event]:
     """The chunks of a completed response, in order.
 
-    All have the same envelope: `id`, `created`, `model`, and the other configured members of the
-    response (`service_tier`, `system_fingerprint`, unknown ones). Choices are
-    numbered from 0 in the order of their `index`: clients keep them in a list.
+    All have the same envelope: `id`, `created`, `model` and the other configured members of the
+    response (`service_tier`, `system_fingerprint`, unknown ones). Choices are numbered from 0 in
+    the order of their `index`, because clients use it as the index of a list.
     """
     envelope = _envelope(response)
     for choices in _choices(response.get("choices"), chunk):
@@ -56,13 +56,13 @@ def frame(event: Event) -> bytes:
 
 
 def _envelope(response: dict[str, Any]) -> Event:
-    members = {name: response[name] for name in response if name not in _NOT_OF_THE_ENVELOPE}
+    members = {name: response[name] for name in response if name not in _NOT_IN_ENVELOPE}
     return deltas.in_order(members, _ENVELOPE) | {"object": "chat.completion.chunk"}
 
 
 def _event(event: Event, options: ResponseOptions, *, usage: Any = None) -> Event:
-    """A chunk as the client asked for it: `usage` (null until the last chunk) and `obfuscation`
-    are there only where they were asked for."""
+    """A chunk with the members that the client requested: `usage` (null before the last chunk) and
+    `obfuscation`."""
     if options.include_usage:
         event = event | {"usage": usage}
     if options.include_obfuscation:
@@ -71,11 +71,11 @@ def _event(event: Event, options: ResponseOptions, *, usage: Any = None) -> Even
 
 
 def _obfuscation(event: Event) -> str:
-    """Characters that hide how long the rest of the chunk is.
+    """Characters that hide the length of the rest of the chunk.
 
-    In recorded streams their number brings the JSON of the chunk, counted without this member, to
-    a multiple of 16 characters; what only the delivery knows counts here as its mark does. They
-    look random, but the same chunk has the same ones.
+    As in recorded streams, their number brings the JSON of the chunk, without this member, to a
+    multiple of 16 characters. Values that are filled in later count with the length of their
+    placeholder. The characters look random, but equal chunks get equal ones.
     """
     text = jsontext.dumps(event)
     length = -len(text.decode("utf-8", "replace")) % _BLOCK
@@ -84,7 +84,7 @@ def _obfuscation(event: Event) -> str:
 
 
 def _choices(choices: Any, chunk: Chunk) -> Iterator[Any]:
-    """The `choices` of each chunk. No choices, and what is no list, are sent as they are."""
+    """The `choices` of each chunk. An empty list, or anything but a list, is sent unchanged."""
     if not isinstance(choices, list) or not choices:
         yield choices
         return
@@ -102,20 +102,20 @@ def _by_index(choices: list[Any]) -> list[Any]:
 
 
 def _choice(choice: Any, index: int, chunk: Chunk) -> Iterator[list[Any]]:
-    """The `choices` of each chunk of one choice. The first has the choice's unknown members (there
-    the SDK's accumulator keeps them), and `message` if it is not an object."""
+    """The `choices` of each chunk of one choice. The first chunk has the choice's unknown members,
+    which the SDK's accumulator preserves only there, and `message` if it is not an object."""
     if not isinstance(choice, dict):
         yield [choice]
         return
-    unknown = {name: choice[name] for name in choice if name not in _OF_A_CHOICE}
+    unknown = {name: choice[name] for name in choice if name not in _CHOICE_MEMBERS}
     message = choice.get("message")
     if not isinstance(message, dict):
         unknown, message = unknown | {"message": message}, {}
     for piece in deltas.pieces(message, choice.get("logprobs"), chunk):
         yield [_entry(index, piece) | unknown]
         unknown = {}
-    left = deltas.Piece({}, deltas.tokens_without_text(message, choice.get("logprobs")))
-    yield [_entry(index, left, choice.get("finish_reason"))]
+    finish = deltas.Piece({}, deltas.tokens_without_text(message, choice.get("logprobs")))
+    yield [_entry(index, finish, choice.get("finish_reason"))]
 
 
 def _entry(index: int, piece: deltas.Piece, finish_reason: Any = None) -> Event:

@@ -13,7 +13,7 @@ from mockllm.wire import sse
 
 
 def _sdk() -> SDK:
-    from mockllm.providers.openai.embeddings import sdk  # costs a second: only where it is in use
+    from mockllm.providers.openai.embeddings import sdk  # a second: only when it is needed
 
     return sdk
 
@@ -22,11 +22,7 @@ EMBEDDINGS = API(
     vendor=OPENAI,
     name=NAME,
     title="OpenAI Embeddings",
-    routes=(
-        "/v1/embeddings",
-        azure.versioned("/v1/embeddings"),
-        azure.deployment("/v1/embeddings"),
-    ),
+    routes=azure.routes_of("/v1/embeddings"),
     match_field="input",
     sdk=_sdk,
     decode=decode,

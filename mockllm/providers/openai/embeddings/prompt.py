@@ -20,10 +20,10 @@ MAX_NUMBERS = MAX_INPUTS * 3072  # in one answer; the largest models of the serv
 
 
 def decode(request: Request, values: Values) -> Prompt:
-    """A request as the rules see it.
+    """Decode a request into a prompt.
 
     Raises:
-        RequestError: 400, naming the member that is absent or of a wrong type.
+        RequestError: 400, naming the member that is missing or has a wrong type.
     """
     members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
@@ -45,12 +45,12 @@ def decode(request: Request, values: Values) -> Prompt:
         raise request_body.bad("dimensions", expected, dimensions)
     options = ResponseOptions(base64=encoding == "base64")
     texts = _texts(value)
-    subject = Message("", texts, texts, (value,), canonical)
-    return Prompt(NAME, model, (subject,), options, members)
+    message = Message("", texts, texts, (value,), canonical)
+    return Prompt(NAME, model, (message,), options, members)
 
 
 def compile_match(value: str | list[Any], contains: bool) -> Predicate:
-    """The predicate for a mock's `input`.
+    """Compile a mock's `input` to a predicate.
 
     Raises:
         ValueError: there is not exactly one text to look for.

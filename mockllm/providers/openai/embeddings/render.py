@@ -18,8 +18,8 @@ DIMENSIONS = 1536  # of text-embedding-3-small
 
 
 def complete(response: dict[str, Any]) -> dict[str, Any]:
-    """A configured response with absent members filled in: `object`, `model`, `usage`, and for
-    each entry of `data` its `object` and `index`."""
+    """Fill in the missing members of a configured response: `object`, `model`, `usage`, and
+    `object` and `index` of each entry of `data`."""
     completed = {"object": "list", "data": [], "model": placeholders.model_placeholder()} | response
     if isinstance(completed["data"], list):
         completed["data"] = [_entry(entry, at) for at, entry in enumerate(completed["data"])]
@@ -29,10 +29,11 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
-    """The reply; if the request asks for base64, vectors become little-endian 32-bit floats."""
+    """The reply. In base64, if the request has that option, a vector is little-endian 32-bit
+    floats."""
     completed = complete(response)
     if options.base64 and isinstance(completed["data"], list):
-        completed["data"] = [_packed(entry) for entry in completed["data"]]
+        completed["data"] = [_encode_vector(entry) for entry in completed["data"]]
     return Reply.whole(200, OPENAI.headers, jsontext.dumps(completed))
 
 
@@ -42,7 +43,7 @@ def text_response(text: str) -> dict[str, Any]:
 
 
 def generate(prompt: Prompt) -> dict[str, Any]:
-    """A response with a vector for each input, of as many `dimensions` as the request asks for."""
+    """A response with a vector for each input, with the `dimensions` of the request."""
     value = prompt.body["input"]
     dimensions = prompt.body.get("dimensions") or DIMENSIONS
     is_one = isinstance(value, str) or isinstance(value[0], int)  # a list of numbers is one text
@@ -51,13 +52,13 @@ def generate(prompt: Prompt) -> dict[str, Any]:
 
 
 def vector(value: Any, dimensions: int) -> list[float]:
-    """A vector of length 1 made of a hash of `value`: always the same, and nearly orthogonal to
-    that of any other value. Each number is exact in 32 bits, so that base64 gives the same."""
+    """A vector of length 1 from a hash of `value`: equal for equal values, and nearly orthogonal
+    for different ones. Each number is exact in 32 bits, so that base64 does not change it."""
     digest = shake_128(jsontext.canonical(value)).digest(4 * dimensions)
     numbers = struct.unpack(f"<{dimensions}i", digest)
     length = math.hypot(*numbers)
-    options = f"<{dimensions}f"
-    return list(struct.unpack(options, struct.pack(options, *(each / length for each in numbers))))
+    floats = f"<{dimensions}f"
+    return list(struct.unpack(floats, struct.pack(floats, *(each / length for each in numbers))))
 
 
 def _entry(entry: Any, index: int) -> Any:
@@ -66,12 +67,12 @@ def _entry(entry: Any, index: int) -> Any:
     return {"object": "embedding", "index": index} | entry
 
 
-def _packed(entry: Any) -> Any:
+def _encode_vector(entry: Any) -> Any:
     match entry:
         case {"embedding": [*numbers]} if all(map(_is_number, numbers)):
             try:
                 packed = struct.pack(f"<{len(numbers)}f", *numbers)
-            except (OverflowError, struct.error):  # larger than 32 bits hold: served as written
+            except (OverflowError, struct.error):  # too large for 32 bits: served as written
                 return entry
             return entry | {"embedding": base64.b64encode(packed).decode()}
         case _:

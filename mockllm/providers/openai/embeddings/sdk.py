@@ -29,7 +29,7 @@ def confirm_match(value: Any) -> list[Finding]:
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
-    """Return the findings in a whole answer with float vectors; base64 is made when asked for."""
+    """Return the findings in an answer with float vectors; base64 is encoded when rendering."""
     return confirm_model(CreateEmbeddingResponse, response)
 
 

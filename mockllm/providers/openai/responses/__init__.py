@@ -14,7 +14,7 @@ from mockllm.providers.openai.vendor import OPENAI
 
 
 def _sdk() -> SDK:
-    from mockllm.providers.openai.responses import sdk  # costs a second: only where it is in use
+    from mockllm.providers.openai.responses import sdk  # a second: only when it is needed
 
     return sdk
 
@@ -23,12 +23,7 @@ RESPONSES = API(
     vendor=OPENAI,
     name=NAME,
     title="OpenAI Responses",
-    routes=(
-        "/v1/responses",
-        azure.versioned("/v1/responses"),
-        azure.unversioned("/v1/responses"),
-        azure.deployment("/v1/responses"),
-    ),
+    routes=(*azure.routes_of("/v1/responses"), azure.unversioned("/v1/responses")),
     match_field="input",
     sdk=_sdk,
     decode=decode,

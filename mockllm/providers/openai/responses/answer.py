@@ -1,8 +1,8 @@
 """Completes configured responses (openai 3.54.0: `Response`).
 
-A response is served as its author wrote it, member for member and in the same order. Members that
-the service always writes are added where they are absent, in the service's order. Values of wrong
-types are served too: their author was warned when the mock was loaded.
+Written members are served unchanged and in the same order. Missing members that the service always
+writes are added in the service's order. Values of wrong types are served too: their author was
+warned when the mock was loaded.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from mockllm.providers.members import fill_in
 from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 48
-CALL_ID_LENGTH = (
-    32  # the service's have 24, too few to make the ids of one answer differ for certain
-)
+CALL_ID_LENGTH = 32  # not 24 as in the service, too few to be unique within an answer
 MAX_TOKENS = 2**53  # up to here every JSON reader counts exactly
 
 _UNANSWERED = ("failed", "cancelled", "queued", "in_progress")
-"""The statuses of a response without an answer, or without one yet: it has no usage."""
+"""The statuses of a response without an answer, at least so far: it has no usage."""
 
 _SERVER_ERROR = "The server had an error while processing your request. Sorry about that!"
 
@@ -51,12 +49,12 @@ _ITEMS = {
     "program_output": ("progo_", "id type status call_id"),
     "compaction": ("cmp_", "id type"),
 }
-"""For each kind of item: how its ids begin, and the members that are added where they are absent,
-in the order of the service."""
-_OTHER = ("item_", "id")  # two items of one kind without ids are one item to the SDK's `.stream()`
+"""For each kind of item: the prefix of its ids, and the members that are filled in, in the order of
+the service."""
+_OTHER = ("item_", "id")  # the SDK's `.stream()` would merge two items without ids
 
 _CUT_SHORT = ("message", "function_call", "custom_tool_call")
-"""Items that the model itself writes, and leaves unfinished when it is stopped."""
+"""Items that the model itself generates, so that stopping it leaves the last one incomplete."""
 _FALLIBLE = ("mcp_call", "image_generation_call")
 """Items that have an `error` of their own."""
 
@@ -69,12 +67,12 @@ _PARTS: dict[str, dict[str, Any]] = {
 
 
 def complete(response: dict[str, Any]) -> dict[str, Any]:
-    """A configured response with all members that clients rely on, as a new dict; completing it
-    again changes nothing.
+    """Fill in the members that clients rely on; returns a new dict. Completing a response again
+    changes nothing.
 
-    ``"error": {}`` becomes null, which it means. The last item of a response that did not complete
-    is ``incomplete``, where its type allows it and its author gives no status. Usage is estimated;
-    a response without an answer has none.
+    An empty `error` object becomes null. The last item of a response that is not completed becomes
+    ``incomplete``, if its type allows it and it has no status of its own. Usage is estimated; a
+    response without an answer has none.
     """
     completed = fill_in(response, _members(response))
     if completed["error"] == {}:
@@ -129,7 +127,7 @@ def _members(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def _items(output: list[Any], status: Any) -> list[Any]:
-    """The items of a response of that `status`, each with its absent members filled in."""
+    """The items of a response with that `status`, each with its missing members filled in."""
     stopped = status in ("incomplete", "failed", "cancelled")
     last = len(output) - 1
     return [
@@ -182,7 +180,7 @@ def _item_status(item: dict[str, Any], kind: str, *, stopped: bool) -> str:
 
 
 def _part_kinds(kind: str) -> dict[str, str]:
-    """The members of an item that hold parts, and the type of a part without a `type` there."""
+    """The members of an item that contain parts, with the default type of their parts."""
     match kind:
         case "message":
             return {"content": "output_text"}
@@ -203,10 +201,10 @@ def _part(part: Any, kind: str) -> Any:
 
 
 def _usage(usage: dict[str, Any], output: Any) -> dict[str, Any]:
-    """`usage` with its absent members filled in; openai 3.54.0's `ResponseUsage` requires all."""
+    """`usage` with its missing members filled in; openai 3.54.0's `ResponseUsage` requires all."""
     reasoning, written = _estimates(output)
     if "output_tokens" in usage:
-        reasoning = 0  # how much of the author's number it is, is unknown
+        reasoning = 0  # the share of reasoning in the author's number is unknown
     filled = fill_in(
         usage,
         {
@@ -230,7 +228,7 @@ def _usage(usage: dict[str, Any], output: Any) -> dict[str, Any]:
 
 
 def _total(usage: dict[str, Any], output_tokens: Any) -> Any:
-    """Input and output together, whichever of them the author wrote."""
+    """The sum of input and output tokens, of which the author may have written either."""
     plus = _count(output_tokens)
     if "input_tokens" in usage:
         return _count(usage["input_tokens"]) + plus
@@ -238,12 +236,12 @@ def _total(usage: dict[str, Any], output_tokens: Any) -> Any:
 
 
 def _count(value: Any) -> int:
-    """A number of tokens; 0 for what is none."""
+    """A number of tokens; 0 for any other value."""
     return value if isinstance(value, int) and 0 <= value < MAX_TOKENS else 0
 
 
 def _estimates(output: Any) -> tuple[int, int]:
-    """The tokens of the reasoning in an output, and those of all else that the model wrote."""
+    """The estimated tokens of the reasoning in an output, and those of all other items."""
     reasoning = written = 0
     for item in output if isinstance(output, list) else ():
         size = sum(map(tokens.estimate, _texts(item)))
@@ -255,7 +253,7 @@ def _estimates(output: Any) -> tuple[int, int]:
 
 
 def _texts(item: Any) -> list[str]:
-    """The texts of an item that the model wrote, arguments of its tool calls included."""
+    """The texts of an item that the model generated, including the arguments of tool calls."""
     if not isinstance(item, dict):
         return []
     found = [item.get(name) for name in ("arguments", "input", "code")]

@@ -1,7 +1,7 @@
 """Reads the conversation of a Responses request into the values that all APIs share.
 
-An answer of the model comes back as several items (its reasoning, its words, its calls), which are
-one message here.
+An answer of the model is sent back as several items (reasoning, messages, calls). Each of them is a
+message here; the prompt joins them to one.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from mockllm.providers import normalise
 
 _OUTPUT = "_call_output"  # ends the type of every result: function_call_output, ...
 _CALL = "_call"  # ends the type of every call: function_call, computer_call, ...
-_OF_THE_CLIENT = frozenset({"mcp_approval_response", "additional_tools", "compaction_trigger"})
-"""Items of the client that are neither a message nor a result."""
+_OTHER_CLIENT_ITEMS = frozenset({"mcp_approval_response", "additional_tools", "compaction_trigger"})
+"""Types of items that clients create and that are neither messages nor results."""
 
 
 def read_messages(body: Body) -> Iterator[ConversationMessage]:
-    """The conversation, without what `previous_response_id` refers to."""
+    """The conversation, without the one that `previous_response_id` refers to."""
     for item in normalise.objects(items_of(body["input"])):
         kind = normalise.text(item.get("type"))
         if is_message(item):
@@ -28,7 +28,7 @@ def read_messages(body: Body) -> Iterator[ConversationMessage]:
                 yield ConversationMessage(normalise.text(item.get("role")), texts)
         elif kind.endswith(_OUTPUT):
             yield _result(item)
-        elif kind not in _OF_THE_CLIENT:
+        elif kind not in _OTHER_CLIENT_ITEMS:
             yield ConversationMessage("assistant", calls=tuple(_calls(item)))
 
 
@@ -41,23 +41,22 @@ def read_system(body: Body) -> Iterator[str]:
 
 
 def read_tools(body: Body) -> Iterator[str]:
-    """The names of the tools; the service's own are known by their type (``web_search``)."""
-    for tool in normalise.objects(body.get("tools")):
-        yield normalise.text(tool.get("name")) or normalise.text(tool.get("type"))
+    """The names of the tools; of a built-in tool without a name, its type (``web_search``)."""
+    return normalise.tool_names(body.get("tools"))
 
 
 READERS = Readers(read_messages, read_system, read_tools)
 
 
 def items_of(value: str | list[Any]) -> list[Any]:
-    """An input as its items: a string is one message of the user."""
+    """The items of an input; a string is one message of the user."""
     if isinstance(value, str):
         return [{"type": "message", "role": "user", "content": value}]
     return value
 
 
 def is_message(item: Mapping[str, Any]) -> bool:
-    """Whether an item is a message: by its type, or without one by having a role."""
+    """True if an item is a message, by its type or, if it has none, by its role."""
     kind = item.get("type")
     return kind == "message" or (kind is None and "role" in item)
 
@@ -71,8 +70,8 @@ def _result(item: Body) -> ToolResult:
 
 
 def _calls(item: Body) -> Iterator[ToolCall]:
-    """The call that an item is, if the client is to answer it: those have a `call_id`. A tool of
-    the service is named by its type (``computer``)."""
+    """The tool call in an item, if the client has to run it: then it has a `call_id`. A built-in
+    tool is named by its type (``computer``)."""
     call_id = normalise.text(item.get("call_id"))
     if call_id:
         kind = normalise.text(item.get("type")).removesuffix(_CALL)

@@ -1,10 +1,10 @@
 """Streams the items of a Responses output (openai 3.54.0: `ResponseStreamEvent`).
 
-An item is added with the members empty that its events will fill, and is done when it is whole. The
-events of each kind of item, and of each kind of part, are one function in a table below; a kind
-without one is added whole, and so is a member of a type that cannot be streamed.
+An item is added with some members empty, its events fill them, and it is done when it is complete.
+The tables at the end have a function for each kind of item and of part. Any other kind is added
+complete, and so is a member whose type cannot be streamed.
 
-Events are dicts in the order of the service's keys, as yet without their `sequence_number`.
+Events are dicts with keys in the order of the service, without a `sequence_number`.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from mockllm.wire.chunking import Chunk
 Event = dict[str, Any]
 Item = dict[str, Any]
 Fill = Callable[[Item, Event, Chunk], Iterator[Event]]
-"""`fill(item, at, chunk)`: the events that fill an item, or a part of one, each with the members of
-`at`: its place in the output."""
+"""`fill(item, at, chunk)`: the events that fill an item or a part. Each event has the members of
+`at`, the position in the output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The stream of items of one `type`: members `empty` at first, events that fill them."""
+    """A kind of item or part: the values of its `empty` members, and the events that fill them."""
 
     empty: dict[str, Any]
     fill: Fill
 
 
 def events(item: Any, index: int, chunk: Chunk) -> Iterator[Event]:
-    """The events of one completed item of the output: `response.output_item.added`, those that fill
-    it, `response.output_item.done`. The item may be any JSON value."""
+    """The events of one item of a completed response: `response.output_item.added`, those that fill
+    it, and `response.output_item.done`. The item may be any JSON value."""
     kind = _KINDS.get(kind_of(item), _WHOLE)
     added = _emptied(item, kind.empty)
     yield {"type": "response.output_item.added", "output_index": index, "item": added}
@@ -45,8 +45,8 @@ def events(item: Any, index: int, chunk: Chunk) -> Iterator[Event]:
 
 
 def _emptied(value: Any, empty: Any) -> Any:
-    """`value` before its stream: members named in `empty` have their value there, if they are of
-    that type; null there fits any type."""
+    """`value` before it is streamed: a member in `empty` has its value there, provided that the
+    types agree or that value is null."""
     if isinstance(value, dict) and isinstance(empty, dict):
         return {
             name: _emptied(member, empty[name]) if name in empty else member
@@ -55,12 +55,12 @@ def _emptied(value: Any, empty: Any) -> Any:
     return empty if empty is None or isinstance(value, type(empty)) else value
 
 
-# What every kind is made of.
+# --- building blocks -----------------------------------------------------------------------------
 
 
 def _text(stem: str, name: str, text: Any, at: Event, chunk: Chunk) -> Iterator[Event]:
-    """`<stem>.delta` for each piece of `text`, then `<stem>.done` with all of it as `name`. Nothing
-    for what is no text."""
+    """`<stem>.delta` for each piece of `text`, then `<stem>.done` with the whole text as `name`. No
+    events if it is not a string."""
     if not isinstance(text, str):
         return
     for piece in chunking.split(text, chunk):
@@ -69,12 +69,12 @@ def _text(stem: str, name: str, text: Any, at: Event, chunk: Chunk) -> Iterator[
 
 
 def _phase(item: Item, at: Event, phase: str) -> Event:
-    """`response.<type of the item>.<phase>`: how far a hosted tool has come."""
+    """`response.<type of the item>.<phase>`: the progress of a hosted tool."""
     return {"type": f"response.{item['type']}.{phase}", **at}
 
 
 def _completed(item: Item, at: Event) -> Iterator[Event]:
-    """The last phase, for a call that came so far: there is no event for one that failed."""
+    """The last phase of a call, if it was completed; there is no event for a failed one."""
     if item.get("status") == "completed":
         yield _phase(item, at, "completed")
 
@@ -92,7 +92,7 @@ def _entries(value: Any, name: str) -> list[Any]:
     return entries if isinstance(entries, list) else []
 
 
-# Parts of a message, or of a reasoning item.
+# --- parts of a message or a reasoning item ------------------------------------------------------
 
 
 def _content(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
@@ -123,8 +123,8 @@ def _output_text(part: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
 
 
 def _with_logprobs(pieces: Iterator[str], logprobs: list[Any]) -> Iterator[tuple[str, list[Any]]]:
-    """Each piece of a text with the log probabilities of the tokens that end in it; what is left
-    then is the last piece's."""
+    """Each piece of a text with the log probabilities of the tokens that end in it; the last piece
+    has all remaining ones."""
     left = deque(logprobs)
     ahead = 0  # characters by which the pieces are ahead of the tokens
     piece = next(pieces, None)
@@ -152,11 +152,11 @@ def _reasoning_text(part: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
     return _text("response.reasoning_text", "text", part.get("text"), at, chunk)
 
 
-# Items that the model writes.
+# --- items that the model generates --------------------------------------------------------------
 
 
 def _reasoning(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
-    """Summaries first, then the reasoning itself, which only open-weight models show."""
+    """The summaries, then the reasoning itself, which only open-weight models reveal."""
     for index, part in enumerate(_entries(item, "summary")):
         here = {**at, "summary_index": index}
         added = _emptied(part, {"text": ""})
@@ -180,7 +180,7 @@ def _custom_tool_call(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
 
 
 def _shell_call(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
-    """One command after the other. These events have no `item_id`."""
+    """The commands, one after the other. Their events have no `item_id`."""
     stem = "response.shell_call_command"
     for index, command in enumerate(_entries(item.get("action"), "commands")):
         here = {"output_index": at["output_index"], "command_index": index}
@@ -189,12 +189,12 @@ def _shell_call(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
 
 
 def _apply_patch_call(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
-    """The service writes these events; the SDK's union lacks them."""
+    """Events that the service sends but the SDK's union does not declare."""
     diff = _member(item.get("operation"), "diff")
     return _text("response.apply_patch_call_operation_diff", "diff", diff, at, chunk)
 
 
-# Hosted tools.
+# --- hosted tools --------------------------------------------------------------------------------
 
 
 def _search(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
@@ -212,17 +212,18 @@ def _code_interpreter_call(item: Item, at: Event, chunk: Chunk) -> Iterator[Even
 
 
 def _image_generation_call(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
-    """Partial images are what the author lists as `partial_images` of the item, in base64: a member
-    beside the SDK's own, for the service streams them and keeps none."""
+    """The partial images are those in `partial_images`, a list of base64 strings that authors may
+    add to the item. The SDK has no such member: the service streams partial images, but does not
+    store them."""
     yield _phase(item, at, "in_progress")
     yield _phase(item, at, "generating")
-    looks = ("background", "output_format", "quality", "size")
+    attributes = ("background", "output_format", "quality", "size")
     for index, image in enumerate(_entries(item, "partial_images")):
         yield {
             **_phase(item, at, "partial_image"),
             "partial_image_index": index,
             "partial_image_b64": image,
-            **{name: item[name] for name in looks if name in item},
+            **{name: item[name] for name in attributes if name in item},
         }
     yield from _completed(item, at)
 
@@ -243,7 +244,7 @@ def _compaction(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
     yield _phase(item, at, "compacting")
 
 
-# Outputs of tools.
+# --- outputs of tools ----------------------------------------------------------------------------
 
 
 def _shell_call_output(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
@@ -258,8 +259,8 @@ def _shell_call_output(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
 
 
 def _function_call_output(item: Item, at: Event, chunk: Chunk) -> Iterator[Event]:
-    """Events that the service does not have and that tests of agents wait for. What is no text
-    arrives as its JSON."""
+    """Events that the service does not have, for tests of agents. An output that is not a string is
+    sent as JSON."""
     if "output" not in item:
         return
     output = item["output"]
@@ -267,6 +268,8 @@ def _function_call_output(item: Item, at: Event, chunk: Chunk) -> Iterator[Event
     here = {**at, "call_id": item.get("call_id")}
     yield from _text("response.function_call_output", "output", text, here, chunk)
 
+
+# --- tables --------------------------------------------------------------------------------------
 
 _WHOLE = Kind({}, _nothing)
 
@@ -276,33 +279,35 @@ _PARTS = {
     "reasoning_text": Kind({"text": ""}, _reasoning_text),
 }
 
-_BEGUN = {"status": "in_progress"}
+_IN_PROGRESS = {"status": "in_progress"}
 
 _KINDS = {
-    "message": Kind(_BEGUN | {"content": []}, _content),
-    "function_call": Kind(_BEGUN | {"arguments": ""}, _function_call),
-    "custom_tool_call": Kind(_BEGUN | {"input": ""}, _custom_tool_call),
-    "reasoning": Kind(_BEGUN | {"summary": [], "content": []}, _reasoning),
-    "shell_call": Kind(_BEGUN | {"action": {"commands": []}}, _shell_call),
-    "apply_patch_call": Kind(_BEGUN | {"operation": {"diff": ""}}, _apply_patch_call),
-    "web_search_call": Kind(_BEGUN, _search),
-    "file_search_call": Kind(_BEGUN | {"queries": [], "results": None}, _search),
-    "code_interpreter_call": Kind(_BEGUN | {"code": "", "outputs": None}, _code_interpreter_call),
+    "message": Kind(_IN_PROGRESS | {"content": []}, _content),
+    "function_call": Kind(_IN_PROGRESS | {"arguments": ""}, _function_call),
+    "custom_tool_call": Kind(_IN_PROGRESS | {"input": ""}, _custom_tool_call),
+    "reasoning": Kind(_IN_PROGRESS | {"summary": [], "content": []}, _reasoning),
+    "shell_call": Kind(_IN_PROGRESS | {"action": {"commands": []}}, _shell_call),
+    "apply_patch_call": Kind(_IN_PROGRESS | {"operation": {"diff": ""}}, _apply_patch_call),
+    "web_search_call": Kind(_IN_PROGRESS, _search),
+    "file_search_call": Kind(_IN_PROGRESS | {"queries": [], "results": None}, _search),
+    "code_interpreter_call": Kind(
+        _IN_PROGRESS | {"code": "", "outputs": None}, _code_interpreter_call
+    ),
     "image_generation_call": Kind(
-        _BEGUN | {"result": None, "error": None, "partial_images": []}, _image_generation_call
+        _IN_PROGRESS | {"result": None, "error": None, "partial_images": []}, _image_generation_call
     ),
     "mcp_list_tools": Kind({"tools": [], "error": None}, _mcp_list_tools),
-    "mcp_call": Kind(_BEGUN | {"arguments": "", "output": None, "error": None}, _mcp_call),
+    "mcp_call": Kind(_IN_PROGRESS | {"arguments": "", "output": None, "error": None}, _mcp_call),
     "compaction": Kind({}, _compaction),
-    "shell_call_output": Kind(_BEGUN | {"output": []}, _shell_call_output),
-    "function_call_output": Kind(_BEGUN | {"output": ""}, _function_call_output),
-    # Added as they will be, but for their status. Kinds whose status cannot be in_progress
-    # (program_output, apply_patch_call_output) or that have none are _WHOLE.
-    "computer_call": Kind(_BEGUN, _nothing),
-    "computer_call_output": Kind(_BEGUN, _nothing),
-    "local_shell_call": Kind(_BEGUN, _nothing),
-    "local_shell_call_output": Kind(_BEGUN, _nothing),
-    "custom_tool_call_output": Kind(_BEGUN, _nothing),
-    "tool_search_call": Kind(_BEGUN, _nothing),
-    "tool_search_output": Kind(_BEGUN, _nothing),
+    "shell_call_output": Kind(_IN_PROGRESS | {"output": []}, _shell_call_output),
+    "function_call_output": Kind(_IN_PROGRESS | {"output": ""}, _function_call_output),
+    # Added complete except for the status. Kinds without a status, or whose status cannot be
+    # in_progress (program_output, apply_patch_call_output), are _WHOLE.
+    "computer_call": Kind(_IN_PROGRESS, _nothing),
+    "computer_call_output": Kind(_IN_PROGRESS, _nothing),
+    "local_shell_call": Kind(_IN_PROGRESS, _nothing),
+    "local_shell_call_output": Kind(_IN_PROGRESS, _nothing),
+    "custom_tool_call_output": Kind(_IN_PROGRESS, _nothing),
+    "tool_search_call": Kind(_IN_PROGRESS, _nothing),
+    "tool_search_output": Kind(_IN_PROGRESS, _nothing),
 }

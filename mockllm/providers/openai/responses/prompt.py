@@ -28,10 +28,10 @@ server: a client sends back those of an answer, and a mock cannot know them in a
 
 
 def decode(request: Request, values: Values) -> Prompt:
-    """A request as the rules see it.
+    """Decode a request into a prompt.
 
     Raises:
-        RequestError: 400, naming the member that is absent or of a wrong type.
+        RequestError: 400, naming the member that is missing or has a wrong type.
     """
     members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
@@ -45,7 +45,7 @@ def decode(request: Request, values: Values) -> Prompt:
 
 
 def compile_match(value: str | list[Any], contains: bool) -> Predicate:
-    """The predicate for a mock's `input`.
+    """Compile a mock's `input` to a predicate.
 
     Raises:
         ValueError: an entry is not an item.
@@ -66,20 +66,20 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
 def canonical(item: dict[str, Any]) -> bytes:
     """Equal bytes for two items if and only if they mean the same."""
     if is_message(item):
-        kept = {"type": "message", **normalise.known_members(item, ("role", "content"))}
-        if "content" in kept:
-            kept["content"] = normalise.content(kept["content"], _part)
-        return jsontext.canonical(kept)
-    kept = normalise.known_part(item, _known_members())
-    if kept.get("type") not in _REFERENCES:
-        kept.pop("id", None)
-        kept.pop("status", None)
-    if "arguments" in kept:
-        kept["arguments"] = normalise.arguments(kept["arguments"])
+        compared = {"type": "message", **normalise.known_members(item, ("role", "content"))}
+        if "content" in compared:
+            compared["content"] = normalise.content(compared["content"], _part)
+        return jsontext.canonical(compared)
+    compared = normalise.known_part(item, _known_members())
+    if compared.get("type") not in _REFERENCES:
+        compared.pop("id", None)
+        compared.pop("status", None)
+    if "arguments" in compared:
+        compared["arguments"] = normalise.arguments(compared["arguments"])
     for name in ("output", "content"):
-        if name in kept:
-            kept[name] = normalise.content(kept[name], _part)
-    return jsontext.canonical(kept)
+        if name in compared:
+            compared[name] = normalise.content(compared[name], _part)
+    return jsontext.canonical(compared)
 
 
 def _role(item: Mapping[str, Any]) -> str:
@@ -101,8 +101,8 @@ def _check_item(item: Any, path: str) -> None:
 
 def _messages(value: str | list[Any], items: list[Any]) -> Iterator[Message]:
     """The whole input with the texts of its last item, then the texts of the last item before
-    trailing system notes. A rule looks for its text in an item's compact JSON too: configurations
-    match on a `call_id` this way."""
+    trailing system notes. Rules search the compact JSON of an item too, so that a mock can match
+    on a `call_id`."""
     if isinstance(value, str) or not items:
         texts: tuple[str, ...] = (value,) if isinstance(value, str) else ()
         yield Message("user", texts, texts, items, canonical)

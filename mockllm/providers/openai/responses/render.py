@@ -1,4 +1,4 @@
-"""Renders configured responses as they go over the wire."""
+"""Renders configured responses as replies."""
 
 from __future__ import annotations
 
@@ -7,22 +7,18 @@ from typing import Any
 
 from mockllm.exchange import Reply
 from mockllm.prompt import ResponseOptions
+from mockllm.providers.envelope import answer_reply
 from mockllm.providers.openai.responses import stream
 from mockllm.providers.openai.responses.answer import complete
 from mockllm.providers.openai.vendor import OPENAI
-from mockllm.wire import jsontext
 from mockllm.wire.chunking import Chunk
 
 
 def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
-    """The reply, whole or as a stream. A stream ends with its last event: this API sends no
-    ``[DONE]``."""
+    """The reply, whole or as a stream, which in this API has no ``[DONE]`` after its last event."""
     completed = complete(response)
-    headers = OPENAI.stream_headers if options.stream else OPENAI.headers
-    if not options.stream:
-        return Reply.whole(200, headers, jsontext.dumps(completed))
 
     def frames() -> Iterator[bytes]:
         return map(stream.frame, stream.events(completed, options, chunk))
 
-    return Reply.lazy_stream(200, headers, frames)
+    return answer_reply(OPENAI, completed, frames, stream=options.stream)

@@ -28,8 +28,8 @@ from mockllm.validation.findings import (
     confirm_model,
 )
 
-# What a client sends back of an answer, cut by its own tools: Codex leaves out the ids, the Agents
-# SDK the annotations, most the log probabilities.
+# Types of what a client sends back from an answer, with members left out: Codex omits the ids, the
+# Agents SDK the annotations, most clients the log probabilities.
 _ECHOED = frozenset(
     {
         "ActionFind",
@@ -73,11 +73,11 @@ _ECHOED = frozenset(
         "ResponseInputImageParam",
     }
 )
-# What ties a call to its result, and a tool's name: required in an echo, too.
-_KEPT = frozenset({"call_id", "name"})
+# The link from a call to its result, and the name of a tool: required in an echo, too.
+_ALWAYS_REQUIRED = frozenset({"call_id", "name"})
 
-# A mock gives only the members to compare: one without content matches by the rest.
-_MOCKED = _ECHOED | {"EasyInputMessageParam", "Message"}
+# A match contains only the members to compare, so others may be missing, even the content.
+_LENIENT_IN_MATCHES = _ECHOED | {"EasyInputMessageParam", "Message"}
 
 
 class _Request(ResponseCreateParamsBase, TypedDict, total=False):
@@ -86,7 +86,9 @@ class _Request(ResponseCreateParamsBase, TypedDict, total=False):
 
 def request_confirmer(*, strict: bool) -> Confirm:
     """Compile a validator that returns the first finding in a request body, or None."""
-    return compile_request(_Request, strict=strict, lenient_types=_ECHOED, always_required=_KEPT)
+    return compile_request(
+        _Request, strict=strict, lenient_types=_ECHOED, always_required=_ALWAYS_REQUIRED
+    )
 
 
 def confirm_match(value: Any) -> list[Finding]:
@@ -95,38 +97,39 @@ def confirm_match(value: Any) -> list[Finding]:
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
-    """Return the findings in a whole answer, items that the SDK cannot tell apart included."""
+    """Return the findings in a whole answer, including items that the SDK cannot distinguish."""
     findings = confirm_model(Response, response)
     output = response.get("output") if isinstance(response, dict) else None
     items = output if isinstance(output, list) else []
-    unexpected = [finding for finding in findings if not _is_served(finding, items)]
-    return unexpected + list(_confused(items))
+    unexpected = [finding for finding in findings if not _is_expected(finding, items)]
+    return unexpected + list(_find_duplicates(items))
 
 
-# Members that the service writes, or that we make events of, and openai 3.54.0 does not declare.
-_SERVED = {("image_generation_call", "partial_images"), ("custom_tool_call", "status")}
+# Members that openai 3.54.0 does not declare, but that the service writes or events are made from.
+_UNDECLARED_MEMBERS = {("image_generation_call", "partial_images"), ("custom_tool_call", "status")}
 
-# The items that `client.responses.stream()` knows by type and `call_id`; others by type and `id`.
-# It raises RuntimeError for two that it cannot tell apart (openai 3.54.0: `_output_identity`).
-_KNOWN_BY_CALL = ("function_call", "custom_tool_call", "shell_call", "shell_call_output")
+# The items that `client.responses.stream()` identifies by type and `call_id`; others by type and
+# `id`. It raises RuntimeError for two with the same identity (openai 3.54.0: `_output_identity`).
+_IDENTIFIED_BY_CALL_ID = ("function_call", "custom_tool_call", "shell_call", "shell_call_output")
 
 
-def _is_served(finding: Finding, items: list[Any]) -> bool:
+def _is_expected(finding: Finding, items: list[Any]) -> bool:
     match finding.path:
         case ("output", int(index), str(name)) if finding.kind is Kind.UNKNOWN:
-            return (items[index].get("type"), name) in _SERVED
+            return (items[index].get("type"), name) in _UNDECLARED_MEMBERS
         case _:
             return False
 
 
-def _confused(items: list[Any]) -> Iterator[Finding]:
-    """Items that the SDK's stream helper cannot tell apart. What is absent will be fresh."""
+def _find_duplicates(items: list[Any]) -> Iterator[Finding]:
+    """Findings about items with the identity of an earlier one. A missing id does not count: it
+    will be generated."""
     first: dict[tuple[str, str], int] = {}
     for index, item in enumerate(items):
         if not isinstance(item, dict):
             continue
         kind = item.get("type")
-        name = "call_id" if kind in _KNOWN_BY_CALL else "id"
+        name = "call_id" if kind in _IDENTIFIED_BY_CALL_ID else "id"
         identity = item.get(name)
         if not isinstance(kind, str) or not isinstance(identity, str):
             continue
@@ -161,4 +164,4 @@ def known_members() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(str | list[ResponseInputItemParam], lenient_types=_MOCKED)
+    return compile_match(str | list[ResponseInputItemParam], lenient_types=_LENIENT_IN_MATCHES)

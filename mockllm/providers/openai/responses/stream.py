@@ -1,9 +1,8 @@
-"""Responses streams: the events of a whole response, numbered, and their frames
-(openai 3.54.0: `ResponseStreamEvent`).
+"""Streams a completed response as numbered events (openai 3.54.0: `ResponseStreamEvent`).
 
-    response.created, response.in_progress   the response as it begins: no output, no usage
-        the events of each item of the output, one item after the other
-    response.completed                       the response as it is
+response.created, response.in_progress   the response without output and usage
+    the events of each item of the output, one item after the other
+response.completed                       the whole response
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from mockllm.wire import sse
 from mockllm.wire.chunking import Chunk
 
 PADDED_TO = 16
-"""Deltas are padded to a multiple of so many characters, so that the sizes of the packets do not
-betray the words."""
+"""Deltas are padded to a multiple of this many characters, so that the sizes of packets do not
+reveal the text."""
 
 _PADDED = frozenset(
     {
@@ -41,8 +40,8 @@ _PADDED = frozenset(
 _ENDINGS = {
     "incomplete": "response.incomplete",
     "failed": "response.failed",
-    "cancelled": "response.incomplete",  # the SDK has no event for it; the response has the status
-    "queued": None,  # not ended: nothing more is known yet
+    "cancelled": "response.incomplete",  # the SDK has no event of its own for it
+    "queued": None,  # not finished: there is no last event
     "in_progress": None,
 }
 """The last event, by the status of the response; `response.completed` for any other."""
@@ -50,7 +49,7 @@ _ENDINGS = {
 
 def events(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Iterator[Event]:
     """The events of a completed response, in order: `sequence_number` counts from 0, texts are cut
-    by `chunk`, deltas are padded if `options` wants it."""
+    by `chunk`, and deltas are padded if `options` requires it."""
     for number, event in enumerate(_events(response, chunk)):
         numbered = {"type": event["type"], "sequence_number": number, **event}
         if options.include_obfuscation and event["type"] in _PADDED:
@@ -59,7 +58,7 @@ def events(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
 
 
 def frame(event: dict[str, Any]) -> bytes:
-    """One event as it goes over the wire: its type, where it has one, is also the event's name."""
+    """Encode one event; its name is its type, if it has one."""
     kind = event.get("type")
     named = isinstance(kind, str) and kind.isprintable()  # a line break would end the line
     return sse.frame(event, event=kind if named else None)
@@ -67,9 +66,9 @@ def frame(event: dict[str, Any]) -> bytes:
 
 def _events(response: dict[str, Any], chunk: Chunk) -> Iterator[Event]:
     status = _status(response)
-    begun = _begun(response)
-    yield {"type": "response.created", "response": begun}
-    yield {"type": f"response.{begun['status']}", "response": begun}
+    initial = _initial(response)
+    yield {"type": "response.created", "response": initial}
+    yield {"type": f"response.{initial['status']}", "response": initial}
     output = response.get("output")
     for index, item in enumerate(output if isinstance(output, list) else ()):
         yield from items.events(item, index, chunk)
@@ -78,8 +77,8 @@ def _events(response: dict[str, Any], chunk: Chunk) -> Iterator[Event]:
         yield {"type": ending, "response": response}
 
 
-def _begun(response: dict[str, Any]) -> dict[str, Any]:
-    """The response before anything of it is written. Which tier serves it is decided later."""
+def _initial(response: dict[str, Any]) -> dict[str, Any]:
+    """The response before its first output. The service chooses a tier only later."""
     tier = response.get("service_tier")
     return {
         **response,
@@ -99,6 +98,6 @@ def _status(response: dict[str, Any]) -> str:
 
 
 def _padding(delta: str, number: int) -> str:
-    """Letters and digits without a meaning, the same for the same delta at the same place."""
+    """Meaningless letters and digits, equal for the same delta at the same position."""
     noise = b64encode(blake2b(f"{number} {delta}".encode(), digest_size=12).digest(), b"xX")
     return noise[: -len(delta) % PADDED_TO].decode()
