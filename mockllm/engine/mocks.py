@@ -33,7 +33,7 @@ class Table:
     confirm: Confirm | None
     chunk: Chunk = "word"
     sources: tuple[FixedSource, ...] = ()
-    """Where the answer of each mock comes from, in the order of `mocks`."""
+    """The source of the answer of each mock, in the order of `mocks`."""
 
     def validate(self, prompt: Prompt) -> None:
         """Validate a request against the SDK's type.
