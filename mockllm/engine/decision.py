@@ -28,6 +28,8 @@ class Outcome(Enum):
     PREFLIGHT = "preflight"
     NOT_FOUND = "not found"
     FAILED = "internal error"
+    UNDECIDED = "undecided"
+    """The client disconnected before the decision."""
 
 
 class Summary(NamedTuple):

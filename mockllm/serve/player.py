@@ -48,6 +48,7 @@ else:
 
 MAX_TURN = 0.005  # seconds
 MAX_UNSENT = 32 * 1024  # bytes that wait for a slow peer before its answer pauses
+MAX_RESET_WAIT = 5.0  # seconds in which the peer acknowledges nothing; then it is reset anyway
 RESET_GAP = 0.05  # seconds between the peer's acknowledgement and the reset, for the peer to read
 DRAIN_POLL = 0.005  # seconds between two checks for unacknowledged bytes
 
@@ -63,7 +64,8 @@ _ENDS = {
 class Player:
     """Sends the frames of one answer on one connection.
 
-    `writable` is set while the peer reads fast enough. `turn` is a lock shared by all players that
+    `writable` is set while the peer reads fast enough, `peer_finished` once it has closed its side.
+    `turn` is a lock shared by all players that
     generate frames, and a context without effect for others. `ended` is called once: with the last
     write, or when the peer has disconnected.
     """
@@ -72,6 +74,7 @@ class Player:
         self,
         transport: asyncio.Transport,
         writable: asyncio.Event,
+        peer_finished: asyncio.Event,
         fresh: FreshValues,
         *,
         turn: AbstractAsyncContextManager[object],
@@ -80,6 +83,7 @@ class Player:
         # of the connection
         self._transport = transport
         self._writable = writable
+        self._peer_finished = peer_finished
         # of the answer
         self._fresh = fresh
         self._turn = turn
@@ -104,11 +108,16 @@ class Player:
         elif kind is EndingKind.CUT:
             self._transport.close()
         elif kind is EndingKind.HANG:
-            await asyncio.get_running_loop().create_future()  # until the connection is lost
+            await self._peer_finished.wait()
+            self._transport.close()
 
     def abandon(self) -> None:
         """Report that the peer has disconnected, unless the end was reported before."""
         self._finish(End.CLIENT_GONE)
+
+    def fail(self) -> None:
+        """Report that the frames could not be generated, unless the end was reported before."""
+        self._finish(End.FAILED)
 
     async def _send(self, frames: Iterator[Frame], end: End) -> None:
         """Send each frame when it is due, a turn at a time."""
@@ -163,10 +172,13 @@ class Player:
         """Close with a TCP reset, once the peer has received everything: a reset discards the bytes
         that wait on either side."""
         raw = self._transport.get_extra_info("socket")
-        while (  # noqa: ASYNC110  # the system has no event for this
-            self._transport.get_write_buffer_size() or _unacknowledged(raw)
-        ):
-            await asyncio.sleep(DRAIN_POLL)
+        waiting, since = 0, time.monotonic()
+        while left := self._transport.get_write_buffer_size() + _unacknowledged(raw):
+            if left != waiting:
+                waiting, since = left, time.monotonic()
+            elif time.monotonic() - since > MAX_RESET_WAIT:
+                break  # the peer reads nothing or is gone
+            await asyncio.sleep(DRAIN_POLL)  # the system has no event for this
         await asyncio.sleep(RESET_GAP)
         with contextlib.suppress(OSError):  # a Unix socket lacks this option and is just closed
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -9,6 +9,7 @@ or has a slow peer. Then a `Player` sends it, and pipelined requests wait for th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -24,7 +25,7 @@ from mockllm.engine.decision import (
     Question,
 )
 from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
-from mockllm.exchange import LazySteps, Request
+from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
 from mockllm.serve.connections import Service
@@ -35,6 +36,7 @@ from mockllm.wire.placeholders import FreshValues, fill_fresh
 
 logger = logging.getLogger("mockllm")
 
+CLIENT_CLOSED_REQUEST = Reply(499, (), ())  # for observers, as nginx logs it; never sent
 MAX_QUESTIONS = 3  # of one request, one after the other
 
 
@@ -50,7 +52,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self.phase = Phase.IDLE
-        self._half_closed = False  # the peer sends no more, but may still read
+        self._peer_finished = asyncio.Event()  # it sends no more, but may still read
         self._discarded = 0  # bytes received while lingering
         self._answers = 0
         self._timeouts = Timeouts(service.limits)
@@ -85,7 +87,7 @@ class HTTPProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Answer the requests received so far, then close: the peer has half-closed."""
-        self._half_closed = True
+        self._peer_finished.set()
         if self.phase is not Phase.ANSWERING:
             self._wire.close()
         return self._wire.can_write_eof()  # TLS has no half-close (in asyncio)
@@ -175,7 +177,7 @@ class HTTPProtocol(asyncio.Protocol):
             self._answer(request)
             if self._task is not None or self.phase is Phase.LINGERING:
                 return
-            if http.is_idle and self.phase is Phase.IDLE and not self._half_closed:
+            if http.is_idle and self.phase is Phase.IDLE and not self._peer_finished.is_set():
                 return
 
     def _wait_for_more(self) -> None:
@@ -184,7 +186,7 @@ class HTTPProtocol(asyncio.Protocol):
             self._enter(phase)
         if self._http.wants_continue():
             self._wire.write(framing.CONTINUE)
-        if self._half_closed:
+        if self._peer_finished.is_set():
             self._wire.close()
 
     def _reading_phase(self) -> Phase:
@@ -245,7 +247,9 @@ class HTTPProtocol(asyncio.Protocol):
         is_lazy = isinstance(decision.reply.steps, LazySteps)
         turn = self._service.turn if is_lazy else self._service.no_turn
         ended = self._delivery_observer(request, decision, started, decided)
-        self._player = Player(self._wire, self._writable, fresh, turn=turn, ended=ended)
+        self._player = Player(
+            self._wire, self._writable, self._peer_finished, fresh, turn=turn, ended=ended
+        )
         self._begin(self._play(self._player, frames, decision, closes=closes))
 
     def _delivery_observer(
@@ -289,6 +293,12 @@ class HTTPProtocol(asyncio.Protocol):
             except Exception:
                 logger.exception("internal error observing %s", request.path)
 
+    def _observe_disconnect(self, request: Request, seconds: float) -> None:
+        """Pass on a request whose peer disconnected before it was decided."""
+        undecided = Decision.by(Match(Outcome.UNDECIDED, CLIENT_CLOSED_REQUEST))
+        delivery = Delivery(seconds, seconds, seconds, End.CLIENT_GONE)
+        self._observe(request, undecided, delivery)
+
     # --- answers that take time ---
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
@@ -301,6 +311,9 @@ class HTTPProtocol(asyncio.Protocol):
         """Decide by the results of the question's operations, then deliver the decision."""
         try:
             decision = await self._resolve(question)
+        except asyncio.CancelledError:
+            self._observe_disconnect(request, time.monotonic() - started)
+            raise
         except Exception as exc:
             decision = self._internal_error(request, exc)
         self._task = None
@@ -330,12 +343,12 @@ class HTTPProtocol(asyncio.Protocol):
             rule = decision.match.rule
             label = "no mock" if rule is None else rule.label
             logger.exception("internal error sending an answer (%s)", label)
+            player.fail()
             self._wire.abort()  # part of the answer is sent, so an error reply cannot follow
         self._player = self._task = None
         if self._wire.is_closing():
             return
         if closes:
-            self._wire.resume_reading()
             self._close_gently()
         else:
             self._resume()
@@ -371,7 +384,9 @@ class HTTPProtocol(asyncio.Protocol):
         and the peer might not receive the last answer (RFC 9112, section 9.6)."""
         self._enter(Phase.LINGERING)
         self._service.lingering[self] = None
-        if self._half_closed or not self._wire.can_write_eof():
+        self._wire.resume_reading()
+        if self._peer_finished.is_set() or not self._wire.can_write_eof():
             self._wire.close()
         else:
-            self._wire.write_eof()  # if the peer does not close, `check` does
+            with contextlib.suppress(OSError):  # the peer has reset, and the loop will notice
+                self._wire.write_eof()  # if the peer does not close, `check` does

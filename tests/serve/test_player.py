@@ -6,19 +6,25 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+import anyio
 import openai as openai_sdk
 import pytest
 from anyio.lowlevel import checkpoint
 
-from mockllm.engine.decision import End, Exchange
-from mockllm.exchange import Ending, EndingKind, Reply, Step
+from mockllm import Config
+from mockllm.app import App
+from mockllm.engine.decision import End, Exchange, Operation, Outcome
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
+from mockllm.exchange import Ending, EndingKind, LazySteps, Reply, Step
 from mockllm.http1.framing import Frame
 from mockllm.serve.player import Player
 from tests.support.goldens import FRESH
+from tests.support.http.messages import get
 from tests.support.http.peer import Peer
 from tests.support.listening import (
     FOREVER,
@@ -27,13 +33,14 @@ from tests.support.listening import (
     TEXT,
     Edit,
     EditedApp,
+    Running,
     ended,
     endless,
     paced,
     running,
     text_of,
 )
-from tests.support.served import PATIENCE, chat_request
+from tests.support.served import PATIENCE, chat_request, tasks
 
 pytestmark = pytest.mark.anyio
 
@@ -167,6 +174,48 @@ async def test_a_hanging_answer_lasts_until_the_client_goes() -> None:
     assert [exchange.delivery.end for exchange in seen] == [End.HANG]
 
 
+async def test_a_hanging_answer_ends_when_the_client_closes() -> None:
+    async with running(EditedApp(ended(Ending(EndingKind.HANG), after=1))) as server:
+        peer = await Peer.connect(server.port)
+        peer.send(STREAM_REQUEST)
+        await peer.read_until(b"data: ")
+        peer.close()  # in order, as a client that times out does
+        await all_closed(server)
+
+
+async def test_a_hanging_answer_ends_if_the_client_has_closed_before() -> None:
+    def late(reply: Reply) -> Reply:
+        return replace(reply, steps=(), ending=Ending(EndingKind.HANG), before_head=SHORT)
+
+    async with running(EditedApp(late)) as server:
+        peer = await Peer.connect(server.port)
+        peer.send(STREAM_REQUEST)
+        peer.close()
+        await all_closed(server)
+
+
+async def test_a_reset_waits_only_so_long_for_a_client_that_reads_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mockllm.serve.player.MAX_RESET_WAIT", SHORT)
+    async with running(EditedApp(large(2, Ending(EndingKind.RESET)))) as server:
+        peer = await Peer.connect(server.port, receive_buffer=2048)
+        peer.stop_reading()
+        peer.send(STREAM_REQUEST)
+        await anyio.sleep(SHORT)
+        await all_closed(server)
+        peer.reset()
+
+
+async def all_closed(server: Running) -> None:
+    """Return once the server has closed its connections, while it still listens."""
+    service = server.listener._service
+    while not service.connections:
+        await checkpoint()
+    while service.connections:
+        await checkpoint()
+
+
 async def test_an_answer_may_wait_before_its_head() -> None:
     def late(reply: Reply) -> Reply:
         return replace(reply, before_head=SHORT)
@@ -216,6 +265,49 @@ async def test_an_exchange_is_observed_before_its_last_byte_can_be_read() -> Non
     assert 0 <= delivery.decided <= delivery.first_byte < delivery.ended
 
 
+async def test_observers_see_an_answer_that_fails_half_way() -> None:
+    seen: list[Exchange] = []
+
+    def steps() -> Iterator[Step]:
+        yield Step((b"data: a\n\n",), SHORT)
+        raise ZeroDivisionError
+
+    def failing(reply: Reply) -> Reply:
+        return replace(reply, steps=LazySteps(steps))
+
+    async with running(EditedApp(failing), (seen.append,)) as server:
+        peer = await Peer.connect(server.port)
+        peer.send(STREAM_REQUEST)
+        await peer.read_all()
+
+    assert [exchange.delivery.end for exchange in seen] == [End.FAILED]
+
+
+class SilentPeers:
+    """Performs operations that never end."""
+
+    async def perform(self, operations: Sequence[Operation]) -> Sequence[Any]:
+        await anyio.sleep(FOREVER)
+        return ()
+
+
+async def test_observers_see_a_client_that_leaves_before_the_decision() -> None:
+    seen: list[Exchange] = []
+    app = App(Engine(load(Config.from_dict({}))))
+    app.set_peers(frozenset({1}))
+    async with running(cast("Any", app), (seen.append,)) as server:
+        server.listener._service.performer = SilentPeers()
+        peer = await Peer.connect(server.port)
+        peer.send(get("Authorization: Bearer a", target="/v1/responses/resp_x"))
+        while tasks() < 3:
+            await checkpoint()
+        peer.reset()
+
+    (exchange,) = seen
+    assert exchange.decision.match.outcome is Outcome.UNDECIDED
+    assert exchange.delivery.end is End.CLIENT_GONE
+
+
 # --- Turns ----------------------------------------------------------------------------------------
 
 
@@ -248,7 +340,8 @@ def player(turn: asyncio.Lock) -> Player:
     """A player whose peer takes everything at once."""
     writable = asyncio.Event()
     writable.set()
-    return Player(cast("Any", Taking()), writable, FRESH, turn=turn, ended=lambda *_: None)
+    connection = (cast("Any", Taking()), writable, asyncio.Event())
+    return Player(*connection, FRESH, turn=turn, ended=lambda *_: None)
 
 
 class Taking:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import itertools
 from collections.abc import Callable
@@ -243,6 +244,23 @@ def test_a_failing_observer_is_logged_and_does_not_affect_clients(
     assert transport.data.count(b"HTTP/1.1 400") == 1
     assert len(seen) == 3
     assert len(caplog.records) == 3
+
+
+def test_a_peer_that_resets_before_the_close_is_no_error(
+    loaded: Loaded, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Reset(Written):
+        def write_eof(self) -> None:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    seen: list[Exchange] = []
+    service = Service(App(Engine(loaded)), observers=(seen.append,))
+    protocol = HTTPProtocol(service)
+    protocol.connection_made(cast("Any", Reset()))
+    protocol.data_received(get("Connection: close"))
+
+    assert len(seen) == 1
+    assert not caplog.records
 
 
 # --- Limits, with a simulated clock ---------------------------------------------------------------
