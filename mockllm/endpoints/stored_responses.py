@@ -42,16 +42,16 @@ def delete(context: Context, request: Request, values: Values) -> Decision | Que
     """Delete the response."""
 
     def deleted(context: Context, request: Request, exchange: StoredExchange) -> Decision:
-        context.stored.remove(exchange.stored)
+        context.stored.remove(exchange.stored.key)
         body = {"id": values["id"], "object": "response", "deleted": True}
         return _json(jsontext.dumps(body))
 
-    return _answer_about(context, request, values["id"], deleted)
+    return _answer_about(context, request, values["id"], deleted, everywhere=True)
 
 
 def cancel(context: Context, request: Request, values: Values) -> Decision | Question:
     """Cancel the response, if it was created in the background, as the service requires."""
-    return _answer_about(context, request, values["id"], _cancelled)
+    return _answer_about(context, request, values["id"], _cancelled, everywhere=True)
 
 
 def input_items(context: Context, request: Request, values: Values) -> Decision | Question:
@@ -67,21 +67,27 @@ def _answer_about(
     request: Request,
     response_id: str,
     answer: Callable[[Context, Request, StoredExchange], Decision],
+    *,
+    everywhere: bool = False,
 ) -> Decision | Question:
     """Return the `answer` about the response with this id, or the question that forwards the
-    request to the worker that delivered it.
+    request to the worker that delivered it. With `everywhere`, a configured id, which several
+    workers may have delivered, is forwarded to the others too.
 
     Raises:
         RequestError: 404 if no worker can have it.
     """
     exchange = _find(context, response_id)
-    if exchange is not None:
-        return answer(context, request, exchange)
     slot = slot_of(response_id)
-    if not context.has_peer(slot):
+    forwards = context.has_peer(slot) and (exchange is None or (everywhere and slot is None))
+    if exchange is not None and not forwards:
+        return answer(context, request, exchange)
+    if not forwards:
         raise _unknown(response_id)
 
     def resume(results: Sequence[Any]) -> Decision:
+        if exchange is not None:
+            return answer(context, request, exchange)
         (reply,) = results
         if reply is None:
             raise _unknown(response_id)

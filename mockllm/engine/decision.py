@@ -88,7 +88,7 @@ class Decision(NamedTuple):
 
 class ForwardRequest(NamedTuple):
     """The operation of having another worker process decide `request`: the one in `slot`, or all
-    others if that is None. Its result is a reply; None if no worker has one in time."""
+    others if that is None. Its result is a reply, a 503 if a worker is busy; None if none knows."""
 
     request: Request
     slot: int | None

@@ -150,6 +150,7 @@ class _SupervisorChannel:
             messages = b""
         if not messages:
             self._loop.remove_reader(self._channel)
+            self._process.remove_socket_files()  # the supervisor has died
         if Signal.CUT.value in messages:
             self._process.cut()
         elif Signal.RETIRE.value in messages:
@@ -218,6 +219,11 @@ class _Process:
         if self.stopping.is_set():
             self.cut()
         self.stopping.set()
+
+    def remove_socket_files(self) -> None:
+        """Remove the files of all workers' sockets, in place of the supervisor."""
+        if self._peers is not None:
+            self._peers.remove_socket_files()
 
     def cut(self) -> None:
         """Cut all connections."""

@@ -118,7 +118,9 @@ class Supervisor:
     # --- one round ---
 
     def _should_stop(self) -> bool:
-        return any(number in STOP_SIGNALS for number in self._signals)
+        # without a reload, SIGHUP says that the terminal was closed
+        ends = STOP_SIGNALS if self._reload is not None else [*STOP_SIGNALS, RELOAD_SIGNAL]
+        return any(number in ends for number in self._signals)
 
     def _reload_if_due(self) -> None:
         """Reload if a signal or a changed file asks for it. Workers keep serving meanwhile; dead
@@ -330,8 +332,10 @@ class Supervisor:
         self._wakeup_end.setblocking(False)
         self._selector.register(self._wakeup, selectors.EVENT_READ)
         names = [*STOP_SIGNALS, signal.SIGCHLD]
-        if self._reload is not None and RELOAD_SIGNAL is not None:
-            names.append(RELOAD_SIGNAL)
+        if RELOAD_SIGNAL is not None:
+            is_ignored = signal.getsignal(RELOAD_SIGNAL) is signal.SIG_IGN  # by nohup
+            if self._reload is not None or not is_ignored:
+                names.append(RELOAD_SIGNAL)
         before = {name: signal.getsignal(name) for name in names}
         for name in names:
             signal.signal(name, lambda number, _: self._signals.append(number))

@@ -82,15 +82,15 @@ class StoredResponses:
 
     def append(self, stored: StoredResponse) -> None:
         """Add a response, or replace the one with the same key."""
-        self.remove(stored)
+        self.remove(stored.key)
         self._stored[stored.key] = stored
         self._size += PER_ENTRY + len(stored.body)
         while len(self._stored) > MAX_RESPONSES or self._size > MAX_BYTES:
-            self.remove(next(iter(self._stored.values())))
+            self.remove(next(iter(self._stored)))
 
-    def remove(self, stored: StoredResponse) -> None:
-        """Remove a response, if it is stored."""
-        removed = self._stored.pop(stored.key, None)
+    def remove(self, key: str) -> None:
+        """Remove the response with this key, if it is stored."""
+        removed = self._stored.pop(key, None)
         if removed is not None:
             self._size -= PER_ENTRY + len(removed.body)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,13 +121,45 @@ async def test_another_worker_deletes_it_too(workers: list[Worker]) -> None:
     assert (await workers[1].ask(given)).reply.status == 404
 
 
-async def test_a_worker_that_does_not_answer_is_not_waited_for(
-    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_a_worker_that_does_not_answer_in_time_is_a_503(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     monkeypatch.setattr("mockllm.serve.peers.MAX_WAIT", 0.01)
     workers[1].peers.stop()
 
-    assert (await workers[0].ask(workers[1].give("hi"))).reply.status == 404
+    decision = await workers[0].ask(workers[1].give("hi"), method=method)
+
+    assert decision.reply.status == 503
+    assert b"Retry the request" in decision.reply.body
+
+
+async def test_a_worker_that_is_gone_is_a_404(workers: list[Worker], board: Switchboard) -> None:
+    given = workers[1].give("hi")
+    board.paths[1].unlink()
+
+    assert (await workers[0].ask(given)).reply.status == 404
+
+
+async def test_a_configured_id_is_deleted_in_all_workers(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.give("named")
+
+    assert (await workers[0].ask("resp_mine", method="DELETE")).reply.status == 200
+    assert [(await worker.ask("resp_mine")).reply.status for worker in workers] == [404] * 3
+
+
+async def test_a_malformed_message_is_logged_and_gets_no_answer(
+    workers: list[Worker], board: Switchboard, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_unix_connection(board.paths[1])
+    writer.write(b"\x00\x00\x00\x01!")
+
+    assert await reader.read() == b""
+    writer.close()
+    assert [entry.getMessage() for entry in caplog.records] == [
+        "internal error answering another worker"
+    ]
 
 
 async def test_a_successor_knows_what_was_given_in_its_slot(
@@ -146,6 +179,89 @@ async def test_a_successor_knows_what_was_given_in_its_slot(
     assert statuses == [200, 200, 200]
     assert len(successor.app.stored_responses) == 3
     successor.peers.stop()
+
+
+@pytest.mark.parametrize("exported_first", [False, True])
+async def test_a_successor_knows_what_was_deleted_and_cancelled(
+    workers: list[Worker], board: Switchboard, exported_first: bool
+) -> None:
+    old = workers[1]
+    deleted, cancelled = old.give("hi"), old.give("hi", background=True)
+    successor = Worker(board, 1, successor=True)
+    if exported_first:
+        await successor.peers.start()
+    await old.ask(deleted, method="DELETE")
+    path = f"/v1/responses/{cancelled}/cancel"
+    assert isinstance(old.app.decide(Request.of("POST", path, KEY)), Decision)
+    if not exported_first:
+        await successor.peers.start()
+    await old.peers.hand_over()
+
+    assert (await workers[0].ask(deleted)).reply.status == 404
+    found = await workers[0].ask(cancelled)
+    assert orjson.loads(found.reply.body)["status"] == "cancelled"
+    successor.peers.stop()
+
+
+async def test_responses_of_one_mock_are_handed_over_with_one_answer(
+    workers: list[Worker], board: Switchboard
+) -> None:
+    old = workers[1]
+    for _ in range(100):
+        old.give("hi")
+    successor = Worker(board, 1, successor=True)
+    await successor.peers.start()
+
+    answers = {id(stored.response) for stored in successor.app.stored_responses.all()}
+
+    assert len(successor.app.stored_responses) == 100
+    assert len(answers) == 1
+    successor.peers.stop()
+
+
+async def test_a_failed_handover_is_logged(
+    workers: list[Worker], board: Switchboard, caplog: pytest.LogCaptureFixture
+) -> None:
+    workers[1].give("hi")
+    board.paths[1].unlink()
+
+    await workers[1].peers.hand_over()
+
+    assert [entry.getMessage() for entry in caplog.records] == [
+        "worker 1 could not hand over 1 responses"
+    ]
+
+
+async def test_workers_without_sockets_know_their_own_responses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    monkeypatch.setattr("mockllm.serve.peers.SHORT_TEMPORARY_DIRECTORY", str(tmp_path / "too"))
+    worker = Worker(Switchboard(2), 0)
+
+    await worker.peers.start()
+    given = worker.give("hi")
+    await worker.peers.hand_over()
+    worker.peers.stop()
+
+    assert (await worker.ask(given)).reply.status == 200
+    assert (await worker.ask("resp_unknown")).reply.status == 404
+    (entry,) = caplog.records
+    assert str(tmp_path) in entry.getMessage()
+
+
+def test_a_long_temporary_directory_is_replaced_and_left_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("d" * 100)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+
+    board = Switchboard(2)
+
+    assert len(board.sockets) == 2
+    assert not list(long.iterdir())
+    board.close()
 
 
 def test_nobody_else_may_enter_the_switchboard(board: Switchboard) -> None:

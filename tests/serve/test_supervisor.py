@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -137,6 +138,17 @@ async def test_workers_end_with_their_supervisor(command: Command) -> None:
     await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
+async def test_workers_remove_the_files_of_a_killed_supervisor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # short, as a socket's path must be
+        monkeypatch.setenv("TMPDIR", folder)
+        with running("--port=0", "--workers=2") as command:
+            assert len(os.listdir(folder)) == 1
+            command.signal(signal.SIGKILL)
+            await until(lambda: not os.listdir(folder))
+
+
 async def test_a_port_in_use_is_an_error(command: Command) -> None:
     for count in (1, 2):
         status, out, err = failing("--port", str(command.port), "--workers", str(count))
@@ -160,6 +172,12 @@ async def test_workers_share_a_unix_socket(tmp_path: Path) -> None:
         command.signal(signal.SIGTERM)
         assert command.ended() == 0
     assert not path.exists()
+
+
+async def test_without_a_configuration_sighup_stops_all() -> None:
+    with running("--port=0", "--workers=2") as command:
+        command.signal(signal.SIGHUP)
+        assert command.ended() == 0
 
 
 def test_crash_loops_back_off() -> None:

@@ -101,7 +101,7 @@ def test_removed_responses_take_no_space() -> None:
     store = StoredResponses()
     for _ in range(2):
         store.append(large)
-        store.remove(large)
+        store.remove(large.key)
     store.append(large)
 
     assert store.all() == (large,)
