@@ -47,6 +47,10 @@ def sockets(pid: int) -> int:
     return sum(link.name.startswith("socket:") for link in links)
 
 
+def files(folder: str) -> list[Path]:
+    return list(Path(folder).iterdir())
+
+
 async def replaced(command: Command, *gone: int) -> list[int]:
     """The workers, once there are two and none of them is one of `gone`."""
     await until(lambda: len(command.workers()) == 2 and not set(command.workers()) & set(gone))
@@ -144,9 +148,9 @@ async def test_workers_remove_the_files_of_a_killed_supervisor(
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # short, as a socket's path must be
         monkeypatch.setenv("TMPDIR", folder)
         with running("--port=0", "--workers=2") as command:
-            assert len(os.listdir(folder)) == 1
+            assert len(files(folder)) == 1
             command.signal(signal.SIGKILL)
-            await until(lambda: not os.listdir(folder))
+            await until(lambda: not files(folder))
 
 
 async def test_a_port_in_use_is_an_error(command: Command) -> None:
