@@ -71,7 +71,7 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
         selections.append(selection)
         answers.append(selection.source.answer(prompt))
     reply = _render(wanted, answers)
-    source, rule = selections[0]
+    source, rule, _ = selections[0]
     return endpoint_decision(reply, prompt, outcome=source.outcome, rule=rule)
 
 

@@ -19,6 +19,7 @@ from mockllm.engine.sources import GeneratedSource, Source, render
 from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.matching.explain import nearest_miss
+from mockllm.matching.index import is_reusable
 from mockllm.matching.rule import Rule
 from mockllm.matching.texts import quote
 from mockllm.prompt import NOT_STREAMED, Prompt, ResponseOptions
@@ -41,7 +42,9 @@ class Selection(NamedTuple):
     """The source that answers a prompt, and the rule that selected it if it is a mock's."""
 
     source: Source
-    rule: Rule | None = None
+    rule: Rule | None
+    reusable: bool
+    """True if an equal request gets the same answer."""
 
 
 class Engine:
@@ -107,12 +110,14 @@ class Engine:
         """Return the source that answers `prompt`: the first matching mock, else the echo or the
         generator of the API; if there is none, the 404 that names the closest mock. Pure: renders
         nothing and changes no state."""
-        rule = table.index.find(prompt, headers)
-        if rule is not None:
-            return _new(Selection, (table.sources[rule.index], rule))
+        candidates = table.index.candidates(prompt, headers)
+        if candidates:
+            rule = candidates[0]
+            source = table.sources[rule.index]
+            return _new(Selection, (source, rule, source.reusable and is_reusable(candidates)))
         fallback = self._fallback(table)
         if fallback is not None:
-            return Selection(fallback)
+            return Selection(fallback, None, fallback.reusable)
         return RequestError(404, _no_match(table, headers, prompt), code="mock_not_found")
 
     def _match_anew(self, table: Table, request: Request, values: Values) -> Match:
@@ -127,11 +132,11 @@ class Engine:
         if isinstance(selection, RequestError):
             reply, ready = make_ready(self._render_error(table, selection))
             return Match(Outcome.UNMATCHED, reply, ready, summary=Summary.of(prompt), reusable=True)
-        source, rule = selection
+        source, rule, reusable = selection
         answer = source.answer(prompt)
         reply, ready = self._reply(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
-        reusable = source.reusable and not isinstance(reply.steps, LazySteps)
+        reusable = reusable and not isinstance(reply.steps, LazySteps)
         return _new(Match, (source.outcome, reply, ready, rule, summary, answer, reusable))
 
     def _fallback(self, table: Table) -> Source | None:

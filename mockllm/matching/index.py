@@ -83,8 +83,8 @@ class RuleIndex:
 
 def is_reusable(candidates: Sequence[Rule]) -> bool:
     """Return True if an equal request always has the same match: neither the rule that answers nor
-    any earlier one that matches has state."""
-    return not any(rule.stateful for rule in candidates)
+    any earlier one that matches has state. Such a rule is the only candidate."""
+    return not candidates or not candidates[0].stateful
 
 
 # --- Buckets -------------------------------------------------------------------------------------
