@@ -174,6 +174,11 @@ class _ItemsPredicate(LastMessagePredicate):
     def required_texts(self) -> tuple[str, ...]:
         return self.texts
 
+    def _nearest_message(self, prompt: Prompt) -> Message:
+        whole = [message for message in prompt.last_messages if message.items is not None]
+        same_role = (message for message in whole if message.role == self.role)
+        return next(same_role, (whole or prompt.last_messages)[-1])
+
     def _has_same_items(self, other: _ItemsPredicate) -> bool:
         return self.size == other.size and self.key == other.key
 

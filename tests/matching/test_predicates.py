@@ -74,6 +74,15 @@ def test_another_number_of_items_is_a_difference() -> None:
     assert difference.reason() == "input has 2 items, expected 1"
 
 
+def test_items_are_counted_where_the_last_is_a_system_message() -> None:
+    predicate = RESPONSES.compile_match("hi", False)
+
+    difference = predicate.difference(ask_responses([user("hi"), user("be kind", role="system")]), {})
+
+    assert difference is not None
+    assert difference.reason() == "input has 2 items, expected 1"
+
+
 def check_covers(predicates: list[Predicate], prompt: Prompt, headers: Headers) -> None:
     """A request that a covered predicate accepts is accepted by the one that covers it."""
     accepting = [each for each in predicates if each.difference(prompt, headers) is None]
