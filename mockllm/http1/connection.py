@@ -143,7 +143,8 @@ class HTTPConnection:
         found = self._known_head() or self._next_head()
         if found is None:
             return None
-        self._head, rest = head, _ = found
+        head, rest = found
+        self._head = head
         self._scanned = 0
         self._received.clear()
         self._size = 0
@@ -184,7 +185,6 @@ class HTTPConnection:
             self._put_back(data)
             self._scanned = 0 if data == b"\r" else size  # an empty line may be cut in two
             return None
-        self._put_back(data[size:])
         return self._heads.read(data[:size]), data[size:]
 
     def _read_body(self) -> Request | None:
