@@ -8,26 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from mockllm.config.json_file import read_file
 from mockllm.config.mistakes import join, label
 from mockllm.config.models import MOCK_FIELDS, Config
 from mockllm.errors import ConfigError, Problem
-from mockllm.wire import jsontext
-
-
-def read_file(path: str | Path) -> Any:
-    """Return the content of a JSON file.
-
-    Raises:
-        ConfigError: it cannot be read, or is not JSON.
-    """
-    file = str(path)
-    try:
-        return jsontext.loads(Path(path).read_bytes(), max_values=None)
-    except OSError as exc:
-        reason = exc.strerror or type(exc).__name__
-        raise ConfigError((Problem(file, f"cannot be read: {reason}"),)) from exc
-    except ValueError as exc:
-        raise ConfigError((Problem(file, f"is not JSON: {exc}"),)) from exc
 
 
 def read_files(*paths: str | Path) -> tuple[Config, list[Problem]]:

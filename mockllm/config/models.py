@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from mockllm.config.address import checked_address
+from mockllm.config.json_file import read_file
 from mockllm.config.mistakes import join, label, problems
 from mockllm.config.values import (
     ChunkSize,
@@ -198,8 +199,6 @@ class Config(_ConfigModel):
         Raises:
             ConfigError: the file cannot be read, is not JSON, or is invalid.
         """
-        from mockllm.config.files import read_file  # it imports this class
-
         return cls.from_dict(read_file(path), file=str(path))
 
 
