@@ -77,7 +77,9 @@ def test_another_number_of_items_is_a_difference() -> None:
 def test_items_are_counted_where_the_last_is_a_system_message() -> None:
     predicate = RESPONSES.compile_match("hi", False)
 
-    difference = predicate.difference(ask_responses([user("hi"), user("be kind", role="system")]), {})
+    difference = predicate.difference(
+        ask_responses([user("hi"), user("be kind", role="system")]), {}
+    )
 
     assert difference is not None
     assert difference.reason() == "input has 2 items, expected 1"
