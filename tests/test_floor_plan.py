@@ -18,8 +18,10 @@ import pytest
 import mockllm
 
 PACKAGE = Path(mockllm.__file__).parent
-README = Path(__file__).parent.parent / "README.md"
+TESTS = Path(__file__).parent
+README = TESTS.parent / "README.md"
 MODULES = sorted(PACKAGE.rglob("*.py"))
+FOLDERS = sorted(path.parent for path in PACKAGE.glob("*/__init__.py"))
 
 MAX_MODULES_AT_THE_ROOT = 8  # beside __init__ and __main__
 WORLD = {
@@ -27,6 +29,9 @@ WORLD = {
     *("threading", "time", "uvloop"),
 }
 SDKS = {"openai", "anthropic"}
+SENTENCE = re.compile(r"\S.*?\.(?=\s|$)", re.DOTALL)
+REFUSALS = {"not", "no", "neither", "nor", "nothing", "only", "cannot"}
+"""Words, one of which is in the sentence that says what a folder refuses to know."""
 FORBIDDEN_NAMES = {"utils", "helpers", "common", "types", "manager"}
 
 
@@ -106,7 +111,10 @@ def test_an_api_imports_its_own_vendor_and_no_other_api(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "providers").rglob("*.py")), ids=_id)
 def test_a_provider_is_a_codec(path: Path) -> None:
-    assert "mockllm.matching.index" not in " ".join(_imports(path))
+    modules = {".".join(name.split(".")[:3]) for name in _imports(path)}
+
+    assert not {name for name in modules if name.startswith(("mockllm.config", "mockllm.engine"))}
+    assert "mockllm.matching.index" not in modules
 
 
 @pytest.mark.parametrize("path", MODULES, ids=_id)
@@ -134,9 +142,26 @@ def test_few_modules_stand_at_the_root() -> None:
     assert len(root) <= MAX_MODULES_AT_THE_ROOT
 
 
-@pytest.mark.parametrize("folder", sorted(path.parent for path in MODULES), ids=lambda f: f.name)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_folder_says_what_it_knows_and_what_it_refuses_to_know(folder: Path) -> None:
-    assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text()))
+    tree = ast.parse((folder / "__init__.py").read_text())
+    docstring = (ast.get_docstring(tree) or "").split("\n\n")[0]
+    sentences = SENTENCE.findall(docstring)
+
+    assert len(sentences) == 2
+    assert REFUSALS & set(re.findall(r"\w+", sentences[1].lower()))
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_docstring_of_a_folder_is_followed_by_exports_only(folder: Path) -> None:
+    _, *code = ast.parse((folder / "__init__.py").read_text()).body
+
+    assert all(isinstance(node, ast.ImportFrom | ast.Assign) for node in code)
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_tests_have_the_same_folders(folder: Path) -> None:
+    assert (TESTS / folder.name).is_dir()
 
 
 def test_no_module_has_a_name_without_meaning() -> None:

@@ -1,0 +1,106 @@
+"""``mockllm check --wire``: sends the response of every mock to the official clients.
+
+For each mock a matching request is derived and sent to a server in this process by the SDKs' own
+clients, which validate every response against their types, whole and streamed. Their errors, and
+mocks that the derived request does not reach, are reported as warnings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+
+from mockllm.config.models import Config, MatchType, Mock
+from mockllm.engine.building import build_engine
+from mockllm.engine.engine import Engine
+from mockllm.engine.mocks import Table
+from mockllm.errors import Problem, Severity
+from mockllm.exchange import Request
+from mockllm.serve.embedded import AsyncServer
+
+MODEL = "any-model"
+MAX_TOKENS = 1024
+TEXT = "any text"  # for a mock that matches any text
+
+_CREDENTIALS = {"authorization": "Bearer any", "anthropic-version": "2023-06-01"}
+
+
+def check_wire(config: Config) -> list[Problem]:
+    """Return the problems that the clients have with responses, in the order of the mocks.
+
+    Raises:
+        ConfigError: the configuration cannot be served.
+    """
+    return asyncio.run(_check(config))
+
+
+async def _check(config: Config) -> list[Problem]:
+    from mockllm.conformance import sdk  # imports both SDKs, which takes seconds
+
+    engine = build_engine(config)
+    async with AsyncServer(config) as server, sdk.Clients(server.base_url) as clients:
+        return [
+            problem
+            for table in engine.tables
+            for rule in table.index.rules
+            async for problem in _check_mock(engine, clients, table, rule.index)
+        ]
+
+
+async def _check_mock(
+    engine: Engine, clients: Any, table: Table, index: int
+) -> AsyncIterator[Problem]:
+    api, mock = table.api, table.mocks[index]
+    place = table.index.rules[index].label
+    body, headers = body_for(api.name, mock), headers_for(mock)
+    reason = _find_obstacle(engine, table, index, body, headers)
+    if reason is not None:
+        yield Problem(place, reason, Severity.WARNING)
+        return
+    for how, complaint in [each async for each in clients.complaints(api.name, body, headers)]:
+        yield Problem(f"{place}: {how}", complaint, Severity.WARNING)
+
+
+def _find_obstacle(
+    engine: Engine, table: Table, index: int, body: dict[str, Any], headers: dict[str, str]
+) -> str | None:
+    """The reason why the mock at `index` does not answer; None if it does."""
+    fields = {**_CREDENTIALS, **headers}.items()
+    request = Request.of(
+        "POST",
+        table.api.routes[0],
+        tuple((name.lower().encode(), value.strip().encode()) for name, value in fields),
+        orjson.dumps(body),
+    )
+    decision = engine.decide(table, request)
+    if decision.match.rule is None:
+        error = orjson.loads(decision.reply.body.decode("utf-8", "replace"))["error"]["message"]
+        return f"a request like its match is refused: {error}"
+    if decision.match.rule.index != index:
+        return f"a request like its match does not reach it: {decision.match.rule.label} answers"
+    return None
+
+
+# --- requests that a mock matches ----------------------------------------------------------------
+
+
+def body_for(api: str, mock: Mock) -> dict[str, Any]:
+    """Return the smallest request body that `mock` matches."""
+    body: dict[str, Any] = {"model": MODEL}
+    if api == "anthropic":
+        body["max_tokens"] = MAX_TOKENS
+    match = mock.match
+    if not hasattr(match, "message"):
+        return body | {"input": match.input}
+    message = dict(match.message)
+    if match.match_type is MatchType.CONTAINS and not message.get("content"):
+        message["content"] = TEXT
+    return body | {"messages": [message]}
+
+
+def headers_for(mock: Mock) -> dict[str, str]:
+    """Return the headers that `mock` requires. An empty value means an absent header."""
+    return {header.name: header.value for header in mock.match.headers if header.value}
