@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
@@ -127,8 +128,11 @@ def _retrieved(context: Context, request: Request, exchange: StoredExchange) -> 
             param="stream",
         )
     after = _number(query, "starting_after", -1)
-    frames = _frames(context, exchange, STREAMED)[after + 1 :]  # one event each, counted from 0
-    return endpoint_decision(Reply.stream(200, OPENAI.stream_headers, frames))
+
+    def frames() -> Iterator[bytes]:  # one event each, counted from 0
+        return islice(_frames(context, exchange, STREAMED), after + 1, None)
+
+    return endpoint_decision(Reply.lazy_stream(200, OPENAI.stream_headers, frames))
 
 
 def _cancelled(context: Context, request: Request, exchange: StoredExchange) -> Decision:
@@ -168,14 +172,17 @@ def _whole(context: Context, exchange: StoredExchange) -> bytes:
     return jsontext.dumps(orjson.loads(body) | {"status": "cancelled"})
 
 
-def _frames(context: Context, exchange: StoredExchange, options: ResponseOptions) -> list[bytes]:
-    """Render the response again, with the values of its delivery; each item is one frame."""
+def _frames(
+    context: Context, exchange: StoredExchange, options: ResponseOptions
+) -> Iterator[bytes]:
+    """Render the response again, frame by frame, with the values of its delivery."""
     stored, prompt = exchange
     answer = Answer(stored.response, stored.chunk, stored.events)
     reply = render(context.engine.table(RESPONSES).api, answer, options)
     input_tokens = tokens.estimate_prompt(prompt.body)
     filled = placeholders.fill(reply, model=prompt.model, input_tokens=input_tokens)
-    return [placeholders.fill_fresh(step.data, stored.fresh) for step in filled.steps]
+    for step in filled.steps:
+        yield placeholders.fill_fresh(step.data, stored.fresh)
 
 
 def _json(body: bytes) -> Decision:

@@ -159,7 +159,8 @@ class HTTPProtocol(asyncio.Protocol):
     # --- one request after the other ---
 
     def _enter(self, phase: Phase) -> None:
-        assert phase in FOLLOWS[self.phase], (self.phase, phase)
+        if phase not in FOLLOWS[self.phase]:
+            raise RuntimeError(f"a connection cannot go from {self.phase} to {phase}")
         self.phase = phase
 
     def _advance(self) -> None:
