@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from mockllm.exchange import COMPLETE, Ending, EndingKind, LazySteps, Reply, Request, Step
+
+HEADERS = ((b"content-type", b"text/event-stream"),)
+STEPS = (Step((b"a",)), Step((b"b",), 0.5), Step((b"c", b"d")))
+
+
+class Source:
+    """Generates STEPS and records each of them, once per generation."""
+
+    def __init__(self) -> None:
+        self.generated: list[Step] = []
+
+    def __call__(self) -> Iterator[Step]:
+        for step in STEPS:
+            self.generated.append(step)
+            yield step
+
+
+# --- LazySteps ------------------------------------------------------------------------------------
+
+
+def test_lazy_steps_generate_nothing_before_they_are_iterated() -> None:
+    source = Source()
+
+    steps = LazySteps(source)
+    iter(steps)
+
+    assert source.generated == []
+
+
+def test_lazy_steps_generate_a_step_when_it_is_requested() -> None:
+    source = Source()
+    steps = iter(LazySteps(source))
+
+    next(steps)
+
+    assert source.generated == [*STEPS[:1]]
+
+
+def test_lazy_steps_are_generated_anew_by_each_iteration() -> None:
+    source = Source()
+    steps = LazySteps(source)
+
+    iterations = [tuple(steps), tuple(steps)]
+
+    assert iterations == [STEPS, STEPS]
+    assert source.generated == [*STEPS, *STEPS]
+
+
+@pytest.mark.parametrize("count", [3, 4, 100])
+def test_at_most_returns_all_steps_if_there_are_few_enough(count: int) -> None:
+    assert LazySteps(Source()).at_most(count) == STEPS
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_at_most_returns_none_if_there_are_more(count: int) -> None:
+    assert LazySteps(Source()).at_most(count) is None
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_at_most_generates_one_step_more_than_the_count(count: int) -> None:
+    source = Source()
+
+    LazySteps(source).at_most(count)
+
+    assert source.generated == [*STEPS[: count + 1]]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_iterating_after_at_most_gives_all_steps_and_generates_none_twice(count: int) -> None:
+    source = Source()
+    steps = LazySteps(source)
+    steps.at_most(count)
+
+    iterated = tuple(steps)
+
+    assert iterated == STEPS
+    assert source.generated == [*STEPS]
+
+
+def test_a_second_iteration_after_at_most_gives_all_steps_again() -> None:
+    steps = LazySteps(Source())
+    steps.at_most(1)
+    tuple(steps)
+
+    assert tuple(steps) == STEPS
+
+
+def test_at_most_may_be_repeated_with_any_count_before_the_steps_are_iterated() -> None:
+    source = Source()
+    steps = LazySteps(source)
+
+    results = [steps.at_most(count) for count in (1, 0, 2)]
+
+    assert results == [None, None, None]
+    assert tuple(steps) == STEPS
+    assert source.generated == [*STEPS]
+
+
+# --- Reply ----------------------------------------------------------------------------------------
+
+
+def test_a_lazy_stream_equals_a_stream_of_the_same_frames() -> None:
+    frames = [b"one", b"two"]
+
+    lazy = Reply.lazy_stream(200, HEADERS, lambda: frames)
+    eager = Reply.stream(200, HEADERS, frames)
+
+    assert isinstance(lazy.steps, LazySteps)
+    assert replace(lazy, steps=tuple(lazy.steps)) == eager
+    assert eager == Reply(200, HEADERS, (Step((b"one",)), Step((b"two",))), streamed=True)
+
+
+def test_a_lazy_stream_requests_no_frame_before_it_is_sent() -> None:
+    calls = []
+
+    def frames() -> Iterator[bytes]:
+        calls.append(1)
+        yield b"frame"
+
+    reply = Reply.lazy_stream(200, HEADERS, frames)
+    before = len(calls)
+    body = reply.body
+
+    assert (before, body, len(calls)) == (0, b"frame", 1)
+
+
+def test_the_body_of_a_lazy_stream_may_be_read_repeatedly() -> None:
+    reply = Reply.lazy_stream(200, HEADERS, lambda: iter([b"one", b"two"]))
+
+    assert [reply.body, reply.body] == [b"onetwo", b"onetwo"]
+
+
+def test_a_whole_reply_has_one_step_without_a_pause() -> None:
+    reply = Reply.whole(404, HEADERS, b"gone")
+
+    assert reply == Reply(404, HEADERS, (Step((b"gone",), 0.0),), COMPLETE, streamed=False)
+
+
+def test_a_step_joins_its_pieces() -> None:
+    step = Step((b"ab", b"", b"cde"))
+
+    assert (step.data, step.size) == (b"abcde", 5)
+
+
+# --- Ending ---------------------------------------------------------------------------------------
+
+
+def test_a_reply_ends_complete_after_its_last_step_by_default() -> None:
+    assert Reply.stream(200, HEADERS, []).ending == Ending(EndingKind.COMPLETE, after=None)
+
+
+def test_endings_differ_by_kind_and_by_the_byte_they_follow() -> None:
+    endings = {Ending(kind, after) for kind in EndingKind for after in (None, 0, 1)}
+
+    assert len(endings) == 3 * len(EndingKind) == 15
+
+
+# --- Request --------------------------------------------------------------------------------------
+
+
+def test_a_request_maps_each_header_to_its_first_value() -> None:
+    headers = ((b"a", b"1"), (b"b", b"2"), (b"a", b"3"))
+
+    request = Request.of("POST", "/v1/messages", headers, b"{}", query="beta=true")
+
+    assert request.first_values == {b"a": b"1", b"b": b"2"}
+    assert request.headers == headers
+    assert (request.path, request.query, request.body) == ("/v1/messages", "beta=true", b"{}")
