@@ -195,7 +195,9 @@ class App:
         return endpoint_decision(reply, outcome=Outcome.NOT_FOUND)
 
     def _is_known(self, path: str) -> bool:
-        return bool(self._allowed_methods(path)) and path != ROOT
+        if path == ROOT:
+            return False
+        return self._find_table(path)[0] is not None or any(True for _ in _routes(path))
 
     def _refusal(self, request: Request, error: ClientError) -> Reply:
         mistake = find_mistake(request.path, self._is_known)

@@ -25,15 +25,17 @@ class Routes(Generic[T]):
     def __init__(self, entries: Iterable[tuple[str, T]]) -> None:
         known = list(entries)
         self.literal = {path: entry for path, entry in known if "{" not in path}
-        self._templated = [
-            (_pattern(template), entry) for template, entry in known if "{" in template
-        ]
+        templated = [(template, entry) for template, entry in known if "{" in template]
+        self._templated = [(_pattern(template), entry) for template, entry in templated]
+        self._beginnings = tuple({template.partition("{")[0] for template, _ in templated})
 
     def find(self, path: str) -> Iterator[tuple[T, Values]]:
         """Yield each entry whose template matches `path`, with its values; a literal path comes
         first."""
         if path in self.literal:
             yield self.literal[path], NO_VALUES
+        if not path.startswith(self._beginnings):  # one call rejects nearly every other path
+            return
         for pattern, entry in self._templated:
             match = pattern.fullmatch(path)
             if match is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from mockllm.exchange import Headers, Reply
 
@@ -31,9 +32,7 @@ class CORS:
         headers = reply.headers
         if not self.allowed or _ANY_ORIGIN in headers:
             return reply
-        names = [name for name, _ in headers]
-        at = names.index(b"date") + 1 if b"date" in names else len(names)
-        return replace(reply, headers=headers[:at] + _SHARED + headers[at:])
+        return replace(reply, headers=_with_shared(headers))
 
     def preflight_headers(self, methods: bytes, requested: bytes) -> Headers:
         """Return the headers that answer a preflight (Fetch, section 3.2.2). `methods` are those
@@ -49,3 +48,10 @@ class CORS:
             (b"access-control-allow-headers", requested),
             (b"access-control-max-age", PREFLIGHT_MAX_AGE),
         )
+
+
+@lru_cache(maxsize=256)  # a server has few different heads
+def _with_shared(headers: Headers) -> Headers:
+    names = [name for name, _ in headers]
+    at = names.index(b"date") + 1 if b"date" in names else len(names)
+    return headers[:at] + _SHARED + headers[at:]
