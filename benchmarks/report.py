@@ -87,15 +87,15 @@ def as_json(
 
 
 def _remark(row: Row, ratio: float | None, baseline: Baseline) -> str:
-    """The load that the ratio is against, and whether the ratio meets its floor."""
+    """The load that the ratio is against, and whether the ratio meets its baseline."""
     if row.server != OURS or ratio is None:
         return ""
     against = LOADS[row.load].against
     text = "" if against == LIMIT else f"of {LOADS[against].title}"
-    floor = baseline.ratios_at_least.get(row.load)
-    if floor is None:
+    least = baseline.ratios_at_least.get(row.load)
+    if least is None:
         return text
-    return f"{text} floor {floor}: {'met' if ratio >= floor else 'missed'}".strip()
+    return f"{text} at least {least}: {'met' if ratio >= least else 'missed'}".strip()
 
 
 def _quantity(value: float, unit: str) -> str:

@@ -53,12 +53,12 @@ def missed(
     """
     found = ratios(rows)
     whys = {row.load: row.why for row in rows if row.server in (OURS, LIMIT) and row.why}
-    for name, floor in baseline.ratios_at_least.items():
+    for name, least in baseline.ratios_at_least.items():
         ratio = found.get((name, OURS))
         if name in selected and ratio is None:
             yield f"{name}: not measured: {whys.get(name, 'nothing to compare with')}"
-        elif name in selected and ratio is not None and ratio < floor:
-            yield f"{name}: the ratio is {ratio:.3f}, its floor is {floor}"
+        elif name in selected and ratio is not None and ratio < least:
+            yield f"{name}: the ratio is {ratio:.3f}, its baseline is {least}"
     values = {measurement.metric.name: measurement for measurement in measurements}
     for name, most in baseline.footprint_at_most.items():
         measurement = values.get(name)

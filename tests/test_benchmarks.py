@@ -205,7 +205,7 @@ def test_figures_beyond_their_bound_or_not_measured_are_reported() -> None:
     measurements = [footprint.Measurement(metric, 1.5)]
     selected = {"small", "stream", "start", "end"}
     assert list(verdict.missed(ROWS, measurements, baseline, selected)) == [
-        "small: the ratio is 0.500, its floor is 0.51",
+        "small: the ratio is 0.500, its baseline is 0.51",
         "stream: not measured: a socket error",
         "start: 1.500 s, at most 1.0",
         "end: not measured: it did not run",
@@ -236,7 +236,7 @@ def test_the_table_has_a_line_for_every_row() -> None:
     assert [" ".join(line.split()) for line in lines] == [
         "load server CPU µs least req/s p50 µs p99 µs ratio",
         "small request limit 8.0 7.0 1,000 10 100",
-        "mockllm 16.0 1.0 1,000 10 100 0.500 floor 0.51: missed",
+        "mockllm 16.0 1.0 1,000 10 100 0.500 at least 0.51: missed",
         f"{LOADS['idle'].title} mockllm 32.0 32.0 1,000 10 100 0.500 of small request",
         "stream of 50 chunks mockllm not measured: a socket error",
     ]
