@@ -43,7 +43,7 @@ def find_mistake(path: str, is_known: Callable[[str], bool]) -> Mistake | None:
         return Mistake(f"The base URL lacks '{VERSION}'", VERSION + plain)
     if plain.startswith(VERSION * 2) and is_known(plain.removeprefix(VERSION)):
         right = plain.removeprefix(VERSION)
-        return Mistake(f"The base URL must not end in '{VERSION}': the client adds it", right)
+        return Mistake(f"The base URL has one '{VERSION}' too many", right)
     return _find_extra_prefix(plain, is_known)
 
 

@@ -17,7 +17,7 @@ HOST = {"host": "localhost:8000"}
         ("/messages", "The base URL lacks '/v1'", "/v1/messages"),
         (
             "/v1/v1/messages",
-            "The base URL must not end in '/v1': the client adds it",
+            "The base URL has one '/v1' too many",
             "/v1/messages",
         ),
         ("/v1/chat/completions/", "The path has an extra '/'", "/v1/chat/completions"),
