@@ -1,0 +1,193 @@
+"""Embeddings requests and matches, without a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from mockllm.errors import RequestError
+from mockllm.exchange import Request
+from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.providers.openai.embeddings.prompt import (
+    MAX_DIMENSIONS,
+    MAX_INPUTS,
+    MAX_NUMBERS,
+    canonical,
+    compile_match,
+    decode,
+)
+from mockllm.providers.routes import NO_VALUES, Values
+
+Json = dict[str, Any]
+
+ONE_TEXT = r"^'contains' looks for one text: expected a string$"
+
+
+def asked(value: Any = "hi", *, values: Values = NO_VALUES, **members: Any) -> Prompt:
+    body = {"model": "m", "input": value, **members}
+    return decode(Request.of("POST", "/", body=orjson.dumps(body)), values)
+
+
+def refusal(value: Any = "hi", **members: Any) -> tuple[int, str, str | None, str | None]:
+    with pytest.raises(RequestError) as caught:
+        asked(value, **members)
+    error = caught.value
+    return error.status, error.message, error.param, error.code
+
+
+def matches(expected: Any, found: Any, *, contains: bool = False) -> bool:
+    return compile_match(expected, contains).difference(asked(found), {}) is None
+
+
+# --- decode --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [
+        ("grüß dich 👋", ("grüß dich 👋",)),
+        ("", ("",)),
+        (["a", "é"], ("a", "é")),
+        ([1, 2, 3], ()),
+        ([[1, 2], [3]], ()),
+        (["a", 5, None, "b"], ("a", "b")),
+    ],
+)
+def test_a_prompt_has_one_message_with_the_texts_of_the_input(
+    value: Any, texts: tuple[str, ...]
+) -> None:
+    prompt = asked(value)
+
+    (last,) = prompt.last_messages
+    assert (prompt.endpoint, prompt.model) == ("openai_embeddings", "m")
+    assert last.texts == last.search_texts == texts
+    assert (last.role, last.size) == ("", 1)
+    assert prompt.body == {"model": "m", "input": value}
+
+
+def test_a_model_in_the_path_is_used_where_the_body_has_none() -> None:
+    assert asked(model=None, values={"model": "deployed"}).model == "deployed"
+    assert asked(values={"model": "deployed"}).model == "m"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "base64"), [(None, False), ("float", False), ("base64", True)]
+)
+def test_the_form_of_the_answer_is_read(encoding: str | None, base64: bool) -> None:
+    assert asked(encoding_format=encoding).options == ResponseOptions(base64=base64)
+
+
+@pytest.mark.parametrize(
+    ("value", "members", "path"), [("hi", {"model": None}, "model"), (None, {}, "input")]
+)
+def test_a_missing_member_is_named(value: Any, members: Json, path: str) -> None:
+    message = f"{path}: Field required. Missing required parameter: '{path}'."
+
+    assert refusal(value, **members) == (400, message, path, "missing_required_parameter")
+
+
+@pytest.mark.parametrize(
+    ("value", "members", "path", "reason"),
+    [
+        ("hi", {"model": ""}, "model", "expected a non-empty string, found ''"),
+        (5, {}, "input", "expected a string or a list, found 5"),
+        ({}, {}, "input", "expected a string or a list, found an object"),
+        ([], {}, "input", "expected a non-empty list, found a list"),
+        (
+            "hi",
+            {"encoding_format": "int8"},
+            "encoding_format",
+            "expected one of float, base64, found 'int8'",
+        ),
+        (
+            "hi",
+            {"encoding_format": ["float"]},
+            "encoding_format",
+            "expected one of float, base64, found a list",
+        ),
+        ("hi", {"dimensions": 0}, "dimensions", "expected a number of at least 1, found 0"),
+        ("hi", {"dimensions": True}, "dimensions", "expected an integer, found true"),
+        ("hi", {"dimensions": "9"}, "dimensions", "expected an integer, found '9'"),
+        ("hi", {"dimensions": 4097}, "dimensions", "expected at most 4096, found 4097"),
+    ],
+)
+def test_a_member_of_a_wrong_type_is_named(
+    value: Any, members: Json, path: str, reason: str
+) -> None:
+    assert refusal(value, **members) == (400, f"{path}: {reason}", path, "invalid_type")
+
+
+@pytest.mark.parametrize("entry", ["a", [1, 2]])
+def test_no_more_inputs_are_accepted_than_by_the_service(entry: Any) -> None:
+    message = f"input: expected at most {MAX_INPUTS} texts"
+
+    assert asked([entry] * MAX_INPUTS).last_messages[0].items == ([entry] * MAX_INPUTS,)
+    assert refusal([entry] * (MAX_INPUTS + 1)) == (400, message, "input", None)
+
+
+def test_a_list_of_numbers_is_one_input_of_any_length() -> None:
+    tokens = [1] * (MAX_INPUTS + 1)
+
+    assert asked(tokens, dimensions=MAX_DIMENSIONS).body["input"] == tokens
+
+
+def test_no_more_numbers_can_be_requested_than_fit_in_one_answer() -> None:
+    most = MAX_NUMBERS // MAX_INPUTS
+    reason = f"expected at most {MAX_NUMBERS:,} numbers for all inputs, found {most + 1}"
+
+    assert asked(["a"] * MAX_INPUTS, dimensions=most).body["dimensions"] == most
+    assert asked("a", dimensions=most + 1).body["dimensions"] == most + 1
+    assert refusal(["a"] * MAX_INPUTS, dimensions=most + 1) == (
+        400,
+        f"dimensions: {reason}",
+        "dimensions",
+        "invalid_type",
+    )
+
+
+# --- compile_match -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "holds"),
+    [
+        ("hi", "hi", True),
+        ("hi", ["hi"], True),
+        (["hi"], "hi", True),
+        ("é", "e\u0301", False),
+        ("", "", True),
+        (["a", "b"], ["a", "b"], True),
+        (["a", "b"], ["b", "a"], False),
+        (["a"], ["a", "b"], False),
+        ([1, 2], [1, 2], True),
+        ([1, 2], [[1, 2]], False),
+        ([1], ["1"], False),
+        ([1], [True], False),
+    ],
+)
+def test_a_match_compares_the_whole_input(expected: Any, found: Any, holds: bool) -> None:
+    assert (canonical(expected) == canonical(found)) is holds
+    assert matches(expected, found) is holds
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "holds"),
+    [
+        ("👋", "oh 👋!", True),
+        (["hi"], "oh hi", True),
+        ("hi", ["first", "oh hi"], True),
+        ("hi", ["h", "i"], False),
+        ("", "anything", True),
+        ("1", [1, 2], False),
+    ],
+)
+def test_contains_looks_for_a_text_in_any_input(expected: Any, found: Any, holds: bool) -> None:
+    assert matches(expected, found, contains=True) is holds
+
+
+@pytest.mark.parametrize("value", [["a", "b"], [1, 2], [[1]], []])
+def test_contains_of_anything_but_one_text_cannot_be_compiled(value: list[Any]) -> None:
+    with pytest.raises(ValueError, match=ONE_TEXT):
+        compile_match(value, True)
