@@ -128,6 +128,20 @@ def test_an_unknown_host_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value) == "cannot listen on nowhere.invalid:80: Name or service not known"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows needs no option for it")
+def test_a_port_is_free_again_at_once_after_its_server_closed_a_connection() -> None:
+    """Though the system keeps the end of that connection for minutes (TIME_WAIT)."""
+    with bind(LOOPBACK, 0) as first:
+        first.setblocking(True)
+        first.listen()
+        address = first.getsockname()
+        with socket.create_connection(address) as client:
+            first.accept()[0].close()
+            assert client.recv(1) == b""
+    with bind(*address) as second:
+        assert second.getsockname() == address
+
+
 def test_a_socket_beside_another_has_its_address_and_listens_too() -> None:
     with bind(LOOPBACK, 0, shared=True) as first:
         first.listen()
