@@ -1,0 +1,85 @@
+"""One JSON file, and the problem reported if it cannot be used."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mockllm.config.json_file import read_file
+from mockllm.errors import ConfigError, Problem, Severity
+from mockllm.wire.jsontext import MAX_VALUES
+
+
+def problem_of(path: str | Path) -> Problem:
+    """The only problem of a file that cannot be used."""
+    with pytest.raises(ConfigError) as caught:
+        read_file(path)
+    [problem] = caught.value.problems
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b'{"a": [1, null]}', {"a": [1, None]}),
+        (b" 3\n", 3),
+        ('"é"'.encode(), "é"),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+    ],
+)
+@pytest.mark.parametrize("kind", [str, Path])
+def test_returns_the_value(tmp_path: Path, content: bytes, value: Any, kind: type) -> None:
+    file = tmp_path / "a.json"
+    file.write_bytes(content)
+    assert read_file(kind(file)) == value
+
+
+def test_a_file_may_have_more_values_than_a_request(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_bytes(b"[" + b"1," * MAX_VALUES + b"1]")
+    assert len(read_file(file)) == MAX_VALUES + 1
+
+
+def test_a_missing_file_is_a_problem_with_the_name_as_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    reason = os.strerror(errno.ENOENT)
+    assert problem_of("a.json") == Problem("a.json", f"cannot be read: {reason}", Severity.ERROR)
+
+
+def test_a_directory_is_a_problem(tmp_path: Path) -> None:
+    problem = problem_of(tmp_path)
+    assert problem.place == str(tmp_path)
+    assert problem.message.startswith("cannot be read: ")
+
+
+def test_an_error_without_a_text_is_named_by_its_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: Path) -> bytes:
+        raise InterruptedError
+
+    monkeypatch.setattr(Path, "read_bytes", interrupted)
+    assert problem_of(tmp_path / "a.json").message == "cannot be read: InterruptedError"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"{} {}", b"NaN", b"{'a': 1}", b'"\xff"', b"[" * 5000, b"[1,]"]
+)
+def test_a_file_that_is_not_json_is_a_problem(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "a.json"
+    file.write_bytes(content)
+    problem = problem_of(file)
+    assert problem.place == str(file)
+    assert problem.message.startswith("is not JSON: ")
+
+
+def test_the_place_of_a_mistake_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_bytes(b'{\n  "a": oops\n}')
+    assert "line 2 column 8" in problem_of(file).message
