@@ -312,6 +312,10 @@ def test_messages_that_mean_the_same_are_equal(one: Json, other: Json) -> None:
             calling(function={"name": "f", "arguments": {"json": {}, "x": 1}}),
         ),
         (calling(function="f"), calling(function="g")),
+        (
+            calling(type="custom", custom={"name": "f", "input": "a"}),
+            calling(type="custom", custom={"name": "f", "input": "b"}),
+        ),
         ({"role": "assistant", "tool_calls": ["a"]}, {"role": "assistant", "tool_calls": ["b"]}),
         ({"role": "assistant", "tool_calls": "a"}, {"role": "assistant", "tool_calls": []}),
         (
