@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import socket
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -47,8 +46,8 @@ def sockets(pid: int) -> int:
     return sum(link.name.startswith("socket:") for link in links)
 
 
-def files(folder: str) -> list[Path]:
-    return list(Path(folder).iterdir())
+def files(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
 
 
 async def replaced(command: Command, *gone: int) -> list[int]:
@@ -142,15 +141,10 @@ async def test_workers_end_with_their_supervisor(command: Command) -> None:
     await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
-async def test_workers_remove_the_files_of_a_killed_supervisor(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # short, as a socket's path must be
-        monkeypatch.setenv("TMPDIR", folder)
-        with running("--port=0", "--workers=2") as command:
-            assert len(files(folder)) == 1
-            command.signal(signal.SIGKILL)
-            await until(lambda: not files(folder))
+async def test_workers_remove_the_files_of_a_killed_supervisor(command: Command) -> None:
+    assert len(files(command.temporary)) == 1
+    command.signal(signal.SIGKILL)
+    await until(lambda: not files(command.temporary))
 
 
 async def test_a_port_in_use_is_an_error(command: Command) -> None:

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -65,6 +66,9 @@ class Command:
     """A process of ``mockllm`` with arguments, in its own session."""
 
     def __init__(self, *arguments: str | Path) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="mockllm-test-", dir="/tmp")
+        self.temporary = Path(self._temporary.name)
+        """Its temporary directory, short enough for the path of a Unix socket."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "mockllm", *map(str, arguments)],
             stdin=subprocess.DEVNULL,
@@ -72,6 +76,7 @@ class Command:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            env={**os.environ, "TMPDIR": self._temporary.name},
         )
         self.lines: list[str] = []
         """Lines of its standard error."""
@@ -122,6 +127,7 @@ class Command:
         for pipe in (self._process.stdout, self._process.stderr):
             assert pipe is not None
             pipe.close()
+        self._temporary.cleanup()
 
     def _with(self, text: str) -> list[str]:
         return [line for line in self.lines if text in line]
