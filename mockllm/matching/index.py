@@ -167,16 +167,20 @@ class _Lookup(Protocol):
         """Return the buckets whose shared predicate holds, in any order; some may be repeated."""
 
 
-class _EqualItems:
-    """Finds `ItemsEqual`. Computes the canonical form of a message only if some rule compares as
-    many items."""
+class _Items:
+    """Buckets by the canonical form of some items and their number."""
 
-    def __init__(self, rules: Iterable[tuple[ItemsEqual, Rule]]) -> None:
+    def __init__(self, rules: Iterable[tuple[ItemsEqual | ItemsEndWith, Rule]]) -> None:
         self._buckets: dict[tuple[int, bytes], _Bucket] = {}
         for predicate, rule in rules:
             key = (predicate.size, predicate.key)
             self._buckets.setdefault(key, _Bucket()).add(rule, predicate)
         self._sizes = frozenset(size for size, _ in self._buckets)
+
+
+class _EqualItems(_Items):
+    """Finds `ItemsEqual`. Computes the canonical form of a message only if some rule compares as
+    many items."""
 
     def buckets(self, prompt: Prompt) -> Sequence[_Bucket]:
         found = []
@@ -189,15 +193,8 @@ class _EqualItems:
         return found
 
 
-class _LastItems:
+class _LastItems(_Items):
     """Finds `ItemsEndWith`."""
-
-    def __init__(self, rules: Iterable[tuple[ItemsEndWith, Rule]]) -> None:
-        self._buckets: dict[tuple[int, bytes], _Bucket] = {}
-        for predicate, rule in rules:
-            key = (predicate.size, predicate.key)
-            self._buckets.setdefault(key, _Bucket()).add(rule, predicate)
-        self._sizes = frozenset(size for size, _ in self._buckets)
 
     def buckets(self, prompt: Prompt) -> Sequence[_Bucket]:
         found = []
