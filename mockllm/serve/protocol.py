@@ -207,12 +207,6 @@ class HTTPProtocol(asyncio.Protocol):
         except Exception as exc:
             self._deliver(request, self._internal_error(request, exc), started)
 
-    def _deliver_or_fail(self, request: Request, decision: Decision, started: float) -> None:
-        try:
-            self._deliver(request, decision, started)
-        except Exception as exc:
-            self._deliver(request, self._internal_error(request, exc), started)
-
     def _internal_error(self, request: Request, error: Exception) -> Decision:
         """Log an error of the server itself, and return a 500 in the vendor's format. The
         connection stays open."""
@@ -312,13 +306,14 @@ class HTTPProtocol(asyncio.Protocol):
         """Decide by the results of the question's operations, then deliver the decision."""
         try:
             decision = await self._resolve(question)
+            self._task = None
+            self._deliver(request, decision, started)
         except asyncio.CancelledError:
             self._observe_disconnect(request, time.monotonic() - started)
             raise
         except Exception as exc:
-            decision = self._internal_error(request, exc)
-        self._task = None
-        self._deliver_or_fail(request, decision, started)
+            self._task = None
+            self._deliver(request, self._internal_error(request, exc), started)
         if self._task is None and self.phase is Phase.ANSWERING:
             self._resume()
 
