@@ -55,10 +55,10 @@ _ERROR_TYPES = {
 def _owns(request: Request) -> bool:
     """Some paths exist in both APIs. There a request is Anthropic's if it has the header
     ``anthropic-version``, which only Anthropic requires."""
-    path = request.path
-    if path.startswith("/v1/messages"):
+    path = f"{request.path}/"
+    if path.startswith("/v1/messages/"):
         return True
-    return f"{path}/".startswith("/v1/") and b"anthropic-version" in request.first_values
+    return path.startswith("/v1/") and b"anthropic-version" in request.first_values
 
 
 def _authenticate(request: Request, require_auth: bool) -> None:

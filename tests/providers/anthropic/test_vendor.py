@@ -41,7 +41,9 @@ def test_messages_are_its_own_whatever_the_headers(path: str) -> None:
     assert ANTHROPIC.owns(request(VERSION, path=path))
 
 
-@pytest.mark.parametrize("path", ["/v1", "/v1/", "/v1/models", "/v1/models/é", "/v1/message"])
+@pytest.mark.parametrize(
+    "path", ["/v1", "/v1/", "/v1/models", "/v1/models/é", "/v1/message", "/v1/messagesx"]
+)
 @pytest.mark.parametrize("version", [b"2023-06-01", b"", b"\xff"])
 def test_a_shared_path_is_its_own_if_the_request_has_a_version(path: str, version: bytes) -> None:
     assert ANTHROPIC.owns(request((b"anthropic-version", version), path=path))
