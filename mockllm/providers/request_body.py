@@ -65,7 +65,11 @@ def read_model(body: Body) -> str:
     if not isinstance(model, str) or not model:
         raise bad("model", "a non-empty string", model)
     if len(model) > MAX_MODEL:
-        raise bad("model", f"a string of at most {MAX_MODEL:,} characters", model)
+        message = (
+            "Invalid 'model': string too long. Expected a string with maximum length "
+            f"{MAX_MODEL}, but got a string with length {len(model)} instead."
+        )
+        raise RequestError(400, message, param="model", code="string_above_max_length")
     return model
 
 
@@ -87,16 +91,23 @@ def read_object_member(body: Body, name: str) -> Body:
     return value
 
 
-def check_at_least_one(body: Body, *names: str) -> None:
-    """Check that the members `names`, if present, are integers of at least 1."""
-    for name in names:
+def check_minimums(body: Body, minimums: Mapping[str, int], prefix: str = "") -> None:
+    """Check that the members in `minimums`, if present, are integers of at least that size.
+    `prefix` is the path of `body` in errors, with its dot."""
+    for name, minimum in minimums.items():
         value = body.get(name)
         if value is None:
             continue
+        path = f"{prefix}{name}"
         if isinstance(value, bool) or not isinstance(value, int):
-            raise bad(name, "an integer", value)
-        if value < 1:
-            raise bad(name, "a number of at least 1", value)
+            raise bad(path, "an integer", value)
+        if value < minimum:
+            message = (
+                f"{path}: Input should be greater than or equal to {minimum}. Invalid '{path}': "
+                f"integer below minimum value. Expected a value >= {minimum}, but got {value} "
+                "instead."
+            )
+            raise RequestError(400, message, param=path, code="integer_below_min_value")
 
 
 def read_messages(body: Body, roles: Collection[str]) -> list[dict[str, Any]]:
@@ -108,9 +119,11 @@ def read_messages(body: Body, roles: Collection[str]) -> list[dict[str, Any]]:
     if not isinstance(messages, list):
         raise bad("messages", "a list", messages)
     if not messages:
-        raise RequestError(
-            400, "messages: expected at least one message, found an empty list", param="messages"
+        message = (
+            "messages: at least one message is required. Invalid 'messages': empty array. Expected "
+            "an array with minimum length 1, but got an empty array instead."
         )
+        raise RequestError(400, message, param="messages", code="empty_array")
     for index, message in enumerate(messages):
         if (
             isinstance(message, dict)

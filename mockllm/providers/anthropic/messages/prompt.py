@@ -17,6 +17,14 @@ from mockllm.wire import jsontext
 NAME = "anthropic"
 ROLES = ("user", "assistant", "system")  # anthropic 2.12.0: MessageParam has a system variant
 
+_MINIMUMS = {
+    "max_tokens": 0,  # 0 fills the prompt cache and generates nothing
+    "top_k": 0,
+}
+_MINIMUM_BUDGET = {
+    "budget_tokens": 1024
+}  # of extended thinking, also in the docs of the SDK's type
+
 
 def decode(request: Request, values: Values) -> Prompt:
     """Decode a request into a prompt.
@@ -29,7 +37,8 @@ def decode(request: Request, values: Values) -> Prompt:
     messages = request_body.read_messages(members, ROLES)
     if members.get("max_tokens") is None:
         raise request_body.missing("max_tokens")
-    request_body.check_at_least_one(members, "max_tokens")
+    request_body.check_minimums(members, _MINIMUMS)
+    _check_thinking(members.get("thinking"))
     stream = bool(request_body.read_flag(members, "stream"))
     last_messages = normalise.last_and_turn(messages, _message)
     options = STREAMED if stream else NOT_STREAMED
@@ -45,6 +54,11 @@ def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
     normalise.check_role(message, ROLES)
     texts = tuple(_texts(message.get("content")))
     return normalise.compile_message(message, canonical, texts, contains=contains)
+
+
+def _check_thinking(thinking: Any) -> None:
+    if isinstance(thinking, dict) and thinking.get("type") == "enabled":
+        request_body.check_minimums(thinking, _MINIMUM_BUDGET, "thinking.")
 
 
 def canonical(message: dict[str, Any]) -> bytes:

@@ -33,6 +33,9 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
 }
 """The members of a message that are compared, by role."""
 
+_MINIMUMS = {"n": 1, "max_tokens": 1, "max_completion_tokens": 1, "top_logprobs": 0}
+"""The service refuses smaller numbers with the code ``integer_below_min_value``."""
+
 
 def decode(request: Request, values: Values) -> Prompt:
     """Decode a request into a prompt.
@@ -43,7 +46,7 @@ def decode(request: Request, values: Values) -> Prompt:
     members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
     messages = request_body.read_messages(members, MEMBERS)
-    request_body.check_at_least_one(members, "n", "max_tokens", "max_completion_tokens")
+    request_body.check_minimums(members, _MINIMUMS)
     last_messages = normalise.last_and_turn(messages, _message)
     return Prompt(NAME, model, last_messages, _read_options(members), members, READERS)
 

@@ -36,7 +36,7 @@ def decode(request: Request, values: Values) -> Prompt:
     encoding = members.get("encoding_format")
     if encoding is not None and encoding not in ENCODINGS:
         raise request_body.bad("encoding_format", "one of " + ", ".join(ENCODINGS), encoding)
-    request_body.check_at_least_one(members, "dimensions")
+    request_body.check_minimums(members, {"dimensions": 1})
     dimensions = members.get("dimensions") or 1
     if dimensions > MAX_DIMENSIONS:
         raise request_body.bad("dimensions", f"at most {MAX_DIMENSIONS}", dimensions)

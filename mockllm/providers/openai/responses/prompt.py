@@ -26,6 +26,11 @@ _REFERENCES = frozenset({"item_reference", "local_shell_call_output"})
 """Items whose `id` refers to another item. In all others, `id` and `status` were assigned by the
 server: a client sends back those of an answer, and a mock cannot know them in advance."""
 
+_MINIMUMS = {
+    "max_output_tokens": 16,  # the service: "Expected a value >= 16, but got 10 instead."
+    "top_logprobs": 0,
+}
+
 
 def decode(request: Request, values: Values) -> Prompt:
     """Decode a request into a prompt.
@@ -39,7 +44,7 @@ def decode(request: Request, values: Values) -> Prompt:
     items = items_of(value)
     for index, item in enumerate(items):
         _check_item(item, f"input.{index}")
-    request_body.check_at_least_one(members, "max_output_tokens")
+    request_body.check_minimums(members, _MINIMUMS)
     last_messages = tuple(_messages(value, items))
     return Prompt(NAME, model, last_messages, _read_options(members), members, READERS)
 

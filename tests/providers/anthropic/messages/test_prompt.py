@@ -146,7 +146,6 @@ def test_a_missing_member_is_named(members: Json, path: str) -> None:
             "messages.0.content.0.type",
             "expected a string, found false",
         ),
-        ({"max_tokens": 0}, "max_tokens", "expected a number of at least 1, found 0"),
         ({"max_tokens": "9"}, "max_tokens", "expected an integer, found '9'"),
         ({"max_tokens": True}, "max_tokens", "expected an integer, found true"),
         ({"stream": "yes"}, "stream", "expected a boolean, found 'yes'"),
@@ -156,10 +155,42 @@ def test_a_member_of_a_wrong_type_is_named(members: Json, path: str, reason: str
     assert refusal(**members) == (400, f"{path}: {reason}", path, "invalid_type")
 
 
-def test_a_request_without_messages_is_refused() -> None:
-    message = "messages: expected at least one message, found an empty list"
+@pytest.mark.parametrize(
+    ("members", "path", "minimum"),
+    [
+        ({"max_tokens": -1}, "max_tokens", 0),
+        ({"top_k": -1}, "top_k", 0),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1023}}, "thinking.budget_tokens", 1024),
+    ],
+)
+def test_a_count_below_the_minimum_of_the_service_is_refused(
+    members: Json, path: str, minimum: int
+) -> None:
+    status, message, param, code = refusal(**members)
 
-    assert refusal(messages=[]) == (400, message, "messages", None)
+    assert (status, param, code) == (400, path, "integer_below_min_value")
+    assert f"{path}: Input should be greater than or equal to {minimum}." in message
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"max_tokens": 0},
+        {"top_k": 0},
+        {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+        {"thinking": {"type": "disabled"}},
+        {"thinking": {"type": "new", "budget_tokens": 1}},
+    ],
+)
+def test_a_count_of_the_minimum_is_accepted(members: Json) -> None:
+    assert asked(user("hi"), **members).body.items() >= members.items()
+
+
+def test_a_request_without_messages_is_refused() -> None:
+    status, message, param, code = refusal(messages=[])
+
+    assert (status, param, code) == (400, "messages", "empty_array")
+    assert message.startswith("messages: at least one message is required.")
 
 
 # --- compile_match -------------------------------------------------------------------------------

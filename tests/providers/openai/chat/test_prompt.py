@@ -147,14 +147,8 @@ def test_a_missing_member_is_named(members: Json, path: str) -> None:
             "messages.0.content.1.type",
             "expected a string, found 1",
         ),
-        ({"n": 0}, "n", "expected a number of at least 1, found 0"),
         ({"n": True}, "n", "expected an integer, found true"),
         ({"max_tokens": 1.5}, "max_tokens", "expected an integer, found 1.5"),
-        (
-            {"max_completion_tokens": -1},
-            "max_completion_tokens",
-            "expected a number of at least 1, found -1",
-        ),
         ({"stream": "true"}, "stream", "expected a boolean, found 'true'"),
         ({"stream_options": []}, "stream_options", "expected an object, found a list"),
         (
@@ -173,10 +167,29 @@ def test_a_member_of_a_wrong_type_is_named(members: Json, path: str, reason: str
     assert refusal(**members) == (400, f"{path}: {reason}", path, "invalid_type")
 
 
-def test_a_request_without_messages_is_refused() -> None:
-    message = "messages: expected at least one message, found an empty list"
+@pytest.mark.parametrize(
+    ("members", "path", "minimum"),
+    [
+        ({"n": 0}, "n", 1),
+        ({"max_tokens": 0}, "max_tokens", 1),
+        ({"max_completion_tokens": -1}, "max_completion_tokens", 1),
+        ({"top_logprobs": -1}, "top_logprobs", 0),
+    ],
+)
+def test_a_count_below_the_minimum_of_the_service_is_refused(
+    members: Json, path: str, minimum: int
+) -> None:
+    status, message, param, code = refusal(**members)
 
-    assert refusal(messages=[]) == (400, message, "messages", None)
+    assert (status, param, code) == (400, path, "integer_below_min_value")
+    assert f"{path}: Input should be greater than or equal to {minimum}." in message
+
+
+def test_a_request_without_messages_is_refused() -> None:
+    status, message, param, code = refusal(messages=[])
+
+    assert (status, param, code) == (400, "messages", "empty_array")
+    assert message.startswith("messages: at least one message is required.")
 
 
 @pytest.mark.parametrize(

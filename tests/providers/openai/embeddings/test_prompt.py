@@ -107,7 +107,6 @@ def test_a_missing_member_is_named(value: Any, members: Json, path: str) -> None
             "encoding_format",
             "expected one of float, base64, found a list",
         ),
-        ("hi", {"dimensions": 0}, "dimensions", "expected a number of at least 1, found 0"),
         ("hi", {"dimensions": True}, "dimensions", "expected an integer, found true"),
         ("hi", {"dimensions": "9"}, "dimensions", "expected an integer, found '9'"),
         ("hi", {"dimensions": 4097}, "dimensions", "expected at most 4096, found 4097"),
@@ -117,6 +116,12 @@ def test_a_member_of_a_wrong_type_is_named(
     value: Any, members: Json, path: str, reason: str
 ) -> None:
     assert refusal(value, **members) == (400, f"{path}: {reason}", path, "invalid_type")
+
+
+def test_a_vector_has_at_least_one_dimension() -> None:
+    status, _, param, code = refusal("hi", dimensions=0)
+
+    assert (status, param, code) == (400, "dimensions", "integer_below_min_value")
 
 
 @pytest.mark.parametrize("entry", ["a", [1, 2]])

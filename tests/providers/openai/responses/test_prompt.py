@@ -147,7 +147,6 @@ def test_an_input_of_a_wrong_type_is_named(value: Any, path: str, reason: str) -
     ("members", "path", "reason"),
     [
         ({"model": 5}, "model", "expected a non-empty string, found 5"),
-        ({"max_output_tokens": 0}, "max_output_tokens", "expected a number of at least 1, found 0"),
         ({"max_output_tokens": "9"}, "max_output_tokens", "expected an integer, found '9'"),
         ({"stream": 1}, "stream", "expected a boolean, found 1"),
         ({"stream_options": True}, "stream_options", "expected an object, found true"),
@@ -160,6 +159,22 @@ def test_an_input_of_a_wrong_type_is_named(value: Any, path: str, reason: str) -
 )
 def test_an_option_of_a_wrong_type_is_named(members: Json, path: str, reason: str) -> None:
     assert refusal(**members) == (400, f"{path}: {reason}", path, "invalid_type")
+
+
+@pytest.mark.parametrize(
+    ("members", "path", "minimum"),
+    [
+        ({"max_output_tokens": 15}, "max_output_tokens", 16),
+        ({"top_logprobs": -1}, "top_logprobs", 0),
+    ],
+)
+def test_a_count_below_the_minimum_of_the_service_is_refused(
+    members: Json, path: str, minimum: int
+) -> None:
+    status, message, param, code = refusal(**members)
+
+    assert (status, param, code) == (400, path, "integer_below_min_value")
+    assert f"{path}: Input should be greater than or equal to {minimum}." in message
 
 
 @pytest.mark.parametrize(
