@@ -198,7 +198,7 @@ def _items(value: str | list[Any]) -> list[Any]:
 
 def _item(item: Mapping[str, Any], index: int) -> dict[str, Any]:
     """Return an input item as the service does: with an id, and the text of a message in a part."""
-    kind = item.get("type") or "message"
+    kind = item.get("type") or ("message" if "role" in item else "item_reference")
     prefix = "msg_" if kind == "message" else "item_"
     item_id = placeholders.fresh_id(prefix, ITEM_ID_LENGTH, f"input.{index}")
     defaults: dict[str, Any] = {"id": item_id, "type": kind, "status": "completed"}

@@ -26,6 +26,17 @@ _REFERENCES = frozenset({"item_reference", "local_shell_call_output"})
 """Items whose `id` refers to another item. In all others, `id` and `status` were assigned by the
 server: a client sends back those of an answer, and a mock cannot know them in advance."""
 
+DEFAULT_MODEL = "gpt-4o"
+"""The model of a request that names a stored prompt and no model: the prompt has one, which only
+the service knows."""
+
+_CONTEXTS: tuple[tuple[str, type | tuple[type, ...]], ...] = (
+    ("prompt", dict),
+    ("previous_response_id", str),
+    ("conversation", (str, dict)),
+)
+"""Members that stand for an input that is stored at the service, so that `input` may be absent."""
+
 _MINIMUMS = {
     "max_output_tokens": 16,  # the service: "Expected a value >= 16, but got 10 instead."
     "top_logprobs": 0,
@@ -39,7 +50,9 @@ def decode(request: Request, values: Values) -> Prompt:
         RequestError: 400, naming the member that is missing or has a wrong type.
     """
     members = request_body.read_members(request.body, values)
-    model = request_body.read_model(members)
+    model = _read_model(members)
+    if members.get("input") is None and any(isinstance(members.get(n), k) for n, k in _CONTEXTS):
+        members["input"] = []
     value = request_body.read_input(members)
     items = items_of(value)
     for index, item in enumerate(items):
@@ -61,7 +74,7 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
     for index, item in enumerate(items):
         if not isinstance(item, dict):
             raise ValueError(f"{index}: expected an object, found {jsontext.json_type(item)}")
-        if item.get("type") is None and item.get("role") not in ROLES:
+        if item.get("type") is None and not _is_reference(item) and item.get("role") not in ROLES:
             raise ValueError(f"{index}.role: expected one of {', '.join(ROLES)}")
     texts = tuple(_texts(items[-1])) if items else ()
     kind = ItemsEndWith if contains else ItemsEqual
@@ -75,6 +88,8 @@ def canonical(item: dict[str, Any]) -> bytes:
         if "content" in compared:
             compared["content"] = normalise.content(compared["content"], _part)
         return jsontext.canonical(compared)
+    if _is_reference(item):
+        item = {**item, "type": "item_reference"}
     compared = normalise.known_part(item, _known_members())
     if compared.get("type") not in _REFERENCES:
         compared.pop("id", None)
@@ -85,6 +100,17 @@ def canonical(item: dict[str, Any]) -> bytes:
         if name in compared:
             compared[name] = normalise.content(compared[name], _part)
     return jsontext.canonical(compared)
+
+
+def _read_model(members: Mapping[str, Any]) -> str:
+    if members.get("model") is None and isinstance(members.get("prompt"), dict):
+        return DEFAULT_MODEL
+    return request_body.read_model(members)
+
+
+def _is_reference(item: Mapping[str, Any]) -> bool:
+    """True if an item has no type and is a reference (openai 3.57.0: `ItemReference`)."""
+    return item.get("type") is None and "role" not in item and isinstance(item.get("id"), str)
 
 
 def _role(item: Mapping[str, Any]) -> str:
@@ -98,6 +124,8 @@ def _check_item(item: Any, path: str) -> None:
     if is_message(item):
         request_body.check_role(item, ROLES, path)
         request_body.check_content(item.get("content"), f"{path}.content")
+    elif _is_reference(item):
+        pass
     elif item.get("type") is None:
         raise request_body.missing(f"{path}.type")
     elif not isinstance(item["type"], str):

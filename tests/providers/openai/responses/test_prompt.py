@@ -10,7 +10,12 @@ import pytest
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.prompt import NOT_STREAMED, Prompt, ResponseOptions
-from mockllm.providers.openai.responses.prompt import canonical, compile_match, decode
+from mockllm.providers.openai.responses.prompt import (
+    DEFAULT_MODEL,
+    canonical,
+    compile_match,
+    decode,
+)
 from mockllm.providers.routes import NO_VALUES, Values
 from tests.support.rules import user
 
@@ -101,6 +106,39 @@ def test_a_request_with_nothing_but_a_system_note_has_one_message_to_match() -> 
 def test_a_model_in_the_path_is_used_where_the_body_has_none() -> None:
     assert asked(model=None, values={"model": "deployed"}).model == "deployed"
     assert asked(values={"model": "deployed"}).model == "m"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"prompt": {"id": "pmpt_1"}},
+        {"previous_response_id": "resp_1"},
+        {"conversation": "conv_1"},
+        {"conversation": {"id": "conv_1"}},
+    ],
+)
+def test_a_stored_context_stands_for_the_input(members: Json) -> None:
+    prompt = asked(None, **members)
+
+    assert [(last.texts, last.size) for last in prompt.last_messages] == [((), 0)]
+    assert list(prompt.messages()) == []
+
+
+def test_a_stored_prompt_stands_for_the_model() -> None:
+    stored = {"id": "pmpt_1"}
+
+    assert asked(None, model=None, prompt=stored).model == DEFAULT_MODEL
+    assert asked("hi", prompt=stored).model == "m"
+    assert refusal(model=None, previous_response_id="resp_1")[2] == "model"
+    assert refusal(model="", prompt=stored)[2] == "model"
+
+
+def test_a_reference_may_lack_its_type() -> None:
+    reference = {"id": "msg_1"}
+
+    assert matches([{"type": "item_reference", **reference}], [reference])
+    assert matches([reference], [{"type": "item_reference", **reference}])
+    assert not matches([reference], [{"id": "msg_2"}])
 
 
 @pytest.mark.parametrize(
