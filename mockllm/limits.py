@@ -23,8 +23,10 @@ class Limits:
     """
     connections: int = 100_000
     """Maximum number of concurrent connections; further ones get 503 and are closed."""
-    keep_alive: float = 75.0
-    """Idle timeout of a connection, longer than that of the SDKs' connection pools."""
+    keep_alive: float = 3660.0
+    """Idle timeout of a connection, longer than that of any usual client's pool: Envoy keeps a
+    connection for an hour, Java for 20 minutes, Go and reqwest for 90 s. A server that closes first
+    may do so while a request is on its way, which most clients do not retry."""
     head_time: float = 30.0
     """Maximum time from the first byte of a request to the end of its headers; beyond: 408."""
     body_grace: float = 30.0

@@ -36,3 +36,17 @@ def test_an_idle_connection_outlives_the_pool_of_a_client(sdk: Any) -> None:
     """Or a client would send a request into a connection that is being closed."""
     expiry: float = sdk.DEFAULT_CONNECTION_LIMITS.keepalive_expiry
     assert LIMITS.keep_alive > expiry
+
+
+@pytest.mark.parametrize(
+    ("client", "idle"),
+    [
+        ("nginx", 60.0),
+        ("Go, reqwest", 90.0),
+        ("OkHttp", 300.0),
+        ("Java before version 20", 1200.0),
+        ("Envoy", 3600.0),
+    ],
+)
+def test_an_idle_connection_outlives_the_pools_of_other_clients(client: str, idle: float) -> None:
+    assert LIMITS.keep_alive > idle

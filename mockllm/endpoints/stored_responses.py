@@ -145,7 +145,10 @@ def _cancelled(context: Context, request: Request, exchange: StoredExchange) -> 
 
 def _page_of_items(context: Context, request: Request, exchange: StoredExchange) -> Decision:
     query = _query(request)
-    completed = [_item(item, at) for at, item in enumerate(_items(exchange.prompt.body["input"]))]
+    completed = [
+        complete_input_item(item, at)
+        for at, item in enumerate(input_list(exchange.prompt.body["input"]))
+    ]
     text = placeholders.fill_fresh(jsontext.dumps(completed), exchange.stored.fresh)
     items = orjson.loads(text)
     if query.get("order") != "asc":
@@ -192,11 +195,12 @@ def _json(body: bytes) -> Decision:
 # --- Input items ---------------------------------------------------------------------------------
 
 
-def _items(value: str | list[Any]) -> list[Any]:
+def input_list(value: str | list[Any]) -> list[Any]:
+    """Return the `input` of a request as a list of items."""
     return [{"role": "user", "content": value}] if isinstance(value, str) else value
 
 
-def _item(item: Mapping[str, Any], index: int) -> dict[str, Any]:
+def complete_input_item(item: Mapping[str, Any], index: int) -> dict[str, Any]:
     """Return an input item as the service does: with an id, and the text of a message in a part."""
     kind = item.get("type") or ("message" if "role" in item else "item_reference")
     prefix = "msg_" if kind == "message" else "item_"

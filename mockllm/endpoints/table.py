@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mockllm.endpoints import completions, models, moderations, stored_responses, token_counts
+from mockllm.endpoints import (
+    compaction,
+    completions,
+    models,
+    moderations,
+    stored_responses,
+    token_counts,
+)
 from mockllm.endpoints.health import HEALTH, READY, ROOT, alive, health, ready
 from mockllm.endpoints.route import Route
 from mockllm.providers.openai import azure
 
 _OPENAI = (
     Route("POST", "/v1/responses/input_tokens", token_counts.input_tokens),
+    Route("POST", "/v1/responses/compact", compaction.compact),
     Route("GET", "/v1/responses/{id}", stored_responses.retrieve),
     Route("DELETE", "/v1/responses/{id}", stored_responses.delete),
     Route("POST", "/v1/responses/{id}/cancel", stored_responses.cancel),

@@ -24,10 +24,20 @@ def count_tokens(context: Context, request: Request, values: Values) -> Decision
 
 def input_tokens(context: Context, request: Request, values: Values) -> Decision:
     """Answer as openai 3.54.0 expects: `InputTokenCountResponse`."""
-    prompt = _decode(context.engine.table(RESPONSES), request, {"model": "any", "input": ""})
+    prompt = decode_responses(context, request, {"model": "any", "input": ""})
     count = tokens.estimate_prompt(prompt.body)
     body = {"object": "response.input_tokens", "input_tokens": count}
     return json_answer(request, body, prompt=prompt)
+
+
+def decode_responses(context: Context, request: Request, defaults: dict[str, Any]) -> Prompt:
+    """Return the prompt of a request that is like one to Responses, validated as such. `defaults`
+    are the members that it may leave out.
+
+    Raises:
+        RequestError: 400, naming the invalid member.
+    """
+    return _decode(context.engine.table(RESPONSES), request, defaults)
 
 
 def _decode(table: Table, request: Request, defaults: dict[str, Any]) -> Prompt:

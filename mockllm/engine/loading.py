@@ -17,6 +17,7 @@ from mockllm.engine.mocks import Table, source_of
 from mockllm.engine.review import (
     confirm_events,
     confirm_match,
+    confirm_no_error,
     confirm_response,
     duplicate_names,
     match_value,
@@ -94,7 +95,8 @@ def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> T
         if mistakes:
             continue  # further checks need valid JSON
         problems += confirm_match(api, sdk, mock, place)
-        problems += confirm_response(sdk, mock, place)
+        errors = [*confirm_no_error(api, mock, place)]
+        problems += errors or confirm_response(sdk, mock, place)
         problems += confirm_events(api, sdk, mock, place)
         rule = _compile(api, index, mock, place, problems)
         if rule is not None:

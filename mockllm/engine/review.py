@@ -13,6 +13,7 @@ from mockllm.errors import Problem, Severity
 from mockllm.matching.rule import Rule
 from mockllm.matching.shadowing import find_shadowed
 from mockllm.providers.api import API, SDK
+from mockllm.providers.error_body import is_error_body
 from mockllm.validation.findings import Finding
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire import jsontext
@@ -33,6 +34,19 @@ def unserialisable_values(api: API, mock: Mock, place: str) -> Iterator[Problem]
     for name, value in members.items():
         for path, message in jsontext.find_unserialisable(value):
             yield Problem(f"{place}: {json_path([name, *path])}", message)
+
+
+def confirm_no_error(api: API, mock: Mock, place: str) -> Iterator[Problem]:
+    """Report the body of an error in place of an answer, which would be sent with status 200 and
+    the members of a success."""
+    if is_error_body(mock.answer, api.answer_members):
+        message = (
+            f"expected an answer of {api.title}, found the body of an error; a mock always answers "
+            "with status 200 and cannot send an error (in a stream, 'stream.events' can)"
+        )
+        if "status" in api.answer_members:
+            message += '; for a failed response, add "status": "failed"'
+        yield Problem(f"{place}: response", message)
 
 
 def confirm_match(api: API, sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:

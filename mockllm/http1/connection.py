@@ -17,7 +17,7 @@ from mockllm.errors import ForeignProtocolError, HTTPError
 from mockllm.exchange import Request
 from mockllm.http1 import heads
 from mockllm.http1.chunks import ChunkedBody
-from mockllm.http1.content_coding import gunzip
+from mockllm.http1.content_coding import decode
 from mockllm.http1.head_cache import HeadCache
 from mockllm.http1.heads import Head
 from mockllm.limits import Limits
@@ -59,6 +59,7 @@ class HTTPConnection:
         self._scanned = 0  # bytes already searched for the end of the head
         # of the request being read, or the last one
         self._head: Head | None = None
+        self._rejected = b""  # a head that is not valid
         self._chunks: ChunkedBody | None = None
         self._continue = False
 
@@ -90,8 +91,11 @@ class HTTPConnection:
 
     @property
     def current_request(self) -> Request:
-        """The request being read, without its body: the subject of an error response."""
-        return Request.of("", "") if self._head is None else _request(self._head, b"")
+        """The request being read, without its body: the subject of an error response. Of an
+        incomplete or invalid head, the parts that can be read."""
+        if self._head is None:
+            return heads.glimpse(self._rejected or b"".join(self._received))
+        return _request(self._head, b"")
 
     def wants_continue(self) -> bool:
         """True, once per request, if the client waits for a 100 before it sends its body."""
@@ -148,7 +152,7 @@ class HTTPConnection:
         self._scanned = 0
         self._received.clear()
         self._size = 0
-        if head.length == len(rest) <= self._limits.body and head.keep_alive and not head.coding:
+        if head.length == len(rest) <= self._limits.body and head.keep_alive and not head.codings:
             return _request(head, rest)
         self._put_back(rest)
         self._continue = head.expects_continue and not rest
@@ -180,12 +184,16 @@ class HTTPConnection:
         end = END_OF_HEAD.search(data, max(0, self._scanned - 3))
         size = len(data) if end is None else end.end()
         if size > self._limits.head:
+            self._rejected = data[: self._limits.head]
             raise _head_too_large(data, self._limits.head)
         if end is None:
             self._put_back(data)
             self._scanned = 0 if data == b"\r" else size  # an empty line may be cut in two
             return None
-        return self._heads.read(data[:size]), data[size:]
+        self._rejected = data[:size]  # unless it turns out to be valid
+        head = self._heads.read(data[:size])
+        self._rejected = b""
+        return head, data[size:]
 
     def _read_body(self) -> Request | None:
         assert self._head is not None
@@ -210,8 +218,8 @@ class HTTPConnection:
     def _whole(self, body: bytes) -> Request:
         head = self._head
         assert head is not None
-        if head.coding:
-            body = gunzip(body, self._limits.body)
+        if head.codings:
+            body = decode(body, head.codings, self._limits.body)
         self._chunks = None
         self._continue = False
         self._enter(State.HEAD if head.keep_alive else State.CLOSED)

@@ -1,46 +1,169 @@
-"""Decompresses request bodies: gzip (RFC 1952), up to a limit."""
+"""Decodes request bodies by their content codings (RFC 9110, section 8.4.1), up to a limit.
+
+Knows gzip (RFC 1952), deflate (RFC 1950, and RFC 1951 as some clients send it), br (RFC 7932) and
+zstd (RFC 8878). Each of several codings is limited to the same size. The libraries for br and zstd
+are imported when the first such body arrives.
+"""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Mapping, Sequence
 
 from mockllm.errors import HTTPError
-from mockllm.limits import KIB
+from mockllm.limits import KIB, MIB
 
-MAX_MEMBERS = 10_000  # of one body; each costs some microseconds, even if it is empty
+MAX_CODINGS = 4  # of one body; each may take as much time and memory as a whole body
+MAX_MEMBERS = 10_000  # gzip members or zstd frames of a body; each costs some microseconds
+MAX_WINDOW = 8 * MIB  # memory that a zstd frame may ask for (RFC 9659, section 3)
 _PIECE = 4 * KIB  # bytes decompressed at once: zlib copies what follows a member, at most this much
+_ZSTD_PIECE = 512  # the same for zstd, whose output cannot be bounded: 512 bytes give up to 16 MiB
 
 _GZIP = 16 + zlib.MAX_WBITS  # a gzip header and trailer, and the largest window
 
 
-def gunzip(data: bytes, most: int) -> bytes:
-    """Decompress one or several gzip members to at most `most` bytes.
+def decode(data: bytes, codings: Sequence[str], most: int) -> bytes:
+    """Decode `data`, to which `codings` were applied in this order, to at most `most` bytes.
 
     Raises:
-        HTTPError: 400, `data` is not gzip or is truncated; 413, the result is larger.
+        HTTPError: 400, `data` is invalid, truncated or followed by something else; 413, the result
+            of a coding is larger.
     """
+    for coding in reversed(codings):
+        data = _DECODERS[coding](data, most)
+    return data
+
+
+def split_codings(value: bytes) -> tuple[str, ...]:
+    """Return the codings in the value of a Content-Encoding header, in lower case and without
+    ``identity``: ``GZIP, zstd`` is ``("gzip", "zstd")``.
+
+    Raises:
+        HTTPError: 415, with the codings that are accepted (RFC 9110, section 12.5.3), if there is
+            an unknown coding or more than `MAX_CODINGS`.
+    """
+    listed = (member.strip(b" \t").lower().decode("latin-1") for member in value.split(b","))
+    codings = tuple(coding for coding in listed if coding not in ("", "identity"))
+    accept = ((b"accept-encoding", ACCEPTED.encode()),)
+    if not _DECODERS.keys() >= set(codings):
+        message = f"Unsupported Content-Encoding; accepted are {ACCEPTED}"
+        raise HTTPError(415, message, headers=accept)
+    if len(codings) > MAX_CODINGS:
+        message = f"Unsupported Content-Encoding: more than {MAX_CODINGS} codings"
+        raise HTTPError(415, message, headers=accept)
+    return codings
+
+
+# --- gzip and deflate ----------------------------------------------------------------------------
+
+
+def _gunzip(data: bytes, most: int) -> bytes:
+    return _inflate_members(data, most, "gzip", _GZIP, MAX_MEMBERS)
+
+
+def _inflate(data: bytes, most: int) -> bytes:
+    """Decompress one zlib stream, or a bare deflate stream, which "some non-conformant
+    implementations" send (RFC 9110, section 8.4.1.2)."""
+    bits = zlib.MAX_WBITS if _has_zlib_header(data) else -zlib.MAX_WBITS
+    return _inflate_members(data, most, "deflate", bits, most_members=1)
+
+
+def _has_zlib_header(data: bytes) -> bool:
+    """Return True for a valid CMF and FLG (RFC 1950, section 2.2). No encoder begins a bare stream
+    like this: it would be a stored block with padding other than zero."""
+    header = int.from_bytes(data[:2])
+    return header >> 8 & 0x0F == zlib.DEFLATED and header < 0x8000 and header % 31 == 0
+
+
+def _inflate_members(data: bytes, most: int, coding: str, bits: int, most_members: int) -> bytes:
     parts: list[bytes] = []
     left = most
     at = 0  # offset of the next piece in `data`
-    for _ in range(MAX_MEMBERS):
-        member = zlib.decompressobj(_GZIP)
+    for _ in range(most_members):
+        member = zlib.decompressobj(bits)
         while not member.eof:
             piece = data[at : at + _PIECE]
             try:
                 part = member.decompress(piece, left + 1)
             except zlib.error as exc:
-                raise _invalid_gzip(str(exc)) from exc
-            if len(part) > left:
-                raise HTTPError(413, f"The body is larger than {most:,} bytes when decompressed")
+                raise _invalid(coding, str(exc)) from exc
+            left -= _checked_size(part, left, most)
             if not piece:
-                raise _invalid_gzip("it is truncated")
+                raise _invalid(coding, "it is truncated")
             parts.append(part)
-            left -= len(part)
             at += len(piece) - len(member.unused_data)
         if at == len(data):
             return b"".join(parts)
-    raise _invalid_gzip(f"it has more than {MAX_MEMBERS:,} members")
+    raise _too_many_members(coding, most_members)
 
 
-def _invalid_gzip(why: str) -> HTTPError:
-    return HTTPError(400, f"The body is not valid gzip, although Content-Encoding is gzip: {why}")
+# --- br and zstd ---------------------------------------------------------------------------------
+
+
+def _unbrotli(data: bytes, most: int) -> bytes:
+    import brotli
+
+    decompressor = brotli.Decompressor()
+    try:
+        decoded: bytes = decompressor.process(data, output_buffer_limit=most + 1)
+    except brotli.error as exc:
+        raise _invalid("br", "it is corrupt, or something follows it") from exc
+    _checked_size(decoded, most, most)
+    if not decompressor.is_finished():
+        raise _invalid("br", "it is truncated")
+    return decoded
+
+
+def _unzstd(data: bytes, most: int) -> bytes:
+    import zstandard
+
+    decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
+    parts: list[bytes] = []
+    left = most
+    at = 0
+    for _ in range(MAX_MEMBERS):
+        frame = decompressor.decompressobj()
+        while not frame.eof:
+            piece = data[at : at + _ZSTD_PIECE]
+            if not piece:
+                raise _invalid("zstd", "it is truncated")
+            try:
+                part = frame.decompress(piece)
+            except zstandard.ZstdError as exc:
+                raise _invalid("zstd", str(exc).removeprefix("zstd decompressor error: ")) from exc
+            left -= _checked_size(part, left, most)
+            parts.append(part)
+            at += len(piece) - len(frame.unused_data)
+        if at == len(data):
+            return b"".join(parts)
+    raise _too_many_members("zstd", MAX_MEMBERS)
+
+
+_DECODERS: Mapping[str, Callable[[bytes, int], bytes]] = {
+    "gzip": _gunzip,
+    "x-gzip": _gunzip,  # RFC 9110, section 8.4.1.3
+    "deflate": _inflate,
+    "br": _unbrotli,
+    "zstd": _unzstd,
+}
+ACCEPTED = ", ".join(name for name in _DECODERS if name != "x-gzip")
+"""The codings that are decoded, as a list in a header."""
+
+
+# --- errors --------------------------------------------------------------------------------------
+
+
+def _checked_size(part: bytes, left: int, most: int) -> int:
+    if len(part) > left:
+        raise HTTPError(413, f"The body is larger than {most:,} bytes when decompressed")
+    return len(part)
+
+
+def _too_many_members(coding: str, most: int) -> HTTPError:
+    if most == 1:
+        return _invalid(coding, "something follows it")
+    return _invalid(coding, f"it has more than {most:,} members")
+
+
+def _invalid(coding: str, why: str) -> HTTPError:
+    return HTTPError(400, f"The body is not valid {coding}, its Content-Encoding: {why}")

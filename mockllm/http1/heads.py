@@ -11,7 +11,7 @@ one depends on h11:
 1. `parse` lets h11 split the bytes into a method, a target and headers, or reject them. Names come
    back in lower case, values without the white space around them.
 2. `make_head` derives from these parts how the request is framed: the length of its body, its
-   coding, whether the connection persists. It rejects what h11 accepts but what two recipients
+   codings, whether the connection persists. It rejects what h11 accepts but what two recipients
    could frame differently.
 
 The first stage costs about 50 µs, more than the rest of a small request. `head_cache` therefore
@@ -24,7 +24,7 @@ Example: ``POST /v1/chat/completions HTTP/1.1``, ``Host: localhost``, ``Content-
         line=RequestLine("POST", "/v1/chat/completions", query="", is_http11=True),
         headers=((b"host", b"localhost"), (b"content-length", b"2")),
         first_values={b"host": b"localhost", b"content-length": b"2"},
-        length=2, coding=b"", keep_alive=True, expects_continue=False,
+        length=2, codings=(), keep_alive=True, expects_continue=False,
     )
 
 Without the Host header, `make_head` raises ``HTTPError(400)``.
@@ -32,6 +32,7 @@ Without the Host header, `make_head` raises ``HTTPError(400)``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
@@ -39,11 +40,13 @@ from typing import NamedTuple, TypeVar
 import h11
 
 from mockllm.errors import ForeignProtocolError, HTTPError
-from mockllm.exchange import Headers
+from mockllm.exchange import Headers, Request
 from mockllm.http1 import request_target
+from mockllm.http1.content_coding import split_codings
 from mockllm.limits import Limits
 
 END = b"\r\n\r\n"
+_BEGINNING = re.compile(rb"\s*([A-Z]+) ([!-~]+)")
 
 
 class RequestLine(NamedTuple):
@@ -59,16 +62,16 @@ class RequestLine(NamedTuple):
 class Head(NamedTuple):
     """A request line and its headers. (A tuple, because tuples are the cheapest to create.)
 
-    `length` is the length of the body in bytes, or None if it is chunked. `coding` is its
-    Content-Encoding: ``gzip`` or empty. With `keep_alive` the connection persists after the
-    response.
+    `length` is the length of the body in bytes, or None if it is chunked. `codings` are those of
+    its Content-Encoding, in the order in which they were applied. With `keep_alive` the connection
+    persists after the response.
     """
 
     line: RequestLine
     headers: Headers
     first_values: dict[bytes, bytes]
     length: int | None
-    coding: bytes
+    codings: tuple[str, ...]
     keep_alive: bool
     expects_continue: bool
 
@@ -107,6 +110,26 @@ def malformed(error: h11.RemoteProtocolError) -> HTTPError:
     return HTTPError(error.error_status_hint, f"Not a valid HTTP request: {reason}")
 
 
+def glimpse(data: bytes) -> Request:
+    """Return as much of a request as `data`, the beginning of a head or an invalid one, reveals:
+    its method, path and headers, without a body.
+
+    For error responses only, whose format and receiver depend on it. Nothing here is validated but
+    the target; without a valid one, method and path are empty.
+    """
+    found = _BEGINNING.match(data)
+    if found is None:
+        return Request.of("", "")
+    method, target = found[1].decode("ascii"), found[2].decode("ascii")
+    try:
+        path, query = request_target.resolve(method, target)
+    except HTTPError:
+        return Request.of("", "")
+    lines = [line.partition(b":") for line in data[found.end() :].split(b"\n")[1:-1]]
+    headers = tuple((name.lower(), value.strip()) for name, colon, value in lines if colon)
+    return Request.of(method, path, headers, query=query)
+
+
 def make_head(line: RequestLine, headers: Headers, values: dict[bytes, bytes]) -> Head:
     """Derive the framing of a request from parts that h11 accepts.
 
@@ -130,7 +153,7 @@ def make_head(line: RequestLine, headers: Headers, values: dict[bytes, bytes]) -
         headers,
         values,
         length=None if chunked else int(values.get(b"content-length", 0)),
-        coding=_coding(headers, values) if b"content-encoding" in values else b"",
+        codings=_codings(headers, values) if b"content-encoding" in values else (),
         keep_alive=b"close" not in options and (line.is_http11 or b"keep-alive" in options),
         expects_continue=line.is_http11 and bool(expected),
     )
@@ -152,16 +175,8 @@ def _cached_if_short(judge: Callable[[bytes], Verdict]) -> Callable[[bytes], Ver
 _is_host = _cached_if_short(request_target.is_host)
 
 
-def _coding(headers: Headers, values: dict[bytes, bytes]) -> bytes:
-    coding = _joined(headers, values, b"content-encoding").lower()
-    if coding in (b"", b"identity"):
-        return b""
-    if coding not in (b"gzip", b"x-gzip"):
-        accepted = ((b"accept-encoding", b"gzip"),)
-        raise HTTPError(
-            415, "Unsupported Content-Encoding; only gzip is accepted", headers=accepted
-        )
-    return b"gzip"
+def _codings(headers: Headers, values: dict[bytes, bytes]) -> tuple[str, ...]:
+    return split_codings(_joined(headers, values, b"content-encoding"))
 
 
 def _list(headers: Headers, values: dict[bytes, bytes], name: bytes) -> frozenset[bytes]:

@@ -67,6 +67,9 @@ class API:
     """`render(response, options, chunk)`: a configured response as a reply, whole or streamed.
     Missing members are filled in; written ones are not changed. Never raises."""
 
+    answer_members: tuple[str, ...]
+    """Members by which an answer that has an `error` differs from the body of an error."""
+
     text_response: Callable[[str], dict[str, Any]]
     """The smallest response with this text."""
 

@@ -42,8 +42,14 @@ def json_reply(body: Any, status: int = 200) -> Reply:
     return Reply.whole(status, JSON_HEADERS, jsontext.dumps(body))
 
 
-def error_reply(error: ClientError, headers: Headers, body: Any) -> Reply:
-    """The JSON `body` of an error, with the error's status and its own headers."""
+def error_reply(
+    error: ClientError, headers: Headers, body: Any, *, challenge: bytes = b"Bearer"
+) -> Reply:
+    """The JSON `body` of an error, with the error's status and its own headers. A 401 has a
+    WWW-Authenticate with the `challenge`, without which some HTTP clients reject it (RFC 9110,
+    section 11.6.1)."""
+    if error.status == 401:
+        headers += ((b"www-authenticate", challenge),)
     return Reply.whole(error.status, headers + error.headers, jsontext.dumps(body))
 
 

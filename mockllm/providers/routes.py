@@ -30,10 +30,11 @@ class Routes(Generic[T]):
         self._beginnings = tuple({template.partition("{")[0] for template, _ in templated})
 
     def find(self, path: str) -> Iterator[tuple[T, Values]]:
-        """Yield each entry whose template matches `path`, with its values; a literal path comes
-        first."""
+        """Yield each entry whose template matches `path`, with its values. A literal path is no
+        value of a parameter: ``/v1/responses/compact`` is not the response ``compact``."""
         if path in self.literal:
             yield self.literal[path], NO_VALUES
+            return
         if not path.startswith(self._beginnings):  # one call rejects nearly every other path
             return
         for pattern, entry in self._templated:

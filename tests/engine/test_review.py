@@ -216,3 +216,42 @@ def test_members_that_become_events_are_not_unknown() -> None:
     assert [line.split(": not a member")[0] for line in told] == [
         "openai_response[0]: response.output[1].stats"
     ]
+
+
+@pytest.mark.parametrize(
+    ("field", "match", "error"),
+    [
+        ("openai", {"message": {"role": "user", "content": "hi"}}, {"error": {"message": "no"}}),
+        ("openai", {"message": {"role": "user", "content": "hi"}}, {"error": "no"}),
+        ("openai_response", {"input": "hi"}, {"error": {"code": "server_error", "message": "no"}}),
+        ("openai_response", {"input": "hi"}, {"type": "error", "message": "no", "output": []}),
+        (
+            "anthropic",
+            {"message": {"role": "user", "content": "hi"}},
+            {"type": "error", "error": {"type": "overloaded_error", "message": "no"}},
+        ),
+        ("openai_embeddings", {"input": "hi"}, {"error": {"message": "no", "type": "x"}}),
+    ],
+)
+def test_the_body_of_an_error_is_no_answer(
+    field: str, match: dict[str, Any], error: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(Config.from_dict({field: [{"match": match, "response": error}]}))
+
+    (problem,) = caught.value.problems
+    assert problem.place == f"{field}[0]: response"
+    assert "found the body of an error" in problem.message
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"error": None},
+        {"error": {}},
+        {"status": "failed", "error": {"code": "server_error", "message": "no"}},
+        {"output": [], "error": {"code": "server_error", "message": "no"}},
+    ],
+)
+def test_an_error_of_a_response_is_an_answer(response: dict[str, Any]) -> None:
+    load(Config.from_dict({"openai_response": [{"match": {"input": "a"}, "response": response}]}))

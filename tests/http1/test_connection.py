@@ -193,9 +193,17 @@ def test_an_invalid_request_is_refused(message: bytes, status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [b"\x01abc", b"GET /" + b"a" * LIMITS.head, BARE[:-2] + b"x: " + b"a" * LIMITS.head]
+    ("bad", "path"),
+    [
+        (b"\x01abc", ""),
+        (b"nonsense\r\n\r\n", ""),
+        (b"GET /" + b"a" * LIMITS.head, "/" + "a" * (LIMITS.head - len("GET /"))),
+        (BARE[:-2] + b"x: " + b"a" * LIMITS.head, "/g"),
+        (b"GET /v1/models HTTP/1.1\r\n\r\n", "/v1/models"),
+        (b"POST /v1/messages HTTP/1.1\r\nHost: h\r\nContent-Encoding: x\r\n\r\n", "/v1/messages"),
+    ],
 )
-def test_an_invalid_request_does_not_affect_the_one_before(bad: bytes) -> None:
+def test_an_invalid_request_is_described_by_its_own_head(bad: bytes, path: str) -> None:
     connection = HTTPConnection(HeadCache())
     connection.receive_data(LENGTH)
     assert connection.next_request() is not None
@@ -204,7 +212,7 @@ def test_an_invalid_request_does_not_affect_the_one_before(bad: bytes) -> None:
     with pytest.raises(HTTPError):
         connection.next_request()
 
-    assert connection.current_request == Request.of("", "")
+    assert connection.current_request.path == path
 
 
 def test_a_refused_body_is_discarded() -> None:

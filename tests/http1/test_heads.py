@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from mockllm.exchange import Headers
 from mockllm.http1 import heads
-from mockllm.http1.heads import MAX_CACHED_VALUE
+from mockllm.http1.heads import MAX_CACHED_VALUE, glimpse
 
 
 @pytest.mark.parametrize("judge", [heads._members_of, heads._is_host])
@@ -20,3 +21,22 @@ def test_a_verdict_on_a_long_value_is_not_cached(judge: Callable[[bytes], object
         tracemalloc.stop()
 
     assert grown < 20_000
+
+
+@pytest.mark.parametrize(
+    ("data", "method", "path", "headers"),
+    [
+        (b"", "", "", ()),
+        (b"\x16\x03\x01", "", "", ()),
+        (b"POST /v1/mess", "POST", "/v1/mess", ()),
+        (b"POST /v1/a?b=c HTTP/1.1\r\nA: b\r\nC", "POST", "/v1/a", ((b"a", b"b"),)),
+        (b"\r\nGET http://h/v1/a HTTP/9\nA: b \nnothing\n\n", "GET", "/v1/a", ((b"a", b"b"),)),
+        (b"GET //[ HTTP/1.1\r\n", "GET", "//[", ()),
+        (b"GET v1 HTTP/1.1\r\n", "", "", ()),
+    ],
+)
+def test_a_glimpse_shows_what_can_be_read(
+    data: bytes, method: str, path: str, headers: Headers
+) -> None:
+    found = glimpse(data)
+    assert (found.method, found.path, found.headers) == (method, path, headers)

@@ -11,7 +11,9 @@ import pytest
 from mockllm.errors import ClientError, HTTPError, RequestError
 from mockllm.exchange import COMPLETE, Request
 from mockllm.providers import VENDORS, envelope
+from mockllm.providers.anthropic.vendor import ANTHROPIC
 from mockllm.providers.envelope import JSON_HEADERS
+from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.vendor import Vendor
 
 EACH_VENDOR = pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
@@ -172,3 +174,15 @@ def test_only_the_first_authorization_counts() -> None:
     assert bearer(b"Bearer x", b"")
     assert not bearer(b"", b"Bearer x")
     assert not bearer()
+
+
+def test_a_401_has_a_challenge() -> None:
+    """RFC 9110, section 11.6.1."""
+    for error, challenge in (
+        (OPENAI.render_error, b'Bearer realm="OpenAI API"'),
+        (ANTHROPIC.render_error, b"Bearer"),
+        (envelope.plain_error, b"Bearer"),
+    ):
+        headers = dict(error(ClientError(401, "no"), {}).headers)
+        assert headers[b"www-authenticate"] == challenge
+        assert b"www-authenticate" not in dict(error(ClientError(403, "no"), {}).headers)

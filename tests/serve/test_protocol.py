@@ -324,6 +324,50 @@ def test_lingering_connections_take_no_slots(loaded: Loaded) -> None:
     assert left == 6  # those that are cut are gone in the loop's next turn
 
 
+@pytest.mark.parametrize(
+    ("path", "start"),
+    [
+        ("/v1/messages", b'{"type":"error","error":{"type":"'),
+        ("/v1/responses", b'{"error":{"message":"'),
+        ("/openai/deployments/a/chat/completions", b'{"error":{"message":"'),
+        ("/chat/completions", b'{"error":{"message":"'),  # a base URL that lacks /v1
+        ("/health", b'{"error":"'),
+    ],
+)
+@pytest.mark.parametrize(
+    ("field", "status"),
+    [
+        ("Content-Encoding: compress", 415),
+        ("Content-Encoding: zstd", 400),
+        ("Content-Encoding: br, gzip", 400),
+        ("Expect: x", 417),
+        ("Host: other", 400),
+        ("X : y", 400),
+        ("X: " + "a" * Limits().head, 431),
+        ("Transfer-Encoding: gzip", 501),
+    ],
+)
+def test_a_refusal_has_the_format_of_the_vendor_of_the_path(
+    loaded: Loaded, path: str, start: bytes, field: str, status: int
+) -> None:
+    request = post(field, target=path)
+    transport = asyncio.run(conversation(Service(App(Engine(loaded))), request))
+
+    head, _, body = transport.data.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert body.startswith(start)
+    assert (b"accept-encoding: gzip, deflate, br, zstd" in head) is (status == 415)
+
+
+def test_a_head_that_does_not_end_is_refused_in_the_format_of_its_vendor(loaded: Loaded) -> None:
+    transport = Written()
+    second = asyncio.run(ends_at(loaded, transport, b"POST /v1/messages HTTP/1.1\r\nHost: h\r\n"))
+
+    assert second >= LIMITS.head_time
+    assert transport.data.startswith(b"HTTP/1.1 408 ")
+    assert b'{"type":"error","error":{"type":"invalid_request_error"' in transport.data
+
+
 def test_a_refusal_of_head_has_no_body(loaded: Loaded) -> None:
     request = get("Content-Length: 999999999", method="HEAD")
     transport = asyncio.run(conversation(Service(App(Engine(loaded))), request))

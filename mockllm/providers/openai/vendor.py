@@ -29,6 +29,8 @@ _HEADERS: Headers = (
 )
 """The headers that clients read. They are constant, because nothing is limited."""
 
+_CHALLENGE = b'Bearer realm="OpenAI API"'  # as in recorded answers
+
 _ERROR_TYPES = {401: "invalid_request_error", 429: "requests"}
 
 
@@ -58,7 +60,7 @@ def _render_error(error: ClientError, extra: Mapping[str, Any]) -> Reply:
         kind = "server_error" if error.status >= 500 else "invalid_request_error"
     param, code = (error.param, error.code) if isinstance(error, RequestError) else (None, None)
     inner = {"message": error.message, "type": kind, "param": param, "code": code}
-    return error_reply(error, OPENAI.headers, {"error": inner, **extra})
+    return error_reply(error, OPENAI.headers, {"error": inner, **extra}, challenge=_CHALLENGE)
 
 
 OPENAI = Vendor(

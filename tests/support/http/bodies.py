@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from functools import cache
+
+import brotli
+import zstandard
 
 from tests.support.http.case import Fate, has, refused, served
 from tests.support.http.messages import BODY, END, HELLO, MIB, chunked, chunks, framed, get, post
@@ -49,6 +53,10 @@ def _bomb() -> bytes:
     return gzip.compress(bytes(64 * MIB + 1), 9)
 
 
+def _zstd(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(data)
+
+
 _PACKED = gzip.compress(HELLO, mtime=0)
 GZIP = "Content-Encoding: gzip"
 
@@ -84,17 +92,40 @@ CONTENT = [
             "9110 15.5.16",
             post(f"Content-Encoding: {coding}"),
             "415",
-            has("accept-encoding", "gzip"),
+            has("accept-encoding", "gzip, deflate, br, zstd"),
             fate=Fate.EITHER,
         )
-        for coding in ("br", "deflate", "zstd", "gzip, br", "gzip, gzip", "x")
+        for coding in ("compress", "gzip, x", "*", "br;q=1", "br, br, br, br, br")
     ),
     served(
         "coding of content in two lines",
         "9110 8.4",
-        post(GZIP, "Content-Encoding: br", body=_PACKED),
-        "415",
-        fate=Fate.EITHER,
+        post(GZIP, "Content-Encoding: br", body=brotli.compress(_PACKED)),
+    ),
+    *(
+        served(
+            f"body in {coding}",
+            "9110 8.4",
+            post(f"Content-Encoding: {coding}", body=body),
+        )
+        for coding, body in {
+            "br": brotli.compress(HELLO),
+            "deflate": zlib.compress(HELLO),
+            "Deflate": zlib.compress(HELLO, wbits=-zlib.MAX_WBITS),
+            "zstd": _zstd(HELLO),
+            "ZSTD, identity": _zstd(HELLO),
+            "gzip, zstd": _zstd(_PACKED),
+        }.items()
+    ),
+    *(
+        served(
+            f"body in {coding} that is not",
+            "9110 8.4",
+            post(f"Content-Encoding: {coding}", body=HELLO),
+            "400",
+            fate=Fate.EITHER,
+        )
+        for coding in ("br", "deflate", "zstd", "gzip, zstd")
     ),
     served("JSON of 100,000 levels", "8259 9", post(body=b"[" * 100_000), "400"),
     served("JSON object of 100,000 levels", "8259 9", post(body=b'{"a":' * 100_000), "400"),

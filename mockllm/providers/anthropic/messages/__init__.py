@@ -28,6 +28,7 @@ MESSAGES = API(
     decode=decode,
     compile_match=compile_match,
     render=render,
+    answer_members=("content",),
     text_response=text_response,
     frame=frame,
 )

@@ -29,6 +29,7 @@ CHAT = API(
     decode=decode,
     compile_match=compile_match,
     render=render,
+    answer_members=("choices",),
     text_response=text_response,
     frame=frame,
     ends_with_done=True,

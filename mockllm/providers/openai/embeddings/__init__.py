@@ -28,6 +28,7 @@ EMBEDDINGS = API(
     decode=decode,
     compile_match=compile_match,
     render=render,
+    answer_members=("data",),
     text_response=text_response,
     frame=sse.frame,
     generate=generate,

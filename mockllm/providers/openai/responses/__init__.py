@@ -29,6 +29,7 @@ RESPONSES = API(
     decode=decode,
     compile_match=compile_match,
     render=render,
+    answer_members=("status", "output"),
     text_response=text_response,
     frame=frame,
 )

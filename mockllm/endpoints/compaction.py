@@ -1,0 +1,48 @@
+"""POST /v1/responses/compact: the user's messages, then one compaction item (openai 3.57.0:
+`CompactedResponse`). Requests are validated like those to the API itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mockllm.endpoints.route import Context, json_answer
+from mockllm.endpoints.stored_responses import complete_input_item, input_list
+from mockllm.endpoints.token_counts import decode_responses
+from mockllm.engine.decision import Decision
+from mockllm.exchange import Request
+from mockllm.providers.openai.responses.answer import complete
+from mockllm.providers.routes import Values
+from mockllm.wire import placeholders, tokens
+
+ID_LENGTH = 48  # characters after the prefix of an id
+SUMMARY = "The earlier conversation, compacted by mockllm."
+"""The `encrypted_content`, which clients send back unread."""
+
+
+def compact(context: Context, request: Request, values: Values) -> Decision:
+    """Answer as `client.responses.compact` and Codex expect. The model's messages, calls and
+    results are what is compacted away, as in the service."""
+    prompt = decode_responses(context, request, {"input": ""})
+    items = input_list(prompt.body["input"] or [])
+    kept = [item for item in items if item.get("role") == "user"]
+    output: list[dict[str, Any]] = [
+        complete_input_item(item, index) for index, item in enumerate(kept)
+    ]
+    output.append(
+        {
+            "id": placeholders.fresh_id("cmp_", ID_LENGTH, "compaction"),
+            "type": "compaction",
+            "encrypted_content": SUMMARY,
+        }
+    )
+    input_tokens = tokens.estimate_prompt(prompt.body)
+    output_tokens = tokens.estimate(SUMMARY)
+    usage = {"input_tokens": input_tokens, "output_tokens": output_tokens}
+    body = {
+        "id": placeholders.fresh_id("resp_", ID_LENGTH, "compacted response"),
+        "object": "response.compaction",
+        "created_at": placeholders.seconds_placeholder(),
+        "output": output,
+        "usage": complete({"usage": usage})["usage"],
+    }
+    return json_answer(request, body, prompt=prompt)
