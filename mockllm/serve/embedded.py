@@ -96,7 +96,8 @@ class _EmbeddedServer:
         cors = None if self._cors else False  # True leaves it to the configuration
         engine = build_engine(self._config, cors=cors, strict=self._strict)
         sock, tls, url = files.enter_context(self._settings.bind())
-        listener = Listener(Service(App(engine), limits=self._settings.limits), tls=tls)
+        app = App(engine, tls=tls is not None)
+        listener = Listener(Service(app, limits=self._settings.limits), tls=tls)
         await listener.start(sock)
         return listener, url
 
