@@ -21,6 +21,7 @@ from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.providers import envelope, find_vendor
 from mockllm.providers.routes import NO_VALUES, Routes, Values
+from mockllm.redaction import redact_path
 from mockllm.replies.prepared import make_ready
 from mockllm.state.responses import StoredResponse, StoredResponses
 from mockllm.wire.placeholders import FreshValues
@@ -38,8 +39,9 @@ _ENDPOINTS = Routes(_BY_TEMPLATE.items())
 class App:
     """Decides every request: by the mocks of the current engine, or by an endpoint."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, tls: bool = False) -> None:
         # of the process
+        self._scheme = "https" if tls else "http"
         self.is_ready = True
         """The answer to ``GET /ready``; False while the server stops."""
         self.stored_responses = StoredResponses()
@@ -183,13 +185,14 @@ class App:
     def _not_found(self, request: Request, mistake: Mistake | None) -> Decision:
         """Return a 404 that names the `mistake` in the path, if one was found, and lists the known
         endpoints where the format of the error allows it."""
-        message = f"Invalid URL ({request.method} {request.path})"
+        path = redact_path(request.path)
+        message = f"Invalid URL ({request.method} {path})"
         if mistake is not None:
             host = request.first_values.get(b"host", b"localhost").decode("ascii", "replace")
-            message = f"{message}. {mistake.explain(host)}"
+            message = f"{message}. {mistake.explain(self._scheme, host)}"
         elif find_vendor(request) is None:
             message = "Endpoint not found"
-        details = {"path": request.path, "method": request.method, "hint": self._hint}
+        details = {"path": path, "method": request.method, "hint": self._hint}
         render_error = _error_renderer(request, mistake)
         reply = render_error(RequestError(404, message), details)
         return endpoint_decision(reply, outcome=Outcome.NOT_FOUND)
@@ -232,7 +235,7 @@ def _error_renderer(
 
 def _method_not_allowed(request: Request, methods: list[str]) -> RequestError:
     allowed = ", ".join(methods)
-    message = f"Not allowed to {request.method} on {request.path}. Allowed: {allowed}."
+    message = f"Not allowed to {request.method} on {redact_path(request.path)}. Allowed: {allowed}."
     return RequestError(405, message, headers=((b"allow", allowed.encode()),))
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.redaction import HIDDEN, MAX_PATH, is_secret, printable, redact_target
+from mockllm.redaction import HIDDEN, MAX_PATH, is_secret, printable, redact_path, redact_target
 
 # --- Names ----------------------------------------------------------------------------------------
 
@@ -81,6 +81,40 @@ def test_an_empty_target_is_a_dash() -> None:
 
 def test_a_long_target_is_cut() -> None:
     assert redact_target("/" * (MAX_PATH + 1), "") == "/" * MAX_PATH + "…"
+
+
+# --- Paths ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        *("sk-abc", "%73k-abc", "sk%2Dabc", "%2573k-abc", "a%2Fsk-abc", "AIzaSyAbc", "eyJhbGciOi"),
+        *("api_key=abc", "v1;token=abc", "Bearer%20abc", "0123456789abcdef0123456789abcdef"),
+    ],
+)
+def test_a_segment_that_may_be_a_credential_is_hidden(segment: str) -> None:
+    assert redact_path(f"/v1/{segment}/chat") == f"/v1/{HIDDEN}/chat"
+
+
+def test_the_segment_after_the_name_of_a_credential_is_hidden() -> None:
+    assert redact_path("/api-key/abc/v1/keys/") == f"/api-key/{HIDDEN}/v1/keys/"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/chat/completions",
+        "/v1/messages/count_tokens",
+        "/v1/models/gpt-4o-mini-2024-07-18",
+        "/v1/models/meta-llama/Meta-Llama-3.1-70B-Instruct-Turbo",
+        "/v1/responses/resp_68a1b2c3d4e5f60718293a4b5c6d7e8f/input_items",
+        "/openai/deployments/task-force/embeddings",
+        "//" * 50_000,
+    ],
+)
+def test_other_paths_are_kept(path: str) -> None:
+    assert redact_path(path) == path
 
 
 # --- Words ----------------------------------------------------------------------------------------

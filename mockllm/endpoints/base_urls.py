@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mockllm.providers import VENDORS
+from mockllm.redaction import redact_path
 
 VERSION = "/v1"
 MAX_PATH = 200  # characters; longer paths are not examined
@@ -23,10 +24,10 @@ class Mistake:
     description: str
     right_path: str
 
-    def explain(self, host: str) -> str:
+    def explain(self, scheme: str, host: str) -> str:
         """Return the mistake, the right URL and the clients' base URLs for a server at `host`
-        (``localhost:8000``) in sentences."""
-        root = f"http://{host}"
+        (``localhost:8000``), reached by `scheme`, in sentences."""
+        root = f"{scheme}://{host}"
         bases = ", ".join(f"{root}{vendor.base_path} for {vendor.name}" for vendor in VENDORS)
         right = f"The right URL is {root}{self.right_path}"
         return f"{self.description}. {right}. Base URLs of clients: {bases}."
@@ -53,7 +54,7 @@ def _find_extra_prefix(plain: str, is_known: Callable[[str], bool]) -> Mistake |
     for at in range(1, len(segments)):
         prefix, end = ("/" + "/".join(part) for part in (segments[:at], segments[at:]))
         if is_known(end) and not is_known(plain):  # Azure's paths end like OpenAI's
-            return Mistake(f"The base URL has an extra '{prefix}'", end)
+            return Mistake(f"The base URL has an extra '{redact_path(prefix)}'", end)
         if is_known(prefix) and is_known(VERSION + end):
             extra = prefix.removeprefix(VERSION)
             return Mistake(f"The base URL has an extra '{extra}'", VERSION + end)

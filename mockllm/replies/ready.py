@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mockllm.wire.placeholders import UNIQUE_ID, FreshValues, fill_fresh
 
-ONE_MILLISECOND = b"     1"
+ONE_MILLISECOND = b"1"
 """The `elapsed_ms` of nearly every answer, rounded up."""
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -11,11 +15,19 @@ from anyio.from_thread import start_blocking_portal
 
 from mockllm.app import App
 from mockllm.config.address import DEFAULT_HOST
+from mockllm.config.models import Config
 from mockllm.engine.building import ConfigSource, build_engine
+from mockllm.engine.engine import Engine
+from mockllm.errors import Severity
 from mockllm.limits import Limits
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
-from mockllm.serve.settings import DRAIN_TIMEOUT, Settings
+from mockllm.serve.settings import Settings
+
+DRAIN_TIMEOUT = 0.25  # seconds; the tests that a server was started for are over when it stops
+MAX_LOGGED_WARNINGS = 50  # of a configuration; the number of the others is logged
+
+logger = logging.getLogger("mockllm")
 
 
 class _EmbeddedServer:
@@ -37,6 +49,11 @@ class _EmbeddedServer:
     ) -> None:
         if ssl_keyfile is not None and ssl_certfile is None:
             raise ValueError("ssl_keyfile needs ssl_certfile")
+        if not isinstance(config, (Config, Mapping, str, Path)):
+            raise TypeError(
+                f"{type(self).__name__} takes a Config, a dict in the form of a configuration "
+                f"file, or the path of a file or a directory of files; found {config!r:.100}"
+            )
         # of the server
         self._config = config
         self._strict = strict
@@ -93,12 +110,32 @@ class _EmbeddedServer:
         return url
 
     async def _listen(self, files: ExitStack) -> tuple[Listener, str]:
-        cors = None if self._cors else False  # True leaves it to the configuration
-        engine = build_engine(self._config, cors=cors, strict=self._strict)
+        engine = await self._load()
         sock, tls, url = files.enter_context(self._settings.bind())
-        listener = Listener(Service(App(engine), limits=self._settings.limits), tls=tls)
+        app = App(engine, tls=tls is not None)
+        listener = Listener(Service(app, limits=self._settings.limits), tls=tls)
         await listener.start(sock)
         return listener, url
+
+    async def _load(self) -> Engine:
+        """Load the configuration in a thread, and log its warnings."""
+        loader = ThreadPoolExecutor(1, "mockllm-load")  # the loop's own would keep its thread
+        try:
+            engine = await asyncio.get_running_loop().run_in_executor(loader, self._build)
+            loader.shutdown()
+        finally:
+            loader.shutdown(wait=False)  # if it was cancelled
+        warnings = [each for each in engine.warnings if each.severity is Severity.WARNING]
+        for warning in warnings[:MAX_LOGGED_WARNINGS]:
+            logger.warning("%s", warning)
+        if len(warnings) > MAX_LOGGED_WARNINGS:
+            more = len(warnings) - MAX_LOGGED_WARNINGS
+            logger.warning("%d more warnings; 'mockllm check' lists them all", more)
+        return engine
+
+    def _build(self) -> Engine:
+        cors = None if self._cors else False  # True leaves it to the configuration
+        return build_engine(self._config, cors=cors, strict=self._strict)
 
     async def _close(self) -> None:
         listener, self._listener = self._listener, None
@@ -129,6 +166,9 @@ class AsyncServer(_EmbeddedServer):
 
     With `ssl_certfile` (and `ssl_keyfile`, if the key is in a separate file) it serves TLS; clients
     must trust the certificate.
+
+    The warnings of the configuration go to the logger ``mockllm``. `stop` gives responses in
+    progress `drain_timeout` seconds (0.25 by default) to finish.
     """
 
     async def start(self) -> str:

@@ -40,5 +40,5 @@ class FreshValueSource:
 
 
 def _milliseconds(seconds: float) -> bytes:
-    """Return `seconds` as milliseconds in six characters, rounded up and padded with spaces."""
-    return b"%6d" % min(math.ceil(seconds * 1000), 999_999)
+    """Return `seconds` as milliseconds, rounded up, in at most six digits."""
+    return b"%d" % min(math.ceil(seconds * 1000), 999_999)

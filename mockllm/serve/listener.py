@@ -19,7 +19,7 @@ from mockllm.serve.address import (
 from mockllm.serve.connections import Service
 from mockllm.serve.protocol import HTTPProtocol
 
-MAX_CLOSE = 1.0  # seconds to close connections that have no protocol yet
+MAX_CLOSE = 0.2  # seconds to close connections that have no protocol yet
 ITERATIONS_TO_CONNECT = 3  # of the loop, from accepting a connection to its protocol
 ITERATIONS_TO_READ = 3  # of the loop, from there to reading the first bytes
 

@@ -168,7 +168,7 @@ class _Process:
     ) -> None:
         self._sock = bound.sock
         self._drain_timeout = settings.drain_timeout
-        app = App(engine)
+        app = App(engine, tls=bound.tls is not None)
         self._peers = None if place is None else Peers(app, place)
         self._service = Service(
             app,

@@ -28,6 +28,7 @@ from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
 from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
+from mockllm.redaction import redact_target
 from mockllm.serve.connections import Service
 from mockllm.serve.phase import FOLLOWS, Phase
 from mockllm.serve.player import MAX_UNSENT, Player
@@ -211,7 +212,7 @@ class HTTPProtocol(asyncio.Protocol):
         """Log an error of the server itself, and return a 500 in the vendor's format. The
         connection stays open."""
         notes = ", ".join(getattr(error, "__notes__", ())) or "no mock"
-        where = f"{request.method} {request.path} ({notes})"
+        where = f"{request.method} {redact_target(request.path, '')} ({notes})"
         logger.error("internal error answering %s", where, exc_info=error)
         message = f"The mock server failed to answer: {type(error).__name__}"
         reply = self._service.app.render_error(request, ClientError(500, message))
@@ -286,7 +287,7 @@ class HTTPProtocol(asyncio.Protocol):
             try:
                 observe(Exchange(request, decision, delivery))
             except Exception:
-                logger.exception("internal error observing %s", request.path)
+                logger.exception("internal error observing %s", redact_target(request.path, ""))
 
     def _observe_disconnect(self, request: Request, seconds: float) -> None:
         """Pass on a request whose peer disconnected before it was decided."""

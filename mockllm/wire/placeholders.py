@@ -12,8 +12,9 @@ that h11 accepts in the value of a header. All configured and received texts are
 them can be mistaken for a placeholder, and no text needs escaping.
 
 Values of the delivery are as long as their placeholders, so they may be filled in after framing:
-Content-Length and the sizes of HTTP chunks stay correct. Values of the request may have any length,
-so they are filled in before.
+Content-Length and the sizes of HTTP chunks stay correct. ELAPSED_MS may be longer than its value,
+because it occurs in headers only, which no length counts. Values of the request may have any
+length, so they are filled in before framing.
 
 For example, a mock without an id and a model is rendered, filled in and sent as
 
@@ -47,7 +48,7 @@ SECONDS = b"\xfe" * 10
 DATE = b"\xfd" * 29
 """Placeholder for the time in the form of RFC 9110, section 5.6.7 (IMF-fixdate)."""
 ELAPSED_MS = b"\xfa" * 6
-"""Placeholder for the milliseconds until the decision; in headers only, as spaces pad the value."""
+"""Placeholder for the milliseconds until the decision; in headers only, as its value is shorter."""
 
 MODEL = b"\xfc"
 """Placeholder for the model of the request, as a JSON string."""
@@ -62,12 +63,12 @@ MAX_PIECE = 32 * KIB  # bytes of a large step that are copied at a time
 class FreshValues(NamedTuple):
     """The values of one delivery: `unique_id` is 20 hexadecimal digits, `seconds` 10 digits of Unix
     time, `date` 29 characters (IMF-fixdate). `elapsed_ms` is the number of milliseconds until the
-    decision, rounded up and padded with spaces to 6 characters."""
+    decision, rounded up, in 1 to 6 digits."""
 
     unique_id: bytes
     seconds: bytes
     date: bytes
-    elapsed_ms: bytes = b"     1"
+    elapsed_ms: bytes = b"1"
 
 
 # --- Placing them --------------------------------------------------------------------------------

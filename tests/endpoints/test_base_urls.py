@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from mockllm import Config
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
+from mockllm.exchange import Request
+from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, KEY, ask, told
 
 HOST = {"host": "localhost:8000"}
@@ -44,6 +49,27 @@ def test_a_wrong_base_url_is_explained(path: str, what: str, meant: str) -> None
         "Base URLs of clients: http://localhost:8000 for Anthropic, "
         "http://localhost:8000/v1 for OpenAI."
     )
+
+
+@pytest.mark.parametrize(
+    "path", ["/sk-abc/v1/messages", "/v1/sk-abc/chat", "/%73k%2Dabc/models", "/sk-abc"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_credential_in_the_path_is_not_quoted(path: str, method: str) -> None:
+    body = ask(method, path, HOST).reply.body
+
+    assert b"***" in body
+    assert b"abc" not in body
+
+
+def test_the_advice_names_https_if_the_server_has_a_certificate() -> None:
+    app = LoneApp(Engine(load(Config())), tls=True)
+    headers = ((b"host", b"localhost:1"),)
+
+    body = app.decide(Request.of("POST", "/v1/v1/messages", headers)).reply.body.decode("latin-1")
+
+    assert "https://localhost:1/v1/messages" in body
+    assert "http://" not in body
 
 
 @pytest.mark.parametrize("path", ["/nope", "/v2/messages", "/v1x/models", "/" * 70_000])

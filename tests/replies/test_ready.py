@@ -23,6 +23,6 @@ def test_ready_bytes_are_filled_in_as_plain_bytes(data: bytes, seconds: list[byt
     ready = ReadyBytes(data)
 
     for number, second in enumerate(seconds):
-        elapsed_ms = b"%6d" % (number % 3)
+        elapsed_ms = b"%d" % (number % 3 * 499)
         fresh = FreshValues(b"%020x" % number, second * 10, second * 29, elapsed_ms)
         assert ready.finish(fresh) == placeholders.fill_fresh(data, fresh)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import anyio
 import pytest
 from openai import AsyncOpenAI
 
-from mockllm import AsyncServer, Config, ConfigError, ListenError
+from mockllm import AsyncServer, Config, ConfigError, ListenError, Server
+from mockllm.engine.building import build_engine
 from tests.support.served import (
     API_KEY,
     OPENAI_HEADERS,
@@ -155,6 +157,56 @@ async def end_of(client: socket.socket) -> bytes:
         return await asyncio.get_running_loop().sock_recv(client, 1)
     except ConnectionResetError:
         return b""
+
+
+STALLED = {
+    "reader": http_request("/v1/chat/completions", chat_request("long", stream=True)),
+    "request": b"POST /v1/chat/completions HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n{",
+    "head": b"POST /v1/chat/compl",
+}
+
+
+@pytest.mark.parametrize("sent", STALLED.values(), ids=STALLED)
+async def test_stops_soon_by_default_although_a_client_stalls(sent: bytes) -> None:
+    """The test's patience is far shorter than the ten seconds that the command gives."""
+    long = chat_mock("long", chat_saying("word " * 2_000_000))
+    server = AsyncServer({"openai": [long]})
+    await server.start()
+    with connected(server) as client:
+        await asyncio.get_running_loop().sock_sendall(client, sent)
+        await asyncio.sleep(0)
+        with anyio.fail_after(5.0):
+            await server.stop()
+
+
+@pytest.mark.parametrize("kind", [AsyncServer, Server])
+@pytest.mark.parametrize("config", [None, 5, b"{}", ["mocks.json"]])
+async def test_names_what_it_takes(kind: Any, config: Any) -> None:
+    with pytest.raises(TypeError, match=f"{kind.__name__} takes a Config, a dict .* found "):
+        kind(config)
+
+
+async def test_warnings_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    mocks = [chat_mock("hi", chat_saying("one")), chat_mock("hi", chat_saying("unreachable"))]
+    async with AsyncServer({"openai": mocks}):
+        pass
+    assert "unreachable" in caplog.text
+    assert {record.name for record in caplog.records} == {"mockllm"}
+
+
+async def test_the_loop_runs_while_a_configuration_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, ran = asyncio.get_running_loop(), threading.Event()
+
+    def build(*args: Any, **options: Any) -> Any:
+        loop.call_soon_threadsafe(ran.set)
+        assert ran.wait(PATIENCE)
+        return build_engine(*args, **options)
+
+    monkeypatch.setattr("mockllm.serve.embedded.build_engine", build)
+    async with AsyncServer(config()) as server:
+        assert await asked(server) == "yes"
 
 
 async def test_stops_twice_and_without_start() -> None:

@@ -177,6 +177,27 @@ def test_reuse_changes_no_byte_of_any_message(loaded: Loaded, message: bytes) ->
     assert remembered == asyncio.run(written(loaded, connections, reuse=False))
 
 
+@pytest.mark.parametrize("message", [*MESSAGES, get(target="/v1/models"), post("Origin: http://a")])
+def test_no_header_is_padded(loaded: Loaded, message: bytes) -> None:
+    data = asyncio.run(written_once(loaded, message))
+
+    lines = data.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+    values = [line.partition(b": ")[2] for line in lines]
+    assert [value for value in values if value != value.strip()] == []
+
+
+async def written_once(loaded: Loaded, message: bytes) -> bytes:
+    """The bytes that a service with real values writes for one message."""
+    transport = Written()
+    protocol = HTTPProtocol(Service(App(Engine(loaded))))
+    protocol.connection_made(cast("Any", transport))
+    protocol.data_received(message)
+    while protocol.phase is Phase.ANSWERING:
+        await checkpoint()
+    protocol.connection_lost(None)
+    return transport.data
+
+
 # --- Bugs in an engine or an observer -------------------------------------------------------------
 
 

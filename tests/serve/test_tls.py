@@ -61,6 +61,7 @@ async def test_a_tls_peer_that_closes_is_not_an_error(
     trusting: ssl.SSLContext, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with AsyncServer(config(), ssl_certfile=CERTIFICATE, ssl_keyfile=KEY) as server:
+        caplog.clear()  # of the configuration's warnings
         port = port_of(server.base_url)
         reader, writer = await asyncio.open_connection("localhost", port, ssl=trusting)
         writer.write(get())
@@ -76,6 +77,7 @@ async def test_stops_despite_an_unfinished_tls_handshake(
 ) -> None:
     server = AsyncServer(config(), ssl_certfile=CERTIFICATE, ssl_keyfile=KEY)
     await server.start()
+    caplog.clear()  # of the configuration's warnings
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(server.base_url))
     writer.write(sent)
     async with asyncio.timeout(PATIENCE):
