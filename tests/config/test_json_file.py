@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,32 @@ def test_a_missing_file_is_a_problem_with_the_name_as_given(
 def test_a_directory_is_a_problem(tmp_path: Path) -> None:
     problem = problem_of(tmp_path)
     assert problem.place == str(tmp_path)
-    assert problem.message.startswith("cannot be read: ")
+    assert problem.message == "cannot be read: expected a regular file, found a directory"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_pipe_is_a_problem_and_is_not_opened(tmp_path: Path) -> None:
+    pipe = tmp_path / "a.json"
+    os.mkfifo(pipe)
+    assert problem_of(pipe).message.endswith("expected a regular file, found a named pipe")
+
+
+def test_a_socket_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket is short
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("a.json")
+        assert problem_of("a.json").message.endswith("expected a regular file, found a socket")
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/dev/tty"])
+def test_a_device_is_a_problem(device: str) -> None:
+    assert problem_of(device).message.endswith("expected a regular file, found a device")
+
+
+def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "b.json").symlink_to("a.json")
+    assert read_file(tmp_path / "b.json") == {}
 
 
 def test_an_error_without_a_text_is_named_by_its_type(
@@ -65,6 +91,7 @@ def test_an_error_without_a_text_is_named_by_its_type(
         raise InterruptedError
 
     monkeypatch.setattr(Path, "read_bytes", interrupted)
+    (tmp_path / "a.json").touch()
     assert problem_of(tmp_path / "a.json").message == "cannot be read: InterruptedError"
 
 

@@ -21,6 +21,41 @@ def test_the_index_finds_the_substrings_that_a_plain_search_finds(
     assert set(SubstringIndex(texts).matches(text)) == expected
 
 
+@given(
+    st.lists(LETTERS, unique=True, max_size=4 * MAX_WITHOUT_AUTOMATON),
+    st.text("abé👩\u200d🚀\x00", max_size=60),
+    st.integers(0, 60),
+)
+def test_an_index_of_the_beginnings_finds_the_same(
+    texts: list[str], text: str, max_indexed: int
+) -> None:
+    index = SubstringIndex(texts, max_indexed=max_indexed)
+    expected = set(SubstringIndex(texts).matches(text))
+
+    assert set(index.matches(text)) == expected
+    assert index.some_matches(text, 1_000) == expected
+
+
+@pytest.mark.parametrize("max_indexed", [10, 100_000])
+def test_some_matches_are_found_in_bounded_time(max_indexed: int) -> None:
+    index = SubstringIndex(["b", *("a" * size for size in range(1, 200))], max_indexed=max_indexed)
+
+    assert index.some_matches("b" + "a" * 1_000, 0) == set()
+    found = index.some_matches("b" + "a" * 1_000, 10)
+    assert 0 in found
+    assert len(found) <= 10
+
+
+def test_the_automaton_is_bounded() -> None:
+    """Ten needles of a million characters take 460 MB."""
+    texts = [f"{number}" * 100 for number in range(1, 10)]
+    index = SubstringIndex(texts, max_indexed=50)
+
+    assert set(index.matches("1" * 100 + "2" * 99)) == {0}
+    assert index._automaton is not None
+    assert index._automaton.get_stats()["nodes_count"] <= 60
+
+
 def test_a_text_that_matches_too_often_is_searched_one_by_one() -> None:
     texts = ["a" * length for length in range(1, 200)]
 
