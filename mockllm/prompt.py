@@ -106,8 +106,9 @@ class Message:
 
     Chat and Messages: a single message, which is the only one of its `items`. Responses: the whole
     input as `items`, with the role and the texts of the last one. `items` is None if a message can
-    be matched by its texts only; no rule equals it then. `search_texts` are the texts that
-    ``contains`` searches: `texts` and, for Responses, the JSON of the last item.
+    be matched by its texts only; no rule equals it then. `texts` are its words; `search_texts` are
+    all texts that ``contains`` searches, also those of documents, calls and the like, and for
+    Responses the JSON of the last item.
     """
 
     role: str

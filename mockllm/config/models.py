@@ -28,7 +28,8 @@ from mockllm.config.mistakes import join, label, problems
 from mockllm.config.values import (
     ChunkSize,
     Event,
-    SDKInput,
+    OptionalSDKInput,
+    OptionalSDKObject,
     SDKObject,
     empty_list_for_null,
 )
@@ -56,33 +57,50 @@ class HeaderMatch(_ConfigModel):
     match_type: MatchType = MatchType.EXACT
 
 
+_Texts = Annotated[list[str], BeforeValidator(empty_list_for_null)]
+
+
 class _Match(_ConfigModel):
     match_type: MatchType = MatchType.EXACT
     headers: Annotated[list[HeaderMatch], BeforeValidator(empty_list_for_null)] = []
 
 
-class OpenAIRequestMatch(_Match):
-    """`message`: a Chat Completions message, compared with the last one of the request."""
+class _ConversationMatch(_Match):
+    """The match of an API with instructions and tools."""
 
-    message: SDKObject
-
-
-class OpenAIResponseRequestMatch(_Match):
-    """`input`: a text or a list of Responses input items, compared with the request's input."""
-
-    input: SDKInput
+    system_contains: _Texts = []
+    """Texts that the instructions of the request (system and developer messages) contain, all of
+    them."""
+    tool_names: _Texts = []
+    """Names of tools that the request offers, all of them."""
 
 
-class AnthropicRequestMatch(_Match):
-    """`message`: a message of the Messages API, compared with the last one of the request."""
+class OpenAIRequestMatch(_ConversationMatch):
+    """`message`: a Chat Completions message, compared with the last one of the request.
+    Without it, any request matches."""
 
-    message: SDKObject
+    message: OptionalSDKObject = None
+
+
+class OpenAIResponseRequestMatch(_ConversationMatch):
+    """`input`: a text or a list of Responses input items, compared with the request's input.
+    Without it, any request matches."""
+
+    input: OptionalSDKInput = None
+
+
+class AnthropicRequestMatch(_ConversationMatch):
+    """`message`: a message of the Messages API, compared with the last one of the request.
+    Without it, any request matches."""
+
+    message: OptionalSDKObject = None
 
 
 class OpenAIEmbeddingsRequestMatch(_Match):
-    """`input`: a text or a list of texts or token ids, compared with the request's input."""
+    """`input`: a text or a list of texts or token ids, compared with the request's input. Without
+    it, any request matches."""
 
-    input: SDKInput
+    input: OptionalSDKInput = None
 
 
 class Stream(_ConfigModel):
@@ -104,7 +122,8 @@ class MockStream(_ConfigModel):
 
 
 class _Mock(_ConfigModel):
-    """The fields of every mock. `response` is served as written, with missing members filled in."""
+    """The fields of every mock. `response` is served as written, with missing members filled in. A
+    mock without `match` answers any request."""
 
     name: str = ""
     response: SDKObject
@@ -134,25 +153,25 @@ class _StreamedMock(_Mock):
 class OpenAIMock(_StreamedMock):
     """A mock of POST /v1/chat/completions; `response` is a `ChatCompletion`."""
 
-    match: OpenAIRequestMatch
+    match: OpenAIRequestMatch = OpenAIRequestMatch()
 
 
 class OpenAIResponseMock(_StreamedMock):
     """A mock of POST /v1/responses; `response` is a `Response`."""
 
-    match: OpenAIResponseRequestMatch
+    match: OpenAIResponseRequestMatch = OpenAIResponseRequestMatch()
 
 
 class AnthropicMock(_StreamedMock):
     """A mock of POST /v1/messages; `response` is a `Message`."""
 
-    match: AnthropicRequestMatch
+    match: AnthropicRequestMatch = AnthropicRequestMatch()
 
 
 class OpenAIEmbeddingsMock(_Mock):
     """A mock of POST /v1/embeddings; `response` is a `CreateEmbeddingResponse`."""
 
-    match: OpenAIEmbeddingsRequestMatch
+    match: OpenAIEmbeddingsRequestMatch = OpenAIEmbeddingsRequestMatch()
 
 
 Mock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock

@@ -75,9 +75,13 @@ def empty_list_for_null(value: Any) -> Any:
 if TYPE_CHECKING:  # type checkers allow SDK objects, which validation converts to JSON
     SDKObject = Mapping[str, object] | BaseModel
     SDKInput = str | Sequence[object]
+    OptionalSDKObject = SDKObject | None
+    OptionalSDKInput = SDKInput | None
 else:
     SDKObject = Annotated[dict[str, Any], BeforeValidator(_as_object)]
     SDKInput = Annotated[str | list[Any], BeforeValidator(_as_input)]
+    OptionalSDKObject = SDKObject  # may be left out, but null is a mistake, not "anything"
+    OptionalSDKInput = SDKInput
 
 _EVENT_SCHEMA = {"anyOf": [{"type": "object"}, {"const": DONE}]}
 Event = Annotated[dict[str, Any] | str, PlainValidator(_as_event), WithJsonSchema(_EVENT_SCHEMA)]

@@ -93,12 +93,35 @@ def body_for(api: str, mock: Mock) -> dict[str, Any]:
     if api == "anthropic":
         body["max_tokens"] = MAX_TOKENS
     match = mock.match
+    if system := getattr(match, "system_contains", ()):
+        body |= _system(api, "\n".join(system))
+    if names := getattr(match, "tool_names", ()):
+        body["tools"] = [_tool(api, name) for name in names]
     if not hasattr(match, "message"):
-        return body | {"input": match.input}
-    message = dict(match.message)
+        return body | {"input": TEXT if match.input is None else match.input}
+    message = {"role": "user"} if match.message is None else dict(match.message)
+    if match.message is None:
+        message["content"] = TEXT
     if match.match_type is MatchType.CONTAINS and not message.get("content"):
         message["content"] = TEXT
-    return body | {"messages": [message]}
+    return body | {"messages": [*body.get("messages", ()), message]}
+
+
+def _system(api: str, text: str) -> dict[str, Any]:
+    """Return the members of a body with the instructions `text`."""
+    if api == "openai":
+        return {"messages": [{"role": "system", "content": text}]}
+    return {"system" if api == "anthropic" else "instructions": text}
+
+
+def _tool(api: str, name: str) -> dict[str, Any]:
+    """Return a tool called `name`."""
+    parameters = {"type": "object", "properties": {}}
+    if api == "anthropic":
+        return {"name": name, "input_schema": parameters}
+    if api == "openai":
+        return {"type": "function", "function": {"name": name, "parameters": parameters}}
+    return {"type": "function", "name": name, "parameters": parameters, "strict": False}
 
 
 def headers_for(mock: Mock) -> dict[str, str]:

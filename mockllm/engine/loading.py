@@ -20,13 +20,20 @@ from mockllm.engine.review import (
     confirm_no_error,
     confirm_response,
     duplicate_names,
+    empty_conditions,
     match_value,
     unreachable,
     unserialisable_values,
 )
 from mockllm.errors import ConfigError, Problem, Severity
 from mockllm.matching.index import RuleIndex
-from mockllm.matching.predicates import HeaderContains, HeaderEquals, Predicate
+from mockllm.matching.predicates import (
+    HeaderContains,
+    HeaderEquals,
+    OffersTool,
+    Predicate,
+    SystemContains,
+)
 from mockllm.matching.rule import Rule
 from mockllm.providers import APIS
 from mockllm.providers.api import API
@@ -95,6 +102,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> T
         if mistakes:
             continue  # further checks need valid JSON
         problems += confirm_match(api, sdk, mock, place)
+        problems += empty_conditions(mock, place)
         errors = [*confirm_no_error(api, mock, place)]
         problems += errors or confirm_response(sdk, mock, place)
         problems += confirm_events(api, sdk, mock, place)
@@ -109,13 +117,19 @@ def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> T
 
 
 def _compile(api: API, index: int, mock: Mock, place: str, problems: list[Problem]) -> Rule | None:
-    try:
-        contains = mock.match.match_type is MatchType.CONTAINS
-        on_message = api.compile_match(match_value(api, mock), contains)
-    except ValueError as exc:
-        problems.append(Problem(f"{place}: match.{api.match_field}", str(exc)))
-        return None
-    return Rule(index, place, (on_message, *map(_compile_header, mock.match.headers)))
+    on_message: tuple[Predicate, ...] = ()
+    value = match_value(api, mock)
+    if value is not None:
+        try:
+            contains = mock.match.match_type is MatchType.CONTAINS
+            on_message = (api.compile_match(value, contains),)
+        except ValueError as exc:
+            problems.append(Problem(f"{place}: match.{api.match_field}", str(exc)))
+            return None
+    on_request = map(SystemContains, getattr(mock.match, "system_contains", ()))
+    on_tools = map(OffersTool, getattr(mock.match, "tool_names", ()))
+    on_headers = map(_compile_header, mock.match.headers)
+    return Rule(index, place, (*on_message, *on_request, *on_tools, *on_headers))
 
 
 def _compile_header(header: HeaderMatch) -> Predicate:

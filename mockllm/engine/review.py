@@ -20,7 +20,7 @@ from mockllm.wire import jsontext
 
 
 def match_value(api: API, mock: Mock) -> Any:
-    """Return the message or input that requests are compared with."""
+    """Return the message or input that requests are compared with; None if any matches."""
     return getattr(mock.match, api.match_field)
 
 
@@ -51,9 +51,25 @@ def confirm_no_error(api: API, mock: Mock, place: str) -> Iterator[Problem]:
 
 def confirm_match(api: API, sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:
     """Validate the message or input of a match against the SDK's type."""
-    for finding in sdk.confirm_match(match_value(api, mock)):
+    value = match_value(api, mock)
+    for finding in () if value is None else sdk.confirm_match(value):
         path = json_path(["match", api.match_field, *finding.path])
         yield Problem(f"{place}: {path}", finding.message)
+
+
+def empty_conditions(mock: Mock, place: str) -> Iterator[Problem]:
+    """Report conditions on instructions and tools that have no effect, or can never be met."""
+    for name in mock.match.model_fields_set & {"system_contains", "tool_names"}:
+        values = getattr(mock.match, name)
+        if not values:
+            message = "an empty list has no effect"
+        elif "" in values and name == "tool_names":
+            message = "can never match: no tool has an empty name"
+        elif "" in values:
+            message = "an empty text is in any instruction"
+        else:
+            continue
+        yield Problem(f"{place}: match.{name}", message, Severity.WARNING)
 
 
 def confirm_response(sdk: SDK, mock: Mock, place: str) -> Iterator[Problem]:

@@ -31,9 +31,14 @@ Headers = Mapping[bytes, bytes]
 DECIDE = 2**41
 """A `closer_than` above any closeness, for callers that only need to know whether it holds."""
 
+MAX_NAMES = 10  # of tools, shown in a reason
+
 _WRONG_KIND = 1  # closeness of another role or another number of items
+NOTHING_HOLDS = 2
+"""Closeness of a rule without a condition on the message, if its first condition fails."""
 _RIGHT_KIND = 2  # closeness of the same; characters in common are added
-_ONLY_HEADERS = 2**40  # closeness if only a header differs: more than the characters of any text
+_ONLY_REQUEST = 2**39  # closeness if the message is right: more than the characters of any text
+_ONLY_HEADERS = 2**40  # closeness if only a header differs
 
 
 class Difference(NamedTuple):
@@ -230,6 +235,53 @@ def _text_reason(expected: str, found: str) -> str:
         f"text differs at character {at}: "
         f"expected {quote(expected[at:])}, found {quote(found[at:])}"
     )
+
+
+# --- Conditions on the rest of the request ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SystemContains(Predicate):
+    """Some instruction of the request, a system or developer message, contains a text."""
+
+    text: str
+
+    def difference(
+        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
+    ) -> Difference | None:
+        if any(self.text in text for text in prompt.system()):
+            return None
+        return Difference(_ONLY_REQUEST, partial(self._reason, prompt))
+
+    def covers(self, later: Predicate) -> bool:
+        return isinstance(later, SystemContains) and self.text in later.text
+
+    def _reason(self, prompt: Prompt) -> str:
+        if not prompt.system():
+            return f"there are no instructions, expected some with {quote(self.text)}"
+        return f"no instruction contains {quote(self.text)}"
+
+
+@dataclass(frozen=True, slots=True)
+class OffersTool(Predicate):
+    """The request offers a tool of this name."""
+
+    name: str
+
+    def difference(
+        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
+    ) -> Difference | None:
+        if self.name in prompt.tools():
+            return None
+        return Difference(_ONLY_REQUEST, partial(self._reason, prompt))
+
+    def _reason(self, prompt: Prompt) -> str:
+        offered = prompt.tools()
+        if not offered:
+            return f"no tools are offered, expected {quote(self.name)}"
+        names = ", ".join(quote(name) for name in offered[:MAX_NAMES])
+        more = ", …" if len(offered) > MAX_NAMES else ""
+        return f"tool {quote(self.name)} is not offered, only {names}{more}"
 
 
 # --- Conditions on a header ---------------------------------------------------------------------

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mockllm.matching.predicates import DECIDE, Difference, Headers, Predicate
+from mockllm.matching.predicates import (
+    DECIDE,
+    NOTHING_HOLDS,
+    Difference,
+    Headers,
+    LastMessagePredicate,
+    Predicate,
+)
 from mockllm.prompt import Prompt
 
 
@@ -27,9 +34,11 @@ class Rule:
     ) -> Difference | None:
         """Return the difference from the first predicate that does not hold; None if all hold.
         `closer_than` is that of `Predicate.difference`."""
-        for predicate in self.predicates:
+        for place, predicate in enumerate(self.predicates):
             difference = predicate.difference(prompt, headers, closer_than=closer_than)
             if difference is not None:
+                if place == 0 and not isinstance(predicate, LastMessagePredicate):
+                    return difference._replace(closeness=NOTHING_HOLDS)
                 return difference
         return None
 

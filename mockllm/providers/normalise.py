@@ -94,9 +94,17 @@ def objects(value: Any) -> list[dict[str, Any]]:
 
 
 def tool_names(tools: Any) -> Iterator[str]:
-    """The names of a request's tools; of a tool without a name, its type."""
+    """The names of a request's tools; of a tool without a name, its type. Those of a namespace and
+    the allowed ones of an MCP server are offered too."""
     for tool in objects(tools):
         yield text(tool.get("name")) or text(tool.get("type"))
+        for inner in objects(tool.get("tools")):
+            yield text(inner.get("name")) or text(inner.get("type"))
+        allowed = tool.get("allowed_tools")
+        if isinstance(allowed, dict):
+            allowed = allowed.get("tool_names")
+        if isinstance(allowed, list):
+            yield from (name for name in allowed if isinstance(name, str))
 
 
 def check_role(message: Members, roles: Collection[str]) -> None:

@@ -45,7 +45,10 @@ MISTAKES: list[tuple[Any, str]] = [
         {"anthropic": [{"match": {"message": {"role": "user", "content": "a"}}}]},
         "anthropic[0]: response: expected a value, found nothing",
     ),
-    ({"openai_response": [{"match": {}, "response": {}}]}, "openai_response[0]: match.input: "),
+    (
+        {"openai_response": [{"match": {"input": None}, "response": {}}]},
+        "openai_response[0]: match.input: ",
+    ),
     (
         {"openai": [chat_mock("a", {}, headers=[{"name": "X", "valu": "a"}])]},
         "openai[0] 'a': match.headers[0].valu: unknown key, * did you mean 'value'?",
@@ -164,7 +167,7 @@ def test_the_schema_describes_the_file_format(capsys: pytest.CaptureFixture[str]
     assert set(schema["properties"]) == set(Config.model_fields)
     assert schema["additionalProperties"] is False
     definitions = schema["$defs"]
-    assert definitions["OpenAIMock"]["required"] == ["response", "match"]
+    assert definitions["OpenAIMock"]["required"] == ["response"]
     assert set(definitions["MatchType"]["enum"]) == {"exact", "contains"}
     for name, definition in definitions.items():
         if definition.get("type") == "object":

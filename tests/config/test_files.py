@@ -98,7 +98,6 @@ def test_valid_mocks_of_an_invalid_file_are_reviewed_too(tmp_path: Path) -> None
     places = {problem.place.removeprefix(f"{file}: ") for problem in caught.value.problems}
     assert places == {
         "openai[0]: nme",
-        "openai[0]: match",
         "openai[0]: response",
         "openai[1]: match.message",
     }

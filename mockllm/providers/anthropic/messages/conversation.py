@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
 from mockllm.providers import normalise
+from mockllm.providers.anthropic.messages.texts import read_content
 
 
 def read_messages(body: Body) -> Iterator[ConversationMessage]:
@@ -48,7 +49,7 @@ READERS = Readers(read_messages, read_system, read_tools)
 
 def _result(block: Body) -> ToolResult:
     return ToolResult(
-        texts=tuple(normalise.texts(block.get("content"))),
+        texts=tuple(read_content(block.get("content"))),
         call_id=normalise.text(block.get("tool_use_id")),
         error=block.get("is_error") is True,
     )

@@ -11,6 +11,7 @@ from mockllm.matching.predicates import Predicate
 from mockllm.prompt import NOT_STREAMED, STREAMED, Message, Prompt
 from mockllm.providers import normalise, request_body
 from mockllm.providers.anthropic.messages.conversation import READERS
+from mockllm.providers.anthropic.messages.texts import read_content
 from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
 
@@ -73,8 +74,13 @@ def canonical(message: dict[str, Any]) -> bytes:
 
 def _message(message: dict[str, Any]) -> Message:
     content = message.get("content")
-    texts = (content,) if isinstance(content, str) else tuple(_texts(content))
-    return Message(message["role"], texts, texts, (message,), canonical)
+    texts: tuple[str, ...]
+    search_texts: tuple[str, ...]
+    if isinstance(content, str):
+        texts = search_texts = (content,)
+    else:
+        texts, search_texts = tuple(_texts(content)), tuple(read_content(content))
+    return Message(message["role"], texts, search_texts, (message,), canonical)
 
 
 def _texts(content: Any) -> Iterator[str]:

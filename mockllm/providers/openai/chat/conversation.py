@@ -6,23 +6,27 @@ from collections.abc import Iterator
 
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
 from mockllm.providers import normalise
+from mockllm.providers.openai.chat.texts import read_content
 
 
 def read_messages(body: Body) -> Iterator[ConversationMessage]:
     """The conversation. The older `function` messages are tool results with the name of the
     tool."""
     for message in normalise.objects(body.get("messages")):
-        texts = tuple(normalise.texts(message.get("content")))
+        content = message.get("content")
         match message.get("role"):
             case "user":
-                yield ConversationMessage("user", texts)
+                yield ConversationMessage("user", tuple(normalise.texts(content)))
             case "assistant":
+                texts = tuple(normalise.texts(content))
                 refusal = tuple(normalise.texts(message.get("refusal")))
                 yield ConversationMessage("assistant", texts + refusal, tuple(_calls(message)))
             case "tool":
-                yield ToolResult(texts=texts, call_id=normalise.text(message.get("tool_call_id")))
+                call_id = normalise.text(message.get("tool_call_id"))
+                yield ToolResult(texts=tuple(read_content(content)), call_id=call_id)
             case "function":
-                yield ToolResult(texts=texts, name=normalise.text(message.get("name")))
+                name = normalise.text(message.get("name"))
+                yield ToolResult(texts=tuple(read_content(content)), name=name)
 
 
 def read_system(body: Body) -> Iterator[str]:

@@ -10,6 +10,7 @@ from mockllm.exchange import Request
 from mockllm.matching.predicates import Predicate
 from mockllm.prompt import NOT_STREAMED, Message, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
+from mockllm.providers.openai.chat import texts as chat_texts
 from mockllm.providers.openai.chat.conversation import READERS
 from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
@@ -95,9 +96,11 @@ def _read_options(members: Mapping[str, Any]) -> ResponseOptions:
 
 
 def _message(message: dict[str, Any]) -> Message:
-    content = message.get("content")
+    content, role = message.get("content"), message["role"]
     texts = (content,) if isinstance(content, str) else tuple(normalise.texts(content))
-    return Message(message["role"], texts, texts, (message,), canonical)
+    plain = isinstance(content, str) or (content is not None and len(texts) == len(content))
+    search_texts = texts if plain and role != "assistant" else chat_texts.search_texts(message)
+    return Message(role, texts, search_texts, (message,), canonical)
 
 
 def _part(part: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
 from mockllm.providers import normalise
+from mockllm.providers.openai.responses.texts import read_item
 
 _OUTPUT = "_call_output"  # ends the type of every result: function_call_output, ...
 _CALL = "_call"  # ends the type of every call: function_call, computer_call, ...
@@ -63,7 +64,7 @@ def is_message(item: Mapping[str, Any]) -> bool:
 
 def _result(item: Body) -> ToolResult:
     return ToolResult(
-        texts=tuple(normalise.texts(item.get("output"))),
+        texts=tuple(read_item(item.get("output"))),
         call_id=normalise.text(item.get("call_id")) or normalise.text(item.get("id")),
         error=item.get("status") == "failed",  # of apply_patch_call_output
     )

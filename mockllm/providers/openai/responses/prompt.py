@@ -16,6 +16,7 @@ from mockllm.matching.predicates import (
 from mockllm.prompt import Message, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
 from mockllm.providers.openai.responses.conversation import READERS, is_message, items_of
+from mockllm.providers.openai.responses.texts import read_item
 from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
 
@@ -143,7 +144,7 @@ def _messages(value: str | list[Any], items: list[Any]) -> Iterator[Message]:
     for item, whole in ((items[-1], items), (normalise.after_system_notes(items), None)):
         if item is not None:
             texts = tuple(_texts(item))
-            search_texts = (*texts, jsontext.dumps(item).decode())
+            search_texts = (*read_item(item), jsontext.dumps(item).decode())
             yield Message(_role(item), texts, search_texts, whole, canonical)
 
 

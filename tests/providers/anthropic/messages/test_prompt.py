@@ -74,7 +74,6 @@ def test_a_prompt_has_the_model_the_last_message_and_the_body() -> None:
         ([result("a"), text("b")], ("a", "b")),
         ([result([text("a"), {"type": "image"}, text("b")])], ("a", "b")),
         ([result(None), result(5), {"type": "tool_result"}], ()),
-        ([{"type": "thinking", "thinking": "hm"}], ()),
     ],
 )
 def test_the_texts_of_a_message_include_those_of_tool_results(
@@ -83,6 +82,14 @@ def test_the_texts_of_a_message_include_those_of_tool_results(
     (last,) = asked(user(content)).last_messages
 
     assert last.texts == last.search_texts == texts
+
+
+def test_contains_searches_more_than_the_words_of_a_message() -> None:
+    document = {"type": "document", "title": "b", "source": {"type": "text", "data": "c"}}
+
+    (last,) = asked(user([text("a"), document])).last_messages
+
+    assert (last.texts, last.search_texts) == (("a",), ("a", "b", "c"))
 
 
 def test_a_system_note_at_the_end_leaves_the_turn_before_it_to_match_as_well() -> None:

@@ -1,0 +1,45 @@
+"""Reads the texts of a Chat Completions message (openai 3.57.0: `ChatCompletionMessageParam`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mockllm.providers.texts import OTHER, TextMembers, read_texts
+
+MEMBERS: TextMembers = {
+    "text": ("text",),
+    "refusal": ("refusal",),
+    "file": ("file",),
+    "function": ("function",),
+    "custom": ("custom",),
+    "": ("filename", "transcript", "function", "custom", "name", "arguments", "input", "text"),
+    OTHER: ("text", "content"),
+}
+"""Parts and tool calls. Without a type: what is in a file, an audio, a function or a custom tool.
+"""
+
+_OF_ASSISTANT = (
+    "reasoning_content",  # of DeepSeek, vLLM and others; clients send it back
+    "reasoning",  # of OpenRouter, vLLM and others
+    "content",
+    "refusal",
+    "audio",
+    "function_call",
+    "tool_calls",
+)
+
+
+def read_content(content: Any) -> Iterator[str]:
+    """The texts of a content."""
+    return read_texts(content, MEMBERS)
+
+
+def search_texts(message: Mapping[str, Any]) -> tuple[str, ...]:
+    """All texts of a message. Those of the assistant are in several members."""
+    content = message.get("content")
+    if message.get("role") != "assistant":
+        if isinstance(content, str):
+            return (content,)
+        return tuple(read_content(content))
+    return tuple(text for name in _OF_ASSISTANT for text in read_texts(message.get(name), MEMBERS))

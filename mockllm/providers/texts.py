@@ -1,0 +1,44 @@
+"""Reads all texts of a message: what ``contains`` searches.
+
+A table of each API names the members that hold text, for each `type` of part, block or item. What
+identifies something is not a text: ids, URLs, versions, encrypted or encoded contents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mockllm.wire import jsontext
+
+TextMembers = Mapping[str, tuple[str, ...]]
+"""The members with text by the `type` of their object. ``""`` is an object without a type, and
+`OTHER` one of any other type."""
+
+OTHER = "*"
+MAX_LEVELS = 10  # objects inside each other; in the types of the SDKs there are at most 5
+AS_JSON = frozenset({"input", "arguments"})
+"""Members of a call that may be objects, whose text is their compact JSON."""
+
+
+def read_texts(value: Any, members: TextMembers, levels: int = MAX_LEVELS) -> Iterator[str]:
+    """The texts in a string, an object or a list of them, in the order of the table's members.
+
+    >>> list(read_texts([{"type": "text", "text": "a"}, "b"], {"text": ("text",)}))
+    ['a', 'b']
+    """
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for entry in value:
+            if not isinstance(entry, list):
+                yield from read_texts(entry, members, levels)
+    elif isinstance(value, dict) and levels:
+        kind = value.get("type") or ""
+        names = members.get(kind) if isinstance(kind, str) else None
+        for name in members[OTHER] if names is None else names:
+            member = value.get(name)
+            if name in AS_JSON and isinstance(member, dict):
+                yield jsontext.dumps(member).decode()
+            elif member is not None:
+                yield from read_texts(member, members, levels - 1)

@@ -1,0 +1,232 @@
+"""The conditions of `match` beside the message: the default, instructions and tools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from mockllm.config.models import Config, OpenAIMock, OpenAIRequestMatch
+from mockllm.engine.building import build_engine
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
+from mockllm.errors import ConfigError
+from mockllm.exchange import Request
+
+Json = dict[str, Any]
+HEADERS = ((b"authorization", b"Bearer x"), (b"anthropic-version", b"2023-06-01"))
+TEXT = {"type": "text", "text": "hi"}
+IMAGE = {"type": "image_url", "image_url": {"url": "https://x"}}
+RESULT = {"type": "tool_result", "tool_use_id": "t"}
+USER = {"role": "user", "content": "hi"}
+FUNCTION: Json = {"type": "function", "name": "add", "parameters": {}, "strict": None}
+
+
+def engine(api: str, *mocks: Json) -> Engine:
+    return build_engine({api: [{"response": {}, **mock} for mock in mocks]})
+
+
+def answering(engine: Engine, api: str, headers: Json | None = None, **members: Any) -> str | None:
+    """The label of the mock that answers, or the text of the 404."""
+    table = engine.table(api)
+    body: Json = {"model": "m", **members}
+    if api == "anthropic":
+        body["max_tokens"] = 9
+    lines = ((name.encode(), value.encode()) for name, value in (headers or {}).items())
+    request = Request.of("POST", table.api.routes[0], (*HEADERS, *lines), orjson.dumps(body))
+    decision = engine.decide(table, request)
+    if decision.match.rule is not None:
+        return decision.match.rule.label
+    return str(orjson.loads(decision.reply.body)["error"]["message"])
+
+
+@pytest.mark.parametrize("mock", [{}, {"match": {}}, {"match": {"match_type": "contains"}}])
+@pytest.mark.parametrize(
+    ("api", "members"),
+    [
+        ("openai", {"messages": [USER]}),
+        ("openai", {"messages": [{"role": "user", "content": [IMAGE]}]}),
+        ("openai", {"messages": [{"role": "tool", "tool_call_id": "c", "content": ""}]}),
+        ("openai", {"messages": [USER, {"role": "assistant", "content": "so"}]}),
+        ("openai_response", {"input": "hi"}),
+        ("openai_response", {"input": []}),
+        (
+            "openai_response",
+            {"input": [{"type": "function_call_output", "call_id": "c", "output": ""}]},
+        ),
+        ("anthropic", {"messages": [{"role": "user", "content": [RESULT]}]}),
+        ("anthropic", {"messages": [USER, {"role": "assistant", "content": "so"}]}),
+        ("openai_embeddings", {"input": "hi"}),
+        ("openai_embeddings", {"input": [1, 2]}),
+    ],
+)
+def test_a_mock_without_conditions_answers_anything(api: str, members: Json, mock: Json) -> None:
+    assert answering(engine(api, mock), api, **members) == f"{api}[0]"
+
+
+def test_a_match_of_headers_alone_answers_any_request_with_them() -> None:
+    headers = {"headers": [{"name": "X-Tenant", "value": "a"}]}
+    served = engine("openai", {"match": headers}, {})
+
+    assert answering(served, "openai", {"x-tenant": "a"}, messages=[USER]) == "openai[0]"
+    assert answering(served, "openai", {"x-tenant": "b"}, messages=[USER]) == "openai[1]"
+
+
+def test_a_default_is_written_in_python_by_its_response_alone() -> None:
+    served = build_engine(Config(openai=[OpenAIMock(response={})]))
+
+    assert answering(served, "openai", messages=[USER]) == "openai[0]"
+    assert OpenAIMock(response={}).match == OpenAIRequestMatch()
+
+
+def test_mocks_behind_a_default_are_unreachable() -> None:
+    config = Config.from_dict({"openai": [{"response": {}}, {"name": "late", "response": {}}]})
+
+    problems = [str(each) for each in load(config).warnings if "unreachable" in str(each)]
+
+    assert problems == [
+        "openai[1] 'late': unreachable: openai[0] matches every request that this mock matches"
+    ]
+
+
+@pytest.mark.parametrize("api", ["openai", "anthropic"])
+def test_null_is_not_a_default(api: str) -> None:
+    with pytest.raises(ConfigError, match=r"match.message: expected an object, found null"):
+        engine(api, {"match": {"message": None}})
+
+
+@pytest.mark.parametrize(
+    ("api", "members"),
+    [
+        ("openai", {"messages": [{"role": "system", "content": "be kind, brief"}, USER]}),
+        (
+            "openai",
+            {
+                "messages": [
+                    {"role": "developer", "content": [{**TEXT, "text": "be kind, brief"}]},
+                    USER,
+                ]
+            },
+        ),
+        (
+            "openai",
+            {
+                "messages": [
+                    {"role": "system", "content": "kind"},
+                    USER,
+                    {"role": "system", "content": "brief"},
+                ]
+            },
+        ),
+        ("openai_response", {"instructions": "be kind, brief", "input": "hi"}),
+        (
+            "openai_response",
+            {"instructions": "kind", "input": [{"role": "developer", "content": "brief"}, USER]},
+        ),
+        ("anthropic", {"system": "be kind, brief", "messages": [USER]}),
+        (
+            "anthropic",
+            {
+                "system": [{"type": "text", "text": "kind"}, {"type": "text", "text": "brief"}],
+                "messages": [USER],
+            },
+        ),
+    ],
+)
+def test_all_texts_of_system_contains_are_in_the_instructions(api: str, members: Json) -> None:
+    served = engine(api, {"match": {"system_contains": ["kind", "brief"]}}, {})
+    without = {"input": "kind brief"} if "input" in members else {"messages": [USER]}
+
+    assert answering(served, api, **members) == f"{api}[0]"
+    assert answering(served, api, **without) == f"{api}[1]"
+
+
+@pytest.mark.parametrize(
+    ("api", "tools"),
+    [
+        (
+            "openai",
+            [
+                {"type": "function", "function": {"name": "add"}},
+                {"type": "custom", "custom": {"name": "say"}},
+            ],
+        ),
+        ("openai_response", [FUNCTION, {"type": "custom", "name": "say"}]),
+        (
+            "openai_response",
+            [
+                {
+                    "type": "namespace",
+                    "name": "n",
+                    "description": "",
+                    "tools": [FUNCTION, {"type": "custom", "name": "say"}],
+                }
+            ],
+        ),
+        (
+            "openai_response",
+            [{"type": "mcp", "server_label": "s", "allowed_tools": ["add", "say"]}],
+        ),
+        (
+            "openai_response",
+            [{"type": "mcp", "server_label": "s", "allowed_tools": {"tool_names": ["add", "say"]}}],
+        ),
+        (
+            "anthropic",
+            [
+                {"name": "add", "input_schema": {"type": "object"}},
+                {"name": "say", "input_schema": {"type": "object"}},
+            ],
+        ),
+    ],
+)
+def test_all_tools_of_tool_names_are_offered(api: str, tools: list[Json]) -> None:
+    served = engine(api, {"match": {"tool_names": ["say", "add"]}}, {})
+    asked = {"input": "hi"} if api == "openai_response" else {"messages": [USER]}
+
+    assert answering(served, api, **asked, tools=tools) == f"{api}[0]"
+    assert answering(served, api, **asked) == f"{api}[1]"
+
+
+def test_conditions_are_met_beside_the_message() -> None:
+    match = {"message": USER, "system_contains": ["kind"], "tool_names": ["add"]}
+    served = engine("openai", {"match": match})
+    tools = [{"type": "function", "function": {"name": "sub"}}]
+    system = {"role": "system", "content": "be kind"}
+
+    def reason(**members: Any) -> str:
+        return str(answering(served, "openai", **members)).partition("openai[0]: ")[2]
+
+    assert reason(messages=[USER]) == "there are no instructions, expected some with 'kind'."
+    assert reason(messages=[{**system, "content": "be"}, USER]) == "no instruction contains 'kind'."
+    assert reason(messages=[system, USER]) == "no tools are offered, expected 'add'."
+    assert reason(messages=[system, USER], tools=tools) == (
+        "tool 'add' is not offered, only 'sub'."
+    )
+
+
+@pytest.mark.parametrize(
+    ("match", "message"),
+    [
+        ({"system_contains": []}, "match.system_contains: an empty list has no effect"),
+        ({"tool_names": None}, "match.tool_names: an empty list has no effect"),
+        ({"tool_names": [""]}, "match.tool_names: can never match: no tool has an empty name"),
+        ({"system_contains": [""]}, "match.system_contains: an empty text is in any instruction"),
+    ],
+)
+def test_a_condition_without_effect_is_a_warning(match: Json, message: str) -> None:
+    config = Config.from_dict({"openai": [{"match": match, "response": {}}]})
+
+    assert f"openai[0]: {message}" in [str(each) for each in load(config).warnings]
+
+
+@pytest.mark.parametrize("value", ["kind", [1], {"a": 1}])
+def test_a_condition_of_a_wrong_type_is_an_error(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"match\.system_contains.*expected a "):
+        engine("anthropic", {"match": {"system_contains": value}})
+
+
+def test_embeddings_have_no_instructions() -> None:
+    with pytest.raises(ConfigError, match="system_contains: unknown key"):
+        engine("openai_embeddings", {"match": {"system_contains": ["a"]}})
