@@ -98,7 +98,7 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
     "mocks": (
         Option(
             "--config",
-            "JSON file of mocks, or a directory of *.json files; may be repeated",
+            "JSON or YAML file of mocks, or a directory of such files; may be repeated",
             Path,
             "PATH",
             extra={"action": "append"},
@@ -215,7 +215,11 @@ def check_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "files", type=Path, nargs="+", metavar="FILE", help="JSON file of mocks, or a directory"
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="JSON or YAML file of mocks, or a directory",
     )
     for option in CHECK_OPTIONS:
         option.add_to(parser)

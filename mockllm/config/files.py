@@ -2,48 +2,66 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from mockllm.config.json_file import read_file
+from mockllm.config.json_file import SUFFIXES, read_file
 from mockllm.config.mistakes import join, label
 from mockllm.config.models import MOCK_FIELDS, Config
-from mockllm.errors import ConfigError, Problem
+from mockllm.errors import ConfigError, Problem, Severity
+
+_NO_FILES = (
+    f"expected a directory with {', '.join(f'*{suffix}' for suffix in SUFFIXES)} files, found "
+    "none (its subdirectories are not searched)"
+)
 
 
 def read_files(*paths: str | Path) -> tuple[Config, list[Problem]]:
     """Read several files; returns one configuration and the problems found.
 
     The configuration has the valid mocks of all files in order. Of any other setting, the last
-    value wins. A directory stands for its ``*.json`` files, sorted by name.
+    value wins; a different one before it is a warning. A directory stands for its files (see
+    `files_of`).
     """
     problems: list[Problem] = []
-    configs: list[Config] = []
+    read: list[tuple[str, Config]] = []
     for file in _files(paths, problems):
         data = None
         try:
-            data = read_file(file)
-            configs.append(Config.from_dict(data, file=str(file)))
+            data, found = read_file(file)
+            problems += found
+            read.append((str(file), Config.from_dict(data, file=str(file))))
         except ConfigError as exc:
             problems += exc.problems
-            configs.append(_valid_mocks(data, file=str(file)))
-    return _merged(configs), problems
+            read.append((str(file), _valid_mocks(data, file=str(file))))
+    return _merged([config for _, config in read]), [*problems, *_contradictions(read)]
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files that a path of the command line stands for: itself or, if it is a directory,
+    its JSON and YAML files, sorted by name.
+
+    Raises:
+        OSError: the directory cannot be read.
+    """
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
 
 
 def _files(paths: Iterable[str | Path], problems: list[Problem]) -> Iterator[Path]:
     for path in map(Path, paths):
         try:
-            files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+            files = files_of(path)
         except OSError as exc:
             problems.append(Problem(str(path), f"cannot be read: {exc.strerror}"))
             continue
         if not files:
-            problems.append(
-                Problem(str(path), "expected a directory with *.json files, found none")
-            )
+            problems.append(Problem(str(path), _NO_FILES))
         yield from files
 
 
@@ -72,3 +90,24 @@ def _merged(configs: Sequence[Config]) -> Config:
     for field in MOCK_FIELDS:
         merged[field] = [mock for config in configs for mock in getattr(config, field)]
     return Config.model_construct(**merged)
+
+
+def _contradictions(read: Iterable[tuple[str, Config]]) -> Iterator[Problem]:
+    """Warn about settings that several files have with different values."""
+    before: dict[str, tuple[str, Any]] = {}
+    for file, config in read:
+        for field in config.model_fields_set - MOCK_FIELDS.keys():
+            value = getattr(config, field)
+            if field in before and before[field][1] != value:
+                earlier, other = before[field]
+                message = (
+                    f"{_shown(value)} replaces {_shown(other)} of {earlier}; the last file counts, "
+                    "so keep one of them"
+                )
+                yield Problem(join(file, field), message, Severity.WARNING)
+            before[field] = (file, value)
+
+
+def _shown(value: Any) -> str:
+    plain = value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
+    return json.dumps(plain)

@@ -38,7 +38,7 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
         if detail["type"] == "extra_forbidden"
     }
     return [
-        Problem(_place(detail["loc"], data, file), _describe(root, detail))
+        Problem(place_of(detail["loc"], data, file), _describe(root, detail))
         for detail in details
         if not (detail["type"] == "missing" and detail["loc"] in meant)
     ]
@@ -73,16 +73,23 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return f"{detail['msg']}, found {found}"
 
 
-def _place(location: Location, data: Any, file: str) -> str:
-    """Format ("openai", 3, "match") as ``mocks/a.json: openai[3] 'greet': match``."""
+def place_of(location: Location, data: Any, file: str) -> str:
+    """Format ("openai", 3, "match") as ``mocks/a.json: openai[3] 'greet': match``; `data` has the
+    name of the mock."""
     match location:
         case (str() as field, int() as index, *rest):  # at the top, lists hold mocks only
-            mock = data[field][index]
-            name = mock.get("name", "") if isinstance(mock, dict) else ""
-            where = label(field, index, name if isinstance(name, str) else "")
+            where = label(field, index, _name_of(field, index, data))
         case _:
             where, rest = "", list(location)
     return join(file, where, json_path(rest))
+
+
+def _name_of(field: str, index: int, data: Any) -> str:
+    """The name of a mock in the content of a file; empty if it has none."""
+    mocks = data.get(field) if isinstance(data, dict) else None
+    mock = mocks[index] if isinstance(mocks, list) and index < len(mocks) else None
+    name = mock.get("name") if isinstance(mock, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def json_path(location: list[int | str]) -> str:

@@ -1,4 +1,4 @@
-"""The types of a configuration, the same for JSON files and for Python.
+"""The types of a configuration, the same for files and for Python.
 
 `mockllm schema` prints them as JSON Schema. Messages and responses are not validated against the
 official SDK's types here, but by `engine.review`.
@@ -6,7 +6,7 @@ official SDK's types here, but by `engine.review`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self, cast
@@ -20,6 +20,7 @@ from pydantic import (
     PrivateAttr,
     StrictBool,
     ValidationError,
+    model_validator,
 )
 
 from mockllm.config.address import checked_address
@@ -32,8 +33,9 @@ from mockllm.config.values import (
     OptionalSDKObject,
     SDKObject,
     empty_list_for_null,
+    without_own_keys,
 )
-from mockllm.errors import ConfigError
+from mockllm.errors import ConfigError, Problem, Severity
 
 
 class MatchType(StrEnum):
@@ -44,9 +46,20 @@ class MatchType(StrEnum):
 
 
 class _ConfigModel(BaseModel):
-    """A frozen object of the configuration. Unknown keys are errors, so typos are reported."""
+    """A frozen object of the configuration. Unknown keys are errors, so typos are reported; those
+    that begin with ``_`` or ``$`` are the author's own (``_comment``, ``$schema``)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        json_schema_extra={"patternProperties": {"^[_$]": {}}},
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_own_keys(cls, value: Any) -> Any:
+        return without_own_keys(value)
 
 
 class HeaderMatch(_ConfigModel):
@@ -194,6 +207,7 @@ class Config(_ConfigModel):
     openai_embeddings: Annotated[
         list[OpenAIEmbeddingsMock], BeforeValidator(empty_list_for_null)
     ] = []
+    _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @classmethod
     def from_dict(cls, data: Any, *, file: str = "") -> Self:
@@ -213,12 +227,29 @@ class Config(_ConfigModel):
 
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
-        """Read one JSON file.
+        """Read one JSON or YAML file.
 
         Raises:
-            ConfigError: the file cannot be read, is not JSON, or is invalid.
+            ConfigError: the file cannot be read, is not JSON or YAML, or is invalid.
         """
-        return cls.from_dict(read_file(path), file=str(path))
+        data, found = read_file(path)
+        try:
+            config = cls.from_dict(data, file=str(path))
+        except ConfigError as exc:
+            raise ConfigError((*found, *exc.problems)) from exc
+        if any(problem.severity is Severity.ERROR for problem in found):
+            raise ConfigError(found)
+        config.add_warnings(found)
+        return config
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The likely mistakes that were found while the files were read."""
+        return self._warnings
+
+    def add_warnings(self, warnings: Iterable[Problem]) -> None:
+        """Record warnings about the files that the configuration was read from."""
+        self._warnings = (*self._warnings, *warnings)
 
 
 MOCK_FIELDS: Mapping[str, type[_Mock]] = {

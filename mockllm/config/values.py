@@ -17,6 +17,8 @@ from mockllm.wire.chunking import Chunk
 
 MAX_NESTING = 200  # levels; answers have less than 30, and Python's stack allows a few hundred
 MAX_CHUNK = 1_000_000  # graphemes; more than any text has
+OWN_KEYS = ("_", "$")
+"""The first characters of keys that an author may add anywhere: comments, ``$schema``, anchors."""
 DONE = "[DONE]"
 """The event that ends a Chat Completions stream in `stream.events`."""
 
@@ -70,6 +72,22 @@ def _as_input(value: Any) -> Any:
 def empty_list_for_null(value: Any) -> Any:
     """Treat an explicit null like a missing list."""
     return [] if value is None else value
+
+
+def without_own_keys(value: Any) -> Any:
+    """Remove the keys of an object that begin with ``_`` or ``$``; other values are unchanged."""
+    if not isinstance(value, dict):
+        return value
+    for key in value:
+        if isinstance(key, str) and key.startswith(OWN_KEYS):
+            break
+    else:  # most objects have none
+        return value
+    return {
+        key: member
+        for key, member in value.items()
+        if not (isinstance(key, str) and key.startswith(OWN_KEYS))
+    }
 
 
 if TYPE_CHECKING:  # type checkers allow SDK objects, which validation converts to JSON

@@ -56,8 +56,9 @@ def load_config(*paths: str | Path) -> Config:
         ConfigError: lists the mistakes of all files, including those found by compiling.
     """
     config, problems = read_files(*paths)
-    if problems:
+    if any(problem.severity is Severity.ERROR for problem in problems):
         raise ConfigError((*problems, *_errors(config)))
+    config.add_warnings(problems)
     return config
 
 
@@ -77,7 +78,7 @@ def load(config: Config, *, strict: bool = False) -> Loaded:
         ConfigError: a mock's message or input is invalid for its API; with `strict`, also if
             there are warnings.
     """
-    problems: list[Problem] = []
+    problems = list(config.warnings)
     tables = tuple(_table(api, config, problems, strict) for api in APIS)
     fatal = problems if strict else [p for p in problems if p.severity is Severity.ERROR]
     if fatal:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mockllm.config.files import files_of
 from mockllm.engine.engine import Engine
 
 logger = logging.getLogger("mockllm")
@@ -24,7 +25,7 @@ State = tuple[tuple[str, int, int, int], ...]
 
 
 class Watch:
-    """Detects changes of files. A directory stands for its ``*.json`` files."""
+    """Detects changes of files. A directory stands for its JSON and YAML files."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = tuple(paths)
@@ -49,7 +50,7 @@ class Watch:
     def _files(self) -> Iterator[tuple[str, int, int, int]]:
         for path in self._paths:
             with contextlib.suppress(OSError):  # unreadable, which is a state too
-                for file in sorted(path.glob("*.json")) if path.is_dir() else [path]:
+                for file in files_of(path):
                     with contextlib.suppress(FileNotFoundError):  # removed since it was listed
                         found = file.stat()
                         yield str(file), found.st_mtime_ns, found.st_size, found.st_ino

@@ -9,6 +9,8 @@ import orjson
 import pytest
 
 from mockllm import Config, ConfigError, load_config
+from mockllm.config.files import files_of
+from mockllm.engine.loading import load
 from tests.support.loads import ANSWER, mock
 
 
@@ -58,6 +60,73 @@ def test_a_directory_is_its_files_in_order(tmp_path: Path) -> None:
     assert config.openai[2].place == f"{tmp_path / 'b.json'}: openai[0] 'b'"
 
 
+def test_a_directory_has_json_and_yaml_files_in_one_order(tmp_path: Path) -> None:
+    write(tmp_path / "b.json", openai=[mock("b", "b")])
+    write(tmp_path / "a.yml", openai=[mock("a", "a")])
+    write(tmp_path / "c.YAML", openai=[mock("c", "c")])
+
+    assert [file.name for file in files_of(tmp_path)] == ["a.yml", "b.json", "c.YAML"]
+    assert names(load_config(tmp_path)) == ["a", "b", "c"]
+
+
+def test_a_setting_that_two_files_have_differently_is_a_warning(tmp_path: Path) -> None:
+    one = write(tmp_path / "1.json", listen_addr=":1", cors=False, stream={"chunk": "char"})
+    two = write(tmp_path / "2.json", listen_addr=":2", cors=False, stream={"chunk": 3})
+
+    warnings = {str(warning) for warning in load_config(one, two).warnings}
+
+    remedy = "the last file counts, so keep one of them"
+    assert warnings == {
+        f'{two}: listen_addr: ":2" replaces ":1" of {one}; {remedy}',
+        f'{two}: stream: {{"chunk": 3}} replaces {{"chunk": "char"}} of {one}; {remedy}',
+    }
+
+
+def test_warnings_of_files_reach_the_engine_and_strict(tmp_path: Path) -> None:
+    one = write(tmp_path / "1.json", listen_addr=":1")
+    config = load_config(one, write(tmp_path / "2.json", listen_addr=":2"))
+
+    assert load(config).warnings == config.warnings
+    with pytest.raises(ConfigError):
+        load(config, strict=True)
+
+
+@pytest.mark.parametrize("key", ["_comment", "$schema", "_", "$defs"])
+def test_keys_of_the_author_are_ignored_at_every_level_of_ours(tmp_path: Path, key: str) -> None:
+    own: dict[str, Any] = {key: ["any", {"thing": 1}]}
+    header = {"name": "a", "value": "b"} | own
+    entry = mock("hi", headers=[header], **own) | {"stream": {"chunk": "char"} | own} | own
+    file = write(tmp_path / "a.json", openai=[entry], stream={"chunk": "word"} | own, **own)
+
+    config = load_config(file)
+
+    assert config.warnings == ()
+    assert config.openai[0].stream.chunk == "char"
+    assert config.openai[0].match.headers[0].name == "a"
+
+
+def test_a_response_has_the_keys_that_are_written(tmp_path: Path) -> None:
+    entry = mock("hi") | {"response": ANSWER | {"_extra": 1}}
+    config = load_config(write(tmp_path / "a.json", openai=[entry]))
+
+    assert config.openai[0].answer["_extra"] == 1
+
+
+def test_other_mistakes_of_a_file_with_duplicate_keys_are_reported_too(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text('{"openai": [], "openai": [], "openia": []}')
+    message = (
+        "line 1 column 16: the key 'openai' occurs twice, first in line 1 column 2; remove one"
+    )
+
+    for read in (load_config, Config.from_file):
+        with pytest.raises(ConfigError) as caught:
+            read(file)
+        found = caught.value.problems
+        assert str(found[0]) == f"{file}: {message}"
+        assert found[1].place == f"{file}: openia"
+
+
 def test_several_files_are_appended_and_the_last_setting_counts(tmp_path: Path) -> None:
     one = write(tmp_path / "1.json", openai=[mock("a", "a")], listen_addr=":1", require_auth=False)
     two = write(tmp_path / "2.json", openai=[mock("b", "b")], listen_addr=":2")
@@ -69,7 +138,7 @@ def test_several_files_are_appended_and_the_last_setting_counts(tmp_path: Path) 
 
 
 def test_an_empty_directory_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"expected a directory with \*\.json files, found none"):
+    with pytest.raises(ConfigError, match=r"with \*\.json, \*\.yaml, \*\.yml files, found none"):
         load_config(tmp_path)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mockllm.config.json_file import read_file
+from mockllm.config.json_file import MAX_REMARKS, read_file
 from mockllm.errors import ConfigError, Problem, Severity
 from mockllm.wire.jsontext import MAX_VALUES
 
@@ -36,13 +36,13 @@ def problem_of(path: str | Path) -> Problem:
 def test_returns_the_value(tmp_path: Path, content: bytes, value: Any, kind: type) -> None:
     file = tmp_path / "a.json"
     file.write_bytes(content)
-    assert read_file(kind(file)) == value
+    assert read_file(kind(file)) == (value, ())
 
 
 def test_a_file_may_have_more_values_than_a_request(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     file.write_bytes(b"[" + b"1," * MAX_VALUES + b"1]")
-    assert len(read_file(file)) == MAX_VALUES + 1
+    assert len(read_file(file).data) == MAX_VALUES + 1
 
 
 def test_a_missing_file_is_a_problem_with_the_name_as_given(
@@ -51,6 +51,48 @@ def test_a_missing_file_is_a_problem_with_the_name_as_given(
     monkeypatch.chdir(tmp_path)
     reason = os.strerror(errno.ENOENT)
     assert problem_of("a.json") == Problem("a.json", f"cannot be read: {reason}", Severity.ERROR)
+
+
+def test_a_name_with_nul_cannot_be_read() -> None:
+    message = "cannot be read: a name has no NUL character"
+    assert problem_of("a\0b") == Problem(r"'a\x00b'", message)
+
+
+def test_a_yaml_file_is_read_by_its_suffix(tmp_path: Path) -> None:
+    for name in ("a.yaml", "a.yml", "a.YAML"):
+        file = tmp_path / name
+        file.write_text("openai: []  # none yet")
+        assert read_file(file) == ({"openai": []}, ())
+
+
+def test_a_yaml_file_may_contain_json(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text('{"a": 1e3,\n\t"b": "\\ud83d\\ude00"}')
+    assert read_file(file) == ({"a": 1000.0, "b": "\U0001f600"}, ())
+
+
+def test_the_place_of_a_duplicate_key_names_the_mock(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text('{"openai": [{"name": "greet", "match": {"a": 1,\n "a": 2}}]}')
+    [problem] = read_file(file).problems
+    assert problem == Problem(
+        f"{file}: openai[0] 'greet': match",
+        "line 2 column 2: the key 'a' occurs twice, first in line 1 column 41; remove one",
+    )
+
+
+def test_few_of_many_duplicate_keys_are_reported(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("[" + ",".join(['{"a":1,"a":1}'] * 500) + "]")
+    assert len(read_file(file).problems) == MAX_REMARKS
+
+
+def test_duplicate_keys_are_found_at_any_depth_and_beside_any_number(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    start, end = '{"a":' * 900, "}" * 900
+    file.write_text(f'{start}{{"b": 1e5, "c": {"9" * 300}, "b": 2}}{end}')
+    [problem] = read_file(file).problems
+    assert "the key 'b' occurs twice" in problem.message
 
 
 def test_a_directory_is_a_problem(tmp_path: Path) -> None:

@@ -57,6 +57,14 @@ def test_a_file_that_is_written_has_changed_once(tmp_path: Path) -> None:
     assert [watch.changed() for _ in range(4)] == [False, True, False, False]
 
 
+def test_yaml_files_of_a_directory_are_watched(tmp_path: Path) -> None:
+    watch = Watch([tmp_path])
+    write(tmp_path / "a.yaml", "{}")
+    assert settled(watch)
+    write(tmp_path / "notes.txt", "{}")
+    assert not settled(watch)
+
+
 def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     watch = Watch([write(file, "{}")])
