@@ -123,7 +123,7 @@ def test_a_device_is_a_problem(device: str) -> None:
 def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
     (tmp_path / "b.json").symlink_to("a.json")
-    assert read_file(tmp_path / "b.json") == {}
+    assert read_file(tmp_path / "b.json").data == {}
 
 
 def test_an_error_without_a_text_is_named_by_its_type(
