@@ -9,9 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from mockllm.config.json_file import read_file
-from mockllm.config.mistakes import join, label
 from mockllm.config.models import MOCK_FIELDS, Config
-from mockllm.errors import ConfigError, Problem
+from mockllm.errors import ConfigError, Place, Problem
 
 
 def read_files(*paths: str | Path) -> tuple[Config, list[Problem]]:
@@ -38,12 +37,11 @@ def _files(paths: Iterable[str | Path], problems: list[Problem]) -> Iterator[Pat
         try:
             files = sorted(path.glob("*.json")) if path.is_dir() else [path]
         except OSError as exc:
-            problems.append(Problem(str(path), f"cannot be read: {exc.strerror}"))
+            problems.append(Problem(Place(file=str(path)), f"cannot be read: {exc.strerror}"))
             continue
         if not files:
-            problems.append(
-                Problem(str(path), "expected a directory with *.json files, found none")
-            )
+            message = "expected a directory with *.json files, found none"
+            problems.append(Problem(Place(file=str(path)), message))
         yield from files
 
 
@@ -59,7 +57,7 @@ def _valid_mocks(data: Any, *, file: str) -> Config:
                 mock = kind.model_validate(entry)
             except ValidationError:
                 continue
-            mock.read_from(join(file, label(field, index, mock.name)))
+            mock.read_from(Place(file=file, field=field, position=index, name=mock.name))
             valid[field].append(mock)
     return Config.model_construct(**valid)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mockllm.errors import ConfigError, Problem
+from mockllm.errors import ConfigError, Place, Problem
 from mockllm.wire import jsontext
 
 
@@ -15,7 +15,7 @@ def read_file(path: str | Path) -> Any:
     Raises:
         ConfigError: it cannot be read, or is not JSON.
     """
-    file = str(path)
+    file = Place(file=str(path))
     try:
         return jsontext.loads(Path(path).read_bytes(), max_values=None)
     except OSError as exc:

@@ -164,4 +164,4 @@ def test_the_command_accepts_complete_responses(
 
     assert main.main(["check", "--wire", file]) == terminal.OK
 
-    assert capsys.readouterr().out == "1 mocks, no warnings\n"
+    assert capsys.readouterr().out == "0 errors, 0 warnings, 0 notes in 1 mock of 1 file\n"
