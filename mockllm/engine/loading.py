@@ -22,6 +22,7 @@ from mockllm.engine.review import (
     match_value,
     unreachable,
     unserialisable_values,
+    unusable_response,
 )
 from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
@@ -132,6 +133,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
             continue  # further checks need valid JSON
         problems += confirm_match(api, sdk, mock, place)
         problems += confirm_response(api, sdk, mock, place)
+        problems += unusable_response(mock, place)
         problems += confirm_events(api, sdk, mock, place)
         rule = _compile(api, index, mock, place, problems)
         if rule is not None:

@@ -86,6 +86,34 @@ def _paths(findings: Sequence[Finding]) -> str:
     return ", ".join(shown) + more
 
 
+def unusable_response(mock: Mock, place: Place) -> Iterator[Problem]:
+    """Report what fits the SDK's type and no client can use: no choice, and arguments of a call
+    that are not JSON."""
+    if mock.answer.get("choices") == []:
+        message = "an empty list: clients read the first choice"
+        yield Problem(place.at("response.choices"), message, Severity.WARNING)
+    todo: list[tuple[list[str | int], Any]] = [
+        ([name], mock.answer.get(name)) for name in ("choices", "output")
+    ]
+    while todo:
+        path, value = todo.pop()
+        if isinstance(value, list):
+            todo += [([*path, index], entry) for index, entry in enumerate(value)]
+        elif isinstance(value, dict):
+            todo += [([*path, name], member) for name, member in value.items()]
+        elif path[-1] == "arguments" and isinstance(value, str) and not _is_json(value):
+            message = f"the arguments of a call are not JSON: {jsontext.describe(value)}"
+            yield Problem(place.at(json_path(["response", *path])), message, Severity.WARNING)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        jsontext.loads(text.encode("utf-8", "replace"))
+    except ValueError:
+        return text == ""  # some services send it for no arguments
+    return True
+
+
 def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
     """Validate the events of a literal stream against the SDK's model."""
     events = stream_of(mock).events

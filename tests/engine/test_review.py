@@ -81,6 +81,30 @@ def test_missing_members_that_are_not_filled_in_are_a_warning(tmp_path: Path) ->
     )
 
 
+@pytest.mark.parametrize("arguments", ["{", "{'a': 1}", "a=1"])
+def test_arguments_that_are_not_json_are_a_warning(arguments: str) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    told = warnings(mock("hi") | {"response": {"choices": [{"message": {"tool_calls": [call]}}]}})
+
+    place = "openai[0]: response.choices[0].message.tool_calls[0].function.arguments"
+    assert told == [f"{place}: the arguments of a call are not JSON: {arguments!r}"]
+
+
+@pytest.mark.parametrize("arguments", ["{}", "", '{"a": 1}'])
+def test_arguments_that_are_json_or_none_have_no_warning(arguments: str) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+
+    answer = {"choices": [{"message": {"tool_calls": [call]}}]}
+
+    assert warnings(mock("hi") | {"response": answer}) == []
+
+
+def test_a_response_without_a_choice_is_a_warning() -> None:
+    assert warnings(mock("hi") | {"response": {"choices": []}}) == [
+        "openai[0]: response.choices: an empty list: clients read the first choice"
+    ]
+
+
 def test_only_some_of_many_missing_members_are_listed(tmp_path: Path) -> None:
     many = TERSE | {"response": {"choices": [{"message": {}}] * 1000}}
 
