@@ -14,8 +14,10 @@ this package. `providers.envelope` renders them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 
 class MockLLMError(Exception):
@@ -23,18 +25,69 @@ class MockLLMError(Exception):
 
 
 class Severity(StrEnum):
-    """The effect of a problem on the start of the server: an error prevents it."""
+    """The effect of a problem on the start of the server: an error prevents it, a warning only with
+    ``--strict``. A note is information, for those who ask for it."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
+
+
+class Place(str):
+    """A place in a configuration, as text: ``mocks/a.json: openai[3] 'greet': match.match_type``.
+
+    Its parts are attributes: `file`, `field` (the list of mocks), `position` in it, `name` of the
+    mock and `path` within the mock. Those that do not apply are empty, or None for `position`.
+    """
+
+    file: str
+    field: str
+    position: int | None
+    name: str
+    path: str
+
+    def __new__(
+        cls,
+        *,
+        file: str = "",
+        field: str = "",
+        position: int | None = None,
+        name: str = "",
+        path: str = "",
+    ) -> Self:
+        """Return the place with these parts."""
+        label = "" if position is None else f"{field}[{position}]"
+        named = f"{label} {name!r}" if label and name else label
+        place = super().__new__(cls, ": ".join(part for part in (file, named, path) if part))
+        place.file, place.field, place.position = file, field, position
+        place.name, place.path = name, path
+        return place
+
+    def at(self, path: str) -> Place:
+        """Return the place of `path` within this mock or file."""
+        return Place(
+            file=self.file, field=self.field, position=self.position, name=self.name, path=path
+        )
+
+    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, object]]:
+        """Return the arguments of a copy."""
+        return (), dict(vars(self))
+
+    @property
+    def mock(self) -> Place:
+        """The mock, or the file, that this place is in."""
+        return self.at("")
+
+
+NOWHERE = Place()
+"""The place of what was written in Python, not in a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One mistake in a configuration: its location, what was expected, what was found.
 
-    `place` is the file, the mock and the JSON path, as far as known:
-    ``mocks/a.json: openai[3] 'greet': match.match_type``.
+    `place` is the file, the mock and the JSON path, as far as known.
     """
 
     place: str
@@ -45,11 +98,37 @@ class Problem:
         return f"{self.place}: {self.message}" if self.place else self.message
 
 
+MAX_PROBLEMS_OF_MOCK = 10
+"""Problems of one mock that are reported at once. Further ones are mostly consequences."""
+MAX_PROBLEMS = 100
+"""Problems that are reported at once: 20 kB, more than anybody reads."""
+
+
+def most_important(problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """Return the problems to report, in order: at most `MAX_PROBLEMS_OF_MOCK` of each mock and
+    `MAX_PROBLEMS` in all, errors before warnings, warnings before notes."""
+    shown: set[int] = set()
+    of_mock: dict[str, int] = {}
+    by_severity = list(Severity)
+    order = sorted(range(len(problems)), key=lambda at: by_severity.index(problems[at].severity))
+    for at in order:
+        place = problems[at].place
+        mock = place.mock if isinstance(place, Place) else place
+        of_mock[mock] = of_mock.get(mock, 0) + 1
+        if of_mock[mock] <= MAX_PROBLEMS_OF_MOCK and len(shown) < MAX_PROBLEMS:
+            shown.add(at)
+    return tuple(problems[at] for at in sorted(shown))
+
+
 class ConfigError(MockLLMError):
-    """An invalid configuration. `problems` lists every mistake found, in order."""
+    """An invalid configuration. `problems` lists every mistake found, in order; the text has the
+    most important ones."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__("\n".join(map(str, problems)))
+        lines = [str(problem) for problem in most_important(problems)]
+        if len(lines) < len(problems):
+            lines.append(f"... and {len(problems) - len(lines):,} more")
+        super().__init__("\n".join(lines))
         self.problems = problems
 
 

@@ -44,6 +44,7 @@ def test_a_configuration_loads_and_has_mocks(example: str) -> None:
     loaded = load(Config.from_dict(json.loads(example)))
 
     assert sum(len(table.mocks) for table in loaded.tables) > 0
+    assert loaded.warnings == ()
 
 
 PASSED, NO_TESTS = pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED  # some are no tests

@@ -12,20 +12,18 @@ import json
 import sys
 from collections.abc import Sequence
 
+from mockllm.cli.checking import run_check
 from mockllm.cli.options import check_parser, schema_parser, serve_options
 from mockllm.cli.serving import run_server
 from mockllm.cli.terminal import (
     FAILED,
     MISTAKES,
-    WARNINGS,
     fill_standard_descriptors,
     print_lines,
     print_result,
     report,
 )
 from mockllm.config.models import Config
-from mockllm.engine.building import build_engine
-from mockllm.engine.loading import load_config
 from mockllm.errors import ConfigError, MockLLMError
 
 INTERRUPTED = 130  # 128 plus the number of SIGINT, as shells report it
@@ -43,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         match args:
             case ["check", *rest]:
-                return _check(check_parser().parse_args(rest))
+                return run_check(check_parser().parse_args(rest))
             case ["schema", *rest]:
                 return _schema(schema_parser().parse_args(rest))
             case _:
@@ -56,22 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-
-
-def _check(options: argparse.Namespace) -> int:
-    config = load_config(*options.files)
-    engine = build_engine(config)
-    report(engine.warnings)
-    found = [*engine.warnings]
-    if options.wire:
-        from mockllm.conformance import check_wire  # imports both SDKs
-
-        problems = check_wire(config)
-        report(problems)
-        found += problems
-    if found:
-        return WARNINGS
-    return print_result(f"{sum(engine.counts.values())} mocks, no warnings")
 
 
 def _schema(options: argparse.Namespace) -> int:

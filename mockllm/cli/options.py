@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import mockllm
+from mockllm.cli.checking import REPORT_FORMATS
 from mockllm.cli.limit_options import add_limits, seconds
 from mockllm.cli.terminal import LOG_FORMATS
 from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, MAX_PORT, parse_address
@@ -82,14 +83,16 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """An option without a value."""
+    """An option without a value. `short` is its one-letter form, if it has one."""
 
     name: str
     help: str
+    short: str | None = None
 
     def add_to(self, group: Group) -> None:
         """Declare the flag in a group of a parser."""
-        group.add_argument(self.name, help=self.help, action="store_true")
+        names = (self.short, self.name) if self.short else (self.name,)
+        group.add_argument(*names, help=self.help, action="store_true")
 
 
 _DEFAULT = "default %(default)s"
@@ -106,8 +109,10 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
         Flag("--reload", "reload when a file of --config changes; SIGHUP always does"),
         Flag(
             "--strict",
-            "refuse to start on warnings, and reject requests that the SDK's types do not allow",
+            "both --strict-config and --strict-requests",
         ),
+        Flag("--strict-config", "refuse to start on warnings about the configuration"),
+        Flag("--strict-requests", "reject requests that the SDK's types do not allow"),
         Flag("--no-auth", "accept requests without credentials"),
         Flag("--no-cors", "do not let web pages of other origins read responses"),
         Flag("--no-reuse", "match every request anew, even one identical to an earlier one"),
@@ -167,9 +172,18 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
 }
 """The options of ``mockllm`` by the group that ``--help`` lists them in, without the limits."""
 
-CHECK_OPTIONS = (
+CHECK_OPTIONS: tuple[Option | Flag, ...] = (
     Flag("--wire", "send each mock's response, whole and streamed, to the official clients"),
+    Flag("--verbose", "show notes too: what is filled in", short="-v"),
+    Flag("--all", "show every problem, however many there are"),
+    Option(
+        "--format",
+        f"text, or one JSON document with all problems and notes; {_DEFAULT}",
+        default="text",
+        extra={"choices": REPORT_FORMATS},
+    ),
 )
+"""The options of ``mockllm check``."""
 
 
 # --- the parsers ---------------------------------------------------------------------------------

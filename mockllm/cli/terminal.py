@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Literal, TextIO
 
-from mockllm.errors import Problem
+from mockllm.errors import Problem, most_important
 from mockllm.observers.access_log import access
 
 OK = 0
@@ -74,8 +74,18 @@ def print_result(text: str) -> int:
 
 
 def report(problems: Sequence[Problem]) -> None:
-    """Write problems to standard error, one per line."""
-    print_lines(*(f"{problem.severity}: {problem}" for problem in problems), stream=sys.stderr)
+    """Write the most important of a configuration's problems to standard error, one per line."""
+    print_lines(*problem_lines(problems, "'mockllm check --all FILE'"), stream=sys.stderr)
+
+
+def problem_lines(problems: Sequence[Problem], remedy: str | None) -> list[str]:
+    """Return a line for each problem. Unless `remedy` is None, which is the command that shows all
+    of them, only the most important ones."""
+    shown = problems if remedy is None else most_important(problems)
+    lines = [f"{problem.severity}: {problem}" for problem in shown]
+    if len(shown) < len(problems):
+        lines.append(f"... and {len(problems) - len(shown):,} more; {remedy} shows them")
+    return lines
 
 
 def print_lines(*lines: str, stream: TextIO | None) -> None:

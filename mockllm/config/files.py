@@ -10,9 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mockllm.config.json_file import SUFFIXES, read_file
-from mockllm.config.mistakes import join, label
 from mockllm.config.models import MOCK_FIELDS, Config
-from mockllm.errors import ConfigError, Problem, Severity
+from mockllm.errors import ConfigError, Place, Problem, Severity
 
 _NO_FILES = (
     f"expected a directory with {', '.join(f'*{suffix}' for suffix in SUFFIXES)} files, found "
@@ -58,10 +57,10 @@ def _files(paths: Iterable[str | Path], problems: list[Problem]) -> Iterator[Pat
         try:
             files = files_of(path)
         except OSError as exc:
-            problems.append(Problem(str(path), f"cannot be read: {exc.strerror}"))
+            problems.append(Problem(Place(file=str(path)), f"cannot be read: {exc.strerror}"))
             continue
         if not files:
-            problems.append(Problem(str(path), _NO_FILES))
+            problems.append(Problem(Place(file=str(path)), _NO_FILES))
         yield from files
 
 
@@ -77,7 +76,7 @@ def _valid_mocks(data: Any, *, file: str) -> Config:
                 mock = kind.model_validate(entry)
             except ValidationError:
                 continue
-            mock.read_from(join(file, label(field, index, mock.name)))
+            mock.read_from(Place(file=file, field=field, position=index, name=mock.name))
             valid[field].append(mock)
     return Config.model_construct(**valid)
 
@@ -104,7 +103,7 @@ def _contradictions(read: Iterable[tuple[str, Config]]) -> Iterator[Problem]:
                     f"{_shown(value)} replaces {_shown(other)} of {earlier}; the last file counts, "
                     "so keep one of them"
                 )
-                yield Problem(join(file, field), message, Severity.WARNING)
+                yield Problem(Place(file=file, path=field), message, Severity.WARNING)
             before[field] = (file, value)
 
 

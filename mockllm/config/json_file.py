@@ -14,7 +14,7 @@ from mockllm.config.json_remedies import explain
 from mockllm.config.json_scanner import Unexpected, scan
 from mockllm.config.mistakes import place_of
 from mockllm.config.source_text import Remark, SourceError, decode, position
-from mockllm.errors import ConfigError, Problem
+from mockllm.errors import ConfigError, Place, Problem
 from mockllm.wire import jsontext
 
 MAX_REMARKS = 100  # reported for one file; nobody reads more
@@ -45,9 +45,10 @@ def read_file(path: str | Path) -> FileData:
     Raises:
         ConfigError: it cannot be read, or is not JSON or YAML.
     """
-    file = str(path)
+    file = Place(file=str(path))
     if "\0" in file:  # Python's own message says nothing of a name
-        raise ConfigError((Problem(repr(file), "cannot be read: a name has no NUL character"),))
+        place = Place(file=repr(str(path)))
+        raise ConfigError((Problem(place, "cannot be read: a name has no NUL character"),))
     try:
         mode = Path(path).stat().st_mode
         if not stat.S_ISREG(mode):

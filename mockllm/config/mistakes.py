@@ -13,13 +13,13 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from mockllm.errors import Problem
+from mockllm.errors import Place, Problem
 from mockllm.wire import jsontext
 
 
-def label(field: str, index: int, name: str) -> str:
+def label(field: str, index: int, name: str) -> Place:
     """Return the name of a mock in messages: ``openai[3] 'greet'``."""
-    return f"{field}[{index}] {name!r}" if name else f"{field}[{index}]"
+    return Place(field=field, position=index, name=name)
 
 
 Location = tuple[int | str, ...]
@@ -73,15 +73,15 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return f"{detail['msg']}, found {found}"
 
 
-def place_of(location: Location, data: Any, file: str) -> str:
-    """Format ("openai", 3, "match") as ``mocks/a.json: openai[3] 'greet': match``; `data` has the
-    name of the mock."""
+def place_of(location: Location, data: Any, file: str) -> Place:
+    """Return the place of ("openai", 3, "match"): ``mocks/a.json: openai[3] 'greet': match``;
+    `data` has the name of the mock."""
     match location:
         case (str() as field, int() as index, *rest):  # at the top, lists hold mocks only
-            where = label(field, index, _name_of(field, index, data))
+            name = _name_of(field, index, data)
+            return Place(file=file, field=field, position=index, name=name, path=json_path(rest))
         case _:
-            where, rest = "", list(location)
-    return join(file, where, json_path(rest))
+            return Place(file=file, path=json_path(list(location)))
 
 
 def _name_of(field: str, index: int, data: Any) -> str:
@@ -125,8 +125,3 @@ def _closest(word: str, words: Sequence[str]) -> str | None:
 
 def _did_you_mean(word: str | None) -> str:
     return f"; did you mean {word!r}?" if word else ""
-
-
-def join(*parts: str) -> str:
-    """Join the non-empty parts of a place: ``mocks/a.json: openai[3]``."""
-    return ": ".join(part for part in parts if part)

@@ -25,7 +25,7 @@ from pydantic import (
 
 from mockllm.config.address import checked_address
 from mockllm.config.json_file import read_file
-from mockllm.config.mistakes import join, label, problems
+from mockllm.config.mistakes import problems
 from mockllm.config.values import (
     ChunkSize,
     Event,
@@ -35,7 +35,7 @@ from mockllm.config.values import (
     empty_list_for_null,
     without_own_keys,
 )
-from mockllm.errors import ConfigError, Problem, Severity
+from mockllm.errors import NOWHERE, ConfigError, Place, Problem, Severity
 
 
 class MatchType(StrEnum):
@@ -140,7 +140,7 @@ class _Mock(_ConfigModel):
 
     name: str = ""
     response: SDKObject
-    _place: str = PrivateAttr(default="")
+    _place: Place = PrivateAttr(default_factory=lambda: NOWHERE)
 
     @property
     def answer(self) -> dict[str, Any]:
@@ -148,11 +148,11 @@ class _Mock(_ConfigModel):
         return cast("dict[str, Any]", self.response)
 
     @property
-    def place(self) -> str:
+    def place(self) -> Place:
         """The place in a file, ``mocks/a.json: openai[3] 'greet'``; empty if created in Python."""
         return self._place
 
-    def read_from(self, place: str) -> None:
+    def read_from(self, place: Place) -> None:
         """Record the place that the mock was read from."""
         self._place = place
 
@@ -222,7 +222,7 @@ class Config(_ConfigModel):
             raise ConfigError(tuple(problems(exc, cls, data, file))) from exc
         for field in MOCK_FIELDS:
             for index, mock in enumerate(getattr(config, field)):
-                mock.read_from(join(file, label(field, index, mock.name)))
+                mock.read_from(Place(file=file, field=field, position=index, name=mock.name))
         return config
 
     @classmethod

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from mockllm.config.mistakes import label
 from mockllm.config.models import Config, MatchType, Mock
 from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
@@ -23,9 +24,11 @@ from mockllm.serve.embedded import AsyncServer
 
 MODEL = "any-model"
 MAX_TOKENS = 1024
+CALL_ID = "call_1"
 TEXT = "any text"  # for a mock that matches any text
 
 _CREDENTIALS = {"authorization": "Bearer any", "anthropic-version": "2023-06-01"}
+_OTHER_KEYS = {"api-key": "any", "x-api-key": "any"}  # if a mock wants its own Authorization
 
 
 def check_wire(config: Config) -> list[Problem]:
@@ -54,20 +57,21 @@ async def _check_mock(
     engine: Engine, clients: Any, table: Table, index: int
 ) -> AsyncIterator[Problem]:
     api, mock = table.api, table.mocks[index]
-    place = table.index.rules[index].label
+    place = mock.place or label(api.name, index, mock.name)
     body, headers = body_for(api.name, mock), headers_for(mock)
-    reason = _find_obstacle(engine, table, index, body, headers)
-    if reason is not None:
-        yield Problem(place, reason, Severity.WARNING)
+    obstacle = _find_obstacle(engine, table, index, body, headers)
+    if obstacle is not None:
+        yield Problem(place, *obstacle)
         return
     for how, complaint in [each async for each in clients.complaints(api.name, body, headers)]:
-        yield Problem(f"{place}: {how}", complaint, Severity.WARNING)
+        yield Problem(place.at(how), complaint, Severity.WARNING)
 
 
 def _find_obstacle(
     engine: Engine, table: Table, index: int, body: dict[str, Any], headers: dict[str, str]
-) -> str | None:
-    """The reason why the mock at `index` does not answer; None if it does."""
+) -> tuple[str, Severity] | None:
+    """The reason why the mock at `index` does not answer; None if it does. A mock behind another is
+    not at fault."""
     fields = {**_CREDENTIALS, **headers}.items()
     request = Request.of(
         "POST",
@@ -78,9 +82,10 @@ def _find_obstacle(
     decision = engine.decide(table, request)
     if decision.match.rule is None:
         error = orjson.loads(decision.reply.body.decode("utf-8", "replace"))["error"]["message"]
-        return f"a request like its match is refused: {error}"
+        return f"a request like its match is refused: {error}", Severity.WARNING
     if decision.match.rule.index != index:
-        return f"a request like its match does not reach it: {decision.match.rule.label} answers"
+        answering = decision.match.rule.label
+        return f"not checked: {answering} answers a request like its match", Severity.NOTE
     return None
 
 
@@ -104,6 +109,8 @@ def body_for(api: str, mock: Mock) -> dict[str, Any]:
         message["content"] = TEXT
     if match.match_type is MatchType.CONTAINS and not message.get("content"):
         message["content"] = TEXT
+    if match.match_type is MatchType.CONTAINS and message["role"] == "tool":
+        message.setdefault("tool_call_id", CALL_ID)  # requests need it, and rules ignore it
     return body | {"messages": [*body.get("messages", ()), message]}
 
 
@@ -125,5 +132,14 @@ def _tool(api: str, name: str) -> dict[str, Any]:
 
 
 def headers_for(mock: Mock) -> dict[str, str]:
-    """Return the headers that `mock` requires. An empty value means an absent header."""
-    return {header.name: header.value for header in mock.match.headers if header.value}
+    """Return the headers that `mock` requires, by their names in lower case. An empty value means
+    an absent header; all that one header must contain is joined."""
+    headers: dict[str, str] = {}
+    for header in sorted(mock.match.headers, key=lambda each: each.match_type):  # contains first
+        name = header.name.strip().lower()
+        if header.match_type is MatchType.EXACT:
+            headers[name] = header.value
+        elif header.value not in headers.get(name, ""):
+            headers[name] = " ".join(filter(None, (headers.get(name), header.value)))
+    found = {name: value for name, value in headers.items() if value}
+    return _OTHER_KEYS | found if "authorization" in found else found

@@ -55,7 +55,7 @@ class Clients:
     ) -> AsyncIterator[tuple[str, str]]:
         """Yield the errors of the client of `api` and the call that raised each: whole, streamed,
         or rebuilding the response from its stream with the SDK's helper."""
-        arguments = body | {"extra_headers": headers}
+        arguments = body | {"extra_headers": {_spelled(name): headers[name] for name in headers}}
         for how, call in _CALLS[api].items():
             try:
                 await call(self._openai, self._anthropic, arguments)
@@ -120,6 +120,11 @@ _CALLS: Mapping[str, Mapping[str, Call]] = {
     "anthropic": {"whole": _messages, "streamed": _messages_streamed, "rebuilt": _messages_rebuilt},
     "openai_embeddings": {"whole": _embeddings},
 }
+
+
+def _spelled(name: str) -> str:
+    """Spell a header as the SDKs do, which send two of it if the spelling differs."""
+    return name if name.startswith("anthropic-") else name.title()
 
 
 async def _read(stream: AsyncIterator[Any]) -> None:

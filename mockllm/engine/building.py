@@ -35,17 +35,22 @@ def build_engine(
     require_auth: bool | None = None,
     cors: bool | None = None,
     strict: bool = False,
+    strict_config: bool = False,
+    strict_requests: bool = False,
     echo: Echo | None = None,
     reuse: bool = True,
 ) -> Engine:
     """Return the engine of a configuration. `require_auth` and `cors` override its members unless
-    they are None; `echo` answers where no mock matches; `reuse` caches the matches of repeated
-    requests.
+    they are None. The strict parameters are those of `load`. `echo` answers where no mock matches;
+    `reuse` caches the matches of repeated requests.
 
     Raises:
-        ConfigError: the configuration cannot be served or, with `strict`, has warnings.
+        ConfigError: the configuration cannot be served or, with `strict_config`, has warnings.
     """
     overrides = {"require_auth": require_auth, "cors": cors}
     given = {name: value for name, value in overrides.items() if value is not None}
     config = read_config(source).model_copy(update=given)
-    return Engine(load(config, strict=strict), echo=echo, reuse=reuse)
+    loaded = load(
+        config, strict=strict, strict_config=strict_config, strict_requests=strict_requests
+    )
+    return Engine(loaded, echo=echo, reuse=reuse)

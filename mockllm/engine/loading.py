@@ -2,7 +2,7 @@
 
 All mistakes are collected before any is reported. A mock that cannot be served is an error; a
 likely mistake (a response that the official SDK's model rejects, an unreachable mock) is a warning,
-which `strict` treats as an error.
+which strict loading treats as an error. What is filled in is a note.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mockllm.config.files import read_files
 from mockllm.config.mistakes import label
-from mockllm.config.models import Config, HeaderMatch, MatchType, Mock
+from mockllm.config.models import MOCK_FIELDS, Config, HeaderMatch, MatchType, Mock
 from mockllm.engine.mocks import Table, source_of
 from mockllm.engine.review import (
     confirm_events,
@@ -24,8 +24,9 @@ from mockllm.engine.review import (
     match_value,
     unreachable,
     unserialisable_values,
+    unusable_response,
 )
-from mockllm.errors import ConfigError, Problem, Severity
+from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import (
     HeaderContains,
@@ -49,6 +50,19 @@ class Loaded:
     warnings: tuple[Problem, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Review:
+    """Everything that is found in files. `config` has their valid mocks; `served` is True if the
+    server would start with them. `mocks` counts the mocks, valid or not, `files` those they are
+    in."""
+
+    config: Config
+    problems: tuple[Problem, ...]
+    served: bool
+    mocks: int
+    files: int
+
+
 def load_config(*paths: str | Path) -> Config:
     """Return the configuration of one or more files or directories, merged in order.
 
@@ -57,47 +71,72 @@ def load_config(*paths: str | Path) -> Config:
     """
     config, problems = read_files(*paths)
     if any(problem.severity is Severity.ERROR for problem in problems):
-        raise ConfigError((*problems, *_errors(config)))
+        _, more = _compile_tables(config, strict_requests=False)
+        raise ConfigError((*problems, *(p for p in more if p.severity is Severity.ERROR)))
     config.add_warnings(problems)
     return config
 
 
-def _errors(config: Config) -> list[Problem]:
-    """Return the problems that prevent serving `config`."""
-    try:
-        load(config)
-    except ConfigError as exc:
-        return [problem for problem in exc.problems if problem.severity is Severity.ERROR]
-    return []
+def review(*paths: str | Path) -> Review:
+    """Return what is found in one or more files or directories."""
+    config, problems = read_files(*paths)
+    _, more = _compile_tables(config, strict_requests=False)
+    found = (*problems, *more)
+    places = [mock.place for field in MOCK_FIELDS for mock in getattr(config, field)]
+    places += [problem.place for problem in found if isinstance(problem.place, Place)]
+    return Review(
+        config,
+        found,
+        served=all(problem.severity is not Severity.ERROR for problem in found),
+        mocks=len({(place.file, place.field, place.position) for place in places if place.field}),
+        files=len({place.file for place in places}),
+    )
 
 
-def load(config: Config, *, strict: bool = False) -> Loaded:
-    """Validate `config` and return its compiled form.
+def load(
+    config: Config,
+    *,
+    strict: bool = False,
+    strict_config: bool = False,
+    strict_requests: bool = False,
+) -> Loaded:
+    """Validate `config` and return its compiled form. With `strict_requests`, the tables reject
+    requests that the SDK's types do not allow; `strict` is both.
 
     Raises:
-        ConfigError: a mock's message or input is invalid for its API; with `strict`, also if
-            there are warnings.
+        ConfigError: a mock's message or input is invalid for its API; with `strict_config`, also
+            if there are warnings.
     """
-    problems = list(config.warnings)
-    tables = tuple(_table(api, config, problems, strict) for api in APIS)
-    fatal = problems if strict else [p for p in problems if p.severity is Severity.ERROR]
+    tables, compiled = _compile_tables(config, strict_requests=strict or strict_requests)
+    problems = (*config.warnings, *compiled)
+    told = tuple(problem for problem in problems if problem.severity is not Severity.NOTE)
+    fatal = told if strict or strict_config else [p for p in told if p.severity is Severity.ERROR]
     if fatal:
-        raise ConfigError(tuple(problems))
-    return Loaded(tables, config.require_auth, config.cors, tuple(problems))
+        raise ConfigError(told)
+    return Loaded(tables, config.require_auth, config.cors, told)
+
+
+def _compile_tables(
+    config: Config, *, strict_requests: bool
+) -> tuple[tuple[Table, ...], list[Problem]]:
+    problems: list[Problem] = []
+    tables = tuple(_table(api, config, problems, strict_requests) for api in APIS)
+    return tables, problems
 
 
 # --- one API -------------------------------------------------------------------------------------
 
 
-def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> Table:
+def _table(api: API, config: Config, problems: list[Problem], strict_requests: bool) -> Table:
     mocks: tuple[Mock, ...] = tuple(getattr(config, api.name))
     chunk = config.stream.chunk
     if not mocks:
         return Table(api, mocks, RuleIndex(()), None, chunk)
     sdk = api.sdk()
     rules = []
+    places: dict[int, Place] = {}
     for index, mock in enumerate(mocks):
-        place = mock.place or label(api.name, index, mock.name)
+        place = places[index] = mock.place or label(api.name, index, mock.name)
         mistakes = [*unserialisable_values(api, mock, place)]
         problems += mistakes
         if mistakes:
@@ -105,19 +144,22 @@ def _table(api: API, config: Config, problems: list[Problem], strict: bool) -> T
         problems += confirm_match(api, sdk, mock, place)
         problems += empty_conditions(mock, place)
         errors = [*confirm_no_error(api, mock, place)]
-        problems += errors or confirm_response(sdk, mock, place)
+        problems += errors or confirm_response(api, sdk, mock, place)
+        problems += unusable_response(mock, place)
         problems += confirm_events(api, sdk, mock, place)
         rule = _compile(api, index, mock, place, problems)
         if rule is not None:
             rules.append(rule)
     problems += duplicate_names(mocks, api.name)
-    problems += unreachable(rules)
-    confirm = sdk.request_confirmer(strict=strict)
+    problems += unreachable(rules, places)
+    confirm = sdk.request_confirmer(strict=strict_requests)
     sources = tuple(source_of(mock, chunk) for mock in mocks)
     return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources)
 
 
-def _compile(api: API, index: int, mock: Mock, place: str, problems: list[Problem]) -> Rule | None:
+def _compile(
+    api: API, index: int, mock: Mock, place: Place, problems: list[Problem]
+) -> Rule | None:
     on_message: tuple[Predicate, ...] = ()
     value = match_value(api, mock)
     if value is not None:
@@ -125,7 +167,7 @@ def _compile(api: API, index: int, mock: Mock, place: str, problems: list[Proble
             contains = mock.match.match_type is MatchType.CONTAINS
             on_message = (api.compile_match(value, contains),)
         except ValueError as exc:
-            problems.append(Problem(f"{place}: match.{api.match_field}", str(exc)))
+            problems.append(Problem(place.at(f"match.{api.match_field}"), str(exc)))
             return None
     on_request = map(SystemContains, getattr(mock.match, "system_contains", ()))
     on_tools = map(OffersTool, getattr(mock.match, "tool_names", ()))

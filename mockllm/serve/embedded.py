@@ -43,6 +43,8 @@ class _EmbeddedServer:
         ssl_certfile: str | Path | None = None,
         ssl_keyfile: str | Path | None = None,
         strict: bool = False,
+        strict_config: bool = False,
+        strict_requests: bool = False,
         cors: bool = True,
         limits: Limits | None = None,
         drain_timeout: float = DRAIN_TIMEOUT,
@@ -56,7 +58,8 @@ class _EmbeddedServer:
             )
         # of the server
         self._config = config
-        self._strict = strict
+        self._strict_config = strict or strict_config
+        self._strict_requests = strict or strict_requests
         self._cors = cors
         self._settings = Settings(
             host=host,
@@ -135,7 +138,12 @@ class _EmbeddedServer:
 
     def _build(self) -> Engine:
         cors = None if self._cors else False  # True leaves it to the configuration
-        return build_engine(self._config, cors=cors, strict=self._strict)
+        return build_engine(
+            self._config,
+            cors=cors,
+            strict_config=self._strict_config,
+            strict_requests=self._strict_requests,
+        )
 
     async def _close(self) -> None:
         listener, self._listener = self._listener, None
@@ -152,7 +160,9 @@ class AsyncServer(_EmbeddedServer):
             client = AsyncOpenAI(base_url=server.openai_base_url, api_key="any")
 
     Many can run in one loop. `port` 0 chooses a free port. Without `cors` web pages of other
-    origins cannot read the responses. `limits` bounds what the server accepts from clients.
+    origins cannot read the responses. `strict_config` refuses to start on warnings,
+    `strict_requests` rejects requests that the SDK's types do not allow, and `strict` does both.
+    `limits` bounds what the server accepts from clients.
 
     With `uds` the server listens on a Unix socket at that path instead, and clients connect to it
     whatever host is in their base URL:

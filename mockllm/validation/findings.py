@@ -104,13 +104,16 @@ def compile_match(type_: Any, *, lenient_types: frozenset[str]) -> Callable[[Any
     return confirm
 
 
-def confirm_model(model: Any, value: Any) -> list[Finding]:
-    """Return all findings in a response or event, including undeclared members.
+def confirm_model(
+    model: Any, value: Any, is_sent: Callable[[Finding], bool] = lambda finding: False
+) -> list[Finding]:
+    """Return all findings in a response or event, including undeclared members. Those of which
+    `is_sent` is True, because services do send that, are left out.
 
     `model` is a response model of an SDK or a union of them. Validating with the model itself would
     miss typos, because it allows extra members and coerces "5" to 5.
     """
-    return _findings(_model_validator(model), value)
+    return [each for each in _findings(_model_validator(model), value) if not is_sent(each)]
 
 
 @cache

@@ -39,5 +39,16 @@ def test_config_may_be_repeated() -> None:
 def test_check_has_its_flags() -> None:
     options = vars(check_parser().parse_args(["a.json"]))
 
-    assert options == {"files": [Path("a.json")], "wire": False}
-    assert [option.name for option in CHECK_OPTIONS] == ["--wire"]
+    assert options == {
+        "files": [Path("a.json")],
+        "wire": False,
+        "verbose": False,
+        "all": False,
+        "format": "text",
+    }
+    assert [option.name for option in CHECK_OPTIONS] == [
+        "--wire",
+        "--verbose",
+        "--all",
+        "--format",
+    ]

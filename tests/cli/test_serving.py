@@ -14,7 +14,6 @@ from openai import OpenAI
 from tests.support.processes import Command, failing, running, write
 from tests.support.served import (
     API_KEY,
-    Json,
     chat_mock,
     chat_request,
     chat_saying,
@@ -22,10 +21,6 @@ from tests.support.served import (
     occupied_port,
     responses_request,
 )
-
-TERSE: Json = {"openai": [chat_mock("hi", chat_saying("yes"))]}
-"""A response with missing members, which are filled in."""
-
 
 # --- Without a configuration ----------------------------------------------------------------------
 
@@ -105,7 +100,8 @@ def test_an_embedding_is_echoed(openai: OpenAI) -> None:
 def test_serves_files_and_directories_in_order_and_ends_on_ctrl_c(tmp_path: Path) -> None:
     directory = tmp_path / "mocks"
     directory.mkdir()
-    file = write(tmp_path / "a.json", {"openai": [chat_mock("one", chat_saying("file"))]})
+    odd = chat_saying("file") | {"creatd": 1}
+    file = write(tmp_path / "a.json", {"openai": [chat_mock("one", odd)]})
     for name in ("b", "a"):
         mocks = [chat_mock(text, chat_saying(name)) for text in ("one", "two")]
         write(directory / f"{name}.json", {"openai": mocks})
@@ -156,11 +152,13 @@ def test_all_errors_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
     assert f"error: {role}: openai[0] 'r': match.message" in errors
 
 
-def test_strict_does_not_start_on_warnings(tmp_path: Path) -> None:
-    file = write(tmp_path / "terse.json", TERSE)
-    status, output, errors = failing("--config", file, "--port", "0", "--strict")
+@pytest.mark.parametrize("option", ["--strict", "--strict-config"])
+def test_strict_does_not_start_on_warnings(option: str, tmp_path: Path) -> None:
+    odd = {"openai": [chat_mock("hi", chat_saying("yes") | {"creatd": 1})]}
+    file = write(tmp_path / "odd.json", odd)
+    status, output, errors = failing("--config", file, "--port", "0", option)
     assert (status, output) == (2, "")
-    assert f"{file}: openai[0] 'hi': response: " in errors
+    assert f"{file}: openai[0] 'hi': response.creatd: " in errors
 
 
 def told(*arguments: str | Path) -> tuple[int, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from mockllm import Config, ConfigError
-from mockllm.engine.loading import load
+from mockllm.engine.loading import load, review
 from tests.support.loads import ANSWER, loaded, mock
 
 
@@ -45,15 +47,71 @@ def test_a_response_that_the_sdk_rejects_is_a_warning() -> None:
     ]
 
 
-def test_absent_members_are_reported_in_one_line() -> None:
-    told = warnings(mock("hi") | {"response": {"choices": [{"message": {"content": "x"}}]}})
+TERSE = mock("hi") | {"response": {"choices": [{"message": {"content": "x"}}]}}
 
-    assert told == [
+
+def reviewed(tmp_path: Path, *mocks: dict[str, Any]) -> list[str]:
+    file = tmp_path / "mocks.json"
+    file.write_bytes(orjson.dumps({"openai": mocks}))
+    problems = review(file).problems
+    return [f"{each.severity}: {each}".replace(f"{file}: ", "") for each in problems]
+
+
+def test_what_is_filled_in_is_a_note_of_one_line(tmp_path: Path) -> None:
+    assert reviewed(tmp_path, TERSE) == [
         (
-            "openai[0]: response: missing, filled in where possible: id, choices[0].finish_reason, "
-            "choices[0].index, choices[0].message.role, created, model, object"
+            "note: openai[0]: response: filled in: id, choices[0].finish_reason, choices[0].index, "
+            "choices[0].message.role, created, model, object"
         )
     ]
+
+
+def test_notes_are_not_warnings() -> None:
+    assert loaded(TERSE, strict=True).warnings == ()
+
+
+def test_missing_members_that_are_not_filled_in_are_a_warning(tmp_path: Path) -> None:
+    """The SDK's type for a call without a `type` is known only once that is filled in."""
+    call = {"function": {"arguments": "{}"}}
+    terse = TERSE | {"response": {"choices": [{"message": {"tool_calls": [call]}}]}}
+
+    assert reviewed(tmp_path, terse)[0] == (
+        "warning: openai[0]: response: missing, and not filled in: "
+        "choices[0].message.tool_calls[0].function.name"
+    )
+
+
+@pytest.mark.parametrize("arguments", ["{", "{'a': 1}", "a=1"])
+def test_arguments_that_are_not_json_are_a_warning(arguments: str) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    told = warnings(mock("hi") | {"response": {"choices": [{"message": {"tool_calls": [call]}}]}})
+
+    place = "openai[0]: response.choices[0].message.tool_calls[0].function.arguments"
+    assert told == [f"{place}: the arguments of a call are not JSON: {arguments!r}"]
+
+
+@pytest.mark.parametrize("arguments", ["{}", "", '{"a": 1}'])
+def test_arguments_that_are_json_or_none_have_no_warning(arguments: str) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
+
+    answer = {"choices": [{"message": {"tool_calls": [call]}}]}
+
+    assert warnings(mock("hi") | {"response": answer}) == []
+
+
+def test_a_response_without_a_choice_is_a_warning() -> None:
+    assert warnings(mock("hi") | {"response": {"choices": []}}) == [
+        "openai[0]: response.choices: an empty list: clients read the first choice"
+    ]
+
+
+def test_only_some_of_many_missing_members_are_listed(tmp_path: Path) -> None:
+    many = TERSE | {"response": {"choices": [{"message": {}}] * 1000}}
+
+    (told,) = reviewed(tmp_path, many)
+
+    assert told.endswith(" more")
+    assert len(told) < 1000
 
 
 def test_strict_makes_errors_of_warnings() -> None:
@@ -190,7 +248,7 @@ def test_a_chat_stream_without_done_is_a_warning(events: list[Any]) -> None:
 def response_warnings(*items: dict[str, Any]) -> list[str]:
     one = {"match": {"input": "hi"}, "response": {"output": list(items)}}
     told = load(Config.from_dict({"openai_response": [one]})).warnings
-    return [str(problem) for problem in told if "missing, filled in" not in problem.message]
+    return [str(problem) for problem in told]
 
 
 CALL = {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{}"}

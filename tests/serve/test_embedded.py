@@ -13,7 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, BadRequestError
 
 from mockllm import AsyncServer, Config, ConfigError, ListenError, Server
 from mockllm.engine.building import build_engine
@@ -333,9 +333,30 @@ async def test_a_configuration_error_is_raised(tmp_path: Path) -> None:
         await AsyncServer(tmp_path / "nowhere.json").start()
 
 
-async def test_strict_refuses_to_start_on_warnings() -> None:
+@pytest.mark.parametrize("option", ["strict", "strict_config"])
+async def test_strict_refuses_to_start_on_warnings(option: str) -> None:
+    odd: Json = {"openai": [chat_mock("hi", chat_saying("yes") | {"creatd": 1})]}
+    options: dict[str, Any] = {option: True}
     with pytest.raises(ConfigError, match=r"openai\[0\] 'hi': response"):
-        await AsyncServer(config(), strict=True).start()
+        await AsyncServer(odd, **options).start()
+
+
+@pytest.mark.parametrize(
+    ("option", "refused"),
+    [("strict", True), ("strict_requests", True), ("strict_config", False), ("cors", False)],
+)
+async def test_only_strict_requests_refuses_unknown_members(option: str, refused: bool) -> None:
+    options: dict[str, Any] = {option: True}
+    async with (
+        AsyncServer(config(), **options) as server,
+        AsyncOpenAI(base_url=server.openai_base_url, api_key=API_KEY, max_retries=0) as client,
+    ):
+        call = client.chat.completions.create(**chat_request("hi"), extra_body={"modle": "m"})
+        if refused:
+            with pytest.raises(BadRequestError, match="modle"):
+                await call
+        else:
+            assert (await call).choices[0].message.content == "yes"
 
 
 async def test_a_dict_may_be_used_again() -> None:

@@ -11,6 +11,7 @@ from anthropic.types.message_create_params import MessageCreateParamsBase
 from anthropic.types.tool_result_block_param import Content as ToolResultContent
 from typing_extensions import TypedDict
 
+from mockllm.providers.anthropic.messages import undeclared
 from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import (
     Confirm,
@@ -95,13 +96,33 @@ def confirm_match(value: Any) -> list[Finding]:
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
-    """Return the findings in a whole answer."""
-    return confirm_model(Message, response)
+    """Return the findings in a whole answer. What a beta declares is sent to its clients."""
+    return _unless_in_beta(
+        confirm_model(Message, response, undeclared.ANSWER.explains),
+        lambda beta: confirm_model(beta.BetaMessage, response),
+    )
 
 
 def confirm_event(event: dict[str, Any]) -> list[Finding]:
-    """Return the findings in one event of a stream."""
-    return confirm_model(RawMessageStreamEvent, event)
+    """Return the findings in one event of a stream; none in the two that the SDK handles itself."""
+    if event.get("type") in ("ping", "error"):
+        return []
+    return _unless_in_beta(
+        confirm_model(RawMessageStreamEvent, event, undeclared.EVENT.explains),
+        lambda beta: confirm_model(beta.BetaRawMessageStreamEvent, event),
+    )
+
+
+def _unless_in_beta(
+    findings: list[Finding], confirm_beta: Callable[[Any], list[Finding]]
+) -> list[Finding]:
+    """Return the `findings` in places where the types of the betas find fault, too."""
+    if not findings:
+        return []
+    from anthropic.types import beta  # only where it is needed: hundreds of types
+
+    faulty = {finding.path for finding in confirm_beta(beta)}
+    return [finding for finding in findings if finding.path in faulty]
 
 
 @cache

@@ -13,6 +13,7 @@ from openai.types.chat.chat_completion_message_param import ChatCompletionMessag
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from typing_extensions import TypedDict
 
+from mockllm.providers.openai.chat import undeclared
 from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import (
     Confirm,
@@ -51,12 +52,14 @@ def confirm_match(value: Any) -> list[Finding]:
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
     """Return the findings in a whole answer."""
-    return confirm_model(ChatCompletion, response)
+    return confirm_model(ChatCompletion, response, undeclared.ANSWER.explains)
 
 
 def confirm_event(event: dict[str, Any]) -> list[Finding]:
-    """Return the findings in one chunk of a stream."""
-    return confirm_model(ChatCompletionChunk, event)
+    """Return the findings in one chunk of a stream; none in an error, which has no type."""
+    if isinstance(event.get("error"), (dict, str)):
+        return []
+    return confirm_model(ChatCompletionChunk, event, undeclared.CHUNK.explains)
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 from openai.types import CreateEmbeddingResponse
 from openai.types.embedding_create_params import EmbeddingCreateParams
 
+from mockllm.providers.openai.embeddings import undeclared
 from mockllm.validation.findings import (
     Confirm,
     Finding,
@@ -30,7 +31,7 @@ def confirm_match(value: Any) -> list[Finding]:
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
     """Return the findings in an answer with float vectors; base64 is encoded when rendering."""
-    return confirm_model(CreateEmbeddingResponse, response)
+    return confirm_model(CreateEmbeddingResponse, response, undeclared.ANSWER.explains)
 
 
 def confirm_event(event: dict[str, Any]) -> list[Finding]:

@@ -18,6 +18,7 @@ from openai.types.responses.response_reasoning_item_param import Content as Reas
 from openai.types.responses.response_reasoning_item_param import Summary as ReasoningSummary
 from typing_extensions import TypedDict
 
+from mockllm.providers.openai.responses import undeclared
 from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import (
     Confirm,
@@ -98,7 +99,7 @@ def confirm_match(value: Any) -> list[Finding]:
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
     """Return the findings in a whole answer, including items that the SDK cannot distinguish."""
-    findings = confirm_model(Response, response)
+    findings = confirm_model(Response, response, undeclared.ANSWER.explains)
     output = response.get("output") if isinstance(response, dict) else None
     items = output if isinstance(output, list) else []
     unexpected = [finding for finding in findings if not _is_expected(finding, items)]
@@ -143,8 +144,11 @@ def _find_duplicates(items: list[Any]) -> Iterator[Finding]:
 
 
 def confirm_event(event: dict[str, Any]) -> list[Finding]:
-    """Return the findings in one event of a stream."""
-    return confirm_model(ResponseStreamEvent, event)
+    """Return the findings in one event of a stream. The SDK declares the flat form of an error; the
+    service sends the nested one, on which the SDK raises."""
+    if isinstance(event.get("error"), dict):
+        return []
+    return confirm_model(ResponseStreamEvent, event, undeclared.EVENT.explains)
 
 
 @cache

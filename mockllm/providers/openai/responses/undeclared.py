@@ -1,0 +1,37 @@
+"""What services with a Responses API send and openai 3.54.0 does not declare.
+
+``testdata/recorded`` has answers of those named here.
+"""
+
+from __future__ import annotations
+
+from mockllm.validation.undeclared import Undeclared
+
+ANSWER = Undeclared(
+    {
+        "frequency_penalty": "OpenAI, Azure, xAI",
+        "presence_penalty": "OpenAI, Azure, xAI",
+        "store": "OpenAI, Azure, xAI",
+        "billing": "OpenAI",
+        "content_filters": "Azure",
+        "usage.cost": "OpenRouter",
+        "usage.cost_details": "OpenRouter",
+        "usage.is_byok": "OpenRouter",
+        "usage.cost_in_usd_ticks": "xAI",
+        "usage.num_sources_used": "xAI",
+        "usage.num_server_side_tools_used": "xAI",
+        "usage.server_side_tool_usage_details": "xAI",
+        "usage.context_details": "xAI",
+    },
+    open_enums=("service_tier",),
+    left_out=("usage.input_tokens_details.cache_write_tokens",),  # Azure, xAI, older models
+)
+_IN_EVENT = ANSWER.renamed("", "response.")
+EVENT = Undeclared(
+    {
+        **_IN_EVENT.members,
+        "obfuscation": "OpenAI, in deltas",
+    },
+    _IN_EVENT.open_enums,
+    _IN_EVENT.left_out,
+)

@@ -1,0 +1,61 @@
+"""Differences between what services send and what the official SDKs declare.
+
+A response that is copied from a real service should have no warnings. The tables are part of each
+API; this module finds a path in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from mockllm.validation.findings import Finding, Kind
+
+ENTRY = "[]"  # in a path: any entry of a list
+_Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Undeclared:
+    """What services send in an answer and the SDK does not declare.
+
+    Paths are written ``choices[].message.reasoning_content``. `members` maps those of additional
+    members to the services that send them; what is in them is not validated. `open_enums` are
+    members whose strings are the service's own, and `left_out` are required members that services
+    leave out.
+    """
+
+    members: Mapping[str, str]
+    open_enums: Collection[str] = ()
+    left_out: Collection[str] = ()
+    _paths: Mapping[Kind, frozenset[_Path]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        paths = {
+            Kind.UNKNOWN: frozenset(map(_split, self.members)),
+            Kind.WRONG: frozenset(map(_split, self.open_enums)),
+            Kind.MISSING: frozenset(map(_split, self.left_out)),
+        }
+        object.__setattr__(self, "_paths", paths)
+
+    def explains(self, finding: Finding) -> bool:
+        """Return True if services send what `finding` complains about."""
+        path = tuple(ENTRY if isinstance(step, int) else step for step in finding.path)
+        return path in self._paths[finding.kind]
+
+    def renamed(self, old: str, new: str) -> Undeclared:
+        """Return the same differences where paths that begin with `old` begin with `new`."""
+
+        def rename(path: str) -> str:
+            return new + path[len(old) :] if path.startswith(old) else path
+
+        return Undeclared(
+            {rename(path): services for path, services in self.members.items()},
+            [*map(rename, self.open_enums)],
+            [*map(rename, self.left_out)],
+        )
+
+
+def _split(path: str) -> _Path:
+    """Split ``choices[].index`` into ("choices", "[]", "index")."""
+    return tuple(path.replace(ENTRY, f".{ENTRY}").split("."))
