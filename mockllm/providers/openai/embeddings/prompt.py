@@ -45,7 +45,8 @@ def decode(request: Request, values: Values) -> Prompt:
         raise request_body.bad("dimensions", expected, dimensions)
     options = ResponseOptions(base64=encoding == "base64")
     texts = _texts(value)
-    message = Message("", texts, texts, (value,), canonical)
+    # Tokens have no text that a rule could look for, and an empty one is in any input.
+    message = Message("", texts, texts or ("",), (value,), canonical)
     return Prompt(NAME, model, (message,), options, members)
 
 

@@ -62,7 +62,8 @@ def test_a_prompt_has_one_message_with_the_texts_of_the_input(
 
     (last,) = prompt.last_messages
     assert (prompt.endpoint, prompt.model) == ("openai_embeddings", "m")
-    assert last.texts == last.search_texts == texts
+    assert last.texts == texts
+    assert last.search_texts == (texts or ("",))
     assert (last.role, last.size) == ("", 1)
     assert prompt.body == {"model": "m", "input": value}
 
@@ -186,6 +187,8 @@ def test_a_match_compares_the_whole_input(expected: Any, found: Any, holds: bool
         ("hi", ["h", "i"], False),
         ("", "anything", True),
         ("1", [1, 2], False),
+        ("", [1, 2], True),
+        ("", [[1, 2], [3]], True),
     ],
 )
 def test_contains_looks_for_a_text_in_any_input(expected: Any, found: Any, holds: bool) -> None:
