@@ -15,7 +15,7 @@ from mockllm.exchange import Reply, Step
 from mockllm.http1.framing import FastFraming
 from mockllm.replies.ready import ReadyBytes
 from mockllm.wire import placeholders, tokens
-from mockllm.wire.placeholders import MAX_PIECE, MODEL, OF_REQUEST
+from mockllm.wire.placeholders import MAX_PIECE, MODEL
 
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_MODELS = 8  # whose filled replies are cached, a bound against clients that vary the model
@@ -79,7 +79,7 @@ class PreparedStep:
 
     def __init__(self, step: Step) -> None:
         self.pause = step.pause
-        self._pieces = OF_REQUEST.split(step.data)
+        self._pieces = placeholders.split_of_request(step.data)
         places = range(1, len(self._pieces), 2)  # of the placeholders
         self._models = [at for at in places if self._pieces[at] == MODEL]
         self._tokens = [

@@ -55,6 +55,7 @@ MODEL = b"\xfc"
 OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb)")
 """Matches each placeholder for a value of the request."""
 _TOKENS = re.compile(rb"\xfb(\d+)\xfb")
+_TOKENS_MARK = b"\xfb"
 _MIN_BYTE_OF_DELIVERY = 0xFD  # of the placeholders that occur in bodies
 
 MAX_PIECE = 32 * KIB  # bytes of a large step that are copied at a time
@@ -109,12 +110,26 @@ def id_tail(length: int, place: str) -> str:
 
 def needs_request(reply: Reply) -> bool:
     """Return True if `reply` has placeholders for values of the request."""
-    return any(OF_REQUEST.search(step.data) for step in reply.steps)
+    return any(MODEL in step.data or _TOKENS_MARK in step.data for step in reply.steps)
 
 
 def needs_tokens(reply: Reply) -> bool:
     """Return True if `reply` has placeholders for the request's tokens."""
-    return any(_TOKENS.search(step.data) for step in reply.steps)
+    return any(_TOKENS_MARK in step.data for step in reply.steps)
+
+
+def split_of_request(data: bytes) -> list[bytes]:
+    """Return ``OF_REQUEST.split(data)``: the bytes between placeholders for values of the request,
+    and those placeholders at the odd positions. In a large step the regular expression takes thirty
+    times as long (12 ms a megabyte), in a small one half as long."""
+    if len(data) <= MAX_PIECE:
+        return OF_REQUEST.split(data)
+    pieces: list[bytes] = []
+    for at, part in enumerate(data.split(MODEL)):
+        parts = part.split(_TOKENS_MARK)
+        parts[1::2] = [b"%b%b%b" % (_TOKENS_MARK, plus, _TOKENS_MARK) for plus in parts[1::2]]
+        pieces += parts if not at else [MODEL, *parts]
+    return pieces
 
 
 @lru_cache(maxsize=256)
@@ -132,7 +147,9 @@ def fill(reply: Reply, *, model: str, input_tokens: int) -> Reply:
 
     def filled() -> Iterator[Step]:
         for step in reply.steps:
-            data = _TOKENS.sub(total, step.data.replace(MODEL, name))
+            data = step.data.replace(MODEL, name)
+            if _TOKENS_MARK in data:
+                data = _TOKENS.sub(total, data)
             yield step._replace(pieces=cut(data))
 
     lazy = isinstance(reply.steps, LazySteps)

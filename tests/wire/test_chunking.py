@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+import re
+from collections.abc import Iterator
+from itertools import accumulate, islice
+from typing import Any
 
 import pytest
 import regex
@@ -96,13 +99,51 @@ def test_examples_are_split_as_listed(text: str, chunk: Chunk, pieces: list[str]
     assert list(chunking.split(text, chunk)) == pieces
 
 
-def test_a_very_long_text_arrives_in_larger_deltas() -> None:
-    text = "lorem 👩\u200d🚀 " * (2 * chunking.MAX_DELTAS)
+@pytest.mark.parametrize("text", ["lorem 👩\u200d🚀 ", "lorem ipsum", "a", "é"])
+@pytest.mark.parametrize("chunk", ["word", "token", "char", 7])
+def test_a_very_long_text_arrives_in_larger_deltas(
+    text: str, chunk: Chunk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chunking, "MAX_DELTAS", 100)
+    text *= 2_000
 
-    pieces = list(chunking.split(text))
+    pieces = list(chunking.split(text, chunk))
 
-    assert len(pieces) <= chunking.MAX_DELTAS
+    assert len(pieces) <= 100
     assert "".join(pieces) == text
+    single = [
+        piece[0] for piece in islice(chunking._pattern(chunk, plain=False).finditer(text), 50)
+    ]
+    assert pieces[:50] == single
+    assert len(min(pieces[50:-1], key=len)) > len(max(single, key=len))
+
+
+def test_a_text_of_half_as_many_pieces_is_not_joined() -> None:
+    text = " lorem" * (chunking.MAX_DELTAS // 2)
+
+    assert set(chunking.split(text)) == {" lorem"}
+
+
+@pytest.mark.parametrize("text", [" ľorem", " lorem"])
+def test_no_piece_is_looked_for_before_it_is_taken(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To find the first 10,000 of a text that is not ASCII takes 30 ms."""
+    found = 0
+
+    class Counting:
+        def finditer(self, text: str) -> Iterator[Any]:
+            nonlocal found
+            for match in re.finditer(r" \S+", text):
+                found += 1
+                yield match
+
+    monkeypatch.setattr(chunking, "_pattern", lambda chunk, plain: Counting())
+    pieces = chunking.split(text * 100_000)
+
+    assert found == 0
+    assert next(pieces) == text
+    assert found == 1
 
 
 ASCII = st.text(st.characters(codec="ascii"), max_size=30)
@@ -119,9 +160,3 @@ def test_a_plain_text_is_cut_as_any_other(text: str, chunk: Chunk) -> None:
     )
 
     assert one == other
-
-
-def test_a_long_text_is_cut_as_it_is_taken() -> None:
-    pieces = chunking.split("chunk " * 1_000_000)
-
-    assert next(pieces) == "chunk" + " chunk" * 100

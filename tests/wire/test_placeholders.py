@@ -122,6 +122,23 @@ def test_only_some_placeholders_need_the_request(value: object, needed: bool) ->
     assert placeholders.needs_request(whole([value])) is needed
 
 
+PARTS = st.lists(
+    st.sampled_from([placeholders.MODEL, b"\xfb0\xfb", b"\xfb12\xfb", b"text", b"\xff" * 20]),
+    max_size=8,
+)
+
+
+@given(PARTS)
+def test_a_large_step_is_split_as_a_small_one(parts: list[bytes]) -> None:
+    data = b"".join(parts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(placeholders, "MAX_PIECE", -1)
+        large = placeholders.split_of_request(data)
+
+    assert large == placeholders.split_of_request(data) == placeholders.OF_REQUEST.split(data)
+
+
 def test_fill_changes_only_placeholders() -> None:
     mark = jsontext.dumps(placeholders.model_placeholder())
     steps = (Step((b"a",), 0.25), Step((mark + b"," + mark,), 0.5))
