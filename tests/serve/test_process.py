@@ -89,17 +89,32 @@ async def test_cuts_when_the_drain_timeout_is_over(file: Path, workers: int) -> 
             assert await asyncio.to_thread(command.ended) == 0
 
 
+READING_A_PIPE = """
+import sys
+from pathlib import Path
+from mockllm.cli.main import main
+from mockllm.config import files
+
+pipe, read_file = Path(sys.argv.pop(1)), files.read_file
+files.read_file = lambda path: (pipe.read_bytes(), read_file(path))[1]
+sys.exit(main())
+"""
+"""The command, which first reads a pipe when it reads a file."""
+
+
 @posix
 @WORKERS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_loading_ends_it_at_once(
     tmp_path: Path, workers: int, number: signal.Signals
 ) -> None:
-    """The file is a pipe, so that what happens while it is read is not a matter of luck."""
-    pipe = tmp_path / "mocks.json"
+    """Reading waits for a pipe, so that what happens while it lasts is not a matter of luck."""
+    pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    arguments = [sys.executable, "-m", "mockllm", "--config", str(pipe), f"--workers={workers}"]
-    process = subprocess.Popen([*arguments, "--port=0"], stderr=subprocess.PIPE, text=True)
+    (tmp_path / "mocks.json").write_text("{}")
+    options = [f"--config={tmp_path / 'mocks.json'}", f"--workers={workers}", "--port=0"]
+    command = [sys.executable, "-c", READING_A_PIPE, str(pipe), *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     with pipe.open("w"):  # it is being read
         process.send_signal(signal.SIGHUP)  # as one who has changed the file does
         process.send_signal(number)
