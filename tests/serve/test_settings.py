@@ -19,6 +19,8 @@ SIGNATURE = {
     "ssl_certfile": None,
     "ssl_keyfile": None,
     "strict": False,
+    "strict_config": False,
+    "strict_requests": False,
     "cors": True,
     "limits": None,
     "drain_timeout": 0.25,

@@ -105,7 +105,7 @@ def confirm_response(response: dict[str, Any]) -> list[Finding]:
 
 def confirm_event(event: dict[str, Any]) -> list[Finding]:
     """Return the findings in one event of a stream; none in the two that the SDK handles itself."""
-    if event.get("type") in ("ping", "error"):
+    if isinstance(event, dict) and event.get("type") in ("ping", "error"):
         return []
     return _unless_in_beta(
         confirm_model(RawMessageStreamEvent, event, undeclared.EVENT.explains),

@@ -57,9 +57,11 @@ def confirm_response(response: dict[str, Any]) -> list[Finding]:
 
 def confirm_event(event: dict[str, Any]) -> list[Finding]:
     """Return the findings in one chunk of a stream; none in an error, which has no type."""
-    if isinstance(event.get("error"), (dict, str)):
-        return []
-    return confirm_model(ChatCompletionChunk, event, undeclared.CHUNK.explains)
+    match event:
+        case {"error": dict() | str()}:
+            return []
+        case _:
+            return confirm_model(ChatCompletionChunk, event, undeclared.CHUNK.explains)
 
 
 @cache

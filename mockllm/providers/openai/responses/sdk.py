@@ -146,7 +146,7 @@ def _find_duplicates(items: list[Any]) -> Iterator[Finding]:
 def confirm_event(event: dict[str, Any]) -> list[Finding]:
     """Return the findings in one event of a stream. The SDK declares the flat form of an error; the
     service sends the nested one, on which the SDK raises."""
-    if isinstance(event.get("error"), dict):
+    if isinstance(event, dict) and isinstance(event.get("error"), dict):
         return []
     return confirm_model(ResponseStreamEvent, event, undeclared.EVENT.explains)
 
