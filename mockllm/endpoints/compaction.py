@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm.endpoints.route import Context, json_answer
-from mockllm.endpoints.stored_responses import complete_input_item, input_list
+from mockllm.endpoints.stored_responses import complete_input_item
 from mockllm.endpoints.token_counts import decode_responses
 from mockllm.engine.decision import Decision
 from mockllm.exchange import Request
 from mockllm.providers.openai.responses.answer import complete
+from mockllm.providers.openai.responses.conversation import items_of
 from mockllm.providers.routes import Values
 from mockllm.wire import placeholders, tokens
 
@@ -23,7 +24,7 @@ def compact(context: Context, request: Request, values: Values) -> Decision:
     """Answer as `client.responses.compact` and Codex expect. The model's messages, calls and
     results are what is compacted away, as in the service."""
     prompt = decode_responses(context, request, {"input": ""})
-    items = input_list(prompt.body["input"] or [])
+    items = items_of(prompt.body["input"] or [])
     kept = [item for item in items if item.get("role") == "user"]
     output: list[dict[str, Any]] = [
         complete_input_item(item, index) for index, item in enumerate(kept)

@@ -16,6 +16,7 @@ from mockllm.engine.sources import render
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import NOT_STREAMED, STREAMED, Prompt, ResponseOptions
+from mockllm.providers.openai.responses.conversation import items_of
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
 from mockllm.state.responses import StoredResponse, slot_of
@@ -147,7 +148,7 @@ def _page_of_items(context: Context, request: Request, exchange: StoredExchange)
     query = _query(request)
     completed = [
         complete_input_item(item, at)
-        for at, item in enumerate(input_list(exchange.prompt.body["input"]))
+        for at, item in enumerate(items_of(exchange.prompt.body["input"]))
     ]
     text = placeholders.fill_fresh(jsontext.dumps(completed), exchange.stored.fresh)
     items = orjson.loads(text)
@@ -193,11 +194,6 @@ def _json(body: bytes) -> Decision:
 
 
 # --- Input items ---------------------------------------------------------------------------------
-
-
-def input_list(value: str | list[Any]) -> list[Any]:
-    """Return the `input` of a request as a list of items."""
-    return [{"role": "user", "content": value}] if isinstance(value, str) else value
 
 
 def complete_input_item(item: Mapping[str, Any], index: int) -> dict[str, Any]:
