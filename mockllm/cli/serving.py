@@ -110,9 +110,8 @@ def _engine(options: argparse.Namespace, source: Config | Sequence[Path]) -> Eng
         source,
         require_auth=False if options.no_auth else None,
         cors=False if options.no_cors else None,
-        strict=options.strict,
-        strict_config=options.strict_config,
-        strict_requests=options.strict_requests,
+        strict_config=options.strict or options.strict_config,
+        strict_requests=options.strict or options.strict_requests,
         echo=None if options.config else demo.echo,
         reuse=not options.no_reuse,
     )

@@ -34,7 +34,6 @@ def build_engine(
     *,
     require_auth: bool | None = None,
     cors: bool | None = None,
-    strict: bool = False,
     strict_config: bool = False,
     strict_requests: bool = False,
     echo: Echo | None = None,
@@ -50,7 +49,5 @@ def build_engine(
     overrides = {"require_auth": require_auth, "cors": cors}
     given = {name: value for name, value in overrides.items() if value is not None}
     config = read_config(source).model_copy(update=given)
-    loaded = load(
-        config, strict=strict, strict_config=strict_config, strict_requests=strict_requests
-    )
+    loaded = load(config, strict_config=strict_config, strict_requests=strict_requests)
     return Engine(loaded, echo=echo, reuse=reuse)

@@ -93,24 +93,18 @@ def review(*paths: str | Path) -> Review:
     )
 
 
-def load(
-    config: Config,
-    *,
-    strict: bool = False,
-    strict_config: bool = False,
-    strict_requests: bool = False,
-) -> Loaded:
+def load(config: Config, *, strict_config: bool = False, strict_requests: bool = False) -> Loaded:
     """Validate `config` and return its compiled form. With `strict_requests`, the tables reject
-    requests that the SDK's types do not allow; `strict` is both.
+    requests that the SDK's types do not allow.
 
     Raises:
         ConfigError: a mock's message or input is invalid for its API; with `strict_config`, also
             if there are warnings.
     """
-    tables, compiled = _compile_tables(config, strict_requests=strict or strict_requests)
+    tables, compiled = _compile_tables(config, strict_requests=strict_requests)
     problems = (*config.warnings, *compiled)
     told = tuple(problem for problem in problems if problem.severity is not Severity.NOTE)
-    fatal = told if strict or strict_config else [p for p in told if p.severity is Severity.ERROR]
+    fatal = told if strict_config else [p for p in told if p.severity is Severity.ERROR]
     if fatal:
         raise ConfigError(told)
     return Loaded(tables, config.require_auth, config.cors, told)

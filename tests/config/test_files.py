@@ -88,7 +88,7 @@ def test_warnings_of_files_reach_the_engine_and_strict(tmp_path: Path) -> None:
 
     assert load(config).warnings == config.warnings
     with pytest.raises(ConfigError):
-        load(config, strict=True)
+        load(config, strict_config=True)
 
 
 @pytest.mark.parametrize("key", ["_comment", "$schema", "_", "$defs"])

@@ -61,4 +61,4 @@ def test_warnings_are_kept_unless_the_engine_is_strict() -> None:
     assert build_engine(STRANGE).warnings
 
     with pytest.raises(ConfigError):
-        build_engine(STRANGE, strict=True)
+        build_engine(STRANGE, strict_config=True)

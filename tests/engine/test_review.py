@@ -17,9 +17,9 @@ def warnings(*mocks: dict[str, Any]) -> list[str]:
     return [str(problem) for problem in loaded(*mocks).warnings]
 
 
-def errors(config: dict[str, Any], *, strict: bool = False) -> list[str]:
+def errors(config: dict[str, Any]) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        load(Config.from_dict(config), strict=strict)
+        load(Config.from_dict(config))
     return [f"{problem.severity}: {problem}" for problem in caught.value.problems]
 
 
@@ -67,7 +67,7 @@ def test_what_is_filled_in_is_a_note_of_one_line(tmp_path: Path) -> None:
 
 
 def test_notes_are_not_warnings() -> None:
-    assert loaded(TERSE, strict=True).warnings == ()
+    assert loaded(TERSE, strict_config=True).warnings == ()
 
 
 def test_missing_members_that_are_not_filled_in_are_a_warning(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_only_some_of_many_missing_members_are_listed(tmp_path: Path) -> None:
 
 def test_strict_makes_errors_of_warnings() -> None:
     with pytest.raises(ConfigError, match="the name is used twice"):
-        loaded(mock("hi", "same"), mock("ho", "same"), strict=True)
+        loaded(mock("hi", "same"), mock("ho", "same"), strict_config=True)
 
 
 def test_a_message_that_the_sdk_refuses_is_an_error() -> None:

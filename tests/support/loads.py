@@ -28,5 +28,5 @@ def mock(content: Any, name: str = "", **match: Any) -> dict[str, Any]:
     return {"name": name, "match": wanted, "response": ANSWER}
 
 
-def loaded(*mocks: dict[str, Any], strict: bool = False) -> Loaded:
-    return load(Config.from_dict({"openai": list(mocks)}), strict=strict)
+def loaded(*mocks: dict[str, Any], strict_config: bool = False) -> Loaded:
+    return load(Config.from_dict({"openai": list(mocks)}), strict_config=strict_config)
