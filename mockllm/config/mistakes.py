@@ -16,12 +16,6 @@ from pydantic_core import ErrorDetails
 from mockllm.errors import Place, Problem
 from mockllm.wire import jsontext
 
-
-def label(field: str, index: int, name: str) -> Place:
-    """Return the name of a mock in messages: ``openai[3] 'greet'``."""
-    return Place(field=field, position=index, name=name)
-
-
 Location = tuple[int | str, ...]
 Model = type[BaseModel]
 

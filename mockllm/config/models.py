@@ -152,6 +152,11 @@ class _Mock(_ConfigModel):
         """The place in a file, ``mocks/a.json: openai[3] 'greet'``; empty if created in Python."""
         return self._place
 
+    def place_in(self, field: str, index: int) -> Place:
+        """Return `place` or, of a mock created in Python, its position in the list of an API:
+        ``openai[3] 'greet'``."""
+        return self._place or Place(field=field, position=index, name=self.name)
+
     def read_from(self, place: Place) -> None:
         """Record the place that the mock was read from."""
         self._place = place

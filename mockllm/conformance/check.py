@@ -13,7 +13,6 @@ from typing import Any
 
 import orjson
 
-from mockllm.config.mistakes import label
 from mockllm.config.models import Config, MatchType, Mock
 from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
@@ -57,7 +56,7 @@ async def _check_mock(
     engine: Engine, clients: Any, table: Table, index: int
 ) -> AsyncIterator[Problem]:
     api, mock = table.api, table.mocks[index]
-    place = mock.place or label(api.name, index, mock.name)
+    place = mock.place_in(api.name, index)
     body, headers = body_for(api.name, mock), headers_for(mock)
     obstacle = _find_obstacle(engine, table, index, body, headers)
     if obstacle is not None:

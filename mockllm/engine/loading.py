@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mockllm.config.files import read_files
-from mockllm.config.mistakes import label
 from mockllm.config.models import MOCK_FIELDS, Config, HeaderMatch, MatchType, Mock
 from mockllm.engine.mocks import Table, source_of
 from mockllm.engine.review import (
@@ -130,7 +129,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
     rules = []
     places: dict[int, Place] = {}
     for index, mock in enumerate(mocks):
-        place = places[index] = mock.place or label(api.name, index, mock.name)
+        place = places[index] = mock.place_in(api.name, index)
         mistakes = [*unserialisable_values(api, mock, place)]
         problems += mistakes
         if mistakes:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import orjson
 
-from mockllm.config.mistakes import json_path, label
+from mockllm.config.mistakes import json_path
 from mockllm.config.models import Mock
 from mockllm.config.values import DONE
 from mockllm.engine.mocks import stream_of
@@ -160,7 +160,7 @@ def duplicate_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
     """Report names that several mocks share; `field` is the name of their list."""
     first: dict[str, Place] = {}
     for index, mock in enumerate(mocks):
-        place = mock.place or label(field, index, mock.name)
+        place = mock.place_in(field, index)
         if mock.name and mock.name in first:
             message = f"the name is used twice, first by {first[mock.name]}"
             yield Problem(place, message, Severity.WARNING)

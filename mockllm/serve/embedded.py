@@ -18,7 +18,6 @@ from mockllm.config.address import DEFAULT_HOST
 from mockllm.config.models import Config
 from mockllm.engine.building import ConfigSource, build_engine
 from mockllm.engine.engine import Engine
-from mockllm.errors import Severity
 from mockllm.limits import Limits
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
@@ -128,11 +127,10 @@ class _EmbeddedServer:
             loader.shutdown()
         finally:
             loader.shutdown(wait=False)  # if it was cancelled
-        warnings = [each for each in engine.warnings if each.severity is Severity.WARNING]
-        for warning in warnings[:MAX_LOGGED_WARNINGS]:
+        for warning in engine.warnings[:MAX_LOGGED_WARNINGS]:
             logger.warning("%s", warning)
-        if len(warnings) > MAX_LOGGED_WARNINGS:
-            more = len(warnings) - MAX_LOGGED_WARNINGS
+        more = len(engine.warnings) - MAX_LOGGED_WARNINGS
+        if more > 0:
             logger.warning("%d more warnings; 'mockllm check' lists them all", more)
         return engine
 
