@@ -13,11 +13,9 @@ from typing import Any, NamedTuple
 from mockllm.config.json_remedies import explain
 from mockllm.config.json_scanner import Unexpected, scan
 from mockllm.config.mistakes import place_of
-from mockllm.config.source_text import Remark, SourceError, decode, position
+from mockllm.config.source_text import MAX_REMARKS, Remark, SourceError, decode, position
 from mockllm.errors import ConfigError, Place, Problem
 from mockllm.wire import jsontext
-
-MAX_REMARKS = 100  # reported for one file; nobody reads more
 
 YAML_SUFFIXES = (".yaml", ".yml")
 SUFFIXES = (".json", *YAML_SUFFIXES)

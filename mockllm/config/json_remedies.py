@@ -80,10 +80,10 @@ def _end_of_file(spot: _Spot) -> Remedy | None:
         example = '{"openai": [...]}'
         return 0, f"the file is empty; expected an object such as {example}"
     innermost = spot.error.open_containers[-1]
-    kind = "object" if innermost.is_object else "list"
     opened = position(spot.text, innermost.offset)
     return spot.offset, (
-        f"the file ends inside the {kind} that is opened in {opened}; add {innermost.closing}"
+        f"the file ends inside the {innermost.kind} that is opened in {opened}; "
+        f"add {innermost.closing}"
     )
 
 
@@ -156,10 +156,9 @@ def _wrong_bracket(spot: _Spot) -> Remedy | None:
     if spot.error.state is not State.NEXT or spot.character not in ("]", "}"):
         return None
     innermost = spot.error.open_containers[-1]
-    kind = "object" if innermost.is_object else "list"
     opened = position(spot.text, innermost.offset)
     return spot.offset, (
-        f"expected {innermost.closing} to close the {kind} that is opened in {opened}, "
+        f"expected {innermost.closing} to close the {innermost.kind} that is opened in {opened}, "
         f"found {spot.character}"
     )
 
@@ -170,12 +169,17 @@ def _missing_colon(spot: _Spot) -> Remedy | None:
     return spot.offset, f"expected a colon after the key, found {spot.character!r}"
 
 
+def _bare_key(spot: _Spot) -> Remedy | None:
+    word = spot.word(_WORD) or spot.word(_NUMBER)
+    if not word or spot.error.state not in (State.KEY, State.FIRST_KEY):
+        return None
+    return spot.offset, f'keys are in double quotes; write "{word}"'
+
+
 def _word(spot: _Spot) -> Remedy | None:
     word = spot.word(_WORD)
     if not word:
         return None
-    if spot.error.state in (State.KEY, State.FIRST_KEY):
-        return spot.offset, f'keys are in double quotes; write "{word}"'
     bare = word.lstrip("+-").lower()
     if bare in _NOT_FINITE:
         return spot.offset, f"{word} is not a number of JSON; write a finite number or null"
@@ -188,8 +192,6 @@ def _number(spot: _Spot) -> Remedy | None:
     word = spot.word(_NUMBER)
     if not word:
         return None
-    if spot.error.state in (State.KEY, State.FIRST_KEY):
-        return spot.offset, f'keys are in double quotes; write "{word}"'
     return spot.offset, (
         f"{word} is not a number of JSON; write it as in 12, -0.5 or 1e9, or as a text in quotes"
     )
@@ -206,6 +208,7 @@ _REMEDIES: tuple[Callable[[_Spot], Remedy | None], ...] = (
     _missing_colon,
     _missing_comma,
     _broken_text,
+    _bare_key,
     _word,
     _number,
 )

@@ -71,6 +71,11 @@ class Container:
     """The offset of each key so far."""
 
     @property
+    def kind(self) -> str:
+        """The name of its kind."""
+        return "object" if self.is_object else "list"
+
+    @property
     def closing(self) -> str:
         """The bracket that closes it."""
         return "}" if self.is_object else "]"

@@ -28,6 +28,9 @@ Path = tuple[str | int, ...]
 """The keys and indices that lead to a value."""
 
 
+MAX_REMARKS = 100  # on one file; nobody reads more
+
+
 class Remark(NamedTuple):
     """A mistake at the value at `path` that does not prevent reading the rest of the file."""
 

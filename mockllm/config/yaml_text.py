@@ -16,10 +16,9 @@ from typing import Any, NamedTuple
 import orjson
 import yaml
 
-from mockllm.config.source_text import Path, Remark, SourceError, position
+from mockllm.config.source_text import MAX_REMARKS, Path, Remark, SourceError, position
 from mockllm.errors import Severity
 
-MAX_REMARKS = 100  # for one file; nobody reads more
 MAX_DEPTH = 1024  # levels, as in JSON
 MAX_REPEATED = 1_000_000
 """Maximum number of values that aliases repeat; a text counts one more for every 64 characters. A

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from mockllm.config.json_file import MAX_REMARKS, read_file
+from mockllm.config.json_file import read_file
+from mockllm.config.source_text import MAX_REMARKS
 from mockllm.errors import ConfigError, Problem, Severity
 from mockllm.wire.jsontext import MAX_VALUES
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.config import yaml_text
-from mockllm.config.source_text import SourceError
+from mockllm.config.source_text import MAX_REMARKS, SourceError
 from mockllm.errors import Severity
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x85\ufeff"), max_size=20)
@@ -142,4 +142,4 @@ def test_a_billion_laughs_are_refused() -> None:
 
 
 def test_few_of_many_remarks_are_kept() -> None:
-    assert len(remarks("\n".join(["a: 1"] * 500))) == yaml_text.MAX_REMARKS
+    assert len(remarks("\n".join(["a: 1"] * 500))) == MAX_REMARKS
