@@ -22,9 +22,7 @@ _MINIMUMS = {
     "max_tokens": 0,  # 0 fills the prompt cache and generates nothing
     "top_k": 0,
 }
-_MINIMUM_BUDGET = {
-    "budget_tokens": 1024
-}  # of extended thinking, also in the docs of the SDK's type
+_MINIMUM_BUDGET = {"budget_tokens": 1024}  # of thinking, also in the docs of the SDK's type
 
 
 def decode(request: Request, values: Values) -> Prompt:

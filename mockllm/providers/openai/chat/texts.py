@@ -37,9 +37,6 @@ def read_content(content: Any) -> Iterator[str]:
 
 def search_texts(message: Mapping[str, Any]) -> tuple[str, ...]:
     """All texts of a message. Those of the assistant are in several members."""
-    content = message.get("content")
     if message.get("role") != "assistant":
-        if isinstance(content, str):
-            return (content,)
-        return tuple(read_content(content))
+        return tuple(read_content(message.get("content")))
     return tuple(text for name in _OF_ASSISTANT for text in read_texts(message.get(name), MEMBERS))
