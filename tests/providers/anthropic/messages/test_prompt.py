@@ -163,23 +163,6 @@ def test_a_member_of_a_wrong_type_is_named(members: Json, path: str, reason: str
 
 
 @pytest.mark.parametrize(
-    ("members", "path", "minimum"),
-    [
-        ({"max_tokens": -1}, "max_tokens", 0),
-        ({"top_k": -1}, "top_k", 0),
-        ({"thinking": {"type": "enabled", "budget_tokens": 1023}}, "thinking.budget_tokens", 1024),
-    ],
-)
-def test_a_count_below_the_minimum_of_the_service_is_refused(
-    members: Json, path: str, minimum: int
-) -> None:
-    status, message, param, code = refusal(**members)
-
-    assert (status, param, code) == (400, path, "integer_below_min_value")
-    assert f"{path}: Input should be greater than or equal to {minimum}." in message
-
-
-@pytest.mark.parametrize(
     "members",
     [
         {"max_tokens": 0},

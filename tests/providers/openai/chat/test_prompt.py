@@ -167,24 +167,6 @@ def test_a_member_of_a_wrong_type_is_named(members: Json, path: str, reason: str
     assert refusal(**members) == (400, f"{path}: {reason}", path, "invalid_type")
 
 
-@pytest.mark.parametrize(
-    ("members", "path", "minimum"),
-    [
-        ({"n": 0}, "n", 1),
-        ({"max_tokens": 0}, "max_tokens", 1),
-        ({"max_completion_tokens": -1}, "max_completion_tokens", 1),
-        ({"top_logprobs": -1}, "top_logprobs", 0),
-    ],
-)
-def test_a_count_below_the_minimum_of_the_service_is_refused(
-    members: Json, path: str, minimum: int
-) -> None:
-    status, message, param, code = refusal(**members)
-
-    assert (status, param, code) == (400, path, "integer_below_min_value")
-    assert f"{path}: Input should be greater than or equal to {minimum}." in message
-
-
 def test_a_request_without_messages_is_refused() -> None:
     status, message, param, code = refusal(messages=[])
 

@@ -200,22 +200,6 @@ def test_an_option_of_a_wrong_type_is_named(members: Json, path: str, reason: st
 
 
 @pytest.mark.parametrize(
-    ("members", "path", "minimum"),
-    [
-        ({"max_output_tokens": 15}, "max_output_tokens", 16),
-        ({"top_logprobs": -1}, "top_logprobs", 0),
-    ],
-)
-def test_a_count_below_the_minimum_of_the_service_is_refused(
-    members: Json, path: str, minimum: int
-) -> None:
-    status, message, param, code = refusal(**members)
-
-    assert (status, param, code) == (400, path, "integer_below_min_value")
-    assert f"{path}: Input should be greater than or equal to {minimum}." in message
-
-
-@pytest.mark.parametrize(
     ("members", "options"),
     [
         ({"stream": None}, NOT_STREAMED),
