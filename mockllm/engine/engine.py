@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from mockllm.engine.decision import Answer, Decision, Match, Outcome, Summary
 from mockllm.engine.loading import Loaded
-from mockllm.engine.match_cache import MatchCache
+from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import GeneratedSource, Source, render
 from mockllm.errors import RequestError
@@ -93,7 +93,7 @@ class Engine:
             table.api.vendor.authenticate(request, self.require_auth)
         except RequestError as exc:
             return Decision.by(self._refusal(table, exc))
-        if self.match_cache is None:
+        if self.match_cache is None or len(request.body) > MAX_ENTRY:
             return Decision.by(self._match_anew(table, request, values))
         lines = map(request.first_values.get, table.index.header_names)
         key = (request.path, request.body, *lines)  # `values` are part of the path
