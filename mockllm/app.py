@@ -200,7 +200,7 @@ class App:
     def _is_known(self, path: str) -> bool:
         if path == ROOT:
             return False
-        return self._find_table(path)[0] is not None or any(True for _ in _routes(path))
+        return self._tables.knows(path) or _ENDPOINTS.knows(path)
 
     def _refusal(self, request: Request, error: ClientError) -> Reply:
         mistake = find_mistake(request.path, self._is_known)

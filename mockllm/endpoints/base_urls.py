@@ -37,7 +37,8 @@ def find_mistake(path: str, is_known: Callable[[str], bool]) -> Mistake | None:
     """Return the mistake that turned a known path into `path`; None if none explains it."""
     if len(path) > MAX_PATH:
         return None
-    plain = re.sub("/{2,}", "/", path).rstrip("/")
+    plain = re.sub("/{2,}", "/", path) if "//" in path else path
+    plain = plain.rstrip("/")
     if is_known(plain) and plain != path:
         return Mistake("The path has an extra '/'", plain)
     if is_known(VERSION + plain):

@@ -7,18 +7,17 @@ when it is first needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 from mockllm.engine.decision import Answer, Decision, Match, Outcome, Summary
 from mockllm.engine.loading import Loaded
-from mockllm.engine.match_cache import MatchCache
+from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import GeneratedSource, Source, render
 from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps, Reply, Request
-from mockllm.matching.explain import nearest_miss
 from mockllm.matching.index import is_reusable
 from mockllm.matching.rule import Rule
 from mockllm.matching.texts import quote
@@ -30,7 +29,6 @@ from mockllm.wire import placeholders, tokens
 
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
-MAX_EXPLAINED = 100  # rules searched for the nearest miss that a 404 names; 3 µs each
 MAX_STEPS_AT_ONCE = 64  # of a generated reply; a longer one is generated while it is sent
 MAX_PREPARED_EARLY = 1_000  # mocks; with more, each reply is prepared when it is first needed
 
@@ -93,7 +91,7 @@ class Engine:
             table.api.vendor.authenticate(request, self.require_auth)
         except RequestError as exc:
             return Decision.by(self._refusal(table, exc))
-        if self.match_cache is None:
+        if self.match_cache is None or len(request.body) > MAX_ENTRY:
             return Decision.by(self._match_anew(table, request, values))
         lines = map(request.first_values.get, table.index.header_names)
         key = (request.path, request.body, *lines)  # `values` are part of the path
@@ -205,8 +203,7 @@ def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> s
     role = prompt.last_messages[-1].role or table.api.match_field
     last = f"{role} {quote(prompt.text, MAX_REQUEST_QUOTE)}"
     message = f"No matching mock found. The request's last {table.api.match_field}: {last}."
-    rules: Sequence[Rule] = table.index.rules[:MAX_EXPLAINED]
-    nearest = nearest_miss(rules, prompt, headers)
+    nearest = table.index.nearest_miss(prompt, headers)
     if nearest is None:
         return f"{message} There are no mocks under '{table.api.name}'."
     rule, reason = nearest

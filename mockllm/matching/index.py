@@ -18,8 +18,10 @@ one yields rule 1, the other rule 3. The first in the order of the configuration
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple, Protocol, Self
 
+from mockllm.matching.near_misses import NearMisses
 from mockllm.matching.predicates import (
     HeaderEquals,
     Headers,
@@ -49,6 +51,7 @@ class RuleIndex:
         """The headers that some rule depends on, in lower case, each once."""
         self._stateful = any(rule.stateful for rule in rules)
         self._lookups = _make_lookups(rules)
+        self._near_misses = NearMisses(rules)
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -79,6 +82,17 @@ class RuleIndex:
             return tuple(stateful[index] for index in sorted(stateful))
         before = (stateful[index] for index in sorted(stateful) if index < last.index)
         return (*before, last)
+
+    def nearest_miss(self, prompt: Prompt, headers: Headers) -> tuple[Rule, str] | None:
+        """Return the rule that is closest to matching a prompt that no rule matches, with a
+        sentence that explains why it does not. None if there are no rules."""
+        partly = (
+            rule
+            for lookup in self._lookups
+            for bucket in lookup.buckets(prompt)
+            for rule in bucket.rules()
+        )
+        return self._near_misses.find(prompt, headers, partly)
 
 
 def is_reusable(candidates: Sequence[Rule]) -> bool:
@@ -129,6 +143,11 @@ class _Bucket:
                 value = headers.get(name, b"")  # a missing header equals the empty value
                 best = _earlier(best, by_value.get(value, ()), prompt, headers)
         return best
+
+    def rules(self) -> Iterator[Rule]:
+        """Yield all rules, each list in order."""
+        lists = (entries for by_value in self._by_value.values() for entries in by_value.values())
+        return (rule for entries in chain([self._others], lists) for rule, _ in entries)
 
     def matching(self, prompt: Prompt, headers: Headers) -> Iterator[Rule]:
         """Yield the rules that match, of each list up to the first without state."""

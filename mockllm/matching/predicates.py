@@ -36,7 +36,7 @@ MAX_NAMES = 10  # of tools, shown in a reason
 _WRONG_KIND = 1  # closeness of another role or another number of items
 NOTHING_HOLDS = 2
 """Closeness of a rule without a condition on the message, if its first condition fails."""
-_RIGHT_KIND = 2  # closeness of the same; characters in common are added
+RIGHT_KIND = 2  # closeness of the same; characters in common are added
 _ONLY_REQUEST = 2**39  # closeness if the message is right: more than the characters of any text
 _ONLY_HEADERS = 2**40  # closeness if only a header differs
 
@@ -111,7 +111,7 @@ class LastMessagePredicate(Predicate):
         message = self._nearest_message(prompt)
         if self.role is not None and self.role != message.role:
             return Difference(_WRONG_KIND, partial(self._role_reason, message.role))
-        return self._miss(message, max(0, closer_than - _RIGHT_KIND))
+        return self._miss(message, max(0, closer_than - RIGHT_KIND))
 
     def _nearest_message(self, prompt: Prompt) -> Message:
         for message in prompt.last_messages:
@@ -146,7 +146,7 @@ class MessageContains(LastMessagePredicate):
 
     def _miss(self, message: Message, above: int) -> Difference:
         starts = (longest_start_within(self.text, text, above=above) for text in message.texts)
-        return Difference(_RIGHT_KIND + max(starts, default=0), self._reason)
+        return Difference(RIGHT_KIND + max(starts, default=0), self._reason)
 
     def _reason(self) -> str:
         return f"no text contains {quote(self.text)}"
@@ -191,9 +191,9 @@ class _ItemsPredicate(LastMessagePredicate):
         expected = self.texts[0] if self.texts else ""
         found = message.texts[0] if message.texts else ""
         if not expected or expected == found:
-            return Difference(_RIGHT_KIND, lambda: "other members than the text differ")
+            return Difference(RIGHT_KIND, lambda: "other members than the text differ")
         at = common_prefix(expected, found, above=above)
-        return Difference(_RIGHT_KIND + at, partial(_text_reason, expected, found))
+        return Difference(RIGHT_KIND + at, partial(_text_reason, expected, found))
 
 
 @dataclass(frozen=True, slots=True)

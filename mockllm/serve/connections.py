@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -12,8 +11,10 @@ from mockllm.engine.decision import Exchange, Operation
 from mockllm.http1.head_cache import HeadCache
 from mockllm.limits import Limits
 from mockllm.serve.fresh_values import FreshValueSource
+from mockllm.serve.turns import Turns
 
 CHECK_INTERVAL = 1.0  # seconds between two checks of the time limits
+MAX_STOPPED = 1_000  # connections; to stop and start reading from more would take milliseconds
 
 Observer = Callable[[Exchange], None]
 """Records a completed exchange."""
@@ -23,6 +24,8 @@ class Connection(Protocol):
     """The interface of `serve.protocol.HTTPProtocol` for its service."""
 
     def check(self, now: float) -> None: ...
+    def stop_reading(self) -> bool: ...
+    def start_reading(self) -> None: ...
     def close_after_last_call(self) -> None: ...
     def abort(self) -> None: ...
 
@@ -61,9 +64,7 @@ class Service:
         self.fresh_values = FreshValueSource(slot)
         self.heads = HeadCache(self.limits, reuse=app.reuses)
         self.performer = performer or NoPeers()
-        self.turn = asyncio.Lock()
-        """Held by the one player that generates frames."""
-        self.no_turn = contextlib.nullcontext()
+        self.turns = Turns()
         # of the connections
         self.connections: set[Connection] = set()
         self.lingering: dict[Connection, None] = {}
@@ -71,6 +72,7 @@ class Service:
         self.all_closed = asyncio.Event()
         self.all_closed.set()
         self._checker: asyncio.TimerHandle | None = None
+        self._stopped: list[Connection] = []
         # of a server that stops
         self.draining = False
         self.last_call = 0.0
@@ -90,6 +92,17 @@ class Service:
         if self._checker is not None:
             self._checker.cancel()
             self._checker = None
+
+    def stop_reading(self) -> None:
+        """Read from no connection for the rest of this iteration of the loop."""
+        if not self._stopped and len(self.connections) <= MAX_STOPPED:
+            self._stopped = [each for each in self.connections if each.stop_reading()]
+            asyncio.get_running_loop().call_soon(self._start_reading)
+
+    def _start_reading(self) -> None:
+        stopped, self._stopped = self._stopped, []
+        for connection in stopped:
+            connection.start_reading()
 
     def drain(self, *, last_call: float = 0.0) -> None:
         """Close every connection after its current answer, and idle ones in `last_call` seconds. A

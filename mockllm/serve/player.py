@@ -8,9 +8,8 @@ for three things:
            frame does not delay later ones.
     peer   The transport reports when more than MAX_UNSENT bytes wait for the peer, and when they
            are sent. So a slow reader costs that much memory, whatever the size of the answer.
-    turn   A player yields to the loop after MAX_TURN seconds. Generating a frame costs more than
-           writing one, so only one of the players that generate frames has a turn in each iteration
-           of the loop: other requests are answered between two turns.
+    turn   A player yields to the loop after a few milliseconds, which it shares with all other
+           players (`serve.turns`): other requests are answered between two turns.
 
 Then it carries out the reply's ending. COMPLETE and CLEAN leave the connection open, CUT closes it,
 RESET resets it once the peer has received everything, HANG waits for the peer to disconnect. The
@@ -31,11 +30,11 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
 
 from mockllm.engine.decision import End
 from mockllm.exchange import EndingKind
 from mockllm.http1.framing import Frame
+from mockllm.serve.turns import Turns
 from mockllm.wire.placeholders import FreshValues, fill_fresh
 
 try:
@@ -46,7 +45,6 @@ except ImportError:  # Windows has neither
 else:
     _UNSENT_REQUEST = getattr(termios, "TIOCOUTQ", None)
 
-MAX_TURN = 0.005  # seconds
 MAX_UNSENT = 32 * 1024  # bytes that wait for a slow peer before its answer pauses
 MAX_RESET_WAIT = 5.0  # seconds in which the peer acknowledges nothing; then it is reset anyway
 RESET_GAP = 0.05  # seconds between the peer's acknowledgement and the reset, for the peer to read
@@ -65,9 +63,8 @@ class Player:
     """Sends the frames of one answer on one connection.
 
     `writable` is set while the peer reads fast enough, `peer_finished` once it has closed its side.
-    `turn` is a lock shared by all players that
-    generate frames, and a context without effect for others. `ended` is called once: with the last
-    write, or when the peer has disconnected.
+    `turns` is shared by all players. `ended` is called once: with the last write, or when the peer
+    has disconnected.
     """
 
     def __init__(
@@ -77,7 +74,7 @@ class Player:
         peer_finished: asyncio.Event,
         fresh: FreshValues,
         *,
-        turn: AbstractAsyncContextManager[object],
+        turns: Turns,
         ended: Callable[[Player, End], None],
     ) -> None:
         # of the connection
@@ -86,7 +83,7 @@ class Player:
         self._peer_finished = peer_finished
         # of the answer
         self._fresh = fresh
-        self._turn = turn
+        self._turns = turns
         self._ended = ended
         self._end: End | None = None
         # of the frames
@@ -123,19 +120,21 @@ class Player:
         """Send each frame when it is due, a turn at a time."""
         self._due = time.monotonic()
         while True:
-            async with self._turn:
-                if not self._take_turn(frames, end):
-                    return
-                await asyncio.sleep(0)  # the turn lasts for one iteration of the loop
+            await self._turns.wait()
+            began = time.monotonic()
+            more = self._take_turn(frames, end, began + self._turns.left)
+            self._turns.spend(time.monotonic() - began)
+            if not more:
+                return
             wait = self._due - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
             else:
                 await self._writable.wait()
 
-    def _take_turn(self, frames: Iterator[Frame], end: End) -> bool:
-        """Send the frames that are due. Returns True if more remain and the peer is connected."""
-        began = time.monotonic()
+    def _take_turn(self, frames: Iterator[Frame], end: End, until: float) -> bool:
+        """Send the frames that are due, until the time `until`. Returns True if more remain and the
+        peer is connected."""
         if not self.frames_sent and self._next is None:
             self._take(frames)
         while self._next is not None:
@@ -146,7 +145,7 @@ class Player:
             data = self._next.data
             self._take(frames)
             self._write(data, end if self._next is None else None)
-            if time.monotonic() - began > MAX_TURN:
+            if time.monotonic() > until:
                 break
         return self._next is not None
 

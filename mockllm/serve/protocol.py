@@ -1,9 +1,10 @@
 """One connection on an asyncio loop: from bytes to requests to decisions to bytes.
 
 An answer takes one of two ways. At once: if it is small, complete and without pauses, and the peer
-reads, it is sent with one write inside `data_received`, without a task. In a task: if a question
-must be answered before the decision, or the answer pauses, is large, is generated while it is sent,
-or has a slow peer. Then a `Player` sends it, and pipelined requests wait for their turn.
+reads, it is sent with one write inside `data_received`, without a task. In a task: if the request
+is large or the loop is busy (`serve.turns`), if a question must be answered before the decision, or
+if the answer pauses, is large, is generated while it is sent, or has a slow peer. Then a `Player`
+sends it, and pipelined requests wait for their turn.
 """
 
 from __future__ import annotations
@@ -25,19 +26,24 @@ from mockllm.engine.decision import (
     Question,
 )
 from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
-from mockllm.exchange import LazySteps, Reply, Request
+from mockllm.exchange import Reply, Request
 from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
+from mockllm.limits import KIB
 from mockllm.redaction import redact_target
 from mockllm.serve.connections import Service
 from mockllm.serve.phase import FOLLOWS, Phase
 from mockllm.serve.player import MAX_UNSENT, Player
 from mockllm.serve.timeouts import Expired, Timeouts
+from mockllm.serve.turns import MAX_SMALL, MIN_CHARGED
 from mockllm.wire.placeholders import FreshValues, fill_fresh
 
 logger = logging.getLogger("mockllm")
 
 CLIENT_CLOSED_REQUEST = Reply(499, (), ())  # for observers, as nginx logs it; never sent
+MIN_LARGE_READ = 16 * KIB  # bytes received at once whose cost is counted
+SECONDS_PER_BYTE = 0.4e-9  # that the loop takes to read bytes, beside what is done with them here
+SECONDS_PER_TLS_BYTE = 3e-9  # the same, if it also decrypts them
 MAX_QUESTIONS = 3  # of one request, one after the other
 
 
@@ -80,11 +86,10 @@ class HTTPProtocol(asyncio.Protocol):
         if self.phase is Phase.LINGERING:
             self._discarded += len(data)
             return
-        self._http.receive_data(data)
-        if self.phase is not Phase.ANSWERING:
-            self._advance()
-        elif self._http.unread > self._service.limits.unread:
-            self._wire.pause_reading()
+        if len(data) >= MIN_LARGE_READ:
+            self._receive_large(data)
+        else:
+            self._receive(data)
 
     def eof_received(self) -> bool:
         """Answer the requests received so far, then close: the peer has half-closed."""
@@ -101,10 +106,12 @@ class HTTPProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._enter(Phase.CLOSED)
-        if self._task is not None:
-            self._task.cancel()
-        if self._player is not None:
-            self._player.abandon()
+        task, player = self._task, self._player
+        self._task = self._player = None  # or a cycle would keep the request until it is collected
+        if task is not None:
+            task.cancel()
+        if player is not None:
+            player.abandon()
         self._service.connections.discard(self)
         self._service.lingering.pop(self, None)
         if not self._service.connections:
@@ -139,6 +146,19 @@ class HTTPProtocol(asyncio.Protocol):
             case Expired.LINGER:
                 self._wire.abort()
 
+    def stop_reading(self) -> bool:
+        """Receive nothing until `start_reading`. Returns False, without effect, while no request is
+        expected or received."""
+        if self.phase in (Phase.ANSWERING, Phase.LINGERING) or self._wire.is_closing():
+            return False
+        self._wire.pause_reading()
+        return True
+
+    def start_reading(self) -> None:
+        """Receive again after `stop_reading`."""
+        if not self._wire.is_closing():
+            self._wire.resume_reading()
+
     def close_after_last_call(self) -> None:
         """Close after the service's `last_call` seconds, unless a request is being read or answered
         then."""
@@ -156,6 +176,26 @@ class HTTPProtocol(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once and drop unsent bytes."""
         self._wire.abort()
+
+    # --- receiving ---
+
+    def _receive(self, data: bytes) -> None:
+        self._http.receive_data(data)
+        if self.phase is not Phase.ANSWERING:
+            self._advance()
+        elif self._http.unread > self._service.limits.unread:
+            self._wire.pause_reading()
+
+    def _receive_large(self, data: bytes) -> None:
+        """Receive a large piece of a body. After too many of them in one iteration of the loop, the
+        others wait for the next one."""
+        began = time.monotonic()
+        self._receive(data)
+        is_tls = self._wire.get_extra_info("sslcontext") is not None
+        per_byte = SECONDS_PER_TLS_BYTE if is_tls else SECONDS_PER_BYTE
+        spent = time.monotonic() - began + len(data) * per_byte
+        if self._service.turns.spend_reading(spent):
+            self._service.stop_reading()
 
     # --- one request after the other ---
 
@@ -199,6 +239,16 @@ class HTTPProtocol(asyncio.Protocol):
     def _answer(self, request: Request) -> None:
         """Decide and answer, without a task if possible."""
         started = time.monotonic()
+        turns, size = self._service.turns, len(request.body)
+        if size > MAX_SMALL or (turns.over and size):
+            self._begin(self._answer_in_turn(request, started))
+            return
+        self._decide(request, started)
+        spent = time.monotonic() - started
+        if spent > MIN_CHARGED:
+            turns.spend(spent)
+
+    def _decide(self, request: Request, started: float) -> None:
         try:
             decided = self._service.app.decide(request)
             if isinstance(decided, Question):
@@ -240,11 +290,10 @@ class HTTPProtocol(asyncio.Protocol):
                 self._close_gently()
             return
         self._record_answer(request, decision, fresh)
-        is_lazy = isinstance(decision.reply.steps, LazySteps)
-        turn = self._service.turn if is_lazy else self._service.no_turn
         ended = self._delivery_observer(request, decision, started, decided)
+        turns = self._service.turns
         self._player = Player(
-            self._wire, self._writable, self._peer_finished, fresh, turn=turn, ended=ended
+            self._wire, self._writable, self._peer_finished, fresh, turns=turns, ended=ended
         )
         self._begin(self._play(self._player, frames, decision, closes=closes))
 
@@ -302,6 +351,21 @@ class HTTPProtocol(asyncio.Protocol):
         if self.phase is not Phase.ANSWERING:
             self._enter(Phase.ANSWERING)
         self._task = asyncio.get_running_loop().create_task(work)
+
+    async def _answer_in_turn(self, request: Request, started: float) -> None:
+        """Decide and answer a request that takes long, or for which there is no time yet."""
+        turns = self._service.turns
+        try:
+            await turns.wait(len(request.body))
+        except asyncio.CancelledError:
+            self._observe_disconnect(request, time.monotonic() - started)
+            raise
+        self._task = None
+        began = time.monotonic()
+        self._decide(request, started)
+        turns.spend(time.monotonic() - began)
+        if self._task is None and self.phase is Phase.ANSWERING:
+            self._resume()
 
     async def _answer_later(self, request: Request, question: Question, started: float) -> None:
         """Decide by the results of the question's operations, then deliver the decision."""

@@ -23,6 +23,9 @@ MAX_VALUES = 1_000_000
 of 64 MB could contain 30 million. The largest request of a real service has 300,000: tokens, for
 embeddings."""
 
+MAX_LEVELS = 1024
+"""Maximum depth of lists and objects that orjson decodes."""
+
 _PIECE = 1024 * 1024  # bytes; a text split at every quote takes thirty times its size
 
 _SURROGATE = re.compile(
@@ -149,8 +152,9 @@ def _cut(text: str) -> str:
 
 def _has_more_values(text: bytes, most: int) -> bool:
     """True if a JSON text has more than `most` values; an empty list or object counts twice.
-    Separators are counted: first all of them, which is quick, then those outside strings."""
-    if len(text) <= most or _separators(text) < most:
+    Separators are counted: first all of them, which is quick, then those outside strings. Beyond
+    the levels that orjson decodes, two separators need three bytes at least (``[],``)."""
+    if len(text) <= (most - MAX_LEVELS) * 3 // 2 or _separators(text) < most:
         return False
     text = text.replace(rb"\\", b"").replace(rb"\"", b"")  # the quotes left delimit strings
     values, in_string = 1, 0

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mockllm.endpoints.table import ROUTES
 from mockllm.exchange import Request
@@ -35,6 +37,21 @@ def test_a_path_finds_its_templates_and_their_values(
     path: str, found: list[tuple[str, dict[str, str]]]
 ) -> None:
     assert [(entry, dict(values)) for entry, values in TABLE.find(path)] == found
+
+
+PATHS = st.lists(st.sampled_from(["v1", "models", "chat", "{", "a", ""]), max_size=4).map(
+    lambda segments: "/" + "/".join(segments)
+)
+TEMPLATES = st.lists(
+    st.sampled_from(["v1", "models", "chat", "{x}", "{y...}"]), min_size=1, max_size=3, unique=True
+).map(lambda segments: "/" + "/".join(segments))
+
+
+@given(st.lists(TEMPLATES, max_size=4), PATHS)
+def test_a_path_is_known_if_it_finds_an_entry(templates: list[str], path: str) -> None:
+    routes = Routes((template, template) for template in templates)
+
+    assert routes.knows(path) is any(True for _ in routes.find(path))
 
 
 def test_characters_of_regular_expressions_are_literal_in_a_template() -> None:

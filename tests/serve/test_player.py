@@ -23,6 +23,7 @@ from mockllm.engine.loading import load
 from mockllm.exchange import Ending, EndingKind, LazySteps, Reply, Step
 from mockllm.http1.framing import Frame
 from mockllm.serve.player import Player
+from mockllm.serve.turns import Turns
 from tests.support.goldens import FRESH
 from tests.support.http.messages import get
 from tests.support.http.peer import Peer
@@ -311,10 +312,8 @@ async def test_observers_see_a_client_that_leaves_before_the_decision() -> None:
 # --- Turns ----------------------------------------------------------------------------------------
 
 
-async def test_one_player_makes_frames_in_each_round_of_the_loop(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("mockllm.serve.player.MAX_TURN", -1.0)  # over after each frame
+async def test_players_share_the_time_of_each_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockllm.serve.turns.MAX_TURN", -1.0)  # over after each frame
     rounds = 0
     made: list[tuple[int, int]] = []
 
@@ -323,9 +322,9 @@ async def test_one_player_makes_frames_in_each_round_of_the_loop(
             made.append((rounds, number))
             yield Frame(0.0, b"x")
 
-    turn = asyncio.Lock()
+    turns = Turns()
     playing = [
-        asyncio.create_task(player(turn).play(frames(number), EndingKind.COMPLETE))
+        asyncio.create_task(player(turns).play(frames(number), EndingKind.COMPLETE))
         for number in range(3)
     ]
     while not all(task.done() for task in playing):
@@ -336,12 +335,12 @@ async def test_one_player_makes_frames_in_each_round_of_the_loop(
     assert len(set(made)) == len({in_round for in_round, _ in made})
 
 
-def player(turn: asyncio.Lock) -> Player:
+def player(turns: Turns) -> Player:
     """A player whose peer takes everything at once."""
     writable = asyncio.Event()
     writable.set()
     connection = (cast("Any", Taking()), writable, asyncio.Event())
-    return Player(*connection, FRESH, turn=turn, ended=lambda *_: None)
+    return Player(*connection, FRESH, turns=turns, ended=lambda *_: None)
 
 
 class Taking:

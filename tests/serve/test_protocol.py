@@ -99,6 +99,9 @@ class Written:
     def set_write_buffer_limits(self, high: int) -> None:
         pass
 
+    def get_extra_info(self, name: str) -> None:
+        pass
+
     def pause_reading(self) -> None:
         pass
 
@@ -276,9 +279,7 @@ def test_a_peer_that_resets_before_the_close_is_no_error(
 
     seen: list[Exchange] = []
     service = Service(App(Engine(loaded)), observers=(seen.append,))
-    protocol = HTTPProtocol(service)
-    protocol.connection_made(cast("Any", Reset()))
-    protocol.data_received(get("Connection: close"))
+    asyncio.run(conversation(service, get("Connection: close"), transport=Reset()))
 
     assert len(seen) == 1
     assert not caplog.records

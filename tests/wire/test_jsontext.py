@@ -111,6 +111,27 @@ def test_a_text_of_too_many_values_is_refused(value: Any, most: int, piece: int)
     assert jsontext.loads(text, max_values=None) == value
 
 
+@pytest.mark.parametrize("text", ["[" + "[]," * 20_000 + "[]]", "[" + "{}," * 20_000 + "{}]"])
+def test_a_text_with_as_many_values_as_fit_in_it_is_refused(text: str) -> None:
+    """The shortest texts that have too many: their values are not counted if they are shorter."""
+    encoded = text.encode()
+    counted = count(orjson.loads(encoded))
+
+    jsontext.loads(encoded, max_values=counted)
+    with pytest.raises(ValueError, match="it has more than"):
+        jsontext.loads(encoded, max_values=counted - 1)
+
+
+@pytest.mark.parametrize("levels", [jsontext.MAX_LEVELS, jsontext.MAX_LEVELS + 1])
+def test_lists_are_nested_to_the_maximum(levels: int) -> None:
+    text = b"[" * levels + b"]" * levels
+    if levels <= jsontext.MAX_LEVELS:
+        assert jsontext.loads(text)
+    else:
+        with pytest.raises(ValueError, match=r"recursion|depth|nest"):
+            jsontext.loads(text)
+
+
 def test_a_long_text_is_one_value() -> None:
     text = orjson.dumps(['"{[,' * 1_000_000])
 

@@ -1,0 +1,108 @@
+"""Divides the time of the loop among the work that takes long.
+
+Deciding a request of a megabyte takes milliseconds, and generating a long stream a second. If a
+hundred clients ask for it at once, no other request may wait until all of it is done. So work of
+this kind takes turns: all turns in one iteration of the loop take about MAX_TURN seconds together,
+and the rest of the work waits for a later iteration. A turn that cannot be divided, such as
+decoding one large body, is alone in its iteration.
+
+For example, four players of long streams and a large request take turns like this:
+
+    iteration 1   player 1 (4 ms)            others wait
+    iteration 2   player 2 (4 ms)
+    iteration 3   player 3 (1 ms: its peer is slow), player 4 (3 ms)
+    iteration 4   the decision on the request (4 ms)
+    iteration 5   player 1 ...
+
+Waiting work is resumed in the order of its deadlines. A large request gets a later one, so that
+small requests need not wait for all large ones that came before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from heapq import heappop, heappush
+from itertools import count
+
+MAX_TURN = 0.004  # seconds of all turns in one iteration
+MAX_READING = 0.002  # seconds in which large bodies are received in one iteration
+MIN_CHARGED = 0.0002  # seconds; shorter work is not counted, because counting it costs as well
+MAX_SMALL = 64 * 1024  # bytes of a request that is decided at once while there is time
+BYTES_PER_SECOND = 1024 * 1024  # by which a large request's deadline is later
+MAX_RESUMED = 8  # turns that begin in one iteration, if all are short
+
+_Waiting = tuple[float, int, asyncio.Future[None]]
+
+
+class Turns:
+    """The time that is left in the current iteration of the loop, and the work that waits."""
+
+    def __init__(self) -> None:
+        # of the iteration
+        self._spent = 0.0
+        self._spent_reading = 0.0
+        self.over = False
+        """True if work has to wait, because the time is spent or earlier work waits."""
+        # of the waiting work
+        self._waiting: list[_Waiting] = []
+        self._numbers = count()
+        self._is_renewing = False
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left in this iteration."""
+        return MAX_TURN - self._spent
+
+    def spend(self, seconds: float) -> None:
+        """Count `seconds` of work in this iteration."""
+        self._spent += seconds
+        self.over = bool(self._waiting) or self._spent >= MAX_TURN
+        self._renew_later()
+
+    def spend_reading(self, seconds: float) -> bool:
+        """Count `seconds` of receiving in this iteration. Returns True if no time is left for it.
+        It is counted apart: whoever sends without a pause does not keep others from their turn."""
+        if not self._spent_reading:
+            asyncio.get_running_loop().call_soon(self._renew_reading)
+        self._spent_reading += seconds
+        return self._spent_reading >= MAX_READING
+
+    async def wait(self, size: int = 0) -> None:
+        """Wait for a turn: at once if there is time. `size` is that of the work in bytes, for work
+        that cannot be divided: if it is large, the turn is the first of its iteration."""
+        most = 0.0 if size > MAX_SMALL else MAX_TURN
+        if not self._waiting and (self._spent < most or not self._spent):
+            return
+        loop = asyncio.get_running_loop()
+        deadline, number = loop.time() + size / BYTES_PER_SECOND, next(self._numbers)
+        while True:
+            future = loop.create_future()
+            heappush(self._waiting, (deadline, number, future))
+            self.over = True
+            self._renew_later()
+            await future
+            if self._spent < most or not self._spent:
+                return
+
+    def _renew_later(self) -> None:
+        if not self._is_renewing:
+            self._is_renewing = True
+            asyncio.get_running_loop().call_soon(self._renew)
+
+    def _renew(self) -> None:
+        """Begin an iteration: resume work that waits. It runs in the next iteration, before the
+        next call of this."""
+        self._is_renewing = False
+        self._spent = 0.0
+        resumed = 0
+        while self._waiting and resumed < MAX_RESUMED:
+            _, _, future = heappop(self._waiting)
+            if not future.done():  # else its task was cancelled
+                future.set_result(None)
+                resumed += 1
+        self.over = bool(self._waiting)
+        if self.over:
+            self._renew_later()
+
+    def _renew_reading(self) -> None:
+        self._spent_reading = 0.0

@@ -1,0 +1,133 @@
+"""The time of an iteration of the loop, divided among the work that takes long."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mockllm.serve import turns as turns_module
+from mockllm.serve.turns import MAX_READING, MAX_RESUMED, MAX_SMALL, MAX_TURN, Turns
+
+pytestmark = pytest.mark.anyio
+
+LARGE = MAX_SMALL + 1
+
+
+class Rounds:
+    """Counts the iterations of the loop while work takes turns."""
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+        self.now = 0
+        self.began: list[tuple[str, int]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def work(self, name: str, seconds: float, *, size: int = 0) -> asyncio.Task[None]:
+        """Begin work that takes `seconds` of its turn."""
+        task = asyncio.create_task(self._work(name, seconds, size))
+        self._tasks.append(task)
+        return task
+
+    async def _work(self, name: str, seconds: float, size: int) -> None:
+        await self.turns.wait(size)
+        self.began.append((name, self.now))
+        self.turns.spend(seconds)
+
+    async def run(self) -> list[str]:
+        """Run until all work is done. Returns its names in order."""
+        while not all(task.done() for task in self._tasks):
+            await asyncio.sleep(0)
+            self.now += 1
+        return [name for name, _ in self.began]
+
+    def in_one_round(self) -> list[int]:
+        """The number of turns that began in each iteration that had one."""
+        rounds = [at for _, at in self.began]
+        return [rounds.count(at) for at in dict.fromkeys(rounds)]
+
+
+async def test_work_begins_at_once_while_there_is_time() -> None:
+    rounds = Rounds()
+    for name in "abc":
+        rounds.work(name, MAX_TURN / 10)
+
+    assert await rounds.run() == ["a", "b", "c"]
+    assert rounds.in_one_round() == [3]
+    assert not rounds.turns.over
+
+
+async def test_work_waits_for_the_next_iteration_when_the_time_is_spent() -> None:
+    rounds = Rounds()
+    for name in "abc":
+        rounds.work(name, MAX_TURN)
+
+    assert await rounds.run() == ["a", "b", "c"]
+    assert rounds.in_one_round() == [1, 1, 1]
+
+
+async def test_short_turns_share_an_iteration_also_after_waiting() -> None:
+    rounds = Rounds()
+    rounds.work("first", MAX_TURN)
+    for number in range(2 * MAX_RESUMED):
+        rounds.work(f"{number:02}", MAX_TURN / 100)
+
+    assert await rounds.run() == ["first", *(f"{number:02}" for number in range(2 * MAX_RESUMED))]
+    assert rounds.in_one_round() == [1, MAX_RESUMED, MAX_RESUMED]
+
+
+async def test_large_work_is_the_first_of_its_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "BYTES_PER_SECOND", float("inf"))
+    rounds = Rounds()
+    rounds.work("small", MAX_TURN / 10)
+    rounds.work("large", MAX_TURN / 10, size=LARGE)
+    rounds.work("later", MAX_TURN / 10)
+
+    assert await rounds.run() == ["small", "large", "later"]
+    assert rounds.in_one_round() == [1, 2]
+
+
+async def test_small_work_need_not_wait_for_large_work_that_came_before() -> None:
+    rounds = Rounds()
+    rounds.work("first", MAX_TURN)
+    for name in ("large 1", "large 2"):
+        rounds.work(name, MAX_TURN, size=10 * LARGE)
+    await asyncio.sleep(0)
+    rounds.work("small", MAX_TURN)
+
+    assert await rounds.run() == ["first", "small", "large 1", "large 2"]
+
+
+async def test_work_that_is_cancelled_does_not_keep_others_waiting() -> None:
+    rounds = Rounds()
+    tasks = [rounds.work(str(number), MAX_TURN) for number in range(4)]
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    tasks[2].cancel()
+
+    assert await rounds.run() == ["0", "3"]
+    await asyncio.sleep(0)
+    assert not rounds.turns.over
+
+
+async def test_the_loop_is_over_until_nothing_waits() -> None:
+    rounds = Rounds()
+    rounds.work("a", MAX_TURN)
+    rounds.work("b", 0.0)
+    await asyncio.sleep(0)
+    over = rounds.turns.over
+    await rounds.run()
+    await asyncio.sleep(0)
+
+    assert over
+    assert not rounds.turns.over
+
+
+async def test_the_time_for_receiving_is_counted_apart_and_renewed() -> None:
+    turns = Turns()
+
+    assert not turns.spend_reading(MAX_READING * 0.6)
+    assert turns.spend_reading(MAX_READING * 0.6)
+    assert not turns.over
+    await asyncio.sleep(0)
+    assert not turns.spend_reading(MAX_READING * 0.6)
