@@ -159,15 +159,14 @@ class Engine:
         """Return the reply with `answer` to `prompt`, and its bytes if they are sent at once."""
         if selection.rule is not None and selection.source.constant:
             prepared = self._prepare(table, selection.rule, answer, prompt.options)
-        else:
-            reply = self._render(table, answer, prompt.options)
-            if isinstance(reply.steps, LazySteps):
-                few = reply.steps.at_most(MAX_STEPS_AT_ONCE)
-                if few is None:
-                    return _fill_lazily(reply, prompt), None
-                reply = replace(reply, steps=few)
-            prepared = PreparedReply(reply)
-        return prepared.for_request(prompt.model, prompt.body)
+            return prepared.for_request(prompt.model, prompt.body)
+        reply = self._render(table, answer, prompt.options)
+        if isinstance(reply.steps, LazySteps):
+            few = reply.steps.at_most(MAX_STEPS_AT_ONCE)
+            if few is None:
+                return _fill(reply, prompt), None
+            reply = replace(reply, steps=few)
+        return make_ready(_fill(reply, prompt))
 
     def _prepare(
         self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions
@@ -195,7 +194,7 @@ class Engine:
         return Match(Outcome.REFUSED, reply, ready, reusable=True)
 
 
-def _fill_lazily(reply: Reply, prompt: Prompt) -> Reply:
+def _fill(reply: Reply, prompt: Prompt) -> Reply:
     input_tokens = tokens.estimate_prompt(prompt.body)
     return placeholders.fill(reply, model=prompt.model, input_tokens=input_tokens)
 

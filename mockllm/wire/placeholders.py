@@ -4,12 +4,13 @@ A reply is rendered once and sent many times, but the responses of a real servic
 and times, and most of them name the requested model. So rendered bytes contain placeholders, which
 are replaced in two stages:
 
-    by the engine, with values of the request   MODEL, and the number of TOKENS plus a constant
+    by the engine, with values of the request   MODEL, the number of TOKENS plus a constant, and
+                                                the members that the response repeats, or ECHOES
     by the server, with values of the delivery  UNIQUE_ID  SECONDS  DATE  ELAPSED_MS
 
-A placeholder consists of bytes that never occur in UTF-8 (0xF9 to 0xFF; RFC 3629, section 3) and
-that h11 accepts in the value of a header. All configured and received texts are UTF-8, so none of
-them can be mistaken for a placeholder, and no text needs escaping.
+A placeholder begins and ends with bytes that never occur in UTF-8 (0xF9 to 0xFF; RFC 3629,
+section 3) and that h11 accepts in the value of a header. All configured and received texts are
+UTF-8, so none of them can be mistaken for a placeholder, and no text needs escaping.
 
 Values of the delivery are as long as their placeholders, so they may be filled in after framing:
 Content-Length and the sizes of HTTP chunks stay correct. Values of the request may have any length,
@@ -21,6 +22,10 @@ For example, a mock without an id and a model is rendered, filled in and sent as
     {"id":"chatcmpl-<FF x 20>d41d8cd98","model":"gpt-4o","created":<FE x 10>}
     {"id":"chatcmpl-5f0c3a9e17b24d6688fed41d8cd98","model":"gpt-4o","created":1741570283}
 
+An echo contains the value of a request that lacks the member:
+
+    "temperature":<F9>temperature:1.0<F9>
+
 `fill` and `fill_fresh` are the simple implementation, which serves as the specification.
 `replies.prepared` and `replies.ready` return the same bytes faster.
 """
@@ -28,11 +33,12 @@ For example, a mock without an id and a model is rendered, filled in and sent as
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -51,12 +57,27 @@ ELAPSED_MS = b"\xfa" * 6
 
 MODEL = b"\xfc"
 """Placeholder for the model of the request, as a JSON string."""
-OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb)")
+OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb|\xf9[a-z_]+:[^\xf9]*\xf9)")
 """Matches each placeholder for a value of the request."""
 _TOKENS = re.compile(rb"\xfb(\d+)\xfb")
+_ECHO = re.compile(rb"\xf9([a-z_]+):([^\xf9]*)\xf9")
 _MIN_BYTE_OF_DELIVERY = 0xFD  # of the placeholders that occur in bodies
 
 MAX_PIECE = 32 * KIB  # bytes of a large step that are copied at a time
+
+Echoed = Mapping[str, bytes]
+"""Values of a request as JSON, by the names of their echoes. It lacks those that keep their
+default."""
+
+NOTHING_ECHOED: Echoed = MappingProxyType({})
+
+Echo = Callable[[Mapping[str, Any], Set[str]], Echoed]
+"""`echo(body, names)`: the values that a request contains for the echoes in `names`."""
+
+
+def echo_nothing(body: Mapping[str, Any], names: Set[str]) -> Echoed:
+    """The `Echo` of an API whose responses repeat no member of the request."""
+    return NOTHING_ECHOED
 
 
 class FreshValues(NamedTuple):
@@ -81,6 +102,21 @@ def model_placeholder() -> orjson.Fragment:
 def tokens_placeholder(plus: int = 0) -> orjson.Fragment:
     """Return the placeholder for the request's estimated tokens plus `plus`, a JSON number."""
     return orjson.Fragment(b"\xfb%d\xfb" % plus)
+
+
+def echo_placeholder(name: str, default: Any) -> orjson.Fragment:
+    """Return the placeholder for the echo `name`, which is `default` for a request without it."""
+    return orjson.Fragment(_echo(name, jsontext.dumps(default)))
+
+
+def with_optional_member(value: Any, name: str) -> orjson.Fragment:
+    """Return `value`, followed by the member `name` of the same object if the request contains it.
+    The echo's value is ``,"name":...`` then."""
+    return orjson.Fragment(jsontext.dumps(value) + _echo(name, b""))
+
+
+def _echo(name: str, default: bytes) -> bytes:
+    return b"\xf9%b:%b\xf9" % (name.encode(), default)
 
 
 def seconds_placeholder() -> orjson.Fragment:
@@ -116,13 +152,38 @@ def needs_tokens(reply: Reply) -> bool:
     return any(_TOKENS.search(step.data) for step in reply.steps)
 
 
+def echo_names(reply: Reply) -> frozenset[str]:
+    """Return the names of the echoes in `reply`."""
+    found = (_ECHO.findall(step.data) for step in reply.steps)
+    return frozenset(name.decode() for echoes in found for name, _ in echoes)
+
+
+def parse_echo(placeholder: bytes) -> tuple[str, bytes]:
+    """Return the name and the default of an echo's placeholder."""
+    name, _, default = placeholder[1:-1].partition(b":")
+    return name.decode(), default
+
+
+def fill_echoes(data: bytes, echoed: Echoed, names: Set[str] | None = None) -> bytes:
+    """Return `data` with its echoes filled in, or those in `names` only. An echo that `echoed`
+    lacks gets its default."""
+
+    def value(placeholder: re.Match[bytes]) -> bytes:
+        name = placeholder[1].decode()
+        if names is not None and name not in names:
+            return placeholder[0]
+        return echoed.get(name, placeholder[2])
+
+    return _ECHO.sub(value, data)
+
+
 @lru_cache(maxsize=256)
 def model_name(model: str) -> bytes:
     """Return the JSON string that replaces MODEL."""
     return jsontext.dumps(model)
 
 
-def fill(reply: Reply, *, model: str, input_tokens: int) -> Reply:
+def fill(reply: Reply, *, model: str, input_tokens: int, echoed: Echoed = NOTHING_ECHOED) -> Reply:
     """Return `reply` with the values of the request filled in: lazily if its steps are lazy."""
     name = model_name(model)
 
@@ -131,7 +192,8 @@ def fill(reply: Reply, *, model: str, input_tokens: int) -> Reply:
 
     def filled() -> Iterator[Step]:
         for step in reply.steps:
-            data = _TOKENS.sub(total, step.data.replace(MODEL, name))
+            data = fill_echoes(step.data.replace(MODEL, name), echoed)
+            data = _TOKENS.sub(total, data)
             yield step._replace(pieces=cut(data))
 
     lazy = isinstance(reply.steps, LazySteps)
