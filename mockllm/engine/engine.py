@@ -23,6 +23,7 @@ from mockllm.matching.index import is_reusable
 from mockllm.matching.rule import Rule
 from mockllm.matching.texts import quote
 from mockllm.prompt import NOT_STREAMED, Prompt, ResponseOptions
+from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
@@ -164,9 +165,9 @@ class Engine:
         if isinstance(reply.steps, LazySteps):
             few = reply.steps.at_most(MAX_STEPS_AT_ONCE)
             if few is None:
-                return _fill(reply, prompt), None
+                return _fill(table.api, reply, prompt), None
             reply = replace(reply, steps=few)
-        return make_ready(_fill(reply, prompt))
+        return make_ready(_fill(table.api, reply, prompt))
 
     def _prepare(
         self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions
@@ -175,7 +176,7 @@ class Engine:
         prepared = self._prepared.get(key)
         if prepared is None:
             try:
-                prepared = PreparedReply(self._render(table, answer, options))
+                prepared = PreparedReply(self._render(table, answer, options), table.api.echo)
             except Exception as exc:
                 exc.add_note(rule.label)  # serve.protocol logs it with the exception
                 raise
@@ -194,9 +195,14 @@ class Engine:
         return Match(Outcome.REFUSED, reply, ready, reusable=True)
 
 
-def _fill(reply: Reply, prompt: Prompt) -> Reply:
-    input_tokens = tokens.estimate_prompt(prompt.body)
-    return placeholders.fill(reply, model=prompt.model, input_tokens=input_tokens)
+def _fill(api: API, reply: Reply, prompt: Prompt) -> Reply:
+    """Return `reply`, which is made for `prompt` alone, with the values of its request."""
+    return placeholders.fill(
+        reply,
+        model=prompt.model,
+        input_tokens=tokens.estimate_prompt(prompt.body),
+        echoed=api.echo(prompt.body, None),
+    )
 
 
 def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> str:

@@ -11,7 +11,7 @@ that contains none of the members costs as much as if there were none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
 from typing import Any, overload
@@ -39,15 +39,16 @@ class PreparedReply:
         self._reply = reply
         self._echo = echo
         self._names = placeholders.echo_names(reply)
-        self._general = _Variant(reply)
-        self._variants: dict[tuple[str, Set[str]] | str, _Variant | None] = {}
+        self._plain = _Variant(_without_echoes(reply, self._names))
+        self._general: _Variant | None = None
+        self._variants: dict[_Key, _Variant | None] = {}
 
     def for_request(self, model: str, body: Mapping[str, Any]) -> Filled:
         """Return the reply with the `model` of a request, the number of tokens in its `body`, and
         the members of the body that it repeats."""
-        if self._general.constant is not None:
-            return self._general.constant
         echoed = self._echo(body, self._names) if self._names else NOTHING_ECHOED
+        if not echoed and self._plain.constant is not None:
+            return self._plain.constant
         key = (model, frozenset(echoed)) if echoed else model
         variant = self._variants.get(key) or self._specialise(key, model, echoed.keys())
         if variant.constant is not None:
@@ -57,22 +58,42 @@ class PreparedReply:
             _new(RequestValues, (placeholders.model_name(model), input_tokens, echoed))
         )
 
-    def _specialise(self, key: tuple[str, Set[str]] | str, model: str, names: Set[str]) -> _Variant:
+    def _specialise(self, key: _Key, model: str, names: Set[str]) -> _Variant:
         """Return the variant for requests with this `model` that contain the members `names`, if it
-        is asked for again and there are not too many; else the general one."""
-        if key not in self._variants:
-            if len(self._variants) < MAX_VARIANTS:
-                self._variants[key] = None
-            return self._general
-        name, absent = placeholders.model_name(model), self._names - names
+        is asked for again and there are not too many; else the one for all models or members."""
+        if key in self._variants:
+            reply = _without_echoes(self._reply, self._names - names)
+            variant = self._variants[key] = _Variant(_with_model(reply, model))
+            return variant
+        if len(self._variants) < MAX_VARIANTS:
+            self._variants[key] = None
+        if not names:
+            return self._plain
+        if self._general is None:
+            self._general = _Variant(self._reply)
+        return self._general
 
-        def fill(step: Step) -> Step:
-            data = step.data.replace(placeholders.MODEL, name)
-            return Step((placeholders.fill_echoes(data, NOTHING_ECHOED, absent),), step.pause)
 
-        reply = replace(self._reply, steps=tuple(map(fill, self._reply.steps)))
-        variant = self._variants[key] = _Variant(reply)
-        return variant
+_Key = tuple[str, Set[str]] | str
+"""The model of a request, and the names of the members that are echoed, if any."""
+
+
+def _without_echoes(reply: Reply, names: Set[str]) -> Reply:
+    """Return `reply` with the echoes `names` filled in by their defaults."""
+    if not names:
+        return reply
+    return _edited(reply, lambda data: placeholders.fill_echoes(data, NOTHING_ECHOED, names))
+
+
+def _with_model(reply: Reply, model: str) -> Reply:
+    name = placeholders.model_name(model)
+    return _edited(reply, lambda data: data.replace(placeholders.MODEL, name))
+
+
+def _edited(reply: Reply, edit: Callable[[bytes], bytes]) -> Reply:
+    """Return `reply` with the data of each step edited."""
+    steps = tuple(Step((edit(step.data),), step.pause) for step in reply.steps)
+    return replace(reply, steps=steps)
 
 
 class _Variant:

@@ -68,6 +68,8 @@ def dumps(value: Any) -> bytes:
         text = orjson.dumps(value)
     except orjson.JSONEncodeError:
         text = _dumps_deep(value, canonical=False)
+    if text.isascii():  # three searches would take longer than the encoding
+        return text
     for separator, escape in _LINE_SEPARATORS:
         if separator in text:
             text = text.replace(separator, escape)

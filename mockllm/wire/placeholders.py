@@ -33,7 +33,8 @@ An echo contains the value of a request that lacks the member:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
@@ -71,11 +72,12 @@ default."""
 
 NOTHING_ECHOED: Echoed = MappingProxyType({})
 
-Echo = Callable[[Mapping[str, Any], Set[str]], Echoed]
-"""`echo(body, names)`: the values that a request contains for the echoes in `names`."""
+Echo = Callable[[Mapping[str, Any], frozenset[str] | None], Echoed]
+"""`echo(body, names)`: the values that a request contains for the echoes in `names`; for all echoes
+if that is None."""
 
 
-def echo_nothing(body: Mapping[str, Any], names: Set[str]) -> Echoed:
+def echo_nothing(body: Mapping[str, Any], names: frozenset[str] | None) -> Echoed:
     """The `Echo` of an API whose responses repeat no member of the request."""
     return NOTHING_ECHOED
 
@@ -164,7 +166,7 @@ def parse_echo(placeholder: bytes) -> tuple[str, bytes]:
     return name.decode(), default
 
 
-def fill_echoes(data: bytes, echoed: Echoed, names: Set[str] | None = None) -> bytes:
+def fill_echoes(data: bytes, echoed: Echoed, names: AbstractSet[str] | None = None) -> bytes:
     """Return `data` with its echoes filled in, or those in `names` only. An echo that `echoed`
     lacks gets its default."""
 

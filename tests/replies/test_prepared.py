@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Set
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,7 +61,8 @@ def test_a_prepared_reply_is_filled_and_framed_like_any_other(
             assert (ready and ready.finish(fresh)) == delivery
 
 
-def only(names: Set[str], echoed: Echoed) -> Echoed:
+def only(names: frozenset[str] | None, echoed: Echoed) -> Echoed:
+    assert names is not None
     return {name: value for name, value in echoed.items() if name in names}
 
 

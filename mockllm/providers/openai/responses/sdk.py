@@ -105,7 +105,8 @@ def confirm_response(response: dict[str, Any]) -> list[Finding]:
     return unexpected + list(_find_duplicates(items))
 
 
-# Members that openai 3.54.0 does not declare, but that the service writes or events are made from.
+# Members that openai 3.57.0 does not declare, but that the service writes or events are made from.
+_UNDECLARED = {"billing", "frequency_penalty", "presence_penalty", "store"}
 _UNDECLARED_MEMBERS = {("image_generation_call", "partial_images"), ("custom_tool_call", "status")}
 
 # The items that `client.responses.stream()` identifies by type and `call_id`; others by type and
@@ -115,6 +116,8 @@ _IDENTIFIED_BY_CALL_ID = ("function_call", "custom_tool_call", "shell_call", "sh
 
 def _is_expected(finding: Finding, items: list[Any]) -> bool:
     match finding.path:
+        case (str(name),) if finding.kind is Kind.UNKNOWN:
+            return name in _UNDECLARED
         case ("output", int(index), str(name)) if finding.kind is Kind.UNKNOWN:
             return (items[index].get("type"), name) in _UNDECLARED_MEMBERS
         case _:
@@ -144,7 +147,16 @@ def _find_duplicates(items: list[Any]) -> Iterator[Finding]:
 
 def confirm_event(event: dict[str, Any]) -> list[Finding]:
     """Return the findings in one event of a stream."""
-    return confirm_model(ResponseStreamEvent, event)
+    findings = confirm_model(ResponseStreamEvent, event)
+    return [finding for finding in findings if not _is_expected_in_event(finding)]
+
+
+def _is_expected_in_event(finding: Finding) -> bool:
+    match finding.path:
+        case ("response", str(name)) if finding.kind is Kind.UNKNOWN:
+            return name in _UNDECLARED
+        case _:
+            return False
 
 
 @cache
