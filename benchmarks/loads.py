@@ -25,7 +25,7 @@ WORDS = 50  # of five letters each
 CHUNK_LENGTH = 6  # characters, a word and a space: cutting by words or by length is the same
 STREAMED_TEXT = " ".join(["chunk"] * WORDS)
 LONG_QUESTION = "Tell me all"
-LONG_TEXT = " ".join(["chunk"] * 420_000)  # streamed, it is 5 MB
+LONG_TEXT = " ".join(["chunk"] * 350_000)  # streamed, it is 5 MB
 
 CONVERSATION = 35_000  # bytes: an agent's tenth turn or so, with its system prompt
 TURNS = 40

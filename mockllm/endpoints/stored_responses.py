@@ -182,9 +182,11 @@ def _frames(
     """Render the response again, frame by frame, with the values of its delivery."""
     stored, prompt = exchange
     answer = Answer(stored.response, stored.chunk, stored.events)
-    reply = render(context.engine.table(RESPONSES).api, answer, options)
+    api = context.engine.table(RESPONSES).api
+    reply = render(api, answer, options)
     input_tokens = tokens.estimate_prompt(prompt.body)
-    filled = placeholders.fill(reply, model=prompt.model, input_tokens=input_tokens)
+    echoed = api.echo(prompt.body, None)
+    filled = placeholders.fill(reply, model=prompt.model, input_tokens=input_tokens, echoed=echoed)
     for step in filled.steps:
         yield placeholders.fill_fresh(step.data, stored.fresh)
 

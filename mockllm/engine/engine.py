@@ -22,6 +22,7 @@ from mockllm.matching.index import is_reusable
 from mockllm.matching.rule import Rule
 from mockllm.matching.texts import quote
 from mockllm.prompt import NOT_STREAMED, Prompt, ResponseOptions
+from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
@@ -157,15 +158,14 @@ class Engine:
         """Return the reply with `answer` to `prompt`, and its bytes if they are sent at once."""
         if selection.rule is not None and selection.source.constant:
             prepared = self._prepare(table, selection.rule, answer, prompt.options)
-        else:
-            reply = self._render(table, answer, prompt.options)
-            if isinstance(reply.steps, LazySteps):
-                few = reply.steps.at_most(MAX_STEPS_AT_ONCE)
-                if few is None:
-                    return _fill_lazily(reply, prompt), None
-                reply = replace(reply, steps=few)
-            prepared = PreparedReply(reply)
-        return prepared.for_request(prompt.model, prompt.body)
+            return prepared.for_request(prompt.model, prompt.body)
+        reply = self._render(table, answer, prompt.options)
+        if isinstance(reply.steps, LazySteps):
+            few = reply.steps.at_most(MAX_STEPS_AT_ONCE)
+            if few is None:
+                return _fill(table.api, reply, prompt), None
+            reply = replace(reply, steps=few)
+        return make_ready(_fill(table.api, reply, prompt))
 
     def _prepare(
         self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions
@@ -174,7 +174,7 @@ class Engine:
         prepared = self._prepared.get(key)
         if prepared is None:
             try:
-                prepared = PreparedReply(self._render(table, answer, options))
+                prepared = PreparedReply(self._render(table, answer, options), table.api.echo)
             except Exception as exc:
                 exc.add_note(rule.label)  # serve.protocol logs it with the exception
                 raise
@@ -193,9 +193,14 @@ class Engine:
         return Match(Outcome.REFUSED, reply, ready, reusable=True)
 
 
-def _fill_lazily(reply: Reply, prompt: Prompt) -> Reply:
-    input_tokens = tokens.estimate_prompt(prompt.body)
-    return placeholders.fill(reply, model=prompt.model, input_tokens=input_tokens)
+def _fill(api: API, reply: Reply, prompt: Prompt) -> Reply:
+    """Return `reply`, which is made for `prompt` alone, with the values of its request."""
+    return placeholders.fill(
+        reply,
+        model=prompt.model,
+        input_tokens=tokens.estimate_prompt(prompt.body),
+        echoed=api.echo(prompt.body, None),
+    )
 
 
 def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 
 import h11
 
-from mockllm.exchange import COMPLETE, EndingKind, Headers, Reply, Step
+from mockllm.exchange import COMPLETE, EndingKind, Headers, LazySteps, Reply, Step
 from mockllm.limits import KIB
 
 MAX_READY = 64 * KIB  # bytes of a reply that is sent in one write, however slow the client
@@ -147,33 +147,36 @@ class FastFraming:
     framing a small answer takes 0.5 µs instead of 30.
     """
 
-    __slots__ = ("_after", "_at_once", "_before", "_bodiless", "_streamed")
+    __slots__ = ("_bodiless", "after", "before", "is_at_once", "streamed")
 
     def __init__(self, reply: Reply) -> None:
-        self._at_once = (
-            isinstance(reply.steps, tuple)
+        self.is_at_once = (
+            not isinstance(reply.steps, LazySteps)
             and reply.ending == COMPLETE
             and not reply.before_head
             and not any(step.pause for step in reply.steps)
         )
+        """True if such a reply is complete and has no pause."""
         self._bodiless = reply.status in BODILESS
-        self._streamed = reply.streamed
-        self._before, self._after = _head_around_length(
+        self.streamed = reply.streamed
+        """True if each step is a chunk."""
+        self.before, self.after = _head_around_length(
             reply.status, reply.headers, streamed=reply.streamed
         )
+        """The head, whole in `before` if it is streamed; else in two halves, around the length."""
 
     def ready(self, parts: Sequence[bytes]) -> bytes | None:
         """The whole delivery, given the data of each step. None if the reply has a pause, is
         incomplete, lazy, or larger than `MAX_READY`."""
         size = sum(map(len, parts))
-        if not self._at_once or size > MAX_READY:
+        if not self.is_at_once or size > MAX_READY:
             return None
         if self._bodiless:
-            return self._before
-        if not self._streamed:
-            return b"%b%d%b%b" % (self._before, size, self._after, b"".join(parts))
+            return self.before
+        if not self.streamed:
+            return b"%b%d%b%b" % (self.before, size, self.after, b"".join(parts))
         chunks = [b"%x\r\n%b\r\n" % (len(part), part) for part in parts if part]
-        return b"%b%b0\r\n\r\n" % (self._before, b"".join(chunks))
+        return b"%b%b0\r\n\r\n" % (self.before, b"".join(chunks))
 
 
 @lru_cache(maxsize=256)  # a server has few different heads

@@ -17,6 +17,7 @@ from mockllm.providers.routes import Values
 from mockllm.providers.vendor import Vendor
 from mockllm.validation.findings import Confirm, Finding
 from mockllm.wire.chunking import Chunk
+from mockllm.wire.placeholders import Echo, echo_nothing
 
 
 class SDK(Protocol):
@@ -75,6 +76,10 @@ class API:
 
     frame: Callable[[dict[str, Any]], bytes]
     """One event of a stream, with any members, as bytes."""
+
+    echo: Echo = echo_nothing
+    """`echo(body, names)`: the members of a request that a response repeats, by the names that
+    `render` gave their placeholders (`placeholders.echo_placeholder`)."""
 
     ends_with_done: bool = False
     """True if a stream ends with ``[DONE]``."""

@@ -1,135 +1,216 @@
 """Replies that are rendered once and sent to many requests.
 
-A prepared reply is cut at the placeholders that depend on the request (its model, its tokens), so
-filling them in is a join, and h11 frames its head only once. The result equals that of
-`placeholders.fill`, as a property test verifies.
+A prepared reply is cut at the placeholders that depend on the request (its model, its tokens, the
+members that the response repeats), so filling them in is a join, and h11 frames its head only once.
+The result equals that of `placeholders.fill`, as a property test verifies.
+
+Most requests to one mock name the same model and contain the same members. So there is a variant of
+the reply for each such combination, in which only their values are left to be filled in: a request
+that contains none of the members costs as much as if there were none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, overload
 
-from mockllm.exchange import Reply, Step
+from mockllm.exchange import LazySteps, Reply, Step
 from mockllm.http1.framing import FastFraming
 from mockllm.replies.ready import ReadyBytes
+from mockllm.replies.wire_template import RequestValues, Slots, WireTemplate
 from mockllm.wire import placeholders, tokens
-from mockllm.wire.placeholders import MAX_PIECE, MODEL
+from mockllm.wire.placeholders import MAX_PIECE, NOTHING_ECHOED, Echo, echo_nothing
 
 _new = tuple.__new__  # half the time of the class's own constructor
-MAX_MODELS = 8  # whose filled replies are cached, a bound against clients that vary the model
+MAX_VARIANTS = 8  # a bound against clients that vary the model or the members
 
 Filled = tuple[Reply, ReadyBytes | None]
 """A reply to one request, and its bytes if they can be sent in one write."""
 
 
 class PreparedReply:
-    """A reply that is filled in for one request after the other."""
+    """A reply that is filled in for one request after the other. `echo` reads the members that it
+    repeats."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, echo: Echo = echo_nothing) -> None:
         reply = replace(reply, steps=tuple(reply.steps))
         self._reply = reply
-        self._constant = None if placeholders.needs_request(reply) else make_ready(reply)
-        self._needs_tokens = placeholders.needs_tokens(reply)
-        self._framing = FastFraming(reply)
-        self._steps = [PreparedStep(step) for step in reply.steps]
-        self._is_large = any(step.size > MAX_PIECE for step in self._steps)
-        self._by_model: dict[str, Filled] = {}
+        self._echo = echo
+        self._names = placeholders.echo_names(reply)
+        self._plain = _Variant(_without_echoes(reply, self._names))
+        self._general: _Variant | None = None
+        self._variants: dict[_Key, _Variant | None] = {}
 
     def for_request(self, model: str, body: Mapping[str, Any]) -> Filled:
-        """Return the reply with the `model` of a request and the number of tokens in its `body`."""
-        if self._constant is not None:
-            return self._constant
-        if self._needs_tokens:
-            return self._fill(model, tokens.estimate_prompt(body))
-        filled = self._by_model.get(model)
-        if filled is None:
-            filled = self._fill(model, 0)
-            if len(self._by_model) < MAX_MODELS:
-                self._by_model[model] = filled
-        return filled
-
-    def _fill(self, model: str, input_tokens: int) -> Filled:
-        name = placeholders.model_name(model)
-        if self._is_large:
-            large = tuple([step.fill_pieces(name, input_tokens) for step in self._steps])
-            return self._with_steps(large), None
-        parts = [step.fill(name, input_tokens) for step in self._steps]
-        data = self._framing.ready(parts)
-        small = tuple(
-            [
-                _new(Step, ((part,), step.pause))
-                for step, part in zip(self._steps, parts, strict=True)
-            ]
+        """Return the reply with the `model` of a request, the number of tokens in its `body`, and
+        the members of the body that it repeats."""
+        echoed = self._echo(body, self._names) if self._names else NOTHING_ECHOED
+        if not echoed and self._plain.constant is not None:
+            return self._plain.constant
+        key = (model, frozenset(echoed)) if echoed else model
+        variant = self._variants.get(key) or self._specialise(key, model, echoed.keys())
+        if variant.constant is not None:
+            return variant.constant
+        input_tokens = tokens.estimate_prompt(body) if variant.needs_tokens else 0
+        return variant.fill(
+            _new(RequestValues, (placeholders.model_name(model), input_tokens, echoed))
         )
-        return self._with_steps(small), None if data is None else ReadyBytes(data)
 
-    def _with_steps(self, steps: tuple[Step, ...]) -> Reply:
+    def _specialise(self, key: _Key, model: str, names: Set[str]) -> _Variant:
+        """Return the variant for requests with this `model` that contain the members `names`, if it
+        is asked for again and there are not too many; else the one for all models or members."""
+        if key in self._variants:
+            reply = _without_echoes(self._reply, self._names - names)
+            variant = self._variants[key] = _Variant(_with_model(reply, model))
+            return variant
+        if len(self._variants) < MAX_VARIANTS:
+            self._variants[key] = None
+        if not names:
+            return self._plain
+        if self._general is None:
+            self._general = _Variant(self._reply)
+        return self._general
+
+
+_Key = tuple[str, Set[str]] | str
+"""The model of a request, and the names of the members that are echoed, if any."""
+
+
+def _without_echoes(reply: Reply, names: Set[str]) -> Reply:
+    """Return `reply` with the echoes `names` filled in by their defaults."""
+    if not names:
+        return reply
+    return _edited(reply, lambda data: placeholders.fill_echoes(data, NOTHING_ECHOED, names))
+
+
+def _with_model(reply: Reply, model: str) -> Reply:
+    name = placeholders.model_name(model)
+    return _edited(reply, lambda data: data.replace(placeholders.MODEL, name))
+
+
+def _edited(reply: Reply, edit: Callable[[bytes], bytes]) -> Reply:
+    """Return `reply` with the data of each step edited."""
+    steps = tuple(Step((edit(step.data),), step.pause) for step in reply.steps)
+    return replace(reply, steps=steps)
+
+
+class _Variant:
+    """A reply that is filled in. `constant` is the result if there is nothing to fill in."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self.constant = None if placeholders.needs_request(reply) else make_ready(reply)
+        self.needs_tokens = placeholders.needs_tokens(reply)
+        self._steps: tuple[PreparedStep, ...] = ()
+        self._template: WireTemplate | None = None
+        self._is_cut = self.constant is not None
+
+    def fill(self, values: RequestValues) -> Filled:
+        """Return the reply with the values of one request."""
+        if not self._is_cut:
+            self._cut()
         reply = self._reply
-        return Reply(
-            reply.status, reply.headers, steps, reply.ending, reply.streamed, reply.before_head
+        filled = Reply(
+            reply.status,
+            reply.headers,
+            FilledSteps(self._steps, values),
+            reply.ending,
+            reply.streamed,
+            reply.before_head,
         )
+        template = self._template
+        if template is None or not template.fits(values):
+            return filled, None
+        return filled, ReadyBytes(partial(template.join, values))
+
+    def _cut(self) -> None:
+        """Cut the reply when it is first needed: a server has many mocks."""
+        self._is_cut = True
+        self._steps = tuple(PreparedStep(step) for step in self._reply.steps)
+        framing = FastFraming(self._reply)
+        is_large = any(step.size > MAX_PIECE for step in self._steps)
+        if framing.is_at_once and not is_large:
+            cut = [placeholders.split_of_request(step.data) for step in self._reply.steps]
+            self._template = WireTemplate(framing, cut)
+
+
+class FilledSteps(Sequence[Step]):
+    """Steps with the values of a request, which are filled in when they are first read: rarely, as
+    most replies are sent as ready bytes."""
+
+    __slots__ = ("_filled", "_steps", "_values")
+
+    def __init__(self, steps: Sequence[PreparedStep], values: RequestValues) -> None:
+        self._steps = steps
+        self._values = values
+        self._filled: tuple[Step, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self._all())
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
+    def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
+        return self._all()[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._all() == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._all())
+
+    def _all(self) -> tuple[Step, ...]:
+        if self._filled is None:
+            self._filled = tuple([step.fill(self._values) for step in self._steps])
+        return self._filled
 
 
 class PreparedStep:
     """A step, cut at the placeholders that depend on the request."""
 
-    __slots__ = ("_models", "_pieces", "_tokens", "pause")
+    __slots__ = ("_pieces", "_slots", "pause")
 
     def __init__(self, step: Step) -> None:
         self.pause = step.pause
-        self._pieces = placeholders.split_of_request(step.data)
-        places = range(1, len(self._pieces), 2)  # of the placeholders
-        self._models = [at for at in places if self._pieces[at] == MODEL]
-        self._tokens = [
-            (at, int(self._pieces[at][1:-1])) for at in places if self._pieces[at] != MODEL
-        ]
-        if self.size > MAX_PIECE:
-            self._cut()
+        self._pieces: list[bytes] = []
+        self._slots = Slots.none()
+        for at, piece in enumerate(placeholders.split_of_request(step.data)):
+            if at % 2:
+                self._slots.add(len(self._pieces), piece)
+                self._pieces.append(b"")
+            else:
+                self._pieces += placeholders.cut(piece)
 
     @property
     def size(self) -> int:
-        """The size in bytes, with placeholders in place of their values."""
+        """The size in bytes, without placeholders."""
         return sum(map(len, self._pieces))
 
-    def fill(self, name: bytes, input_tokens: int) -> bytes:
-        """Return the bytes of the step with its placeholders filled in. `name` is the model as
-        returned by `placeholders.model_name`."""
-        return b"".join(self._filled_pieces(name, input_tokens))
-
-    def fill_pieces(self, name: bytes, input_tokens: int) -> Step:
-        """Return the step with its placeholders filled in, in pieces: those between placeholders
-        are shared by all requests, not copied."""
-        return Step(tuple(filter(None, self._filled_pieces(name, input_tokens))), self.pause)
-
-    def _filled_pieces(self, name: bytes, input_tokens: int) -> list[bytes]:
+    def fill(self, values: RequestValues) -> Step:
+        """Return the step with the values of a request. A large step consists of pieces: those
+        between placeholders are shared by all requests, not copied."""
         pieces = self._pieces.copy()
-        for at in self._models:
-            pieces[at] = name
-        for at, plus in self._tokens:
-            pieces[at] = b"%d" % (plus + input_tokens)
-        return pieces
-
-    def _cut(self) -> None:
-        """Cut large pieces between the placeholders, too."""
-        moved: dict[int, int] = {}  # positions of pieces, before and after
-        pieces: list[bytes] = []
-        for at, piece in enumerate(self._pieces):
-            moved[at] = len(pieces)
-            pieces += placeholders.cut(piece)
-        self._pieces = pieces
-        self._models = [moved[at] for at in self._models]
-        self._tokens = [(moved[at], plus) for at, plus in self._tokens]
+        self._slots.fill(pieces, values)
+        if sum(map(len, pieces)) <= MAX_PIECE:
+            return Step((b"".join(pieces),), self.pause)
+        cut = [part for piece in pieces if piece for part in placeholders.cut(piece)]
+        return Step(tuple(cut), self.pause)
 
 
 def make_ready(reply: Reply) -> Filled:
     """Return a reply without placeholders that depend on the request, and its bytes if they can be
     sent in one write; if not, its large steps are cut."""
-    if not isinstance(reply.steps, tuple):
+    if isinstance(reply.steps, LazySteps):
         return reply, None
     data = FastFraming(reply).ready([step.data for step in reply.steps])
     if data is not None:
-        return reply, ReadyBytes(data)
+        return reply, ReadyBytes.of(data)
     steps = tuple(step._replace(pieces=placeholders.cut(step.data)) for step in reply.steps)
     return replace(reply, steps=steps), None

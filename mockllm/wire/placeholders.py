@@ -4,12 +4,13 @@ A reply is rendered once and sent many times, but the responses of a real servic
 and times, and most of them name the requested model. So rendered bytes contain placeholders, which
 are replaced in two stages:
 
-    by the engine, with values of the request   MODEL, and the number of TOKENS plus a constant
+    by the engine, with values of the request   MODEL, the number of TOKENS plus a constant, and
+                                                the members that the response repeats, or ECHOES
     by the server, with values of the delivery  UNIQUE_ID  SECONDS  DATE  ELAPSED_MS
 
-A placeholder consists of bytes that never occur in UTF-8 (0xF9 to 0xFF; RFC 3629, section 3) and
-that h11 accepts in the value of a header. All configured and received texts are UTF-8, so none of
-them can be mistaken for a placeholder, and no text needs escaping.
+A placeholder begins and ends with bytes that never occur in UTF-8 (0xF9 to 0xFF; RFC 3629,
+section 3) and that h11 accepts in the value of a header. All configured and received texts are
+UTF-8, so none of them can be mistaken for a placeholder, and no text needs escaping.
 
 Values of the delivery are as long as their placeholders, so they may be filled in after framing:
 Content-Length and the sizes of HTTP chunks stay correct. ELAPSED_MS may be longer than its value,
@@ -22,6 +23,10 @@ For example, a mock without an id and a model is rendered, filled in and sent as
     {"id":"chatcmpl-<FF x 20>d41d8cd98","model":"gpt-4o","created":<FE x 10>}
     {"id":"chatcmpl-5f0c3a9e17b24d6688fed41d8cd98","model":"gpt-4o","created":1741570283}
 
+An echo contains the value of a request that lacks the member:
+
+    "temperature":<F9>temperature:1.0<F9>
+
 `fill` and `fill_fresh` are the simple implementation, which serves as the specification.
 `replies.prepared` and `replies.ready` return the same bytes faster.
 """
@@ -29,11 +34,13 @@ For example, a mock without an id and a model is rendered, filled in and sent as
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -52,13 +59,30 @@ ELAPSED_MS = b"\xfa" * 6
 
 MODEL = b"\xfc"
 """Placeholder for the model of the request, as a JSON string."""
-OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb)")
+OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb|\xf9[a-z_]+:[^\xf9]*\xf9)")
 """Matches each placeholder for a value of the request."""
 _TOKENS = re.compile(rb"\xfb(\d+)\xfb")
 _TOKENS_MARK = b"\xfb"
+_ECHO = re.compile(rb"\xf9([a-z_]+):([^\xf9]*)\xf9")
+_ECHO_MARK = b"\xf9"
 _MIN_BYTE_OF_DELIVERY = 0xFD  # of the placeholders that occur in bodies
 
 MAX_PIECE = 32 * KIB  # bytes of a large step that are copied at a time
+
+Echoed = Mapping[str, bytes]
+"""Values of a request as JSON, by the names of their echoes. It lacks those that keep their
+default."""
+
+NOTHING_ECHOED: Echoed = MappingProxyType({})
+
+Echo = Callable[[Mapping[str, Any], frozenset[str] | None], Echoed]
+"""`echo(body, names)`: the values that a request contains for the echoes in `names`; for all echoes
+if that is None."""
+
+
+def echo_nothing(body: Mapping[str, Any], names: frozenset[str] | None) -> Echoed:
+    """The `Echo` of an API whose responses repeat no member of the request."""
+    return NOTHING_ECHOED
 
 
 class FreshValues(NamedTuple):
@@ -83,6 +107,21 @@ def model_placeholder() -> orjson.Fragment:
 def tokens_placeholder(plus: int = 0) -> orjson.Fragment:
     """Return the placeholder for the request's estimated tokens plus `plus`, a JSON number."""
     return orjson.Fragment(b"\xfb%d\xfb" % plus)
+
+
+def echo_placeholder(name: str, default: Any) -> orjson.Fragment:
+    """Return the placeholder for the echo `name`, which is `default` for a request without it."""
+    return orjson.Fragment(_echo(name, jsontext.dumps(default)))
+
+
+def with_optional_member(value: Any, name: str) -> orjson.Fragment:
+    """Return `value`, followed by the member `name` of the same object if the request contains it.
+    The echo's value is ``,"name":...`` then."""
+    return orjson.Fragment(jsontext.dumps(value) + _echo(name, b""))
+
+
+def _echo(name: str, default: bytes) -> bytes:
+    return b"\xf9%b:%b\xf9" % (name.encode(), default)
 
 
 def seconds_placeholder() -> orjson.Fragment:
@@ -110,7 +149,8 @@ def id_tail(length: int, place: str) -> str:
 
 def needs_request(reply: Reply) -> bool:
     """Return True if `reply` has placeholders for values of the request."""
-    return any(MODEL in step.data or _TOKENS_MARK in step.data for step in reply.steps)
+    marks = (MODEL, _TOKENS_MARK, _ECHO_MARK)
+    return any(mark in step.data for step in reply.steps for mark in marks)
 
 
 def needs_tokens(reply: Reply) -> bool:
@@ -126,10 +166,44 @@ def split_of_request(data: bytes) -> list[bytes]:
         return OF_REQUEST.split(data)
     pieces: list[bytes] = []
     for at, part in enumerate(data.split(MODEL)):
-        parts = part.split(_TOKENS_MARK)
-        parts[1::2] = [b"%b%b%b" % (_TOKENS_MARK, plus, _TOKENS_MARK) for plus in parts[1::2]]
-        pieces += parts if not at else [MODEL, *parts]
+        if at:
+            pieces.append(MODEL)
+        for number, piece in enumerate(_split_at(_TOKENS_MARK, part)):
+            pieces += [piece] if number % 2 else _split_at(_ECHO_MARK, piece)
     return pieces
+
+
+def _split_at(mark: bytes, data: bytes) -> list[bytes]:
+    """Return `data` split at the placeholders that begin and end with `mark`, with these at the odd
+    positions."""
+    parts = data.split(mark)
+    parts[1::2] = [b"%b%b%b" % (mark, part, mark) for part in parts[1::2]]
+    return parts
+
+
+def echo_names(reply: Reply) -> frozenset[str]:
+    """Return the names of the echoes in `reply`."""
+    found = (_ECHO.findall(step.data) for step in reply.steps)
+    return frozenset(name.decode() for echoes in found for name, _ in echoes)
+
+
+def parse_echo(placeholder: bytes) -> tuple[str, bytes]:
+    """Return the name and the default of an echo's placeholder."""
+    name, _, default = placeholder[1:-1].partition(b":")
+    return name.decode(), default
+
+
+def fill_echoes(data: bytes, echoed: Echoed, names: AbstractSet[str] | None = None) -> bytes:
+    """Return `data` with its echoes filled in, or those in `names` only. An echo that `echoed`
+    lacks gets its default."""
+
+    def value(placeholder: re.Match[bytes]) -> bytes:
+        name = placeholder[1].decode()
+        if names is not None and name not in names:
+            return placeholder[0]
+        return echoed.get(name, placeholder[2])
+
+    return _ECHO.sub(value, data) if _ECHO_MARK in data else data
 
 
 @lru_cache(maxsize=256)
@@ -138,7 +212,7 @@ def model_name(model: str) -> bytes:
     return jsontext.dumps(model)
 
 
-def fill(reply: Reply, *, model: str, input_tokens: int) -> Reply:
+def fill(reply: Reply, *, model: str, input_tokens: int, echoed: Echoed = NOTHING_ECHOED) -> Reply:
     """Return `reply` with the values of the request filled in: lazily if its steps are lazy."""
     name = model_name(model)
 
@@ -147,7 +221,7 @@ def fill(reply: Reply, *, model: str, input_tokens: int) -> Reply:
 
     def filled() -> Iterator[Step]:
         for step in reply.steps:
-            data = step.data.replace(MODEL, name)
+            data = fill_echoes(step.data.replace(MODEL, name), echoed)
             if _TOKENS_MARK in data:
                 data = _TOKENS.sub(total, data)
             yield step._replace(pieces=cut(data))

@@ -13,14 +13,8 @@ from typing import Any
 BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 3  # role and delimiters, as OpenAI's cookbook counts them
 
-_PROMPT_MEMBERS = (
-    "messages",
-    "input",
-    "prompt",
-    "system",
-    "instructions",
-    "tools",
-    "functions",
+_PROMPT_MEMBERS = frozenset(
+    {"messages", "input", "prompt", "system", "instructions", "tools", "functions"}
 )
 _MEDIA_MEMBERS = frozenset({"data", "url", "image_url", "file_data", "file_url", "input_audio"})
 
@@ -44,10 +38,12 @@ def estimate_value(value: Any) -> int:
                 if key in _MEDIA_MEMBERS:
                     continue
                 total += 1
-                if isinstance(member, str):
-                    total += estimate(member)
-                else:
+                if not isinstance(member, str):
                     todo.append(member)
+                elif member.isascii():  # a shortcut: a call would take longer than the rest
+                    total += -(-len(member) // BYTES_PER_TOKEN)
+                else:
+                    total += estimate(member)
         elif isinstance(entry, list):
             todo.extend(entry)
         elif isinstance(entry, str):
@@ -60,9 +56,9 @@ def estimate_value(value: Any) -> int:
 def estimate_prompt(body: Mapping[str, Any]) -> int:
     """Estimate the input tokens of a request: messages or input, instructions and tools."""
     total = 0
-    for member in _PROMPT_MEMBERS:
-        if member in body:
-            total += estimate_value(body[member])
+    for name, member in body.items():
+        if name in _PROMPT_MEMBERS:
+            total += estimate_value(member)
     messages = body.get("messages", body.get("input"))
     if isinstance(messages, list):
         total += TOKENS_PER_MESSAGE * len(messages)

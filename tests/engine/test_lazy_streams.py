@@ -128,7 +128,7 @@ def test_a_stream_is_lazy_if_it_has_more_steps_than_are_generated_at_once(
     monkeypatch.setattr(engine_module, "MAX_STEPS_AT_ONCE", count - 1)
     many = decide(echoing(), path, LONG)
 
-    assert isinstance(few.reply.steps, tuple)
+    assert not isinstance(few.reply.steps, LazySteps)
     assert isinstance(many.reply.steps, LazySteps)
     assert many.ready is None
 
@@ -162,7 +162,7 @@ def test_a_short_echo_is_in_the_match_cache(path: str) -> None:
 def test_a_configured_stream_is_rendered_at_once_whatever_its_length() -> None:
     decision = decide(echoing(), "/v1/chat/completions", "mocked")
 
-    assert isinstance(decision.reply.steps, tuple)
+    assert not isinstance(decision.reply.steps, LazySteps)
     assert len(decision.reply.steps) > MAX_STEPS_AT_ONCE
     assert decision.match.reusable
 

@@ -60,7 +60,9 @@ def essence(value: Any) -> Any:
         return {
             name: essence(member)
             for name, member in value.items()
-            if member is not None and name not in ADDED_BY_HELPERS
+            if member is not None
+            and name not in ADDED_BY_HELPERS
+            and (name, member) != ("annotations", [])  # which the service does not stream
         }
     if isinstance(value, list):
         return [essence(entry) for entry in value]

@@ -5,16 +5,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import COMPLETE, Ending, EndingKind, Reply, Step
-from mockllm.http1.framing import FastFraming
-from mockllm.replies.prepared import MAX_MODELS, PreparedReply, PreparedStep
+from mockllm.http1.framing import MAX_READY, FastFraming
+from mockllm.replies.prepared import MAX_VARIANTS, PreparedReply, PreparedStep
+from mockllm.replies.wire_template import RequestValues
 from mockllm.wire import placeholders, tokens
-from mockllm.wire.placeholders import MAX_PIECE
+from mockllm.wire.placeholders import MAX_PIECE, Echoed
 from tests.support.goldens import FRESH
 
 BODY = {"messages": [{"role": "user", "content": "hello"}]}
+ECHOES = [b"\xf9user:null\xf9", b"\xf9tools:[]\xf9", b"null\xf9prompt:\xf9"]
 DATA = st.lists(
-    st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb", placeholders.UNIQUE_ID])
+    st.sampled_from(
+        [
+            *(b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb"),
+            *(placeholders.UNIQUE_ID, placeholders.SECONDS),
+            *ECHOES,
+        ]
+    )
 ).map(b"".join)
+ECHOED = st.dictionaries(
+    st.sampled_from(["user", "tools", "prompt", "other"]), st.sampled_from([b'"a"', b"[1,2]"])
+)
 REPLIES = st.builds(
     Reply,
     st.just(200),
@@ -28,30 +39,53 @@ REPLIES = st.builds(
 )
 
 
-@given(REPLIES, st.lists(st.sampled_from(["a", "b", "\u2028"]), min_size=1))
+@given(REPLIES, st.lists(st.tuples(st.sampled_from(["a", "b", "\u2028"]), ECHOED), min_size=1))
 def test_a_prepared_reply_is_filled_and_framed_like_any_other(
-    reply: Reply, models: list[str]
+    reply: Reply, requests: list[tuple[str, dict[str, bytes]]]
 ) -> None:
-    prepared = PreparedReply(reply)
+    prepared = PreparedReply(reply, lambda body, names: only(names, body["echoed"]))
 
-    for model in models:
-        input_tokens = tokens.estimate_prompt(BODY)
-        expected = placeholders.fill(reply, model=model, input_tokens=input_tokens)
+    for number, (model, echoed) in enumerate(requests):
+        body = BODY | {"echoed": echoed}
+        expected = placeholders.fill(
+            reply, model=model, input_tokens=tokens.estimate_prompt(BODY), echoed=echoed
+        )
         data = FastFraming(expected).ready([step.data for step in expected.steps])
 
-        filled, ready = prepared.for_request(model, BODY)
+        filled, ready = prepared.for_request(model, body)
 
         assert filled == expected
-        assert (ready and ready.finish(FRESH)) == (data and placeholders.fill_fresh(data, FRESH))
+        for elapsed_ms in (b"     1", b"    20", b"     1"):
+            fresh = FRESH._replace(seconds=b"%010d" % number, elapsed_ms=elapsed_ms)
+            delivery = data and placeholders.fill_fresh(data, fresh)
+            assert (ready and ready.finish(fresh)) == delivery
+
+
+def only(names: frozenset[str] | None, echoed: Echoed) -> Echoed:
+    assert names is not None
+    return {name: value for name, value in echoed.items() if name in names}
 
 
 def test_a_client_that_invents_models_uses_bounded_memory() -> None:
     prepared = PreparedReply(Reply.whole(200, (), b"\xfc"))
 
-    bodies = [prepared.for_request(f"m{n}", BODY)[0].body for n in range(2 * MAX_MODELS)]
+    bodies = [prepared.for_request(f"m{n}", BODY)[0].body for n in range(2 * MAX_VARIANTS)] * 2
 
-    assert bodies == [b'"m%d"' % n for n in range(2 * MAX_MODELS)]
-    assert len(prepared._by_model) == MAX_MODELS
+    assert bodies == [b'"m%d"' % n for n in range(2 * MAX_VARIANTS)] * 2
+    assert len(prepared._variants) == MAX_VARIANTS
+
+
+def test_a_reply_that_a_request_makes_large_is_not_sent_in_one_write() -> None:
+    prepared = PreparedReply(
+        Reply.whole(200, (), b"\xf9tools:[]\xf9" * 2), lambda body, names: body["echoed"]
+    )
+
+    small, ready = prepared.for_request("m", {"echoed": {"tools": b"x" * 10}})
+    assert (small.body, ready is None) == (b"x" * 20, False)
+
+    large, ready = prepared.for_request("m", {"echoed": {"tools": b"x" * (MAX_READY // 2 + 1)}})
+    assert (len(large.body), ready) == (MAX_READY + 2, None)
+    assert max(len(piece) for step in large.steps for piece in step.pieces) == MAX_PIECE
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -75,8 +109,9 @@ def pieces_of(reply: Reply) -> list[bytes]:
     return [piece for step in reply.steps for piece in step.pieces if len(piece) == MAX_PIECE]
 
 
-@given(st.lists(st.sampled_from([b"x", b"", b"\xfc", b"\xfb0\xfb", b"\xfb12\xfb"])).map(b"".join))
-def test_a_prepared_step_fills_as_a_plain_reply(data: bytes) -> None:
-    filled = placeholders.fill(Reply.whole(200, (), data), model="m", input_tokens=7)
+@given(DATA, ECHOED)
+def test_a_prepared_step_fills_as_a_plain_reply(data: bytes, echoed: dict[str, bytes]) -> None:
+    filled = placeholders.fill(Reply.whole(200, (), data), model="m", input_tokens=7, echoed=echoed)
 
-    assert PreparedStep(Step((data,))).fill(placeholders.model_name("m"), 7) == filled.body
+    values = RequestValues(placeholders.model_name("m"), 7, echoed)
+    assert PreparedStep(Step((data,))).fill(values).data == filled.body

@@ -20,7 +20,7 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=8).map(b"".join), st.lists(st.sampled_from([b"1", b"2"])))
 def test_ready_bytes_are_filled_in_as_plain_bytes(data: bytes, seconds: list[bytes]) -> None:
-    ready = ReadyBytes(data)
+    ready = ReadyBytes.of(data)
 
     for number, second in enumerate(seconds):
         elapsed_ms = b"%d" % (number % 3 * 499)

@@ -186,3 +186,29 @@ def test_a_placeholder_is_never_cut() -> None:
     assert b"".join(pieces) == data
     assert sum(piece.count(placeholders.UNIQUE_ID) for piece in pieces) == 1
     assert sum(piece.count(placeholders.SECONDS) for piece in pieces) == 1
+
+
+@pytest.mark.parametrize(
+    ("echoed", "expected"),
+    [
+        ({}, b'{"user":null,"tools":[]}'),
+        ({"user": b'"me"'}, b'{"user":"me","tools":[]}'),
+        ({"prompt": b',"prompt":{}'}, b'{"user":null,"prompt":{},"tools":[]}'),
+        ({"tools": b"[1]", "other": b"2"}, b'{"user":null,"tools":[1]}'),
+    ],
+)
+def test_an_echo_is_the_value_of_the_request_or_its_default(
+    echoed: dict[str, bytes], expected: bytes
+) -> None:
+    user = placeholders.with_optional_member(placeholders.echo_placeholder("user", None), "prompt")
+    reply = whole({"user": user, "tools": placeholders.echo_placeholder("tools", [])})
+
+    assert placeholders.fill(reply, model="m", input_tokens=1, echoed=echoed).body == expected
+    assert placeholders.echo_names(reply) == {"user", "prompt", "tools"}
+
+
+def test_other_echoes_than_those_named_are_left() -> None:
+    data = b"\xf9user:null\xf9\xf9tools:[]\xf9"
+
+    assert placeholders.fill_echoes(data, {}, {"user"}) == b"null\xf9tools:[]\xf9"
+    assert placeholders.parse_echo(b"\xf9tools:[]\xf9") == ("tools", b"[]")

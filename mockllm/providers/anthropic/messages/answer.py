@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mockllm.providers.anthropic.messages.echo import EVERYWHERE, INFERENCE_GEO
 from mockllm.providers.members import fill_in
 from mockllm.wire import jsontext, placeholders, tokens
 
@@ -24,21 +25,25 @@ def complete(response: Object) -> Object:
     """Fill in the members that clients rely on; completing a message again changes nothing.
 
     Written members keep their values and their order, an explicit null included. A missing one
-    follows its predecessor on the wire: ``{"content": [...]}`` becomes ``{"id",
-    "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"}``.
+    follows its predecessor on the wire: ``{"content": [...]}`` becomes ``{"model", "id", "type",
+    "role", "content", "container", "stop_reason", "stop_sequence", "stop_details", "usage",
+    "diagnostics"}``.
     """
     blocks = _blocks(response)
     completed = fill_in(
         response,
         {
+            "model": placeholders.model_placeholder(),
             "id": placeholders.fresh_id("msg_01", 22, "message"),
             "type": "message",
             "role": "assistant",
-            "model": placeholders.model_placeholder(),
             "content": [],
+            "container": None,
             "stop_reason": _stop_reason(blocks),
             "stop_sequence": None,
+            "stop_details": None,
             "usage": {},
+            "diagnostics": None,
         },
     )
     if blocks:
@@ -70,7 +75,9 @@ def _block(index: int, block: Any) -> Any:
             return fill_in(block, {"type": "compaction", "content": None})
         case {"type": "tool_use" | "server_tool_use" | "mcp_tool_use" as kind}:
             name = {"name": block["name"]} if "name" in block else {}
-            return fill_in(block, {"type": kind, "id": _call_id(kind, index), **name, "input": {}})
+            caller = {"caller": {"type": "direct"}} if kind == "tool_use" else {}
+            call_id = _call_id(kind, index)
+            return fill_in(block, {"type": kind, "id": call_id, **name, "input": {}, **caller})
         case _:
             return block
 
@@ -87,7 +94,10 @@ def _stop_reason(blocks: list[Any]) -> str:
 
 
 def _usage(written: Object, blocks: list[Any]) -> Object:
-    """The usage of an answer, in tokens (`anthropic.types.Usage`, 2.12.0)."""
+    """The usage of an answer, in tokens (`anthropic.types.Usage`, 2.14.0)."""
+    thinking = 0  # its share of the author's number is unknown
+    if "output_tokens" not in written:
+        thinking = sum(_output_tokens(block) for block in blocks if _is_thinking(block))
     return fill_in(
         written,
         {
@@ -96,9 +106,15 @@ def _usage(written: Object, blocks: list[Any]) -> Object:
             "cache_read_input_tokens": 0,
             "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
             "output_tokens": max(1, sum(map(_output_tokens, blocks))),  # real ones are never zero
+            "output_tokens_details": {"thinking_tokens": thinking},
             "service_tier": "standard",
+            INFERENCE_GEO: placeholders.echo_placeholder(INFERENCE_GEO, EVERYWHERE),
         },
     )
+
+
+def _is_thinking(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") == "thinking"
 
 
 def _output_tokens(block: Any) -> int:

@@ -30,8 +30,8 @@ SplitBlock = tuple[Object, Iterable[Object]]
 
 _PING = {"type": "ping"}
 
-_KNOWN_AT_END = {"stop_reason", "stop_sequence", "stop_details"}  # null in message_start
-_ONLY_AT_END = {"container", "context_management"}  # not in message_start at all
+_KNOWN_AT_END = {"container", "stop_reason", "stop_sequence", "stop_details"}  # null at first
+_ONLY_AT_END = {"context_management"}  # not in message_start at all
 _FINAL_MEMBERS = ("stop_reason", "stop_sequence", "stop_details", "container")
 _CUMULATIVE = (
     "input_tokens",

@@ -5,7 +5,7 @@ answers and streams. It knows no other API, no socket and no table of mocks.
 from __future__ import annotations
 
 from mockllm.providers.api import API, SDK
-from mockllm.providers.openai import azure
+from mockllm.providers.openai import azure, service_tier
 from mockllm.providers.openai.chat.answer import text_response
 from mockllm.providers.openai.chat.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.chat.render import render
@@ -32,5 +32,6 @@ CHAT = API(
     answer_members=("choices",),
     text_response=text_response,
     frame=frame,
+    echo=service_tier.echoed,
     ends_with_done=True,
 )

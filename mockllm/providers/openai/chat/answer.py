@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from mockllm.providers.members import fill_in
+from mockllm.providers.openai import service_tier
 from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 29  # characters after chatcmpl-
@@ -21,27 +22,33 @@ _MAX_COUNT = 2**53  # up to here every JSON reader counts exactly
 def complete(response: dict[str, Any]) -> dict[str, Any]:
     """Fill in the missing members of a configured response; completing it again changes nothing.
 
-    Filled in: `id`, `object`, `created`, `model`, one choice where there is no `choices`, `usage`;
-    per choice `index`, `message`, `logprobs` null, `finish_reason`; per message `role`, `content`
-    null, `refusal` null; per tool call `id`, `type` and its arguments. Written members stay, also
-    an explicit null or ``"object": "chat.completion.tool_message"``.
+    Filled in: `id`, `object`, `created`, `model`, one choice where there is no `choices`, `usage`,
+    `service_tier`, `system_fingerprint` null; per choice `index`, `message`, `logprobs` null,
+    `finish_reason`; per message `role`, `content` null, `refusal` null, `annotations`; per tool
+    call `id`, `type` and its arguments. Written members stay, also an explicit null or
+    ``"object": "chat.completion.tool_message"``.
     """
-    head = {
+    head: dict[str, Any] = {
         "id": placeholders.fresh_id("chatcmpl-", ID_LENGTH, "chat completion"),
         "object": "chat.completion",
         "created": placeholders.seconds_placeholder(),
         "model": placeholders.model_placeholder(),
         "choices": [{}],
     }
+    tail: dict[str, Any] = {
+        "usage": {},
+        service_tier.NAME: placeholders.echo_placeholder(service_tier.NAME, service_tier.DEFAULT),
+        "system_fingerprint": None,
+    }
     completed = fill_in(response, head, followed_by=())
+    completed.setdefault("usage", {})
+    completed = fill_in(completed, tail, followed_by=())
     choices = completed["choices"]
     if isinstance(choices, list):
         completed["choices"] = [_choice(choice, index) for index, choice in enumerate(choices)]
     output = _count_output(choices)
-    if "usage" not in response:
-        completed["usage"] = _usage({}, output) | _no_details()
-    elif isinstance(response["usage"], dict):
-        completed["usage"] = _usage(response["usage"], output)
+    if isinstance(completed["usage"], dict):
+        completed["usage"] = _usage(completed["usage"], output)
     return completed
 
 
@@ -64,10 +71,14 @@ def _choice(choice: Any, index: int) -> Any:
 
 
 def _message(message: dict[str, Any], place: str) -> dict[str, Any]:
-    missing = {"role": "assistant", "content": None, "refusal": None}
-    completed = fill_in(
-        message, missing, followed_by=("annotations", "audio", "function_call", "tool_calls")
-    )
+    opened = fill_in(message, {"role": "assistant", "content": None})
+    missing: dict[str, Any] = {
+        "role": "assistant",
+        "content": None,
+        "refusal": None,
+        "annotations": [],
+    }
+    completed = fill_in(opened, missing, followed_by=("audio", "function_call"))
     match message.get("tool_calls"):
         case [*calls]:
             completed["tool_calls"] = [
@@ -105,7 +116,7 @@ def _finish_reason(message: Any) -> str:
 
 
 def _usage(written: dict[str, Any], output: int) -> dict[str, Any]:
-    """`written` with the three required counts (`CompletionUsage`)."""
+    """`written` with the three required counts (`CompletionUsage`) and their details."""
     prompt = written.get("prompt_tokens")
     completion = written.get("completion_tokens", output)
     counted = completion if _is_count(completion) else 0
@@ -115,7 +126,11 @@ def _usage(written: dict[str, Any], output: int) -> dict[str, Any]:
         "completion_tokens": output,
         "total_tokens": total,
     }
-    return fill_in(written, missing, followed_by=tuple(_no_details()))
+    completed = fill_in(written, missing | _no_details(), followed_by=())
+    for name, zeros in _no_details().items():
+        if isinstance(completed[name], dict):
+            completed[name] = fill_in(completed[name], zeros, followed_by=())
+    return completed
 
 
 def _no_details() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai.chat import deltas
 from mockllm.wire import jsontext, sse
 from mockllm.wire.chunking import Chunk
+from mockllm.wire.placeholders import NOTHING_ECHOED, fill_echoes
 
 Event = dict[str, Any]
 
@@ -75,9 +76,9 @@ def _obfuscation(event: Event) -> str:
 
     As in recorded streams, their number brings the JSON of the chunk, without this member, to a
     multiple of 16 characters. Values that are filled in later count with the length of their
-    placeholder. The characters look random, but equal chunks get equal ones.
+    default or placeholder. The characters look random, but equal chunks get equal ones.
     """
-    text = jsontext.dumps(event)
+    text = fill_echoes(jsontext.dumps(event), NOTHING_ECHOED)
     length = -len(text.decode("utf-8", "replace")) % _BLOCK
     noise = blake2b(text, digest_size=_BLOCK).digest()
     return "".join(_ALPHABET[byte % len(_ALPHABET)] for byte in noise[:length])

@@ -1,15 +1,19 @@
 """Completes configured responses (openai 3.54.0: `Response`).
 
 Written members are served unchanged and in the same order. Missing members that the service always
-writes are added in the service's order. Values of wrong types are served too: their author was
-warned when the mock was loaded.
+writes are added in the service's order, those that it repeats from the request as echoes. Values of
+wrong types are served too: their author was warned when the mock was loaded.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from mockllm.providers.members import fill_in
+from mockllm.providers.openai.responses import echo
 from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 48
@@ -81,7 +85,22 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
         completed["output"] = _items(completed["output"], completed["status"])
     if isinstance(completed["usage"], dict):
         completed["usage"] = _usage(completed["usage"], completed["output"])
-    return completed
+    return completed | optional_members(completed, written=response)
+
+
+def optional_members(completed: Mapping[str, Any], *, written: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a response that are followed by one that only some requests have, unless it is
+    written."""
+    return {
+        name: placeholders.with_optional_member(completed[name], optional)
+        for name, optional in echo.FOLLOWED_BY.items()
+        if optional not in written and not is_echo(written.get(name))
+    }
+
+
+def is_echo(value: Any) -> bool:
+    """True if the value is filled in later: the mock does not say it."""
+    return isinstance(value, orjson.Fragment)
 
 
 def text_response(text: str) -> dict[str, Any]:
@@ -106,24 +125,52 @@ def _members(response: dict[str, Any]) -> dict[str, Any]:
         "object": "response",
         "created_at": created_at,
         "status": "completed",
+        "access_programs": None,
+        "background": echo.placeholder("background"),
         "completed_at": created_at if status == "completed" else None,
         "error": failure if status == "failed" else None,
+        "frequency_penalty": echo.placeholder("frequency_penalty"),
         "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
-        "instructions": None,
+        "instructions": echo.placeholder("instructions"),
+        "max_output_tokens": echo.placeholder("max_output_tokens"),
+        "max_tool_calls": echo.placeholder("max_tool_calls"),
         "model": placeholders.model_placeholder(),
+        "moderation": None,
         "output": [],
-        "parallel_tool_calls": True,
-        "reasoning": {"effort": None, "summary": None},
-        "service_tier": "default",
-        "temperature": 1.0,
-        "text": {"format": {"type": "text"}, "verbosity": "medium"},
-        "tool_choice": "auto",
-        "tools": [],
-        "top_p": 1.0,
-        "truncation": "disabled",
+        "parallel_tool_calls": echo.placeholder("parallel_tool_calls"),
+        "presence_penalty": echo.placeholder("presence_penalty"),
+        "previous_response_id": echo.placeholder("previous_response_id"),
+        "prompt_cache_key": echo.placeholder("prompt_cache_key"),
+        "prompt_cache_retention": echo.placeholder("prompt_cache_retention"),
+        "reasoning": echo.placeholder("reasoning"),
+        "safety_identifier": echo.placeholder("safety_identifier"),
+        "service_tier": echo.placeholder("service_tier"),
+        "store": echo.placeholder("store"),
+        "temperature": echo.placeholder("temperature"),
+        "text": echo.placeholder("text"),
+        "tool_choice": echo.placeholder("tool_choice"),
+        "tool_usage": _no_tool_usage(),
+        "tools": echo.placeholder("tools"),
+        "top_logprobs": echo.placeholder("top_logprobs"),
+        "top_p": echo.placeholder("top_p"),
+        "truncation": echo.placeholder("truncation"),
         "usage": None if status in _UNANSWERED else {},
-        "metadata": {},
+        "user": echo.placeholder("user"),
+        "metadata": echo.placeholder("metadata"),
     }
+
+
+def _no_tool_usage() -> dict[str, Any]:
+    """The usage of hosted tools, all zero."""
+    no_details = {"image_tokens": 0, "text_tokens": 0}
+    image_tokens = {
+        "input_tokens": 0,
+        "input_tokens_details": no_details,
+        "output_tokens": 0,
+        "output_tokens_details": no_details,
+        "total_tokens": 0,
+    }
+    return {"image_gen": image_tokens, "web_search": {"num_requests": 0}}
 
 
 def _items(output: list[Any], status: Any) -> list[Any]:
@@ -216,7 +263,7 @@ def _usage(usage: dict[str, Any], output: Any) -> dict[str, Any]:
         },
     )
     details = {
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": 0},
         "output_tokens_details": {"reasoning_tokens": reasoning},
     }
     for name, members in details.items():

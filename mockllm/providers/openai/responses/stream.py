@@ -13,7 +13,8 @@ from hashlib import blake2b
 from typing import Any
 
 from mockllm.prompt import ResponseOptions
-from mockllm.providers.openai.responses import items
+from mockllm.providers.openai.responses import echo, items
+from mockllm.providers.openai.responses.answer import is_echo, optional_members
 from mockllm.providers.openai.responses.items import Event
 from mockllm.wire import sse
 from mockllm.wire.chunking import Chunk
@@ -80,7 +81,9 @@ def _events(response: dict[str, Any], chunk: Chunk) -> Iterator[Event]:
 def _initial(response: dict[str, Any]) -> dict[str, Any]:
     """The response before its first output. The service chooses a tier only later."""
     tier = response.get("service_tier")
-    return {
+    if is_echo(tier):
+        tier = echo.placeholder(echo.INITIAL_TIER)
+    initial = {
         **response,
         "status": "queued" if _status(response) == "queued" else "in_progress",
         "completed_at": None,
@@ -90,6 +93,7 @@ def _initial(response: dict[str, Any]) -> dict[str, Any]:
         "service_tier": "auto" if tier == "default" else tier,
         "usage": None,
     }
+    return initial | optional_members(initial, written=initial)
 
 
 def _status(response: dict[str, Any]) -> str:

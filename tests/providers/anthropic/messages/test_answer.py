@@ -88,12 +88,14 @@ def test_an_empty_message_is_completed_in_the_order_of_the_wire() -> None:
 
     assert re.fullmatch("msg_01[0-9a-f]{22}", answer.pop("id"))
     assert list(answer.items()) == [
+        ("model", MODEL),
         ("type", "message"),
         ("role", "assistant"),
-        ("model", MODEL),
         ("content", []),
+        ("container", None),
         ("stop_reason", "end_turn"),
         ("stop_sequence", None),
+        ("stop_details", None),
         (
             "usage",
             {
@@ -102,9 +104,12 @@ def test_an_empty_message_is_completed_in_the_order_of_the_wire() -> None:
                 "cache_read_input_tokens": 0,
                 "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
                 "output_tokens": 1,
+                "output_tokens_details": {"thinking_tokens": 0},
                 "service_tier": "standard",
+                "inference_geo": "global",
             },
         ),
+        ("diagnostics", None),
     ]
 
 
@@ -112,9 +117,12 @@ def test_absent_members_go_where_the_wire_has_them() -> None:
     completed = complete({"usage": {"output_tokens": 3}, "x": 1, "role": "assistant"})
 
     assert list(completed) == [
-        *("id", "type", "usage", "x", "role", "model", "content", "stop_reason", "stop_sequence"),
+        *("model", "id", "type", "usage", "diagnostics", "x", "role", "content", "container"),
+        *("stop_reason", "stop_sequence", "stop_details"),
     ]
-    assert list(completed["usage"])[-2:] == ["output_tokens", "service_tier"]
+    assert list(completed["usage"])[-3:] == [
+        *("output_tokens_details", "service_tier", "inference_geo"),
+    ]
 
 
 def test_calls_without_an_id_get_one_each_of_their_kind() -> None:
@@ -127,7 +135,8 @@ def test_calls_without_an_id_get_one_each_of_their_kind() -> None:
     assert len(set(ids)) == len(ids)
     for kind, prefix in zip(kinds, ["toolu_01", "srvtoolu_01", "mcptoolu_01"] * 60, strict=True):
         assert re.fullmatch(prefix + "[0-9a-f]{22}", ids[kinds.index(kind)])
-    assert list(answer["content"][0]) == ["type", "id", "name", "input"]
+    assert list(answer["content"][0]) == ["type", "id", "name", "input", "caller"]
+    assert list(answer["content"][1]) == ["type", "id", "name", "input"]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +145,10 @@ def test_calls_without_an_id_get_one_each_of_their_kind() -> None:
         ({"type": "text"}, {"type": "text", "text": ""}),
         ({"type": "thinking"}, {"type": "thinking", "thinking": "", "signature": ""}),
         ({"type": "compaction"}, {"type": "compaction", "content": None}),
-        ({"type": "tool_use", "id": "t"}, {"type": "tool_use", "id": "t", "input": {}}),
+        (
+            {"type": "tool_use", "id": "t"},
+            {"type": "tool_use", "id": "t", "input": {}, "caller": {"type": "direct"}},
+        ),
         ({"type": "container_upload"}, {"type": "container_upload"}),
         ({"type": "hologram"}, {"type": "hologram"}),
         ({"text": "typeless"}, {"text": "typeless"}),

@@ -124,7 +124,12 @@ def test_everything_absent_is_filled_in() -> None:
         "choices": [
             {
                 "index": 0,
-                "message": {"role": "assistant", "content": None, "refusal": None},
+                "message": {
+                    "role": "assistant",
+                    "content": None,
+                    "refusal": None,
+                    "annotations": [],
+                },
                 "logprobs": None,
                 "finish_reason": "stop",
             }
@@ -141,6 +146,8 @@ def test_everything_absent_is_filled_in() -> None:
                 "rejected_prediction_tokens": 0,
             },
         },
+        "service_tier": "default",
+        "system_fingerprint": None,
     }
 
 
@@ -149,9 +156,14 @@ def test_completed_members_are_in_the_order_of_the_service() -> None:
 
     answer = whole({"choices": [{"finish_reason": "stop", "message": message}], "model": "m"})
 
-    assert list(answer) == ["id", "object", "created", "choices", "model", "usage"]
+    assert list(answer) == [
+        *("id", "object", "created", "choices", "model", "usage"),
+        *("service_tier", "system_fingerprint"),
+    ]
     assert list(answer["choices"][0]) == ["index", "finish_reason", "message", "logprobs"]
-    assert list(answer["choices"][0]["message"]) == ["role", "content", "refusal", "tool_calls"]
+    assert list(answer["choices"][0]["message"]) == [
+        *("role", "content", "tool_calls", "refusal", "annotations"),
+    ]
     call = answer["choices"][0]["message"]["tool_calls"][0]
     assert list(call) == ["id", "type", "function"]
     assert call["function"] == {"name": "f", "arguments": "{}"}

@@ -64,9 +64,13 @@ def test_a_client_reads_the_text_of_a_text_response(text: str) -> None:
 
 def test_an_empty_response_has_all_that_the_service_writes() -> None:
     assert list(whole({})) == [
-        "id", "object", "created_at", "status", "completed_at", "error", "incomplete_details",
-        "instructions", "model", "output", "parallel_tool_calls", "reasoning", "service_tier",
-        "temperature", "text", "tool_choice", "tools", "top_p", "truncation", "usage", "metadata",
+        "id", "object", "created_at", "status", "access_programs", "background", "completed_at",
+        "error", "frequency_penalty", "incomplete_details", "instructions", "max_output_tokens",
+        "max_tool_calls", "model", "moderation", "output", "parallel_tool_calls",
+        "presence_penalty", "previous_response_id", "prompt_cache_key", "prompt_cache_retention",
+        "reasoning", "safety_identifier", "service_tier", "store", "temperature", "text",
+        "tool_choice", "tool_usage", "tools", "top_logprobs", "top_p", "truncation", "usage",
+        "user", "metadata",
     ]  # fmt: skip
 
 
