@@ -7,12 +7,11 @@ of mocks, so that agents, SDK users and gateways are tested end to end without a
 Importing this package imports no SDK; the first mock of a provider does.
 """
 
+from mockllm.config.conditions import HeaderMatch, MatchType
 from mockllm.config.models import (
     AnthropicMock,
     AnthropicRequestMatch,
     Config,
-    HeaderMatch,
-    MatchType,
     MockStream,
     OpenAIEmbeddingsMock,
     OpenAIEmbeddingsRequestMatch,

@@ -2,6 +2,7 @@
 
     MockLLMError
     ├── ConfigError      the author of a configuration: all mistakes of a run, reported together
+    ├── MissingExtraError     whoever installed: a configuration needs a library that is optional
     ├── ListenError      the operator: an address that cannot be listened on
     └── ClientError      the client of a request: a status and a message
         ├── RequestError     valid HTTP, rejected by a provider
@@ -22,6 +23,15 @@ from typing import Self
 
 class MockLLMError(Exception):
     """The root of every error this package raises on purpose."""
+
+
+class MissingExtraError(MockLLMError, ValueError):
+    """A configuration uses a word that needs an optional library. A ValueError, because it is
+    reported at the place of the word, like one that is written wrongly."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        """Name what needs the libraries of `extra`."""
+        super().__init__(f"{what} need an extra: pip install 'mockllm-server[{extra}]'")
 
 
 class Severity(StrEnum):

@@ -9,10 +9,12 @@ from typing import Any, get_args
 
 from pydantic import (
     BaseModel,
+    Tag,
     ValidationError,
 )
 from pydantic_core import ErrorDetails
 
+from mockllm.config.model import keys_of
 from mockllm.errors import Place, Problem
 from mockllm.wire import jsontext
 
@@ -41,7 +43,7 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
 def _describe(root: Model, detail: ErrorDetails) -> str:
     found = jsontext.describe(detail["input"])
     match detail["type"]:
-        case "too_deep":
+        case "too_deep" | "null":
             return detail["msg"]
         case "extra_forbidden":
             words = ", ".join(sorted(_known_keys(root, detail["loc"])))
@@ -49,10 +51,6 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return f"unknown key, expected one of {words}{hint}"
         case "missing":
             return "expected a value, found nothing"
-        case "enum":
-            expected = detail["ctx"]["expected"]
-            hint = _did_you_mean(_closest(str(detail["input"]), _QUOTED.findall(expected)))
-            return f"expected {expected}, found {found}{hint}"
         case "dict_type" | "model_type":
             return f"expected an object, found {found}"
         case "list_type":
@@ -61,6 +59,14 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return f"expected a string, found {found}"
         case "string_too_short":
             return "expected a non-empty string, found an empty one"
+        case "too_short":
+            return f"expected a list that is not empty, found {found}"
+        case "greater_than_equal":
+            return f"expected a number of at least {detail['ctx']['ge']}, found {found}"
+        case "enum" | "literal_error":
+            expected = detail["ctx"]["expected"]
+            hint = _did_you_mean(_closest(str(detail["input"]), _QUOTED.findall(expected)))
+            return f"expected {expected}, found {found}{hint}"
         case "bool_type":
             return f"expected true or false, found {found}"
         case _:
@@ -88,17 +94,34 @@ def _name_of(field: str, index: int, data: Any) -> str:
 
 def json_path(location: list[int | str]) -> str:
     """Format ["match", "headers", 0, "name"] as ``match.headers[0].name``."""
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    steps = (step for step in location if not _is_tag(step))
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
     return path.removeprefix(".")
 
 
 def _known_keys(root: Model, location: Location) -> list[str]:
     """Return the keys allowed at the end of `location` in a configuration of type `root`."""
-    model = root
+    model: Model = root
+    annotation: Any = root
     for step in location[:-1]:
-        if isinstance(step, str) and step in model.model_fields:
-            model = _model_in(model.model_fields[step].annotation) or model
-    return list(model.model_fields)
+        if isinstance(step, int):
+            continue
+        annotation = _tagged(annotation, step) if _is_tag(step) else keys_of(model).get(step)
+        model = _model_in(annotation) or model
+    return list(keys_of(model))
+
+
+def _is_tag(step: int | str) -> bool:
+    """True for the name of an alternative of a type, which pydantic puts into locations:
+    ``<tests>``. It is not part of the configuration."""
+    return isinstance(step, str) and step.startswith("<")
+
+
+def _tagged(annotation: Any, tag: str) -> Any:
+    """Return the alternative called `tag` in the type of a field."""
+    if Tag(tag) in get_args(annotation):
+        return annotation
+    return next(filter(None, (_tagged(each, tag) for each in get_args(annotation))), None)
 
 
 def _model_in(annotation: Any) -> Model | None:

@@ -6,26 +6,24 @@ official SDK's types here, but by `engine.review`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from enum import StrEnum
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self, cast
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     StrictBool,
     ValidationError,
-    model_validator,
 )
 
 from mockllm.config.address import checked_address
+from mockllm.config.conditions import Conditions, MatchType
 from mockllm.config.json_file import read_file
 from mockllm.config.mistakes import problems
+from mockllm.config.model import ConfigModel
 from mockllm.config.values import (
     ChunkSize,
     Event,
@@ -33,58 +31,23 @@ from mockllm.config.values import (
     OptionalSDKObject,
     SDKObject,
     empty_list_for_null,
-    without_own_keys,
 )
 from mockllm.errors import NOWHERE, ConfigError, Place, Problem, Severity
-
-
-class MatchType(StrEnum):
-    """The comparison of a mock's message or input, or of a header's value, with a request."""
-
-    EXACT = "exact"
-    CONTAINS = "contains"
-
-
-class _ConfigModel(BaseModel):
-    """A frozen object of the configuration. Unknown keys are errors, so typos are reported; those
-    that begin with ``_`` or ``$`` are the author's own (``_comment``, ``$schema``)."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        json_schema_extra={"patternProperties": {"^[_$]": {}}},
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_own_keys(cls, value: Any) -> Any:
-        return without_own_keys(value)
-
-
-class HeaderMatch(_ConfigModel):
-    """A header that a request must have. `value` is compared with the header's first value."""
-
-    name: Annotated[str, Field(min_length=1)]
-    value: str
-    match_type: MatchType = MatchType.EXACT
-
 
 _Texts = Annotated[list[str], BeforeValidator(empty_list_for_null)]
 
 
-class _Match(_ConfigModel):
+class _Match(Conditions):
     match_type: MatchType = MatchType.EXACT
-    headers: Annotated[list[HeaderMatch], BeforeValidator(empty_list_for_null)] = []
 
 
 class _ConversationMatch(_Match):
     """The match of an API with instructions and tools."""
 
-    system_contains: _Texts = []
+    system_contains: _Texts = Field(default_factory=list)
     """Texts that the instructions of the request (system and developer messages) contain, all of
     them."""
-    tool_names: _Texts = []
+    tool_names: _Texts = Field(default_factory=list)
     """Names of tools that the request offers, all of them."""
 
 
@@ -93,6 +56,11 @@ class OpenAIRequestMatch(_ConversationMatch):
     Without it, any request matches."""
 
     message: OptionalSDKObject = None
+    all_of: Sequence[OpenAIRequestMatch] | None = None
+    any_of: Annotated[Sequence[OpenAIRequestMatch], Field(min_length=1)] | None = None
+    not_: Annotated[
+        OpenAIRequestMatch | None, Field(validation_alias="not", serialization_alias="not")
+    ] = None
 
 
 class OpenAIResponseRequestMatch(_ConversationMatch):
@@ -100,6 +68,11 @@ class OpenAIResponseRequestMatch(_ConversationMatch):
     Without it, any request matches."""
 
     input: OptionalSDKInput = None
+    all_of: Sequence[OpenAIResponseRequestMatch] | None = None
+    any_of: Annotated[Sequence[OpenAIResponseRequestMatch], Field(min_length=1)] | None = None
+    not_: Annotated[
+        OpenAIResponseRequestMatch | None, Field(validation_alias="not", serialization_alias="not")
+    ] = None
 
 
 class AnthropicRequestMatch(_ConversationMatch):
@@ -107,6 +80,11 @@ class AnthropicRequestMatch(_ConversationMatch):
     Without it, any request matches."""
 
     message: OptionalSDKObject = None
+    all_of: Sequence[AnthropicRequestMatch] | None = None
+    any_of: Annotated[Sequence[AnthropicRequestMatch], Field(min_length=1)] | None = None
+    not_: Annotated[
+        AnthropicRequestMatch | None, Field(validation_alias="not", serialization_alias="not")
+    ] = None
 
 
 class OpenAIEmbeddingsRequestMatch(_Match):
@@ -114,9 +92,15 @@ class OpenAIEmbeddingsRequestMatch(_Match):
     it, any request matches."""
 
     input: OptionalSDKInput = None
+    all_of: Sequence[OpenAIEmbeddingsRequestMatch] | None = None
+    any_of: Annotated[Sequence[OpenAIEmbeddingsRequestMatch], Field(min_length=1)] | None = None
+    not_: Annotated[
+        OpenAIEmbeddingsRequestMatch | None,
+        Field(validation_alias="not", serialization_alias="not"),
+    ] = None
 
 
-class Stream(_ConfigModel):
+class Stream(ConfigModel):
     """The streaming of all answers; a mock may override it."""
 
     chunk: ChunkSize = "word"
@@ -124,7 +108,7 @@ class Stream(_ConfigModel):
     (a flag, an emoji with its modifiers, a letter with its accents) is never cut."""
 
 
-class MockStream(_ConfigModel):
+class MockStream(ConfigModel):
     """The streaming of one mock's answer."""
 
     chunk: ChunkSize | None = None
@@ -134,7 +118,7 @@ class MockStream(_ConfigModel):
     ``"[DONE]"`` at the end of a Chat Completions stream."""
 
 
-class _Mock(_ConfigModel):
+class _Mock(ConfigModel):
     """The fields of every mock. `response` is served as written, with missing members filled in. A
     mock without `match` answers any request."""
 
@@ -195,7 +179,7 @@ class OpenAIEmbeddingsMock(_Mock):
 Mock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock
 
 
-class Config(_ConfigModel):
+class Config(ConfigModel):
     """The configuration of a server. The mocks of an API are tried in order."""
 
     listen_addr: Annotated[str, AfterValidator(checked_address)] | None = None
@@ -206,12 +190,18 @@ class Config(_ConfigModel):
     """Let web pages of any origin read the answers (``access-control-allow-origin: *``)."""
     stream: Stream = Stream()
     """The streaming of all answers, unless a mock overrides it."""
-    openai: Annotated[list[OpenAIMock], BeforeValidator(empty_list_for_null)] = []
-    openai_response: Annotated[list[OpenAIResponseMock], BeforeValidator(empty_list_for_null)] = []
-    anthropic: Annotated[list[AnthropicMock], BeforeValidator(empty_list_for_null)] = []
+    openai: Annotated[list[OpenAIMock], BeforeValidator(empty_list_for_null)] = Field(
+        default_factory=list
+    )
+    openai_response: Annotated[list[OpenAIResponseMock], BeforeValidator(empty_list_for_null)] = (
+        Field(default_factory=list)
+    )
+    anthropic: Annotated[list[AnthropicMock], BeforeValidator(empty_list_for_null)] = Field(
+        default_factory=list
+    )
     openai_embeddings: Annotated[
         list[OpenAIEmbeddingsMock], BeforeValidator(empty_list_for_null)
-    ] = []
+    ] = Field(default_factory=list)
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @classmethod

@@ -13,7 +13,8 @@ from typing import Any
 
 import orjson
 
-from mockllm.config.models import Config, MatchType, Mock
+from mockllm.config.conditions import MatchType
+from mockllm.config.models import Config, Mock
 from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mockllm.config.files import read_files
-from mockllm.config.models import MOCK_FIELDS, Config, HeaderMatch, MatchType, Mock
+from mockllm.config.models import MOCK_FIELDS, Config, Mock
+from mockllm.engine.conditions import NEVER, compile_match
 from mockllm.engine.mocks import Table, source_of
 from mockllm.engine.review import (
     confirm_events,
@@ -20,20 +21,12 @@ from mockllm.engine.review import (
     confirm_response,
     duplicate_names,
     empty_conditions,
-    match_value,
     unreachable,
     unserialisable_values,
     unusable_response,
 )
 from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
-from mockllm.matching.predicates import (
-    HeaderContains,
-    HeaderEquals,
-    OffersTool,
-    Predicate,
-    SystemContains,
-)
 from mockllm.matching.rule import Rule
 from mockllm.providers import APIS
 from mockllm.providers.api import API
@@ -153,22 +146,12 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
 def _compile(
     api: API, index: int, mock: Mock, place: Place, problems: list[Problem]
 ) -> Rule | None:
-    on_message: tuple[Predicate, ...] = ()
-    value = match_value(api, mock)
-    if value is not None:
-        try:
-            contains = mock.match.match_type is MatchType.CONTAINS
-            on_message = (api.compile_match(value, contains),)
-        except ValueError as exc:
-            problems.append(Problem(place.at(f"match.{api.match_field}"), str(exc)))
-            return None
-    on_request = map(SystemContains, getattr(mock.match, "system_contains", ()))
-    on_tools = map(OffersTool, getattr(mock.match, "tool_names", ()))
-    on_headers = map(_compile_header, mock.match.headers)
-    return Rule(index, place, (*on_message, *on_request, *on_tools, *on_headers))
-
-
-def _compile_header(header: HeaderMatch) -> Predicate:
-    kind = HeaderContains if header.match_type is MatchType.CONTAINS else HeaderEquals
-    name = header.name.strip().lower().encode()
-    return kind(name, title=header.name, value=header.value.strip().encode())
+    predicates, mistakes = compile_match(api, mock.match, place.at("match"))
+    problems += mistakes
+    if mistakes:
+        return None
+    if NEVER in predicates:
+        reason = f"the mock never answers: this list is for the API {api.word!r}"
+        problems.append(Problem(place.at("match.api"), reason, Severity.WARNING))
+        return None
+    return Rule(index, place, predicates)

@@ -33,11 +33,11 @@ DECIDE = 2**41
 
 MAX_NAMES = 10  # of tools, shown in a reason
 
-_WRONG_KIND = 1  # closeness of another role or another number of items
+WRONG_KIND = 1  # closeness of another role or another number of items
 NOTHING_HOLDS = 2
 """Closeness of a rule without a condition on the message, if its first condition fails."""
 RIGHT_KIND = 2  # closeness of the same; characters in common are added
-_ONLY_REQUEST = 2**39  # closeness if the message is right: more than the characters of any text
+ONLY_REQUEST = 2**39  # closeness if the message is right: more than the characters of any text
 _ONLY_HEADERS = 2**40  # closeness if only a header differs
 
 
@@ -45,11 +45,13 @@ class Difference(NamedTuple):
     """The difference between a request and a predicate that does not hold.
 
     `closeness` is only for comparison; more is closer. `reason` returns an explanation; it is a
-    function because only that of the nearest rule is needed.
+    function because only that of the nearest rule is needed. `undecided` is True if the request
+    does not tell whether the condition holds.
     """
 
     closeness: int
     reason: Callable[[], str]
+    undecided: bool = False
 
 
 class Predicate(ABC):
@@ -61,6 +63,12 @@ class Predicate(ABC):
     def header_names(self) -> tuple[bytes, ...]:
         """The headers that the condition depends on, in lower case."""
         return ()
+
+    @property
+    def on_message(self) -> bool:
+        """True if the condition is about what the user or a tool says last: a rule for which it
+        holds is nearer than any for which it does not."""
+        return False
 
     @abstractmethod
     def difference(
@@ -89,6 +97,10 @@ class LastMessagePredicate(Predicate):
     """The required role of the message; None for any role."""
 
     @property
+    def on_message(self) -> bool:
+        return True
+
+    @property
     @abstractmethod
     def required_texts(self) -> tuple[str, ...]:
         """Texts that every accepted message contains."""
@@ -110,7 +122,7 @@ class LastMessagePredicate(Predicate):
                 return None
         message = self._nearest_message(prompt)
         if self.role is not None and self.role != message.role:
-            return Difference(_WRONG_KIND, partial(self._role_reason, message.role))
+            return Difference(WRONG_KIND, partial(self._role_reason, message.role))
         return self._miss(message, max(0, closer_than - RIGHT_KIND))
 
     def _nearest_message(self, prompt: Prompt) -> Message:
@@ -208,7 +220,7 @@ class ItemsEqual(_ItemsPredicate):
 
     def _miss(self, message: Message, above: int) -> Difference:
         if message.size != self.size:
-            return Difference(_WRONG_KIND, partial(self._size_reason, message.size))
+            return Difference(WRONG_KIND, partial(self._size_reason, message.size))
         return _ItemsPredicate._miss(self, message, above)
 
     def _size_reason(self, found: int) -> str:
@@ -251,7 +263,7 @@ class SystemContains(Predicate):
     ) -> Difference | None:
         if any(self.text in text for text in prompt.system()):
             return None
-        return Difference(_ONLY_REQUEST, partial(self._reason, prompt))
+        return Difference(ONLY_REQUEST, partial(self._reason, prompt))
 
     def covers(self, later: Predicate) -> bool:
         return isinstance(later, SystemContains) and self.text in later.text
@@ -273,7 +285,7 @@ class OffersTool(Predicate):
     ) -> Difference | None:
         if self.name in prompt.tools():
             return None
-        return Difference(_ONLY_REQUEST, partial(self._reason, prompt))
+        return Difference(ONLY_REQUEST, partial(self._reason, prompt))
 
     def _reason(self, prompt: Prompt) -> str:
         offered = prompt.tools()

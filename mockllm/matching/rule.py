@@ -9,7 +9,6 @@ from mockllm.matching.predicates import (
     NOTHING_HOLDS,
     Difference,
     Headers,
-    LastMessagePredicate,
     Predicate,
 )
 from mockllm.prompt import Prompt
@@ -37,7 +36,7 @@ class Rule:
         for place, predicate in enumerate(self.predicates):
             difference = predicate.difference(prompt, headers, closer_than=closer_than)
             if difference is not None:
-                if place == 0 and not isinstance(predicate, LastMessagePredicate):
+                if place == 0 and not predicate.on_message:
                     return difference._replace(closeness=NOTHING_HOLDS)
                 return difference
         return None

@@ -43,13 +43,15 @@ class SDK(Protocol):
 class API:
     """One API.
 
-    `name` is the field of `Config` that holds its mocks, `title` its usual name, `routes` the path
+    `name` is the field of `Config` that holds its mocks, `word` its name in conditions (``chat``),
+    `title` its usual name, `routes` the path
     templates of its POST requests (see `routes.Routes`), the vendor's own first, and `match_field`
     the field of a mock's match (``message`` or ``input``).
     """
 
     vendor: Vendor
     name: str
+    word: str
     title: str
     routes: tuple[str, ...]
     match_field: str

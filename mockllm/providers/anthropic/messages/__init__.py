@@ -22,6 +22,7 @@ def _sdk() -> SDK:
 MESSAGES = API(
     vendor=ANTHROPIC,
     name=NAME,
+    word="messages",
     title="Anthropic Messages",
     routes=("/v1/messages",),
     match_field="message",

@@ -22,6 +22,7 @@ def _sdk() -> SDK:
 CHAT = API(
     vendor=OPENAI,
     name=NAME,
+    word="chat",
     title="OpenAI Chat Completions",
     routes=azure.routes_of("/v1/chat/completions"),
     match_field="message",

@@ -21,6 +21,7 @@ def _sdk() -> SDK:
 EMBEDDINGS = API(
     vendor=OPENAI,
     name=NAME,
+    word="embeddings",
     title="OpenAI Embeddings",
     routes=azure.routes_of("/v1/embeddings"),
     match_field="input",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
-from mockllm.prompt import Message, Prompt, ResponseOptions
+from mockllm.prompt import Body, ConversationMessage, Message, Prompt, Readers, ResponseOptions
 from mockllm.providers import request_body
 from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
@@ -47,7 +48,7 @@ def decode(request: Request, values: Values) -> Prompt:
     texts = _texts(value)
     # Tokens have no text that a rule could look for, and an empty one is in any input.
     message = Message("", texts, texts or ("",), (value,), canonical)
-    return Prompt(NAME, model, (message,), options, members)
+    return Prompt(NAME, model, (message,), options, members, READERS)
 
 
 def compile_match(value: str | list[Any], contains: bool) -> Predicate:
@@ -67,6 +68,14 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
 def canonical(value: str | list[Any]) -> bytes:
     """Equal bytes for two inputs if and only if they mean the same: a string is a list of one."""
     return jsontext.canonical([value] if isinstance(value, str) else value)
+
+
+def _read_messages(body: Body) -> Iterator[ConversationMessage]:
+    """The input, as the words of a user."""
+    yield ConversationMessage("user", _texts(body["input"]))
+
+
+READERS = Readers(_read_messages)
 
 
 def _texts(value: str | list[Any]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ def _sdk() -> SDK:
 RESPONSES = API(
     vendor=OPENAI,
     name=NAME,
+    word="responses",
     title="OpenAI Responses",
     routes=(*azure.routes_of("/v1/responses"), azure.unversioned("/v1/responses")),
     match_field="input",
