@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from mockllm.endpoints.base_urls import Mistake, find_mistake
+from mockllm.endpoints.earlier import find_earlier
 from mockllm.endpoints.health import ROOT
 from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
 from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
@@ -19,6 +20,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Reply, Request
+from mockllm.prompt import Earlier
 from mockllm.providers import envelope, find_vendor
 from mockllm.providers.routes import NO_VALUES, Routes, Values
 from mockllm.redaction import redact_path
@@ -81,10 +83,10 @@ class App:
         if request.method == "POST":
             table = self._tables.literal.get(request.path)
             if table is not None:
-                return self._engine.decide(table, request)
+                return self._engine.decide(table, request, NO_VALUES, self._find_earlier)
             table, values = self._find_table(request.path)
             if table is not None:
-                return self._engine.decide(table, request, values)
+                return self._engine.decide(table, request, values, self._find_earlier)
         return self._finish(request, lambda: self._decide_endpoint(self._context, request))
 
     def decide_forwarded(self, request: Request) -> Reply | None:
@@ -128,6 +130,9 @@ class App:
             )
         reply, ready = make_ready(self._engine.cors.share(decided.reply))
         return decided._replace(reply=reply, ready=ready)
+
+    def _find_earlier(self, response_id: str) -> Earlier | None:
+        return find_earlier(self._local_context, response_id)
 
     def _find_table(self, path: str) -> tuple[Table | None, Values]:
         """Return the mocks of the API at `path`, and the values of its route."""

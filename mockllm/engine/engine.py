@@ -21,7 +21,8 @@ from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.matching.index import is_reusable
 from mockllm.matching.rule import Rule
 from mockllm.matching.texts import quote
-from mockllm.prompt import NOT_STREAMED, Prompt, ResponseOptions
+from mockllm.prompt import NOT_STREAMED, Earlier, Prompt, ResponseOptions
+from mockllm.providers import normalise
 from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
@@ -35,6 +36,14 @@ MAX_PREPARED_EARLY = 1_000  # mocks; with more, each reply is prepared when it i
 
 Echo = Callable[[Prompt], str]
 """Returns the text of the answer to a prompt that no mock matches."""
+
+
+FindEarlier = Callable[[str], Earlier | None]
+"""Returns the conversation that ends with the response with this id; None if it is not known."""
+
+
+def find_nothing(response_id: str) -> None:
+    """Know no response."""
 
 
 class Selection(NamedTuple):
@@ -85,20 +94,27 @@ class Engine:
                     answer = table.sources[rule.index].fixed
                     self._prepare(table, rule, answer, NOT_STREAMED)
 
-    def decide(self, table: Table, request: Request, values: Values = NO_VALUES) -> Decision:
+    def decide(
+        self,
+        table: Table,
+        request: Request,
+        values: Values = NO_VALUES,
+        find_earlier: FindEarlier = find_nothing,
+    ) -> Decision:
         """Return the decision on a `request` to the API of `table`; `values` are those of its path.
-        Nothing that a client sends makes this raise: an invalid request gets an error reply."""
+        `find_earlier` is asked only if a mock depends on what the request continues. Nothing that a
+        client sends makes this raise: an invalid request gets an error reply."""
         try:
             table.api.vendor.authenticate(request, self.require_auth)
         except RequestError as exc:
             return Decision.by(self._refusal(table, exc))
         if self.match_cache is None or len(request.body) > MAX_ENTRY:
-            return Decision.by(self._match_anew(table, request, values))
+            return Decision.by(self._match_anew(table, request, values, find_earlier))
         lines = map(request.first_values.get, table.index.header_names)
         key = (request.path, request.body, *lines)  # `values` are part of the path
         match = self.match_cache.get(key)
         if match is None:
-            match = self._match_anew(table, request, values)
+            match = self._match_anew(table, request, values, find_earlier)
             if match.reusable:
                 self.match_cache.offer(key, match)
         return _new(Decision, (match, match.reply, match.ready))
@@ -119,23 +135,30 @@ class Engine:
             return Selection(fallback, None, fallback.reusable)
         return RequestError(404, _no_match(table, headers, prompt), code="mock_not_found")
 
-    def _match_anew(self, table: Table, request: Request, values: Values) -> Match:
+    def _match_anew(
+        self, table: Table, request: Request, values: Values, find_earlier: FindEarlier
+    ) -> Match:
         """Match a request without the cache. The result depends only on the path, the body and the
-        headers that rules compare: the key of the cache."""
+        headers that rules compare, the key of the cache, unless it depends on what `find_earlier`
+        finds."""
         try:
             prompt = table.api.decode(request, values)
             table.validate(prompt)
         except RequestError as exc:
             return self._refusal(table, exc)
+        looks_back = table.index.looks_back and prompt.readers.continues(prompt.body)
+        if looks_back:
+            prompt.earlier = find_earlier(normalise.text(prompt.body.get("previous_response_id")))
         selection = self.match(table, prompt, request.first_values)
         if isinstance(selection, RequestError):
             reply, ready = make_ready(self._render_error(table, selection))
-            return Match(Outcome.UNMATCHED, reply, ready, summary=Summary.of(prompt), reusable=True)
+            summary = Summary.of(prompt)
+            return Match(Outcome.UNMATCHED, reply, ready, summary=summary, reusable=not looks_back)
         source, rule, reusable = selection
         answer = source.answer(prompt)
         reply, ready = self._reply(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
-        reusable = reusable and not isinstance(reply.steps, LazySteps)
+        reusable = reusable and not looks_back and not isinstance(reply.steps, LazySteps)
         return _new(Match, (source.outcome, reply, ready, rule, summary, answer, reusable))
 
     def _fallback(self, table: Table) -> Source | None:

@@ -105,6 +105,10 @@ class TextIs(Predicate):
     def on_message(self) -> bool:
         return self.subject.value.on_message
 
+    @property
+    def looks_back(self) -> bool:
+        return self.subject is Subject.LAST_USER
+
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
@@ -192,6 +196,10 @@ class ResultIs(Predicate):
     @property
     def on_message(self) -> bool:
         return True
+
+    @property
+    def looks_back(self) -> bool:
+        return self.name is not None
 
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
@@ -308,6 +316,10 @@ class CountIs(Predicate):
     low: int = 1
     high: int | None = None
 
+    @property
+    def looks_back(self) -> bool:
+        return True
+
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
@@ -361,6 +373,10 @@ class AllOf(Predicate):
     def header_names(self) -> tuple[bytes, ...]:
         return _header_names(self.conditions)
 
+    @property
+    def looks_back(self) -> bool:
+        return any(condition.looks_back for condition in self.conditions)
+
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
@@ -388,6 +404,10 @@ class AnyOf(Predicate):
     @property
     def header_names(self) -> tuple[bytes, ...]:
         return _header_names(self.conditions)
+
+    @property
+    def looks_back(self) -> bool:
+        return any(condition.looks_back for condition in self.conditions)
 
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
@@ -424,6 +444,10 @@ class Not(Predicate):
     @property
     def header_names(self) -> tuple[bytes, ...]:
         return self.condition.header_names
+
+    @property
+    def looks_back(self) -> bool:
+        return self.condition.looks_back
 
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE

@@ -46,6 +46,10 @@ class RuleIndex:
             }
         )
         """The headers that some rule depends on, in lower case, each once."""
+        self.looks_back = any(
+            predicate.looks_back for rule in rules for predicate in rule.predicates
+        )
+        """True if some rule depends on `Prompt.earlier`."""
         self._stateful = any(rule.stateful for rule in rules)
         self._root = _Node([_Entry(rule, rule.predicates) for rule in rules], most_checked=0)
         self._near_misses = NearMisses(rules)

@@ -70,6 +70,12 @@ class Predicate(ABC):
         holds is nearer than any for which it does not."""
         return False
 
+    @property
+    def looks_back(self) -> bool:
+        """True if the condition depends on `Prompt.earlier`, the part of a conversation that the
+        request does not repeat."""
+        return False
+
     @abstractmethod
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE

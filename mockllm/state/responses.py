@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from mockllm.prompt import Earlier
 from mockllm.wire.chunking import Chunk
 from mockllm.wire.placeholders import FreshValues, id_tail
 
@@ -69,6 +70,8 @@ class StoredResponses:
     def __init__(self) -> None:
         self._stored: dict[str, StoredResponse] = {}
         self._size = 0
+        self.earlier: dict[str, Earlier] = {}
+        """The conversations that end with a response, by its key, as far as they were asked for."""
 
     def __len__(self) -> int:
         return len(self._stored)
@@ -90,6 +93,7 @@ class StoredResponses:
 
     def remove(self, key: str) -> None:
         """Remove the response with this key, if it is stored."""
+        self.earlier.pop(key, None)
         removed = self._stored.pop(key, None)
         if removed is not None:
             self._size -= PER_ENTRY + len(removed.body)
