@@ -139,7 +139,7 @@ def _announce(url: str, counts: Mapping[str, int], options: argparse.Namespace) 
     """Print the address to standard output, and usage hints to standard error."""
     lines = [f"mockllm: {_summary(counts)}"]
     if not options.config:
-        lines.append("mockllm: these are demo mocks; --config FILE serves your own")
+        lines.append("mockllm: these are demo mocks; 'mockllm FILE' serves your own")
     if options.uds:
         lines.append(f"curl --unix-socket {options.uds} {url}/health")
     else:
@@ -157,8 +157,7 @@ def _summary(counts: Mapping[str, int]) -> str:
 def _address(options: argparse.Namespace, config: Config) -> tuple[str, int]:
     """--host and --port, else --listen-addr, else the file's `listen_addr`, else the default."""
     host, port = DEFAULT_HOST, DEFAULT_PORT
-    for address in (config.listen_addr, options.listen_addr):
-        own_host, own_port = parse_address(address or "")
+    for address in filter(None, (config.listen_addr, options.listen_addr)):
+        own_host, port = parse_address(address)
         host = own_host or host
-        port = port if own_port is None else own_port
     return options.host or host, port if options.port is None else options.port
