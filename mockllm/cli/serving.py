@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -113,6 +114,7 @@ def _engine(options: argparse.Namespace, source: Config | Sequence[Path]) -> Eng
         strict_config=options.strict or options.strict_config,
         strict_requests=options.strict or options.strict_requests,
         echo=None if options.config else demo.echo,
+        models=() if options.config else demo.MODELS,
         reuse=not options.no_reuse,
     )
     if options.config:
@@ -141,7 +143,7 @@ def _announce(url: str, counts: Mapping[str, int], options: argparse.Namespace) 
     if not options.config:
         lines.append("mockllm: these are demo mocks; 'mockllm FILE' serves your own")
     if options.uds:
-        lines.append(f"curl --unix-socket {options.uds} {url}/health")
+        lines.append(f"curl --unix-socket {shlex.quote(str(options.uds))} {url}/health")
     else:
         lines.append(f"export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=any")
         lines.append(f"export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any")

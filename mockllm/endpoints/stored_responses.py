@@ -19,6 +19,7 @@ from mockllm.prompt import NOT_STREAMED, STREAMED, Prompt, ResponseOptions
 from mockllm.providers.openai.responses.conversation import items_of
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
+from mockllm.redaction import redact_path
 from mockllm.state.responses import StoredResponse, slot_of
 from mockllm.wire import jsontext, placeholders, tokens
 
@@ -112,7 +113,8 @@ def _find(context: Context, response_id: str) -> StoredExchange | None:
 
 
 def _unknown(response_id: str) -> RequestError:
-    return RequestError(404, f"Response with id '{response_id}' not found.", param="id")
+    shown = redact_path(response_id)
+    return RequestError(404, f"Response with id '{shown}' not found.", param="id")
 
 
 # --- The answers ---------------------------------------------------------------------------------

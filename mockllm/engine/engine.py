@@ -50,9 +50,18 @@ class Engine:
     """Decides requests by one configuration. Its only mutable state is caches: of prepared replies
     and, with `reuse`, of the matches of repeated requests."""
 
-    def __init__(self, loaded: Loaded, *, echo: Echo | None = None, reuse: bool = True) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        echo: Echo | None = None,
+        models: tuple[str, ...] = (),
+        reuse: bool = True,
+    ) -> None:
         self.tables = loaded.tables
         """The mocks of each API."""
+        self.models = models
+        """Models that are listed beside those that the mocks name."""
         self.warnings = loaded.warnings
         """Problems of the configuration that do not prevent serving it."""
         self.require_auth = loaded.require_auth

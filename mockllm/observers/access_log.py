@@ -5,9 +5,10 @@ only those query parameters that the APIs define.
 from __future__ import annotations
 
 import logging
+from urllib.parse import unquote
 
 from mockllm.engine.decision import End, Exchange
-from mockllm.redaction import printable, redact_target
+from mockllm.redaction import printable, redact_path, redact_target
 
 MAX_MODEL = 80  # characters of a model's name
 
@@ -18,7 +19,7 @@ def log_access(exchange: Exchange) -> None:
     """Log method, path, status, mock, model and the time of the decision in microseconds. Without a
     mock, the line has the outcome in brackets; an incomplete delivery is noted at its end."""
     request, (match, reply, _), delivery = exchange
-    model = None if match.summary is None else printable(match.summary.model, MAX_MODEL)
+    model = None if match.summary is None else _model(match.summary.model, request.path)
     entry = {
         "method": request.method or "-",
         "path": redact_target(request.path, request.query),
@@ -34,3 +35,9 @@ def log_access(exchange: Exchange) -> None:
     line = " ".join(str(word) for word in words if word is not None)
     end = "" if delivery.end is End.COMPLETE else f" ({entry['end']})"
     access.info("%s %d us%s", line, entry["microseconds"], end, extra={"entry": entry})
+
+
+def _model(name: str, path: str) -> str:
+    """Format the name of a model. If it is a segment of the path, as Azure's deployments are, it is
+    redacted like one."""
+    return printable(redact_path(name) if name in unquote(path) else name, MAX_MODEL)

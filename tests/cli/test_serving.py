@@ -74,6 +74,13 @@ def test_demo_mocks_answer_with_text_and_tool_calls(openai: OpenAI, anthropic: A
     assert [block.type for block in message.content] == ["tool_use"]
 
 
+def test_the_demo_lists_models(openai: OpenAI, anthropic: Anthropic) -> None:
+    names = [model.id for model in openai.models.list()]
+    assert names == [model.id for model in anthropic.models.list()] != []
+    assert [openai.models.retrieve(name).id for name in names] == names
+    assert [anthropic.models.retrieve(name).id for name in names] == names
+
+
 def test_an_unmatched_request_is_echoed(openai: OpenAI, anthropic: Anthropic) -> None:
     asked = "Überraschung 🎉"
     with openai.chat.completions.stream(**chat_request(asked)) as chat:

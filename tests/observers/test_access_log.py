@@ -127,11 +127,11 @@ def test_the_log_redacts_and_cuts_a_target(path: str, query: str, expected: str)
     assert redact_target(path, query) == expected
 
 
-def logged_line(model: str, end: End = End.COMPLETE) -> str:
+def logged_line(model: str, end: End = End.COMPLETE, *, path: str = "/v1/chat/completions") -> str:
     """The line of an exchange in which a client named this model."""
     summary = Summary("openai", model, stream=True)
     decision = Decision.by(Match(Outcome.ECHO, Reply(200, (), ()), summary=summary))
-    request = Request.of("POST", "/v1/chat/completions")
+    request = Request.of("POST", path)
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = records.append  # type: ignore[assignment]  # a handler in one line
@@ -155,3 +155,18 @@ def test_a_model_is_one_word_of_the_line(model: str, shown: str) -> None:
 
 def test_an_early_end_is_logged() -> None:
     assert logged_line("m", End.CLIENT_GONE).endswith(" us (client gone)")
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "shown"),
+    [
+        ("/openai/deployments/sk-secret/chat/completions", "sk-secret", "***"),
+        ("/openai/deployments/sk%2Dsecret/chat/completions", "sk-secret", "***"),
+        ("/openai/deployments/gpt-4o/chat/completions", "gpt-4o", "gpt-4o"),
+        ("/v1/chat/completions", "llama4maverick17b128e", "llama4maverick17b128e"),
+    ],
+)
+def test_a_model_of_the_path_is_redacted_like_the_path(path: str, model: str, shown: str) -> None:
+    line = logged_line(model, path=path)
+    assert f" {shown} " in line
+    assert "secret" not in line
