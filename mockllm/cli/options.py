@@ -10,8 +10,8 @@ from typing import Any
 
 import mockllm
 from mockllm.cli.checking import REPORT_FORMATS
+from mockllm.cli.console import LOG_FORMATS
 from mockllm.cli.limit_options import add_limits, seconds
-from mockllm.cli.terminal import LOG_FORMATS
 from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, MAX_PORT, parse_address
 from mockllm.serve.process import HANG_TIMEOUT
 from mockllm.serve.settings import DRAIN_TIMEOUT
