@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import mockllm
 from mockllm.cli.checking import REPORT_FORMATS
+from mockllm.cli.console import LOG_FORMATS
 from mockllm.cli.limit_options import add_limits, seconds
-from mockllm.cli.terminal import LOG_FORMATS
 from mockllm.config.address import (
     DEFAULT_HOST,
     DEFAULT_PORT,

@@ -68,7 +68,8 @@ def test_a_line_for_each_request(file: Path) -> None:
 
 @posix
 def test_a_json_object_for_each_request(file: Path) -> None:
-    lines = [json.loads(line) for line in logged(file, "--access-log", "--log-format=json")]
+    said = [json.loads(line) for line in logged(file, "--access-log", "--log-format=json")]
+    lines = [line for line in said if "message" not in line]
     assert [without_times(line) for line in lines] == [
         {
             "level": "info",
