@@ -66,8 +66,8 @@ def compile_request(
     `type_` is anything pydantic can adapt: a TypedDict, a union, a list of them. Unless `strict`,
     the TypedDicts named in `lenient_types` may lack any members except those in `always_required`,
     or have null in their place. `widened` are members that are not validated, because later SDKs
-    declare them more widely: ``McpCall.error``. The validator does not modify its argument and never raises for
-    JSON.
+    declare them more widely: ``McpCall.error``. The validator does not modify its argument and
+    never raises for JSON.
     """
     validator = _validator(
         type_,

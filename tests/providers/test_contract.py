@@ -78,12 +78,14 @@ def without_call_indexes(completion: Json) -> Json:
 
 
 def disagreements(confirm: Callable[[Json], list[Finding]], found: list[Json]) -> list[Finding]:
-    """Findings of the SDK's type in the events, except for members that only the service has."""
+    """Findings of the SDK's type in the events, except for members that only the service has, or
+    that an old SDK does not declare."""
     return [
         finding
         for event in found
         for finding in confirm(event)
         if not (finding.kind is Kind.UNKNOWN and finding.path in ON_THE_WIRE)
+        and finding.kind is not Kind.NEWER
     ]
 
 

@@ -13,6 +13,7 @@ from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
 from mockllm import AsyncServer
+from tests.support.bodies import error_type
 from tests.support.contract import TEXT_ASKED
 from tests.support.http_library import httpx
 from tests.support.served import (
@@ -60,7 +61,7 @@ async def test_a_messages_404_quotes_the_request_and_the_nearest_mock(
     with pytest.raises(anthropic_sdk.NotFoundError) as info:
         await anthropic.messages.create(**messages_request("Say hallo"))
     assert_names_the_nearest(info.value, "anthropic[0] 'Say hello': text differs at character 5")
-    assert info.value.type == "not_found_error"
+    assert error_type(info.value) == "not_found_error"
     assert info.value.request_id
 
 
@@ -163,7 +164,7 @@ async def test_unknown_path_is_404(openai: AsyncOpenAI, anthropic: AsyncAnthropi
     assert openai_info.value.request_id
     with pytest.raises(anthropic_sdk.NotFoundError, match="POST /v1/nothing") as info:
         await anthropic.post("/v1/nothing", body={}, cast_to=object)
-    assert info.value.type == "not_found_error"
+    assert error_type(info.value) == "not_found_error"
     assert info.value.request_id
 
 

@@ -122,11 +122,16 @@ def user(api: str, content: Any) -> Json:
     return turns(api, {"role": "user", "content": content})
 
 
+def error_type(error: Any) -> Any:
+    """The type in the envelope of an error; older clients of Anthropic have no member for it."""
+    return error.type if hasattr(error, "type") else error.body["error"]["type"]
+
+
 async def refusal(clients: Clients, api: str, body: bytes) -> str:
     """The text of the exception that the SDK of `api` raises for a 400."""
     refused: type[Any] = (anthropic_sdk if api == MESSAGES else openai_sdk).BadRequestError
     with pytest.raises(refused) as info:
         await clients.post(api, body)
     assert info.value.request_id
-    assert info.value.type == "invalid_request_error"
+    assert error_type(info.value) == "invalid_request_error"
     return str(info.value)
