@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,9 +13,11 @@ from mockllm.providers.anthropic.messages import older as messages_older
 from mockllm.providers.openai.chat import older as chat_older
 from mockllm.providers.openai.responses import older as responses_older
 from tests.support.confirming import APIS, CHAT, MESSAGES, RESPONSES, SDKS
+from tests.support.old_sdks import tests_of_newer_sdks
 from tests.support.sdk_types import ANSWERS, EVENTS, MATCHES, REQUESTS, accusations
 from tests.support.type_examples import FOLDER
 
+ROOT = Path(__file__).parents[2]
 MEMBERS = {
     CHAT: chat_older.MEMBERS,
     RESPONSES: responses_older.MEMBERS,
@@ -64,3 +67,10 @@ def test_members_that_are_compared_do_not_depend_on_the_age_of_the_sdk(api: str)
 
     for tag, members in MEMBERS[api].items():
         assert known[tag] >= members
+
+
+@pytest.mark.parametrize("node", tests_of_newer_sdks())
+def test_a_test_that_old_sdks_skip_exists(node: str) -> None:
+    file, _, test = node.partition("::")
+
+    assert f"def {test.partition('[')[0]}(" in (ROOT / file).read_text("utf-8")

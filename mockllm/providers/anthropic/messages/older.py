@@ -10,6 +10,10 @@ from collections.abc import Mapping
 WIDENED: frozenset[str] = frozenset({"_Request.container"})
 """Members that anthropic 2.12.0 declares with more types than older SDKs, or no longer requires."""
 
+ECHOED = frozenset({"MessageParam", "WebSearchToolRequestErrorParam"})
+"""Names in older SDKs of types that a client sends back with members left out. `MessageParam` is
+one type there, whatever the role."""
+
 _MEMBERS: Mapping[str, str] = {
     "bash_code_execution_tool_result": "cache_control content tool_use_id",
     "browser_state": "cache_control state_changes tabs",

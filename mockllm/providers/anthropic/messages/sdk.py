@@ -30,7 +30,6 @@ _WIDENED = older.WIDENED if _IS_OLDER else None
 _ECHOED = frozenset(
     {
         "AssistantMessageParam",
-        "MessageParam",  # of any role in anthropic 1
         "BashCodeExecutionOutputBlockParam",
         "BashCodeExecutionResultBlockParam",
         "BashCodeExecutionToolResultBlockParam",
@@ -61,7 +60,6 @@ _ECHOED = frozenset(
         "WebFetchToolResultErrorBlockParam",
         "WebSearchResultBlockParam",
         "WebSearchToolRequestErrorObjectParam",
-        "WebSearchToolRequestErrorParam",  # its name in anthropic 1
         "WebSearchToolResultBlockParam",
     }
 )
@@ -95,7 +93,7 @@ def request_confirmer(*, strict: bool) -> Confirm:
     return compile_request(
         _Request,
         strict=strict,
-        lenient_types=_ECHOED,
+        lenient_types=_ECHOED | older.ECHOED,
         always_required=_ALWAYS_REQUIRED,
         widened=_WIDENED,
     )
@@ -146,4 +144,5 @@ def known_members() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(MessageParam, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED)
+    lenient_types = _LENIENT_IN_MATCHES | older.ECHOED
+    return compile_match(MessageParam, lenient_types=lenient_types, widened=_WIDENED)

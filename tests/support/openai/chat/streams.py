@@ -203,7 +203,8 @@ def join(chunks: Iterator[ChatCompletionChunk]) -> list[Event]:
 
 def meaning(value: Json) -> Json:
     """A completion without what a stream cannot express: nulls, the index of a tool call, empty
-    lists of annotations and calls, the type of a custom call, and what the helper parses."""
+    lists of annotations and calls, the type of a custom call, what the helper parses, and
+    the padding, which helpers keep that do not know it."""
     if isinstance(value, list):
         return [meaning(entry) for entry in value]
     if not isinstance(value, dict):
@@ -211,7 +212,7 @@ def meaning(value: Json) -> Json:
     members = {
         name: meaning(member)
         for name, member in value.items()
-        if member is not None and name not in ("parsed", "parsed_arguments")
+        if member is not None and name not in ("parsed", "parsed_arguments", "obfuscation")
     }
     if "choices" in members:
         members["object"] = "chat.completion"
