@@ -13,7 +13,7 @@ from mockllm.providers.anthropic.messages import older as messages_older
 from mockllm.providers.openai.chat import older as chat_older
 from mockllm.providers.openai.responses import older as responses_older
 from tests.support.confirming import APIS, CHAT, MESSAGES, RESPONSES, SDKS
-from tests.support.old_sdks import tests_of_newer_sdks
+from tests.support.old_sdks import skippable_tests
 from tests.support.sdk_types import ANSWERS, EVENTS, MATCHES, REQUESTS, accusations
 from tests.support.type_examples import FOLDER
 
@@ -69,7 +69,7 @@ def test_members_that_are_compared_do_not_depend_on_the_age_of_the_sdk(api: str)
         assert known[tag] >= members
 
 
-@pytest.mark.parametrize("node", tests_of_newer_sdks())
+@pytest.mark.parametrize("node", skippable_tests())
 def test_a_test_that_old_sdks_skip_exists(node: str) -> None:
     file, _, test = node.partition("::")
 

@@ -32,7 +32,9 @@ _NEWER_ITEMS = (
     "shell",
     "tool_search",
 )
+_CHAT = "tests/providers/openai/chat"
 _RESPONSES = "tests/providers/openai/responses"
+_VERDICTS = "tests/providers/test_sdk_verdicts.py"
 _MESSAGES = "tests/providers/anthropic/messages"
 
 
@@ -58,6 +60,12 @@ _TESTS: tuple[tuple[tuple[str, str], str, tuple[str, ...]], ...] = (
             *_each(
                 f"{_RESPONSES}/test_stream.py::test_helper_rebuilds_the_whole_answer", _NEWER_ITEMS
             ),
+            *_each(f"{_CHAT}/test_stream.py::test_helper_rebuilds_the_response", ("moderation",)),
+            *_each(
+                f"{_CHAT}/test_stream.py::test_async_helper_rebuilds_the_response", ("moderation",)
+            ),
+            f"{_CHAT}/test_stream.py::test_any_response_is_rebuilt",
+            f"{_CHAT}/test_stream.py::test_any_response_is_rebuilt_by_the_async_helper",
             f"{_RESPONSES}/test_answer.py::test_strict_clients_read_any_valid_response",
             f"{_RESPONSES}/test_stream.py::test_any_valid_stream_adds_up",
             f"{_RESPONSES}/test_stream.py::test_helper_rebuilds_any_valid_answer",
@@ -71,7 +79,7 @@ _TESTS: tuple[tuple[tuple[str, str], str, tuple[str, ...]], ...] = (
             "tests/engine/test_review.py::test_a_response_that_the_sdk_rejects_is_a_warning",
             "tests/engine/test_review.py::test_events_are_confirmed_as_responses_are",
             "tests/engine/test_review.py::test_members_that_become_events_are_not_unknown",
-            "tests/providers/openai/chat/test_sdk.py::test_the_original_readmes_answer_has_findings",
+            f"{_CHAT}/test_sdk.py::test_the_original_readmes_answer_has_findings",
             *_each(
                 "tests/providers/test_sdk_mocks.py::"
                 "test_a_typo_and_a_wrong_type_in_an_answer_are_findings",
@@ -84,7 +92,7 @@ _TESTS: tuple[tuple[tuple[str, str], str, tuple[str, ...]], ...] = (
         _STRICT,
         (
             f"{_RESPONSES}/test_sdk.py::test_messages_and_references_are_accepted[item4]",
-            "tests/providers/test_sdk_verdicts.py::test_large_requests_are_strictly_valid[responses]",
+            f"{_VERDICTS}::test_large_requests_are_strictly_valid[responses]",
         ),
     ),
     (
@@ -92,7 +100,7 @@ _TESTS: tuple[tuple[tuple[str, str], str, tuple[str, ...]], ...] = (
         _NAMES,
         (
             (
-                "tests/providers/test_sdk_verdicts.py::test_lenient_types_exist_in_the_sdk"
+                f"{_VERDICTS}::test_lenient_types_exist_in_the_sdk"
                 "[mockllm.providers.openai.responses.sdk]"
             ),
             (
@@ -118,7 +126,8 @@ _TESTS: tuple[tuple[tuple[str, str], str, tuple[str, ...]], ...] = (
                 ("beta_compaction", "beta_mcp"),
             ),
             *_each(
-                f"{_MESSAGES}/test_stream.py::test_golden_stream_is_rebuilt_by_the_official_clients",
+                f"{_MESSAGES}/test_stream.py"
+                "::test_golden_stream_is_rebuilt_by_the_official_clients",
                 ("beta_compaction", "beta_mcp"),
             ),
             f"{_MESSAGES}/test_answer.py::test_valid_beta_response_passes_the_strict_beta_client",
@@ -147,7 +156,7 @@ _TESTS: tuple[tuple[tuple[str, str], str, tuple[str, ...]], ...] = (
             f"{_MESSAGES}/test_sdk.py::test_beta_members_are_those_of_the_beta_type",
             "tests/providers/test_sdk_requests.py::test_role_is_required[messages]",
             (
-                "tests/providers/test_sdk_verdicts.py::test_lenient_types_exist_in_the_sdk"
+                f"{_VERDICTS}::test_lenient_types_exist_in_the_sdk"
                 "[mockllm.providers.anthropic.messages.sdk]"
             ),
         ),
@@ -164,7 +173,7 @@ _TESTS: tuple[tuple[tuple[str, str], str, tuple[str, ...]], ...] = (
 )
 
 
-def tests_of_newer_sdks() -> list[str]:
+def skippable_tests() -> list[str]:
     """Return the node ids of all tests in the table; without an id, of all of a test's cases."""
     return [test for _, _, tests in _TESTS for test in tests]
 

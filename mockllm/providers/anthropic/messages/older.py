@@ -1,4 +1,4 @@
-"""What anthropic 2.12.0 declares in Messages and older SDKs do not.
+"""Members that anthropic 2.12.0 declares in Messages and older SDKs do not.
 
 ``testdata/types`` has examples of all that anthropic 2.12.0 declares.
 """

@@ -1,4 +1,4 @@
-"""What openai 3.54.0 declares in Chat Completions and older SDKs do not.
+"""Members that openai 3.54.0 declares in Chat Completions and older SDKs do not.
 
 ``testdata/types`` has examples of all that openai 3.54.0 declares.
 """
