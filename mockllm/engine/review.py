@@ -94,13 +94,18 @@ def confirm_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[P
     for finding in (*written, *(each for each in sent if each not in written)):
         if finding.kind is not FindingKind.MISSING:
             path = json_path(["response", *finding.path])
-            yield Problem(place.at(path), finding.message, Severity.WARNING)
+            yield Problem(place.at(path), finding.message, _severity(finding))
     if absent:
         message = f"missing, and not filled in: {_paths(absent)}"
         yield Problem(place.at("response"), message, Severity.WARNING)
     filled_in = [finding for finding in missing if finding not in absent]
     if filled_in:
         yield Problem(place.at("response"), f"filled in: {_paths(filled_in)}", Severity.NOTE)
+
+
+def _severity(finding: Finding) -> Severity:
+    """Accuse no answer of what an old SDK does not know."""
+    return Severity.NOTE if finding.kind is FindingKind.NEWER else Severity.WARNING
 
 
 def _sent(api: API, mock: Mock) -> Any:
@@ -150,7 +155,7 @@ def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Pro
     for index, event in enumerate(events or ()):
         for finding in () if event == DONE else sdk.confirm_event(cast("dict[str, Any]", event)):
             path = json_path(["stream", "events", index, *finding.path])
-            yield Problem(place.at(path), finding.message, Severity.WARNING)
+            yield Problem(place.at(path), finding.message, _severity(finding))
     if events is not None and api.ends_with_done and DONE not in events[-1:]:
         message = f"expected {DONE!r} as the last event, as the service sends it"
         yield Problem(place.at("stream.events"), message, Severity.WARNING)

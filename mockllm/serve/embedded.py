@@ -214,6 +214,8 @@ class AsyncServer(_EmbeddedServer):
             http_client=httpx2.AsyncClient(transport=transport),
         )
 
+    (`httpx` with openai 2.)
+
     With `ssl_certfile` (and `ssl_keyfile`, if the key is in a separate file) it serves TLS; clients
     must trust the certificate.
 

@@ -10,6 +10,7 @@ import pytest
 
 from mockllm import Config, ConfigError
 from mockllm.engine.loading import load, review
+from mockllm.providers.openai.chat import sdk as chat_sdk
 from tests.support.loads import ANSWER, loaded, mock
 
 
@@ -47,6 +48,29 @@ def test_a_response_that_the_sdk_rejects_is_a_warning() -> None:
     ]
 
 
+def test_what_an_old_sdk_does_not_declare_is_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_sdk, "_WIDENED", frozenset())
+    response = ANSWER | {"object": "chat.completion.tool_message", "creatd": 1}
+    events = [{**CHUNK, "creatd": 1}, "[DONE]"]
+
+    told = reviewed(tmp_path, {**mock("hi"), "response": response, "stream": {"events": events}})
+
+    assert [line.split(": ")[:3] for line in told] == [
+        ["note", "openai[0]", "response.object"],
+        ["note", "openai[0]", "response.creatd"],
+        ["note", "openai[0]", "stream.events[0].creatd"],
+    ]
+
+
+CHUNK = {
+    "id": "c",
+    "object": "chat.completion.chunk",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": None}],
+}
 TERSE = mock("hi") | {"response": {"choices": [{"message": {"content": "x"}}]}}
 
 

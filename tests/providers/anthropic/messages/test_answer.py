@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
-import httpx2
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -31,16 +30,17 @@ from tests.support.anthropic.messages.responses import (
     whole,
 )
 from tests.support.goldens import INPUT_TOKENS, MODEL, Case
+from tests.support.http_library import httpx
 
 
 @pytest.fixture(name="http", scope="module")
-def one_http_client() -> Iterator[httpx2.Client]:
+def one_http_client() -> Iterator[httpx.Client]:
     """A client of a service that sends back what it gets: the body of the answer."""
 
-    def handle(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, json=orjson.loads(request.content)["metadata"]["answer"])
+    def handle(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=orjson.loads(request.content)["metadata"]["answer"])
 
-    with httpx2.Client(transport=httpx2.MockTransport(handle)) as client:
+    with httpx.Client(transport=httpx.MockTransport(handle)) as client:
         yield client
 
 
@@ -53,7 +53,7 @@ def test_whole_answer_is_the_golden_one(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", GOLDENS, ids=lambda case: case.folder.name)
-def test_golden_answer_passes_a_strict_client(case: Case, http: httpx2.Client) -> None:
+def test_golden_answer_passes_a_strict_client(case: Case, http: httpx.Client) -> None:
     client = strict(http)
     name = case.folder.name
     answer = whole(case.response)
@@ -210,7 +210,7 @@ def test_completing_twice_is_completing_once(response: Object) -> None:
 
 @given(RESPONSES)
 @settings(deadline=None, max_examples=60)
-def test_valid_response_passes_both_strict_clients(http: httpx2.Client, response: Object) -> None:
+def test_valid_response_passes_both_strict_clients(http: httpx.Client, response: Object) -> None:
     answer = whole(response)
     client = strict(http)
 
@@ -222,7 +222,7 @@ def test_valid_response_passes_both_strict_clients(http: httpx2.Client, response
 @given(BETA_RESPONSES)
 @settings(deadline=None, max_examples=40)
 def test_valid_beta_response_passes_the_strict_beta_client(
-    http: httpx2.Client, response: Object
+    http: httpx.Client, response: Object
 ) -> None:
     answer = whole(response)
 

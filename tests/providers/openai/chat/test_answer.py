@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx2
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -18,6 +17,7 @@ from mockllm.providers.openai.chat.answer import complete, text_response
 from mockllm.providers.openai.chat.render import render
 from mockllm.wire import sse
 from tests.support import goldens
+from tests.support.http_library import httpx
 
 Json = Any
 
@@ -239,10 +239,10 @@ def test_text_response_is_the_smallest_response() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.folder.name)
 def test_strict_client_reads_the_whole_answer(case: goldens.Case) -> None:
     body = case.render(stream=False)
-    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=body, headers=HEADERS))
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body, headers=HEADERS))
     client = OpenAI(
         api_key="k",
-        http_client=httpx2.Client(transport=transport),
+        http_client=httpx.Client(transport=transport),
         _strict_response_validation=case.folder.name not in INVALID,
     )
 
@@ -254,10 +254,10 @@ def test_strict_client_reads_the_whole_answer(case: goldens.Case) -> None:
 
 def test_async_strict_client_reads_the_whole_answer() -> None:
     body = goldens.delivered(render(text_response("Hello"), ResponseOptions(), "word"))
-    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=body, headers=HEADERS))
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body, headers=HEADERS))
 
     async def ask() -> ChatCompletion:
-        http_client = httpx2.AsyncClient(transport=transport)
+        http_client = httpx.AsyncClient(transport=transport)
         async with AsyncOpenAI(
             api_key="k", http_client=http_client, _strict_response_validation=True
         ) as client:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import groupby, pairwise
 from typing import Any
 
-import httpx2
 import orjson
 from hypothesis import strategies as st
 from openai import AsyncOpenAI, ContentFilterFinishReasonError, LengthFinishReasonError
@@ -19,6 +18,7 @@ from mockllm.providers.openai.chat.render import render
 from mockllm.wire import sse
 from mockllm.wire.chunking import Chunk
 from tests.support import goldens
+from tests.support.http_library import httpx
 
 Json = Any
 Event = dict[str, Any]
@@ -142,8 +142,8 @@ class Wire:
 
     def __init__(self) -> None:
         self.body = b""
-        self.transport = httpx2.MockTransport(
-            lambda _: httpx2.Response(200, content=self.body, headers=HEADERS)
+        self.transport = httpx.MockTransport(
+            lambda _: httpx.Response(200, content=self.body, headers=HEADERS)
         )
 
 
@@ -151,7 +151,7 @@ WIRE = Wire()
 CLIENTS = {
     strict: SyncOpenAI(
         api_key="k",
-        http_client=httpx2.Client(transport=WIRE.transport),
+        http_client=httpx.Client(transport=WIRE.transport),
         _strict_response_validation=strict,
     )
     for strict in (True, False)
@@ -173,7 +173,7 @@ def accumulate(body: bytes, *, strict: bool = True) -> Event:
 async def accumulate_async(body: bytes) -> Event:
     """The same with the asynchronous client."""
     WIRE.body = body
-    http_client = httpx2.AsyncClient(transport=WIRE.transport)
+    http_client = httpx.AsyncClient(transport=WIRE.transport)
     client = AsyncOpenAI(api_key="k", http_client=http_client, _strict_response_validation=True)
     async with client, client.chat.completions.stream(model="m", messages=[]) as helper:
         try:
@@ -203,7 +203,8 @@ def join(chunks: Iterator[ChatCompletionChunk]) -> list[Event]:
 
 def meaning(value: Json) -> Json:
     """A completion without what a stream cannot express: nulls, the index of a tool call, empty
-    lists of annotations and calls, the type of a custom call, and what the helper parses."""
+    lists of annotations and calls, the type of a custom call, what the helper parses, and
+    the padding, which helpers keep that do not know it."""
     if isinstance(value, list):
         return [meaning(entry) for entry in value]
     if not isinstance(value, dict):
@@ -211,7 +212,7 @@ def meaning(value: Json) -> Json:
     members = {
         name: meaning(member)
         for name, member in value.items()
-        if member is not None and name not in ("parsed", "parsed_arguments")
+        if member is not None and name not in ("parsed", "parsed_arguments", "obfuscation")
     }
     if "choices" in members:
         members["object"] = "chat.completion"

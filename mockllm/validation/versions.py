@@ -1,0 +1,30 @@
+"""Compares versions of an installed distribution."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+
+
+def is_older(distribution: str, than: str) -> bool:
+    """Return True if the installed `distribution` has a lower version than `than`.
+
+    Only the release counts: ``3.54.0rc1`` is not older than ``3.54.0``.
+
+    >>> is_older("pydantic", "2.9.10")
+    False
+    """
+    return release(version(distribution)) < release(than)
+
+
+def release(text: str) -> tuple[int, ...]:
+    """Return the release of a version (PEP 440) without its trailing zeros.
+
+    >>> release("3.54.0rc1")
+    (3, 54)
+    """
+    match = re.match(r"v?(?:\d+!)?(\d+(?:\.\d+)*)", text)
+    numbers = [int(part) for part in match[1].split(".")] if match else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
