@@ -18,6 +18,7 @@ from mockllm.engine.review import (
     confirm_match,
     confirm_no_error,
     confirm_response,
+    contradictions,
     duplicate_names,
     empty_conditions,
     match_value,
@@ -138,6 +139,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
         problems += empty_conditions(mock, place)
         errors = [*confirm_no_error(api, mock, place)]
         problems += errors or confirm_response(api, sdk, mock, place)
+        problems += contradictions(api, mock, place)
         problems += unusable_response(mock, place)
         problems += confirm_events(api, sdk, mock, place)
         rule = _compile(api, index, mock, place, problems)

@@ -116,6 +116,13 @@ def _paths(findings: Sequence[Finding]) -> str:
     return ", ".join(shown) + more
 
 
+def contradictions(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+    """Report members of the response that contradict each other."""
+    for finding in api.find_contradictions(mock.answer):
+        path = json_path(["response", *finding.path])
+        yield Problem(place.at(path), finding.message, Severity.WARNING)
+
+
 def unusable_response(mock: Mock, place: Place) -> Iterator[Problem]:
     """Report what fits the SDK's type and no client can use: no choice, and arguments of a call
     that are not JSON."""

@@ -6,7 +6,7 @@ know sockets, clocks and tables of mocks; matching and pacing are written once, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -76,6 +76,9 @@ class API:
 
     frame: Callable[[dict[str, Any]], bytes]
     """One event of a stream, with any members, as bytes."""
+
+    find_contradictions: Callable[[dict[str, Any]], Iterable[Finding]]
+    """Members of a configured response that contradict each other. They are served as written."""
 
     echo: Echo = echo_nothing
     """`echo(body, names)`: the members of a request that a response repeats, by the names that

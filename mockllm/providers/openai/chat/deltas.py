@@ -11,6 +11,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from mockllm.providers.openai.chat.logprobs import spell
 from mockllm.wire import chunking
 from mockllm.wire.chunking import Chunk
 
@@ -94,7 +95,7 @@ def _cut(text: str, tokens: Any, chunk: Chunk) -> Iterator[tuple[str, list[Any] 
     with the first piece."""
     if not isinstance(tokens, list) or not tokens:
         yield from ((piece, None) for piece in chunking.split(text, chunk))
-    elif (spelled := _spell(tokens)) is not None and b"".join(spelled) == text.encode():
+    elif (spelled := spell(tokens)) is not None and b"".join(spelled) == text.encode():
         yield from _cut_at_tokens(text, tokens, spelled)
     else:
         for number, piece in enumerate(chunking.split(text, chunk)):
@@ -120,24 +121,6 @@ def _cut_at_tokens(
     if covered and found:
         found[-1][1].extend(covered)
     yield from found
-
-
-def _spell(tokens: list[Any]) -> list[bytes] | None:
-    """The UTF-8 bytes of each token: its `bytes`, else its `token`. None if one has neither."""
-    spelled = []
-    for token in tokens:
-        match token:
-            case {"bytes": [*numbers]} if all(map(_is_byte, numbers)):
-                spelled.append(bytes(numbers))
-            case {"token": str(text)}:
-                spelled.append(text.encode())
-            case _:
-                return None
-    return spelled
-
-
-def _is_byte(value: Any) -> bool:
-    return isinstance(value, int) and 0 <= value < 256
 
 
 def _is_text(value: Any) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from mockllm.providers.api import API, SDK
 from mockllm.providers.openai import azure
+from mockllm.providers.openai.embeddings.contradictions import find_contradictions
 from mockllm.providers.openai.embeddings.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.embeddings.render import generate, render, text_response
 from mockllm.providers.openai.vendor import OPENAI
@@ -31,5 +32,6 @@ EMBEDDINGS = API(
     answer_members=("data",),
     text_response=text_response,
     frame=sse.frame,
+    find_contradictions=find_contradictions,
     generate=generate,
 )

@@ -10,6 +10,8 @@ from typing import Any
 
 from mockllm.exchange import Reply
 from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.providers.counts import count, indices
+from mockllm.providers.members import fill_in
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import jsontext, placeholders
 from mockllm.wire.chunking import Chunk
@@ -22,9 +24,10 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     `object` and `index` of each entry of `data`."""
     completed = {"object": "list", "data": [], "model": placeholders.model_placeholder()} | response
     if isinstance(completed["data"], list):
-        completed["data"] = [_entry(entry, at) for at, entry in enumerate(completed["data"])]
-    tokens = placeholders.tokens_placeholder()
-    completed.setdefault("usage", {"prompt_tokens": tokens, "total_tokens": tokens})
+        completed["data"] = list(map(_entry, completed["data"], indices(completed["data"])))
+    usage = completed.setdefault("usage", {})
+    if isinstance(usage, dict):
+        completed["usage"] = _usage(usage)
     return completed
 
 
@@ -59,6 +62,23 @@ def vector(value: Any, dimensions: int) -> list[float]:
     length = math.hypot(*numbers)
     floats = f"<{dimensions}f"
     return list(struct.unpack(floats, struct.pack(floats, *(each / length for each in numbers))))
+
+
+def _usage(written: dict[str, Any]) -> dict[str, Any]:
+    """`written`, completed so that the counts add up. Some services also have a count of
+    completion tokens."""
+    output = count(written.get("completion_tokens")) or 0
+    prompt = count(written.get("prompt_tokens"))
+    total = count(written.get("total_tokens"))
+    missing: dict[str, Any] = {
+        "prompt_tokens": placeholders.tokens_placeholder(),
+        "total_tokens": placeholders.tokens_placeholder(output),
+    }
+    if "prompt_tokens" in written:
+        missing["total_tokens"] = (prompt or 0) + output
+    elif total is not None:
+        missing["prompt_tokens"] = max(total - output, 0)
+    return fill_in(written, missing, followed_by=())
 
 
 def _entry(entry: Any, index: int) -> Any:

@@ -77,7 +77,7 @@ def test_what_is_configured_is_served_as_written() -> None:
         "object": "odd",
         "data": [{"object": None, "index": 7, "embedding": "é", "new": [1]}],
         "model": "mein-modell-👋",
-        "usage": {"prompt_tokens": 1},
+        "usage": {"prompt_tokens": 1, "total_tokens": 9},
         "new": {"a": None},
     }
 
