@@ -56,18 +56,15 @@ def chat_answers(draw: st.DrawFn) -> Json:
     for index in indices:
         text = draw(TEXTS)
         call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": text}}
-        message, reason = draw(
-            st.sampled_from(
-                [
-                    ({"content": text}, "stop"),
-                    ({"content": text, "reasoning_content": text}, "stop"),
-                    ({"refusal": text}, "stop"),
-                    ({"tool_calls": [call, call | {"id": "d"}]}, "tool_calls"),
-                    ({"content": text, "tool_calls": [call]}, "tool_calls"),
-                    ({"function_call": {"name": "f", "arguments": "{}"}}, "function_call"),
-                ]
-            )
-        )
+        said: list[tuple[Json, str]] = [
+            ({"content": text}, "stop"),
+            ({"content": text, "reasoning_content": text}, "stop"),
+            ({"refusal": text}, "stop"),
+            ({"tool_calls": [call, call | {"id": "d"}]}, "tool_calls"),
+            ({"content": text, "tool_calls": [call]}, "tool_calls"),
+            ({"function_call": {"name": "f", "arguments": "{}"}}, "function_call"),
+        ]
+        message, reason = draw(st.sampled_from(said))
         token = {"token": text, "logprob": 0.0, "bytes": list(text.encode()), "top_logprobs": []}
         logprobs = {"content": [token], "refusal": None} if message.get("content") else None
         choices.append(
@@ -122,16 +119,13 @@ def message_answers(draw: st.DrawFn) -> Json:
     text = draw(TEXTS)
     call = {"type": "tool_use", "id": "t", "name": "f", "input": {"a": text}}
     block = {"type": "text", "text": text}
-    content, reason, sequence, details = draw(
-        st.sampled_from(
-            [
-                ([block], "end_turn", None, None),
-                ([block, call], "tool_use", None, None),
-                ([block], "stop_sequence", "END", None),
-                ([block], "refusal", None, {"type": "refusal", "category": None}),
-            ]
-        )
-    )
+    endings: list[tuple[list[Json], str, str | None, Json | None]] = [
+        ([block], "end_turn", None, None),
+        ([block, call], "tool_use", None, None),
+        ([block], "stop_sequence", "END", None),
+        ([block], "refusal", None, {"type": "refusal", "category": None}),
+    ]
+    content, reason, sequence, details = draw(st.sampled_from(endings))
     said, caches = draw(COUNTS), draw(st.tuples(COUNTS, COUNTS))
     thinking = {"type": "thinking", "thinking": text, "signature": "s"}
     return {
@@ -182,7 +176,8 @@ def parts_fit_their_counts(written: Json, answer: Json) -> bool:
 def caches_add_up(written: Json, answer: Json) -> bool:
     usage = answer["usage"]
     caches: Json = usage["cache_creation"]
-    return sum(caches.values()) == usage["cache_creation_input_tokens"]
+    adds_up: bool = sum(caches.values()) == usage["cache_creation_input_tokens"]
+    return adds_up
 
 
 def indices_are_unique(written: Json, answer: Json) -> bool:
