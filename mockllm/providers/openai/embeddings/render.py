@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import math
-import struct
-from hashlib import shake_128
+from collections import Counter
 from typing import Any
+
+import orjson
 
 from mockllm.exchange import Reply
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.counts import count, indices
 from mockllm.providers.members import fill_in
+from mockllm.providers.openai.embeddings.batch import generate_vector, split
+from mockllm.providers.openai.embeddings.vectors import (
+    DIMENSIONS,
+    encode,
+    vector,
+)
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import jsontext, placeholders
 from mockllm.wire.chunking import Chunk
-
-DIMENSIONS = 1536  # of text-embedding-3-small
 
 
 def complete(response: dict[str, Any]) -> dict[str, Any]:
@@ -32,11 +35,10 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
-    """The reply. In base64, if the request has that option, a vector is little-endian 32-bit
-    floats."""
+    """The reply, with each vector as numbers or in base64, whichever the request asks for."""
     completed = complete(response)
-    if options.base64 and isinstance(completed["data"], list):
-        completed["data"] = [_encode_vector(entry) for entry in completed["data"]]
+    if isinstance(completed["data"], list):
+        completed["data"] = _encoded(completed["data"], base64=options.base64)
     return Reply.whole(200, OPENAI.headers, jsontext.dumps(completed))
 
 
@@ -47,21 +49,7 @@ def text_response(text: str) -> dict[str, Any]:
 
 def generate(prompt: Prompt) -> dict[str, Any]:
     """A response with a vector for each input, with the `dimensions` of the request."""
-    value = prompt.body["input"]
-    dimensions = prompt.body.get("dimensions") or DIMENSIONS
-    is_one = isinstance(value, str) or isinstance(value[0], int)  # a list of numbers is one text
-    inputs = [value] if is_one else value
-    return {"data": [{"embedding": vector(each, dimensions)} for each in inputs]}
-
-
-def vector(value: Any, dimensions: int) -> list[float]:
-    """A vector of length 1 from a hash of `value`: equal for equal values, and nearly orthogonal
-    for different ones. Each number is exact in 32 bits, so that base64 does not change it."""
-    digest = shake_128(jsontext.canonical(value)).digest(4 * dimensions)
-    numbers = struct.unpack(f"<{dimensions}i", digest)
-    length = math.hypot(*numbers)
-    floats = f"<{dimensions}f"
-    return list(struct.unpack(floats, struct.pack(floats, *(each / length for each in numbers))))
+    return {"data": [{"embedding": generate_vector(each)} for each in split(prompt)]}
 
 
 def _usage(written: dict[str, Any]) -> dict[str, Any]:
@@ -87,17 +75,21 @@ def _entry(entry: Any, index: int) -> Any:
     return {"object": "embedding", "index": index} | entry
 
 
-def _encode_vector(entry: Any) -> Any:
-    match entry:
-        case {"embedding": [*numbers]} if all(map(_is_number, numbers)):
-            try:
-                packed = struct.pack(f"<{len(numbers)}f", *numbers)
-            except (OverflowError, struct.error):  # too large for 32 bits: served as written
-                return entry
-            return entry | {"embedding": base64.b64encode(packed).decode()}
-        case _:
-            return entry
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _encoded(entries: list[Any], *, base64: bool) -> list[Any]:
+    """The entries with their vectors encoded. A vector that several entries share is encoded
+    once."""
+    encoded: dict[int, Any] = {}
+    shared = Counter(id(entry.get("embedding")) for entry in entries if isinstance(entry, dict))
+    answered = []
+    for entry in entries:
+        if isinstance(entry, dict) and "embedding" in entry:
+            key = id(entry["embedding"])
+            if key not in encoded:
+                vector = encode(entry["embedding"], base64=base64)
+                encoded[key] = (
+                    orjson.Fragment(jsontext.dumps(vector)) if shared[key] > 1 else vector
+                )
+            answered.append(entry | {"embedding": encoded[key]})
+        else:
+            answered.append(entry)
+    return answered
