@@ -7,7 +7,6 @@ answers an input.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from mockllm.prompt import Prompt
@@ -19,9 +18,10 @@ def split(prompt: Prompt) -> Sequence[Prompt]:
     """The inputs of a request, each as a prompt of its own."""
     if prompt.inputs == 1:
         return (prompt,)
+    name, model, options, number = prompt.endpoint, prompt.model, prompt.options, prompt.inputs
     body = dict(prompt.body)
     return [
-        replace(prompt, last_messages=(message_of(value),), body=body | {"input": value})
+        Prompt(name, model, (message_of(value),), options, {**body, "input": value}, inputs=number)
         for value in inputs_of(body["input"])
     ]
 

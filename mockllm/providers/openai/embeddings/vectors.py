@@ -15,6 +15,7 @@ from mockllm.wire import jsontext
 
 DIMENSIONS = 1536  # of text-embedding-3-small
 _SIZE = 4  # bytes of a number in base64
+_NUMBERS = {int, float}  # not bool
 
 
 def vector(value: Any, dimensions: int) -> list[float]:
@@ -36,7 +37,7 @@ def encode(embedding: Any, *, base64: bool) -> Any:
 
 
 def _to_base64(embedding: Any) -> Any:
-    if not isinstance(embedding, list) or not all(map(_is_number, embedding)):
+    if not isinstance(embedding, list) or not set(map(type, embedding)) <= _NUMBERS:
         return embedding
     try:
         packed = struct.pack(f"<{len(embedding)}f", *embedding)
@@ -57,7 +58,3 @@ def _to_numbers(embedding: Any) -> Any:
         return embedding
     numbers = list(struct.unpack(f"<{count}f", packed))
     return numbers if all(map(math.isfinite, numbers)) else embedding
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
