@@ -127,10 +127,28 @@ def _usage(written: Object, blocks: list[Any]) -> Object:
             INFERENCE_GEO: placeholders.echo_placeholder(INFERENCE_GEO, EVERYWHERE),
         },
     )
-    for name, members in (("cache_creation", caches), ("output_tokens_details", thinking)):
-        if isinstance(completed[name], dict):
+    parts = {
+        "cache_creation": caches,
+        "output_tokens_details": thinking,
+        "server_tool_use": _server_calls(blocks),
+    }
+    for name, members in parts.items():
+        if isinstance(completed.get(name), dict):
             completed[name] = fill_in(completed[name], members)
     return completed
+
+
+def _server_calls(blocks: list[Any]) -> dict[str, int]:
+    """The number of searches and fetches in a message."""
+    names = [
+        block.get("name")
+        for block in blocks
+        if isinstance(block, dict) and block.get("type") == "server_tool_use"
+    ]
+    return {
+        "web_search_requests": names.count("web_search"),
+        "web_fetch_requests": names.count("web_fetch"),
+    }
 
 
 def _cache_creation(written: Object) -> tuple[int, dict[str, int]]:
