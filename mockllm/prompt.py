@@ -154,6 +154,8 @@ class Prompt:
     options: ResponseOptions
     body: Body
     readers: Readers = NO_CONVERSATION
+    inputs: int = 1
+    """The number of inputs that are answered one by one: more than one in Embeddings only."""
     _readings: dict[Callable[[Prompt], Any], Any] | None = field(
         default=None, repr=False, compare=False
     )

@@ -19,6 +19,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.errors import Problem, Severity
 from mockllm.exchange import Request
+from mockllm.providers.openai.embeddings import EMBEDDINGS
 from mockllm.serve.embedded import AsyncServer
 
 MODEL = "any-model"
@@ -102,7 +103,7 @@ def body_for(api: str, mock: Mock) -> dict[str, Any]:
     if names := getattr(match, "tool_names", ()):
         body["tools"] = [_tool(api, name) for name in names]
     if not hasattr(match, "message"):
-        return body | {"input": TEXT if match.input is None else match.input}
+        return body | {"input": _input(api, mock, TEXT if match.input is None else match.input)}
     message = {"role": "user"} if match.message is None else dict(match.message)
     if match.message is None:
         message["content"] = TEXT
@@ -111,6 +112,19 @@ def body_for(api: str, mock: Mock) -> dict[str, Any]:
     if match.match_type is MatchType.CONTAINS and message["role"] == "tool":
         message.setdefault("tool_call_id", CALL_ID)  # requests need it, and rules ignore it
     return body | {"messages": [*body.get("messages", ()), message]}
+
+
+def _input(api: str, mock: Mock, value: Any) -> Any:
+    """Return an input that `mock` matches; of embeddings, as many as the mock answers at once."""
+    if api != EMBEDDINGS.name or EMBEDDINGS.batch is None:
+        return value
+    exact = (
+        getattr(mock.match, "input", None) is not None and mock.match.match_type is MatchType.EXACT
+    )
+    number = EMBEDDINGS.batch.answers(mock.answer)
+    if exact or number <= 1:
+        return value
+    return (value if isinstance(value, list) else [value]) * number
 
 
 def _system(api: str, text: str) -> dict[str, Any]:

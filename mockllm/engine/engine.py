@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
+from mockllm.engine.batches import select_for_inputs
 from mockllm.engine.decision import Answer, Decision, Match, Outcome, Summary
 from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import Table
-from mockllm.engine.sources import GeneratedSource, Source, render
+from mockllm.engine.sources import GeneratedSource, Selection, Source, render
 from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.matching.index import is_reusable
@@ -26,7 +26,7 @@ from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
-from mockllm.wire import placeholders, tokens
+from mockllm.wire import jsontext, placeholders, tokens
 
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
@@ -35,15 +35,6 @@ MAX_PREPARED_EARLY = 1_000  # mocks; with more, each reply is prepared when it i
 
 Echo = Callable[[Prompt], str]
 """Returns the text of the answer to a prompt that no mock matches."""
-
-
-class Selection(NamedTuple):
-    """The source that answers a prompt, and the rule that selected it if it is a mock's."""
-
-    source: Source
-    rule: Rule | None
-    reusable: bool
-    """True if an equal request gets the same answer."""
 
 
 class Engine:
@@ -118,6 +109,21 @@ class Engine:
         """Return the source that answers `prompt`: the first matching mock, else the echo or the
         generator of the API; if there is none, the 404 that names the closest mock. Pure: renders
         nothing and changes no state."""
+        selection = self._select(table, prompt, headers)
+        batch = table.api.batch
+        unmatched = prompt
+        if batch is not None and table.mocks:
+            answered = select_for_inputs(table, batch, prompt, headers, selection)
+            if isinstance(answered, Selection):
+                return answered
+            unmatched = answered
+        if selection is None:
+            return RequestError(404, _no_match(table, headers, unmatched), code="mock_not_found")
+        return selection
+
+    def _select(
+        self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
+    ) -> Selection | None:
         candidates = table.index.candidates(prompt, headers)
         if candidates:
             rule = candidates[0]
@@ -126,7 +132,7 @@ class Engine:
         fallback = self._fallback(table)
         if fallback is not None:
             return Selection(fallback, None, fallback.reusable)
-        return RequestError(404, _no_match(table, headers, prompt), code="mock_not_found")
+        return None
 
     def _match_anew(self, table: Table, request: Request, values: Values) -> Match:
         """Match a request without the cache. The result depends only on the path, the body and the
@@ -150,7 +156,7 @@ class Engine:
     def _fallback(self, table: Table) -> Source | None:
         """Return the source that answers where no mock matches, if there is one."""
         api = table.api
-        if not table.mocks and api.generate is not None:
+        if api.generate is not None and (not table.mocks or self._echo is not None):
             # embeddings would displace everything else from the cache
             return GeneratedSource(api.generate, Outcome.GENERATED, reusable=False)
         echo = self._echo
@@ -212,10 +218,16 @@ def _fill(api: API, reply: Reply, prompt: Prompt) -> Reply:
     )
 
 
+def _shown(api: API, prompt: Prompt) -> str:
+    """Return the last text of a prompt; its input, if that has no text."""
+    value = None if prompt.last_messages[-1].texts else prompt.body.get(api.match_field)
+    return prompt.text if value is None else jsontext.dumps(value).decode()
+
+
 def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> str:
     """Return the text of a 404: the last message, the nearest mock, and why it does not match."""
     role = prompt.last_messages[-1].role or table.api.match_field
-    last = f"{role} {quote(prompt.text, MAX_REQUEST_QUOTE)}"
+    last = f"{role} {quote(_shown(table.api, prompt), MAX_REQUEST_QUOTE)}"
     message = f"No matching mock found. The request's last {table.api.match_field}: {last}."
     nearest = table.index.nearest_miss(prompt, headers)
     if nearest is None:

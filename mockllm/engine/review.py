@@ -8,7 +8,7 @@ from typing import Any, cast
 import orjson
 
 from mockllm.config.mistakes import json_path
-from mockllm.config.models import Mock
+from mockllm.config.models import MatchType, Mock
 from mockllm.config.values import DONE
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Place, Problem, Severity
@@ -119,6 +119,25 @@ def _paths(findings: Sequence[Finding]) -> str:
     shown = [json_path(list(finding.path)) for finding in findings[:MAX_PATHS]]
     more = f" and {len(findings) - MAX_PATHS} more" if len(findings) > MAX_PATHS else ""
     return ", ".join(shown) + more
+
+
+def contradictions(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+    """Report members of the response that contradict each other."""
+    for finding in api.find_contradictions(mock.answer):
+        path = json_path(["response", *finding.path])
+        yield Problem(place.at(path), finding.message, Severity.WARNING)
+
+
+def impossible_count(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+    """Report a response with another number of answers than its match has inputs."""
+    value = match_value(api, mock)
+    if api.batch is None or value is None or mock.match.match_type is not MatchType.EXACT:
+        return
+    answers, inputs = api.batch.answers(mock.answer), api.batch.inputs(value)
+    if answers > 1 and answers != inputs:
+        found = "1 input" if inputs == 1 else f"{inputs} inputs"
+        message = f"{answers} vectors, but match.input has {found}"
+        yield Problem(place.at("response.data"), message, Severity.WARNING)
 
 
 def unusable_response(mock: Mock, place: Place) -> Iterator[Problem]:

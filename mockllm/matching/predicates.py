@@ -190,6 +190,8 @@ class _ItemsPredicate(LastMessagePredicate):
     def _miss(self, message: Message, above: int) -> Difference:
         expected = self.texts[0] if self.texts else ""
         found = message.texts[0] if message.texts else ""
+        if not expected and not found:
+            return Difference(RIGHT_KIND, lambda: "values that are not texts differ")
         if not expected or expected == found:
             return Difference(RIGHT_KIND, lambda: "other members than the text differ")
         at = common_prefix(expected, found, above=above)
@@ -282,6 +284,24 @@ class OffersTool(Predicate):
         names = ", ".join(quote(name) for name in offered[:MAX_NAMES])
         more = ", …" if len(offered) > MAX_NAMES else ""
         return f"tool {quote(self.name)} is not offered, only {names}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class HasInputs(Predicate):
+    """The request has as many inputs as the answer has vectors."""
+
+    number: int
+
+    def difference(
+        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
+    ) -> Difference | None:
+        if prompt.inputs == self.number:
+            return None
+        return Difference(_ONLY_REQUEST, partial(self._reason, prompt.inputs))
+
+    def _reason(self, found: int) -> str:
+        inputs = "1 input" if found == 1 else f"{found} inputs"
+        return f"its response has {self.number} vectors, the request has {inputs}"
 
 
 # --- Conditions on a header ---------------------------------------------------------------------

@@ -51,7 +51,12 @@ def test_responses_that_clients_accept_have_no_complaints() -> None:
             messages_mock("hi", messages_saying("ho")),
             messages_mock("", messages_saying("ho"), **ANY),
         ],
-        openai_embeddings=[embeddings_mock("hi", [1.0])],
+        openai_embeddings=[
+            embeddings_mock("hi", [1.0]),
+            embeddings_mock("ho", [1.0], [2.0], match_type="contains"),
+            {"response": {"data": [{"embedding": [float(at)]} for at in range(3)]}},
+            {"response": {}},
+        ],
     )
 
     assert found == []

@@ -71,6 +71,16 @@ CHUNK = {
     "model": "m",
     "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": None}],
 }
+
+
+def test_a_contradiction_is_a_warning_that_names_both_places() -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 99}
+
+    assert warnings(mock("hi") | {"response": ANSWER | {"usage": usage}}) == [
+        ("openai[0]: response.usage.total_tokens: 99, but prompt_tokens + completion_tokens is 12")
+    ]
+
+
 TERSE = mock("hi") | {"response": {"choices": [{"message": {"content": "x"}}]}}
 
 

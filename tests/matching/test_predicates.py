@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.matching.predicates import HeaderContains, HeaderEquals, Headers, Predicate
+from mockllm.matching.predicates import HasInputs, HeaderContains, HeaderEquals, Headers, Predicate
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.openai.chat import CHAT
@@ -51,6 +51,7 @@ def user(content: Any, **more: Any) -> dict[str, Any]:
             HeaderContains(b"x-no", "X-No", b"a"),
             "header X-No is missing, expected containing 'a'",
         ),
+        (HasInputs(2), "its response has 2 vectors, the request has 1 input"),
         (HeaderEquals(b"authorization", "Authorization", b"k"), "header Authorization differs"),
         (HeaderEquals(b"x-goog-api-key", "X-Goog-Api-Key", b"k"), "header X-Goog-Api-Key differs"),
     ],

@@ -40,6 +40,7 @@ INVALID = {
 GRAMMAR = (
     ("opening", "once"),
     ("unknown", "at most once"),
+    ("added text", "any number"),
     ("content", "any number"),
     ("refusal", "any number"),
     ("annotations", "at most once"),
@@ -49,6 +50,8 @@ GRAMMAR = (
     ("finish", "once"),
 )
 """The chunks of one choice, in order."""
+ADDED = ("reasoning_content", "reasoning", "notes", "reasoning_details", "thinking")
+"""Members that other services add and that are streamed, here or in golden files."""
 QUANTIFIERS = {"once": "", "at most once": "?", "any number": "*"}
 SENTENCE = re.compile("".join(f"({word} ){QUANTIFIERS[number]}" for word, number in GRAMMAR))
 
@@ -81,7 +84,10 @@ def word_of(choice: Event) -> str:
     if not delta:
         return "finish"
     (name, *more) = map(str, delta)
-    return name if not more and name in dict(GRAMMAR) else "unknown"
+    if not more and name in dict(GRAMMAR):
+        return name
+    is_text = not more and isinstance(delta[name], (str, list)) and delta[name]
+    return "added text" if is_text and name in ADDED else "unknown"
 
 
 def check_order(events: list[Event]) -> None:
@@ -276,6 +282,13 @@ CUSTOM_CALLS = st.fixed_dictionaries(
 BARE_CALLS = st.fixed_dictionaries(
     {"function": st.fixed_dictionaries({"name": NAMES}, optional={"arguments": TEXTS})}
 )
+DETAILS = st.lists(
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["reasoning.text", "reasoning.summary"])},
+        optional={"text": st.none() | TEXTS, "summary": TEXTS, "signature": NAMES, "format": NAMES},
+    ),
+    max_size=3,
+).map(lambda entries: [entry | {"index": at} for at, entry in enumerate(entries)])
 ANNOTATION = {"start_index": 0, "end_index": 1, "title": "t", "url": "u"}
 MESSAGES = st.fixed_dictionaries(
     {},
@@ -292,7 +305,11 @@ MESSAGES = st.fixed_dictionaries(
         ),
         "function_call": st.none() | st.fixed_dictionaries({"name": NAMES, "arguments": TEXTS}),
         "tool_calls": st.none() | st.lists(FUNCTION_CALLS | CUSTOM_CALLS | BARE_CALLS, max_size=3),
-        "reasoning_content": TEXTS,
+        "reasoning_content": st.none() | TEXTS,
+        "reasoning": TEXTS,
+        "notes": TEXTS,
+        "message_id": NAMES,
+        "reasoning_details": DETAILS,
         "images": st.just([{"url": "data:,"}]),
     },
 )
