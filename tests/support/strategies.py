@@ -15,7 +15,9 @@ from mockllm.matching.predicates import (
     HeaderContains,
     HeaderEquals,
     Headers,
+    OffersTool,
     Predicate,
+    SystemContains,
 )
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
@@ -27,6 +29,8 @@ from mockllm.providers.openai.responses import RESPONSES
 from mockllm.providers.routes import NO_VALUES
 
 WORDS = ["", "a", "b", "ab", "aba", "é", "e\u0301", "👩‍🚀", "a b", "call_1"]
+
+TOOLS = ["f", "g"]
 
 texts = st.sampled_from(WORDS)
 roles = st.sampled_from(["user", "assistant", "system", "developer", "tool"])
@@ -71,6 +75,13 @@ def header_predicates() -> st.SearchStrategy[Predicate]:
         st.sampled_from([HeaderEquals, HeaderContains]),
         st.sampled_from([b"x-a", b"x-b"]),
         st.sampled_from([b"", b"a", b"b"]),
+    )
+
+
+def request_predicates() -> st.SearchStrategy[Predicate]:
+    """Conditions on the instructions and the tools of `chat_requests`."""
+    return st.one_of(
+        st.builds(SystemContains, texts), st.builds(OffersTool, st.sampled_from(TOOLS))
     )
 
 
@@ -133,8 +144,13 @@ def chat_rules() -> st.SearchStrategy[list[Rule]]:
 
 
 def chat_requests() -> st.SearchStrategy[Prompt]:
-    """Requests of Chat Completions."""
-    return st.lists(chat_messages(), min_size=1, max_size=3).map(ask_chat)
+    """Requests of Chat Completions, with and without tools."""
+    tool = st.sampled_from(TOOLS).map(lambda name: {"type": "function", "function": {"name": name}})
+    return st.builds(
+        lambda messages, tools: ask_chat(messages, tools=tools),
+        st.lists(chat_messages(), min_size=1, max_size=3),
+        st.lists(tool, max_size=2),
+    )
 
 
 def responses_rules() -> st.SearchStrategy[list[Rule]]:
@@ -165,6 +181,7 @@ def mixed_rules() -> st.SearchStrategy[list[Rule]]:
     """Rules with any number of conditions of any kind, in any order."""
     predicate = st.one_of(
         header_predicates(),
+        request_predicates(),
         st.builds(ModelIs, st.sampled_from(["m", "n"])),
         chat_rules().filter(bool).map(lambda rules: rules[0].predicates[0]),
     )
