@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -33,7 +33,7 @@ DECIDE = 2**41
 
 MAX_NAMES = 10  # of tools, shown in a reason
 
-_WRONG_KIND = 1  # closeness of another role or another number of items
+WRONG_KIND = 1  # closeness of another role or another number of items
 NOTHING_HOLDS = 2
 """Closeness of a rule without a condition on the message, if its first condition fails."""
 RIGHT_KIND = 2  # closeness of the same; characters in common are added
@@ -76,6 +76,15 @@ class Predicate(ABC):
         False means that it may not."""
         return self == later
 
+    def preferred_call(self) -> str:
+        """Return the id of the call whose result the condition prefers (see `Rule.call_id`); empty
+        if it prefers none."""
+        return ""
+
+    def without_call(self) -> Predicate:
+        """Return the condition without that id."""
+        return self
+
 
 # --- Conditions on the last message -------------------------------------------------------------
 
@@ -110,7 +119,7 @@ class LastMessagePredicate(Predicate):
                 return None
         message = self._nearest_message(prompt)
         if self.role is not None and self.role != message.role:
-            return Difference(_WRONG_KIND, partial(self._role_reason, message.role))
+            return Difference(WRONG_KIND, partial(self._role_reason, message.role))
         return self._miss(message, max(0, closer_than - RIGHT_KIND))
 
     def _nearest_message(self, prompt: Prompt) -> Message:
@@ -125,10 +134,18 @@ class LastMessagePredicate(Predicate):
 
 @dataclass(frozen=True, slots=True)
 class MessageContains(LastMessagePredicate):
-    """The message contains a text."""
+    """The message contains a text. Of several rules that differ in the `call_id` alone, the one
+    with the id of the call whose result is in the message answers (`Rule.call_id`)."""
 
     text: str
     role: str | None = None
+    call_id: str = ""
+
+    def preferred_call(self) -> str:
+        return self.call_id
+
+    def without_call(self) -> Predicate:
+        return replace(self, call_id="")
 
     @property
     def required_texts(self) -> tuple[str, ...]:
@@ -208,7 +225,7 @@ class ItemsEqual(_ItemsPredicate):
 
     def _miss(self, message: Message, above: int) -> Difference:
         if message.size != self.size:
-            return Difference(_WRONG_KIND, partial(self._size_reason, message.size))
+            return Difference(WRONG_KIND, partial(self._size_reason, message.size))
         return _ItemsPredicate._miss(self, message, above)
 
     def _size_reason(self, found: int) -> str:
@@ -293,7 +310,7 @@ class _HeaderPredicate(Predicate):
     the configuration."""
 
     name: bytes
-    title: str
+    title: str = field(compare=False)
     value: bytes
 
     @property
@@ -330,13 +347,6 @@ class HeaderEquals(_HeaderPredicate):
 
     def accepts(self, found: bytes | None) -> bool:
         return (found or b"") == self.value
-
-    def covers(self, later: Predicate) -> bool:
-        return (
-            isinstance(later, HeaderEquals)
-            and self.name == later.name
-            and self.value == later.value
-        )
 
     @property
     def _expected(self) -> str:

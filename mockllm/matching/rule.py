@@ -29,6 +29,15 @@ class Rule:
     predicates: tuple[Predicate, ...] = ()
     stateful: bool = False
 
+    @property
+    def call_id(self) -> str:
+        """The id of the call whose result the rule prefers; empty if it prefers none.
+
+        Whether a rule matches does not depend on it. But of the rules that are equal otherwise, and
+        so match together, those that name the request's call answer (`matching.twins`).
+        """
+        return next(filter(None, (each.preferred_call() for each in self.predicates)), "")
+
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:

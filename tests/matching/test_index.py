@@ -17,6 +17,8 @@ from tests.support.strategies import (
     chat_requests,
     chat_rules,
     header_sets,
+    messages_requests,
+    messages_rules,
     mixed_rules,
     responses_requests,
     responses_rules,
@@ -43,6 +45,14 @@ def test_the_index_finds_what_the_specification_finds_in_chat(
 @settings(max_examples=1000)
 @given(responses_rules(), responses_requests(), header_sets())
 def test_the_index_finds_what_the_specification_finds_in_responses(
+    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
+) -> None:
+    check_index(rules, prompt, headers)
+
+
+@settings(max_examples=1000)
+@given(messages_rules(), messages_requests(), header_sets())
+def test_the_index_finds_what_the_specification_finds_in_messages(
     rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
 ) -> None:
     check_index(rules, prompt, headers)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
+from mockllm.matching.part_predicates import MessageHasParts
 from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
-from mockllm.prompt import Message, Prompt, ResponseOptions
-from mockllm.providers import request_body
+from mockllm.prompt import Message, MessagePart, Prompt, ResponseOptions
+from mockllm.providers import normalise, request_body
+from mockllm.providers.api import CannotMatch
 from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
 
@@ -46,7 +49,7 @@ def decode(request: Request, values: Values) -> Prompt:
     options = ResponseOptions(base64=encoding == "base64")
     texts = _texts(value)
     # Tokens have no text that a rule could look for, and an empty one is in any input.
-    message = Message("", texts, texts or ("",), (value,), canonical)
+    message = Message("", texts, texts or ("",), (value,), canonical, _parts)
     return Prompt(NAME, model, (message,), options, members)
 
 
@@ -54,19 +57,32 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
     """Compile a mock's `input` to a predicate.
 
     Raises:
-        ValueError: there is not exactly one text to look for.
+        CannotMatch: it is an empty list, which no request can have.
     """
     texts = _texts(value)
     if not contains:
+        if value == []:
+            raise CannotMatch("can never match: a request has an input")
         return ItemsEqual.of((value,), canonical, texts)
-    if len(texts) != 1:
-        raise ValueError("'contains' looks for one text: expected a string")
-    return MessageContains(texts[0])
+    parts = tuple(normalise.compile_part(part, lambda value: ()) for part in _parts(value))
+    if parts or len(texts) > 1:
+        return MessageHasParts(texts, parts)
+    return MessageContains(texts[0] if texts else "")
 
 
 def canonical(value: str | list[Any]) -> bytes:
     """Equal bytes for two inputs if and only if they mean the same: a string is a list of one."""
     return jsontext.canonical([value] if isinstance(value, str) else value)
+
+
+def _parts(value: str | list[Any]) -> Iterator[MessagePart]:
+    """The lists of tokens in an input. They are parts with one member, since tokens mean something
+    in their order only."""
+    if isinstance(value, list):
+        lists = [value] if value and isinstance(value[0], int) else value
+        for tokens in lists:
+            if isinstance(tokens, list):
+                yield MessagePart({"tokens": jsontext.canonical(tokens).decode()})
 
 
 def _texts(value: str | list[Any]) -> tuple[str, ...]:
