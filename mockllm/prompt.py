@@ -193,26 +193,27 @@ class Prompt:
 
     def messages(self) -> tuple[ConversationMessage, ...]:
         """Return the whole conversation in order, without system and developer messages."""
-        return self._once(_read_messages)
+        return self.once(_read_messages)
 
     def last_turn(self) -> tuple[ConversationMessage, ...]:
         """Return the messages after the model's last answer. A prefill, the start of an answer that
         the model is to continue, is neither part of the turn nor an answer."""
-        return self._once(_read_last_turn)
+        return self.once(_read_last_turn)
 
     def tool_results(self) -> tuple[ToolResult, ...]:
         """Return the results of all calls, in order."""
-        return self._once(_read_tool_results)
+        return self.once(_read_tool_results)
 
     def system(self) -> tuple[str, ...]:
         """Return the texts of all system and developer messages, in order."""
-        return self._once(_read_system)
+        return self.once(_read_system)
 
     def tools(self) -> tuple[str, ...]:
         """Return the names of the available tools; the type of a tool that has no name."""
-        return self._once(_read_tools)
+        return self.once(_read_tools)
 
-    def _once(self, read: Callable[[Prompt], _T]) -> _T:
+    def once(self, read: Callable[[Prompt], _T]) -> _T:
+        """Return `read` of this prompt, computed at the first call and cached."""
         if self._readings is None:
             self._readings = {}
         if read not in self._readings:

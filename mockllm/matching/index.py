@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Protocol, Self
 
+from mockllm.matching.explain import NearMiss
 from mockllm.matching.near_misses import NearMisses
 from mockllm.matching.part_predicates import ItemsEndLike, MessageHasParts
 from mockllm.matching.predicates import (
@@ -92,9 +93,9 @@ class RuleIndex:
         twins = self._twins.get(rule.index)
         return (twins and preferred(twins, prompt)) or (rule,)
 
-    def nearest_miss(self, prompt: Prompt, headers: Headers) -> tuple[Rule, str] | None:
-        """Return the rule that is closest to matching a prompt that no rule matches, with a
-        sentence that explains why it does not. None if there are no rules."""
+    def nearest_miss(self, prompt: Prompt, headers: Headers) -> NearMiss | None:
+        """Return the rule that is closest to matching a prompt that no rule matches; None if there
+        are no rules."""
         partly = (
             rule
             for lookup in self._lookups

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from mockllm.matching.closeness import RIGHT_KIND, WRONG_KIND, closeness_of_start
+from mockllm.matching.folding import explain_absence
 from mockllm.matching.parts import Part, is_within
 from mockllm.matching.predicates import (
-    RIGHT_KIND,
-    WRONG_KIND,
     Difference,
     LastMessagePredicate,
     MessageContains,
     Predicate,
 )
-from mockllm.matching.texts import longest_start_within, quote
+from mockllm.matching.texts import quote
 from mockllm.prompt import Message, Prompt
 
 
@@ -69,12 +69,11 @@ class MessageHasParts(LastMessagePredicate):
             if not any(is_within(part.wanted, other.value) for other in message.parts()):
                 yield part
 
-    def _miss(self, message: Message, above: int) -> Difference:
+    def _miss(self, message: Message, prompt: Prompt, above: int) -> Difference:
+        text = next(iter(self.required_texts), "")
+        closeness = closeness_of_start(text, message, prompt, above)
         missing = next(self._missing(message))
-        text = missing if isinstance(missing, str) else next(missing.texts, "")
-        starts = (longest_start_within(text, other, above=above) for other in message.texts)
-        reason = partial(_missing_reason, missing, message)
-        return Difference(RIGHT_KIND + (max(starts, default=0) if text else 0), reason)
+        return Difference(closeness, partial(_missing_reason, missing, message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,7 @@ class ItemsEndLike(LastMessagePredicate):
                 return wanted
         return None
 
-    def _miss(self, message: Message, above: int) -> Difference:
+    def _miss(self, message: Message, prompt: Prompt, above: int) -> Difference:
         if message.size < len(self.items):
             return Difference(WRONG_KIND, partial(_size_reason, message.size, len(self.items)))
         missing = self._first_missing(message)
@@ -123,7 +122,7 @@ class ItemsEndLike(LastMessagePredicate):
 
 def _missing_reason(missing: str | Part, message: Message) -> str:
     if isinstance(missing, str):
-        return f"no text contains {quote(missing)}"
+        return explain_absence(missing, message.texts)
     if not missing.call_id:
         return f"no {missing.describe()}"
     others = [each for each in message.call_ids() if each != missing.call_id]
@@ -138,4 +137,4 @@ def _item_reason(missing: bytes) -> str:
 
 
 def _size_reason(found: int, least: int) -> str:
-    return f"input has {found} items, expected at least {least}"
+    return f"input has {found} {'item' if found == 1 else 'items'}, expected at least {least}"

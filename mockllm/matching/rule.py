@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mockllm.matching.closeness import NOTHING_HOLDS
 from mockllm.matching.predicates import (
     DECIDE,
-    NOTHING_HOLDS,
     Difference,
     Headers,
     LastMessagePredicate,

@@ -12,7 +12,13 @@ from typing import Any
 
 from mockllm.matching.part_predicates import MessageHasParts
 from mockllm.matching.parts import Part, TextNames, mark_texts
-from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
+from mockllm.matching.predicates import (
+    ItemsEqual,
+    LastMessagePredicate,
+    MessageContains,
+    Predicate,
+    Relaxed,
+)
 from mockllm.prompt import Message, MessagePart
 from mockllm.wire import jsontext
 
@@ -123,11 +129,15 @@ def check_role(message: Members, roles: Collection[str]) -> None:
 
 
 def compile_exact(
-    message: dict[str, Any], canonical: Callable[[Any], bytes], texts: tuple[str, ...]
+    message: dict[str, Any],
+    canonical: Callable[[Any], bytes],
+    texts: tuple[str, ...],
+    relaxed: LastMessagePredicate | None = None,
 ) -> Predicate:
     """Compile a mock's message, whose role is valid, to the condition that a request's is equal.
-    `texts` are those of its content."""
-    return ItemsEqual.of((message,), canonical, texts, message["role"])
+    `texts` are those of its content; `relaxed` is the condition with ``contains``, for a remedy."""
+    remedy = None if relaxed is None else Relaxed(relaxed)
+    return ItemsEqual.of((message,), canonical, texts, message["role"], relaxed=remedy)
 
 
 def compile_contains(

@@ -90,7 +90,7 @@ def blocks(*content: Any) -> Prompt:
             RESPONSES,
             [user("hi"), output("a")],
             ask_responses([output("a", output="x")]),
-            "input has 1 items, expected at least 2",
+            "input has 1 item, expected at least 2",
         ),
         (
             RESPONSES,

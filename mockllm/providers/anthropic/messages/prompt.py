@@ -19,6 +19,8 @@ from mockllm.wire import jsontext
 NAME = "anthropic"
 ROLES = ("user", "assistant", "system")  # anthropic 2.12.0: MessageParam has a system variant
 
+_TEXT_NAMES = text_names(MEMBERS)
+
 _MINIMUMS = {
     "max_tokens": 0,  # 0 fills the prompt cache and generates nothing
     "top_k": 0,
@@ -53,10 +55,10 @@ def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
     """
     normalise.check_role(message, ROLES)
     content = message.get("content")
+    relaxed = normalise.compile_contains(content, message["role"], _parts(message), _TEXT_NAMES)
     if contains:
-        names = text_names(MEMBERS)
-        return normalise.compile_contains(content, message["role"], _parts(message), names)
-    return normalise.compile_exact(message, canonical, tuple(_texts(content)))
+        return relaxed
+    return normalise.compile_exact(message, canonical, tuple(_texts(content)), relaxed)
 
 
 def _check_thinking(thinking: Any) -> None:

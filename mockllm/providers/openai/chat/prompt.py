@@ -9,7 +9,7 @@ from typing import Any
 
 from mockllm.exchange import Request
 from mockllm.matching.part_predicates import MessageHasParts
-from mockllm.matching.predicates import Predicate
+from mockllm.matching.predicates import LastMessagePredicate, Predicate
 from mockllm.prompt import NOT_STREAMED, Message, MessagePart, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
 from mockllm.providers.openai.chat import texts as chat_texts
@@ -37,6 +37,8 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
 }
 """The members of a message that are compared, by role."""
 
+_TEXT_NAMES = text_names(chat_texts.MEMBERS)
+
 _MINIMUMS = {"n": 1, "max_tokens": 1, "max_completion_tokens": 1, "top_logprobs": 0}
 """The service refuses smaller numbers with the code ``integer_below_min_value``."""
 
@@ -63,12 +65,14 @@ def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
     """
     normalise.check_role(message, MEMBERS)
     content, role = message.get("content"), message["role"]
-    if not contains:
-        return normalise.compile_exact(message, canonical, tuple(normalise.texts(content)))
-    if role not in ("tool", "function"):
-        names = text_names(chat_texts.MEMBERS)
-        return normalise.compile_contains(content, role, _parts(message), names)
-    return _compile_result(message)
+    relaxed: LastMessagePredicate
+    if role in ("tool", "function"):
+        relaxed = _compile_result(message)
+    else:
+        relaxed = normalise.compile_contains(content, role, _parts(message), _TEXT_NAMES)
+    if contains:
+        return relaxed
+    return normalise.compile_exact(message, canonical, tuple(normalise.texts(content)), relaxed)
 
 
 def canonical(message: dict[str, Any]) -> bytes:
@@ -87,17 +91,16 @@ def canonical(message: dict[str, Any]) -> bytes:
     return jsontext.canonical(compared)
 
 
-def _compile_result(message: dict[str, Any]) -> Predicate:
+def _compile_result(message: dict[str, Any]) -> LastMessagePredicate:
     """Compile the result of a call to the condition that a message contains it. With a content, any
     call's result is meant, unless another mock differs in the call alone; without one, that of the
     call."""
     content, role = message.get("content"), message["role"]
-    names = text_names(chat_texts.MEMBERS)
     (whole,) = _parts(message)
     if whole.value.keys() != {"type"} and (content is None or content == []):
-        return MessageHasParts((), (normalise.compile_part(whole, names),), role)
+        return MessageHasParts((), (normalise.compile_part(whole, _TEXT_NAMES),), role)
     parts = map(MessagePart, normalise.spread(content, _part))
-    predicate = normalise.compile_contains(content, role, parts, names)
+    predicate = normalise.compile_contains(content, role, parts, _TEXT_NAMES)
     return replace(predicate, call_id=whole.call_id)
 
 

@@ -8,7 +8,13 @@ from typing import Any
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.matching.part_predicates import MessageHasParts
-from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
+from mockllm.matching.predicates import (
+    ItemsEqual,
+    LastMessagePredicate,
+    MessageContains,
+    Predicate,
+    Relaxed,
+)
 from mockllm.prompt import Message, MessagePart, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
 from mockllm.providers.api import CannotMatch
@@ -60,14 +66,15 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
         CannotMatch: it is an empty list, which no request can have.
     """
     texts = _texts(value)
-    if not contains:
-        if value == []:
-            raise CannotMatch("can never match: a request has an input")
-        return ItemsEqual.of((value,), canonical, texts)
     parts = tuple(normalise.compile_part(part, lambda value: ()) for part in _parts(value))
+    relaxed: LastMessagePredicate = MessageContains(texts[0] if texts else "")
     if parts or len(texts) > 1:
-        return MessageHasParts(texts, parts)
-    return MessageContains(texts[0] if texts else "")
+        relaxed = MessageHasParts(texts, parts)
+    if contains:
+        return relaxed
+    if value == []:
+        raise CannotMatch("can never match: a request has an input")
+    return ItemsEqual.of((value,), canonical, texts, relaxed=Relaxed(relaxed))
 
 
 def canonical(value: str | list[Any]) -> bytes:

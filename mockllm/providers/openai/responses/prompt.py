@@ -14,7 +14,9 @@ from mockllm.matching.predicates import (
     ItemsEqual,
     MessageContains,
     Predicate,
+    Relaxed,
 )
+from mockllm.matching.texts import MAX_QUOTE
 from mockllm.prompt import Message, MessagePart, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
 from mockllm.providers.openai.responses.conversation import (
@@ -89,8 +91,22 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
     if contains and any(map(_lacks_content, items)):
         return ItemsEndLike(tuple(map(_compile_item, items)))
     texts = tuple(_texts(items[-1])) if items else ()
-    kind = ItemsEndWith if contains else ItemsEqual
-    return kind.of(items, canonical, texts)
+    ends = ItemsEndWith.of(items, canonical, texts)
+    if contains:
+        return ends
+    return ItemsEqual(ends.size, ends.key, texts, relaxed=_relax(value, ends))
+
+
+def _relax(value: str | list[Any], ends: ItemsEndWith) -> Relaxed:
+    """Return the condition of an input with ``contains``. A list of one text is not searched for,
+    but the text is."""
+    if isinstance(value, str):
+        return Relaxed(MessageContains(value))
+    text = normalise.only_text(value[0].get("content")) if len(value) == 1 else None
+    if not text or not is_message(value[0]):
+        return Relaxed(ends)
+    quoted = jsontext.dumps(text).decode() if len(text) <= MAX_QUOTE else "..."
+    return Relaxed(MessageContains(text), f'write "match_type": "contains", "input": {quoted}')
 
 
 def canonical(item: dict[str, Any]) -> bytes:
