@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
 from mockllm.engine.decision import Answer, Decision, Outcome
+from mockllm.engine.engine import UnmatchedError
 from mockllm.engine.sources import Selection
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
@@ -67,9 +68,10 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
     for text in wanted.prompts:
         prompt = _chat_prompt(context, wanted.model, text)
         selection = context.engine.match(context.engine.table(CHAT), prompt, request.first_values)
-        if isinstance(selection, RequestError):
+        if isinstance(selection, UnmatchedError):
             reply = OPENAI.render_error(selection, {})
-            return endpoint_decision(reply, prompt, outcome=Outcome.UNMATCHED)
+            decision = endpoint_decision(reply, prompt, outcome=Outcome.UNMATCHED)
+            return decision._replace(match=decision.match._replace(near_miss=selection.near_miss))
         selections.append(selection)
         answers.append(selection.source.answer(prompt))
     reply = _render(wanted, answers)

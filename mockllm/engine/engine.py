@@ -18,6 +18,7 @@ from mockllm.engine.mocks import Table
 from mockllm.engine.sources import GeneratedSource, Selection, Source, render
 from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps, Reply, Request
+from mockllm.matching.explain import NearMiss
 from mockllm.matching.index import is_reusable
 from mockllm.matching.rule import Rule
 from mockllm.matching.texts import quote
@@ -35,6 +36,15 @@ MAX_PREPARED_EARLY = 1_000  # mocks; with more, each reply is prepared when it i
 
 Echo = Callable[[Prompt], str]
 """Returns the text of the answer to a prompt that no mock matches."""
+
+
+class UnmatchedError(RequestError):
+    """The 404 for a request that no mock matches. `near_miss` is the closest rule, if there are
+    mocks."""
+
+    def __init__(self, message: str, near_miss: NearMiss | None) -> None:
+        super().__init__(404, message, code="mock_not_found")
+        self.near_miss = near_miss
 
 
 class Engine:
@@ -105,7 +115,7 @@ class Engine:
 
     def match(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
-    ) -> Selection | RequestError:
+    ) -> Selection | UnmatchedError:
         """Return the source that answers `prompt`: the first matching mock, else the echo or the
         generator of the API; if there is none, the 404 that names the closest mock. Pure: renders
         nothing and changes no state."""
@@ -118,7 +128,7 @@ class Engine:
                 return answered
             unmatched = answered
         if selection is None:
-            return RequestError(404, _no_match(table, headers, unmatched), code="mock_not_found")
+            return _no_match(table, headers, unmatched)
         return selection
 
     def _select(
@@ -143,15 +153,22 @@ class Engine:
         except RequestError as exc:
             return self._refusal(table, exc)
         selection = self.match(table, prompt, request.first_values)
-        if isinstance(selection, RequestError):
+        if isinstance(selection, UnmatchedError):
             reply, ready = make_ready(self._render_error(table, selection))
-            return Match(Outcome.UNMATCHED, reply, ready, summary=Summary.of(prompt), reusable=True)
+            return Match(
+                Outcome.UNMATCHED,
+                reply,
+                ready,
+                summary=Summary.of(prompt),
+                reusable=True,
+                near_miss=selection.near_miss,
+            )
         source, rule, reusable = selection
         answer = source.answer(prompt)
         reply, ready = self._reply(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
         reusable = reusable and not isinstance(reply.steps, LazySteps)
-        return _new(Match, (source.outcome, reply, ready, rule, summary, answer, reusable))
+        return _new(Match, (source.outcome, reply, ready, rule, summary, answer, reusable, None))
 
     def _fallback(self, table: Table) -> Source | None:
         """Return the source that answers where no mock matches, if there is one."""
@@ -224,13 +241,13 @@ def _shown(api: API, prompt: Prompt) -> str:
     return prompt.text if value is None else jsontext.dumps(value).decode()
 
 
-def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> str:
-    """Return the text of a 404: the last message, the nearest mock, and why it does not match."""
+def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> UnmatchedError:
+    """Return the 404 that names the last message, the nearest mock, and why it does not match."""
     role = prompt.last_messages[-1].role or table.api.match_field
     last = f"{role} {quote(_shown(table.api, prompt), MAX_REQUEST_QUOTE)}"
     message = f"No matching mock found. The request's last {table.api.match_field}: {last}."
     nearest = table.index.nearest_miss(prompt, headers)
     if nearest is None:
-        return f"{message} There are no mocks under '{table.api.name}'."
-    rule, reason = nearest
-    return f"{message} Closest mock: {rule.label}: {reason}."
+        return UnmatchedError(f"{message} There are no mocks under '{table.api.name}'.", None)
+    closest = f"{nearest.rule.label}: {nearest.reason}"
+    return UnmatchedError(f"{message} Closest mock: {closest}.", nearest)

@@ -39,7 +39,7 @@ from mockllm.matching.predicates import (
 )
 from mockllm.matching.rule import Rule
 from mockllm.providers import APIS
-from mockllm.providers.api import API
+from mockllm.providers.api import API, CannotMatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,8 @@ def _compile(
             contains = mock.match.match_type is MatchType.CONTAINS
             on_message = (api.compile_match(value, contains),)
         except ValueError as exc:
-            problems.append(Problem(place.at(f"match.{api.match_field}"), str(exc)))
+            severity = Severity.WARNING if isinstance(exc, CannotMatch) else Severity.ERROR
+            problems.append(Problem(place.at(f"match.{api.match_field}"), str(exc), severity))
             return None
     on_request = map(SystemContains, getattr(mock.match, "system_contains", ()))
     on_tools = map(OffersTool, getattr(mock.match, "tool_names", ()))

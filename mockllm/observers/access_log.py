@@ -1,5 +1,6 @@
-"""The access log: one line per exchange. It contains no possible secrets: no header, no body, and
-only those query parameters that the APIs define.
+"""The access log: one line per exchange. It contains no possible secrets: no header, no body but
+the words by which a request misses the closest mock, and only those query parameters that the APIs
+define.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import logging
 from urllib.parse import unquote
 
 from mockllm.engine.decision import End, Exchange
-from mockllm.redaction import printable, redact_path, redact_target
+from mockllm.redaction import escape, printable, redact_path, redact_target, redact_text
 
 MAX_MODEL = 80  # characters of a model's name
 
@@ -17,7 +18,8 @@ access = logging.getLogger("mockllm.access")
 
 def log_access(exchange: Exchange) -> None:
     """Log method, path, status, mock, model and the time of the decision in microseconds. Without a
-    mock, the line has the outcome in brackets; an incomplete delivery is noted at its end."""
+    mock, the line has the outcome in brackets; an incomplete delivery is noted at its end, and the
+    closest mock if none matches."""
     request, (match, reply, _), delivery = exchange
     model = None if match.summary is None else _model(match.summary.model, request.path)
     entry = {
@@ -34,6 +36,10 @@ def log_access(exchange: Exchange) -> None:
     words = [entry["method"], entry["path"], entry["status"], source, model]
     line = " ".join(str(word) for word in words if word is not None)
     end = "" if delivery.end is End.COMPLETE else f" ({entry['end']})"
+    if match.near_miss is not None:
+        rule, _, reason = match.near_miss
+        entry["near_miss"] = f"{escape(rule.label)}: {redact_text(reason)}"
+        end += f"; closest mock: {entry['near_miss']}"
     access.info("%s %d us%s", line, entry["microseconds"], end, extra={"entry": entry})
 
 

@@ -20,6 +20,10 @@ from mockllm.wire.chunking import Chunk
 from mockllm.wire.placeholders import Echo, echo_nothing
 
 
+class CannotMatch(ValueError):  # noqa: N818  # a statement about the mock, as in its warning
+    """No request can have the message or input of a mock."""
+
+
 class SDK(Protocol):
     """An API's module `sdk.py`: the only one that imports the vendor's official SDK.
 
@@ -80,7 +84,8 @@ class API:
 
     compile_match: Callable[[Any, bool], Predicate]
     """`compile_match(value, contains)`: a mock's message or input as a predicate. Raises
-    ValueError with a reason if no request can ever match."""
+    CannotMatch if no request can have it, another ValueError if it is not of this API; both with a
+    reason."""
 
     render: Callable[[dict[str, Any], ResponseOptions, Chunk], Reply]
     """`render(response, options, chunk)`: a configured response as a reply, whole or streamed.

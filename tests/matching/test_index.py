@@ -17,6 +17,8 @@ from tests.support.strategies import (
     chat_requests,
     chat_rules,
     header_sets,
+    messages_requests,
+    messages_rules,
     mixed_rules,
     responses_requests,
     responses_rules,
@@ -43,6 +45,14 @@ def test_the_index_finds_what_the_specification_finds_in_chat(
 @settings(max_examples=1000)
 @given(responses_rules(), responses_requests(), header_sets())
 def test_the_index_finds_what_the_specification_finds_in_responses(
+    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
+) -> None:
+    check_index(rules, prompt, headers)
+
+
+@settings(max_examples=1000)
+@given(messages_rules(), messages_requests(), header_sets())
+def test_the_index_finds_what_the_specification_finds_in_messages(
     rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
 ) -> None:
     check_index(rules, prompt, headers)
@@ -96,3 +106,16 @@ def test_a_match_is_reusable_if_no_rule_with_state_held_before_it(
     candidates = index.candidates(ask_chat([{"role": "user", "content": "hi"}]), {})
 
     assert is_reusable(candidates) is reusable
+
+
+def test_rules_behind_a_twin_with_state_may_answer() -> None:
+    """The first rule has no state, but the twin in its place has."""
+    rules = [
+        Rule(0, "first", (MessageContains("ok", "tool", "a"),)),
+        Rule(1, "behind", (MessageContains("ok", "tool"),)),
+        Rule(2, "twin", (MessageContains("ok", "tool", "b"),), stateful=True),
+    ]
+    prompt = ask_chat([{"role": "tool", "tool_call_id": "b", "content": "ok"}])
+
+    assert RuleIndex(rules).candidates(prompt, {}) == (rules[2], rules[1])
+    check_index(rules, prompt, {})

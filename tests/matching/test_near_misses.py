@@ -20,6 +20,8 @@ from tests.support.strategies import (
     chat_requests,
     chat_rules,
     header_sets,
+    messages_requests,
+    messages_rules,
     mixed_rules,
     responses_requests,
     responses_rules,
@@ -45,6 +47,13 @@ def test_the_nearest_chat_rule_is_found(
 
 @given(responses_rules(), responses_requests(), header_sets())
 def test_the_nearest_responses_rule_is_found(
+    rules: list[Rule], prompt: Prompt, headers: Headers
+) -> None:
+    compare(rules, prompt, headers)
+
+
+@given(messages_rules(), messages_requests(), header_sets())
+def test_the_nearest_messages_rule_is_found(
     rules: list[Rule], prompt: Prompt, headers: Headers
 ) -> None:
     compare(rules, prompt, headers)

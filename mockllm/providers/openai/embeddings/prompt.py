@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
-from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
-from mockllm.prompt import Message, Prompt, ResponseOptions
-from mockllm.providers import request_body
+from mockllm.matching.part_predicates import MessageHasParts
+from mockllm.matching.predicates import (
+    ItemsEqual,
+    LastMessagePredicate,
+    MessageContains,
+    Predicate,
+    Relaxed,
+)
+from mockllm.prompt import Message, MessagePart, Prompt, ResponseOptions
+from mockllm.providers import normalise, request_body
+from mockllm.providers.api import CannotMatch
 from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
 
@@ -51,7 +59,7 @@ def message_of(value: str | list[Any]) -> Message:
     """An input as rules see it. Tokens have no text that a rule could look for, and an empty one is
     in any input."""
     texts = _texts(value)
-    return Message("", texts, texts or ("",), (value,), canonical)
+    return Message("", texts, texts or ("",), (value,), canonical, _parts)
 
 
 def inputs_of(value: Any) -> list[Any]:
@@ -102,22 +110,32 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
     """Compile a mock's `input` to a predicate.
 
     Raises:
-        ValueError: there is not exactly one text to look for.
+        CannotMatch: it is an empty list, which no request can have.
     """
     texts = _texts(value)
-    if not contains:
-        return ItemsEqual.of((value,), canonical, texts)
-    if len(texts) != 1:
-        raise ValueError(
-            "'contains' looks for one text: expected a string; 'exact' compares tokens and lists"
-        )
-    return MessageContains(texts[0])
+    parts = tuple(normalise.compile_part(part, lambda value: ()) for part in _parts(value))
+    relaxed: LastMessagePredicate = MessageContains(texts[0] if texts else "")
+    if parts or len(texts) > 1:
+        relaxed = MessageHasParts(texts, parts)
+    if contains:
+        return relaxed
+    if value == []:
+        raise CannotMatch("can never match: a request has an input")
+    return ItemsEqual.of((value,), canonical, texts, relaxed=Relaxed(relaxed))
 
 
 def canonical(value: str | list[Any]) -> bytes:
     """Equal bytes for two inputs if and only if they mean the same: a string, or the tokens of a
     text, is a list of one."""
     return jsontext.canonical(inputs_of(value))
+
+
+def _parts(value: str | list[Any]) -> Iterator[MessagePart]:
+    """The lists of tokens in an input. They are parts with one member, since tokens mean something
+    in their order only."""
+    for tokens in inputs_of(value):
+        if isinstance(tokens, list):
+            yield MessagePart({"tokens": jsontext.canonical(tokens).decode()})
 
 
 def _texts(value: str | list[Any]) -> tuple[str, ...]:
