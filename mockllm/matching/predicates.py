@@ -405,7 +405,7 @@ class HeaderContains(_HeaderPredicate):
         return found is not None and self.value in found
 
     def covers(self, later: Predicate) -> bool:
-        return (
+        return self == later or (
             isinstance(later, _HeaderPredicate)
             and self.name == later.name
             and bool(later.value)  # equal to an empty value: the header may be missing

@@ -143,7 +143,7 @@ def test_written_indices_do_not_repeat() -> None:
         (
             [CAT],
             ["cat", "bird"],
-            "text differs at character 0: expected 'cat', found 'bird'.",
+            "input differs at character 0: expected 'cat', found 'bird'.",
         ),
         (
             [anything(1, 2, 3)],
@@ -158,7 +158,7 @@ def test_written_indices_do_not_repeat() -> None:
         (
             [mock([1, 2], 1)],
             [1, 3],
-            "Closest mock: openai_embeddings[0]: values that are not texts differ.",
+            "Closest mock: openai_embeddings[0]: input[1] is 3, expected 2.",
         ),
     ],
 )

@@ -206,7 +206,7 @@ LIST_REMEDY = '; the request contains it: write "match_type": "contains", "input
             EMBEDDINGS,
             "sun",
             ask_embeddings([1, 3]),
-            "input has 2 entries, expected 1",
+            "input is [1,3], expected 'sun'",
         ),
     ],
 )

@@ -134,7 +134,7 @@ def _parts(value: str | list[Any]) -> Iterator[MessagePart]:
     """The lists of tokens in an input. They are parts with one member, since tokens mean something
     in their order only."""
     for tokens in inputs_of(value):
-        if isinstance(tokens, list):
+        if isinstance(tokens, list) and tokens:
             yield MessagePart({"tokens": jsontext.canonical(tokens).decode()})
 
 
