@@ -127,11 +127,12 @@ def _usage(written: Object, blocks: list[Any]) -> Object:
             INFERENCE_GEO: placeholders.echo_placeholder(INFERENCE_GEO, EVERYWHERE),
         },
     )
-    parts = {
+    parts: dict[str, Any] = {
         "cache_creation": caches,
         "output_tokens_details": thinking,
-        "server_tool_use": _server_calls(blocks),
     }
+    if completed.get("server_tool_use"):  # an empty one stays: it says nothing to agree with
+        parts["server_tool_use"] = _server_calls(blocks)
     for name, members in parts.items():
         if isinstance(completed.get(name), dict):
             completed[name] = fill_in(completed[name], members)
