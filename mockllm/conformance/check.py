@@ -17,6 +17,7 @@ from mockllm.config.models import Config, MatchType, Mock
 from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
+from mockllm.engine.review import compares_exactly
 from mockllm.errors import Problem, Severity
 from mockllm.exchange import Request
 from mockllm.providers.openai.embeddings import EMBEDDINGS
@@ -119,11 +120,8 @@ def _input(api: str, mock: Mock) -> Any:
     value = _one_input(mock.match)
     if api != EMBEDDINGS.name or EMBEDDINGS.batch is None:
         return value
-    exact = (
-        getattr(mock.match, "input", None) is not None and mock.match.match_type is MatchType.EXACT
-    )
     number = EMBEDDINGS.batch.answers(mock.answer)
-    if exact or number <= 1:
+    if number <= 1 or compares_exactly(EMBEDDINGS, mock):
         return value
     return (value if isinstance(value, list) else [value]) * number
 
