@@ -130,6 +130,18 @@ NO_CONVERSATION = Readers()
 # microsecond longer to create, and each request needs one of each.
 
 
+class MessagePart(NamedTuple):
+    """A part, block or item in a normalised form. `call_id` is that of the call whose result it is;
+    empty if it is none."""
+
+    value: Any
+    call_id: str = ""
+
+
+def _no_parts(item: Any) -> tuple[()]:
+    return ()
+
+
 @dataclass(slots=True)
 class Message:
     """The last message of a request, or the one before trailing system messages.
@@ -148,9 +160,12 @@ class Message:
     canonical: Callable[[Any], bytes]
     """Returns the canonical form of one item: equal bytes if and only if the items are equivalent.
     """
+    parts_of: Callable[[Any], Iterable[MessagePart]] = _no_parts
+    """Returns the parts of one item."""
     _keys_by_size: dict[int, bytes] = field(default_factory=dict, repr=False, compare=False)
     _item_keys: list[bytes] = field(default_factory=list, repr=False, compare=False)
     """The canonical forms of the last items, in reverse order."""
+    _parts: tuple[MessagePart, ...] | None = field(default=None, repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -168,6 +183,17 @@ class Message:
             key = b",".join(reversed(keys[:size]))
             self._keys_by_size[size] = key
         return key
+
+    def parts(self) -> tuple[MessagePart, ...]:
+        """Return the parts of the last item. Computed on first use and cached, because most rules
+        do not look at them."""
+        if self._parts is None:
+            self._parts = tuple(self.parts_of(self.items[-1])) if self.items else ()
+        return self._parts
+
+    def call_ids(self) -> tuple[str, ...]:
+        """Return the ids of the calls whose results are in the last item."""
+        return tuple(part.call_id for part in self.parts() if part.call_id)
 
 
 @dataclass(slots=True)
@@ -187,6 +213,8 @@ class Prompt:
     earlier: Earlier | None = None
     """The part of the conversation that is not in `body`; None if it is not known or there is none.
     """
+    inputs: int = 1
+    """The number of inputs that are answered one by one: more than one in Embeddings only."""
     _readings: dict[Callable[[Prompt], Any], Any] | None = field(
         default=None, repr=False, compare=False
     )

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from mockllm.config import conditions as words
 from mockllm.config import mistakes
 from mockllm.config.conditions import Conditions, HeaderMatch, MatchType
-from mockllm.errors import Place, Problem
+from mockllm.errors import Place, Problem, Severity
 from mockllm.matching.body_values import (
     AllValues,
     AnyValue,
@@ -54,7 +54,7 @@ from mockllm.matching.text_tests import (
     StartsWith,
     TextTest,
 )
-from mockllm.providers.api import API
+from mockllm.providers.api import API, CannotMatch
 from mockllm.wire import jsontext
 
 NEVER = AnyOf(())
@@ -64,8 +64,8 @@ NEVER = AnyOf(())
 def compile_match(
     api: API, match: Conditions, place: Place
 ) -> tuple[tuple[Predicate, ...], list[Problem]]:
-    """Return the predicates of `match`, which is at `place`, for requests to `api`, and its
-    mistakes. The predicates contain `NEVER` if no request to this API can match."""
+    """Return the predicates of `match`, which is at `place`, for requests to `api`, and what is
+    wrong with it. The predicates contain `NEVER` if no request to this API can match."""
     compiler = _Compiler(api, [])
     return tuple(compiler.predicates(match, place)), compiler.problems
 
@@ -122,6 +122,9 @@ class _Compiler:
     ) -> list[Predicate]:
         try:
             return list(compile_word(value))
+        except CannotMatch as exc:
+            self.problems.append(Problem(place, str(exc), Severity.WARNING))
+            return [NEVER]
         except ValueError as exc:
             self.problems.append(Problem(place, str(exc)))
             return []

@@ -15,18 +15,22 @@ from mockllm.config.models import MOCK_FIELDS, Config, Mock
 from mockllm.engine.conditions import NEVER, compile_match
 from mockllm.engine.mocks import Table, source_of
 from mockllm.engine.review import (
+    compares_exactly,
     confirm_events,
     confirm_match,
     confirm_no_error,
     confirm_response,
+    contradictions,
     duplicate_names,
     empty_conditions,
+    impossible_count,
     unreachable,
     unserialisable_values,
     unusable_response,
 )
 from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
+from mockllm.matching.predicates import HasInputs
 from mockllm.matching.rule import Rule
 from mockllm.providers import APIS
 from mockllm.providers.api import API
@@ -131,6 +135,8 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
         problems += empty_conditions(mock, place)
         errors = [*confirm_no_error(api, mock, place)]
         problems += errors or confirm_response(api, sdk, mock, place)
+        problems += contradictions(api, mock, place)
+        problems += impossible_count(api, mock, place)
         problems += unusable_response(mock, place)
         problems += confirm_events(api, sdk, mock, place)
         rule = _compile(api, index, mock, place, problems)
@@ -146,12 +152,17 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
 def _compile(
     api: API, index: int, mock: Mock, place: Place, problems: list[Problem]
 ) -> Rule | None:
-    predicates, mistakes = compile_match(api, mock.match, place.at("match"))
-    problems += mistakes
-    if mistakes:
+    predicates, found = compile_match(api, mock.match, place.at("match"))
+    problems += found
+    if any(problem.severity is Severity.ERROR for problem in found):
         return None
     if NEVER in predicates:
-        reason = f"the mock never answers: this list is for the API {api.word!r}"
-        problems.append(Problem(place.at("match.api"), reason, Severity.WARNING))
+        if not found:
+            reason = f"the mock never answers: this list is for the API {api.word!r}"
+            problems.append(Problem(place.at("match.api"), reason, Severity.WARNING))
         return None
-    return Rule(index, place, predicates)
+    # What is compared exactly belongs to its response, whatever the number: check warns.
+    is_exact = compares_exactly(api, mock)
+    answers = 1 if is_exact or api.batch is None else api.batch.answers(mock.answer)
+    on_inputs = (HasInputs(answers),) if answers > 1 else ()
+    return Rule(index, place, (*predicates, *on_inputs))

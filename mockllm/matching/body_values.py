@@ -20,7 +20,8 @@ from typing import Any, Self
 import orjson
 
 from mockllm.errors import MissingExtraError
-from mockllm.matching.predicates import DECIDE, ONLY_REQUEST, Difference, Headers, Predicate
+from mockllm.matching.closeness import ONLY_REQUEST
+from mockllm.matching.predicates import DECIDE, Difference, Headers, Predicate
 from mockllm.matching.text_tests import TextTest
 from mockllm.matching.texts import MAX_QUOTE
 from mockllm.prompt import Prompt

@@ -17,11 +17,9 @@ from functools import partial
 from typing import NamedTuple
 
 from mockllm.matching import readings
+from mockllm.matching.closeness import ONLY_REQUEST, RIGHT_KIND, WRONG_KIND
 from mockllm.matching.predicates import (
     DECIDE,
-    ONLY_REQUEST,
-    RIGHT_KIND,
-    WRONG_KIND,
     Difference,
     Headers,
     Predicate,
@@ -115,7 +113,9 @@ class TextIs(Predicate):
         reading = self.subject.value
         found = prompt.once(reading.read)
         if found is None:
-            return Difference(WRONG_KIND, lambda: f"{reading.name}: {UNKNOWN_CHAIN}", True)
+            return Difference(
+                WRONG_KIND, lambda: f"{reading.name}: {UNKNOWN_CHAIN}", undecided=True
+            )
         if not found:
             return Difference(WRONG_KIND, partial(self._no_texts, prompt))
         texts = with_joined(found) if reading.joined else found
@@ -160,7 +160,7 @@ class MessageIs(Predicate):
         if any(map(self._accepts, messages)):
             return None
         if prompt.earlier is not None or not prompt.is_known():
-            return Difference(ONLY_REQUEST, self._unknown_reason, True)
+            return Difference(ONLY_REQUEST, self._unknown_reason, undecided=True)
         return Difference(ONLY_REQUEST, self._reason)
 
     def _accepts(self, message: ConversationMessage) -> bool:
@@ -326,7 +326,7 @@ class CountIs(Predicate):
         name, read = self.counter.value
         found = prompt.once(read)
         if found is None:
-            return Difference(ONLY_REQUEST, lambda: f"{name}: {UNKNOWN_CHAIN}", True)
+            return Difference(ONLY_REQUEST, lambda: f"{name}: {UNKNOWN_CHAIN}", undecided=True)
         if found >= self.low and (self.high is None or found <= self.high):
             return None
         return Difference(ONLY_REQUEST, lambda: f"{name} is {found}, expected {self._expected()}")

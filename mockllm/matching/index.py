@@ -19,13 +19,15 @@ the same message are found by their header as fast as one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from mockllm.matching.explain import NearMiss
 from mockllm.matching.lookups import Family, Home, LookUp, home_of
 from mockllm.matching.near_misses import NearMisses
 from mockllm.matching.predicates import Headers, Predicate
 from mockllm.matching.rule import Rule
+from mockllm.matching.twins import Twins, find_twins, preferred
 from mockllm.prompt import Prompt
 
 MAX_CHECKED = 4
@@ -52,6 +54,7 @@ class RuleIndex:
         """True if some rule depends on `Prompt.earlier`."""
         self._stateful = any(rule.stateful for rule in rules)
         self._root = _Node([_Entry(rule, rule.predicates) for rule in rules], most_checked=0)
+        self._twins = find_twins(rules)
         self._near_misses = NearMisses(rules)
 
     def __len__(self) -> int:
@@ -59,28 +62,35 @@ class RuleIndex:
 
     def find(self, prompt: Prompt, headers: Headers) -> Rule | None:
         """Return the first rule that matches, or None."""
-        return self._root.first(None, prompt, headers)
+        best = self._root.first(None, prompt, headers)
+        if self._twins and best is not None:
+            return self._preferred(best, prompt)[0]
+        return best
 
     def candidates(self, prompt: Prompt, headers: Headers) -> tuple[Rule, ...]:
         """Return the rules that match, in order, up to and including the first without state."""
         if not self._stateful:
             rule = self.find(prompt, headers)
             return () if rule is None else (rule,)
-        stateful: dict[int, Rule] = {}  # by index, since a rule may be in several nodes
-        last: Rule | None = None
-        for rule in self._root.matching(prompt, headers):
-            if rule.stateful:
-                stateful[rule.index] = rule
-            elif last is None or rule.index < last.index:
-                last = rule
-        if last is None:
-            return tuple(stateful[index] for index in sorted(stateful))
-        before = (stateful[index] for index in sorted(stateful) if index < last.index)
-        return (*before, last)
+        matching: dict[int, Rule] = {}  # by index, since a rule may be in several nodes
+        for rule in self._root.matching(prompt, headers, self._twins):
+            matching[rule.index] = rule
+        found: dict[int, Rule] = {}
+        for index in sorted(matching):
+            for rule in self._preferred(matching[index], prompt):
+                found[rule.index] = rule
+                if not rule.stateful:
+                    return tuple(found.values())
+        return tuple(found.values())
 
-    def nearest_miss(self, prompt: Prompt, headers: Headers) -> tuple[Rule, str] | None:
-        """Return the rule that is closest to matching a prompt that no rule matches, with a
-        sentence that explains why it does not. None if there are no rules."""
+    def _preferred(self, rule: Rule, prompt: Prompt) -> Sequence[Rule]:
+        """Return the twins of a rule that answer in its place, or the rule alone."""
+        twins = self._twins.get(rule.index)
+        return (twins and preferred(twins, prompt)) or (rule,)
+
+    def nearest_miss(self, prompt: Prompt, headers: Headers) -> NearMiss | None:
+        """Return the rule that is closest to matching a prompt that no rule matches; None if there
+        are no rules."""
         return self._near_misses.find(prompt, headers, self._root.reached(prompt, headers))
 
 
@@ -149,24 +159,33 @@ class _Node:
                     best = nodes[place].first(best, prompt, headers)
         return best
 
-    def matching(self, prompt: Prompt, headers: Headers) -> Iterator[Rule]:
-        """Yield the rules that match, of each list up to the first without state."""
+    def matching(
+        self, prompt: Prompt, headers: Headers, twins: Mapping[int, Twins]
+    ) -> Iterator[Rule]:
+        """Yield the rules that match, of each list up to the first without state and twins."""
         for rule, unchecked in self._checked:
             if all(each.difference(prompt, headers) is None for each in unchecked):
                 yield rule
-                if not rule.stateful:
+                if not rule.stateful and rule.index not in twins:
                     break
         for look_up, nodes, _ in self._branches:
             for place in look_up(prompt, headers):
-                yield from nodes[place].matching(prompt, headers)
+                yield from nodes[place].matching(prompt, headers, twins)
 
     def reached(self, prompt: Prompt, headers: Headers) -> Iterator[Rule]:
-        """Yield the rules whose looked-up predicates hold."""
+        """Yield the rules of which a look-up has found one predicate to hold, and those that have
+        none to look up."""
         for look_up, nodes, _ in self._branches:
             for place in look_up(prompt, headers):
-                node = nodes[place]
-                yield from (rule for rule, _ in node._checked)
-                yield from node.reached(prompt, headers)
+                yield from nodes[place].rules()
+        yield from (rule for rule, _ in self._checked)
+
+    def rules(self) -> Iterator[Rule]:
+        """Yield all rules, each list in order."""
+        yield from (rule for rule, _ in self._checked)
+        for _, nodes, _ in self._branches:
+            for node in nodes:
+                yield from node.rules()
 
 
 def _file(

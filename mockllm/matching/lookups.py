@@ -26,6 +26,7 @@ from mockllm.matching.conditions import (
     Subject,
     TextIs,
 )
+from mockllm.matching.part_predicates import ItemsEndLike, MessageHasParts
 from mockllm.matching.predicates import (
     HeaderEquals,
     Headers,
@@ -257,6 +258,10 @@ def _all_texts(prompt: Prompt) -> Iterable[str]:
     return [text for message in prompt.once(readings.spoken) for text in with_joined(message.texts)]
 
 
+def _last_calls(prompt: Prompt) -> Iterable[str]:
+    return {call_id for message in prompt.last_messages for call_id in message.call_ids()}
+
+
 def _streams(prompt: Prompt) -> Iterable[bool]:
     return (prompt.options.stream,)
 
@@ -271,6 +276,10 @@ def home_of(predicate: Predicate) -> Home | None:
             return Home(((_Items(last=False), (size, key)),), decides=True)
         case ItemsEndWith(size, key):
             return Home(((_Items(last=True), (size, key)),), decides=True)
+        case MessageHasParts(role=role) if predicate.required_texts:
+            return Home(((_MessageTexts(role), max(predicate.required_texts, key=len)),))
+        case MessageHasParts() | ItemsEndLike() if predicate.call_ids:
+            return Home(((_Values(_last_calls), predicate.call_ids[0]),))
         case MessageContains(text, role):
             return Home(((_MessageTexts(role), text),), decides=True)
         case HeaderEquals(name, _, value):

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mockllm.matching.predicates import (
-    DECIDE,
-    NOTHING_HOLDS,
-    Difference,
-    Headers,
-    Predicate,
-)
+from mockllm.matching.closeness import NOTHING_HOLDS
+from mockllm.matching.predicates import DECIDE, Difference, Headers, Predicate
 from mockllm.prompt import Prompt
 
 
@@ -27,6 +22,15 @@ class Rule:
     label: str
     predicates: tuple[Predicate, ...] = ()
     stateful: bool = False
+
+    @property
+    def call_id(self) -> str:
+        """The id of the call whose result the rule prefers; empty if it prefers none.
+
+        Whether a rule matches does not depend on it. But of the rules that are equal otherwise, and
+        so match together, those that name the request's call answer (`matching.twins`).
+        """
+        return next(filter(None, (each.preferred_call() for each in self.predicates)), "")
 
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE

@@ -282,7 +282,7 @@ class Fixed(Predicate):
     def difference(self, *_: Any, **__: Any) -> Difference | None:
         if self.verdict:
             return None
-        return Difference(1, lambda: "no", self.verdict is None)
+        return Difference(1, lambda: "no", undecided=self.verdict is None)
 
 
 VERDICTS = [True, False, None]
