@@ -9,7 +9,7 @@ import orjson
 
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import Mock
-from mockllm.config.values import DONE
+from mockllm.config.values import DONE, OWN_KEYS
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Place, Problem, Severity
 from mockllm.matching.rule import Rule
@@ -60,11 +60,15 @@ def confirm_no_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
 
 
 def confirm_match(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
-    """Validate the message or input of a match against the SDK's type."""
+    """Validate the message or input of a match against the SDK's type. An undeclared member is a
+    warning: it is not compared."""
     value = match_value(api, mock)
     for finding in () if value is None else sdk.confirm_match(value):
         path = json_path(["match", api.match_field, *finding.path])
-        yield Problem(place.at(path), finding.message)
+        if finding.kind is not FindingKind.UNKNOWN:
+            yield Problem(place.at(path), finding.message)
+        elif not str(finding.path[-1]).startswith(OWN_KEYS):
+            yield Problem(place.at(path), finding.message, Severity.WARNING)
 
 
 def empty_conditions(mock: Mock, place: Place) -> Iterator[Problem]:

@@ -127,6 +127,18 @@ def test_a_message_that_the_sdk_refuses_is_an_error() -> None:
     ]
 
 
+def test_a_misspelt_member_of_a_match_is_a_warning() -> None:
+    misspelt = mock("hi", "greet")
+    misspelt["match"]["message"] |= {"nam": "Ann", "_comment": "mine", "$anchor": 1}
+
+    assert warnings(misspelt) == [
+        (
+            "openai[0] 'greet': match.message.nam: not a member that the SDK declares; "
+            "did you mean 'name'?"
+        )
+    ]
+
+
 @pytest.mark.parametrize(
     ("config", "expected"),
     [

@@ -20,6 +20,7 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
+from mockllm.validation.undeclared import unless_declared
 
 # Types of what a client sends back from an answer: thinking, citations, results of built-in tools.
 _ECHOED = frozenset(
@@ -91,8 +92,9 @@ def request_confirmer(*, strict: bool) -> Confirm:
 
 
 def confirm_match(value: Any) -> list[Finding]:
-    """Return the findings in a mock's `message`."""
-    return _match()(value)
+    """Return the findings in a mock's `message`. Clients send what a beta declares."""
+    findings = _match()(value)
+    return unless_declared(findings, _beta_match()(value)) if findings else []
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
@@ -134,3 +136,10 @@ def known_members() -> Mapping[str, frozenset[str]]:
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
     return compile_match(MessageParam, lenient_types=_LENIENT_IN_MATCHES)
+
+
+@cache
+def _beta_match() -> Callable[[Any], list[Finding]]:
+    from anthropic.types.beta import BetaMessageParam  # only where it is needed
+
+    return compile_match(BetaMessageParam, lenient_types=_LENIENT_IN_MATCHES)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage
 from openai.types.chat.chat_completion_assistant_message_param import ContentArrayOfContentPart
 from openai.types.chat.chat_completion_content_part_param import ChatCompletionContentPartParam
 from openai.types.chat.chat_completion_message_param import ChatCompletionMessageParam
@@ -22,6 +22,7 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
+from mockllm.validation.undeclared import unless_declared
 
 # A match contains only the members to compare, so others may be missing, even the content.
 _LENIENT_IN_MATCHES = frozenset(
@@ -46,8 +47,13 @@ def request_confirmer(*, strict: bool) -> Confirm:
 
 
 def confirm_match(value: Any) -> list[Finding]:
-    """Return the findings in a mock's `message`."""
-    return _match()(value)
+    """Return the findings in a mock's `message`. What services send in an answer, clients send
+    back."""
+    findings = [each for each in _match()(value) if not undeclared.IN_REQUESTS.explains(each)]
+    if not isinstance(value, dict) or value.get("role") != "assistant":
+        return findings
+    answered = confirm_model(ChatCompletionMessage, value, undeclared.MESSAGE.explains)
+    return unless_declared(findings, answered)
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:

@@ -6,7 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import (
+    Response,
+    ResponseItem,
+    ResponseOutputItem,
+    ResponseStreamEvent,
+)
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
 from openai.types.responses.response_function_call_output_item_list_param import (
     ResponseFunctionCallOutputItemParam,
@@ -28,6 +33,7 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
+from mockllm.validation.undeclared import unless_declared
 
 # Types of what a client sends back from an answer, with members left out: Codex omits the ids, the
 # Agents SDK the annotations, most clients the log probabilities.
@@ -93,8 +99,12 @@ def request_confirmer(*, strict: bool) -> Confirm:
 
 
 def confirm_match(value: Any) -> list[Finding]:
-    """Return the findings in a mock's `input`, a string or a list of items."""
-    return _match()(value)
+    """Return the findings in a mock's `input`, a string or a list of items. Clients send back the
+    items of answers, and those that were stored."""
+    findings = [each for each in _match()(value) if not undeclared.IN_REQUESTS.explains(each)]
+    for type_ in (ResponseOutputItem, ResponseItem) if isinstance(value, list) else ():
+        findings = unless_declared(findings, confirm_model(list[type_], value))  # type: ignore[valid-type]  # a union
+    return [each for each in findings if not _is_extra_of_item(each.path, value)]
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
@@ -116,7 +126,15 @@ _IDENTIFIED_BY_CALL_ID = ("function_call", "custom_tool_call", "shell_call", "sh
 
 def _is_expected(finding: Finding, items: list[Any]) -> bool:
     match finding.path:
-        case ("output", int(index), str(name)) if finding.kind is Kind.UNKNOWN:
+        case ("output", *path) if finding.kind is Kind.UNKNOWN:
+            return _is_extra_of_item(tuple(path), items)
+        case _:
+            return False
+
+
+def _is_extra_of_item(path: tuple[int | str, ...], items: Any) -> bool:
+    match path:
+        case (int(index), str(name)):
             return (items[index].get("type"), name) in _UNDECLARED_MEMBERS
         case _:
             return False
