@@ -120,32 +120,21 @@ def _paths(findings: Sequence[Finding]) -> str:
     return ", ".join(shown) + more
 
 
-def unusable_response(mock: Mock, place: Place) -> Iterator[Problem]:
-    """Report what fits the SDK's type and no client can use: no choice, and arguments of a call
-    that are not JSON."""
-    if mock.answer.get("choices") == []:
-        message = "an empty list: clients read the first choice"
-        yield Problem(place.at("response.choices"), message, Severity.WARNING)
-    todo: list[tuple[list[str | int], Any]] = [
-        ([name], mock.answer.get(name)) for name in ("choices", "output")
-    ]
-    while todo:
-        path, value = todo.pop()
-        if isinstance(value, list):
-            todo += [([*path, index], entry) for index, entry in enumerate(value)]
-        elif isinstance(value, dict):
-            todo += [([*path, name], member) for name, member in value.items()]
-        elif path[-1] == "arguments" and isinstance(value, str) and not _is_json(value):
-            message = f"the arguments of a call are not JSON: {jsontext.describe(value)}"
-            yield Problem(place.at(json_path(["response", *path])), message, Severity.WARNING)
+_FIRST_READ = ("choices", "output", "content", "data")
+"""Lists of which clients read the first entry."""
+_REASONS = ("status", "error", "incomplete_details", "stop_reason")
+"""Members that say why an answer is empty."""
 
 
-def _is_json(text: str) -> bool:
-    try:
-        jsontext.loads(text.encode("utf-8", "replace"))
-    except ValueError:
-        return text == ""  # some services send it for no arguments
-    return True
+def empty_answer(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+    """Report an answer without any content, unless it says why."""
+    answer = mock.answer
+    if any(answer.get(name) not in (None, "completed") for name in _REASONS):
+        return
+    for name in _FIRST_READ:
+        if name in api.answer_members and answer.get(name) == []:
+            message = f"an empty list: clients read the first of its entries ({name}[0])"
+            yield Problem(place.at(f"response.{name}"), message, Severity.WARNING)
 
 
 def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
@@ -155,9 +144,24 @@ def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Pro
         for finding in () if event == DONE else sdk.confirm_event(cast("dict[str, Any]", event)):
             path = json_path(["stream", "events", index, *finding.path])
             yield Problem(place.at(path), finding.message, Severity.WARNING)
-    if events is not None and api.ends_with_done and DONE not in events[-1:]:
-        message = f"expected {DONE!r} as the last event, as the service sends it"
+    if events is not None and not _ends(api, events):
+        ends = " or ".join(repr(each) for each in api.last_events)
+        message = f"expected {ends} as the last event, as the service sends it"
         yield Problem(place.at("stream.events"), message, Severity.WARNING)
+    if events is not None and stream_of(mock).chunk is not None:
+        message = "has no effect: events are sent as they are"
+        yield Problem(place.at("stream.chunk"), message, Severity.WARNING)
+
+
+def _ends(api: API, events: Sequence[Any]) -> bool:
+    """True if the last of the events ends a stream of the service, or is an error."""
+    match events[-1:]:
+        case [dict() as event]:
+            return event.get("type") in api.last_events or bool(event.get("error"))
+        case [last]:
+            return last in api.last_events
+        case _:
+            return False
 
 
 def duplicate_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:

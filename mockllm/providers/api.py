@@ -81,8 +81,8 @@ class API:
     """`echo(body, names)`: the members of a request that a response repeats, by the names that
     `render` gave their placeholders (`placeholders.echo_placeholder`)."""
 
-    ends_with_done: bool = False
-    """True if a stream ends with ``[DONE]``."""
+    last_events: tuple[str, ...] = ()
+    """The types of the events that may end a stream, or ``[DONE]``."""
 
     generate: Callable[[Prompt], dict[str, Any]] | None = None
     """The response to any request while no mock of this API is configured; None if the API has no

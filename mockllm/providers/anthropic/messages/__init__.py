@@ -32,5 +32,6 @@ MESSAGES = API(
     answer_members=("content",),
     text_response=text_response,
     frame=frame,
+    last_events=("message_stop", "error"),
     echo=echoed,
 )

@@ -33,5 +33,5 @@ CHAT = API(
     text_response=text_response,
     frame=frame,
     echo=service_tier.echoed,
-    ends_with_done=True,
+    last_events=("[DONE]",),
 )

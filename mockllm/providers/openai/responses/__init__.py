@@ -34,4 +34,5 @@ RESPONSES = API(
     text_response=text_response,
     frame=frame,
     echo=echoed,
+    last_events=("response.completed", "response.incomplete", "response.failed", "error"),
 )
