@@ -31,7 +31,8 @@ MIN_BODY = 10  # bytes; every request has more, even a compressed one
 _NOT_IN_VALUE = re.compile(r"[\x00\n\x0b\x0c\r]")  # other controls are sent and accepted
 _PLAIN_NAME = re.compile(rb"[0-9a-z_-]+")
 _PLAIN_VALUE = re.compile(rb"[!-~]+(?: [!-~]+)*")
-_SAMPLES = {
+_IN_HOST = re.compile(rb"[!$&'()*+,;=:%._~0-9A-Za-z\[\]-]*")  # RFC 3986, section 3.2.2
+SAMPLES = {
     b"content-length": b"100",
     b"transfer-encoding": b"chunked",
     b"content-encoding": b"gzip",
@@ -68,7 +69,7 @@ def impossible_headers(
 
 def _impossible_header(rule: HeaderMatch, place: Place) -> Iterator[Problem]:
     name, value = _parts(rule)
-    if not _are_sent({name: _SAMPLES.get(name, b"x")}):
+    if not _are_sent({name: SAMPLES.get(name, b"x")}):
         holds = not value and rule.match_type is MatchType.EXACT
         effect = "has no effect" if holds else "can never match"
         yield _warning(place, f"{effect}: no header can have the name {rule.name!r}")
@@ -89,7 +90,9 @@ def _is_accepted(name: bytes, value: bytes, match_type: MatchType) -> bool:
     if name == b"content-length":
         return value.isdigit()
     if name == b"transfer-encoding":
-        return value.lower() in _SAMPLES[name]
+        return value.lower() in SAMPLES[name]
+    if name == b"host":
+        return _IN_HOST.fullmatch(value) is not None
     return True
 
 
@@ -114,7 +117,7 @@ def _refused_together(api: API, mock: Mock, place: Place, require_auth: bool) ->
     if not _are_sent(exact):
         yield _warning(place, "can never match: requests with these headers are refused")
     given = {
-        name: b"Bearer " + value if name == b"authorization" else value
+        name: b"%b %b" % (_CREDENTIALS.get(name, b"any"), value)
         for name, value in _headers(mock, MatchType.CONTAINS)
     }
     given |= dict(_headers(mock, MatchType.EXACT))
@@ -135,7 +138,7 @@ def _are_sent(headers: Mapping[bytes, bytes]) -> bool:
 def is_plain(header: tuple[bytes, bytes]) -> bool:
     """True if a header is certainly sent as it is, because HTTP gives it no meaning."""
     name, value = header
-    if name == b"host" or name in _SAMPLES:
+    if name == b"host" or name in SAMPLES:
         return False
     return _PLAIN_NAME.fullmatch(name) is not None and _PLAIN_VALUE.fullmatch(value) is not None
 

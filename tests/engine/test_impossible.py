@@ -64,6 +64,7 @@ HEADER_BYTES = st.text("ab-_ 9:\t").map(str.encode)
         ("x-a", "a\0b", "exact"),
         ("host", "a b", "exact"),
         ("host", "http://localhost", "exact"),
+        ("host", "a b", "contains"),
         ("content-length", "many", "exact"),
         ("content-length", "-1", "contains"),
         ("content-length", "0", "exact"),
@@ -157,6 +158,12 @@ def test_a_rule_against_the_version_that_messages_need() -> None:
     (line,) = never("anthropic", {"message": USER, "headers": headers})
 
     assert line.endswith("are refused: anthropic-version: header is required")
+
+
+def test_a_rule_that_any_version_meets() -> None:
+    headers = [{"name": "anthropic-version", "value": "", "match_type": "contains"}]
+
+    assert never("anthropic", {"message": USER, "headers": headers}) == []
 
 
 def test_a_length_and_chunks_are_never_in_one_request() -> None:
