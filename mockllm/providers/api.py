@@ -16,6 +16,7 @@ from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.routes import Values
 from mockllm.providers.vendor import Vendor
 from mockllm.validation.findings import Confirm, Finding
+from mockllm.validation.json_schema import Definitions, MockSchemas
 from mockllm.wire.chunking import Chunk
 from mockllm.wire.placeholders import Echo, echo_nothing
 
@@ -37,6 +38,10 @@ class SDK(Protocol):
 
     def confirm_event(self, event: dict[str, Any]) -> list[Finding]:
         """Return the findings in one event of a stream."""
+
+    def json_schemas(self, definitions: Definitions) -> MockSchemas:
+        """Return the JSON Schemas of what a mock holds; their definitions are added to
+        `definitions`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from anthropic.types import ContentBlockParam, Message, MessageParam, RawMessageStreamEvent
+from anthropic.types import (
+    ContentBlock,
+    ContentBlockParam,
+    Message,
+    MessageParam,
+    RawMessageStreamEvent,
+)
 from anthropic.types.message_create_params import MessageCreateParamsBase
 from anthropic.types.tool_result_block_param import Content as ToolResultContent
 from typing_extensions import TypedDict
@@ -20,6 +26,7 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
+from mockllm.validation.json_schema import Definitions, Form, MockSchemas, members_by_tag
 from mockllm.validation.undeclared import unless_declared
 
 # Types of what a client sends back from an answer: thinking, citations, results of built-in tools.
@@ -125,6 +132,20 @@ def _unless_in_beta(
 
     faulty = {finding.path for finding in confirm_beta(beta)}
     return [finding for finding in findings if finding.path in faulty]
+
+
+def json_schemas(definitions: Definitions) -> MockSchemas:
+    """Return the JSON Schemas of what a mock holds, with what the betas declare."""
+    from anthropic.types import beta  # only where it is needed: hundreds of types
+
+    match = definitions.add(MessageParam, Form.MATCH, lenient_types=_LENIENT_IN_MATCHES)
+    definitions.allow(Form.MATCH, members_by_tag([beta.BetaContentBlockParam]))
+    answer = definitions.add(beta.BetaMessage, Form.ANSWER, undeclared=[undeclared.ANSWER])
+    definitions.allow(Form.ANSWER, members_by_tag([ContentBlock]))
+    event = definitions.add(
+        beta.BetaRawMessageStreamEvent, Form.EVENT, undeclared=[undeclared.EVENT]
+    )
+    return MockSchemas(match, answer, event)
 
 
 @cache

@@ -22,6 +22,7 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
+from mockllm.validation.json_schema import Definitions, Form, MockSchemas
 from mockllm.validation.undeclared import unless_declared
 
 # A match contains only the members to compare, so others may be missing, even the content.
@@ -68,6 +69,21 @@ def confirm_event(event: dict[str, Any]) -> list[Finding]:
             return []
         case _:
             return confirm_model(ChatCompletionChunk, event, undeclared.CHUNK.explains)
+
+
+def json_schemas(definitions: Definitions) -> MockSchemas:
+    """Return the JSON Schemas of what a mock holds."""
+    sent_back = (undeclared.IN_REQUESTS, undeclared.MESSAGE)
+    match = definitions.add(
+        ChatCompletionMessageParam,
+        Form.MATCH,
+        lenient_types=_LENIENT_IN_MATCHES,
+        undeclared=sent_back,
+    )
+    definitions.allow(Form.MATCH, {"assistant": ChatCompletionMessage.model_fields})
+    answer = definitions.add(ChatCompletion, Form.ANSWER, undeclared=[undeclared.ANSWER])
+    event = definitions.add(ChatCompletionChunk, Form.EVENT, undeclared=[undeclared.CHUNK])
+    return MockSchemas(match, answer, event)
 
 
 @cache

@@ -86,6 +86,9 @@ IN_REQUESTS = Undeclared(
     {
         "cache_control": "OpenRouter, LiteLLM",
         "content[].cache_control": "OpenRouter, LiteLLM",
+        "audio.data": "clients that send back an answer whole",
+        "audio.expires_at": "clients that send back an answer whole",
+        "audio.transcript": "clients that send back an answer whole",
         "name": "many clients, in tool messages",
         "prefix": "clients of DeepSeek and Mistral",
         "partial": "clients of Moonshot and Qwen",

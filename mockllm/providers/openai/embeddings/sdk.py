@@ -17,6 +17,7 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
+from mockllm.validation.json_schema import Definitions, Form, MockSchemas
 
 
 def request_confirmer(*, strict: bool) -> Confirm:
@@ -37,6 +38,13 @@ def confirm_response(response: dict[str, Any]) -> list[Finding]:
 def confirm_event(event: dict[str, Any]) -> list[Finding]:
     """Return nothing: no answer of this API is streamed."""
     return []
+
+
+def json_schemas(definitions: Definitions) -> MockSchemas:
+    """Return the JSON Schemas of what a mock holds."""
+    match = definitions.add(get_type_hints(EmbeddingCreateParams)["input"], Form.MATCH)
+    answer = definitions.add(CreateEmbeddingResponse, Form.ANSWER, undeclared=[undeclared.ANSWER])
+    return MockSchemas(match, answer, None)
 
 
 def known_members() -> Mapping[str, frozenset[str]]:

@@ -33,6 +33,7 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
+from mockllm.validation.json_schema import Definitions, Form, MockSchemas, members_by_tag
 from mockllm.validation.undeclared import unless_declared
 
 # Types of what a client sends back from an answer, with members left out: Codex omits the ids, the
@@ -167,6 +168,23 @@ def confirm_event(event: dict[str, Any]) -> list[Finding]:
     if isinstance(event, dict) and isinstance(event.get("error"), dict):
         return []
     return confirm_model(ResponseStreamEvent, event, undeclared.EVENT.explains)
+
+
+def json_schemas(definitions: Definitions) -> MockSchemas:
+    """Return the JSON Schemas of what a mock holds."""
+    match = definitions.add(
+        str | list[ResponseInputItemParam],
+        Form.MATCH,
+        lenient_types=_LENIENT_IN_MATCHES,
+        undeclared=[undeclared.IN_REQUESTS],
+    )
+    definitions.allow(Form.MATCH, members_by_tag([ResponseOutputItem, ResponseItem]))
+    answer = definitions.add(Response, Form.ANSWER, undeclared=[undeclared.ANSWER])
+    event = definitions.add(ResponseStreamEvent, Form.EVENT, undeclared=[undeclared.EVENT])
+    for kind, name in _UNDECLARED_MEMBERS:
+        for form in (Form.MATCH, Form.ANSWER):
+            definitions.allow(form, {kind: [name]})
+    return MockSchemas(match, answer, event)
 
 
 @cache
