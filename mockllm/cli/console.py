@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from mockllm.cli.terminal import hidden_line
+from mockllm.cli.terminal import ALL_SHOWN, hidden_line
 from mockllm.errors import Problem, Severity, most_important
 from mockllm.observers.access_log import access
 from mockllm.serve.line_writer import LineWriter, wait_for_all
@@ -132,7 +132,7 @@ class Console(logging.Handler):
             text = f"{problem.severity}: {problem}"
             self.say(str(problem), _LEVELS[problem.severity], text=text)
         if len(shown) < len(problems):
-            line = hidden_line(len(problems) - len(shown), "'mockllm check --all FILE'")
+            line = hidden_line(len(problems) - len(shown), ALL_SHOWN)
             self.say(line, text=line)
 
     def answer(self, line: str) -> None:

@@ -23,6 +23,7 @@ from mockllm.config.address import (
     parse_host,
     shown,
 )
+from mockllm.redaction import escape
 from mockllm.serve.process import HANG_TIMEOUT
 from mockllm.serve.settings import DRAIN_TIMEOUT
 
@@ -253,8 +254,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2 after the usage and `message`, each on one line."""
-        line = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in message)
-        super().error(line)
+        super().error(escape(message))
 
 
 def serve_options(words: Sequence[str]) -> argparse.Namespace:

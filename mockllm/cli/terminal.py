@@ -39,9 +39,13 @@ def print_result(text: str) -> int:
     return OK
 
 
+ALL_SHOWN = "'mockllm check --all FILE'"
+"""The command that shows every problem of a configuration."""
+
+
 def report(problems: Sequence[Problem]) -> None:
     """Write the most important of a configuration's problems to standard error, one per line."""
-    print_lines(*problem_lines(problems, "'mockllm check --all FILE'"), stream=sys.stderr)
+    print_lines(*problem_lines(problems, ALL_SHOWN), stream=sys.stderr)
 
 
 def problem_lines(problems: Sequence[Problem], remedy: str | None) -> list[str]:

@@ -16,6 +16,7 @@ from mockllm.engine import calls
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
 from mockllm.engine.mocks import Table, source_of
 from mockllm.engine.review import (
+    compares_exactly,
     confirm_events,
     confirm_match,
     confirm_no_error,
@@ -183,7 +184,7 @@ def _compile(
     on_tools = map(OffersTool, getattr(mock.match, "tool_names", ()))
     on_headers = map(_compile_header, mock.match.headers)
     # What is compared exactly belongs to its response, whatever the number: check warns.
-    is_exact = value is not None and mock.match.match_type is MatchType.EXACT
+    is_exact = compares_exactly(api, mock)
     answers = 1 if is_exact or api.batch is None else api.batch.answers(mock.answer)
     on_inputs = (HasInputs(answers),) if answers > 1 else ()
     return Rule(index, place, (*on_message, *on_request, *on_tools, *on_headers, *on_inputs))

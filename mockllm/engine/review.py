@@ -34,6 +34,11 @@ def match_value(api: API, mock: Mock) -> Any:
     return getattr(mock.match, api.match_field)
 
 
+def compares_exactly(api: API, mock: Mock) -> bool:
+    """Return True if requests must have the message or input of the mock's match, all of it."""
+    return match_value(api, mock) is not None and mock.match.match_type is MatchType.EXACT
+
+
 def unserialisable_values(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object."""
     members = {
@@ -138,10 +143,9 @@ def contradictions(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
 
 def impossible_count(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report a response with another number of answers than its match has inputs."""
-    value = match_value(api, mock)
-    if api.batch is None or value is None or mock.match.match_type is not MatchType.EXACT:
+    if api.batch is None or not compares_exactly(api, mock):
         return
-    answers, inputs = api.batch.answers(mock.answer), api.batch.inputs(value)
+    answers, inputs = api.batch.answers(mock.answer), api.batch.inputs(match_value(api, mock))
     if answers > 1 and answers != inputs:
         found = "1 input" if inputs == 1 else f"{inputs} inputs"
         message = f"{answers} vectors, but match.input has {found}"

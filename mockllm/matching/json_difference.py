@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockllm.matching.folding import explain_difference
-from mockllm.matching.texts import quote
+from mockllm.matching.parts import is_same
+from mockllm.matching.texts import MAX_QUOTE, quote
 
 ABSENT: Any = object()
 _CONTENTS = frozenset({"content", "output"})
@@ -50,8 +51,7 @@ def _first(expected: Any, found: Any, path: Path) -> _Difference | None:
         pairs = enumerate(zip(expected, found, strict=True))
         inners = (_first(one, other, (*path, at)) for at, (one, other) in pairs)
         return next((inner for inner in inners if inner is not None), None)
-    same = isinstance(expected, bool) is isinstance(found, bool) and bool(expected == found)
-    return None if same else _Difference(path, expected, found)
+    return None if is_same(expected, found) else _Difference(path, expected, found)
 
 
 def _as_parts(value: Any) -> Any:
@@ -81,7 +81,7 @@ def _show(value: Any) -> str:
 def quote_json(value: Any) -> str:
     """Return a value as JSON, cut like a quoted text."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return text if len(text) <= MAX_QUOTE else f"{text[:MAX_QUOTE]}…"
 
 
 def _name(path: Path, root: str) -> str:

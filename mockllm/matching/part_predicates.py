@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from mockllm.matching.closeness import RIGHT_KIND, WRONG_KIND, closeness_of_star
 from mockllm.matching.folding import explain_absence
 from mockllm.matching.parts import Part, is_within
 from mockllm.matching.predicates import (
+    CallPredicate,
     Difference,
     LastMessagePredicate,
     MessageContains,
@@ -21,20 +22,14 @@ from mockllm.prompt import Message, Prompt
 
 
 @dataclass(frozen=True, slots=True)
-class MessageHasParts(LastMessagePredicate):
+class MessageHasParts(CallPredicate):
     """The message contains each of the `texts` in one of its texts, and each of the `parts` in one
-    of its parts. `call_id` is that of `MessageContains`."""
+    of its parts."""
 
     texts: tuple[str, ...]
     parts: tuple[Part, ...]
     role: str | None = None
     call_id: str = ""
-
-    def preferred_call(self) -> str:
-        return self.call_id
-
-    def without_call(self) -> Predicate:
-        return replace(self, call_id="")
 
     @property
     def required_texts(self) -> tuple[str, ...]:

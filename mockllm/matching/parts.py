@@ -44,8 +44,12 @@ def is_within(wanted: Any, found: Any) -> bool:
         )
     if isinstance(wanted, Text):
         return isinstance(found, str) and wanted in found
-    # True equals 1 in Python, not in JSON
-    return isinstance(wanted, bool) is isinstance(found, bool) and bool(wanted == found)
+    return is_same(wanted, found)
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Return True if two values are equal in JSON, where true does not equal 1."""
+    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 from mockllm.matching.closeness import (
     ONLY_HEADERS,
@@ -138,20 +138,31 @@ class LastMessagePredicate(Predicate):
         return f"role is {found!r}, expected {self.role!r}"
 
 
-@dataclass(frozen=True, slots=True)
-class MessageContains(LastMessagePredicate):
-    """The message contains a text. Of several rules that differ in the `call_id` alone, the one
-    with the id of the call whose result is in the message answers (`Rule.call_id`)."""
+class CallPredicate(LastMessagePredicate):
+    """A condition, a dataclass, that prefers the result of a call. Of several rules that differ in
+    the `call_id` alone, the one with the id of the call whose result is in the message answers
+    (`Rule.call_id`)."""
 
-    text: str
-    role: str | None = None
-    call_id: str = ""
+    __slots__ = ()
+
+    call_id: str
+    """The id of the call; empty for any."""
 
     def preferred_call(self) -> str:
         return self.call_id
 
     def without_call(self) -> Predicate:
-        return replace(self, call_id="")
+        without: Predicate = replace(cast("Any", self), call_id="")
+        return without
+
+
+@dataclass(frozen=True, slots=True)
+class MessageContains(CallPredicate):
+    """The message contains a text."""
+
+    text: str
+    role: str | None = None
+    call_id: str = ""
 
     @property
     def required_texts(self) -> tuple[str, ...]:

@@ -23,6 +23,18 @@ def sum_counts(values: Iterable[Any]) -> int:
     return sum(count(value) or 0 for value in values)
 
 
+def repeated_indices(entries: Any) -> dict[int, int]:
+    """The positions of entries whose `index` an earlier one has, each with the position of the
+    first that has it; none if `entries` is not a list."""
+    first: dict[int, int] = {}
+    repeated: dict[int, int] = {}
+    for at, entry in enumerate(entries if isinstance(entries, list) else ()):
+        index = entry.get("index") if isinstance(entry, dict) else None
+        if isinstance(index, int) and first.setdefault(index, at) != at:
+            repeated[at] = first[index]
+    return repeated
+
+
 def indices(entries: list[Any]) -> Iterator[int]:
     """For each entry the `index` to fill in: the first ones that no entry has written."""
     written = [entry.get("index") for entry in entries if isinstance(entry, dict)]

@@ -1,8 +1,9 @@
-"""Compares versions of an installed distribution."""
+"""Compares versions of an installed distribution, and lists what a version declares."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib.metadata import version
 
 
@@ -28,3 +29,13 @@ def release(text: str) -> tuple[int, ...]:
     while numbers and numbers[-1] == 0:
         numbers.pop()
     return tuple(numbers)
+
+
+def members_by_tag(names: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """Return the members of types by their tag, given as names with spaces between them; `type`
+    itself is one of them.
+
+    >>> sorted(members_by_tag({"text": "annotations text"})["text"])
+    ['annotations', 'text', 'type']
+    """
+    return {tag: frozenset({"type", *members.split()}) for tag, members in names.items()}

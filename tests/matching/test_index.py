@@ -6,23 +6,14 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mockllm.matching import specification
 from mockllm.matching.index import RuleIndex, is_reusable
 from mockllm.matching.predicates import HeaderEquals, MessageContains
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
-from tests.support.strategies import (
-    ask_chat,
-    chat_requests,
-    chat_rules,
-    header_sets,
-    messages_requests,
-    messages_rules,
-    mixed_rules,
-    responses_requests,
-    responses_rules,
-)
+from tests.support.strategies import ASKED, ask_chat
 
 
 def check_index(rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]) -> None:
@@ -34,36 +25,11 @@ def check_index(rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]) 
         assert index.candidates(prompt, headers) == expected
 
 
+@pytest.mark.parametrize("kind", ASKED)
 @settings(max_examples=1000)
-@given(chat_rules(), chat_requests(), header_sets())
-def test_the_index_finds_what_the_specification_finds_in_chat(
-    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
-) -> None:
-    check_index(rules, prompt, headers)
-
-
-@settings(max_examples=1000)
-@given(responses_rules(), responses_requests(), header_sets())
-def test_the_index_finds_what_the_specification_finds_in_responses(
-    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
-) -> None:
-    check_index(rules, prompt, headers)
-
-
-@settings(max_examples=1000)
-@given(messages_rules(), messages_requests(), header_sets())
-def test_the_index_finds_what_the_specification_finds_in_messages(
-    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
-) -> None:
-    check_index(rules, prompt, headers)
-
-
-@settings(max_examples=500)
-@given(mixed_rules(), chat_requests(), header_sets())
-def test_the_index_finds_rules_with_several_conditions_or_none(
-    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
-) -> None:
-    check_index(rules, prompt, headers)
+@given(data=st.data())
+def test_the_index_finds_what_the_specification_finds(kind: str, data: st.DataObject) -> None:
+    check_index(*data.draw(ASKED[kind]))
 
 
 def test_an_empty_index_finds_nothing() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mockllm.matching import shadowing
 from mockllm.matching.predicates import HeaderEquals, Headers, MessageContains, Predicate
@@ -12,16 +13,7 @@ from mockllm.matching.shadowing import find_shadowed
 from mockllm.matching.specification import first_match
 from mockllm.matching.twins import find_twins
 from mockllm.prompt import Prompt
-from tests.support.strategies import (
-    chat_requests,
-    chat_rules,
-    header_sets,
-    messages_requests,
-    messages_rules,
-    mixed_rules,
-    responses_requests,
-    responses_rules,
-)
+from tests.support.strategies import ASKED
 
 
 def one_by_one(rules: list[Rule]) -> list[tuple[Rule, Rule]]:
@@ -43,25 +35,10 @@ def before(rules: list[Rule], rule: Rule) -> list[Rule]:
     return [*rules[:first], *alike]
 
 
-@given(chat_rules())
-def test_shadowed_chat_rules_are_found_as_one_by_one(rules: list[Rule]) -> None:
-    assert list(find_shadowed(rules)) == one_by_one(rules)
-
-
-@given(responses_rules())
-def test_shadowed_responses_rules_are_found_as_one_by_one(rules: list[Rule]) -> None:
-    assert list(find_shadowed(rules)) == one_by_one(rules)
-
-
-@given(mixed_rules())
-def test_shadowed_rules_with_several_conditions_or_none_are_found_as_one_by_one(
-    rules: list[Rule],
-) -> None:
-    assert list(find_shadowed(rules)) == one_by_one(rules)
-
-
-@given(messages_rules())
-def test_shadowed_messages_rules_are_found_as_one_by_one(rules: list[Rule]) -> None:
+@pytest.mark.parametrize("kind", ASKED)
+@given(data=st.data())
+def test_shadowed_rules_are_found_as_one_by_one(kind: str, data: st.DataObject) -> None:
+    rules, _, _ = data.draw(ASKED[kind])
     assert list(find_shadowed(rules)) == one_by_one(rules)
 
 
@@ -71,33 +48,11 @@ def check_unreachable(rules: list[Rule], prompt: Prompt, headers: Headers) -> No
     assert first_match(rules, prompt, headers) not in shadowed
 
 
+@pytest.mark.parametrize("kind", ASKED)
 @settings(max_examples=500)
-@given(chat_rules(), chat_requests(), header_sets())
-def test_a_covered_chat_rule_is_never_reached(
-    rules: list[Rule], prompt: Prompt, headers: Headers
-) -> None:
-    check_unreachable(rules, prompt, headers)
-
-
-@given(messages_rules(), messages_requests(), header_sets())
-def test_a_covered_messages_rule_is_never_reached(
-    rules: list[Rule], prompt: Prompt, headers: Headers
-) -> None:
-    check_unreachable(rules, prompt, headers)
-
-
-@given(responses_rules(), responses_requests(), header_sets())
-def test_a_covered_responses_rule_is_never_reached(
-    rules: list[Rule], prompt: Prompt, headers: Headers
-) -> None:
-    check_unreachable(rules, prompt, headers)
-
-
-@given(mixed_rules(), chat_requests(), header_sets())
-def test_a_covered_rule_with_several_conditions_is_never_reached(
-    rules: list[Rule], prompt: Prompt, headers: Headers
-) -> None:
-    check_unreachable(rules, prompt, headers)
+@given(data=st.data())
+def test_a_covered_rule_is_never_reached(kind: str, data: st.DataObject) -> None:
+    check_unreachable(*data.draw(ASKED[kind]))
 
 
 def results(*calls: tuple[str, str]) -> list[Rule]:

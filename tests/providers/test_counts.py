@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockllm.providers.counts import MAX_TOKENS, count, indices, sum_counts
+from mockllm.providers.counts import MAX_TOKENS, count, indices, repeated_indices, sum_counts
 
 
 @pytest.mark.parametrize("value", [0, 5, MAX_TOKENS - 1])
@@ -39,3 +39,19 @@ def test_missing_indices_are_those_that_are_free(entries: list[Any], filled_in: 
     assert [
         index for entry, index in pairs if not (isinstance(entry, dict) and "index" in entry)
     ] == filled_in
+
+
+@pytest.mark.parametrize(
+    ("entries", "repeated"),
+    [
+        ([{"index": 0}, {"index": 1}, {"index": 0}, {"index": 0}], {2: 0, 3: 0}),
+        ([{"index": 1}, "x", {}, {"index": "1"}, {"index": 1}], {4: 0}),
+        ([], {}),
+        ("x", {}),
+        (None, {}),
+    ],
+)
+def test_an_index_that_an_earlier_entry_has_is_repeated(
+    entries: Any, repeated: dict[int, int]
+) -> None:
+    assert repeated_indices(entries) == repeated

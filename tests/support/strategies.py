@@ -233,3 +233,12 @@ def mixed_rules() -> st.SearchStrategy[list[Rule]]:
         predicates,
         st.lists(st.booleans(), min_size=6, max_size=6),
     )
+
+
+ASKED: dict[str, st.SearchStrategy[tuple[list[Rule], Prompt, dict[bytes, bytes]]]] = {
+    "chat": st.tuples(chat_rules(), chat_requests(), header_sets()),
+    "responses": st.tuples(responses_rules(), responses_requests(), header_sets()),
+    "messages": st.tuples(messages_rules(), messages_requests(), header_sets()),
+    "several conditions or none": st.tuples(mixed_rules(), chat_requests(), header_sets()),
+}
+"""Rules of each API, and of any kind, with a request to it and the headers of that."""

@@ -34,3 +34,10 @@ def test_versions_are_compared_by_number(
     monkeypatch.setattr(versions, "version", lambda distribution: installed)
 
     assert is_older("openai", "3.54.0") is older
+
+
+def test_members_are_listed_by_the_tag_of_their_type() -> None:
+    assert versions.members_by_tag({"text": "b a", "empty": ""}) == {
+        "text": {"type", "a", "b"},
+        "empty": {"type"},
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from mockllm.providers.counts import repeated_indices
 from mockllm.providers.openai import usage
 from mockllm.providers.openai.chat.answer import USAGE
 from mockllm.validation.findings import Finding, Kind
@@ -20,13 +21,12 @@ def find_contradictions(response: dict[str, Any]) -> Iterator[Finding]:
     if not isinstance(model, str) or "gemini" not in model.lower():
         yield from usage.find_contradictions(response.get("usage"), USAGE)
     choices = response.get("choices")
-    first: dict[int, int] = {}
+    repeated = repeated_indices(choices)
     for at, choice in enumerate(choices if isinstance(choices, list) else ()):
         if not isinstance(choice, dict):
             continue
-        index = choice.get("index")
-        if isinstance(index, int) and first.setdefault(index, at) != at:
-            message = f"{index}, which is also the index of choices[{first[index]}]"
+        if at in repeated:
+            message = f"{choice['index']}, which is also the index of choices[{repeated[at]}]"
             yield Finding(("choices", at, "index"), message, Kind.WRONG)
         reason, message_ = choice.get("finish_reason"), choice.get("message")
         called = _CALLS.get(reason) if isinstance(reason, str) else None

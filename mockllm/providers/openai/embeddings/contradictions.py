@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mockllm.providers.counts import count
+from mockllm.providers.counts import count, repeated_indices
 from mockllm.validation.findings import Finding, Kind
 
 
@@ -18,10 +18,7 @@ def find_contradictions(response: dict[str, Any]) -> Iterator[Finding]:
         if prompt is not None and total is not None and total != both:
             message = f"{total}, but usage.prompt_tokens is {prompt}"
             yield Finding(("usage", "total_tokens"), message, Kind.WRONG)
-    data = response.get("data")
-    first: dict[int, int] = {}
-    for at, entry in enumerate(data if isinstance(data, list) else ()):
-        index = entry.get("index") if isinstance(entry, dict) else None
-        if isinstance(index, int) and first.setdefault(index, at) != at:
-            message = f"{index}, which is also the index of data[{first[index]}]"
-            yield Finding(("data", at, "index"), message, Kind.WRONG)
+    data: Any = response.get("data")
+    for at, first in repeated_indices(data).items():
+        message = f"{data[at]['index']}, which is also the index of data[{first}]"
+        yield Finding(("data", at, "index"), message, Kind.WRONG)
