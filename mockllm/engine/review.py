@@ -74,10 +74,10 @@ def confirm_match(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Prob
         if contains and finding.kind is FindingKind.MISSING:
             continue
         path = json_path(["match", api.match_field, *finding.path])
-        if finding.kind is not FindingKind.UNKNOWN:
+        if finding.kind not in (FindingKind.UNKNOWN, FindingKind.NEWER):
             yield Problem(place.at(path), finding.message)
         elif not str(finding.path[-1]).startswith(OWN_KEYS):
-            yield Problem(place.at(path), finding.message, Severity.WARNING)
+            yield Problem(place.at(path), finding.message, _severity(finding))
 
 
 def empty_conditions(mock: Mock, place: Place) -> Iterator[Problem]:
@@ -104,7 +104,8 @@ def confirm_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[P
     # Where `type` is missing, only the answer with it filled in shows the other mistakes.
     sent = sdk.confirm_response(_sent(api, mock)) if missing else []
     absent = [finding for finding in sent if finding.kind is FindingKind.MISSING]
-    for finding in (*written, *(each for each in sent if each not in written)):
+    shown = [each for each in sent if each not in written and not _is_ours(each, mock.answer)]
+    for finding in (*written, *shown):
         if finding.kind is not FindingKind.MISSING:
             path = json_path(["response", *finding.path])
             yield Problem(place.at(path), finding.message, _severity(finding))
@@ -114,6 +115,16 @@ def confirm_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[P
     filled_in = [finding for finding in missing if finding not in absent]
     if filled_in:
         yield Problem(place.at("response"), f"filled in: {_paths(filled_in)}", Severity.NOTE)
+
+
+def _is_ours(finding: Finding, written: Any) -> bool:
+    """True if an old SDK does not know what was filled in, which its author cannot change."""
+    for step in finding.path if finding.kind is FindingKind.NEWER else ():
+        try:
+            written = written[step]
+        except (KeyError, IndexError, TypeError):
+            return True
+    return False
 
 
 def _severity(finding: Finding) -> Severity:

@@ -7,7 +7,7 @@ provider: the `sdk.py` files choose the type for each endpoint and the types tha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
@@ -139,13 +139,23 @@ def confirm_model(
         if is_sent(finding):
             continue
         if widened is not None and details["type"] in _MAYBE_NEWER:
-            message = f"{finding.message} (the installed SDK is old; newer ones may declare it)"
-            finding = replace(finding, message=message, kind=Kind.NEWER)
+            finding = _newer(finding)
         findings.append(finding)
     return findings
 
 
+def allow_newer(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings in a match, with those of the kind `UNKNOWN` as `NEWER`: the installed
+    SDK is older than the one this version was written for."""
+    return [_newer(each) if each.kind is Kind.UNKNOWN else each for each in findings]
+
+
 _MAYBE_NEWER = frozenset({UNDECLARED, "literal_error"})
+
+
+def _newer(finding: Finding) -> Finding:
+    message = f"{finding.message} (the installed SDK is old; newer ones may declare it)"
+    return replace(finding, message=message, kind=Kind.NEWER)
 
 
 @cache

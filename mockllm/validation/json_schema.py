@@ -2,7 +2,8 @@
 
 They say what `findings` finds, as far as JSON Schema can: members and their types, and which object
 of a union is meant by its `type` or `role`. Unlike pydantic's own, they allow neither undeclared
-members nor conversions, and they share the definitions of several types.
+members nor conversions, and they share the definitions of several types. Where the installed SDK is
+old, they allow what it does not declare, since a newer one may.
 """
 
 from __future__ import annotations
@@ -58,11 +59,15 @@ class Definitions:
         *,
         lenient_types: frozenset[str] = frozenset(),
         undeclared: Iterable[Undeclared] = (),
+        widened: frozenset[str] | None = None,
     ) -> JSONSchema:
         """Return the schema of `type_`, anything pydantic can adapt, for values of this `form`.
-        `lenient_types` may lack any members in a match, and what is `undeclared` is allowed."""
+        `lenient_types` may lack any members in a match, and what is `undeclared` is allowed. With
+        an old SDK, so is everything it does not declare, and members that are `widened`
+        (``McpCall.error``) may be absent or have any value."""
         schema, definitions = core_schema(type_)
-        found = _Converter(self, CoreSchemas(definitions), form, lenient_types).of(schema)
+        schemas = CoreSchemas(definitions)
+        found = _Converter(self, schemas, form, lenient_types, widened).of(schema)
         for each in undeclared:
             self._allow(found, each)
         return found
@@ -135,6 +140,7 @@ class _Converter:
     schemas: CoreSchemas
     form: Form
     lenient_types: frozenset[str]
+    widened: frozenset[str] | None  # None: the SDK is not old
 
     def of(self, schema: Schema) -> JSONSchema:
         """Return the JSON Schema of a core schema."""
@@ -143,9 +149,14 @@ class _Converter:
         objects = [each for each in variants if each["type"] in ("typed-dict", "model")]
         tag = self._tag(objects) if len(objects) > 1 else None
         found = [self._one(variant, tag) for variant in variants]
-        if tag == "type" and self.form is Form.MATCH:
+        if tag == "type" and self._is_open:
             found.append(self._unknown(objects, tag))
         return found[0] if len(found) == 1 else {"anyOf": found}
+
+    @property
+    def _is_open(self) -> bool:
+        """True if tags and other enumerated values may be unknown."""
+        return self.form is Form.MATCH or self.widened is not None
 
     def _tag(self, objects: Sequence[Schema]) -> str | None:
         tagged = (tag for tag in _TAGS if all(self.schemas.tags(each, tag) for each in objects))
@@ -168,7 +179,7 @@ class _Converter:
                 if self.form is not Form.ANSWER and is_required(fields_of(variant)[tag]):
                     found["required"] = [tag]
                 return found
-            case "literal" if self.form is Form.MATCH and _are_texts(variant["expected"]):
+            case "literal" if self._is_open and _are_texts(variant["expected"]):
                 return {"type": "string"}
             case "literal":
                 return {"enum": list(variant["expected"])}
@@ -202,22 +213,29 @@ class _Converter:
         required: list[str] = []
         inner = replace(self, form=Form.ANSWER) if self.form is Form.EVENT else self
         for member, each in fields_of(variant).items():
-            # Unlike an unknown value of another member, an unknown role is refused.
-            form = Form.ANSWER if member == "role" else inner.form
-            found = replace(inner, form=form).of(each["schema"])
+            is_widened = f"{name}.{member}" in (self.widened or ())
+            found = {} if is_widened else inner._of_member(member, each["schema"])
             properties[str(each.get("validation_alias", member))] = found
-            if is_required(each) and self._is_needed(name):
+            if is_required(each) and self._is_needed(name) and not is_widened:
                 required.append(member)
             elif self.form is Form.MATCH and found:
                 properties[member] = _or_null(found)
         schema: JSONSchema = {"type": "object", "properties": properties}
         if required:
             schema["required"] = required
-        if variant.get("extra_behavior") != "allow" or variant["type"] == "model":
+        is_closed = variant.get("extra_behavior") != "allow" or variant["type"] == "model"
+        if is_closed and self.widened is None:
             schema["additionalProperties"] = False
         if self.form is Form.MATCH:
             schema["patternProperties"] = {_OWN_KEYS: {}}
         return schema
+
+    def _of_member(self, member: str, schema: Schema) -> JSONSchema:
+        """Return the schema of a member. In a match, unlike an unknown value of another member, an
+        unknown role is refused."""
+        if member == "role" and self.form is Form.MATCH:
+            return replace(self, form=Form.ANSWER, widened=None).of(schema)
+        return self.of(schema)
 
 
 def _or_null(schema: JSONSchema) -> JSONSchema:

@@ -140,36 +140,46 @@ def test_what_check_accepts_is_valid(config: Json) -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        one("openai", {"message": {"role": "user", "contnt": "a"}}),
         one("openai", {"message": {"content": "a"}}),
         one("openai", {"message": {"role": "usr", "content": "a"}}),
         one("openai", {"message": USER | {"content": 5}}),
-        one("openai", {"message": USER | {"content": [{"type": "text", "txt": "a"}]}}),
         one("openai", {"message": "hi"}),
         one("openai", {"mesage": USER}),
-        answering({"contnt": "a"}),
         answering({"content": 5}),
-        answering({"tool_calls": [{"functon": {"name": "f"}}]}),
-        answering({"tool_calls": [{"function": {"nam": "f"}}]}),
-        one("openai", response={"choises": []}),
-        one("openai", response={"choices": [{"finish_reason": "tool_call"}]}),
         one("openai_response", {"input": 5}),
         one("openai_response", {"input": [{"role": "usr", "content": "a"}]}),
         one("openai_response", {"input": [{"type": "function_call_output", "call_id": 5}]}),
-        one("openai_response", response={"output": [{"type": "mesage"}]}),
-        one("openai_response", response={"output": [{"type": "message", "contnt": []}]}),
         one("anthropic", {"message": USER | {"content": [{"type": "tool_result"}]}}),
-        one("anthropic", response={"content": [{"type": "text", "txt": "a"}]}),
-        one("anthropic", response={"usage": {"input_token": 1}}),
-        one("anthropic", response={"stop_reason": "endturn"}),
         one("openai_embeddings", {"input": {}}),
-        one("openai_embeddings", response={"data": [{"embeding": [0.5]}]}),
         one("openai", stream={"events": [{"id": "c", "choices": []}, "[DONE]"]}),
         one("openai", stream={"events": ["[DON]"]}),
-        one("anthropic", stream={"events": [{"type": "message_stp"}]}),
         one("openai_response", stream={"events": [{"type": "response.created"}]}),
     ],
 )
 def test_what_check_tells_of_is_not_valid(config: Json) -> None:
+    assert not is_accepted(config)
+    assert mistakes(config)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        one("openai", {"message": {"role": "user", "contnt": "a"}}),
+        one("openai", {"message": USER | {"content": [{"type": "text", "txt": "a"}]}}),
+        answering({"contnt": "a"}),
+        answering({"tool_calls": [{"functon": {"name": "f"}}]}),
+        answering({"tool_calls": [{"function": {"nam": "f"}}]}),
+        one("openai", response={"choises": []}),
+        one("openai", response={"choices": [{"finish_reason": "tool_call"}]}),
+        one("openai_response", response={"output": [{"type": "mesage"}]}),
+        one("openai_response", response={"output": [{"type": "message", "contnt": []}]}),
+        one("anthropic", response={"content": [{"type": "text", "txt": "a"}]}),
+        one("anthropic", response={"usage": {"input_token": 1}}),
+        one("anthropic", response={"stop_reason": "endturn"}),
+        one("openai_embeddings", response={"data": [{"embeding": [0.5]}]}),
+        one("anthropic", stream={"events": [{"type": "message_stp"}]}),
+    ],
+)
+def test_typos_are_not_valid(config: Json) -> None:
     assert not is_accepted(config)
     assert mistakes(config)

@@ -11,6 +11,7 @@ import pytest
 from mockllm import Config, ConfigError
 from mockllm.engine.loading import load, review
 from mockllm.providers.openai.chat import sdk as chat_sdk
+from mockllm.validation.findings import Finding, Kind
 from tests.support.loads import ANSWER, loaded, mock
 
 
@@ -199,6 +200,35 @@ def test_a_misspelt_member_of_a_match_is_a_warning() -> None:
             "openai[0] 'greet': match.message.nam: not a member that the SDK declares; "
             "did you mean 'name'?"
         )
+    ]
+
+
+def test_a_member_of_a_match_that_an_old_sdk_does_not_declare_is_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_sdk, "_IS_OLDER", True)
+    misspelt = mock("hi")
+    misspelt["match"]["message"] |= {"nam": "Ann", "_comment": "mine"}
+
+    (line,) = reviewed(tmp_path, misspelt)
+
+    assert line.startswith("note: openai[0]: match.message.nam: not a member")
+
+
+def test_what_is_filled_in_and_an_old_sdk_does_not_declare_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def confirm(answer: Any) -> list[Finding]:
+        wanted = [Finding((name,), "missing", Kind.MISSING) for name in {"id"} - answer.keys()]
+        return [*wanted, *(Finding((name,), "new", Kind.NEWER) for name in {*answer} - {"id"})]
+
+    monkeypatch.setattr(chat_sdk, "confirm_response", confirm)
+
+    told = reviewed(tmp_path, {**mock("hi"), "response": {"choices": ANSWER["choices"]}})
+
+    assert told == [
+        "note: openai[0]: response.choices: new",
+        "note: openai[0]: response: filled in: id",
     ]
 
 

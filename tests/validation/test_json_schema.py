@@ -59,6 +59,31 @@ def test_a_new_role_is_not_accepted() -> None:
     assert not accepts(User, Form.MATCH, {"role": "usr", "content": "a"})
 
 
+@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize(
+    ("part", "accepted"),
+    [
+        ({**TEXT, "txt": "b"}, True),
+        ({"type": "of_tomorrow", "any": 1}, True),
+        ({"type": "image", "source": {"type": "url", "url": 5}, "detail": "new"}, True),
+        ({"type": "image", "source": {"type": "url"}}, True),
+        ({**TEXT, "text": 5}, False),
+        ({"type": "note", "notes": 5}, False),
+    ],
+)
+def test_what_an_old_sdk_does_not_declare_is_allowed(part: Any, accepted: bool, form: Form) -> None:
+    user = {"role": "user", "content": [part]}
+
+    assert accepts(User, form, user, widened=frozenset({"Source.url"})) is accepted
+
+
+def test_an_old_sdk_knows_all_roles_of_messages() -> None:
+    usr = {"role": "usr", "content": "a"}
+
+    assert not accepts(User, Form.MATCH, usr, widened=frozenset())
+    assert accepts(User, Form.ANSWER, usr, widened=frozenset())
+
+
 def test_lenient_types_may_lack_members() -> None:
     assert not accepts(User, Form.MATCH, {"role": "user"})
     assert accepts(User, Form.MATCH, {"role": "user"}, lenient_types=frozenset({"User"}))

@@ -23,6 +23,7 @@ from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import (
     Confirm,
     Finding,
+    allow_newer,
     compile_match,
     compile_request,
     confirm_model,
@@ -75,7 +76,7 @@ _ECHOED = frozenset(
 _ALWAYS_REQUIRED = frozenset({"tool_use_id", "name"})
 
 # A match contains only the members to compare, so others may be missing, even the content.
-_LENIENT_IN_MATCHES = _ECHOED | {"UserMessageParam", "SystemMessageParam"}
+_LENIENT_IN_MATCHES = _ECHOED | older.ECHOED | {"UserMessageParam", "SystemMessageParam"}
 
 
 class _Request(MessageCreateParamsBase, TypedDict, total=False):
@@ -110,7 +111,9 @@ def request_confirmer(*, strict: bool) -> Confirm:
 def confirm_match(value: Any) -> list[Finding]:
     """Return the findings in a mock's `message`. Clients send what a beta declares."""
     findings = _match()(value)
-    return unless_declared(findings, _beta_match()(value)) if findings else []
+    if findings:
+        findings = unless_declared(findings, _beta_match()(value))
+    return allow_newer(findings) if _IS_OLDER else findings
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
@@ -147,12 +150,19 @@ def json_schemas(definitions: Definitions) -> MockSchemas:
     """Return the JSON Schemas of what a mock holds, with what the betas declare."""
     from anthropic.types import beta  # only where it is needed: hundreds of types
 
-    match = definitions.add(MessageParam, Form.MATCH, lenient_types=_LENIENT_IN_MATCHES)
+    match = definitions.add(
+        MessageParam, Form.MATCH, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED
+    )
     definitions.allow(Form.MATCH, members_by_tag([beta.BetaContentBlockParam]))
-    answer = definitions.add(beta.BetaMessage, Form.ANSWER, undeclared=[undeclared.ANSWER])
+    answer = definitions.add(
+        beta.BetaMessage, Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
+    )
     definitions.allow(Form.ANSWER, members_by_tag([ContentBlock]))
     event = definitions.add(
-        beta.BetaRawMessageStreamEvent, Form.EVENT, undeclared=[undeclared.EVENT]
+        beta.BetaRawMessageStreamEvent,
+        Form.EVENT,
+        undeclared=[undeclared.EVENT],
+        widened=_WIDENED,
     )
     return MockSchemas(match, answer, event)
 
@@ -167,8 +177,7 @@ def known_members() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    lenient_types = _LENIENT_IN_MATCHES | older.ECHOED
-    return compile_match(MessageParam, lenient_types=lenient_types, widened=_WIDENED)
+    return compile_match(MessageParam, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED)
 
 
 @cache

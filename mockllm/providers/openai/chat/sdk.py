@@ -19,6 +19,7 @@ from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import (
     Confirm,
     Finding,
+    allow_newer,
     compile_match,
     compile_request,
     confirm_model,
@@ -56,10 +57,10 @@ def confirm_match(value: Any) -> list[Finding]:
     """Return the findings in a mock's `message`. What services send in an answer, clients send
     back."""
     findings = [each for each in _match()(value) if not undeclared.IN_REQUESTS.explains(each)]
-    if not isinstance(value, dict) or value.get("role") != "assistant":
-        return findings
-    answered = confirm_model(ChatCompletionMessage, value, undeclared.MESSAGE.explains)
-    return unless_declared(findings, answered)
+    if isinstance(value, dict) and value.get("role") == "assistant":
+        answered = confirm_model(ChatCompletionMessage, value, undeclared.MESSAGE.explains)
+        findings = unless_declared(findings, answered)
+    return allow_newer(findings) if _IS_OLDER else findings
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
@@ -86,10 +87,15 @@ def json_schemas(definitions: Definitions) -> MockSchemas:
         Form.MATCH,
         lenient_types=_LENIENT_IN_MATCHES,
         undeclared=sent_back,
+        widened=_WIDENED,
     )
     definitions.allow(Form.MATCH, {"assistant": ChatCompletionMessage.model_fields})
-    answer = definitions.add(ChatCompletion, Form.ANSWER, undeclared=[undeclared.ANSWER])
-    event = definitions.add(ChatCompletionChunk, Form.EVENT, undeclared=[undeclared.CHUNK])
+    answer = definitions.add(
+        ChatCompletion, Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
+    )
+    event = definitions.add(
+        ChatCompletionChunk, Form.EVENT, undeclared=[undeclared.CHUNK], widened=_WIDENED
+    )
     return MockSchemas(match, answer, event)
 
 

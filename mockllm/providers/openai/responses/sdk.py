@@ -27,6 +27,7 @@ from mockllm.validation.findings import (
     Confirm,
     Finding,
     Kind,
+    allow_newer,
     compile_match,
     compile_request,
     confirm_model,
@@ -111,7 +112,8 @@ def confirm_match(value: Any) -> list[Finding]:
     findings = [each for each in _match()(value) if not undeclared.IN_REQUESTS.explains(each)]
     for type_ in (ResponseOutputItem, ResponseItem) if isinstance(value, list) else ():
         findings = unless_declared(findings, confirm_model(list[type_], value))  # type: ignore[valid-type]  # a union
-    return [each for each in findings if not _is_extra_of_item(each.path, value)]
+    findings = [each for each in findings if not _is_extra_of_item(each.path, value)]
+    return allow_newer(findings) if _IS_OLDER else findings
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
@@ -183,10 +185,15 @@ def json_schemas(definitions: Definitions) -> MockSchemas:
         Form.MATCH,
         lenient_types=_LENIENT_IN_MATCHES,
         undeclared=[undeclared.IN_REQUESTS],
+        widened=_WIDENED,
     )
     definitions.allow(Form.MATCH, members_by_tag([ResponseOutputItem, ResponseItem]))
-    answer = definitions.add(Response, Form.ANSWER, undeclared=[undeclared.ANSWER])
-    event = definitions.add(ResponseStreamEvent, Form.EVENT, undeclared=[undeclared.EVENT])
+    answer = definitions.add(
+        Response, Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
+    )
+    event = definitions.add(
+        ResponseStreamEvent, Form.EVENT, undeclared=[undeclared.EVENT], widened=_WIDENED
+    )
     for kind, name in _UNDECLARED_MEMBERS:
         for form in (Form.MATCH, Form.ANSWER):
             definitions.allow(form, {kind: [name]})
