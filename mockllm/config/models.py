@@ -1,7 +1,7 @@
 """The types of a configuration, the same for files and for Python.
 
-`mockllm schema` prints them as JSON Schema. Messages and responses are not validated against the
-official SDK's types here, but by `engine.review`.
+Messages and responses are not validated against the official SDK's types here, but by
+`engine.review`; `engine.json_schema` describes both.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from mockllm.config.files import read_files
 from mockllm.config.models import MOCK_FIELDS, Config, Mock
+from mockllm.engine import calls
 from mockllm.engine.conditions import NEVER, compile_match
+from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
 from mockllm.engine.mocks import Table, source_of
 from mockllm.engine.review import (
     compares_exactly,
@@ -22,11 +24,11 @@ from mockllm.engine.review import (
     confirm_response,
     contradictions,
     duplicate_names,
+    empty_answer,
     empty_conditions,
     impossible_count,
     unreachable,
     unserialisable_values,
-    unusable_response,
 )
 from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
@@ -123,28 +125,37 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
     if not mocks:
         return Table(api, mocks, RuleIndex(()), None, chunk)
     sdk = api.sdk()
+    confirm = sdk.request_confirmer(strict=strict_requests)
     rules = []
     places: dict[int, Place] = {}
+    sound: list[tuple[Mock, Place]] = []
     for index, mock in enumerate(mocks):
         place = places[index] = mock.place_in(api.name, index)
         mistakes = [*unserialisable_values(api, mock, place)]
         problems += mistakes
         if mistakes:
             continue  # further checks need valid JSON
-        problems += confirm_match(api, sdk, mock, place)
+        sound.append((mock, place))
+        misfits = [*confirm_match(api, sdk, mock, place)]
+        problems += misfits
         problems += empty_conditions(mock, place)
+        problems += impossible_headers(api, mock, place, require_auth=config.require_auth)
         errors = [*confirm_no_error(api, mock, place)]
         problems += errors or confirm_response(api, sdk, mock, place)
         problems += contradictions(api, mock, place)
         problems += impossible_count(api, mock, place)
-        problems += unusable_response(mock, place)
+        problems += () if errors else empty_answer(api, mock, place)
+        problems += calls.mistakes_in_answer(mock, place)
         problems += confirm_events(api, sdk, mock, place)
         rule = _compile(api, index, mock, place, problems)
         if rule is not None:
             rules.append(rule)
+            if compares_whole(rule) and not any(p.severity is Severity.ERROR for p in misfits):
+                problems += refused_value(api, confirm, mock, place)
+                problems += calls.arguments_in_match(api.match_field, mock, mocks, place)
     problems += duplicate_names(mocks, api.name)
     problems += unreachable(rules, places)
-    confirm = sdk.request_confirmer(strict=strict_requests)
+    problems += calls.results_without_call(api.match_field, sound)
     sources = tuple(source_of(mock, chunk) for mock in mocks)
     return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources)
 

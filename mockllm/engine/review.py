@@ -10,7 +10,7 @@ import orjson
 from mockllm.config.conditions import MatchType
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import Mock
-from mockllm.config.values import DONE
+from mockllm.config.values import DONE, OWN_KEYS
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Place, Problem, Severity
 from mockllm.matching.rule import Rule
@@ -67,14 +67,18 @@ def confirm_no_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
 
 def confirm_match(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
     """Validate the message or input of a match against the SDK's type. With ``contains``, members
-    may be missing, since those that are there are compared."""
+    may be missing, since those that are there are compared. An undeclared member is a warning: it
+    is not compared."""
     value = match_value(api, mock)
     contains = mock.match.match_type is MatchType.CONTAINS
     for finding in () if value is None else sdk.confirm_match(value):
         if contains and finding.kind is FindingKind.MISSING:
             continue
         path = json_path(["match", api.match_field, *finding.path])
-        yield Problem(place.at(path), finding.message)
+        if finding.kind not in (FindingKind.UNKNOWN, FindingKind.NEWER):
+            yield Problem(place.at(path), finding.message)
+        elif not str(finding.path[-1]).startswith(OWN_KEYS):
+            yield Problem(place.at(path), finding.message, _severity(finding))
 
 
 def empty_conditions(mock: Mock, place: Place) -> Iterator[Problem]:
@@ -101,7 +105,8 @@ def confirm_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[P
     # Where `type` is missing, only the answer with it filled in shows the other mistakes.
     sent = sdk.confirm_response(_sent(api, mock)) if missing else []
     absent = [finding for finding in sent if finding.kind is FindingKind.MISSING]
-    for finding in (*written, *(each for each in sent if each not in written)):
+    shown = [each for each in sent if each not in written and not _is_ours(each, mock.answer)]
+    for finding in (*written, *shown):
         if finding.kind is not FindingKind.MISSING:
             path = json_path(["response", *finding.path])
             yield Problem(place.at(path), finding.message, _severity(finding))
@@ -111,6 +116,16 @@ def confirm_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[P
     filled_in = [finding for finding in missing if finding not in absent]
     if filled_in:
         yield Problem(place.at("response"), f"filled in: {_paths(filled_in)}", Severity.NOTE)
+
+
+def _is_ours(finding: Finding, written: Any) -> bool:
+    """True if an old SDK does not know what was filled in, which its author cannot change."""
+    for step in finding.path if finding.kind is FindingKind.NEWER else ():
+        try:
+            written = written[step]
+        except (KeyError, IndexError, TypeError):
+            return True
+    return False
 
 
 def _severity(finding: Finding) -> Severity:
@@ -149,32 +164,21 @@ def impossible_count(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
         yield Problem(place.at("response.data"), message, Severity.WARNING)
 
 
-def unusable_response(mock: Mock, place: Place) -> Iterator[Problem]:
-    """Report what fits the SDK's type and no client can use: no choice, and arguments of a call
-    that are not JSON."""
-    if mock.answer.get("choices") == []:
-        message = "an empty list: clients read the first choice"
-        yield Problem(place.at("response.choices"), message, Severity.WARNING)
-    todo: list[tuple[list[str | int], Any]] = [
-        ([name], mock.answer.get(name)) for name in ("choices", "output")
-    ]
-    while todo:
-        path, value = todo.pop()
-        if isinstance(value, list):
-            todo += [([*path, index], entry) for index, entry in enumerate(value)]
-        elif isinstance(value, dict):
-            todo += [([*path, name], member) for name, member in value.items()]
-        elif path[-1] == "arguments" and isinstance(value, str) and not _is_json(value):
-            message = f"the arguments of a call are not JSON: {jsontext.describe(value)}"
-            yield Problem(place.at(json_path(["response", *path])), message, Severity.WARNING)
+_FIRST_READ = ("choices", "output", "content", "data")
+"""Lists of which clients read the first entry."""
+_REASONS = ("status", "error", "incomplete_details", "stop_reason")
+"""Members that say why an answer is empty."""
 
 
-def _is_json(text: str) -> bool:
-    try:
-        jsontext.loads(text.encode("utf-8", "replace"))
-    except ValueError:
-        return text == ""  # some services send it for no arguments
-    return True
+def empty_answer(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+    """Report an answer without any content, unless it says why."""
+    answer = mock.answer
+    if any(answer.get(name) not in (None, "completed") for name in _REASONS):
+        return
+    for name in _FIRST_READ:
+        if name in api.answer_members and answer.get(name) == []:
+            message = f"an empty list: clients read the first of its entries ({name}[0])"
+            yield Problem(place.at(f"response.{name}"), message, Severity.WARNING)
 
 
 def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
@@ -184,9 +188,24 @@ def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Pro
         for finding in () if event == DONE else sdk.confirm_event(cast("dict[str, Any]", event)):
             path = json_path(["stream", "events", index, *finding.path])
             yield Problem(place.at(path), finding.message, _severity(finding))
-    if events is not None and api.ends_with_done and DONE not in events[-1:]:
-        message = f"expected {DONE!r} as the last event, as the service sends it"
+    if events is not None and not _ends(api, events):
+        ends = " or ".join(repr(each) for each in api.last_events)
+        message = f"expected {ends} as the last event, as the service sends it"
         yield Problem(place.at("stream.events"), message, Severity.WARNING)
+    if events is not None and stream_of(mock).chunk is not None:
+        message = "has no effect: events are sent as they are"
+        yield Problem(place.at("stream.chunk"), message, Severity.WARNING)
+
+
+def _ends(api: API, events: Sequence[Any]) -> bool:
+    """True if the last of the events ends a stream of the service, or is an error."""
+    match events[-1:]:
+        case [dict() as event]:
+            return event.get("type") in api.last_events or bool(event.get("error"))
+        case [last]:
+            return last in api.last_events
+        case _:
+            return False
 
 
 def duplicate_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:

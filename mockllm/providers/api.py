@@ -16,6 +16,7 @@ from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.routes import Values
 from mockllm.providers.vendor import Vendor
 from mockllm.validation.findings import Confirm, Finding
+from mockllm.validation.json_schema import Definitions, MockSchemas
 from mockllm.wire.chunking import Chunk
 from mockllm.wire.placeholders import Echo, echo_nothing
 
@@ -41,6 +42,10 @@ class SDK(Protocol):
 
     def confirm_event(self, event: dict[str, Any]) -> list[Finding]:
         """Return the findings in one event of a stream."""
+
+    def json_schemas(self, definitions: Definitions) -> MockSchemas:
+        """Return the JSON Schemas of what a mock holds; their definitions are added to
+        `definitions`."""
 
 
 class Batch(NamedTuple):
@@ -112,8 +117,8 @@ class API:
     """`echo(body, names)`: the members of a request that a response repeats, by the names that
     `render` gave their placeholders (`placeholders.echo_placeholder`)."""
 
-    ends_with_done: bool = False
-    """True if a stream ends with ``[DONE]``."""
+    last_events: tuple[str, ...] = ()
+    """The types of the events that may end a stream, or ``[DONE]``."""
 
     generate: Callable[[Prompt], dict[str, Any]] | None = None
     """The response to any request while no mock of this API is configured; None if the API has no

@@ -170,7 +170,7 @@ def test_the_schema_describes_the_file_format(capsys: pytest.CaptureFixture[str]
     assert definitions["OpenAIMock"]["required"] == ["response"]
     assert set(definitions["MatchType"]["enum"]) == {"exact", "contains"}
     for name, definition in definitions.items():
-        if definition.get("type") == "object":
+        if definition.get("type") == "object" and "." not in name:  # those of SDKs have a prefix
             assert definition["additionalProperties"] is False, name
             assert definition.get("description"), name
 

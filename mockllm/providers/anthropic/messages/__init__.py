@@ -35,5 +35,6 @@ MESSAGES = API(
     text_response=text_response,
     frame=frame,
     find_contradictions=find_contradictions,
+    last_events=("message_stop", "error"),
     echo=echoed,
 )

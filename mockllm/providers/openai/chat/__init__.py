@@ -36,5 +36,5 @@ CHAT = API(
     frame=frame,
     find_contradictions=find_contradictions,
     echo=service_tier.echoed,
-    ends_with_done=True,
+    last_events=("[DONE]",),
 )

@@ -37,4 +37,5 @@ RESPONSES = API(
     frame=frame,
     find_contradictions=find_contradictions,
     echo=echoed,
+    last_events=("response.completed", "response.incomplete", "response.failed", "error"),
 )
