@@ -193,7 +193,7 @@ class Engine:
             return prepared.for_request(prompt.model, prompt.body)
         reply = self._render(table, answer, prompt.options)
         if isinstance(reply.steps, LazySteps):
-            few = reply.steps.at_most(MAX_STEPS_AT_ONCE)
+            few = reply.steps.at_most(MAX_STEPS_AT_ONCE) if reply.streamed else None
             if few is None:
                 return _fill(table.api, reply, prompt), None
             reply = replace(reply, steps=few)
