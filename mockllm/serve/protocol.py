@@ -317,7 +317,7 @@ class HTTPProtocol(asyncio.Protocol):
         data: bytes,
     ) -> None:
         self._record_answer(request, decision, fresh)
-        if self._service.observers:
+        if self._service.observers or decision.match.outcome is Outcome.UNMATCHED:
             self._service.observe(request, decision, Delivery(decided, decided, decided))
         self._wire.write(data)
 
