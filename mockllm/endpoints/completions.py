@@ -1,7 +1,8 @@
 """POST /v1/completions, the predecessor of Chat Completions (openai 3.54.0: `Completion`).
 
 It has no mocks of its own. Each prompt is matched against the Chat Completions mocks as the text of
-a user's message, and the answer is converted to a completion.
+a user's message, and the answer is converted to a completion. Tokens, whose text is not known, are
+matched like an empty text.
 """
 
 from __future__ import annotations
@@ -31,11 +32,15 @@ MAX_PROMPTS = 128  # per request; each is matched and has a choice in the answer
 _FINISH_REASONS = ("stop", "length", "content_filter")
 
 
+_AnyPrompt = str | list[int]
+"""A text, or its tokens."""
+
+
 class _CompletionRequest(NamedTuple):
     """The decoded body of a request."""
 
     model: str
-    prompts: Sequence[str]
+    prompts: Sequence[_AnyPrompt]
     stream: bool | None
     include_usage: bool | None
 
@@ -65,7 +70,8 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
     wanted = _CompletionRequest.decode(request.body)
     answers: list[Answer] = []
     selections: list[Selection] = []
-    for text in wanted.prompts:
+    for each in wanted.prompts:
+        text = each if isinstance(each, str) else ""
         prompt = _chat_prompt(context, wanted.model, text)
         selection = context.engine.match(context.engine.table(CHAT), prompt, request.first_values)
         if isinstance(selection, UnmatchedError):
@@ -79,21 +85,31 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
     return endpoint_decision(reply, prompt, outcome=source.outcome, rule=rule)
 
 
-def _read_prompts(members: Mapping[str, Any]) -> list[str]:
-    match members.get("prompt"):
-        case None:
-            raise request_body.missing("prompt")
-        case str() as prompt:
-            return [prompt]
-        case [*prompts] if prompts and all(isinstance(prompt, str) for prompt in prompts):
-            if len(prompts) > MAX_PROMPTS:
-                expected = f"at most {MAX_PROMPTS} strings, found {len(prompts):,}"
-                raise RequestError(400, f"prompt: expected {expected}", param="prompt")
-            return prompts
-        case other:
-            raise request_body.bad(
-                "prompt", "a string or a list of strings; token arrays are not supported", other
-            )
+def _read_prompts(members: Mapping[str, Any]) -> list[_AnyPrompt]:
+    value = members.get("prompt")
+    if value is None:
+        raise request_body.missing("prompt")
+    prompts = value if isinstance(value, list) and value and not _is_token(value[0]) else [value]
+    is_one_of_its_kind = any(all(map(is_kind, prompts)) for is_kind in (_is_text, _are_tokens))
+    if not is_one_of_its_kind:
+        expected = "a string, a list of tokens, or a list of strings or of lists of tokens"
+        raise request_body.bad("prompt", expected, value)
+    if len(prompts) > MAX_PROMPTS:
+        expected = f"at most {MAX_PROMPTS} prompts, found {len(prompts):,}"
+        raise RequestError(400, f"prompt: expected {expected}", param="prompt")
+    return prompts
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_tokens(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_token, value))
+
+
+def _is_token(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _chat_prompt(context: Context, model: str, text: str) -> Prompt:
@@ -127,7 +143,7 @@ def _render(wanted: _CompletionRequest, answers: Sequence[Answer]) -> Reply:
     else:
         body = head | {"choices": choices, "usage": used}
         reply = Reply.whole(200, OPENAI.headers, jsontext.dumps(body))
-    input_tokens = sum(map(tokens.estimate, wanted.prompts))
+    input_tokens = sum(map(tokens.estimate_value, wanted.prompts))
     return placeholders.fill(reply, model=wanted.model, input_tokens=input_tokens)
 
 

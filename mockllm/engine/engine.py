@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from mockllm.engine.batches import select_for_inputs
 from mockllm.engine.decision import Answer, Decision, Match, Outcome, Summary
@@ -215,7 +216,7 @@ class Engine:
             return prepared.for_request(prompt.model, prompt.body)
         reply = self._render(table, answer, prompt.options)
         if isinstance(reply.steps, LazySteps):
-            few = reply.steps.at_most(MAX_STEPS_AT_ONCE)
+            few = reply.steps.at_most(MAX_STEPS_AT_ONCE) if reply.streamed else None
             if few is None:
                 return _fill(table.api, reply, prompt), None
             reply = replace(reply, steps=few)
@@ -260,7 +261,16 @@ def _fill(api: API, reply: Reply, prompt: Prompt) -> Reply:
 def _shown(api: API, prompt: Prompt) -> str:
     """Return the last text of a prompt; its input, if that has no text."""
     value = None if prompt.last_messages[-1].texts else prompt.body.get(api.match_field)
-    return prompt.text if value is None else jsontext.dumps(value).decode()
+    return prompt.text if value is None else jsontext.dumps(_beginning(value)).decode()
+
+
+def _beginning(value: Any) -> Any:
+    """Return `value` with as many entries of its lists, or of lists in it, as are shown at most:
+    tokens may be hundreds of thousands."""
+    if not isinstance(value, list):
+        return value
+    entries = value[: MAX_REQUEST_QUOTE + 1]
+    return [each[: MAX_REQUEST_QUOTE + 1] if isinstance(each, list) else each for each in entries]
 
 
 def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> UnmatchedError:

@@ -6,10 +6,16 @@ from __future__ import annotations
 
 from mockllm.providers.api import API, SDK, Batch
 from mockllm.providers.openai import azure
-from mockllm.providers.openai.embeddings.batch import count_answers, count_inputs, join, split
+from mockllm.providers.openai.embeddings.batch import (
+    count_answers,
+    count_inputs,
+    generate,
+    join,
+    split,
+)
 from mockllm.providers.openai.embeddings.contradictions import find_contradictions
 from mockllm.providers.openai.embeddings.prompt import NAME, compile_match, decode
-from mockllm.providers.openai.embeddings.render import generate, render, text_response
+from mockllm.providers.openai.embeddings.render import render, text_response
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import sse
 

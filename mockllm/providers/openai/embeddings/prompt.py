@@ -31,6 +31,7 @@ from mockllm.wire import jsontext
 
 NAME = "openai_embeddings"
 ENCODINGS = ("float", "base64")
+_INTEGERS = frozenset({int})
 MAX_INPUTS = 2048  # texts in one request, as the service allows
 MAX_DIMENSIONS = 4096  # of the largest models
 MAX_NUMBERS = MAX_INPUTS * 3072  # in one answer; the largest models of the service have 3072
@@ -101,6 +102,8 @@ def _check_input(value: str | list[Any]) -> None:
 def _check_entries(
     path: str, entries: list[Any], is_valid: Callable[[Any], bool], expected: str
 ) -> None:
+    if is_valid is _is_token and _INTEGERS.issuperset(map(type, entries)):
+        return  # a shortcut: a request may have 300,000 tokens
     if all(map(is_valid, entries)):
         return
     at, wrong = next((at, each) for at, each in enumerate(entries) if not is_valid(each))
