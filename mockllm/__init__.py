@@ -12,6 +12,7 @@ import importlib
 
 TYPE_CHECKING = False  # as in `typing`, whose import would take longer than all the others
 if TYPE_CHECKING:
+    from mockllm.config.error import Error
     from mockllm.config.models import (
         AnthropicMock,
         AnthropicRequestMatch,
@@ -40,6 +41,7 @@ __all__ = [
     "AsyncServer",
     "Config",
     "ConfigError",
+    "Error",
     "HeaderMatch",
     "Limits",
     "ListenError",
@@ -60,6 +62,7 @@ __all__ = [
 _MODULES = (
     "mockllm.errors",
     "mockllm.limits",
+    "mockllm.config.error",
     "mockllm.config.models",
     "mockllm.engine.loading",
     "mockllm.serve.embedded",

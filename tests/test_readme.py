@@ -98,6 +98,7 @@ def test_every_key_of_the_configuration_is_documented() -> None:
     objects = [schema, *schema["$defs"].values()]
     keys = {key for each in objects for key in each.get("properties", {})}
 
-    documented = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "configuration.md").read_text()))
+    pages = [(ROOT / "docs" / name).read_text() for name in ("configuration.md", "errors.md")]
+    documented = {key for page in pages for key in re.findall(r"`(\w+)`", page)}
 
     assert keys <= documented

@@ -15,9 +15,10 @@ import orjson
 
 from mockllm.config.models import Config, MatchType, Mock
 from mockllm.engine.building import build_engine
+from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
-from mockllm.engine.review import compares_exactly
+from mockllm.engine.review import MIN_ERROR, compares_exactly
 from mockllm.errors import Problem, Severity
 from mockllm.exchange import Request
 from mockllm.providers.openai.embeddings import EMBEDDINGS
@@ -64,7 +65,13 @@ async def _check_mock(
     if obstacle is not None:
         yield Problem(place, *obstacle)
         return
-    for how, complaint in [each async for each in clients.complaints(api.name, body, headers)]:
+    status = None
+    if table.sources[index].fixed.failure is not None:
+        status = _decide(engine, table, body, headers).reply.status
+        if status < MIN_ERROR:
+            return  # the author wants an answer that no client understands
+    found = clients.complaints(api.name, body, headers, status=status)
+    for how, complaint in [each async for each in found]:
         yield Problem(place.at(how), complaint, Severity.WARNING)
 
 
@@ -73,14 +80,7 @@ def _find_obstacle(
 ) -> tuple[str, Severity] | None:
     """The reason why the mock at `index` does not answer; None if it does. A mock behind another is
     not at fault."""
-    fields = {**_CREDENTIALS, **headers}.items()
-    request = Request.of(
-        "POST",
-        table.api.routes[0],
-        tuple((name.lower().encode(), value.strip().encode()) for name, value in fields),
-        orjson.dumps(body),
-    )
-    decision = engine.decide(table, request)
+    decision = _decide(engine, table, body, headers)
     if decision.match.rule is None:
         error = orjson.loads(decision.reply.body.decode("utf-8", "replace"))["error"]["message"]
         return f"a request like its match is refused: {error}", Severity.WARNING
@@ -88,6 +88,20 @@ def _find_obstacle(
         answering = decision.match.rule.label
         return f"not checked: {answering} answers a request like its match", Severity.NOTE
     return None
+
+
+def _decide(
+    engine: Engine, table: Table, body: dict[str, Any], headers: dict[str, str]
+) -> Decision:
+    """Return the decision on a request with this `body` and these `headers`."""
+    fields = {**_CREDENTIALS, **headers}.items()
+    request = Request.of(
+        "POST",
+        table.api.routes[0],
+        tuple((name.lower().encode(), value.strip().encode()) for name, value in fields),
+        orjson.dumps(body),
+    )
+    return engine.decide(table, request)
 
 
 # --- requests that a mock matches ----------------------------------------------------------------
@@ -120,7 +134,7 @@ def _input(api: str, mock: Mock) -> Any:
     value = _one_input(mock.match)
     if api != EMBEDDINGS.name or EMBEDDINGS.batch is None:
         return value
-    number = EMBEDDINGS.batch.answers(mock.answer)
+    number = 1 if mock.answer is None else EMBEDDINGS.batch.answers(mock.answer)
     if number <= 1 or compares_exactly(EMBEDDINGS, mock):
         return value
     return (value if isinstance(value, list) else [value]) * number

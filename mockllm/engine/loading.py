@@ -7,6 +7,7 @@ which strict loading treats as an error. What is filled in is a note.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from mockllm.engine.review import (
     confirm_no_error,
     confirm_response,
     contradictions,
+    doubtful_error,
     duplicate_names,
     empty_conditions,
     impossible_count,
@@ -40,7 +42,7 @@ from mockllm.matching.predicates import (
 )
 from mockllm.matching.rule import Rule
 from mockllm.providers import APIS
-from mockllm.providers.api import API, CannotMatch
+from mockllm.providers.api import API, SDK, CannotMatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,20 +142,29 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
             continue  # further checks need valid JSON
         problems += confirm_match(api, sdk, mock, place)
         problems += empty_conditions(mock, place)
-        errors = [*confirm_no_error(api, mock, place)]
-        problems += errors or confirm_response(api, sdk, mock, place)
-        problems += contradictions(api, mock, place)
-        problems += impossible_count(api, mock, place)
-        problems += unusable_response(mock, place)
-        problems += confirm_events(api, sdk, mock, place)
+        if mock.failure is None:
+            problems += _review_response(api, sdk, mock, place)
+        else:
+            problems += doubtful_error(mock, place)
         rule = _compile(api, index, mock, place, problems)
         if rule is not None:
             rules.append(rule)
     problems += duplicate_names(mocks, api.name)
     problems += unreachable(rules, places)
     confirm = sdk.request_confirmer(strict=strict_requests)
-    sources = tuple(source_of(mock, chunk) for mock in mocks)
-    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources)
+    sources = tuple(source_of(api, mock, chunk) for mock in mocks)
+    fails = any(source.fixed.failure is not None for source in sources)
+    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources, fails)
+
+
+def _review_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
+    """Yield the problems of a mock's response."""
+    errors = [*confirm_no_error(api, mock, place)]
+    yield from errors or confirm_response(api, sdk, mock, place)
+    yield from contradictions(api, mock, place)
+    yield from impossible_count(api, mock, place)
+    yield from unusable_response(mock, place)
+    yield from confirm_events(api, sdk, mock, place)
 
 
 def _compile(
@@ -174,7 +185,9 @@ def _compile(
     on_headers = map(_compile_header, mock.match.headers)
     # What is compared exactly belongs to its response, whatever the number: check warns.
     is_exact = compares_exactly(api, mock)
-    answers = 1 if is_exact or api.batch is None else api.batch.answers(mock.answer)
+    answers = 1
+    if api.batch is not None and mock.answer is not None and not is_exact:
+        answers = api.batch.answers(mock.answer)
     on_inputs = (HasInputs(answers),) if answers > 1 else ()
     return Rule(index, place, (*on_message, *on_request, *on_tools, *on_headers, *on_inputs))
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import orjson
 
+from mockllm.config.durations import find_suspicious
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import MatchType, Mock
 from mockllm.config.values import DONE
@@ -24,6 +25,7 @@ from mockllm.wire import jsontext, placeholders
 from mockllm.wire.placeholders import FreshValues
 
 MAX_PATHS = 20  # missing members of one response that are listed
+MIN_ERROR = 300  # the lowest status for which official clients raise an exception
 
 _ANY_MODEL = "any-model"
 _ANY_DELIVERY = FreshValues(b"0" * 20, b"1" * 10, b" " * 29)
@@ -39,11 +41,19 @@ def compares_exactly(api: API, mock: Mock) -> bool:
     return match_value(api, mock) is not None and mock.match.match_type is MatchType.EXACT
 
 
+def _response(mock: Mock) -> dict[str, Any]:
+    """Return the response of a mock whose answer is one."""
+    assert mock.answer is not None
+    return mock.answer
+
+
 def unserialisable_values(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object."""
     members = {
         f"match.{api.match_field}": match_value(api, mock),
         "response": mock.answer,
+        "error.message": mock.failure and mock.failure.message,
+        "error.body": mock.failure and mock.failure.body,
         "stream.events": stream_of(mock).events,
     }
     for name, value in members.items():
@@ -54,10 +64,11 @@ def unserialisable_values(api: API, mock: Mock, place: Place) -> Iterator[Proble
 def confirm_no_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report the body of an error in place of an answer, which would be sent with status 200 and
     the members of a success."""
-    if is_error_body(mock.answer, api.answer_members):
+    if is_error_body(_response(mock), api.answer_members):
         message = (
-            f"expected an answer of {api.title}, found the body of an error; a mock always answers "
-            "with status 200 and cannot send an error (in a stream, 'stream.events' can)"
+            f"expected an answer of {api.title}, found the body of an error, which would be sent "
+            'with status 200; write "error" instead of "response", such as "error": '
+            '"rate_limit" or {"status": 500, "body": {...}} (in a stream, \'stream.events\' can)'
         )
         if "status" in api.answer_members:
             message += '; for a failed response, add "status": "failed"'
@@ -95,7 +106,7 @@ def confirm_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[P
     """Validate a response against the SDK's model, as written and as it is sent. Missing members
     share one line, because a terse response lacks many: a note if they are filled in, a warning if
     they are not."""
-    written = sdk.confirm_response(mock.answer)
+    written = sdk.confirm_response(_response(mock))
     missing = [finding for finding in written if finding.kind is FindingKind.MISSING]
     # Where `type` is missing, only the answer with it filled in shows the other mistakes.
     sent = sdk.confirm_response(_sent(api, mock)) if missing else []
@@ -119,7 +130,7 @@ def _severity(finding: Finding) -> Severity:
 
 def _sent(api: API, mock: Mock) -> Any:
     """Return the answer as it is sent, with missing members filled in."""
-    reply = api.render(mock.answer, NOT_STREAMED, "word")
+    reply = api.render(_response(mock), NOT_STREAMED, "word")
     filled, _ = PreparedReply(reply).for_request(_ANY_MODEL, {"model": _ANY_MODEL})
     return orjson.loads(placeholders.fill_fresh(filled.body, _ANY_DELIVERY))
 
@@ -132,7 +143,7 @@ def _paths(findings: Sequence[Finding]) -> str:
 
 def contradictions(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report members of the response that contradict each other."""
-    for finding in api.find_contradictions(mock.answer):
+    for finding in api.find_contradictions(_response(mock)):
         path = json_path(["response", *finding.path])
         yield Problem(place.at(path), finding.message, Severity.WARNING)
 
@@ -141,7 +152,7 @@ def impossible_count(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report a response with another number of answers than its match has inputs."""
     if api.batch is None or not compares_exactly(api, mock):
         return
-    answers, inputs = api.batch.answers(mock.answer), api.batch.inputs(match_value(api, mock))
+    answers, inputs = api.batch.answers(_response(mock)), api.batch.inputs(match_value(api, mock))
     if answers > 1 and answers != inputs:
         found = "1 input" if inputs == 1 else f"{inputs} inputs"
         message = f"{answers} vectors, but match.input has {found}"
@@ -151,11 +162,12 @@ def impossible_count(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
 def unusable_response(mock: Mock, place: Place) -> Iterator[Problem]:
     """Report what fits the SDK's type and no client can use: no choice, and arguments of a call
     that are not JSON."""
-    if mock.answer.get("choices") == []:
+    response = _response(mock)
+    if response.get("choices") == []:
         message = "an empty list: clients read the first choice"
         yield Problem(place.at("response.choices"), message, Severity.WARNING)
     todo: list[tuple[list[str | int], Any]] = [
-        ([name], mock.answer.get(name)) for name in ("choices", "output")
+        ([name], response.get(name)) for name in ("choices", "output")
     ]
     while todo:
         path, value = todo.pop()
@@ -186,6 +198,22 @@ def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Pro
     if events is not None and api.ends_with_done and DONE not in events[-1:]:
         message = f"expected {DONE!r} as the last event, as the service sends it"
         yield Problem(place.at("stream.events"), message, Severity.WARNING)
+
+
+def doubtful_error(mock: Mock, place: Place) -> Iterator[Problem]:
+    """Report what has no effect beside an error, durations that were surely meant as milliseconds,
+    and statuses by which clients recognise no error."""
+    if mock.failure is None:
+        return
+    if "stream" in mock.model_fields_set:
+        message = "no effect: an error is sent whole, before a stream begins"
+        yield Problem(place.at("stream"), message, Severity.WARNING)
+    for path, message in find_suspicious(mock.failure):
+        yield Problem(place.at(json_path(["error", *path])), message, Severity.WARNING)
+    status = mock.failure.status
+    if status is not None and status < MIN_ERROR:
+        message = f"official clients take an answer with status {status} for no error"
+        yield Problem(place.at("error.status"), message, Severity.NOTE)
 
 
 def duplicate_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from mockllm.providers.openai.embeddings.batch import count_answers, count_input
 from mockllm.providers.openai.embeddings.contradictions import find_contradictions
 from mockllm.providers.openai.embeddings.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.embeddings.render import generate, render, text_response
+from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import sse
 
@@ -36,4 +37,5 @@ EMBEDDINGS = API(
     find_contradictions=find_contradictions,
     batch=Batch(split, join, count_answers, count_inputs),
     generate=generate,
+    failures={"context_length": TOO_MANY_TOKENS},
 )
