@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mockllm.config.files import read_files
 from mockllm.config.models import MOCK_FIELDS, Config, HeaderMatch, MatchType, Mock
-from mockllm.engine.mocks import Table, source_of
+from mockllm.engine.mocks import NO_SOURCE, Table, source_of
 from mockllm.engine.review import (
     compares_exactly,
     confirm_events,
@@ -134,11 +134,13 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
     sdk = api.sdk()
     rules = []
     places: dict[int, Place] = {}
+    unusable: set[int] = set()
     for index, mock in enumerate(mocks):
         place = places[index] = mock.place_in(api.name, index)
         mistakes = [*unserialisable_values(api, mock, place)]
         problems += mistakes
         if mistakes:
+            unusable.add(index)
             continue  # further checks need valid JSON
         problems += confirm_match(api, sdk, mock, place)
         problems += empty_conditions(mock, place)
@@ -152,7 +154,10 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
     problems += duplicate_names(mocks, api.name)
     problems += unreachable(rules, places)
     confirm = sdk.request_confirmer(strict=strict_requests)
-    sources = tuple(source_of(api, mock, chunk) for mock in mocks)
+    sources = tuple(
+        NO_SOURCE if index in unusable else source_of(api, mock, chunk)
+        for index, mock in enumerate(mocks)
+    )
     fails = any(source.fixed.failure is not None for source in sources)
     return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources, fails)
 

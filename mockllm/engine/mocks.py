@@ -20,6 +20,8 @@ from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire.chunking import Chunk
 
 _NOT_STREAMED = MockStream()
+NO_SOURCE = FixedSource(Answer({}))
+"""The source of a mock that is not served, because JSON cannot represent it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,7 @@ EXCEPTIONS = {
     409: "ConflictError",
     422: "UnprocessableEntityError",
     429: "RateLimitError",
+    529: "OverloadedError",
 }
 RETRIED = [word for word in WORDS if STATUSES[word][0] in (408, 409, 429, 500, 503)]
 
@@ -70,7 +71,7 @@ def _mocks(text: str, error: Any) -> dict[str, Any]:
 
 
 def _config() -> dict[str, Any]:
-    errors = [(word, word) for word in WORDS]
+    errors: list[tuple[str, Any]] = [(word, word) for word in WORDS]
     errors += [
         (f"said {word}", {"as": word, "message": f"Our {word}", "retry_after": "1ms"})
         for word in WORDS

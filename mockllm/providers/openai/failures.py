@@ -59,7 +59,6 @@ CASES: Cases = {
         "https://platform.openai.com/account/api-keys.",
         "invalid_api_key",
     ),
-    "billing": Case(429, "insufficient_quota", _QUOTA, "insufficient_quota"),
     "permission": Case(403, _INVALID, "You are not allowed to do this with your API key."),
     "not_found": Case(
         404,
@@ -73,6 +72,7 @@ CASES: Cases = {
     "unprocessable": Case(422, _INVALID, "The request could not be processed."),
     "rate_limit": Case(429, "requests", _RATE, "rate_limit_exceeded"),
     "slow_down": Case(429, "rate_limit_error", _SLOW_DOWN, "slow_down"),
+    "billing": Case(429, "insufficient_quota", _QUOTA, "insufficient_quota"),
     "server_error": Case(
         500,
         "server_error",
@@ -80,7 +80,8 @@ CASES: Cases = {
     ),
     "overloaded": Case(503, "service_unavailable_error", _OVERLOADED, "server_is_overloaded"),
 }
-"""The failures of Chat Completions, and of the others where they do not differ."""
+"""The failures of Chat Completions, and of the others where they do not differ. Of a status, the
+first is the usual one."""
 
 TOO_MANY_TOKENS = Case(
     400,
