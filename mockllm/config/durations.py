@@ -84,7 +84,7 @@ def find_suspicious(value: Any) -> Iterator[tuple[list[int | str], str]]:
         match found:
             case Seconds():
                 if found.is_bare and MIN_SUSPICIOUS <= found < math.inf:
-                    yield path, f"{found:g} seconds: {remedy(found)}"
+                    yield path, f'{found:g} seconds: {remedy(found)}, else "{found:g}s"'
             case BaseModel():
                 fields = type(found).model_fields.items()
                 todo += [
@@ -97,4 +97,4 @@ def find_suspicious(value: Any) -> Iterator[tuple[list[int | str], str]]:
 
 def remedy(seconds: float) -> str:
     """Return how to write a number that may be meant as milliseconds."""
-    return f'write "{seconds:g}ms" if milliseconds are meant, else "{seconds:g}s"'
+    return f'write "{seconds:g}ms" if milliseconds are meant'

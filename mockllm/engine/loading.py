@@ -147,7 +147,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
         if mock.failure is None:
             problems += _review_response(api, sdk, mock, place)
         else:
-            problems += doubtful_error(mock, place)
+            problems += doubtful_error(api, mock, place)
         rule = _compile(api, index, mock, place, problems)
         if rule is not None:
             rules.append(rule)

@@ -200,12 +200,13 @@ def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Pro
         yield Problem(place.at("stream.events"), message, Severity.WARNING)
 
 
-def doubtful_error(mock: Mock, place: Place) -> Iterator[Problem]:
+def doubtful_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report what has no effect beside an error, durations that were surely meant as milliseconds,
     and statuses by which clients recognise no error."""
     if mock.failure is None:
         return
-    if "stream" in mock.model_fields_set:
+    is_answered = mock.failure.word == "flagged" and api.refuse is not None
+    if "stream" in mock.model_fields_set and not is_answered:
         message = "no effect: an error is sent whole, before a stream begins"
         yield Problem(place.at("stream"), message, Severity.WARNING)
     for path, message in find_suspicious(mock.failure):

@@ -363,6 +363,12 @@ def test_what_is_doubtful_about_an_error_is_a_warning() -> None:
     assert warnings({"error": error | {"retry_after": "100s"}}) == []
 
 
+def test_the_refusal_of_a_flagged_prompt_is_streamed() -> None:
+    config = Config.from_dict({"anthropic": [{"error": "flagged", "stream": {"chunk": 1}}]})
+
+    assert load(config).warnings == ()
+
+
 def test_a_status_that_clients_take_for_no_error_is_a_note(tmp_path: Path) -> None:
     found = reviewed(tmp_path, {"error": {"status": 299}})
 
