@@ -179,8 +179,7 @@ class Engine:
     def render_failure(self, api: API, failure: Failure, model: str, own: Cases) -> Reply:
         """Return the reply with `failure` to a request for `model`. `own` are the cases in which
         what is asked differs from the vendor's others."""
-        reply = self.cors.share(api.vendor.render_failure(failure, own, model))
-        return set_headers(reply, failure.headers)  # which may be those of CORS
+        return self.cors.share(api.vendor.render_failure(failure, own, model))
 
     def _fallback(self, table: Table) -> Source | None:
         """Return the source that answers where no mock matches, if there is one."""
