@@ -78,7 +78,7 @@ class Engine:
         self._echo = echo
         self._by_name = {table.api.name: table for table in loaded.tables}
         self._prepared: dict[tuple[str, int, ResponseOptions], PreparedReply] = {}
-        self._failed = FailedReplies(self._render_failure)
+        self._failed = FailedReplies()
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -200,7 +200,7 @@ class Engine:
     def _reply(self, table: Table, selection: Selection, answer: Answer, prompt: Prompt) -> Filled:
         """Return the reply with `answer` to `prompt`, and its bytes if they are sent at once."""
         if answer.failure is not None:
-            return self._failed.get(table.api, answer.failure, prompt.model)
+            return self._failed.get(table.api, answer.failure, prompt.model, self.render_failure)
         if selection.rule is not None and selection.source.constant:
             prepared = self._prepare(table, selection.rule, answer, prompt.options)
             return prepared.for_request(prompt.model, prompt.body)
@@ -229,9 +229,6 @@ class Engine:
     def _render(self, table: Table, answer: Answer, options: ResponseOptions) -> Reply:
         reply = self.cors.share(render(table.api, answer, options))
         return set_headers(reply, answer.headers)
-
-    def _render_failure(self, api: API, failure: Failure, model: str) -> Reply:
-        return self.render_failure(api, failure, model, api.failures)
 
     def _render_error(self, table: Table, error: RequestError) -> Reply:
         return self.cors.share(table.api.vendor.render_error(error, {}))

@@ -8,13 +8,16 @@ from mockllm.config.error import Error
 from mockllm.engine.decision import Answer
 from mockllm.exchange import Headers, Reply
 from mockllm.providers.api import API
-from mockllm.providers.failures import Failure
+from mockllm.providers.failures import Cases, Failure
 from mockllm.replies.prepared import Filled, make_ready
 from mockllm.wire import jsontext
 from mockllm.wire.chunking import Chunk
 
 MAX_REPLIES = 1_000
 MAX_MODEL = 200  # characters of a model whose replies are kept
+
+Render = Callable[[API, Failure, str, Cases], Reply]
+"""Renders a failure; not kept, so that an engine holds no reference to itself."""
 
 _JSON = b"application/json"
 
@@ -57,16 +60,15 @@ class FailedReplies:
     """The replies with failures, each rendered once for each API and model: sending one costs as
     much as sending an answer. Models beyond the bounds are rendered each time."""
 
-    def __init__(self, render: Callable[[API, Failure, str], Reply]) -> None:
-        self._render = render
+    def __init__(self) -> None:
         self._kept: dict[tuple[str, Failure, str], Filled] = {}
 
-    def get(self, api: API, failure: Failure, model: str) -> Filled:
+    def get(self, api: API, failure: Failure, model: str, render: Render) -> Filled:
         """Return the reply of `api` with `failure` to a request for `model`, and its bytes."""
         key = (api.name, failure, model)
         filled = self._kept.get(key)
         if filled is None:
-            filled = make_ready(self._render(api, failure, model))
+            filled = make_ready(render(api, failure, model, api.failures))
             if len(self._kept) < MAX_REPLIES and len(model) <= MAX_MODEL:
                 self._kept[key] = filled
         return filled

@@ -13,7 +13,7 @@ from mockllm.engine.failures import MAX_MODEL, MAX_REPLIES, FailedReplies, compi
 from mockllm.engine.loading import load
 from mockllm.exchange import Reply
 from mockllm.providers.api import API
-from mockllm.providers.failures import Failure
+from mockllm.providers.failures import Cases, Failure
 from mockllm.providers.openai.chat import CHAT
 from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, ask, header, told
@@ -55,20 +55,20 @@ def test_an_error_is_compiled_with_all_its_parts() -> None:
 def test_a_reply_is_rendered_once_for_each_model_within_bounds() -> None:
     rendered: list[str] = []
 
-    def render(api: API, failure: Failure, model: str) -> Reply:
+    def render(api: API, failure: Failure, model: str, own: Cases) -> Reply:
         rendered.append(model)
         return Reply.whole(500, (), b"")
 
-    replies = FailedReplies(render)
+    replies = FailedReplies()
     for model in ("a", "a", "x" * (MAX_MODEL + 1), "x" * (MAX_MODEL + 1)):
-        replies.get(CHAT, Failure(), model)
+        replies.get(CHAT, Failure(), model, render)
     assert len(rendered) == 3
 
     for number in range(MAX_REPLIES + 1):
-        replies.get(CHAT, Failure(), f"m{number}")
+        replies.get(CHAT, Failure(), f"m{number}", render)
     rendered.clear()
-    replies.get(CHAT, Failure(), "a")
-    replies.get(CHAT, Failure(), f"m{MAX_REPLIES}")
+    replies.get(CHAT, Failure(), "a", render)
+    replies.get(CHAT, Failure(), f"m{MAX_REPLIES}", render)
     assert rendered == [f"m{MAX_REPLIES}"]
 
 
