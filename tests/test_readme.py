@@ -98,7 +98,8 @@ def test_every_key_of_the_configuration_is_documented() -> None:
     objects = [schema, *schema["$defs"].values()]
     keys = {key for each in objects for key in each.get("properties", {})}
 
-    pages = [ROOT / "docs" / name for name in ("configuration.md", "conditions.md")]
-    documented = {key for page in pages for key in re.findall(r"`(\w+)`", page.read_text())}
+    names = ("configuration.md", "conditions.md", "errors.md")
+    pages = [(ROOT / "docs" / name).read_text() for name in names]
+    documented = {key for page in pages for key in re.findall(r"`(\w+)`", page)}
 
     assert keys <= documented

@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from mockllm.config.model import ConfigModel, keys_of
+from mockllm.config.objects import ConfigObject, keys_of
 from mockllm.config.values import empty_list_for_null
 
 
@@ -33,7 +33,7 @@ class MatchType(StrEnum):
     CONTAINS = "contains"
 
 
-class HeaderMatch(ConfigModel):
+class HeaderMatch(ConfigObject):
     """A header that a request must have. `value` is compared with the header's first value."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -56,7 +56,7 @@ def _kind(words: Mapping[type, str], otherwise: str | None = None) -> Callable[[
 # --- texts ---------------------------------------------------------------------------------------
 
 
-class TextMatch(ConfigModel):
+class TextMatch(ConfigObject):
     """Tests of a text, all of which it must pass."""
 
     contains: StrictStr | None = None
@@ -111,7 +111,7 @@ one is so."""
 # --- the other words -----------------------------------------------------------------------------
 
 
-class ToolResultMatch(ConfigModel):
+class ToolResultMatch(ConfigObject):
     """A result of a tool in the last turn."""
 
     name: Text | None = None
@@ -124,7 +124,7 @@ class ToolResultMatch(ConfigModel):
     """True if the tool failed."""
 
 
-class MessageMatch(ConfigModel):
+class MessageMatch(ConfigObject):
     """A message of the conversation. Instructions have their own condition, `system`."""
 
     role: Literal["user", "assistant", "tool"] | None = None
@@ -163,7 +163,7 @@ AnyMessage = Annotated[
 ]
 
 
-class AnyTool(ConfigModel):
+class AnyTool(ConfigObject):
     """Tools of which one must be offered."""
 
     any: Annotated[list[StrictStr], Field(min_length=1)]
@@ -180,7 +180,7 @@ Tools = Annotated[
 ]
 
 
-class CountRange(ConfigModel):
+class CountRange(ConfigObject):
     """A range of numbers, both ends included."""
 
     at_least: Annotated[StrictInt, Field(ge=1)] = 1
@@ -204,7 +204,7 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class Conditions(ConfigModel):
+class Conditions(ConfigObject):
     """Conditions on a request, all of which must hold; the words are the same for every API.
 
     The last turn is everything after the model's last answer, without instructions.

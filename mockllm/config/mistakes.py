@@ -14,12 +14,18 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from mockllm.config.model import keys_of
+from mockllm.config.objects import keys_of
 from mockllm.errors import Place, Problem
 from mockllm.wire import jsontext
 
 Location = tuple[int | str, ...]
 Model = type[BaseModel]
+
+CONTRADICTION = "contradiction"
+"""The type of an error about several values that do not go together; its text is complete."""
+NO_ANSWER = "no_answer"
+"""The type of an error about a mock that has none of the keys in `ANSWERS`."""
+ANSWERS = ("response", "error")
 
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
 
@@ -34,16 +40,32 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
         if detail["type"] == "extra_forbidden"
     }
     return [
-        Problem(place_of(detail["loc"], data, file), _describe(root, detail))
+        Problem(place_of(_location(detail), data, file), _describe(root, detail))
         for detail in details
-        if not (detail["type"] == "missing" and detail["loc"] in meant)
+        if not any(missing in meant for missing in _missing(detail))
     ]
+
+
+def _missing(detail: ErrorDetails) -> list[Location]:
+    """Return the keys of which the error says that one is missing."""
+    match detail["type"]:
+        case "missing":
+            return [detail["loc"]]
+        case "no_answer":
+            return [(*detail["loc"][:-1], name) for name in ANSWERS]
+        case _:
+            return []
+
+
+def _location(detail: ErrorDetails) -> Location:
+    """Return the location of what is at fault: a mock, if it has no answer."""
+    return detail["loc"][:-1] if detail["type"] == NO_ANSWER else detail["loc"]
 
 
 def _describe(root: Model, detail: ErrorDetails) -> str:
     found = jsontext.describe(detail["input"])
     match detail["type"]:
-        case "too_deep" | "null" | "address":
+        case "too_deep" | "null" | "address" | "contradiction" | "no_answer":
             return detail["msg"]
         case "extra_forbidden":
             words = ", ".join(sorted(_known_keys(root, detail["loc"])))
@@ -61,8 +83,12 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return "expected a non-empty string, found an empty one"
         case "too_short":
             return f"expected a list that is not empty, found {found}"
+        case "int_type":
+            return f"expected a whole number, found {found}"
         case "greater_than_equal":
-            return f"expected a number of at least {detail['ctx']['ge']}, found {found}"
+            return f"expected at least {detail['ctx']['ge']}, found {found}"
+        case "less_than_equal":
+            return f"expected at most {detail['ctx']['le']}, found {found}"
         case "enum" | "literal_error":
             expected = detail["ctx"]["expected"]
             hint = _did_you_mean(_closest(str(detail["input"]), _QUOTED.findall(expected)))

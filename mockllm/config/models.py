@@ -13,23 +13,27 @@ from typing import Annotated, Any, Self, cast
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     PrivateAttr,
     StrictBool,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from mockllm.config.address import checked_address
 from mockllm.config.conditions import Conditions, MatchType
+from mockllm.config.error import AnyError, Error
 from mockllm.config.json_file import read_file
-from mockllm.config.mistakes import problems
-from mockllm.config.model import ConfigModel
+from mockllm.config.mistakes import ANSWERS, CONTRADICTION, NO_ANSWER, problems
+from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
 from mockllm.config.values import (
     ChunkSize,
     Event,
     OptionalSDKInput,
     OptionalSDKObject,
-    SDKObject,
     empty_list_for_null,
 )
 from mockllm.errors import NOWHERE, ConfigError, Place, Problem, Severity
@@ -100,7 +104,7 @@ class OpenAIEmbeddingsRequestMatch(_Match):
     ] = None
 
 
-class Stream(ConfigModel):
+class Stream(ConfigObject):
     """The streaming of all answers; a mock may override it."""
 
     chunk: ChunkSize = "word"
@@ -108,7 +112,7 @@ class Stream(ConfigModel):
     (a flag, an emoji with its modifiers, a letter with its accents) is never cut."""
 
 
-class MockStream(ConfigModel):
+class MockStream(ConfigObject):
     """The streaming of one mock's answer."""
 
     chunk: ChunkSize | None = None
@@ -118,18 +122,50 @@ class MockStream(ConfigModel):
     ``"[DONE]"`` at the end of a Chat Completions stream."""
 
 
-class _Mock(ConfigModel):
-    """The fields of every mock. `response` is served as written, with missing members filled in. A
-    mock without `match` answers any request."""
+class _Mock(ConfigObject):
+    """The fields of every mock. Its answer is either a `response`, served as written with missing
+    members filled in, or an `error`. A mock without `match` answers any request."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            **OWN_KEYS_SCHEMA,
+            "oneOf": [{"required": [name]} for name in ANSWERS],
+        }
+    )
 
     name: str = ""
-    response: SDKObject
+    response: OptionalSDKObject = None
+    error: AnyError | None = Field(default=None, validate_default=True)
+    """A failure of the service: a word, or an object."""
     _place: Place = PrivateAttr(default_factory=lambda: NOWHERE)
 
     @property
-    def answer(self) -> dict[str, Any]:
-        """`response` as JSON: validation has converted SDK objects."""
-        return cast("dict[str, Any]", self.response)
+    def answer(self) -> dict[str, Any] | None:
+        """`response` as JSON: validation has converted SDK objects. None if the answer is an
+        error."""
+        return cast("dict[str, Any] | None", self.response)
+
+    @property
+    def failure(self) -> Error | None:
+        """`error` as an object: validation has converted words. None if the answer is none."""
+        return cast("Error | None", self.error)
+
+    @field_validator("error")
+    @classmethod
+    def _has_one_answer(cls, error: Any, info: ValidationInfo) -> Any:
+        others = [name for name in ANSWERS if name in cls.model_fields and name != "error"]
+        if any(name not in info.data for name in others):
+            return error  # the mistake in it is reported
+        found = [name for name in others if info.data[name] is not None]
+        found += [] if error is None else ["error"]
+        if not found:
+            choice = f"{', '.join(map(repr, others))} or 'error'"
+            raise PydanticCustomError(NO_ANSWER, f"expected {choice}, found none of them")
+        if len(found) > 1:
+            both = " and ".join(map(repr, found))
+            message = f"expected one answer, found {both}: keep one of them"
+            raise PydanticCustomError(CONTRADICTION, message)
+        return error
 
     @property
     def place(self) -> Place:
@@ -179,7 +215,7 @@ class OpenAIEmbeddingsMock(_Mock):
 Mock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock
 
 
-class Config(ConfigModel):
+class Config(ConfigObject):
     """The configuration of a server. The mocks of an API are tried in order."""
 
     listen_addr: Annotated[str, AfterValidator(checked_address)] | None = None

@@ -18,6 +18,7 @@ from mockllm.conformance.probes import Probe, build
 from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table, stream_of
+from mockllm.engine.review import MIN_ERROR
 from mockllm.errors import Problem, Severity
 from mockllm.matching.rule import Rule
 from mockllm.serve.embedded import AsyncServer
@@ -64,8 +65,14 @@ async def _check_mock(
     if isinstance(found, str):
         yield Problem(place, f"not checked: {found}", Severity.NOTE)
         return
+    status = None
+    if table.sources[rule.index].fixed.failure is not None:
+        status = engine.decide(table, found.request(table.api)).reply.status
+        if status < MIN_ERROR:
+            return  # the author wants an answer that no client understands
     written = stream_of(mock).events is not None
-    async for how, complaint in clients.complaints(table.api.name, found.body, found.headers):
+    complaints = clients.complaints(table.api.name, found.body, found.headers, status=status)
+    async for how, complaint in complaints:
         if written and how != "whole":
             message = f"the client fails on the events as they are written: {complaint}"
             yield Problem(place.at(how), message, Severity.NOTE)

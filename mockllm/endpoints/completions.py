@@ -21,6 +21,7 @@ from mockllm.providers import request_body
 from mockllm.providers.openai import usage
 from mockllm.providers.openai.chat.answer import USAGE as CHAT_USAGE
 from mockllm.providers.openai.chat.answer import complete as complete_chat
+from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
 from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
@@ -29,6 +30,8 @@ from mockllm.wire.chunking import Chunk
 ID_LENGTH = 29  # characters after cmpl-
 MAX_PROMPTS = 128  # per request; each is matched and has a choice in the answer
 
+_FAILURES = {"context_length": TOO_MANY_TOKENS}
+"""The failures that differ from those of Chat Completions."""
 _FINISH_REASONS = ("stop", "length", "content_filter")
 
 
@@ -62,7 +65,7 @@ class _CompletionRequest(NamedTuple):
 
 def complete(context: Context, request: Request, values: Values) -> Decision:
     """Answer with the texts of the mocks that match the prompts, one or more choices per prompt; or
-    with a 404 if a prompt matches no mock.
+    with the failure of the first mock that has one, or a 404 if a prompt matches no mock.
 
     Raises:
         RequestError: 400 if the body is invalid.
@@ -78,8 +81,14 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
             reply = OPENAI.render_error(selection, {})
             decision = endpoint_decision(reply, prompt, outcome=Outcome.UNMATCHED)
             return decision._replace(match=decision.match._replace(near_miss=selection.near_miss))
+        answer = selection.source.answer(prompt)
+        if answer.failure is not None:
+            chat = context.engine.table(CHAT).api
+            reply = context.engine.render_failure(chat, answer.failure, wanted.model, _FAILURES)
+            outcome = selection.source.outcome
+            return endpoint_decision(reply, prompt, outcome=outcome, rule=selection.rule)
         selections.append(selection)
-        answers.append(selection.source.answer(prompt))
+        answers.append(answer)
     reply = _render(wanted, answers)
     source, rule, _ = selections[0]
     return endpoint_decision(reply, prompt, outcome=source.outcome, rule=rule)

@@ -83,7 +83,8 @@ def results_without_call(field: str, mocks: Sequence[tuple[Mock, Place]]) -> Ite
 
 
 def _answered(mock: Mock) -> dict[str, Any]:
-    return {name: mock.answer[name] for name in _CONTAINERS if name in mock.answer}
+    answer = mock.answer or {}
+    return {name: answer[name] for name in _CONTAINERS if name in answer}
 
 
 def _objects(value: Any) -> Iterator[tuple[Path, _Object]]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from mockllm.engine.batches import select_for_inputs
 from mockllm.engine.decision import Answer, Decision, Match, Outcome, Summary
+from mockllm.engine.failures import FailedReplies
 from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import Table
@@ -26,8 +27,10 @@ from mockllm.matching.texts import quote
 from mockllm.prompt import NOT_STREAMED, Earlier, Prompt, ResponseOptions
 from mockllm.providers import normalise
 from mockllm.providers.api import API
+from mockllm.providers.failures import Cases, Failure
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
+from mockllm.replies.headers import set_headers
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
 from mockllm.wire import jsontext, placeholders, tokens
 
@@ -85,6 +88,7 @@ class Engine:
         self._echo = echo
         self._by_name = {table.api.name: table for table in loaded.tables}
         self._prepared: dict[tuple[str, int, ResponseOptions], PreparedReply] = {}
+        self._failed = FailedReplies()
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -103,7 +107,8 @@ class Engine:
             for table in self.tables:
                 for rule in table.index.rules:
                     answer = table.sources[rule.index].fixed
-                    self._prepare(table, rule, answer, NOT_STREAMED)
+                    if answer.failure is None:
+                        self._prepare(table, rule, answer, NOT_STREAMED)
 
     def decide(
         self,
@@ -191,7 +196,13 @@ class Engine:
         reply, ready = self._reply(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
         reusable = reusable and not looks_back and not isinstance(reply.steps, LazySteps)
-        return _new(Match, (source.outcome, reply, ready, rule, summary, answer, reusable, None))
+        said = answer if answer.failure is None else None
+        return _new(Match, (source.outcome, reply, ready, rule, summary, said, reusable, None))
+
+    def render_failure(self, api: API, failure: Failure, model: str, own: Cases) -> Reply:
+        """Return the reply with `failure` to a request for `model`. `own` are the cases in which
+        what is asked differs from the vendor's others."""
+        return self.cors.share(api.vendor.render_failure(failure, own, model))
 
     def _fallback(self, table: Table) -> Source | None:
         """Return the source that answers where no mock matches, if there is one."""
@@ -211,6 +222,8 @@ class Engine:
 
     def _reply(self, table: Table, selection: Selection, answer: Answer, prompt: Prompt) -> Filled:
         """Return the reply with `answer` to `prompt`, and its bytes if they are sent at once."""
+        if answer.failure is not None:
+            return self._failed.get(table.api, answer.failure, prompt.model, self.render_failure)
         if selection.rule is not None and selection.source.constant:
             prepared = self._prepare(table, selection.rule, answer, prompt.options)
             return prepared.for_request(prompt.model, prompt.body)
@@ -237,7 +250,8 @@ class Engine:
         return prepared
 
     def _render(self, table: Table, answer: Answer, options: ResponseOptions) -> Reply:
-        return self.cors.share(render(table.api, answer, options))
+        reply = self.cors.share(render(table.api, answer, options))
+        return set_headers(reply, answer.headers)
 
     def _render_error(self, table: Table, error: RequestError) -> Reply:
         return self.cors.share(table.api.vendor.render_error(error, {}))

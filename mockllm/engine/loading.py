@@ -7,6 +7,7 @@ which strict loading treats as an error. What is filled in is a note.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from mockllm.config.models import MOCK_FIELDS, Config, Mock
 from mockllm.engine import calls
 from mockllm.engine.conditions import NEVER, compile_match
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
-from mockllm.engine.mocks import Table, source_of
+from mockllm.engine.mocks import NO_SOURCE, Table, source_of
 from mockllm.engine.review import (
     compares_exactly,
     confirm_events,
@@ -23,6 +24,7 @@ from mockllm.engine.review import (
     confirm_no_error,
     confirm_response,
     contradictions,
+    doubtful_error,
     duplicate_names,
     empty_answer,
     empty_conditions,
@@ -35,7 +37,7 @@ from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import HasInputs
 from mockllm.matching.rule import Rule
 from mockllm.providers import APIS
-from mockllm.providers.api import API
+from mockllm.providers.api import API, SDK
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,24 +131,23 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
     rules = []
     places: dict[int, Place] = {}
     sound: list[tuple[Mock, Place]] = []
+    unusable: set[int] = set()
     for index, mock in enumerate(mocks):
         place = places[index] = mock.place_in(api.name, index)
         mistakes = [*unserialisable_values(api, mock, place)]
         problems += mistakes
         if mistakes:
+            unusable.add(index)
             continue  # further checks need valid JSON
         sound.append((mock, place))
         misfits = [*confirm_match(api, sdk, mock, place)]
         problems += misfits
         problems += empty_conditions(mock, place)
         problems += impossible_headers(api, mock, place, require_auth=config.require_auth)
-        errors = [*confirm_no_error(api, mock, place)]
-        problems += errors or confirm_response(api, sdk, mock, place)
-        problems += contradictions(api, mock, place)
-        problems += impossible_count(api, mock, place)
-        problems += () if errors else empty_answer(api, mock, place)
-        problems += calls.mistakes_in_answer(mock, place)
-        problems += confirm_events(api, sdk, mock, place)
+        if mock.failure is None:
+            problems += _review_response(api, sdk, mock, place)
+        else:
+            problems += doubtful_error(api, mock, place)
         rule = _compile(api, index, mock, place, problems)
         if rule is not None:
             rules.append(rule)
@@ -156,8 +157,23 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
     problems += duplicate_names(mocks, api.name)
     problems += unreachable(rules, places)
     problems += calls.results_without_call(api.match_field, sound)
-    sources = tuple(source_of(mock, chunk) for mock in mocks)
-    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources)
+    sources = tuple(
+        NO_SOURCE if index in unusable else source_of(api, mock, chunk)
+        for index, mock in enumerate(mocks)
+    )
+    fails = any(source.fixed.failure is not None for source in sources)
+    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources, fails)
+
+
+def _review_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
+    """Yield the problems of a mock's response."""
+    errors = [*confirm_no_error(api, mock, place)]
+    yield from errors or confirm_response(api, sdk, mock, place)
+    yield from contradictions(api, mock, place)
+    yield from impossible_count(api, mock, place)
+    yield from () if errors else empty_answer(api, mock, place)
+    yield from calls.mistakes_in_answer(mock, place)
+    yield from confirm_events(api, sdk, mock, place)
 
 
 def _compile(
@@ -174,6 +190,8 @@ def _compile(
         return None
     # What is compared exactly belongs to its response, whatever the number: check warns.
     is_exact = compares_exactly(api, mock)
-    answers = 1 if is_exact or api.batch is None else api.batch.answers(mock.answer)
+    answers = 1
+    if api.batch is not None and mock.answer is not None and not is_exact:
+        answers = api.batch.answers(mock.answer)
     on_inputs = (HasInputs(answers),) if answers > 1 else ()
     return Rule(index, place, (*predicates, *on_inputs))

@@ -8,6 +8,7 @@ from typing import Any, cast
 import orjson
 
 from mockllm.config.conditions import MatchType
+from mockllm.config.durations import find_suspicious
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import Mock
 from mockllm.config.values import DONE, OWN_KEYS
@@ -25,6 +26,7 @@ from mockllm.wire import jsontext, placeholders
 from mockllm.wire.placeholders import FreshValues
 
 MAX_PATHS = 20  # missing members of one response that are listed
+MIN_ERROR = 300  # the lowest status for which official clients raise an exception
 
 _ANY_MODEL = "any-model"
 _ANY_DELIVERY = FreshValues(b"0" * 20, b"1" * 10, b" " * 29)
@@ -40,11 +42,19 @@ def compares_exactly(api: API, mock: Mock) -> bool:
     return match_value(api, mock) is not None and mock.match.match_type is MatchType.EXACT
 
 
+def _response(mock: Mock) -> dict[str, Any]:
+    """Return the response of a mock whose answer is one."""
+    assert mock.answer is not None
+    return mock.answer
+
+
 def unserialisable_values(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object."""
     members = {
         f"match.{api.match_field}": match_value(api, mock),
         "response": mock.answer,
+        "error.message": mock.failure and mock.failure.message,
+        "error.body": mock.failure and mock.failure.body,
         "stream.events": stream_of(mock).events,
     }
     for name, value in members.items():
@@ -55,10 +65,11 @@ def unserialisable_values(api: API, mock: Mock, place: Place) -> Iterator[Proble
 def confirm_no_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report the body of an error in place of an answer, which would be sent with status 200 and
     the members of a success."""
-    if is_error_body(mock.answer, api.answer_members):
+    if is_error_body(_response(mock), api.answer_members):
         message = (
-            f"expected an answer of {api.title}, found the body of an error; a mock always answers "
-            "with status 200 and cannot send an error (in a stream, 'stream.events' can)"
+            f"expected an answer of {api.title}, found the body of an error, which would be sent "
+            'with status 200; write "error" instead of "response", such as "error": '
+            '"rate_limit" or {"status": 500, "body": {...}} (in a stream, \'stream.events\' can)'
         )
         if "status" in api.answer_members:
             message += '; for a failed response, add "status": "failed"'
@@ -100,7 +111,7 @@ def confirm_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[P
     """Validate a response against the SDK's model, as written and as it is sent. Missing members
     share one line, because a terse response lacks many: a note if they are filled in, a warning if
     they are not."""
-    written = sdk.confirm_response(mock.answer)
+    written = sdk.confirm_response(_response(mock))
     missing = [finding for finding in written if finding.kind is FindingKind.MISSING]
     # Where `type` is missing, only the answer with it filled in shows the other mistakes.
     sent = sdk.confirm_response(_sent(api, mock)) if missing else []
@@ -135,7 +146,7 @@ def _severity(finding: Finding) -> Severity:
 
 def _sent(api: API, mock: Mock) -> Any:
     """Return the answer as it is sent, with missing members filled in."""
-    reply = api.render(mock.answer, NOT_STREAMED, "word")
+    reply = api.render(_response(mock), NOT_STREAMED, "word")
     filled, _ = PreparedReply(reply).for_request(_ANY_MODEL, {"model": _ANY_MODEL})
     return orjson.loads(placeholders.fill_fresh(filled.body, _ANY_DELIVERY))
 
@@ -148,7 +159,7 @@ def _paths(findings: Sequence[Finding]) -> str:
 
 def contradictions(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report members of the response that contradict each other."""
-    for finding in api.find_contradictions(mock.answer):
+    for finding in api.find_contradictions(_response(mock)):
         path = json_path(["response", *finding.path])
         yield Problem(place.at(path), finding.message, Severity.WARNING)
 
@@ -157,7 +168,7 @@ def impossible_count(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report a response with another number of answers than its match has inputs."""
     if api.batch is None or not compares_exactly(api, mock):
         return
-    answers, inputs = api.batch.answers(mock.answer), api.batch.inputs(match_value(api, mock))
+    answers, inputs = api.batch.answers(_response(mock)), api.batch.inputs(match_value(api, mock))
     if answers > 1 and answers != inputs:
         found = "1 input" if inputs == 1 else f"{inputs} inputs"
         message = f"{answers} vectors, but match.input has {found}"
@@ -172,7 +183,7 @@ _REASONS = ("status", "error", "incomplete_details", "stop_reason")
 
 def empty_answer(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report an answer without any content, unless it says why."""
-    answer = mock.answer
+    answer = _response(mock)
     if any(answer.get(name) not in (None, "completed") for name in _REASONS):
         return
     for name in _FIRST_READ:
@@ -206,6 +217,23 @@ def _ends(api: API, events: Sequence[Any]) -> bool:
             return last in api.last_events
         case _:
             return False
+
+
+def doubtful_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+    """Report what has no effect beside an error, durations that were surely meant as milliseconds,
+    and statuses by which clients recognise no error."""
+    if mock.failure is None:
+        return
+    is_answered = mock.failure.word == "flagged" and api.refuse is not None
+    if "stream" in mock.model_fields_set and not is_answered:
+        message = "no effect: an error is sent whole, before a stream begins"
+        yield Problem(place.at("stream"), message, Severity.WARNING)
+    for path, message in find_suspicious(mock.failure):
+        yield Problem(place.at(json_path(["error", *path])), message, Severity.WARNING)
+    status = mock.failure.status
+    if status is not None and status < MIN_ERROR:
+        message = f"official clients take an answer with status {status} for no error"
+        yield Problem(place.at("error.status"), message, Severity.NOTE)
 
 
 def duplicate_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:

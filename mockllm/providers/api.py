@@ -7,12 +7,13 @@ know sockets, clocks and tables of mocks; matching and pacing are written once, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from mockllm.exchange import Reply, Request
 from mockllm.matching.predicates import Predicate
 from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.providers.failures import Cases
 from mockllm.providers.routes import Values
 from mockllm.providers.vendor import Vendor
 from mockllm.validation.findings import Confirm, Finding
@@ -123,3 +124,10 @@ class API:
     generate: Callable[[Prompt], dict[str, Any]] | None = None
     """The response to any request while no mock of this API is configured; None if the API has no
     such response."""
+
+    failures: Cases = field(default_factory=dict)
+    """The failures in which this API differs from the vendor's others."""
+
+    refuse: Callable[[str | None], dict[str, Any]] | None = None
+    """`refuse(message)`: the response to a flagged prompt, of an API that answers it; None if it
+    reports an error."""

@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 
 from mockllm.config.conditions import Conditions
-from mockllm.config.model import keys_of
 from mockllm.config.models import Config
+from mockllm.config.objects import keys_of
 from mockllm.engine.loading import load
 from mockllm.errors import ConfigError
 
@@ -86,7 +86,7 @@ def test_every_list_has_every_word(field: str) -> None:
         ),
         ({"user": None}, "match: user is null; leave it out if it does not matter"),
         ({"user": {"regex": "a("}}, "match.user: not a regular expression of RE2: missing ): a("),
-        ({"turn": 0}, "match.turn: expected a number of at least 1, found 0"),
+        ({"turn": 0}, "match.turn: expected at least 1, found 0"),
         (
             {"turn": True},
             'match.turn: expected a number from 1, or {"at_least": ...}, found true',

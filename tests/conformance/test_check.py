@@ -279,3 +279,29 @@ def test_the_command_accepts_complete_responses(
     assert main.main(["check", "--wire", file]) == terminal.OK
 
     assert capsys.readouterr().out == "0 errors, 0 warnings, 0 notes in 1 mock of 1 file\n"
+
+
+def test_clients_are_expected_to_raise_for_an_error() -> None:
+    every = [
+        {"match": {"headers": [{"name": "x-word", "value": word}]}, "error": word}
+        for word in ("bad_request", "rate_limit", "overloaded", "flagged")
+    ]
+    page = {"error": {"status": 502, "body": "<html>"}}
+
+    found = complaints(
+        openai=[*every, page],
+        openai_response=every,
+        anthropic=[*every, page],
+        openai_embeddings=[*every, {"error": {"status": 200, "body": "<html>"}}],
+    )
+
+    assert found == []
+
+
+def test_a_client_that_raises_another_exception_than_for_the_status_is_a_complaint() -> None:
+    """It follows the redirection to another endpoint of the server."""
+    mock = {"error": {"status": 303, "headers": {"location": "/v1/models"}}}
+
+    (found,) = complaints(openai_embeddings=[mock])
+
+    assert found.startswith("openai_embeddings[0]: whole: APIResponseValidationError: ")

@@ -456,3 +456,48 @@ def test_the_body_of_an_error_is_no_answer(
 )
 def test_an_error_of_a_response_is_an_answer(response: dict[str, Any]) -> None:
     load(Config.from_dict({"openai_response": [{"match": {"input": "a"}, "response": response}]}))
+
+
+def test_what_is_doubtful_about_an_error_is_a_warning() -> None:
+    error = {"as": "rate_limit", "retry_after": 100}
+    found = warnings({"error": error, "stream": {"chunk": "char"}})
+
+    assert found == [
+        "openai[0]: stream: no effect: an error is sent whole, before a stream begins",
+        (
+            'openai[0]: error.retry_after: 100 seconds: write "100ms" if milliseconds are meant, '
+            'else "100s"'
+        ),
+    ]
+    assert warnings({"error": error | {"retry_after": "100s"}}) == []
+
+
+def test_the_refusal_of_a_flagged_prompt_is_streamed() -> None:
+    config = Config.from_dict({"anthropic": [{"error": "flagged", "stream": {"chunk": 1}}]})
+
+    assert load(config).warnings == ()
+
+
+def test_a_status_that_clients_take_for_no_error_is_a_note(tmp_path: Path) -> None:
+    found = reviewed(tmp_path, {"error": {"status": 299}})
+
+    assert found == [
+        (
+            "note: openai[0]: error.status: official clients take an answer with status 299 for no "
+            "error"
+        )
+    ]
+    assert reviewed(tmp_path, {"error": {"status": 300}}) == []
+
+
+@pytest.mark.parametrize("member", ["message", "body"])
+def test_a_text_that_json_cannot_represent_is_an_error(member: str) -> None:
+    (found,) = errors({"openai": [{"error": {"status": 500, member: "\ud800"}}]})
+
+    assert found.startswith(f"error: openai[0]: error.{member}: expected a JSON value, found str")
+
+
+def test_the_body_of_an_error_as_a_response_is_an_error_with_the_remedy() -> None:
+    (found,) = errors({"openai": [{"response": {"error": {"message": "no"}}}]})
+
+    assert 'write "error" instead of "response"' in found

@@ -4,7 +4,7 @@ and streams. It knows no other API, no socket and no table of mocks.
 
 from __future__ import annotations
 
-from mockllm.providers.anthropic.messages.answer import text_response
+from mockllm.providers.anthropic.messages.answer import refuse, text_response
 from mockllm.providers.anthropic.messages.contradictions import find_contradictions
 from mockllm.providers.anthropic.messages.echo import echoed
 from mockllm.providers.anthropic.messages.prompt import NAME, compile_match, decode
@@ -37,4 +37,5 @@ MESSAGES = API(
     find_contradictions=find_contradictions,
     last_events=("message_stop", "error"),
     echo=echoed,
+    refuse=refuse,
 )

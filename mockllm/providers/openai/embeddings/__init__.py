@@ -16,6 +16,7 @@ from mockllm.providers.openai.embeddings.batch import (
 from mockllm.providers.openai.embeddings.contradictions import find_contradictions
 from mockllm.providers.openai.embeddings.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.embeddings.render import render, text_response
+from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import sse
 
@@ -43,4 +44,5 @@ EMBEDDINGS = API(
     find_contradictions=find_contradictions,
     batch=Batch(split, join, count_answers, count_inputs),
     generate=generate,
+    failures={"context_length": TOO_MANY_TOKENS},
 )

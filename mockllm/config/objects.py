@@ -1,15 +1,19 @@
-"""The base of the objects in a configuration."""
+"""The base of all objects of a configuration: frozen, with the author's own keys ignored."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic.config import JsonDict
 
 from mockllm.config.values import without_own_keys
 
+OWN_KEYS_SCHEMA: JsonDict = {"patternProperties": {"^[_$]": {}}}
+"""The author's own keys, as a part of a JSON Schema."""
 
-class ConfigModel(BaseModel):
+
+class ConfigObject(BaseModel):
     """A frozen object of the configuration. Unknown keys are errors, so typos are reported; those
     that begin with ``_`` or ``$`` are the author's own (``_comment``, ``$schema``)."""
 
@@ -20,7 +24,7 @@ class ConfigModel(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=True,
-        json_schema_extra={"patternProperties": {"^[_$]": {}}},
+        json_schema_extra={**OWN_KEYS_SCHEMA},
     )
 
     @model_validator(mode="before")
