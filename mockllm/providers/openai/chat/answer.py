@@ -11,6 +11,7 @@ from typing import Any, TypeGuard
 
 from mockllm.providers.members import fill_in
 from mockllm.providers.openai import service_tier
+from mockllm.providers.openai.chat.deltas import REASONING
 from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 29  # characters after chatcmpl-
@@ -46,9 +47,8 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     choices = completed["choices"]
     if isinstance(choices, list):
         completed["choices"] = [_choice(choice, index) for index, choice in enumerate(choices)]
-    output = _count_output(choices)
     if isinstance(completed["usage"], dict):
-        completed["usage"] = _usage(completed["usage"], output)
+        completed["usage"] = _usage(completed["usage"], *_estimates(choices))
     return completed
 
 
@@ -115,8 +115,12 @@ def _finish_reason(message: Any) -> str:
             return "stop"
 
 
-def _usage(written: dict[str, Any], output: int) -> dict[str, Any]:
-    """`written` with the three required counts (`CompletionUsage`) and their details."""
+def _usage(written: dict[str, Any], reasoning: int, said: int) -> dict[str, Any]:
+    """`written` with the three required counts (`CompletionUsage`) and their details; `reasoning`
+    and `said` are the estimated tokens of the output."""
+    output = reasoning + said
+    if "completion_tokens" in written:
+        reasoning = 0  # its share of the author's number is unknown
     prompt = written.get("prompt_tokens")
     completion = written.get("completion_tokens", output)
     counted = completion if _is_count(completion) else 0
@@ -126,19 +130,20 @@ def _usage(written: dict[str, Any], output: int) -> dict[str, Any]:
         "completion_tokens": output,
         "total_tokens": total,
     }
-    completed = fill_in(written, missing | _no_details(), followed_by=())
-    for name, zeros in _no_details().items():
+    details = _details(reasoning)
+    completed = fill_in(written, missing | details, followed_by=())
+    for name, counts in details.items():
         if isinstance(completed[name], dict):
-            completed[name] = fill_in(completed[name], zeros, followed_by=())
+            completed[name] = fill_in(completed[name], counts, followed_by=())
     return completed
 
 
-def _no_details() -> dict[str, Any]:
-    """The details that the service adds to the counts, all zero."""
+def _details(reasoning: int) -> dict[str, Any]:
+    """The details that the service adds to the counts."""
     return {
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {
-            "reasoning_tokens": 0,
+            "reasoning_tokens": reasoning,
             "audio_tokens": 0,
             "accepted_prediction_tokens": 0,
             "rejected_prediction_tokens": 0,
@@ -150,13 +155,24 @@ def _is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and 0 <= value < _MAX_COUNT
 
 
-def _count_output(choices: Any) -> int:
-    """The estimated tokens of the choices' texts and calls."""
-    if not isinstance(choices, list):
-        return 0
-    messages = (choice.get("message") for choice in choices if isinstance(choice, dict))
-    texts = (text for message in messages for text in _texts(message))
-    return sum(tokens.estimate(text) for text in texts if isinstance(text, str))
+def _estimates(choices: Any) -> tuple[int, int]:
+    """The estimated tokens of the choices' reasoning, and those of their texts and calls."""
+    reasoning = said = 0
+    for choice in choices if isinstance(choices, list) else ():
+        message = choice.get("message") if isinstance(choice, dict) else None
+        reasoning += sum(map(tokens.estimate, filter(_is_text, _reasoning(message))))
+        said += sum(map(tokens.estimate, filter(_is_text, _texts(message))))
+    return reasoning, said
+
+
+def _is_text(value: Any) -> TypeGuard[str]:
+    return isinstance(value, str)
+
+
+def _reasoning(message: Any) -> Iterator[Any]:
+    """The reasoning of a message, once where it is in several members."""
+    if isinstance(message, dict):
+        yield next((message[name] for name in REASONING if message.get(name)), None)
 
 
 def _texts(message: Any) -> Iterator[Any]:

@@ -17,6 +17,9 @@ from mockllm.wire.chunking import Chunk
 AUDIO_PIECE = 8192  # base64 characters; a multiple of 4, so that each piece can be decoded alone
 
 _TEXTS = ("content", "refusal")  # members of a message, and of logprobs
+REASONING = ("reasoning_content", "reasoning")
+"""The members in which other services with this API send what a model thinks: the first one
+DeepSeek, vLLM and llama-server, the second one OpenRouter and Groq."""
 _TOOL_CALL = ("index", "id", "type")
 
 
@@ -87,6 +90,14 @@ def _text_member(name: str, value: Any, tokens: Any, chunk: Chunk) -> Iterator[P
     for text, covered in _cut(value, tokens, chunk):
         logprobs = None if covered is None else dict.fromkeys(_TEXTS) | {name: covered}
         yield Piece({name: text}, logprobs)
+
+
+def _reasoning(name: str, value: Any, _tokens: Any, chunk: Chunk) -> Iterator[Piece]:
+    """A member with the reasoning. An empty one is sent too: no opening stands for it."""
+    if isinstance(value, str) and value:
+        yield from (Piece({name: text}) for text in chunking.split(value, chunk))
+    else:
+        yield Piece({name: value})
 
 
 def _cut(text: str, tokens: Any, chunk: Chunk) -> Iterator[tuple[str, list[Any] | None]]:
@@ -238,6 +249,7 @@ Streamer = Callable[[Any, Any, Chunk], Iterator[Piece]]
 """`streamer(value, tokens, chunk)`: the pieces of a member; `tokens` are its logprobs, or None."""
 
 MEMBERS: dict[str, Streamer] = {
+    **{name: partial(_reasoning, name) for name in REASONING},
     "content": partial(_text_member, "content"),
     "refusal": partial(_text_member, "refusal"),
     "annotations": _annotations,

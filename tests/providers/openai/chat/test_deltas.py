@@ -80,9 +80,28 @@ def test_a_message_without_anything_to_say_is_only_an_opening(message: Json) -> 
 
 
 def test_members_of_no_known_kind_follow_the_opening_in_one_delta() -> None:
-    message = {"reasoning": "hm", "role": "assistant", "content": "a", "extra": None}
+    message = {"images": ["hm"], "role": "assistant", "content": "a", "extra": None}
 
-    assert after_opening(message) == [{"reasoning": "hm", "extra": None}, {"content": "a"}]
+    assert after_opening(message) == [{"images": ["hm"], "extra": None}, {"content": "a"}]
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_reasoning_is_streamed_in_pieces_before_the_text(name: str) -> None:
+    message = {"role": "assistant", "content": "a b", name: "c d"}
+
+    assert after_opening(message) == [
+        {name: "c"},
+        {name: " d"},
+        {"content": "a"},
+        {"content": " b"},
+    ]
+
+
+@pytest.mark.parametrize("value", ["", ["x"]])
+def test_reasoning_that_cannot_be_cut_is_sent_whole(value: object) -> None:
+    assert after_opening({"content": None, "reasoning_content": value}) == [
+        {"reasoning_content": value}
+    ]
 
 
 def test_members_are_sent_in_a_fixed_order() -> None:

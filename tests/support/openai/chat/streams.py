@@ -40,6 +40,8 @@ INVALID = {
 GRAMMAR = (
     ("opening", "once"),
     ("unknown", "at most once"),
+    ("reasoning_content", "any number"),
+    ("reasoning", "any number"),
     ("content", "any number"),
     ("refusal", "any number"),
     ("annotations", "at most once"),
@@ -292,6 +294,7 @@ MESSAGES = st.fixed_dictionaries(
         "function_call": st.none() | st.fixed_dictionaries({"name": NAMES, "arguments": TEXTS}),
         "tool_calls": st.none() | st.lists(FUNCTION_CALLS | CUSTOM_CALLS | BARE_CALLS, max_size=3),
         "reasoning_content": TEXTS,
+        "reasoning": TEXTS,
         "images": st.just([{"url": "data:,"}]),
     },
 )
