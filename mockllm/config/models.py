@@ -13,19 +13,17 @@ from typing import Annotated, Any, Self, cast
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     StrictBool,
     ValidationError,
-    model_validator,
 )
 
 from mockllm.config.address import checked_address
 from mockllm.config.json_file import read_file
 from mockllm.config.mistakes import problems
+from mockllm.config.objects import ConfigObject
 from mockllm.config.values import (
     ChunkSize,
     Event,
@@ -33,7 +31,6 @@ from mockllm.config.values import (
     OptionalSDKObject,
     SDKObject,
     empty_list_for_null,
-    without_own_keys,
 )
 from mockllm.errors import NOWHERE, ConfigError, Place, Problem, Severity
 
@@ -45,24 +42,7 @@ class MatchType(StrEnum):
     CONTAINS = "contains"
 
 
-class _ConfigModel(BaseModel):
-    """A frozen object of the configuration. Unknown keys are errors, so typos are reported; those
-    that begin with ``_`` or ``$`` are the author's own (``_comment``, ``$schema``)."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        json_schema_extra={"patternProperties": {"^[_$]": {}}},
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_own_keys(cls, value: Any) -> Any:
-        return without_own_keys(value)
-
-
-class HeaderMatch(_ConfigModel):
+class HeaderMatch(ConfigObject):
     """A header that a request must have. `value` is compared with the header's first value."""
 
     name: Annotated[str, Field(min_length=1)]
@@ -73,7 +53,7 @@ class HeaderMatch(_ConfigModel):
 _Texts = Annotated[list[str], BeforeValidator(empty_list_for_null)]
 
 
-class _Match(_ConfigModel):
+class _Match(ConfigObject):
     match_type: MatchType = MatchType.EXACT
     headers: Annotated[list[HeaderMatch], BeforeValidator(empty_list_for_null)] = []
 
@@ -116,7 +96,7 @@ class OpenAIEmbeddingsRequestMatch(_Match):
     input: OptionalSDKInput = None
 
 
-class Stream(_ConfigModel):
+class Stream(ConfigObject):
     """The streaming of all answers; a mock may override it."""
 
     chunk: ChunkSize = "word"
@@ -124,7 +104,7 @@ class Stream(_ConfigModel):
     (a flag, an emoji with its modifiers, a letter with its accents) is never cut."""
 
 
-class MockStream(_ConfigModel):
+class MockStream(ConfigObject):
     """The streaming of one mock's answer."""
 
     chunk: ChunkSize | None = None
@@ -134,7 +114,7 @@ class MockStream(_ConfigModel):
     ``"[DONE]"`` at the end of a Chat Completions stream."""
 
 
-class _Mock(_ConfigModel):
+class _Mock(ConfigObject):
     """The fields of every mock. `response` is served as written, with missing members filled in. A
     mock without `match` answers any request."""
 
@@ -195,7 +175,7 @@ class OpenAIEmbeddingsMock(_Mock):
 Mock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock
 
 
-class Config(_ConfigModel):
+class Config(ConfigObject):
     """The configuration of a server. The mocks of an API are tried in order."""
 
     listen_addr: Annotated[str, AfterValidator(checked_address)] | None = None
