@@ -11,6 +11,7 @@ from pydantic import (
     BaseModel,
     ValidationError,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from mockllm.errors import Place, Problem
@@ -18,6 +19,9 @@ from mockllm.wire import jsontext
 
 Location = tuple[int | str, ...]
 Model = type[BaseModel]
+
+CONTRADICTION = "contradiction"
+"""The type of an error about several values that do not go together; its text is complete."""
 
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
 
@@ -41,7 +45,7 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
 def _describe(root: Model, detail: ErrorDetails) -> str:
     found = jsontext.describe(detail["input"])
     match detail["type"]:
-        case "too_deep":
+        case "too_deep" | "contradiction":
             return detail["msg"]
         case "extra_forbidden":
             words = ", ".join(sorted(_known_keys(root, detail["loc"])))
@@ -49,7 +53,7 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return f"unknown key, expected one of {words}{hint}"
         case "missing":
             return "expected a value, found nothing"
-        case "enum":
+        case "enum" | "literal_error":
             expected = detail["ctx"]["expected"]
             hint = _did_you_mean(_closest(str(detail["input"]), _QUOTED.findall(expected)))
             return f"expected {expected}, found {found}{hint}"
@@ -61,6 +65,10 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return f"expected a string, found {found}"
         case "string_too_short":
             return "expected a non-empty string, found an empty one"
+        case "int_type":
+            return f"expected a whole number, found {found}"
+        case "greater_than_equal":
+            return f"expected at least {detail['ctx']['ge']}, found {found}"
         case "bool_type":
             return f"expected true or false, found {found}"
         case _:
@@ -96,9 +104,15 @@ def _known_keys(root: Model, location: Location) -> list[str]:
     """Return the keys allowed at the end of `location` in a configuration of type `root`."""
     model = root
     for step in location[:-1]:
-        if isinstance(step, str) and step in model.model_fields:
-            model = _model_in(model.model_fields[step].annotation) or model
-    return list(model.model_fields)
+        field = _fields(model).get(step) if isinstance(step, str) else None
+        if field is not None:
+            model = _model_in(field.annotation) or model
+    return list(_fields(model))
+
+
+def _fields(model: Model) -> dict[str, FieldInfo]:
+    """Return the fields of a model by their keys in the configuration."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _model_in(annotation: Any) -> Model | None:

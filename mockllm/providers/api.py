@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from mockllm.exchange import Reply, Request
 from mockllm.matching.predicates import Predicate
-from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.prompt import Body, Prompt, ResponseOptions
+from mockllm.providers.reply import NeutralReply
 from mockllm.providers.routes import Values
 from mockllm.providers.vendor import Vendor
 from mockllm.validation.findings import Confirm, Finding
@@ -76,6 +77,10 @@ class API:
 
     frame: Callable[[dict[str, Any]], bytes]
     """One event of a stream, with any members, as bytes."""
+
+    respond: Callable[[NeutralReply, Body], dict[str, Any]] | None = None
+    """`respond(reply, body)`: the response that says a neutral reply, to a request with this body.
+    The body matters only for a reply with `json`. None if the API has no conversation."""
 
     echo: Echo = echo_nothing
     """`echo(body, names)`: the members of a request that a response repeats, by the names that

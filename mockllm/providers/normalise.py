@@ -7,7 +7,7 @@ text, and parses arguments that are JSON.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
@@ -105,6 +105,27 @@ def tool_names(tools: Any) -> Iterator[str]:
             allowed = allowed.get("tool_names")
         if isinstance(allowed, list):
             yield from (name for name in allowed if isinstance(name, str))
+
+
+_MUST_CALL = frozenset({"required", "any"})
+"""The choices by which the model must call some tool: of OpenAI and of Anthropic."""
+
+
+def forced_tool(choice: Any, name_of: Callable[[Members], str], offered: Iterable[str]) -> str:
+    """The name of the one tool that a request's `tool_choice` makes the model call; empty if the
+    model may choose. `name_of` reads it from a choice that names a tool."""
+    if isinstance(choice, dict):
+        if name := name_of(choice):
+            return name
+        inner = choice.get("allowed_tools")  # Chat nests it
+        allowed = inner if isinstance(inner, dict) else choice
+        if isinstance(allowed.get("tools"), list):
+            offered = [name_of(tool) for tool in objects(allowed["tools"])]
+        choice = allowed.get("mode") or choice.get("type")
+    if not (isinstance(choice, str) and choice in _MUST_CALL):
+        return ""
+    names = list(offered)
+    return names[0] if len(names) == 1 else ""
 
 
 def check_role(message: Members, roles: Collection[str]) -> None:

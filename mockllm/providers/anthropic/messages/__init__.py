@@ -8,6 +8,7 @@ from mockllm.providers.anthropic.messages.answer import text_response
 from mockllm.providers.anthropic.messages.echo import echoed
 from mockllm.providers.anthropic.messages.prompt import NAME, compile_match, decode
 from mockllm.providers.anthropic.messages.render import render
+from mockllm.providers.anthropic.messages.reply import respond
 from mockllm.providers.anthropic.messages.stream import frame
 from mockllm.providers.anthropic.vendor import ANTHROPIC
 from mockllm.providers.api import API, SDK
@@ -32,5 +33,6 @@ MESSAGES = API(
     answer_members=("content",),
     text_response=text_response,
     frame=frame,
+    respond=respond,
     echo=echoed,
 )

@@ -44,7 +44,16 @@ def read_tools(body: Body) -> Iterator[str]:
     return normalise.tool_names(body.get("tools"))
 
 
+def read_forced_tool(body: Body) -> str:
+    """The tool that `tool_choice` names, or the only one if the model must call some tool."""
+    return normalise.forced_tool(body.get("tool_choice"), _name, read_tools(body))
+
+
 READERS = Readers(read_messages, read_system, read_tools)
+
+
+def _name(choice: Body) -> str:
+    return normalise.text(choice.get("name"))
 
 
 def _result(block: Body) -> ToolResult:

@@ -9,6 +9,7 @@ from mockllm.providers.openai import azure, service_tier
 from mockllm.providers.openai.chat.answer import text_response
 from mockllm.providers.openai.chat.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.chat.render import render
+from mockllm.providers.openai.chat.reply import respond
 from mockllm.providers.openai.chat.stream import frame
 from mockllm.providers.openai.vendor import OPENAI
 
@@ -32,6 +33,7 @@ CHAT = API(
     answer_members=("choices",),
     text_response=text_response,
     frame=frame,
+    respond=respond,
     echo=service_tier.echoed,
     ends_with_done=True,
 )

@@ -10,6 +10,7 @@ from mockllm.providers.openai.responses.answer import text_response
 from mockllm.providers.openai.responses.echo import echoed
 from mockllm.providers.openai.responses.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.responses.render import render
+from mockllm.providers.openai.responses.reply import respond
 from mockllm.providers.openai.responses.stream import frame
 from mockllm.providers.openai.vendor import OPENAI
 
@@ -33,5 +34,6 @@ RESPONSES = API(
     answer_members=("status", "output"),
     text_response=text_response,
     frame=frame,
+    respond=respond,
     echo=echoed,
 )

@@ -46,6 +46,11 @@ def read_tools(body: Body) -> Iterator[str]:
     return normalise.tool_names(body.get("tools"))
 
 
+def read_forced_tool(body: Body) -> str:
+    """The tool that `tool_choice` names, or the only one if the model must call some tool."""
+    return normalise.forced_tool(body.get("tool_choice"), _name, read_tools(body))
+
+
 READERS = Readers(read_messages, read_system, read_tools)
 
 
@@ -60,6 +65,10 @@ def is_message(item: Mapping[str, Any]) -> bool:
     """True if an item is a message, by its type or, if it has none, by its role."""
     kind = item.get("type")
     return kind == "message" or (kind is None and "role" in item)
+
+
+def _name(choice: Body) -> str:
+    return normalise.text(choice.get("name"))
 
 
 def _result(item: Body) -> ToolResult:
