@@ -12,7 +12,9 @@ from mockllm.config.models import (
     AnthropicRequestMatch,
     Config,
     HeaderMatch,
+    Match,
     MatchType,
+    Mock,
     MockStream,
     OpenAIEmbeddingsMock,
     OpenAIEmbeddingsRequestMatch,
@@ -20,8 +22,10 @@ from mockllm.config.models import (
     OpenAIRequestMatch,
     OpenAIResponseMock,
     OpenAIResponseRequestMatch,
+    ReplyStream,
     Stream,
 )
+from mockllm.config.reply import Reply, ToolCall, Usage
 from mockllm.engine.loading import load_config
 from mockllm.errors import ConfigError, ListenError, MockLLMError
 from mockllm.limits import Limits
@@ -38,7 +42,9 @@ __all__ = [
     "HeaderMatch",
     "Limits",
     "ListenError",
+    "Match",
     "MatchType",
+    "Mock",
     "MockLLMError",
     "MockStream",
     "OpenAIEmbeddingsMock",
@@ -47,7 +53,11 @@ __all__ = [
     "OpenAIRequestMatch",
     "OpenAIResponseMock",
     "OpenAIResponseRequestMatch",
+    "Reply",
+    "ReplyStream",
     "Server",
     "Stream",
+    "ToolCall",
+    "Usage",
     "load_config",
 ]

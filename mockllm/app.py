@@ -110,7 +110,9 @@ class App:
         decision is an error."""
         answer = decision.match.answer
         if answer is not None:
-            self.stored_responses.append(StoredResponse(request.body, *answer, fresh))
+            response, chunk, events, *_ = answer
+            stored = StoredResponse(request.body, response, chunk, events, fresh)
+            self.stored_responses.append(stored)
 
     def _finish(
         self, request: Request, decide: Callable[[], Decision | Question]

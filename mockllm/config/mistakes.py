@@ -22,6 +22,19 @@ Model = type[BaseModel]
 
 CONTRADICTION = "contradiction"
 """The type of an error about several values that do not go together; its text is complete."""
+NO_ANSWER = "no_answer"
+"""The type of an error about a mock that has none of the keys in `ANSWERS`."""
+ANSWERS = ("response", "reply")
+
+_OF_ONE_API = {
+    "response": "; write 'reply' instead",
+    "events": "",
+    "message": "",
+    "input": "",
+    "match_type": "",
+}
+"""The keys of a mock whose value is in the form of one API, with what to do where a mock answers
+every API."""
 
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
 
@@ -36,17 +49,36 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
         if detail["type"] == "extra_forbidden"
     }
     return [
-        Problem(place_of(detail["loc"], data, file), _describe(root, detail))
+        Problem(place_of(_location(detail), data, file), _describe(root, detail))
         for detail in details
-        if not (detail["type"] == "missing" and detail["loc"] in meant)
+        if not any(missing in meant for missing in _missing(detail))
     ]
+
+
+def _missing(detail: ErrorDetails) -> list[Location]:
+    """Return the keys of which the error says that one is missing."""
+    match detail["type"]:
+        case "missing":
+            return [detail["loc"]]
+        case "no_answer":
+            return [(*detail["loc"][:-1], name) for name in ANSWERS]
+        case _:
+            return []
+
+
+def _location(detail: ErrorDetails) -> Location:
+    """Return the location of what is at fault: a mock, if it has no answer."""
+    return detail["loc"][:-1] if detail["type"] == NO_ANSWER else detail["loc"]
 
 
 def _describe(root: Model, detail: ErrorDetails) -> str:
     found = jsontext.describe(detail["input"])
     match detail["type"]:
-        case "too_deep" | "contradiction":
+        case "too_deep" | "contradiction" | "no_answer":
             return detail["msg"]
+        case "extra_forbidden" if _is_of_one_api(detail["loc"]):
+            remedy = _OF_ONE_API[str(detail["loc"][-1])]
+            return f"expected in the list of an API, whose form it has, found in 'mocks'{remedy}"
         case "extra_forbidden":
             words = ", ".join(sorted(_known_keys(root, detail["loc"])))
             hint = _did_you_mean(_meant_key(root, detail["loc"]))
@@ -122,7 +154,13 @@ def _model_in(annotation: Any) -> Model | None:
     return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
+def _is_of_one_api(location: Location) -> bool:
+    return location[0] == "mocks" and location[-1] in _OF_ONE_API
+
+
 def _meant_key(root: Model, location: Location) -> str | None:
+    if _is_of_one_api(location):
+        return "reply" if location[-1] == "response" else None
     return _closest(str(location[-1]), _known_keys(root, location))
 
 

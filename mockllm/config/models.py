@@ -14,16 +14,21 @@ from typing import Annotated, Any, Self, cast
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     PrivateAttr,
     StrictBool,
     ValidationError,
+    ValidationInfo,
+    field_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from mockllm.config.address import checked_address
 from mockllm.config.json_file import read_file
-from mockllm.config.mistakes import problems
-from mockllm.config.objects import ConfigObject
+from mockllm.config.mistakes import ANSWERS, CONTRADICTION, NO_ANSWER, problems
+from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
+from mockllm.config.reply import AnyReply, Reply
 from mockllm.config.values import (
     ChunkSize,
     Event,
@@ -53,19 +58,27 @@ class HeaderMatch(ConfigObject):
 _Texts = Annotated[list[str], BeforeValidator(empty_list_for_null)]
 
 
-class _Match(ConfigObject):
-    match_type: MatchType = MatchType.EXACT
+class _Conditions(ConfigObject):
     headers: Annotated[list[HeaderMatch], BeforeValidator(empty_list_for_null)] = []
 
 
-class _ConversationMatch(_Match):
-    """The match of an API with instructions and tools."""
+class _Match(_Conditions):
+    match_type: MatchType = MatchType.EXACT
+
+
+class Match(_Conditions):
+    """The conditions that every API has. All that are present must hold; without any, every request
+    matches."""
 
     system_contains: _Texts = []
     """Texts that the instructions of the request (system and developer messages) contain, all of
     them."""
     tool_names: _Texts = []
     """Names of tools that the request offers, all of them."""
+
+
+class _ConversationMatch(_Match, Match):
+    """The match of an API with instructions and tools."""
 
 
 class OpenAIRequestMatch(_ConversationMatch):
@@ -104,28 +117,43 @@ class Stream(ConfigObject):
     (a flag, an emoji with its modifiers, a letter with its accents) is never cut."""
 
 
-class MockStream(ConfigObject):
+class ReplyStream(ConfigObject):
     """The streaming of one mock's answer."""
 
     chunk: ChunkSize | None = None
     """The size of text deltas; by default that of the configuration's `stream`."""
+
+
+class MockStream(ReplyStream):
+    """The streaming of one mock's answer, in the form of its API."""
+
     events: list[Event] | None = None
     """The events of the stream, sent exactly as written, with nothing added: objects, and
     ``"[DONE]"`` at the end of a Chat Completions stream."""
 
 
+def _without_events(stream: Any) -> Any:
+    """Let validation report the events of an object created in Python."""
+    return stream.model_dump(exclude_unset=True) if isinstance(stream, MockStream) else stream
+
+
 class _Mock(ConfigObject):
-    """The fields of every mock. `response` is served as written, with missing members filled in. A
-    mock without `match` answers any request."""
+    """The fields of every mock. A mock without `match` answers any request."""
 
     name: str = ""
-    response: SDKObject
     _place: Place = PrivateAttr(default_factory=lambda: NOWHERE)
 
     @property
-    def answer(self) -> dict[str, Any]:
-        """`response` as JSON: validation has converted SDK objects."""
-        return cast("dict[str, Any]", self.response)
+    def answer(self) -> dict[str, Any] | None:
+        """`response` as JSON: validation has converted SDK objects. None if the answer is a
+        reply."""
+        return None
+
+    @property
+    def said(self) -> Reply | None:
+        """`reply` as an object: validation has converted texts. None if the answer is a
+        response."""
+        return None
 
     @property
     def place(self) -> Place:
@@ -142,10 +170,57 @@ class _Mock(ConfigObject):
         self._place = place
 
 
-class _StreamedMock(_Mock):
-    """A mock of an API that streams."""
+class Mock(_Mock):
+    """A mock of every API with a conversation: Chat Completions, Responses and Messages."""
 
+    match: Match = Match()
+    reply: AnyReply
+    """The answer: a text, or an object."""
+    stream: Annotated[ReplyStream, BeforeValidator(_without_events)] = ReplyStream()
+
+    @property
+    def said(self) -> Reply:
+        """`reply` as an object."""
+        return cast("Reply", self.reply)
+
+
+class _StreamedMock(_Mock):
+    """A mock of one API that streams. Its answer is either a `response`, served as written with
+    missing members filled in, or a `reply`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            **OWN_KEYS_SCHEMA,
+            "oneOf": [{"required": [name]} for name in ANSWERS],
+        }
+    )
+
+    response: OptionalSDKObject = None
+    reply: AnyReply | None = Field(default=None, validate_default=True)
+    """The answer in the words of no API: a text, or an object."""
     stream: MockStream = MockStream()
+
+    @property
+    def answer(self) -> dict[str, Any] | None:
+        """`response` as JSON."""
+        return cast("dict[str, Any] | None", self.response)
+
+    @property
+    def said(self) -> Reply | None:
+        """`reply` as an object."""
+        return cast("Reply | None", self.reply)
+
+    @field_validator("reply")
+    @classmethod
+    def _has_one_answer(cls, reply: Any, info: ValidationInfo) -> Any:
+        if "response" not in info.data:
+            return reply  # its own mistake is reported
+        if reply is None and info.data["response"] is None:
+            raise PydanticCustomError(NO_ANSWER, "expected 'response' or 'reply', found neither")
+        if reply is not None and info.data["response"] is not None:
+            message = "expected either 'response' or 'reply', found both: keep one of them"
+            raise PydanticCustomError(CONTRADICTION, message)
+        return reply
 
 
 class OpenAIMock(_StreamedMock):
@@ -170,9 +245,15 @@ class OpenAIEmbeddingsMock(_Mock):
     """A mock of POST /v1/embeddings; `response` is a `CreateEmbeddingResponse`."""
 
     match: OpenAIEmbeddingsRequestMatch = OpenAIEmbeddingsRequestMatch()
+    response: SDKObject
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """`response` as JSON."""
+        return cast("dict[str, Any]", self.response)
 
 
-Mock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock
+AnyMock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock | Mock
 
 
 class Config(ConfigObject):
@@ -192,6 +273,9 @@ class Config(ConfigObject):
     openai_embeddings: Annotated[
         list[OpenAIEmbeddingsMock], BeforeValidator(empty_list_for_null)
     ] = []
+    mocks: Annotated[list[Mock], BeforeValidator(empty_list_for_null)] = []
+    """The mocks of every API with a conversation. They are tried after those of the API's own
+    list."""
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @classmethod
@@ -242,5 +326,6 @@ MOCK_FIELDS: Mapping[str, type[_Mock]] = {
     "openai_response": OpenAIResponseMock,
     "anthropic": AnthropicMock,
     "openai_embeddings": OpenAIEmbeddingsMock,
+    "mocks": Mock,
 }
 """The types of mocks by the field of `Config` that lists them."""

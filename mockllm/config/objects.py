@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic.config import JsonDict
 
 from mockllm.config.values import without_own_keys
+
+OWN_KEYS_SCHEMA: JsonDict = {"patternProperties": {"^[_$]": {}}}
+"""The author's own keys, as a part of a JSON Schema."""
 
 
 class ConfigObject(BaseModel):
@@ -17,7 +21,7 @@ class ConfigObject(BaseModel):
         frozen=True,
         extra="forbid",
         use_attribute_docstrings=True,
-        json_schema_extra={"patternProperties": {"^[_$]": {}}},
+        json_schema_extra={**OWN_KEYS_SCHEMA},
     )
 
     @model_validator(mode="before")

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from mockllm.config.models import Config, MatchType, Mock
+from mockllm.config.models import AnyMock, Config, MatchType, Mock
 from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
@@ -56,14 +56,15 @@ async def _check_mock(
     engine: Engine, clients: Any, table: Table, index: int
 ) -> AsyncIterator[Problem]:
     api, mock = table.api, table.mocks[index]
-    place = mock.place_in(api.name, index)
+    place = table.places[index]
     body, headers = body_for(api.name, mock), headers_for(mock)
     obstacle = _find_obstacle(engine, table, index, body, headers)
+    path = f"in {api.title}" if isinstance(mock, Mock) else ""
     if obstacle is not None:
-        yield Problem(place, *obstacle)
+        yield Problem(place.at(path), *obstacle)
         return
     for how, complaint in [each async for each in clients.complaints(api.name, body, headers)]:
-        yield Problem(place.at(how), complaint, Severity.WARNING)
+        yield Problem(place.at(f"{how} {path}".strip()), complaint, Severity.WARNING)
 
 
 def _find_obstacle(
@@ -91,7 +92,7 @@ def _find_obstacle(
 # --- requests that a mock matches ----------------------------------------------------------------
 
 
-def body_for(api: str, mock: Mock) -> dict[str, Any]:
+def body_for(api: str, mock: AnyMock) -> dict[str, Any]:
     """Return the smallest request body that `mock` matches."""
     body: dict[str, Any] = {"model": MODEL}
     if api == "anthropic":
@@ -101,14 +102,15 @@ def body_for(api: str, mock: Mock) -> dict[str, Any]:
         body |= _system(api, "\n".join(system))
     if names := getattr(match, "tool_names", ()):
         body["tools"] = [_tool(api, name) for name in names]
-    if not hasattr(match, "message"):
-        return body | {"input": TEXT if match.input is None else match.input}
-    message = {"role": "user"} if match.message is None else dict(match.message)
-    if match.message is None:
+    if api in ("openai_response", "openai_embeddings"):
+        written = getattr(match, "input", None)
+        return body | {"input": TEXT if written is None else written}
+    written = getattr(match, "message", None)
+    message = {"role": "user", "content": TEXT} if written is None else dict(written)
+    contains = getattr(match, "match_type", None) is MatchType.CONTAINS
+    if contains and not message.get("content"):
         message["content"] = TEXT
-    if match.match_type is MatchType.CONTAINS and not message.get("content"):
-        message["content"] = TEXT
-    if match.match_type is MatchType.CONTAINS and message["role"] == "tool":
+    if contains and message["role"] == "tool":
         message.setdefault("tool_call_id", CALL_ID)  # requests need it, and rules ignore it
     return body | {"messages": [*body.get("messages", ()), message]}
 
@@ -130,7 +132,7 @@ def _tool(api: str, name: str) -> dict[str, Any]:
     return {"type": "function", "name": name, "parameters": parameters, "strict": False}
 
 
-def headers_for(mock: Mock) -> dict[str, str]:
+def headers_for(mock: AnyMock) -> dict[str, str]:
     """Return the headers that `mock` requires, by their names in lower case. An empty value means
     an absent header; all that one header must contain is joined."""
     headers: dict[str, str] = {}

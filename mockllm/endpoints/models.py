@@ -48,7 +48,7 @@ def model(context: Context, request: Request, values: Values) -> Decision:
 
 def _names(context: Context) -> list[str]:
     mocks = (mock for table in context.engine.tables for mock in table.mocks)
-    found = (mock.answer.get("model") for mock in mocks)
+    found = ((mock.answer or {}).get("model") for mock in mocks)
     return list(dict.fromkeys(name for name in found if isinstance(name, str) and name))
 
 

@@ -36,6 +36,9 @@ MAX_PREPARED_EARLY = 1_000  # mocks; with more, each reply is prepared when it i
 Echo = Callable[[Prompt], str]
 """Returns the text of the answer to a prompt that no mock matches."""
 
+_PreparedKey = tuple[str, int, int | None, ResponseOptions]
+"""The name of an API, the index of a rule, the number of an answer, and what a client requests."""
+
 
 class Selection(NamedTuple):
     """The source that answers a prompt, and the rule that selected it if it is a mock's."""
@@ -64,7 +67,7 @@ class Engine:
         """The matches of repeated requests; None without `reuse`."""
         self._echo = echo
         self._by_name = {table.api.name: table for table in loaded.tables}
-        self._prepared: dict[tuple[str, int, ResponseOptions], PreparedReply] = {}
+        self._prepared: dict[_PreparedKey, PreparedReply] = {}
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -156,7 +159,7 @@ class Engine:
 
     def _reply(self, table: Table, selection: Selection, answer: Answer, prompt: Prompt) -> Filled:
         """Return the reply with `answer` to `prompt`, and its bytes if they are sent at once."""
-        if selection.rule is not None and selection.source.constant:
+        if selection.rule is not None and answer.number is not None:
             prepared = self._prepare(table, selection.rule, answer, prompt.options)
             return prepared.for_request(prompt.model, prompt.body)
         reply = self._render(table, answer, prompt.options)
@@ -170,7 +173,7 @@ class Engine:
     def _prepare(
         self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions
     ) -> PreparedReply:
-        key = (table.api.name, rule.index, options)
+        key = (table.api.name, rule.index, answer.number, options)
         prepared = self._prepared.get(key)
         if prepared is None:
             try:

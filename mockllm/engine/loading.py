@@ -7,12 +7,15 @@ which strict loading treats as an error. What is filled in is a note.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from mockllm.config.files import read_files
-from mockllm.config.models import MOCK_FIELDS, Config, HeaderMatch, MatchType, Mock
+from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, HeaderMatch, MatchType, Mock
 from mockllm.engine.mocks import Table, source_of
+from mockllm.engine.reply_review import confirm_reply, hidden_in_apis, unusable_arguments
 from mockllm.engine.review import (
     confirm_events,
     confirm_match,
@@ -35,8 +38,12 @@ from mockllm.matching.predicates import (
     SystemContains,
 )
 from mockllm.matching.rule import Rule
+from mockllm.matching.shadowing import find_shadowed
 from mockllm.providers import APIS
-from mockllm.providers.api import API
+from mockllm.providers.api import API, SDK
+
+SHARED = "mocks"
+"""The list of the mocks that every API has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,51 +120,109 @@ def _compile_tables(
     config: Config, *, strict_requests: bool
 ) -> tuple[tuple[Table, ...], list[Problem]]:
     problems: list[Problem] = []
-    tables = tuple(_table(api, config, problems, strict_requests) for api in APIS)
-    return tables, problems
+    shared = _Shared(config.mocks)
+    tables = tuple(_table(api, config, shared, problems, strict_requests) for api in APIS)
+    return tables, [*problems, *shared.problems()]
+
+
+class _Listed(NamedTuple):
+    """A mock with its place, and the values in it that JSON cannot represent: mistakes that prevent
+    compiling it."""
+
+    mock: AnyMock
+    place: Place
+    mistakes: tuple[Problem, ...]
+
+    @classmethod
+    def of(cls, mock: AnyMock, field: str, index: int, match_field: str = "") -> Self:
+        """Return the mock at `index` of the list `field`."""
+        place = mock.place_in(field, index)
+        return cls(mock, place, tuple(unserialisable_values(mock, place, match_field)))
+
+
+class _Shared:
+    """The mocks of every API with a conversation: reviewed once, compiled for each API."""
+
+    def __init__(self, mocks: Sequence[Mock]) -> None:
+        self.listed = [_Listed.of(mock, SHARED, index) for index, mock in enumerate(mocks)]
+        self._hidden: list[dict[str, str]] = [{} for _ in mocks]
+
+    def hide(self, position: int, api: API, covering: Rule) -> None:
+        """Record that the mock at `position` never answers in `api`."""
+        self._hidden[position][api.title] = covering.label
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield the problems that do not belong to one API, when all of them are compiled."""
+        apis = sum(api.respond is not None for api in APIS)
+        for (mock, place, mistakes), hidden in zip(self.listed, self._hidden, strict=True):
+            yield from mistakes
+            yield from empty_conditions(mock, place)
+            yield from unusable_arguments(mock, place)
+            yield from hidden_in_apis(hidden, place, apis=apis)
+        yield from duplicate_names([mock for mock, _, _ in self.listed], SHARED)
 
 
 # --- one API -------------------------------------------------------------------------------------
 
 
-def _table(api: API, config: Config, problems: list[Problem], strict_requests: bool) -> Table:
-    mocks: tuple[Mock, ...] = tuple(getattr(config, api.name))
+def _table(
+    api: API, config: Config, shared: _Shared, problems: list[Problem], strict_requests: bool
+) -> Table:
+    own = [
+        _Listed.of(mock, api.name, index, api.match_field)
+        for index, mock in enumerate(getattr(config, api.name))
+    ]
+    listed = [*own, *(shared.listed if api.respond is not None else ())]
     chunk = config.stream.chunk
-    if not mocks:
-        return Table(api, mocks, RuleIndex(()), None, chunk)
+    if not listed:
+        return Table(api, (), RuleIndex(()), None, chunk)
     sdk = api.sdk()
-    rules = []
-    places: dict[int, Place] = {}
-    for index, mock in enumerate(mocks):
-        place = places[index] = mock.place_in(api.name, index)
-        mistakes = [*unserialisable_values(api, mock, place)]
-        problems += mistakes
-        if mistakes:
-            continue  # further checks need valid JSON
-        problems += confirm_match(api, sdk, mock, place)
-        problems += empty_conditions(mock, place)
-        errors = [*confirm_no_error(api, mock, place)]
-        problems += errors or confirm_response(api, sdk, mock, place)
-        problems += unusable_response(mock, place)
-        problems += confirm_events(api, sdk, mock, place)
+    rules: list[Rule] = []
+    for index, (mock, place, mistakes) in enumerate(listed):
+        if mistakes:  # further checks need valid JSON
+            problems += mistakes if index < len(own) else ()
+            continue
+        problems += _review(api, sdk, mock, place)
         rule = _compile(api, index, mock, place, problems)
         if rule is not None:
             rules.append(rule)
-    problems += duplicate_names(mocks, api.name)
-    problems += unreachable(rules, places)
+    problems += duplicate_names([mock for mock, _, _ in own], api.name)
+    for rule, covering in find_shadowed(rules):
+        if rule.index < len(own):
+            problems.append(unreachable(covering.label, listed[rule.index].place))
+        else:
+            shared.hide(rule.index - len(own), api, covering)
+    mocks, places, _ = zip(*listed, strict=True)
     confirm = sdk.request_confirmer(strict=strict_requests)
-    sources = tuple(source_of(mock, chunk) for mock in mocks)
-    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources)
+    sources = tuple(source_of(api, mock, chunk) for mock, _, mistakes in listed if not mistakes)
+    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources, places)
+
+
+def _review(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
+    """Yield the problems of a mock in one API."""
+    if isinstance(mock, Mock):
+        yield from confirm_reply(api, sdk, mock.said, place)
+        return
+    yield from confirm_match(api, sdk, mock, place)
+    yield from empty_conditions(mock, place)
+    if mock.said is None:
+        errors = [*confirm_no_error(api, mock, place)]
+        yield from errors or confirm_response(api, sdk, mock, place)
+        yield from unusable_response(mock, place)
+    else:
+        yield from confirm_reply(api, sdk, mock.said, place)
+        yield from unusable_arguments(mock, place)
+    yield from confirm_events(api, sdk, mock, place)
 
 
 def _compile(
-    api: API, index: int, mock: Mock, place: Place, problems: list[Problem]
+    api: API, index: int, mock: AnyMock, place: Place, problems: list[Problem]
 ) -> Rule | None:
     on_message: tuple[Predicate, ...] = ()
     value = match_value(api, mock)
     if value is not None:
         try:
-            contains = mock.match.match_type is MatchType.CONTAINS
+            contains = getattr(mock.match, "match_type", None) is MatchType.CONTAINS
             on_message = (api.compile_match(value, contains),)
         except ValueError as exc:
             problems.append(Problem(place.at(f"match.{api.match_field}"), str(exc)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from mockllm.config.models import Mock, MockStream
+from mockllm.config.models import AnyMock, MockStream, ReplyStream
 from mockllm.engine.decision import Answer
-from mockllm.engine.sources import FixedSource
-from mockllm.errors import RequestError
+from mockllm.engine.reply import compile_reply
+from mockllm.engine.sources import FixedSource, JSONSource, MockSource
+from mockllm.errors import Place, RequestError
 from mockllm.exchange import Request
 from mockllm.matching.index import RuleIndex
 from mockllm.prompt import Prompt
@@ -28,12 +30,15 @@ class Table:
     mocks that do not set their own."""
 
     api: API
-    mocks: tuple[Mock, ...]
+    mocks: tuple[AnyMock, ...]
+    """The mocks of the API's own list, then those of every API."""
     index: RuleIndex
     confirm: Confirm | None
     chunk: Chunk = "word"
-    sources: tuple[FixedSource, ...] = ()
+    sources: tuple[MockSource, ...] = ()
     """The source of the answer of each mock, in the order of `mocks`."""
+    places: tuple[Place, ...] = ()
+    """The place of each mock, in the order of `mocks`."""
 
     def validate(self, prompt: Prompt) -> None:
         """Validate a request against the SDK's type.
@@ -58,12 +63,27 @@ class Table:
         return self.api.decode(request, NO_VALUES)
 
 
-def source_of(mock: Mock, chunk: Chunk) -> FixedSource:
-    """Return where the answer of `mock` comes from; `chunk` is the configuration's default."""
+def source_of(api: API, mock: AnyMock, chunk: Chunk) -> MockSource:
+    """Return the source of the answer of `mock` in `api`; `chunk` is the configuration's
+    default."""
     stream = stream_of(mock)
-    return FixedSource(Answer(mock.answer, stream.chunk or chunk, stream.events))
+    if mock.said is None or api.respond is None:
+        return FixedSource(_fixed(mock.answer or {}, stream, chunk))
+    reply = compile_reply(mock.said)
+    fixed = _fixed(api.respond(reply, {}), stream, chunk)
+    return FixedSource(fixed) if reply.json is None else JSONSource(fixed, reply, api.respond)
 
 
-def stream_of(mock: Mock) -> MockStream:
+def _fixed(response: dict[str, Any], stream: MockStream, chunk: Chunk) -> Answer:
+    return Answer(response, stream.chunk or chunk, stream.events, number=0)
+
+
+def stream_of(mock: AnyMock) -> MockStream:
     """Return the stream settings of `mock`; the defaults for an API that does not stream."""
-    return getattr(mock, "stream", _NOT_STREAMED)
+    match getattr(mock, "stream", None):
+        case MockStream() as stream:
+            return stream
+        case ReplyStream(chunk=chunk):
+            return MockStream(chunk=chunk)
+        case _:
+            return _NOT_STREAMED

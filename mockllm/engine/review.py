@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import orjson
 
 from mockllm.config.mistakes import json_path
-from mockllm.config.models import Mock
+from mockllm.config.models import AnyMock
 from mockllm.config.values import DONE
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Place, Problem, Severity
-from mockllm.matching.rule import Rule
-from mockllm.matching.shadowing import find_shadowed
 from mockllm.prompt import NOT_STREAMED
 from mockllm.providers.api import API, SDK
 from mockllm.providers.error_body import is_error_body
@@ -29,16 +27,24 @@ _ANY_MODEL = "any-model"
 _ANY_DELIVERY = FreshValues(b"0" * 20, b"1" * 10, b" " * 29)
 
 
-def match_value(api: API, mock: Mock) -> Any:
+def match_value(api: API, mock: AnyMock) -> Any:
     """Return the message or input that requests are compared with; None if any matches."""
-    return getattr(mock.match, api.match_field)
+    return getattr(mock.match, api.match_field, None)
 
 
-def unserialisable_values(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
-    """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object."""
+def _response(mock: AnyMock) -> dict[str, Any]:
+    """Return the response of a mock whose answer is one."""
+    assert mock.answer is not None
+    return mock.answer
+
+
+def unserialisable_values(mock: AnyMock, place: Place, match_field: str) -> Iterator[Problem]:
+    """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object.
+    `match_field` is that of the mock's API."""
     members = {
-        f"match.{api.match_field}": match_value(api, mock),
+        f"match.{match_field}": getattr(mock.match, match_field, None),
         "response": mock.answer,
+        "reply": mock.said and mock.said.model_dump(by_alias=True, exclude_unset=True),
         "stream.events": stream_of(mock).events,
     }
     for name, value in members.items():
@@ -46,10 +52,10 @@ def unserialisable_values(api: API, mock: Mock, place: Place) -> Iterator[Proble
             yield Problem(place.at(json_path([name, *path])), message)
 
 
-def confirm_no_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+def confirm_no_error(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report the body of an error in place of an answer, which would be sent with status 200 and
     the members of a success."""
-    if is_error_body(mock.answer, api.answer_members):
+    if is_error_body(_response(mock), api.answer_members):
         message = (
             f"expected an answer of {api.title}, found the body of an error; a mock always answers "
             "with status 200 and cannot send an error (in a stream, 'stream.events' can)"
@@ -59,7 +65,7 @@ def confirm_no_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
         yield Problem(place.at("response"), message)
 
 
-def confirm_match(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
+def confirm_match(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Validate the message or input of a match against the SDK's type."""
     value = match_value(api, mock)
     for finding in () if value is None else sdk.confirm_match(value):
@@ -67,7 +73,7 @@ def confirm_match(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Prob
         yield Problem(place.at(path), finding.message)
 
 
-def empty_conditions(mock: Mock, place: Place) -> Iterator[Problem]:
+def empty_conditions(mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report conditions on instructions and tools that have no effect, or can never be met."""
     for name in mock.match.model_fields_set & {"system_contains", "tool_names"}:
         values = getattr(mock.match, name)
@@ -82,14 +88,14 @@ def empty_conditions(mock: Mock, place: Place) -> Iterator[Problem]:
         yield Problem(place.at(f"match.{name}"), message, Severity.WARNING)
 
 
-def confirm_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
+def confirm_response(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Validate a response against the SDK's model, as written and as it is sent. Missing members
     share one line, because a terse response lacks many: a note if they are filled in, a warning if
     they are not."""
-    written = sdk.confirm_response(mock.answer)
+    written = sdk.confirm_response(_response(mock))
     missing = [finding for finding in written if finding.kind is FindingKind.MISSING]
     # Where `type` is missing, only the answer with it filled in shows the other mistakes.
-    sent = sdk.confirm_response(_sent(api, mock)) if missing else []
+    sent = sdk.confirm_response(sent_of(api, _response(mock))) if missing else []
     absent = [finding for finding in sent if finding.kind is FindingKind.MISSING]
     for finding in (*written, *(each for each in sent if each not in written)):
         if finding.kind is not FindingKind.MISSING:
@@ -103,9 +109,9 @@ def confirm_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[P
         yield Problem(place.at("response"), f"filled in: {_paths(filled_in)}", Severity.NOTE)
 
 
-def _sent(api: API, mock: Mock) -> Any:
-    """Return the answer as it is sent, with missing members filled in."""
-    reply = api.render(mock.answer, NOT_STREAMED, "word")
+def sent_of(api: API, response: dict[str, Any]) -> Any:
+    """Return `response` as it is sent, with missing members filled in."""
+    reply = api.render(response, NOT_STREAMED, "word")
     filled, _ = PreparedReply(reply).for_request(_ANY_MODEL, {"model": _ANY_MODEL})
     return orjson.loads(placeholders.fill_fresh(filled.body, _ANY_DELIVERY))
 
@@ -116,14 +122,15 @@ def _paths(findings: Sequence[Finding]) -> str:
     return ", ".join(shown) + more
 
 
-def unusable_response(mock: Mock, place: Place) -> Iterator[Problem]:
+def unusable_response(mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report what fits the SDK's type and no client can use: no choice, and arguments of a call
     that are not JSON."""
-    if mock.answer.get("choices") == []:
+    response = _response(mock)
+    if response.get("choices") == []:
         message = "an empty list: clients read the first choice"
         yield Problem(place.at("response.choices"), message, Severity.WARNING)
     todo: list[tuple[list[str | int], Any]] = [
-        ([name], mock.answer.get(name)) for name in ("choices", "output")
+        ([name], response.get(name)) for name in ("choices", "output")
     ]
     while todo:
         path, value = todo.pop()
@@ -144,7 +151,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
+def confirm_events(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Validate the events of a literal stream against the SDK's model."""
     events = stream_of(mock).events
     for index, event in enumerate(events or ()):
@@ -156,7 +163,7 @@ def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Pro
         yield Problem(place.at("stream.events"), message, Severity.WARNING)
 
 
-def duplicate_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
+def duplicate_names(mocks: Iterable[AnyMock], field: str) -> Iterator[Problem]:
     """Report names that several mocks share; `field` is the name of their list."""
     first: dict[str, Place] = {}
     for index, mock in enumerate(mocks):
@@ -167,9 +174,8 @@ def duplicate_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
         first.setdefault(mock.name, place)
 
 
-def unreachable(rules: Sequence[Rule], places: Mapping[int, Place]) -> Iterator[Problem]:
-    """Report rules that never answer because an earlier rule matches the same requests. `places`
-    are those of their mocks, by the index of the rule."""
-    for rule, covering in find_shadowed(rules):
-        message = f"unreachable: {covering.label} matches every request that this mock matches"
-        yield Problem(places[rule.index], message, Severity.WARNING)
+def unreachable(covering: str, place: Place) -> Problem:
+    """Report a mock that never answers, because an earlier one, `covering`,
+    matches the same requests."""
+    message = f"unreachable: {covering} matches every request that this mock matches"
+    return Problem(place, message, Severity.WARNING)

@@ -1,8 +1,8 @@
 """Sources of answers.
 
-A source returns the answer to a prompt; the API renders it in its format (`render`). A `constant`
-source returns the same answer to every prompt, so its replies are rendered once. Any other source
-is called for each request, and its streams are rendered while they are sent.
+A source returns the answer to a prompt; the API renders it in its format (`render`). The replies of
+an answer with a `number` are rendered once. Any other is made for one request, and its streams are
+rendered while they are sent.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any, Protocol
 from mockllm.config.values import DONE
 from mockllm.engine.decision import Answer, Outcome
 from mockllm.exchange import Reply
-from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.prompt import Body, Prompt, ResponseOptions
 from mockllm.providers.api import API
+from mockllm.providers.reply import NeutralReply
 from mockllm.wire import sse
 from mockllm.wire.chunking import Chunk
 
@@ -28,10 +29,6 @@ class Source(Protocol):
         """The outcome of requests that it answers."""
 
     @property
-    def constant(self) -> bool:
-        """True if every prompt gets the same answer."""
-
-    @property
     def reusable(self) -> bool:
         """True if equal requests get equal answers, which may be cached."""
 
@@ -41,16 +38,38 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FixedSource:
-    """A configured response."""
+    """A configured answer."""
 
     fixed: Answer
     outcome: Outcome = Outcome.MOCK
-    constant: bool = True
     reusable: bool = True
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return the configured answer, whatever the prompt."""
         return self.fixed
+
+
+@dataclass(frozen=True, slots=True)
+class JSONSource:
+    """A configured reply with `json`. The fixed answer says it; the answer to a request that forces
+    a tool is a call of that tool."""
+
+    fixed: Answer
+    reply: NeutralReply
+    respond: Callable[[NeutralReply, Body], dict[str, Any]]
+    outcome: Outcome = Outcome.MOCK
+    reusable: bool = True
+
+    def answer(self, prompt: Prompt) -> Answer:
+        """Return the answer that the tools of `prompt` ask for."""
+        response = self.respond(self.reply, prompt.body)
+        if response == self.fixed.response:
+            return self.fixed
+        return self.fixed._replace(response=response, number=None)
+
+
+MockSource = FixedSource | JSONSource
+"""The source of the answer of one mock; the `fixed` answer is the one to most requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +80,6 @@ class GeneratedSource:
     outcome: Outcome
     reusable: bool
     chunk: Chunk = "word"
-    constant: bool = False
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return the answer generated from `prompt`."""

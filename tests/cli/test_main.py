@@ -45,7 +45,7 @@ MISTAKES: list[tuple[Any, str]] = [
     ),
     (
         {"anthropic": [{"match": {"message": {"role": "user", "content": "a"}}}]},
-        "anthropic[0]: response: expected a value, found nothing",
+        "anthropic[0]: expected 'response' or 'reply', found neither",
     ),
     (
         {"openai_response": [{"match": {"input": None}, "response": {}}]},
@@ -167,7 +167,10 @@ def test_the_schema_describes_the_file_format(capsys: pytest.CaptureFixture[str]
     assert set(schema["properties"]) == set(Config.model_fields)
     assert schema["additionalProperties"] is False
     definitions = schema["$defs"]
-    assert definitions["OpenAIMock"]["required"] == ["response"]
+    assert definitions["OpenAIEmbeddingsMock"]["required"] == ["response"]
+    assert definitions["Mock"]["required"] == ["reply"]
+    one_of = [{"required": ["response"]}, {"required": ["reply"]}]
+    assert definitions["OpenAIMock"]["oneOf"] == one_of
     assert set(definitions["MatchType"]["enum"]) == {"exact", "contains"}
     for name, definition in definitions.items():
         if definition.get("type") == "object":

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mockllm.config.mistakes import json_path
+from mockllm.config.models import Mock
 from mockllm.config.values import MAX_NESTING
 from tests.support.configs import MESSAGE, MOCK, mistakes, nested
 
@@ -20,7 +21,7 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             [
                 (
                     "a.json: openia: unknown key, expected one of anthropic, cors, listen_addr, "
-                    "openai, openai_embeddings, openai_response, require_auth, stream; "
+                    "mocks, openai, openai_embeddings, openai_response, require_auth, stream; "
                     "did you mean 'openai'?"
                 )
             ],
@@ -34,13 +35,13 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             [
                 (
                     "a.json: openai[0] 'greet': respons: unknown key, expected one of match, name, "
-                    "response, stream; did you mean 'response'?"
+                    "reply, response, stream; did you mean 'response'?"
                 )
             ],
         ),
         (
             {"openai": [{"match": {"message": MESSAGE}}]},
-            ["a.json: openai[0]: response: expected a value, found nothing"],
+            ["a.json: openai[0]: expected 'response' or 'reply', found neither"],
         ),
         (
             {"openai": [MOCK | {"match": {"match_type": "contain", "message": MESSAGE}}]},
@@ -135,3 +136,62 @@ def test_an_error_has_its_place_and_a_remedy(data: Any, expected: list[str]) -> 
 
 def test_a_json_path_has_dots_and_brackets() -> None:
     assert json_path(["match", "headers", 0, "name"]) == "match.headers[0].name"
+
+
+@pytest.mark.parametrize(
+    ("mock", "expected"),
+    [
+        ({}, ["reply: expected a value, found nothing"]),
+        (
+            {"response": {}},
+            [
+                (
+                    "response: expected in the list of an API, whose form it has, found in "
+                    "'mocks'; write 'reply' instead"
+                )
+            ],
+        ),
+        (
+            {"reply": "a", "match": {"message": MESSAGE}},
+            ["match.message: expected in the list of an API, whose form it has, found in 'mocks'"],
+        ),
+        (
+            {"reply": "a", "stream": {"events": []}},
+            ["stream.events: expected in the list of an API, whose form it has, found in 'mocks'"],
+        ),
+        ({"replay": "a"}, ["replay: unknown key, expected one of KEYS; did you mean 'reply'?"]),
+        ({"reply": {"usage": 3}}, ["reply.usage: expected an object, found 3"]),
+    ],
+)
+def test_a_mock_of_every_api_has_nothing_of_one(mock: dict[str, Any], expected: list[str]) -> None:
+    found = mistakes({"mocks": [mock]})
+
+    keys = ", ".join(sorted(Mock.model_fields))
+    assert [each.removeprefix("a.json: mocks[0]: ") for each in found] == [
+        each.replace("KEYS", keys) for each in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mock", "expected"),
+    [
+        ({"response": None}, "response: expected an object, found null"),
+        ({"reply": None}, "expected 'response' or 'reply', found neither"),
+        ({"reply": 5}, "reply: expected a text or an object, found 5"),
+        (
+            {"response": {}, "reply": "a"},
+            "reply: expected either 'response' or 'reply', found both: keep one of them",
+        ),
+    ],
+)
+@pytest.mark.parametrize("field", ["openai", "openai_response", "anthropic"])
+def test_a_mock_of_one_api_has_exactly_one_answer(
+    field: str, mock: dict[str, Any], expected: str
+) -> None:
+    assert mistakes({field: [mock]}) == [f"a.json: {field}[0]: {expected}"]
+
+
+def test_a_misspelt_answer_is_reported_once() -> None:
+    (found,) = mistakes({"openai": [{"replay": "a"}]})
+
+    assert found.endswith("did you mean 'reply'?")
