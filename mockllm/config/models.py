@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from mockllm.config.address import checked_address
+from mockllm.config.headers import AnswerHeaders
 from mockllm.config.json_file import read_file
 from mockllm.config.mistakes import ANSWERS, CONTRADICTION, NO_ANSWER, problems
 from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
@@ -141,6 +142,8 @@ class _Mock(ConfigObject):
     """The fields of every mock. A mock without `match` answers any request."""
 
     name: str = ""
+    headers: AnswerHeaders = {}
+    """Headers of the answer, added or replaced; those that frame a message cannot be set."""
     _place: Place = PrivateAttr(default_factory=lambda: NOWHERE)
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, Self
 
-from mockllm.exchange import Reply, Request
+from mockllm.exchange import Headers, Reply, Request
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.replies.ready import ReadyBytes
@@ -55,6 +55,8 @@ class Answer(NamedTuple):
     number: int | None = None
     """The number of the answer among those of its mock that are prepared once for all requests;
     None if it is generated for one request."""
+    headers: Headers = ()
+    """Headers that the mock sets."""
 
 
 class Match(NamedTuple):

@@ -25,6 +25,7 @@ from mockllm.prompt import NOT_STREAMED, Prompt, ResponseOptions
 from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
+from mockllm.replies.headers import set_headers
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
 from mockllm.wire import placeholders, tokens
 
@@ -185,7 +186,8 @@ class Engine:
         return prepared
 
     def _render(self, table: Table, answer: Answer, options: ResponseOptions) -> Reply:
-        return self.cors.share(render(table.api, answer, options))
+        reply = self.cors.share(render(table.api, answer, options))
+        return set_headers(reply, answer.headers)
 
     def _render_error(self, table: Table, error: RequestError) -> Reply:
         return self.cors.share(table.api.vendor.render_error(error, {}))
@@ -213,6 +215,7 @@ def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> s
     message = f"No matching mock found. The request's last {table.api.match_field}: {last}."
     nearest = table.index.nearest_miss(prompt, headers)
     if nearest is None:
-        return f"{message} There are no mocks under '{table.api.name}'."
+        lists = f"'{table.api.name}' or 'mocks'" if table.api.respond else f"'{table.api.name}'"
+        return f"{message} There are no mocks under {lists}."
     rule, reason = nearest
     return f"{message} Closest mock: {rule.label}: {reason}."

@@ -66,16 +66,17 @@ class Table:
 def source_of(api: API, mock: AnyMock, chunk: Chunk) -> MockSource:
     """Return the source of the answer of `mock` in `api`; `chunk` is the configuration's
     default."""
-    stream = stream_of(mock)
     if mock.said is None or api.respond is None:
-        return FixedSource(_fixed(mock.answer or {}, stream, chunk))
+        return FixedSource(_fixed(mock, mock.answer or {}, chunk))
     reply = compile_reply(mock.said)
-    fixed = _fixed(api.respond(reply, {}), stream, chunk)
+    fixed = _fixed(mock, api.respond(reply, {}), chunk)
     return FixedSource(fixed) if reply.json is None else JSONSource(fixed, reply, api.respond)
 
 
-def _fixed(response: dict[str, Any], stream: MockStream, chunk: Chunk) -> Answer:
-    return Answer(response, stream.chunk or chunk, stream.events, number=0)
+def _fixed(mock: AnyMock, response: dict[str, Any], chunk: Chunk) -> Answer:
+    stream = stream_of(mock)
+    headers = tuple((name.lower().encode(), value.encode()) for name, value in mock.headers.items())
+    return Answer(response, stream.chunk or chunk, stream.events, number=0, headers=headers)
 
 
 def stream_of(mock: AnyMock) -> MockStream:

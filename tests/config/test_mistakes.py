@@ -34,8 +34,8 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             {"openai": [{"name": "greet", "match": {"message": MESSAGE}, "respons": {}}]},
             [
                 (
-                    "a.json: openai[0] 'greet': respons: unknown key, expected one of match, name, "
-                    "reply, response, stream; did you mean 'response'?"
+                    "a.json: openai[0] 'greet': respons: unknown key, expected one of headers, "
+                    "match, name, reply, response, stream; did you mean 'response'?"
                 )
             ],
         ),
@@ -119,8 +119,8 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             {"openai_embeddings": [{"match": {"input": "a"}, "response": {}, "stream": {}}]},
             [
                 (
-                    "a.json: openai_embeddings[0]: stream: unknown key, expected one of match, "
-                    "name, response"
+                    "a.json: openai_embeddings[0]: stream: unknown key, expected one of headers, "
+                    "match, name, response"
                 )
             ],
         ),
