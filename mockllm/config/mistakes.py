@@ -111,7 +111,7 @@ def place_of(location: Location, data: Any, file: str) -> Place:
     """Return the place of ("openai", 3, "match"): ``mocks/a.json: openai[3] 'greet': match``;
     `data` has the name of the mock."""
     match location:
-        case (str() as field, int() as index, *rest):  # at the top, lists hold mocks only
+        case (str() as field, int() as index, *rest) if field != "models":  # a list of mocks
             name = _name_of(field, index, data)
             return Place(file=file, field=field, position=index, name=name, path=json_path(rest))
         case _:

@@ -256,6 +256,8 @@ class OpenAIEmbeddingsMock(_Mock):
         return cast("dict[str, Any]", self.response)
 
 
+_Name = Annotated[str, Field(min_length=1)]
+
 AnyMock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock | Mock
 
 
@@ -279,6 +281,8 @@ class Config(ConfigObject):
     mocks: Annotated[list[Mock], BeforeValidator(empty_list_for_null)] = []
     """The mocks of every API with a conversation. They are tried after those of the API's own
     list."""
+    models: Annotated[list[_Name], BeforeValidator(empty_list_for_null)] = []
+    """The models that ``/v1/models`` lists, before those that mocks name."""
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @classmethod
@@ -332,3 +336,6 @@ MOCK_FIELDS: Mapping[str, type[_Mock]] = {
     "mocks": Mock,
 }
 """The types of mocks by the field of `Config` that lists them."""
+
+JOINED_FIELDS = (*MOCK_FIELDS, "models")
+"""The lists of `Config` that several files have together."""

@@ -1,4 +1,5 @@
-"""GET /v1/models and /v1/models/{id}: the models named by the mocks' responses.
+"""GET /v1/models and /v1/models/{id}: the models of the configuration, then those named by the
+mocks' responses.
 
 Both vendors have these paths, with different objects. An object with the members of both satisfies
 the clients of both, strict or not (openai 3.54.0: `Model`, anthropic 2.12.0: `ModelInfo`).
@@ -35,7 +36,7 @@ def model(context: Context, request: Request, values: Values) -> Decision:
     """Answer with one model. Its id may contain ``/`` and ``:``.
 
     Raises:
-        RequestError: 404 if no mock's response names it.
+        RequestError: 404 if neither the configuration nor a mock's response names it.
     """
     name = values["id"]
     if name not in _names(context):
@@ -49,7 +50,8 @@ def model(context: Context, request: Request, values: Values) -> Decision:
 def _names(context: Context) -> list[str]:
     mocks = (mock for table in context.engine.tables for mock in table.mocks)
     found = ((mock.answer or {}).get("model") for mock in mocks)
-    return list(dict.fromkeys(name for name in found if isinstance(name, str) and name))
+    named = (name for name in found if isinstance(name, str) and name)
+    return list(dict.fromkeys((*context.engine.models, *named)))
 
 
 def _model(name: str) -> dict[str, Any]:

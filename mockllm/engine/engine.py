@@ -59,6 +59,8 @@ class Engine:
         """The mocks of each API."""
         self.warnings = loaded.warnings
         """Problems of the configuration that do not prevent serving it."""
+        self.models = loaded.models
+        """The models to list beside those that mocks name."""
         self.require_auth = loaded.require_auth
         self.cors = CORS(allowed=loaded.cors)
         """Adds the CORS headers to every reply, if the configuration allows them."""

@@ -54,6 +54,8 @@ class Loaded:
     require_auth: bool = True
     cors: bool = True
     warnings: tuple[Problem, ...] = ()
+    models: tuple[str, ...] = ()
+    """The models to list beside those that mocks name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def load(config: Config, *, strict_config: bool = False, strict_requests: bool =
     fatal = told if strict_config else [p for p in told if p.severity is Severity.ERROR]
     if fatal:
         raise ConfigError(told)
-    return Loaded(tables, config.require_auth, config.cors, told)
+    return Loaded(tables, config.require_auth, config.cors, told, tuple(config.models))
 
 
 def _compile_tables(

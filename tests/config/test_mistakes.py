@@ -21,11 +21,17 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             [
                 (
                     "a.json: openia: unknown key, expected one of anthropic, cors, listen_addr, "
-                    "mocks, openai, openai_embeddings, openai_response, require_auth, stream; "
-                    "did you mean 'openai'?"
+                    "mocks, models, openai, openai_embeddings, openai_response, require_auth, "
+                    "stream; did you mean 'openai'?"
                 )
             ],
         ),
+        ({"models": "a"}, ["a.json: models: expected a list, found 'a'"]),
+        (
+            {"models": ["a", ""]},
+            ["a.json: models[1]: expected a non-empty string, found an empty one"],
+        ),
+        ({"models": ["a", 5]}, ["a.json: models[1]: expected a string, found 5"]),
         ({"openai": {}}, ["a.json: openai: expected a list, found an object"]),
         ({"openai": [3]}, ["a.json: openai[0]: expected an object, found 3"]),
         ({"require_auth": "no"}, ["a.json: require_auth: expected true or false, found 'no'"]),

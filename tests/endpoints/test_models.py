@@ -8,19 +8,20 @@ import pytest
 from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
-from tests.support.endpoints import MODELS
+from tests.support.endpoints import LISTED, MODELS
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_both_clients_list_the_models_that_mocks_name(
+async def test_both_clients_list_the_configured_models_then_those_that_mocks_name(
     openai: AsyncOpenAI, anthropic: AsyncAnthropic
 ) -> None:
-    assert [model.id async for model in openai.models.list()] == MODELS
-    assert [model.id async for model in anthropic.models.list()] == MODELS
+    names = ["listed", "gpt-5", "org/model:free", "claude-5"]
+    assert [model.id async for model in openai.models.list()] == names
+    assert [model.id async for model in anthropic.models.list()] == names
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*LISTED, *MODELS])
 async def test_both_clients_find_a_model(
     openai: AsyncOpenAI, anthropic: AsyncAnthropic, name: str
 ) -> None:
