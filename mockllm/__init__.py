@@ -1,7 +1,7 @@
 """A mock LLM server: OpenAI Chat Completions, OpenAI Responses and Anthropic Messages from a table
 of mocks, so that agents, SDK users and gateways are tested end to end without a model.
 
-    async with AsyncServer({"openai": [...]}) as server:
+    async with AsyncServer({"mocks": [{"reply": "Hello"}]}) as server:
         client = AsyncOpenAI(base_url=server.openai_base_url, api_key="any")
 
 Importing this package imports no SDK; the first mock of a provider does.

@@ -74,6 +74,14 @@ def test_any_value_is_a_json_also_null(value: Any) -> None:
     assert not Reply(text="a").has_json
 
 
+def test_keys_of_the_author_inside_values_are_kept() -> None:
+    values = {"_a": 1, "$b": {"_c": 2}}
+    reply = ADAPTER.validate_python({"json": values, "_note": 1})
+
+    assert reply.json_value == values
+    assert ToolCall(name="f", arguments=values).arguments == values
+
+
 def test_models_of_the_author_become_json_with_all_their_members() -> None:
     whole = {"name": "Paris", "size": None}
 
