@@ -8,7 +8,7 @@ from typing import Any
 from mockllm.config.models import AnyMock, MockStream, ReplyStream
 from mockllm.engine.decision import Answer
 from mockllm.engine.reply import compile_reply
-from mockllm.engine.sources import FixedSource, JSONSource, MockSource
+from mockllm.engine.sources import FixedSource, MockSource, ReplySource
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import Request
 from mockllm.matching.index import RuleIndex
@@ -70,7 +70,9 @@ def source_of(api: API, mock: AnyMock, chunk: Chunk) -> MockSource:
         return FixedSource(_fixed(mock, mock.answer or {}, chunk))
     reply = compile_reply(mock.said)
     fixed = _fixed(mock, api.respond(reply, {}), chunk)
-    return FixedSource(fixed) if reply.json is None else JSONSource(fixed, reply, api.respond)
+    if reply.json is None and not reply.calls:
+        return FixedSource(fixed)
+    return ReplySource(fixed, reply, api.respond)
 
 
 def _fixed(mock: AnyMock, response: dict[str, Any], chunk: Chunk) -> Answer:

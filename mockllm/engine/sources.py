@@ -50,9 +50,9 @@ class FixedSource:
 
 
 @dataclass(frozen=True, slots=True)
-class JSONSource:
-    """A configured reply with `json`. The fixed answer says it; the answer to a request that forces
-    a tool is a call of that tool."""
+class ReplySource:
+    """A configured reply that depends on the tools of the request. The fixed answer is that to a
+    request without tools: in the form of most tools, with its `json` as text."""
 
     fixed: Answer
     reply: NeutralReply
@@ -61,14 +61,14 @@ class JSONSource:
     reusable: bool = True
 
     def answer(self, prompt: Prompt) -> Answer:
-        """Return the answer that the tools of `prompt` ask for."""
+        """Return the answer in the form of the tools that `prompt` offers or forces."""
         response = self.respond(self.reply, prompt.body)
         if response == self.fixed.response:
             return self.fixed
         return self.fixed._replace(response=response, number=None)
 
 
-MockSource = FixedSource | JSONSource
+MockSource = FixedSource | ReplySource
 """The source of the answer of one mock; the `fixed` answer is the one to most requests."""
 
 

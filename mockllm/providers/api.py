@@ -79,8 +79,8 @@ class API:
     """One event of a stream, with any members, as bytes."""
 
     respond: Callable[[NeutralReply, Body], dict[str, Any]] | None = None
-    """`respond(reply, body)`: the response that says a neutral reply, to a request with this body.
-    The body matters only for a reply with `json`. None if the API has no conversation."""
+    """`respond(reply, body)`: the response that says a neutral reply, to a request with this body,
+    whose tools matter if the reply has calls or `json`. None if the API has no conversation."""
 
     echo: Echo = echo_nothing
     """`echo(body, names)`: the members of a request that a response repeats, by the names that

@@ -9,10 +9,10 @@ import pytest
 
 from mockllm import Config
 from mockllm.config.models import AnyMock, Mock, MockStream, OpenAIMock, ReplyStream
-from mockllm.config.reply import Reply
+from mockllm.config.reply import Reply, ToolCall
 from mockllm.engine.decision import Answer
 from mockllm.engine.mocks import Table, source_of, stream_of
-from mockllm.engine.sources import FixedSource, JSONSource
+from mockllm.engine.sources import FixedSource, ReplySource
 from mockllm.errors import RequestError
 from mockllm.matching.index import RuleIndex
 from mockllm.prompt import Prompt
@@ -138,8 +138,10 @@ def test_a_reply_is_answered_in_the_form_of_each_api(api: Any) -> None:
     assert source.fixed == Answer(api.text_response("hi"), 2, number=0)
 
 
-def test_only_json_depends_on_the_request() -> None:
-    assert isinstance(source_of(CHAT, Mock(reply=Reply(json=1)), "word"), JSONSource)
+def test_only_json_and_calls_depend_on_the_request() -> None:
+    calls = Reply(tool_calls=[ToolCall(name="f")])
+    assert isinstance(source_of(CHAT, Mock(reply=calls), "word"), ReplySource)
+    assert isinstance(source_of(CHAT, Mock(reply=Reply(json=1)), "word"), ReplySource)
     assert isinstance(source_of(CHAT, Mock(reply=Reply(text="1")), "word"), FixedSource)
 
 

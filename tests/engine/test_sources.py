@@ -8,7 +8,7 @@ import pytest
 
 from mockllm.config.values import DONE
 from mockllm.engine.decision import Answer, Outcome
-from mockllm.engine.sources import FixedSource, GeneratedSource, JSONSource, render
+from mockllm.engine.sources import FixedSource, GeneratedSource, ReplySource, render
 from mockllm.exchange import LazySteps
 from mockllm.prompt import NOT_STREAMED, STREAMED
 from mockllm.providers.anthropic.messages import MESSAGES
@@ -58,7 +58,7 @@ def test_json_is_fixed_unless_the_request_forces_a_tool() -> None:
     assert CHAT.respond is not None
     reply = NeutralReply(json='{"a":1}')
     fixed = Answer(CHAT.respond(reply, {}), "char", number=0)
-    source = JSONSource(fixed, reply, CHAT.respond)
+    source = ReplySource(fixed, reply, CHAT.respond)
     tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
     messages = [{"role": "user", "content": "a"}]
 

@@ -72,9 +72,8 @@ def test_a_call_without_an_id_gets_one_of_its_own(api: API) -> None:
 
 
 @apis
-def test_the_request_matters_to_json_only(api: API) -> None:
-    reply = NeutralReply(text="a", calls=(NeutralCall("f"),))
-
+@given(reply=replies().filter(lambda reply: not reply.calls))
+def test_the_request_matters_to_calls_and_json_only(api: API, reply: NeutralReply) -> None:
     assert respond(api, reply, FORCING[api.name]) == respond(api, reply)
 
 

@@ -23,12 +23,12 @@ fine-grained tool streaming advises."""
 
 
 def respond(reply: NeutralReply, body: Body) -> Object:
-    """The response that says `reply`; `body` is that of the request, read only for its `json`.
+    """The response that says `reply` to a request with this `body`, which matters only for its
+    `json`.
 
     A refusal has no content: its words are in `stop_details`.
     """
-    forced = "" if reply.json is None else read_forced_tool(body)
-    said = resolve_json(reply, forced)
+    said = resolve_json(reply, "" if reply.json is None else read_forced_tool(body))
     response: Object = {"content": [*_blocks(said)]}
     stop_reason = _stop_reason(said)
     if stop_reason is not None:

@@ -5,6 +5,7 @@ It writes only what the completion of a configured response cannot know.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from mockllm.prompt import Body
@@ -14,21 +15,19 @@ from mockllm.providers.reply import NeutralCall, NeutralReply, NeutralUsage, res
 
 
 def respond(reply: NeutralReply, body: Body) -> dict[str, Any]:
-    """The response that says `reply`; `body` is that of the request, read only for its `json`.
+    """The response that says `reply` to a request with this `body`.
 
-    Reasoning is in `reasoning_content`, which DeepSeek, vLLM and others send. The service ends with
-    ``stop``, not ``tool_calls``, if the request names the function to call.
+    Reasoning is in `reasoning_content`, which DeepSeek, vLLM and others send. A call has the form
+    of the tool that the request offers. The service ends with ``stop``, not ``tool_calls``, if the
+    request names the tool to call.
     """
-    forced = "" if reply.json is None else read_forced_tool(body)
-    said = resolve_json(reply, forced)
-    choice: dict[str, Any]
-    if forced and said.calls:
-        choice = {"message": _message(said) | _forced_call(said.calls[0], body)}
-        finish = said.finish or ("stop" if _is_named(body) else None)
-    else:
-        calls = {"tool_calls": [_call(call) for call in said.calls]} if said.calls else {}
-        choice = {"message": _message(said) | calls}
-        finish = said.finish
+    said = resolve_json(reply, "" if reply.json is None else read_forced_tool(body))
+    choice: dict[str, Any] = {"message": _message(said) | _calls(said.calls, body)}
+    finish: str | None = said.finish
+    if finish is None and said.calls and _is_named(body):
+        finish = "stop"
+    if finish == "tool_calls":
+        finish = None  # it follows from the calls, and has another name in the legacy form
     if finish is not None:
         choice["finish_reason"] = finish
     usage = _usage(reply.usage)
@@ -46,32 +45,36 @@ def _message(reply: NeutralReply) -> dict[str, Any]:
     return message
 
 
-def _call(call: NeutralCall) -> dict[str, Any]:
+def _calls(calls: Sequence[NeutralCall], body: Body) -> dict[str, Any]:
+    """The member of a message with its calls; in the legacy form if the request has legacy
+    functions, unless there are several."""
+    if not calls:
+        return {}
+    if len(calls) == 1 and body.get("functions") and not body.get("tools"):
+        return {"function_call": {"name": calls[0].name, "arguments": calls[0].arguments}}
+    custom = {normalise.text(tool.get("name")) for tool in _custom_tools(body)}
+    return {"tool_calls": [_call(call, is_custom=call.name in custom) for call in calls]}
+
+
+def _call(call: NeutralCall, *, is_custom: bool) -> dict[str, Any]:
     call_id = {} if call.call_id is None else {"id": call.call_id}
+    if is_custom:
+        custom = {"name": call.name, "input": call.arguments}
+        return {**call_id, "type": "custom", "custom": custom}
     function = {"name": call.name, "arguments": call.arguments}
     return {**call_id, "type": "function", "function": function}
 
 
-def _forced_call(call: NeutralCall, body: Body) -> dict[str, Any]:
-    """The member of a message with the `call` of the tool that a request forces: a function, a
-    custom tool, or a function in the legacy form."""
-    if body.get("tool_choice") is None:
-        return {"function_call": {"name": call.name, "arguments": call.arguments}}
-    if _is_custom(call.name, body):
-        custom = {"name": call.name, "input": call.arguments}
-        return {"tool_calls": [{"type": "custom", "custom": custom}]}
-    return {"tool_calls": [_call(call)]}
+def _custom_tools(body: Body) -> list[dict[str, Any]]:
+    return normalise.objects([tool.get("custom") for tool in normalise.objects(body.get("tools"))])
 
 
 def _is_named(body: Body) -> bool:
-    """True if a request that forces a tool names it, instead of leaving only one to choose."""
-    choice = body.get("tool_choice")
-    return choice is None or (isinstance(choice, dict) and choice.get("type") != "allowed_tools")
-
-
-def _is_custom(name: str, body: Body) -> bool:
-    custom = (tool.get("custom") for tool in normalise.objects(body.get("tools")))
-    return any(isinstance(each, dict) and each.get("name") == name for each in custom)
+    """True if the request names the tool to call, instead of leaving it a choice of one."""
+    for choice in (body.get("tool_choice"), body.get("function_call")):
+        if isinstance(choice, dict):
+            return choice.get("type") != "allowed_tools"
+    return False
 
 
 def _usage(usage: NeutralUsage) -> dict[str, Any]:

@@ -5,7 +5,7 @@ It writes only what the completion of a configured response cannot know.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from mockllm.prompt import Body
@@ -18,16 +18,15 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 
 
 def respond(reply: NeutralReply, body: Body) -> dict[str, Any]:
-    """The response that says `reply`; `body` is that of the request, read only for its `json`.
-    Reasoning is a summary."""
-    forced = "" if reply.json is None else read_forced_tool(body)
-    said = resolve_json(reply, forced)
-    is_custom = bool(forced) and _is_custom(forced, body)
+    """The response that says `reply` to a request with this `body`. Reasoning is a summary. A call
+    has the form of the tool that the request offers."""
+    said = resolve_json(reply, "" if reply.json is None else read_forced_tool(body))
+    custom = _custom_tools(body) if said.calls else set()
     response: dict[str, Any] = {}
     if said.finish in _INCOMPLETE:
         response["status"] = "incomplete"
         response["incomplete_details"] = {"reason": _INCOMPLETE[said.finish]}
-    response["output"] = [*_items(said), *(_call(call, is_custom) for call in said.calls)]
+    response["output"] = [*_items(said), *_calls(said.calls, custom)]
     usage = _usage(reply.usage)
     return response | ({"usage": usage} if usage else {})
 
@@ -42,18 +41,19 @@ def _items(reply: NeutralReply) -> Iterator[dict[str, Any]]:
         yield {"type": "message", "content": [{"type": "output_text", "text": reply.text}]}
 
 
-def _call(call: NeutralCall, is_custom: bool) -> dict[str, Any]:
-    call_id = {} if call.call_id is None else {"call_id": call.call_id}
-    if is_custom:
-        return {"type": "custom_tool_call", **call_id, "input": call.arguments, "name": call.name}
-    return {"type": "function_call", "arguments": call.arguments, **call_id, "name": call.name}
+def _calls(calls: Iterable[NeutralCall], custom: Container[str]) -> Iterator[dict[str, Any]]:
+    for call in calls:
+        call_id = {} if call.call_id is None else {"call_id": call.call_id}
+        if call.name in custom:
+            kind, member = "custom_tool_call", "input"
+        else:
+            kind, member = "function_call", "arguments"
+        yield {"type": kind, member: call.arguments, **call_id, "name": call.name}
 
 
-def _is_custom(name: str, body: Body) -> bool:
-    return any(
-        tool.get("type") == "custom" and tool.get("name") == name
-        for tool in normalise.objects(body.get("tools"))
-    )
+def _custom_tools(body: Body) -> set[str]:
+    tools = normalise.objects(body.get("tools"))
+    return {normalise.text(tool.get("name")) for tool in tools if tool.get("type") == "custom"}
 
 
 def _usage(usage: NeutralUsage) -> dict[str, Any]:

@@ -77,6 +77,42 @@ def test_a_function_in_the_legacy_form_is_called_in_that_form() -> None:
     assert answer(body) == (message, "stop")
 
 
+def test_a_call_has_the_form_of_the_tool_that_is_offered() -> None:
+    both = NeutralReply(calls=(NeutralCall("f", "a", "1"), NeutralCall("g", "b", "2")))
+
+    message, finish = answer({"tools": [CUSTOM, OTHER]}, both)
+
+    assert message["tool_calls"] == [
+        {"id": "1", "type": "custom", "custom": {"name": "f", "input": "a"}},
+        {"id": "2", "type": "function", "function": {"name": "g", "arguments": "b"}},
+    ]
+    assert finish is None
+
+
+@pytest.mark.parametrize("finish", [None, "tool_calls"])
+def test_a_call_is_in_the_legacy_form_for_legacy_functions(finish: Any) -> None:
+    one = NeutralReply(calls=(NeutralCall("f"),), finish=finish)
+    legacy = {"functions": [{"name": "f"}]}
+
+    function = {"name": "f", "arguments": "{}"}
+    assert answer(legacy, one) == ({"content": None, "function_call": function}, None)
+    assert "tool_calls" in answer(legacy | {"tools": [FUNCTION]}, one)[0]
+
+
+def test_several_calls_have_no_legacy_form() -> None:
+    two = NeutralReply(calls=(NeutralCall("f"), NeutralCall("g")))
+
+    assert len(answer({"functions": [{"name": "f"}]}, two)[0]["tool_calls"]) == 2
+
+
+def test_a_model_that_calls_the_named_function_stops() -> None:
+    one = NeutralReply(calls=(NeutralCall("f"),))
+
+    assert answer({"tool_choice": FUNCTION, "tools": [FUNCTION]}, one)[1] == "stop"
+    assert answer({"tool_choice": "required", "tools": [FUNCTION]}, one)[1] is None
+    assert answer({"function_call": {"name": "f"}, "functions": [{"name": "f"}]}, one)[1] == "stop"
+
+
 def test_a_written_finish_counts() -> None:
     reply = NeutralReply(json='{"a":1}', finish="length")
 

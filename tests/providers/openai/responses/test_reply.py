@@ -52,6 +52,15 @@ def test_a_model_that_may_choose_says_the_json(body: dict[str, Any]) -> None:
     assert respond(JSON, body) == {"output": [message]}
 
 
+def test_a_call_has_the_form_of_the_tool_that_is_offered() -> None:
+    both = NeutralReply(calls=(NeutralCall("f", "a", "1"), NeutralCall("g", "b", "2")))
+
+    assert respond(both, {"tools": [CUSTOM, OTHER]})["output"] == [
+        {"type": "custom_tool_call", "input": "a", "call_id": "1", "name": "f"},
+        {"type": "function_call", "arguments": "b", "call_id": "2", "name": "g"},
+    ]
+
+
 def test_an_answer_that_is_cut_short_is_incomplete() -> None:
     assert respond(NeutralReply(finish="length"), {}) == {
         "status": "incomplete",
