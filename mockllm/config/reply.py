@@ -89,7 +89,8 @@ class Usage(ConfigObject):
         if most is None:
             raise _contradiction(f"expected {whole!r} beside it, of which it is a part")
         if value > most:
-            raise _contradiction(f"expected at most {whole!r}, {most}, of which it is a part")
+            message = f"expected at most {most}, the {whole!r} of which it is a part, found {value}"
+            raise _contradiction(message)
         return value
 
 

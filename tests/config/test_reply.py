@@ -185,11 +185,11 @@ def test_what_no_service_sends_is_an_error(reply: Any, place: str, words: str) -
         ({"reasoning": 1}, "reasoning: expected 'output' beside it, of which it is a part"),
         (
             {"input": 1, "cached": 2},
-            "cached: expected at most 'input', 1, of which it is a part",
+            "cached: expected at most 1, the 'input' of which it is a part, found 2",
         ),
         (
             {"output": 1, "reasoning": 2},
-            "reasoning: expected at most 'output', 1, of which it is a part",
+            "reasoning: expected at most 1, the 'output' of which it is a part, found 2",
         ),
         ({"total": 1}, "total: unknown key, expected one of cached, input, output, reasoning"),
     ],
