@@ -74,7 +74,7 @@ def _location(detail: ErrorDetails) -> Location:
 def _describe(root: Model, detail: ErrorDetails) -> str:
     found = jsontext.describe(detail["input"])
     match detail["type"]:
-        case "too_deep" | "contradiction" | "no_answer":
+        case "too_deep" | "address" | "contradiction" | "no_answer":
             return detail["msg"]
         case "extra_forbidden" if _is_of_one_api(detail["loc"]):
             remedy = _OF_ONE_API[str(detail["loc"][-1])]

@@ -17,8 +17,10 @@ from mockllm.config.models import AnyMock, Config, MatchType, Mock
 from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
+from mockllm.engine.review import compares_exactly
 from mockllm.errors import Problem, Severity
 from mockllm.exchange import Request
+from mockllm.providers.openai.embeddings import EMBEDDINGS
 from mockllm.serve.embedded import AsyncServer
 
 MODEL = "any-model"
@@ -103,16 +105,42 @@ def body_for(api: str, mock: AnyMock) -> dict[str, Any]:
     if names := getattr(match, "tool_names", ()):
         body["tools"] = [_tool(api, name) for name in names]
     if api in ("openai_response", "openai_embeddings"):
-        written = getattr(match, "input", None)
-        return body | {"input": TEXT if written is None else written}
-    written = getattr(match, "message", None)
-    message = {"role": "user", "content": TEXT} if written is None else dict(written)
+        return body | {"input": _input(api, mock)}
+    wanted = getattr(match, "message", None)
+    message = {"role": "user"} if wanted is None else dict(wanted)
     contains = getattr(match, "match_type", None) is MatchType.CONTAINS
-    if contains and not message.get("content"):
+    if wanted is None or (contains and not message.get("content")):
         message["content"] = TEXT
     if contains and message["role"] == "tool":
         message.setdefault("tool_call_id", CALL_ID)  # requests need it, and rules ignore it
     return body | {"messages": [*body.get("messages", ()), message]}
+
+
+def _input(api: str, mock: AnyMock) -> Any:
+    """Return an input that `mock` matches; of embeddings, as many as it answers at once."""
+    value = _one_input(mock.match)
+    if api != EMBEDDINGS.name or EMBEDDINGS.batch is None:
+        return value
+    number = EMBEDDINGS.batch.answers(mock.answer or {})
+    if number <= 1 or compares_exactly(EMBEDDINGS, mock):
+        return value
+    return (value if isinstance(value, list) else [value]) * number
+
+
+def _one_input(match: Any) -> Any:
+    """Return an input that `match` accepts. Items may be written there without the output that
+    requests need."""
+    wanted = getattr(match, "input", None)
+    if wanted is None or (not wanted and match.match_type is MatchType.CONTAINS):
+        return TEXT
+    if isinstance(wanted, str):
+        return wanted
+    return [{**item, "output": TEXT} if _lacks_output(item) else item for item in wanted]
+
+
+def _lacks_output(item: Any) -> bool:
+    kind = item.get("type") if isinstance(item, dict) else None
+    return isinstance(kind, str) and kind.endswith("_call_output") and item.get("output") is None
 
 
 def _system(api: str, text: str) -> dict[str, Any]:

@@ -17,12 +17,15 @@ from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, HeaderMatch, Mat
 from mockllm.engine.mocks import Table, source_of
 from mockllm.engine.reply_review import confirm_reply, hidden_in_apis, unusable_arguments
 from mockllm.engine.review import (
+    compares_exactly,
     confirm_events,
     confirm_match,
     confirm_no_error,
     confirm_response,
+    contradictions,
     duplicate_names,
     empty_conditions,
+    impossible_count,
     match_value,
     unreachable,
     unserialisable_values,
@@ -31,6 +34,7 @@ from mockllm.engine.review import (
 from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import (
+    HasInputs,
     HeaderContains,
     HeaderEquals,
     OffersTool,
@@ -40,7 +44,7 @@ from mockllm.matching.predicates import (
 from mockllm.matching.rule import Rule
 from mockllm.matching.shadowing import find_shadowed
 from mockllm.providers import APIS
-from mockllm.providers.api import API, SDK
+from mockllm.providers.api import API, SDK, CannotMatch
 
 SHARED = "mocks"
 """The list of the mocks that every API has."""
@@ -210,6 +214,8 @@ def _review(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem
     if mock.said is None:
         errors = [*confirm_no_error(api, mock, place)]
         yield from errors or confirm_response(api, sdk, mock, place)
+        yield from contradictions(api, mock, place)
+        yield from impossible_count(api, mock, place)
         yield from unusable_response(mock, place)
     else:
         yield from confirm_reply(api, sdk, mock.said, place)
@@ -227,12 +233,17 @@ def _compile(
             contains = getattr(mock.match, "match_type", None) is MatchType.CONTAINS
             on_message = (api.compile_match(value, contains),)
         except ValueError as exc:
-            problems.append(Problem(place.at(f"match.{api.match_field}"), str(exc)))
+            severity = Severity.WARNING if isinstance(exc, CannotMatch) else Severity.ERROR
+            problems.append(Problem(place.at(f"match.{api.match_field}"), str(exc), severity))
             return None
     on_request = map(SystemContains, getattr(mock.match, "system_contains", ()))
     on_tools = map(OffersTool, getattr(mock.match, "tool_names", ()))
     on_headers = map(_compile_header, mock.match.headers)
-    return Rule(index, place, (*on_message, *on_request, *on_tools, *on_headers))
+    # What is compared exactly belongs to its response, whatever the number: check warns.
+    is_exact = compares_exactly(api, mock)
+    answers = 1 if is_exact or api.batch is None else api.batch.answers(mock.answer or {})
+    on_inputs = (HasInputs(answers),) if answers > 1 else ()
+    return Rule(index, place, (*on_message, *on_request, *on_tools, *on_headers, *on_inputs))
 
 
 def _compile_header(header: HeaderMatch) -> Predicate:

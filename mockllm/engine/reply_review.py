@@ -11,6 +11,7 @@ from mockllm.engine.reply import compile_reply
 from mockllm.engine.review import sent_of, unreachable
 from mockllm.errors import Place, Problem, Severity
 from mockllm.providers.api import API, SDK
+from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire import jsontext
 
 Hidden = Mapping[str, str]
@@ -18,11 +19,14 @@ Hidden = Mapping[str, str]
 
 
 def confirm_reply(api: API, sdk: SDK, reply: Reply, place: Place) -> Iterator[Problem]:
-    """Validate the response that says a reply against the SDK's model, as it is sent."""
+    """Validate the response that says a reply against the SDK's model, as it is sent. Nothing
+    is said of what an old SDK does not know: the author did not write it."""
     if api.respond is None:
         return
     sent = sent_of(api, api.respond(compile_reply(reply), {}))
     for finding in sdk.confirm_response(sent):
+        if finding.kind is FindingKind.NEWER:
+            continue
         path = json_path(list(finding.path))
         message = f"the answer of {api.title}: {path}: {finding.message}"
         yield Problem(place.at("reply"), message, Severity.WARNING)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import orjson
 
 from mockllm.config.mistakes import json_path
-from mockllm.config.models import AnyMock
+from mockllm.config.models import AnyMock, MatchType
 from mockllm.config.values import DONE
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Place, Problem, Severity
@@ -36,6 +36,16 @@ def _response(mock: AnyMock) -> dict[str, Any]:
     """Return the response of a mock whose answer is one."""
     assert mock.answer is not None
     return mock.answer
+
+
+def compares_exactly(api: API, mock: AnyMock) -> bool:
+    """Return True if requests must have the message or input of the mock's match, all of it."""
+    return match_value(api, mock) is not None and _match_type(mock) is MatchType.EXACT
+
+
+def _match_type(mock: AnyMock) -> MatchType | None:
+    """Return how a message or input is compared; None if the mock is not one of an API."""
+    return getattr(mock.match, "match_type", None)
 
 
 def unserialisable_values(mock: AnyMock, place: Place, match_field: str) -> Iterator[Problem]:
@@ -66,9 +76,13 @@ def confirm_no_error(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]
 
 
 def confirm_match(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
-    """Validate the message or input of a match against the SDK's type."""
+    """Validate the message or input of a match against the SDK's type. With ``contains``, members
+    may be missing, since those that are there are compared."""
     value = match_value(api, mock)
+    contains = _match_type(mock) is MatchType.CONTAINS
     for finding in () if value is None else sdk.confirm_match(value):
+        if contains and finding.kind is FindingKind.MISSING:
+            continue
         path = json_path(["match", api.match_field, *finding.path])
         yield Problem(place.at(path), finding.message)
 
@@ -100,13 +114,18 @@ def confirm_response(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterato
     for finding in (*written, *(each for each in sent if each not in written)):
         if finding.kind is not FindingKind.MISSING:
             path = json_path(["response", *finding.path])
-            yield Problem(place.at(path), finding.message, Severity.WARNING)
+            yield Problem(place.at(path), finding.message, _severity(finding))
     if absent:
         message = f"missing, and not filled in: {_paths(absent)}"
         yield Problem(place.at("response"), message, Severity.WARNING)
     filled_in = [finding for finding in missing if finding not in absent]
     if filled_in:
         yield Problem(place.at("response"), f"filled in: {_paths(filled_in)}", Severity.NOTE)
+
+
+def _severity(finding: Finding) -> Severity:
+    """Accuse no answer of what an old SDK does not know."""
+    return Severity.NOTE if finding.kind is FindingKind.NEWER else Severity.WARNING
 
 
 def sent_of(api: API, response: dict[str, Any]) -> Any:
@@ -120,6 +139,25 @@ def _paths(findings: Sequence[Finding]) -> str:
     shown = [json_path(list(finding.path)) for finding in findings[:MAX_PATHS]]
     more = f" and {len(findings) - MAX_PATHS} more" if len(findings) > MAX_PATHS else ""
     return ", ".join(shown) + more
+
+
+def contradictions(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
+    """Report members of the response that contradict each other."""
+    for finding in api.find_contradictions(_response(mock)):
+        path = json_path(["response", *finding.path])
+        yield Problem(place.at(path), finding.message, Severity.WARNING)
+
+
+def impossible_count(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
+    """Report a response with another number of answers than its match has inputs."""
+    if api.batch is None or not compares_exactly(api, mock):
+        return
+    answers = api.batch.answers(_response(mock))
+    inputs = api.batch.inputs(match_value(api, mock))
+    if answers > 1 and answers != inputs:
+        found = "1 input" if inputs == 1 else f"{inputs} inputs"
+        message = f"{answers} vectors, but match.input has {found}"
+        yield Problem(place.at("response.data"), message, Severity.WARNING)
 
 
 def unusable_response(mock: AnyMock, place: Place) -> Iterator[Problem]:
@@ -157,7 +195,7 @@ def confirm_events(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[
     for index, event in enumerate(events or ()):
         for finding in () if event == DONE else sdk.confirm_event(cast("dict[str, Any]", event)):
             path = json_path(["stream", "events", index, *finding.path])
-            yield Problem(place.at(path), finding.message, Severity.WARNING)
+            yield Problem(place.at(path), finding.message, _severity(finding))
     if events is not None and api.ends_with_done and DONE not in events[-1:]:
         message = f"expected {DONE!r} as the last event, as the service sends it"
         yield Problem(place.at("stream.events"), message, Severity.WARNING)

@@ -108,7 +108,8 @@ def asking(api: str, text: str = "Hi", *, system: str = "", tool: str = "") -> d
         body = chat_request(text)
         if system:
             body["messages"].insert(0, {"role": "system", "content": system})
-        return body | ({"tools": [{"type": "function", "function": function}]} if tool else {})
+        strict = {"type": "function", "function": function | {"strict": True}}
+        return body | ({"tools": [strict]} if tool else {})  # openai 2.0 demands strict ones
     if api == RESPONSES.name:
         tools = [{"type": "function", "strict": False, **function}]
         more = {"tools": tools} if tool else {}
