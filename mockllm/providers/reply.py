@@ -22,8 +22,8 @@ class NeutralCall(NamedTuple):
 
 
 class NeutralUsage(NamedTuple):
-    """Numbers of tokens; None is estimated. `cached` is a part of `input`, which must be given with
-    it, `reasoning` likewise of `output`."""
+    """Numbers of tokens; None is estimated. `cached` is a part of `input`, `reasoning` one of
+    `output`."""
 
     input: int | None = None
     output: int | None = None

@@ -22,7 +22,17 @@ from mockllm.validation.findings import Kind
 from mockllm.wire import tokens
 from mockllm.wire.chunking import Chunk
 from tests.support.goldens import INPUT_TOKENS
-from tests.support.neutral import APIS, read, rebuilt, replies, respond, said, whole
+from tests.support.neutral import (
+    APIS,
+    SOME_WORDS,
+    read,
+    rebuilt,
+    replies,
+    respond,
+    said,
+    usages,
+    whole,
+)
 
 SDKS: dict[str, Any] = {
     CHAT.name: chat_sdk,
@@ -156,3 +166,34 @@ def test_usage_that_is_not_written_is_estimated_alike(api: API) -> None:
     told = counts(api, reply)
 
     assert told == (INPUT_TOKENS, tokens.estimate("some text") + thoughts, 0, thoughts)
+
+
+@apis
+@given(reply=replies())
+def test_usage_agrees_with_what_is_written_of_it(api: API, reply: NeutralReply) -> None:
+    told = counts(api, reply)
+
+    assert all(written in (None, count) for written, count in zip(reply.usage, told, strict=True))
+    read, produced, cached, reasoning = told
+    assert cached <= read
+    assert reasoning <= produced
+    if api is not MESSAGES:
+        assert whole(api, reply)["usage"]["total_tokens"] == read + produced
+
+
+@given(text=SOME_WORDS, reasoning=st.none() | SOME_WORDS, usage=usages())
+def test_usage_is_the_same_in_every_api(
+    text: str, reasoning: str | None, usage: NeutralUsage
+) -> None:
+    reply = NeutralReply(text, reasoning, usage=usage)
+
+    assert len({counts(api, reply) for api in APIS}) == 1
+
+
+@apis
+def test_a_part_without_its_whole_adds_to_the_estimate(api: API) -> None:
+    usage = NeutralUsage(cached=100, reasoning=50)
+
+    told = counts(api, NeutralReply(text="some text", usage=usage))
+
+    assert told == (INPUT_TOKENS + 100, tokens.estimate("some text") + 50, 100, 50)

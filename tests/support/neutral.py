@@ -178,8 +178,8 @@ def replies(draw: st.DrawFn) -> NeutralReply:
 
 @st.composite
 def usages(draw: st.DrawFn) -> NeutralUsage:
-    """Numbers of tokens, each part not greater than its whole."""
+    """Numbers of tokens, each part not greater than its whole where that is written."""
     whole, output = draw(st.none() | st.integers(0, 999)), draw(st.none() | st.integers(0, 999))
-    cached = None if whole is None else draw(st.none() | st.integers(0, whole))
-    reasoning = None if output is None else draw(st.none() | st.integers(0, output))
+    cached = draw(st.none() | st.integers(0, 999 if whole is None else whole))
+    reasoning = draw(st.none() | st.integers(0, 999 if output is None else output))
     return NeutralUsage(whole, output, cached, reasoning)
