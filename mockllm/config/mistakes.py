@@ -79,6 +79,8 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
         case "extra_forbidden" if _is_of_one_api(detail["loc"]):
             remedy = _OF_ONE_API[str(detail["loc"][-1])]
             return f"expected in the list of an API, whose form it has, found in 'mocks'{remedy}"
+        case "extra_forbidden" if _is_embeddings_reply(detail["loc"]):
+            return "embeddings are vectors, which no reply has; write 'response' instead"
         case "extra_forbidden":
             words = ", ".join(sorted(_known_keys(root, detail["loc"])))
             hint = _did_you_mean(_meant_key(root, detail["loc"]))
@@ -158,7 +160,13 @@ def _is_of_one_api(location: Location) -> bool:
     return location[0] == "mocks" and location[-1] in _OF_ONE_API
 
 
+def _is_embeddings_reply(location: Location) -> bool:
+    return location[0] == "openai_embeddings" and location[2:] == ("reply",)
+
+
 def _meant_key(root: Model, location: Location) -> str | None:
+    if _is_embeddings_reply(location):
+        return "response"
     if _is_of_one_api(location):
         return "reply" if location[-1] == "response" else None
     return _closest(str(location[-1]), _known_keys(root, location))

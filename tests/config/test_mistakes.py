@@ -131,6 +131,16 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             ],
         ),
         (
+            {"openai_embeddings": [{"reply": "hi"}, {"response": {}, "reply": {"text": "hi"}}]},
+            [
+                (
+                    f"a.json: openai_embeddings[{index}]: reply: embeddings are vectors, which no "
+                    "reply has; write 'response' instead"
+                )
+                for index in (0, 1)
+            ],
+        ),
+        (
             {"openai": [MOCK | {"response": nested(MAX_NESTING + 1)}]},
             ["a.json: openai[0] 'greet': response: nested deeper than 200 levels"],
         ),
