@@ -178,6 +178,47 @@ def test_the_schema_describes_the_file_format(capsys: pytest.CaptureFixture[str]
             assert definition.get("description"), name
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"models": ["m"], "mocks": [{"reply": "Hi"}]},
+        {
+            "mocks": [
+                {"match": {"tool_names": ["f"]}, "reply": {"json": None}, "headers": {"a": "b"}}
+            ]
+        },
+        {"anthropic": [{"reply": {"text": "Hi", "usage": {"output": 3}}, "headers": {"a": "b"}}]},
+    ],
+)
+def test_the_schema_accepts_replies(config: object, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["schema"])
+
+    jsonschema.validate(config, json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"models": [""]},
+        {"models": "m"},
+        {"mocks": [{}]},
+        {"mocks": [{"reply": "a", "response": {}}]},
+        {"mocks": [{"match": {"message": {}}, "reply": "a"}]},
+        {"mocks": [{"reply": {"tool_calls": [{}]}}]},
+        {"openai": [{"reply": "a", "response": {}}]},
+        {"openai": [{"reply": "a", "headers": {"a": 1}}]},
+        {"openai_embeddings": [{"reply": "a"}]},
+    ],
+)
+def test_the_schema_refuses_what_no_mock_is(
+    config: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["schema"])
+
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(config, json.loads(capsys.readouterr().out))
+
+
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
