@@ -15,7 +15,12 @@ from typing import NamedTuple, Self
 from mockllm.config.files import read_files
 from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, HeaderMatch, MatchType, Mock
 from mockllm.engine.mocks import Table, source_of
-from mockllm.engine.reply_review import confirm_reply, hidden_in_apis, unusable_arguments
+from mockllm.engine.reply_review import (
+    Covering,
+    confirm_reply,
+    hidden_in_apis,
+    unusable_arguments,
+)
 from mockllm.engine.review import (
     compares_exactly,
     confirm_events,
@@ -151,11 +156,12 @@ class _Shared:
 
     def __init__(self, mocks: Sequence[Mock]) -> None:
         self.listed = [_Listed.of(mock, SHARED, index) for index, mock in enumerate(mocks)]
-        self._hidden: list[dict[str, str]] = [{} for _ in mocks]
+        self._hidden: list[dict[str, Covering]] = [{} for _ in mocks]
 
-    def hide(self, position: int, api: API, covering: Rule) -> None:
-        """Record that the mock at `position` never answers in `api`."""
-        self._hidden[position][api.title] = covering.label
+    def hide(self, position: int, api: API, rule: Rule, covering: Rule) -> None:
+        """Record that the mock at `position`, which is `rule` in `api`, never answers there."""
+        is_default = bool(rule.predicates) and not covering.predicates
+        self._hidden[position][api.title] = Covering(covering.label, is_default)
 
     def problems(self) -> Iterator[Problem]:
         """Yield the problems that do not belong to one API, when all of them are compiled."""
@@ -197,7 +203,7 @@ def _table(
         if rule.index < len(own):
             problems.append(unreachable(covering.label, listed[rule.index].place))
         else:
-            shared.hide(rule.index - len(own), api, covering)
+            shared.hide(rule.index - len(own), api, rule, covering)
     mocks, places, _ = zip(*listed, strict=True)
     confirm = sdk.request_confirmer(strict=strict_requests)
     sources = tuple(source_of(api, mock, chunk) for mock, _, mistakes in listed if not mistakes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock
@@ -14,8 +15,17 @@ from mockllm.providers.api import API, SDK
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire import jsontext
 
-Hidden = Mapping[str, str]
-"""By the title of an API in which a mock is hidden, the label of the mock that hides it."""
+
+class Covering(NamedTuple):
+    """The mock that hides another one. `is_default` is True if it answers any request, but the
+    hidden one does not."""
+
+    label: str
+    is_default: bool
+
+
+Hidden = Mapping[str, Covering]
+"""By the title of an API in which a mock is hidden, the mock that hides it."""
 
 
 def confirm_reply(api: API, sdk: SDK, reply: Reply, place: Place) -> Iterator[Problem]:
@@ -56,14 +66,21 @@ def _is_object(text: str) -> bool:
 
 def hidden_in_apis(hidden: Hidden, place: Place, *, apis: int) -> Iterator[Problem]:
     """Report a mock of several APIs that never answers in some of them: a warning if it never
-    answers in any of the `apis`, else a note, because an API's own list comes first on purpose."""
-    if len(hidden) == apis and len(set(hidden.values())) == 1:
-        yield unreachable(next(iter(hidden.values())), place)
-    elif len(hidden) == apis:
-        where = ", ".join(f"{label} in {title}" for title, label in hidden.items())
+    answers in any of the `apis`, or because of an API's default. Else it is a note: an API's own
+    list comes first so that it can replace answers."""
+    labels = {covering.label for covering in hidden.values()}
+    if len(hidden) == apis and len(labels) == 1:
+        yield unreachable(labels.pop(), place)
+        return
+    if len(hidden) == apis:
+        where = ", ".join(f"{covering.label} in {title}" for title, covering in hidden.items())
         message = f"unreachable: every request that this mock matches is matched by {where}"
         yield Problem(place, message, Severity.WARNING)
-    else:
-        for title, label in hidden.items():
-            message = f"unreachable in {title}: {label} matches every request that it matches"
-            yield Problem(place, message, Severity.NOTE)
+        return
+    for title, covering in hidden.items():
+        message = f"unreachable in {title}: {covering.label} matches every request that it matches"
+        severity = Severity.NOTE
+        if covering.is_default:
+            message += "; an API's own list comes first, so a default there hides all of 'mocks'"
+            severity = Severity.WARNING
+        yield Problem(place, message, severity)

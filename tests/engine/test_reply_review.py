@@ -115,6 +115,31 @@ def test_a_mock_that_one_api_overrides_is_a_note(tmp_path: Path) -> None:
     ]
 
 
+def test_a_default_of_an_api_that_hides_other_mocks_is_a_warning(tmp_path: Path) -> None:
+    config = {
+        "openai_response": [{"reply": "a"}],
+        "mocks": [{"match": {"tool_names": ["f"]}, "reply": "b"}, {"reply": "c"}],
+    }
+
+    hidden = "unreachable in OpenAI Responses: openai_response[0] matches every request that it "
+    assert reviewed(tmp_path, config) == [
+        (
+            f"warning: mocks[0]: {hidden}matches; an API's own list comes first, so a default "
+            "there hides all of 'mocks'"
+        ),
+        f"note: mocks[1]: {hidden}matches",
+    ]
+
+
+@pytest.mark.parametrize("name", ["openai", "openai_response", "anthropic", "mocks"])
+def test_a_default_before_other_mocks_of_its_list_is_a_warning(tmp_path: Path, name: str) -> None:
+    config = {name: [{"reply": "a"}, {"match": {"tool_names": ["f"]}, "reply": "b"}]}
+
+    assert reviewed(tmp_path, config) == [
+        f"warning: {name}[1]: unreachable: {name}[0] matches every request that this mock matches"
+    ]
+
+
 def test_a_mock_that_every_api_overrides_is_unreachable(tmp_path: Path) -> None:
     config = {
         "openai": [{"reply": "a"}],
