@@ -1,7 +1,7 @@
 """A mock LLM server: OpenAI Chat Completions, OpenAI Responses and Anthropic Messages from a table
 of mocks, so that agents, SDK users and gateways are tested end to end without a model.
 
-    async with AsyncServer({"openai": [...]}) as server:
+    async with AsyncServer({"mocks": [{"reply": "Hello"}]}) as server:
         client = AsyncOpenAI(base_url=server.openai_base_url, api_key="any")
 
 Importing this package imports nothing else; the first use of a public name does. So the command can
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
         AnthropicMock,
         AnthropicRequestMatch,
         Config,
+        Match,
+        Mock,
         MockStream,
         OpenAIEmbeddingsMock,
         OpenAIEmbeddingsRequestMatch,
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
         OpenAIRequestMatch,
         OpenAIResponseMock,
         OpenAIResponseRequestMatch,
+        ReplyStream,
         Stream,
     )
+    from mockllm.config.reply import Reply, ToolCall, Usage
     from mockllm.engine.loading import load_config
     from mockllm.errors import ConfigError, ListenError, MockLLMError
     from mockllm.limits import Limits
@@ -44,7 +48,9 @@ __all__ = [
     "HeaderMatch",
     "Limits",
     "ListenError",
+    "Match",
     "MatchType",
+    "Mock",
     "MockLLMError",
     "MockStream",
     "OpenAIEmbeddingsMock",
@@ -53,8 +59,12 @@ __all__ = [
     "OpenAIRequestMatch",
     "OpenAIResponseMock",
     "OpenAIResponseRequestMatch",
+    "Reply",
+    "ReplyStream",
     "Server",
     "Stream",
+    "ToolCall",
+    "Usage",
     "load_config",
 ]
 
@@ -64,6 +74,7 @@ _MODULES = (
     "mockllm.config.conditions",
     "mockllm.config.error",
     "mockllm.config.models",
+    "mockllm.config.reply",
     "mockllm.engine.loading",
     "mockllm.serve.embedded",
 )

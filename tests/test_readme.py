@@ -13,12 +13,17 @@ import pytest
 
 from mockllm.cli.main import main
 from mockllm.config.models import Config
+from mockllm.engine.building import build_engine
 from mockllm.engine.loading import load
 from mockllm.limits import Limits
+from tests.support.apps import LoneApp
+from tests.support.engines import ANTHROPIC, KEY, ask, told
+from tests.support.served import chat_request, messages_request, responses_request
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
+JSON = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
 
 
@@ -45,6 +50,28 @@ def test_a_configuration_loads_and_has_mocks(example: str) -> None:
 
     assert sum(len(table.mocks) for table in loaded.tables) > 0
     assert loaded.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "body"),
+    [
+        ("/v1/chat/completions", KEY, chat_request("Hi")),
+        ("/v1/responses", KEY, responses_request("Hi")),
+        ("/v1/messages", ANTHROPIC, messages_request("Hi")),
+    ],
+    ids=["chat", "responses", "messages"],
+)
+def test_the_first_example_answers_three_apis_in_ten_lines(
+    path: str, headers: dict[str, str], body: dict[str, object]
+) -> None:
+    example = JSON.findall((ROOT / "README.md").read_text())[0]
+    app = LoneApp(build_engine(json.loads(example)))
+
+    decision = ask("POST", path, headers, body, engine=app)
+
+    assert len(example.splitlines()) <= 10
+    assert decision.reply.status == 200
+    assert "Hello there" in json.dumps(told(decision))
 
 
 PASSED, NO_TESTS = pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED  # some are no tests

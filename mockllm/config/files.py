@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from mockllm.config.json_file import SUFFIXES, read_file
-from mockllm.config.models import MOCK_FIELDS, Config
+from mockllm.config.models import JOINED_FIELDS, MOCK_FIELDS, Config
 from mockllm.errors import ConfigError, Place, Problem, Severity
 
 _NO_FILES = (
@@ -22,9 +22,9 @@ _NO_FILES = (
 def read_files(*paths: str | Path) -> tuple[Config, list[Problem]]:
     """Read several files; returns one configuration and the problems found.
 
-    The configuration has the valid mocks of all files in order. Of any other setting, the last
-    value wins; a different one before it is a warning. A directory stands for its files (see
-    `files_of`).
+    The configuration has the valid mocks and the models of all files in order. Of any other
+    setting, the last value wins; a different one before it is a warning. A directory stands for its
+    files (see `files_of`).
     """
     problems: list[Problem] = []
     read: list[tuple[str, Config]] = []
@@ -90,8 +90,8 @@ def _merged(configs: Sequence[Config]) -> Config:
     merged: dict[str, Any] = {}
     for config in configs:
         merged |= {name: getattr(config, name) for name in config.model_fields_set}
-    for field in MOCK_FIELDS:
-        merged[field] = [mock for config in configs for mock in getattr(config, field)]
+    for field in JOINED_FIELDS:
+        merged[field] = [entry for config in configs for entry in getattr(config, field)]
     return Config.model_construct(**merged)
 
 
@@ -99,7 +99,7 @@ def _contradictions(read: Iterable[tuple[str, Config]]) -> Iterator[Problem]:
     """Warn about settings that several files have with different values."""
     before: dict[str, tuple[str, Any]] = {}
     for file, config in read:
-        for field in config.model_fields_set - MOCK_FIELDS.keys():
+        for field in config.model_fields_set - {*JOINED_FIELDS}:
             value = getattr(config, field)
             if field in before and before[field][1] != value:
                 earlier, other = before[field]

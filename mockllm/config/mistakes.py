@@ -25,7 +25,17 @@ CONTRADICTION = "contradiction"
 """The type of an error about several values that do not go together; its text is complete."""
 NO_ANSWER = "no_answer"
 """The type of an error about a mock that has none of the keys in `ANSWERS`."""
-ANSWERS = ("response", "error")
+ANSWERS = ("response", "reply", "error")
+
+_OF_ONE_API = {
+    "response": "; write 'reply' instead",
+    "events": "",
+    "message": "",
+    "input": "",
+    "match_type": "",
+}
+"""The keys of a mock whose value is in the form of one API, with what to do where a mock answers
+every API."""
 
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
 
@@ -67,6 +77,11 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
     match detail["type"]:
         case "too_deep" | "null" | "address" | "contradiction" | "no_answer":
             return detail["msg"]
+        case "extra_forbidden" if _is_of_one_api(detail["loc"]):
+            remedy = _OF_ONE_API[str(detail["loc"][-1])]
+            return f"expected in the list of an API, whose form it has, found in 'mocks'{remedy}"
+        case "extra_forbidden" if _is_embeddings_reply(detail["loc"]):
+            return "embeddings are vectors, which no reply has; write 'response' instead"
         case "extra_forbidden":
             words = ", ".join(sorted(_known_keys(root, detail["loc"])))
             hint = _did_you_mean(_meant_key(root, detail["loc"]))
@@ -103,7 +118,7 @@ def place_of(location: Location, data: Any, file: str) -> Place:
     """Return the place of ("openai", 3, "match"): ``mocks/a.json: openai[3] 'greet': match``;
     `data` has the name of the mock."""
     match location:
-        case (str() as field, int() as index, *rest):  # at the top, lists hold mocks only
+        case (str() as field, int() as index, *rest) if field != "models":  # a list of mocks
             name = _name_of(field, index, data)
             return Place(file=file, field=field, position=index, name=name, path=json_path(rest))
         case _:
@@ -157,7 +172,19 @@ def _model_in(annotation: Any) -> Model | None:
     return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
+def _is_of_one_api(location: Location) -> bool:
+    return location[0] == "mocks" and location[-1] in _OF_ONE_API
+
+
+def _is_embeddings_reply(location: Location) -> bool:
+    return location[0] == "openai_embeddings" and location[2:] == ("reply",)
+
+
 def _meant_key(root: Model, location: Location) -> str | None:
+    if _is_embeddings_reply(location):
+        return "response"
+    if _is_of_one_api(location):
+        return "reply" if location[-1] == "response" else None
     return _closest(str(location[-1]), _known_keys(root, location))
 
 

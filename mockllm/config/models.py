@@ -12,6 +12,7 @@ from typing import Annotated, Any, Self, cast
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -21,14 +22,17 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from mockllm.config.address import checked_address
 from mockllm.config.conditions import Conditions, MatchType
 from mockllm.config.error import AnyError, Error
+from mockllm.config.headers import AnswerHeaders
 from mockllm.config.json_file import read_file
 from mockllm.config.mistakes import ANSWERS, CONTRADICTION, NO_ANSWER, problems
 from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
+from mockllm.config.reply import AnyReply, Reply
 from mockllm.config.values import (
     ChunkSize,
     Event,
@@ -45,14 +49,22 @@ class _Match(Conditions):
     match_type: MatchType = MatchType.EXACT
 
 
-class _ConversationMatch(_Match):
-    """The match of an API with instructions and tools."""
+class Match(Conditions):
+    """The conditions that every API has. All that are present must hold; without any, every request
+    matches."""
 
     system_contains: _Texts = Field(default_factory=list)
     """Texts that the instructions of the request (system and developer messages) contain, all of
     them."""
     tool_names: _Texts = Field(default_factory=list)
     """Names of tools that the request offers, all of them."""
+    all_of: Sequence[Match] | None = None
+    any_of: Annotated[Sequence[Match], Field(min_length=1)] | None = None
+    not_: Annotated[Match | None, Field(validation_alias="not", serialization_alias="not")] = None
+
+
+class _ConversationMatch(_Match, Match):
+    """The match of an API with instructions and tools."""
 
 
 class OpenAIRequestMatch(_ConversationMatch):
@@ -112,45 +124,60 @@ class Stream(ConfigObject):
     (a flag, an emoji with its modifiers, a letter with its accents) is never cut."""
 
 
-class MockStream(ConfigObject):
+class ReplyStream(ConfigObject):
     """The streaming of one mock's answer."""
 
     chunk: ChunkSize | None = None
     """The size of text deltas; by default that of the configuration's `stream`."""
+
+
+class MockStream(ReplyStream):
+    """The streaming of one mock's answer, in the form of its API."""
+
     events: list[Event] | None = None
     """The events of the stream, sent exactly as written, with nothing added: objects, and
     ``"[DONE]"`` at the end of a Chat Completions stream."""
 
 
-class _Mock(ConfigObject):
-    """The fields of every mock. Its answer is either a `response`, served as written with missing
-    members filled in, or an `error`. A mock without `match` answers any request."""
+def _without_events(stream: Any) -> Any:
+    """Let validation report the events of an object created in Python."""
+    return stream.model_dump(exclude_unset=True) if isinstance(stream, MockStream) else stream
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            **OWN_KEYS_SCHEMA,
-            "oneOf": [{"required": [name]} for name in ANSWERS],
-        }
-    )
+
+def _describe_answers(schema: JsonDict, model: type[BaseModel]) -> None:
+    """Add to the JSON Schema of a mock that it has exactly one answer."""
+    schema |= OWN_KEYS_SCHEMA
+    schema["oneOf"] = [{"required": [name]} for name in ANSWERS if name in model.model_fields]
+
+
+class _Mock(ConfigObject):
+    """The fields of every mock. Its answer is one of `ANSWERS`. A mock without `match` answers any
+    request."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_answers)
 
     name: str = ""
-    response: OptionalSDKObject = None
-    error: AnyError | None = Field(default=None, validate_default=True)
-    """A failure of the service: a word, or an object."""
+    headers: AnswerHeaders = Field(default_factory=dict)
+    """Headers of the answer, added or replaced; those that frame a message cannot be set."""
     _place: Place = PrivateAttr(default_factory=lambda: NOWHERE)
 
     @property
     def answer(self) -> dict[str, Any] | None:
-        """`response` as JSON: validation has converted SDK objects. None if the answer is an
-        error."""
-        return cast("dict[str, Any] | None", self.response)
+        """`response` as JSON: validation has converted SDK objects. None if the answer is
+        another."""
+        return cast("dict[str, Any] | None", getattr(self, "response", None))
+
+    @property
+    def said(self) -> Reply | None:
+        """`reply` as an object: validation has converted texts. None if the answer is another."""
+        return cast("Reply | None", getattr(self, "reply", None))
 
     @property
     def failure(self) -> Error | None:
-        """`error` as an object: validation has converted words. None if the answer is none."""
-        return cast("Error | None", self.error)
+        """`error` as an object: validation has converted words. None if the answer is another."""
+        return cast("Error | None", getattr(self, "error", None))
 
-    @field_validator("error")
+    @field_validator("error", check_fields=False)
     @classmethod
     def _has_one_answer(cls, error: Any, info: ValidationInfo) -> Any:
         others = [name for name in ANSWERS if name in cls.model_fields and name != "error"]
@@ -182,9 +209,26 @@ class _Mock(ConfigObject):
         self._place = place
 
 
-class _StreamedMock(_Mock):
-    """A mock of an API that streams."""
+class Mock(_Mock):
+    """A mock of every API with a conversation: Chat Completions, Responses and Messages."""
 
+    match: Match = Match()
+    reply: AnyReply | None = None
+    """The answer in the words of no API: a text, or an object."""
+    error: AnyError | None = Field(default=None, validate_default=True)
+    """A failure of the service: a word, or an object."""
+    stream: Annotated[ReplyStream, BeforeValidator(_without_events)] = ReplyStream()
+
+
+class _StreamedMock(_Mock):
+    """A mock of one API that streams. A `response` is served as written, with missing members
+    filled in."""
+
+    response: OptionalSDKObject = None
+    reply: AnyReply | None = None
+    """The answer in the words of no API: a text, or an object."""
+    error: AnyError | None = Field(default=None, validate_default=True)
+    """A failure of the service: a word, or an object."""
     stream: MockStream = MockStream()
 
 
@@ -210,9 +254,14 @@ class OpenAIEmbeddingsMock(_Mock):
     """A mock of POST /v1/embeddings; `response` is a `CreateEmbeddingResponse`."""
 
     match: OpenAIEmbeddingsRequestMatch = OpenAIEmbeddingsRequestMatch()
+    response: OptionalSDKObject = None
+    error: AnyError | None = Field(default=None, validate_default=True)
+    """A failure of the service: a word, or an object."""
 
 
-Mock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock
+_Name = Annotated[str, Field(min_length=1)]
+
+AnyMock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock | Mock
 
 
 class Config(ConfigObject):
@@ -238,6 +287,13 @@ class Config(ConfigObject):
     openai_embeddings: Annotated[
         list[OpenAIEmbeddingsMock], BeforeValidator(empty_list_for_null)
     ] = Field(default_factory=list)
+    mocks: Annotated[list[Mock], BeforeValidator(empty_list_for_null)] = Field(default_factory=list)
+    """The mocks of every API with a conversation. They are tried after those of the API's own
+    list."""
+    models: Annotated[list[_Name], BeforeValidator(empty_list_for_null)] = Field(
+        default_factory=list
+    )
+    """The models that ``/v1/models`` lists, before those that mocks name."""
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @classmethod
@@ -288,5 +344,9 @@ MOCK_FIELDS: Mapping[str, type[_Mock]] = {
     "openai_response": OpenAIResponseMock,
     "anthropic": AnthropicMock,
     "openai_embeddings": OpenAIEmbeddingsMock,
+    "mocks": Mock,
 }
 """The types of mocks by the field of `Config` that lists them."""
+
+JOINED_FIELDS = (*MOCK_FIELDS, "models")
+"""The lists of `Config` that several files have together."""

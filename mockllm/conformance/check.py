@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from mockllm.config.models import Config
+from mockllm.config.models import Config, Mock
 from mockllm.conformance.probes import Probe, build
 from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
@@ -59,11 +59,12 @@ async def _check_mock(
     engine: Engine, clients: Any, table: Table, rule: Rule
 ) -> AsyncIterator[Problem]:
     mock = table.mocks[rule.index]
-    place = mock.place_in(table.api.name, rule.index)
+    place = table.places[rule.index]
+    path = f"in {table.api.title}" if isinstance(mock, Mock) else ""
     probes = build(table, rule, require_auth=engine.require_auth)
     found = _find_probe(engine, table, rule, probes)
     if isinstance(found, str):
-        yield Problem(place, f"not checked: {found}", Severity.NOTE)
+        yield Problem(place.at(path), f"not checked: {found}", Severity.NOTE)
         return
     status = None
     if table.sources[rule.index].fixed.failure is not None:
@@ -75,9 +76,9 @@ async def _check_mock(
     async for how, complaint in complaints:
         if written and how != "whole":
             message = f"the client fails on the events as they are written: {complaint}"
-            yield Problem(place.at(how), message, Severity.NOTE)
+            yield Problem(place.at(f"{how} {path}".strip()), message, Severity.NOTE)
         else:
-            yield Problem(place.at(how), complaint, Severity.WARNING)
+            yield Problem(place.at(f"{how} {path}".strip()), complaint, Severity.WARNING)
 
 
 def _find_probe(engine: Engine, table: Table, rule: Rule, probes: Iterable[Probe]) -> Probe | str:

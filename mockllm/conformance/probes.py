@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockllm.config.models import Mock
+from mockllm.config.models import AnyMock
 from mockllm.engine.impossible import SAMPLES, arrive
 from mockllm.engine.mocks import Table
 from mockllm.errors import RequestError
@@ -120,7 +120,7 @@ class _Draft:
             headers[name] = separator.join([value, *(part for part in parts if part not in value)])
         return headers | self.exact_headers
 
-    def bodies(self, mock: Mock) -> Iterator[dict[str, Any]]:
+    def bodies(self, mock: AnyMock) -> Iterator[dict[str, Any]]:
         """Yield bodies, the one most like `mock` first."""
         body: dict[str, Any] = {"model": MODEL, "max_tokens": MAX_TOKENS}
         if self.api.name != "anthropic":
@@ -132,7 +132,7 @@ class _Draft:
                 value = (value if isinstance(value, list) else [value]) * self.inputs
             yield body | _conversation(self.api, system, value)
 
-    def _values(self, mock: Mock) -> Iterator[Any]:
+    def _values(self, mock: AnyMock) -> Iterator[Any]:
         """Yield the last message, or the input."""
         own = getattr(mock.match, self.api.match_field)
         if own is not None:

@@ -24,6 +24,7 @@ from mockllm.providers.openai.chat.answer import complete as complete_chat
 from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
+from mockllm.replies.headers import set_headers
 from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
 from mockllm.wire.chunking import Chunk
 
@@ -89,7 +90,8 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
             return endpoint_decision(reply, prompt, outcome=outcome, rule=selection.rule)
         selections.append(selection)
         answers.append(answer)
-    reply = _render(wanted, answers)
+    reply = context.engine.cors.share(_render(wanted, answers))
+    reply = set_headers(reply, answers[0].headers)
     source, rule, _ = selections[0]
     return endpoint_decision(reply, prompt, outcome=source.outcome, rule=rule)
 

@@ -1,5 +1,5 @@
-"""GET /v1/models and /v1/models/{id}: the models named by the mocks' responses, then those of the
-engine.
+"""GET /v1/models and /v1/models/{id}: the models of the configuration, those named by the mocks'
+responses, then those of the engine.
 
 Both vendors have these paths, with different objects. An object with the members of both satisfies
 the clients of both, strict or not (openai 3.54.0: `Model`, anthropic 2.12.0: `ModelInfo`).
@@ -51,7 +51,9 @@ def model(context: Context, request: Request, values: Values) -> Decision:
 
 def _names(context: Context) -> list[str]:
     mocks = (mock for table in context.engine.tables for mock in table.mocks)
-    found = (*((mock.answer or {}).get("model") for mock in mocks), *context.engine.models)
+    named = ((mock.answer or {}).get("model") for mock in mocks)
+    engine = context.engine
+    found = (*engine.listed_models, *named, *engine.models)
     return list(dict.fromkeys(name for name in found if isinstance(name, str) and name))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mockllm.config.mistakes import json_path
-from mockllm.config.models import Mock
+from mockllm.config.models import AnyMock
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Place, Problem, Severity
 from mockllm.wire import jsontext
@@ -21,7 +21,7 @@ _CONTAINERS = ("choices", "output", "content")  # the members of an answer that 
 _REFERENCES = ("tool_call_id", "tool_use_id")  # of results; in Responses it is `call_id`
 
 
-def mistakes_in_answer(mock: Mock, place: Place) -> Iterator[Problem]:
+def mistakes_in_answer(mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report arguments of calls in an answer that are not JSON, and calls with the id of an earlier
     one. (The API's `confirm_response` compares the ids of calls in Responses.)"""
     first: dict[tuple[Path, str], Path] = {}
@@ -44,7 +44,7 @@ def mistakes_in_answer(mock: Mock, place: Place) -> Iterator[Problem]:
 
 
 def arguments_in_match(
-    field: str, mock: Mock, answers: Iterable[Mock], place: Place
+    field: str, mock: AnyMock, answers: Iterable[AnyMock], place: Place
 ) -> Iterator[Problem]:
     """Report arguments of calls in a match, compared whole, that are not JSON, unless one of the
     `answers` has them too. `field` is the member of the match."""
@@ -61,7 +61,7 @@ def arguments_in_match(
             yield _warning(place.at(json_path(["match", field, *path])), message)
 
 
-def results_without_call(field: str, mocks: Sequence[tuple[Mock, Place]]) -> Iterator[Problem]:
+def results_without_call(field: str, mocks: Sequence[tuple[AnyMock, Place]]) -> Iterator[Problem]:
     """Report results in matches whose call no mock makes, if the mocks make calls with ids at all.
     It is a note: a client may have made the call itself. `field` is the member of the match."""
     results = [
@@ -82,7 +82,7 @@ def results_without_call(field: str, mocks: Sequence[tuple[Mock, Place]]) -> Ite
             yield Problem(place, message, Severity.NOTE)
 
 
-def _answered(mock: Mock) -> dict[str, Any]:
+def _answered(mock: AnyMock) -> dict[str, Any]:
     answer = mock.answer or {}
     return {name: answer[name] for name in _CONTAINERS if name in answer}
 

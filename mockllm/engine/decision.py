@@ -56,6 +56,9 @@ class Answer(NamedTuple):
     response: dict[str, Any]
     chunk: Chunk = "word"
     events: Sequence[Any] | None = None
+    number: int | None = None
+    """The number of the answer among those of its mock that are prepared once for all requests;
+    None if it is generated for one request."""
     headers: Headers = ()
     """Headers that the mock sets."""
     failure: Failure | None = None

@@ -42,6 +42,9 @@ MAX_PREPARED_EARLY = 1_000  # mocks; with more, each reply is prepared when it i
 Echo = Callable[[Prompt], str]
 """Returns the text of the answer to a prompt that no mock matches."""
 
+_PreparedKey = tuple[str, int, int | None, ResponseOptions]
+"""The name of an API, the index of a rule, the number of an answer, and what a client requests."""
+
 
 FindEarlier = Callable[[str], Earlier | None]
 """Returns the conversation that ends with the response with this id; None if it is not known."""
@@ -74,10 +77,12 @@ class Engine:
     ) -> None:
         self.tables = loaded.tables
         """The mocks of each API."""
-        self.models = models
-        """Models that are listed beside those that the mocks name."""
         self.warnings = loaded.warnings
         """Problems of the configuration that do not prevent serving it."""
+        self.listed_models = loaded.models
+        """The models of the configuration, which are listed before those that the mocks name."""
+        self.models = models
+        """Models that are listed behind those that the mocks name."""
         self.require_auth = loaded.require_auth
         self.cors = CORS(allowed=loaded.cors)
         """Adds the CORS headers to every reply, if the configuration allows them."""
@@ -87,7 +92,7 @@ class Engine:
         """The matches of repeated requests; None without `reuse`."""
         self._echo = echo
         self._by_name = {table.api.name: table for table in loaded.tables}
-        self._prepared: dict[tuple[str, int, ResponseOptions], PreparedReply] = {}
+        self._prepared: dict[_PreparedKey, PreparedReply] = {}
         self._failed = FailedReplies()
 
     @property
@@ -224,7 +229,7 @@ class Engine:
         """Return the reply with `answer` to `prompt`, and its bytes if they are sent at once."""
         if answer.failure is not None:
             return self._failed.get(table.api, answer.failure, prompt.model, self.render_failure)
-        if selection.rule is not None and selection.source.constant:
+        if selection.rule is not None and answer.number is not None:
             prepared = self._prepare(table, selection.rule, answer, prompt.options)
             return prepared.for_request(prompt.model, prompt.body)
         reply = self._render(table, answer, prompt.options)
@@ -238,7 +243,7 @@ class Engine:
     def _prepare(
         self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions
     ) -> PreparedReply:
-        key = (table.api.name, rule.index, options)
+        key = (table.api.name, rule.index, answer.number, options)
         prepared = self._prepared.get(key)
         if prepared is None:
             try:
@@ -294,6 +299,7 @@ def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> U
     message = f"No matching mock found. The request's last {table.api.match_field}: {last}."
     nearest = table.index.nearest_miss(prompt, headers)
     if nearest is None:
-        return UnmatchedError(f"{message} There are no mocks under '{table.api.name}'.", None)
+        lists = f"'{table.api.name}' or 'mocks'" if table.api.respond else f"'{table.api.name}'"
+        return UnmatchedError(f"{message} There are no mocks under {lists}.", None)
     closest = f"{nearest.rule.label}: {nearest.reason}"
     return UnmatchedError(f"{message} Closest mock: {closest}.", nearest)

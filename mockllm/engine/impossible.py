@@ -15,7 +15,7 @@ import orjson
 
 from mockllm.config.conditions import HeaderMatch, MatchType
 from mockllm.config.mistakes import json_path
-from mockllm.config.models import Mock
+from mockllm.config.models import AnyMock
 from mockllm.errors import HTTPError, Place, Problem, RequestError, Severity
 from mockllm.exchange import Request
 from mockllm.http1 import heads
@@ -54,7 +54,7 @@ _ASSIGNED = (("id",), ("status",))
 
 
 def impossible_headers(
-    api: API, mock: Mock, place: Place, *, require_auth: bool
+    api: API, mock: AnyMock, place: Place, *, require_auth: bool
 ) -> Iterator[Problem]:
     """Report header rules that no request to `api` can meet, alone or together."""
     found = [
@@ -97,7 +97,7 @@ def _is_accepted(name: bytes, value: bytes, match_type: MatchType) -> bool:
     return True
 
 
-def _contradictions(mock: Mock, place: Place) -> Iterator[Problem]:
+def _contradictions(mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report rules for the first value of one header that cannot hold at the same time."""
     exact: dict[bytes, tuple[int, bytes]] = {}
     for at, rule in enumerate(mock.match.headers):
@@ -112,7 +112,9 @@ def _contradictions(mock: Mock, place: Place) -> Iterator[Problem]:
             yield _warning(place.at(f"match.headers[{at}]"), message)
 
 
-def _refused_together(api: API, mock: Mock, place: Place, require_auth: bool) -> Iterator[Problem]:
+def _refused_together(
+    api: API, mock: AnyMock, place: Place, require_auth: bool
+) -> Iterator[Problem]:
     """Report rules that hold for refused requests only, such as one without any credentials."""
     exact = {name: value for name, value in _headers(mock, MatchType.EXACT) if value}
     if not _are_sent(exact):
@@ -156,7 +158,7 @@ def arrive(headers: Mapping[bytes, bytes]) -> bool:
     return all(received.get(name) == value for name, value in headers.items())
 
 
-def _headers(mock: Mock, match_type: MatchType) -> Iterator[tuple[bytes, bytes]]:
+def _headers(mock: AnyMock, match_type: MatchType) -> Iterator[tuple[bytes, bytes]]:
     return (_parts(rule) for rule in mock.match.headers if rule.match_type is match_type)
 
 
@@ -168,7 +170,7 @@ def _parts(rule: HeaderMatch) -> tuple[bytes, bytes]:
 # --- The message or input ------------------------------------------------------------------------
 
 
-def refused_value(api: API, confirm: Confirm, mock: Mock, place: Place) -> Iterator[Problem]:
+def refused_value(api: API, confirm: Confirm, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report a message or input that is compared whole, if `confirm` refuses every request with it.
 
     It is valid by the SDK's type for a match, in which members may be missing.

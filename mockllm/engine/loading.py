@@ -7,16 +7,23 @@ which strict loading treats as an error. What is filled in is a note.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from mockllm.config.files import read_files
-from mockllm.config.models import MOCK_FIELDS, Config, Mock
+from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, Mock
 from mockllm.engine import calls
 from mockllm.engine.conditions import NEVER, compile_match
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
 from mockllm.engine.mocks import NO_SOURCE, Table, source_of
+from mockllm.engine.reply_review import (
+    Covering,
+    confirm_reply,
+    hidden_in_apis,
+    unusable_arguments,
+)
 from mockllm.engine.review import (
     compares_exactly,
     confirm_events,
@@ -36,8 +43,12 @@ from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import HasInputs
 from mockllm.matching.rule import Rule
+from mockllm.matching.shadowing import find_shadowed
 from mockllm.providers import APIS
 from mockllm.providers.api import API, SDK
+
+SHARED = "mocks"
+"""The list of the mocks that every API has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,8 @@ class Loaded:
     require_auth: bool = True
     cors: bool = True
     warnings: tuple[Problem, ...] = ()
+    models: tuple[str, ...] = ()
+    """The models to list beside those that mocks name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,65 +120,125 @@ def load(config: Config, *, strict_config: bool = False, strict_requests: bool =
     fatal = told if strict_config else [p for p in told if p.severity is Severity.ERROR]
     if fatal:
         raise ConfigError(told)
-    return Loaded(tables, config.require_auth, config.cors, told)
+    return Loaded(tables, config.require_auth, config.cors, told, tuple(config.models))
 
 
 def _compile_tables(
     config: Config, *, strict_requests: bool
 ) -> tuple[tuple[Table, ...], list[Problem]]:
     problems: list[Problem] = []
-    tables = tuple(_table(api, config, problems, strict_requests) for api in APIS)
-    return tables, problems
+    shared = _Shared(config.mocks)
+    tables = tuple(_table(api, config, shared, problems, strict_requests) for api in APIS)
+    # A mistake in a mock of every API is found in each of them.
+    return tables, list(dict.fromkeys([*problems, *shared.problems()]))
+
+
+class _Listed(NamedTuple):
+    """A mock with its place, and the values in it that JSON cannot represent: mistakes that prevent
+    compiling it."""
+
+    mock: AnyMock
+    place: Place
+    mistakes: tuple[Problem, ...]
+
+    @classmethod
+    def of(cls, mock: AnyMock, field: str, index: int, match_field: str = "") -> Self:
+        """Return the mock at `index` of the list `field`."""
+        place = mock.place_in(field, index)
+        return cls(mock, place, tuple(unserialisable_values(mock, place, match_field)))
+
+
+class _Shared:
+    """The mocks of every API with a conversation: reviewed once, compiled for each API."""
+
+    def __init__(self, mocks: Sequence[Mock]) -> None:
+        self.listed = [_Listed.of(mock, SHARED, index) for index, mock in enumerate(mocks)]
+        self._hidden: list[dict[str, Covering]] = [{} for _ in mocks]
+
+    def hide(self, position: int, api: API, rule: Rule, covering: Rule) -> None:
+        """Record that the mock at `position`, which is `rule` in `api`, never answers there."""
+        is_default = bool(rule.predicates) and not covering.predicates
+        self._hidden[position][api.title] = Covering(covering.label, is_default)
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield the problems that do not belong to one API, when all of them are compiled."""
+        apis = sum(api.respond is not None for api in APIS)
+        for (mock, place, mistakes), hidden in zip(self.listed, self._hidden, strict=True):
+            yield from mistakes
+            yield from empty_conditions(mock, place)
+            yield from unusable_arguments(mock, place)
+            yield from hidden_in_apis(hidden, place, apis=apis)
+        yield from duplicate_names([mock for mock, _, _ in self.listed], SHARED)
 
 
 # --- one API -------------------------------------------------------------------------------------
 
 
-def _table(api: API, config: Config, problems: list[Problem], strict_requests: bool) -> Table:
-    mocks: tuple[Mock, ...] = tuple(getattr(config, api.name))
+def _table(
+    api: API, config: Config, shared: _Shared, problems: list[Problem], strict_requests: bool
+) -> Table:
+    own = [
+        _Listed.of(mock, api.name, index, api.match_field)
+        for index, mock in enumerate(getattr(config, api.name))
+    ]
+    listed = [*own, *(shared.listed if api.respond is not None else ())]
     chunk = config.stream.chunk
-    if not mocks:
-        return Table(api, mocks, RuleIndex(()), None, chunk)
+    if not listed:
+        return Table(api, (), RuleIndex(()), None, chunk)
     sdk = api.sdk()
     confirm = sdk.request_confirmer(strict=strict_requests)
-    rules = []
-    places: dict[int, Place] = {}
-    sound: list[tuple[Mock, Place]] = []
-    unusable: set[int] = set()
-    for index, mock in enumerate(mocks):
-        place = places[index] = mock.place_in(api.name, index)
-        mistakes = [*unserialisable_values(api, mock, place)]
-        problems += mistakes
-        if mistakes:
-            unusable.add(index)
-            continue  # further checks need valid JSON
-        sound.append((mock, place))
-        misfits = [*confirm_match(api, sdk, mock, place)]
-        problems += misfits
-        problems += empty_conditions(mock, place)
-        problems += impossible_headers(api, mock, place, require_auth=config.require_auth)
-        if mock.failure is None:
-            problems += _review_response(api, sdk, mock, place)
-        else:
-            problems += doubtful_error(api, mock, place)
-        rule = _compile(api, index, mock, place, problems)
+    mocks, places, _ = zip(*listed, strict=True)
+    rules: list[Rule] = []
+    for index, (mock, place, mistakes) in enumerate(listed):
+        if mistakes:  # further checks need valid JSON
+            problems += mistakes if index < len(own) else ()
+            continue
+        found = [*_review(api, sdk, mock, place, require_auth=config.require_auth)]
+        problems += found
+        rule = _compile(api, index, mock, place, problems, shared=index >= len(own))
         if rule is not None:
             rules.append(rule)
-            if compares_whole(rule) and not any(p.severity is Severity.ERROR for p in misfits):
+            if compares_whole(rule) and not any(p.severity is Severity.ERROR for p in found):
                 problems += refused_value(api, confirm, mock, place)
                 problems += calls.arguments_in_match(api.match_field, mock, mocks, place)
-    problems += duplicate_names(mocks, api.name)
-    problems += unreachable(rules, places)
+    problems += duplicate_names([mock for mock, _, _ in own], api.name)
+    for rule, covering in find_shadowed(rules):
+        if rule.index < len(own):
+            problems.append(unreachable(covering.label, listed[rule.index].place))
+        else:
+            shared.hide(rule.index - len(own), api, rule, covering)
+    sound = [(mock, place) for mock, place, mistakes in own if not mistakes]
     problems += calls.results_without_call(api.match_field, sound)
     sources = tuple(
-        NO_SOURCE if index in unusable else source_of(api, mock, chunk)
-        for index, mock in enumerate(mocks)
+        NO_SOURCE if mistakes else source_of(api, mock, chunk) for mock, _, mistakes in listed
     )
     fails = any(source.fixed.failure is not None for source in sources)
-    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources, fails)
+    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources, fails, places)
 
 
-def _review_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
+def _review(
+    api: API, sdk: SDK, mock: AnyMock, place: Place, *, require_auth: bool
+) -> Iterator[Problem]:
+    """Yield the problems of a mock in one API."""
+    if isinstance(mock, Mock):
+        if mock.said is not None:
+            yield from confirm_reply(api, sdk, mock.said, place)
+        yield from doubtful_error(api, mock, place)
+        return
+    yield from confirm_match(api, sdk, mock, place)
+    yield from empty_conditions(mock, place)
+    yield from impossible_headers(api, mock, place, require_auth=require_auth)
+    if mock.failure is not None:
+        yield from doubtful_error(api, mock, place)
+    elif mock.said is not None:
+        yield from confirm_reply(api, sdk, mock.said, place)
+        yield from unusable_arguments(mock, place)
+        yield from confirm_events(api, sdk, mock, place)
+    else:
+        yield from _review_response(api, sdk, mock, place)
+
+
+def _review_response(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Yield the problems of a mock's response."""
     errors = [*confirm_no_error(api, mock, place)]
     yield from errors or confirm_response(api, sdk, mock, place)
@@ -177,14 +250,14 @@ def _review_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[P
 
 
 def _compile(
-    api: API, index: int, mock: Mock, place: Place, problems: list[Problem]
+    api: API, index: int, mock: AnyMock, place: Place, problems: list[Problem], *, shared: bool
 ) -> Rule | None:
     predicates, found = compile_match(api, mock.match, place.at("match"))
     problems += found
     if any(problem.severity is Severity.ERROR for problem in found):
         return None
     if NEVER in predicates:
-        if not found:
+        if not found and not shared:
             reason = f"the mock never answers: this list is for the API {api.word!r}"
             problems.append(Problem(place.at("match.api"), reason, Severity.WARNING))
         return None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from mockllm.config.models import Mock, MockStream
+from mockllm.config.models import AnyMock, MockStream, ReplyStream
 from mockllm.engine.decision import Answer
 from mockllm.engine.failures import compile_error, failed_answer
-from mockllm.engine.sources import FixedSource
-from mockllm.errors import RequestError
-from mockllm.exchange import Request
+from mockllm.engine.reply import compile_reply
+from mockllm.engine.sources import FixedSource, MockSource, ReplySource
+from mockllm.errors import Place, RequestError
+from mockllm.exchange import Headers, Request
 from mockllm.matching.index import RuleIndex
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
@@ -31,14 +33,17 @@ class Table:
     mocks that do not set their own."""
 
     api: API
-    mocks: tuple[Mock, ...]
+    mocks: tuple[AnyMock, ...]
+    """The mocks of the API's own list, then those of every API."""
     index: RuleIndex
     confirm: Confirm | None
     chunk: Chunk = "word"
-    sources: tuple[FixedSource, ...] = ()
+    sources: tuple[MockSource, ...] = ()
     """The source of the answer of each mock, in the order of `mocks`."""
     fails: bool = False
     """True if a mock answers with a failure."""
+    places: tuple[Place, ...] = ()
+    """The place of each mock, in the order of `mocks`."""
 
     def validate(self, prompt: Prompt) -> None:
         """Validate a request against the SDK's type.
@@ -63,16 +68,37 @@ class Table:
         return self.api.decode(request, NO_VALUES)
 
 
-def source_of(api: API, mock: Mock, chunk: Chunk) -> FixedSource:
-    """Return where the answer of `mock` in `api` comes from; `chunk` is the configuration's
+def source_of(api: API, mock: AnyMock, chunk: Chunk) -> MockSource:
+    """Return the source of the answer of `mock` in `api`; `chunk` is the configuration's
     default."""
-    stream = stream_of(mock)
     if mock.failure is not None:
         failure = compile_error(mock.failure)
-        return FixedSource(failed_answer(api, failure, stream.chunk or chunk))
-    return FixedSource(Answer(mock.answer or {}, stream.chunk or chunk, stream.events))
+        answer = failed_answer(api, failure, stream_of(mock).chunk or chunk)
+        return FixedSource(answer._replace(headers=(*answer.headers, *_headers(mock))))
+    if mock.said is None or api.respond is None:
+        return FixedSource(_fixed(mock, mock.answer or {}, chunk))
+    reply = compile_reply(mock.said)
+    fixed = _fixed(mock, api.respond(reply, {}), chunk)
+    if reply.json is None and not reply.calls:
+        return FixedSource(fixed)
+    return ReplySource(fixed, reply, api.respond)
 
 
-def stream_of(mock: Mock) -> MockStream:
+def _fixed(mock: AnyMock, response: dict[str, Any], chunk: Chunk) -> Answer:
+    stream = stream_of(mock)
+    return Answer(response, stream.chunk or chunk, stream.events, number=0, headers=_headers(mock))
+
+
+def _headers(mock: AnyMock) -> Headers:
+    return tuple((name.lower().encode(), value.encode()) for name, value in mock.headers.items())
+
+
+def stream_of(mock: AnyMock) -> MockStream:
     """Return the stream settings of `mock`; the defaults for an API that does not stream."""
-    return getattr(mock, "stream", _NOT_STREAMED)
+    match getattr(mock, "stream", None):
+        case MockStream() as stream:
+            return stream
+        case ReplyStream(chunk=chunk):
+            return MockStream(chunk=chunk)
+        case _:
+            return _NOT_STREAMED

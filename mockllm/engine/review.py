@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import orjson
@@ -10,12 +10,10 @@ import orjson
 from mockllm.config.conditions import MatchType
 from mockllm.config.durations import find_suspicious
 from mockllm.config.mistakes import json_path
-from mockllm.config.models import Mock
+from mockllm.config.models import AnyMock
 from mockllm.config.values import DONE, OWN_KEYS
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Place, Problem, Severity
-from mockllm.matching.rule import Rule
-from mockllm.matching.shadowing import find_shadowed
 from mockllm.prompt import NOT_STREAMED
 from mockllm.providers.api import API, SDK
 from mockllm.providers.error_body import is_error_body
@@ -32,29 +30,36 @@ _ANY_MODEL = "any-model"
 _ANY_DELIVERY = FreshValues(b"0" * 20, b"1" * 10, b" " * 29)
 
 
-def match_value(api: API, mock: Mock) -> Any:
+def match_value(api: API, mock: AnyMock) -> Any:
     """Return the message or input that requests are compared with; None if any matches."""
-    return getattr(mock.match, api.match_field)
+    return getattr(mock.match, api.match_field, None)
 
 
-def compares_exactly(api: API, mock: Mock) -> bool:
-    """Return True if requests must have the message or input of the mock's match, all of it."""
-    return match_value(api, mock) is not None and mock.match.match_type is MatchType.EXACT
-
-
-def _response(mock: Mock) -> dict[str, Any]:
+def _response(mock: AnyMock) -> dict[str, Any]:
     """Return the response of a mock whose answer is one."""
     assert mock.answer is not None
     return mock.answer
 
 
-def unserialisable_values(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
-    """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object."""
+def compares_exactly(api: API, mock: AnyMock) -> bool:
+    """Return True if requests must have the message or input of the mock's match, all of it."""
+    return match_value(api, mock) is not None and _match_type(mock) is MatchType.EXACT
+
+
+def _match_type(mock: AnyMock) -> MatchType | None:
+    """Return how a message or input is compared; None if the mock is not one of an API."""
+    return getattr(mock.match, "match_type", None)
+
+
+def unserialisable_values(mock: AnyMock, place: Place, match_field: str) -> Iterator[Problem]:
+    """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object.
+    `match_field` is that of the mock's API."""
     members = {
-        f"match.{api.match_field}": match_value(api, mock),
+        f"match.{match_field}": getattr(mock.match, match_field, None),
         "response": mock.answer,
         "error.message": mock.failure and mock.failure.message,
         "error.body": mock.failure and mock.failure.body,
+        "reply": mock.said and mock.said.model_dump(by_alias=True, exclude_unset=True),
         "stream.events": stream_of(mock).events,
     }
     for name, value in members.items():
@@ -62,7 +67,7 @@ def unserialisable_values(api: API, mock: Mock, place: Place) -> Iterator[Proble
             yield Problem(place.at(json_path([name, *path])), message)
 
 
-def confirm_no_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+def confirm_no_error(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report the body of an error in place of an answer, which would be sent with status 200 and
     the members of a success."""
     if is_error_body(_response(mock), api.answer_members):
@@ -76,12 +81,12 @@ def confirm_no_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
         yield Problem(place.at("response"), message)
 
 
-def confirm_match(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
+def confirm_match(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Validate the message or input of a match against the SDK's type. With ``contains``, members
     may be missing, since those that are there are compared. An undeclared member is a warning: it
     is not compared."""
     value = match_value(api, mock)
-    contains = mock.match.match_type is MatchType.CONTAINS
+    contains = _match_type(mock) is MatchType.CONTAINS
     for finding in () if value is None else sdk.confirm_match(value):
         if contains and finding.kind is FindingKind.MISSING:
             continue
@@ -92,7 +97,7 @@ def confirm_match(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Prob
             yield Problem(place.at(path), finding.message, _severity(finding))
 
 
-def empty_conditions(mock: Mock, place: Place) -> Iterator[Problem]:
+def empty_conditions(mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report conditions on instructions and tools that have no effect, or can never be met."""
     for name in mock.match.model_fields_set & {"system_contains", "tool_names"}:
         values = getattr(mock.match, name)
@@ -107,14 +112,14 @@ def empty_conditions(mock: Mock, place: Place) -> Iterator[Problem]:
         yield Problem(place.at(f"match.{name}"), message, Severity.WARNING)
 
 
-def confirm_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
+def confirm_response(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Validate a response against the SDK's model, as written and as it is sent. Missing members
     share one line, because a terse response lacks many: a note if they are filled in, a warning if
     they are not."""
     written = sdk.confirm_response(_response(mock))
     missing = [finding for finding in written if finding.kind is FindingKind.MISSING]
     # Where `type` is missing, only the answer with it filled in shows the other mistakes.
-    sent = sdk.confirm_response(_sent(api, mock)) if missing else []
+    sent = sdk.confirm_response(sent_of(api, _response(mock))) if missing else []
     absent = [finding for finding in sent if finding.kind is FindingKind.MISSING]
     shown = [each for each in sent if each not in written and not _is_ours(each, mock.answer)]
     for finding in (*written, *shown):
@@ -144,9 +149,9 @@ def _severity(finding: Finding) -> Severity:
     return Severity.NOTE if finding.kind is FindingKind.NEWER else Severity.WARNING
 
 
-def _sent(api: API, mock: Mock) -> Any:
-    """Return the answer as it is sent, with missing members filled in."""
-    reply = api.render(_response(mock), NOT_STREAMED, "word")
+def sent_of(api: API, response: dict[str, Any]) -> Any:
+    """Return `response` as it is sent, with missing members filled in."""
+    reply = api.render(response, NOT_STREAMED, "word")
     filled, _ = PreparedReply(reply).for_request(_ANY_MODEL, {"model": _ANY_MODEL})
     return orjson.loads(placeholders.fill_fresh(filled.body, _ANY_DELIVERY))
 
@@ -157,18 +162,19 @@ def _paths(findings: Sequence[Finding]) -> str:
     return ", ".join(shown) + more
 
 
-def contradictions(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+def contradictions(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report members of the response that contradict each other."""
     for finding in api.find_contradictions(_response(mock)):
         path = json_path(["response", *finding.path])
         yield Problem(place.at(path), finding.message, Severity.WARNING)
 
 
-def impossible_count(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+def impossible_count(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report a response with another number of answers than its match has inputs."""
     if api.batch is None or not compares_exactly(api, mock):
         return
-    answers, inputs = api.batch.answers(_response(mock)), api.batch.inputs(match_value(api, mock))
+    answers = api.batch.answers(_response(mock))
+    inputs = api.batch.inputs(match_value(api, mock))
     if answers > 1 and answers != inputs:
         found = "1 input" if inputs == 1 else f"{inputs} inputs"
         message = f"{answers} vectors, but match.input has {found}"
@@ -181,7 +187,7 @@ _REASONS = ("status", "error", "incomplete_details", "stop_reason")
 """Members that say why an answer is empty."""
 
 
-def empty_answer(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+def empty_answer(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report an answer without any content, unless it says why."""
     answer = _response(mock)
     if any(answer.get(name) not in (None, "completed") for name in _REASONS):
@@ -192,7 +198,7 @@ def empty_answer(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
             yield Problem(place.at(f"response.{name}"), message, Severity.WARNING)
 
 
-def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
+def confirm_events(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Validate the events of a literal stream against the SDK's model."""
     events = stream_of(mock).events
     for index, event in enumerate(events or ()):
@@ -219,7 +225,7 @@ def _ends(api: API, events: Sequence[Any]) -> bool:
             return False
 
 
-def doubtful_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+def doubtful_error(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report what has no effect beside an error, durations that were surely meant as milliseconds,
     and statuses by which clients recognise no error."""
     if mock.failure is None:
@@ -236,7 +242,7 @@ def doubtful_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
         yield Problem(place.at("error.status"), message, Severity.NOTE)
 
 
-def duplicate_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
+def duplicate_names(mocks: Iterable[AnyMock], field: str) -> Iterator[Problem]:
     """Report names that several mocks share; `field` is the name of their list."""
     first: dict[str, Place] = {}
     for index, mock in enumerate(mocks):
@@ -247,9 +253,8 @@ def duplicate_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
         first.setdefault(mock.name, place)
 
 
-def unreachable(rules: Sequence[Rule], places: Mapping[int, Place]) -> Iterator[Problem]:
-    """Report rules that never answer because an earlier rule matches the same requests. `places`
-    are those of their mocks, by the index of the rule."""
-    for rule, covering in find_shadowed(rules):
-        message = f"unreachable: {covering.label} matches every request that this mock matches"
-        yield Problem(places[rule.index], message, Severity.WARNING)
+def unreachable(covering: str, place: Place) -> Problem:
+    """Report a mock that never answers, because an earlier one, `covering`,
+    matches the same requests."""
+    message = f"unreachable: {covering} matches every request that this mock matches"
+    return Problem(place, message, Severity.WARNING)

@@ -1,8 +1,8 @@
 """Sources of answers.
 
-A source returns the answer to a prompt; the API renders it in its format (`render`). A `constant`
-source returns the same answer to every prompt, so its replies are rendered once. Any other source
-is called for each request, and its streams are rendered while they are sent.
+A source returns the answer to a prompt; the API renders it in its format (`render`). The replies of
+an answer with a `number` are rendered once. Any other is made for one request, and its streams are
+rendered while they are sent.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from mockllm.config.values import DONE
 from mockllm.engine.decision import Answer, Outcome
 from mockllm.exchange import Reply
 from mockllm.matching.rule import Rule
-from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.prompt import Body, Prompt, ResponseOptions
 from mockllm.providers.api import API
+from mockllm.providers.reply import NeutralReply
 from mockllm.wire import sse
 from mockllm.wire.chunking import Chunk
 
@@ -29,10 +30,6 @@ class Source(Protocol):
         """The outcome of requests that it answers."""
 
     @property
-    def constant(self) -> bool:
-        """True if every prompt gets the same answer."""
-
-    @property
     def reusable(self) -> bool:
         """True if equal requests get equal answers, which may be cached."""
 
@@ -42,16 +39,38 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FixedSource:
-    """A configured response."""
+    """A configured answer."""
 
     fixed: Answer
     outcome: Outcome = Outcome.MOCK
-    constant: bool = True
     reusable: bool = True
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return the configured answer, whatever the prompt."""
         return self.fixed
+
+
+@dataclass(frozen=True, slots=True)
+class ReplySource:
+    """A configured reply that depends on the tools of the request. The fixed answer is that to a
+    request without tools: in the form of most tools, with its `json` as text."""
+
+    fixed: Answer
+    reply: NeutralReply
+    respond: Callable[[NeutralReply, Body], dict[str, Any]]
+    outcome: Outcome = Outcome.MOCK
+    reusable: bool = True
+
+    def answer(self, prompt: Prompt) -> Answer:
+        """Return the answer in the form of the tools that `prompt` offers or forces."""
+        response = self.respond(self.reply, prompt.body)
+        if response == self.fixed.response:
+            return self.fixed
+        return self.fixed._replace(response=response, number=None)
+
+
+MockSource = FixedSource | ReplySource
+"""The source of the answer of one mock; the `fixed` answer is the one to most requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +81,6 @@ class GeneratedSource:
     outcome: Outcome
     reusable: bool
     chunk: Chunk = "word"
-    constant: bool = False
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return the answer generated from `prompt`."""

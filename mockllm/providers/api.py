@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, Protocol
 
 from mockllm.exchange import Reply, Request
 from mockllm.matching.predicates import Predicate
-from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.prompt import Body, Prompt, ResponseOptions
 from mockllm.providers.failures import Cases
+from mockllm.providers.reply import NeutralReply
 from mockllm.providers.routes import Values
 from mockllm.providers.vendor import Vendor
 from mockllm.validation.findings import Confirm, Finding
@@ -110,6 +111,10 @@ class API:
 
     find_contradictions: Callable[[dict[str, Any]], Iterable[Finding]]
     """Members of a configured response that contradict each other. They are served as written."""
+
+    respond: Callable[[NeutralReply, Body], dict[str, Any]] | None = None
+    """`respond(reply, body)`: the response that says a neutral reply, to a request with this body,
+    whose tools matter if the reply has calls or `json`. None if the API has no conversation."""
 
     batch: Batch | None = None
     """How several inputs of one request are answered; None if a request has only one."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
@@ -223,7 +223,7 @@ def _finding(error: ErrorDetails) -> Finding:
         return Finding(path, "required, but missing", Kind.MISSING)
     if reason == UNDECLARED:
         return Finding(
-            path, _undeclared(str(error["loc"][-1]), error["ctx"]["declared"]), Kind.UNKNOWN
+            path, _undeclared(str(error["loc"][-1]), tuple(error["ctx"]["declared"])), Kind.UNKNOWN
         )
     if reason == MISSPELT:
         message = f"not a type that the SDK declares{_did_you_mean([error['ctx']['meant']])}"
@@ -248,9 +248,16 @@ def _is_label(step: int | str) -> bool:
     return isinstance(step, str) and step.startswith(LABEL_PREFIX)
 
 
-def _undeclared(name: str, declared: Sequence[str]) -> str:
-    hint = _did_you_mean(get_close_matches(name, declared, n=1))
-    return f"not a member that the SDK declares{hint}"
+def _undeclared(name: str, declared: tuple[str, ...]) -> str:
+    meant = _closest(name, declared) if len(name) <= MAX_STEP else None
+    return f"not a member that the SDK declares{_did_you_mean([meant] if meant else [])}"
+
+
+# Half of the time to load a thousand replies, whose responses all lack the same declarations.
+@lru_cache(maxsize=1024)
+def _closest(name: str, declared: tuple[str, ...]) -> str | None:
+    close = get_close_matches(name, declared, n=1)
+    return close[0] if close else None
 
 
 def _did_you_mean(words: Sequence[str]) -> str:

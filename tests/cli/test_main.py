@@ -45,7 +45,7 @@ MISTAKES: list[tuple[Any, str]] = [
     ),
     (
         {"anthropic": [{"match": {"message": {"role": "user", "content": "a"}}}]},
-        "anthropic[0]: expected 'response' or 'error', found none of them",
+        "anthropic[0]: expected 'response', 'reply' or 'error', found none of them",
     ),
     (
         {"openai_response": [{"match": {"input": None}, "response": {}}]},
@@ -167,13 +167,59 @@ def test_the_schema_describes_the_file_format(capsys: pytest.CaptureFixture[str]
     assert set(schema["properties"]) == set(Config.model_fields)
     assert schema["additionalProperties"] is False
     definitions = schema["$defs"]
-    answers = [{"required": ["response"]}, {"required": ["error"]}]
-    assert definitions["OpenAIMock"]["oneOf"] == answers
+    answers = {
+        "OpenAIMock": ["response", "reply", "error"],
+        "OpenAIEmbeddingsMock": ["response", "error"],
+        "Mock": ["reply", "error"],
+    }
+    for name, words in answers.items():
+        assert definitions[name]["oneOf"] == [{"required": [word]} for word in words]
     assert set(definitions["MatchType"]["enum"]) == {"exact", "contains"}
     for name, definition in definitions.items():
         if definition.get("type") == "object" and "." not in name:  # those of SDKs have a prefix
             assert definition["additionalProperties"] is False, name
             assert definition.get("description"), name
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"models": ["m"], "mocks": [{"reply": "Hi"}]},
+        {
+            "mocks": [
+                {"match": {"tool_names": ["f"]}, "reply": {"json": None}, "headers": {"a": "b"}}
+            ]
+        },
+        {"anthropic": [{"reply": {"text": "Hi", "usage": {"output": 3}}, "headers": {"a": "b"}}]},
+    ],
+)
+def test_the_schema_accepts_replies(config: object, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["schema"])
+
+    jsonschema.validate(config, json.loads(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"models": [""]},
+        {"models": "m"},
+        {"mocks": [{}]},
+        {"mocks": [{"reply": "a", "response": {}}]},
+        {"mocks": [{"match": {"message": {}}, "reply": "a"}]},
+        {"mocks": [{"reply": {"tool_calls": [{}]}}]},
+        {"openai": [{"reply": "a", "response": {}}]},
+        {"openai": [{"reply": "a", "headers": {"a": 1}}]},
+        {"openai_embeddings": [{"reply": "a"}]},
+    ],
+)
+def test_the_schema_refuses_what_no_mock_is(
+    config: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["schema"])
+
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(config, json.loads(capsys.readouterr().out))
 
 
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

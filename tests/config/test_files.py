@@ -10,7 +10,7 @@ import pytest
 
 from mockllm import Config, ConfigError, load_config
 from mockllm.config.files import files_of, read_files
-from mockllm.engine.loading import load
+from mockllm.engine.loading import load, review
 from tests.support.loads import ANSWER, mock
 
 
@@ -135,6 +135,29 @@ def test_several_files_are_appended_and_the_last_setting_counts(tmp_path: Path) 
 
     assert names(config) == ["b", "a", "b"]
     assert (config.listen_addr, config.require_auth) == (":2", False)
+
+
+def test_mocks_of_every_api_and_models_are_appended_too(tmp_path: Path) -> None:
+    one = write(tmp_path / "1.json", mocks=[{"name": "a", "reply": "a"}], models=["x", "y"])
+    two = write(tmp_path / "2.json", mocks=[{"name": "b", "reply": "b"}], models=["y"])
+
+    config = load_config(one, two)
+
+    assert [each.name for each in config.mocks] == ["a", "b"]
+    assert config.mocks[1].place == f"{two}: mocks[0] 'b'"
+    assert config.models == ["x", "y", "y"]
+    assert config.warnings == ()
+
+
+def test_a_model_is_no_mock(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.json", models=["x", 5], mocks=[{"reply": "a"}])
+
+    found = review(file)
+
+    assert [str(each) for each in found.problems] == [
+        f"{file}: models[1]: expected a string, found 5"
+    ]
+    assert found.mocks == 1
 
 
 def test_an_empty_directory_is_an_error(tmp_path: Path) -> None:

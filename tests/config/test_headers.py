@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mockllm import Error
-from tests.support.configs import mistakes
+from mockllm import Config, Error, Mock
+from tests.support.configs import MOCK, mistakes
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ from tests.support.configs import mistakes
 )
 def test_headers_are_texts_by_name(headers: dict[str, str]) -> None:
     assert Error(word="overloaded", headers=headers).headers == headers
+    assert Config(mocks=[Mock(reply="a", headers=headers)]).mocks[0].headers == headers
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,6 @@ def test_headers_are_texts_by_name(headers: dict[str, str]) -> None:
 def test_an_impossible_header_is_an_error(headers: object, expected: str) -> None:
     error = {"as": "overloaded", "headers": headers}
     assert mistakes({"openai": [{"error": error}]}) == [f"a.json: openai[0]: error.{expected}"]
+    assert mistakes({"openai": [MOCK | {"headers": headers}]}) == [
+        f"a.json: openai[0] 'greet': {expected}"
+    ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mockllm.config.mistakes import json_path
-from mockllm.config.models import MOCK_FIELDS
+from mockllm.config.models import MOCK_FIELDS, Mock
 from mockllm.config.values import MAX_NESTING
 from tests.support.configs import MESSAGE, MOCK, mistakes, nested
 
@@ -21,11 +21,17 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             [
                 (
                     "a.json: openia: unknown key, expected one of anthropic, cors, listen_addr, "
-                    "openai, openai_embeddings, openai_response, require_auth, stream; "
-                    "did you mean 'openai'?"
+                    "mocks, models, openai, openai_embeddings, openai_response, require_auth, "
+                    "stream; did you mean 'openai'?"
                 )
             ],
         ),
+        ({"models": "a"}, ["a.json: models: expected a list, found 'a'"]),
+        (
+            {"models": ["a", ""]},
+            ["a.json: models[1]: expected a non-empty string, found an empty one"],
+        ),
+        ({"models": ["a", 5]}, ["a.json: models[1]: expected a string, found 5"]),
         ({"openai": {}}, ["a.json: openai: expected a list, found an object"]),
         ({"openai": [3]}, ["a.json: openai[0]: expected an object, found 3"]),
         ({"require_auth": "no"}, ["a.json: require_auth: expected true or false, found 'no'"]),
@@ -35,13 +41,13 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             [
                 (
                     "a.json: openai[0] 'greet': respons: unknown key, expected one of error, "
-                    "match, name, response, stream; did you mean 'response'?"
+                    "headers, match, name, reply, response, stream; did you mean 'response'?"
                 )
             ],
         ),
         (
             {"openai": [{"match": {"message": MESSAGE}}]},
-            ["a.json: openai[0]: expected 'response' or 'error', found none of them"],
+            ["a.json: openai[0]: expected 'response', 'reply' or 'error', found none of them"],
         ),
         (
             {"openai": [MOCK | {"match": {"match_type": "contain", "message": MESSAGE}}]},
@@ -120,8 +126,19 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             [
                 (
                     "a.json: openai_embeddings[0]: stream: unknown key, expected one of error, "
+                    "headers, "
                     "match, name, response"
                 )
+            ],
+        ),
+        (
+            {"openai_embeddings": [{"reply": "hi"}, {"response": {}, "reply": {"text": "hi"}}]},
+            [
+                (
+                    f"a.json: openai_embeddings[{index}]: reply: embeddings are vectors, which no "
+                    "reply has; write 'response' instead"
+                )
+                for index in (0, 1)
             ],
         ),
         (
@@ -138,19 +155,23 @@ def test_an_error_has_its_place_and_a_remedy(data: Any, expected: list[str]) -> 
     ("mock", "expected"),
     [
         ({"response": None}, "response: expected an object, found null"),
-        ({"error": None}, "expected 'response' or 'error', found none of them"),
+        ({"error": None}, "expected ANSWERS, found none of them"),
         (
             {"response": {}, "error": "overloaded"},
             "error: expected one answer, found 'response' and 'error': keep one of them",
         ),
     ],
 )
-@pytest.mark.parametrize("field", MOCK_FIELDS)
+@pytest.mark.parametrize("field", [name for name in MOCK_FIELDS if name != "mocks"])
 def test_a_mock_has_exactly_one_answer(field: str, mock: dict[str, Any], expected: str) -> None:
+    either = "'response' or" if field == "openai_embeddings" else "'response', 'reply' or"
+    expected = expected.replace("ANSWERS", f"{either} 'error'")
     assert mistakes({field: [mock]}) == [f"a.json: {field}[0]: {expected}"]
 
 
-@pytest.mark.parametrize(("key", "meant"), [("respons", "response"), ("eror", "error")])
+@pytest.mark.parametrize(
+    ("key", "meant"), [("respons", "response"), ("eror", "error"), ("replay", "reply")]
+)
 def test_a_misspelt_answer_is_reported_once(key: str, meant: str) -> None:
     (found,) = mistakes({"openai": [{key: {}}]})
 
@@ -159,3 +180,56 @@ def test_a_misspelt_answer_is_reported_once(key: str, meant: str) -> None:
 
 def test_a_json_path_has_dots_and_brackets() -> None:
     assert json_path(["match", "headers", 0, "name"]) == "match.headers[0].name"
+
+
+@pytest.mark.parametrize(
+    ("mock", "expected"),
+    [
+        ({}, ["expected 'reply' or 'error', found none of them"]),
+        (
+            {"response": {}},
+            [
+                (
+                    "response: expected in the list of an API, whose form it has, found in "
+                    "'mocks'; write 'reply' instead"
+                )
+            ],
+        ),
+        (
+            {"reply": "a", "match": {"message": MESSAGE}},
+            ["match.message: expected in the list of an API, whose form it has, found in 'mocks'"],
+        ),
+        (
+            {"reply": "a", "stream": {"events": []}},
+            ["stream.events: expected in the list of an API, whose form it has, found in 'mocks'"],
+        ),
+        ({"replay": "a"}, ["replay: unknown key, expected one of KEYS; did you mean 'reply'?"]),
+        ({"reply": {"usage": 3}}, ["reply.usage: expected an object, found 3"]),
+    ],
+)
+def test_a_mock_of_every_api_has_nothing_of_one(mock: dict[str, Any], expected: list[str]) -> None:
+    found = mistakes({"mocks": [mock]})
+
+    keys = ", ".join(sorted(Mock.model_fields))
+    assert [each.removeprefix("a.json: mocks[0]: ") for each in found] == [
+        each.replace("KEYS", keys) for each in expected
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mock", "expected"),
+    [
+        ({"response": None}, "response: expected an object, found null"),
+        ({"reply": None}, "expected 'response', 'reply' or 'error', found none of them"),
+        ({"reply": 5}, "reply: expected a text or an object, found 5"),
+        (
+            {"response": {}, "reply": "a"},
+            "error: expected one answer, found 'response' and 'reply': keep one of them",
+        ),
+    ],
+)
+@pytest.mark.parametrize("field", ["openai", "openai_response", "anthropic"])
+def test_a_mock_of_one_api_has_exactly_one_answer(
+    field: str, mock: dict[str, Any], expected: str
+) -> None:
+    assert mistakes({field: [mock]}) == [f"a.json: {field}[0]: {expected}"]

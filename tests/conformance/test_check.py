@@ -100,6 +100,40 @@ def test_mocks_that_name_only_a_call_are_checked() -> None:
     assert found == []
 
 
+REPLIES: list[Any] = [
+    "Hi",
+    "",
+    {"reasoning": "a", "text": "b", "tool_calls": [{"name": "f"}, {"name": "g", "id": "c"}]},
+    {"reasoning": "a", "refusal": "b"},
+    {"text": "a", "finish": "length"},
+    {"text": "a", "finish": "content_filter"},
+    {"json": {"a": 1}},
+]
+
+
+def test_replies_are_accepted_by_the_clients_of_every_api() -> None:
+    mocks = [
+        {"match": {"system_contains": [f"case {at}"], "tool_names": ["f"]}, "reply": reply}
+        for at, reply in enumerate(REPLIES)
+    ]
+    tenant = {"headers": [{"name": "X-Tenant", "value": "a"}]}
+
+    assert complaints(mocks=[{"match": tenant, "reply": "a"}, *mocks, {"reply": "b"}]) == []
+
+
+def test_a_mock_of_every_api_is_named_with_the_api_in_which_it_is_hidden() -> None:
+    own = [messages_mock("any text", messages_saying("own"))]
+
+    found = complaints(anthropic=own, mocks=[{"name": "greet", "reply": "Hi"}])
+
+    assert found == [
+        (
+            "mocks[0] 'greet': in Anthropic Messages: not checked: anthropic[0] 'any text' "
+            "answers a request like its match"
+        )
+    ]
+
+
 def test_responses_that_clients_reject_are_reported_with_their_mock() -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f"}
     chunk = {"id": "c", "object": "chat.completion.chunk", "created": "now", "model": "m"}

@@ -11,20 +11,21 @@ from openai import AsyncOpenAI
 from mockllm.config import demo
 from mockllm.engine.building import build_engine
 from tests.support.apps import LoneApp
-from tests.support.endpoints import CONFIG, MODELS
+from tests.support.endpoints import CONFIG, LISTED, MODELS
 from tests.support.engines import ask, told
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_both_clients_list_the_models_that_mocks_name(
+async def test_both_clients_list_the_configured_models_then_those_that_mocks_name(
     openai: AsyncOpenAI, anthropic: AsyncAnthropic
 ) -> None:
-    assert [model.id async for model in openai.models.list()] == MODELS
-    assert [model.id async for model in anthropic.models.list()] == MODELS
+    names = ["listed", "gpt-5", "org/model:free", "claude-5"]
+    assert [model.id async for model in openai.models.list()] == names
+    assert [model.id async for model in anthropic.models.list()] == names
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*LISTED, *MODELS])
 async def test_both_clients_find_a_model(
     openai: AsyncOpenAI, anthropic: AsyncAnthropic, name: str
 ) -> None:
@@ -57,4 +58,4 @@ async def test_models_of_the_engine_follow_those_of_the_mocks(anyio_backend: str
     app = LoneApp(build_engine(CONFIG, models=("x", MODELS[0])))
     listed = [model["id"] for model in told(ask("GET", "/v1/models", engine=app))["data"]]
 
-    assert listed == [*MODELS, "x"]
+    assert listed == [*LISTED, MODELS[0], MODELS[2], "x"]

@@ -86,6 +86,46 @@ def test_each_form_is_prepared_once() -> None:
     assert replies[1] is replies[3]
 
 
+def test_json_is_prepared_once_unless_a_tool_is_forced() -> None:
+    usage = {"input": 1, "output": 1}
+    reply = {"json": {"a": 1}, "usage": usage}
+    one = engine(mocks=[{"reply": reply}])
+    tool = {"type": "function", "function": {"name": "f"}}
+    free, forced = say("hi", tools=[tool]), say("hi", tools=[tool], tool_choice="required")
+
+    contents = [answer(one.decide(post(each))) for each in (free, forced, free, forced)]
+
+    assert contents == ['{"a":1}', None, '{"a":1}', None]
+    assert [key[:3] for key in one._engine._prepared] == [("openai", 0, 0)]
+
+
+def test_headers_of_a_mock_are_set_on_whole_and_streamed_answers() -> None:
+    headers = {"X-A": "é", "content-type": "text/plain", "Access-Control-Allow-Origin": "null"}
+    one = engine(chat_mock("hi", "ho") | {"headers": headers}, chat_mock("ho", "hi"))
+    asked = [say("hi"), say("hi", stream=True), {"model": "m", "prompt": "hi"}]
+    paths = [CHAT, CHAT, "/v1/completions"]
+
+    for body_, path in zip(asked, paths, strict=True):
+        found = one.decide(post(body_, path)).reply.headers
+        assert len(dict(found)) == len(found)
+        assert dict(found).items() >= {
+            (b"x-a", "é".encode()),
+            (b"content-type", b"text/plain"),
+            (b"access-control-allow-origin", b"null"),
+        }
+
+    assert b"x-a" not in dict(one.decide(post(say("ho"))).reply.headers)
+
+
+def test_headers_of_a_mock_of_embeddings_are_set() -> None:
+    mock = {"headers": {"x-a": "1"}, "response": {"data": [{"embedding": [1.0]}]}}
+    one = engine(openai_embeddings=[mock])
+
+    reply = one.decide(post({"model": "m", "input": "hi"}, "/v1/embeddings")).reply
+
+    assert dict(reply.headers)[b"x-a"] == b"1"
+
+
 def test_a_404_names_the_nearest_mock() -> None:
     one = engine(chat_mock("hello", "x", "greet"), chat_mock("bye", "y"))
 
@@ -113,7 +153,7 @@ def test_a_long_message_is_cut_in_the_404() -> None:
 def test_an_api_without_mocks_says_so_without_its_sdk() -> None:
     reply = engine().decide(post(say("hi"))).reply
 
-    assert body(reply)["error"]["message"].endswith("There are no mocks under 'openai'.")
+    assert body(reply)["error"]["message"].endswith("There are no mocks under 'openai' or 'mocks'.")
 
 
 @pytest.mark.parametrize(
@@ -254,8 +294,17 @@ CONFIG = {
             "response": {"content": [{"type": "text", "text": "ho"}]},
         }
     ],
+    "mocks": [
+        {"match": {"tool_names": ["f"]}, "headers": {"x-a": "1"}, "reply": {"json": {"a": 1}}}
+    ],
 }
+TOOL = {"name": "f", "input_schema": {}}
 ASKED = [
+    *(
+        ("/v1/messages", say("?", max_tokens=5, tools=[TOOL], tool_choice=choice, stream=stream))
+        for choice in ({"type": "any"}, {"type": "auto"})
+        for stream in (True, False)
+    ),
     *((CHAT, say("hi")), (CHAT, say("hi", stream=True)), (CHAT, say("nobody")), (CHAT, {})),
     *(("/v1/messages", say("hi", max_tokens=5)), ("/v1/messages", say("hi")), ("/v1/x", {})),
     *(("/v1/completions", {"model": "m", "prompt": each}) for each in ("hi", "no", ["no", "hi"])),
@@ -333,4 +382,4 @@ def test_warming_renders_every_whole_answer() -> None:
 
     one._engine.warm()
 
-    assert sorted(index for _, index, _ in one._engine._prepared) == [0, 1]
+    assert sorted(index for _, index, _, _ in one._engine._prepared) == [0, 1]

@@ -8,8 +8,11 @@ import orjson
 import pytest
 
 from mockllm import Config
-from mockllm.config.models import Mock, MockStream
+from mockllm.config.models import AnyMock, Mock, MockStream, OpenAIMock, ReplyStream
+from mockllm.config.reply import Reply, ToolCall
+from mockllm.engine.decision import Answer
 from mockllm.engine.mocks import Table, source_of, stream_of
+from mockllm.engine.sources import FixedSource, ReplySource
 from mockllm.errors import RequestError
 from mockllm.matching.index import RuleIndex
 from mockllm.prompt import Prompt
@@ -36,13 +39,13 @@ def refusal(finding: Finding) -> RequestError:
     return caught.value
 
 
-def chat(**stream: Any) -> Mock:
+def chat(**stream: Any) -> AnyMock:
     """A chat mock with these settings of its stream."""
     mock = chat_mock("hi", chat_saying("ho")) | ({"stream": stream} if stream else {})
     return Config.from_dict({"openai": [mock]}).openai[0]
 
 
-def embeddings() -> Mock:
+def embeddings() -> AnyMock:
     """A mock of an API that does not stream."""
     return Config.from_dict(
         {"openai_embeddings": [embeddings_mock("hi", [0.5])]}
@@ -106,7 +109,7 @@ def test_a_body_that_is_no_request_is_an_error(body: bytes) -> None:
     ],
 )
 def test_a_mock_is_cut_by_its_own_chunk_or_else_by_the_default(
-    mock: Mock, default: Chunk, chunk: Chunk
+    mock: AnyMock, default: Chunk, chunk: Chunk
 ) -> None:
     assert source_of(CHAT, mock, default).fixed.chunk == chunk
 
@@ -125,3 +128,26 @@ def test_an_empty_list_of_events_is_not_the_same_as_none() -> None:
 def test_a_mock_of_an_api_that_does_not_stream_has_the_default_settings() -> None:
     assert stream_of(embeddings()) == MockStream()
     assert stream_of(chat(chunk=2)) == MockStream(chunk=2)
+    assert stream_of(Mock(reply="a", stream=ReplyStream(chunk=2))) == MockStream(chunk=2)
+
+
+@pytest.mark.parametrize("api", APIS[:3], ids=lambda api: str(api.name))
+def test_a_reply_is_answered_in_the_form_of_each_api(api: Any) -> None:
+    source = source_of(api, Mock(reply="hi", stream=ReplyStream(chunk=2)), "word")
+
+    assert source.fixed == Answer(api.text_response("hi"), 2, number=0)
+
+
+def test_only_json_and_calls_depend_on_the_request() -> None:
+    calls = Reply(tool_calls=[ToolCall(name="f")])
+    assert isinstance(source_of(CHAT, Mock(reply=calls), "word"), ReplySource)
+    assert isinstance(source_of(CHAT, Mock(reply=Reply(json=1)), "word"), ReplySource)
+    assert isinstance(source_of(CHAT, Mock(reply=Reply(text="1")), "word"), FixedSource)
+
+
+def test_the_events_of_a_mock_replace_the_stream_of_its_reply() -> None:
+    mock = OpenAIMock(reply="hi", stream=MockStream(events=["[DONE]"]))
+
+    assert source_of(CHAT, mock, "word").fixed == Answer(
+        CHAT.text_response("hi"), "word", ["[DONE]"], number=0
+    )

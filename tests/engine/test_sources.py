@@ -8,13 +8,14 @@ import pytest
 
 from mockllm.config.values import DONE
 from mockllm.engine.decision import Answer, Outcome
-from mockllm.engine.sources import FixedSource, GeneratedSource, render
+from mockllm.engine.sources import FixedSource, GeneratedSource, ReplySource, render
 from mockllm.exchange import LazySteps
 from mockllm.prompt import NOT_STREAMED, STREAMED
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API
 from mockllm.providers.openai.chat import CHAT
 from mockllm.providers.openai.responses import RESPONSES
+from mockllm.providers.reply import NeutralReply
 from mockllm.wire import sse
 from tests.support.goldens import delivered
 from tests.support.served import events
@@ -39,7 +40,7 @@ def test_a_fixed_source_gives_every_prompt_the_same_answer() -> None:
 
     assert source.answer(asking("a")) is answer
     assert source.answer(asking("b")) is answer
-    assert (source.outcome, source.constant, source.reusable) == (Outcome.MOCK, True, True)
+    assert (source.outcome, source.reusable) == (Outcome.MOCK, True)
 
 
 def test_a_generated_source_generates_an_answer_for_each_prompt() -> None:
@@ -50,7 +51,24 @@ def test_a_generated_source_generates_an_answer_for_each_prompt() -> None:
     answers = [source.answer(asking(text)) for text in "ab"]
 
     assert answers == [Answer({"said": "a"}, "char"), Answer({"said": "b"}, "char")]
-    assert not source.constant
+    assert [answer.number for answer in answers] == [None, None]
+
+
+def test_json_is_fixed_unless_the_request_forces_a_tool() -> None:
+    assert CHAT.respond is not None
+    reply = NeutralReply(json='{"a":1}')
+    fixed = Answer(CHAT.respond(reply, {}), "char", number=0)
+    source = ReplySource(fixed, reply, CHAT.respond)
+    tool = {"type": "function", "function": {"name": "f", "parameters": {}}}
+    messages = [{"role": "user", "content": "a"}]
+
+    free = source.answer(ask_chat(messages, tools=[tool]))
+    forced = source.answer(ask_chat(messages, tools=[tool], tool_choice="required"))
+
+    assert free is fixed
+    call = {"type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}
+    message = {"content": None, "tool_calls": [call]}
+    assert forced == Answer({"choices": [{"message": message}]}, "char")
 
 
 # --- Rendering ------------------------------------------------------------------------------------

@@ -14,7 +14,11 @@ from tests.support.served import (
 )
 
 MODELS = ["org/model:free", "gpt-5", "claude-5"]
+"""The models that mocks name."""
+LISTED = ["listed", "gpt-5"]
+"""The models of the configuration."""
 CONFIG: dict[str, Any] = {
+    "models": LISTED,
     "stream": {"chunk": 4},
     "openai": [
         chat_mock("hi", chat_saying("one two") | {"model": MODELS[0]}),
@@ -27,4 +31,5 @@ CONFIG: dict[str, Any] = {
         responses_mock("all", responses_saying("hello"), match_type="contains"),
     ],
     "anthropic": [messages_mock("hi", messages_saying("hello") | {"model": MODELS[2]})],
+    "mocks": [{"match": {"system_contains": ["never"]}, "reply": "a reply names no model"}],
 }

@@ -2,7 +2,9 @@
 the wire for it, whole and streamed, with fixed ids and times. They are read by eye once and
 compared byte for byte ever after.
 
-    response.json   the response as a user configures it
+    response.json   the response as a user configures it, or
+    reply.json      a neutral reply, and optionally
+    request.json    the body of the request that it answers
     options.json    optional: members of `ResponseOptions`, and `chunk`
     whole.json      the body of the whole answer
     stream.txt      the body of the streamed answer
@@ -20,7 +22,9 @@ from typing import Any
 
 import orjson
 
-from mockllm.exchange import Reply
+from mockllm.config.reply import Reply
+from mockllm.engine.reply import compile_reply
+from mockllm.exchange import Reply as WireReply
 from mockllm.prompt import ResponseOptions
 from mockllm.wire import placeholders
 from mockllm.wire.chunking import Chunk
@@ -41,7 +45,7 @@ MODEL = "mock-model"
 INPUT_TOKENS = 7
 
 
-def delivered(reply: Reply) -> bytes:
+def delivered(reply: WireReply) -> bytes:
     """The body of `reply` as a client gets it, with fixed ids, times and words of the request."""
     filled = placeholders.fill(reply, model=MODEL, input_tokens=INPUT_TOKENS)
     return placeholders.fill_fresh(filled.body, FRESH)
@@ -66,14 +70,26 @@ class Case:
 def cases(api: str) -> list[Case]:
     """All cases of an API, one of `RENDERERS`, in order."""
     found = []
-    for file in sorted((TESTDATA / api).glob("*/response.json")):
-        options_file = file.parent / "options.json"
-        options = orjson.loads(options_file.read_bytes()) if options_file.exists() else {}
+    for folder in sorted((TESTDATA / api).iterdir()):
+        options = _read(folder / "options.json")
         chunk = options.pop("chunk", "word")
-        found.append(
-            Case(file.parent, orjson.loads(file.read_bytes()), ResponseOptions(**options), chunk)
-        )
+        neutral = (folder / "reply.json").exists()
+        response = _reply(api, folder) if neutral else _read(folder / "response.json")
+        found.append(Case(folder, response, ResponseOptions(**options), chunk))
     return found
+
+
+def _reply(api: str, folder: Path) -> dict[str, Any]:
+    """The response that says the reply of a case."""
+    respond = import_module(RENDERERS[api].replace(".render", ".reply")).respond
+    reply = compile_reply(Reply.model_validate(_read(folder / "reply.json")))
+    response: dict[str, Any] = respond(reply, _read(folder / "request.json"))
+    return response
+
+
+def _read(file: Path) -> dict[str, Any]:
+    value: dict[str, Any] = orjson.loads(file.read_bytes()) if file.exists() else {}
+    return value
 
 
 def write(api: str) -> None:

@@ -336,3 +336,12 @@ def test_any_json_gets_a_verdict(request: Any, message: Any, member: Any) -> Non
 def test_lenient_accepts_all_that_strict_accepts(message: Any) -> None:
     if STRICT({"messages": [message]}) is None:
         assert LENIENT({"messages": [message]}) is None
+
+
+def test_a_name_longer_than_any_member_has_no_hint() -> None:
+    found = confirm_model(Answer, {"id": "a", "output": [], "id" * 500: 1, "idd": 1})
+
+    assert [each.message for each in found if each.kind is UNKNOWN] == [
+        "not a member that the SDK declares",
+        "not a member that the SDK declares; did you mean 'id'?",
+    ]

@@ -9,6 +9,7 @@ from mockllm.providers.anthropic.messages.contradictions import find_contradicti
 from mockllm.providers.anthropic.messages.echo import echoed
 from mockllm.providers.anthropic.messages.prompt import NAME, compile_match, decode
 from mockllm.providers.anthropic.messages.render import render
+from mockllm.providers.anthropic.messages.reply import respond
 from mockllm.providers.anthropic.messages.stream import frame
 from mockllm.providers.anthropic.vendor import ANTHROPIC
 from mockllm.providers.api import API, SDK
@@ -36,6 +37,7 @@ MESSAGES = API(
     frame=frame,
     find_contradictions=find_contradictions,
     last_events=("message_stop", "error"),
+    respond=respond,
     echo=echoed,
     refuse=refuse,
 )

@@ -10,6 +10,7 @@ from mockllm.providers.openai.chat.answer import text_response
 from mockllm.providers.openai.chat.contradictions import find_contradictions
 from mockllm.providers.openai.chat.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.chat.render import render
+from mockllm.providers.openai.chat.reply import respond
 from mockllm.providers.openai.chat.stream import frame
 from mockllm.providers.openai.vendor import OPENAI
 
@@ -35,6 +36,7 @@ CHAT = API(
     text_response=text_response,
     frame=frame,
     find_contradictions=find_contradictions,
+    respond=respond,
     echo=service_tier.echoed,
     last_events=("[DONE]",),
 )

@@ -12,6 +12,7 @@ from mockllm.providers.openai.responses.echo import echoed
 from mockllm.providers.openai.responses.failures import FAILURES
 from mockllm.providers.openai.responses.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.responses.render import render
+from mockllm.providers.openai.responses.reply import respond
 from mockllm.providers.openai.responses.stream import frame
 from mockllm.providers.openai.vendor import OPENAI
 
@@ -37,6 +38,7 @@ RESPONSES = API(
     text_response=text_response,
     frame=frame,
     find_contradictions=find_contradictions,
+    respond=respond,
     echo=echoed,
     last_events=("response.completed", "response.incomplete", "response.failed", "error"),
     failures=FAILURES,

@@ -217,6 +217,22 @@ def test_output_tokens_count_texts_and_arguments_of_all_choices() -> None:
     assert answer["usage"]["completion_tokens"] == 3 + 3 + 3 + 2 + 2
 
 
+@pytest.mark.parametrize(
+    ("members", "reasoning"),
+    [
+        ({"reasoning_content": "12345678"}, 2),
+        ({"reasoning": "12345678"}, 2),
+        ({"reasoning_content": "12345678", "reasoning": "12345678"}, 2),
+        ({"reasoning": ["no text"]}, 0),
+    ],
+)
+def test_output_tokens_include_the_reasoning(members: Json, reasoning: int) -> None:
+    usage = whole({"choices": [{"message": {"content": "1234", **members}}]})["usage"]
+
+    assert usage["completion_tokens"] == 1 + reasoning
+    assert usage["completion_tokens_details"]["reasoning_tokens"] == reasoning
+
+
 def test_null_usage_stays_null() -> None:
     assert whole({"usage": None})["usage"] is None
 

@@ -170,8 +170,8 @@ def accumulate(body: bytes, *, strict: bool = True) -> Event:
     with CLIENTS[strict].chat.completions.stream(model="m", messages=[]) as helper:
         try:
             final: Any = helper.get_final_completion()
-        except (LengthFinishReasonError, ContentFilterFinishReasonError) as exc:
-            final = exc.completion
+        except (LengthFinishReasonError, ContentFilterFinishReasonError):
+            final = helper.current_completion_snapshot
     rebuilt: Event = final.to_dict(mode="json", warnings=False)
     return rebuilt
 
@@ -184,8 +184,8 @@ async def accumulate_async(body: bytes) -> Event:
     async with client, client.chat.completions.stream(model="m", messages=[]) as helper:
         try:
             final: Any = await helper.get_final_completion()
-        except (LengthFinishReasonError, ContentFilterFinishReasonError) as exc:
-            final = exc.completion
+        except (LengthFinishReasonError, ContentFilterFinishReasonError):
+            final = helper.current_completion_snapshot
     rebuilt: Event = final.to_dict(mode="json", warnings=False)
     return rebuilt
 

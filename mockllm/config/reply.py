@@ -1,0 +1,197 @@
+"""The type of a mock's `reply`: an answer written once, in the words of no vendor.
+
+It knows what a service can send, and refuses the rest. It does not know how an API spells it: that
+is `providers.reply`, and a module `reply` of each API.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from mockllm.config.mistakes import CONTRADICTION
+from mockllm.config.objects import ConfigObject
+from mockllm.config.values import as_json
+
+MAX_TOKENS = 2**53 - 1  # up to here every JSON reader counts exactly
+
+Text = str
+"""The words of a model."""
+_Words = Annotated[Text, Field(min_length=1)]
+_Count = Annotated[int, Field(strict=True, ge=0, le=MAX_TOKENS)]
+
+Finish = Literal["stop", "length", "tool_calls", "content_filter"]
+"""The reason why a model stops, in Chat Completions' words."""
+
+
+def _as_arguments(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (Mapping, BaseModel)):
+        return as_json(value)
+    raise PydanticCustomError("arguments_type", "expected an object or a string")
+
+
+if TYPE_CHECKING:  # type checkers allow what validation converts
+    Arguments = str | Mapping[str, object] | BaseModel
+    JSONValue = object
+else:
+    _ARGUMENTS_SCHEMA = {"anyOf": [{"type": "object"}, {"type": "string"}]}
+    Arguments = Annotated[Any, PlainValidator(_as_arguments), WithJsonSchema(_ARGUMENTS_SCHEMA)]
+    JSONValue = Annotated[Any, BeforeValidator(as_json)]
+
+
+class ToolCall(ConfigObject):
+    """A call of a tool by the model."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """The name of the tool."""
+    arguments: Arguments = {}
+    """An object, or a text that is sent as written, even if it is not JSON. Messages, where
+    arguments are always an object, sends such a text as ``{"INVALID_JSON": "..."}``."""
+    id: Annotated[str, Field(min_length=1)] | None = None
+    """Sent as written. Without it, each answer has a new one."""
+
+
+class Usage(ConfigObject):
+    """Numbers of tokens; those left out are estimated, and agree with those that are written."""
+
+    input: _Count | None = None
+    """Tokens of the request, the cached ones included."""
+    output: _Count | None = None
+    """Tokens of the answer, those of the reasoning included."""
+    cached: _Count | None = None
+    """The part of `input` that was read from a cache."""
+    reasoning: _Count | None = None
+    """The part of `output` that is reasoning."""
+
+    @field_validator("cached", "reasoning")
+    @classmethod
+    def _is_a_part(cls, value: int | None, info: ValidationInfo) -> int | None:
+        whole = {"cached": "input", "reasoning": "output"}[info.field_name or ""]
+        most = info.data.get(whole)
+        if value is not None and most is not None and value > most:
+            message = f"expected at most {most}, the {whole!r} of which it is a part, found {value}"
+            raise _contradiction(message)
+        return value
+
+
+class Reply(ConfigObject):
+    """An answer that each API sends in its own form, whole and streamed."""
+
+    text: Text | None = None
+    """The words of the model."""
+    reasoning: _Words | None = None
+    """The model's thinking, before anything else: `reasoning_content`, a reasoning item, a thinking
+    block."""
+    tool_calls: list[ToolCall] | None = None
+    """Calls of tools, after the text."""
+    refusal: _Words | None = None
+    """The refusal to answer, in place of everything but the reasoning."""
+    json_value: JSONValue = Field(default=None, alias="json")
+    """Any JSON value, said as compact text. If the request forces a tool and this is an object, it
+    is the arguments of a call of that tool instead."""
+    finish: Finish | None = None
+    """The reason why the model stops; by default ``tool_calls`` or ``stop``."""
+    usage: Usage = Usage()
+    """Numbers of tokens; estimated by default."""
+
+    @property
+    def has_json(self) -> bool:
+        """True if there is a `json`, which may be null."""
+        return "json_value" in self.model_fields_set
+
+    @field_validator("tool_calls")
+    @classmethod
+    def _ids_differ(cls, calls: list[ToolCall] | None) -> list[ToolCall] | None:
+        counts = Counter(call.id for call in calls or () if call.id is not None)
+        for call_id, count in counts.most_common(1):
+            if count > 1:
+                raise _contradiction(
+                    f"expected a different 'id' for each call, found {call_id!r} twice: results "
+                    "name the call by it"
+                )
+        return calls
+
+    @field_validator("refusal")
+    @classmethod
+    def _refuses_only(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None:
+            _expect_none_of(info, ["text", "tool_calls"], "a model that refuses says nothing else")
+        return value
+
+    @field_validator("json_value")
+    @classmethod
+    def _says_json_only(cls, value: Any, info: ValidationInfo) -> Any:
+        _expect_none_of(
+            info, ["text", "tool_calls", "refusal"], "the JSON is the text, or the forced call"
+        )
+        return value
+
+    @field_validator("finish")
+    @classmethod
+    def _finishes(cls, value: Finish | None, info: ValidationInfo) -> Finish | None:
+        if value == "tool_calls" and "tool_calls" in info.data and not info.data["tool_calls"]:
+            raise _contradiction(
+                "expected 'tool_calls' beside it; leave 'finish' out, it follows from the calls"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Reply:
+        said = (self.text is not None, self.reasoning, self.tool_calls, self.refusal)
+        if not any(said) and not self.has_json and self.finish is None:
+            raise _contradiction(
+                "expected at least one of 'text', 'reasoning', 'tool_calls', 'refusal', 'json' and "
+                '\'finish\', found none; an empty answer is {"text": ""}'
+            )
+        return self
+
+
+def _expect_none_of(info: ValidationInfo, names: Sequence[str], reason: str) -> None:
+    """Raise an error if one of the fields `names` has a value beside the one being validated."""
+    beside = next((name for name in names if info.data.get(name) not in (None, [])), None)
+    if beside is not None:
+        field = "json" if info.field_name == "json_value" else info.field_name
+        raise _contradiction(f"expected either {field!r} or {beside!r}, found both: {reason}")
+
+
+def _contradiction(message: str) -> PydanticCustomError:
+    return PydanticCustomError(CONTRADICTION, "{message}", {"message": message})
+
+
+def _as_reply(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"text": value}
+    if isinstance(value, (Mapping, Reply)):
+        return value
+    raise PydanticCustomError("reply_type", "expected a text or an object")
+
+
+class _TextOrObject:
+    """Adds the text to the JSON Schema of a reply."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string"}, handler(schema)]}
+
+
+if TYPE_CHECKING:
+    AnyReply = str | Reply | Mapping[str, object]
+else:
+    AnyReply = Annotated[Reply, BeforeValidator(_as_reply), _TextOrObject()]

@@ -1,0 +1,86 @@
+"""Checks of replies, and of mocks that answer several APIs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from mockllm.config.mistakes import json_path
+from mockllm.config.models import AnyMock
+from mockllm.config.reply import Reply
+from mockllm.engine.reply import compile_reply
+from mockllm.engine.review import sent_of, unreachable
+from mockllm.errors import Place, Problem, Severity
+from mockllm.providers.api import API, SDK
+from mockllm.validation.findings import Kind as FindingKind
+from mockllm.wire import jsontext
+
+
+class Covering(NamedTuple):
+    """The mock that hides another one. `is_default` is True if it answers any request, but the
+    hidden one does not."""
+
+    label: str
+    is_default: bool
+
+
+Hidden = Mapping[str, Covering]
+"""By the title of an API in which a mock is hidden, the mock that hides it."""
+
+
+def confirm_reply(api: API, sdk: SDK, reply: Reply, place: Place) -> Iterator[Problem]:
+    """Validate the response that says a reply against the SDK's model, as it is sent. Nothing
+    is said of what an old SDK does not know: the author did not write it."""
+    if api.respond is None:
+        return
+    sent = sent_of(api, api.respond(compile_reply(reply), {}))
+    for finding in sdk.confirm_response(sent):
+        if finding.kind is FindingKind.NEWER:
+            continue
+        path = json_path(list(finding.path))
+        message = f"the answer of {api.title}: {path}: {finding.message}"
+        yield Problem(place.at("reply"), message, Severity.WARNING)
+
+
+def unusable_arguments(mock: AnyMock, place: Place) -> Iterator[Problem]:
+    """Report arguments of a call that are a text, but not that of a JSON object."""
+    calls = mock.said.tool_calls if mock.said is not None else None
+    for index, call in enumerate(calls or ()):
+        written = call.arguments
+        if isinstance(written, str) and not _is_object(written):
+            message = (
+                f"the arguments of a call are not a JSON object: {jsontext.describe(written)}; "
+                'Messages sends them as {"INVALID_JSON": "..."}'
+            )
+            path = f"reply.tool_calls[{index}].arguments"
+            yield Problem(place.at(path), message, Severity.WARNING)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        value = jsontext.loads(text.encode("utf-8", "replace"))
+    except ValueError:
+        return text == ""  # some services send it for no arguments
+    return isinstance(value, dict)
+
+
+def hidden_in_apis(hidden: Hidden, place: Place, *, apis: int) -> Iterator[Problem]:
+    """Report a mock of several APIs that never answers in some of them: a warning if it never
+    answers in any of the `apis`, or because of an API's default. Else it is a note: an API's own
+    list comes first so that it can replace answers."""
+    labels = {covering.label for covering in hidden.values()}
+    if len(hidden) == apis and len(labels) == 1:
+        yield unreachable(labels.pop(), place)
+        return
+    if len(hidden) == apis:
+        where = ", ".join(f"{covering.label} in {title}" for title, covering in hidden.items())
+        message = f"unreachable: every request that this mock matches is matched by {where}"
+        yield Problem(place, message, Severity.WARNING)
+        return
+    for title, covering in hidden.items():
+        message = f"unreachable in {title}: {covering.label} matches every request that it matches"
+        severity = Severity.NOTE
+        if covering.is_default:
+            message += "; an API's own list comes first, so a default there hides all of 'mocks'"
+            severity = Severity.WARNING
+        yield Problem(place, message, severity)

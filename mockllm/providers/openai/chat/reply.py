@@ -1,0 +1,90 @@
+"""Spells a neutral reply as a chat completion (openai 3.54.0: `ChatCompletion`).
+
+It writes only what the completion of a configured response cannot know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mockllm.prompt import Body
+from mockllm.providers import normalise
+from mockllm.providers.openai.chat.conversation import read_forced_tool
+from mockllm.providers.reply import NeutralCall, NeutralReply, NeutralUsage, resolve_json
+
+
+def respond(reply: NeutralReply, body: Body) -> dict[str, Any]:
+    """The response that says `reply` to a request with this `body`.
+
+    Reasoning is in `reasoning_content`, which DeepSeek, vLLM and others send. A call has the form
+    of the tool that the request offers. The service ends with ``stop``, not ``tool_calls``, if the
+    request names the tool to call.
+    """
+    said = resolve_json(reply, "" if reply.json is None else read_forced_tool(body))
+    choice: dict[str, Any] = {"message": _message(said) | _calls(said.calls, body)}
+    finish: str | None = said.finish
+    if finish is None and said.calls and _is_named(body):
+        finish = "stop"
+    if finish == "tool_calls":
+        finish = None  # it follows from the calls, and has another name in the legacy form
+    if finish is not None:
+        choice["finish_reason"] = finish
+    usage = _usage(reply.usage)
+    return {"choices": [choice]} | ({"usage": usage} if usage else {})
+
+
+def _message(reply: NeutralReply) -> dict[str, Any]:
+    """The message without its calls. A message that says nothing has an empty content."""
+    is_empty = reply.text is None and reply.refusal is None and not reply.calls
+    message: dict[str, Any] = {"content": "" if is_empty else reply.text}
+    if reply.refusal is not None:
+        message["refusal"] = reply.refusal
+    if reply.reasoning is not None:
+        message["reasoning_content"] = reply.reasoning
+    return message
+
+
+def _calls(calls: Sequence[NeutralCall], body: Body) -> dict[str, Any]:
+    """The member of a message with its calls; in the legacy form if the request has legacy
+    functions, unless there are several."""
+    if not calls:
+        return {}
+    if len(calls) == 1 and body.get("functions") and not body.get("tools"):
+        return {"function_call": {"name": calls[0].name, "arguments": calls[0].arguments}}
+    custom = {normalise.text(tool.get("name")) for tool in _custom_tools(body)}
+    return {"tool_calls": [_call(call, is_custom=call.name in custom) for call in calls]}
+
+
+def _call(call: NeutralCall, *, is_custom: bool) -> dict[str, Any]:
+    call_id = {} if call.call_id is None else {"id": call.call_id}
+    if is_custom:
+        custom = {"name": call.name, "input": call.arguments}
+        return {**call_id, "type": "custom", "custom": custom}
+    function = {"name": call.name, "arguments": call.arguments}
+    return {**call_id, "type": "function", "function": function}
+
+
+def _custom_tools(body: Body) -> list[dict[str, Any]]:
+    return normalise.objects([tool.get("custom") for tool in normalise.objects(body.get("tools"))])
+
+
+def _is_named(body: Body) -> bool:
+    """True if the request names the tool to call, instead of leaving it a choice of one."""
+    for choice in (body.get("tool_choice"), body.get("function_call")):
+        if isinstance(choice, dict):
+            return choice.get("type") != "allowed_tools"
+    return False
+
+
+def _usage(usage: NeutralUsage) -> dict[str, Any]:
+    written: dict[str, Any] = {}
+    if usage.input is not None:
+        written["prompt_tokens"] = usage.input
+    if usage.output is not None:
+        written["completion_tokens"] = usage.output
+    if usage.cached is not None:
+        written["prompt_tokens_details"] = {"cached_tokens": usage.cached}
+    if usage.reasoning is not None:
+        written["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    return written

@@ -1,0 +1,69 @@
+"""Spells a neutral reply as a response (openai 3.54.0: `Response`).
+
+It writes only what the completion of a configured response cannot know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator
+from typing import Any
+
+from mockllm.prompt import Body
+from mockllm.providers import normalise
+from mockllm.providers.openai.responses.conversation import read_forced_tool
+from mockllm.providers.reply import NeutralCall, NeutralReply, NeutralUsage, resolve_json
+
+_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""The reasons of an incomplete response, by the `finish` of a reply."""
+
+
+def respond(reply: NeutralReply, body: Body) -> dict[str, Any]:
+    """The response that says `reply` to a request with this `body`. Reasoning is a summary. A call
+    has the form of the tool that the request offers."""
+    said = resolve_json(reply, "" if reply.json is None else read_forced_tool(body))
+    custom = _custom_tools(body) if said.calls else set()
+    response: dict[str, Any] = {}
+    if said.finish in _INCOMPLETE:
+        response["status"] = "incomplete"
+        response["incomplete_details"] = {"reason": _INCOMPLETE[said.finish]}
+    response["output"] = [*_items(said), *_calls(said.calls, custom)]
+    usage = _usage(reply.usage)
+    return response | ({"usage": usage} if usage else {})
+
+
+def _items(reply: NeutralReply) -> Iterator[dict[str, Any]]:
+    """The items before the calls."""
+    if reply.reasoning is not None:
+        yield {"type": "reasoning", "summary": [{"type": "summary_text", "text": reply.reasoning}]}
+    if reply.refusal is not None:
+        yield {"type": "message", "content": [{"type": "refusal", "refusal": reply.refusal}]}
+    elif reply.text is not None:
+        yield {"type": "message", "content": [{"type": "output_text", "text": reply.text}]}
+
+
+def _calls(calls: Iterable[NeutralCall], custom: Container[str]) -> Iterator[dict[str, Any]]:
+    for call in calls:
+        call_id = {} if call.call_id is None else {"call_id": call.call_id}
+        if call.name in custom:
+            kind, member = "custom_tool_call", "input"
+        else:
+            kind, member = "function_call", "arguments"
+        yield {"type": kind, member: call.arguments, **call_id, "name": call.name}
+
+
+def _custom_tools(body: Body) -> set[str]:
+    tools = normalise.objects(body.get("tools"))
+    return {normalise.text(tool.get("name")) for tool in tools if tool.get("type") == "custom"}
+
+
+def _usage(usage: NeutralUsage) -> dict[str, Any]:
+    written: dict[str, Any] = {}
+    if usage.input is not None:
+        written["input_tokens"] = usage.input
+    if usage.cached is not None:
+        written["input_tokens_details"] = {"cached_tokens": usage.cached}
+    if usage.output is not None:
+        written["output_tokens"] = usage.output
+    if usage.reasoning is not None:
+        written["output_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    return written

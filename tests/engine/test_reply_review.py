@@ -1,0 +1,157 @@
+"""Findings in replies, and in mocks that answer several APIs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from mockllm import Config, ConfigError
+from mockllm.config.reply import Reply
+from mockllm.engine.loading import load, review
+from mockllm.engine.reply_review import confirm_reply
+from mockllm.errors import Place, Problem, Severity
+from mockllm.providers.openai.chat import CHAT
+from mockllm.validation.findings import Finding, Kind
+from tests.support.served import chat_saying, messages_saying
+
+BROKEN = {"tool_calls": [{"name": "f", "arguments": '{"a": '}]}
+TOLD = (
+    "the arguments of a call are not a JSON object: '{\"a\": '; Messages sends them as "
+    '{"INVALID_JSON": "..."}'
+)
+
+
+def reviewed(tmp_path: Path, config: dict[str, Any]) -> list[str]:
+    file = tmp_path / "a.json"
+    file.write_bytes(orjson.dumps(config))
+    return [f"{each.severity}: {each}".replace(f"{file}: ", "") for each in review(file).problems]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "hi",
+        "",
+        {"reasoning": "a", "text": "b", "tool_calls": [{"name": "f", "arguments": ""}]},
+        {"refusal": "no"},
+        {"json": [1]},
+        {"finish": "length"},
+    ],
+)
+@pytest.mark.parametrize("field", ["openai", "openai_response", "anthropic", "mocks"])
+def test_nothing_is_said_about_a_good_reply(tmp_path: Path, field: str, reply: Any) -> None:
+    assert reviewed(tmp_path, {field: [{"reply": reply}]}) == []
+
+
+@pytest.mark.parametrize("field", ["openai", "mocks"])
+def test_arguments_that_are_no_object_are_one_warning(tmp_path: Path, field: str) -> None:
+    assert reviewed(tmp_path, {field: [{"reply": BROKEN}]}) == [
+        f"warning: {field}[0]: reply.tool_calls[0].arguments: {TOLD}"
+    ]
+
+
+@pytest.mark.parametrize("arguments", ["[1]", "5", "null"])
+def test_json_arguments_must_be_an_object(tmp_path: Path, arguments: str) -> None:
+    reply = {"tool_calls": [{"name": "f", "arguments": arguments}]}
+
+    assert len(reviewed(tmp_path, {"mocks": [{"reply": reply}]})) == 1
+
+
+def test_what_the_sdk_says_of_a_reply_names_the_api() -> None:
+    class Complaining:
+        def confirm_response(self, response: Any) -> list[Finding]:
+            return [Finding(("choices", 0, "index"), "expected 1", Kind.WRONG)]
+
+    sdk: Any = Complaining()
+
+    assert [*confirm_reply(CHAT, sdk, Reply(text="a"), Place())] == [
+        Problem(
+            "reply",
+            "the answer of OpenAI Chat Completions: choices[0].index: expected 1",
+            Severity.WARNING,
+        )
+    ]
+
+
+def test_a_name_used_twice_is_one_warning(tmp_path: Path) -> None:
+    match = {"system_contains": ["x"]}
+    mocks = [{"name": "a", "match": match, "reply": "b"}, {"name": "a", "reply": "c"}]
+
+    (told,) = reviewed(tmp_path, {"mocks": mocks})
+
+    assert told.startswith("warning: mocks[1] 'a': the name is used twice")
+
+
+def test_python_values_that_are_not_json_are_one_error() -> None:
+    config = {"mocks": [{"reply": {"json": {"a": [float("nan")]}}}, {"reply": "\ud800"}]}
+
+    with pytest.raises(ConfigError) as caught:
+        load(Config.from_dict(config))
+
+    places = [problem.place for problem in caught.value.problems]
+    assert places == ["mocks[0]: reply.json.a[0]", "mocks[1]: reply.text"]
+
+
+# --- Hidden mocks ---
+
+
+def test_a_mock_behind_a_default_is_unreachable(tmp_path: Path) -> None:
+    assert reviewed(tmp_path, {"mocks": [{"reply": "a"}, {"reply": "b"}]}) == [
+        "warning: mocks[1]: unreachable: mocks[0] matches every request that this mock matches"
+    ]
+
+
+def test_a_mock_that_one_api_overrides_is_a_note(tmp_path: Path) -> None:
+    config = {"openai": [{"response": chat_saying("a")}], "mocks": [{"reply": "b"}]}
+
+    assert reviewed(tmp_path, config)[1:] == [
+        (
+            "note: mocks[0]: unreachable in OpenAI Chat Completions: openai[0] matches every "
+            "request that it matches"
+        )
+    ]
+
+
+def test_a_default_of_an_api_that_hides_other_mocks_is_a_warning(tmp_path: Path) -> None:
+    config = {
+        "openai_response": [{"reply": "a"}],
+        "mocks": [{"match": {"tool_names": ["f"]}, "reply": "b"}, {"reply": "c"}],
+    }
+
+    hidden = "unreachable in OpenAI Responses: openai_response[0] matches every request that it "
+    assert reviewed(tmp_path, config) == [
+        (
+            f"warning: mocks[0]: {hidden}matches; an API's own list comes first, so a default "
+            "there hides all of 'mocks'"
+        ),
+        f"note: mocks[1]: {hidden}matches",
+    ]
+
+
+@pytest.mark.parametrize("name", ["openai", "openai_response", "anthropic", "mocks"])
+def test_a_default_before_other_mocks_of_its_list_is_a_warning(tmp_path: Path, name: str) -> None:
+    config = {name: [{"reply": "a"}, {"match": {"tool_names": ["f"]}, "reply": "b"}]}
+
+    assert reviewed(tmp_path, config) == [
+        f"warning: {name}[1]: unreachable: {name}[0] matches every request that this mock matches"
+    ]
+
+
+def test_a_mock_that_every_api_overrides_is_unreachable(tmp_path: Path) -> None:
+    config = {
+        "openai": [{"reply": "a"}],
+        "openai_response": [{"reply": "a"}],
+        "anthropic": [{"response": messages_saying("a")}],
+        "mocks": [{"reply": "b"}],
+    }
+
+    assert reviewed(tmp_path, config)[1:] == [
+        (
+            "warning: mocks[0]: unreachable: every request that this mock matches is matched by "
+            "openai[0] in OpenAI Chat Completions, openai_response[0] in OpenAI Responses, "
+            "anthropic[0] in Anthropic Messages"
+        )
+    ]
