@@ -14,6 +14,7 @@ from mockllm.endpoints.base_urls import Mistake, find_mistake
 from mockllm.endpoints.health import ROOT
 from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
 from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
+from mockllm.engine.asking import answer_at_once
 from mockllm.engine.decision import Decision, Outcome, Question
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
@@ -24,6 +25,7 @@ from mockllm.providers.routes import NO_VALUES, Routes, Values
 from mockllm.redaction import redact_path
 from mockllm.replies.prepared import make_ready
 from mockllm.state.responses import StoredResponse, StoredResponses
+from mockllm.state.store import LocalStore
 from mockllm.wire.placeholders import FreshValues
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
@@ -37,11 +39,17 @@ _ENDPOINTS = Routes(_BY_TEMPLATE.items())
 
 
 class App:
-    """Decides every request: by the mocks of the current engine, or by an endpoint."""
+    """Decides every request: by the mocks of the current engine, or by an endpoint. `clock` returns
+    seconds of a monotonic clock; the default stands still."""
 
-    def __init__(self, engine: Engine, *, tls: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, *, tls: bool = False, clock: Callable[[], float] = lambda: 0.0
+    ) -> None:
         # of the process
         self._scheme = "https" if tls else "http"
+        self._clock = clock
+        self.store = LocalStore()
+        """The state of mocks and sessions, which a reload does not change."""
         self.is_ready = True
         """The answer to ``GET /ready``; False while the server stops."""
         self.stored_responses = StoredResponses()
@@ -81,11 +89,16 @@ class App:
         if request.method == "POST":
             table = self._tables.literal.get(request.path)
             if table is not None:
-                return self._engine.decide(table, request)
+                decided = self._engine.decide(table, request)
+                return decided if type(decided) is Decision else self._answer_at_once(decided)
             table, values = self._find_table(request.path)
             if table is not None:
-                return self._engine.decide(table, request, values)
+                return self._answer_at_once(self._engine.decide(table, request, values))
         return self._finish(request, lambda: self._decide_endpoint(self._context, request))
+
+    def _answer_at_once(self, decided: Decision | Question) -> Decision | Question:
+        """Return the decision, if it can be made without waiting."""
+        return answer_at_once(decided, self.store, self._clock())
 
     def decide_forwarded(self, request: Request) -> Reply | None:
         """Return the reply to a `request` forwarded by another worker; None if this process does

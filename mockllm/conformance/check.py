@@ -14,12 +14,15 @@ from typing import Any
 import orjson
 
 from mockllm.config.models import Config, MatchType, Mock
+from mockllm.engine.asking import answer_at_once
 from mockllm.engine.building import build_engine
+from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.errors import Problem, Severity
 from mockllm.exchange import Request
 from mockllm.serve.embedded import AsyncServer
+from mockllm.state.store import LocalStore
 
 MODEL = "any-model"
 MAX_TOKENS = 1024
@@ -78,7 +81,8 @@ def _find_obstacle(
         tuple((name.lower().encode(), value.strip().encode()) for name, value in fields),
         orjson.dumps(body),
     )
-    decision = engine.decide(table, request)
+    decision = answer_at_once(engine.decide(table, request), LocalStore(), now=0.0)
+    assert isinstance(decision, Decision)  # an engine asks a store only
     if decision.match.rule is None:
         error = orjson.loads(decision.reply.body.decode("utf-8", "replace"))["error"]["message"]
         return f"a request like its match is refused: {error}", Severity.WARNING

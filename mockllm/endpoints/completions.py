@@ -71,8 +71,8 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
         selections.append(selection)
         answers.append(selection.source.answer(prompt))
     reply = _render(wanted, answers)
-    source, rule, _ = selections[0]
-    return endpoint_decision(reply, prompt, outcome=source.outcome, rule=rule)
+    first = selections[0]
+    return endpoint_decision(reply, prompt, outcome=first.source.outcome, rule=first.rule)
 
 
 def _read_prompts(members: Mapping[str, Any]) -> list[str]:

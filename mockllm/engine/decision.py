@@ -10,6 +10,7 @@ from mockllm.exchange import Reply, Request
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.replies.ready import ReadyBytes
+from mockllm.state import store
 from mockllm.wire.chunking import Chunk
 
 
@@ -94,7 +95,7 @@ class ForwardRequest(NamedTuple):
     slot: int | None
 
 
-Operation = ForwardRequest
+Operation = ForwardRequest | store.Operation
 
 
 class Question(NamedTuple):

@@ -7,15 +7,16 @@ when it is first needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from mockllm.engine.decision import Answer, Decision, Match, Outcome, Summary
+from mockllm.engine import asking
+from mockllm.engine.decision import Answer, Decision, Match, Outcome, Question, Summary
 from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import Table
-from mockllm.engine.sources import GeneratedSource, Source, render
+from mockllm.engine.sources import GeneratedSource, ScriptedSource, Source, render
 from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.matching.index import is_reusable
@@ -26,6 +27,9 @@ from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
+from mockllm.state.choosing import Chosen, Exhausted, NoneLeft
+from mockllm.state.sessions import COMMON
+from mockllm.state.store import SessionEnded
 from mockllm.wire import placeholders, tokens
 
 _new = tuple.__new__  # half the time of the class's own constructor
@@ -44,6 +48,10 @@ class Selection(NamedTuple):
     rule: Rule | None
     reusable: bool
     """True if an equal request gets the same answer."""
+    candidates: tuple[Rule, ...] = ()
+    """The rules of which a store chooses one; `source` and `rule` are then those of the first."""
+    entry: int = 0
+    """The index of the entry of a mock with state that was chosen."""
 
 
 class Engine:
@@ -64,7 +72,7 @@ class Engine:
         """The matches of repeated requests; None without `reuse`."""
         self._echo = echo
         self._by_name = {table.api.name: table for table in loaded.tables}
-        self._prepared: dict[tuple[str, int, ResponseOptions], PreparedReply] = {}
+        self._prepared: dict[tuple[str, int, int, ResponseOptions], PreparedReply] = {}
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -82,56 +90,105 @@ class Engine:
         if sum(self.counts.values()) <= MAX_PREPARED_EARLY:
             for table in self.tables:
                 for rule in table.index.rules:
-                    answer = table.sources[rule.index].fixed
-                    self._prepare(table, rule, answer, NOT_STREAMED)
+                    source = table.sources[rule.index]
+                    entries = source.entries if isinstance(source, ScriptedSource) else (source,)
+                    for entry, each in enumerate(entries):
+                        self._prepare(table, rule, each.fixed, NOT_STREAMED, entry)
 
-    def decide(self, table: Table, request: Request, values: Values = NO_VALUES) -> Decision:
+    def decide(
+        self, table: Table, request: Request, values: Values = NO_VALUES, *, session: str = COMMON
+    ) -> Decision | Question:
         """Return the decision on a `request` to the API of `table`; `values` are those of its path.
+        If a mock with state matches, return the question which mock of this `session` answers.
         Nothing that a client sends makes this raise: an invalid request gets an error reply."""
         try:
             table.api.vendor.authenticate(request, self.require_auth)
         except RequestError as exc:
             return Decision.by(self._refusal(table, exc))
         if self.match_cache is None or len(request.body) > MAX_ENTRY:
-            return Decision.by(self._match_anew(table, request, values))
+            match = self._match_anew(table, request, values, session)
+            return match if isinstance(match, Question) else Decision.by(match)
         lines = map(request.first_values.get, table.index.header_names)
         key = (request.path, request.body, *lines)  # `values` are part of the path
-        match = self.match_cache.get(key)
-        if match is None:
-            match = self._match_anew(table, request, values)
-            if match.reusable:
-                self.match_cache.offer(key, match)
-        return _new(Decision, (match, match.reply, match.ready))
+        known = self.match_cache.get(key)
+        if known is None:
+            match = self._match_anew(table, request, values, session)
+            if isinstance(match, Question):
+                return match
+            known = match
+            if known.reusable:
+                self.match_cache.offer(key, known)
+        return _new(Decision, (known, known.reply, known.ready))
 
     def match(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
     ) -> Selection | RequestError:
         """Return the source that answers `prompt`: the first matching mock, else the echo or the
-        generator of the API; if there is none, the 404 that names the closest mock. Pure: renders
-        nothing and changes no state."""
+        generator of the API; if there is none, the 404 that names the closest mock. Of a mock with
+        state, it is the source before anything is chosen. Pure: renders nothing and changes no
+        state."""
         candidates = table.index.candidates(prompt, headers)
         if candidates:
             rule = candidates[0]
             source = table.sources[rule.index]
-            return _new(Selection, (source, rule, source.reusable and is_reusable(candidates)))
+            if not is_reusable(candidates):
+                return Selection(source, rule, reusable=False, candidates=candidates)
+            return _new(Selection, (source, rule, source.reusable, (), 0))
         fallback = self._fallback(table)
         if fallback is not None:
             return Selection(fallback, None, fallback.reusable)
         return RequestError(404, _no_match(table, headers, prompt), code="mock_not_found")
 
-    def _match_anew(self, table: Table, request: Request, values: Values) -> Match:
-        """Match a request without the cache. The result depends only on the path, the body and the
-        headers that rules compare: the key of the cache."""
+    def _match_anew(
+        self, table: Table, request: Request, values: Values, session: str
+    ) -> Match | Question:
+        """Match a request without the cache. A match depends only on the path, the body and the
+        headers that rules compare: the key of the cache. What else it depends on is a question."""
         try:
             prompt = table.api.decode(request, values)
             table.validate(prompt)
         except RequestError as exc:
             return self._refusal(table, exc)
         selection = self.match(table, prompt, request.first_values)
+        if isinstance(selection, RequestError) or not selection.candidates:
+            return self._matched(table, prompt, selection)
+        rules = selection.candidates
+
+        def resume(results: Sequence[Any]) -> Decision:
+            chosen = self._chosen(table, prompt, rules, results[0])
+            match = self._matched(table, prompt, chosen)
+            return Decision.by(match._replace(reusable=False))
+
+        return Question((asking.choice_among(table, rules, request, session),), resume)
+
+    def _chosen(
+        self, table: Table, prompt: Prompt, rules: Sequence[Rule], result: Any
+    ) -> Selection | RequestError:
+        """Return the source that a store has chosen, or the error of its refusal."""
+        match result:
+            case Chosen(place, entry):
+                rule = rules[place]
+                source = table.sources[rule.index]
+                if isinstance(source, ScriptedSource):
+                    source = source.entries[entry]
+                return Selection(source, rule, reusable=False, entry=entry)
+            case Exhausted(place):
+                return asking.exhausted(rules[place], result)
+            case SessionEnded():
+                return asking.session_ended(result)
+        assert isinstance(result, NoneLeft)
+        fallback = self._fallback(table)
+        if fallback is not None:
+            return Selection(fallback, None, reusable=False)
+        text = f"{_no_mock(table, prompt)} Closest mock: {rules[0].label}: used up."
+        return RequestError(404, text, code="mock_not_found")
+
+    def _matched(self, table: Table, prompt: Prompt, selection: Selection | RequestError) -> Match:
+        """Return the match with the answer of the selected source, or with an error."""
         if isinstance(selection, RequestError):
             reply, ready = make_ready(self._render_error(table, selection))
             return Match(Outcome.UNMATCHED, reply, ready, summary=Summary.of(prompt), reusable=True)
-        source, rule, reusable = selection
+        source, rule, reusable, _, _ = selection
         answer = source.answer(prompt)
         reply, ready = self._reply(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
@@ -157,7 +214,8 @@ class Engine:
     def _reply(self, table: Table, selection: Selection, answer: Answer, prompt: Prompt) -> Filled:
         """Return the reply with `answer` to `prompt`, and its bytes if they are sent at once."""
         if selection.rule is not None and selection.source.constant:
-            prepared = self._prepare(table, selection.rule, answer, prompt.options)
+            rule, entry = selection.rule, selection.entry
+            prepared = self._prepare(table, rule, answer, prompt.options, entry)
             return prepared.for_request(prompt.model, prompt.body)
         reply = self._render(table, answer, prompt.options)
         if isinstance(reply.steps, LazySteps):
@@ -168,9 +226,9 @@ class Engine:
         return make_ready(_fill(table.api, reply, prompt))
 
     def _prepare(
-        self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions
+        self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions, entry: int
     ) -> PreparedReply:
-        key = (table.api.name, rule.index, options)
+        key = (table.api.name, rule.index, entry, options)
         prepared = self._prepared.get(key)
         if prepared is None:
             try:
@@ -203,11 +261,16 @@ def _fill(api: API, reply: Reply, prompt: Prompt) -> Reply:
     )
 
 
-def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> str:
-    """Return the text of a 404: the last message, the nearest mock, and why it does not match."""
+def _no_mock(table: Table, prompt: Prompt) -> str:
+    """Return the beginning of the text of a 404: the last message."""
     role = prompt.last_messages[-1].role or table.api.match_field
     last = f"{role} {quote(prompt.text, MAX_REQUEST_QUOTE)}"
-    message = f"No matching mock found. The request's last {table.api.match_field}: {last}."
+    return f"No matching mock found. The request's last {table.api.match_field}: {last}."
+
+
+def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> str:
+    """Return the text of a 404: the last message, the nearest mock, and why it does not match."""
+    message = _no_mock(table, prompt)
     nearest = table.index.nearest_miss(prompt, headers)
     if nearest is None:
         return f"{message} There are no mocks under '{table.api.name}'."

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mockllm.config.models import Mock, MockStream
 from mockllm.engine.decision import Answer
-from mockllm.engine.sources import FixedSource
+from mockllm.engine.sources import FixedSource, ScriptedSource
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.matching.index import RuleIndex
@@ -32,7 +32,7 @@ class Table:
     index: RuleIndex
     confirm: Confirm | None
     chunk: Chunk = "word"
-    sources: tuple[FixedSource, ...] = ()
+    sources: tuple[FixedSource | ScriptedSource, ...] = ()
     """The source of the answer of each mock, in the order of `mocks`."""
 
     def validate(self, prompt: Prompt) -> None:

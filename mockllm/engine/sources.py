@@ -16,6 +16,7 @@ from mockllm.engine.decision import Answer, Outcome
 from mockllm.exchange import Reply
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.api import API
+from mockllm.state.choosing import Candidate
 from mockllm.wire import sse
 from mockllm.wire.chunking import Chunk
 
@@ -51,6 +52,22 @@ class FixedSource:
     def answer(self, prompt: Prompt) -> Answer:
         """Return the configured answer, whatever the prompt."""
         return self.fixed
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedSource:
+    """The answers of a mock with state: one for each entry of the script of its `candidate`, one of
+    which is chosen by `state.store`."""
+
+    candidate: Candidate
+    entries: tuple[FixedSource, ...]
+    outcome: Outcome = Outcome.MOCK
+    constant: bool = False
+    reusable: bool = False
+
+    def answer(self, prompt: Prompt) -> Answer:
+        """Return the first entry's answer, for an endpoint that does not choose."""
+        return self.entries[0].answer(prompt)
 
 
 @dataclass(frozen=True, slots=True)

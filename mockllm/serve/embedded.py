@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
@@ -114,7 +115,7 @@ class _EmbeddedServer:
     async def _listen(self, files: ExitStack) -> tuple[Listener, str]:
         engine = await self._load()
         sock, tls, url = files.enter_context(self._settings.bind())
-        app = App(engine, tls=tls is not None)
+        app = App(engine, tls=tls is not None, clock=time.monotonic)
         listener = Listener(Service(app, limits=self._settings.limits), tls=tls)
         await listener.start(sock)
         return listener, url

@@ -9,6 +9,7 @@ import pytest
 
 from mockllm.config.models import Config, OpenAIMock, OpenAIRequestMatch
 from mockllm.engine.building import build_engine
+from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.errors import ConfigError
@@ -36,6 +37,7 @@ def answering(engine: Engine, api: str, headers: Json | None = None, **members: 
     lines = ((name.encode(), value.encode()) for name, value in (headers or {}).items())
     request = Request.of("POST", table.api.routes[0], (*HEADERS, *lines), orjson.dumps(body))
     decision = engine.decide(table, request)
+    assert isinstance(decision, Decision)
     if decision.match.rule is not None:
         return decision.match.rule.label
     return str(orjson.loads(decision.reply.body)["error"]["message"])
