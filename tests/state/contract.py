@@ -245,6 +245,7 @@ class StoreContract:
         self.perform(TakeNothing(COMMON, Attempt(BODY, 1)))
 
         assert self.choose(retry=2) == Chosen(0, 1, 2)
+        assert self.choose(retry=1) == Chosen(0, 1, 2, repeated=True)  # the first was followed
 
     def test_an_operation_that_refuses_leaves_the_attempts_behind_it_nothing(self) -> None:
         self.choose(body=BODY)
