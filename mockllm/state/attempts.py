@@ -9,7 +9,8 @@ attempt before it, which is the latest attempt
 
 So clients that send the same request at the same time and then all retry get each place once more,
 although not necessarily the place that each of them had. If only one of them retries, it gets the
-latest place: equal requests cannot be told apart.
+latest place: equal requests cannot be told apart. Whether an attempt was delivered is not asked; of
+one that never arrived nothing is known, and its retry repeats the latest equal request.
 
 Paths and bodies are kept as a hash, and what is kept is bounded three times: the attempts of one
 request, the requests of one session, and those of all. What is longest unused goes first; the retry
