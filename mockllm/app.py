@@ -94,7 +94,9 @@ class App:
             table, values = self._find_table(request.path)
             if table is not None:
                 return self._answer_at_once(self._engine.decide(table, request, values))
-        return self._finish(request, lambda: self._decide_endpoint(self._context, request))
+        return self._answer_at_once(
+            self._finish(request, lambda: self._decide_endpoint(self._context, request))
+        )
 
     def _answer_at_once(self, decided: Decision | Question) -> Decision | Question:
         """Return the decision, if it can be made without waiting."""

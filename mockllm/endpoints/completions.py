@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
-from mockllm.engine.decision import Answer, Decision, Outcome
+from mockllm.engine.asking import choice_among
+from mockllm.engine.decision import Answer, Decision, Outcome, Question
 from mockllm.engine.engine import Selection
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
@@ -19,6 +20,7 @@ from mockllm.providers import request_body
 from mockllm.providers.openai.chat.answer import complete as complete_chat
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
+from mockllm.state.sessions import COMMON
 from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
 from mockllm.wire.chunking import Chunk
 
@@ -52,7 +54,7 @@ class _CompletionRequest(NamedTuple):
         return cls(model, prompts, stream, usage)
 
 
-def complete(context: Context, request: Request, values: Values) -> Decision:
+def complete(context: Context, request: Request, values: Values) -> Decision | Question:
     """Answer with the texts of the mocks that match the prompts, one or more choices per prompt; or
     with a 404 if a prompt matches no mock.
 
@@ -60,19 +62,56 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
         RequestError: 400 if the body is invalid.
     """
     wanted = _CompletionRequest.decode(request.body)
+    engine = context.engine
+    table = engine.table(CHAT)
+    prompts = [_chat_prompt(context, wanted.model, text) for text in wanted.prompts]
+    selections: list[Selection | RequestError] = []
+    for prompt in prompts:
+        selections.append(engine.match(table, prompt, request.first_values))
+        if isinstance(selections[-1], RequestError):
+            return _answer(wanted, prompts, selections)
+    choices = tuple(
+        choice_among(table, selection.candidates, _numbered(request, place), COMMON)
+        for place, selection in enumerate(selections)
+        if isinstance(selection, Selection) and selection.candidates
+    )
+
+    def resume(results: Sequence[Any]) -> Decision:
+        left = iter(results)
+        chosen: list[Selection | RequestError] = []
+        for prompt, selection in zip(prompts, selections, strict=True):
+            if isinstance(selection, Selection) and selection.candidates:
+                selection = engine.chosen(table, prompt, selection.candidates, next(left))
+            chosen.append(selection)
+            if isinstance(selection, RequestError):
+                break
+        return _answer(wanted, prompts, chosen)
+
+    return Question(choices, resume) if choices else _answer(wanted, prompts, selections)
+
+
+def _numbered(request: Request, place: int) -> Request:
+    """Return the request for the prompt at `place`, which a retry repeats apart from the others."""
+    return request._replace(body=b"%d %b" % (place, request.body))
+
+
+def _answer(
+    wanted: _CompletionRequest,
+    prompts: Sequence[Prompt],
+    selections: Sequence[Selection | RequestError],
+) -> Decision:
+    """Return the decision by the sources of all prompts, or by the first error among them."""
     answers: list[Answer] = []
-    selections: list[Selection] = []
-    for text in wanted.prompts:
-        prompt = _chat_prompt(context, wanted.model, text)
-        selection = context.engine.match(context.engine.table(CHAT), prompt, request.first_values)
+    sources: list[Selection] = []
+    for prompt, selection in zip(prompts, selections, strict=False):
         if isinstance(selection, RequestError):
             reply = OPENAI.render_error(selection, {})
             return endpoint_decision(reply, prompt, outcome=Outcome.UNMATCHED)
-        selections.append(selection)
+        sources.append(selection)
         answers.append(selection.source.answer(prompt))
+    first = sources[0]
     reply = _render(wanted, answers)
-    first = selections[0]
-    return endpoint_decision(reply, prompt, outcome=first.source.outcome, rule=first.rule)
+    return endpoint_decision(reply, prompts[-1], outcome=first.source.outcome, rule=first.rule)
 
 
 def _read_prompts(members: Mapping[str, Any]) -> list[str]:

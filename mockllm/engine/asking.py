@@ -17,7 +17,7 @@ from mockllm.state.store import Choose, SessionEnded, Store
 
 def choice_among(table: Table, rules: Sequence[Rule], request: Request, session: str) -> Choose:
     """Return the operation that chooses among the mocks of `rules`, which match the `request` of
-    this `session`. Its path is without the session's prefix."""
+    this `session`. Its path is without the session's prefix, and its body tells it from others."""
     retry_count = request.first_values.get(RETRY_COUNT)
     attempt = attempt_at(request.path, request.body, retry_count)
     return Choose(session, tuple(_candidate(table, rule) for rule in rules), attempt)

@@ -139,32 +139,11 @@ class Engine:
             return Selection(fallback, None, fallback.reusable)
         return RequestError(404, _no_match(table, headers, prompt), code="mock_not_found")
 
-    def _match_anew(
-        self, table: Table, request: Request, values: Values, session: str
-    ) -> Match | Question:
-        """Match a request without the cache. A match depends only on the path, the body and the
-        headers that rules compare: the key of the cache. What else it depends on is a question."""
-        try:
-            prompt = table.api.decode(request, values)
-            table.validate(prompt)
-        except RequestError as exc:
-            return self._refusal(table, exc)
-        selection = self.match(table, prompt, request.first_values)
-        if isinstance(selection, RequestError) or not selection.candidates:
-            return self._matched(table, prompt, selection)
-        rules = selection.candidates
-
-        def resume(results: Sequence[Any]) -> Decision:
-            chosen = self._chosen(table, prompt, rules, results[0])
-            match = self._matched(table, prompt, chosen)
-            return Decision.by(match._replace(reusable=False))
-
-        return Question((asking.choice_among(table, rules, request, session),), resume)
-
-    def _chosen(
+    def chosen(
         self, table: Table, prompt: Prompt, rules: Sequence[Rule], result: Any
     ) -> Selection | RequestError:
-        """Return the source that a store has chosen, or the error of its refusal."""
+        """Return the source of what a store has chosen among `rules` (`asking.choice_among`), or
+        the error of its refusal."""
         match result:
             case Chosen(place, entry):
                 rule = rules[place]
@@ -182,6 +161,28 @@ class Engine:
             return Selection(fallback, None, reusable=False)
         text = f"{_no_mock(table, prompt)} Closest mock: {rules[0].label}: used up."
         return RequestError(404, text, code="mock_not_found")
+
+    def _match_anew(
+        self, table: Table, request: Request, values: Values, session: str
+    ) -> Match | Question:
+        """Match a request without the cache. A match depends only on the path, the body and the
+        headers that rules compare: the key of the cache. What else it depends on is a question."""
+        try:
+            prompt = table.api.decode(request, values)
+            table.validate(prompt)
+        except RequestError as exc:
+            return self._refusal(table, exc)
+        selection = self.match(table, prompt, request.first_values)
+        if isinstance(selection, RequestError) or not selection.candidates:
+            return self._matched(table, prompt, selection)
+        rules = selection.candidates
+
+        def resume(results: Sequence[Any]) -> Decision:
+            chosen = self.chosen(table, prompt, rules, results[0])
+            match = self._matched(table, prompt, chosen)
+            return Decision.by(match._replace(reusable=False))
+
+        return Question((asking.choice_among(table, rules, request, session),), resume)
 
     def _matched(self, table: Table, prompt: Prompt, selection: Selection | RequestError) -> Match:
         """Return the match with the answer of the selected source, or with an error."""

@@ -1,9 +1,8 @@
-"""Mocks with state, made by hand: a script beside the answers of its entries."""
+"""Mocks with state: the questions they ask, and the answers that follow."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -11,44 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm import Config
 from mockllm.app import App
 from mockllm.engine.asking import answer_at_once
-from mockllm.engine.decision import Answer, Decision, ForwardRequest, Outcome, Question
-from mockllm.engine.engine import Echo, Engine
-from mockllm.engine.loading import load
-from mockllm.engine.sources import FixedSource, ScriptedSource
+from mockllm.engine.decision import Decision, ForwardRequest, Outcome, Question
+from mockllm.engine.engine import Engine
 from mockllm.exchange import Request
-from mockllm.matching.index import RuleIndex
-from mockllm.state.choosing import AtEnd, Candidate, Entry, Script
+from mockllm.state.choosing import AtEnd, Entry
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import EndSession, LocalStore, Reset
 from tests.support.goldens import delivered
-from tests.support.served import chat_mock, chat_saying
+from tests.support.sequences import engine, sequence
 
 PATH = "/v1/chat/completions"
 KEY = (b"authorization", b"Bearer any")
 FAILING = Entry(advances_retry=True)
-Sequenced = dict[str, tuple[Script, Sequence[str]]]
-"""The mocks with state, by the text of the message: the script, and what each entry says."""
-
-
-def engine(
-    texts: Sequence[str], sequenced: Sequenced, echo: Echo | None = None, *, reuse: bool = True
-) -> Engine:
-    """An engine whose mocks match one text each; those that are not `sequenced` repeat it."""
-    mocks = [chat_mock(text, chat_saying(text)) for text in texts]
-    loaded = load(Config.from_dict({"openai": mocks}))
-    chat, *others = loaded.tables
-    rules, sources = list(chat.index.rules), list(chat.sources)
-    for index, text in enumerate(texts):
-        if text in sequenced:
-            script, said = sequenced.pop(text)
-            answers = tuple(FixedSource(Answer(chat_saying(each))) for each in said)
-            rules[index] = replace(rules[index], stateful=True)
-            sources[index] = ScriptedSource(Candidate(f"key {index}", script), answers)
-    chat = replace(chat, index=RuleIndex(rules), sources=tuple(sources))
-    return Engine(replace(loaded, tables=(chat, *others)), echo=echo, reuse=reuse)
 
 
 def asking(text: str = "hi", retry: int | None = None, *, stream: bool = False) -> Request:
@@ -74,11 +49,6 @@ def decide(app: App, request: Request) -> Decision:
 
 def error(app: App, request: Request | None = None) -> Any:
     return orjson.loads(delivered(decide(app, request or asking()).reply))["error"]
-
-
-def sequence(*entries: Entry, at_end: AtEnd = AtEnd.FAIL) -> tuple[Script, Sequence[str]]:
-    """A script whose entries say their number."""
-    return Script(entries, at_end), [str(number) for number in range(len(entries))]
 
 
 def test_a_mock_with_state_gives_its_answers_in_order() -> None:

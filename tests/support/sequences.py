@@ -1,0 +1,41 @@
+"""Engines whose mocks have state, made by hand: a script beside the answers of its entries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mockllm import Config
+from mockllm.engine.decision import Answer
+from mockllm.engine.engine import Echo, Engine
+from mockllm.engine.loading import load
+from mockllm.engine.sources import FixedSource, ScriptedSource
+from mockllm.matching.index import RuleIndex
+from mockllm.state.choosing import AtEnd, Candidate, Entry, Script
+from tests.support.served import chat_mock, chat_saying
+
+Sequenced = dict[str, tuple[Script, Sequence[str]]]
+"""The mocks with state, by the text of the message: the script, and what each entry says."""
+
+
+def engine(
+    texts: Sequence[str], sequenced: Sequenced, echo: Echo | None = None, *, reuse: bool = True
+) -> Engine:
+    """An engine whose mocks match one text each; those that are not `sequenced` repeat it."""
+    mocks = [chat_mock(text, chat_saying(text)) for text in texts]
+    loaded = load(Config.from_dict({"openai": mocks}))
+    chat, *others = loaded.tables
+    rules, sources = list(chat.index.rules), list(chat.sources)
+    for index, text in enumerate(texts):
+        if text in sequenced:
+            script, said = sequenced.pop(text)
+            answers = tuple(FixedSource(Answer(chat_saying(each))) for each in said)
+            rules[index] = replace(rules[index], stateful=True)
+            sources[index] = ScriptedSource(Candidate(f"key {index}", script), answers)
+    chat = replace(chat, index=RuleIndex(rules), sources=tuple(sources))
+    return Engine(replace(loaded, tables=(chat, *others)), echo=echo, reuse=reuse)
+
+
+def sequence(*entries: Entry, at_end: AtEnd = AtEnd.FAIL) -> tuple[Script, Sequence[str]]:
+    """A script whose entries say their number."""
+    return Script(entries, at_end), [str(number) for number in range(len(entries))]
