@@ -4,28 +4,33 @@ of mocks, so that agents, SDK users and gateways are tested end to end without a
     async with AsyncServer({"openai": [...]}) as server:
         client = AsyncOpenAI(base_url=server.openai_base_url, api_key="any")
 
-Importing this package imports no SDK; the first mock of a provider does.
+Importing this package imports nothing else; the first use of a public name does. So the command can
+handle signals before most of it is imported. The first mock of a provider imports its SDK.
 """
 
-from mockllm.config.models import (
-    AnthropicMock,
-    AnthropicRequestMatch,
-    Config,
-    HeaderMatch,
-    MatchType,
-    MockStream,
-    OpenAIEmbeddingsMock,
-    OpenAIEmbeddingsRequestMatch,
-    OpenAIMock,
-    OpenAIRequestMatch,
-    OpenAIResponseMock,
-    OpenAIResponseRequestMatch,
-    Stream,
-)
-from mockllm.engine.loading import load_config
-from mockllm.errors import ConfigError, ListenError, MockLLMError
-from mockllm.limits import Limits
-from mockllm.serve.embedded import AsyncServer, Server
+import importlib
+
+TYPE_CHECKING = False  # as in `typing`, whose import would take longer than all the others
+if TYPE_CHECKING:
+    from mockllm.config.models import (
+        AnthropicMock,
+        AnthropicRequestMatch,
+        Config,
+        HeaderMatch,
+        MatchType,
+        MockStream,
+        OpenAIEmbeddingsMock,
+        OpenAIEmbeddingsRequestMatch,
+        OpenAIMock,
+        OpenAIRequestMatch,
+        OpenAIResponseMock,
+        OpenAIResponseRequestMatch,
+        Stream,
+    )
+    from mockllm.engine.loading import load_config
+    from mockllm.errors import ConfigError, ListenError, MockLLMError
+    from mockllm.limits import Limits
+    from mockllm.serve.embedded import AsyncServer, Server
 
 __version__ = "0.1.0"
 
@@ -51,3 +56,25 @@ __all__ = [
     "Stream",
     "load_config",
 ]
+
+_MODULES = (
+    "mockllm.errors",
+    "mockllm.limits",
+    "mockllm.config.models",
+    "mockllm.engine.loading",
+    "mockllm.serve.embedded",
+)
+"""The modules of the public names."""
+
+if not TYPE_CHECKING:  # to type checkers, the names are those imported above, and no others
+
+    def __getattr__(name: str) -> object:
+        if name in __all__:
+            for module in map(importlib.import_module, _MODULES):
+                if name in vars(module):
+                    globals()[name] = vars(module)[name]
+                    return globals()[name]
+        raise AttributeError(f"module 'mockllm' has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -1,8 +1,8 @@
-"""``python -m mockllm``: see `cli.main`."""
+"""``python -m mockllm``: see `cli.entry`."""
 
 import sys
 
-from mockllm.cli.main import main
+from mockllm.cli.entry import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -100,6 +100,18 @@ NO_CONVERSATION = Readers()
 # microsecond longer to create, and each request needs one of each.
 
 
+class MessagePart(NamedTuple):
+    """A part, block or item in a normalised form. `call_id` is that of the call whose result it is;
+    empty if it is none."""
+
+    value: Any
+    call_id: str = ""
+
+
+def _no_parts(item: Any) -> tuple[()]:
+    return ()
+
+
 @dataclass(slots=True)
 class Message:
     """The last message of a request, or the one before trailing system messages.
@@ -118,9 +130,12 @@ class Message:
     canonical: Callable[[Any], bytes]
     """Returns the canonical form of one item: equal bytes if and only if the items are equivalent.
     """
+    parts_of: Callable[[Any], Iterable[MessagePart]] = _no_parts
+    """Returns the parts of one item."""
     _keys_by_size: dict[int, bytes] = field(default_factory=dict, repr=False, compare=False)
     _item_keys: list[bytes] = field(default_factory=list, repr=False, compare=False)
     """The canonical forms of the last items, in reverse order."""
+    _parts: tuple[MessagePart, ...] | None = field(default=None, repr=False, compare=False)
 
     @property
     def size(self) -> int:
@@ -139,6 +154,17 @@ class Message:
             self._keys_by_size[size] = key
         return key
 
+    def parts(self) -> tuple[MessagePart, ...]:
+        """Return the parts of the last item. Computed on first use and cached, because most rules
+        do not look at them."""
+        if self._parts is None:
+            self._parts = tuple(self.parts_of(self.items[-1])) if self.items else ()
+        return self._parts
+
+    def call_ids(self) -> tuple[str, ...]:
+        """Return the ids of the calls whose results are in the last item."""
+        return tuple(part.call_id for part in self.parts() if part.call_id)
+
 
 @dataclass(slots=True)
 class Prompt:
@@ -154,6 +180,8 @@ class Prompt:
     options: ResponseOptions
     body: Body
     readers: Readers = NO_CONVERSATION
+    inputs: int = 1
+    """The number of inputs that are answered one by one: more than one in Embeddings only."""
     _readings: dict[Callable[[Prompt], Any], Any] | None = field(
         default=None, repr=False, compare=False
     )
@@ -167,26 +195,27 @@ class Prompt:
 
     def messages(self) -> tuple[ConversationMessage, ...]:
         """Return the whole conversation in order, without system and developer messages."""
-        return self._once(_read_messages)
+        return self.once(_read_messages)
 
     def last_turn(self) -> tuple[ConversationMessage, ...]:
         """Return the messages after the model's last answer. A prefill, the start of an answer that
         the model is to continue, is neither part of the turn nor an answer."""
-        return self._once(_read_last_turn)
+        return self.once(_read_last_turn)
 
     def tool_results(self) -> tuple[ToolResult, ...]:
         """Return the results of all calls, in order."""
-        return self._once(_read_tool_results)
+        return self.once(_read_tool_results)
 
     def system(self) -> tuple[str, ...]:
         """Return the texts of all system and developer messages, in order."""
-        return self._once(_read_system)
+        return self.once(_read_system)
 
     def tools(self) -> tuple[str, ...]:
         """Return the names of the available tools; the type of a tool that has no name."""
-        return self._once(_read_tools)
+        return self.once(_read_tools)
 
-    def _once(self, read: Callable[[Prompt], _T]) -> _T:
+    def once(self, read: Callable[[Prompt], _T]) -> _T:
+        """Return `read` of this prompt, computed at the first call and cached."""
         if self._readings is None:
             self._readings = {}
         if read not in self._readings:

@@ -94,6 +94,37 @@ def _looks_random(piece: str) -> bool:
     return piece.isalnum()
 
 
+MAX_TEXT = 500  # characters of a text in a log
+_WORD = re.compile(r"[^\s'\"`,;()<>{}\[\]]+")
+_SCHEMES = ("bearer", "basic")
+
+
+def redact_text(text: str) -> str:
+    """Format a text for a log: one line of at most `MAX_TEXT` characters, with each word hidden
+    that may be a credential."""
+    before = ""
+
+    def hide(found: re.Match[str]) -> str:
+        nonlocal before
+        word, previous, before = found[0], before, found[0]
+        named = previous.lower() in _SCHEMES or (
+            previous.endswith((":", "=")) and _NAME.fullmatch(previous[:-1])
+        )
+        return HIDDEN if named or _may_be_secret(word) else word
+
+    text = _WORD.sub(hide, text[:MAX_TEXT]) + ("…" if len(text) > MAX_TEXT else "")
+    return escape(text)
+
+
+def escape(text: str) -> str:
+    """Return `text` with escapes (``\\n``) for unprintable characters: one line of a log."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 def printable(text: str, longest: int) -> str:
     """Format `text` as one word of a log line: cut at `longest` characters, with a question mark
     for each space and each unprintable character."""

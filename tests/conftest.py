@@ -1,4 +1,5 @@
-"""Setup of every test: nothing of the machine's environment, and asyncio as the loop."""
+"""Setup of every test: nothing of the machine's environment, asyncio as the loop, and no test of
+what the installed SDKs are too old for."""
 
 from __future__ import annotations
 
@@ -13,6 +14,13 @@ pytest.register_assert_rewrite("tests.support")
 
 settings.register_profile("shared", deadline=None)  # the machines are shared: time proves nothing
 settings.load_profile("shared")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests of what the installed SDKs are too old for."""
+    from tests.support import old_sdks  # once its asserts are rewritten
+
+    old_sdks.skip(items)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -169,7 +169,10 @@ def test_no_module_has_a_name_without_meaning() -> None:
 
 
 def test_importing_the_package_imports_no_sdk() -> None:
-    script = "import sys, mockllm; print(sorted({'openai', 'anthropic'} & set(sys.modules)))"
+    script = (
+        "import sys; from mockllm import *;"
+        "print(sorted({'openai', 'anthropic'} & set(sys.modules)))"
+    )
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 

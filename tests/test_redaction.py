@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.redaction import HIDDEN, MAX_PATH, is_secret, printable, redact_path, redact_target
+from mockllm.redaction import (
+    HIDDEN,
+    MAX_PATH,
+    MAX_TEXT,
+    is_secret,
+    printable,
+    redact_path,
+    redact_target,
+    redact_text,
+)
 
 # --- Names ----------------------------------------------------------------------------------------
 
@@ -136,3 +145,21 @@ def test_other_paths_are_kept(path: str) -> None:
 )
 def test_a_text_is_printed_as_one_word(text: str, word: str) -> None:
     assert printable(text, 10) == word
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no text contains 'weather in Paris'", "no text contains 'weather in Paris'"),
+        ("a\nb\x00\u2028", "a\\nb\\x00\\u2028"),
+        ("expected 'sk-abc', found 'x'", "expected '***', found 'x'"),
+        ("say Bearer abc now", "say Bearer *** now"),
+        ("password: hunter2 is mine", "*** *** is mine"),
+        ("token=abc&x", "***"),
+        ("id 0123456789abcdefgh", "id ***"),
+        ("the key of the house", "the key of the house"),
+        ("x" * 600, "x" * MAX_TEXT + "\u2026"),
+    ],
+)
+def test_a_text_is_one_line_without_credentials(text: str, shown: str) -> None:
+    assert redact_text(text) == shown

@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import dataclass, fields
+from typing import Any
 
+from mockllm.config.address import shown
 from mockllm.limits import Limits
 
 UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
-_SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+MAX_SIZE = 1024**4  # bytes; the decoders of compressed bodies take no more than 8 EiB
+MAX_SECONDS = 1_000_000.0  # 11 days; the system's timers end at 24
+_SIZE = re.compile(r"([0-9]{1,4000})\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+_SECONDS = re.compile(r"[0-9.]+(?:e[+-]?[0-9]+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
             type=size if isinstance(field.default, int) else seconds,
             default=field.default,
             metavar=limit.metavar,
-            help=f"{limit.help}; default %(default)s",
+            help=f"{limit.help}; default {_shown(limit, field.default)}",
         )
 
 
@@ -68,9 +73,14 @@ def size(text: str) -> int:
         argparse.ArgumentTypeError: `text` is not a positive size.
     """
     found = _SIZE.fullmatch(text.strip())
-    number = int(found[1]) * UNITS[found[2].lower()] if found else 0
+    if found is None:
+        remedy = "a number, to which K, M or G may be added, such as 64KiB"
+        raise argparse.ArgumentTypeError(f"expected at least 1, found {shown(text)}; {remedy}")
+    number = int(found[1]) * UNITS[found[2].lower()]
     if number < 1:
-        raise argparse.ArgumentTypeError(f"expected at least 1, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected at least 1, found {shown(text)}")
+    if number > MAX_SIZE:
+        raise argparse.ArgumentTypeError(f"expected at most 1024G, found {shown(text)}")
     return number
 
 
@@ -81,12 +91,28 @@ def seconds(text: str) -> float:
         argparse.ArgumentTypeError: `text` is not a finite duration, or negative.
     """
     try:
-        number = float(text)
+        number = float(text) if _SECONDS.fullmatch(text) else -1.0
     except ValueError:
         number = -1.0
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected 0 or more, found {text!r}")
+    if number < 0:
+        remedy = "" if text.startswith("-") else "; a number of seconds, such as 0.5"
+        raise argparse.ArgumentTypeError(f"expected 0 or more, found {shown(text)}{remedy}")
+    if number > MAX_SECONDS:
+        most = f"{MAX_SECONDS:,.0f} seconds"
+        raise argparse.ArgumentTypeError(f"expected at most {most}, found {shown(text)}")
     return number
+
+
+def _shown(limit: LimitOption, default: Any) -> str:
+    """Format a default for the help: ``64 KiB``, ``100,000``, ``30 seconds``."""
+    if limit.metavar == "SECONDS":
+        return f"{default:g} seconds"
+    if limit.metavar == "BYTES":
+        for size, unit in ((1024**2, "MiB"), (1024, "KiB")):
+            if default >= size and default % size == 0:
+                return f"{default / size:g}{unit}"
+        return f"{default:,g} bytes"
+    return f"{default:,}"
 
 
 def _dest(name: str) -> str:

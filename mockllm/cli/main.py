@@ -1,4 +1,4 @@
-"""The command line: ``mockllm``, ``mockllm check``, ``mockllm schema``.
+"""The command line: ``mockllm [serve]``, ``mockllm check``, ``mockllm schema``.
 
 Exit status: 0 success, 1 warnings (`check`) or an address that cannot be listened on, 2 an error
 in the configuration or on the command line, 130 interrupted (`check`).
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from mockllm.cli.checking import run_check
-from mockllm.cli.options import check_parser, schema_parser, serve_options
+from mockllm.cli.options import check_options, schema_options, serve_options
 from mockllm.cli.serving import run_server
 from mockllm.cli.terminal import (
     FAILED,
@@ -41,9 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         match args:
             case ["check", *rest]:
-                return run_check(check_parser().parse_args(rest))
+                return run_check(check_options(rest))
             case ["schema", *rest]:
-                return _schema(schema_parser().parse_args(rest))
+                return _schema(schema_options(rest))
+            case ["serve", *rest]:
+                return run_server(serve_options(rest))
             case _:
                 return run_server(serve_options(args))
     except ConfigError as exc:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import mockllm
 from mockllm.cli.checking import REPORT_FORMATS
+from mockllm.cli.console import LOG_FORMATS
 from mockllm.cli.limit_options import add_limits, seconds
-from mockllm.cli.terminal import LOG_FORMATS
-from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, MAX_PORT, parse_address
+from mockllm.config.address import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    MAX_PORT,
+    parse_address,
+    parse_host,
+    shown,
+)
+from mockllm.redaction import escape
 from mockllm.serve.process import HANG_TIMEOUT
 from mockllm.serve.settings import DRAIN_TIMEOUT
 
 MAX_WORKERS = 1024
+_NUMBER = re.compile(r"[0-9]{1,9}")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -31,6 +43,19 @@ def _listen_addr(text: str) -> str:
     return text
 
 
+def _host(text: str) -> str:
+    try:
+        return parse_host(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
+
+
+def _path(text: str) -> Path:
+    if not text.strip():  # of an unset variable; as a path, it is the current directory
+        raise argparse.ArgumentTypeError(f"expected a path, found {text!r}")
+    return Path(text)
+
+
 def _port(text: str) -> int:
     return _whole_number(text, 0, MAX_PORT)
 
@@ -40,8 +65,8 @@ def _count(text: str) -> int:
 
 
 def _whole_number(text: str, least: int, most: int) -> int:
-    if not text.isdecimal() or not least <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"expected {least} to {most}, found {text!r}")
+    if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"expected {least} to {most}, found {shown(text)}")
     return int(text)
 
 
@@ -101,12 +126,12 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
     "mocks": (
         Option(
             "--config",
-            "JSON or YAML file of mocks, or a directory of such files; may be repeated",
-            Path,
+            "the same as FILE, tried before the others; may be repeated",
+            _path,
             "PATH",
             extra={"action": "append"},
         ),
-        Flag("--reload", "reload when a file of --config changes; SIGHUP always does"),
+        Flag("--reload", "reload when a file of mocks changes; SIGHUP always does"),
         Flag(
             "--strict",
             "both --strict-config and --strict-requests",
@@ -118,7 +143,7 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
         Flag("--no-reuse", "match every request anew, even one identical to an earlier one"),
     ),
     "address": (
-        Option("--host", f"host name or IP address to listen on; default {DEFAULT_HOST}"),
+        Option("--host", f"host name or IP address to listen on; default {DEFAULT_HOST}", _host),
         Option(
             "--port", f"port to listen on; default {DEFAULT_PORT}; 0 chooses a free port", _port
         ),
@@ -128,12 +153,12 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
             _listen_addr,
             "HOST:PORT",
         ),
-        Option("--uds", "listen on a Unix socket instead of a port", Path, "PATH"),
-        Option("--ssl-certfile", "serve TLS with this certificate (PEM)", Path, "PATH"),
+        Option("--uds", "listen on a Unix socket instead of a port", _path, "PATH"),
+        Option("--ssl-certfile", "serve TLS with this certificate (PEM)", _path, "PATH"),
         Option(
             "--ssl-keyfile",
             "private key of the certificate, if it is in a separate file",
-            Path,
+            _path,
             "PATH",
         ),
     ),
@@ -141,14 +166,14 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
         Option("--workers", f"number of worker processes; {_DEFAULT}", _count, "N", 1),
         Option(
             "--worker-timeout",
-            f"replace a worker that hangs for this long; {_DEFAULT}",
+            f"replace a worker that hangs for this long; {_DEFAULT} seconds",
             _seconds_above_zero,
             "SECONDS",
             HANG_TIMEOUT,
         ),
         Option(
             "--drain-timeout",
-            f"time for responses in progress to finish when the server stops; {_DEFAULT}",
+            f"time for responses in progress to finish when the server stops; {_DEFAULT} seconds",
             seconds,
             "SECONDS",
             DRAIN_TIMEOUT,
@@ -189,12 +214,59 @@ CHECK_OPTIONS: tuple[Option | Flag, ...] = (
 # --- the parsers ---------------------------------------------------------------------------------
 
 
+COMMANDS = ("serve", "check", "schema")
+"""The first words of a command line that are not files."""
+
+_COMMAND_HELP = """\
+commands:
+  mockllm [serve] [FILE ...]  serve mocks
+  mockllm check FILE ...      report what is wrong with files of mocks
+  mockllm schema              print the JSON Schema of the files
+
+'mockllm COMMAND --help' describes each of them. A file whose name is one of
+these words is given as ./check.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that takes files and options in any order, and whose errors are one line."""
+
+    def __init__(self, command: str, arguments: str, **texts: Any) -> None:
+        super().__init__(
+            prog=command,
+            usage=f"{command} {arguments}".rstrip(),
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **texts,
+        )
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """Parse a command line. Exits with status 2 if it is invalid."""
+        options, unknown = self.parse_known_intermixed_args(words)
+        if unknown:
+            option = unknown[0].partition("=")[0]
+            known = [name for action in self._actions for name in action.option_strings]
+            meant = get_close_matches(option, known, n=1) if option.startswith("-") else []
+            kind = "option" if option.startswith("-") else "argument"
+            hint = f"; did you mean {meant[0]}?" if meant else ""
+            self.error(f"unknown {kind} {shown(option)}{hint}")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 after the usage and `message`, each on one line."""
+        super().error(escape(message))
+
+
 def serve_options(words: Sequence[str]) -> argparse.Namespace:
-    """Parse the command line of ``mockllm``. Exits with status 2 if it is invalid."""
+    """Parse the command line of ``mockllm``. Exits with status 2 if it is invalid. The files of
+    `config` are those of --config, then the others."""
     parser = _serve_parser()
-    options = parser.parse_args(words)
+    options = parser.parse(words)
+    if "--" not in words:
+        _refuse_commands(parser, [file for file in map(str, options.files) if file in words])
+    options.config = [*(options.config or ()), *options.files] or None
     if options.reload and not options.config:
-        parser.error("--reload needs --config")
+        parser.error("--reload needs a FILE")
     if options.ssl_keyfile and not options.ssl_certfile:
         parser.error("--ssl-keyfile needs --ssl-certfile")
     if options.uds and (options.host or options.port is not None or options.listen_addr):
@@ -202,14 +274,36 @@ def serve_options(words: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def _serve_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mockllm",
-        description="A mock LLM server: OpenAI Chat Completions, OpenAI Responses and Anthropic "
-        "Messages from a table of mocks. Without --config it serves demo mocks.",
-        epilog="'mockllm check FILE...' checks configuration files; "
-        "'mockllm schema' prints the JSON Schema of their format.",
-        allow_abbrev=False,
+def _refuse_commands(parser: _Parser, names: Sequence[str]) -> None:
+    """Exit with status 2 if one of these names of files was meant to be a command."""
+    for name in names:
+        if name in COMMANDS:
+            parser.error(
+                f"the command {name!r} must come first; a file of this name is given as ./{name}"
+            )
+        if os.path.lexists(name) or not name.isalpha():
+            continue
+        close = get_close_matches(name, COMMANDS, n=1)
+        meant = f"--{name}" if name in ("help", "version") else close[0] if close else None
+        hint = f"; did you mean 'mockllm {meant}'?" if meant else f" ({', '.join(COMMANDS)})"
+        parser.error(f"{shown(name)} is neither a file nor a command{hint}")
+
+
+def _serve_parser() -> _Parser:
+    parser = _Parser(
+        "mockllm",
+        "[OPTIONS] [FILE ...]",
+        description="A mock LLM server: OpenAI Chat Completions, Responses and Embeddings, and\n"
+        "Anthropic Messages, from a table of mocks. Without a FILE it serves demo mocks.",
+        epilog=_COMMAND_HELP,
+    )
+    parser.add_argument(
+        "files",
+        type=_path,
+        nargs="*",
+        metavar="FILE",
+        help="JSON or YAML file of mocks, or a directory of such files; mocks are tried in this "
+        "order",
     )
     parser.add_argument("--version", action="version", version=f"mockllm {mockllm.__version__}")
     for title, options in SERVE_OPTIONS.items():
@@ -220,28 +314,28 @@ def _serve_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def check_parser() -> argparse.ArgumentParser:
-    """Return the parser of ``mockllm check``."""
-    parser = argparse.ArgumentParser(
-        prog="mockllm check",
-        description="Checks configuration files. "
-        "Exit status 0: no problems, 1: warnings, 2: errors.",
-        allow_abbrev=False,
+def check_options(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the rest of ``mockllm check``. Exits with status 2 if it is invalid."""
+    parser = _Parser(
+        "mockllm check",
+        "[OPTIONS] FILE ...",
+        description="Checks files of mocks. Exit status 0: no problems, 1: warnings, 2: errors.",
     )
     parser.add_argument(
         "files",
-        type=Path,
+        type=_path,
         nargs="+",
         metavar="FILE",
-        help="JSON or YAML file of mocks, or a directory",
+        help="JSON or YAML file of mocks, or a directory of such files",
     )
     for option in CHECK_OPTIONS:
         option.add_to(parser)
-    return parser
+    return parser.parse(words)
 
 
-def schema_parser() -> argparse.ArgumentParser:
-    """Return the parser of ``mockllm schema``."""
-    return argparse.ArgumentParser(
-        prog="mockllm schema", description="Prints the JSON Schema of the configuration format."
+def schema_options(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the rest of ``mockllm schema``. Exits with status 2 if it is invalid."""
+    parser = _Parser(
+        "mockllm schema", "", description="Prints the JSON Schema of the configuration format."
     )
+    return parser.parse(words)

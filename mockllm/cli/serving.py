@@ -4,69 +4,81 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
+import shlex
 import signal
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+from mockllm.cli.console import Console
 from mockllm.cli.limit_options import limits_of
-from mockllm.cli.terminal import (
-    OK,
-    print_lines,
-    report,
-    set_up_logging,
-)
+from mockllm.cli.terminal import FAILED, MISTAKES, OK
 from mockllm.config import demo
 from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, parse_address
 from mockllm.config.models import Config
 from mockllm.engine.building import build_engine, read_config
 from mockllm.engine.engine import Engine
-from mockllm.errors import ConfigError
+from mockllm.errors import ConfigError, MockLLMError
 from mockllm.observers.access_log import log_access
 from mockllm.serve.process import RELOAD_SIGNAL, STOP_SIGNALS, serve
 from mockllm.serve.reload import Reload, Watch
 from mockllm.serve.settings import Settings
 from mockllm.serve.supervisor import Supervisor, require_workers
 
+logger = logging.getLogger("mockllm")
+
 
 def run_server(options: argparse.Namespace) -> int:
-    """Serve until the process is stopped. Returns the exit status.
+    """Serve until the process is stopped. Returns the exit status."""
+    # a thread would not survive the forks of several workers
+    console = Console(options.log_format, options.log_level, threads=options.workers == 1)
+    files = contextlib.ExitStack()
+    with _exits_on_signals(files, console), console, files:
+        try:
+            _serve(options, console, files)
+        except ConfigError as exc:
+            console.report(exc.problems)
+            return MISTAKES
+        except MockLLMError as exc:
+            console.say(str(exc), logging.ERROR)
+            return FAILED
+        except Exception:
+            logger.critical("internal error", exc_info=True)
+            return FAILED
+    return OK
 
-    Raises:
-        ConfigError: the configuration cannot be served.
-        ListenError: the address cannot be listened on.
-    """
-    set_up_logging(options.log_level, options.log_format)
+
+def _serve(options: argparse.Namespace, console: Console, files: contextlib.ExitStack) -> None:
     if options.workers > 1:
         require_workers()
     # Created before the files are read, so that it notices a change during the first load.
     watch = Watch(options.config) if options.reload else None
-    reload = Reload(lambda: _load_again(options), watch) if options.config else None
-    with contextlib.ExitStack() as files:
-        files.enter_context(_exits_on_signals(files, reloads=reload is not None))
-        config = read_config(options.config or demo.config())
-        settings = _settings(options, config)
-        bound = files.enter_context(settings.bind(shared=options.workers > 1))
-        engine = _engine(options, config)
+    reload = Reload(lambda: _load_again(options, console), watch) if options.config else None
+    if reload is not None and RELOAD_SIGNAL is not None:
+        signal.signal(RELOAD_SIGNAL, signal.SIG_IGN)  # the first load is still in progress
+    config = read_config(options.config or demo.config())
+    settings = _settings(options, config)
+    bound = files.enter_context(settings.bind(shared=options.workers > 1))
+    engine = _engine(options, config, console)
 
-        def listening() -> None:
-            _announce(bound.url, engine.counts, options)
+    def listening() -> None:
+        _announce(bound.url, engine.counts, options, console)
 
-        if options.workers > 1:
-            supervisor = Supervisor(
-                engine,
-                bound,
-                options.workers,
-                settings,
-                hang_timeout=options.worker_timeout,
-                reload=reload,
-            )
-            supervisor.run(listening)
-        else:
-            serve(engine, bound, settings, listening=listening, reload=reload)
-    return OK
+    if options.workers > 1:
+        supervisor = Supervisor(
+            engine,
+            bound,
+            options.workers,
+            settings,
+            hang_timeout=options.worker_timeout,
+            reload=reload,
+            writers=console.writers,
+        )
+        supervisor.run(listening)
+    else:
+        serve(engine, bound, settings, listening=listening, reload=reload)
 
 
 def _settings(options: argparse.Namespace, config: Config) -> Settings:
@@ -84,20 +96,22 @@ def _settings(options: argparse.Namespace, config: Config) -> Settings:
 
 
 @contextlib.contextmanager
-def _exits_on_signals(files: contextlib.ExitStack, *, reloads: bool) -> Iterator[None]:
+def _exits_on_signals(files: contextlib.ExitStack, console: Console) -> Iterator[None]:
     """Close `files` and exit on SIGINT and SIGTERM until the server handles them itself.
 
     The exception that Python raises by default could be swallowed by the code that is loading, or
-    end in a traceback. With `reloads`, SIGHUP is ignored: the first load is still in progress.
+    end in a traceback.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
         files.close()
+        console.finish()
         os._exit(OK)
 
-    before = {number: signal.signal(number, end) for number in STOP_SIGNALS}
-    if reloads and RELOAD_SIGNAL is not None:
-        before[RELOAD_SIGNAL] = signal.signal(RELOAD_SIGNAL, signal.SIG_IGN)
+    numbers = [*STOP_SIGNALS, *([] if RELOAD_SIGNAL is None else [RELOAD_SIGNAL])]
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number in STOP_SIGNALS:
+        signal.signal(number, end)
     try:
         yield
     finally:
@@ -105,7 +119,9 @@ def _exits_on_signals(files: contextlib.ExitStack, *, reloads: bool) -> Iterator
             signal.signal(number, handler)
 
 
-def _engine(options: argparse.Namespace, source: Config | Sequence[Path]) -> Engine:
+def _engine(
+    options: argparse.Namespace, source: Config | Sequence[Path], console: Console
+) -> Engine:
     engine = build_engine(
         source,
         require_auth=False if options.no_auth else None,
@@ -113,40 +129,44 @@ def _engine(options: argparse.Namespace, source: Config | Sequence[Path]) -> Eng
         strict_config=options.strict or options.strict_config,
         strict_requests=options.strict or options.strict_requests,
         echo=None if options.config else demo.echo,
+        models=() if options.config else demo.MODELS,
         reuse=not options.no_reuse,
     )
     if options.config:
-        report(engine.warnings)
+        console.report(engine.warnings)
     engine.warm()
     return engine
 
 
-def _load_again(options: argparse.Namespace) -> Engine | None:
+def _load_again(options: argparse.Namespace, console: Console) -> Engine | None:
     """Load the files again. If they cannot be served, report the problems and return None."""
     try:
-        engine = _engine(options, options.config)
+        engine = _engine(options, options.config, console)
     except ConfigError as exc:
-        report(exc.problems)
-        print_lines(
-            "mockllm: reload failed; still serving the previous configuration", stream=sys.stderr
-        )
+        console.report(exc.problems)
+        console.say("reload failed; still serving the previous configuration", logging.ERROR)
         return None
-    print_lines(f"mockllm: reloaded: {_summary(engine.counts)}", stream=sys.stderr)
+    console.say(f"reloaded: {_summary(engine.counts)}")
     return engine
 
 
-def _announce(url: str, counts: Mapping[str, int], options: argparse.Namespace) -> None:
-    """Print the address to standard output, and usage hints to standard error."""
-    lines = [f"mockllm: {_summary(counts)}"]
+def _announce(
+    url: str, counts: Mapping[str, int], options: argparse.Namespace, console: Console
+) -> None:
+    """Write the address to standard output, and usage hints to standard error."""
+    console.answer(f"unix:{options.uds.absolute()}" if options.uds else url)
+    console.say(_summary(counts))
     if not options.config:
-        lines.append("mockllm: these are demo mocks; --config FILE serves your own")
+        console.say("these are demo mocks; 'mockllm FILE' serves your own")
     if options.uds:
-        lines.append(f"curl --unix-socket {options.uds} {url}/health")
+        hints = [f"curl --unix-socket {shlex.quote(str(options.uds))} {url}/health"]
     else:
-        lines.append(f"export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=any")
-        lines.append(f"export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any")
-    print_lines(f"unix:{options.uds.absolute()}" if options.uds else url, stream=sys.stdout)
-    print_lines(*lines, stream=sys.stderr)
+        hints = [
+            f"export OPENAI_BASE_URL={url}/v1 OPENAI_API_KEY=any",
+            f"export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY=any",
+        ]
+    for hint in hints:
+        console.say(hint, text=hint)
 
 
 def _summary(counts: Mapping[str, int]) -> str:
@@ -157,8 +177,7 @@ def _summary(counts: Mapping[str, int]) -> str:
 def _address(options: argparse.Namespace, config: Config) -> tuple[str, int]:
     """--host and --port, else --listen-addr, else the file's `listen_addr`, else the default."""
     host, port = DEFAULT_HOST, DEFAULT_PORT
-    for address in (config.listen_addr, options.listen_addr):
-        own_host, own_port = parse_address(address or "")
+    for address in filter(None, (config.listen_addr, options.listen_addr)):
+        own_host, port = parse_address(address)
         host = own_host or host
-        port = port if own_port is None else own_port
     return options.host or host, port if options.port is None else options.port

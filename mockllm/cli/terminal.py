@@ -1,52 +1,18 @@
-"""Output to the standard streams: results, problems, log lines."""
+"""The output of commands that end by themselves: results and problems."""
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import sys
-import time
 from collections.abc import Sequence
-from typing import Any, Literal, TextIO
+from typing import TextIO
 
 from mockllm.errors import Problem, most_important
-from mockllm.observers.access_log import access
 
 OK = 0
 FAILED = 1  # the address cannot be listened on, or standard output cannot be written
 WARNINGS = 1  # of `check`
 MISTAKES = 2  # in the configuration or on the command line
-
-LogFormat = Literal["text", "json"]
-LOG_FORMATS = ("text", "json")
-
-_TEXT = "%(asctime)s %(levelname)s %(message)s"
-
-
-class JSONLines(logging.Formatter):
-    """Formats a log record as one JSON object: ``time``, ``level``, and ``message`` or the fields
-    of an access log entry; ``error`` has the traceback."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the record as one line."""
-        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        line: dict[str, Any] = {
-            "time": f"{when}.{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            **getattr(record, "entry", {"message": record.getMessage()}),
-        }
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line)
-
-
-def set_up_logging(level: str, form: LogFormat) -> None:
-    """Log to standard error from `level` on; access log entries are logged at any level."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JSONLines() if form == "json" else logging.Formatter(_TEXT))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
-    access.setLevel(logging.INFO)
 
 
 def fill_standard_descriptors() -> None:
@@ -73,9 +39,13 @@ def print_result(text: str) -> int:
     return OK
 
 
+ALL_SHOWN = "'mockllm check --all FILE'"
+"""The command that shows every problem of a configuration."""
+
+
 def report(problems: Sequence[Problem]) -> None:
     """Write the most important of a configuration's problems to standard error, one per line."""
-    print_lines(*problem_lines(problems, "'mockllm check --all FILE'"), stream=sys.stderr)
+    print_lines(*problem_lines(problems, ALL_SHOWN), stream=sys.stderr)
 
 
 def problem_lines(problems: Sequence[Problem], remedy: str | None) -> list[str]:
@@ -83,9 +53,14 @@ def problem_lines(problems: Sequence[Problem], remedy: str | None) -> list[str]:
     of them, only the most important ones."""
     shown = problems if remedy is None else most_important(problems)
     lines = [f"{problem.severity}: {problem}" for problem in shown]
-    if len(shown) < len(problems):
-        lines.append(f"... and {len(problems) - len(shown):,} more; {remedy} shows them")
+    if remedy is not None and len(shown) < len(problems):
+        lines.append(hidden_line(len(problems) - len(shown), remedy))
     return lines
+
+
+def hidden_line(count: int, remedy: str) -> str:
+    """Return the line that follows the most important problems: `remedy` shows the others."""
+    return f"... and {count:,} more; {remedy} shows them"
 
 
 def print_lines(*lines: str, stream: TextIO | None) -> None:

@@ -11,6 +11,18 @@ _WEATHER_ID = "call_demo_weather"
 _ARGUMENTS = '{"city":"Paris"}'
 
 
+MODELS = (
+    "gpt-5.5",
+    "gpt-5.4-mini",
+    "gpt-4o",
+    "text-embedding-3-small",
+    "claude-opus-5",
+    "claude-sonnet-5",
+    "claude-haiku-4-5",
+)
+"""The models that are listed, for programs that choose one of them. Any other is answered, too."""
+
+
 def config() -> dict[str, Any]:
     """Return the demo mocks as the content of a configuration file."""
     return {

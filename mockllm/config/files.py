@@ -53,7 +53,11 @@ def files_of(path: Path) -> list[Path]:
 
 
 def _files(paths: Iterable[str | Path], problems: list[Problem]) -> Iterator[Path]:
-    for path in map(Path, paths):
+    for given in paths:
+        if not str(given).strip():  # as a path, it is the current directory
+            problems.append(Problem(Place(), f"expected the path of a file, found {given!r}"))
+            continue
+        path = Path(given)
         try:
             files = files_of(path)
         except OSError as exc:

@@ -19,8 +19,10 @@ from mockllm.engine.building import build_engine
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
+from mockllm.engine.review import compares_exactly
 from mockllm.errors import Problem, Severity
 from mockllm.exchange import Request
+from mockllm.providers.openai.embeddings import EMBEDDINGS
 from mockllm.serve.embedded import AsyncServer
 from mockllm.state.store import LocalStore
 
@@ -106,7 +108,7 @@ def body_for(api: str, mock: Mock) -> dict[str, Any]:
     if names := getattr(match, "tool_names", ()):
         body["tools"] = [_tool(api, name) for name in names]
     if not hasattr(match, "message"):
-        return body | {"input": TEXT if match.input is None else match.input}
+        return body | {"input": _input(api, mock)}
     message = {"role": "user"} if match.message is None else dict(match.message)
     if match.message is None:
         message["content"] = TEXT
@@ -115,6 +117,33 @@ def body_for(api: str, mock: Mock) -> dict[str, Any]:
     if match.match_type is MatchType.CONTAINS and message["role"] == "tool":
         message.setdefault("tool_call_id", CALL_ID)  # requests need it, and rules ignore it
     return body | {"messages": [*body.get("messages", ()), message]}
+
+
+def _input(api: str, mock: Mock) -> Any:
+    """Return an input that `mock` matches; of embeddings, as many as it answers at once."""
+    value = _one_input(mock.match)
+    if api != EMBEDDINGS.name or EMBEDDINGS.batch is None:
+        return value
+    number = EMBEDDINGS.batch.answers(mock.answer)
+    if number <= 1 or compares_exactly(EMBEDDINGS, mock):
+        return value
+    return (value if isinstance(value, list) else [value]) * number
+
+
+def _one_input(match: Any) -> Any:
+    """Return an input that `match` accepts. Items may be written there without the output that
+    requests need."""
+    wanted = match.input
+    if wanted is None or (not wanted and match.match_type is MatchType.CONTAINS):
+        return TEXT
+    if isinstance(wanted, str):
+        return wanted
+    return [{**item, "output": TEXT} if _lacks_output(item) else item for item in wanted]
+
+
+def _lacks_output(item: Any) -> bool:
+    kind = item.get("type") if isinstance(item, dict) else None
+    return isinstance(kind, str) and kind.endswith("_call_output") and item.get("output") is None
 
 
 def _system(api: str, text: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Mistake:
         (``localhost:8000``), reached by `scheme`, in sentences."""
         root = f"{scheme}://{host}"
         bases = ", ".join(f"{root}{vendor.base_path} for {vendor.name}" for vendor in VENDORS)
-        right = f"The right URL is {root}{self.right_path}"
+        right = f"The right URL is {root}{redact_path(self.right_path)}"
         return f"{self.description}. {right}. Base URLs of clients: {bases}."
 
 
@@ -58,5 +58,5 @@ def _find_extra_prefix(plain: str, is_known: Callable[[str], bool]) -> Mistake |
             return Mistake(f"The base URL has an extra '{redact_path(prefix)}'", end)
         if is_known(prefix) and is_known(VERSION + end):
             extra = prefix.removeprefix(VERSION)
-            return Mistake(f"The base URL has an extra '{extra}'", VERSION + end)
+            return Mistake(f"The base URL has an extra '{redact_path(extra)}'", VERSION + end)
     return None

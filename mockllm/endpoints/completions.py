@@ -12,11 +12,14 @@ from typing import Any, NamedTuple, Self
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
 from mockllm.engine.asking import choice_among
 from mockllm.engine.decision import Answer, Decision, Outcome, Question
-from mockllm.engine.engine import Selection
+from mockllm.engine.engine import near_miss_of
+from mockllm.engine.sources import Selection
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
+from mockllm.providers.openai import usage
+from mockllm.providers.openai.chat.answer import USAGE as CHAT_USAGE
 from mockllm.providers.openai.chat.answer import complete as complete_chat
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
@@ -105,13 +108,18 @@ def _answer(
     sources: list[Selection] = []
     for prompt, selection in zip(prompts, selections, strict=False):
         if isinstance(selection, RequestError):
-            reply = OPENAI.render_error(selection, {})
-            return endpoint_decision(reply, prompt, outcome=Outcome.UNMATCHED)
+            return _unmatched(prompt, selection)
         sources.append(selection)
         answers.append(selection.source.answer(prompt))
     first = sources[0]
     reply = _render(wanted, answers)
     return endpoint_decision(reply, prompts[-1], outcome=first.source.outcome, rule=first.rule)
+
+
+def _unmatched(prompt: Prompt, error: RequestError) -> Decision:
+    reply = OPENAI.render_error(error, {})
+    decision = endpoint_decision(reply, prompt, outcome=Outcome.UNMATCHED)
+    return decision._replace(match=decision.match._replace(near_miss=near_miss_of(error)))
 
 
 def _read_prompts(members: Mapping[str, Any]) -> list[str]:
@@ -155,11 +163,12 @@ def _render(wanted: _CompletionRequest, answers: Sequence[Answer]) -> Reply:
         "created": placeholders.seconds_placeholder(),
         "model": answers[0].response.get("model", placeholders.model_placeholder()),
     }
+    used = _usage(choices, answers)
     if wanted.stream:
-        usage = _usage(choices) if wanted.include_usage else None
-        reply = _stream(head, choices, answers[0].chunk, usage=usage)
+        shown = used if wanted.include_usage else None
+        reply = _stream(head, choices, answers[0].chunk, usage=shown)
     else:
-        body = head | {"choices": choices, "usage": _usage(choices)}
+        body = head | {"choices": choices, "usage": used}
         reply = Reply.whole(200, OPENAI.headers, jsontext.dumps(body))
     input_tokens = sum(map(tokens.estimate, wanted.prompts))
     return placeholders.fill(reply, model=wanted.model, input_tokens=input_tokens)
@@ -180,12 +189,16 @@ def _choices(chat: Mapping[str, Any], start: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def _usage(choices: list[dict[str, Any]]) -> dict[str, Any]:
-    output_tokens = sum(tokens.estimate(choice["text"]) for choice in choices)
+def _usage(choices: list[dict[str, Any]], answers: Sequence[Answer]) -> dict[str, Any]:
+    """Return the usage that the only mock writes, else an estimate."""
+    written = answers[0].response.get("usage") if len(answers) == 1 else None
+    if not isinstance(written, dict):
+        written = {}
+    said = sum(tokens.estimate(choice["text"]) for choice in choices)
+    completed = usage.complete(written, CHAT_USAGE, usage.Output(said, 0))
+    details = {f"{name}_details" for name in ("prompt_tokens", "completion_tokens")}
     return {
-        "prompt_tokens": placeholders.tokens_placeholder(),
-        "completion_tokens": output_tokens,
-        "total_tokens": placeholders.tokens_placeholder(output_tokens),
+        name: value for name, value in completed.items() if name in written or name not in details
     }
 
 

@@ -1,4 +1,5 @@
-"""GET /v1/models and /v1/models/{id}: the models named by the mocks' responses.
+"""GET /v1/models and /v1/models/{id}: the models named by the mocks' responses, then those of the
+engine.
 
 Both vendors have these paths, with different objects. An object with the members of both satisfies
 the clients of both, strict or not (openai 3.54.0: `Model`, anthropic 2.12.0: `ModelInfo`).
@@ -13,6 +14,7 @@ from mockllm.engine.decision import Decision
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.providers.routes import Values
+from mockllm.redaction import redact_path
 
 _CREATED = 1_700_000_000
 _CREATED_AT = "2023-11-14T22:13:20Z"  # the same moment
@@ -35,10 +37,11 @@ def model(context: Context, request: Request, values: Values) -> Decision:
     """Answer with one model. Its id may contain ``/`` and ``:``.
 
     Raises:
-        RequestError: 404 if no mock's response names it.
+        RequestError: 404 if it is not listed.
     """
     name = values["id"]
     if name not in _names(context):
+        name = redact_path(name)  # a credential may be in the wrong place
         if b"anthropic-version" in request.first_values:
             raise RequestError(404, f"model: {name}")
         message = f"The model `{name}` does not exist or you do not have access to it."
@@ -48,7 +51,7 @@ def model(context: Context, request: Request, values: Values) -> Decision:
 
 def _names(context: Context) -> list[str]:
     mocks = (mock for table in context.engine.tables for mock in table.mocks)
-    found = (mock.answer.get("model") for mock in mocks)
+    found = (*(mock.answer.get("model") for mock in mocks), *context.engine.models)
     return list(dict.fromkeys(name for name in found if isinstance(name, str) and name))
 
 

@@ -19,6 +19,7 @@ from mockllm.prompt import NOT_STREAMED, STREAMED, Prompt, ResponseOptions
 from mockllm.providers.openai.responses.conversation import items_of
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
+from mockllm.redaction import redact_path
 from mockllm.state.responses import StoredResponse, slot_of
 from mockllm.wire import jsontext, placeholders, tokens
 
@@ -112,7 +113,8 @@ def _find(context: Context, response_id: str) -> StoredExchange | None:
 
 
 def _unknown(response_id: str) -> RequestError:
-    return RequestError(404, f"Response with id '{response_id}' not found.", param="id")
+    shown = redact_path(response_id)
+    return RequestError(404, f"Response with id '{shown}' not found.", param="id")
 
 
 # --- The answers ---------------------------------------------------------------------------------
@@ -170,10 +172,7 @@ def _page_of_items(context: Context, request: Request, exchange: StoredExchange)
 
 def _whole(context: Context, exchange: StoredExchange) -> bytes:
     """Return the body of the response, not streamed."""
-    body = b"".join(_frames(context, exchange, NOT_STREAMED))
-    if not exchange.stored.cancelled:
-        return body
-    return jsontext.dumps(orjson.loads(body) | {"status": "cancelled"})
+    return b"".join(_frames(context, exchange, NOT_STREAMED))
 
 
 def _frames(
@@ -181,7 +180,8 @@ def _frames(
 ) -> Iterator[bytes]:
     """Render the response again, frame by frame, with the values of its delivery."""
     stored, prompt = exchange
-    answer = Answer(stored.response, stored.chunk, stored.events)
+    response = _as_cancelled(stored.response) if stored.cancelled else stored.response
+    answer = Answer(response, stored.chunk, stored.events)
     api = context.engine.table(RESPONSES).api
     reply = render(api, answer, options)
     input_tokens = tokens.estimate_prompt(prompt.body)
@@ -189,6 +189,13 @@ def _frames(
     filled = placeholders.fill(reply, model=prompt.model, input_tokens=input_tokens, echoed=echoed)
     for step in filled.steps:
         yield placeholders.fill_fresh(step.data, stored.fresh)
+
+
+def _as_cancelled(response: Mapping[str, Any]) -> dict[str, Any]:
+    """The response as if it had been cancelled, without what only a finished one has."""
+    finished = ("completed_at", "error", "incomplete_details", "usage")
+    left = {name: value for name, value in response.items() if name not in finished}
+    return left | {"status": "cancelled"}
 
 
 def _json(body: bytes) -> Decision:

@@ -37,11 +37,13 @@ def build_engine(
     strict_config: bool = False,
     strict_requests: bool = False,
     echo: Echo | None = None,
+    models: tuple[str, ...] = (),
     reuse: bool = True,
 ) -> Engine:
     """Return the engine of a configuration. `require_auth` and `cors` override its members unless
     they are None. The strict parameters are those of `load`. `echo` answers where no mock matches;
-    `reuse` caches the matches of repeated requests.
+    `models` are listed beside those that the mocks name; `reuse` caches the matches of repeated
+    requests.
 
     Raises:
         ConfigError: the configuration cannot be served or, with `strict_config`, has warnings.
@@ -50,4 +52,4 @@ def build_engine(
     given = {name: value for name, value in overrides.items() if value is not None}
     config = read_config(source).model_copy(update=given)
     loaded = load(config, strict_config=strict_config, strict_requests=strict_requests)
-    return Engine(loaded, echo=echo, reuse=reuse)
+    return Engine(loaded, echo=echo, models=models, reuse=reuse)

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any, NamedTuple, Self
 
 from mockllm.exchange import Reply, Request
+from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.replies.ready import ReadyBytes
@@ -61,7 +62,8 @@ class Match(NamedTuple):
     `ready` contains the bytes of the reply for a connection that stays open; None if the reply is
     large or pauses. `rule` is the rule whose mock answers; None if it is not a mock. `summary` is
     None if no API decoded the request, `answer` if the reply is an error or an endpoint's.
-    `reusable` matches may be cached.
+    `near_miss` is the rule that is closest to matching where none does. `reusable` matches may be
+    cached.
     """
 
     outcome: Outcome
@@ -71,6 +73,7 @@ class Match(NamedTuple):
     summary: Summary | None = None
     answer: Answer | None = None
     reusable: bool = False
+    near_miss: NearMiss | None = None
 
 
 class Decision(NamedTuple):

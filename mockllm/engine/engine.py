@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from mockllm.engine import asking
+from mockllm.engine.batches import select_for_inputs
 from mockllm.engine.decision import Answer, Decision, Match, Outcome, Question, Summary
 from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import Table
-from mockllm.engine.sources import GeneratedSource, ScriptedSource, Source, render
+from mockllm.engine.sources import GeneratedSource, ScriptedSource, Selection, Source, render
 from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps, Reply, Request
+from mockllm.matching.explain import NearMiss
 from mockllm.matching.index import is_reusable
 from mockllm.matching.rule import Rule
 from mockllm.matching.texts import quote
@@ -30,7 +32,7 @@ from mockllm.replies.prepared import Filled, PreparedReply, make_ready
 from mockllm.state.choosing import Chosen, Exhausted, NoneLeft
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import SessionEnded
-from mockllm.wire import placeholders, tokens
+from mockllm.wire import jsontext, placeholders, tokens
 
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
@@ -41,26 +43,31 @@ Echo = Callable[[Prompt], str]
 """Returns the text of the answer to a prompt that no mock matches."""
 
 
-class Selection(NamedTuple):
-    """The source that answers a prompt, and the rule that selected it if it is a mock's."""
+class UnmatchedError(RequestError):
+    """The 404 for a request that no mock matches. `near_miss` is the closest rule, if there are
+    mocks."""
 
-    source: Source
-    rule: Rule | None
-    reusable: bool
-    """True if an equal request gets the same answer."""
-    candidates: tuple[Rule, ...] = ()
-    """The rules of which a store chooses one; `source` and `rule` are then those of the first."""
-    entry: int = 0
-    """The index of the entry of a mock with state that was chosen."""
+    def __init__(self, message: str, near_miss: NearMiss | None) -> None:
+        super().__init__(404, message, code="mock_not_found")
+        self.near_miss = near_miss
 
 
 class Engine:
     """Decides requests by one configuration. Its only mutable state is caches: of prepared replies
     and, with `reuse`, of the matches of repeated requests."""
 
-    def __init__(self, loaded: Loaded, *, echo: Echo | None = None, reuse: bool = True) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        *,
+        echo: Echo | None = None,
+        models: tuple[str, ...] = (),
+        reuse: bool = True,
+    ) -> None:
         self.tables = loaded.tables
         """The mocks of each API."""
+        self.models = models
+        """Models that are listed beside those that the mocks name."""
         self.warnings = loaded.warnings
         """Problems of the configuration that do not prevent serving it."""
         self.require_auth = loaded.require_auth
@@ -122,11 +129,26 @@ class Engine:
 
     def match(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
-    ) -> Selection | RequestError:
+    ) -> Selection | UnmatchedError:
         """Return the source that answers `prompt`: the first matching mock, else the echo or the
         generator of the API; if there is none, the 404 that names the closest mock. Of a mock with
         state, it is the source before anything is chosen. Pure: renders nothing and changes no
         state."""
+        selection = self._select(table, prompt, headers)
+        batch = table.api.batch
+        unmatched = prompt
+        if batch is not None and table.mocks:
+            answered = select_for_inputs(table, batch, prompt, headers, selection)
+            if isinstance(answered, Selection):
+                return answered
+            unmatched = answered
+        if selection is None:
+            return _no_match(table, headers, unmatched)
+        return selection
+
+    def _select(
+        self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
+    ) -> Selection | None:
         candidates = table.index.candidates(prompt, headers)
         if candidates:
             rule = candidates[0]
@@ -137,7 +159,7 @@ class Engine:
         fallback = self._fallback(table)
         if fallback is not None:
             return Selection(fallback, None, fallback.reusable)
-        return RequestError(404, _no_match(table, headers, prompt), code="mock_not_found")
+        return None
 
     def chosen(
         self, table: Table, prompt: Prompt, rules: Sequence[Rule], result: Any
@@ -159,8 +181,9 @@ class Engine:
         fallback = self._fallback(table)
         if fallback is not None:
             return Selection(fallback, None, reusable=False)
-        text = f"{_no_mock(table, prompt)} Closest mock: {rules[0].label}: used up."
-        return RequestError(404, text, code="mock_not_found")
+        reason = "its sequence is over"
+        text = f"{_no_mock(table, prompt)} Closest mock: {rules[0].label}: {reason}."
+        return UnmatchedError(text, NearMiss(rules[0], reason, reason))
 
     def _match_anew(
         self, table: Table, request: Request, values: Values, session: str
@@ -188,18 +211,25 @@ class Engine:
         """Return the match with the answer of the selected source, or with an error."""
         if isinstance(selection, RequestError):
             reply, ready = make_ready(self._render_error(table, selection))
-            return Match(Outcome.UNMATCHED, reply, ready, summary=Summary.of(prompt), reusable=True)
+            return Match(
+                Outcome.UNMATCHED,
+                reply,
+                ready,
+                summary=Summary.of(prompt),
+                reusable=True,
+                near_miss=near_miss_of(selection),
+            )
         source, rule, reusable, _, _ = selection
         answer = source.answer(prompt)
         reply, ready = self._reply(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
         reusable = reusable and not isinstance(reply.steps, LazySteps)
-        return _new(Match, (source.outcome, reply, ready, rule, summary, answer, reusable))
+        return _new(Match, (source.outcome, reply, ready, rule, summary, answer, reusable, None))
 
     def _fallback(self, table: Table) -> Source | None:
         """Return the source that answers where no mock matches, if there is one."""
         api = table.api
-        if not table.mocks and api.generate is not None:
+        if api.generate is not None and (not table.mocks or self._echo is not None):
             # embeddings would displace everything else from the cache
             return GeneratedSource(api.generate, Outcome.GENERATED, reusable=False)
         echo = self._echo
@@ -262,18 +292,29 @@ def _fill(api: API, reply: Reply, prompt: Prompt) -> Reply:
     )
 
 
+def near_miss_of(error: RequestError) -> NearMiss | None:
+    """Return the closest rule, if `error` names one that has not matched."""
+    return error.near_miss if isinstance(error, UnmatchedError) else None
+
+
+def _shown(api: API, prompt: Prompt) -> str:
+    """Return the last text of a prompt; its input, if that has no text."""
+    value = None if prompt.last_messages[-1].texts else prompt.body.get(api.match_field)
+    return prompt.text if value is None else jsontext.dumps(value).decode()
+
+
 def _no_mock(table: Table, prompt: Prompt) -> str:
     """Return the beginning of the text of a 404: the last message."""
     role = prompt.last_messages[-1].role or table.api.match_field
-    last = f"{role} {quote(prompt.text, MAX_REQUEST_QUOTE)}"
+    last = f"{role} {quote(_shown(table.api, prompt), MAX_REQUEST_QUOTE)}"
     return f"No matching mock found. The request's last {table.api.match_field}: {last}."
 
 
-def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> str:
-    """Return the text of a 404: the last message, the nearest mock, and why it does not match."""
+def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> UnmatchedError:
+    """Return the 404 that names the last message, the nearest mock, and why it does not match."""
     message = _no_mock(table, prompt)
     nearest = table.index.nearest_miss(prompt, headers)
     if nearest is None:
-        return f"{message} There are no mocks under '{table.api.name}'."
-    rule, reason = nearest
-    return f"{message} Closest mock: {rule.label}: {reason}."
+        return UnmatchedError(f"{message} There are no mocks under '{table.api.name}'.", None)
+    closest = f"{nearest.rule.label}: {nearest.reason}"
+    return UnmatchedError(f"{message} Closest mock: {closest}.", nearest)

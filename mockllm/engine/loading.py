@@ -14,12 +14,15 @@ from mockllm.config.files import read_files
 from mockllm.config.models import MOCK_FIELDS, Config, HeaderMatch, MatchType, Mock
 from mockllm.engine.mocks import Table, source_of
 from mockllm.engine.review import (
+    compares_exactly,
     confirm_events,
     confirm_match,
     confirm_no_error,
     confirm_response,
+    contradictions,
     duplicate_names,
     empty_conditions,
+    impossible_count,
     match_value,
     unreachable,
     unserialisable_values,
@@ -28,6 +31,7 @@ from mockllm.engine.review import (
 from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import (
+    HasInputs,
     HeaderContains,
     HeaderEquals,
     OffersTool,
@@ -36,7 +40,7 @@ from mockllm.matching.predicates import (
 )
 from mockllm.matching.rule import Rule
 from mockllm.providers import APIS
-from mockllm.providers.api import API
+from mockllm.providers.api import API, CannotMatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,8 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
         problems += empty_conditions(mock, place)
         errors = [*confirm_no_error(api, mock, place)]
         problems += errors or confirm_response(api, sdk, mock, place)
+        problems += contradictions(api, mock, place)
+        problems += impossible_count(api, mock, place)
         problems += unusable_response(mock, place)
         problems += confirm_events(api, sdk, mock, place)
         rule = _compile(api, index, mock, place, problems)
@@ -160,12 +166,17 @@ def _compile(
             contains = mock.match.match_type is MatchType.CONTAINS
             on_message = (api.compile_match(value, contains),)
         except ValueError as exc:
-            problems.append(Problem(place.at(f"match.{api.match_field}"), str(exc)))
+            severity = Severity.WARNING if isinstance(exc, CannotMatch) else Severity.ERROR
+            problems.append(Problem(place.at(f"match.{api.match_field}"), str(exc), severity))
             return None
     on_request = map(SystemContains, getattr(mock.match, "system_contains", ()))
     on_tools = map(OffersTool, getattr(mock.match, "tool_names", ()))
     on_headers = map(_compile_header, mock.match.headers)
-    return Rule(index, place, (*on_message, *on_request, *on_tools, *on_headers))
+    # What is compared exactly belongs to its response, whatever the number: check warns.
+    is_exact = compares_exactly(api, mock)
+    answers = 1 if is_exact or api.batch is None else api.batch.answers(mock.answer)
+    on_inputs = (HasInputs(answers),) if answers > 1 else ()
+    return Rule(index, place, (*on_message, *on_request, *on_tools, *on_headers, *on_inputs))
 
 
 def _compile_header(header: HeaderMatch) -> Predicate:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import orjson
 
 from mockllm.config.mistakes import json_path
-from mockllm.config.models import Mock
+from mockllm.config.models import MatchType, Mock
 from mockllm.config.values import DONE
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Place, Problem, Severity
@@ -32,6 +32,11 @@ _ANY_DELIVERY = FreshValues(b"0" * 20, b"1" * 10, b" " * 29)
 def match_value(api: API, mock: Mock) -> Any:
     """Return the message or input that requests are compared with; None if any matches."""
     return getattr(mock.match, api.match_field)
+
+
+def compares_exactly(api: API, mock: Mock) -> bool:
+    """Return True if requests must have the message or input of the mock's match, all of it."""
+    return match_value(api, mock) is not None and mock.match.match_type is MatchType.EXACT
 
 
 def unserialisable_values(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
@@ -60,9 +65,13 @@ def confirm_no_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
 
 
 def confirm_match(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
-    """Validate the message or input of a match against the SDK's type."""
+    """Validate the message or input of a match against the SDK's type. With ``contains``, members
+    may be missing, since those that are there are compared."""
     value = match_value(api, mock)
+    contains = mock.match.match_type is MatchType.CONTAINS
     for finding in () if value is None else sdk.confirm_match(value):
+        if contains and finding.kind is FindingKind.MISSING:
+            continue
         path = json_path(["match", api.match_field, *finding.path])
         yield Problem(place.at(path), finding.message)
 
@@ -94,13 +103,18 @@ def confirm_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[P
     for finding in (*written, *(each for each in sent if each not in written)):
         if finding.kind is not FindingKind.MISSING:
             path = json_path(["response", *finding.path])
-            yield Problem(place.at(path), finding.message, Severity.WARNING)
+            yield Problem(place.at(path), finding.message, _severity(finding))
     if absent:
         message = f"missing, and not filled in: {_paths(absent)}"
         yield Problem(place.at("response"), message, Severity.WARNING)
     filled_in = [finding for finding in missing if finding not in absent]
     if filled_in:
         yield Problem(place.at("response"), f"filled in: {_paths(filled_in)}", Severity.NOTE)
+
+
+def _severity(finding: Finding) -> Severity:
+    """Accuse no answer of what an old SDK does not know."""
+    return Severity.NOTE if finding.kind is FindingKind.NEWER else Severity.WARNING
 
 
 def _sent(api: API, mock: Mock) -> Any:
@@ -114,6 +128,24 @@ def _paths(findings: Sequence[Finding]) -> str:
     shown = [json_path(list(finding.path)) for finding in findings[:MAX_PATHS]]
     more = f" and {len(findings) - MAX_PATHS} more" if len(findings) > MAX_PATHS else ""
     return ", ".join(shown) + more
+
+
+def contradictions(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+    """Report members of the response that contradict each other."""
+    for finding in api.find_contradictions(mock.answer):
+        path = json_path(["response", *finding.path])
+        yield Problem(place.at(path), finding.message, Severity.WARNING)
+
+
+def impossible_count(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+    """Report a response with another number of answers than its match has inputs."""
+    if api.batch is None or not compares_exactly(api, mock):
+        return
+    answers, inputs = api.batch.answers(mock.answer), api.batch.inputs(match_value(api, mock))
+    if answers > 1 and answers != inputs:
+        found = "1 input" if inputs == 1 else f"{inputs} inputs"
+        message = f"{answers} vectors, but match.input has {found}"
+        yield Problem(place.at("response.data"), message, Severity.WARNING)
 
 
 def unusable_response(mock: Mock, place: Place) -> Iterator[Problem]:
@@ -150,7 +182,7 @@ def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Pro
     for index, event in enumerate(events or ()):
         for finding in () if event == DONE else sdk.confirm_event(cast("dict[str, Any]", event)):
             path = json_path(["stream", "events", index, *finding.path])
-            yield Problem(place.at(path), finding.message, Severity.WARNING)
+            yield Problem(place.at(path), finding.message, _severity(finding))
     if events is not None and api.ends_with_done and DONE not in events[-1:]:
         message = f"expected {DONE!r} as the last event, as the service sends it"
         yield Problem(place.at("stream.events"), message, Severity.WARNING)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mockllm.config.values import DONE
 from mockllm.engine.decision import Answer, Outcome
 from mockllm.exchange import Reply
+from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.api import API
 from mockllm.state.choosing import Candidate
@@ -83,6 +84,19 @@ class GeneratedSource:
     def answer(self, prompt: Prompt) -> Answer:
         """Return the answer generated from `prompt`."""
         return Answer(self.generate(prompt), self.chunk)
+
+
+class Selection(NamedTuple):
+    """The source that answers a prompt, and the rule that selected it if it is a mock's."""
+
+    source: Source
+    rule: Rule | None
+    reusable: bool
+    """True if an equal request gets the same answer."""
+    candidates: tuple[Rule, ...] = ()
+    """The rules of which a store chooses one; `source` and `rule` are then those of the first."""
+    entry: int = 0
+    """The index of the entry of a mock with state that was chosen."""
 
 
 def render(api: API, answer: Answer, options: ResponseOptions) -> Reply:

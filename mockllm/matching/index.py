@@ -21,7 +21,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple, Protocol, Self
 
+from mockllm.matching.explain import NearMiss
 from mockllm.matching.near_misses import NearMisses
+from mockllm.matching.part_predicates import ItemsEndLike, MessageHasParts
 from mockllm.matching.predicates import (
     HeaderEquals,
     Headers,
@@ -32,6 +34,7 @@ from mockllm.matching.predicates import (
 )
 from mockllm.matching.rule import Rule
 from mockllm.matching.substrings import SubstringIndex
+from mockllm.matching.twins import Twins, find_twins, preferred
 from mockllm.prompt import Prompt
 
 
@@ -51,6 +54,7 @@ class RuleIndex:
         """The headers that some rule depends on, in lower case, each once."""
         self._stateful = any(rule.stateful for rule in rules)
         self._lookups = _make_lookups(rules)
+        self._twins = find_twins(rules)
         self._near_misses = NearMisses(rules)
 
     def __len__(self) -> int:
@@ -62,6 +66,8 @@ class RuleIndex:
         for lookup in self._lookups:
             for bucket in lookup.buckets(prompt):
                 best = bucket.first(best, prompt, headers)
+        if self._twins and best is not None:
+            return self._preferred(best, prompt)[0]
         return best
 
     def candidates(self, prompt: Prompt, headers: Headers) -> tuple[Rule, ...]:
@@ -69,23 +75,27 @@ class RuleIndex:
         if not self._stateful:
             rule = self.find(prompt, headers)
             return () if rule is None else (rule,)
-        stateful: dict[int, Rule] = {}  # by index, since a rule may be in several buckets
-        last: Rule | None = None
+        matching: dict[int, Rule] = {}  # by index, since a rule may be in several buckets
         for lookup in self._lookups:
             for bucket in lookup.buckets(prompt):
-                for rule in bucket.matching(prompt, headers):
-                    if rule.stateful:
-                        stateful[rule.index] = rule
-                    elif last is None or rule.index < last.index:
-                        last = rule
-        if last is None:
-            return tuple(stateful[index] for index in sorted(stateful))
-        before = (stateful[index] for index in sorted(stateful) if index < last.index)
-        return (*before, last)
+                for rule in bucket.matching(prompt, headers, self._twins):
+                    matching[rule.index] = rule
+        found: dict[int, Rule] = {}
+        for index in sorted(matching):
+            for rule in self._preferred(matching[index], prompt):
+                found[rule.index] = rule
+                if not rule.stateful:
+                    return tuple(found.values())
+        return tuple(found.values())
 
-    def nearest_miss(self, prompt: Prompt, headers: Headers) -> tuple[Rule, str] | None:
-        """Return the rule that is closest to matching a prompt that no rule matches, with a
-        sentence that explains why it does not. None if there are no rules."""
+    def _preferred(self, rule: Rule, prompt: Prompt) -> Sequence[Rule]:
+        """Return the twins of a rule that answer in its place, or the rule alone."""
+        twins = self._twins.get(rule.index)
+        return (twins and preferred(twins, prompt)) or (rule,)
+
+    def nearest_miss(self, prompt: Prompt, headers: Headers) -> NearMiss | None:
+        """Return the rule that is closest to matching a prompt that no rule matches; None if there
+        are no rules."""
         partly = (
             rule
             for lookup in self._lookups
@@ -149,8 +159,10 @@ class _Bucket:
         lists = (entries for by_value in self._by_value.values() for entries in by_value.values())
         return (rule for entries in chain([self._others], lists) for rule, _ in entries)
 
-    def matching(self, prompt: Prompt, headers: Headers) -> Iterator[Rule]:
-        """Yield the rules that match, of each list up to the first without state."""
+    def matching(
+        self, prompt: Prompt, headers: Headers, twins: Mapping[int, Twins]
+    ) -> Iterator[Rule]:
+        """Yield the rules that match, of each list up to the first without state and twins."""
         lists = [self._others]
         for name, by_value in self._by_value.items():
             lists.append(by_value.get(headers.get(name, b""), []))
@@ -158,7 +170,7 @@ class _Bucket:
             for rule, unchecked in entries:
                 if all(each.difference(prompt, headers) is None for each in unchecked):
                     yield rule
-                    if not rule.stateful:
+                    if not rule.stateful and rule.index not in twins:
                         break
 
 
@@ -227,13 +239,16 @@ class _LastItems(_Items):
 
 
 class _Texts:
-    """Finds `MessageContains`, with one automaton per role and one for texts of any role."""
+    """Finds `MessageContains` and those `MessageHasParts` that require a text, with one automaton
+    per role and one for texts of any role."""
 
-    def __init__(self, rules: Iterable[tuple[MessageContains, Rule]]) -> None:
+    def __init__(self, rules: Iterable[tuple[MessageContains | MessageHasParts, Rule]]) -> None:
         by_role: dict[str | None, dict[str, _Bucket]] = {}
         for predicate, rule in rules:
             by_text = by_role.setdefault(predicate.role, {})
-            by_text.setdefault(predicate.text, _Bucket()).add(rule, predicate)
+            text = max(predicate.required_texts, key=len)
+            decided = predicate if isinstance(predicate, MessageContains) else None
+            by_text.setdefault(text, _Bucket()).add(rule, decided)
         self._by_role = {
             role: (SubstringIndex(tuple(by_text)), list(by_text.values()))
             for role, by_text in by_role.items()
@@ -252,6 +267,19 @@ class _Texts:
         return found
 
 
+class _Calls:
+    """Buckets by the id of a call whose result the message has, for rules that name no text."""
+
+    def __init__(self, rules: Iterable[tuple[MessageHasParts | ItemsEndLike, Rule]]) -> None:
+        self._buckets: dict[str, _Bucket] = {}
+        for predicate, rule in rules:
+            self._buckets.setdefault(predicate.call_ids[0], _Bucket()).add(rule, None)
+
+    def buckets(self, prompt: Prompt) -> Sequence[_Bucket]:
+        call_ids = {each for message in prompt.last_messages for each in message.call_ids()}
+        return [self._buckets[each] for each in call_ids if each in self._buckets]
+
+
 class _Unindexed:
     """One bucket of all rules without a predicate that can be looked up; each is checked."""
 
@@ -264,30 +292,43 @@ class _Unindexed:
         return (self._bucket,)
 
 
-_BY_SELECTIVITY: Mapping[type[Predicate], Callable[[Any], _Lookup]] = {
-    ItemsEqual: _EqualItems,
-    ItemsEndWith: _LastItems,
-    MessageContains: _Texts,
-}
-"""The look-ups of the predicates that have one, the most selective first."""
+def _requires_text(predicate: Predicate) -> bool:
+    if isinstance(predicate, MessageHasParts):
+        return bool(predicate.required_texts)
+    return isinstance(predicate, MessageContains)
 
 
-def _make_lookups(rules: Sequence[Rule]) -> list[_Lookup]:
-    indexed: dict[type[Predicate], list[tuple[Predicate, Rule]]] = {}
+def _names_call(predicate: Predicate) -> bool:
+    return isinstance(predicate, (MessageHasParts, ItemsEndLike)) and bool(predicate.call_ids)
+
+
+_BY_SELECTIVITY: Sequence[tuple[Callable[[Predicate], bool], Callable[[Any], _Lookup]]] = (
+    (lambda predicate: isinstance(predicate, ItemsEqual), _EqualItems),
+    (lambda predicate: isinstance(predicate, ItemsEndWith), _LastItems),
+    (_requires_text, _Texts),
+    (_names_call, _Calls),
+)
+"""The look-ups, the most selective first, each with the condition on the predicates it finds."""
+
+
+def _make_lookups(all_rules: Sequence[Rule]) -> list[_Lookup]:
+    filed: list[list[tuple[Predicate, Rule]]] = [[] for _ in _BY_SELECTIVITY]
     unindexed: list[Rule] = []
-    for rule in rules:
-        predicate = _most_selective(rule)
+    for rule in all_rules:
+        place, predicate = _most_selective(rule)
         if predicate is None:
             unindexed.append(rule)
         else:
-            indexed.setdefault(type(predicate), []).append((predicate, rule))
-    lookups = [make(indexed[kind]) for kind, make in _BY_SELECTIVITY.items() if kind in indexed]
+            filed[place].append((predicate, rule))
+    makers = (make for _, make in _BY_SELECTIVITY)
+    lookups = [make(rules) for make, rules in zip(makers, filed, strict=True) if rules]
     return [*lookups, _Unindexed(unindexed)] if unindexed else lookups
 
 
-def _most_selective(rule: Rule) -> Predicate | None:
-    for kind in _BY_SELECTIVITY:
+def _most_selective(rule: Rule) -> tuple[int, Predicate | None]:
+    """Return the position of a look-up and the predicate of `rule` that it finds, if any."""
+    for place, (finds, _) in enumerate(_BY_SELECTIVITY):
         for predicate in rule.predicates:
-            if type(predicate) is kind:
-                return predicate
-    return None
+            if finds(predicate):
+                return place, predicate
+    return 0, None

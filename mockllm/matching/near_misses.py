@@ -9,6 +9,9 @@ closer than the closest so far:
 - of all rules, those whose text is a neighbour of the request's text in alphabetical order, from
   its beginning or from the beginning of one of its words: neighbours have the longest beginnings in
   common
+
+All texts are folded (`matching.folding`): those of the rules once, those of the request when no
+rule matches it.
 """
 
 from __future__ import annotations
@@ -17,10 +20,19 @@ import re
 from bisect import bisect
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import NamedTuple, Self
 
-from mockllm.matching.predicates import RIGHT_KIND, Difference, Headers, LastMessagePredicate
+from mockllm.matching.closeness import RIGHT_KIND
+from mockllm.matching.explain import NearMiss
+from mockllm.matching.folding import fold_all, folded_messages
+from mockllm.matching.predicates import (
+    Difference,
+    Headers,
+    ItemsEndWith,
+    ItemsEqual,
+    LastMessagePredicate,
+)
 from mockllm.matching.rule import Rule
-from mockllm.matching.texts import MAX_SEARCHED
 from mockllm.prompt import Prompt
 
 MAX_SCANNED = 100  # rules; with no more, the nearest miss is exact
@@ -35,16 +47,14 @@ class NearMisses:
     """Searches `rules`, which are in order."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._scanned = [(_role(rule), _beginning(rule), rule) for rule in rules[:MAX_SCANNED]]
+        self._scanned = [_Scanned.of(rule) for rule in rules[:MAX_SCANNED]]
         self._sorted: list[tuple[str, int]] = []
         self._rules = tuple(rules)
         if len(rules) > MAX_SCANNED:
             beginnings = ((_beginning(rule), at) for at, rule in enumerate(rules))
             self._sorted = sorted((text, at) for text, at in beginnings if text)
 
-    def find(
-        self, prompt: Prompt, headers: Headers, partly: Iterable[Rule]
-    ) -> tuple[Rule, str] | None:
+    def find(self, prompt: Prompt, headers: Headers, partly: Iterable[Rule]) -> NearMiss | None:
         """Return the nearest miss as `explain.nearest_miss` does, for a prompt that no rule
         matches. `partly` are the rules whose condition on the message holds.
 
@@ -53,21 +63,39 @@ class NearMisses:
         """
         search = _Search(prompt, headers)
         search.measure(sorted(islice(partly, MAX_PARTLY), key=lambda rule: rule.index))
-        search.scan(self._scanned)
         if self._sorted:
-            search.measure(self._neighbours(prompt))
+            search.measure(self._neighbours(prompt))  # first: they leave little to be scanned
+        search.scan(self._scanned)
         return search.result()
 
     def _neighbours(self, prompt: Prompt) -> list[Rule]:
         """The rules whose texts are next to a word of the request in alphabetical order."""
         found: set[int] = set()
-        for message in prompt.last_messages:
-            for text in message.texts:
-                for word in islice(_WORD.finditer(text, 0, MAX_SEARCHED), MAX_WORDS):
-                    start = word.start()
-                    place = bisect(self._sorted, (text[start : start + MAX_COMPARED],))
-                    found.update(at for _, at in self._sorted[max(0, place - 1) : place + 1])
+        for text in folded_messages(prompt):
+            for word in islice(_WORD.finditer(text), MAX_WORDS):
+                start = word.start()
+                place = bisect(self._sorted, (text[start : start + MAX_COMPARED],))
+                found.update(at for _, at in self._sorted[max(0, place - 1) : place + 1])
         return [self._rules[at] for at in sorted(found)]
+
+
+class _Scanned(NamedTuple):
+    """A rule that is compared by its text."""
+
+    role: str | None
+    """The role that a message must have for the rule to be near; None for any."""
+    beginning: str | None
+    """See `_beginning`."""
+    is_exact: bool
+    """True if the text of a message must begin with it, or contain all of it, to be near."""
+    rule: Rule
+
+    @classmethod
+    def of(cls, rule: Rule) -> Self:
+        first = rule.predicates[0] if rule.predicates else None
+        role = first.role if isinstance(first, LastMessagePredicate) else None
+        is_exact = isinstance(first, (ItemsEqual, ItemsEndWith))
+        return cls(role, _beginning(rule), is_exact, rule)
 
 
 class _Search:
@@ -78,6 +106,7 @@ class _Search:
         self._headers = headers
         self._nearest: tuple[Rule, Difference] | None = None
         self._closest = 0  # less than any closeness
+        self._index = -1  # of the nearest rule
 
     def measure(self, rules: Iterable[Rule]) -> None:
         """Consider `rules`."""
@@ -86,45 +115,47 @@ class _Search:
             difference = rule.difference(self._prompt, self._headers, closer_than=least - 1)
             if difference is not None and difference.closeness >= least:
                 self._nearest, self._closest = (rule, difference), difference.closeness
+                self._index = rule.index
 
-    def scan(self, rules: Sequence[tuple[str | None, str | None, Rule]]) -> None:
-        """Consider those of `rules`, each with its role and the beginning of its text, that may be
-        closer: as many characters of the text must occur in the request."""
-        messages = self._prompt.last_messages
-        roles = {message.role for message in messages}
-        # the part of a text that is searched for the beginning of another
-        texts = "\n".join(text[:MAX_SEARCHED] for each in messages for text in each.texts)
-        for role, beginning, rule in rules:
-            if beginning is not None and self._closest:
-                common = self._least(rule) - RIGHT_KIND
+    def scan(self, rules: Sequence[_Scanned]) -> None:
+        """Consider those of `rules` that may be closer: as many characters of the text must occur
+        in the request, or at its beginning."""
+        roles = {message.role for message in self._prompt.last_messages}
+        folded = folded_messages(self._prompt)
+        first, last, texts = folded[0], folded[-1], "\n".join(folded)
+        closest, index = self._closest, self._index
+        for role, beginning, is_exact, rule in rules:
+            if beginning is not None and closest:
+                common = closest + (rule.index > index) - RIGHT_KIND  # see `_least`
                 if common >= 0 and role is not None and role not in roles:
                     continue
-                if common > len(beginning):
-                    continue
-                if common > 0 and beginning[: min(common, MAX_SEARCHED)] not in texts:
-                    continue
+                if common > 0 and (not beginning or beginning not in texts):
+                    start = beginning[:common]
+                    if start == beginning:  # it has too few characters
+                        continue
+                    if is_exact:
+                        if not (first.startswith(start) or last.startswith(start)):
+                            continue
+                    elif start not in texts:
+                        continue
             self.measure((rule,))
+            closest, index = self._closest, self._index
 
     def _least(self, rule: Rule) -> int:
         """The closeness that makes `rule` the nearest: of equally close ones, it is the first."""
-        if self._nearest is None:
-            return 1
-        return self._closest + (rule.index > self._nearest[0].index)
+        return self._closest + (rule.index > self._index)
 
-    def result(self) -> tuple[Rule, str] | None:
-        return None if self._nearest is None else (self._nearest[0], self._nearest[1].reason())
-
-
-def _role(rule: Rule) -> str | None:
-    """The role that a message must have for `rule` to be near; None for any."""
-    first = rule.predicates[0] if rule.predicates else None
-    return first.role if isinstance(first, LastMessagePredicate) else None
+    def result(self) -> NearMiss | None:
+        return None if self._nearest is None else NearMiss.of(*self._nearest)
 
 
 def _beginning(rule: Rule) -> str | None:
-    """A text, of which the closeness of `rule` is the number of characters that a request has in
-    common with it, while the message does not match. None if that depends on something else."""
+    """A folded text, of which the closeness of `rule` is the number of characters that a request
+    has in common with it, while the message does not match. None if that depends on something
+    else."""
     first = rule.predicates[0] if rule.predicates else None
     if not isinstance(first, LastMessagePredicate):
         return None
-    return first.required_texts[0] if first.required_texts else ""
+    if isinstance(first, (ItemsEqual, ItemsEndWith)):
+        return fold_all(first.required_texts)
+    return fold_all(first.required_texts[:1])

@@ -17,11 +17,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
-from mockllm.matching.texts import common_prefix, longest_start_within, quote
+from mockllm.matching.closeness import (
+    ONLY_HEADERS,
+    ONLY_REQUEST,
+    RIGHT_KIND,
+    WRONG_KIND,
+    closeness_of_start,
+    closeness_of_texts,
+)
+from mockllm.matching.folding import explain_absence
+from mockllm.matching.json_difference import explain_json
+from mockllm.matching.texts import quote
 from mockllm.prompt import Message, Prompt
 from mockllm.redaction import is_secret
 
@@ -33,23 +43,18 @@ DECIDE = 2**41
 
 MAX_NAMES = 10  # of tools, shown in a reason
 
-_WRONG_KIND = 1  # closeness of another role or another number of items
-NOTHING_HOLDS = 2
-"""Closeness of a rule without a condition on the message, if its first condition fails."""
-RIGHT_KIND = 2  # closeness of the same; characters in common are added
-_ONLY_REQUEST = 2**39  # closeness if the message is right: more than the characters of any text
-_ONLY_HEADERS = 2**40  # closeness if only a header differs
-
 
 class Difference(NamedTuple):
     """The difference between a request and a predicate that does not hold.
 
     `closeness` is only for comparison; more is closer. `reason` returns an explanation; it is a
-    function because only that of the nearest rule is needed.
+    function because only that of the nearest rule is needed. `logged` is the explanation without
+    values of headers; None if `reason` has none.
     """
 
     closeness: int
     reason: Callable[[], str]
+    logged: Callable[[], str] | None = None
 
 
 class Predicate(ABC):
@@ -76,6 +81,15 @@ class Predicate(ABC):
         False means that it may not."""
         return self == later
 
+    def preferred_call(self) -> str:
+        """Return the id of the call whose result the condition prefers (see `Rule.call_id`); empty
+        if it prefers none."""
+        return ""
+
+    def without_call(self) -> Predicate:
+        """Return the condition without that id."""
+        return self
+
 
 # --- Conditions on the last message -------------------------------------------------------------
 
@@ -98,7 +112,7 @@ class LastMessagePredicate(Predicate):
         """Return True if `message` meets the condition."""
 
     @abstractmethod
-    def _miss(self, message: Message, above: int) -> Difference:
+    def _miss(self, message: Message, prompt: Prompt, above: int) -> Difference:
         """Return the difference from a message of the right role. The closeness may be too low if
         no more than `above` characters agree."""
 
@@ -108,10 +122,11 @@ class LastMessagePredicate(Predicate):
         for message in prompt.last_messages:
             if self.accepts(message):
                 return None
-        message = self._nearest_message(prompt)
+        if len(prompt.last_messages) > 1:  # else it is the one that was looked at
+            message = self._nearest_message(prompt)
         if self.role is not None and self.role != message.role:
-            return Difference(_WRONG_KIND, partial(self._role_reason, message.role))
-        return self._miss(message, max(0, closer_than - RIGHT_KIND))
+            return Difference(WRONG_KIND, partial(self._role_reason, message.role))
+        return self._miss(message, prompt, max(0, closer_than - RIGHT_KIND))
 
     def _nearest_message(self, prompt: Prompt) -> Message:
         for message in prompt.last_messages:
@@ -123,12 +138,31 @@ class LastMessagePredicate(Predicate):
         return f"role is {found!r}, expected {self.role!r}"
 
 
+class CallPredicate(LastMessagePredicate):
+    """A condition, a dataclass, that prefers the result of a call. Of several rules that differ in
+    the `call_id` alone, the one with the id of the call whose result is in the message answers
+    (`Rule.call_id`)."""
+
+    __slots__ = ()
+
+    call_id: str
+    """The id of the call; empty for any."""
+
+    def preferred_call(self) -> str:
+        return self.call_id
+
+    def without_call(self) -> Predicate:
+        without: Predicate = replace(cast("Any", self), call_id="")
+        return without
+
+
 @dataclass(frozen=True, slots=True)
-class MessageContains(LastMessagePredicate):
+class MessageContains(CallPredicate):
     """The message contains a text."""
 
     text: str
     role: str | None = None
+    call_id: str = ""
 
     @property
     def required_texts(self) -> tuple[str, ...]:
@@ -144,12 +178,17 @@ class MessageContains(LastMessagePredicate):
             return False
         return any(self.text in text for text in later.required_texts)
 
-    def _miss(self, message: Message, above: int) -> Difference:
-        starts = (longest_start_within(self.text, text, above=above) for text in message.texts)
-        return Difference(RIGHT_KIND + max(starts, default=0), self._reason)
+    def _miss(self, message: Message, prompt: Prompt, above: int) -> Difference:
+        closeness = closeness_of_start(self.text, message, prompt, above)
+        return Difference(closeness, partial(explain_absence, self.text, message.texts))
 
-    def _reason(self) -> str:
-        return f"no text contains {quote(self.text)}"
+
+class Relaxed(NamedTuple):
+    """The condition that a mock would have with ``contains``, and the remedy in the user's words
+    for a request for which it holds."""
+
+    predicate: LastMessagePredicate
+    remedy: str = 'write "match_type": "contains"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +201,7 @@ class _ItemsPredicate(LastMessagePredicate):
     key: bytes
     texts: tuple[str, ...] = ()
     role: str | None = None
+    relaxed: Relaxed | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -170,10 +210,12 @@ class _ItemsPredicate(LastMessagePredicate):
         canonical: Callable[[Any], bytes],
         texts: tuple[str, ...],
         role: str | None = None,
+        *,
+        relaxed: Relaxed | None = None,
     ) -> Self:
         """Return the condition on these items."""
         # the key is copied, because bytes returned by orjson occupy at least 4 KiB
-        return cls(len(items), b"%b" % b",".join(map(canonical, items)), texts, role)
+        return cls(len(items), b"%b" % b",".join(map(canonical, items)), texts, role, relaxed)
 
     @property
     def required_texts(self) -> tuple[str, ...]:
@@ -187,13 +229,29 @@ class _ItemsPredicate(LastMessagePredicate):
     def _has_same_items(self, other: _ItemsPredicate) -> bool:
         return self.size == other.size and self.key == other.key
 
-    def _miss(self, message: Message, above: int) -> Difference:
-        expected = self.texts[0] if self.texts else ""
-        found = message.texts[0] if message.texts else ""
-        if not expected or expected == found:
-            return Difference(RIGHT_KIND, lambda: "other members than the text differ")
-        at = common_prefix(expected, found, above=above)
-        return Difference(RIGHT_KIND + at, partial(_text_reason, expected, found))
+    def _miss(self, message: Message, prompt: Prompt, above: int) -> Difference:
+        closeness = closeness_of_texts(self.texts, message, prompt, above)
+        return Difference(closeness, partial(self._reason, message, prompt))
+
+    def _reason(self, message: Message, prompt: Prompt) -> str:
+        """Return the first difference, and the remedy if ``contains`` would match."""
+        reason = self._size_reason(message.size) or self._item_reason(message)
+        relaxed = self.relaxed
+        if relaxed is not None and any(map(relaxed.predicate.accepts, prompt.last_messages)):
+            reason += f"; the request contains it: {relaxed.remedy}"
+        return reason
+
+    @abstractmethod
+    def _size_reason(self, found: int) -> str:
+        """Return a sentence if `found` is a wrong number of items, else an empty one."""
+
+    def _item_reason(self, message: Message) -> str:
+        expected, found = self.key, message.key_of_last(self.size)
+        is_message = self.size == 1 and expected.startswith(b"{")
+        if self.size != 1:
+            expected, found = b"[%b]" % expected, b"[%b]" % found
+        difference = explain_json(expected, found, "" if is_message else "input")
+        return difference or "other members than the text differ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,13 +264,9 @@ class ItemsEqual(_ItemsPredicate):
     def covers(self, later: Predicate) -> bool:
         return isinstance(later, ItemsEqual) and self._has_same_items(later)
 
-    def _miss(self, message: Message, above: int) -> Difference:
-        if message.size != self.size:
-            return Difference(_WRONG_KIND, partial(self._size_reason, message.size))
-        return _ItemsPredicate._miss(self, message, above)
-
     def _size_reason(self, found: int) -> str:
-        return f"input has {found} items, expected {self.size}"
+        items = "item" if found == 1 else "items"
+        return f"input has {found} {items}, expected {self.size}" if found != self.size else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,13 +282,10 @@ class ItemsEndWith(_ItemsPredicate):
         ends_with_these = later.key.endswith(b"," + self.key)
         return self.size == 0 or self._has_same_items(later) or ends_with_these
 
-
-def _text_reason(expected: str, found: str) -> str:
-    at = common_prefix(expected, found)
-    return (
-        f"text differs at character {at}: "
-        f"expected {quote(expected[at:])}, found {quote(found[at:])}"
-    )
+    def _size_reason(self, found: int) -> str:
+        items = "item" if found == 1 else "items"
+        least = f"at least {self.size}"
+        return f"input has {found} {items}, expected {least}" if found < self.size else ""
 
 
 # --- Conditions on the rest of the request ------------------------------------------------------
@@ -251,7 +302,7 @@ class SystemContains(Predicate):
     ) -> Difference | None:
         if any(self.text in text for text in prompt.system()):
             return None
-        return Difference(_ONLY_REQUEST, partial(self._reason, prompt))
+        return Difference(ONLY_REQUEST, partial(self._reason, prompt))
 
     def covers(self, later: Predicate) -> bool:
         return isinstance(later, SystemContains) and self.text in later.text
@@ -259,7 +310,7 @@ class SystemContains(Predicate):
     def _reason(self, prompt: Prompt) -> str:
         if not prompt.system():
             return f"there are no instructions, expected some with {quote(self.text)}"
-        return f"no instruction contains {quote(self.text)}"
+        return explain_absence(self.text, prompt.system(), "instruction")
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +324,7 @@ class OffersTool(Predicate):
     ) -> Difference | None:
         if self.name in prompt.tools():
             return None
-        return Difference(_ONLY_REQUEST, partial(self._reason, prompt))
+        return Difference(ONLY_REQUEST, partial(self._reason, prompt))
 
     def _reason(self, prompt: Prompt) -> str:
         offered = prompt.tools()
@@ -282,6 +333,24 @@ class OffersTool(Predicate):
         names = ", ".join(quote(name) for name in offered[:MAX_NAMES])
         more = ", …" if len(offered) > MAX_NAMES else ""
         return f"tool {quote(self.name)} is not offered, only {names}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class HasInputs(Predicate):
+    """The request has as many inputs as the answer has vectors."""
+
+    number: int
+
+    def difference(
+        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
+    ) -> Difference | None:
+        if prompt.inputs == self.number:
+            return None
+        return Difference(ONLY_REQUEST, partial(self._reason, prompt.inputs))
+
+    def _reason(self, found: int) -> str:
+        inputs = "1 input" if found == 1 else f"{found} inputs"
+        return f"its response has {self.number} vectors, the request has {inputs}"
 
 
 # --- Conditions on a header ---------------------------------------------------------------------
@@ -293,7 +362,7 @@ class _HeaderPredicate(Predicate):
     the configuration."""
 
     name: bytes
-    title: str
+    title: str = field(compare=False)
     value: bytes
 
     @property
@@ -315,7 +384,10 @@ class _HeaderPredicate(Predicate):
         found = headers.get(self.name)
         if self.accepts(found):
             return None
-        return Difference(_ONLY_HEADERS, partial(self._reason, found))
+        return Difference(ONLY_HEADERS, partial(self._reason, found), partial(self._log, found))
+
+    def _log(self, found: bytes | None) -> str:
+        return f"header {self.title} {'is missing' if found is None else 'differs'}"
 
     def _reason(self, found: bytes | None) -> str:
         if is_secret(self.name.decode("ascii", "replace")):
@@ -331,13 +403,6 @@ class HeaderEquals(_HeaderPredicate):
     def accepts(self, found: bytes | None) -> bool:
         return (found or b"") == self.value
 
-    def covers(self, later: Predicate) -> bool:
-        return (
-            isinstance(later, HeaderEquals)
-            and self.name == later.name
-            and self.value == later.value
-        )
-
     @property
     def _expected(self) -> str:
         return _quote_value(self.value)
@@ -351,7 +416,7 @@ class HeaderContains(_HeaderPredicate):
         return found is not None and self.value in found
 
     def covers(self, later: Predicate) -> bool:
-        return (
+        return self == later or (
             isinstance(later, _HeaderPredicate)
             and self.name == later.name
             and bool(later.value)  # equal to an empty value: the header may be missing

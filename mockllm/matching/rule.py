@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mockllm.matching.closeness import NOTHING_HOLDS
 from mockllm.matching.predicates import (
     DECIDE,
-    NOTHING_HOLDS,
     Difference,
     Headers,
     LastMessagePredicate,
@@ -28,6 +28,15 @@ class Rule:
     label: str
     predicates: tuple[Predicate, ...] = ()
     stateful: bool = False
+
+    @property
+    def call_id(self) -> str:
+        """The id of the call whose result the rule prefers; empty if it prefers none.
+
+        Whether a rule matches does not depend on it. But of the rules that are equal otherwise, and
+        so match together, those that name the request's call answer (`matching.twins`).
+        """
+        return next(filter(None, (each.preferred_call() for each in self.predicates)), "")
 
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE

@@ -20,6 +20,7 @@ from mockllm.matching.predicates import (
 )
 from mockllm.matching.rule import Rule
 from mockllm.matching.substrings import SubstringIndex
+from mockllm.matching.twins import find_twins, first_twin
 
 MAX_COMPARED = 100  # earlier rules that a rule is compared with
 MAX_FOUND = 1_000  # texts of other rules that are looked at for each text of a rule
@@ -30,13 +31,22 @@ _INDEX = attrgetter("index")
 def find_shadowed(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
     """Yield each rule that is covered by an earlier one, with the first that covers it. `rules` are
     in order. Some may be missed if more than `MAX_COMPARED` earlier rules have the same first
-    condition or one that holds whenever it does."""
+    condition or one that holds whenever it does.
+
+    Of twins (`matching.twins`), the first may answer for any call, and another for its own, in the
+    first one's place: it is hidden by rules before that, and by a twin with the same call."""
     groups = _Groups(rules)
+    twins = find_twins(rules)
     for rule in rules:
-        for other in islice(groups.possible_covers(rule), MAX_COMPARED):
+        alike = twins.get(rule.index)
+        first = first_twin(alike) if alike else rule
+        for other in islice(groups.possible_covers(rule, first.index), MAX_COMPARED):
             if other.covers(rule):
                 yield rule, other
                 break
+        else:
+            if alike and alike[rule.call_id][0] is not rule:
+                yield rule, alike[rule.call_id][0]
 
 
 _Group = list[Rule]
@@ -69,13 +79,13 @@ class _Groups:
         self._texts = SubstringIndex(tuple(by_text))
         self._of_text = list(by_text.values())
 
-    def possible_covers(self, rule: Rule) -> Iterator[Rule]:
-        """Yield earlier rules in order, each that covers `rule` among them, except for those that
-        are missed because of the limits."""
-        earlier = (group for group in self._groups_of(rule) if group[0].index < rule.index)
+    def possible_covers(self, rule: Rule, before: int) -> Iterator[Rule]:
+        """Yield rules with an index below `before` in order, each that covers `rule` among them,
+        except for those that are missed because of the limits."""
+        earlier = (group for group in self._groups_of(rule) if group[0].index < before)
         first = nsmallest(MAX_COMPARED, earlier, key=lambda group: group[0].index)
         for other in merge(*first, key=_INDEX):
-            if other.index >= rule.index:
+            if other.index >= before:
                 return
             yield other
 

@@ -1,13 +1,15 @@
-"""The access log: one line per exchange. It contains no possible secrets: no header, no body, and
-only those query parameters that the APIs define.
+"""The access log: one line per exchange. It contains no possible secrets: no header, no body but
+the words by which a request misses the closest mock, and only those query parameters that the APIs
+define.
 """
 
 from __future__ import annotations
 
 import logging
+from urllib.parse import unquote
 
 from mockllm.engine.decision import End, Exchange
-from mockllm.redaction import printable, redact_target
+from mockllm.redaction import escape, printable, redact_path, redact_target, redact_text
 
 MAX_MODEL = 80  # characters of a model's name
 
@@ -16,9 +18,10 @@ access = logging.getLogger("mockllm.access")
 
 def log_access(exchange: Exchange) -> None:
     """Log method, path, status, mock, model and the time of the decision in microseconds. Without a
-    mock, the line has the outcome in brackets; an incomplete delivery is noted at its end."""
+    mock, the line has the outcome in brackets; an incomplete delivery is noted at its end, and the
+    closest mock if none matches."""
     request, (match, reply, _), delivery = exchange
-    model = None if match.summary is None else printable(match.summary.model, MAX_MODEL)
+    model = None if match.summary is None else _model(match.summary.model, request.path)
     entry = {
         "method": request.method or "-",
         "path": redact_target(request.path, request.query),
@@ -33,4 +36,14 @@ def log_access(exchange: Exchange) -> None:
     words = [entry["method"], entry["path"], entry["status"], source, model]
     line = " ".join(str(word) for word in words if word is not None)
     end = "" if delivery.end is End.COMPLETE else f" ({entry['end']})"
+    if match.near_miss is not None:
+        rule, _, reason = match.near_miss
+        entry["near_miss"] = f"{escape(rule.label)}: {redact_text(reason)}"
+        end += f"; closest mock: {entry['near_miss']}"
     access.info("%s %d us%s", line, entry["microseconds"], end, extra={"entry": entry})
+
+
+def _model(name: str, path: str) -> str:
+    """Format the name of a model. If it is a segment of the path, as Azure's deployments are, it is
+    redacted like one."""
+    return printable(redact_path(name) if name in unquote(path) else name, MAX_MODEL)

@@ -6,9 +6,9 @@ know sockets, clocks and tables of mocks; matching and pacing are written once, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mockllm.exchange import Reply, Request
 from mockllm.matching.predicates import Predicate
@@ -18,6 +18,10 @@ from mockllm.providers.vendor import Vendor
 from mockllm.validation.findings import Confirm, Finding
 from mockllm.wire.chunking import Chunk
 from mockllm.wire.placeholders import Echo, echo_nothing
+
+
+class CannotMatch(ValueError):  # noqa: N818  # a statement about the mock, as in its warning
+    """No request can have the message or input of a mock."""
 
 
 class SDK(Protocol):
@@ -37,6 +41,24 @@ class SDK(Protocol):
 
     def confirm_event(self, event: dict[str, Any]) -> list[Finding]:
         """Return the findings in one event of a stream."""
+
+
+class Batch(NamedTuple):
+    """An API whose requests may have several inputs, which are answered one by one."""
+
+    split: Callable[[Prompt], Sequence[Prompt]]
+    """The inputs of a request, each as a prompt of its own: one or more."""
+
+    join: Callable[[Sequence[Prompt], Sequence[dict[str, Any]]], dict[str, Any]]
+    """`join(inputs, responses)`: the response to all inputs, from the configured response to each.
+    """
+
+    answers: Callable[[dict[str, Any]], int]
+    """The number of inputs that a configured response answers: 1 if any number, 0 if its answers
+    are generated."""
+
+    inputs: Callable[[Any], int]
+    """The number of inputs in the `match_field` of a mock's match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +84,8 @@ class API:
 
     compile_match: Callable[[Any, bool], Predicate]
     """`compile_match(value, contains)`: a mock's message or input as a predicate. Raises
-    ValueError with a reason if no request can ever match."""
+    CannotMatch if no request can have it, another ValueError if it is not of this API; both with a
+    reason."""
 
     render: Callable[[dict[str, Any], ResponseOptions, Chunk], Reply]
     """`render(response, options, chunk)`: a configured response as a reply, whole or streamed.
@@ -76,6 +99,12 @@ class API:
 
     frame: Callable[[dict[str, Any]], bytes]
     """One event of a stream, with any members, as bytes."""
+
+    find_contradictions: Callable[[dict[str, Any]], Iterable[Finding]]
+    """Members of a configured response that contradict each other. They are served as written."""
+
+    batch: Batch | None = None
+    """How several inputs of one request are answered; None if a request has only one."""
 
     echo: Echo = echo_nothing
     """`echo(body, names)`: the members of a request that a response repeats, by the names that

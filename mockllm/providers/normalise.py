@@ -7,11 +7,19 @@ text, and parses arguments that are JSON.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
-from mockllm.prompt import Message
+from mockllm.matching.part_predicates import MessageHasParts
+from mockllm.matching.parts import Part, TextNames, mark_texts
+from mockllm.matching.predicates import (
+    ItemsEqual,
+    LastMessagePredicate,
+    MessageContains,
+    Predicate,
+    Relaxed,
+)
+from mockllm.prompt import Message, MessagePart
 from mockllm.wire import jsontext
 
 Members = Mapping[str, Any]
@@ -120,39 +128,55 @@ def check_role(message: Members, roles: Collection[str]) -> None:
         )
 
 
-def compile_message(
+def compile_exact(
     message: dict[str, Any],
     canonical: Callable[[Any], bytes],
     texts: tuple[str, ...],
-    *,
-    contains: bool,
+    relaxed: LastMessagePredicate | None = None,
 ) -> Predicate:
-    """Compile a mock's message, whose role is valid, to a predicate. `texts` are those of its
-    content.
+    """Compile a mock's message, whose role is valid, to the condition that a request's is equal.
+    `texts` are those of its content; `relaxed` is the condition with ``contains``, for a remedy."""
+    remedy = None if relaxed is None else Relaxed(relaxed)
+    return ItemsEqual.of((message,), canonical, texts, message["role"], relaxed=remedy)
+
+
+def compile_contains(
+    value: Any, role: str, parts: Iterable[MessagePart], text_names: TextNames
+) -> MessageContains | MessageHasParts:
+    """Compile a mock's content to the condition that a message of this `role` contains it: one text
+    or, compared part by part, several texts and other parts. `parts` are those of the content.
 
     Raises:
-        ValueError: with `contains`, the content is not one text.
-    """
-    role = message["role"]
-    if contains:
-        return MessageContains(text_to_contain(message.get("content"), "content"), role)
-    return ItemsEqual.of((message,), canonical, texts, role)
-
-
-def text_to_contain(value: Any, where: str) -> str:
-    """The text that a mock with `contains` searches for; empty if it has no content. `where` is the
-    path of the content in error messages.
-
-    Raises:
-        ValueError: the content is not one text.
+        ValueError: the content is neither a string nor a list.
     """
     text = "" if value is None or value == [] else only_text(value)
-    if text is None:
-        raise ValueError(
-            f"{where}: 'contains' looks for one text: expected a string or a list of one text "
-            f"part, found {jsontext.json_type(value)}"
-        )
-    return text
+    if text is not None:
+        return MessageContains(text, role)
+    if not isinstance(value, list):
+        found = jsontext.json_type(value)
+        raise ValueError(f"content: expected a string or a list of parts, found {found}")
+    texts, others = [], []
+    for part in parts:
+        text = only_text([part.value])
+        if text is None:
+            others.append(compile_part(part, text_names))
+        else:
+            texts.append(text)
+    return MessageHasParts(tuple(texts), tuple(others), role)
+
+
+def compile_part(part: MessagePart, text_names: TextNames) -> Part:
+    """Compile a part of a mock's message, in normalised form."""
+    wanted = mark_texts(part.value, text_names)
+    return Part(b"%b" % jsontext.canonical(wanted), wanted, part.call_id)
+
+
+def spread(value: Any, part: Callable[[Any], Any] = lambda part: part) -> list[Any]:
+    """A content as a list of parts, each normalised by `part`: a string is one text part, unless it
+    is empty."""
+    if isinstance(value, str):
+        return [{"type": "text", "text": value}] if value else []
+    return [part(each) for each in value] if isinstance(value, list) else []
 
 
 def last_and_turn(messages: list[Any], read: Callable[[Any], Message]) -> tuple[Message, ...]:

@@ -6,7 +6,7 @@ identifies something is not a text: ids, URLs, versions, encrypted or encoded co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from mockllm.wire import jsontext
@@ -42,3 +42,15 @@ def read_texts(value: Any, members: TextMembers, levels: int = MAX_LEVELS) -> It
                 yield jsontext.dumps(member).decode()
             elif member is not None:
                 yield from read_texts(member, members, levels - 1)
+
+
+def text_names(members: TextMembers) -> Callable[[dict[str, Any]], Collection[str]]:
+    """The names of the members of an object that hold texts, as a function of the object. Members
+    that `AS_JSON` names hold values of any kind."""
+
+    def names(value: dict[str, Any]) -> Collection[str]:
+        kind = value.get("type") or ""
+        found = members.get(kind) if isinstance(kind, str) else None
+        return [name for name in found or members[OTHER] if name not in AS_JSON]
+
+    return names

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from mockllm.http1.framing import MAX_READY, FastFraming
 from mockllm.replies.ready import ONE_MILLISECOND
 from mockllm.wire import placeholders
-from mockllm.wire.placeholders import MODEL, UNIQUE_ID, Echoed, FreshValues
+from mockllm.wire.placeholders import MODEL, TOKENS_MARK, UNIQUE_ID, Echoed, FreshValues
 
 MAX_DIGITS = 20  # of a number of tokens
 
@@ -46,7 +46,7 @@ class Slots(NamedTuple):
         """Note the position of a placeholder (`placeholders.OF_REQUEST`)."""
         if placeholder == MODEL:
             self.models.append(at)
-        elif placeholder.startswith(b"\xfb"):
+        elif placeholder.startswith(TOKENS_MARK):
             self.totals.append((at, int(placeholder[1:-1])))
         else:
             self.echoes.append((at, *placeholders.parse_echo(placeholder)))
@@ -144,13 +144,13 @@ class WireTemplate:
         """Add the size of `step` in the format `number`, then `after` and the step."""
         at = self._add_slot()
         self._add(after)
-        slots = Slots.none()
+        slots, constant = Slots.none(), 0
         for piece in step:
             if placeholders.OF_REQUEST.fullmatch(piece):
                 slots.add(self._add_slot(), piece)
             else:
                 self._add(piece)
-        constant = sum(len(piece) for piece in step if not placeholders.OF_REQUEST.fullmatch(piece))
+                constant += len(piece)
         self._sized.append((at, number, constant, slots))
 
     def _add(self, data: bytes) -> None:

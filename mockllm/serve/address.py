@@ -11,9 +11,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from mockllm.config.address import MAX_PORT, parse_host, shown
 from mockllm.errors import ListenError
 
 BACKLOG = 4096  # connections that may wait to be accepted; the system may allow fewer
+MAX_SHOWN_PORT = 10**30
 PROBE_TIME = 1.0  # seconds to wait for a server behind a Unix socket
 
 FileId = tuple[int, int, int]
@@ -48,8 +50,9 @@ def bind_beside(sock: socket.socket) -> socket.socket:
 
 def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
     try:
-        if not 0 <= port <= 65535:  # some systems truncate it to 16 bits
-            raise OverflowError("expected a port from 0 to 65535")
+        parse_host(host)
+        if not 0 <= port <= MAX_PORT:  # some systems truncate it to 16 bits
+            raise OverflowError(f"expected a port from 0 to {MAX_PORT}")
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = min(found, key=lambda entry: entry[0])
         sock = socket.socket(family, kind, protocol)
@@ -63,9 +66,19 @@ def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
         except BaseException:
             sock.close()
             raise
-    except (OSError, OverflowError, UnicodeError) as exc:
-        raise ListenError(f"cannot listen on {host}:{port}: {reason_of(exc)}") from exc
+    except (OSError, OverflowError, ValueError) as exc:
+        raise ListenError(f"cannot listen on {_where(host, port)}: {reason_of(exc)}") from exc
     return sock
+
+
+def _where(host: str, port: int) -> str:
+    """``127.0.0.1:8000`` or ``[::1]:8000``; what is no host is quoted."""
+    number = str(port) if abs(port) < MAX_SHOWN_PORT else "?"  # `str` refuses 5,000 digits
+    try:
+        parse_host(host)
+    except ValueError:
+        return f"{shown(host)}:{number}"
+    return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
 
 
 # --- Unix sockets --------------------------------------------------------------------------------

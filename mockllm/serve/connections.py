@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from mockllm.app import App
-from mockllm.engine.decision import Exchange, Operation
+from mockllm.engine.decision import (
+    Decision,
+    Delivery,
+    End,
+    Exchange,
+    Match,
+    Operation,
+    Outcome,
+)
+from mockllm.exchange import Reply, Request
 from mockllm.http1.head_cache import HeadCache
 from mockllm.limits import Limits
+from mockllm.redaction import redact_target
 from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.turns import Turns
 
+logger = logging.getLogger("mockllm")
+
+CLIENT_CLOSED_REQUEST = Reply(499, (), ())  # for observers, as nginx logs it; never sent
 CHECK_INTERVAL = 1.0  # seconds between two checks of the time limits
 MAX_STOPPED = 1_000  # connections; to stop and start reading from more would take milliseconds
 
@@ -77,6 +91,20 @@ class Service:
         self.draining = False
         self.last_call = 0.0
         """Seconds in which idle connections may still send a request."""
+
+    def observe(self, request: Request, decision: Decision, delivery: Delivery) -> None:
+        """Pass an exchange to the observers. Their errors are logged, and the client never sees
+        them."""
+        for observe in self.observers:
+            try:
+                observe(Exchange(request, decision, delivery))
+            except Exception:
+                logger.exception("internal error observing %s", redact_target(request.path, ""))
+
+    def observe_disconnect(self, request: Request, seconds: float) -> None:
+        """Pass on a request whose peer disconnected before it was decided."""
+        undecided = Decision.by(Match(Outcome.UNDECIDED, CLIENT_CLOSED_REQUEST))
+        self.observe(request, undecided, Delivery(seconds, seconds, seconds, End.CLIENT_GONE))
 
     def start_checking(self) -> None:
         """Check the time limits of all connections now and every second until `stop_checking`."""

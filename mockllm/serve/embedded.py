@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import contextlib
 import logging
+import sys
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-from anyio.from_thread import start_blocking_portal
 
 from mockllm.app import App
 from mockllm.config.address import DEFAULT_HOST
@@ -22,12 +25,43 @@ from mockllm.engine.engine import Engine
 from mockllm.limits import Limits
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
+from mockllm.serve.loop_thread import LoopThread
 from mockllm.serve.settings import Settings
 
 DRAIN_TIMEOUT = 0.25  # seconds; the tests that a server was started for are over when it stops
 MAX_LOGGED_WARNINGS = 50  # of a configuration; the number of the others is logged
 
+ONE_LOOP = (
+    'Give the fixture of the server and its tests one loop (pytest-asyncio: loop_scope="session" '
+    "for both; anyio: a fixture anyio_backend of the server's scope), or use Server, which runs in "
+    "a thread of its own"
+)
+
 logger = logging.getLogger("mockllm")
+
+
+class _Listening:
+    """A server that listens. Its loop keeps it alive, even if nothing else refers to it."""
+
+    def __init__(
+        self, listener: Listener, url: str, files: ExitStack, drain_timeout: float
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.url = url
+        self.listener = listener
+        self._files = files
+        self._drain_timeout = drain_timeout
+        listener.owner = self
+
+    async def stop(self) -> None:
+        """Stop as `Listener.stop` does, and remove the file of a Unix socket."""
+        with self._files:
+            await self.listener.stop(self._drain_timeout)
+
+    def release(self) -> None:
+        """Close what a loop that was closed has left open."""
+        with self._files:
+            self.listener.release()
 
 
 class _EmbeddedServer:
@@ -72,9 +106,7 @@ class _EmbeddedServer:
         )
         # while started
         self._started = False
-        self._listener: Listener | None = None
-        self._base_url = ""
-        self._files = ExitStack()
+        self._listening: _Listening | None = None
 
     @property
     def base_url(self) -> str:
@@ -82,11 +114,30 @@ class _EmbeddedServer:
         ``https``, and on a Unix socket the host is ``localhost``.
 
         Raises:
-            RuntimeError: the server is not started.
+            RuntimeError: the server is not started, or would not answer, because its loop is
+                closed, or suspended while another one runs.
         """
-        if self._listener is None:
+        if self._listening is None:
             raise RuntimeError("the server is not started")
-        return self._base_url
+        self._check_loop(self._listening)
+        return self._listening.url
+
+    def _check_loop(self, listening: _Listening) -> None:
+        """Raise a RuntimeError if the loop of the server does not answer its clients now."""
+
+    def _describe_end(self, listening: _Listening) -> str:
+        """Describe how a server ends that nothing refers to any more, and the remedy."""
+        raise NotImplementedError
+
+    def __del__(self) -> None:
+        listening: _Listening | None = getattr(self, "_listening", None)
+        if listening is None or sys.is_finalizing():
+            return
+        kind = type(self).__name__
+        message = f"the {kind} at {listening.url} was never stopped, and nothing refers to it now"
+        message = f"{message}; {self._describe_end(listening)}"
+        logger.error("%s", message)  # the warning is hidden by default, also by pytest
+        warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
     @property
     def openai_base_url(self) -> str:
@@ -98,27 +149,25 @@ class _EmbeddedServer:
         """The `base_url` (or ANTHROPIC_BASE_URL) for the Anthropic SDK: without ``/v1``."""
         return self.base_url
 
-    async def _open(self) -> str:
+    async def _open(self) -> _Listening:
         if self._started:
             raise RuntimeError("the server is started already")
         self._started = True
         try:
             with ExitStack() as files:
-                listener, url = await self._listen(files)
-                self._files = files.pop_all()
+                self._listening = await self._listen(files)
         except BaseException:
             self._started = False
             raise
-        self._listener, self._base_url = listener, url
-        return url
+        return self._listening
 
-    async def _listen(self, files: ExitStack) -> tuple[Listener, str]:
+    async def _listen(self, files: ExitStack) -> _Listening:
         engine = await self._load()
         sock, tls, url = files.enter_context(self._settings.bind())
         app = App(engine, tls=tls is not None, clock=time.monotonic)
         listener = Listener(Service(app, limits=self._settings.limits), tls=tls)
         await listener.start(sock)
-        return listener, url
+        return _Listening(listener, url, files.pop_all(), self._settings.drain_timeout)
 
     async def _load(self) -> Engine:
         """Load the configuration in a thread, and log its warnings."""
@@ -144,13 +193,6 @@ class _EmbeddedServer:
             strict_requests=self._strict_requests,
         )
 
-    async def _close(self) -> None:
-        listener, self._listener = self._listener, None
-        if listener is not None:
-            with self._files:
-                await listener.stop(self._settings.drain_timeout)
-            self._started = False
-
 
 class AsyncServer(_EmbeddedServer):
     """A mock server in the running asyncio loop.
@@ -173,8 +215,13 @@ class AsyncServer(_EmbeddedServer):
             http_client=httpx2.AsyncClient(transport=transport),
         )
 
+    (`httpx` with openai 2.)
+
     With `ssl_certfile` (and `ssl_keyfile`, if the key is in a separate file) it serves TLS; clients
     must trust the certificate.
+
+    It belongs to the loop in which it is started: elsewhere, its methods and URLs raise a
+    RuntimeError where a client would wait in vain.
 
     The warnings of the configuration go to the logger ``mockllm``. `stop` gives responses in
     progress `drain_timeout` seconds (0.25 by default) to finish.
@@ -186,14 +233,52 @@ class AsyncServer(_EmbeddedServer):
         Raises:
             ConfigError: the configuration cannot be served.
             ListenError: the address cannot be listened on.
-            RuntimeError: the server is started already.
+            RuntimeError: the server is started already, in this or another event loop, or no
+                asyncio event loop is running.
         """
-        return await self._open()
+        if _running_loop() is None:
+            raise RuntimeError("AsyncServer needs a running asyncio event loop; Server needs none")
+        self._check_own_loop()
+        return (await self._open()).url
 
     async def stop(self) -> None:
         """Stop listening; responses in progress have `drain_timeout` seconds to finish. Without
-        effect on a server that is not started."""
-        await self._close()
+        effect on a server that is not started.
+
+        Raises:
+            RuntimeError: it was started in another event loop, or in one that has been closed.
+        """
+        self._check_own_loop()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            await listening.stop()
+            self._started = False
+
+    def _check_own_loop(self) -> None:
+        """Raise a RuntimeError if the server was started in another loop than the running one. If
+        that loop is closed, the server counts as stopped from then on."""
+        listening = self._listening
+        if listening is None or listening.loop is _running_loop():
+            return
+        if listening.loop.is_closed():
+            self._listening, self._started = None, False
+            listening.release()
+            raise _closed(listening)
+        raise _suspended(listening)
+
+    def _check_loop(self, listening: _Listening) -> None:
+        if listening.loop.is_closed():
+            raise _closed(listening)
+        if not listening.loop.is_running() and _running_loop() is not None:
+            raise _suspended(listening)
+
+    def _describe_end(self, listening: _Listening) -> str:
+        if listening.loop.is_closed():
+            listening.release()
+            end = "its event loop was closed, and the server with it"
+        else:
+            end = "it serves until its event loop ends"
+        return f"{end}. Keep it and stop it: 'async with AsyncServer(...) as server:'"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -214,11 +299,12 @@ class Server(_EmbeddedServer):
         with Server("mocks.json") as server:
             client = OpenAI(base_url=server.openai_base_url, api_key="any")
 
-    Its arguments are those of `AsyncServer`.
+    Its arguments are those of `AsyncServer`. A server that nothing refers to any more, of either
+    kind, serves on, is logged as an error and is a ResourceWarning.
     """
 
-    _running: AbstractContextManager[object] | None = None
-    """The thread and its loop, while started."""
+    _end: Callable[[], None] | None = None
+    """Stops the server and its thread, while started."""
 
     def start(self) -> str:
         """Start the thread and the server, like `AsyncServer.start`. Returns the base URL.
@@ -226,20 +312,28 @@ class Server(_EmbeddedServer):
         Raises:
             ConfigError, ListenError, RuntimeError: as `AsyncServer.start` does.
         """
-        if self._running is not None:
+        if self._end is not None:
             raise RuntimeError("the server is started already")
         with ExitStack() as stack:
-            portal = stack.enter_context(start_blocking_portal("asyncio"))
-            url = portal.call(self._open)
-            stack.callback(portal.call, self._close)
-            self._running = stack.pop_all()
-        return url
+            thread = LoopThread("mockllm-server")
+            stack.callback(thread.stop)
+            listening = thread.call(self._open())
+            stack.pop_all()
+        self._end = partial(_end, thread, listening)
+        atexit.register(self._end)  # which also keeps a server alive whose object is gone
+        return listening.url
 
     def stop(self) -> None:
         """Stop the server, like `AsyncServer.stop`, and end its thread."""
-        running, self._running = self._running, None
-        if running is not None:
-            running.__exit__(None, None, None)
+        end, self._end = self._end, None
+        if end is not None:
+            self._listening, self._started = None, False
+            atexit.unregister(end)
+            end()
+
+    def _describe_end(self, listening: _Listening) -> str:
+        end = "it serves until the process ends"
+        return f"{end}. Keep it and stop it: 'with Server(...) as server:'"
 
     def __enter__(self) -> Self:
         self.start()
@@ -256,3 +350,33 @@ class Server(_EmbeddedServer):
 
 def _path(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
+
+
+def _end(thread: LoopThread, listening: _Listening) -> None:
+    """Stop a server and its thread, unless they were left behind in the process that forked."""
+    if thread.is_here:
+        try:
+            thread.call(listening.stop())
+        finally:
+            thread.stop()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that runs in this thread, if there is one."""
+    with contextlib.suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    return None
+
+
+def _closed(listening: _Listening) -> RuntimeError:
+    return RuntimeError(
+        f"the event loop in which the AsyncServer at {listening.url} was started has been closed, "
+        f"and the server with it. {ONE_LOOP}"
+    )
+
+
+def _suspended(listening: _Listening) -> RuntimeError:
+    return RuntimeError(
+        f"the AsyncServer at {listening.url} was started in another event loop than this one, "
+        f"and answers only while that one runs. {ONE_LOOP}"
+    )

@@ -32,6 +32,8 @@ class Listener:
         self._tls = tls
         self._sock: socket.socket | None = None
         self._server: asyncio.Server | None = None
+        self.owner: object = None
+        """Kept alive while the listener accepts connections."""
 
     async def start(self, sock: socket.socket) -> None:
         """Listen on `sock`, which must be bound. The listener owns it from then on.
@@ -76,6 +78,12 @@ class Listener:
         self._service.stop_checking()
         with contextlib.suppress(TimeoutError):  # peers in a TLS handshake
             await asyncio.wait_for(self._server.wait_closed(), MAX_CLOSE)
+
+    def release(self) -> None:
+        """Close the socket after the loop has been closed without `stop`."""
+        if self._sock is not None:
+            with contextlib.suppress(OSError):  # uvloop has closed it
+                self._sock.close()
 
     def _listen(self, sock: socket.socket) -> Coroutine[Any, Any, asyncio.Server]:
         loop = asyncio.get_running_loop()

@@ -20,13 +20,12 @@ from mockllm.engine.decision import (
     Decision,
     Delivery,
     End,
-    Exchange,
     Match,
     Outcome,
     Question,
 )
 from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
-from mockllm.exchange import Reply, Request
+from mockllm.exchange import Request
 from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
 from mockllm.limits import KIB
@@ -40,7 +39,6 @@ from mockllm.wire.placeholders import FreshValues, fill_fresh
 
 logger = logging.getLogger("mockllm")
 
-CLIENT_CLOSED_REQUEST = Reply(499, (), ())  # for observers, as nginx logs it; never sent
 MIN_LARGE_READ = 16 * KIB  # bytes received at once whose cost is counted
 SECONDS_PER_BYTE = 0.4e-9  # that the loop takes to read bytes, beside what is done with them here
 SECONDS_PER_TLS_BYTE = 3e-9  # the same, if it also decrypts them
@@ -306,7 +304,7 @@ class HTTPProtocol(asyncio.Protocol):
         def ended(player: Player, end: End) -> None:
             first = decided if player.first_byte is None else player.first_byte - started
             delivery = Delivery(decided, first, time.monotonic() - started, end)
-            self._observe(request, decision, delivery)
+            self._service.observe(request, decision, delivery)
 
         return ended
 
@@ -320,7 +318,7 @@ class HTTPProtocol(asyncio.Protocol):
     ) -> None:
         self._record_answer(request, decision, fresh)
         if self._service.observers:
-            self._observe(request, decision, Delivery(decided, decided, decided))
+            self._service.observe(request, decision, Delivery(decided, decided, decided))
         self._wire.write(data)
 
     def _record_answer(self, request: Request, decision: Decision, fresh: FreshValues) -> None:
@@ -328,21 +326,6 @@ class HTTPProtocol(asyncio.Protocol):
         app = self._service.app
         if request.path in app.stored_paths:
             app.store_response(request, decision, fresh)
-
-    def _observe(self, request: Request, decision: Decision, delivery: Delivery) -> None:
-        """Pass the exchange to the observers. Their errors are logged, and the client never sees
-        them."""
-        for observe in self._service.observers:
-            try:
-                observe(Exchange(request, decision, delivery))
-            except Exception:
-                logger.exception("internal error observing %s", redact_target(request.path, ""))
-
-    def _observe_disconnect(self, request: Request, seconds: float) -> None:
-        """Pass on a request whose peer disconnected before it was decided."""
-        undecided = Decision.by(Match(Outcome.UNDECIDED, CLIENT_CLOSED_REQUEST))
-        delivery = Delivery(seconds, seconds, seconds, End.CLIENT_GONE)
-        self._observe(request, undecided, delivery)
 
     # --- answers that take time ---
 
@@ -358,7 +341,7 @@ class HTTPProtocol(asyncio.Protocol):
         try:
             await turns.wait(len(request.body))
         except asyncio.CancelledError:
-            self._observe_disconnect(request, time.monotonic() - started)
+            self._service.observe_disconnect(request, time.monotonic() - started)
             raise
         self._task = None
         began = time.monotonic()
@@ -374,7 +357,7 @@ class HTTPProtocol(asyncio.Protocol):
             self._task = None
             self._deliver(request, decision, started)
         except asyncio.CancelledError:
-            self._observe_disconnect(request, time.monotonic() - started)
+            self._service.observe_disconnect(request, time.monotonic() - started)
             raise
         except Exception as exc:
             self._task = None
@@ -433,7 +416,7 @@ class HTTPProtocol(asyncio.Protocol):
         reply = self._service.app.render_error(asked, error)
         if self._service.observers:
             decision = Decision.by(Match(Outcome.REFUSED, reply))
-            self._observe(asked, decision, Delivery(0.0, 0.0, 0.0))
+            self._service.observe(asked, decision, Delivery(0.0, 0.0, 0.0))
         frames = framing.frames(reply, close=True, head_only=asked.method == "HEAD")
         self._http.close()
         refusal = b"".join(frame.data for frame in frames)

@@ -20,11 +20,12 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from mockllm.engine.engine import Engine
 from mockllm.errors import ListenError, MockLLMError
 from mockllm.serve.address import BACKLOG, bind_beside, is_unix, reason_of
+from mockllm.serve.line_writer import RETRY, LineWriter, wait_for_all
 from mockllm.serve.peers import Place, Switchboard
 from mockllm.serve.process import (
     BEATS,
@@ -57,7 +58,7 @@ def require_workers() -> None:
 
 class Supervisor:
     """Runs `count` workers on an address, which must be bound with `shared`. The supervisor owns
-    its socket from then on."""
+    its socket from then on. It serves the `writers` that its process and its workers log to."""
 
     def __init__(
         self,
@@ -68,12 +69,14 @@ class Supervisor:
         *,
         hang_timeout: float = HANG_TIMEOUT,
         reload: Reload | None = None,
+        writers: Sequence[LineWriter] = (),
     ) -> None:
         # of the server
         self._bound = bound
         self._settings = settings
         self._hang_timeout = hang_timeout
         self._reload = reload
+        self._writers = writers
         # of the current configuration
         self._engine = engine
         self._generation = 0
@@ -208,6 +211,8 @@ class Supervisor:
         pauses = [self._beat, *(due - now for due in dues if due > now)]
         if self._reload is not None and self._reload.watch is not None:
             pauses.append(POLL)
+        if any(writer.is_pending for writer in self._writers):
+            pauses.append(RETRY)
         return min(pauses)
 
     def _wait(self, pause: float) -> None:
@@ -218,6 +223,8 @@ class Supervisor:
                     self._wakeup.recv(4096)
             else:
                 self._receive(key.data)
+        for writer in self._writers:
+            writer.flush()
 
     def _receive(self, worker: Worker) -> None:
         """Act on messages from a worker."""
@@ -277,6 +284,8 @@ class Supervisor:
         it."""
         status = 1
         try:
+            for writer in self._writers:
+                writer.use_thread()
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGINT, RELOAD_SIGNAL):  # a terminal sends them to all processes
                 if number is not None:
@@ -292,6 +301,7 @@ class Supervisor:
         except BaseException:
             logger.exception("a worker failed")
         finally:
+            wait_for_all(self._writers)
             os._exit(status)
 
     def _release(self, worker: Worker) -> None:

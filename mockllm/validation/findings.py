@@ -7,7 +7,7 @@ provider: the `sdk.py` files choose the type for each endpoint and the types tha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
@@ -29,6 +29,7 @@ class Kind(StrEnum):
     MISSING = "missing"  # a required member is absent
     WRONG = "wrong"  # a member has another JSON type or value than declared
     UNKNOWN = "unknown"  # a member is not declared
+    NEWER = "newer"  # the same, or a value that is not declared, where the installed SDK is old
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +59,15 @@ def compile_request(
     strict: bool,
     lenient_types: frozenset[str] = frozenset(),
     always_required: frozenset[str] = frozenset(),
+    widened: frozenset[str] | None = None,
 ) -> Confirm:
     """Compile a validator that returns the first finding in a request, or None.
 
     `type_` is anything pydantic can adapt: a TypedDict, a union, a list of them. Unless `strict`,
     the TypedDicts named in `lenient_types` may lack any members except those in `always_required`,
-    or have null in their place. The validator does not modify its argument and never raises for
-    JSON.
+    or have null in their place. `widened` are members that are not validated, because later SDKs
+    declare them more widely: ``McpCall.error``. The validator does not modify its argument and
+    never raises for JSON.
     """
     validator = _validator(
         type_,
@@ -72,6 +75,7 @@ def compile_request(
         lenient_types=lenient_types,
         always_required=always_required,
         collect_all=False,
+        widened=widened or frozenset(),
     )
 
     def confirm(value: Any) -> Finding | None:
@@ -84,7 +88,9 @@ def compile_request(
     return confirm
 
 
-def compile_match(type_: Any, *, lenient_types: frozenset[str]) -> Callable[[Any], list[Finding]]:
+def compile_match(
+    type_: Any, *, lenient_types: frozenset[str], widened: frozenset[str] | None = None
+) -> Callable[[Any], list[Finding]]:
     """Compile a lenient validator that returns all findings in the `match` of a mock.
 
     Otherwise the same as `compile_request`, which stops at the first finding: authors of a
@@ -96,31 +102,55 @@ def compile_match(type_: Any, *, lenient_types: frozenset[str]) -> Callable[[Any
         lenient_types=lenient_types,
         always_required=frozenset(),
         collect_all=True,
+        widened=widened or frozenset(),
     )
 
     def confirm(value: Any) -> list[Finding]:
-        return _findings(validator, value)
+        return [_finding(details) for details in _errors(validator, value)]
 
     return confirm
 
 
 def confirm_model(
-    model: Any, value: Any, is_sent: Callable[[Finding], bool] = lambda finding: False
+    model: Any,
+    value: Any,
+    is_sent: Callable[[Finding], bool] = lambda finding: False,
+    *,
+    widened: frozenset[str] | None = None,
 ) -> list[Finding]:
     """Return all findings in a response or event, including undeclared members. Those of which
     `is_sent` is True, because services do send that, are left out.
 
     `model` is a response model of an SDK or a union of them. Validating with the model itself would
-    miss typos, because it allows extra members and coerces "5" to 5.
+    miss typos, because it allows extra members and coerces "5" to 5. With an SDK that is older than
+    the one this version was written for, `widened` are the members that are not validated, and what
+    the SDK does not declare is of the kind `NEWER`.
     """
-    return [each for each in _findings(_model_validator(model), value) if not is_sent(each)]
+    findings = []
+    for details in _errors(_model_validator(model, widened or frozenset()), value):
+        finding = _finding(details)
+        if is_sent(finding):
+            continue
+        if widened is not None and details["type"] in _MAYBE_NEWER:
+            message = f"{finding.message} (the installed SDK is old; newer ones may declare it)"
+            finding = replace(finding, message=message, kind=Kind.NEWER)
+        findings.append(finding)
+    return findings
+
+
+_MAYBE_NEWER = frozenset({UNDECLARED, "literal_error"})
 
 
 @cache
-def _model_validator(model: Any) -> SchemaValidator:
+def _model_validator(model: Any, widened: frozenset[str]) -> SchemaValidator:
     # Cached per model: building a validator takes longer than using it a thousand times.
     return _validator(
-        model, strict=True, lenient_types=frozenset(), always_required=frozenset(), collect_all=True
+        model,
+        strict=True,
+        lenient_types=frozenset(),
+        always_required=frozenset(),
+        collect_all=True,
+        widened=widened,
     )
 
 
@@ -131,6 +161,7 @@ def _validator(
     lenient_types: frozenset[str],
     always_required: frozenset[str],
     collect_all: bool,
+    widened: frozenset[str],
 ) -> SchemaValidator:
     schema = eager_schema(
         type_,
@@ -138,6 +169,7 @@ def _validator(
         lenient_types=lenient_types,
         always_required=always_required,
         collect_all=collect_all,
+        widened=widened,
     )
     return SchemaValidator(schema)
 
@@ -156,11 +188,11 @@ _EXPECTED: Mapping[str, str] = {
 }
 
 
-def _findings(validator: SchemaValidator, value: Any) -> list[Finding]:
+def _errors(validator: SchemaValidator, value: Any) -> list[ErrorDetails]:
     try:
         validator.validate_python(value)
     except ValidationError as error:
-        return [_finding(details) for details in error.errors(include_url=False)]
+        return error.errors(include_url=False)
     return []
 
 

@@ -63,11 +63,13 @@ def eager_schema(
     lenient_types: frozenset[str],
     always_required: frozenset[str],
     collect_all: bool,
+    widened: frozenset[str] = frozenset(),
 ) -> CoreSchema:
     """Return the rewritten core schema of `type_`, which is anything pydantic can adapt.
 
     Unless `strict`, the TypedDicts named in `lenient_types` may lack any member except those in
-    `always_required`. Without `collect_all`, validation of a list stops at its first error.
+    `always_required`. Members in `widened` (``McpCall.error``) may be absent or have any value.
+    Without `collect_all`, validation of a list stops at its first error.
     """
     schema, definitions = core_schema(type_)
     rewriter = _Rewriter(
@@ -76,6 +78,7 @@ def eager_schema(
         lenient_types=lenient_types,
         always_required=always_required,
         collect_all=collect_all,
+        widened=widened,
     )
     rewritten = rewriter.rewritten(schema)
     if rewriter.reached:
@@ -117,12 +120,14 @@ class _Rewriter:
         lenient_types: frozenset[str],
         always_required: frozenset[str],
         collect_all: bool,
+        widened: frozenset[str],
     ) -> None:
         self.schemas = CoreSchemas(definitions)
         self.strict = strict
         self.lenient_types = lenient_types
         self.always_required = always_required
         self.collect_all = collect_all
+        self.widened = widened
         self.reached: dict[str, Schema] = {}  # the rewritten definitions, by their ref
 
     def rewritten(self, schema: Schema) -> Schema:
@@ -165,13 +170,16 @@ class _Rewriter:
         return {"type": "definition-ref", "schema_ref": ref}
 
     def _object(self, schema: Schema, fields: Mapping[str, Schema]) -> Schema:
-        lenient_types = not self.strict and schema["cls"].__name__ in self.lenient_types
+        type_ = schema["cls"].__name__
+        lenient_types = not self.strict and type_ in self.lenient_types
         rewritten: dict[str, Schema] = {}
         for name, field in fields.items():
             required = is_required(field) and not (
                 lenient_types and name not in self.always_required
             )
             member = self.rewritten(field["schema"])
+            if f"{type_}.{name}" in self.widened:
+                required, member = False, _ANY
             if not self.strict and not required:
                 member = _nullable(member)
             rewritten[name] = {

@@ -62,7 +62,8 @@ MODEL = b"\xfc"
 OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb|\xf9[a-z_]+:[^\xf9]*\xf9)")
 """Matches each placeholder for a value of the request."""
 _TOKENS = re.compile(rb"\xfb(\d+)\xfb")
-_TOKENS_MARK = b"\xfb"
+TOKENS_MARK = b"\xfb"
+"""The first and last byte of the placeholder for a number of tokens, with the constant between."""
 _ECHO = re.compile(rb"\xf9([a-z_]+):([^\xf9]*)\xf9")
 _ECHO_MARK = b"\xf9"
 _MIN_BYTE_OF_DELIVERY = 0xFD  # of the placeholders that occur in bodies
@@ -149,13 +150,13 @@ def id_tail(length: int, place: str) -> str:
 
 def needs_request(reply: Reply) -> bool:
     """Return True if `reply` has placeholders for values of the request."""
-    marks = (MODEL, _TOKENS_MARK, _ECHO_MARK)
+    marks = (MODEL, TOKENS_MARK, _ECHO_MARK)
     return any(mark in step.data for step in reply.steps for mark in marks)
 
 
 def needs_tokens(reply: Reply) -> bool:
     """Return True if `reply` has placeholders for the request's tokens."""
-    return any(_TOKENS_MARK in step.data for step in reply.steps)
+    return any(TOKENS_MARK in step.data for step in reply.steps)
 
 
 def split_of_request(data: bytes) -> list[bytes]:
@@ -168,7 +169,7 @@ def split_of_request(data: bytes) -> list[bytes]:
     for at, part in enumerate(data.split(MODEL)):
         if at:
             pieces.append(MODEL)
-        for number, piece in enumerate(_split_at(_TOKENS_MARK, part)):
+        for number, piece in enumerate(_split_at(TOKENS_MARK, part)):
             pieces += [piece] if number % 2 else _split_at(_ECHO_MARK, piece)
     return pieces
 
@@ -222,7 +223,7 @@ def fill(reply: Reply, *, model: str, input_tokens: int, echoed: Echoed = NOTHIN
     def filled() -> Iterator[Step]:
         for step in reply.steps:
             data = fill_echoes(step.data.replace(MODEL, name), echoed)
-            if _TOKENS_MARK in data:
+            if TOKENS_MARK in data:
                 data = _TOKENS.sub(total, data)
             yield step._replace(pieces=cut(data))
 

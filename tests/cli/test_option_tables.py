@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mockllm.cli.limit_options import LIMIT_OPTIONS
-from mockllm.cli.options import CHECK_OPTIONS, SERVE_OPTIONS, check_parser, serve_options
+from mockllm.cli.options import CHECK_OPTIONS, SERVE_OPTIONS, check_options, serve_options
 
 OPTIONS = [option for group in SERVE_OPTIONS.values() for option in group]
 
@@ -37,7 +37,7 @@ def test_config_may_be_repeated() -> None:
 
 
 def test_check_has_its_flags() -> None:
-    options = vars(check_parser().parse_args(["a.json"]))
+    options = vars(check_options(["a.json"]))
 
     assert options == {
         "files": [Path("a.json")],

@@ -53,7 +53,7 @@ def test_hints_are_on_stderr(demo: Command) -> None:
     demo.told("ANTHROPIC_BASE_URL")
     hints = "\n".join(demo.lines)
     assert "2 openai, 2 openai_response, 2 anthropic" in hints
-    assert "demo mocks; --config FILE" in hints
+    assert "demo mocks; 'mockllm FILE' serves" in hints
     assert f"OPENAI_BASE_URL={demo.url}/v1" in hints
     assert f"ANTHROPIC_BASE_URL={demo.url} " in hints
 
@@ -72,6 +72,13 @@ def test_demo_mocks_answer_with_text_and_tool_calls(openai: OpenAI, anthropic: A
     assert choice.finish_reason == "tool_calls"
     assert [item.type for item in response.output] == ["function_call"]
     assert [block.type for block in message.content] == ["tool_use"]
+
+
+def test_the_demo_lists_models(openai: OpenAI, anthropic: Anthropic) -> None:
+    names = [model.id for model in openai.models.list()]
+    assert names == [model.id for model in anthropic.models.list()] != []
+    assert [openai.models.retrieve(name).id for name in names] == names
+    assert [anthropic.models.retrieve(name).id for name in names] == names
 
 
 def test_an_unmatched_request_is_echoed(openai: OpenAI, anthropic: Anthropic) -> None:
@@ -186,3 +193,34 @@ def test_an_impossible_unix_socket_is_one_line() -> None:
     status, out, err = failing("--uds", "no/mockllm.sock")
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert err.startswith("mockllm: cannot listen on ")
+
+
+@pytest.mark.parametrize("command", [[], ["serve"]])
+def test_files_and_directories_are_arguments_too(command: list[str], tmp_path: Path) -> None:
+    """Those of --config are tried first, then the others in their order."""
+    one, other = [
+        write(tmp_path / name, {"openai": [chat_mock(name, chat_saying(name))]})
+        for name in ("check", "b.json")
+    ]
+    directory = tmp_path / "mocks"
+    directory.mkdir()
+    for name in ("check", "a", "b.json"):
+        write(directory / f"{name}.json", {"openai": [chat_mock(name, chat_saying("directory"))]})
+    words: list[str | Path] = [*command, one, directory, "--port=0", "--config", other]
+    with (
+        running(*words) as server,
+        OpenAI(base_url=f"{server.url}/v1", api_key=API_KEY, max_retries=0) as client,
+    ):
+        answers = [
+            client.chat.completions.create(**chat_request(text)).choices[0].message.content
+            for text in ("check", "a", "b.json")
+        ]
+        assert answers == ["check", "directory", "b.json"]
+        assert not any("demo" in line for line in server.lines)
+
+
+def test_reload_takes_files_that_are_arguments(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.json", {"openai": [chat_mock("a", chat_saying("before"))]})
+    with running(file, "--reload", "--port=0") as server:
+        write(file, {"openai": []})
+        server.told("mockllm: reloaded: 0 openai")

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from mockllm import Config, ConfigError, load_config
-from mockllm.config.files import files_of
+from mockllm.config.files import files_of, read_files
 from mockllm.engine.loading import load
 from tests.support.loads import ANSWER, mock
 
@@ -181,3 +181,9 @@ def test_every_file_of_a_directory_is_read(tmp_path: Path) -> None:
         load_config(tmp_path)
 
     assert [problem.place for problem in caught.value.problems] == [str(one), str(two)]
+
+
+@pytest.mark.parametrize("path", ["", " "])
+def test_an_empty_path_is_not_the_current_directory(path: str) -> None:
+    _, (problem,) = read_files(path)
+    assert str(problem) == f"expected the path of a file, found {path!r}"

@@ -51,7 +51,48 @@ def test_responses_that_clients_accept_have_no_complaints() -> None:
             messages_mock("hi", messages_saying("ho")),
             messages_mock("", messages_saying("ho"), **ANY),
         ],
-        openai_embeddings=[embeddings_mock("hi", [1.0])],
+        openai_embeddings=[
+            embeddings_mock("hi", [1.0]),
+            embeddings_mock("ho", [1.0], [2.0], match_type="contains"),
+            {"response": {"data": [{"embedding": [float(at)]} for at in range(3)]}},
+            {"response": {}},
+        ],
+    )
+
+    assert found == []
+
+
+def test_mocks_that_name_only_a_call_are_checked() -> None:
+    def named(mock: dict[str, Any], **match: Any) -> dict[str, Any]:
+        return {**mock, "match": {**ANY, **match}}
+
+    results = [{"type": "tool_result", "tool_use_id": call_id} for call_id in ("a", "b")]
+    outputs = [{"type": "function_call_output", "call_id": call_id} for call_id in ("a", "b")]
+    tools = [{"role": "tool", "tool_call_id": call_id} for call_id in ("a", "b")]
+
+    found = complaints(
+        openai=[
+            *(
+                named(chat_mock("", chat_saying("ho")), message=tool | {"content": "15 degrees"})
+                for tool in tools
+            ),
+            *(named(chat_mock("", chat_saying("ho")), message=tool) for tool in tools),
+        ],
+        openai_response=[
+            *(named(responses_mock("", responses_saying("ho")), input=[out]) for out in outputs),
+            named(responses_mock("", responses_saying("ho")), input=[]),
+        ],
+        anthropic=[
+            named(
+                messages_mock("", messages_saying("ho")),
+                message={"role": "user", "content": [block]},
+            )
+            for block in results
+        ],
+        openai_embeddings=[
+            named(embeddings_mock("", [1.0]), input=["a", "b"]),
+            named(embeddings_mock("", [1.0]), input=[1, 2]),
+        ],
     )
 
     assert found == []

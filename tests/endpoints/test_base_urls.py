@@ -84,3 +84,32 @@ def test_a_wrong_base_url_is_reported_in_the_envelope_of_its_vendor() -> None:
     assert told(ask("POST", "/v1/v1/messages", {}))["type"] == "error"
     assert told(ask("GET", "/models", ANTHROPIC))["type"] == "error"
     assert "type" not in told(ask("GET", "/models", KEY))
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/models/sk-proj-abc"),
+        ("GET", "/models/sk-proj-abc"),
+        ("GET", "/v1/v1/models/sk-proj-abc"),
+        ("GET", "/v1/models/org/sk-proj-abc/"),
+        ("GET", "/sk-proj-abc/v1/models/x"),
+        ("GET", "/v1/responses/sk-proj-abc"),
+        ("DELETE", "/v1/responses/sk-proj-abc"),
+        ("GET", "/v1/responses/sk-proj-abc/input_items"),
+        ("POST", "/v1/responses/sk-proj-abc/cancel"),
+        ("POST", "/openai/deployments/sk-proj-abc/chat/completions/chat/completions"),
+        ("POST", "/openai/deployments/sk-proj-abc/nothing"),
+        ("PUT", "/openai/deployments/sk-proj-abc/chat/completions"),
+        ("POST", "/openai/openai/deployments/sk-proj-abc/responses"),
+        ("POST", "/v1/responses/sk-proj-abc/responses"),
+    ],
+)
+@pytest.mark.parametrize("vendor", [KEY, ANTHROPIC])
+def test_no_error_quotes_a_credential_in_the_path(
+    vendor: dict[str, str], method: str, path: str
+) -> None:
+    reply = ask(method, path, {**HOST, **vendor}).reply
+
+    assert 400 <= reply.status < 500
+    assert "sk-proj-abc" not in str((reply.headers, told(ask(method, path, {**HOST, **vendor}))))

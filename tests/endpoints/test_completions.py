@@ -39,6 +39,22 @@ async def test_a_chat_mock_answers_a_prompt(openai: AsyncOpenAI) -> None:
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (2, 4)
 
 
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ({}, {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}),
+        ({"total_tokens": 9}, {"total_tokens": 9, "prompt_tokens": 7, "completion_tokens": 2}),
+        (None, {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}),
+    ],
+)
+def test_the_usage_of_a_mock_is_completed(written: Any, expected: dict[str, int]) -> None:
+    response = {"choices": [{"message": {"content": "one two"}}], "usage": written}
+    engine = LoneApp(Engine(load(Config.from_dict({"openai": [{"response": response}]}))))
+    body = {"model": "m", "prompt": "hi"}
+
+    assert told(ask("POST", "/v1/completions", body=body, engine=engine))["usage"] == expected
+
+
 async def test_a_prompt_is_answered_in_pieces(server: AsyncServer) -> None:
     async with AsyncOpenAI(base_url=server.openai_base_url, api_key=API_KEY) as lenient:
         stream = await lenient.completions.create(

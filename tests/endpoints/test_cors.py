@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import httpx2
 import pytest
 from openai import AsyncOpenAI
 
 from mockllm import AsyncServer
 from tests.support.endpoints import CONFIG
+from tests.support.http_library import httpx
 from tests.support.served import API_KEY
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ async def test_web_pages_may_read_answers_with_cors_only(cors: bool, origin: str
 
 async def test_a_preflight_has_no_length(server: AsyncServer) -> None:
     """RFC 9110, section 8.6: no Content-Length in a response with status 204."""
-    async with httpx2.AsyncClient(base_url=server.base_url) as http:
+    async with httpx.AsyncClient(base_url=server.base_url) as http:
         answer = await http.options("/v1/models")
 
     assert answer.status_code == 204

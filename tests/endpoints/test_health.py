@@ -24,8 +24,8 @@ async def server() -> AsyncIterator[AsyncServer]:
 
 
 def listener_of(server: AsyncServer) -> Listener:
-    assert server._listener is not None
-    return server._listener
+    assert server._listening is not None
+    return server._listening.listener
 
 
 READY = get(target="/ready")
@@ -52,6 +52,7 @@ async def test_is_not_ready_while_it_drains() -> None:
         assert (answer.status, answer.closes) == (200, True)
         assert await one.is_closed()
         await stopping
+    server._listening = None  # it was stopped by its listener
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])

@@ -8,7 +8,11 @@ import pytest
 from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
-from tests.support.endpoints import MODELS
+from mockllm.config import demo
+from mockllm.engine.building import build_engine
+from tests.support.apps import LoneApp
+from tests.support.endpoints import CONFIG, MODELS
+from tests.support.engines import ask, told
 
 pytestmark = pytest.mark.anyio
 
@@ -37,3 +41,20 @@ async def test_an_unknown_model_is_a_404_of_each_vendor(
         await anthropic.models.retrieve("x")
 
     assert (one.value.code, other.value.type) == ("model_not_found", "not_found_error")
+
+
+async def test_the_demo_lists_its_models_to_both_clients(anyio_backend: str) -> None:
+    app = LoneApp(build_engine(demo.config(), models=demo.MODELS))
+    listed = [model["id"] for model in told(ask("GET", "/v1/models", engine=app))["data"]]
+
+    assert listed == list(demo.MODELS)
+    for name in listed:
+        one = told(ask("GET", f"/v1/models/{name}", engine=app))
+        assert (one["id"], one["object"], one["type"]) == (name, "model", "model")
+
+
+async def test_models_of_the_engine_follow_those_of_the_mocks(anyio_backend: str) -> None:
+    app = LoneApp(build_engine(CONFIG, models=("x", MODELS[0])))
+    listed = [model["id"] for model in told(ask("GET", "/v1/models", engine=app))["data"]]
+
+    assert listed == [*MODELS, "x"]

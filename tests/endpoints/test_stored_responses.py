@@ -106,6 +106,8 @@ async def test_a_background_response_can_be_cancelled(openai: AsyncOpenAI) -> No
     cancelled = await openai.responses.cancel(given.id)
 
     assert (cancelled.id, cancelled.status) == (given.id, "cancelled")
+    assert (cancelled.created_at, cancelled.completed_at) == (given.created_at, None)
+    assert (cancelled.usage, cancelled.error) == (None, None)
     assert await openai.responses.retrieve(given.id) == cancelled
 
 

@@ -125,7 +125,7 @@ def test_a_mock_that_is_used_up_is_named_when_none_is_left() -> None:
     assert ask(app) == "mock_not_found"
     assert error(app)["message"] == (
         "No matching mock found. The request's last message: user 'hi'. "
-        "Closest mock: openai[0] 'hi': used up."
+        "Closest mock: openai[0] 'hi': its sequence is over."
     )
 
 

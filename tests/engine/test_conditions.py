@@ -40,7 +40,8 @@ def answering(engine: Engine, api: str, headers: Json | None = None, **members: 
     assert isinstance(decision, Decision)
     if decision.match.rule is not None:
         return decision.match.rule.label
-    return str(orjson.loads(decision.reply.body)["error"]["message"])
+    body_sent = decision.reply.body.decode("utf-8", "replace")  # a fresh id may be in it
+    return str(orjson.loads(body_sent)["error"]["message"])
 
 
 @pytest.mark.parametrize("mock", [{}, {"match": {}}, {"match": {"match_type": "contains"}}])
@@ -232,3 +233,71 @@ def test_a_condition_of_a_wrong_type_is_an_error(value: Any) -> None:
 def test_embeddings_have_no_instructions() -> None:
     with pytest.raises(ConfigError, match="system_contains: unknown key"):
         engine("openai_embeddings", {"match": {"system_contains": ["a"]}})
+
+
+# --- Contents under `contains` -------------------------------------------------------------------
+
+CALLED = {"type": "tool_result", "tool_use_id": "toolu_1"}
+OUTPUT = {"type": "function_call_output", "call_id": "call_1"}
+
+
+@pytest.mark.parametrize(
+    ("api", "match", "members"),
+    [
+        (
+            "anthropic",
+            {"message": {"role": "user", "content": [CALLED]}},
+            {"messages": [{"role": "user", "content": [{**CALLED, "content": "15 degrees"}]}]},
+        ),
+        (
+            "openai",
+            {"message": {"role": "tool", "tool_call_id": "call_1"}},
+            {"messages": [{"role": "tool", "tool_call_id": "call_1", "content": "15 degrees"}]},
+        ),
+        (
+            "openai_response",
+            {"input": [OUTPUT]},
+            {"input": [{"role": "user", "content": "hi"}, {**OUTPUT, "output": "15 degrees"}]},
+        ),
+    ],
+)
+def test_a_mock_that_names_only_a_call_answers_its_result(
+    api: str, match: Json, members: Json
+) -> None:
+    config = Config.from_dict(
+        {api: [{"match": {"match_type": "contains", **match}, "response": {}}]}
+    )
+
+    assert not any("match" in str(warning) for warning in load(config).warnings)
+    served = build_engine(config)
+    assert answering(served, api, **members) == f"{api}[0]"
+    text = orjson.dumps(members).replace(b"_1", b"_2")
+    assert "no result of call" in (answering(served, api, **orjson.loads(text)) or "")
+
+
+def test_a_mock_that_can_never_match_is_a_warning_and_the_others_are_served() -> None:
+    mocks = [{"match": {"input": []}, "response": {}}, {"response": {}}]
+    config = Config.from_dict({"openai_embeddings": mocks})
+
+    (warning,) = load(config).warnings
+    assert str(warning) == (
+        "openai_embeddings[0]: match.input: can never match: a request has an input"
+    )
+    assert answering(build_engine(config), "openai_embeddings", input="a") == "openai_embeddings[1]"
+
+
+def test_members_may_be_missing_from_the_parts_of_a_mock_that_contains() -> None:
+    image = {"role": "user", "content": [{"type": "image_url"}]}
+    served = engine("openai", {"match": {"match_type": "contains", "message": image}})
+    asked = {"role": "user", "content": [IMAGE]}
+
+    assert answering(served, "openai", messages=[asked]) == "openai[0]"
+    with pytest.raises(ConfigError, match=r"content\[0\]\.image_url: required, but missing"):
+        engine("openai", {"match": {"message": image}})
+
+
+def test_members_of_parts_that_have_a_wrong_type_are_errors() -> None:
+    message = {"role": "user", "content": [{"type": "image_url", "image_url": 5}]}
+
+    with pytest.raises(ConfigError, match="expected an object, found 5"):
+        engine("openai", {"match": {"match_type": "contains", "message": message}})

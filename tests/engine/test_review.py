@@ -10,6 +10,7 @@ import pytest
 
 from mockllm import Config, ConfigError
 from mockllm.engine.loading import load, review
+from mockllm.providers.openai.chat import sdk as chat_sdk
 from tests.support.loads import ANSWER, loaded, mock
 
 
@@ -44,6 +45,39 @@ def test_a_response_that_the_sdk_rejects_is_a_warning() -> None:
             "openai[0] 'greet': response.creatd: not a member that the SDK declares; "
             "did you mean 'created'?"
         ),
+    ]
+
+
+def test_what_an_old_sdk_does_not_declare_is_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_sdk, "_WIDENED", frozenset())
+    response = ANSWER | {"object": "chat.completion.tool_message", "creatd": 1}
+    events = [{**CHUNK, "creatd": 1}, "[DONE]"]
+
+    told = reviewed(tmp_path, {**mock("hi"), "response": response, "stream": {"events": events}})
+
+    assert [line.split(": ")[:3] for line in told] == [
+        ["note", "openai[0]", "response.object"],
+        ["note", "openai[0]", "response.creatd"],
+        ["note", "openai[0]", "stream.events[0].creatd"],
+    ]
+
+
+CHUNK = {
+    "id": "c",
+    "object": "chat.completion.chunk",
+    "created": 1,
+    "model": "m",
+    "choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": None}],
+}
+
+
+def test_a_contradiction_is_a_warning_that_names_both_places() -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 99}
+
+    assert warnings(mock("hi") | {"response": ANSWER | {"usage": usage}}) == [
+        ("openai[0]: response.usage.total_tokens: 99, but prompt_tokens + completion_tokens is 12")
     ]
 
 

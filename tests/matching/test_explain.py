@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from mockllm.matching.explain import nearest_miss
+from mockllm.matching.explain import NearMiss, nearest_miss
 from mockllm.matching.predicates import HeaderEquals, Headers
 from mockllm.matching.rule import Rule
 from mockllm.matching.texts import MAX_SEARCHED, quote
@@ -31,10 +31,8 @@ def test_the_nearest_miss_is_the_rule_that_shares_most() -> None:
 
     nearest = nearest_miss(rules, ask_chat([user("hello world")]), {})
 
-    assert nearest == (
-        rules[2],
-        "text differs at character 6: expected 'you', found 'world'",
-    )
+    reason = "text differs at character 6: expected 'you', found 'world'"
+    assert nearest == (rules[2], reason, reason)
 
 
 def test_a_rule_that_fails_by_its_headers_only_is_nearest() -> None:
@@ -44,7 +42,8 @@ def test_a_rule_that_fails_by_its_headers_only_is_nearest() -> None:
 
     nearest = nearest_miss(rules, ask_chat([user("hello")]), {})
 
-    assert nearest == (rules[1], "header X-Tenant is missing, expected 'a'")
+    reason = "header X-Tenant is missing, expected 'a'"
+    assert nearest == (rules[1], reason, "header X-Tenant is missing")
 
 
 def test_there_is_no_nearest_miss_where_there_are_no_rules() -> None:
@@ -61,7 +60,7 @@ def test_the_nearest_miss_is_the_first_of_the_closest(
 
     nearest = nearest_miss(rules, prompt, headers)
 
-    assert nearest == (None if closest is None else (closest[0], closest[1].reason()))
+    assert nearest == (None if closest is None else NearMiss.of(*closest))
 
 
 @pytest.mark.parametrize("contains", [False, True])
@@ -75,4 +74,40 @@ def test_the_place_where_a_long_text_differs_is_exact(contains: bool) -> None:
 
     differs = f"text differs at character 101: expected '!', found {quote(text[101:])}"
     reason = f"no text contains {quote(text[:101] + '!')}" if contains else differs
-    assert nearest == (rules[2], reason)
+    assert nearest == (rules[2], reason, reason)
+
+
+@pytest.mark.parametrize(
+    ("texts", "asked", "nearest"),
+    [
+        (["weather in Rome?", "WEATHER IN PARIS"], "weather in Paris", 1),
+        (["caf", "Caf\u00e9 noir"], "cafe\u0301 noir", 1),
+        (["ab", "a\u00a0 b"], "a b", 1),
+        (["wh", "weather"], "what about the weather?", 1),
+    ],
+)
+@pytest.mark.parametrize("contains", [False, True])
+def test_a_rule_that_differs_in_what_readers_overlook_is_nearer(
+    texts: list[str], asked: str, nearest: int, *, contains: bool
+) -> None:
+    rules = [chat_rule(at, user(text), contains=contains) for at, text in enumerate(texts)]
+    prompt = ask_chat([user(asked)])
+
+    found = nearest_miss(rules, prompt, {})
+
+    if all(rule.difference(prompt, {}) is not None for rule in rules):
+        assert found is not None
+        assert found.rule is rules[nearest]
+
+
+def test_a_result_with_the_same_text_is_nearer_than_one_with_a_similar_text() -> None:
+    def result(call_id: str, content: str) -> dict[str, Any]:
+        return {"role": "tool", "tool_call_id": call_id, "content": content}
+
+    rules = [chat_rule(0, result("a", "15 degrees in Paris")), chat_rule(1, result("b", "15"))]
+
+    found = nearest_miss(rules, ask_chat([result("a", "15")]), {})
+
+    assert found is not None
+    assert found.rule is rules[1]
+    assert found.reason.startswith("tool_call_id differs at character 0: expected 'b', found 'a'")

@@ -6,21 +6,14 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mockllm.matching import specification
 from mockllm.matching.index import RuleIndex, is_reusable
 from mockllm.matching.predicates import HeaderEquals, MessageContains
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
-from tests.support.strategies import (
-    ask_chat,
-    chat_requests,
-    chat_rules,
-    header_sets,
-    mixed_rules,
-    responses_requests,
-    responses_rules,
-)
+from tests.support.strategies import ASKED, ask_chat
 
 
 def check_index(rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]) -> None:
@@ -32,28 +25,11 @@ def check_index(rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]) 
         assert index.candidates(prompt, headers) == expected
 
 
+@pytest.mark.parametrize("kind", ASKED)
 @settings(max_examples=1000)
-@given(chat_rules(), chat_requests(), header_sets())
-def test_the_index_finds_what_the_specification_finds_in_chat(
-    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
-) -> None:
-    check_index(rules, prompt, headers)
-
-
-@settings(max_examples=1000)
-@given(responses_rules(), responses_requests(), header_sets())
-def test_the_index_finds_what_the_specification_finds_in_responses(
-    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
-) -> None:
-    check_index(rules, prompt, headers)
-
-
-@settings(max_examples=500)
-@given(mixed_rules(), chat_requests(), header_sets())
-def test_the_index_finds_rules_with_several_conditions_or_none(
-    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
-) -> None:
-    check_index(rules, prompt, headers)
+@given(data=st.data())
+def test_the_index_finds_what_the_specification_finds(kind: str, data: st.DataObject) -> None:
+    check_index(*data.draw(ASKED[kind]))
 
 
 def test_an_empty_index_finds_nothing() -> None:
@@ -96,3 +72,16 @@ def test_a_match_is_reusable_if_no_rule_with_state_held_before_it(
     candidates = index.candidates(ask_chat([{"role": "user", "content": "hi"}]), {})
 
     assert is_reusable(candidates) is reusable
+
+
+def test_rules_behind_a_twin_with_state_may_answer() -> None:
+    """The first rule has no state, but the twin in its place has."""
+    rules = [
+        Rule(0, "first", (MessageContains("ok", "tool", "a"),)),
+        Rule(1, "behind", (MessageContains("ok", "tool"),)),
+        Rule(2, "twin", (MessageContains("ok", "tool", "b"),), stateful=True),
+    ]
+    prompt = ask_chat([{"role": "tool", "tool_call_id": "b", "content": "ok"}])
+
+    assert RuleIndex(rules).candidates(prompt, {}) == (rules[2], rules[1])
+    check_index(rules, prompt, {})

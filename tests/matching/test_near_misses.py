@@ -15,15 +15,7 @@ from mockllm.matching.predicates import Headers, MessageContains, Predicate
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.openai.chat import CHAT
-from tests.support.strategies import (
-    ask_chat,
-    chat_requests,
-    chat_rules,
-    header_sets,
-    mixed_rules,
-    responses_requests,
-    responses_rules,
-)
+from tests.support.strategies import ASKED, ask_chat
 
 
 def user(text: str) -> dict[str, Any]:
@@ -36,25 +28,10 @@ def compare(rules: list[Rule], prompt: Prompt, headers: Headers) -> None:
     assert index.nearest_miss(prompt, headers) == nearest_miss(rules, prompt, headers)
 
 
-@given(chat_rules(), chat_requests(), header_sets())
-def test_the_nearest_chat_rule_is_found(
-    rules: list[Rule], prompt: Prompt, headers: Headers
-) -> None:
-    compare(rules, prompt, headers)
-
-
-@given(responses_rules(), responses_requests(), header_sets())
-def test_the_nearest_responses_rule_is_found(
-    rules: list[Rule], prompt: Prompt, headers: Headers
-) -> None:
-    compare(rules, prompt, headers)
-
-
-@given(mixed_rules(), chat_requests(), header_sets())
-def test_the_nearest_rule_with_several_conditions_or_none_is_found(
-    rules: list[Rule], prompt: Prompt, headers: Headers
-) -> None:
-    compare(rules, prompt, headers)
+@pytest.mark.parametrize("kind", ASKED)
+@given(data=st.data())
+def test_the_nearest_rule_is_found(kind: str, data: st.DataObject) -> None:
+    compare(*data.draw(ASKED[kind]))
 
 
 TEXTS = st.text("ab ", max_size=12)

@@ -6,13 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.matching.predicates import HeaderContains, HeaderEquals, Headers, Predicate
+from mockllm.matching.predicates import (
+    HasInputs,
+    HeaderContains,
+    HeaderEquals,
+    Headers,
+    Predicate,
+    SystemContains,
+)
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
+from mockllm.providers.anthropic.messages import MESSAGES
+from mockllm.providers.api import API
 from mockllm.providers.openai.chat import CHAT
+from mockllm.providers.openai.embeddings import EMBEDDINGS
 from mockllm.providers.openai.responses import RESPONSES
 from tests.support.strategies import (
     ask_chat,
+    ask_embeddings,
+    ask_messages,
     ask_responses,
     chat_requests,
     chat_rules,
@@ -21,6 +33,8 @@ from tests.support.strategies import (
     responses_requests,
     responses_rules,
 )
+
+REMEDY = '; the request contains it: write "match_type": "contains"'
 
 
 def user(content: Any, **more: Any) -> dict[str, Any]:
@@ -41,7 +55,7 @@ def user(content: Any, **more: Any) -> dict[str, Any]:
         ),
         (
             CHAT.compile_match(user("hello world", name="a"), False),
-            "other members than the text differ",
+            f"name is missing, expected 'a'{REMEDY}",
         ),
         (
             HeaderEquals(b"x-tenant-id", "X-Tenant-ID", b"a"),
@@ -51,6 +65,7 @@ def user(content: Any, **more: Any) -> dict[str, Any]:
             HeaderContains(b"x-no", "X-No", b"a"),
             "header X-No is missing, expected containing 'a'",
         ),
+        (HasInputs(2), "its response has 2 vectors, the request has 1 input"),
         (HeaderEquals(b"authorization", "Authorization", b"k"), "header Authorization differs"),
         (HeaderEquals(b"x-goog-api-key", "X-Goog-Api-Key", b"k"), "header X-Goog-Api-Key differs"),
     ],
@@ -71,7 +86,7 @@ def test_another_number_of_items_is_a_difference() -> None:
     difference = predicate.difference(ask_responses([user("before"), user("hi")]), {})
 
     assert difference is not None
-    assert difference.reason() == "input has 2 items, expected 1"
+    assert difference.reason() == f"input has 2 items, expected 1{REMEDY}"
 
 
 def test_items_are_counted_where_the_last_is_a_system_message() -> None:
@@ -82,7 +97,7 @@ def test_items_are_counted_where_the_last_is_a_system_message() -> None:
     )
 
     assert difference is not None
-    assert difference.reason() == "input has 2 items, expected 1"
+    assert difference.reason() == f"input has 2 items, expected 1{REMEDY}"
 
 
 def check_covers(predicates: list[Predicate], prompt: Prompt, headers: Headers) -> None:
@@ -124,3 +139,130 @@ def test_a_predicate_covers_itself() -> None:
     ]
 
     assert all(predicate.covers(predicate) for predicate in predicates)
+
+
+LIST_REMEDY = '; the request contains it: write "match_type": "contains", "input": "sun"'
+
+
+@pytest.mark.parametrize(
+    ("api", "mock", "prompt", "reason"),
+    [
+        (
+            CHAT,
+            user("sun"),
+            ask_chat([user("is it sunny?")]),
+            f"text differs at character 0: expected 'sun', found 'is it sunny?'{REMEDY}",
+        ),
+        (
+            CHAT,
+            user("Sun"),
+            ask_chat([user("is it sunny?")]),
+            "text differs at character 0: expected 'Sun', found 'is it sunny?'",
+        ),
+        (
+            CHAT,
+            user("sun"),
+            ask_chat([{"role": "tool", "tool_call_id": "c", "content": "sunny"}]),
+            "role is 'tool', expected 'user'",
+        ),
+        (
+            MESSAGES,
+            user("sun"),
+            ask_messages([user([{"type": "text", "text": "so"}, {"type": "text", "text": "sun"}])]),
+            f"content has 2 entries, expected 1{REMEDY}",
+        ),
+        (
+            RESPONSES,
+            "sun",
+            ask_responses("is it sunny?"),
+            f"text differs at character 0: expected 'sun', found 'is it sunny?'{REMEDY}",
+        ),
+        (
+            RESPONSES,
+            [user("sun")],
+            ask_responses("is it sunny?"),
+            f"text differs at character 0: expected 'sun', found 'is it sunny?'{LIST_REMEDY}",
+        ),
+        (
+            RESPONSES,
+            [user("a"), user("b")],
+            ask_responses([user("x"), user("b")]),
+            "input[0].content differs at character 0: expected 'a', found 'x'",
+        ),
+        (
+            RESPONSES,
+            [user("a"), user("b")],
+            ask_responses([user("x"), user("a"), user("b")]),
+            f"input has 3 items, expected 2{REMEDY}",
+        ),
+        (
+            EMBEDDINGS,
+            "sun",
+            ask_embeddings(["moon", "sunny"]),
+            f"input has 2 entries, expected 1{REMEDY}",
+        ),
+        (EMBEDDINGS, [1, 2], ask_embeddings([1, 3]), "input[1] is 3, expected 2"),
+        (
+            EMBEDDINGS,
+            "sun",
+            ask_embeddings([1, 3]),
+            "input is [1,3], expected 'sun'",
+        ),
+    ],
+)
+def test_an_exact_condition_says_what_differs_and_what_to_do(
+    api: API, mock: Any, prompt: Prompt, reason: str
+) -> None:
+    difference = api.compile_match(mock, False).difference(prompt, {})
+
+    assert difference is not None
+    assert difference.reason() == reason
+
+
+@pytest.mark.parametrize(
+    ("mock", "found", "reason"),
+    [
+        ([user("a"), user("b")], [user("b")], "input has 1 item, expected at least 2"),
+        (
+            [user("b")],
+            [user("a"), user("c")],
+            "text differs at character 0: expected 'b', found 'c'",
+        ),
+        (
+            [{"type": "function_call_output", "call_id": "a", "output": "x"}],
+            [{"type": "function_call_output", "call_id": "b", "output": "x"}],
+            "call_id differs at character 0: expected 'a', found 'b'",
+        ),
+    ],
+)
+def test_items_at_the_end_say_what_differs(mock: Any, found: Any, reason: str) -> None:
+    difference = RESPONSES.compile_match(mock, True).difference(ask_responses(found), {})
+
+    assert difference is not None
+    assert difference.reason() == reason
+
+
+@pytest.mark.parametrize(
+    ("predicate", "logged"),
+    [
+        (HeaderEquals(b"x-a", "X-A", b"secret"), "header X-A differs"),
+        (HeaderContains(b"x-b", "X-B", b"secret"), "header X-B is missing"),
+    ],
+)
+def test_values_of_headers_are_not_logged(predicate: Predicate, logged: str) -> None:
+    difference = predicate.difference(ask_chat([user("hi")]), {b"x-a": b"private"})
+
+    assert difference is not None
+    assert difference.logged is not None
+    assert difference.logged() == logged
+
+
+def test_an_instruction_that_differs_in_case_is_shown() -> None:
+    prompt = ask_chat([user("You are kind", role="system"), user("hi")])
+
+    difference = SystemContains("you are").difference(prompt, {})
+
+    assert difference is not None
+    assert difference.reason() == (
+        "no instruction contains 'you are', only 'You are', which differs in case"
+    )

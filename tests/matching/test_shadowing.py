@@ -3,57 +3,82 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mockllm.matching import shadowing
-from mockllm.matching.predicates import HeaderEquals, MessageContains, Predicate
+from mockllm.matching.predicates import HeaderEquals, Headers, MessageContains, Predicate
 from mockllm.matching.rule import Rule
 from mockllm.matching.shadowing import find_shadowed
 from mockllm.matching.specification import first_match
+from mockllm.matching.twins import find_twins
 from mockllm.prompt import Prompt
-from tests.support.strategies import (
-    chat_requests,
-    chat_rules,
-    header_sets,
-    mixed_rules,
-    responses_rules,
-)
+from tests.support.strategies import ASKED
 
 
 def one_by_one(rules: list[Rule]) -> list[tuple[Rule, Rule]]:
     """Each rule that an earlier one covers, and the first that does."""
     pairs = []
-    for at, rule in enumerate(rules):
-        covering = next((earlier for earlier in rules[:at] if earlier.covers(rule)), None)
+    for rule in rules:
+        covering = next((each for each in before(rules, rule) if each.covers(rule)), None)
         if covering is not None:
             pairs.append((rule, covering))
     return pairs
 
 
-@given(chat_rules())
-def test_shadowed_chat_rules_are_found_as_one_by_one(rules: list[Rule]) -> None:
+def before(rules: list[Rule], rule: Rule) -> list[Rule]:
+    """The rules that are tried before `rule`: those before the first of its twins, and those of its
+    twins that name the same call."""
+    twins = [each for calls in find_twins(rules).get(rule.index, {}).values() for each in calls]
+    first = min((each.index for each in twins), default=rule.index)
+    alike = [each for each in twins if each.call_id == rule.call_id and each.index < rule.index]
+    return [*rules[:first], *alike]
+
+
+@pytest.mark.parametrize("kind", ASKED)
+@given(data=st.data())
+def test_shadowed_rules_are_found_as_one_by_one(kind: str, data: st.DataObject) -> None:
+    rules, _, _ = data.draw(ASKED[kind])
     assert list(find_shadowed(rules)) == one_by_one(rules)
 
 
-@given(responses_rules())
-def test_shadowed_responses_rules_are_found_as_one_by_one(rules: list[Rule]) -> None:
-    assert list(find_shadowed(rules)) == one_by_one(rules)
+def check_unreachable(rules: list[Rule], prompt: Prompt, headers: Headers) -> None:
+    """A rule that is found to be shadowed does not answer."""
+    shadowed = [rule for rule, _ in find_shadowed(rules)]
+    assert first_match(rules, prompt, headers) not in shadowed
 
 
-@given(mixed_rules())
-def test_shadowed_rules_with_several_conditions_or_none_are_found_as_one_by_one(
-    rules: list[Rule],
-) -> None:
-    assert list(find_shadowed(rules)) == one_by_one(rules)
+@pytest.mark.parametrize("kind", ASKED)
+@settings(max_examples=500)
+@given(data=st.data())
+def test_a_covered_rule_is_never_reached(kind: str, data: st.DataObject) -> None:
+    check_unreachable(*data.draw(ASKED[kind]))
 
 
-@given(chat_rules(), chat_requests(), header_sets())
-def test_a_covered_rule_is_never_reached(
-    rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]
-) -> None:
-    for at, later in enumerate(rules):
-        if any(earlier.covers(later) for earlier in rules[:at]):
-            assert first_match(rules[: at + 1], prompt, headers) is not later
+def results(*calls: tuple[str, str]) -> list[Rule]:
+    """A rule for each result of a call, given by its text and the call's id."""
+    return [
+        Rule(at, f"r{at}", (MessageContains(text, "tool", call_id),))
+        for at, (text, call_id) in enumerate(calls)
+    ]
+
+
+def test_a_mock_is_not_hidden_by_one_that_differs_in_the_call_alone() -> None:
+    assert list(find_shadowed(results(("ok", "a"), ("ok", "b")))) == []
+
+
+def test_a_mock_with_the_same_call_is_hidden() -> None:
+    rules = results(("ok", "a"), ("ok", "b"), ("ok", "b"))
+
+    assert list(find_shadowed(rules)) == [(rules[2], rules[1])]
+
+
+def test_twins_are_hidden_by_what_precedes_the_first_of_them() -> None:
+    rules = results(("o", ""), ("ok", "a"), ("ok", "b"))
+    between = results(("ok", "a"), ("o", ""), ("ok", "b"))
+
+    assert list(find_shadowed(rules)) == [(rules[1], rules[0]), (rules[2], rules[0])]
+    assert list(find_shadowed(between)) == []
 
 
 def contains(*texts: str) -> list[Rule]:

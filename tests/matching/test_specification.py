@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,8 +21,13 @@ def holds(wanted: Rule, prompt: Prompt, headers: dict[bytes, bytes] | None = Non
     return first_match([wanted], prompt, headers or {}) is wanted
 
 
+def result(call_id: str, content: Any) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call_id, "content": content}
+
+
 TEXT_PART = {"type": "text", "text": "hi"}
 IMAGE = {"type": "image_url", "image_url": {"url": "data:,x", "detail": "low"}}
+OTHER_IMAGE = {"type": "image_url", "image_url": {"url": "data:,y"}}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
 
 
@@ -148,6 +154,24 @@ def test_a_system_note_after_the_users_turn_is_skipped(note: str) -> None:
         ),
         (user("", name="ann"), user("anything"), True),
         (user(""), user([IMAGE]), False),
+        (user([TEXT_PART, TEXT_PART | {"text": "you"}]), user("you say hi"), True),
+        (user([TEXT_PART, TEXT_PART | {"text": "you"}]), user("hi"), False),
+        (user([TEXT_PART, IMAGE]), user([TEXT_PART | {"text": "oh hi"}, IMAGE]), True),
+        (user([IMAGE]), user([TEXT_PART, IMAGE]), True),
+        (user([IMAGE]), user([TEXT_PART]), False),
+        (user([IMAGE]), {"role": "assistant", "content": [IMAGE]}, False),
+        (user([{"type": "image_url"}]), user([IMAGE]), True),
+        (user([OTHER_IMAGE]), user([IMAGE]), False),
+        ({"role": "tool", "tool_call_id": "c"}, result("c", ""), True),
+        ({"role": "tool", "tool_call_id": "c", "content": []}, result("c", "42"), True),
+        ({"role": "tool", "tool_call_id": "c"}, result("d", "42"), False),
+        ({"role": "function", "name": "f"}, {"role": "function", "name": "f", "content": ""}, True),
+        (
+            {"role": "function", "name": "f"},
+            {"role": "function", "name": "g", "content": ""},
+            False,
+        ),
+        (result("other", [TEXT_PART, TEXT_PART | {"text": "4"}]), result("c", "hi 42"), True),
     ],
 )
 def test_contains_searches_texts_of_the_role(mock: Any, message: Any, expected: bool) -> None:
@@ -168,7 +192,56 @@ def test_contains_searches_tool_results_of_messages() -> None:
     ]
 
 
+def block(call_id: str, *content: Any, **more: Any) -> dict[str, Any]:
+    members = {"content": content[0]} if content else {}
+    return {"type": "tool_result", "tool_use_id": call_id, **members, **more}
+
+
+PICTURE = {"type": "image", "source": {"type": "url", "url": "https://x"}}
+REPORT = {
+    "type": "document",
+    "title": "Report",
+    "source": {"type": "text", "media_type": "text/plain", "data": "all is well"},
+}
+
+
+@pytest.mark.parametrize(
+    ("mock", "content", "expected"),
+    [
+        ([block("t")], [block("t", "sunny")], True),
+        ([block("t")], [block("t")], True),
+        ([block("t")], [block("u"), block("t", is_error=True)], True),
+        ([block("t")], [block("u", "t")], False),
+        ([block("t")], "t", False),
+        ([block("t"), block("u")], [block("u", "b"), block("t", "a")], True),
+        ([block("t"), block("u")], [block("t", "a")], False),
+        ([block("t", "")], [block("t", "sunny")], True),
+        ([block("t", "sun")], [block("t", "sunny")], True),
+        ([block("t", "sun")], [block("t", [TEXT_PART, TEXT_PART | {"text": "sunny"}])], True),
+        ([block("t", [TEXT_PART, TEXT_PART | {"text": "x"}])], [block("t", "hi x")], True),
+        ([block("t", "sun")], [block("t", "rain"), block("u", "sunny")], False),
+        ([block("t", "sun")], [block("t", "rain"), {"type": "text", "text": "sun"}], False),
+        ([block("t", [PICTURE])], [block("t", [TEXT_PART, PICTURE])], True),
+        ([block("t", [PICTURE])], [block("t", [TEXT_PART]), PICTURE], False),
+        ([block("t", is_error=True)], [block("t", "x", is_error=True)], True),
+        ([block("t", is_error=True)], [block("t", "x")], False),
+        ([block("t"), TEXT_PART], [block("t", "x"), TEXT_PART | {"text": "say hi"}], True),
+        ([block("t"), TEXT_PART], [block("t", "x")], False),
+        ([PICTURE, TEXT_PART], [TEXT_PART, PICTURE | {"cache_control": {"type": "x"}}], True),
+        ([PICTURE], [PICTURE | {"source": {"type": "url", "url": "https://y"}}], False),
+        ([{"type": "document", "title": "port"}], [REPORT], True),
+        ([{"type": "document", "source": {"type": "text", "data": "well"}}], [REPORT], True),
+        ([{"type": "document", "title": "well"}], [REPORT], False),
+    ],
+)
+def test_contains_compares_the_blocks_of_messages_one_by_one(
+    mock: Any, content: Any, expected: bool
+) -> None:
+    assert holds(rule(MESSAGES, user(mock), True), ask_messages([user(content)])) is expected
+
+
 CALL_OUTPUT = {"type": "function_call_output", "call_id": "call_7", "output": "15 degrees"}
+NAMED_CALL = {"type": "function_call_output", "call_id": "call_7"}
 
 
 @pytest.mark.parametrize(
@@ -217,6 +290,28 @@ def test_exact_compares_the_whole_responses_input(mock: Any, value: Any) -> None
         ([user("hi")], [user("hi"), CALL_OUTPUT], False),
         ([], [user("hi")], True),
         ([user("lo")], "hello", False),
+        ([NAMED_CALL], [user("hi"), CALL_OUTPUT], True),
+        ([NAMED_CALL], [CALL_OUTPUT | {"output": [{"type": "input_text", "text": ""}]}], True),
+        ([NAMED_CALL], [CALL_OUTPUT | {"call_id": "call_8"}], False),
+        ([NAMED_CALL], [CALL_OUTPUT, user("thanks")], False),
+        ([NAMED_CALL], "call_7", False),
+        ([user("hi"), NAMED_CALL], [user("hi"), CALL_OUTPUT], True),
+        ([user("hi"), NAMED_CALL], [user("ho"), CALL_OUTPUT], False),
+        ([user("hi"), NAMED_CALL], [CALL_OUTPUT], False),
+        ([NAMED_CALL, user("hi")], [user("x"), CALL_OUTPUT, user("hi")], True),
+        ([{"role": "user"}], [user("anything")], True),
+        ([{"role": "user"}], [{"role": "assistant", "content": "anything"}], False),
+        (
+            [{"type": "custom_tool_call_output", "call_id": "c"}],
+            [{"type": "custom_tool_call_output", "call_id": "c", "output": "x"}],
+            True,
+        ),
+        (
+            [{"type": "computer_call_output", "call_id": "c"}],
+            [{"type": "custom_tool_call_output", "call_id": "c", "output": "x"}],
+            False,
+        ),
+        ("", [], True),
     ],
 )
 def test_contains_of_responses(mock: Any, value: Any, expected: bool) -> None:
@@ -233,6 +328,14 @@ def test_contains_of_responses(mock: Any, value: Any, expected: bool) -> None:
         ([1, 2], [1, 2.0], False, True),
         ("b", ["abc", "x"], True, True),
         ("b", [1, 2], True, False),
+        (["a", "b"], ["xb", "xa", "c"], True, True),
+        (["a", "b"], ["xa", "c"], True, False),
+        ([1, 2], [1, 2], True, True),
+        ([1, 2], [2, 1], True, False),
+        ([[1, 2]], [[3], [1, 2]], True, True),
+        ([1, 2], [[3], [1, 2]], True, True),
+        ([1, 2], [[1, 2, 3]], True, False),
+        ([], "a", True, True),
     ],
 )
 def test_embeddings_inputs(mock: Any, value: Any, contains: bool, expected: bool) -> None:
@@ -265,11 +368,11 @@ def test_headers(value: bytes, contains: bool, headers: Any, expected: bool) -> 
     [
         (CHAT, {"content": "hi"}, False, "role: expected one of"),
         (CHAT, {"role": "robot", "content": "hi"}, False, "found 'robot'"),
-        (CHAT, user([TEXT_PART, TEXT_PART]), True, "'contains' looks for one text"),
+        (CHAT, user(5), True, "content: expected a string or a list of parts, found a number"),
         (MESSAGES, {"role": "tool", "content": "hi"}, False, "role: expected one of"),
         (RESPONSES, ["hi"], False, "0: expected an object, found a string"),
         (RESPONSES, [{"content": "hi"}], False, "0.role: expected one of"),
-        (EMBEDDINGS, ["a", "b"], True, "'contains' looks for one text"),
+        (EMBEDDINGS, [], False, "can never match: a request has an input"),
     ],
 )
 def test_a_match_that_no_request_can_satisfy_is_refused(
@@ -277,3 +380,49 @@ def test_a_match_that_no_request_can_satisfy_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=reason.replace("[", r"\[")):
         provider.compile_match(value, contains)
+
+
+def answering(mocks: list[Any], request: Any) -> int | None:
+    """The position of the mock of Chat Completions that answers."""
+    rules = [Rule(at, "", (CHAT.compile_match(mock, True),)) for at, mock in enumerate(mocks)]
+    found = first_match(rules, ask_chat([request]), {})
+    return None if found is None else found.index
+
+
+@pytest.mark.parametrize(
+    ("mocks", "request_", "expected"),
+    [
+        ([result("a", "ok")], result("z", "ok"), 0),
+        ([result("a", "ok"), result("b", "ok")], result("a", "ok"), 0),
+        ([result("a", "ok"), result("b", "ok")], result("b", "ok"), 1),
+        ([result("a", "ok"), result("b", "ok")], result("z", "ok"), 0),
+        ([result("a", "ok"), result("b", "ok")], result("b", "no"), None),
+        ([result("a", "o"), result("b", "ok")], result("b", "ok"), 0),
+        ([result("a", "ok"), result("b", "ok"), result("b", "ok")], result("b", "ok"), 1),
+        ([result("a", "ok"), user("ok"), result("b", "ok")], result("b", "ok"), 2),
+        ([result("a", "ok"), result("x", "o"), result("b", "ok")], result("b", "ok"), 2),
+        ([result("x", "o"), result("a", "ok"), result("b", "ok")], result("b", "ok"), 0),
+        ([result("a", ""), result("b", "")], result("b", "ok"), 1),
+        (
+            [result("a", [TEXT_PART, TEXT_PART]), result("b", [TEXT_PART, TEXT_PART])],
+            result("b", "hi"),
+            1,
+        ),
+        ([{"role": "tool", "content": "ok"}, result("b", "ok")], result("b", "ok"), 0),
+    ],
+)
+def test_of_mocks_that_differ_in_the_call_alone_the_id_decides(
+    mocks: list[Any], request_: Any, expected: int | None
+) -> None:
+    assert answering(mocks, request_) == expected
+
+
+def test_twins_have_the_same_other_conditions_in_any_order() -> None:
+    a, b = (HeaderContains(name, title, b"1") for name, title in ((b"x-a", "X-A"), (b"x-b", "X-B")))
+    ok = [CHAT.compile_match(result(call_id, "ok"), True) for call_id in ("a", "b")]
+    rules = [Rule(0, "", (ok[0], a, b)), Rule(1, "", (ok[1], b, replace(a, title="x-a")))]
+    headers = {b"x-a": b"1", b"x-b": b"1"}
+
+    assert first_match(rules, ask_chat([result("b", "ok")]), headers) is rules[1]
+    others = [rules[0], replace(rules[1], predicates=(ok[1], b))]
+    assert first_match(others, ask_chat([result("b", "ok")]), headers) is others[0]

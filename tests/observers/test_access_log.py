@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mockllm.engine.building import build_engine
 from mockllm.engine.decision import Decision, Delivery, End, Exchange, Match, Outcome, Summary
 from mockllm.exchange import Reply, Request
 from mockllm.observers.access_log import MAX_MODEL, access, log_access
@@ -68,7 +69,8 @@ def test_a_line_for_each_request(file: Path) -> None:
 
 @posix
 def test_a_json_object_for_each_request(file: Path) -> None:
-    lines = [json.loads(line) for line in logged(file, "--access-log", "--log-format=json")]
+    said = [json.loads(line) for line in logged(file, "--access-log", "--log-format=json")]
+    lines = [line for line in said if "message" not in line]
     assert [without_times(line) for line in lines] == [
         {
             "level": "info",
@@ -127,11 +129,18 @@ def test_the_log_redacts_and_cuts_a_target(path: str, query: str, expected: str)
     assert redact_target(path, query) == expected
 
 
-def logged_line(model: str, end: End = End.COMPLETE) -> str:
+def logged_line(model: str, end: End = End.COMPLETE, *, path: str = "/v1/chat/completions") -> str:
     """The line of an exchange in which a client named this model."""
     summary = Summary("openai", model, stream=True)
     decision = Decision.by(Match(Outcome.ECHO, Reply(200, (), ()), summary=summary))
-    request = Request.of("POST", "/v1/chat/completions")
+    request = Request.of("POST", path)
+    return record_of(request, decision, end)[0]
+
+
+def record_of(
+    request: Request, decision: Decision, end: End = End.COMPLETE
+) -> tuple[str, dict[str, Any]]:
+    """The line and the entry that are logged for a decision."""
     records: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = records.append  # type: ignore[assignment]  # a handler in one line
@@ -142,7 +151,7 @@ def logged_line(model: str, end: End = End.COMPLETE) -> str:
     finally:
         access.removeHandler(handler)
         access.setLevel(level)
-    return records[0].getMessage()
+    return records[0].getMessage(), vars(records[0])["entry"]
 
 
 @pytest.mark.parametrize(
@@ -153,5 +162,64 @@ def test_a_model_is_one_word_of_the_line(model: str, shown: str) -> None:
     assert logged_line(model) == f"POST /v1/chat/completions 200 [echo] {shown} 1000 us"
 
 
+def unmatched(texts: list[str], asked: str, **headers: Any) -> tuple[str, dict[str, Any]]:
+    """The line and the entry of a request that none of the mocks for these texts matches."""
+    mocks = [
+        {"match": {"message": {"role": "user", "content": text}, **headers}, "response": {}}
+        for text in texts
+    ]
+    app_engine = build_engine({"openai": mocks})
+    table = app_engine.table("openai")
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": asked}]})
+    request = Request.of(
+        "POST", table.api.routes[0], ((b"authorization", b"Bearer x"),), body.encode()
+    )
+    decision = app_engine.decide(table, request)
+    assert isinstance(decision, Decision)
+    return record_of(request, decision)
+
+
+def test_the_closest_mock_is_logged_where_none_matches() -> None:
+    line, entry = unmatched(["hello", "other"], "help")
+
+    near_miss = "openai[0]: text differs at character 3: expected 'lo', found 'p'"
+    assert line.endswith(f"404 [no match] m 1000 us; closest mock: {near_miss}")
+    assert entry["near_miss"] == near_miss
+
+
+def test_a_near_miss_is_one_line_without_secrets() -> None:
+    tenant = [{"name": "X-Tenant", "value": "private-value"}]
+
+    line, _ = unmatched([f"my key is {SECRET}\n2026 INFO"], f"my\n Bearer abcdef {SECRET}")
+    of_header, _ = unmatched(["hi"], "hi", headers=tenant)
+
+    assert "\n" not in line
+    assert SECRET not in line
+    assert "abcdef" not in line
+    assert of_header.endswith("; closest mock: openai[0]: header X-Tenant is missing")
+
+
+def test_nothing_is_close_where_there_are_no_mocks() -> None:
+    line, entry = unmatched([], "hi")
+
+    assert line.endswith(" us")
+    assert "near_miss" not in entry
+
+
 def test_an_early_end_is_logged() -> None:
     assert logged_line("m", End.CLIENT_GONE).endswith(" us (client gone)")
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "shown"),
+    [
+        ("/openai/deployments/sk-secret/chat/completions", "sk-secret", "***"),
+        ("/openai/deployments/sk%2Dsecret/chat/completions", "sk-secret", "***"),
+        ("/openai/deployments/gpt-4o/chat/completions", "gpt-4o", "gpt-4o"),
+        ("/v1/chat/completions", "llama4maverick17b128e", "llama4maverick17b128e"),
+    ],
+)
+def test_a_model_of_the_path_is_redacted_like_the_path(path: str, model: str, shown: str) -> None:
+    line = logged_line(model, path=path)
+    assert f" {shown} " in line
+    assert "secret" not in line

@@ -7,14 +7,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import anthropic as anthropic_sdk
-import httpx2
 import openai as openai_sdk
 import pytest
 from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
 from mockllm import AsyncServer
+from tests.support.bodies import error_type
 from tests.support.contract import TEXT_ASKED
+from tests.support.http_library import httpx
 from tests.support.served import (
     ANTHROPIC_HEADERS,
     Json,
@@ -60,7 +61,7 @@ async def test_a_messages_404_quotes_the_request_and_the_nearest_mock(
     with pytest.raises(anthropic_sdk.NotFoundError) as info:
         await anthropic.messages.create(**messages_request("Say hallo"))
     assert_names_the_nearest(info.value, "anthropic[0] 'Say hello': text differs at character 5")
-    assert info.value.type == "not_found_error"
+    assert error_type(info.value) == "not_found_error"
     assert info.value.request_id
 
 
@@ -123,12 +124,12 @@ async def test_a_404_of_an_api_without_mocks_names_its_key() -> None:
 async def test_a_refusal_is_not_retried(server: AsyncServer) -> None:
     attempts = 0
 
-    async def count(request: httpx2.Request) -> None:
+    async def count(request: httpx.Request) -> None:
         nonlocal attempts
         attempts += 1
 
     async with (
-        httpx2.AsyncClient(event_hooks={"request": [count]}) as http,
+        httpx.AsyncClient(event_hooks={"request": [count]}) as http,
         AsyncOpenAI(
             base_url=server.openai_base_url, api_key="any", max_retries=2, http_client=http
         ) as client,
@@ -163,13 +164,13 @@ async def test_unknown_path_is_404(openai: AsyncOpenAI, anthropic: AsyncAnthropi
     assert openai_info.value.request_id
     with pytest.raises(anthropic_sdk.NotFoundError, match="POST /v1/nothing") as info:
         await anthropic.post("/v1/nothing", body={}, cast_to=object)
-    assert info.value.type == "not_found_error"
+    assert error_type(info.value) == "not_found_error"
     assert info.value.request_id
 
 
 @pytest.fixture(scope="module")
-async def http(server: AsyncServer) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=server.base_url) as client:
+async def http(server: AsyncServer) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=server.base_url) as client:
         yield client
 
 
@@ -183,7 +184,7 @@ def without_ids(body: Any) -> Any:
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 @pytest.mark.parametrize("path", ["/", "/nothing", "/v2/messages"])
 async def test_unknown_path_outside_v1_is_plain(
-    http: httpx2.AsyncClient, method: str, path: str
+    http: httpx.AsyncClient, method: str, path: str
 ) -> None:
     answer = await http.request(method, path)
     assert answer.status_code == 404
@@ -195,7 +196,7 @@ async def test_unknown_path_outside_v1_is_plain(
 
 
 async def test_unknown_path_under_v1_is_in_the_envelope_of_its_vendor(
-    http: httpx2.AsyncClient,
+    http: httpx.AsyncClient,
 ) -> None:
     openai = await http.get("/v1/nothing")
     anthropic = await http.get("/v1/nothing", headers=ANTHROPIC_HEADERS)
@@ -211,7 +212,7 @@ async def test_unknown_path_under_v1_is_in_the_envelope_of_its_vendor(
     }
 
 
-async def test_health_counts_the_mocks(http: httpx2.AsyncClient) -> None:
+async def test_health_counts_the_mocks(http: httpx.AsyncClient) -> None:
     answer = await http.get("/health")
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/json"
@@ -227,14 +228,14 @@ async def test_health_counts_the_mocks(http: httpx2.AsyncClient) -> None:
     }
 
 
-async def test_health_requires_get(http: httpx2.AsyncClient) -> None:
+async def test_health_requires_get(http: httpx.AsyncClient) -> None:
     answer = await http.post("/health")
     assert answer.status_code == 405
     assert answer.headers["allow"] == "GET, HEAD"
     assert "POST" in answer.json()["error"]
 
 
-async def test_head_has_no_body(http: httpx2.AsyncClient) -> None:
+async def test_head_has_no_body(http: httpx.AsyncClient) -> None:
     healthy, unknown = await http.head("/health"), await http.head("/nothing")
     assert (healthy.status_code, unknown.status_code) == (200, 404)
     assert int(healthy.headers["content-length"]) > 0
@@ -243,7 +244,7 @@ async def test_head_has_no_body(http: httpx2.AsyncClient) -> None:
     assert again.json()["status"] == "healthy"
 
 
-async def test_a_401_does_not_quote_the_request(http: httpx2.AsyncClient) -> None:
+async def test_a_401_does_not_quote_the_request(http: httpx.AsyncClient) -> None:
     answer = await http.post("/v1/chat/completions", json=chat_request(TEXT_ASKED))
     assert answer.status_code == 401
     assert TEXT_ASKED not in answer.text

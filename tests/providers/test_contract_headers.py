@@ -15,6 +15,7 @@ from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
 from mockllm import AsyncServer
+from tests.support.bodies import error_type
 from tests.support.contract import BARE_ASKED, CHAT, MESSAGES, RESPONSES, TEXT_ASKED
 from tests.support.served import (
     MODEL,
@@ -70,7 +71,7 @@ async def test_anthropic_without_credentials_is_401(anthropic: AsyncAnthropic) -
         await anthropic.messages.create(
             **messages_request(TEXT_ASKED), extra_headers={"Authorization": anthropic_sdk.omit}
         )
-    assert info.value.type == "authentication_error"
+    assert error_type(info.value) == "authentication_error"
     assert info.value.request_id
 
 
@@ -103,7 +104,7 @@ async def test_no_anthropic_version_is_400(anthropic: AsyncAnthropic) -> None:
             **messages_request(TEXT_ASKED),
             extra_headers={"anthropic-version": anthropic_sdk.omit},
         )
-    assert info.value.type == "invalid_request_error"
+    assert error_type(info.value) == "invalid_request_error"
 
 
 async def test_unknown_betas_and_a_query_are_ignored(anthropic: AsyncAnthropic) -> None:

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import openai as openai_sdk
 import pytest
 from anthropic import AsyncAnthropic
@@ -14,6 +13,7 @@ from openai import AsyncOpenAI
 
 from mockllm import AsyncServer
 from tests.support.contract import TEXT_ASKED, VECTORS
+from tests.support.http_library import httpx
 from tests.support.served import (
     API_KEY,
     Json,
@@ -157,7 +157,7 @@ async def test_a_request_of_claude_code_is_matched(anthropic: AsyncAnthropic) ->
         "/v1/messages?beta=true",
         body=request,
         options={"headers": headers},
-        cast_to=httpx2.Response,
+        cast_to=httpx.Response,
     )
     found = events(answer.content)
     assert found[0]["type"] == "message_start"
@@ -210,7 +210,7 @@ async def test_a_request_of_codex_is_matched(openai: AsyncOpenAI) -> None:
         "x-codex-beta-features": "unknown",
     }
     answer = await openai.post(
-        "/responses", body=request, options={"headers": headers}, cast_to=httpx2.Response
+        "/responses", body=request, options={"headers": headers}, cast_to=httpx.Response
     )
     found = events(answer.content)
     assert found[0]["type"] == "response.created"

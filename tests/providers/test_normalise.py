@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.matching.predicates import ItemsEqual, MessageContains
-from mockllm.prompt import Message
+from mockllm.matching.part_predicates import MessageHasParts
+from mockllm.matching.parts import Part
+from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
+from mockllm.prompt import Message, MessagePart
 from mockllm.providers import normalise
 from mockllm.wire import jsontext
 
@@ -256,56 +258,58 @@ def test_the_error_of_a_role_has_those_expected_and_the_one_found(
     assert str(info.value) == f"role: expected one of user, tool, found {found}"
 
 
+def no_names(value: Json) -> tuple[str, ...]:
+    return ("title",)
+
+
+def compiled(value: Any) -> Predicate:
+    parts = map(MessagePart, normalise.spread(value))
+    return normalise.compile_contains(value, "user", parts, no_names)
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [(None, ""), ([], ""), ("", ""), ("é", "é"), ([text_part("a", "input_text")], "a")],
 )
-def test_a_mock_that_contains_searches_for_one_text(value: Any, text: str) -> None:
-    assert normalise.text_to_contain(value, "content") == text
+def test_a_content_of_one_text_is_searched_for(value: Any, text: str) -> None:
+    assert compiled(value) == MessageContains(text, "user")
+
+
+@pytest.mark.parametrize(("value", "found"), [({}, "an object"), (0, "a number"), (False, "a boo")])
+def test_another_content_cannot_be_compiled(value: Any, found: str) -> None:
+    with pytest.raises(ValueError, match=f"expected a string or a list of parts, found {found}"):
+        compiled(value)
+
+
+def test_several_parts_are_searched_for_one_by_one() -> None:
+    image = {"type": "image", "title": "sun", "url": "x"}
+
+    condition = compiled([text_part("a"), image, text_part("b")])
+
+    assert condition == MessageHasParts(
+        ("a", "b"), (Part(jsontext.canonical(image), image),), "user"
+    )
+    assert condition.required_texts == ("a", "b", "sun")
+
+
+def test_a_mock_compiles_to_the_condition_that_the_message_is_equal() -> None:
+    equal = normalise.compile_exact(USER, jsontext.canonical, ("hi",))
+
+    assert equal == ItemsEqual(1, b'{"content":"hi","role":"user"}', ("hi",), "user")
 
 
 @pytest.mark.parametrize(
-    ("value", "found"),
+    ("value", "parts"),
     [
-        ([text_part("a"), text_part("b")], "a list"),
-        ([{"type": "image"}], "a list"),
-        ({}, "an object"),
-        (0, "a number"),
-        (False, "a boolean"),
+        (None, []),
+        ("", []),
+        ("a", [text_part("a")]),
+        ([text_part("a"), 1], [text_part("a"), 1]),
+        (5, []),
     ],
 )
-def test_the_error_of_a_text_to_contain_has_its_place(value: Any, found: str) -> None:
-    with pytest.raises(ValueError, match="contains") as info:
-        normalise.text_to_contain(value, "input[2].content")
-
-    assert str(info.value) == (
-        "input[2].content: 'contains' looks for one text: expected a string or a list of one text "
-        f"part, found {found}"
-    )
-
-
-def test_a_mock_compiles_to_the_condition_on_its_message() -> None:
-    equal = normalise.compile_message(USER, jsontext.canonical, ("hi",), contains=False)
-    contains = normalise.compile_message(USER, jsontext.canonical, ("hi",), contains=True)
-
-    assert equal == ItemsEqual(1, b'{"content":"hi","role":"user"}', ("hi",), "user")
-    assert contains == MessageContains("hi", "user")
-
-
-def test_a_mock_without_content_contains_anything() -> None:
-    compiled = normalise.compile_message({"role": "tool"}, jsontext.canonical, (), contains=True)
-
-    assert compiled == MessageContains("", "tool")
-
-
-def test_a_mock_with_many_parts_is_compared_but_not_searched_for() -> None:
-    message = {"role": "user", "content": [text_part("a"), text_part("b")]}
-
-    equal = normalise.compile_message(message, jsontext.canonical, ("a", "b"), contains=False)
-
-    assert equal == ItemsEqual(1, jsontext.canonical(message), ("a", "b"), "user")
-    with pytest.raises(ValueError, match=r"^content: 'contains' looks for one text"):
-        normalise.compile_message(message, jsontext.canonical, ("a", "b"), contains=True)
+def test_a_content_is_spread_to_a_list_of_parts(value: Any, parts: list[Any]) -> None:
+    assert normalise.spread(value) == parts
 
 
 # --- The last messages ---------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from openai.types.responses.response_input_item_param import ResponseInputItemPa
 from mockllm.providers.anthropic.messages import texts as messages_texts
 from mockllm.providers.openai.chat import texts as chat_texts
 from mockllm.providers.openai.responses import texts as responses_texts
-from mockllm.providers.texts import MAX_LEVELS, TextMembers, read_texts
+from mockllm.providers.texts import MAX_LEVELS, TextMembers, read_texts, text_names
 from tests.support.declared_texts import declared_strings
 from tests.support.strategies import ask_chat, ask_messages, ask_responses
 
@@ -272,3 +272,12 @@ def test_texts_are_read_to_a_limited_depth() -> None:
 @pytest.mark.parametrize("value", [None, 5, True, {}, {"type": ["text"], "text": 5}, [[["a"]]]])
 def test_what_is_no_text_has_none(value: Any) -> None:
     assert list(read_texts(value, chat_texts.MEMBERS)) == []
+
+
+def test_the_names_of_texts_depend_on_the_type_of_an_object() -> None:
+    members = {"call": ("name", "input"), "": ("title",), "*": ("text", "content")}
+    names = text_names(members)
+
+    assert list(names({"type": "call"})) == ["name"]  # the input is a value of any kind
+    assert list(names({})) == ["title"]
+    assert list(names({"type": "new"})) == list(names({"type": 5})) == ["text", "content"]

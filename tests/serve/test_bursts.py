@@ -153,11 +153,13 @@ async def test_requests_behind_one_that_waits_are_answered_in_order() -> None:
     assert pipe.data.find(b"lorem") < pipe.data.find(b"<second>") < pipe.data.find(b"<third>")
 
 
-async def test_a_client_that_disconnects_while_its_request_waits_is_observed() -> None:
+async def test_a_client_that_disconnects_while_its_request_waits_is_observed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen: list[Exchange] = []
     service = Service(echoing(), observers=(seen.append,))
     protocol, pipe = connect(service)
-    service.turns.wait = no_turn  # type: ignore[method-assign]
+    monkeypatch.setattr(service.turns, "wait", no_turn)
     protocol.data_received(post(body=asking(LARGE)))
     await checkpoint()
     protocol.connection_lost(None)
@@ -175,7 +177,7 @@ async def test_reading_stops_for_the_rest_of_the_iteration(
     monkeypatch.setattr("mockllm.serve.protocol.SECONDS_PER_BYTE", MAX_READING / MIN_LARGE_READ)
     service = Service(echoing())
     (uploads, upload), (_, other), (answers, answered) = (connect(service) for _ in range(3))
-    service.turns.wait = no_turn  # type: ignore[method-assign]
+    monkeypatch.setattr(service.turns, "wait", no_turn)
     answers.data_received(post(body=asking(LARGE)))
     await checkpoint()  # reading begins again
     body = post(body=asking(LARGE))

@@ -270,10 +270,11 @@ class Stage:
         assert (answer.status, b"healthy" in answer.body) == (200, True)
 
     async def _check_nothing_is_left(self, before: set[asyncio.Task[Any]]) -> None:
-        listener = self._server._listener
-        assert listener is not None
-        await listener._service.all_closed.wait()
-        assert not listener._service.connections
+        listening = self._server._listening
+        assert listening is not None
+        service = listening.listener._service
+        await service.all_closed.wait()
+        assert not service.connections
         assert asyncio.all_tasks() == before
 
 

@@ -125,11 +125,11 @@ def test_no_process_is_left(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("module", "name"), [(os, "fork"), (socket, "SO_REUSEPORT")])
 def test_workers_without_fork_are_an_error(
-    module: object, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    module: object, name: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delattr(module, name)
     assert main(["--port", "0", "--workers", "2"]) == 1
-    output, errors = capsys.readouterr()
+    output, errors = capfd.readouterr()
     assert output == ""
     (line,) = errors.splitlines()
     assert line.startswith("mockllm: --workers needs fork")

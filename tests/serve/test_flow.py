@@ -75,8 +75,8 @@ def port_of(server: AsyncServer) -> int:
 
 
 def service_of(server: AsyncServer) -> Service:
-    assert server._listener is not None
-    return server._listener._service
+    assert server._listening is not None
+    return server._listening.listener._service
 
 
 @asynccontextmanager

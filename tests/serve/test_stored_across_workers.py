@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
-import httpx2
 import openai as openai_sdk
 import pytest
 from openai import OpenAI
 
+from tests.support.http_library import httpx
 from tests.support.processes import posix, running, until, write
 from tests.support.served import API_KEY, responses_mock, responses_saying
 
@@ -36,7 +36,7 @@ def client(port: int) -> OpenAI:
         base_url=f"http://127.0.0.1:{port}/v1",
         api_key=API_KEY,
         max_retries=0,
-        http_client=httpx2.Client(),
+        http_client=httpx.Client(),
     )
 
 

@@ -6,13 +6,13 @@ import asyncio
 import ssl
 from pathlib import Path
 
-import httpx2
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from mockllm import AsyncServer, ListenError, Server
 from tests.support.goldens import TESTDATA
 from tests.support.http.messages import get
+from tests.support.http_library import httpx
 from tests.support.processes import WORKERS, config, running, write
 from tests.support.served import API_KEY, PATIENCE, chat_request, port_of
 
@@ -34,7 +34,7 @@ def trusting() -> ssl.SSLContext:
 async def test_serves_tls(trusting: ssl.SSLContext) -> None:
     async with (
         AsyncServer(config(), ssl_certfile=CERTIFICATE, ssl_keyfile=KEY) as server,
-        httpx2.AsyncClient(verify=trusting) as http,
+        httpx.AsyncClient(verify=trusting) as http,
         AsyncOpenAI(base_url=server.openai_base_url, api_key=API_KEY, http_client=http) as client,
     ):
         assert server.base_url.startswith("https://127.0.0.1:")
@@ -50,7 +50,7 @@ def test_a_sync_server_serves_tls_with_one_file(tmp_path: Path, trusting: ssl.SS
     both = write(tmp_path / "both.pem", CERTIFICATE.read_text() + KEY.read_text())
     with (
         Server(config(), ssl_certfile=both) as server,
-        httpx2.Client(verify=trusting) as http,
+        httpx.Client(verify=trusting) as http,
         OpenAI(base_url=server.openai_base_url, api_key=API_KEY, http_client=http) as client,
     ):
         completion = client.chat.completions.create(**chat_request("hi"))
@@ -90,7 +90,7 @@ async def test_stops_despite_an_unfinished_tls_handshake(
 async def test_the_command_serves_tls(file: Path, workers: int, trusting: ssl.SSLContext) -> None:
     tls = (f"--ssl-certfile={CERTIFICATE}", f"--ssl-keyfile={KEY}")
     with running("--config", file, "--port=0", f"--workers={workers}", *tls) as command:
-        async with httpx2.AsyncClient(verify=trusting) as client:
+        async with httpx.AsyncClient(verify=trusting) as client:
             assert (await client.get(f"{command.url}/ready")).json() == {"status": "ready"}
 
 

@@ -6,12 +6,12 @@ import signal
 import socket
 from pathlib import Path
 
-import httpx2
 import pytest
 from openai import AsyncOpenAI
 
 from mockllm import AsyncServer, ListenError, Server
 from tests.support.http.messages import get
+from tests.support.http_library import httpx
 from tests.support.processes import config, posix, running, write
 from tests.support.served import API_KEY, PATIENCE, chat_request
 
@@ -35,10 +35,10 @@ def spoken(path: Path) -> bytes:
 @posix
 async def test_serves_on_a_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "mockllm.sock"
-    transport = httpx2.AsyncHTTPTransport(uds=str(path))
+    transport = httpx.AsyncHTTPTransport(uds=str(path))
     async with (
         AsyncServer(config(), uds=path) as server,
-        httpx2.AsyncClient(transport=transport) as http,
+        httpx.AsyncClient(transport=transport) as http,
         AsyncOpenAI(base_url=server.openai_base_url, api_key=API_KEY, http_client=http) as client,
     ):
         assert server.base_url == "http://localhost"

@@ -3,6 +3,7 @@ the clients, which would not make them, but so that the clients read the answers
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -55,6 +56,17 @@ CONFIG = {
 """Mocks that match any request, with complete responses, so that `strict` accepts them."""
 
 
+def _content_of(client: type[Any]) -> str:
+    """The argument of a client's `post` for bytes: older SDKs have one less."""
+    return "content" if "content" in inspect.signature(client.post).parameters else "body"
+
+
+_CONTENT = {
+    **dict.fromkeys(APIS, _content_of(AsyncOpenAI)),
+    MESSAGES: _content_of(AsyncAnthropic),
+}
+
+
 class Clients(NamedTuple):
     """The clients of one server; `post` sends bodies that their methods would not create."""
 
@@ -64,7 +76,8 @@ class Clients(NamedTuple):
     async def post(self, api: str, body: bytes) -> Any:
         options: Any = {"headers": {"content-type": "application/json"}}
         client = self.anthropic if api == MESSAGES else self.openai
-        return await client.post(PATHS[api], content=body, options=options, cast_to=object)
+        content: Any = {_CONTENT[api]: body}
+        return await client.post(PATHS[api], **content, options=options, cast_to=object)
 
 
 @asynccontextmanager
@@ -109,11 +122,16 @@ def user(api: str, content: Any) -> Json:
     return turns(api, {"role": "user", "content": content})
 
 
+def error_type(error: Any) -> Any:
+    """The type in the envelope of an error; older clients of Anthropic have no member for it."""
+    return error.type if hasattr(error, "type") else error.body["error"]["type"]
+
+
 async def refusal(clients: Clients, api: str, body: bytes) -> str:
     """The text of the exception that the SDK of `api` raises for a 400."""
     refused: type[Any] = (anthropic_sdk if api == MESSAGES else openai_sdk).BadRequestError
     with pytest.raises(refused) as info:
         await clients.post(api, body)
     assert info.value.request_id
-    assert info.value.type == "invalid_request_error"
+    assert error_type(info.value) == "invalid_request_error"
     return str(info.value)

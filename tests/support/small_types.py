@@ -66,7 +66,7 @@ class Request(TypedDict, total=False):
 
 
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "hello"}]}
-WRONG, MISSING, UNKNOWN = Kind.WRONG, Kind.MISSING, Kind.UNKNOWN
+WRONG, MISSING, UNKNOWN, NEWER = Kind.WRONG, Kind.MISSING, Kind.UNKNOWN, Kind.NEWER
 
 
 def lenient(**members: Any) -> Finding | None:

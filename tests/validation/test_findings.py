@@ -13,6 +13,7 @@ from mockllm.validation.findings import Finding, compile_match, compile_request,
 from tests.support.small_types import (
     HELLO,
     MISSING,
+    NEWER,
     UNKNOWN,
     WRONG,
     Answer,
@@ -224,6 +225,66 @@ def test_a_model_has_every_finding() -> None:
         Finding(("usage", "tokens"), "expected an integer, found '1'", WRONG),
         Finding(("usage", "extra"), "not a member that the SDK declares", UNKNOWN),
     ]
+
+
+# -- An old SDK --
+
+
+def test_a_model_of_an_old_sdk_tells_what_a_newer_one_may_declare() -> None:
+    answer = {
+        "id": 5,
+        "output": [{"type": "messsage"}, {"type": "message", "txt": "hi"}],
+    }
+    assert confirm_model(Answer, answer, widened=frozenset()) == [
+        Finding(("id",), "expected a string, found 5", WRONG),
+        Finding(
+            ("output", 0, "type"),
+            "expected 'message' or 'call', found 'messsage' "
+            "(the installed SDK is old; newer ones may declare it)",
+            NEWER,
+        ),
+        Finding(
+            ("output", 1, "txt"),
+            "not a member that the SDK declares; did you mean 'text'? "
+            "(the installed SDK is old; newer ones may declare it)",
+            NEWER,
+        ),
+    ]
+
+
+def test_what_services_send_is_no_finding_of_an_old_sdk_either() -> None:
+    answer = {"id": "a", "output": [], "extra": 1}
+
+    found = confirm_model(
+        Answer, answer, lambda finding: finding.kind is UNKNOWN, widened=frozenset()
+    )
+
+    assert found == []
+
+
+@pytest.mark.parametrize("call", [{}, {"name": None}, {"name": 5}, {"name": {"first": "f"}}])
+def test_a_widened_member_may_be_absent_or_anything(call: dict[str, Any]) -> None:
+    answer = {"id": "a", "output": [{"type": "call", **call}]}
+
+    assert confirm_model(Answer, answer, widened=frozenset({"Call.name"})) == []
+    assert confirm_model(Answer, answer, widened=frozenset({"Message.name", "name"})) != []
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_request_may_have_anything_in_a_widened_member(strict: bool) -> None:
+    widened = frozenset({"Text.text"})
+    confirm = compile_request(Request, strict=strict, widened=widened)
+    content: list[dict[str, Any]] = [{"type": "text", "text": 5}, {"type": "text"}]
+
+    assert confirm({"messages": [{"role": "user", "content": content}]}) is None
+
+
+def test_a_match_may_have_anything_in_a_widened_member() -> None:
+    confirm = compile_match(
+        list[User], lenient_types=frozenset(), widened=frozenset({"User.content"})
+    )
+
+    assert confirm([{"role": "user", "content": 5}, {"role": "user"}]) == []
 
 
 # -- Anything --

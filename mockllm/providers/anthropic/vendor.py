@@ -15,6 +15,10 @@ from mockllm.providers.envelope import JSON_HEADERS, STREAM_HEADERS, error_reply
 from mockllm.providers.vendor import Vendor
 from mockllm.wire import placeholders
 
+SDK_VERSION = "2.12.0"
+"""The version of `anthropic` that the API was written for. Newer ones are held to their own types;
+older ones are forgiven what they do not declare."""
+
 _REQUEST_ID = b"req_011C" + placeholders.UNIQUE_ID
 _REQUEST_ID_JSON = orjson.Fragment(b'"' + _REQUEST_ID + b'"')
 

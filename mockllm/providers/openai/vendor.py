@@ -13,6 +13,10 @@ from mockllm.providers.envelope import JSON_HEADERS, STREAM_HEADERS, error_reply
 from mockllm.providers.vendor import Vendor
 from mockllm.wire import placeholders
 
+SDK_VERSION = "3.54.0"
+"""The version of `openai` that the APIs were written for. Newer ones are held to their own types;
+older ones are forgiven what they do not declare."""
+
 _REQUEST_ID = b"req_" + placeholders.UNIQUE_ID + b"0a1c7e5d93b2"  # req_ and 32 hex digits
 
 _HEADERS: Headers = (

@@ -5,6 +5,7 @@ and streams. It knows no other API, no socket and no table of mocks.
 from __future__ import annotations
 
 from mockllm.providers.anthropic.messages.answer import text_response
+from mockllm.providers.anthropic.messages.contradictions import find_contradictions
 from mockllm.providers.anthropic.messages.echo import echoed
 from mockllm.providers.anthropic.messages.prompt import NAME, compile_match, decode
 from mockllm.providers.anthropic.messages.render import render
@@ -32,5 +33,6 @@ MESSAGES = API(
     answer_members=("content",),
     text_response=text_response,
     frame=frame,
+    find_contradictions=find_contradictions,
     echo=echoed,
 )

@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm.providers.anthropic.messages.echo import EVERYWHERE, INFERENCE_GEO
+from mockllm.providers.counts import count
 from mockllm.providers.members import fill_in
 from mockllm.wire import jsontext, placeholders, tokens
 
 Object = dict[str, Any]
+
+_CACHES = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
 
 _ID_PREFIXES = {
     "tool_use": "toolu_01",
@@ -39,7 +42,7 @@ def complete(response: Object) -> Object:
             "role": "assistant",
             "content": [],
             "container": None,
-            "stop_reason": _stop_reason(blocks),
+            "stop_reason": _stop_reason(response, blocks),
             "stop_sequence": None,
             "stop_details": None,
             "usage": {},
@@ -88,29 +91,80 @@ def _call_id(kind: str, index: int) -> Any:
     return placeholders.fresh_id(f"{_ID_PREFIXES[kind]}{index:02x}", 20, "call")
 
 
-def _stop_reason(blocks: list[Any]) -> str:
+def _stop_reason(response: Object, blocks: list[Any]) -> str:
+    """The reason that agrees with what is written."""
+    if isinstance(response.get("stop_sequence"), str):
+        return "stop_sequence"
+    match response.get("stop_details"):
+        case {"type": "refusal"}:
+            return "refusal"
     calls = any(isinstance(block, dict) and block.get("type") == "tool_use" for block in blocks)
     return "tool_use" if calls else "end_turn"
 
 
 def _usage(written: Object, blocks: list[Any]) -> Object:
-    """The usage of an answer, in tokens (`anthropic.types.Usage`, 2.14.0)."""
-    thinking = 0  # its share of the author's number is unknown
-    if "output_tokens" not in written:
-        thinking = sum(_output_tokens(block) for block in blocks if _is_thinking(block))
-    return fill_in(
+    """The usage of an answer, in tokens (`anthropic.types.Usage`, 2.14.0). What is filled in agrees
+    with what is written: the thinking is part of the output, and the tokens of both caches add up
+    to those that create a cache."""
+    said = sum(_output_tokens(block) for block in blocks if not _is_thinking(block))
+    thought = sum(_output_tokens(block) for block in blocks if _is_thinking(block))
+    details = written.get("output_tokens_details")
+    if isinstance(details, dict) and count(details.get("thinking_tokens")) is not None:
+        thought = details["thinking_tokens"]
+    output = written.get("output_tokens", max(1, said + thought))  # real ones are never zero
+    thinking = {"thinking_tokens": max(min(thought, (count(output) or 0) - said), 0)}
+    created, caches = _cache_creation(written)
+    completed = fill_in(
         written,
         {
             "input_tokens": placeholders.tokens_placeholder(0),
-            "cache_creation_input_tokens": 0,
+            "cache_creation_input_tokens": created,
             "cache_read_input_tokens": 0,
-            "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
-            "output_tokens": max(1, sum(map(_output_tokens, blocks))),  # real ones are never zero
-            "output_tokens_details": {"thinking_tokens": thinking},
+            "cache_creation": caches,
+            "output_tokens": output,
+            "output_tokens_details": thinking,
             "service_tier": "standard",
             INFERENCE_GEO: placeholders.echo_placeholder(INFERENCE_GEO, EVERYWHERE),
         },
     )
+    parts: dict[str, Any] = {
+        "cache_creation": caches,
+        "output_tokens_details": thinking,
+    }
+    if completed.get("server_tool_use"):  # an empty one stays: it says nothing to agree with
+        parts["server_tool_use"] = _server_calls(blocks)
+    for name, members in parts.items():
+        if isinstance(completed.get(name), dict):
+            completed[name] = fill_in(completed[name], members)
+    return completed
+
+
+def _server_calls(blocks: list[Any]) -> dict[str, int]:
+    """The number of searches and fetches in a message."""
+    names = [
+        block.get("name")
+        for block in blocks
+        if isinstance(block, dict) and block.get("type") == "server_tool_use"
+    ]
+    return {
+        "web_search_requests": names.count("web_search"),
+        "web_fetch_requests": names.count("web_fetch"),
+    }
+
+
+def _cache_creation(written: Object) -> tuple[int, dict[str, int]]:
+    """The tokens that create a cache, in all and by the lifetime of the cache."""
+    caches = written.get("cache_creation")
+    known = {
+        name: tokens
+        for name in _CACHES
+        if (tokens := count(caches.get(name) if isinstance(caches, dict) else None)) is not None
+    }
+    created = count(written.get("cache_creation_input_tokens"))
+    rest = max((created or 0) - sum(known.values()), 0)
+    missing = [name for name in _CACHES if name not in known]
+    values = dict.fromkeys(_CACHES, 0) | known | dict.fromkeys(missing[:1], rest)
+    return sum(values.values()), values
 
 
 def _is_thinking(block: Any) -> bool:

@@ -8,15 +8,18 @@ from typing import Any
 
 from mockllm.exchange import Request
 from mockllm.matching.predicates import Predicate
-from mockllm.prompt import NOT_STREAMED, STREAMED, Message, Prompt
+from mockllm.prompt import NOT_STREAMED, STREAMED, Message, MessagePart, Prompt
 from mockllm.providers import normalise, request_body
 from mockllm.providers.anthropic.messages.conversation import READERS
-from mockllm.providers.anthropic.messages.texts import read_content
+from mockllm.providers.anthropic.messages.texts import MEMBERS, read_content
 from mockllm.providers.routes import Values
+from mockllm.providers.texts import text_names
 from mockllm.wire import jsontext
 
 NAME = "anthropic"
 ROLES = ("user", "assistant", "system")  # anthropic 2.12.0: MessageParam has a system variant
+
+_TEXT_NAMES = text_names(MEMBERS)
 
 _MINIMUMS = {
     "max_tokens": 0,  # 0 fills the prompt cache and generates nothing
@@ -48,11 +51,14 @@ def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
     """Compile a mock's `message` to a predicate.
 
     Raises:
-        ValueError: the message has no role of this API, or not exactly one text to look for.
+        ValueError: the message has no role of this API.
     """
     normalise.check_role(message, ROLES)
-    texts = tuple(_texts(message.get("content")))
-    return normalise.compile_message(message, canonical, texts, contains=contains)
+    content = message.get("content")
+    relaxed = normalise.compile_contains(content, message["role"], _parts(message), _TEXT_NAMES)
+    if contains:
+        return relaxed
+    return normalise.compile_exact(message, canonical, tuple(_texts(content)), relaxed)
 
 
 def _check_thinking(thinking: Any) -> None:
@@ -78,7 +84,21 @@ def _message(message: dict[str, Any]) -> Message:
         texts = search_texts = (content,)
     else:
         texts, search_texts = tuple(_texts(content)), tuple(read_content(content))
-    return Message(message["role"], texts, search_texts, (message,), canonical)
+    return Message(message["role"], texts, search_texts, (message,), canonical, _parts)
+
+
+def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:
+    """The blocks of a message. Of results of tools, the content is a list too."""
+    for block in normalise.spread(message.get("content"), _part):
+        call_id = block.get("tool_use_id") if isinstance(block, dict) else None
+        yield MessagePart(block, normalise.text(call_id))
+
+
+def _part(block: Any) -> Any:
+    compared = normalise.known_part(block, _known_members())
+    if isinstance(compared, dict) and "tool_use_id" in compared and "content" in compared:
+        compared["content"] = normalise.spread(compared["content"], _part)
+    return compared
 
 
 def _texts(content: Any) -> Iterator[str]:

@@ -11,7 +11,8 @@ from anthropic.types.message_create_params import MessageCreateParamsBase
 from anthropic.types.tool_result_block_param import Content as ToolResultContent
 from typing_extensions import TypedDict
 
-from mockllm.providers.anthropic.messages import undeclared
+from mockllm.providers.anthropic.messages import older, undeclared
+from mockllm.providers.anthropic.vendor import SDK_VERSION
 from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import (
     Confirm,
@@ -20,6 +21,10 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
+from mockllm.validation.versions import is_older
+
+_IS_OLDER = is_older("anthropic", SDK_VERSION)
+_WIDENED = older.WIDENED if _IS_OLDER else None
 
 # Types of what a client sends back from an answer: thinking, citations, results of built-in tools.
 _ECHOED = frozenset(
@@ -86,7 +91,11 @@ class _Request(MessageCreateParamsBase, TypedDict, total=False):
 def request_confirmer(*, strict: bool) -> Confirm:
     """Compile a validator that returns the first finding in a request body, or None."""
     return compile_request(
-        _Request, strict=strict, lenient_types=_ECHOED, always_required=_ALWAYS_REQUIRED
+        _Request,
+        strict=strict,
+        lenient_types=_ECHOED | older.ECHOED,
+        always_required=_ALWAYS_REQUIRED,
+        widened=_WIDENED,
     )
 
 
@@ -98,8 +107,8 @@ def confirm_match(value: Any) -> list[Finding]:
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
     """Return the findings in a whole answer. What a beta declares is sent to its clients."""
     return _unless_in_beta(
-        confirm_model(Message, response, undeclared.ANSWER.explains),
-        lambda beta: confirm_model(beta.BetaMessage, response),
+        confirm_model(Message, response, undeclared.ANSWER.explains, widened=_WIDENED),
+        lambda beta: confirm_model(beta.BetaMessage, response, widened=_WIDENED),
     )
 
 
@@ -108,8 +117,8 @@ def confirm_event(event: dict[str, Any]) -> list[Finding]:
     if isinstance(event, dict) and event.get("type") in ("ping", "error"):
         return []
     return _unless_in_beta(
-        confirm_model(RawMessageStreamEvent, event, undeclared.EVENT.explains),
-        lambda beta: confirm_model(beta.BetaRawMessageStreamEvent, event),
+        confirm_model(RawMessageStreamEvent, event, undeclared.EVENT.explains, widened=_WIDENED),
+        lambda beta: confirm_model(beta.BetaRawMessageStreamEvent, event, widened=_WIDENED),
     )
 
 
@@ -128,9 +137,12 @@ def _unless_in_beta(
 @cache
 def known_members() -> Mapping[str, frozenset[str]]:
     """Return the declared members of each content block, by its `type`."""
+    if _IS_OLDER:
+        return older.MEMBERS
     return tagged_members([ContentBlockParam, ToolResultContent])
 
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(MessageParam, lenient_types=_LENIENT_IN_MATCHES)
+    lenient_types = _LENIENT_IN_MATCHES | older.ECHOED
+    return compile_match(MessageParam, lenient_types=lenient_types, widened=_WIDENED)

@@ -127,10 +127,13 @@ def _text(block: Object, chunk: Chunk) -> SplitBlock:
 
 
 def _thinking(block: Object, chunk: Chunk) -> SplitBlock:
-    """The signature is sent in one piece after the text."""
-    if not isinstance(block["thinking"], str) or not isinstance(block["signature"], str):
+    """The signature is sent in one piece after the text, or not at all if it is null: other models
+    do not sign."""
+    if not isinstance(block["thinking"], str):
         return block, []
     pieces = _pieces("thinking_delta", "thinking", block["thinking"], chunk)
+    if not isinstance(block["signature"], str):
+        return block | {"thinking": ""}, pieces
     signature = {"type": "signature_delta", "signature": block["signature"]}
     return block | {"thinking": "", "signature": ""}, chain(pieces, [signature])
 

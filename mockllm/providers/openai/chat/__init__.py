@@ -7,6 +7,7 @@ from __future__ import annotations
 from mockllm.providers.api import API, SDK
 from mockllm.providers.openai import azure, service_tier
 from mockllm.providers.openai.chat.answer import text_response
+from mockllm.providers.openai.chat.contradictions import find_contradictions
 from mockllm.providers.openai.chat.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.chat.render import render
 from mockllm.providers.openai.chat.stream import frame
@@ -32,6 +33,7 @@ CHAT = API(
     answer_members=("choices",),
     text_response=text_response,
     frame=frame,
+    find_contradictions=find_contradictions,
     echo=service_tier.echoed,
     ends_with_done=True,
 )

@@ -6,17 +6,37 @@ service's order. It does not know how an answer is sent.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
-from typing import Any, TypeGuard
+from typing import Any
 
+from mockllm.providers.counts import indices
 from mockllm.providers.members import fill_in
-from mockllm.providers.openai import service_tier
+from mockllm.providers.openai import service_tier, usage
+from mockllm.providers.openai.chat.logprobs import spell
+from mockllm.providers.openai.chat.texts import REASONING
+from mockllm.providers.openai.usage import Form, Output
 from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 29  # characters after chatcmpl-
 CALL_ID_LENGTH = 24  # characters after call_
 
-_MAX_COUNT = 2**53  # up to here every JSON reader counts exactly
+_SAID = ("content", "refusal", "audio", "function_call", "tool_calls")
+
+USAGE = Form(
+    input="prompt_tokens",
+    output="completion_tokens",
+    members=(
+        *("prompt_tokens", "completion_tokens", "total_tokens"),
+        *("prompt_tokens_details", "completion_tokens_details"),
+    ),
+    input_details=("cached_tokens", "audio_tokens"),
+    output_details=(
+        *("reasoning_tokens", "audio_tokens"),
+        *("accepted_prediction_tokens", "rejected_prediction_tokens"),
+    ),
+    followed_by=(),
+)
 
 
 def complete(response: dict[str, Any]) -> dict[str, Any]:
@@ -45,10 +65,11 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     completed = fill_in(completed, tail, followed_by=())
     choices = completed["choices"]
     if isinstance(choices, list):
-        completed["choices"] = [_choice(choice, index) for index, choice in enumerate(choices)]
-    output = _count_output(choices)
+        completed["choices"] = list(map(_choice, choices, itertools.count(), indices(choices)))
     if isinstance(completed["usage"], dict):
-        completed["usage"] = _usage(completed["usage"], output)
+        completed["usage"] = usage.complete(
+            completed["usage"], USAGE, _count_output(completed["choices"])
+        )
     return completed
 
 
@@ -57,17 +78,30 @@ def text_response(text: str) -> dict[str, Any]:
     return {"choices": [{"message": {"content": text}}]}
 
 
-def _choice(choice: Any, index: int) -> Any:
+def _choice(choice: Any, place: int, index: int) -> Any:
     if not isinstance(choice, dict):
         return choice
     message = choice.get("message", {})
     if isinstance(message, dict):
-        message = _message(message, f"choice {index}")
+        if not any(map(message.get, _SAID)):
+            message = _spelled(choice.get("logprobs")) | message
+        message = _message(message, f"choice {place}")
     missing = {"index": index, "message": message, "logprobs": None}
     completed = fill_in(
         choice, {**missing, "finish_reason": _finish_reason(message)}, followed_by=()
     )
     return completed | {"message": message}
+
+
+def _spelled(logprobs: Any) -> dict[str, str]:
+    """The texts of a message that its logprobs spell."""
+    texts = {}
+    for name in ("content", "refusal"):
+        tokens = logprobs.get(name) if isinstance(logprobs, dict) else None
+        spelled = spell(tokens) if isinstance(tokens, list) else None
+        if spelled:
+            texts[name] = b"".join(spelled).decode("utf-8", "replace")
+    return texts
 
 
 def _message(message: dict[str, Any], place: str) -> dict[str, Any]:
@@ -115,48 +149,22 @@ def _finish_reason(message: Any) -> str:
             return "stop"
 
 
-def _usage(written: dict[str, Any], output: int) -> dict[str, Any]:
-    """`written` with the three required counts (`CompletionUsage`) and their details."""
-    prompt = written.get("prompt_tokens")
-    completion = written.get("completion_tokens", output)
-    counted = completion if _is_count(completion) else 0
-    total = prompt + counted if _is_count(prompt) else placeholders.tokens_placeholder(counted)
-    missing = {
-        "prompt_tokens": placeholders.tokens_placeholder(),
-        "completion_tokens": output,
-        "total_tokens": total,
-    }
-    completed = fill_in(written, missing | _no_details(), followed_by=())
-    for name, zeros in _no_details().items():
-        if isinstance(completed[name], dict):
-            completed[name] = fill_in(completed[name], zeros, followed_by=())
-    return completed
-
-
-def _no_details() -> dict[str, Any]:
-    """The details that the service adds to the counts, all zero."""
-    return {
-        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": 0,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
-
-
-def _is_count(value: Any) -> TypeGuard[int]:
-    return isinstance(value, int) and 0 <= value < _MAX_COUNT
-
-
-def _count_output(choices: Any) -> int:
-    """The estimated tokens of the choices' texts and calls."""
+def _count_output(choices: Any) -> Output:
+    """The estimated tokens of the choices' texts and calls, and of their reasoning."""
     if not isinstance(choices, list):
-        return 0
-    messages = (choice.get("message") for choice in choices if isinstance(choice, dict))
+        return Output(0, 0)
+    messages = [choice.get("message") for choice in choices if isinstance(choice, dict)]
     texts = (text for message in messages for text in _texts(message))
-    return sum(tokens.estimate(text) for text in texts if isinstance(text, str))
+    said = sum(tokens.estimate(text) for text in texts if isinstance(text, str))
+    return Output(said, sum(map(_count_reasoning, messages)))
+
+
+def _count_reasoning(message: Any) -> int:
+    """The estimated tokens of a message's reasoning, which some services write twice."""
+    if not isinstance(message, dict):
+        return 0
+    texts = (message.get(name) for name in REASONING)
+    return max((tokens.estimate(text) for text in texts if isinstance(text, str)), default=0)
 
 
 def _texts(message: Any) -> Iterator[Any]:

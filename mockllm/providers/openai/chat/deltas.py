@@ -1,7 +1,8 @@
 """Splits a chat message into the deltas of a stream (openai 3.54.0: `ChoiceDelta`).
 
-Each member that is streamed in pieces has a function in `MEMBERS`. All other members are sent whole
-in one delta after the opening, so that a stream loses nothing of a message.
+Each member of OpenAI's that is streamed in pieces has a function in `MEMBERS`. Members that other
+services add come before them, as their reasoning does: texts in pieces, all others whole in one
+delta after the opening, so that a stream loses nothing of a message.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from mockllm.providers.openai.chat.logprobs import spell
 from mockllm.wire import chunking
 from mockllm.wire.chunking import Chunk
 
@@ -18,6 +20,8 @@ AUDIO_PIECE = 8192  # base64 characters; a multiple of 4, so that each piece can
 
 _TEXTS = ("content", "refusal")  # members of a message, and of logprobs
 _TOOL_CALL = ("index", "id", "type")
+_NAMES = ("id", "type", "name", "index")
+_TEXTS_OF_ENTRIES = ("text", "summary", "thinking", "content")
 
 
 class Piece(NamedTuple):
@@ -34,9 +38,13 @@ def pieces(message: Mapping[str, Any], logprobs: Any, chunk: Chunk) -> Iterator[
     with the text that it spells, and text that has tokens is cut at their boundaries.
     """
     yield Piece(_opening(message), _without_tokens(logprobs))
-    whole = {name: message[name] for name in message if name not in MEMBERS and name != "role"}
+    added = {name: message[name] for name in message if name not in MEMBERS and name != "role"}
+    streamed = {name: value for name, value in added.items() if _is_streamed(name, value)}
+    whole = {name: value for name, value in added.items() if name not in streamed}
     if whole:
         yield Piece(whole)
+    for name, value in streamed.items():
+        yield from _added_member(name, value, chunk)
     for name, stream in MEMBERS.items():
         value = message.get(name)
         if value is not None:
@@ -76,6 +84,42 @@ def _without_tokens(logprobs: Any) -> Any:
     return {name: [] if name in lists else value for name, value in logprobs.items()}
 
 
+# --- members that other services add ------------------------------------------------------------
+
+
+def _is_streamed(name: str, value: Any) -> bool:
+    """True if a member is a text, or a list of objects with texts, numbered by their `index`:
+    clients join its pieces. A name or an id would be useless in pieces."""
+    if isinstance(value, list):
+        numbered = all(
+            isinstance(entry, dict) and entry.get("index") == at for at, entry in enumerate(value)
+        )
+        return numbered and any(any(_texts_of(entry)) for entry in value)
+    return _is_text(value) and name not in _NAMES and not name.endswith("_id")
+
+
+def _added_member(name: str, value: Any, chunk: Chunk) -> Iterator[Piece]:
+    if isinstance(value, str):
+        yield from (Piece({name: text}) for text in chunking.split(value, chunk))
+        return
+    for entry in value:
+        yield from (Piece({name: [part]}) for part in _detail(entry, chunk))
+
+
+def _detail(entry: dict[str, Any], chunk: Chunk) -> Iterator[dict[str, Any]]:
+    """An entry such as OpenRouter's `reasoning_details` has, with empty texts, then these in
+    pieces. Each has the type, because clients choose by it."""
+    texts = _texts_of(entry)
+    yield entry | dict.fromkeys(texts, "")
+    same = {name: entry[name] for name in ("type", "index") if name in entry}
+    for name in texts:
+        yield from (same | {name: text} for text in chunking.split(entry[name], chunk))
+
+
+def _texts_of(entry: dict[str, Any]) -> list[str]:
+    return [name for name in _TEXTS_OF_ENTRIES if _is_text(entry.get(name))]
+
+
 # --- text ---------------------------------------------------------------------------------------
 
 
@@ -94,7 +138,7 @@ def _cut(text: str, tokens: Any, chunk: Chunk) -> Iterator[tuple[str, list[Any] 
     with the first piece."""
     if not isinstance(tokens, list) or not tokens:
         yield from ((piece, None) for piece in chunking.split(text, chunk))
-    elif (spelled := _spell(tokens)) is not None and b"".join(spelled) == text.encode():
+    elif (spelled := spell(tokens)) is not None and b"".join(spelled) == text.encode():
         yield from _cut_at_tokens(text, tokens, spelled)
     else:
         for number, piece in enumerate(chunking.split(text, chunk)):
@@ -122,24 +166,6 @@ def _cut_at_tokens(
     yield from found
 
 
-def _spell(tokens: list[Any]) -> list[bytes] | None:
-    """The UTF-8 bytes of each token: its `bytes`, else its `token`. None if one has neither."""
-    spelled = []
-    for token in tokens:
-        match token:
-            case {"bytes": [*numbers]} if all(map(_is_byte, numbers)):
-                spelled.append(bytes(numbers))
-            case {"token": str(text)}:
-                spelled.append(text.encode())
-            case _:
-                return None
-    return spelled
-
-
-def _is_byte(value: Any) -> bool:
-    return isinstance(value, int) and 0 <= value < 256
-
-
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
@@ -159,20 +185,20 @@ def _audio(audio: Any, _tokens: Any, chunk: Chunk) -> Iterator[Piece]:
     if not isinstance(audio, dict):
         yield Piece({"audio": audio})
         return
-    later = {
-        "transcript": list(chunking.split(_text(audio, "transcript"), chunk)),
-        "data": _cut_data(_text(audio, "data")),
-        "expires_at": [audio["expires_at"]] if "expires_at" in audio else [],
-    }
-    opening = {name: value for name, value in audio.items() if not later.get(name)}
+    texts = [name for name in ("transcript", "data") if _is_text(audio.get(name))]
+    later = (*texts, "expires_at")
+    opening = {name: value for name, value in audio.items() if name not in later}
     if opening:
         yield Piece({"audio": opening})
-    for name, values in later.items():
-        yield from (Piece({"audio": {name: value}}) for value in values)
+    for name in texts:
+        pieces = _cut_data(audio[name]) if name == "data" else chunking.split(audio[name], chunk)
+        yield from (Piece({"audio": {name: piece}}) for piece in pieces)
+    if "expires_at" in audio:
+        yield Piece({"audio": {"expires_at": audio["expires_at"]}})
 
 
-def _cut_data(data: str) -> list[str]:
-    return [data[at : at + AUDIO_PIECE] for at in range(0, len(data), AUDIO_PIECE)]
+def _cut_data(data: str) -> Iterator[str]:
+    return (data[at : at + AUDIO_PIECE] for at in range(0, len(data), AUDIO_PIECE))
 
 
 def _function_call(call: Any, _tokens: Any, chunk: Chunk) -> Iterator[Piece]:
@@ -227,11 +253,6 @@ def _body(body: dict[str, Any], member: str, chunk: Chunk) -> Iterator[dict[str,
         return
     yield body | {member: ""}
     yield from ({member: fragment} for fragment in chunking.split(text, chunk))
-
-
-def _text(members: dict[str, Any], name: str) -> str:
-    value = members.get(name)
-    return value if isinstance(value, str) else ""
 
 
 Streamer = Callable[[Any, Any, Chunk], Iterator[Piece]]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from mockllm.exchange import Request
-from mockllm.matching.predicates import Predicate
-from mockllm.prompt import NOT_STREAMED, Message, Prompt, ResponseOptions
+from mockllm.matching.part_predicates import MessageHasParts
+from mockllm.matching.predicates import LastMessagePredicate, Predicate
+from mockllm.prompt import NOT_STREAMED, Message, MessagePart, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
 from mockllm.providers.openai.chat import texts as chat_texts
 from mockllm.providers.openai.chat.conversation import READERS
 from mockllm.providers.routes import Values
+from mockllm.providers.texts import text_names
 from mockllm.wire import jsontext
 
 NAME = "openai"
@@ -33,6 +36,8 @@ MEMBERS: Mapping[str, tuple[str, ...]] = {
     "function": ("role", "content", "name"),
 }
 """The members of a message that are compared, by role."""
+
+_TEXT_NAMES = text_names(chat_texts.MEMBERS)
 
 _MINIMUMS = {"n": 1, "max_tokens": 1, "max_completion_tokens": 1, "top_logprobs": 0}
 """The service refuses smaller numbers with the code ``integer_below_min_value``."""
@@ -56,11 +61,18 @@ def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
     """Compile a mock's `message` to a predicate.
 
     Raises:
-        ValueError: the message has no role of this API, or not exactly one text to look for.
+        ValueError: the message has no role of this API.
     """
     normalise.check_role(message, MEMBERS)
-    texts = tuple(normalise.texts(message.get("content")))
-    return normalise.compile_message(message, canonical, texts, contains=contains)
+    content, role = message.get("content"), message["role"]
+    relaxed: LastMessagePredicate
+    if role in ("tool", "function"):
+        relaxed = _compile_result(message)
+    else:
+        relaxed = normalise.compile_contains(content, role, _parts(message), _TEXT_NAMES)
+    if contains:
+        return relaxed
+    return normalise.compile_exact(message, canonical, tuple(normalise.texts(content)), relaxed)
 
 
 def canonical(message: dict[str, Any]) -> bytes:
@@ -77,6 +89,19 @@ def canonical(message: dict[str, Any]) -> bytes:
         if not compared["tool_calls"]:
             del compared["tool_calls"]
     return jsontext.canonical(compared)
+
+
+def _compile_result(message: dict[str, Any]) -> LastMessagePredicate:
+    """Compile the result of a call to the condition that a message contains it. With a content, any
+    call's result is meant, unless another mock differs in the call alone; without one, that of the
+    call."""
+    content, role = message.get("content"), message["role"]
+    (whole,) = _parts(message)
+    if whole.value.keys() != {"type"} and (content is None or content == []):
+        return MessageHasParts((), (normalise.compile_part(whole, _TEXT_NAMES),), role)
+    parts = map(MessagePart, normalise.spread(content, _part))
+    predicate = normalise.compile_contains(content, role, parts, _TEXT_NAMES)
+    return replace(predicate, call_id=whole.call_id)
 
 
 def _read_options(members: Mapping[str, Any]) -> ResponseOptions:
@@ -100,7 +125,22 @@ def _message(message: dict[str, Any]) -> Message:
     texts = (content,) if isinstance(content, str) else tuple(normalise.texts(content))
     plain = isinstance(content, str) or (content is not None and len(texts) == len(content))
     search_texts = texts if plain and role != "assistant" else chat_texts.search_texts(message)
-    return Message(role, texts, search_texts, (message,), canonical)
+    return Message(role, texts, search_texts, (message,), canonical, _parts)
+
+
+def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:
+    """The parts of a message. The result of a call is one part, with the content as a list."""
+    content = normalise.spread(message.get("content"), _part)
+    if message["role"] in ("tool", "function"):
+        names = MEMBERS[message["role"]]
+        result = normalise.known_members(message, names) | {"type": "tool_result"}
+        del result["role"]
+        result.pop("content", None)
+        if content:
+            result["content"] = content
+        yield MessagePart(result, normalise.text(message.get("tool_call_id")))
+    else:
+        yield from map(MessagePart, content)
 
 
 def _part(part: Any) -> Any:

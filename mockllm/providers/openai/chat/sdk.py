@@ -13,7 +13,8 @@ from openai.types.chat.chat_completion_message_param import ChatCompletionMessag
 from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from typing_extensions import TypedDict
 
-from mockllm.providers.openai.chat import undeclared
+from mockllm.providers.openai.chat import older, undeclared
+from mockllm.providers.openai.vendor import SDK_VERSION
 from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import (
     Confirm,
@@ -22,6 +23,10 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
+from mockllm.validation.versions import is_older
+
+_IS_OLDER = is_older("openai", SDK_VERSION)
+_WIDENED = older.WIDENED if _IS_OLDER else None
 
 # A match contains only the members to compare, so others may be missing, even the content.
 _LENIENT_IN_MATCHES = frozenset(
@@ -42,7 +47,7 @@ class _Request(CompletionCreateParamsBase, TypedDict, total=False):
 
 def request_confirmer(*, strict: bool) -> Confirm:
     """Compile a validator that returns the first finding in a request body, or None."""
-    return compile_request(_Request, strict=strict)
+    return compile_request(_Request, strict=strict, widened=_WIDENED)
 
 
 def confirm_match(value: Any) -> list[Finding]:
@@ -52,7 +57,7 @@ def confirm_match(value: Any) -> list[Finding]:
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
     """Return the findings in a whole answer."""
-    return confirm_model(ChatCompletion, response, undeclared.ANSWER.explains)
+    return confirm_model(ChatCompletion, response, undeclared.ANSWER.explains, widened=_WIDENED)
 
 
 def confirm_event(event: dict[str, Any]) -> list[Finding]:
@@ -61,15 +66,21 @@ def confirm_event(event: dict[str, Any]) -> list[Finding]:
         case {"error": dict() | str()}:
             return []
         case _:
-            return confirm_model(ChatCompletionChunk, event, undeclared.CHUNK.explains)
+            return confirm_model(
+                ChatCompletionChunk, event, undeclared.CHUNK.explains, widened=_WIDENED
+            )
 
 
 @cache
 def known_members() -> Mapping[str, frozenset[str]]:
     """Return the declared members of each content part, by its `type`."""
+    if _IS_OLDER:
+        return older.MEMBERS
     return tagged_members([ChatCompletionContentPartParam, ContentArrayOfContentPart])
 
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(ChatCompletionMessageParam, lenient_types=_LENIENT_IN_MATCHES)
+    return compile_match(
+        ChatCompletionMessageParam, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED
+    )

@@ -19,9 +19,13 @@ MEMBERS: TextMembers = {
 """Parts and tool calls. Without a type: what is in a file, an audio, a function or a custom tool.
 """
 
-_OF_ASSISTANT = (
+REASONING = (
     "reasoning_content",  # of DeepSeek, vLLM and others; clients send it back
     "reasoning",  # of OpenRouter, vLLM and others
+)
+
+_OF_ASSISTANT = (
+    *REASONING,
     "content",
     "refusal",
     "audio",

@@ -4,8 +4,10 @@ knows no other API, no socket and no table of mocks.
 
 from __future__ import annotations
 
-from mockllm.providers.api import API, SDK
+from mockllm.providers.api import API, SDK, Batch
 from mockllm.providers.openai import azure
+from mockllm.providers.openai.embeddings.batch import count_answers, count_inputs, join, split
+from mockllm.providers.openai.embeddings.contradictions import find_contradictions
 from mockllm.providers.openai.embeddings.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.embeddings.render import generate, render, text_response
 from mockllm.providers.openai.vendor import OPENAI
@@ -31,5 +33,7 @@ EMBEDDINGS = API(
     answer_members=("data",),
     text_response=text_response,
     frame=sse.frame,
+    find_contradictions=find_contradictions,
+    batch=Batch(split, join, count_answers, count_inputs),
     generate=generate,
 )

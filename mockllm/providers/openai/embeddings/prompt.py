@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
-from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
-from mockllm.prompt import Message, Prompt, ResponseOptions
-from mockllm.providers import request_body
+from mockllm.matching.part_predicates import MessageHasParts
+from mockllm.matching.predicates import (
+    ItemsEqual,
+    LastMessagePredicate,
+    MessageContains,
+    Predicate,
+    Relaxed,
+)
+from mockllm.prompt import Message, MessagePart, Prompt, ResponseOptions
+from mockllm.providers import normalise, request_body
+from mockllm.providers.api import CannotMatch
 from mockllm.providers.routes import Values
 from mockllm.wire import jsontext
 
@@ -28,9 +37,8 @@ def decode(request: Request, values: Values) -> Prompt:
     members = request_body.read_members(request.body, values)
     model = request_body.read_model(members)
     value = request_body.read_input(members)
-    if isinstance(value, list) and not value:
-        raise request_body.bad("input", "a non-empty list", value)
-    inputs = len(value) if isinstance(value, list) and not isinstance(value[0], int) else 1
+    _check_input(value)
+    inputs = len(inputs_of(value))
     if inputs > MAX_INPUTS:
         raise RequestError(400, f"input: expected at most {MAX_INPUTS} texts", param="input")
     encoding = members.get("encoding_format")
@@ -44,29 +52,90 @@ def decode(request: Request, values: Values) -> Prompt:
         expected = f"at most {MAX_NUMBERS:,} numbers for all inputs"
         raise request_body.bad("dimensions", expected, dimensions)
     options = ResponseOptions(base64=encoding == "base64")
+    return Prompt(NAME, model, (message_of(value),), options, members, inputs=inputs)
+
+
+def message_of(value: str | list[Any]) -> Message:
+    """An input as rules see it. Tokens have no text that a rule could look for, and an empty one is
+    in any input."""
     texts = _texts(value)
-    # Tokens have no text that a rule could look for, and an empty one is in any input.
-    message = Message("", texts, texts or ("",), (value,), canonical)
-    return Prompt(NAME, model, (message,), options, members)
+    return Message("", texts, texts or ("",), (value,), canonical, _parts)
+
+
+def inputs_of(value: Any) -> list[Any]:
+    """The inputs in an `input`, each a string or the tokens of a text. A list of numbers is one."""
+    if isinstance(value, list) and value and not _is_token(value[0]):
+        return value
+    return [value]
+
+
+def _check_input(value: str | list[Any]) -> None:
+    """Check that an input is a string, tokens, or a list of several of one kind."""
+    if isinstance(value, str):
+        return
+    if not value:
+        raise request_body.bad("input", "a non-empty list", value)
+    first = value[0]
+    if isinstance(first, str):
+        _check_entries("input", value, lambda each: isinstance(each, str), "a string")
+    elif _is_token(first):
+        _check_entries("input", value, _is_token, "a token, which is an integer")
+    elif isinstance(first, list):
+        _check_entries("input", value, lambda each: isinstance(each, list), "a list of tokens")
+        for at, tokens in enumerate(value):
+            if not tokens:
+                raise request_body.bad(f"input.{at}", "a non-empty list", tokens)
+            _check_entries(f"input.{at}", tokens, _is_token, "a token, which is an integer")
+    else:
+        raise request_body.bad("input.0", "a string, a token or a list of tokens", first)
+
+
+def _check_entries(
+    path: str, entries: list[Any], is_valid: Callable[[Any], bool], expected: str
+) -> None:
+    if all(map(is_valid, entries)):
+        return
+    at, wrong = next((at, each) for at, each in enumerate(entries) if not is_valid(each))
+    raise request_body.bad(f"{path}.{at}", f"{expected} like the entries before it", wrong)
+
+
+def _is_token(value: Any) -> bool:
+    """True for a whole number, also if it is written as 1.0."""
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def compile_match(value: str | list[Any], contains: bool) -> Predicate:
     """Compile a mock's `input` to a predicate.
 
     Raises:
-        ValueError: there is not exactly one text to look for.
+        CannotMatch: it is an empty list, which no request can have.
     """
     texts = _texts(value)
-    if not contains:
-        return ItemsEqual.of((value,), canonical, texts)
-    if len(texts) != 1:
-        raise ValueError("'contains' looks for one text: expected a string")
-    return MessageContains(texts[0])
+    parts = tuple(normalise.compile_part(part, lambda value: ()) for part in _parts(value))
+    relaxed: LastMessagePredicate = MessageContains(texts[0] if texts else "")
+    if parts or len(texts) > 1:
+        relaxed = MessageHasParts(texts, parts)
+    if contains:
+        return relaxed
+    if value == []:
+        raise CannotMatch("can never match: a request has an input")
+    return ItemsEqual.of((value,), canonical, texts, relaxed=Relaxed(relaxed))
 
 
 def canonical(value: str | list[Any]) -> bytes:
-    """Equal bytes for two inputs if and only if they mean the same: a string is a list of one."""
-    return jsontext.canonical([value] if isinstance(value, str) else value)
+    """Equal bytes for two inputs if and only if they mean the same: a string, or the tokens of a
+    text, is a list of one."""
+    return jsontext.canonical(inputs_of(value))
+
+
+def _parts(value: str | list[Any]) -> Iterator[MessagePart]:
+    """The lists of tokens in an input. They are parts with one member, since tokens mean something
+    in their order only."""
+    for tokens in inputs_of(value):
+        if isinstance(tokens, list) and tokens:
+            yield MessagePart({"tokens": jsontext.canonical(tokens).decode()})
 
 
 def _texts(value: str | list[Any]) -> tuple[str, ...]:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import math
-import struct
-from hashlib import shake_128
+from collections import Counter
 from typing import Any
+
+import orjson
 
 from mockllm.exchange import Reply
 from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.providers.counts import count, indices
+from mockllm.providers.members import fill_in
+from mockllm.providers.openai.embeddings.batch import generate_vector, split
+from mockllm.providers.openai.embeddings.vectors import (
+    DIMENSIONS,
+    encode,
+    vector,
+)
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import jsontext, placeholders
 from mockllm.wire.chunking import Chunk
-
-DIMENSIONS = 1536  # of text-embedding-3-small
 
 
 def complete(response: dict[str, Any]) -> dict[str, Any]:
@@ -22,18 +27,18 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     `object` and `index` of each entry of `data`."""
     completed = {"object": "list", "data": [], "model": placeholders.model_placeholder()} | response
     if isinstance(completed["data"], list):
-        completed["data"] = [_entry(entry, at) for at, entry in enumerate(completed["data"])]
-    tokens = placeholders.tokens_placeholder()
-    completed.setdefault("usage", {"prompt_tokens": tokens, "total_tokens": tokens})
+        completed["data"] = list(map(_entry, completed["data"], indices(completed["data"])))
+    usage = completed.setdefault("usage", {})
+    if isinstance(usage, dict):
+        completed["usage"] = _usage(usage)
     return completed
 
 
 def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> Reply:
-    """The reply. In base64, if the request has that option, a vector is little-endian 32-bit
-    floats."""
+    """The reply, with each vector as numbers or in base64, whichever the request asks for."""
     completed = complete(response)
-    if options.base64 and isinstance(completed["data"], list):
-        completed["data"] = [_encode_vector(entry) for entry in completed["data"]]
+    if isinstance(completed["data"], list):
+        completed["data"] = _encoded(completed["data"], base64=options.base64)
     return Reply.whole(200, OPENAI.headers, jsontext.dumps(completed))
 
 
@@ -44,21 +49,24 @@ def text_response(text: str) -> dict[str, Any]:
 
 def generate(prompt: Prompt) -> dict[str, Any]:
     """A response with a vector for each input, with the `dimensions` of the request."""
-    value = prompt.body["input"]
-    dimensions = prompt.body.get("dimensions") or DIMENSIONS
-    is_one = isinstance(value, str) or isinstance(value[0], int)  # a list of numbers is one text
-    inputs = [value] if is_one else value
-    return {"data": [{"embedding": vector(each, dimensions)} for each in inputs]}
+    return {"data": [{"embedding": generate_vector(each)} for each in split(prompt)]}
 
 
-def vector(value: Any, dimensions: int) -> list[float]:
-    """A vector of length 1 from a hash of `value`: equal for equal values, and nearly orthogonal
-    for different ones. Each number is exact in 32 bits, so that base64 does not change it."""
-    digest = shake_128(jsontext.canonical(value)).digest(4 * dimensions)
-    numbers = struct.unpack(f"<{dimensions}i", digest)
-    length = math.hypot(*numbers)
-    floats = f"<{dimensions}f"
-    return list(struct.unpack(floats, struct.pack(floats, *(each / length for each in numbers))))
+def _usage(written: dict[str, Any]) -> dict[str, Any]:
+    """`written`, completed so that the counts add up. Some services also have a count of
+    completion tokens."""
+    output = count(written.get("completion_tokens")) or 0
+    prompt = count(written.get("prompt_tokens"))
+    total = count(written.get("total_tokens"))
+    missing: dict[str, Any] = {
+        "prompt_tokens": placeholders.tokens_placeholder(),
+        "total_tokens": placeholders.tokens_placeholder(output),
+    }
+    if "prompt_tokens" in written:
+        missing["total_tokens"] = (prompt or 0) + output
+    elif total is not None:
+        missing["prompt_tokens"] = max(total - output, 0)
+    return fill_in(written, missing, followed_by=())
 
 
 def _entry(entry: Any, index: int) -> Any:
@@ -67,17 +75,21 @@ def _entry(entry: Any, index: int) -> Any:
     return {"object": "embedding", "index": index} | entry
 
 
-def _encode_vector(entry: Any) -> Any:
-    match entry:
-        case {"embedding": [*numbers]} if all(map(_is_number, numbers)):
-            try:
-                packed = struct.pack(f"<{len(numbers)}f", *numbers)
-            except (OverflowError, struct.error):  # too large for 32 bits: served as written
-                return entry
-            return entry | {"embedding": base64.b64encode(packed).decode()}
-        case _:
-            return entry
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _encoded(entries: list[Any], *, base64: bool) -> list[Any]:
+    """The entries with their vectors encoded. A vector that several entries share is encoded
+    once."""
+    encoded: dict[int, Any] = {}
+    shared = Counter(id(entry.get("embedding")) for entry in entries if isinstance(entry, dict))
+    answered = []
+    for entry in entries:
+        if isinstance(entry, dict) and "embedding" in entry:
+            key = id(entry["embedding"])
+            if key not in encoded:
+                vector = encode(entry["embedding"], base64=base64)
+                encoded[key] = (
+                    orjson.Fragment(jsontext.dumps(vector)) if shared[key] > 1 else vector
+                )
+            answered.append(entry | {"embedding": encoded[key]})
+        else:
+            answered.append(entry)
+    return answered

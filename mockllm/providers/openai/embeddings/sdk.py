@@ -10,6 +10,7 @@ from openai.types import CreateEmbeddingResponse
 from openai.types.embedding_create_params import EmbeddingCreateParams
 
 from mockllm.providers.openai.embeddings import undeclared
+from mockllm.providers.openai.vendor import SDK_VERSION
 from mockllm.validation.findings import (
     Confirm,
     Finding,
@@ -17,11 +18,15 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
+from mockllm.validation.versions import is_older
+
+_IS_OLDER = is_older("openai", SDK_VERSION)
+_WIDENED = frozenset[str]() if _IS_OLDER else None
 
 
 def request_confirmer(*, strict: bool) -> Confirm:
     """Compile a validator that returns the first finding in a request body, or None."""
-    return compile_request(EmbeddingCreateParams, strict=strict)
+    return compile_request(EmbeddingCreateParams, strict=strict, widened=_WIDENED)
 
 
 def confirm_match(value: Any) -> list[Finding]:
@@ -31,7 +36,9 @@ def confirm_match(value: Any) -> list[Finding]:
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
     """Return the findings in an answer with float vectors; base64 is encoded when rendering."""
-    return confirm_model(CreateEmbeddingResponse, response, undeclared.ANSWER.explains)
+    return confirm_model(
+        CreateEmbeddingResponse, response, undeclared.ANSWER.explains, widened=_WIDENED
+    )
 
 
 def confirm_event(event: dict[str, Any]) -> list[Finding]:
@@ -46,4 +53,6 @@ def known_members() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(get_type_hints(EmbeddingCreateParams)["input"], lenient_types=frozenset())
+    return compile_match(
+        get_type_hints(EmbeddingCreateParams)["input"], lenient_types=frozenset(), widened=_WIDENED
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from mockllm.providers.api import API, SDK
 from mockllm.providers.openai import azure
 from mockllm.providers.openai.responses.answer import text_response
+from mockllm.providers.openai.responses.contradictions import find_contradictions
 from mockllm.providers.openai.responses.echo import echoed
 from mockllm.providers.openai.responses.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.responses.render import render
@@ -33,5 +34,6 @@ RESPONSES = API(
     answer_members=("status", "output"),
     text_response=text_response,
     frame=frame,
+    find_contradictions=find_contradictions,
     echo=echoed,
 )

@@ -13,15 +13,30 @@ from typing import Any
 import orjson
 
 from mockllm.providers.members import fill_in
+from mockllm.providers.openai import usage
 from mockllm.providers.openai.responses import echo
+from mockllm.providers.openai.usage import Form, Output
 from mockllm.wire import placeholders, tokens
 
 ID_LENGTH = 48
 CALL_ID_LENGTH = 32  # not 24 as in the service, too few to be unique within an answer
-MAX_TOKENS = 2**53  # up to here every JSON reader counts exactly
+
+USAGE = Form(
+    input="input_tokens",
+    output="output_tokens",
+    members=(
+        *("input_tokens", "input_tokens_details", "output_tokens", "output_tokens_details"),
+        "total_tokens",
+    ),
+    input_details=("cache_write_tokens", "cached_tokens"),
+    output_details=("reasoning_tokens",),
+)
 
 _UNANSWERED = ("failed", "cancelled", "queued", "in_progress")
 """The statuses of a response without an answer, at least so far: it has no usage."""
+
+_IN_BACKGROUND = ("queued", "cancelled")
+"""The statuses that only a response in the background has."""
 
 _SERVER_ERROR = "The server had an error while processing your request. Sorry about that!"
 
@@ -74,17 +89,21 @@ def complete(response: dict[str, Any]) -> dict[str, Any]:
     """Fill in the members that clients rely on; returns a new dict. Completing a response again
     changes nothing.
 
-    An empty `error` object becomes null. The last item of a response that is not completed becomes
-    ``incomplete``, if its type allows it and it has no status of its own. Usage is estimated; a
-    response without an answer has none.
+    The status follows from the error, the details or the items that are written; the output from
+    the `output_text`. An empty `error` object becomes null, unless the response failed. The last
+    item of a response that is not completed becomes ``incomplete``, if its type allows it and it
+    has no status of its own. Usage is estimated; a response without an answer has none.
     """
     completed = fill_in(response, _members(response))
+    if "output" not in response and isinstance(response.get("output_text"), str):
+        completed["output"] = text_response(response["output_text"])["output"]
     if completed["error"] == {}:
-        completed["error"] = None
+        completed["error"] = _failure(completed["status"])
     if isinstance(completed["output"], list):
         completed["output"] = _items(completed["output"], completed["status"])
     if isinstance(completed["usage"], dict):
-        completed["usage"] = _usage(completed["usage"], completed["output"])
+        output = _output(completed["output"])
+        completed["usage"] = usage.complete(completed["usage"], USAGE, output)
     return completed | optional_members(completed, written=response)
 
 
@@ -117,18 +136,17 @@ def kind_of(part: Any) -> str:
 
 def _members(response: dict[str, Any]) -> dict[str, Any]:
     """The members that the service writes in a response, in its order."""
-    status = response.get("status", "completed")
-    created_at = response.get("created_at", placeholders.seconds_placeholder())
-    failure = {"code": "server_error", "message": _SERVER_ERROR}
+    status = response.get("status", _status(response))
+    created_at = response.get("created_at", _now(response))
     return {
         "id": placeholders.fresh_id("resp_", ID_LENGTH, "response"),
         "object": "response",
         "created_at": created_at,
-        "status": "completed",
+        "status": status,
         "access_programs": None,
-        "background": echo.placeholder("background"),
+        "background": echo.placeholder("background", status in _IN_BACKGROUND),
         "completed_at": created_at if status == "completed" else None,
-        "error": failure if status == "failed" else None,
+        "error": _failure(status),
         "frequency_penalty": echo.placeholder("frequency_penalty"),
         "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
         "instructions": echo.placeholder("instructions"),
@@ -149,7 +167,7 @@ def _members(response: dict[str, Any]) -> dict[str, Any]:
         "temperature": echo.placeholder("temperature"),
         "text": echo.placeholder("text"),
         "tool_choice": echo.placeholder("tool_choice"),
-        "tool_usage": _no_tool_usage(),
+        "tool_usage": _tool_usage(response.get("output")),
         "tools": echo.placeholder("tools"),
         "top_logprobs": echo.placeholder("top_logprobs"),
         "top_p": echo.placeholder("top_p"),
@@ -160,8 +178,39 @@ def _members(response: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _no_tool_usage() -> dict[str, Any]:
-    """The usage of hosted tools, all zero."""
+def _failure(status: Any) -> dict[str, str] | None:
+    """The error of a response with that `status`."""
+    failed = status == "failed"
+    return {"code": "server_error", "message": _SERVER_ERROR} if failed else None
+
+
+def _status(response: dict[str, Any]) -> str:
+    """The status that agrees with what is written."""
+    if response.get("error"):
+        return "failed"
+    if response.get("incomplete_details"):
+        return "incomplete"
+    output = response.get("output")
+    items = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
+    if any(item.get("status") == "in_progress" for item in items):
+        return "in_progress"
+    generated = (*_CUT_SHORT, "reasoning")
+    stopped = (item.get("type", "message") in generated for item in items if _is_stopped(item))
+    return "incomplete" if any(stopped) else "completed"
+
+
+def _is_stopped(item: dict[str, Any]) -> bool:
+    return item.get("status") == "incomplete"
+
+
+def _now(response: dict[str, Any]) -> Any:
+    """The time of the delivery; if the time of completion is written, that."""
+    completed_at = response.get("completed_at")
+    return placeholders.seconds_placeholder() if completed_at is None else completed_at
+
+
+def _tool_usage(output: Any) -> dict[str, Any]:
+    """The usage of hosted tools: the web searches in the output, and no tokens."""
     no_details = {"image_tokens": 0, "text_tokens": 0}
     image_tokens = {
         "input_tokens": 0,
@@ -170,7 +219,9 @@ def _no_tool_usage() -> dict[str, Any]:
         "output_tokens_details": no_details,
         "total_tokens": 0,
     }
-    return {"image_gen": image_tokens, "web_search": {"num_requests": 0}}
+    kinds = map(kind_of, output if isinstance(output, list) else ())
+    searches = sum(kind == "web_search_call" for kind in kinds)
+    return {"image_gen": image_tokens, "web_search": {"num_requests": searches}}
 
 
 def _items(output: list[Any], status: Any) -> list[Any]:
@@ -247,48 +298,8 @@ def _part(part: Any, kind: str) -> Any:
     return fill_in(part, _PARTS.get(kind, {}))
 
 
-def _usage(usage: dict[str, Any], output: Any) -> dict[str, Any]:
-    """`usage` with its missing members filled in; openai 3.54.0's `ResponseUsage` requires all."""
-    reasoning, written = _estimates(output)
-    if "output_tokens" in usage:
-        reasoning = 0  # the share of reasoning in the author's number is unknown
-    filled = fill_in(
-        usage,
-        {
-            "input_tokens": placeholders.tokens_placeholder(),
-            "input_tokens_details": {},
-            "output_tokens": reasoning + written,
-            "output_tokens_details": {},
-            "total_tokens": None,
-        },
-    )
-    details = {
-        "input_tokens_details": {"cache_write_tokens": 0, "cached_tokens": 0},
-        "output_tokens_details": {"reasoning_tokens": reasoning},
-    }
-    for name, members in details.items():
-        if isinstance(filled[name], dict):
-            filled[name] = fill_in(filled[name], members)
-    if "total_tokens" not in usage:
-        filled["total_tokens"] = _total(usage, filled["output_tokens"])
-    return filled
-
-
-def _total(usage: dict[str, Any], output_tokens: Any) -> Any:
-    """The sum of input and output tokens, of which the author may have written either."""
-    plus = _count(output_tokens)
-    if "input_tokens" in usage:
-        return _count(usage["input_tokens"]) + plus
-    return placeholders.tokens_placeholder(plus)
-
-
-def _count(value: Any) -> int:
-    """A number of tokens; 0 for any other value."""
-    return value if isinstance(value, int) and 0 <= value < MAX_TOKENS else 0
-
-
-def _estimates(output: Any) -> tuple[int, int]:
-    """The estimated tokens of the reasoning in an output, and those of all other items."""
+def _output(output: Any) -> Output:
+    """The estimated tokens of an output, apart from those of its reasoning, and of the latter."""
     reasoning = written = 0
     for item in output if isinstance(output, list) else ():
         size = sum(map(tokens.estimate, _texts(item)))
@@ -296,7 +307,7 @@ def _estimates(output: Any) -> tuple[int, int]:
             reasoning += size
         else:
             written += size
-    return reasoning, written
+    return Output(written, reasoning)
 
 
 def _texts(item: Any) -> list[str]:

@@ -27,7 +27,7 @@ def read_messages(body: Body) -> Iterator[ConversationMessage]:
             if not normalise.is_system_note(item):
                 texts = tuple(normalise.texts(item.get("content")))
                 yield ConversationMessage(normalise.text(item.get("role")), texts)
-        elif kind.endswith(_OUTPUT):
+        elif is_result(item):
             yield _result(item)
         elif kind not in _OTHER_CLIENT_ITEMS:
             yield ConversationMessage("assistant", calls=tuple(_calls(item)))
@@ -62,10 +62,20 @@ def is_message(item: Mapping[str, Any]) -> bool:
     return kind == "message" or (kind is None and "role" in item)
 
 
+def is_result(item: Mapping[str, Any]) -> bool:
+    """True if an item is the result of a call."""
+    return normalise.text(item.get("type")).endswith(_OUTPUT)
+
+
+def call_id_of(item: Mapping[str, Any]) -> str:
+    """The id of the call whose result an item is."""
+    return normalise.text(item.get("call_id")) or normalise.text(item.get("id"))
+
+
 def _result(item: Body) -> ToolResult:
     return ToolResult(
         texts=tuple(read_item(item.get("output"))),
-        call_id=normalise.text(item.get("call_id")) or normalise.text(item.get("id")),
+        call_id=call_id_of(item),
         error=item.get("status") == "failed",  # of apply_patch_call_output
     )
 

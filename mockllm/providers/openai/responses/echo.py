@@ -55,9 +55,9 @@ FOLLOWED_BY: Mapping[str, str] = {
 """Members that a response has only if the request has them, by the member that they follow."""
 
 
-def placeholder(name: str) -> orjson.Fragment:
-    """The placeholder for one of `DEFAULTS`."""
-    return placeholders.echo_placeholder(name, DEFAULTS[name])
+def placeholder(name: str, default: Any = None) -> orjson.Fragment:
+    """The placeholder for one of `DEFAULTS`, or with another `default`."""
+    return placeholders.echo_placeholder(name, DEFAULTS[name] if default is None else default)
 
 
 def echoed(body: Mapping[str, Any], names: frozenset[str] | None) -> Echoed:

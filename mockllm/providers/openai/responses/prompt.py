@@ -7,17 +7,28 @@ from functools import cache
 from typing import Any
 
 from mockllm.exchange import Request
+from mockllm.matching.part_predicates import ItemsEndLike
+from mockllm.matching.parts import Part
 from mockllm.matching.predicates import (
     ItemsEndWith,
     ItemsEqual,
     MessageContains,
     Predicate,
+    Relaxed,
 )
-from mockllm.prompt import Message, Prompt, ResponseOptions
+from mockllm.matching.texts import MAX_QUOTE
+from mockllm.prompt import Message, MessagePart, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
-from mockllm.providers.openai.responses.conversation import READERS, is_message, items_of
-from mockllm.providers.openai.responses.texts import read_item
+from mockllm.providers.openai.responses.conversation import (
+    READERS,
+    call_id_of,
+    is_message,
+    is_result,
+    items_of,
+)
+from mockllm.providers.openai.responses.texts import MEMBERS, read_item
 from mockllm.providers.routes import Values
+from mockllm.providers.texts import text_names
 from mockllm.wire import jsontext
 
 NAME = "openai_response"
@@ -77,18 +88,38 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
             raise ValueError(f"{index}: expected an object, found {jsontext.json_type(item)}")
         if item.get("type") is None and not _is_reference(item) and item.get("role") not in ROLES:
             raise ValueError(f"{index}.role: expected one of {', '.join(ROLES)}")
+    if contains and any(map(_lacks_content, items)):
+        return ItemsEndLike(tuple(map(_compile_item, items)))
     texts = tuple(_texts(items[-1])) if items else ()
-    kind = ItemsEndWith if contains else ItemsEqual
-    return kind.of(items, canonical, texts)
+    ends = ItemsEndWith.of(items, canonical, texts)
+    if contains:
+        return ends
+    return ItemsEqual(ends.size, ends.key, texts, relaxed=_relax(value, ends))
+
+
+def _relax(value: str | list[Any], ends: ItemsEndWith) -> Relaxed:
+    """Return the condition of an input with ``contains``. A list of one text is not searched for,
+    but the text is."""
+    if isinstance(value, str):
+        return Relaxed(MessageContains(value))
+    text = normalise.only_text(value[0].get("content")) if len(value) == 1 else None
+    if not text or not is_message(value[0]):
+        return Relaxed(ends)
+    quoted = jsontext.dumps(text).decode() if len(text) <= MAX_QUOTE else "..."
+    return Relaxed(MessageContains(text), f'write "match_type": "contains", "input": {quoted}')
 
 
 def canonical(item: dict[str, Any]) -> bytes:
     """Equal bytes for two items if and only if they mean the same."""
+    return jsontext.canonical(_normalise(item))
+
+
+def _normalise(item: dict[str, Any]) -> Any:
     if is_message(item):
         compared = {"type": "message", **normalise.known_members(item, ("role", "content"))}
         if "content" in compared:
             compared["content"] = normalise.content(compared["content"], _part)
-        return jsontext.canonical(compared)
+        return compared
     if _is_reference(item):
         item = {**item, "type": "item_reference"}
     compared = normalise.known_part(item, _known_members())
@@ -100,7 +131,26 @@ def canonical(item: dict[str, Any]) -> bytes:
     for name in ("output", "content"):
         if name in compared:
             compared[name] = normalise.content(compared[name], _part)
-    return jsontext.canonical(compared)
+    return compared
+
+
+def _lacks_content(item: dict[str, Any]) -> bool:
+    """True for an item of a mock that names a call or a role only: it means any such item."""
+    if is_message(item):
+        return item.get("content") is None
+    return is_result(item) and item.get("output") is None
+
+
+def _compile_item(item: dict[str, Any]) -> bytes | Part:
+    if not _lacks_content(item):
+        return b"%b" % canonical(item)
+    (part,) = _parts(item)
+    return normalise.compile_part(part, text_names(MEMBERS))
+
+
+def _parts(item: dict[str, Any]) -> Iterator[MessagePart]:
+    """An item, which is a part of the conversation, as a part."""
+    yield MessagePart(_normalise(item), call_id_of(item) if is_result(item) else "")
 
 
 def _read_model(members: Mapping[str, Any]) -> str:
@@ -139,13 +189,14 @@ def _messages(value: str | list[Any], items: list[Any]) -> Iterator[Message]:
     on a `call_id`."""
     if isinstance(value, str) or not items:
         texts: tuple[str, ...] = (value,) if isinstance(value, str) else ()
-        yield Message("user", texts, texts, items, canonical)
+        # Without an input there is no text that a rule could look for, and an empty one is in any.
+        yield Message("user", texts, texts or ("",), items, canonical, _parts)
         return
     for item, whole in ((items[-1], items), (normalise.after_system_notes(items), None)):
         if item is not None:
             texts = tuple(_texts(item))
             search_texts = (*read_item(item), jsontext.dumps(item).decode())
-            yield Message(_role(item), texts, search_texts, whole, canonical)
+            yield Message(_role(item), texts, search_texts, whole, canonical, _parts)
 
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:

@@ -8,9 +8,6 @@ from typing import Any
 
 from openai.types.responses import Response, ResponseStreamEvent
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
-from openai.types.responses.response_function_call_output_item_list_param import (
-    ResponseFunctionCallOutputItemParam,
-)
 from openai.types.responses.response_input_content_param import ResponseInputContentParam
 from openai.types.responses.response_input_item_param import ResponseInputItemParam
 from openai.types.responses.response_output_message_param import Content as OutputContent
@@ -18,7 +15,8 @@ from openai.types.responses.response_reasoning_item_param import Content as Reas
 from openai.types.responses.response_reasoning_item_param import Summary as ReasoningSummary
 from typing_extensions import TypedDict
 
-from mockllm.providers.openai.responses import undeclared
+from mockllm.providers.openai.responses import older, undeclared
+from mockllm.providers.openai.vendor import SDK_VERSION
 from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import (
     Confirm,
@@ -28,6 +26,10 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
+from mockllm.validation.versions import is_older
+
+_IS_OLDER = is_older("openai", SDK_VERSION)
+_WIDENED = older.WIDENED if _IS_OLDER else None
 
 # Types of what a client sends back from an answer, with members left out: Codex omits the ids, the
 # Agents SDK the annotations, most clients the log probabilities.
@@ -88,7 +90,11 @@ class _Request(ResponseCreateParamsBase, TypedDict, total=False):
 def request_confirmer(*, strict: bool) -> Confirm:
     """Compile a validator that returns the first finding in a request body, or None."""
     return compile_request(
-        _Request, strict=strict, lenient_types=_ECHOED, always_required=_ALWAYS_REQUIRED
+        _Request,
+        strict=strict,
+        lenient_types=_ECHOED,
+        always_required=_ALWAYS_REQUIRED,
+        widened=_WIDENED,
     )
 
 
@@ -99,7 +105,7 @@ def confirm_match(value: Any) -> list[Finding]:
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
     """Return the findings in a whole answer, including items that the SDK cannot distinguish."""
-    findings = confirm_model(Response, response, undeclared.ANSWER.explains)
+    findings = confirm_model(Response, response, undeclared.ANSWER.explains, widened=_WIDENED)
     output = response.get("output") if isinstance(response, dict) else None
     items = output if isinstance(output, list) else []
     unexpected = [finding for finding in findings if not _is_expected(finding, items)]
@@ -148,12 +154,18 @@ def confirm_event(event: dict[str, Any]) -> list[Finding]:
     service sends the nested one, on which the SDK raises."""
     if isinstance(event, dict) and isinstance(event.get("error"), dict):
         return []
-    return confirm_model(ResponseStreamEvent, event, undeclared.EVENT.explains)
+    return confirm_model(ResponseStreamEvent, event, undeclared.EVENT.explains, widened=_WIDENED)
 
 
 @cache
 def known_members() -> Mapping[str, frozenset[str]]:
     """Return the declared members of each input item and content part, by its `type`."""
+    if _IS_OLDER:
+        return older.MEMBERS
+    from openai.types.responses.response_function_call_output_item_list_param import (
+        ResponseFunctionCallOutputItemParam,
+    )
+
     return tagged_members(
         [
             ResponseInputItemParam,
@@ -168,4 +180,6 @@ def known_members() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(str | list[ResponseInputItemParam], lenient_types=_LENIENT_IN_MATCHES)
+    return compile_match(
+        str | list[ResponseInputItemParam], lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED
+    )

@@ -84,7 +84,7 @@ def _initial(response: dict[str, Any]) -> dict[str, Any]:
     if is_echo(tier):
         tier = echo.placeholder(echo.INITIAL_TIER)
     initial = {
-        **response,
+        **{name: value for name, value in response.items() if name != "output_text"},
         "status": "queued" if _status(response) == "queued" else "in_progress",
         "completed_at": None,
         "error": None,

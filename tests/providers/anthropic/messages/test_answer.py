@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
-import httpx2
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -31,16 +30,17 @@ from tests.support.anthropic.messages.responses import (
     whole,
 )
 from tests.support.goldens import INPUT_TOKENS, MODEL, Case
+from tests.support.http_library import httpx
 
 
 @pytest.fixture(name="http", scope="module")
-def one_http_client() -> Iterator[httpx2.Client]:
+def one_http_client() -> Iterator[httpx.Client]:
     """A client of a service that sends back what it gets: the body of the answer."""
 
-    def handle(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, json=orjson.loads(request.content)["metadata"]["answer"])
+    def handle(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=orjson.loads(request.content)["metadata"]["answer"])
 
-    with httpx2.Client(transport=httpx2.MockTransport(handle)) as client:
+    with httpx.Client(transport=httpx.MockTransport(handle)) as client:
         yield client
 
 
@@ -53,7 +53,7 @@ def test_whole_answer_is_the_golden_one(case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", GOLDENS, ids=lambda case: case.folder.name)
-def test_golden_answer_passes_a_strict_client(case: Case, http: httpx2.Client) -> None:
+def test_golden_answer_passes_a_strict_client(case: Case, http: httpx.Client) -> None:
     client = strict(http)
     name = case.folder.name
     answer = whole(case.response)
@@ -193,6 +193,80 @@ def test_output_tokens_are_estimated_on_what_the_model_writes(
     assert complete({"content": content})["usage"]["output_tokens"] == output_tokens
 
 
+@pytest.mark.parametrize(
+    ("written", "caches"),
+    [
+        ({}, (0, 0, 0)),
+        ({"cache_creation_input_tokens": 9}, (9, 9, 0)),
+        ({"cache_creation": {"ephemeral_1h_input_tokens": 9}}, (9, 0, 9)),
+        (
+            {"cache_creation_input_tokens": 9}
+            | {"cache_creation": {"ephemeral_1h_input_tokens": 4}},
+            (9, 5, 4),
+        ),
+        (
+            {"cache_creation_input_tokens": 9}
+            | {"cache_creation": {"ephemeral_5m_input_tokens": 4}},
+            (9, 4, 5),
+        ),
+    ],
+)
+def test_tokens_of_caches_add_up(written: Any, caches: tuple[int, int, int]) -> None:
+    usage = complete({"usage": written})["usage"]
+
+    assert caches == (
+        usage["cache_creation_input_tokens"],
+        usage["cache_creation"]["ephemeral_5m_input_tokens"],
+        usage["cache_creation"]["ephemeral_1h_input_tokens"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "output", "thought"),
+    [
+        ({}, 5, 2),
+        ({"output_tokens": 4}, 4, 1),
+        ({"output_tokens": 1}, 1, 0),
+        ({"output_tokens_details": {"thinking_tokens": 50}}, 53, 50),
+    ],
+)
+def test_thinking_is_part_of_the_output(written: Any, output: int, thought: int) -> None:
+    content = [
+        {"type": "thinking", "thinking": "eight..."},
+        {"type": "text", "text": "twelve bytes"},
+    ]
+
+    usage = complete({"content": content, "usage": written})["usage"]
+
+    assert usage["output_tokens"] == output
+    assert usage["output_tokens_details"] == {"thinking_tokens": thought}
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ({}, "end_turn"),
+        ({"stop_sequence": "END"}, "stop_sequence"),
+        ({"stop_sequence": None}, "end_turn"),
+        ({"stop_details": {"type": "refusal", "category": "cyber"}}, "refusal"),
+    ],
+)
+def test_stop_reason_follows_from_what_is_written(written: Any, reason: str) -> None:
+    assert complete(written)["stop_reason"] == reason
+
+
+def test_calls_of_server_tools_are_counted_where_counts_are_written() -> None:
+    search = {"type": "server_tool_use", "name": "web_search"}
+    usage = {"server_tool_use": {"web_fetch_requests": 7}}
+
+    completed = complete({"content": [search, search], "usage": usage})
+
+    assert completed["usage"]["server_tool_use"] == {
+        "web_search_requests": 2,
+        "web_fetch_requests": 7,
+    }
+
+
 @pytest.mark.parametrize("usage", [None, 5, "many", []])
 def test_usage_that_is_no_object_stays(usage: Any) -> None:
     assert complete({"usage": usage})["usage"] == usage
@@ -210,7 +284,7 @@ def test_completing_twice_is_completing_once(response: Object) -> None:
 
 @given(RESPONSES)
 @settings(deadline=None, max_examples=60)
-def test_valid_response_passes_both_strict_clients(http: httpx2.Client, response: Object) -> None:
+def test_valid_response_passes_both_strict_clients(http: httpx.Client, response: Object) -> None:
     answer = whole(response)
     client = strict(http)
 
@@ -222,7 +296,7 @@ def test_valid_response_passes_both_strict_clients(http: httpx2.Client, response
 @given(BETA_RESPONSES)
 @settings(deadline=None, max_examples=40)
 def test_valid_beta_response_passes_the_strict_beta_client(
-    http: httpx2.Client, response: Object
+    http: httpx.Client, response: Object
 ) -> None:
     answer = whole(response)
 

@@ -17,9 +17,6 @@ from tests.support.rules import user
 Json = dict[str, Any]
 
 ROLES = "user, assistant, system"
-ONE_TEXT = (
-    "content: 'contains' looks for one text: expected a string or a list of one text part, found"
-)
 NOTE = {"role": "system", "content": "a note"}
 
 
@@ -211,9 +208,7 @@ def test_a_match_compares_role_and_text(
     [
         ({"content": "a"}, False, f"role: expected one of {ROLES}, found null"),
         ({"role": "tool"}, True, f"role: expected one of {ROLES}, found 'tool'"),
-        (user([text("a"), text("b")]), True, f"{ONE_TEXT} a list"),
-        (user([result("a")]), True, f"{ONE_TEXT} a list"),
-        (user({}), True, f"{ONE_TEXT} an object"),
+        (user({}), True, "content: expected a string or a list of parts, found an object"),
     ],
 )
 def test_a_match_that_cannot_be_compiled_says_why(

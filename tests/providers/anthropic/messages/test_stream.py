@@ -186,6 +186,18 @@ def test_message_starts_with_its_first_token_and_without_its_end() -> None:
     ]
 
 
+def test_thinking_without_a_signature_comes_in_pieces() -> None:
+    thinking = {"type": "thinking", "thinking": "let me", "signature": None}
+
+    found = decoded(stream({"content": [thinking]}))
+
+    assert [event["delta"] for event in found if event["type"] == "content_block_delta"] == [
+        {"type": "thinking_delta", "thinking": "let"},
+        {"type": "thinking_delta", "thinking": " me"},
+    ]
+    assert rebuilt(found)["content"] == [thinking]
+
+
 def test_citations_come_between_the_pieces() -> None:
     block = {"type": "text", "text": "a b", "citations": [{"n": 1}, {"n": 2}, {"n": 3}]}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx2
 import orjson
 import pytest
 from hypothesis import given, settings
@@ -18,6 +17,7 @@ from mockllm.providers.openai.chat.answer import complete, text_response
 from mockllm.providers.openai.chat.render import render
 from mockllm.wire import sse
 from tests.support import goldens
+from tests.support.http_library import httpx
 
 Json = Any
 
@@ -189,7 +189,7 @@ def test_finish_reason_follows_from_the_message(message: Json, expected: str) ->
         ({"prompt_tokens": 5}, (5, 3, 8)),
         ({"completion_tokens": 5}, (7, 5, 12)),
         ({"prompt_tokens": 1, "completion_tokens": 2}, (1, 2, 3)),
-        ({"total_tokens": 0}, (7, 3, 0)),
+        ({"total_tokens": 9}, (6, 3, 9)),
         ({"completion_tokens": -4}, (7, -4, 7)),
         ({"completion_tokens": "many", "prompt_tokens": 2}, (2, "many", 2)),
     ],
@@ -221,6 +221,38 @@ def test_null_usage_stays_null() -> None:
     assert whole({"usage": None})["usage"] is None
 
 
+def test_choices_get_the_indices_that_are_free() -> None:
+    choices: Json = [{}, {"index": 0}, {"index": 2}, {}]
+
+    assert [choice["index"] for choice in whole({"choices": choices})["choices"]] == [1, 0, 2, 3]
+
+
+def test_a_text_that_is_left_out_is_what_the_logprobs_spell() -> None:
+    tokens = [{"token": "Hi"}, {"token": "\\x", "bytes": [32, 195]}, {"token": "", "bytes": [169]}]
+    call = {"function": {"name": "f"}}
+    choices: Json = [
+        {"logprobs": {"content": tokens}},
+        {"logprobs": {"refusal": tokens}},
+        {"logprobs": {"content": tokens}, "message": {"content": None}},
+        {"logprobs": {"content": tokens}, "message": {"tool_calls": [call]}},
+        {"logprobs": {"content": []}},
+    ]
+
+    said = [choice["message"] for choice in whole({"choices": choices})["choices"]]
+
+    assert [message["content"] for message in said] == ["Hi é", None, None, None, None]
+    assert [message["refusal"] for message in said] == [None, "Hi é", None, None, None]
+
+
+def test_reasoning_counts_once_as_output() -> None:
+    message = {"content": "four", "reasoning_content": "eight...", "reasoning": "eight..."}
+
+    usage = whole({"choices": [{"message": message}]})["usage"]
+
+    assert usage["completion_tokens"] == 3
+    assert usage["completion_tokens_details"]["reasoning_tokens"] == 2
+
+
 def test_calls_get_their_own_ids() -> None:
     choice: Json = {"message": {"tool_calls": [{"function": {}}, {"function": {}}]}}
 
@@ -239,10 +271,10 @@ def test_text_response_is_the_smallest_response() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.folder.name)
 def test_strict_client_reads_the_whole_answer(case: goldens.Case) -> None:
     body = case.render(stream=False)
-    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=body, headers=HEADERS))
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body, headers=HEADERS))
     client = OpenAI(
         api_key="k",
-        http_client=httpx2.Client(transport=transport),
+        http_client=httpx.Client(transport=transport),
         _strict_response_validation=case.folder.name not in INVALID,
     )
 
@@ -254,10 +286,10 @@ def test_strict_client_reads_the_whole_answer(case: goldens.Case) -> None:
 
 def test_async_strict_client_reads_the_whole_answer() -> None:
     body = goldens.delivered(render(text_response("Hello"), ResponseOptions(), "word"))
-    transport = httpx2.MockTransport(lambda _: httpx2.Response(200, content=body, headers=HEADERS))
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body, headers=HEADERS))
 
     async def ask() -> ChatCompletion:
-        http_client = httpx2.AsyncClient(transport=transport)
+        http_client = httpx.AsyncClient(transport=transport)
         async with AsyncOpenAI(
             api_key="k", http_client=http_client, _strict_response_validation=True
         ) as client:

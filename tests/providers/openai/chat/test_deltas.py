@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from mockllm.providers.openai.chat.deltas import (
     pieces,
     tokens_without_text,
 )
+from mockllm.wire import chunking
 from mockllm.wire.chunking import Chunk
 
 Json = dict[str, Any]
@@ -80,9 +81,82 @@ def test_a_message_without_anything_to_say_is_only_an_opening(message: Json) -> 
 
 
 def test_members_of_no_known_kind_follow_the_opening_in_one_delta() -> None:
-    message = {"reasoning": "hm", "role": "assistant", "content": "a", "extra": None}
+    message: Json = {"extra": None, "role": "assistant", "content": "a", "images": [{}]}
 
-    assert after_opening(message) == [{"reasoning": "hm", "extra": None}, {"content": "a"}]
+    assert after_opening(message) == [{"extra": None, "images": [{}]}, {"content": "a"}]
+
+
+@pytest.mark.parametrize(
+    "name", ["reasoning_content", "reasoning", "thinking", "thought", "x_unheard_of"]
+)
+def test_texts_that_other_services_add_come_in_pieces_before_the_content(name: str) -> None:
+    message = {"content": "a b", "extra": 5, name: "let me see"}
+
+    assert after_opening(message) == [
+        {"extra": 5},
+        *({name: text} for text in ("let", " me", " see")),
+        *({"content": text} for text in ("a", " b")),
+    ]
+
+
+@pytest.mark.parametrize("name", ["id", "name", "type", "message_id"])
+def test_names_and_ids_are_sent_whole(name: str) -> None:
+    assert after_opening({name: "a long name of it"}) == [{name: "a long name of it"}]
+
+
+def test_an_empty_text_of_another_service_is_sent_too() -> None:
+    assert after_opening({"reasoning_content": ""}) == [{"reasoning_content": ""}]
+
+
+def test_numbered_reasoning_details_come_in_pieces() -> None:
+    text = {"type": "reasoning.text", "text": "let me", "signature": "s", "index": 0}
+    sealed = {"type": "reasoning.encrypted", "data": "a b", "index": 1}
+
+    assert after_opening({"reasoning_details": [text, sealed]}) == [
+        {"reasoning_details": [part]}
+        for part in (
+            text | {"text": ""},
+            {"type": "reasoning.text", "index": 0, "text": "let"},
+            {"type": "reasoning.text", "index": 0, "text": " me"},
+            sealed,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "details",
+    [
+        [{"type": "reasoning.text", "text": "let me"}],  # clients join entries by their index
+        [{"text": "let me", "index": 1}],
+        [{"data": "let me", "index": 0}],
+        ["let me"],
+        [],
+    ],
+)
+def test_lists_that_clients_cannot_join_are_sent_whole(details: Any) -> None:
+    assert after_opening({"reasoning_details": details}) == [{"reasoning_details": details}]
+
+
+def test_no_text_is_cut_before_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    cut: list[str] = []
+
+    def split(text: str, chunk: Chunk) -> Iterator[str]:
+        for piece in text.split(","):
+            cut.append(piece)
+            yield piece
+
+    monkeypatch.setattr(chunking, "split", split)
+    message = {
+        "reasoning": "1,2",
+        "reasoning_details": [{"text": "3,4", "index": 0}],
+        "content": "5,6",
+        "audio": {"transcript": "7,8"},
+    }
+    sent = 0
+    for piece in pieces(message, None, "word"):
+        sent += any(digit in str(piece.delta) for digit in "12345678")
+        assert len(cut) == sent
+    assert sent == 8
 
 
 def test_members_are_sent_in_a_fixed_order() -> None:

@@ -10,6 +10,7 @@ import pytest
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.providers.api import CannotMatch
 from mockllm.providers.openai.embeddings.prompt import (
     MAX_DIMENSIONS,
     MAX_INPUTS,
@@ -21,8 +22,6 @@ from mockllm.providers.openai.embeddings.prompt import (
 from mockllm.providers.routes import NO_VALUES, Values
 
 Json = dict[str, Any]
-
-ONE_TEXT = r"^'contains' looks for one text: expected a string$"
 
 
 def asked(value: Any = "hi", *, values: Values = NO_VALUES, **members: Any) -> Prompt:
@@ -52,7 +51,6 @@ def matches(expected: Any, found: Any, *, contains: bool = False) -> bool:
         (["a", "é"], ("a", "é")),
         ([1, 2, 3], ()),
         ([[1, 2], [3]], ()),
-        (["a", 5, None, "b"], ("a", "b")),
     ],
 )
 def test_a_prompt_has_one_message_with_the_texts_of_the_input(
@@ -66,6 +64,13 @@ def test_a_prompt_has_one_message_with_the_texts_of_the_input(
     assert last.search_texts == (texts or ("",))
     assert (last.role, last.size) == ("", 1)
     assert prompt.body == {"model": "m", "input": value}
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [("a", 1), (["a"], 1), (["a", "b"], 2), ([1, 2], 1), ([[1, 2], [3]], 2)]
+)
+def test_tokens_of_one_text_are_one_input(value: Any, number: int) -> None:
+    assert asked(value).inputs == number
 
 
 def test_a_model_in_the_path_is_used_where_the_body_has_none() -> None:
@@ -96,6 +101,28 @@ def test_a_missing_member_is_named(value: Any, members: Json, path: str) -> None
         (5, {}, "input", "expected a string or a list, found 5"),
         ({}, {}, "input", "expected a string or a list, found an object"),
         ([], {}, "input", "expected a non-empty list, found a list"),
+        (["a", 5], {}, "input.1", "expected a string like the entries before it, found 5"),
+        (
+            [1, "a"],
+            {},
+            "input.1",
+            "expected a token, which is an integer like the entries before it, found 'a'",
+        ),
+        (
+            [[1], [2, 0.5]],
+            {},
+            "input.1.1",
+            "expected a token, which is an integer like the entries before it, found 0.5",
+        ),
+        ([[1], []], {}, "input.1", "expected a non-empty list, found a list"),
+        (
+            [[1], "a"],
+            {},
+            "input.1",
+            "expected a list of tokens like the entries before it, found 'a'",
+        ),
+        ([True], {}, "input.0", "expected a string, a token or a list of tokens, found true"),
+        ([None], {}, "input.0", "expected a string, a token or a list of tokens, found null"),
         (
             "hi",
             {"encoding_format": "int8"},
@@ -168,9 +195,12 @@ def test_no_more_numbers_can_be_requested_than_fit_in_one_answer() -> None:
         (["a", "b"], ["b", "a"], False),
         (["a"], ["a", "b"], False),
         ([1, 2], [1, 2], True),
-        ([1, 2], [[1, 2]], False),
+        ([1, 2], [[1, 2]], True),
+        ([[1, 2]], [1, 2], True),
+        ([[1, 2], [3]], [[1, 2], [3]], True),
+        ([1, 2, 3], [[1, 2], [3]], False),
+        ([1, 2], [[1], [2]], False),
         ([1], ["1"], False),
-        ([1], [True], False),
     ],
 )
 def test_a_match_compares_the_whole_input(expected: Any, found: Any, holds: bool) -> None:
@@ -195,7 +225,6 @@ def test_contains_looks_for_a_text_in_any_input(expected: Any, found: Any, holds
     assert matches(expected, found, contains=True) is holds
 
 
-@pytest.mark.parametrize("value", [["a", "b"], [1, 2], [[1]], []])
-def test_contains_of_anything_but_one_text_cannot_be_compiled(value: list[Any]) -> None:
-    with pytest.raises(ValueError, match=ONE_TEXT):
-        compile_match(value, True)
+def test_an_empty_list_equals_no_input() -> None:
+    with pytest.raises(CannotMatch, match="can never match"):
+        compile_match([], False)

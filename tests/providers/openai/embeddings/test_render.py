@@ -16,14 +16,8 @@ from hypothesis import strategies as st
 from mockllm.exchange import Request
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.openai.embeddings.prompt import decode
-from mockllm.providers.openai.embeddings.render import (
-    DIMENSIONS,
-    complete,
-    generate,
-    render,
-    text_response,
-    vector,
-)
+from mockllm.providers.openai.embeddings.render import complete, generate, render, text_response
+from mockllm.providers.openai.embeddings.vectors import DIMENSIONS, vector
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import NO_VALUES
 from tests.support import goldens
@@ -77,7 +71,7 @@ def test_what_is_configured_is_served_as_written() -> None:
         "object": "odd",
         "data": [{"object": None, "index": 7, "embedding": "é", "new": [1]}],
         "model": "mein-modell-👋",
-        "usage": {"prompt_tokens": 1},
+        "usage": {"prompt_tokens": 1, "total_tokens": 9},
         "new": {"a": None},
     }
 
@@ -174,6 +168,23 @@ def test_the_numbers_of_a_vector_are_exact_in_base64() -> None:
 
 def test_a_text_response_is_the_vector_of_the_text() -> None:
     assert text_response("é") == {"data": [{"embedding": vector("é", DIMENSIONS)}]}
+
+
+def test_a_vector_written_in_base64_is_sent_as_numbers_on_request() -> None:
+    data = [{"embedding": "AACAPwAAAL8="}]
+
+    assert served({"data": data})["data"][0]["embedding"] == [1.0, -0.5]
+    assert served({"data": data}, base64=True)["data"][0]["embedding"] == "AACAPwAAAL8="
+
+
+@pytest.mark.parametrize("base64", [False, True])
+def test_a_vector_that_entries_share_is_sent_in_each(base64: bool) -> None:
+    shared = [1.0, -0.5]
+
+    entries = served({"data": [{"embedding": shared}, {"embedding": shared}]}, base64=base64)
+    alone = served({"data": [{"embedding": [1.0, -0.5]}]}, base64=base64)
+
+    assert [entry["embedding"] for entry in entries["data"]] == [alone["data"][0]["embedding"]] * 2
 
 
 # --- generate ------------------------------------------------------------------------------------

@@ -85,6 +85,42 @@ def test_added_members_are_in_the_order_of_the_service() -> None:
 def test_an_empty_error_is_not_an_error() -> None:
     assert whole({"error": {}})["error"] is None
     assert whole({"error": {"code": "server_error"}})["error"] == {"code": "server_error"}
+    assert whole({"error": {}, "status": "failed"})["error"]["code"] == "server_error"
+
+
+@pytest.mark.parametrize(
+    ("written", "status"),
+    [
+        ({}, "completed"),
+        ({"error": None, "incomplete_details": None}, "completed"),
+        ({"error": {"code": "server_error", "message": "no"}}, "failed"),
+        ({"incomplete_details": {"reason": "content_filter"}}, "incomplete"),
+        ({"output": [{"type": "message", "status": "incomplete"}]}, "incomplete"),
+        ({"output": [{"content": [], "status": "incomplete"}]}, "incomplete"),
+        ({"output": [{"type": "file_search_call", "status": "incomplete"}]}, "completed"),
+        ({"output": [{"type": "web_search_call", "status": "in_progress"}]}, "in_progress"),
+        ({"output": [{"type": "web_search_call", "status": "failed"}]}, "completed"),
+    ],
+)
+def test_status_follows_from_what_is_written(written: dict[str, Any], status: str) -> None:
+    assert whole(written)["status"] == status
+
+
+def test_an_output_text_becomes_the_output() -> None:
+    response = read_strictly({"output_text": "Hello!"})
+
+    assert response.output_text == "Hello!"
+    assert [item.type for item in response.output] == ["message"]
+
+
+def test_a_response_is_not_created_after_its_completion() -> None:
+    assert whole({"completed_at": 5})["created_at"] == 5
+
+
+def test_web_searches_are_counted() -> None:
+    output = [{"type": "web_search_call"}, {"type": "message"}, {"type": "web_search_call"}]
+
+    assert whole({"output": output})["tool_usage"]["web_search"] == {"num_requests": 2}
 
 
 @pytest.mark.parametrize(
@@ -186,6 +222,7 @@ def test_completed_members_agree_with_the_status(
     assert [item["status"] for item in completed["output"]] == ["completed", item_status]
     assert (completed["usage"] is not None) is has_usage
     assert (completed["completed_at"] is not None) is (status == "completed")
+    assert completed["background"] is (status in ("cancelled", "queued"))
 
 
 @given(responses(items_of_the_union | items_beside_the_union))

@@ -56,10 +56,10 @@ def test_a_text_is_one_message_of_the_user() -> None:
     assert prompt.body["extra"] == [1]
 
 
-def test_an_empty_list_has_no_text_and_no_item() -> None:
+def test_an_empty_list_has_no_item_and_contains_no_text_but_the_empty_one() -> None:
     (last,) = asked([]).last_messages
 
-    assert (last.role, last.texts, last.search_texts, last.size) == ("user", (), (), 0)
+    assert (last.role, last.texts, last.search_texts, last.size) == ("user", (), ("",), 0)
 
 
 @pytest.mark.parametrize(

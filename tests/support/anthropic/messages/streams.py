@@ -7,7 +7,6 @@ import re
 from typing import Any
 
 import anthropic
-import httpx2
 import orjson
 from anthropic.types import RawMessageStreamEvent
 from anthropic.types.beta import BetaRawMessageStreamEvent
@@ -19,6 +18,7 @@ from mockllm.providers.anthropic.messages.render import render
 from mockllm.wire.chunking import Chunk
 from tests.support.anthropic.messages.responses import Object, plain, whole
 from tests.support.goldens import delivered
+from tests.support.http_library import httpx
 
 CHUNKS = st.sampled_from(["word", "char", "token", 1, 3])
 
@@ -180,15 +180,15 @@ class Service:
 
     def __init__(self) -> None:
         self.body = b""
-        self.transport = httpx2.MockTransport(self.handle)
-        self.http = httpx2.Client(transport=self.transport)
+        self.transport = httpx.MockTransport(self.handle)
+        self.http = httpx.Client(transport=self.transport)
         self.client = anthropic.Anthropic(api_key="k", http_client=self.http)
         self.strict = self.client.with_options()
         self.strict._strict_response_validation = True
 
-    def handle(self, request: httpx2.Request) -> httpx2.Response:
+    def handle(self, request: httpx.Request) -> httpx.Response:
         headers = {"content-type": "text/event-stream; charset=utf-8"}
-        return httpx2.Response(200, headers=headers, content=self.body)
+        return httpx.Response(200, headers=headers, content=self.body)
 
     def helped(self, messages: Any, *, unknown: bool = False) -> Any:
         """The result of `.stream()`. The SDK stores an `unknown` block in a model of another kind,
@@ -205,7 +205,7 @@ class Service:
         """The same two from asynchronous clients, the second a strict one."""
 
         async def ask() -> tuple[Any, list[Any]]:
-            async with httpx2.AsyncClient(transport=self.transport) as http:
+            async with httpx.AsyncClient(transport=self.transport) as http:
                 client = anthropic.AsyncAnthropic(api_key="k", http_client=http)
                 messages: Any = client.beta.messages if beta else client.messages
                 async with messages.stream(**ASKED) as found:

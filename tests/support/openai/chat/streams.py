@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import groupby, pairwise
 from typing import Any
 
-import httpx2
 import orjson
 from hypothesis import strategies as st
 from openai import AsyncOpenAI, ContentFilterFinishReasonError, LengthFinishReasonError
@@ -19,6 +18,7 @@ from mockllm.providers.openai.chat.render import render
 from mockllm.wire import sse
 from mockllm.wire.chunking import Chunk
 from tests.support import goldens
+from tests.support.http_library import httpx
 
 Json = Any
 Event = dict[str, Any]
@@ -40,6 +40,7 @@ INVALID = {
 GRAMMAR = (
     ("opening", "once"),
     ("unknown", "at most once"),
+    ("added text", "any number"),
     ("content", "any number"),
     ("refusal", "any number"),
     ("annotations", "at most once"),
@@ -49,6 +50,8 @@ GRAMMAR = (
     ("finish", "once"),
 )
 """The chunks of one choice, in order."""
+ADDED = ("reasoning_content", "reasoning", "notes", "reasoning_details", "thinking")
+"""Members that other services add and that are streamed, here or in golden files."""
 QUANTIFIERS = {"once": "", "at most once": "?", "any number": "*"}
 SENTENCE = re.compile("".join(f"({word} ){QUANTIFIERS[number]}" for word, number in GRAMMAR))
 
@@ -81,7 +84,10 @@ def word_of(choice: Event) -> str:
     if not delta:
         return "finish"
     (name, *more) = map(str, delta)
-    return name if not more and name in dict(GRAMMAR) else "unknown"
+    if not more and name in dict(GRAMMAR):
+        return name
+    is_text = not more and isinstance(delta[name], (str, list)) and delta[name]
+    return "added text" if is_text and name in ADDED else "unknown"
 
 
 def check_order(events: list[Event]) -> None:
@@ -142,8 +148,8 @@ class Wire:
 
     def __init__(self) -> None:
         self.body = b""
-        self.transport = httpx2.MockTransport(
-            lambda _: httpx2.Response(200, content=self.body, headers=HEADERS)
+        self.transport = httpx.MockTransport(
+            lambda _: httpx.Response(200, content=self.body, headers=HEADERS)
         )
 
 
@@ -151,7 +157,7 @@ WIRE = Wire()
 CLIENTS = {
     strict: SyncOpenAI(
         api_key="k",
-        http_client=httpx2.Client(transport=WIRE.transport),
+        http_client=httpx.Client(transport=WIRE.transport),
         _strict_response_validation=strict,
     )
     for strict in (True, False)
@@ -173,7 +179,7 @@ def accumulate(body: bytes, *, strict: bool = True) -> Event:
 async def accumulate_async(body: bytes) -> Event:
     """The same with the asynchronous client."""
     WIRE.body = body
-    http_client = httpx2.AsyncClient(transport=WIRE.transport)
+    http_client = httpx.AsyncClient(transport=WIRE.transport)
     client = AsyncOpenAI(api_key="k", http_client=http_client, _strict_response_validation=True)
     async with client, client.chat.completions.stream(model="m", messages=[]) as helper:
         try:
@@ -203,7 +209,8 @@ def join(chunks: Iterator[ChatCompletionChunk]) -> list[Event]:
 
 def meaning(value: Json) -> Json:
     """A completion without what a stream cannot express: nulls, the index of a tool call, empty
-    lists of annotations and calls, the type of a custom call, and what the helper parses."""
+    lists of annotations and calls, the type of a custom call, what the helper parses, and
+    the padding, which helpers keep that do not know it."""
     if isinstance(value, list):
         return [meaning(entry) for entry in value]
     if not isinstance(value, dict):
@@ -211,7 +218,7 @@ def meaning(value: Json) -> Json:
     members = {
         name: meaning(member)
         for name, member in value.items()
-        if member is not None and name not in ("parsed", "parsed_arguments")
+        if member is not None and name not in ("parsed", "parsed_arguments", "obfuscation")
     }
     if "choices" in members:
         members["object"] = "chat.completion"
@@ -275,6 +282,13 @@ CUSTOM_CALLS = st.fixed_dictionaries(
 BARE_CALLS = st.fixed_dictionaries(
     {"function": st.fixed_dictionaries({"name": NAMES}, optional={"arguments": TEXTS})}
 )
+DETAILS = st.lists(
+    st.fixed_dictionaries(
+        {"type": st.sampled_from(["reasoning.text", "reasoning.summary"])},
+        optional={"text": st.none() | TEXTS, "summary": TEXTS, "signature": NAMES, "format": NAMES},
+    ),
+    max_size=3,
+).map(lambda entries: [entry | {"index": at} for at, entry in enumerate(entries)])
 ANNOTATION = {"start_index": 0, "end_index": 1, "title": "t", "url": "u"}
 MESSAGES = st.fixed_dictionaries(
     {},
@@ -291,7 +305,11 @@ MESSAGES = st.fixed_dictionaries(
         ),
         "function_call": st.none() | st.fixed_dictionaries({"name": NAMES, "arguments": TEXTS}),
         "tool_calls": st.none() | st.lists(FUNCTION_CALLS | CUSTOM_CALLS | BARE_CALLS, max_size=3),
-        "reasoning_content": TEXTS,
+        "reasoning_content": st.none() | TEXTS,
+        "reasoning": TEXTS,
+        "notes": TEXTS,
+        "message_id": NAMES,
+        "reasoning_details": DETAILS,
         "images": st.just([{"url": "data:,"}]),
     },
 )

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
-import httpx2
 from hypothesis import strategies as st
 from openai import OpenAI
 from openai.types.responses import Response
@@ -15,6 +14,7 @@ from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai.responses.render import render
 from mockllm.wire import jsontext
 from tests.support.goldens import MODEL, cases, delivered
+from tests.support.http_library import httpx
 
 CASES = cases("openai/responses")
 PASSED_ON = frozenset({"parts", "unknown_items", "strange"})
@@ -229,12 +229,12 @@ def read_strictly(response: dict[str, Any]) -> Response:
     """The answer through a client that refuses what the SDK's types refuse."""
     body = delivered(render(response, ResponseOptions(), "word"))
 
-    def answer(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, headers={"content-type": "application/json"}, content=body)
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-type": "application/json"}, content=body)
 
     with OpenAI(
         api_key="k",
-        http_client=httpx2.Client(transport=httpx2.MockTransport(answer)),
+        http_client=httpx.Client(transport=httpx.MockTransport(answer)),
         _strict_response_validation=True,
     ) as client:
         return client.responses.create(model=MODEL, input="Hi")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any, get_args
 
-import httpx2
 from openai import AsyncOpenAI, OpenAI
 from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel
@@ -17,6 +16,7 @@ from mockllm.providers.openai.responses.render import render
 from mockllm.wire import jsontext
 from mockllm.wire.chunking import Chunk
 from tests.support.goldens import MODEL, delivered
+from tests.support.http_library import httpx
 from tests.support.openai.responses.responses import CASES, PASSED_ON
 
 Event = dict[str, Any]
@@ -297,16 +297,16 @@ ENDED_WITHOUT_TEXT = frozenset(
 
 
 # The official clients, fed without a network.
-def _transport(body: bytes) -> httpx2.MockTransport:
-    def answer(request: httpx2.Request) -> httpx2.Response:
+def _transport(body: bytes) -> httpx.MockTransport:
+    def answer(request: httpx.Request) -> httpx.Response:
         headers = {"content-type": "text/event-stream; charset=utf-8"}
-        return httpx2.Response(200, headers=headers, content=body)
+        return httpx.Response(200, headers=headers, content=body)
 
-    return httpx2.MockTransport(answer)
+    return httpx.MockTransport(answer)
 
 
 def _client(body: bytes, *, strict: bool = False) -> OpenAI:
-    http_client = httpx2.Client(transport=_transport(body))
+    http_client = httpx.Client(transport=_transport(body))
     return OpenAI(api_key="k", http_client=http_client, _strict_response_validation=strict)
 
 
@@ -328,7 +328,7 @@ def read_with_helper(body: bytes) -> tuple[list[Any], Event]:
 
 
 async def read_with_async_helper(body: bytes) -> tuple[list[Any], Event]:
-    http_client = httpx2.AsyncClient(transport=_transport(body))
+    http_client = httpx.AsyncClient(transport=_transport(body))
     async with (
         AsyncOpenAI(api_key="k", http_client=http_client) as client,
         client.responses.stream(model=MODEL, input="Hi") as stream,

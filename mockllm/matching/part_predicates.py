@@ -1,0 +1,135 @@
+"""Conditions on the parts of the last message, for mocks whose content is not one text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mockllm.matching.closeness import RIGHT_KIND, WRONG_KIND, closeness_of_start
+from mockllm.matching.folding import explain_absence
+from mockllm.matching.parts import Part, is_within
+from mockllm.matching.predicates import (
+    CallPredicate,
+    Difference,
+    LastMessagePredicate,
+    MessageContains,
+    Predicate,
+)
+from mockllm.matching.texts import quote
+from mockllm.prompt import Message, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class MessageHasParts(CallPredicate):
+    """The message contains each of the `texts` in one of its texts, and each of the `parts` in one
+    of its parts."""
+
+    texts: tuple[str, ...]
+    parts: tuple[Part, ...]
+    role: str | None = None
+    call_id: str = ""
+
+    @property
+    def required_texts(self) -> tuple[str, ...]:
+        return (*self.texts, *(text for part in self.parts for text in part.texts))
+
+    @property
+    def call_ids(self) -> tuple[str, ...]:
+        """The ids of calls whose results an accepted message has."""
+        return tuple(part.call_id for part in self.parts if part.call_id)
+
+    def accepts(self, message: Message) -> bool:
+        if self.role is not None and self.role != message.role:
+            return False
+        return next(self._missing(message), None) is None
+
+    def covers(self, later: Predicate) -> bool:
+        if not isinstance(later, (MessageHasParts, MessageContains)):
+            return False
+        if self.role not in (None, later.role):
+            return False
+        parts = later.parts if isinstance(later, MessageHasParts) else ()
+        return all(
+            any(text in other for other in later.required_texts) for text in self.texts
+        ) and all(any(is_within(part.wanted, each.wanted) for each in parts) for part in self.parts)
+
+    def _missing(self, message: Message) -> Iterator[str | Part]:
+        """Yield the texts, then the parts, that the message does not contain."""
+        for text in self.texts:
+            if not any(text in other for other in message.search_texts):
+                yield text
+        for part in self.parts:
+            if not any(is_within(part.wanted, other.value) for other in message.parts()):
+                yield part
+
+    def _miss(self, message: Message, prompt: Prompt, above: int) -> Difference:
+        text = next(iter(self.required_texts), "")
+        closeness = closeness_of_start(text, message, prompt, above)
+        missing = next(self._missing(message))
+        return Difference(closeness, partial(_missing_reason, missing, message))
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsEndLike(LastMessagePredicate):
+    """The last items of the request contain these. An item is its canonical form, or a part where
+    it is written without its content and means any item that contains it."""
+
+    items: tuple[bytes | Part, ...]
+    role: None = None
+
+    @property
+    def required_texts(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def call_ids(self) -> tuple[str, ...]:
+        """The id of the call whose result the last item is."""
+        last = self.items[-1]
+        return (last.call_id,) if isinstance(last, Part) and last.call_id else ()
+
+    def accepts(self, message: Message) -> bool:
+        return message.size >= len(self.items) and self._first_missing(message) is None
+
+    def _nearest_message(self, prompt: Prompt) -> Message:
+        return next(each for each in prompt.last_messages if each.items is not None)
+
+    def _first_missing(self, message: Message) -> bytes | Part | None:
+        items: Sequence[Any] = message.items or ()
+        for wanted, item in zip(reversed(self.items), reversed(items), strict=False):
+            if isinstance(wanted, Part):
+                if not any(is_within(wanted.wanted, each.value) for each in message.parts_of(item)):
+                    return wanted
+            elif message.canonical(item) != wanted:
+                return wanted
+        return None
+
+    def _miss(self, message: Message, prompt: Prompt, above: int) -> Difference:
+        if message.size < len(self.items):
+            return Difference(WRONG_KIND, partial(_size_reason, message.size, len(self.items)))
+        missing = self._first_missing(message)
+        assert missing is not None
+        if isinstance(missing, Part):
+            return Difference(RIGHT_KIND, partial(_missing_reason, missing, message))
+        return Difference(RIGHT_KIND, partial(_item_reason, missing))
+
+
+def _missing_reason(missing: str | Part, message: Message) -> str:
+    if isinstance(missing, str):
+        return explain_absence(missing, message.texts)
+    if not missing.call_id:
+        return f"no {missing.describe()}"
+    others = [each for each in message.call_ids() if each != missing.call_id]
+    if missing.call_id in message.call_ids():
+        return f"no {missing.describe()}, only one without"
+    found = f"found that of {', '.join(map(quote, others))}" if others else "found no result"
+    return f"no {missing.describe()}, {found}"
+
+
+def _item_reason(missing: bytes) -> str:
+    return f"no item like {quote(missing.decode())}"
+
+
+def _size_reason(found: int, least: int) -> str:
+    return f"input has {found} {'item' if found == 1 else 'items'}, expected at least {least}"
