@@ -25,12 +25,14 @@ if TYPE_CHECKING:
         OpenAIRequestMatch,
         OpenAIResponseMock,
         OpenAIResponseRequestMatch,
+        SessionHeader,
         Stream,
     )
     from mockllm.engine.loading import load_config
     from mockllm.errors import ConfigError, ListenError, MockLLMError
     from mockllm.limits import Limits
     from mockllm.serve.embedded import AsyncServer, Server
+    from mockllm.serve.session import Session
 
 __version__ = "0.1.0"
 
@@ -53,6 +55,8 @@ __all__ = [
     "OpenAIResponseMock",
     "OpenAIResponseRequestMatch",
     "Server",
+    "Session",
+    "SessionHeader",
     "Stream",
     "load_config",
 ]
@@ -63,6 +67,7 @@ _MODULES = (
     "mockllm.config.models",
     "mockllm.engine.loading",
     "mockllm.serve.embedded",
+    "mockllm.serve.session",
 )
 """The modules of the public names."""
 

@@ -41,7 +41,7 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
 def _describe(root: Model, detail: ErrorDetails) -> str:
     found = jsontext.describe(detail["input"])
     match detail["type"]:
-        case "too_deep" | "address":
+        case "too_deep" | "address" | "session":
             return detail["msg"]
         case "extra_forbidden":
             words = ", ".join(sorted(_known_keys(root, detail["loc"])))

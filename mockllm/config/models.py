@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,7 @@ from pydantic import (
 from mockllm.config.address import checked_address
 from mockllm.config.json_file import read_file
 from mockllm.config.mistakes import problems
+from mockllm.config.session_values import checked_session, checked_session_header
 from mockllm.config.values import (
     ChunkSize,
     Event,
@@ -134,6 +135,13 @@ class MockStream(_ConfigModel):
     ``"[DONE]"`` at the end of a Chat Completions stream."""
 
 
+class SessionHeader(_ConfigModel):
+    """The header whose value names the session of a request, if neither the URL nor the header
+    ``x-mockllm-session`` does."""
+
+    header: Annotated[str, AfterValidator(checked_session_header)]
+
+
 class _Mock(_ConfigModel):
     """The fields of every mock. `response` is served as written, with missing members filled in. A
     mock without `match` answers any request."""
@@ -206,6 +214,11 @@ class Config(_ConfigModel):
     """Let web pages of any origin read the answers (``access-control-allow-origin: *``)."""
     stream: Stream = Stream()
     """The streaming of all answers, unless a mock overrides it."""
+    session: Annotated[
+        SessionHeader | Literal["credential"] | None, BeforeValidator(checked_session)
+    ] = None
+    """The session of requests that name none: ``{"header": NAME}`` for the value of a header,
+    ``"credential"`` for one session per API key."""
     openai: Annotated[list[OpenAIMock], BeforeValidator(empty_list_for_null)] = []
     openai_response: Annotated[list[OpenAIResponseMock], BeforeValidator(empty_list_for_null)] = []
     anthropic: Annotated[list[AnthropicMock], BeforeValidator(empty_list_for_null)] = []

@@ -23,7 +23,6 @@ from mockllm.providers.openai.chat.answer import USAGE as CHAT_USAGE
 from mockllm.providers.openai.chat.answer import complete as complete_chat
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
-from mockllm.state.sessions import COMMON
 from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
 from mockllm.wire.chunking import Chunk
 
@@ -74,7 +73,7 @@ def complete(context: Context, request: Request, values: Values) -> Decision | Q
         if isinstance(selections[-1], RequestError):
             return _answer(wanted, prompts, selections)
     choices = tuple(
-        choice_among(table, selection.candidates, _numbered(request, place), COMMON)
+        choice_among(table, selection.candidates, _numbered(request, place), context.session)
         for place, selection in enumerate(selections)
         if isinstance(selection, Selection) and selection.candidates
     )

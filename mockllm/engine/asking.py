@@ -34,6 +34,21 @@ def answer_at_once(decided: Decision | Question, store: Store, now: float) -> De
     return decided
 
 
+def in_session(
+    decided: Decision | Question, session: str, received: Request
+) -> Decision | Question:
+    """Return the decision with its `session`. Questions forward the request as it was `received`,
+    with the session in its path."""
+    if isinstance(decided, Decision):
+        return decided._replace(session=session)
+    resume = decided.resume
+    operations = tuple(
+        each._replace(request=received) if isinstance(each, ForwardRequest) else each
+        for each in decided.operations
+    )
+    return Question(operations, lambda results: in_session(resume(results), session, received))
+
+
 def exhausted(rule: Rule, refusal: Exhausted) -> RequestError:
     """Return the 404 of a script that is over, which the official SDKs do not retry."""
     given = "1 answer" if refusal.answers == 1 else f"{refusal.answers:,} answers"
@@ -49,8 +64,8 @@ def session_ended(refusal: SessionEnded) -> RequestError:
     """Return the 404 of a request that comes after the end of its session."""
     return RequestError(
         404,
-        f"The session {refusal.session!r} has ended: this request came after its end. A test that "
-        "goes on must begin a session with another name.",
+        f"The session {refusal.session!r} has ended: this request came after its end. Stop "
+        "the client at the end of its test, or begin another session.",
         code="session_ended",
     )
 

@@ -71,6 +71,8 @@ class Engine:
         self.warnings = loaded.warnings
         """Problems of the configuration that do not prevent serving it."""
         self.require_auth = loaded.require_auth
+        self.session_setting = loaded.session
+        """Names the session of requests that name none themselves."""
         self.cors = CORS(allowed=loaded.cors)
         """Adds the CORS headers to every reply, if the configuration allows them."""
         self.reuses = reuse
@@ -85,6 +87,12 @@ class Engine:
     def counts(self) -> Mapping[str, int]:
         """The number of mocks of each API, by the API's name."""
         return {name: len(table.mocks) for name, table in self._by_name.items()}
+
+    @property
+    def stateful_mocks(self) -> int:
+        """The number of mocks with state."""
+        sources = (source for table in self.tables for source in table.sources)
+        return sum(isinstance(source, ScriptedSource) for source in sources)
 
     def table(self, name: str) -> Table:
         """Return the mocks of the API called `name` (``openai``); a KeyError if there is no such
@@ -125,7 +133,7 @@ class Engine:
             known = match
             if known.reusable:
                 self.match_cache.offer(key, known)
-        return _new(Decision, (known, known.reply, known.ready))
+        return _new(Decision, (known, known.reply, known.ready, COMMON))
 
     def match(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]

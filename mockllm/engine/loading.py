@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mockllm.config.files import read_files
-from mockllm.config.models import MOCK_FIELDS, Config, HeaderMatch, MatchType, Mock
+from mockllm.config.models import (
+    MOCK_FIELDS,
+    Config,
+    HeaderMatch,
+    MatchType,
+    Mock,
+    SessionHeader,
+)
 from mockllm.engine.mocks import Table, source_of
 from mockllm.engine.review import (
     compares_exactly,
@@ -41,6 +48,7 @@ from mockllm.matching.predicates import (
 from mockllm.matching.rule import Rule
 from mockllm.providers import APIS
 from mockllm.providers.api import API, CannotMatch
+from mockllm.state.session_names import NO_SETTING, SessionSetting
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,7 @@ class Loaded:
     require_auth: bool = True
     cors: bool = True
     warnings: tuple[Problem, ...] = ()
+    session: SessionSetting = NO_SETTING
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,17 @@ def load(config: Config, *, strict_config: bool = False, strict_requests: bool =
     fatal = told if strict_config else [p for p in told if p.severity is Severity.ERROR]
     if fatal:
         raise ConfigError(told)
-    return Loaded(tables, config.require_auth, config.cors, told)
+    return Loaded(tables, config.require_auth, config.cors, told, _session_setting(config))
+
+
+def _session_setting(config: Config) -> SessionSetting:
+    match config.session:
+        case SessionHeader(header=name):
+            return SessionSetting(header=name.lower().encode())
+        case "credential":
+            return SessionSetting(by_credential=True)
+        case _:
+            return NO_SETTING
 
 
 def _compile_tables(

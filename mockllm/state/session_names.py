@@ -18,6 +18,8 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from mockllm.errors import RequestError
+from mockllm.exchange import Request
+from mockllm.redaction import redact_name, redact_path, redact_text
 
 HEADER = b"x-mockllm-session"
 PREFIX = "/session/"
@@ -48,16 +50,24 @@ def is_session_name(name: str) -> bool:
 
 
 def split_path(path: str) -> tuple[str | None, str]:
-    """Return the session that a path names, and the path without it:
-    ``/session/a/v1/models`` is ``("a", "/v1/models")``. The session is None without the prefix.
-
-    Raises:
-        RequestError: 400, the name is invalid.
-    """
+    """Return the session that a path names, valid or not, and the path without it:
+    ``/session/a/v1/models`` is ``("a", "/v1/models")``. The session is None without the prefix."""
     if not path.startswith(PREFIX):
         return None, path
     name, _, rest = path[len(PREFIX) :].partition("/")
-    return _valid(name, "in the URL"), f"/{rest}"
+    return name, f"/{rest}"
+
+
+def split_request(request: Request) -> tuple[str | None, Request]:
+    """Return the session that the path of a request names, and the request without it."""
+    name, path = split_path(request.path)
+    return (None, request) if name is None else (name, request._replace(path=path))
+
+
+def shown_path(name: str | None, path: str) -> str:
+    """Return the path whose parts `split_path` returned, for a message: without secrets."""
+    prefix = "" if name is None else f"{PREFIX}{redact_name(name)}"
+    return f"{prefix}{redact_path(path)}"
 
 
 def named_session(
@@ -67,10 +77,10 @@ def named_session(
     the name that `split_path` found, `headers` are the first values by name.
 
     Raises:
-        RequestError: 400, the name in a header is invalid.
+        RequestError: 400, the name is invalid.
     """
     if in_path is not None:
-        return in_path
+        return _valid(in_path, "in the URL")
     value = headers.get(HEADER)
     if value is not None:
         return _valid_header(HEADER, value)
@@ -107,10 +117,12 @@ def _valid_header(header: bytes, value: bytes) -> str:
 def _valid(name: str, where: str) -> str:
     if is_session_name(name):
         return name
-    found = repr(name[:MAX_QUOTED]) + ("…" if len(name) > MAX_QUOTED else "")
     raise RequestError(
-        400,
-        f"Invalid session name {where}: expected 1 to {MAX_NAME} of A-Z a-z 0-9 . _ - (but not "
-        f"'.' or '..'), found {found}",
-        code="invalid_session",
+        400, f"Invalid session name {where}: {describe_mistake(name)}", code="invalid_session"
     )
+
+
+def describe_mistake(name: str) -> str:
+    """Describe the expected form of a session's name, and the invalid one that was found."""
+    found = repr(redact_text(name)[:MAX_QUOTED]) + ("…" if len(name) > MAX_QUOTED else "")
+    return f"expected 1 to {MAX_NAME} of A-Z a-z 0-9 . _ - (but not '.' or '..'), found {found}"

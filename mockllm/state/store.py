@@ -7,7 +7,7 @@ shorter than that of the operations, and its last result is the refusal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from mockllm.state.attempts import Attempt, Attempts
@@ -120,9 +120,11 @@ class Store(Protocol):
 class LocalStore:
     """A store in the memory of one process, used by one thread. It bounds what clients can make it
     keep: attempts, sessions and values. Mocks, whose number is the author's, it does not bound.
+    `gone` is called with the name of each session that ends or is evicted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gone: Callable[[str], None] = lambda session: None) -> None:
+        self._gone = gone
         self.sessions = Sessions(self._drop)
         """The sessions, which a request without a question is admitted to."""
         self._answered: dict[str, dict[str, int]] = {}  # session, key of a mock: answers so far
@@ -205,6 +207,7 @@ class LocalStore:
     def _drop(self, session: str) -> None:
         """Drop the state of a session that is gone."""
         self._reset(session, None)
+        self._gone(session)
 
 
 def _advance(candidates: Sequence[Candidate], answered: dict[str, int]) -> Choice:

@@ -20,7 +20,7 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             [
                 (
                     "a.json: openia: unknown key, expected one of anthropic, cors, listen_addr, "
-                    "openai, openai_embeddings, openai_response, require_auth, stream; "
+                    "openai, openai_embeddings, openai_response, require_auth, session, stream; "
                     "did you mean 'openai'?"
                 )
             ],

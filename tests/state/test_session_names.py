@@ -5,6 +5,7 @@ import re
 import pytest
 
 from mockllm.errors import RequestError
+from mockllm.exchange import Request
 from mockllm.state.session_names import (
     MAX_NAME,
     NO_SETTING,
@@ -13,7 +14,9 @@ from mockllm.state.session_names import (
     is_session_name,
     named_session,
     session_of_credential,
+    shown_path,
     split_path,
+    split_request,
 )
 
 BY_HEADER = SessionSetting(header=b"x-test-id")
@@ -61,14 +64,30 @@ def test_a_path_may_begin_with_a_session(path: str, split: tuple[str | None, str
 @pytest.mark.parametrize("path", ["/session//v1/models", "/session/a b/v1", "/session/../v1"])
 def test_an_invalid_name_in_the_url_is_refused(path: str) -> None:
     with pytest.raises(RequestError, match=r"^Invalid session name in the URL: expected 1 to 128"):
-        split_path(path)
+        named_session(split_path(path)[0], {})
 
 
 def test_a_long_name_is_cut_in_the_message() -> None:
     with pytest.raises(RequestError, match=r"found 'a{40}'…$") as caught:
-        split_path(f"/session/{'a' * 1000}/v1")
+        named_session("a" * 1000, {})
 
     assert (caught.value.status, caught.value.code) == (400, "invalid_session")
+
+
+def test_a_credential_in_place_of_a_name_is_not_quoted() -> None:
+    with pytest.raises(RequestError, match=r"found '\*\*\* d'$"):
+        named_session("sk-abc d", {})
+
+    assert shown_path("sk-abc", "/v1/models") == "/session/***/v1/models"
+    assert shown_path("0123456789abcdef0", "/v1") == "/session/0123456789abcdef0/v1"
+    assert shown_path(None, "/v1/sk-abc") == "/v1/***"
+
+
+def test_a_request_is_split_like_its_path() -> None:
+    request = Request.of("GET", "/session/a/v1/models", query="after=b")
+
+    assert split_request(request) == ("a", request._replace(path="/v1/models"))
+    assert split_request(request._replace(path="/v1"))[1].path == "/v1"
 
 
 # --- What a request says --------------------------------------------------------------------------

@@ -12,7 +12,14 @@ from mockllm.engine.loading import load
 from mockllm.engine.sources import FixedSource, ScriptedSource
 from mockllm.matching.index import RuleIndex
 from mockllm.state.choosing import AtEnd, Candidate, Entry, Script
-from tests.support.served import chat_mock, chat_saying
+from tests.support.served import (
+    chat_mock,
+    chat_saying,
+    messages_mock,
+    messages_saying,
+    responses_mock,
+    responses_saying,
+)
 
 Sequenced = dict[str, tuple[Script, Sequence[str]]]
 """The mocks with state, by the text of the message: the script, and what each entry says."""
@@ -34,6 +41,29 @@ def engine(
             sources[index] = ScriptedSource(Candidate(f"key {index}", script), answers)
     chat = replace(chat, index=RuleIndex(rules), sources=tuple(sources))
     return Engine(replace(loaded, tables=(chat, *others)), echo=echo, reuse=reuse)
+
+
+SAYING = {
+    "openai": (chat_mock, chat_saying),
+    "openai_response": (responses_mock, responses_saying),
+    "anthropic": (messages_mock, messages_saying),
+}
+
+
+def engine_of_all_apis(script: Script, said: Sequence[str]) -> Engine:
+    """An engine with one mock in each API, all with this script, for the text "hi"."""
+    mocks = {name: [mock("hi", saying("hi"))] for name, (mock, saying) in SAYING.items()}
+    loaded = load(Config.from_dict(mocks))
+    tables = []
+    for table in loaded.tables:
+        if table.api.name in SAYING:
+            _, saying = SAYING[table.api.name]
+            answers = tuple(FixedSource(Answer(saying(each))) for each in said)
+            source = ScriptedSource(Candidate(table.api.name, script), answers)
+            rule = replace(table.index.rules[0], stateful=True)
+            table = replace(table, index=RuleIndex([rule]), sources=(source,))
+        tables.append(table)
+    return Engine(replace(loaded, tables=tuple(tables)))
 
 
 def sequence(*entries: Entry, at_end: AtEnd = AtEnd.FAIL) -> tuple[Script, Sequence[str]]:
