@@ -57,6 +57,8 @@ from mockllm.matching.text_tests import (
 from mockllm.providers.api import API, CannotMatch
 from mockllm.wire import jsontext
 
+HIDDEN = "…"
+"""Stands for the value of a header."""
 NEVER = AnyOf(())
 """The condition that holds for no request."""
 
@@ -104,9 +106,8 @@ class _Compiler:
                 )
             )
         if match.not_ is not None:
-            shown = orjson.dumps(match.not_.model_dump(mode="json", exclude_unset=True)).decode()
             unwanted = self.predicates(match.not_, _at(place, "not"))
-            yield Not(_as_one(unwanted), shown)
+            yield Not(_as_one(unwanted), _shown(match.not_))
 
     def _body(self, values: dict[str, Any], place: Place) -> Iterator[Predicate]:
         for path, value in values.items():
@@ -128,6 +129,20 @@ class _Compiler:
         except ValueError as exc:
             self.problems.append(Problem(place, str(exc)))
             return []
+
+
+def _shown(match: Conditions) -> str:
+    """Return `match` as written, without the values of headers: they are logged, and some are
+    secret."""
+    written = match.model_dump(mode="json", exclude_unset=True)
+    todo: list[Any] = [written]
+    while todo:
+        each = todo.pop()
+        for header in each.get("headers", ()):
+            header["value"] = HIDDEN
+        inner = (*(each.get("all_of") or ()), *(each.get("any_of") or ()), each.get("not"))
+        todo += [conditions for conditions in inner if conditions]
+    return orjson.dumps(written).decode()
 
 
 def _at(place: Place, word: str) -> Place:

@@ -299,3 +299,28 @@ def test_members_of_parts_that_have_a_wrong_type_are_errors() -> None:
 
     with pytest.raises(ConfigError, match="expected an object, found 5"):
         engine("openai", {"match": {"match_type": "contains", "message": message}})
+
+
+@pytest.mark.parametrize("word", ["headers", "all_of", "any_of", "not"])
+def test_values_of_headers_that_must_not_be_there_are_not_shown(word: str) -> None:
+    headers = {"headers": [{"name": "authorization", "value": "Bearer sk-x"}]}
+    inner: Json = {
+        "headers": headers,
+        "all_of": {"all_of": [headers]},
+        "any_of": {"any_of": [headers]},
+        "not": {"not": {"not": headers}},
+    }[word]
+    served = engine("openai", {"match": {"not": inner}, "response": {}})
+    body = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "a"}]})
+    sent = ((b"authorization", b"Bearer sk-x"),)
+
+    decision = served.decide(
+        served.table("openai"), Request.of("POST", "/v1/chat/completions", sent, body)
+    )
+
+    near_miss = decision.match.near_miss
+    assert near_miss is not None
+    assert decision.reply.status == 404
+    assert b"must not hold" in decision.reply.body
+    for text in (decision.reply.body.decode(), near_miss.reason, near_miss.logged):
+        assert "sk-x" not in text
