@@ -67,7 +67,7 @@ def test_a_mock_without_conditions_answers_anything(api: str, members: Json, moc
 
 
 def test_a_match_of_headers_alone_answers_any_request_with_them() -> None:
-    headers = {"headers": [{"name": "X-Tenant", "value": "a"}]}
+    headers: Json = {"headers": [{"name": "X-Tenant", "value": "a"}]}
     served = engine("openai", {"match": headers}, {})
 
     assert answering(served, "openai", {"x-tenant": "a"}, messages=[USER]) == "openai[0]"
@@ -303,14 +303,14 @@ def test_members_of_parts_that_have_a_wrong_type_are_errors() -> None:
 
 @pytest.mark.parametrize("word", ["headers", "all_of", "any_of", "not"])
 def test_values_of_headers_that_must_not_be_there_are_not_shown(word: str) -> None:
-    headers = {"headers": [{"name": "authorization", "value": "Bearer sk-x"}]}
-    inner: Json = {
+    headers: Json = {"headers": [{"name": "authorization", "value": "Bearer sk-x"}]}
+    nested: dict[str, Json] = {
         "headers": headers,
         "all_of": {"all_of": [headers]},
         "any_of": {"any_of": [headers]},
         "not": {"not": {"not": headers}},
-    }[word]
-    served = engine("openai", {"match": {"not": inner}, "response": {}})
+    }
+    served = engine("openai", {"match": {"not": nested[word]}, "response": {}})
     body = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "a"}]})
     sent = ((b"authorization", b"Bearer sk-x"),)
 
