@@ -76,7 +76,9 @@ _ECHOED = frozenset(
 _ALWAYS_REQUIRED = frozenset({"tool_use_id", "name"})
 
 # A match contains only the members to compare, so others may be missing, even the content.
-_LENIENT_IN_MATCHES = _ECHOED | older.ECHOED | {"UserMessageParam", "SystemMessageParam"}
+_LENIENT_IN_MATCHES = _ECHOED | {"UserMessageParam", "SystemMessageParam"}
+if _IS_OLDER:
+    _LENIENT_IN_MATCHES |= older.ECHOED
 
 
 class _Request(MessageCreateParamsBase, TypedDict, total=False):
