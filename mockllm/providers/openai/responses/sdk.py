@@ -150,7 +150,8 @@ def _is_expected(finding: Finding, items: list[Any]) -> bool:
 def _is_extra_of_item(path: tuple[int | str, ...], items: Any) -> bool:
     match path:
         case (int(index), str(name)):
-            return (items[index].get("type"), name) in _UNDECLARED_MEMBERS
+            kind = items[index].get("type")
+            return isinstance(kind, str) and (kind, name) in _UNDECLARED_MEMBERS
         case _:
             return False
 
