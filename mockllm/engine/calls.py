@@ -5,7 +5,7 @@ It goes by the members that calls and their results have in all APIs, not by the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mockllm.config.mistakes import json_path
@@ -43,17 +43,19 @@ def mistakes_in_answer(mock: Mock, place: Place) -> Iterator[Problem]:
             yield _warning(place.at(json_path(["response", *path, "id"])), message)
 
 
+def malformed_in_answers(mocks: Iterable[Mock]) -> frozenset[str]:
+    """Return the arguments of calls in the answers of `mocks` that are not JSON."""
+    return frozenset(text for mock in mocks for _, text in _malformed_arguments(_answered(mock)))
+
+
 def arguments_in_match(
-    field: str, mock: Mock, answers: Iterable[Mock], place: Place
+    field: str, mock: Mock, answered: Callable[[], Container[str]], place: Place
 ) -> Iterator[Problem]:
-    """Report arguments of calls in a match, compared whole, that are not JSON, unless one of the
-    `answers` has them too. `field` is the member of the match."""
-    found = [*_malformed_arguments(getattr(mock.match, field))]
-    if not found:
-        return
-    answered = {text for each in answers for _, text in _malformed_arguments(_answered(each))}
-    for path, arguments in found:
-        if arguments not in answered:
+    """Report arguments of calls in a match, compared whole, that are not JSON, unless they are
+    `answered` too (`malformed_in_answers`), which is asked only if there are any. `field` is the
+    member of the match."""
+    for path, arguments in _malformed_arguments(getattr(mock.match, field)):
+        if arguments not in answered():
             message = (
                 f"the arguments of a call are not JSON: {jsontext.describe(arguments)}; no mock "
                 "answers with them, so only a client that makes them up can match"

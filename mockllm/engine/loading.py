@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from mockllm.config.files import read_files
@@ -132,6 +133,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
     places: dict[int, Place] = {}
     sound: list[tuple[Mock, Place]] = []
     unusable: set[int] = set()
+    answered = cache(partial(calls.malformed_in_answers, mocks))  # of all mocks, once
     for index, mock in enumerate(mocks):
         place = places[index] = mock.place_in(api.name, index)
         mistakes = [*unserialisable_values(api, mock, place)]
@@ -153,7 +155,7 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
             rules.append(rule)
             if compares_whole(rule) and not any(p.severity is Severity.ERROR for p in misfits):
                 problems += refused_value(api, confirm, mock, place)
-                problems += calls.arguments_in_match(api.match_field, mock, mocks, place)
+                problems += calls.arguments_in_match(api.match_field, mock, answered, place)
     problems += duplicate_names(mocks, api.name)
     problems += unreachable(rules, places)
     problems += calls.results_without_call(api.match_field, sound)
