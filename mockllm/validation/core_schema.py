@@ -15,6 +15,8 @@ from pydantic import TypeAdapter
 Schema: TypeAlias = dict[str, Any]  # a pydantic core schema, which is plain data
 
 NONE: Schema = {"type": "none"}
+TAGS = ("type", "role")
+"""Members by which an object of a union is recognised, the first that all have."""
 
 # Kind of core schema -> the Python types of the decoded JSON that it accepts.
 JSON_TYPES: Mapping[str, tuple[type, ...]] = {

@@ -13,12 +13,18 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, NamedTuple, TypeAlias
 
-from mockllm.validation.core_schema import CoreSchemas, Schema, core_schema, fields_of, is_required
-from mockllm.validation.undeclared import ENTRY, Undeclared
+from mockllm.validation.core_schema import (
+    TAGS,
+    CoreSchemas,
+    Schema,
+    core_schema,
+    fields_of,
+    is_required,
+)
+from mockllm.validation.undeclared import ENTRY, Undeclared, split_path
 
 JSONSchema: TypeAlias = dict[str, Any]
 
-_TAGS = ("type", "role")
 _SCALARS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "none": "null"}
 _OWN_KEYS = "^[_$]"
 
@@ -110,11 +116,11 @@ class Definitions:
 
     def _allow(self, schema: JSONSchema, undeclared: Undeclared) -> None:
         for path in (*undeclared.members, *undeclared.open_enums):
-            *above, name = path.replace(ENTRY, f".{ENTRY}").removeprefix(".").split(".")
+            *above, name = split_path(path)
             for target in self._at(schema, above):
                 target["properties"][name] = {}
         for path in undeclared.left_out:
-            *above, name = path.replace(ENTRY, f".{ENTRY}").split(".")
+            *above, name = split_path(path)
             for target in self._at(schema, above):
                 target["required"] = [each for each in target.get("required", ()) if each != name]
 
@@ -159,7 +165,7 @@ class _Converter:
         return self.form is Form.MATCH or self.widened is not None
 
     def _tag(self, objects: Sequence[Schema]) -> str | None:
-        tagged = (tag for tag in _TAGS if all(self.schemas.tags(each, tag) for each in objects))
+        tagged = (tag for tag in TAGS if all(self.schemas.tags(each, tag) for each in objects))
         return next(tagged, None)
 
     def _unknown(self, objects: Sequence[Schema], tag: str) -> JSONSchema:
@@ -199,7 +205,7 @@ class _Converter:
         cls = variant["cls"]
         reference, is_new = self.definitions.reference(self.form, cls)
         if is_new:
-            tags = {value for tag in _TAGS for value in self.schemas.tags(variant, tag)}
+            tags = {value for tag in TAGS for value in self.schemas.tags(variant, tag)}
             self.definitions.define(reference, self._members(variant, cls.__name__), tags)
         return reference
 

@@ -44,6 +44,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from mockllm.validation.core_schema import (
     NONE,
+    TAGS,
     CoreSchemas,
     Schema,
     core_schema,
@@ -321,7 +322,7 @@ class _Rewriter:
         choices = typed or choices
         if len(choices) == 1:
             return self.rewritten(choices[0])
-        for member in ("type", "role"):
+        for member in TAGS:
             if all(self.schemas.tags(self.schemas.resolved(choice), member) for choice in choices):
                 return self._by_tag(member, choices)
         return _plain_union([self.rewritten(choice) for choice in choices])
