@@ -260,16 +260,3 @@ def _choices(schema: JSONSchema) -> Iterator[JSONSchema]:
 
 def _are_texts(values: Iterable[Any]) -> bool:
     return all(isinstance(each, str) for each in values)
-
-
-def members_by_tag(types: Iterable[Any]) -> dict[str, set[str]]:
-    """Return the members of the objects in unions, by their `type`."""
-    members: dict[str, set[str]] = {}
-    for type_ in types:
-        schema, definitions = core_schema(type_)
-        schemas = CoreSchemas(definitions)
-        for variant in map(schemas.resolved, schemas.flat(schema)):
-            if variant["type"] in ("typed-dict", "model"):
-                for tag in schemas.tags(variant, "type"):
-                    members.setdefault(tag, set()).update(fields_of(variant))
-    return members

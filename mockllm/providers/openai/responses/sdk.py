@@ -33,7 +33,7 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
-from mockllm.validation.json_schema import Definitions, Form, MockSchemas, members_by_tag
+from mockllm.validation.json_schema import Definitions, Form, MockSchemas
 from mockllm.validation.undeclared import unless_declared
 from mockllm.validation.versions import is_older
 
@@ -194,7 +194,9 @@ def json_schemas(definitions: Definitions) -> MockSchemas:
         undeclared=[undeclared.IN_REQUESTS],
         widened=_WIDENED,
     )
-    definitions.allow(Form.MATCH, members_by_tag([ResponseOutputItem, ResponseItem]))
+    definitions.allow(
+        Form.MATCH, tagged_members([ResponseOutputItem, ResponseItem], of_models=True)
+    )
     answer = definitions.add(
         Response, Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
     )
