@@ -82,7 +82,7 @@ class Definitions:
         """Allow members in addition to the declared ones, by the `type` or `role` of an object."""
         for name, tags in self._tags.items():
             if name.startswith(f"{form.value}."):
-                for extra in {each for tag in tags for each in extras.get(tag, ())}:
+                for extra in sorted({each for tag in tags for each in extras.get(tag, ())}):
                     self.schemas[name]["properties"].setdefault(extra, {})
 
     def define(self, reference: JSONSchema, schema: JSONSchema, tags: set[str]) -> None:

@@ -114,6 +114,15 @@ def test_members_are_allowed_by_tag() -> None:
     assert "extra" not in definitions.schemas["Match.Image"]["properties"]
 
 
+def test_members_that_are_added_have_an_order_that_does_not_change() -> None:
+    definitions = Definitions()
+    definitions.add(Text, Form.MATCH)
+
+    definitions.allow(Form.MATCH, {"text": frozenset("hgfedcba")})
+
+    assert [*definitions.schemas["Match.Text"]["properties"]][-8:] == [*"abcdefgh"]
+
+
 def test_types_share_definitions() -> None:
     definitions = Definitions()
     definitions.add(User, Form.MATCH)
