@@ -244,8 +244,13 @@ _WORDS: dict[str, Callable[[Any], Iterable[Predicate]]] = {
 
 def _header(header: HeaderMatch) -> Predicate:
     kind = HeaderContains if header.match_type is MatchType.CONTAINS else HeaderEquals
-    name = header.name.strip().lower().encode()
-    return kind(name, title=header.name, value=header.value.strip().encode())
+    name, value = compared_parts(header)
+    return kind(name, title=header.name, value=value)
+
+
+def compared_parts(header: HeaderMatch) -> tuple[bytes, bytes]:
+    """Return the name and the value of a header as they are compared with a request's."""
+    return header.name.strip().lower().encode(), header.value.strip().encode()
 
 
 # --- values of the body --------------------------------------------------------------------------

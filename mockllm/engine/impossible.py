@@ -16,6 +16,7 @@ import orjson
 from mockllm.config.conditions import HeaderMatch, MatchType
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import Mock
+from mockllm.engine.conditions import compared_parts
 from mockllm.errors import HTTPError, Place, Problem, RequestError, Severity
 from mockllm.exchange import Request
 from mockllm.http1 import heads
@@ -69,7 +70,7 @@ def impossible_headers(
 
 
 def _impossible_header(rule: HeaderMatch, place: Place) -> Iterator[Problem]:
-    name, value = _parts(rule)
+    name, value = compared_parts(rule)
     if not _are_sent({name: SAMPLES.get(name, b"x")}):
         holds = not value and rule.match_type is MatchType.EXACT
         effect = "has no effect" if holds else "can never match"
@@ -101,11 +102,11 @@ def _contradictions(mock: Mock, place: Place) -> Iterator[Problem]:
     """Report rules for the first value of one header that cannot hold at the same time."""
     exact: dict[bytes, tuple[int, bytes]] = {}
     for at, rule in enumerate(mock.match.headers):
-        name, value = _parts(rule)
+        name, value = compared_parts(rule)
         if rule.match_type is MatchType.EXACT:
             exact.setdefault(name, (at, value))
     for at, rule in enumerate(mock.match.headers):
-        name, value = _parts(rule)
+        name, value = compared_parts(rule)
         first, expected = exact.get(name, (at, value))
         if expected != value if rule.match_type is MatchType.EXACT else value not in expected:
             message = f"can never match: contradicts match.headers[{first}], on the same header"
@@ -157,12 +158,7 @@ def arrive(headers: Mapping[bytes, bytes]) -> bool:
 
 
 def _headers(mock: Mock, match_type: MatchType) -> Iterator[tuple[bytes, bytes]]:
-    return (_parts(rule) for rule in mock.match.headers if rule.match_type is match_type)
-
-
-def _parts(rule: HeaderMatch) -> tuple[bytes, bytes]:
-    """The name and the value of a rule as they are compared."""
-    return rule.name.strip().lower().encode(), rule.value.strip().encode()
+    return (compared_parts(rule) for rule in mock.match.headers if rule.match_type is match_type)
 
 
 # --- The message or input ------------------------------------------------------------------------
