@@ -41,12 +41,15 @@ SAMPLES = {
     b"expect": b"100-continue",
 }
 """Values of headers that cannot have just any."""
-_CREDENTIALS = {
-    b"authorization": b"Bearer any",
-    b"api-key": b"any",
-    b"x-api-key": b"any",
-    b"anthropic-version": b"2023-06-01",
+CREDENTIALS: Mapping[str, Mapping[bytes, bytes]] = {
+    "OpenAI": {b"authorization": b"Bearer any", b"api-key": b"any"},
+    "Anthropic": {
+        b"authorization": b"Bearer any",
+        b"x-api-key": b"any",
+        b"anthropic-version": b"2023-06-01",
+    },
 }
+"""Headers with which each vendor accepts a request, by the name of the vendor."""
 _ASSIGNED = (("id",), ("status",))
 """Members of an item that are not compared: the service assigns them."""
 
@@ -118,12 +121,13 @@ def _refused_together(api: API, mock: Mock, place: Place, require_auth: bool) ->
     exact = {name: value for name, value in _headers(mock, MatchType.EXACT) if value}
     if not _are_sent(exact):
         yield _warning(place, "can never match: requests with these headers are refused")
+    accepted = CREDENTIALS[api.vendor.name]
     given = {
-        name: b"%b %b" % (_CREDENTIALS.get(name, b"any"), value)
+        name: b"%b %b" % (accepted.get(name, b"any"), value)
         for name, value in _headers(mock, MatchType.CONTAINS)
     }
     given |= dict(_headers(mock, MatchType.EXACT))
-    request = Request.of("POST", api.routes[0], tuple((_CREDENTIALS | given).items()))
+    request = Request.of("POST", api.routes[0], tuple({**accepted, **given}.items()))
     try:
         api.vendor.authenticate(request, require_auth)
     except RequestError as exc:
