@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     BeforeValidator,
-    ConfigDict,
     Field,
     GetJsonSchemaHandler,
     StrictBool,
@@ -65,8 +64,6 @@ else:
 
 class Error(ConfigObject):
     """A failure that each API sends in its own form: a word, or a status."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     word: Word | None = Field(default=None, validation_alias="as", serialization_alias="as")
     """The failure, which has a status, a body and headers in each API."""
