@@ -27,12 +27,11 @@ from mockllm.config.headers import AnswerHeaders
 from mockllm.config.mistakes import CONTRADICTION
 from mockllm.config.objects import ConfigObject
 from mockllm.config.values import as_json
+from mockllm.exchange import WITHOUT_CONTENT
 
 MAX_RETRY_AFTER = 120.0
 """Seconds. OpenAI's client does not retry at all after a longer one, Anthropic's sleeps as long as
 it says, and hangs if it is infinite (openai 3.54.0, anthropic 2.12.0)."""
-WITHOUT_BODY = frozenset({204, 205, 304})
-"""The statuses whose answers have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
 
 Word = Literal[
     "bad_request",
@@ -153,7 +152,7 @@ class Error(ConfigObject):
 
 
 def _expect_a_status_with_a_body(name: str, info: ValidationInfo) -> None:
-    if info.data.get("status") in WITHOUT_BODY:
+    if info.data.get("status") in WITHOUT_CONTENT:
         status = info.data["status"]
         raise _contradiction(f"expected no {name!r}: an answer with status {status} has no body")
 
