@@ -21,6 +21,7 @@ from mockllm.providers import request_body
 from mockllm.providers.openai import usage
 from mockllm.providers.openai.chat.answer import USAGE as CHAT_USAGE
 from mockllm.providers.openai.chat.answer import complete as complete_chat
+from mockllm.providers.openai.embeddings.prompt import inputs_of
 from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
@@ -98,7 +99,7 @@ def _read_prompts(members: Mapping[str, Any]) -> list[_AnyPrompt]:
     value = members.get("prompt")
     if value is None:
         raise request_body.missing("prompt")
-    prompts = value if isinstance(value, list) and value and not _is_token(value[0]) else [value]
+    prompts = inputs_of(value)
     is_one_of_its_kind = any(all(map(is_kind, prompts)) for is_kind in (_is_text, _are_tokens))
     if not is_one_of_its_kind:
         expected = "a string, a list of tokens, or a list of strings or of lists of tokens"
