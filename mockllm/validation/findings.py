@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
 from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
+from mockllm.errors import closest, did_you_mean
 from mockllm.validation.schema import MISMATCH, MISSPELT, UNDECLARED, eager_schema
 from mockllm.validation.variants import LABEL_PREFIX
 from mockllm.wire import jsontext
@@ -226,14 +226,14 @@ def _finding(error: ErrorDetails) -> Finding:
             path, _undeclared(str(error["loc"][-1]), error["ctx"]["declared"]), Kind.UNKNOWN
         )
     if reason == MISSPELT:
-        message = f"not a type that the SDK declares{_did_you_mean([error['ctx']['meant']])}"
+        message = f"not a type that the SDK declares{did_you_mean(error['ctx']['meant'])}"
         return Finding(path, message, Kind.UNKNOWN)
     hint = ""
     if reason == "literal_error":
         values = error["ctx"]["expected"]
         expected = _cut(values, MAX_EXPECTED)
         if isinstance(error["input"], str) and len(values) > MAX_HINTLESS:
-            hint = _did_you_mean(get_close_matches(error["input"], _QUOTED.findall(values), n=1))
+            hint = did_you_mean(closest(error["input"], _QUOTED.findall(values)))
     elif reason == MISMATCH:
         expected = error["msg"]
     elif reason in _EXPECTED:
@@ -249,12 +249,7 @@ def _is_label(step: int | str) -> bool:
 
 
 def _undeclared(name: str, declared: Sequence[str]) -> str:
-    hint = _did_you_mean(get_close_matches(name, declared, n=1))
-    return f"not a member that the SDK declares{hint}"
-
-
-def _did_you_mean(words: Sequence[str]) -> str:
-    return f"; did you mean {words[0]!r}?" if words else ""
+    return f"not a member that the SDK declares{did_you_mean(closest(name, declared))}"
 
 
 def _cut(text: str, longest: int = MAX_STEP) -> str:

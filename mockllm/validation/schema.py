@@ -35,13 +35,13 @@ string, found a number (5).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import combinations
 from types import NoneType
 from typing import Any, cast
 
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from mockllm.errors import closest
 from mockllm.validation.core_schema import (
     NONE,
     TAGS,
@@ -387,9 +387,9 @@ def _unless_misspelt(tags: Sequence[str]) -> Schema:
     """Return the schema of a tag that is unknown, but does not resemble one of `tags`."""
 
     def check(tag: str) -> str:
-        meant = get_close_matches(tag, tags, n=1, cutoff=MIN_LIKENESS)
-        if meant:
-            raise PydanticCustomError(MISSPELT, "misspelt", {"meant": meant[0]})
+        meant = closest(tag, tags, likeness=MIN_LIKENESS)
+        if meant is not None:
+            raise PydanticCustomError(MISSPELT, "misspelt", {"meant": meant})
         return tag
 
     function = {"type": "no-info", "function": check}
