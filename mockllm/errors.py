@@ -109,6 +109,11 @@ class Problem:
         return f"{self.place}: {self.message}" if self.place else self.message
 
 
+def warning(place: str, message: str) -> Problem:
+    """Return a likely mistake, which does not prevent serving the configuration."""
+    return Problem(place, message, Severity.WARNING)
+
+
 MAX_PROBLEMS_OF_MOCK = 10
 """Problems of one mock that are reported at once. Further ones are mostly consequences."""
 MAX_PROBLEMS = 100

@@ -19,7 +19,7 @@ from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table, stream_of
 from mockllm.engine.review import MIN_ERROR
-from mockllm.errors import Problem, Severity
+from mockllm.errors import Problem, Severity, warning
 from mockllm.matching.rule import Rule
 from mockllm.serve.embedded import AsyncServer
 
@@ -77,7 +77,7 @@ async def _check_mock(
             message = f"the client fails on the events as they are written: {complaint}"
             yield Problem(place.at(how), message, Severity.NOTE)
         else:
-            yield Problem(place.at(how), complaint, Severity.WARNING)
+            yield warning(place.at(how), complaint)
 
 
 def _find_probe(engine: Engine, table: Table, rule: Rule, probes: Iterable[Probe]) -> Probe | str:

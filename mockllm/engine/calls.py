@@ -11,7 +11,7 @@ from typing import Any
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import Mock
 from mockllm.engine.mocks import stream_of
-from mockllm.errors import Place, Problem, Severity
+from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.wire import jsontext
 
 Path = tuple[str | int, ...]
@@ -30,7 +30,7 @@ def mistakes_in_answer(mock: Mock, place: Place) -> Iterator[Problem]:
             message = (
                 f"the arguments of a call are not JSON: {jsontext.describe(each['arguments'])}"
             )
-            yield _warning(place.at(json_path(["response", *path, "arguments"])), message)
+            yield warning(place.at(json_path(["response", *path, "arguments"])), message)
         call_id = each.get("id")
         if not isinstance(call_id, str) or "call_id" in each or not _is_call(path, each):
             continue
@@ -40,7 +40,7 @@ def mistakes_in_answer(mock: Mock, place: Place) -> Iterator[Problem]:
                 f"the same as that of {json_path(['response', *earlier])}; results refer to calls "
                 "by their id"
             )
-            yield _warning(place.at(json_path(["response", *path, "id"])), message)
+            yield warning(place.at(json_path(["response", *path, "id"])), message)
 
 
 def malformed_in_answers(mocks: Iterable[Mock]) -> frozenset[str]:
@@ -60,7 +60,7 @@ def arguments_in_match(
                 f"the arguments of a call are not JSON: {jsontext.describe(arguments)}; no mock "
                 "answers with them, so only a client that makes them up can match"
             )
-            yield _warning(place.at(json_path(["match", field, *path])), message)
+            yield warning(place.at(json_path(["match", field, *path])), message)
 
 
 def results_without_call(field: str, mocks: Sequence[tuple[Mock, Place]]) -> Iterator[Problem]:
@@ -140,7 +140,3 @@ def _results(value: Any) -> Iterator[tuple[Path, str]]:
         for name in (*_REFERENCES, "call_id") if is_output else _REFERENCES:
             if isinstance(each.get(name), str):
                 yield (*path, name), each[name]
-
-
-def _warning(place: Place, message: str) -> Problem:
-    return Problem(place, message, Severity.WARNING)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from mockllm.config import conditions as words
 from mockllm.config import mistakes
 from mockllm.config.conditions import Conditions, HeaderMatch, MatchType
-from mockllm.errors import Place, Problem, Severity
+from mockllm.errors import Place, Problem, warning
 from mockllm.matching.body_values import (
     AllValues,
     AnyValue,
@@ -124,7 +124,7 @@ class _Compiler:
         try:
             return list(compile_word(value))
         except CannotMatch as exc:
-            self.problems.append(Problem(place, str(exc), Severity.WARNING))
+            self.problems.append(warning(place, str(exc)))
             return [NEVER]
         except ValueError as exc:
             self.problems.append(Problem(place, str(exc)))

@@ -17,7 +17,7 @@ from mockllm.config.conditions import HeaderMatch, MatchType
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import Mock
 from mockllm.engine.conditions import compared_parts
-from mockllm.errors import HTTPError, Place, Problem, RequestError, Severity
+from mockllm.errors import HTTPError, Place, Problem, RequestError, Severity, warning
 from mockllm.exchange import Request
 from mockllm.http1 import heads
 from mockllm.limits import Limits
@@ -77,11 +77,11 @@ def _impossible_header(rule: HeaderMatch, place: Place) -> Iterator[Problem]:
     if not _are_sent({name: SAMPLES.get(name, b"x")}):
         holds = not value and rule.match_type is MatchType.EXACT
         effect = "has no effect" if holds else "can never match"
-        yield _warning(place, f"{effect}: no header can have the name {rule.name!r}")
+        yield warning(place, f"{effect}: no header can have the name {rule.name!r}")
     elif _NOT_IN_VALUE.search(rule.value.strip()):
-        yield _warning(place, "can never match: a header's value has no line breaks and no NUL")
+        yield warning(place, "can never match: a header's value has no line breaks and no NUL")
     elif value and not _is_accepted(name, value, rule.match_type):
-        yield _warning(place, f"can never match: requests with this {rule.name!r} are refused")
+        yield warning(place, f"can never match: requests with this {rule.name!r} are refused")
     elif not value.isascii():
         message = "matches only clients that send headers as UTF-8; the official ones do not"
         yield Problem(place, message, Severity.NOTE)
@@ -113,14 +113,14 @@ def _contradictions(mock: Mock, place: Place) -> Iterator[Problem]:
         first, expected = exact.get(name, (at, value))
         if expected != value if rule.match_type is MatchType.EXACT else value not in expected:
             message = f"can never match: contradicts match.headers[{first}], on the same header"
-            yield _warning(place.at(f"match.headers[{at}]"), message)
+            yield warning(place.at(f"match.headers[{at}]"), message)
 
 
 def _refused_together(api: API, mock: Mock, place: Place, require_auth: bool) -> Iterator[Problem]:
     """Report rules that hold for refused requests only, such as one without any credentials."""
     exact = {name: value for name, value in _headers(mock, MatchType.EXACT) if value}
     if not _are_sent(exact):
-        yield _warning(place, "can never match: requests with these headers are refused")
+        yield warning(place, "can never match: requests with these headers are refused")
     accepted = CREDENTIALS[api.vendor.name]
     given = {
         name: b"%b %b" % (accepted.get(name, b"any"), value)
@@ -132,7 +132,7 @@ def _refused_together(api: API, mock: Mock, place: Place, require_auth: bool) ->
         api.vendor.authenticate(request, require_auth)
     except RequestError as exc:
         message = f"can never match: requests with these headers are refused: {exc.message}"
-        yield _warning(place, message)
+        yield warning(place, message)
 
 
 def _are_sent(headers: Mapping[bytes, bytes]) -> bool:
@@ -183,7 +183,7 @@ def refused_value(api: API, confirm: Confirm, mock: Mock, place: Place) -> Itera
             text += ', or compare the text only, with "match_type": "contains"'
     else:
         text = f"can never match: requests with it are refused: {finding.message}"
-    yield _warning(place.at(json_path(["match", api.match_field, *finding.path])), text)
+    yield warning(place.at(json_path(["match", api.match_field, *finding.path])), text)
 
 
 def compares_whole(rule: Rule) -> bool:
@@ -209,7 +209,3 @@ def _finding_in_request(api: API, confirm: Confirm, value: Any) -> Finding | Non
     if finding is None or finding.path[: len(above)] != above:
         return None
     return replace(finding, path=finding.path[len(above) :])
-
-
-def _warning(place: Place, message: str) -> Problem:
-    return Problem(place, message, Severity.WARNING)

@@ -33,7 +33,7 @@ from mockllm.engine.review import (
     unreachable,
     unserialisable_values,
 )
-from mockllm.errors import ConfigError, Place, Problem, Severity
+from mockllm.errors import ConfigError, Place, Problem, Severity, warning
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import HasInputs
 from mockllm.matching.rule import Rule
@@ -188,7 +188,7 @@ def _compile(
     if NEVER in predicates:
         if not found:
             reason = f"the mock never answers: this list is for the API {api.word!r}"
-            problems.append(Problem(place.at("match.api"), reason, Severity.WARNING))
+            problems.append(warning(place.at("match.api"), reason))
         return None
     # What is compared exactly belongs to its response, whatever the number: check warns.
     is_exact = compares_exactly(api, mock)
