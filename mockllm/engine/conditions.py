@@ -24,12 +24,9 @@ from mockllm.matching.body_values import (
     read_path,
 )
 from mockllm.matching.conditions import (
-    AllOf,
-    AnyOf,
     Counter,
     CountIs,
     MessageIs,
-    Not,
     NoTools,
     OffersAnyTool,
     ResultIs,
@@ -37,6 +34,7 @@ from mockllm.matching.conditions import (
     Subject,
     TextIs,
 )
+from mockllm.matching.logic import AllOf, AnyOf, Not
 from mockllm.matching.predicates import (
     HeaderContains,
     HeaderEquals,
