@@ -12,12 +12,12 @@ import importlib
 
 TYPE_CHECKING = False  # as in `typing`, whose import would take longer than all the others
 if TYPE_CHECKING:
+    from mockllm.config.conditions import HeaderMatch, MatchType
+    from mockllm.config.error import Error
     from mockllm.config.models import (
         AnthropicMock,
         AnthropicRequestMatch,
         Config,
-        HeaderMatch,
-        MatchType,
         MockStream,
         OpenAIEmbeddingsMock,
         OpenAIEmbeddingsRequestMatch,
@@ -42,6 +42,7 @@ __all__ = [
     "AsyncServer",
     "Config",
     "ConfigError",
+    "Error",
     "HeaderMatch",
     "Limits",
     "ListenError",
@@ -64,6 +65,8 @@ __all__ = [
 _MODULES = (
     "mockllm.errors",
     "mockllm.limits",
+    "mockllm.config.conditions",
+    "mockllm.config.error",
     "mockllm.config.models",
     "mockllm.engine.loading",
     "mockllm.serve.embedded",

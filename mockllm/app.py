@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from mockllm.endpoints.base_urls import Mistake, find_mistake
+from mockllm.endpoints.earlier import find_earlier
 from mockllm.endpoints.health import HEALTH, READY, ROOT
 from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
 from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
@@ -20,6 +22,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Reply, Request
+from mockllm.prompt import Earlier
 from mockllm.providers import envelope, find_vendor
 from mockllm.providers.routes import NO_VALUES, Routes, Values
 from mockllm.replies.prepared import make_ready
@@ -121,7 +124,7 @@ class App:
         ):
             table = self._tables.literal.get(request.path)
             if table is not None:
-                decided = self._engine.decide(table, request)
+                decided = self._engine.decide(table, request, NO_VALUES, self._find_earlier)
                 return decided if type(decided) is Decision else self._answer_at_once(decided)
         return self._answer_at_once(self._decide_in_session(request))
 
@@ -162,7 +165,8 @@ class App:
         if request.method == "POST":
             table, values = self._find_table(request.path)
             if table is not None:
-                return self._engine.decide(table, request, values, session=session)
+                find = partial(find_earlier, replace(self._local_context, session=session))
+                return self._engine.decide(table, request, values, find, session=session)
         context = self._context
         if session != COMMON:
             context = replace(context, session=session)
@@ -195,7 +199,9 @@ class App:
         answer, session = decision.match.answer, decision.session
         _, request = split_request(request)
         if answer is not None and request.path in self.stored_paths:
-            stored = StoredResponse(request.body, *answer, fresh, session=session)
+            stored = StoredResponse(
+                request.body, answer.response, answer.chunk, answer.events, fresh, session=session
+            )
             self.stored_responses.append(stored)
 
     def _finish(
@@ -220,6 +226,9 @@ class App:
     def _make_ready(self, decision: Decision) -> Decision:
         reply, ready = make_ready(self._engine.cors.share(decision.reply))
         return decision._replace(reply=reply, ready=ready)
+
+    def _find_earlier(self, response_id: str) -> Earlier | None:
+        return find_earlier(self._local_context, response_id)
 
     def _find_table(self, path: str) -> tuple[Table | None, Values]:
         """Return the mocks of the API at `path`, and the values of its route."""

@@ -2,6 +2,7 @@
 
     MockLLMError
     ├── ConfigError      the author of a configuration: all mistakes of a run, reported together
+    ├── MissingExtraError     whoever installed: a configuration needs a library that is optional
     ├── ListenError      the operator: an address that cannot be listened on
     └── ClientError      the client of a request: a status and a message
         ├── RequestError     valid HTTP, rejected by a provider
@@ -14,14 +15,24 @@ this package. `providers.envelope` renders them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Self
 
 
 class MockLLMError(Exception):
     """The root of every error this package raises on purpose."""
+
+
+class MissingExtraError(MockLLMError, ValueError):
+    """A configuration uses a word that needs an optional library. A ValueError, because it is
+    reported at the place of the word, like one that is written wrongly."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        """Name what needs the libraries of `extra`."""
+        super().__init__(f"{what} need an extra: pip install 'mockllm-server[{extra}]'")
 
 
 class Severity(StrEnum):
@@ -96,6 +107,11 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.place}: {self.message}" if self.place else self.message
+
+
+def warning(place: str, message: str) -> Problem:
+    """Return a likely mistake, which does not prevent serving the configuration."""
+    return Problem(place, message, Severity.WARNING)
 
 
 MAX_PROBLEMS_OF_MOCK = 10
@@ -180,3 +196,15 @@ class ForeignProtocolError(HTTPError):
 
     def __init__(self) -> None:
         super().__init__(400, "This is not HTTP/1.1")
+
+
+def closest(word: str, words: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """Return that of `words` which was probably meant by `word`; None if none is as like it as
+    `likeness`, from 0 to 1."""
+    found = get_close_matches(word, words, n=1, cutoff=likeness)
+    return found[0] if found else None
+
+
+def did_you_mean(meant: str | None) -> str:
+    """Return the end of a message about a misspelt word; empty if nothing is known to be meant."""
+    return f"; did you mean {meant!r}?" if meant else ""

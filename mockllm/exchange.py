@@ -16,6 +16,12 @@ from typing import NamedTuple, Self
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header lines in order, names in lower case: ``((b"content-type", b"application/json"), ...)``."""
 
+BODILESS = frozenset({204, 304})
+"""The statuses of replies that end with their head (RFC 9112, section 6.3)."""
+WITHOUT_CONTENT = BODILESS | {205}
+"""The statuses of replies that have no content (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5). That
+of a 205 has a length of 0."""
+
 
 class Request(NamedTuple):
     """One complete request as received.
@@ -116,8 +122,8 @@ class Reply:
 
     Its bytes may contain placeholders (`wire.placeholders`) for values that depend on the request
     or the delivery: the model, an id, the time. A `streamed` reply is sent as one HTTP chunk per
-    step; any other is sent with a Content-Length. `before_head` is the pause before the head, in
-    seconds.
+    step, and so is one with lazy steps; any other is sent with a Content-Length. `before_head` is
+    the pause before the head, in seconds.
     """
 
     status: int
@@ -128,6 +134,11 @@ class Reply:
     before_head: float = 0.0
 
     @property
+    def has_length(self) -> bool:
+        """True if the size of the body is known and announced before it is sent."""
+        return not self.streamed and not isinstance(self.steps, LazySteps)
+
+    @property
     def body(self) -> bytes:
         """The data of all steps, joined."""
         return b"".join(step.data for step in self.steps)
@@ -136,6 +147,13 @@ class Reply:
     def whole(cls, status: int, headers: Headers, body: bytes) -> Self:
         """Return a reply with a body in one piece, sent at once."""
         return cls(status, headers, (Step((body,)),))
+
+    @classmethod
+    def lazy_whole(
+        cls, status: int, headers: Headers, pieces: Callable[[], Iterable[bytes]]
+    ) -> Self:
+        """Return a reply with a body whose pieces are generated while it is sent."""
+        return cls(status, headers, LazySteps(lambda: (Step((piece,)) for piece in pieces())))
 
     @classmethod
     def stream(cls, status: int, headers: Headers, frames: Iterable[bytes]) -> Self:

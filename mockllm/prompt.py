@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
 Body = Mapping[str, Any]
@@ -72,8 +73,28 @@ class ToolResult(ConversationMessage):
     error: bool = False
 
 
+class Earlier(NamedTuple):
+    """The part of a conversation that a request does not repeat, because the service stores it."""
+
+    answers: int = 0
+    """The number of the model's answers."""
+    step: int = 0
+    """The number of them since the user's last words."""
+    last_user: tuple[str, ...] = ()
+    """The user's last words."""
+    calls: tuple[ToolCall, ...] = ()
+
+
 def _nothing(body: Body) -> tuple[()]:
     return ()
+
+
+def _no_name(body: Body) -> str:
+    return ""
+
+
+def _is_whole(body: Body) -> bool:
+    return False
 
 
 class Readers(NamedTuple):
@@ -89,6 +110,15 @@ class Readers(NamedTuple):
 
     tools: Callable[[Body], Iterable[str]] = _nothing
     """The names of the available tools; the type of a tool that has no name."""
+
+    schemas: Callable[[Body], Iterable[str]] = _nothing
+    """The name of the output's schema, if there is one."""
+
+    forced_tool: Callable[[Body], str] = _no_name
+    """The name of the one tool that the model must call; empty if the model may choose."""
+
+    continues: Callable[[Body], bool] = _is_whole
+    """True if the request continues a conversation that the service stores (Responses)."""
 
 
 NO_CONVERSATION = Readers()
@@ -180,6 +210,9 @@ class Prompt:
     options: ResponseOptions
     body: Body
     readers: Readers = NO_CONVERSATION
+    earlier: Earlier | None = None
+    """The part of the conversation that is not in `body`; None if it is not known or there is none.
+    """
     inputs: int = 1
     """The number of inputs that are answered one by one: more than one in Embeddings only."""
     _readings: dict[Callable[[Prompt], Any], Any] | None = field(
@@ -202,6 +235,11 @@ class Prompt:
         the model is to continue, is neither part of the turn nor an answer."""
         return self.once(_read_last_turn)
 
+    def turns(self) -> tuple[tuple[ConversationMessage, ...], ...]:
+        """Return the messages before each of the model's answers, the requested one included: at
+        least one turn, of which the last is `last_turn`. A turn may be empty."""
+        return self.once(_read_turns)
+
     def tool_results(self) -> tuple[ToolResult, ...]:
         """Return the results of all calls, in order."""
         return self.once(_read_tool_results)
@@ -213,6 +251,19 @@ class Prompt:
     def tools(self) -> tuple[str, ...]:
         """Return the names of the available tools; the type of a tool that has no name."""
         return self.once(_read_tools)
+
+    def is_known(self) -> bool:
+        """Return False if the request continues a conversation that is not known here."""
+        return self.earlier is not None or not self.readers.continues(self.body)
+
+    def schemas(self) -> tuple[str, ...]:
+        """Return the name of the output's schema and that of the tool which the model must call,
+        as far as there are any: clients ask for structured output in either way."""
+        return self.once(_read_schemas)
+
+    def forced_tool(self) -> str:
+        """Return the name of the one tool that the model must call; empty if it may choose."""
+        return self.readers.forced_tool(self.body)
 
     def once(self, read: Callable[[Prompt], _T]) -> _T:
         """Return `read` of this prompt, computed at the first call and cached."""
@@ -226,7 +277,9 @@ class Prompt:
 
 def _read_messages(prompt: Prompt) -> tuple[ConversationMessage, ...]:
     messages = _join_answers(prompt.readers.messages(prompt.body))
-    names = {call.call_id: call.name for message in messages for call in message.calls}
+    earlier = prompt.earlier.calls if prompt.earlier else ()
+    calls = chain(earlier, *(message.calls for message in messages))
+    names = {call.call_id: call.name for call in calls}
     return tuple(
         replace(message, name=names.get(message.call_id, ""))
         if isinstance(message, ToolResult) and not message.name
@@ -250,12 +303,20 @@ def _join_answers(messages: Iterable[ConversationMessage]) -> list[ConversationM
 
 
 def _read_last_turn(prompt: Prompt) -> tuple[ConversationMessage, ...]:
+    return prompt.turns()[-1]
+
+
+def _read_turns(prompt: Prompt) -> tuple[tuple[ConversationMessage, ...], ...]:
     messages = prompt.messages()
-    end = len(messages)
     if messages and _is_prefill(messages[-1]):
-        end -= 1
-    answers = (at for at in reversed(range(end)) if messages[at].role == "assistant")
-    return messages[next(answers, -1) + 1 : end]
+        messages = messages[:-1]
+    turns: list[list[ConversationMessage]] = [[]]
+    for message in messages:
+        if message.role == "assistant":
+            turns.append([])
+        else:
+            turns[-1].append(message)
+    return tuple(map(tuple, turns))
 
 
 def _is_prefill(last: ConversationMessage) -> bool:
@@ -272,3 +333,9 @@ def _read_system(prompt: Prompt) -> tuple[str, ...]:
 
 def _read_tools(prompt: Prompt) -> tuple[str, ...]:
     return tuple(prompt.readers.tools(prompt.body))
+
+
+def _read_schemas(prompt: Prompt) -> tuple[str, ...]:
+    forced = prompt.forced_tool()
+    schemas = tuple(prompt.readers.schemas(prompt.body))
+    return (*schemas, forced) if forced else schemas

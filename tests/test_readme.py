@@ -22,7 +22,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
 
 
-def _blocks(language: str) -> list[object]:
+def blocks(language: str) -> list[object]:
     """The fenced blocks of all pages in `language`, one parameter set each."""
     return [
         pytest.param(block, id=f"{page.name}-{index}")
@@ -39,7 +39,7 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("example", _blocks("json"))
+@pytest.mark.parametrize("example", blocks("json"))
 def test_a_configuration_loads_and_has_mocks(example: str) -> None:
     loaded = load(Config.from_dict(json.loads(example)))
 
@@ -50,7 +50,7 @@ def test_a_configuration_loads_and_has_mocks(example: str) -> None:
 PASSED, NO_TESTS = pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED  # some are no tests
 
 
-@pytest.mark.parametrize("example", _blocks("python"))
+@pytest.mark.parametrize("example", blocks("python"))
 def test_a_python_example_passes(example: str, tmp_path: Path) -> None:
     file = tmp_path / "test_example.py"
     file.write_text(example)
@@ -98,6 +98,8 @@ def test_every_key_of_the_configuration_is_documented() -> None:
     objects = [schema, *schema["$defs"].values()]
     keys = {key for each in objects for key in each.get("properties", {})}
 
-    documented = set(re.findall(r"`(\w+)`", (ROOT / "docs" / "configuration.md").read_text()))
+    names = ("configuration.md", "conditions.md", "errors.md")
+    pages = [(ROOT / "docs" / name).read_text() for name in names]
+    documented = {key for page in pages for key in re.findall(r"`(\w+)`", page)}
 
     assert keys <= documented

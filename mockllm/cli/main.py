@@ -23,7 +23,7 @@ from mockllm.cli.terminal import (
     print_result,
     report,
 )
-from mockllm.config.models import Config
+from mockllm.engine.json_schema import configuration_schema
 from mockllm.errors import ConfigError, MockLLMError
 
 INTERRUPTED = 130  # 128 plus the number of SIGINT, as shells report it
@@ -60,4 +60,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _schema(options: argparse.Namespace) -> int:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return print_result(json.dumps(schema | Config.model_json_schema(), indent=2))
+    return print_result(json.dumps(schema | configuration_schema(), indent=1))

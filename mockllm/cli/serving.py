@@ -22,6 +22,7 @@ from mockllm.engine.building import build_engine, read_config
 from mockllm.engine.engine import Engine
 from mockllm.errors import ConfigError, MockLLMError
 from mockllm.observers.access_log import log_access
+from mockllm.observers.unmatched_log import log_unmatched
 from mockllm.serve.process import RELOAD_SIGNAL, STOP_SIGNALS, serve
 from mockllm.serve.reload import Reload, Watch
 from mockllm.serve.settings import Settings
@@ -92,6 +93,7 @@ def _settings(options: argparse.Namespace, config: Config) -> Settings:
         limits=limits_of(options),
         drain_timeout=options.drain_timeout,
         observers=(log_access,) if options.access_log else (),
+        unmatched_observers=() if options.access_log else (log_unmatched,),
     )
 
 

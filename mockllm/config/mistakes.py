@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import (
     BaseModel,
+    Tag,
     ValidationError,
 )
 from pydantic_core import ErrorDetails
 
-from mockllm.errors import Place, Problem
+from mockllm.config.objects import keys_of
+from mockllm.errors import Place, Problem, closest, did_you_mean
 from mockllm.wire import jsontext
 
 Location = tuple[int | str, ...]
 Model = type[BaseModel]
+
+CONTRADICTION = "contradiction"
+"""The type of an error about several values that do not go together; its text is complete."""
+NO_ANSWER = "no_answer"
+"""The type of an error about a mock that has none of the keys in `ANSWERS`."""
+ANSWERS = ("response", "error")
 
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
 
@@ -32,27 +38,39 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
         if detail["type"] == "extra_forbidden"
     }
     return [
-        Problem(place_of(detail["loc"], data, file), _describe(root, detail))
+        Problem(place_of(_location(detail), data, file), _describe(root, detail))
         for detail in details
-        if not (detail["type"] == "missing" and detail["loc"] in meant)
+        if not any(missing in meant for missing in _missing(detail))
     ]
+
+
+def _missing(detail: ErrorDetails) -> list[Location]:
+    """Return the keys of which the error says that one is missing."""
+    match detail["type"]:
+        case "missing":
+            return [detail["loc"]]
+        case "no_answer":
+            return [(*detail["loc"][:-1], name) for name in ANSWERS]
+        case _:
+            return []
+
+
+def _location(detail: ErrorDetails) -> Location:
+    """Return the location of what is at fault: a mock, if it has no answer."""
+    return detail["loc"][:-1] if detail["type"] == NO_ANSWER else detail["loc"]
 
 
 def _describe(root: Model, detail: ErrorDetails) -> str:
     found = jsontext.describe(detail["input"])
     match detail["type"]:
-        case "too_deep" | "address" | "session":
+        case "too_deep" | "null" | "address" | "session" | "contradiction" | "no_answer":
             return detail["msg"]
         case "extra_forbidden":
             words = ", ".join(sorted(_known_keys(root, detail["loc"])))
-            hint = _did_you_mean(_meant_key(root, detail["loc"]))
+            hint = did_you_mean(_meant_key(root, detail["loc"]))
             return f"unknown key, expected one of {words}{hint}"
         case "missing":
             return "expected a value, found nothing"
-        case "enum":
-            expected = detail["ctx"]["expected"]
-            hint = _did_you_mean(_closest(str(detail["input"]), _QUOTED.findall(expected)))
-            return f"expected {expected}, found {found}{hint}"
         case "dict_type" | "model_type":
             return f"expected an object, found {found}"
         case "list_type":
@@ -61,6 +79,18 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return f"expected a string, found {found}"
         case "string_too_short":
             return "expected a non-empty string, found an empty one"
+        case "too_short":
+            return f"expected a list that is not empty, found {found}"
+        case "int_type":
+            return f"expected a whole number, found {found}"
+        case "greater_than_equal":
+            return f"expected at least {detail['ctx']['ge']}, found {found}"
+        case "less_than_equal":
+            return f"expected at most {detail['ctx']['le']}, found {found}"
+        case "enum" | "literal_error":
+            expected = detail["ctx"]["expected"]
+            hint = did_you_mean(closest(str(detail["input"]), _QUOTED.findall(expected)))
+            return f"expected {expected}, found {found}{hint}"
         case "bool_type":
             return f"expected true or false, found {found}"
         case _:
@@ -88,17 +118,34 @@ def _name_of(field: str, index: int, data: Any) -> str:
 
 def json_path(location: list[int | str]) -> str:
     """Format ["match", "headers", 0, "name"] as ``match.headers[0].name``."""
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    steps = (step for step in location if not _is_tag(step))
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
     return path.removeprefix(".")
 
 
 def _known_keys(root: Model, location: Location) -> list[str]:
     """Return the keys allowed at the end of `location` in a configuration of type `root`."""
-    model = root
+    model: Model = root
+    annotation: Any = root
     for step in location[:-1]:
-        if isinstance(step, str) and step in model.model_fields:
-            model = _model_in(model.model_fields[step].annotation) or model
-    return list(model.model_fields)
+        if isinstance(step, int):
+            continue
+        annotation = _tagged(annotation, step) if _is_tag(step) else keys_of(model).get(step)
+        model = _model_in(annotation) or model
+    return list(keys_of(model))
+
+
+def _is_tag(step: int | str) -> bool:
+    """True for the name of an alternative of a type, which pydantic puts into locations:
+    ``<tests>``. It is not part of the configuration."""
+    return isinstance(step, str) and step.startswith("<")
+
+
+def _tagged(annotation: Any, tag: str) -> Any:
+    """Return the alternative called `tag` in the type of a field."""
+    if Tag(tag) in get_args(annotation):
+        return annotation
+    return next(filter(None, (_tagged(each, tag) for each in get_args(annotation))), None)
 
 
 def _model_in(annotation: Any) -> Model | None:
@@ -109,13 +156,4 @@ def _model_in(annotation: Any) -> Model | None:
 
 
 def _meant_key(root: Model, location: Location) -> str | None:
-    return _closest(str(location[-1]), _known_keys(root, location))
-
-
-def _closest(word: str, words: Sequence[str]) -> str | None:
-    close = get_close_matches(word, words, n=1)
-    return close[0] if close else None
-
-
-def _did_you_mean(word: str | None) -> str:
-    return f"; did you mean {word!r}?" if word else ""
+    return closest(str(location[-1]), _known_keys(root, location))

@@ -1,91 +1,58 @@
 """The types of a configuration, the same for files and for Python.
 
-`mockllm schema` prints them as JSON Schema. Messages and responses are not validated against the
-official SDK's types here, but by `engine.review`.
+Messages and responses are not validated against the official SDK's types here, but by
+`engine.review`; `engine.json_schema` describes both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from enum import StrEnum
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     PrivateAttr,
     StrictBool,
     ValidationError,
-    model_validator,
+    ValidationInfo,
+    field_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from mockllm.config.address import checked_address
+from mockllm.config.conditions import Conditions, MatchType
+from mockllm.config.error import AnyError, Error
 from mockllm.config.json_file import read_file
-from mockllm.config.mistakes import problems
+from mockllm.config.mistakes import ANSWERS, CONTRADICTION, NO_ANSWER, problems
+from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
 from mockllm.config.session_values import checked_session, checked_session_header
 from mockllm.config.values import (
     ChunkSize,
     Event,
     OptionalSDKInput,
     OptionalSDKObject,
-    SDKObject,
     empty_list_for_null,
-    without_own_keys,
 )
 from mockllm.errors import NOWHERE, ConfigError, Place, Problem, Severity
-
-
-class MatchType(StrEnum):
-    """The comparison of a mock's message or input, or of a header's value, with a request."""
-
-    EXACT = "exact"
-    CONTAINS = "contains"
-
-
-class _ConfigModel(BaseModel):
-    """A frozen object of the configuration. Unknown keys are errors, so typos are reported; those
-    that begin with ``_`` or ``$`` are the author's own (``_comment``, ``$schema``)."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        json_schema_extra={"patternProperties": {"^[_$]": {}}},
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_own_keys(cls, value: Any) -> Any:
-        return without_own_keys(value)
-
-
-class HeaderMatch(_ConfigModel):
-    """A header that a request must have. `value` is compared with the header's first value."""
-
-    name: Annotated[str, Field(min_length=1)]
-    value: str
-    match_type: MatchType = MatchType.EXACT
-
 
 _Texts = Annotated[list[str], BeforeValidator(empty_list_for_null)]
 
 
-class _Match(_ConfigModel):
+class _Match(Conditions):
     match_type: MatchType = MatchType.EXACT
-    headers: Annotated[list[HeaderMatch], BeforeValidator(empty_list_for_null)] = []
 
 
 class _ConversationMatch(_Match):
     """The match of an API with instructions and tools."""
 
-    system_contains: _Texts = []
+    system_contains: _Texts = Field(default_factory=list)
     """Texts that the instructions of the request (system and developer messages) contain, all of
     them."""
-    tool_names: _Texts = []
+    tool_names: _Texts = Field(default_factory=list)
     """Names of tools that the request offers, all of them."""
 
 
@@ -94,6 +61,11 @@ class OpenAIRequestMatch(_ConversationMatch):
     Without it, any request matches."""
 
     message: OptionalSDKObject = None
+    all_of: Sequence[OpenAIRequestMatch] | None = None
+    any_of: Annotated[Sequence[OpenAIRequestMatch], Field(min_length=1)] | None = None
+    not_: Annotated[
+        OpenAIRequestMatch | None, Field(validation_alias="not", serialization_alias="not")
+    ] = None
 
 
 class OpenAIResponseRequestMatch(_ConversationMatch):
@@ -101,6 +73,11 @@ class OpenAIResponseRequestMatch(_ConversationMatch):
     Without it, any request matches."""
 
     input: OptionalSDKInput = None
+    all_of: Sequence[OpenAIResponseRequestMatch] | None = None
+    any_of: Annotated[Sequence[OpenAIResponseRequestMatch], Field(min_length=1)] | None = None
+    not_: Annotated[
+        OpenAIResponseRequestMatch | None, Field(validation_alias="not", serialization_alias="not")
+    ] = None
 
 
 class AnthropicRequestMatch(_ConversationMatch):
@@ -108,6 +85,11 @@ class AnthropicRequestMatch(_ConversationMatch):
     Without it, any request matches."""
 
     message: OptionalSDKObject = None
+    all_of: Sequence[AnthropicRequestMatch] | None = None
+    any_of: Annotated[Sequence[AnthropicRequestMatch], Field(min_length=1)] | None = None
+    not_: Annotated[
+        AnthropicRequestMatch | None, Field(validation_alias="not", serialization_alias="not")
+    ] = None
 
 
 class OpenAIEmbeddingsRequestMatch(_Match):
@@ -115,9 +97,15 @@ class OpenAIEmbeddingsRequestMatch(_Match):
     it, any request matches."""
 
     input: OptionalSDKInput = None
+    all_of: Sequence[OpenAIEmbeddingsRequestMatch] | None = None
+    any_of: Annotated[Sequence[OpenAIEmbeddingsRequestMatch], Field(min_length=1)] | None = None
+    not_: Annotated[
+        OpenAIEmbeddingsRequestMatch | None,
+        Field(validation_alias="not", serialization_alias="not"),
+    ] = None
 
 
-class Stream(_ConfigModel):
+class Stream(ConfigObject):
     """The streaming of all answers; a mock may override it."""
 
     chunk: ChunkSize = "word"
@@ -125,7 +113,7 @@ class Stream(_ConfigModel):
     (a flag, an emoji with its modifiers, a letter with its accents) is never cut."""
 
 
-class MockStream(_ConfigModel):
+class MockStream(ConfigObject):
     """The streaming of one mock's answer."""
 
     chunk: ChunkSize | None = None
@@ -135,25 +123,57 @@ class MockStream(_ConfigModel):
     ``"[DONE]"`` at the end of a Chat Completions stream."""
 
 
-class SessionHeader(_ConfigModel):
+class SessionHeader(ConfigObject):
     """The header whose value names the session of a request, if neither the URL nor the header
     ``x-mockllm-session`` does."""
 
     header: Annotated[str, AfterValidator(checked_session_header)]
 
 
-class _Mock(_ConfigModel):
-    """The fields of every mock. `response` is served as written, with missing members filled in. A
-    mock without `match` answers any request."""
+class _Mock(ConfigObject):
+    """The fields of every mock. Its answer is either a `response`, served as written with missing
+    members filled in, or an `error`. A mock without `match` answers any request."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            **OWN_KEYS_SCHEMA,
+            "oneOf": [{"required": [name]} for name in ANSWERS],
+        }
+    )
 
     name: str = ""
-    response: SDKObject
+    response: OptionalSDKObject = None
+    error: AnyError | None = Field(default=None, validate_default=True)
+    """A failure of the service: a word, or an object."""
     _place: Place = PrivateAttr(default_factory=lambda: NOWHERE)
 
     @property
-    def answer(self) -> dict[str, Any]:
-        """`response` as JSON: validation has converted SDK objects."""
-        return cast("dict[str, Any]", self.response)
+    def answer(self) -> dict[str, Any] | None:
+        """`response` as JSON: validation has converted SDK objects. None if the answer is an
+        error."""
+        return cast("dict[str, Any] | None", self.response)
+
+    @property
+    def failure(self) -> Error | None:
+        """`error` as an object: validation has converted words. None if the answer is none."""
+        return cast("Error | None", self.error)
+
+    @field_validator("error")
+    @classmethod
+    def _has_one_answer(cls, error: Any, info: ValidationInfo) -> Any:
+        others = [name for name in ANSWERS if name in cls.model_fields and name != "error"]
+        if any(name not in info.data for name in others):
+            return error  # the mistake in it is reported
+        found = [name for name in others if info.data[name] is not None]
+        found += [] if error is None else ["error"]
+        if not found:
+            choice = f"{', '.join(map(repr, others))} or 'error'"
+            raise PydanticCustomError(NO_ANSWER, f"expected {choice}, found none of them")
+        if len(found) > 1:
+            both = " and ".join(map(repr, found))
+            message = f"expected one answer, found {both}: keep one of them"
+            raise PydanticCustomError(CONTRADICTION, message)
+        return error
 
     @property
     def place(self) -> Place:
@@ -203,7 +223,7 @@ class OpenAIEmbeddingsMock(_Mock):
 Mock = OpenAIMock | OpenAIResponseMock | AnthropicMock | OpenAIEmbeddingsMock
 
 
-class Config(_ConfigModel):
+class Config(ConfigObject):
     """The configuration of a server. The mocks of an API are tried in order."""
 
     listen_addr: Annotated[str, AfterValidator(checked_address)] | None = None
@@ -219,12 +239,18 @@ class Config(_ConfigModel):
     ] = None
     """The session of requests that name none: ``{"header": NAME}`` for the value of a header,
     ``"credential"`` for one session per API key."""
-    openai: Annotated[list[OpenAIMock], BeforeValidator(empty_list_for_null)] = []
-    openai_response: Annotated[list[OpenAIResponseMock], BeforeValidator(empty_list_for_null)] = []
-    anthropic: Annotated[list[AnthropicMock], BeforeValidator(empty_list_for_null)] = []
+    openai: Annotated[list[OpenAIMock], BeforeValidator(empty_list_for_null)] = Field(
+        default_factory=list
+    )
+    openai_response: Annotated[list[OpenAIResponseMock], BeforeValidator(empty_list_for_null)] = (
+        Field(default_factory=list)
+    )
+    anthropic: Annotated[list[AnthropicMock], BeforeValidator(empty_list_for_null)] = Field(
+        default_factory=list
+    )
     openai_embeddings: Annotated[
         list[OpenAIEmbeddingsMock], BeforeValidator(empty_list_for_null)
-    ] = []
+    ] = Field(default_factory=list)
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @classmethod

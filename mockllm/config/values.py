@@ -43,6 +43,14 @@ def _as_data(value: Any, levels: int = MAX_NESTING) -> Any:
     return [_as_data(entry, levels - 1) for entry in value]
 
 
+def as_json(value: Any) -> Any:
+    """Convert a value of Python to JSON values. Unlike an object of an SDK, a model of the author's
+    own has all of its members, also those with a default."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True)
+    return _as_data(value)
+
+
 def _as_object(value: Any) -> Any:
     return _as_data(value)
 

@@ -2,6 +2,6 @@
 what they reject. It knows no wire format itself, and only the command imports it.
 """
 
-from mockllm.conformance.check import body_for, check_wire, headers_for
+from mockllm.conformance.check import check_wire
 
-__all__ = ["body_for", "check_wire", "headers_for"]
+__all__ = ["check_wire"]

@@ -1,38 +1,38 @@
 """``mockllm check --wire``: sends the response of every mock to the official clients.
 
-For each mock a matching request is derived and sent to a server in this process by the SDKs' own
-clients, which validate every response against their types, whole and streamed. Their errors, and
-mocks that the derived request does not reach, are reported as warnings.
+For each mock a matching request is built and sent to a server in this process by the SDKs' own
+clients, which validate every response against their types, whole and streamed. Their errors are
+reported as warnings. Mocks that no request is known for, and those that an earlier mock hides from
+it, are noted. So are the errors of clients about events that are written out: they may be what the
+mock is for.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-import orjson
-
-from mockllm.config.models import Config, MatchType, Mock
-from mockllm.engine.asking import answer_at_once
+from mockllm.config.models import Config
+from mockllm.conformance.probes import Probe, build
+from mockllm.engine.asking import as_first_request
 from mockllm.engine.building import build_engine
-from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
-from mockllm.engine.mocks import Table
-from mockllm.engine.review import compares_exactly
-from mockllm.errors import Problem, Severity
-from mockllm.exchange import Request
-from mockllm.providers.openai.embeddings import EMBEDDINGS
+from mockllm.engine.mocks import Table, stream_of
+from mockllm.engine.review import MIN_ERROR
+from mockllm.engine.sources import ScriptedSource
+from mockllm.errors import Problem, Severity, warning
+from mockllm.matching.rule import Rule
 from mockllm.serve.embedded import AsyncServer
-from mockllm.state.store import LocalStore
 
-MODEL = "any-model"
-MAX_TOKENS = 1024
-CALL_ID = "call_1"
-TEXT = "any text"  # for a mock that matches any text
-
-_CREDENTIALS = {"authorization": "Bearer any", "anthropic-version": "2023-06-01"}
-_OTHER_KEYS = {"api-key": "any", "x-api-key": "any"}  # if a mock wants its own Authorization
+_SET_BY_CLIENTS = (
+    "connection",
+    "content-encoding",
+    "content-length",
+    "expect",
+    "transfer-encoding",
+)
+"""Headers that the official clients derive from a request."""
 
 
 def check_wire(config: Config) -> list[Problem]:
@@ -53,125 +53,61 @@ async def _check(config: Config) -> list[Problem]:
             problem
             for table in engine.tables
             for rule in table.index.rules
-            async for problem in _check_mock(engine, clients, table, rule.index)
+            async for problem in _check_mock(engine, clients, table, rule)
         ]
 
 
 async def _check_mock(
-    engine: Engine, clients: Any, table: Table, index: int
+    engine: Engine, clients: Any, table: Table, rule: Rule
 ) -> AsyncIterator[Problem]:
-    api, mock = table.api, table.mocks[index]
-    place = mock.place_in(api.name, index)
-    body, headers = body_for(api.name, mock), headers_for(mock)
-    obstacle = _find_obstacle(engine, table, index, body, headers)
-    if obstacle is not None:
-        yield Problem(place, *obstacle)
+    mock = table.mocks[rule.index]
+    place = mock.place_in(table.api.name, rule.index)
+    probes = build(table, rule, require_auth=engine.require_auth)
+    found = _find_probe(engine, table, rule, probes)
+    if isinstance(found, str):
+        yield Problem(place, f"not checked: {found}", Severity.NOTE)
         return
-    for how, complaint in [each async for each in clients.complaints(api.name, body, headers)]:
-        yield Problem(place.at(how), complaint, Severity.WARNING)
+    status = None
+    source = table.sources[rule.index]
+    answer = source.entries[0] if isinstance(source, ScriptedSource) else source
+    if answer.fixed.failure is not None:
+        decision = as_first_request(engine.decide(table, found.request(table.api)))
+        status = decision.reply.status
+        if status < MIN_ERROR:
+            return  # the author wants an answer that no client understands
+    written = stream_of(mock).events is not None
+    complaints = clients.complaints(table.api.name, found.body, found.headers, status=status)
+    async for how, complaint in complaints:
+        if written and how != "whole":
+            message = f"the client fails on the events as they are written: {complaint}"
+            yield Problem(place.at(how), message, Severity.NOTE)
+        else:
+            yield warning(place.at(how), complaint)
 
 
-def _find_obstacle(
-    engine: Engine, table: Table, index: int, body: dict[str, Any], headers: dict[str, str]
-) -> tuple[str, Severity] | None:
-    """The reason why the mock at `index` does not answer; None if it does. A mock behind another is
-    not at fault."""
-    fields = {**_CREDENTIALS, **headers}.items()
-    request = Request.of(
-        "POST",
-        table.api.routes[0],
-        tuple((name.lower().encode(), value.strip().encode()) for name, value in fields),
-        orjson.dumps(body),
-    )
-    decision = answer_at_once(engine.decide(table, request), LocalStore(), now=0.0)
-    assert isinstance(decision, Decision)  # an engine asks a store only
-    if decision.match.rule is None:
-        error = orjson.loads(decision.reply.body.decode("utf-8", "replace"))["error"]["message"]
-        return f"a request like its match is refused: {error}", Severity.WARNING
-    if decision.match.rule.index != index:
-        answering = decision.match.rule.label
-        return f"not checked: {answering} answers a request like its match", Severity.NOTE
-    return None
+def _find_probe(engine: Engine, table: Table, rule: Rule, probes: Iterable[Probe]) -> Probe | str:
+    """Return the first of `probes` that the mock of `rule` answers and the clients can send; the
+    reason if there is none."""
+    reason = "no request is known that matches"
+    for probe in probes:
+        decision = as_first_request(engine.decide(table, probe.request(table.api)))
+        answering = decision.match.rule
+        if answering is None:
+            reason = "a request that matches is refused"
+        elif answering.index != rule.index:
+            reason = f"{answering.label} answers a request like its match"
+        elif unsendable := [*_unsendable(rule, probe)]:
+            reason = f"the official clients cannot send the header {unsendable[0]}"
+        else:
+            return probe
+    return reason
 
 
-# --- requests that a mock matches ----------------------------------------------------------------
-
-
-def body_for(api: str, mock: Mock) -> dict[str, Any]:
-    """Return the smallest request body that `mock` matches."""
-    body: dict[str, Any] = {"model": MODEL}
-    if api == "anthropic":
-        body["max_tokens"] = MAX_TOKENS
-    match = mock.match
-    if system := getattr(match, "system_contains", ()):
-        body |= _system(api, "\n".join(system))
-    if names := getattr(match, "tool_names", ()):
-        body["tools"] = [_tool(api, name) for name in names]
-    if not hasattr(match, "message"):
-        return body | {"input": _input(api, mock)}
-    message = {"role": "user"} if match.message is None else dict(match.message)
-    if match.message is None:
-        message["content"] = TEXT
-    if match.match_type is MatchType.CONTAINS and not message.get("content"):
-        message["content"] = TEXT
-    if match.match_type is MatchType.CONTAINS and message["role"] == "tool":
-        message.setdefault("tool_call_id", CALL_ID)  # requests need it, and rules ignore it
-    return body | {"messages": [*body.get("messages", ()), message]}
-
-
-def _input(api: str, mock: Mock) -> Any:
-    """Return an input that `mock` matches; of embeddings, as many as it answers at once."""
-    value = _one_input(mock.match)
-    if api != EMBEDDINGS.name or EMBEDDINGS.batch is None:
-        return value
-    number = EMBEDDINGS.batch.answers(mock.answer)
-    if number <= 1 or compares_exactly(EMBEDDINGS, mock):
-        return value
-    return (value if isinstance(value, list) else [value]) * number
-
-
-def _one_input(match: Any) -> Any:
-    """Return an input that `match` accepts. Items may be written there without the output that
-    requests need."""
-    wanted = match.input
-    if wanted is None or (not wanted and match.match_type is MatchType.CONTAINS):
-        return TEXT
-    if isinstance(wanted, str):
-        return wanted
-    return [{**item, "output": TEXT} if _lacks_output(item) else item for item in wanted]
-
-
-def _lacks_output(item: Any) -> bool:
-    kind = item.get("type") if isinstance(item, dict) else None
-    return isinstance(kind, str) and kind.endswith("_call_output") and item.get("output") is None
-
-
-def _system(api: str, text: str) -> dict[str, Any]:
-    """Return the members of a body with the instructions `text`."""
-    if api == "openai":
-        return {"messages": [{"role": "system", "content": text}]}
-    return {"system" if api == "anthropic" else "instructions": text}
-
-
-def _tool(api: str, name: str) -> dict[str, Any]:
-    """Return a tool called `name`."""
-    parameters = {"type": "object", "properties": {}}
-    if api == "anthropic":
-        return {"name": name, "input_schema": parameters}
-    if api == "openai":
-        return {"type": "function", "function": {"name": name, "parameters": parameters}}
-    return {"type": "function", "name": name, "parameters": parameters, "strict": False}
-
-
-def headers_for(mock: Mock) -> dict[str, str]:
-    """Return the headers that `mock` requires, by their names in lower case. An empty value means
-    an absent header; all that one header must contain is joined."""
-    headers: dict[str, str] = {}
-    for header in sorted(mock.match.headers, key=lambda each: each.match_type):  # contains first
-        name = header.name.strip().lower()
-        if header.match_type is MatchType.EXACT:
-            headers[name] = header.value
-        elif header.value not in headers.get(name, ""):
-            headers[name] = " ".join(filter(None, (headers.get(name), header.value)))
-    found = {name: value for name, value in headers.items() if value}
-    return _OTHER_KEYS | found if "authorization" in found else found
+def _unsendable(rule: Rule, probe: Probe) -> list[str]:
+    """The headers that the rule looks at and the official clients cannot send like this."""
+    names = {name.decode() for each in rule.predicates for name in each.header_names}
+    return [
+        name
+        for name, value in probe.headers.items()
+        if name in names and value and (name in _SET_BY_CLIENTS or not value.isascii())
+    ]

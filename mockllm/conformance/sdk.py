@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from anthropic import APIStatusError as AnthropicStatusError
 from anthropic import AsyncAnthropic
+from openai import APIStatusError as OpenAIStatusError
 from openai import AsyncOpenAI, ContentFilterFinishReasonError, LengthFinishReasonError
 from pydantic import ValidationError
 
@@ -51,14 +53,20 @@ class Clients:
         await self._anthropic.close()
 
     async def complaints(
-        self, api: str, body: Body, headers: Mapping[str, str]
+        self, api: str, body: Body, headers: Mapping[str, str], *, status: int | None
     ) -> AsyncIterator[tuple[str, str]]:
         """Yield the errors of the client of `api` and the call that raised each: whole, streamed,
-        or rebuilding the response from its stream with the SDK's helper."""
+        or rebuilding the response from its stream with the SDK's helper. With the `status` of an
+        error, each call must raise the exception for that status."""
         arguments = body | {"extra_headers": {_spelled(name): headers[name] for name in headers}}
         for how, call in _CALLS[api].items():
             try:
                 await call(self._openai, self._anthropic, arguments)
+                if status is not None:
+                    yield how, f"expected an exception for status {status}, none was raised"
+            except (OpenAIStatusError, AnthropicStatusError) as exc:
+                if exc.status_code != status:
+                    yield how, _describe_error(exc)
             except (LengthFinishReasonError, ContentFilterFinishReasonError):
                 pass  # the helper reports a stopped model this way; the answer is fine
             except Exception as exc:

@@ -1,13 +1,14 @@
 """POST /v1/responses/compact: the user's messages, then one compaction item (openai 3.57.0:
-`CompactedResponse`). Requests are validated like those to the API itself."""
+`CompactedResponse`). Requests are validated like those to the API itself, and get
+the failures that a service reports whatever it is asked to do."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mockllm.endpoints.route import Context, json_answer
+from mockllm.endpoints.route import RESPONSES, Context, json_answer
 from mockllm.endpoints.stored_responses import complete_input_item
-from mockllm.endpoints.token_counts import decode_responses
+from mockllm.endpoints.token_counts import decode_responses, find_failure
 from mockllm.engine.decision import Decision
 from mockllm.exchange import Request
 from mockllm.providers.openai.responses.answer import complete
@@ -24,6 +25,9 @@ def compact(context: Context, request: Request, values: Values) -> Decision:
     """Answer as `client.responses.compact` and Codex expect. The model's messages, calls and
     results are what is compacted away, as in the service."""
     prompt = decode_responses(context, request, {"input": ""})
+    failed = find_failure(context, RESPONSES, request, prompt)
+    if failed is not None:
+        return failed
     items = items_of(prompt.body["input"] or [])
     kept = [item for item in items if item.get("role") == "user"]
     output: list[dict[str, Any]] = [

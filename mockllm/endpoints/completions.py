@@ -1,7 +1,8 @@
 """POST /v1/completions, the predecessor of Chat Completions (openai 3.54.0: `Completion`).
 
 It has no mocks of its own. Each prompt is matched against the Chat Completions mocks as the text of
-a user's message, and the answer is converted to a completion.
+a user's message, and the answer is converted to a completion. Tokens, whose text is not known, are
+matched like an empty text.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
+from mockllm.providers.failures import Failure
 from mockllm.providers.openai import usage
 from mockllm.providers.openai.chat.answer import USAGE as CHAT_USAGE
 from mockllm.providers.openai.chat.answer import complete as complete_chat
+from mockllm.providers.openai.embeddings.prompt import inputs_of
+from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
 from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
@@ -29,14 +33,20 @@ from mockllm.wire.chunking import Chunk
 ID_LENGTH = 29  # characters after cmpl-
 MAX_PROMPTS = 128  # per request; each is matched and has a choice in the answer
 
+_FAILURES = {"context_length": TOO_MANY_TOKENS}
+"""The failures that differ from those of Chat Completions."""
 _FINISH_REASONS = ("stop", "length", "content_filter")
+
+
+_AnyPrompt = str | list[int]
+"""A text, or its tokens."""
 
 
 class _CompletionRequest(NamedTuple):
     """The decoded body of a request."""
 
     model: str
-    prompts: Sequence[str]
+    prompts: Sequence[_AnyPrompt]
     stream: bool | None
     include_usage: bool | None
 
@@ -58,7 +68,7 @@ class _CompletionRequest(NamedTuple):
 
 def complete(context: Context, request: Request, values: Values) -> Decision | Question:
     """Answer with the texts of the mocks that match the prompts, one or more choices per prompt; or
-    with a 404 if a prompt matches no mock.
+    with the failure of the first mock that has one, or a 404 if a prompt matches no mock.
 
     Raises:
         RequestError: 400 if the body is invalid.
@@ -66,12 +76,15 @@ def complete(context: Context, request: Request, values: Values) -> Decision | Q
     wanted = _CompletionRequest.decode(request.body)
     engine = context.engine
     table = engine.table(CHAT)
-    prompts = [_chat_prompt(context, wanted.model, text) for text in wanted.prompts]
+    prompts = [
+        _chat_prompt(context, wanted.model, each if isinstance(each, str) else "")
+        for each in wanted.prompts
+    ]
     selections: list[Selection | RequestError] = []
     for prompt in prompts:
         selections.append(engine.match(table, prompt, request.first_values))
         if isinstance(selections[-1], RequestError):
-            return _answer(wanted, prompts, selections)
+            return _answer(context, wanted, prompts, selections)
     choices = tuple(
         choice_among(table, selection.candidates, _numbered(request, place), context.session)
         for place, selection in enumerate(selections)
@@ -87,9 +100,11 @@ def complete(context: Context, request: Request, values: Values) -> Decision | Q
             chosen.append(selection)
             if isinstance(selection, RequestError):
                 break
-        return _answer(wanted, prompts, chosen)
+        return _answer(context, wanted, prompts, chosen)
 
-    return Question(choices, resume) if choices else _answer(wanted, prompts, selections)
+    if choices:
+        return Question(choices, resume)
+    return _answer(context, wanted, prompts, selections)
 
 
 def _numbered(request: Request, place: int) -> Request:
@@ -98,21 +113,39 @@ def _numbered(request: Request, place: int) -> Request:
 
 
 def _answer(
+    context: Context,
     wanted: _CompletionRequest,
     prompts: Sequence[Prompt],
     selections: Sequence[Selection | RequestError],
 ) -> Decision:
-    """Return the decision by the sources of all prompts, or by the first error among them."""
+    """Return the decision by the sources of all prompts, or by the first error or failure among
+    them."""
     answers: list[Answer] = []
     sources: list[Selection] = []
     for prompt, selection in zip(prompts, selections, strict=False):
         if isinstance(selection, RequestError):
             return _unmatched(prompt, selection)
+        answer = selection.source.answer(prompt)
+        if answer.failure is not None:
+            return _failed(context, wanted, prompt, selection, answer.failure)
         sources.append(selection)
-        answers.append(selection.source.answer(prompt))
+        answers.append(answer)
     first = sources[0]
     reply = _render(wanted, answers)
     return endpoint_decision(reply, prompts[-1], outcome=first.source.outcome, rule=first.rule)
+
+
+def _failed(
+    context: Context,
+    wanted: _CompletionRequest,
+    prompt: Prompt,
+    selection: Selection,
+    failure: Failure,
+) -> Decision:
+    chat = context.engine.table(CHAT).api
+    reply = context.engine.render_failure(chat, failure, wanted.model, _FAILURES)
+    outcome = selection.source.outcome
+    return endpoint_decision(reply, prompt, outcome=outcome, rule=selection.rule)
 
 
 def _unmatched(prompt: Prompt, error: RequestError) -> Decision:
@@ -121,21 +154,31 @@ def _unmatched(prompt: Prompt, error: RequestError) -> Decision:
     return decision._replace(match=decision.match._replace(near_miss=near_miss_of(error)))
 
 
-def _read_prompts(members: Mapping[str, Any]) -> list[str]:
-    match members.get("prompt"):
-        case None:
-            raise request_body.missing("prompt")
-        case str() as prompt:
-            return [prompt]
-        case [*prompts] if prompts and all(isinstance(prompt, str) for prompt in prompts):
-            if len(prompts) > MAX_PROMPTS:
-                expected = f"at most {MAX_PROMPTS} strings, found {len(prompts):,}"
-                raise RequestError(400, f"prompt: expected {expected}", param="prompt")
-            return prompts
-        case other:
-            raise request_body.bad(
-                "prompt", "a string or a list of strings; token arrays are not supported", other
-            )
+def _read_prompts(members: Mapping[str, Any]) -> list[_AnyPrompt]:
+    value = members.get("prompt")
+    if value is None:
+        raise request_body.missing("prompt")
+    prompts = inputs_of(value)
+    is_one_of_its_kind = any(all(map(is_kind, prompts)) for is_kind in (_is_text, _are_tokens))
+    if not is_one_of_its_kind:
+        expected = "a string, a list of tokens, or a list of strings or of lists of tokens"
+        raise request_body.bad("prompt", expected, value)
+    if len(prompts) > MAX_PROMPTS:
+        expected = f"at most {MAX_PROMPTS} prompts, found {len(prompts):,}"
+        raise RequestError(400, f"prompt: expected {expected}", param="prompt")
+    return prompts
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _are_tokens(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_token, value))
+
+
+def _is_token(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _chat_prompt(context: Context, model: str, text: str) -> Prompt:
@@ -169,7 +212,7 @@ def _render(wanted: _CompletionRequest, answers: Sequence[Answer]) -> Reply:
     else:
         body = head | {"choices": choices, "usage": used}
         reply = Reply.whole(200, OPENAI.headers, jsontext.dumps(body))
-    input_tokens = sum(map(tokens.estimate, wanted.prompts))
+    input_tokens = sum(map(tokens.estimate_value, wanted.prompts))
     return placeholders.fill(reply, model=wanted.model, input_tokens=input_tokens)
 
 

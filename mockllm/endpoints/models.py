@@ -51,7 +51,7 @@ def model(context: Context, request: Request, values: Values) -> Decision:
 
 def _names(context: Context) -> list[str]:
     mocks = (mock for table in context.engine.tables for mock in table.mocks)
-    found = (*(mock.answer.get("model") for mock in mocks), *context.engine.models)
+    found = (*((mock.answer or {}).get("model") for mock in mocks), *context.engine.models)
     return list(dict.fromkeys(name for name in found if isinstance(name, str) and name))
 
 

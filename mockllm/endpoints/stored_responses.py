@@ -80,7 +80,7 @@ def _answer_about(
     Raises:
         RequestError: 404 if no worker can have it.
     """
-    exchange = _find(context, response_id)
+    exchange = find_stored(context, response_id)
     slot = slot_of(response_id)
     forwards = context.has_peer(slot) and (exchange is None or (everywhere and slot is None))
     if exchange is not None and not forwards:
@@ -99,7 +99,7 @@ def _answer_about(
     return Question((ForwardRequest(request, slot),), resume)
 
 
-def _find(context: Context, response_id: str) -> StoredExchange | None:
+def find_stored(context: Context, response_id: str) -> StoredExchange | None:
     """Return the response with this id and its prompt, if this process stores it."""
     stored = context.stored.find(response_id, context.session)
     if stored is None:
@@ -108,7 +108,7 @@ def _find(context: Context, response_id: str) -> StoredExchange | None:
     exchange = StoredExchange(stored, prompt)
     if prompt.body.get("store") is False:
         return None
-    found = orjson.loads(_whole(context, exchange)).get("id")
+    found = orjson.loads(whole_body(context, exchange)).get("id")
     return exchange if found == response_id else None
 
 
@@ -123,7 +123,7 @@ def _unknown(response_id: str) -> RequestError:
 def _retrieved(context: Context, request: Request, exchange: StoredExchange) -> Decision:
     query = _query(request)
     if query.get("stream") != "true":
-        return _json(_whole(context, exchange))
+        return _json(whole_body(context, exchange))
     if exchange.prompt.body.get("background") is not True:
         raise RequestError(
             400,
@@ -143,7 +143,7 @@ def _cancelled(context: Context, request: Request, exchange: StoredExchange) -> 
         raise RequestError(400, "Cannot cancel a synchronous response.")
     cancelled = exchange.stored._replace(cancelled=True)
     context.stored.append(cancelled)
-    return _json(_whole(context, exchange._replace(stored=cancelled)))
+    return _json(whole_body(context, exchange._replace(stored=cancelled)))
 
 
 def _page_of_items(context: Context, request: Request, exchange: StoredExchange) -> Decision:
@@ -170,7 +170,7 @@ def _page_of_items(context: Context, request: Request, exchange: StoredExchange)
     return _json(jsontext.dumps(body))
 
 
-def _whole(context: Context, exchange: StoredExchange) -> bytes:
+def whole_body(context: Context, exchange: StoredExchange) -> bytes:
     """Return the body of the response, not streamed."""
     return b"".join(_frames(context, exchange, NOT_STREAMED))
 

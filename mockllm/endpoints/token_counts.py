@@ -1,12 +1,20 @@
 """POST /v1/messages/count_tokens and /v1/responses/input_tokens: the estimate that also fills in
-missing `usage` (`tokens.estimate_prompt`). Requests are validated like those to the API itself."""
+missing `usage` (`tokens.estimate_prompt`). Requests are validated like those to the API itself, and
+get the failures that a service reports whatever it is asked to do (`failures.OF_ANY_CALL`)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mockllm.endpoints.route import MESSAGES, RESPONSES, Context, json_answer
+from mockllm.endpoints.route import (
+    MESSAGES,
+    RESPONSES,
+    Context,
+    endpoint_decision,
+    json_answer,
+)
 from mockllm.engine.decision import Decision
+from mockllm.engine.engine import UnmatchedError
 from mockllm.engine.mocks import Table
 from mockllm.exchange import Request
 from mockllm.prompt import Prompt
@@ -18,6 +26,9 @@ from mockllm.wire import jsontext, tokens
 def count_tokens(context: Context, request: Request, values: Values) -> Decision:
     """Answer as anthropic 2.12.0 expects: `MessageTokensCount`."""
     prompt = _decode(context.engine.table(MESSAGES), request, {"max_tokens": 1})
+    failed = find_failure(context, MESSAGES, request, prompt)
+    if failed is not None:
+        return failed
     body = {"input_tokens": tokens.estimate_prompt(prompt.body)}
     return json_answer(request, body, prompt=prompt)
 
@@ -25,6 +36,9 @@ def count_tokens(context: Context, request: Request, values: Values) -> Decision
 def input_tokens(context: Context, request: Request, values: Values) -> Decision:
     """Answer as openai 3.54.0 expects: `InputTokenCountResponse`."""
     prompt = decode_responses(context, request, {"model": "any", "input": ""})
+    failed = find_failure(context, RESPONSES, request, prompt)
+    if failed is not None:
+        return failed
     count = tokens.estimate_prompt(prompt.body)
     body = {"object": "response.input_tokens", "input_tokens": count}
     return json_answer(request, body, prompt=prompt)
@@ -38,6 +52,23 @@ def decode_responses(context: Context, request: Request, defaults: dict[str, Any
         RequestError: 400, naming the invalid member.
     """
     return _decode(context.engine.table(RESPONSES), request, defaults)
+
+
+def find_failure(context: Context, api: str, request: Request, prompt: Prompt) -> Decision | None:
+    """Return the decision to answer with the failure of the mock in `api` that matches `prompt`;
+    None if there is no such mock, or if its failure is one of running the model alone."""
+    table = context.engine.table(api)
+    if not table.fails:
+        return None
+    selection = context.engine.match(table, prompt, request.first_values)
+    if isinstance(selection, UnmatchedError) or selection.candidates:
+        return None  # to count tokens takes no answer of a mock with several
+    source, rule, *_ = selection
+    failure = source.answer(prompt).failure
+    if failure is None or not failure.is_of_any_call:
+        return None
+    reply = context.engine.render_failure(table.api, failure, prompt.model, table.api.failures)
+    return endpoint_decision(reply, prompt, outcome=source.outcome, rule=rule)
 
 
 def _decode(table: Table, request: Request, defaults: dict[str, Any]) -> Prompt:

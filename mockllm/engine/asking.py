@@ -12,7 +12,7 @@ from mockllm.exchange import Request
 from mockllm.matching.rule import Rule
 from mockllm.state.attempts import RETRY_COUNT, attempt_at
 from mockllm.state.choosing import Candidate, Exhausted
-from mockllm.state.store import Choose, SessionEnded, Store
+from mockllm.state.store import Choose, LocalStore, SessionEnded, Store
 
 
 def choice_among(table: Table, rules: Sequence[Rule], request: Request, session: str) -> Choose:
@@ -32,6 +32,13 @@ def answer_at_once(decided: Decision | Question, store: Store, now: float) -> De
             break
         decided = decided.resume(store.perform(operations, now))
     return decided
+
+
+def as_first_request(decided: Decision | Question) -> Decision:
+    """Return the decision of an engine whose server has had no request yet."""
+    decision = answer_at_once(decided, LocalStore(), now=0.0)
+    assert isinstance(decision, Decision)  # an engine asks a store only
+    return decision
 
 
 def in_session(

@@ -1,7 +1,8 @@
 """Selects the mocks that answer the inputs of one request.
 
 A mock whose match is the whole list answers it as a whole. Else each input is answered by the first
-mock that matches it alone; if there is none, by the one that matches the request.
+mock that matches it alone; if there is none, by the one that matches the request. A failure of one
+input is that of the request.
 """
 
 from __future__ import annotations
@@ -38,7 +39,11 @@ def select_for_inputs(
         else:
             return each
     pairs = zip(selections, inputs, strict=True)
-    responses = [selection.source.answer(each).response for selection, each in pairs]
+    answers = [selection.source.answer(each) for selection, each in pairs]
+    for selection, answer in zip(selections, answers, strict=True):
+        if answer.failure is not None:
+            return selection
+    responses = [answer.response for answer in answers]
     first = selections[0]
 
     source = GeneratedSource(
@@ -51,7 +56,10 @@ def _answers_as_it_is(whole: Selection, batch: Batch, prompt: Prompt) -> bool:
     """True if one answer, as it is written, is that to all inputs."""
     if whole.rule is None:
         return prompt.inputs == 1
-    answers = batch.answers(whole.source.answer(prompt).response)
+    answer = whole.source.answer(prompt)
+    if answer.failure is not None:
+        return prompt.inputs == 1 or _is_exact(whole)
+    answers = batch.answers(answer.response)
     return answers > 0 if prompt.inputs == 1 else answers > 1 and _is_exact(whole)
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, Self
 
-from mockllm.exchange import Reply, Request
+from mockllm.exchange import Headers, Reply, Request
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
+from mockllm.providers.failures import Failure
 from mockllm.replies.ready import ReadyBytes
 from mockllm.state import store
 from mockllm.state.sessions import COMMON
@@ -52,11 +53,16 @@ class Summary(NamedTuple):
 
 class Answer(NamedTuple):
     """A response in the format of its API, configured or generated. A stream of it consists of
-    `events`, or of deltas cut by `chunk` if that is None."""
+    `events`, or of deltas cut by `chunk` if that is None.
+
+    If there is a `failure`, that is the answer, and `response` is empty."""
 
     response: dict[str, Any]
     chunk: Chunk = "word"
     events: Sequence[Any] | None = None
+    headers: Headers = ()
+    """Headers that the mock sets."""
+    failure: Failure | None = None
 
 
 class Match(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Any
 from mockllm.engine import asking
 from mockllm.engine.batches import select_for_inputs
 from mockllm.engine.decision import Answer, Decision, Match, Outcome, Question, Summary
+from mockllm.engine.failures import FailedReplies
 from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import Table
@@ -24,10 +25,13 @@ from mockllm.matching.explain import NearMiss
 from mockllm.matching.index import is_reusable
 from mockllm.matching.rule import Rule
 from mockllm.matching.texts import quote
-from mockllm.prompt import NOT_STREAMED, Prompt, ResponseOptions
+from mockllm.prompt import NOT_STREAMED, Earlier, Prompt, ResponseOptions
+from mockllm.providers import normalise
 from mockllm.providers.api import API
+from mockllm.providers.failures import Cases, Failure
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
+from mockllm.replies.headers import set_headers
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
 from mockllm.state.choosing import Chosen, Exhausted, NoneLeft
 from mockllm.state.sessions import COMMON
@@ -41,6 +45,14 @@ MAX_PREPARED_EARLY = 1_000  # mocks; with more, each reply is prepared when it i
 
 Echo = Callable[[Prompt], str]
 """Returns the text of the answer to a prompt that no mock matches."""
+
+
+FindEarlier = Callable[[str], Earlier | None]
+"""Returns the conversation that ends with the response with this id; None if it is not known."""
+
+
+def find_nothing(response_id: str) -> None:
+    """Know no response."""
 
 
 class UnmatchedError(RequestError):
@@ -82,6 +94,7 @@ class Engine:
         self._echo = echo
         self._by_name = {table.api.name: table for table in loaded.tables}
         self._prepared: dict[tuple[str, int, int, ResponseOptions], PreparedReply] = {}
+        self._failed = FailedReplies()
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -108,26 +121,34 @@ class Engine:
                     source = table.sources[rule.index]
                     entries = source.entries if isinstance(source, ScriptedSource) else (source,)
                     for entry, each in enumerate(entries):
-                        self._prepare(table, rule, each.fixed, NOT_STREAMED, entry)
+                        if each.fixed.failure is None:
+                            self._prepare(table, rule, each.fixed, NOT_STREAMED, entry)
 
     def decide(
-        self, table: Table, request: Request, values: Values = NO_VALUES, *, session: str = COMMON
+        self,
+        table: Table,
+        request: Request,
+        values: Values = NO_VALUES,
+        find_earlier: FindEarlier = find_nothing,
+        *,
+        session: str = COMMON,
     ) -> Decision | Question:
         """Return the decision on a `request` to the API of `table`; `values` are those of its path.
         If a mock with state matches, return the question which mock of this `session` answers.
-        Nothing that a client sends makes this raise: an invalid request gets an error reply."""
+        `find_earlier` is asked only if a mock depends on what the request continues. Nothing that a
+        client sends makes this raise: an invalid request gets an error reply."""
         try:
             table.api.vendor.authenticate(request, self.require_auth)
         except RequestError as exc:
             return Decision.by(self._refusal(table, exc))
         if self.match_cache is None or len(request.body) > MAX_ENTRY:
-            match = self._match_anew(table, request, values, session)
+            match = self._match_anew(table, request, values, find_earlier, session)
             return match if isinstance(match, Question) else Decision.by(match)
         lines = map(request.first_values.get, table.index.header_names)
         key = (request.path, request.body, *lines)  # `values` are part of the path
         known = self.match_cache.get(key)
         if known is None:
-            match = self._match_anew(table, request, values, session)
+            match = self._match_anew(table, request, values, find_earlier, session)
             if isinstance(match, Question):
                 return match
             known = match
@@ -194,18 +215,28 @@ class Engine:
         return UnmatchedError(text, NearMiss(rules[0], reason, reason))
 
     def _match_anew(
-        self, table: Table, request: Request, values: Values, session: str
+        self,
+        table: Table,
+        request: Request,
+        values: Values,
+        find_earlier: FindEarlier,
+        session: str,
     ) -> Match | Question:
         """Match a request without the cache. A match depends only on the path, the body and the
-        headers that rules compare: the key of the cache. What else it depends on is a question."""
+        headers that rules compare, the key of the cache, unless it depends on what `find_earlier`
+        finds. What else it depends on is a question."""
         try:
             prompt = table.api.decode(request, values)
             table.validate(prompt)
         except RequestError as exc:
             return self._refusal(table, exc)
+        looks_back = table.index.looks_back and prompt.readers.continues(prompt.body)
+        if looks_back:
+            prompt.earlier = find_earlier(normalise.text(prompt.body.get("previous_response_id")))
         selection = self.match(table, prompt, request.first_values)
         if isinstance(selection, RequestError) or not selection.candidates:
-            return self._matched(table, prompt, selection)
+            match = self._matched(table, prompt, selection)
+            return match._replace(reusable=False) if looks_back else match
         rules = selection.candidates
 
         def resume(results: Sequence[Any]) -> Decision:
@@ -232,7 +263,13 @@ class Engine:
         reply, ready = self._reply(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
         reusable = reusable and not isinstance(reply.steps, LazySteps)
-        return _new(Match, (source.outcome, reply, ready, rule, summary, answer, reusable, None))
+        said = answer if answer.failure is None else None
+        return _new(Match, (source.outcome, reply, ready, rule, summary, said, reusable, None))
+
+    def render_failure(self, api: API, failure: Failure, model: str, own: Cases) -> Reply:
+        """Return the reply with `failure` to a request for `model`. `own` are the cases in which
+        what is asked differs from the vendor's others."""
+        return self.cors.share(api.vendor.render_failure(failure, own, model))
 
     def _fallback(self, table: Table) -> Source | None:
         """Return the source that answers where no mock matches, if there is one."""
@@ -252,13 +289,15 @@ class Engine:
 
     def _reply(self, table: Table, selection: Selection, answer: Answer, prompt: Prompt) -> Filled:
         """Return the reply with `answer` to `prompt`, and its bytes if they are sent at once."""
+        if answer.failure is not None:
+            return self._failed.get(table.api, answer.failure, prompt.model, self.render_failure)
         if selection.rule is not None and selection.source.constant:
             rule, entry = selection.rule, selection.entry
             prepared = self._prepare(table, rule, answer, prompt.options, entry)
             return prepared.for_request(prompt.model, prompt.body)
         reply = self._render(table, answer, prompt.options)
         if isinstance(reply.steps, LazySteps):
-            few = reply.steps.at_most(MAX_STEPS_AT_ONCE)
+            few = reply.steps.at_most(MAX_STEPS_AT_ONCE) if reply.streamed else None
             if few is None:
                 return _fill(table.api, reply, prompt), None
             reply = replace(reply, steps=few)
@@ -279,7 +318,8 @@ class Engine:
         return prepared
 
     def _render(self, table: Table, answer: Answer, options: ResponseOptions) -> Reply:
-        return self.cors.share(render(table.api, answer, options))
+        reply = self.cors.share(render(table.api, answer, options))
+        return set_headers(reply, answer.headers)
 
     def _render_error(self, table: Table, error: RequestError) -> Reply:
         return self.cors.share(table.api.vendor.render_error(error, {}))
@@ -308,7 +348,16 @@ def near_miss_of(error: RequestError) -> NearMiss | None:
 def _shown(api: API, prompt: Prompt) -> str:
     """Return the last text of a prompt; its input, if that has no text."""
     value = None if prompt.last_messages[-1].texts else prompt.body.get(api.match_field)
-    return prompt.text if value is None else jsontext.dumps(value).decode()
+    return prompt.text if value is None else jsontext.dumps(_beginning(value)).decode()
+
+
+def _beginning(value: Any) -> Any:
+    """Return `value` with as many entries of its lists, or of lists in it, as are shown at most:
+    tokens may be hundreds of thousands."""
+    if not isinstance(value, list):
+        return value
+    entries = value[: MAX_REQUEST_QUOTE + 1]
+    return [each[: MAX_REQUEST_QUOTE + 1] if isinstance(each, list) else each for each in entries]
 
 
 def _no_mock(table: Table, prompt: Prompt) -> str:

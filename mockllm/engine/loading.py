@@ -7,19 +7,17 @@ which strict loading treats as an error. What is filled in is a note.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 from mockllm.config.files import read_files
-from mockllm.config.models import (
-    MOCK_FIELDS,
-    Config,
-    HeaderMatch,
-    MatchType,
-    Mock,
-    SessionHeader,
-)
-from mockllm.engine.mocks import Table, source_of
+from mockllm.config.models import MOCK_FIELDS, Config, Mock, SessionHeader
+from mockllm.engine import calls
+from mockllm.engine.conditions import NEVER, compile_match
+from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
+from mockllm.engine.mocks import NO_SOURCE, Table, source_of
 from mockllm.engine.review import (
     compares_exactly,
     confirm_events,
@@ -27,27 +25,20 @@ from mockllm.engine.review import (
     confirm_no_error,
     confirm_response,
     contradictions,
+    doubtful_error,
     duplicate_names,
+    empty_answer,
     empty_conditions,
     impossible_count,
-    match_value,
     unreachable,
     unserialisable_values,
-    unusable_response,
 )
-from mockllm.errors import ConfigError, Place, Problem, Severity
+from mockllm.errors import ConfigError, Place, Problem, Severity, warning
 from mockllm.matching.index import RuleIndex
-from mockllm.matching.predicates import (
-    HasInputs,
-    HeaderContains,
-    HeaderEquals,
-    OffersTool,
-    Predicate,
-    SystemContains,
-)
+from mockllm.matching.predicates import HasInputs
 from mockllm.matching.rule import Rule
 from mockllm.providers import APIS
-from mockllm.providers.api import API, CannotMatch
+from mockllm.providers.api import API, SDK
 from mockllm.state.session_names import NO_SETTING, SessionSetting
 
 
@@ -149,56 +140,72 @@ def _table(api: API, config: Config, problems: list[Problem], strict_requests: b
     if not mocks:
         return Table(api, mocks, RuleIndex(()), None, chunk)
     sdk = api.sdk()
+    confirm = sdk.request_confirmer(strict=strict_requests)
     rules = []
     places: dict[int, Place] = {}
+    sound: list[tuple[Mock, Place]] = []
+    unusable: set[int] = set()
+    answered = cache(partial(calls.malformed_in_answers, mocks))  # of all mocks, once
     for index, mock in enumerate(mocks):
         place = places[index] = mock.place_in(api.name, index)
         mistakes = [*unserialisable_values(api, mock, place)]
         problems += mistakes
         if mistakes:
+            unusable.add(index)
             continue  # further checks need valid JSON
-        problems += confirm_match(api, sdk, mock, place)
+        sound.append((mock, place))
+        misfits = [*confirm_match(api, sdk, mock, place)]
+        problems += misfits
         problems += empty_conditions(mock, place)
-        errors = [*confirm_no_error(api, mock, place)]
-        problems += errors or confirm_response(api, sdk, mock, place)
-        problems += contradictions(api, mock, place)
-        problems += impossible_count(api, mock, place)
-        problems += unusable_response(mock, place)
-        problems += confirm_events(api, sdk, mock, place)
+        problems += impossible_headers(api, mock, place, require_auth=config.require_auth)
+        if mock.failure is None:
+            problems += _review_response(api, sdk, mock, place)
+        else:
+            problems += doubtful_error(api, mock, place)
         rule = _compile(api, index, mock, place, problems)
         if rule is not None:
             rules.append(rule)
+            if compares_whole(rule) and not any(p.severity is Severity.ERROR for p in misfits):
+                problems += refused_value(api, confirm, mock, place)
+                problems += calls.arguments_in_match(api.match_field, mock, answered, place)
     problems += duplicate_names(mocks, api.name)
     problems += unreachable(rules, places)
-    confirm = sdk.request_confirmer(strict=strict_requests)
-    sources = tuple(source_of(mock, chunk) for mock in mocks)
-    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources)
+    problems += calls.results_without_call(api.match_field, sound)
+    sources = tuple(
+        NO_SOURCE if index in unusable else source_of(api, mock, chunk)
+        for index, mock in enumerate(mocks)
+    )
+    fails = any(source.fixed.failure is not None for source in sources)
+    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources, fails)
+
+
+def _review_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
+    """Yield the problems of a mock's response."""
+    errors = [*confirm_no_error(api, mock, place)]
+    yield from errors or confirm_response(api, sdk, mock, place)
+    yield from contradictions(api, mock, place)
+    yield from impossible_count(api, mock, place)
+    yield from () if errors else empty_answer(api, mock, place)
+    yield from calls.mistakes_in_answer(mock, place)
+    yield from confirm_events(api, sdk, mock, place)
 
 
 def _compile(
     api: API, index: int, mock: Mock, place: Place, problems: list[Problem]
 ) -> Rule | None:
-    on_message: tuple[Predicate, ...] = ()
-    value = match_value(api, mock)
-    if value is not None:
-        try:
-            contains = mock.match.match_type is MatchType.CONTAINS
-            on_message = (api.compile_match(value, contains),)
-        except ValueError as exc:
-            severity = Severity.WARNING if isinstance(exc, CannotMatch) else Severity.ERROR
-            problems.append(Problem(place.at(f"match.{api.match_field}"), str(exc), severity))
-            return None
-    on_request = map(SystemContains, getattr(mock.match, "system_contains", ()))
-    on_tools = map(OffersTool, getattr(mock.match, "tool_names", ()))
-    on_headers = map(_compile_header, mock.match.headers)
+    predicates, found = compile_match(api, mock.match, place.at("match"))
+    problems += found
+    if any(problem.severity is Severity.ERROR for problem in found):
+        return None
+    if NEVER in predicates:
+        if not found:
+            reason = f"the mock never answers: this list is for the API {api.word!r}"
+            problems.append(warning(place.at("match.api"), reason))
+        return None
     # What is compared exactly belongs to its response, whatever the number: check warns.
     is_exact = compares_exactly(api, mock)
-    answers = 1 if is_exact or api.batch is None else api.batch.answers(mock.answer)
+    answers = 1
+    if api.batch is not None and mock.answer is not None and not is_exact:
+        answers = api.batch.answers(mock.answer)
     on_inputs = (HasInputs(answers),) if answers > 1 else ()
-    return Rule(index, place, (*on_message, *on_request, *on_tools, *on_headers, *on_inputs))
-
-
-def _compile_header(header: HeaderMatch) -> Predicate:
-    kind = HeaderContains if header.match_type is MatchType.CONTAINS else HeaderEquals
-    name = header.name.strip().lower().encode()
-    return kind(name, title=header.name, value=header.value.strip().encode())
+    return Rule(index, place, (*predicates, *on_inputs))

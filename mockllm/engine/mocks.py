@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mockllm.config.models import Mock, MockStream
 from mockllm.engine.decision import Answer
+from mockllm.engine.failures import compile_error, failed_answer
 from mockllm.engine.sources import FixedSource, ScriptedSource
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
@@ -19,6 +20,8 @@ from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire.chunking import Chunk
 
 _NOT_STREAMED = MockStream()
+NO_SOURCE = FixedSource(Answer({}))
+"""The source of a mock that is not served, because JSON cannot represent it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,8 @@ class Table:
     chunk: Chunk = "word"
     sources: tuple[FixedSource | ScriptedSource, ...] = ()
     """The source of the answer of each mock, in the order of `mocks`."""
+    fails: bool = False
+    """True if a mock answers with a failure."""
 
     def validate(self, prompt: Prompt) -> None:
         """Validate a request against the SDK's type.
@@ -58,10 +63,14 @@ class Table:
         return self.api.decode(request, NO_VALUES)
 
 
-def source_of(mock: Mock, chunk: Chunk) -> FixedSource:
-    """Return where the answer of `mock` comes from; `chunk` is the configuration's default."""
+def source_of(api: API, mock: Mock, chunk: Chunk) -> FixedSource:
+    """Return where the answer of `mock` in `api` comes from; `chunk` is the configuration's
+    default."""
     stream = stream_of(mock)
-    return FixedSource(Answer(mock.answer, stream.chunk or chunk, stream.events))
+    if mock.failure is not None:
+        failure = compile_error(mock.failure)
+        return FixedSource(failed_answer(api, failure, stream.chunk or chunk))
+    return FixedSource(Answer(mock.answer or {}, stream.chunk or chunk, stream.events))
 
 
 def stream_of(mock: Mock) -> MockStream:

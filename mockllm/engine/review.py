@@ -7,11 +7,13 @@ from typing import Any, cast
 
 import orjson
 
+from mockllm.config.conditions import MatchType
+from mockllm.config.durations import find_suspicious
 from mockllm.config.mistakes import json_path
-from mockllm.config.models import MatchType, Mock
-from mockllm.config.values import DONE
+from mockllm.config.models import Mock
+from mockllm.config.values import DONE, OWN_KEYS
 from mockllm.engine.mocks import stream_of
-from mockllm.errors import Place, Problem, Severity
+from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.matching.rule import Rule
 from mockllm.matching.shadowing import find_shadowed
 from mockllm.prompt import NOT_STREAMED
@@ -24,6 +26,7 @@ from mockllm.wire import jsontext, placeholders
 from mockllm.wire.placeholders import FreshValues
 
 MAX_PATHS = 20  # missing members of one response that are listed
+MIN_ERROR = 300  # the lowest status for which official clients raise an exception
 
 _ANY_MODEL = "any-model"
 _ANY_DELIVERY = FreshValues(b"0" * 20, b"1" * 10, b" " * 29)
@@ -39,11 +42,19 @@ def compares_exactly(api: API, mock: Mock) -> bool:
     return match_value(api, mock) is not None and mock.match.match_type is MatchType.EXACT
 
 
+def _response(mock: Mock) -> dict[str, Any]:
+    """Return the response of a mock whose answer is one."""
+    assert mock.answer is not None
+    return mock.answer
+
+
 def unserialisable_values(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object."""
     members = {
         f"match.{api.match_field}": match_value(api, mock),
         "response": mock.answer,
+        "error.message": mock.failure and mock.failure.message,
+        "error.body": mock.failure and mock.failure.body,
         "stream.events": stream_of(mock).events,
     }
     for name, value in members.items():
@@ -54,10 +65,11 @@ def unserialisable_values(api: API, mock: Mock, place: Place) -> Iterator[Proble
 def confirm_no_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report the body of an error in place of an answer, which would be sent with status 200 and
     the members of a success."""
-    if is_error_body(mock.answer, api.answer_members):
+    if is_error_body(_response(mock), api.answer_members):
         message = (
-            f"expected an answer of {api.title}, found the body of an error; a mock always answers "
-            "with status 200 and cannot send an error (in a stream, 'stream.events' can)"
+            f"expected an answer of {api.title}, found the body of an error, which would be sent "
+            'with status 200; write "error" instead of "response", such as "error": '
+            '"rate_limit" or {"status": 500, "body": {...}} (in a stream, \'stream.events\' can)'
         )
         if "status" in api.answer_members:
             message += '; for a failed response, add "status": "failed"'
@@ -66,14 +78,18 @@ def confirm_no_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
 
 def confirm_match(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
     """Validate the message or input of a match against the SDK's type. With ``contains``, members
-    may be missing, since those that are there are compared."""
+    may be missing, since those that are there are compared. An undeclared member is a warning: it
+    is not compared."""
     value = match_value(api, mock)
     contains = mock.match.match_type is MatchType.CONTAINS
     for finding in () if value is None else sdk.confirm_match(value):
         if contains and finding.kind is FindingKind.MISSING:
             continue
         path = json_path(["match", api.match_field, *finding.path])
-        yield Problem(place.at(path), finding.message)
+        if finding.kind not in (FindingKind.UNKNOWN, FindingKind.NEWER):
+            yield Problem(place.at(path), finding.message)
+        elif not str(finding.path[-1]).startswith(OWN_KEYS):
+            yield Problem(place.at(path), finding.message, _severity(finding))
 
 
 def empty_conditions(mock: Mock, place: Place) -> Iterator[Problem]:
@@ -88,28 +104,39 @@ def empty_conditions(mock: Mock, place: Place) -> Iterator[Problem]:
             message = "an empty text is in any instruction"
         else:
             continue
-        yield Problem(place.at(f"match.{name}"), message, Severity.WARNING)
+        yield warning(place.at(f"match.{name}"), message)
 
 
 def confirm_response(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
     """Validate a response against the SDK's model, as written and as it is sent. Missing members
     share one line, because a terse response lacks many: a note if they are filled in, a warning if
     they are not."""
-    written = sdk.confirm_response(mock.answer)
+    written = sdk.confirm_response(_response(mock))
     missing = [finding for finding in written if finding.kind is FindingKind.MISSING]
     # Where `type` is missing, only the answer with it filled in shows the other mistakes.
     sent = sdk.confirm_response(_sent(api, mock)) if missing else []
     absent = [finding for finding in sent if finding.kind is FindingKind.MISSING]
-    for finding in (*written, *(each for each in sent if each not in written)):
+    shown = [each for each in sent if each not in written and not _is_ours(each, mock.answer)]
+    for finding in (*written, *shown):
         if finding.kind is not FindingKind.MISSING:
             path = json_path(["response", *finding.path])
             yield Problem(place.at(path), finding.message, _severity(finding))
     if absent:
         message = f"missing, and not filled in: {_paths(absent)}"
-        yield Problem(place.at("response"), message, Severity.WARNING)
+        yield warning(place.at("response"), message)
     filled_in = [finding for finding in missing if finding not in absent]
     if filled_in:
         yield Problem(place.at("response"), f"filled in: {_paths(filled_in)}", Severity.NOTE)
+
+
+def _is_ours(finding: Finding, written: Any) -> bool:
+    """True if an old SDK does not know what was filled in, which its author cannot change."""
+    for step in finding.path if finding.kind is FindingKind.NEWER else ():
+        try:
+            written = written[step]
+        except (KeyError, IndexError, TypeError):
+            return True
+    return False
 
 
 def _severity(finding: Finding) -> Severity:
@@ -119,7 +146,7 @@ def _severity(finding: Finding) -> Severity:
 
 def _sent(api: API, mock: Mock) -> Any:
     """Return the answer as it is sent, with missing members filled in."""
-    reply = api.render(mock.answer, NOT_STREAMED, "word")
+    reply = api.render(_response(mock), NOT_STREAMED, "word")
     filled, _ = PreparedReply(reply).for_request(_ANY_MODEL, {"model": _ANY_MODEL})
     return orjson.loads(placeholders.fill_fresh(filled.body, _ANY_DELIVERY))
 
@@ -132,48 +159,37 @@ def _paths(findings: Sequence[Finding]) -> str:
 
 def contradictions(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report members of the response that contradict each other."""
-    for finding in api.find_contradictions(mock.answer):
+    for finding in api.find_contradictions(_response(mock)):
         path = json_path(["response", *finding.path])
-        yield Problem(place.at(path), finding.message, Severity.WARNING)
+        yield warning(place.at(path), finding.message)
 
 
 def impossible_count(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
     """Report a response with another number of answers than its match has inputs."""
     if api.batch is None or not compares_exactly(api, mock):
         return
-    answers, inputs = api.batch.answers(mock.answer), api.batch.inputs(match_value(api, mock))
+    answers, inputs = api.batch.answers(_response(mock)), api.batch.inputs(match_value(api, mock))
     if answers > 1 and answers != inputs:
         found = "1 input" if inputs == 1 else f"{inputs} inputs"
         message = f"{answers} vectors, but match.input has {found}"
-        yield Problem(place.at("response.data"), message, Severity.WARNING)
+        yield warning(place.at("response.data"), message)
 
 
-def unusable_response(mock: Mock, place: Place) -> Iterator[Problem]:
-    """Report what fits the SDK's type and no client can use: no choice, and arguments of a call
-    that are not JSON."""
-    if mock.answer.get("choices") == []:
-        message = "an empty list: clients read the first choice"
-        yield Problem(place.at("response.choices"), message, Severity.WARNING)
-    todo: list[tuple[list[str | int], Any]] = [
-        ([name], mock.answer.get(name)) for name in ("choices", "output")
-    ]
-    while todo:
-        path, value = todo.pop()
-        if isinstance(value, list):
-            todo += [([*path, index], entry) for index, entry in enumerate(value)]
-        elif isinstance(value, dict):
-            todo += [([*path, name], member) for name, member in value.items()]
-        elif path[-1] == "arguments" and isinstance(value, str) and not _is_json(value):
-            message = f"the arguments of a call are not JSON: {jsontext.describe(value)}"
-            yield Problem(place.at(json_path(["response", *path])), message, Severity.WARNING)
+_FIRST_READ = ("choices", "output", "content", "data")
+"""Lists of which clients read the first entry."""
+_REASONS = ("status", "error", "incomplete_details", "stop_reason")
+"""Members that say why an answer is empty."""
 
 
-def _is_json(text: str) -> bool:
-    try:
-        jsontext.loads(text.encode("utf-8", "replace"))
-    except ValueError:
-        return text == ""  # some services send it for no arguments
-    return True
+def empty_answer(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+    """Report an answer without any content, unless it says why."""
+    answer = _response(mock)
+    if any(answer.get(name) not in (None, "completed") for name in _REASONS):
+        return
+    for name in _FIRST_READ:
+        if name in api.answer_members and answer.get(name) == []:
+            message = f"an empty list: clients read the first of its entries ({name}[0])"
+            yield warning(place.at(f"response.{name}"), message)
 
 
 def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Problem]:
@@ -183,9 +199,41 @@ def confirm_events(api: API, sdk: SDK, mock: Mock, place: Place) -> Iterator[Pro
         for finding in () if event == DONE else sdk.confirm_event(cast("dict[str, Any]", event)):
             path = json_path(["stream", "events", index, *finding.path])
             yield Problem(place.at(path), finding.message, _severity(finding))
-    if events is not None and api.ends_with_done and DONE not in events[-1:]:
-        message = f"expected {DONE!r} as the last event, as the service sends it"
-        yield Problem(place.at("stream.events"), message, Severity.WARNING)
+    if events is not None and not _ends(api, events):
+        ends = " or ".join(repr(each) for each in api.last_events)
+        message = f"expected {ends} as the last event, as the service sends it"
+        yield warning(place.at("stream.events"), message)
+    if events is not None and stream_of(mock).chunk is not None:
+        message = "has no effect: events are sent as they are"
+        yield warning(place.at("stream.chunk"), message)
+
+
+def _ends(api: API, events: Sequence[Any]) -> bool:
+    """True if the last of the events ends a stream of the service, or is an error."""
+    match events[-1:]:
+        case [dict() as event]:
+            return event.get("type") in api.last_events or bool(event.get("error"))
+        case [last]:
+            return last in api.last_events
+        case _:
+            return False
+
+
+def doubtful_error(api: API, mock: Mock, place: Place) -> Iterator[Problem]:
+    """Report what has no effect beside an error, durations that were surely meant as milliseconds,
+    and statuses by which clients recognise no error."""
+    if mock.failure is None:
+        return
+    is_answered = mock.failure.word == "flagged" and api.refuse is not None
+    if "stream" in mock.model_fields_set and not is_answered:
+        message = "no effect: an error is sent whole, before a stream begins"
+        yield warning(place.at("stream"), message)
+    for path, message in find_suspicious(mock.failure):
+        yield warning(place.at(json_path(["error", *path])), message)
+    status = mock.failure.status
+    if status is not None and status < MIN_ERROR:
+        message = f"official clients take an answer with status {status} for no error"
+        yield Problem(place.at("error.status"), message, Severity.NOTE)
 
 
 def duplicate_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
@@ -195,7 +243,7 @@ def duplicate_names(mocks: Iterable[Mock], field: str) -> Iterator[Problem]:
         place = mock.place_in(field, index)
         if mock.name and mock.name in first:
             message = f"the name is used twice, first by {first[mock.name]}"
-            yield Problem(place, message, Severity.WARNING)
+            yield warning(place, message)
         first.setdefault(mock.name, place)
 
 
@@ -204,4 +252,4 @@ def unreachable(rules: Sequence[Rule], places: Mapping[int, Place]) -> Iterator[
     are those of their mocks, by the index of the rule."""
     for rule, covering in find_shadowed(rules):
         message = f"unreachable: {covering.label} matches every request that this mock matches"
-        yield Problem(places[rule.index], message, Severity.WARNING)
+        yield warning(places[rule.index], message)

@@ -13,14 +13,12 @@ from typing import NamedTuple, cast
 
 import h11
 
-from mockllm.exchange import COMPLETE, EndingKind, Headers, LazySteps, Reply, Step
+from mockllm.exchange import BODILESS, COMPLETE, EndingKind, Headers, LazySteps, Reply, Step
 from mockllm.limits import KIB
 
 MAX_READY = 64 * KIB  # bytes of a reply that is sent in one write, however slow the client
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-BODILESS = frozenset({204, 304})  # statuses without a body (RFC 9112, section 6.3)
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -33,9 +31,9 @@ class Frame(NamedTuple):
 
 
 def must_close(reply: Reply, *, is_http11: bool) -> bool:
-    """True if `reply` ends with the connection: a stream to a client that does not understand
-    chunks."""
-    return reply.streamed and not is_http11
+    """True if `reply` ends with the connection: one without a length, to a client that does not
+    understand chunks."""
+    return not reply.has_length and not is_http11
 
 
 def frames(
@@ -43,14 +41,15 @@ def frames(
 ) -> Iterator[Frame]:
     """Yield the head of `reply`, then its steps, encoded lazily.
 
-    A streamed reply has one chunk per step. To an HTTP/1.0 client (`is_http11` is False) it
+    A reply without a length has one chunk per step. To an HTTP/1.0 client (`is_http11` is False) it
     ends with the connection, and any other reply announces that the connection stays. With `close`
     the head announces that the connection closes; with `head_only` (the method was HEAD) nothing
     follows the head. A large step has a frame for each of its pieces. Bytes after the reply's
     ending are left out; closing or resetting the connection is left to the caller.
     """
-    close = close or must_close(reply, is_http11=is_http11)
-    version = b"1.0" if reply.streamed and not is_http11 else b"1.1"
+    unchunked = must_close(reply, is_http11=is_http11)
+    close = close or unchunked
+    version = b"1.0" if unchunked else b"1.1"
     writer = _writer(b"HEAD" if head_only else b"GET", version, close=close)
     yield Frame(reply.before_head, _head(writer, reply, is_http11=is_http11, close=close))
     if head_only:
@@ -64,7 +63,7 @@ def _head(writer: h11.Connection, reply: Reply, *, is_http11: bool, close: bool)
     headers = list(reply.headers)
     if not is_http11 and not close:
         headers.append((b"connection", b"keep-alive"))
-    if not reply.streamed and reply.status not in BODILESS:
+    if reply.has_length and reply.status not in BODILESS:
         headers.append((b"content-length", b"%d" % _announced_length(reply)))
     reason = _REASONS.get(reply.status, b"")
     response = h11.Response(status_code=reply.status, headers=headers, reason=reason)

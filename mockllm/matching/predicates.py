@@ -49,12 +49,14 @@ class Difference(NamedTuple):
 
     `closeness` is only for comparison; more is closer. `reason` returns an explanation; it is a
     function because only that of the nearest rule is needed. `logged` is the explanation without
-    values of headers; None if `reason` has none.
+    values of headers; None if `reason` has none. `undecided` is True if the request does not tell
+    whether the condition holds.
     """
 
     closeness: int
     reason: Callable[[], str]
     logged: Callable[[], str] | None = None
+    undecided: bool = False
 
 
 class Predicate(ABC):
@@ -66,6 +68,18 @@ class Predicate(ABC):
     def header_names(self) -> tuple[bytes, ...]:
         """The headers that the condition depends on, in lower case."""
         return ()
+
+    @property
+    def on_message(self) -> bool:
+        """True if the condition is about what the user or a tool says last: a rule for which it
+        holds is nearer than any for which it does not."""
+        return False
+
+    @property
+    def looks_back(self) -> bool:
+        """True if the condition depends on `Prompt.earlier`, the part of a conversation that the
+        request does not repeat."""
+        return False
 
     @abstractmethod
     def difference(
@@ -101,6 +115,10 @@ class LastMessagePredicate(Predicate):
 
     role: str | None
     """The required role of the message; None for any role."""
+
+    @property
+    def on_message(self) -> bool:
+        return True
 
     @property
     @abstractmethod

@@ -5,13 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mockllm.matching.closeness import NOTHING_HOLDS
-from mockllm.matching.predicates import (
-    DECIDE,
-    Difference,
-    Headers,
-    LastMessagePredicate,
-    Predicate,
-)
+from mockllm.matching.predicates import DECIDE, Difference, Headers, Predicate
 from mockllm.prompt import Prompt
 
 
@@ -46,7 +40,7 @@ class Rule:
         for place, predicate in enumerate(self.predicates):
             difference = predicate.difference(prompt, headers, closer_than=closer_than)
             if difference is not None:
-                if place == 0 and not isinstance(predicate, LastMessagePredicate):
+                if place == 0 and not predicate.on_message:
                     return difference._replace(closeness=NOTHING_HOLDS)
                 return difference
         return None

@@ -9,6 +9,7 @@ import logging
 from urllib.parse import unquote
 
 from mockllm.engine.decision import End, Exchange
+from mockllm.matching.explain import NearMiss
 from mockllm.redaction import (
     escape,
     printable,
@@ -50,10 +51,14 @@ def log_access(exchange: Exchange) -> None:
     line = " ".join(str(word) for word in words if word is not None)
     end = "" if delivery.end is End.COMPLETE else f" ({entry['end']})"
     if match.near_miss is not None:
-        rule, _, reason = match.near_miss
-        entry["near_miss"] = f"{escape(rule.label)}: {redact_text(reason)}"
+        entry["near_miss"] = describe_near_miss(match.near_miss)
         end += f"; closest mock: {entry['near_miss']}"
     access.info("%s %d us%s", line, entry["microseconds"], end, extra={"entry": entry})
+
+
+def describe_near_miss(near_miss: NearMiss) -> str:
+    """Format the closest mock and the reason why it does not match as one line."""
+    return f"{escape(near_miss.rule.label)}: {redact_text(near_miss.logged)}"
 
 
 def _model(name: str, path: str) -> str:

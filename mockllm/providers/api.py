@@ -7,15 +7,17 @@ know sockets, clocks and tables of mocks; matching and pacing are written once, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from mockllm.exchange import Reply, Request
 from mockllm.matching.predicates import Predicate
 from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.providers.failures import Cases
 from mockllm.providers.routes import Values
 from mockllm.providers.vendor import Vendor
 from mockllm.validation.findings import Confirm, Finding
+from mockllm.validation.json_schema import Definitions, MockSchemas
 from mockllm.wire.chunking import Chunk
 from mockllm.wire.placeholders import Echo, echo_nothing
 
@@ -42,6 +44,10 @@ class SDK(Protocol):
     def confirm_event(self, event: dict[str, Any]) -> list[Finding]:
         """Return the findings in one event of a stream."""
 
+    def json_schemas(self, definitions: Definitions) -> MockSchemas:
+        """Return the JSON Schemas of what a mock holds; their definitions are added to
+        `definitions`."""
+
 
 class Batch(NamedTuple):
     """An API whose requests may have several inputs, which are answered one by one."""
@@ -65,13 +71,15 @@ class Batch(NamedTuple):
 class API:
     """One API.
 
-    `name` is the field of `Config` that holds its mocks, `title` its usual name, `routes` the path
+    `name` is the field of `Config` that holds its mocks, `word` its name in conditions (``chat``),
+    `title` its usual name, `routes` the path
     templates of its POST requests (see `routes.Routes`), the vendor's own first, and `match_field`
     the field of a mock's match (``message`` or ``input``).
     """
 
     vendor: Vendor
     name: str
+    word: str
     title: str
     routes: tuple[str, ...]
     match_field: str
@@ -110,9 +118,16 @@ class API:
     """`echo(body, names)`: the members of a request that a response repeats, by the names that
     `render` gave their placeholders (`placeholders.echo_placeholder`)."""
 
-    ends_with_done: bool = False
-    """True if a stream ends with ``[DONE]``."""
+    last_events: tuple[str, ...] = ()
+    """The types of the events that may end a stream, or ``[DONE]``."""
 
     generate: Callable[[Prompt], dict[str, Any]] | None = None
     """The response to any request while no mock of this API is configured; None if the API has no
     such response."""
+
+    failures: Cases = field(default_factory=dict)
+    """The failures in which this API differs from the vendor's others."""
+
+    refuse: Callable[[str | None], dict[str, Any]] | None = None
+    """`refuse(message)`: the response to a flagged prompt, of an API that answers it; None if it
+    reports an error."""

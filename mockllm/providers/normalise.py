@@ -115,6 +115,40 @@ def tool_names(tools: Any) -> Iterator[str]:
             yield from (name for name in allowed if isinstance(name, str))
 
 
+_MUST_CALL = frozenset({"required", "any"})
+"""The choices by which the model must call some tool: of OpenAI and of Anthropic."""
+
+
+def forced_tool(choice: Any, name_of: Callable[[Members], str], offered: Iterable[str]) -> str:
+    """The name of the one tool that a request's `tool_choice` makes the model call; empty if the
+    model may choose. `name_of` reads it from a choice that names a tool."""
+    if isinstance(choice, dict):
+        if name := name_of(choice):
+            return name
+        inner = choice.get("allowed_tools")  # Chat nests it
+        allowed = inner if isinstance(inner, dict) else choice
+        if isinstance(allowed.get("tools"), list):
+            offered = [name_of(tool) for tool in objects(allowed["tools"])]
+        choice = allowed.get("mode") or choice.get("type")
+    if not (isinstance(choice, str) and choice in _MUST_CALL):
+        return ""
+    names = list(offered)
+    return names[0] if len(names) == 1 else ""
+
+
+def schema_names(output: Any) -> Iterator[str]:
+    """The name of the schema in the format that a request asks for, else the schema's title."""
+    if not isinstance(output, dict):
+        return
+    inner = output.get("json_schema")  # Chat nests it
+    described = inner if isinstance(inner, dict) else output
+    schema = described.get("schema")
+    title = schema.get("title") if isinstance(schema, dict) else None
+    name = text(described.get("name")) or text(title)
+    if name:
+        yield name
+
+
 def check_role(message: Members, roles: Collection[str]) -> None:
     """Check the role of a mock's message.
 

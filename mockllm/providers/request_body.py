@@ -13,6 +13,9 @@ from mockllm.wire import jsontext
 
 Body = Mapping[str, Any]
 
+MISSING_MEMBER = "missing_required_parameter"
+"""The code of an error about a missing member."""
+
 MAX_MODEL = 1_000  # characters; it is repeated in every event of a stream
 
 
@@ -28,7 +31,7 @@ def missing(path: str) -> RequestError:
         400,
         f"{path}: Field required. Missing required parameter: '{path}'.",
         param=path,
-        code="missing_required_parameter",
+        code=MISSING_MEMBER,
     )
 
 

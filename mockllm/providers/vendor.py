@@ -12,6 +12,7 @@ from typing import Any
 
 from mockllm.errors import ClientError
 from mockllm.exchange import Headers, Reply, Request
+from mockllm.providers.failures import Cases, Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +39,7 @@ class Vendor:
 
     render_error: Callable[[ClientError, Mapping[str, Any]], Reply]
     """`render_error(error, extra)`: an error in the vendor's envelope, with extra members."""
+
+    render_failure: Callable[[Failure, Cases, str], Reply]
+    """`render_failure(failure, own, model)`: a failure that a mock answers with, to a request for
+    `model`. `own` are the cases in which the API differs from the vendor's others."""

@@ -28,7 +28,8 @@ class CORS:
     allowed: bool
 
     def share(self, reply: Reply) -> Reply:
-        """Return `reply` with the CORS headers after its date. Idempotent."""
+        """Return `reply` with the CORS headers after its date; as it is if it has its own.
+        Idempotent."""
         headers = reply.headers
         if not self.allowed or _ANY_ORIGIN in headers:
             return reply
@@ -53,5 +54,7 @@ class CORS:
 @lru_cache(maxsize=256)  # a server has few different heads
 def _with_shared(headers: Headers) -> Headers:
     names = [name for name, _ in headers]
+    if _ANY_ORIGIN[0] in names:
+        return headers
     at = names.index(b"date") + 1 if b"date" in names else len(names)
     return headers[:at] + _SHARED + headers[at:]

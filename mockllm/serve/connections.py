@@ -68,6 +68,7 @@ class Service:
         *,
         limits: Limits | None = None,
         observers: tuple[Observer, ...] = (),
+        unmatched_observers: tuple[Observer, ...] = (),
         performer: Performer | None = None,
         slot: int = 0,
     ) -> None:
@@ -75,6 +76,7 @@ class Service:
         self.app = app
         self.limits = limits or Limits()
         self.observers = observers
+        self.unmatched_observers = unmatched_observers
         self.fresh_values = FreshValueSource(slot)
         self.heads = HeadCache(self.limits, reuse=app.reuses)
         self.performer = performer or NoPeers()
@@ -95,7 +97,10 @@ class Service:
     def observe(self, request: Request, decision: Decision, delivery: Delivery) -> None:
         """Pass an exchange to the observers. Their errors are logged, and the client never sees
         them."""
-        for observe in self.observers:
+        observers = self.observers
+        if decision.match.outcome is Outcome.UNMATCHED:
+            observers += self.unmatched_observers
+        for observe in observers:
             try:
                 observe(Exchange(request, decision, delivery))
             except Exception:

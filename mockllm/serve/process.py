@@ -175,6 +175,7 @@ class _Process:
             app,
             limits=settings.limits,
             observers=settings.observers,
+            unmatched_observers=settings.unmatched_observers,
             performer=self._peers,
             slot=0 if place is None else place.slot,
         )

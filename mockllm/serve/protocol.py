@@ -271,7 +271,7 @@ class HTTPProtocol(asyncio.Protocol):
         decided = time.monotonic() - started
         fresh = self._service.fresh_values.next(decided)
         is_http11 = self._http.is_http11
-        ends_stream = decision.reply.streamed and not is_http11  # by the end of the connection
+        ends_stream = framing.must_close(decision.reply, is_http11=is_http11)
         closes = ends_stream or self._http.closes or self._service.draining
         head_only = request.method == "HEAD"
         ready = decision.ready if self._writable.is_set() else None
@@ -317,7 +317,7 @@ class HTTPProtocol(asyncio.Protocol):
         data: bytes,
     ) -> None:
         self._record_answer(request, decision, fresh)
-        if self._service.observers:
+        if self._service.observers or decision.match.outcome is Outcome.UNMATCHED:
             self._service.observe(request, decision, Delivery(decided, decided, decided))
         self._wire.write(data)
 

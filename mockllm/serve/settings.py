@@ -42,6 +42,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     drain_timeout: float = DRAIN_TIMEOUT
     observers: tuple[Observer, ...] = ()
+    unmatched_observers: tuple[Observer, ...] = ()
+    """Observers of the requests that no mock matches; others cost nothing."""
 
     @contextlib.contextmanager
     def bind(self, *, shared: bool = False) -> Iterator[Bound]:

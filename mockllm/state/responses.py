@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from mockllm.prompt import Earlier
 from mockllm.state.sessions import COMMON
 from mockllm.wire.chunking import Chunk
 from mockllm.wire.placeholders import FreshValues, id_tail
@@ -77,6 +78,8 @@ class StoredResponses:
         self._stored: dict[str, StoredResponse] = {}
         self._keys: dict[str, dict[str, None]] = {}  # by session, for those that end
         self._size = 0
+        self.earlier: dict[str, Earlier] = {}
+        """The conversations that end with a response, by its key, as far as they were asked for."""
 
     def __len__(self) -> int:
         return len(self._stored)
@@ -100,6 +103,7 @@ class StoredResponses:
 
     def remove(self, key: str) -> None:
         """Remove the response with this key, if it is stored."""
+        self.earlier.pop(key, None)
         removed = self._stored.pop(key, None)
         if removed is not None:
             self._size -= PER_ENTRY + len(removed.body)

@@ -6,21 +6,25 @@ provider: the `sdk.py` files choose the type for each endpoint and the types tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache
 from typing import Any
 
 from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
-from mockllm.validation.schema import MISMATCH, UNDECLARED, eager_schema
+from mockllm.errors import closest, did_you_mean
+from mockllm.validation.schema import MISMATCH, MISSPELT, UNDECLARED, eager_schema
 from mockllm.validation.variants import LABEL_PREFIX
 from mockllm.wire import jsontext
 
 MAX_STEP = 60  # characters of a key in a path: enough to recognise it
 MAX_EXPECTED = 200  # characters; some enums of the SDKs have a hundred values
+MAX_HINTLESS = 60  # characters of expected values among which a reader finds the meant one
+
+_QUOTED = re.compile(r"'([^']*)'")
 
 
 class Kind(StrEnum):
@@ -76,6 +80,7 @@ def compile_request(
         always_required=always_required,
         collect_all=False,
         widened=widened or frozenset(),
+        closed=False,
     )
 
     def confirm(value: Any) -> Finding | None:
@@ -93,8 +98,9 @@ def compile_match(
 ) -> Callable[[Any], list[Finding]]:
     """Compile a lenient validator that returns all findings in the `match` of a mock.
 
-    Otherwise the same as `compile_request`, which stops at the first finding: authors of a
-    configuration want to see all of their mistakes.
+    It differs from `compile_request`, which stops at the first finding and allows undeclared
+    members: authors of a configuration want to see all of their mistakes, and a misspelt member is
+    one.
     """
     validator = _validator(
         type_,
@@ -103,6 +109,7 @@ def compile_match(
         always_required=frozenset(),
         collect_all=True,
         widened=widened or frozenset(),
+        closed=True,
     )
 
     def confirm(value: Any) -> list[Finding]:
@@ -132,13 +139,23 @@ def confirm_model(
         if is_sent(finding):
             continue
         if widened is not None and details["type"] in _MAYBE_NEWER:
-            message = f"{finding.message} (the installed SDK is old; newer ones may declare it)"
-            finding = replace(finding, message=message, kind=Kind.NEWER)
+            finding = _newer(finding)
         findings.append(finding)
     return findings
 
 
+def allow_newer(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings in a match, with those of the kind `UNKNOWN` as `NEWER`: the installed
+    SDK is older than the one this version was written for."""
+    return [_newer(each) if each.kind is Kind.UNKNOWN else each for each in findings]
+
+
 _MAYBE_NEWER = frozenset({UNDECLARED, "literal_error"})
+
+
+def _newer(finding: Finding) -> Finding:
+    message = f"{finding.message} (the installed SDK is old; newer ones may declare it)"
+    return replace(finding, message=message, kind=Kind.NEWER)
 
 
 @cache
@@ -151,6 +168,7 @@ def _model_validator(model: Any, widened: frozenset[str]) -> SchemaValidator:
         always_required=frozenset(),
         collect_all=True,
         widened=widened,
+        closed=True,
     )
 
 
@@ -162,6 +180,7 @@ def _validator(
     always_required: frozenset[str],
     collect_all: bool,
     widened: frozenset[str],
+    closed: bool,
 ) -> SchemaValidator:
     schema = eager_schema(
         type_,
@@ -170,6 +189,7 @@ def _validator(
         always_required=always_required,
         collect_all=collect_all,
         widened=widened,
+        closed=closed,
     )
     return SchemaValidator(schema)
 
@@ -205,17 +225,23 @@ def _finding(error: ErrorDetails) -> Finding:
         return Finding(
             path, _undeclared(str(error["loc"][-1]), error["ctx"]["declared"]), Kind.UNKNOWN
         )
+    if reason == MISSPELT:
+        message = f"not a type that the SDK declares{did_you_mean(error['ctx']['meant'])}"
+        return Finding(path, message, Kind.UNKNOWN)
+    hint = ""
     if reason == "literal_error":
-        expected = _cut(error["ctx"]["expected"], MAX_EXPECTED)
+        values = error["ctx"]["expected"]
+        expected = _cut(values, MAX_EXPECTED)
+        if isinstance(error["input"], str) and len(values) > MAX_HINTLESS:
+            hint = did_you_mean(closest(error["input"], _QUOTED.findall(values)))
     elif reason == MISMATCH:
         expected = error["msg"]
     elif reason in _EXPECTED:
         expected = _EXPECTED[reason]
     else:
         return Finding(path, f"does not fit the SDK's type: {error['msg']}", Kind.WRONG)
-    return Finding(
-        path, f"expected {expected}, found {jsontext.describe(error['input'])}", Kind.WRONG
-    )
+    found = jsontext.describe(error["input"])
+    return Finding(path, f"expected {expected}, found {found}{hint}", Kind.WRONG)
 
 
 def _is_label(step: int | str) -> bool:
@@ -223,9 +249,7 @@ def _is_label(step: int | str) -> bool:
 
 
 def _undeclared(name: str, declared: Sequence[str]) -> str:
-    meant = get_close_matches(name, declared, n=1)
-    hint = f"; did you mean {meant[0]!r}?" if meant else ""
-    return f"not a member that the SDK declares{hint}"
+    return f"not a member that the SDK declares{did_you_mean(closest(name, declared))}"
 
 
 def _cut(text: str, longest: int = MAX_STEP) -> str:

@@ -13,8 +13,8 @@ builds of it is plain data, so it is rewritten, once, when the server starts:
 - lists are validated eagerly, and scalars without coercion: "5" is not a number;
 - a union is discriminated by the JSON type of the value, then by its `type` (or `role`): only the
   intended variant is validated, and errors name that one alone;
-- lenient schemas accept null, new tags and new enum values; strict ones enforce the whole type and
-  reject undeclared members.
+- lenient schemas accept null, new tags and new enum values; strict ones enforce the whole type;
+- strict and closed schemas reject undeclared members.
 
 Only the errors matter, never the validated copy. A schema may therefore be replaced by any other
 with the right errors; kinds of schemas without a rule here stay as pydantic built them.
@@ -39,10 +39,12 @@ from itertools import combinations
 from types import NoneType
 from typing import Any, cast
 
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
+from mockllm.errors import closest
 from mockllm.validation.core_schema import (
     NONE,
+    TAGS,
     CoreSchemas,
     Schema,
     core_schema,
@@ -54,6 +56,9 @@ from mockllm.validation.variants import LABEL_PREFIX, OTHER, Variant, by_tag_alo
 # Error types in addition to those of pydantic.
 UNDECLARED = "mockllm_undeclared"
 MISMATCH = "mockllm_mismatch"
+MISSPELT = "mockllm_misspelt"
+
+MIN_LIKENESS = 0.85  # of a misspelt tag: "input_txt" is meant to be "input_text"
 
 
 def eager_schema(
@@ -64,12 +69,14 @@ def eager_schema(
     always_required: frozenset[str],
     collect_all: bool,
     widened: frozenset[str] = frozenset(),
+    closed: bool,
 ) -> CoreSchema:
     """Return the rewritten core schema of `type_`, which is anything pydantic can adapt.
 
     Unless `strict`, the TypedDicts named in `lenient_types` may lack any member except those in
     `always_required`. Members in `widened` (``McpCall.error``) may be absent or have any value.
-    Without `collect_all`, validation of a list stops at its first error.
+    Without `collect_all`, validation of a list stops at its first error. Members that no type
+    declares are errors if `closed`, as they always are if `strict`.
     """
     schema, definitions = core_schema(type_)
     rewriter = _Rewriter(
@@ -79,6 +86,7 @@ def eager_schema(
         always_required=always_required,
         collect_all=collect_all,
         widened=widened,
+        closed=closed or strict,
     )
     rewritten = rewriter.rewritten(schema)
     if rewriter.reached:
@@ -121,6 +129,7 @@ class _Rewriter:
         always_required: frozenset[str],
         collect_all: bool,
         widened: frozenset[str],
+        closed: bool,
     ) -> None:
         self.schemas = CoreSchemas(definitions)
         self.strict = strict
@@ -128,6 +137,7 @@ class _Rewriter:
         self.always_required = always_required
         self.collect_all = collect_all
         self.widened = widened
+        self.closed = closed
         self.reached: dict[str, Schema] = {}  # the rewritten definitions, by their ref
 
     def rewritten(self, schema: Schema) -> Schema:
@@ -188,7 +198,7 @@ class _Rewriter:
                 "schema": member,
                 "required": required,
             }
-        if not self.strict:
+        if not self.closed:
             return {"type": "typed-dict", "fields": rewritten, "extra_behavior": "ignore"}
         if schema["type"] == "typed-dict" and schema.get("extra_behavior") == "allow":
             return {"type": "typed-dict", "fields": rewritten, "extra_behavior": "allow"}
@@ -312,7 +322,7 @@ class _Rewriter:
         choices = typed or choices
         if len(choices) == 1:
             return self.rewritten(choices[0])
-        for member in ("type", "role"):
+        for member in TAGS:
             if all(self.schemas.tags(self.schemas.resolved(choice), member) for choice in choices):
                 return self._by_tag(member, choices)
         return _plain_union([self.rewritten(choice) for choice in choices])
@@ -335,6 +345,8 @@ class _Rewriter:
         tag_schema: Schema = (
             {"type": "literal", "expected": list(by_tag)} if self.strict else _STRING
         )
+        if self.closed and not self.strict and member == "type":
+            tag_schema = _unless_misspelt(list(by_tag))
         other: Schema = {
             "type": "typed-dict",
             "fields": {
@@ -369,6 +381,19 @@ def _nullable(schema: Schema) -> Schema:
     return (
         schema if schema["type"] in ("nullable", "any") else {"type": "nullable", "schema": schema}
     )
+
+
+def _unless_misspelt(tags: Sequence[str]) -> Schema:
+    """Return the schema of a tag that is unknown, but does not resemble one of `tags`."""
+
+    def check(tag: str) -> str:
+        meant = closest(tag, tags, likeness=MIN_LIKENESS)
+        if meant is not None:
+            raise PydanticCustomError(MISSPELT, "misspelt", {"meant": meant})
+        return tag
+
+    function = {"type": "no-info", "function": check}
+    return {"type": "function-after", "schema": _STRING, "function": function}
 
 
 def _plain_union(choices: list[Schema]) -> Schema:

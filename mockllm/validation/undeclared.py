@@ -6,9 +6,10 @@ API; this module finds a path in them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mockllm.validation.core_schema import TAGS
 from mockllm.validation.findings import Finding, Kind
 
 ENTRY = "[]"  # in a path: any entry of a list
@@ -32,9 +33,9 @@ class Undeclared:
 
     def __post_init__(self) -> None:
         paths = {
-            Kind.UNKNOWN: frozenset(map(_split, self.members)),
-            Kind.WRONG: frozenset(map(_split, self.open_enums)),
-            Kind.MISSING: frozenset(map(_split, self.left_out)),
+            Kind.UNKNOWN: frozenset(map(split_path, self.members)),
+            Kind.WRONG: frozenset(map(split_path, self.open_enums)),
+            Kind.MISSING: frozenset(map(split_path, self.left_out)),
         }
         object.__setattr__(self, "_paths", paths)
 
@@ -42,6 +43,17 @@ class Undeclared:
         """Return True if services send what `finding` complains about."""
         path = tuple(ENTRY if isinstance(step, int) else step for step in finding.path)
         return path in self._paths[finding.kind]
+
+    def inside(self, place: str) -> Undeclared:
+        """Return the differences of what is at `place`, such as ``choices[].message``, with paths
+        that begin there."""
+        start = f"{place}."
+
+        def below(paths: Iterable[str]) -> list[str]:
+            return [path.removeprefix(start) for path in paths if path.startswith(start)]
+
+        members = {path: self.members[start + path] for path in below(self.members)}
+        return Undeclared(members, below(self.open_enums), below(self.left_out))
 
     def renamed(self, old: str, new: str) -> Undeclared:
         """Return the same differences where paths that begin with `old` begin with `new`."""
@@ -56,6 +68,27 @@ class Undeclared:
         )
 
 
-def _split(path: str) -> _Path:
+def unless_declared(
+    findings: Sequence[Finding], by_another_type: Iterable[Finding]
+) -> list[Finding]:
+    """Return the `findings` without undeclared members that another type does declare, whose
+    findings in the same value are `by_another_type`.
+
+    The other type does not declare a member if it finds fault with it, with what it is in, or with
+    the tag by which that is recognised.
+    """
+    if all(finding.kind is not Kind.UNKNOWN for finding in findings):
+        return [*findings]
+    faulty = {finding.path for finding in by_another_type}
+
+    def is_declared(finding: Finding) -> bool:
+        around = [finding.path[:size] for size in range(len(finding.path))]
+        tags = [(*place, tag) for place in around for tag in TAGS]
+        return faulty.isdisjoint((finding.path, *around, *tags))
+
+    return [each for each in findings if each.kind is not Kind.UNKNOWN or not is_declared(each)]
+
+
+def split_path(path: str) -> _Path:
     """Split ``choices[].index`` into ("choices", "[]", "index")."""
-    return tuple(path.replace(ENTRY, f".{ENTRY}").split("."))
+    return tuple(path.replace(ENTRY, f".{ENTRY}").removeprefix(".").split("."))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from mockllm.config.mistakes import json_path
+from mockllm.config.models import MOCK_FIELDS
 from mockllm.config.values import MAX_NESTING
 from tests.support.configs import MESSAGE, MOCK, mistakes, nested
 
@@ -33,14 +34,14 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             {"openai": [{"name": "greet", "match": {"message": MESSAGE}, "respons": {}}]},
             [
                 (
-                    "a.json: openai[0] 'greet': respons: unknown key, expected one of match, name, "
-                    "response, stream; did you mean 'response'?"
+                    "a.json: openai[0] 'greet': respons: unknown key, expected one of error, "
+                    "match, name, response, stream; did you mean 'response'?"
                 )
             ],
         ),
         (
             {"openai": [{"match": {"message": MESSAGE}}]},
-            ["a.json: openai[0]: response: expected a value, found nothing"],
+            ["a.json: openai[0]: expected 'response' or 'error', found none of them"],
         ),
         (
             {"openai": [MOCK | {"match": {"match_type": "contain", "message": MESSAGE}}]},
@@ -118,8 +119,8 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             {"openai_embeddings": [{"match": {"input": "a"}, "response": {}, "stream": {}}]},
             [
                 (
-                    "a.json: openai_embeddings[0]: stream: unknown key, expected one of match, "
-                    "name, response"
+                    "a.json: openai_embeddings[0]: stream: unknown key, expected one of error, "
+                    "match, name, response"
                 )
             ],
         ),
@@ -131,6 +132,29 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
 )
 def test_an_error_has_its_place_and_a_remedy(data: Any, expected: list[str]) -> None:
     assert mistakes(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("mock", "expected"),
+    [
+        ({"response": None}, "response: expected an object, found null"),
+        ({"error": None}, "expected 'response' or 'error', found none of them"),
+        (
+            {"response": {}, "error": "overloaded"},
+            "error: expected one answer, found 'response' and 'error': keep one of them",
+        ),
+    ],
+)
+@pytest.mark.parametrize("field", MOCK_FIELDS)
+def test_a_mock_has_exactly_one_answer(field: str, mock: dict[str, Any], expected: str) -> None:
+    assert mistakes({field: [mock]}) == [f"a.json: {field}[0]: {expected}"]
+
+
+@pytest.mark.parametrize(("key", "meant"), [("respons", "response"), ("eror", "error")])
+def test_a_misspelt_answer_is_reported_once(key: str, meant: str) -> None:
+    (found,) = mistakes({"openai": [{key: {}}]})
+
+    assert found.endswith(f"did you mean {meant!r}?")
 
 
 def test_a_json_path_has_dots_and_brackets() -> None:

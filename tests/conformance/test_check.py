@@ -9,6 +9,7 @@ import pytest
 from mockllm import Config
 from mockllm.cli import main, terminal
 from mockllm.conformance import check_wire
+from mockllm.errors import Severity
 from tests.support.goldens import TESTDATA, cases
 from tests.support.served import (
     chat_mock,
@@ -21,6 +22,7 @@ from tests.support.served import (
 )
 
 ANY = {"match_type": "contains"}
+AS_WRITTEN = "the client fails on the events as they are written"
 
 
 def complaints(**config: Any) -> list[str]:
@@ -117,8 +119,8 @@ def test_responses_that_clients_reject_are_reported_with_their_mock() -> None:
         "openai[0] 'hi': whole: APIResponseValidation",
         "openai[0] 'hi': streamed: APIResponseValidation",
         "openai[0] 'hi': rebuilt: APIResponseValidation",
-        "openai[1] 'ho': streamed: APIResponseValidation",
-        "openai[1] 'ho': rebuilt: APIResponseValidation",
+        f"openai[1] 'ho': streamed: {AS_WRITTEN}: APIResponseValidation",
+        f"openai[1] 'ho': rebuilt: {AS_WRITTEN}: APIResponseValidation",
         "openai_response[0] 'twice': rebuilt: Runtime",
         "anthropic[0] 'hi': whole: APIResponseValidation",
         "anthropic[0] 'hi': streamed: APIResponseValidation",
@@ -155,6 +157,20 @@ def test_a_request_satisfies_every_rule_of_its_mock() -> None:
     assert found == []
 
 
+def test_a_mock_that_only_seems_to_be_hidden_is_checked() -> None:
+    """The message of the second mock is answered by the first; others are not."""
+    found = complaints(
+        openai=[
+            chat_mock("hi", chat_saying("ho")),
+            chat_mock("hi", chat_saying("ho") | {"created": "now"}, **ANY),
+        ]
+    )
+
+    assert [line.split(": ")[:2] for line in found] == [
+        ["openai[1] 'hi'", how] for how in ("whole", "streamed", "rebuilt")
+    ]
+
+
 def test_a_shadowed_mock_is_reported() -> None:
     found = complaints(
         openai=[chat_mock("h", chat_saying("ho"), **ANY), chat_mock("hi", chat_saying("ho"))]
@@ -167,9 +183,43 @@ def test_a_mock_that_no_request_can_match_is_reported() -> None:
     one = chat_mock("", chat_saying("ho"))
     one["match"]["message"] = {"role": "user"}
 
-    (told,) = complaints(openai=[one])
+    assert complaints(openai=[one]) == ["openai[0]: not checked: no request is known that matches"]
 
-    assert told.startswith("openai[0]: a request like its match is refused: messages.0.content: ")
+
+def test_a_header_that_clients_set_themselves_is_not_held_against_the_mock() -> None:
+    def sized(name: str, value: str) -> dict[str, Any]:
+        headers = [{"name": name, "value": value, "match_type": "contains"}]
+        return chat_mock("hi", chat_saying("ho"), headers=headers)
+
+    assert complaints(openai=[sized("content-length", "1"), sized("x-a", "é")]) == [
+        "openai[0] 'hi': not checked: the official clients cannot send the header content-length",
+        "openai[1] 'hi': not checked: the official clients cannot send the header x-a",
+    ]
+
+
+def test_headers_that_must_be_absent_are_sent_empty() -> None:
+    def without(*names: str) -> list[dict[str, str]]:
+        return [{"name": name, "value": ""} for name in names]
+
+    found = complaints(
+        openai=[chat_mock("hi", chat_saying("ho"), headers=without("Authorization", "User-Agent"))],
+        anthropic=[messages_mock("hi", messages_saying("ho"), headers=without("X-Api-Key"))],
+    )
+
+    assert found == []
+
+
+def test_events_that_clients_fail_on_are_not_a_mistake_of_the_mock() -> None:
+    """They may be written to see the client fail."""
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    error = {"error": {"message": "out of order", "type": "server_error"}}
+    events = [chunk | {"choices": []}, error, "[DONE]"]
+    broken = chat_mock("hi", chat_saying("ho")) | {"stream": {"events": events}}
+
+    problems = check_wire(Config.from_dict({"openai": [broken]}))
+
+    assert [problem.severity for problem in problems] == [Severity.NOTE, Severity.NOTE]
+    assert problems[0].message == f"{AS_WRITTEN}: APIError: out of order"
 
 
 @pytest.mark.parametrize(
@@ -229,3 +279,29 @@ def test_the_command_accepts_complete_responses(
     assert main.main(["check", "--wire", file]) == terminal.OK
 
     assert capsys.readouterr().out == "0 errors, 0 warnings, 0 notes in 1 mock of 1 file\n"
+
+
+def test_clients_are_expected_to_raise_for_an_error() -> None:
+    every = [
+        {"match": {"headers": [{"name": "x-word", "value": word}]}, "error": word}
+        for word in ("bad_request", "rate_limit", "overloaded", "flagged")
+    ]
+    page = {"error": {"status": 502, "body": "<html>"}}
+
+    found = complaints(
+        openai=[*every, page],
+        openai_response=every,
+        anthropic=[*every, page],
+        openai_embeddings=[*every, {"error": {"status": 200, "body": "<html>"}}],
+    )
+
+    assert found == []
+
+
+def test_a_client_that_raises_another_exception_than_for_the_status_is_a_complaint() -> None:
+    """It follows the redirection to another endpoint of the server."""
+    mock = {"error": {"status": 303, "headers": {"location": "/v1/models"}}}
+
+    (found,) = complaints(openai_embeddings=[mock])
+
+    assert found.startswith("openai_embeddings[0]: whole: APIResponseValidationError: ")

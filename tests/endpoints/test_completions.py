@@ -16,7 +16,7 @@ from tests.support.apps import LoneApp
 from tests.support.endpoints import MODELS
 from tests.support.engines import KEY, ask, echo, told
 from tests.support.sequences import engine, sequence
-from tests.support.served import API_KEY
+from tests.support.served import API_KEY, chat_mock, chat_saying
 
 pytestmark = pytest.mark.anyio
 
@@ -55,6 +55,28 @@ def test_the_usage_of_a_mock_is_completed(written: Any, expected: dict[str, int]
     assert told(ask("POST", "/v1/completions", body=body, engine=engine))["usage"] == expected
 
 
+@pytest.mark.parametrize(
+    ("prompt", "texts", "counted"),
+    [
+        ([1, 2, 3], ["any"], 3),
+        ([[1, 2, 3]], ["any"], 3),
+        ([[1, 2], [3]], ["any", "any"], 3),
+        (["hi", "ho"], ["greeting", "any"], 2),
+    ],
+)
+def test_each_prompt_of_tokens_is_answered_like_an_empty_text(
+    prompt: Any, texts: list[str], counted: int
+) -> None:
+    mocks = [chat_mock("hi", chat_saying("greeting")), {"response": chat_saying("any")}]
+    engine = LoneApp(Engine(load(Config.from_dict({"openai": mocks}))))
+    body = {"model": "m", "prompt": prompt}
+
+    answer = told(ask("POST", "/v1/completions", body=body, engine=engine))
+
+    assert [(each["index"], each["text"]) for each in answer["choices"]] == [*enumerate(texts)]
+    assert answer["usage"]["prompt_tokens"] == counted
+
+
 async def test_a_prompt_is_answered_in_pieces(server: AsyncServer) -> None:
     async with AsyncOpenAI(base_url=server.openai_base_url, api_key=API_KEY) as lenient:
         stream = await lenient.completions.create(
@@ -75,8 +97,8 @@ async def test_a_prompt_that_no_mock_matches_is_404(openai: AsyncOpenAI) -> None
         await openai.completions.create(model="m", prompt=["hi", "hu"])
 
 
-@pytest.mark.parametrize("prompt", [[1, 2], [], 3, None])
-async def test_a_prompt_is_text(openai: AsyncOpenAI, prompt: Any) -> None:
+@pytest.mark.parametrize("prompt", [[1, "a"], ["a", [1]], [[]], [True], [], 3, None])
+async def test_a_prompt_is_text_or_tokens(openai: AsyncOpenAI, prompt: Any) -> None:
     with pytest.raises(openai_sdk.BadRequestError, match="prompt"):
         await openai.completions.create(model="m", prompt=prompt)
 

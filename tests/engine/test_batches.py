@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm import Config
-from mockllm.engine.engine import Engine
+from mockllm.engine.engine import MAX_REQUEST_QUOTE, Engine
 from mockllm.engine.loading import load
 from mockllm.providers.openai.embeddings.vectors import DIMENSIONS, vector
+from mockllm.wire import jsontext
 from tests.support.apps import LoneApp
 from tests.support.engines import ask, echo, told
 
@@ -173,6 +174,27 @@ def test_a_404_quotes_the_input_that_nothing_answers() -> None:
 
     for value, quoted in ((["cat", "bird"], "'bird'"), ([1, 3], "'[1,3]'")):
         assert answered([CAT], value)["error"]["message"].startswith(start + quoted)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_404_encodes_no_more_tokens_than_it_quotes(
+    nested: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[bytes] = []
+    dumps = jsontext.dumps
+
+    def recorded(value: Any) -> bytes:
+        encoded.append(dumps(value))
+        return encoded[-1]
+
+    monkeypatch.setattr("mockllm.engine.engine.jsontext.dumps", recorded)
+    tokens = list(range(10_000))
+
+    message = answered([CAT], [tokens] if nested else tokens)["error"]["message"]
+
+    text = dumps([tokens] if nested else tokens).decode()[:MAX_REQUEST_QUOTE]
+    assert f"{text!r}…" in message
+    assert max(map(len, encoded)) < 10 * MAX_REQUEST_QUOTE
 
 
 def test_an_echo_has_a_vector_for_each_input() -> None:

@@ -108,18 +108,18 @@ def test_a_body_that_is_no_request_is_an_error(body: bytes) -> None:
 def test_a_mock_is_cut_by_its_own_chunk_or_else_by_the_default(
     mock: Mock, default: Chunk, chunk: Chunk
 ) -> None:
-    assert source_of(mock, default).fixed.chunk == chunk
+    assert source_of(CHAT, mock, default).fixed.chunk == chunk
 
 
 def test_the_answer_of_a_mock_is_its_response_and_its_events() -> None:
-    fixed = source_of(chat(events=[{"a": 1}, "[DONE]"]), "word").fixed
+    fixed = source_of(CHAT, chat(events=[{"a": 1}, "[DONE]"]), "word").fixed
     assert fixed.response == chat_saying("ho")
     assert fixed.events == [{"a": 1}, "[DONE]"]
 
 
 def test_an_empty_list_of_events_is_not_the_same_as_none() -> None:
-    assert source_of(chat(), "word").fixed.events is None
-    assert source_of(chat(events=[]), "word").fixed.events == []
+    assert source_of(CHAT, chat(), "word").fixed.events is None
+    assert source_of(CHAT, chat(events=[]), "word").fixed.events == []
 
 
 def test_a_mock_of_an_api_that_does_not_stream_has_the_default_settings() -> None:

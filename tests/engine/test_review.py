@@ -11,6 +11,7 @@ import pytest
 from mockllm import Config, ConfigError
 from mockllm.engine.loading import load, review
 from mockllm.providers.openai.chat import sdk as chat_sdk
+from mockllm.validation.findings import Finding, Kind
 from tests.support.loads import ANSWER, loaded, mock
 
 
@@ -115,28 +116,57 @@ def test_missing_members_that_are_not_filled_in_are_a_warning(tmp_path: Path) ->
     )
 
 
-@pytest.mark.parametrize("arguments", ["{", "{'a': 1}", "a=1"])
-def test_arguments_that_are_not_json_are_a_warning(arguments: str) -> None:
-    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
-    told = warnings(mock("hi") | {"response": {"choices": [{"message": {"tool_calls": [call]}}]}})
-
-    place = "openai[0]: response.choices[0].message.tool_calls[0].function.arguments"
-    assert told == [f"{place}: the arguments of a call are not JSON: {arguments!r}"]
-
-
-@pytest.mark.parametrize("arguments", ["{}", "", '{"a": 1}'])
-def test_arguments_that_are_json_or_none_have_no_warning(arguments: str) -> None:
-    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": arguments}}
-
-    answer = {"choices": [{"message": {"tool_calls": [call]}}]}
-
-    assert warnings(mock("hi") | {"response": answer}) == []
-
-
 def test_a_response_without_a_choice_is_a_warning() -> None:
     assert warnings(mock("hi") | {"response": {"choices": []}}) == [
-        "openai[0]: response.choices: an empty list: clients read the first choice"
+        (
+            "openai[0]: response.choices: an empty list: clients read the first of its entries "
+            "(choices[0])"
+        )
     ]
+
+
+def told(field: str, match: dict[str, Any], response: dict[str, Any], **more: Any) -> list[str]:
+    one = {"match": match, "response": response, **more}
+    return [str(each) for each in load(Config.from_dict({field: [one]})).warnings]
+
+
+USER: dict[str, Any] = {"message": {"role": "user", "content": "hi"}}
+
+
+@pytest.mark.parametrize(
+    ("field", "match", "response"),
+    [
+        ("openai_response", {"input": "hi"}, {"output": []}),
+        ("openai_response", {"input": "hi"}, {"output": [], "status": "completed"}),
+        ("anthropic", USER, {"content": []}),
+        ("openai_embeddings", {"input": "hi"}, {"data": []}),
+    ],
+)
+def test_an_answer_without_content_is_a_warning(
+    field: str, match: dict[str, Any], response: dict[str, Any]
+) -> None:
+    (line,) = told(field, match, response)
+
+    assert "an empty list: clients read the first" in line
+
+
+@pytest.mark.parametrize(
+    ("field", "match", "response"),
+    [
+        ("openai_response", {"input": "hi"}, {"output": [], "status": "failed"}),
+        (
+            "openai_response",
+            {"input": "hi"},
+            {"output": [], "incomplete_details": {"reason": "max_output_tokens"}},
+        ),
+        ("openai_response", {"input": "hi"}, {}),
+        ("anthropic", USER, {"content": [], "stop_reason": "end_turn"}),
+    ],
+)
+def test_an_empty_answer_that_says_why_has_no_warning(
+    field: str, match: dict[str, Any], response: dict[str, Any]
+) -> None:
+    assert told(field, match, response) == []
 
 
 def test_only_some_of_many_missing_members_are_listed(tmp_path: Path) -> None:
@@ -158,6 +188,47 @@ def test_a_message_that_the_sdk_refuses_is_an_error() -> None:
 
     assert told == [
         "error: openai[0] 'greet': match.message.content[0].text: required, but missing"
+    ]
+
+
+def test_a_misspelt_member_of_a_match_is_a_warning() -> None:
+    misspelt = mock("hi", "greet")
+    misspelt["match"]["message"] |= {"nam": "Ann", "_comment": "mine", "$anchor": 1}
+
+    assert warnings(misspelt) == [
+        (
+            "openai[0] 'greet': match.message.nam: not a member that the SDK declares; "
+            "did you mean 'name'?"
+        )
+    ]
+
+
+def test_a_member_of_a_match_that_an_old_sdk_does_not_declare_is_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chat_sdk, "_IS_OLDER", True)
+    misspelt = mock("hi")
+    misspelt["match"]["message"] |= {"nam": "Ann", "_comment": "mine"}
+
+    (line,) = reviewed(tmp_path, misspelt)
+
+    assert line.startswith("note: openai[0]: match.message.nam: not a member")
+
+
+def test_what_is_filled_in_and_an_old_sdk_does_not_declare_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def confirm(answer: Any) -> list[Finding]:
+        wanted = [Finding((name,), "missing", Kind.MISSING) for name in {"id"} - answer.keys()]
+        return [*wanted, *(Finding((name,), "new", Kind.NEWER) for name in {*answer} - {"id"})]
+
+    monkeypatch.setattr(chat_sdk, "confirm_response", confirm)
+
+    told = reviewed(tmp_path, {**mock("hi"), "response": {"choices": ANSWER["choices"]}})
+
+    assert told == [
+        "note: openai[0]: response.choices: new",
+        "note: openai[0]: response: filled in: id",
     ]
 
 
@@ -276,6 +347,44 @@ def test_a_chat_stream_without_done_is_a_warning(events: list[Any]) -> None:
     ]
 
 
+STOP = {"type": "message_stop"}
+PING = {"type": "ping"}
+ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "no"}}
+
+
+@pytest.mark.parametrize(
+    ("field", "match", "events", "expected"),
+    [
+        ("anthropic", USER, [], ["'message_stop' or 'error'"]),
+        ("anthropic", USER, [PING], ["'message_stop' or 'error'"]),
+        ("anthropic", USER, [STOP, PING], ["'message_stop' or 'error'"]),
+        ("anthropic", USER, [PING, STOP], []),
+        ("anthropic", USER, [PING, ERROR], []),
+        ("openai", USER, [CHUNK, {"error": {"message": "no"}}], []),
+        ("openai_response", {"input": "hi"}, [], ["'response.completed' or "]),
+        ("openai_response", {"input": "hi"}, [{"type": "error", "error": {"message": "no"}}], []),
+    ],
+)
+def test_a_stream_without_its_end_is_a_warning(
+    field: str, match: dict[str, Any], events: list[Any], expected: list[str]
+) -> None:
+    found = told(field, match, {}, stream={"events": events})
+
+    assert len(found) == len(expected)
+    assert all(
+        f"stream.events: expected {each}" in line
+        for each, line in zip(expected, found, strict=True)
+    )
+
+
+def test_a_chunk_beside_events_is_a_warning() -> None:
+    stream = {"events": [CHUNK, "[DONE]"], "chunk": "char"}
+
+    assert warnings(mock("hi") | {"stream": stream}) == [
+        "openai[0]: stream.chunk: has no effect: events are sent as they are"
+    ]
+
+
 # --- Items that the SDK cannot tell apart ---------------------------------------------------------
 
 
@@ -347,3 +456,48 @@ def test_the_body_of_an_error_is_no_answer(
 )
 def test_an_error_of_a_response_is_an_answer(response: dict[str, Any]) -> None:
     load(Config.from_dict({"openai_response": [{"match": {"input": "a"}, "response": response}]}))
+
+
+def test_what_is_doubtful_about_an_error_is_a_warning() -> None:
+    error = {"as": "rate_limit", "retry_after": 100}
+    found = warnings({"error": error, "stream": {"chunk": "char"}})
+
+    assert found == [
+        "openai[0]: stream: no effect: an error is sent whole, before a stream begins",
+        (
+            'openai[0]: error.retry_after: 100 seconds: write "100ms" if milliseconds are meant, '
+            'else "100s"'
+        ),
+    ]
+    assert warnings({"error": error | {"retry_after": "100s"}}) == []
+
+
+def test_the_refusal_of_a_flagged_prompt_is_streamed() -> None:
+    config = Config.from_dict({"anthropic": [{"error": "flagged", "stream": {"chunk": 1}}]})
+
+    assert load(config).warnings == ()
+
+
+def test_a_status_that_clients_take_for_no_error_is_a_note(tmp_path: Path) -> None:
+    found = reviewed(tmp_path, {"error": {"status": 299}})
+
+    assert found == [
+        (
+            "note: openai[0]: error.status: official clients take an answer with status 299 for no "
+            "error"
+        )
+    ]
+    assert reviewed(tmp_path, {"error": {"status": 300}}) == []
+
+
+@pytest.mark.parametrize("member", ["message", "body"])
+def test_a_text_that_json_cannot_represent_is_an_error(member: str) -> None:
+    (found,) = errors({"openai": [{"error": {"status": 500, member: "\ud800"}}]})
+
+    assert found.startswith(f"error: openai[0]: error.{member}: expected a JSON value, found str")
+
+
+def test_the_body_of_an_error_as_a_response_is_an_error_with_the_remedy() -> None:
+    (found,) = errors({"openai": [{"response": {"error": {"message": "no"}}}]})
+
+    assert 'write "error" instead of "response"' in found

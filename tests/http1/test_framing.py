@@ -47,6 +47,20 @@ def test_a_stream_to_an_http10_client_ends_with_the_connection() -> None:
     assert sent(STREAM, is_http11=False) == [head, b"a", b"bb", b""]
 
 
+@pytest.mark.parametrize("is_http11", [True, False])
+def test_a_body_that_is_generated_while_it_is_sent_has_no_length(is_http11: bool) -> None:
+    lazy = Reply.lazy_whole(200, WHOLE.headers, lambda: [b"one", b"two"])
+
+    sent = [frame.data for frame in frames(lazy, is_http11=is_http11)]
+
+    assert not lazy.has_length
+    assert lazy.body == b"onetwo"
+    assert sent == [
+        frame.data
+        for frame in frames(Reply.stream(200, WHOLE.headers, [b"one", b"two"]), is_http11=is_http11)
+    ]
+
+
 def test_a_close_is_announced() -> None:
     assert b"\r\nConnection: close\r\n" in sent(WHOLE, close=True)[0]
 

@@ -3,141 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from mockllm.prompt import ConversationMessage, Prompt, ToolCall, ToolResult
+from tests.support.conversations import (
+    Conversation,
+    as_chat,
+    as_messages,
+    as_responses,
+    conversations,
+)
 from tests.support.strategies import ask_chat, ask_embeddings, ask_messages, ask_responses
-
-Json = dict[str, Any]
-Messages = list[ConversationMessage]
-
-WORDS = st.sampled_from(["hi", "", "weather?", "15 degrees", "é"])
-NAMES = ["get_weather", "send_mail", "search"]
-
-
-class Conversation(NamedTuple):
-    instructions: list[str]
-    tools: list[str]
-    messages: Messages
-
-
-# --- Conversations, as no API writes them --------------------------------------------------------
-
-
-@st.composite
-def conversations(draw: st.DrawFn) -> Conversation:
-    """Questions, each with rounds of calls and an answer; it may end anywhere."""
-    messages: Messages = []
-    for _ in range(draw(st.integers(1, 3))):
-        messages += draw(users())
-        for _ in range(draw(st.integers(0, 2))):
-            messages += draw(rounds(len(messages)))
-        messages.append(ConversationMessage("assistant", draw(texts(1))))
-    cut = draw(st.integers(1, len(messages)))
-    instructions = draw(st.lists(WORDS, max_size=2))
-    tools = draw(st.lists(st.sampled_from(NAMES), unique=True))
-    return Conversation(instructions, tools, messages[:cut])
-
-
-def texts(least: int) -> st.SearchStrategy[tuple[str, ...]]:
-    return st.lists(WORDS, min_size=least, max_size=2).map(tuple)
-
-
-def users() -> st.SearchStrategy[Messages]:
-    message = texts(1).map(lambda said: ConversationMessage("user", said))
-    return st.lists(message, min_size=1, max_size=2)
-
-
-@st.composite
-def rounds(draw: st.DrawFn, number: int) -> Messages:
-    """An answer with calls, their results in any order, perhaps words of the user behind them."""
-    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=2))
-    calls = tuple(ToolCall(f"call_{number}_{at}", name) for at, name in enumerate(names))
-    results: Messages = [
-        ToolResult(texts=draw(texts(1)), call_id=call.call_id, name=call.name)
-        for call in draw(st.permutations(calls))
-    ]
-    behind = draw(st.one_of(st.just([]), users()))
-    return [ConversationMessage("assistant", draw(texts(0)), calls), *results, *behind]
-
-
-# --- The same, as each API writes it -------------------------------------------------------------
-
-
-def content(texts: tuple[str, ...], kind: str = "text") -> Any:
-    if len(texts) == 1:
-        return texts[0]
-    return [{"type": kind, "text": text} for text in texts] or None
-
-
-def as_chat(conversation: Conversation) -> Prompt:
-    messages: list[Json] = [
-        {"role": role, "content": text}
-        for role, text in zip(("system", "developer"), conversation.instructions, strict=False)
-    ]
-    for message in conversation.messages:
-        written: Json = {"role": message.role, "content": content(message.texts)}
-        if isinstance(message, ToolResult):
-            written["tool_call_id"] = message.call_id
-        if message.calls:
-            written["tool_calls"] = [
-                {
-                    "id": call.call_id,
-                    "type": "function",
-                    "function": {"name": call.name, "arguments": "{}"},
-                }
-                for call in message.calls
-            ]
-        messages.append(written)
-    tools = [{"type": "function", "function": {"name": name}} for name in conversation.tools]
-    return ask_chat(messages, tools=tools)
-
-
-def as_messages(conversation: Conversation) -> Prompt:
-    messages: list[Json] = []
-    for message in conversation.messages:
-        blocks: list[Json] = [{"type": "text", "text": text} for text in message.texts]
-        if isinstance(message, ToolResult):
-            result = {"tool_use_id": message.call_id, "content": content(message.texts)}
-            blocks = [{"type": "tool_result", **result}]
-        blocks += [
-            {"type": "tool_use", "id": call.call_id, "name": call.name, "input": {}}
-            for call in message.calls
-        ]
-        role = "assistant" if message.role == "assistant" else "user"
-        messages.append({"role": role, "content": blocks})
-    system = [{"type": "text", "text": text} for text in conversation.instructions]
-    tools = [{"name": name, "input_schema": {}} for name in conversation.tools]
-    return ask_messages(messages, system=system, tools=tools)
-
-
-def as_responses(conversation: Conversation) -> Prompt:
-    items: list[Json] = []
-    for message in conversation.messages:
-        if isinstance(message, ToolResult):
-            output = {"call_id": message.call_id, "output": content(message.texts, "input_text")}
-            items.append({"type": "function_call_output", **output})
-            continue
-        if message.role == "assistant":
-            items.append({"type": "reasoning", "id": "rs_1", "summary": []})
-        if message.texts:
-            kind = "output_text" if message.role == "assistant" else "input_text"
-            items.append({"role": message.role, "content": content(message.texts, kind)})
-        items += [
-            {"type": "function_call", "call_id": call_id, "name": name, "arguments": "{}"}
-            for call_id, name in message.calls
-        ]
-    first = next(iter(conversation.instructions), None)
-    notes: list[Json] = [
-        {"role": "developer", "content": text} for text in conversation.instructions[1:]
-    ]
-    tools = [{"type": "function", "name": name} for name in conversation.tools]
-    return ask_responses([*notes, *items], instructions=first, tools=tools)
-
 
 AS_EACH_API = pytest.mark.parametrize("ask", [as_chat, as_messages, as_responses])
 
@@ -219,10 +98,116 @@ def test_a_text_as_the_input_of_responses_is_a_message_of_the_user() -> None:
     assert ask_responses("hi").messages() == (ConversationMessage("user", ("hi",)),)
 
 
-def test_an_embeddings_request_has_no_conversation() -> None:
-    prompt = ask_embeddings("hi")
+def test_the_input_of_embeddings_is_what_a_user_says() -> None:
+    prompt = ask_embeddings(["hi", "there"])
 
-    assert (prompt.messages(), prompt.last_turn(), prompt.system(), prompt.tools()) == ((),) * 4
+    assert prompt.messages() == (ConversationMessage("user", ("hi", "there")),)
+    assert (prompt.system(), prompt.tools(), prompt.tool_results()) == ((),) * 3
+
+
+SCHEMA = {"type": "object", "title": "Weather"}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "schemas"),
+    [
+        (ask_chat([{"role": "user", "content": "hi"}]), ()),
+        (
+            ask_chat(
+                [{"role": "user", "content": "hi"}],
+                response_format={
+                    "type": "json_schema",
+                    "json_schema": {"name": "weather", "schema": SCHEMA},
+                },
+            ),
+            ("weather",),
+        ),
+        (
+            ask_chat(
+                [{"role": "user", "content": "hi"}],
+                tools=[{"type": "function", "function": {"name": "f"}}],
+                tool_choice={"type": "function", "function": {"name": "f"}},
+            ),
+            ("f",),
+        ),
+        (
+            ask_chat(
+                [{"role": "user", "content": "hi"}],
+                tools=[{"type": "function", "function": {"name": "f"}}],
+                tool_choice="required",
+            ),
+            ("f",),
+        ),
+        (
+            ask_chat(
+                [{"role": "user", "content": "hi"}],
+                tools=[
+                    {"type": "function", "function": {"name": "f"}},
+                    {"type": "function", "function": {"name": "g"}},
+                ],
+                tool_choice="required",
+            ),
+            (),
+        ),
+        (
+            ask_chat(
+                [{"role": "user", "content": "hi"}],
+                tool_choice={
+                    "type": "allowed_tools",
+                    "allowed_tools": {
+                        "mode": "required",
+                        "tools": [{"type": "function", "function": {"name": "g"}}],
+                    },
+                },
+            ),
+            ("g",),
+        ),
+        (ask_chat([{"role": "user", "content": "hi"}], function_call={"name": "old"}), ("old",)),
+        (
+            ask_responses(
+                "hi", text={"format": {"type": "json_schema", "name": "w", "schema": SCHEMA}}
+            ),
+            ("w",),
+        ),
+        (ask_responses("hi", tool_choice={"type": "function", "name": "f"}), ("f",)),
+        (
+            ask_responses(
+                "hi",
+                tool_choice={
+                    "type": "allowed_tools",
+                    "mode": "required",
+                    "tools": [{"type": "function", "name": "g"}],
+                },
+            ),
+            ("g",),
+        ),
+        (
+            ask_messages(
+                [{"role": "user", "content": "hi"}],
+                output_config={"format": {"type": "json_schema", "schema": SCHEMA}},
+            ),
+            ("Weather",),
+        ),
+        (
+            ask_messages(
+                [{"role": "user", "content": "hi"}], tool_choice={"type": "tool", "name": "f"}
+            ),
+            ("f",),
+        ),
+        (
+            ask_messages(
+                [{"role": "user", "content": "hi"}],
+                tools=[{"name": "f", "input_schema": {}}],
+                tool_choice={"type": "any"},
+            ),
+            ("f",),
+        ),
+    ],
+)
+def test_the_schema_is_that_of_the_output_or_the_one_tool_that_is_forced(
+    prompt: Prompt, schemas: tuple[str, ...]
+) -> None:
+    assert prompt.schemas() == schemas
 
 
 @pytest.mark.parametrize("strange", [None, 7, "x", [7], [{}], [{"function": 7}], {"a": 1}])
@@ -239,3 +224,21 @@ def test_members_that_an_sdk_would_refuse_do_not_raise(strange: Any) -> None:
         assert len(prompt.messages()) == 1
         prompt.system()
         prompt.tools()
+
+
+@pytest.mark.parametrize("strange", [None, 7, "x", [7], [{}], [{"function": 7}], {"a": 1}])
+def test_strange_choices_of_tools_and_schemas_do_not_raise(strange: Any) -> None:
+    messages = [{"role": "user", "content": "hi"}]
+    nested = {"type": "allowed_tools", "allowed_tools": strange, "tools": strange, "mode": strange}
+    for choice in (strange, nested):
+        for prompt in (
+            ask_chat(
+                messages,
+                tool_choice=choice,
+                tools=strange,
+                response_format={"json_schema": strange},
+            ),
+            ask_messages(messages, tool_choice=choice, tools=strange, output_config=strange),
+            ask_responses("hi", tool_choice=choice, tools=strange, text={"format": strange}),
+        ):
+            assert isinstance(prompt.schemas(), tuple)

@@ -97,6 +97,151 @@ def test_a_match_that_no_request_can_satisfy_has_findings(
     assert SDKS[api].confirm_match(match) == findings
 
 
+OUTPUT = {"type": "output_text", "text": "a", "annotations": []}
+
+
+@pytest.mark.parametrize(
+    ("api", "match", "path", "meant"),
+    [
+        (CHAT, {"role": "user", "contnt": "hi"}, ("contnt",), "content"),
+        (
+            CHAT,
+            {"role": "user", "content": [{"type": "text", "text": "a", "txt": "b"}]},
+            ("content", 0, "txt"),
+            "text",
+        ),
+        (
+            CHAT,
+            {"role": "user", "content": [{"type": "image_ur", "image_url": {"url": "x"}}]},
+            ("content", 0, "type"),
+            "image_url",
+        ),
+        (
+            CHAT,
+            {"role": "assistant", "tool_calls": [{**CALL, "functon": {}}]},
+            ("tool_calls", 0, "functon"),
+            "function",
+        ),
+        (
+            CHAT,
+            {"role": "assistant", "content": [{"type": "text", "text": "a", "txt": "b"}]},
+            ("content", 0, "txt"),
+            "text",
+        ),
+        (RESPONSES, [{"role": "user", "content": "a", "rol": "b"}], (0, "rol"), "role"),
+        (RESPONSES, [{"type": "funtion_call", "call_id": "a"}], (0, "type"), "function_call"),
+        (
+            RESPONSES,
+            [{"type": "message", "role": "assistant", "content": [{**OUTPUT, "txt": "b"}]}],
+            (0, "content", 0, "txt"),
+            "text",
+        ),
+        (
+            RESPONSES,
+            [{"type": "function_call_output", "call_id": "c", "output": "1", "cal_id": "d"}],
+            (0, "cal_id"),
+            "call_id",
+        ),
+        (
+            MESSAGES,
+            {
+                "role": "user",
+                "content": [{"type": "tool_result", "tool_use_id": "a", "conten": ""}],
+            },
+            ("content", 0, "conten"),
+            "content",
+        ),
+        (
+            MESSAGES,
+            {"role": "user", "content": [{"type": "tool_resul", "tool_use_id": "a"}]},
+            ("content", 0, "type"),
+            "tool_result",
+        ),
+    ],
+)
+def test_a_misspelt_member_of_a_match_is_found(
+    api: str, match: Any, path: tuple[str | int, ...], meant: str
+) -> None:
+    (finding,) = SDKS[api].confirm_match(match)
+
+    assert (finding.path, finding.kind) == (path, UNKNOWN)
+    assert finding.message.endswith(f"did you mean '{meant}'?")
+
+
+@pytest.mark.parametrize(
+    ("api", "match"),
+    [
+        (CHAT, {"role": "tool", "tool_call_id": "a", "content": "b", "name": "f"}),
+        (
+            CHAT,
+            {
+                "role": "assistant",
+                "content": None,
+                "reasoning_content": "a",
+                "annotations": [],
+                "tool_calls": [{**CALL, "index": 0}],
+            },
+        ),
+        (CHAT, {"role": "user", "content": [{"type": "video_url", "video_url": {"url": "a"}}]}),
+        (
+            CHAT,
+            {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"a": 1}}]},
+        ),
+        (
+            RESPONSES,
+            [{"type": "message", "id": "m", "role": "user", "status": "completed", "content": "a"}],
+        ),
+        (
+            RESPONSES,
+            [
+                {
+                    "role": "user",
+                    "content": [{"type": "input_text", "text": "a", "cache_control": {}}],
+                }
+            ],
+        ),
+        (
+            RESPONSES,
+            [
+                {
+                    "type": "custom_tool_call",
+                    "id": "a",
+                    "call_id": "b",
+                    "name": "f",
+                    "input": "",
+                    "status": "completed",
+                }
+            ],
+        ),
+        (RESPONSES, [{"type": "of_tomorrow", "what": "ever"}]),
+        (
+            MESSAGES,
+            {
+                "role": "assistant",
+                "content": [
+                    {
+                        "type": "mcp_tool_use",
+                        "id": "a",
+                        "name": "f",
+                        "server_name": "s",
+                        "input": {},
+                    }
+                ],
+            },
+        ),
+        (
+            MESSAGES,
+            {
+                "role": "assistant",
+                "content": [{"type": "tool_use", "id": "a", "name": "f", "input": {"any": 1}}],
+            },
+        ),
+    ],
+)
+def test_members_that_clients_send_undeclared_have_no_findings(api: str, match: Any) -> None:
+    assert SDKS[api].confirm_match(match) == []
+
+
 # -- Answers --
 
 

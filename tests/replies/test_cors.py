@@ -30,6 +30,12 @@ def test_sharing_twice_changes_nothing() -> None:
     assert CORS(allowed=True).share(SHARED) == SHARED
 
 
+def test_a_reply_with_an_origin_of_its_own_is_not_shared() -> None:
+    own = Reply(200, (*HEADERS, (b"access-control-allow-origin", b"https://a.example")), ())
+
+    assert CORS(allowed=True).share(own) == own
+
+
 def test_without_cors_nothing_is_added() -> None:
     reply = Reply(200, HEADERS, ())
 

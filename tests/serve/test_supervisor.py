@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ from tests.support.processes import (
     until,
     write,
 )
+from tests.support.served import API_KEY, chat_request, http_request
 
 pytestmark = [pytest.mark.anyio, posix, needs_proc]
 
@@ -104,6 +106,36 @@ async def test_a_worker_that_hangs_is_killed_and_replaced(command: Command) -> N
 
     assert len(constant.failures) <= clients
     assert [each for each in constant.failures if not each.startswith("no answer")] == []
+
+
+async def received(port: int, path: str, body: dict[str, Any]) -> bytes:
+    """All bytes of the answer to a client that asks once."""
+    headers = {"authorization": f"Bearer {API_KEY}", "connection": "close"}
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(http_request(path, body, headers))
+        return await reader.read(-1)
+    finally:
+        writer.close()
+
+
+async def test_no_worker_that_is_busy_is_killed() -> None:
+    """Long answers that are made for the request: streams of many words, and many vectors."""
+    words = " ".join(["word"] * 30_000)
+    stream = ("/v1/chat/completions", chat_request(words, stream=True))
+    vectors = ("/v1/embeddings", {"model": "m", "input": [str(each) for each in range(512)]})
+    with running("--port=0", "--workers=2", "--worker-timeout=3") as command:
+        workers = command.workers()
+        asked = [stream, vectors] * 6
+        answers = await asyncio.gather(*(received(command.port, *each) for each in asked))
+
+        assert command.workers() == workers
+        assert [line for line in command.lines if "worker" in line] == []
+    for answer in answers:
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert answer.endswith(b"0\r\n\r\n")
+    assert {answer.count(b"data: [DONE]") for answer in answers[::2]} == {1}
+    assert {answer.count(b'"embedding":[') for answer in answers[1::2]} == {512}
 
 
 async def test_a_suspended_supervisor_does_not_kill_its_workers(command: Command) -> None:

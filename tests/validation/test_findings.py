@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.validation.findings import Finding, compile_match, compile_request, confirm_model
+from mockllm.validation.findings import (
+    Finding,
+    allow_newer,
+    compile_match,
+    compile_request,
+    confirm_model,
+)
 from tests.support.small_types import (
     HELLO,
     MISSING,
@@ -246,6 +252,21 @@ def test_a_model_of_an_old_sdk_tells_what_a_newer_one_may_declare() -> None:
         Finding(
             ("output", 1, "txt"),
             "not a member that the SDK declares; did you mean 'text'? "
+            "(the installed SDK is old; newer ones may declare it)",
+            NEWER,
+        ),
+    ]
+
+
+def test_a_match_may_have_members_that_only_newer_sdks_declare() -> None:
+    wrong = Finding(("content",), "expected a string, found 5", WRONG)
+    undeclared = Finding(("nam",), "not a member that the SDK declares", UNKNOWN)
+
+    assert allow_newer([wrong, undeclared]) == [
+        wrong,
+        Finding(
+            ("nam",),
+            "not a member that the SDK declares "
             "(the installed SDK is old; newer ones may declare it)",
             NEWER,
         ),

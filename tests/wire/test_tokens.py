@@ -71,3 +71,13 @@ def test_deep_value_is_counted() -> None:
 )
 def test_prompt_counts_what_reaches_the_model(body: dict[str, Any], total: int) -> None:
     assert tokens.estimate_prompt(body) == total
+
+
+@given(st.lists(st.one_of(st.integers(), st.floats(allow_nan=False), st.booleans(), st.text())))
+def test_a_list_counts_as_much_as_its_entries(entries: list[Any]) -> None:
+    assert tokens.estimate_value(entries) == sum(map(tokens.estimate_value, map(wrapped, entries)))
+
+
+def wrapped(entry: Any) -> Any:
+    """An entry in a list that is not one of numbers only."""
+    return [entry, ""]

@@ -11,7 +11,9 @@ import orjson
 
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Headers, Reply, Request
+from mockllm.providers.anthropic.failures import render_failure
 from mockllm.providers.envelope import JSON_HEADERS, STREAM_HEADERS, error_reply, has_bearer
+from mockllm.providers.failures import Cases, Failure
 from mockllm.providers.vendor import Vendor
 from mockllm.wire import placeholders
 
@@ -95,6 +97,10 @@ def _render_error(error: ClientError, extra: Mapping[str, Any]) -> Reply:
     return error_reply(error, ANTHROPIC.headers, body)
 
 
+def _render_failure(failure: Failure, own: Cases, model: str) -> Reply:
+    return render_failure(failure, own, model, ANTHROPIC.headers, _REQUEST_ID_JSON)
+
+
 ANTHROPIC = Vendor(
     name="Anthropic",
     base_path="",
@@ -103,4 +109,5 @@ ANTHROPIC = Vendor(
     headers=JSON_HEADERS + _HEADERS,
     stream_headers=STREAM_HEADERS + _HEADERS,
     render_error=_render_error,
+    render_failure=_render_failure,
 )

@@ -10,6 +10,8 @@ from typing import Any
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.providers.envelope import JSON_HEADERS, STREAM_HEADERS, error_reply, has_bearer
+from mockllm.providers.failures import Cases, Failure
+from mockllm.providers.openai.failures import render_failure
 from mockllm.providers.vendor import Vendor
 from mockllm.wire import placeholders
 
@@ -67,6 +69,10 @@ def _render_error(error: ClientError, extra: Mapping[str, Any]) -> Reply:
     return error_reply(error, OPENAI.headers, {"error": inner, **extra}, challenge=_CHALLENGE)
 
 
+def _render_failure(failure: Failure, own: Cases, model: str) -> Reply:
+    return render_failure(failure, own, model, OPENAI.headers)
+
+
 OPENAI = Vendor(
     name="OpenAI",
     base_path="/v1",
@@ -75,4 +81,5 @@ OPENAI = Vendor(
     headers=JSON_HEADERS + _HEADERS,
     stream_headers=STREAM_HEADERS + _HEADERS,
     render_error=_render_error,
+    render_failure=_render_failure,
 )

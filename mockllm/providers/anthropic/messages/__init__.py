@@ -4,7 +4,7 @@ and streams. It knows no other API, no socket and no table of mocks.
 
 from __future__ import annotations
 
-from mockllm.providers.anthropic.messages.answer import text_response
+from mockllm.providers.anthropic.messages.answer import refuse, text_response
 from mockllm.providers.anthropic.messages.contradictions import find_contradictions
 from mockllm.providers.anthropic.messages.echo import echoed
 from mockllm.providers.anthropic.messages.prompt import NAME, compile_match, decode
@@ -23,6 +23,7 @@ def _sdk() -> SDK:
 MESSAGES = API(
     vendor=ANTHROPIC,
     name=NAME,
+    word="messages",
     title="Anthropic Messages",
     routes=("/v1/messages",),
     match_field="message",
@@ -34,5 +35,7 @@ MESSAGES = API(
     text_response=text_response,
     frame=frame,
     find_contradictions=find_contradictions,
+    last_events=("message_stop", "error"),
     echo=echoed,
+    refuse=refuse,
 )

@@ -61,6 +61,12 @@ def text_response(text: str) -> Object:
     return {"content": [{"type": "text", "text": text}]}
 
 
+def refuse(message: str | None) -> Object:
+    """The response to a flagged prompt, which is no error; `message` explains it."""
+    details = {"type": "refusal", "category": None, "explanation": message}
+    return {"content": [], "stop_reason": "refusal", "stop_details": details}
+
+
 def _blocks(response: Object) -> list[Any]:
     """The content blocks; none if the content is not a list."""
     content = response.get("content")

@@ -44,7 +44,25 @@ def read_tools(body: Body) -> Iterator[str]:
     return normalise.tool_names(body.get("tools"))
 
 
-READERS = Readers(read_messages, read_system, read_tools)
+def read_schemas(body: Body) -> Iterator[str]:
+    """The title of the schema in `output_config`, or in the older `output_format`: schemas have no
+    name in this API."""
+    config = body.get("output_config")
+    formats = [config.get("format")] if isinstance(config, dict) else []
+    for output in normalise.objects([*formats, body.get("output_format")]):
+        yield from normalise.schema_names(output)
+
+
+def read_forced_tool(body: Body) -> str:
+    """The tool that `tool_choice` names, or the only one if the model must call some tool."""
+    return normalise.forced_tool(body.get("tool_choice"), _name, read_tools(body))
+
+
+READERS = Readers(read_messages, read_system, read_tools, read_schemas, read_forced_tool)
+
+
+def _name(choice: Body) -> str:
+    return normalise.text(choice.get("name"))
 
 
 def _result(block: Body) -> ToolResult:

@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from anthropic.types import ContentBlockParam, Message, MessageParam, RawMessageStreamEvent
+from anthropic.types import (
+    ContentBlock,
+    ContentBlockParam,
+    Message,
+    MessageParam,
+    RawMessageStreamEvent,
+)
 from anthropic.types.message_create_params import MessageCreateParamsBase
 from anthropic.types.tool_result_block_param import Content as ToolResultContent
 from typing_extensions import TypedDict
@@ -17,10 +23,13 @@ from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import (
     Confirm,
     Finding,
+    allow_newer,
     compile_match,
     compile_request,
     confirm_model,
 )
+from mockllm.validation.json_schema import Definitions, Form, MockSchemas
+from mockllm.validation.undeclared import unless_declared
 from mockllm.validation.versions import is_older
 
 _IS_OLDER = is_older("anthropic", SDK_VERSION)
@@ -68,6 +77,8 @@ _ALWAYS_REQUIRED = frozenset({"tool_use_id", "name"})
 
 # A match contains only the members to compare, so others may be missing, even the content.
 _LENIENT_IN_MATCHES = _ECHOED | {"UserMessageParam", "SystemMessageParam"}
+if _IS_OLDER:
+    _LENIENT_IN_MATCHES |= older.ECHOED
 
 
 class _Request(MessageCreateParamsBase, TypedDict, total=False):
@@ -100,8 +111,11 @@ def request_confirmer(*, strict: bool) -> Confirm:
 
 
 def confirm_match(value: Any) -> list[Finding]:
-    """Return the findings in a mock's `message`."""
-    return _match()(value)
+    """Return the findings in a mock's `message`. Clients send what a beta declares."""
+    findings = _match()(value)
+    if findings:
+        findings = unless_declared(findings, _beta_match()(value))
+    return allow_newer(findings) if _IS_OLDER else findings
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
@@ -134,6 +148,27 @@ def _unless_in_beta(
     return [finding for finding in findings if finding.path in faulty]
 
 
+def json_schemas(definitions: Definitions) -> MockSchemas:
+    """Return the JSON Schemas of what a mock holds, with what the betas declare."""
+    from anthropic.types import beta  # only where it is needed: hundreds of types
+
+    match = definitions.add(
+        MessageParam, Form.MATCH, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED
+    )
+    definitions.allow(Form.MATCH, tagged_members([beta.BetaContentBlockParam], of_models=True))
+    answer = definitions.add(
+        beta.BetaMessage, Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
+    )
+    definitions.allow(Form.ANSWER, tagged_members([ContentBlock], of_models=True))
+    event = definitions.add(
+        beta.BetaRawMessageStreamEvent,
+        Form.EVENT,
+        undeclared=[undeclared.EVENT],
+        widened=_WIDENED,
+    )
+    return MockSchemas(match, answer, event)
+
+
 @cache
 def known_members() -> Mapping[str, frozenset[str]]:
     """Return the declared members of each content block, by its `type`."""
@@ -144,5 +179,11 @@ def known_members() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    lenient_types = _LENIENT_IN_MATCHES | older.ECHOED
-    return compile_match(MessageParam, lenient_types=lenient_types, widened=_WIDENED)
+    return compile_match(MessageParam, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED)
+
+
+@cache
+def _beta_match() -> Callable[[Any], list[Finding]]:
+    from anthropic.types.beta import BetaMessageParam  # only where it is needed
+
+    return compile_match(BetaMessageParam, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED)

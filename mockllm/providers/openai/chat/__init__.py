@@ -23,6 +23,7 @@ def _sdk() -> SDK:
 CHAT = API(
     vendor=OPENAI,
     name=NAME,
+    word="chat",
     title="OpenAI Chat Completions",
     routes=azure.routes_of("/v1/chat/completions"),
     match_field="message",
@@ -35,5 +36,5 @@ CHAT = API(
     frame=frame,
     find_contradictions=find_contradictions,
     echo=service_tier.echoed,
-    ends_with_done=True,
+    last_events=("[DONE]",),
 )

@@ -44,7 +44,22 @@ def read_tools(body: Body) -> Iterator[str]:
         yield normalise.text(function.get("name"))
 
 
-READERS = Readers(read_messages, read_system, read_tools)
+def read_schemas(body: Body) -> Iterator[str]:
+    """The name in `response_format`."""
+    yield from normalise.schema_names(body.get("response_format"))
+
+
+def read_forced_tool(body: Body) -> str:
+    """The tool that `tool_choice` or the legacy `function_call` names, or the only one if the model
+    must call some tool."""
+    choice = body.get("tool_choice")
+    legacy = body.get("function_call")
+    if choice is None and isinstance(legacy, dict):
+        return normalise.text(legacy.get("name"))
+    return normalise.forced_tool(choice, _name, read_tools(body))
+
+
+READERS = Readers(read_messages, read_system, read_tools, read_schemas, read_forced_tool)
 
 
 def _calls(message: Body) -> Iterator[ToolCall]:

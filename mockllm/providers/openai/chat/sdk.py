@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage
 from openai.types.chat.chat_completion_assistant_message_param import ContentArrayOfContentPart
 from openai.types.chat.chat_completion_content_part_param import ChatCompletionContentPartParam
 from openai.types.chat.chat_completion_message_param import ChatCompletionMessageParam
@@ -19,10 +19,13 @@ from mockllm.validation.core_schema import tagged_members
 from mockllm.validation.findings import (
     Confirm,
     Finding,
+    allow_newer,
     compile_match,
     compile_request,
     confirm_model,
 )
+from mockllm.validation.json_schema import Definitions, Form, MockSchemas
+from mockllm.validation.undeclared import unless_declared
 from mockllm.validation.versions import is_older
 
 _IS_OLDER = is_older("openai", SDK_VERSION)
@@ -51,8 +54,13 @@ def request_confirmer(*, strict: bool) -> Confirm:
 
 
 def confirm_match(value: Any) -> list[Finding]:
-    """Return the findings in a mock's `message`."""
-    return _match()(value)
+    """Return the findings in a mock's `message`. What services send in an answer, clients send
+    back."""
+    findings = [each for each in _match()(value) if not undeclared.IN_REQUESTS.explains(each)]
+    if isinstance(value, dict) and value.get("role") == "assistant":
+        answered = confirm_model(ChatCompletionMessage, value, undeclared.MESSAGE.explains)
+        findings = unless_declared(findings, answered)
+    return allow_newer(findings) if _IS_OLDER else findings
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
@@ -69,6 +77,26 @@ def confirm_event(event: dict[str, Any]) -> list[Finding]:
             return confirm_model(
                 ChatCompletionChunk, event, undeclared.CHUNK.explains, widened=_WIDENED
             )
+
+
+def json_schemas(definitions: Definitions) -> MockSchemas:
+    """Return the JSON Schemas of what a mock holds."""
+    sent_back = (undeclared.IN_REQUESTS, undeclared.MESSAGE)
+    match = definitions.add(
+        ChatCompletionMessageParam,
+        Form.MATCH,
+        lenient_types=_LENIENT_IN_MATCHES,
+        undeclared=sent_back,
+        widened=_WIDENED,
+    )
+    definitions.allow(Form.MATCH, {"assistant": ChatCompletionMessage.model_fields})
+    answer = definitions.add(
+        ChatCompletion, Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
+    )
+    event = definitions.add(
+        ChatCompletionChunk, Form.EVENT, undeclared=[undeclared.CHUNK], widened=_WIDENED
+    )
+    return MockSchemas(match, answer, event)
 
 
 @cache

@@ -81,3 +81,17 @@ ANSWER = Undeclared(
     open_enums=("service_tier",),  # Groq: on_demand
 )
 CHUNK = ANSWER.renamed("choices[].message", "choices[].delta")
+MESSAGE = ANSWER.inside("choices[].message")
+IN_REQUESTS = Undeclared(
+    {
+        "cache_control": "OpenRouter, LiteLLM",
+        "content[].cache_control": "OpenRouter, LiteLLM",
+        "audio.data": "clients that send back an answer whole",
+        "audio.expires_at": "clients that send back an answer whole",
+        "audio.transcript": "clients that send back an answer whole",
+        "name": "many clients, in tool messages",
+        "prefix": "clients of DeepSeek and Mistral",
+        "partial": "clients of Moonshot and Qwen",
+    }
+)
+"""What clients send in a message."""

@@ -6,10 +6,17 @@ from __future__ import annotations
 
 from mockllm.providers.api import API, SDK, Batch
 from mockllm.providers.openai import azure
-from mockllm.providers.openai.embeddings.batch import count_answers, count_inputs, join, split
+from mockllm.providers.openai.embeddings.batch import (
+    count_answers,
+    count_inputs,
+    generate,
+    join,
+    split,
+)
 from mockllm.providers.openai.embeddings.contradictions import find_contradictions
 from mockllm.providers.openai.embeddings.prompt import NAME, compile_match, decode
-from mockllm.providers.openai.embeddings.render import generate, render, text_response
+from mockllm.providers.openai.embeddings.render import render, text_response
+from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.wire import sse
 
@@ -23,6 +30,7 @@ def _sdk() -> SDK:
 EMBEDDINGS = API(
     vendor=OPENAI,
     name=NAME,
+    word="embeddings",
     title="OpenAI Embeddings",
     routes=azure.routes_of("/v1/embeddings"),
     match_field="input",
@@ -36,4 +44,5 @@ EMBEDDINGS = API(
     find_contradictions=find_contradictions,
     batch=Batch(split, join, count_answers, count_inputs),
     generate=generate,
+    failures={"context_length": TOO_MANY_TOKENS},
 )

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mockllm.prompt import Prompt
-from mockllm.providers.openai.embeddings.prompt import inputs_of, message_of
-from mockllm.providers.openai.embeddings.vectors import DIMENSIONS, vector
+from mockllm.providers.openai.embeddings.prompt import READERS, inputs_of, message_of
+from mockllm.providers.openai.embeddings.vectors import DIMENSIONS, GeneratedVector
 
 
 def split(prompt: Prompt) -> Sequence[Prompt]:
@@ -19,10 +19,10 @@ def split(prompt: Prompt) -> Sequence[Prompt]:
     if prompt.inputs == 1:
         return (prompt,)
     name, model, options, number = prompt.endpoint, prompt.model, prompt.options, prompt.inputs
-    body = dict(prompt.body)
     return [
-        Prompt(name, model, (message_of(value),), options, {**body, "input": value}, inputs=number)
-        for value in inputs_of(body["input"])
+        Prompt(name, model, (message_of(value),), options, body, READERS, inputs=number)
+        for value in inputs_of(prompt.body["input"])
+        for body in ({**prompt.body, "input": value},)
     ]
 
 
@@ -49,10 +49,11 @@ def join(inputs: Sequence[Prompt], responses: Sequence[dict[str, Any]]) -> dict[
     return joined
 
 
-def generate_vector(prompt: Prompt) -> list[float]:
-    """The vector generated for a request with one input, with the `dimensions` of the request."""
-    (value,) = inputs_of(prompt.body["input"])
-    return vector(value, prompt.body.get("dimensions") or DIMENSIONS)
+def generate(prompt: Prompt) -> dict[str, Any]:
+    """A response with a vector for each input, with the `dimensions` of the request."""
+    dimensions = prompt.body.get("dimensions") or DIMENSIONS
+    values = inputs_of(prompt.body["input"])
+    return {"data": [{"embedding": GeneratedVector(value, dimensions)} for value in values]}
 
 
 def count_answers(response: dict[str, Any]) -> int:
@@ -72,7 +73,7 @@ def _count(data: Any) -> int:
 def _entries(prompt: Prompt, response: dict[str, Any], at: int, inputs: int) -> list[Any]:
     """The entry for the input at a position; none if the response has no vectors."""
     if "data" not in response:
-        return [{"embedding": generate_vector(prompt)}]
+        return list(generate(prompt)["data"])
     data = response["data"]
     if not isinstance(data, list):
         return []

@@ -18,6 +18,7 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
+from mockllm.validation.json_schema import Definitions, Form, MockSchemas
 from mockllm.validation.versions import is_older
 
 _IS_OLDER = is_older("openai", SDK_VERSION)
@@ -44,6 +45,13 @@ def confirm_response(response: dict[str, Any]) -> list[Finding]:
 def confirm_event(event: dict[str, Any]) -> list[Finding]:
     """Return nothing: no answer of this API is streamed."""
     return []
+
+
+def json_schemas(definitions: Definitions) -> MockSchemas:
+    """Return the JSON Schemas of what a mock holds."""
+    match = definitions.add(get_type_hints(EmbeddingCreateParams)["input"], Form.MATCH)
+    answer = definitions.add(CreateEmbeddingResponse, Form.ANSWER, undeclared=[undeclared.ANSWER])
+    return MockSchemas(match, answer, None)
 
 
 def known_members() -> Mapping[str, frozenset[str]]:

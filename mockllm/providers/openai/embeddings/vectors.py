@@ -9,7 +9,7 @@ import base64 as base64_codec
 import math
 import struct
 from hashlib import shake_128
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockllm.wire import jsontext
 
@@ -28,9 +28,28 @@ def vector(value: Any, dimensions: int) -> list[float]:
     return list(struct.unpack(floats, struct.pack(floats, *(each / length for each in numbers))))
 
 
+class GeneratedVector(NamedTuple):
+    """The `vector` of a value, which is not generated before it is sent."""
+
+    value: Any
+    dimensions: int
+
+
+def count_numbers(embedding: Any) -> int:
+    """The number of numbers in a vector, about that if it is in base64; 0 if it is none."""
+    if isinstance(embedding, GeneratedVector):
+        return embedding.dimensions
+    if isinstance(embedding, str):
+        return len(embedding) * 3 // (4 * _SIZE)
+    return len(embedding) if isinstance(embedding, list) else 0
+
+
 def encode(embedding: Any, *, base64: bool) -> Any:
-    """A configured vector, in base64 or as numbers. In base64, it is little-endian 32-bit floats,
-    as answers copied from the service have it. What is no vector is returned unchanged."""
+    """A configured or generated vector, in base64 or as numbers. In base64, it is little-endian
+    32-bit floats, as answers copied from the service have it. What is no vector is returned
+    unchanged."""
+    if isinstance(embedding, GeneratedVector):
+        embedding = vector(*embedding)
     if base64:
         return _to_base64(embedding)
     return _to_numbers(embedding)

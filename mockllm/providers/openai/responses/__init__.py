@@ -9,6 +9,7 @@ from mockllm.providers.openai import azure
 from mockllm.providers.openai.responses.answer import text_response
 from mockllm.providers.openai.responses.contradictions import find_contradictions
 from mockllm.providers.openai.responses.echo import echoed
+from mockllm.providers.openai.responses.failures import FAILURES
 from mockllm.providers.openai.responses.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.responses.render import render
 from mockllm.providers.openai.responses.stream import frame
@@ -24,6 +25,7 @@ def _sdk() -> SDK:
 RESPONSES = API(
     vendor=OPENAI,
     name=NAME,
+    word="responses",
     title="OpenAI Responses",
     routes=(*azure.routes_of("/v1/responses"), azure.unversioned("/v1/responses")),
     match_field="input",
@@ -36,4 +38,6 @@ RESPONSES = API(
     frame=frame,
     find_contradictions=find_contradictions,
     echo=echoed,
+    last_events=("response.completed", "response.incomplete", "response.failed", "error"),
+    failures=FAILURES,
 )

@@ -46,7 +46,24 @@ def read_tools(body: Body) -> Iterator[str]:
     return normalise.tool_names(body.get("tools"))
 
 
-READERS = Readers(read_messages, read_system, read_tools)
+def read_schemas(body: Body) -> Iterator[str]:
+    """The name in `text.format`."""
+    options = body.get("text")
+    if isinstance(options, dict):
+        yield from normalise.schema_names(options.get("format"))
+
+
+def read_forced_tool(body: Body) -> str:
+    """The tool that `tool_choice` names, or the only one if the model must call some tool."""
+    return normalise.forced_tool(body.get("tool_choice"), _name, read_tools(body))
+
+
+def continues(body: Body) -> bool:
+    """True if the conversation goes on from one that the service stores."""
+    return bool(body.get("previous_response_id") or body.get("conversation"))
+
+
+READERS = Readers(read_messages, read_system, read_tools, read_schemas, read_forced_tool, continues)
 
 
 def items_of(value: str | list[Any]) -> list[Any]:
@@ -78,6 +95,10 @@ def _result(item: Body) -> ToolResult:
         call_id=call_id_of(item),
         error=item.get("status") == "failed",  # of apply_patch_call_output
     )
+
+
+def _name(choice: Body) -> str:
+    return normalise.text(choice.get("name"))
 
 
 def _calls(item: Body) -> Iterator[ToolCall]:

@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.responses import (
+    EasyInputMessageParam,
+    Response,
+    ResponseItem,
+    ResponseOutputItem,
+    ResponseStreamEvent,
+)
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
 from openai.types.responses.response_input_content_param import ResponseInputContentParam
 from openai.types.responses.response_input_item_param import ResponseInputItemParam
@@ -22,10 +28,13 @@ from mockllm.validation.findings import (
     Confirm,
     Finding,
     Kind,
+    allow_newer,
     compile_match,
     compile_request,
     confirm_model,
 )
+from mockllm.validation.json_schema import Definitions, Form, MockSchemas
+from mockllm.validation.undeclared import unless_declared
 from mockllm.validation.versions import is_older
 
 _IS_OLDER = is_older("openai", SDK_VERSION)
@@ -99,8 +108,18 @@ def request_confirmer(*, strict: bool) -> Confirm:
 
 
 def confirm_match(value: Any) -> list[Finding]:
-    """Return the findings in a mock's `input`, a string or a list of items."""
-    return _match()(value)
+    """Return the findings in a mock's `input`, a string or a list of items. Clients send back the
+    items of answers, and those that were stored. A message is held to the type with the most
+    required members, but may have members of the easy one, such as a `phase`."""
+    findings = [each for each in _match()(value) if not undeclared.IN_REQUESTS.explains(each)]
+    for type_ in _DECLARING if isinstance(value, list) else ():
+        findings = unless_declared(findings, confirm_model(list[type_], value))  # type: ignore[valid-type]  # a union
+    findings = [each for each in findings if not _is_extra_of_item(each.path, value)]
+    return allow_newer(findings) if _IS_OLDER else findings
+
+
+_DECLARING = (EasyInputMessageParam, ResponseOutputItem, ResponseItem)
+"""Types of items that declare members which the chosen type of an input item does not."""
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
@@ -122,8 +141,17 @@ _IDENTIFIED_BY_CALL_ID = ("function_call", "custom_tool_call", "shell_call", "sh
 
 def _is_expected(finding: Finding, items: list[Any]) -> bool:
     match finding.path:
-        case ("output", int(index), str(name)) if finding.kind is Kind.UNKNOWN:
-            return (items[index].get("type"), name) in _UNDECLARED_MEMBERS
+        case ("output", *path) if finding.kind is Kind.UNKNOWN:
+            return _is_extra_of_item(tuple(path), items)
+        case _:
+            return False
+
+
+def _is_extra_of_item(path: tuple[int | str, ...], items: Any) -> bool:
+    match path:
+        case (int(index), str(name)):
+            kind = items[index].get("type")
+            return isinstance(kind, str) and (kind, name) in _UNDECLARED_MEMBERS
         case _:
             return False
 
@@ -155,6 +183,30 @@ def confirm_event(event: dict[str, Any]) -> list[Finding]:
     if isinstance(event, dict) and isinstance(event.get("error"), dict):
         return []
     return confirm_model(ResponseStreamEvent, event, undeclared.EVENT.explains, widened=_WIDENED)
+
+
+def json_schemas(definitions: Definitions) -> MockSchemas:
+    """Return the JSON Schemas of what a mock holds."""
+    match = definitions.add(
+        str | list[ResponseInputItemParam],
+        Form.MATCH,
+        lenient_types=_LENIENT_IN_MATCHES,
+        undeclared=[undeclared.IN_REQUESTS],
+        widened=_WIDENED,
+    )
+    definitions.allow(
+        Form.MATCH, tagged_members([ResponseOutputItem, ResponseItem], of_models=True)
+    )
+    answer = definitions.add(
+        Response, Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
+    )
+    event = definitions.add(
+        ResponseStreamEvent, Form.EVENT, undeclared=[undeclared.EVENT], widened=_WIDENED
+    )
+    for kind, name in _UNDECLARED_MEMBERS:
+        for form in (Form.MATCH, Form.ANSWER):
+            definitions.allow(form, {kind: [name]})
+    return MockSchemas(match, answer, event)
 
 
 @cache

@@ -35,3 +35,5 @@ EVENT = Undeclared(
     _IN_EVENT.open_enums,
     _IN_EVENT.left_out,
 )
+IN_REQUESTS = Undeclared({"[].content[].cache_control": "OpenRouter"})
+"""What clients send in an input."""

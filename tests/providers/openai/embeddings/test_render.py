@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import math
 import struct
 from operator import mul
@@ -15,14 +16,24 @@ from hypothesis import strategies as st
 
 from mockllm.exchange import Request
 from mockllm.prompt import Prompt, ResponseOptions
+from mockllm.providers.openai.embeddings import vectors as vectors_module
+from mockllm.providers.openai.embeddings.batch import generate
 from mockllm.providers.openai.embeddings.prompt import decode
-from mockllm.providers.openai.embeddings.render import complete, generate, render, text_response
-from mockllm.providers.openai.embeddings.vectors import DIMENSIONS, vector
+from mockllm.providers.openai.embeddings.render import (
+    MAX_NUMBERS_AT_ONCE,
+    complete,
+    render,
+    text_response,
+)
+from mockllm.providers.openai.embeddings.vectors import DIMENSIONS, GeneratedVector, vector
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import NO_VALUES
 from tests.support import goldens
 
 Json = dict[str, Any]
+
+# the package has a function of the same name
+render_module = importlib.import_module("mockllm.providers.openai.embeddings.render")
 
 USAGE = {"prompt_tokens": goldens.INPUT_TOKENS, "total_tokens": goldens.INPUT_TOKENS}
 
@@ -44,7 +55,7 @@ def asked(value: Any, **members: Any) -> Prompt:
 
 def generated(value: Any, **members: Any) -> list[list[float]]:
     """The vectors generated for an input."""
-    return [entry["embedding"] for entry in generate(asked(value, **members))["data"]]
+    return [entry["embedding"] for entry in served(generate(asked(value, **members)))["data"]]
 
 
 # --- complete and render -------------------------------------------------------------------------
@@ -185,6 +196,67 @@ def test_a_vector_that_entries_share_is_sent_in_each(base64: bool) -> None:
     alone = served({"data": [{"embedding": [1.0, -0.5]}]}, base64=base64)
 
     assert [entry["embedding"] for entry in entries["data"]] == [alone["data"][0]["embedding"]] * 2
+
+
+# --- large answers --------------------------------------------------------------------------------
+
+SHARED = [0.5, -1.0]
+ENTRIES = [
+    {"embedding": [1.0, 2.0]},
+    {"embedding": SHARED, "index": 7},
+    {"embedding": SHARED, "é": "\u2028"},
+    {"embedding": "AACAPwAAAL8="},
+    {"embedding": GeneratedVector("a", 3)},
+    {"embedding": None},
+    {},
+    5,
+]
+
+
+@given(
+    entries=st.lists(st.sampled_from(ENTRIES)),
+    members=st.fixed_dictionaries({}, optional={"model": st.just("m"), "data": st.just([1])}),
+    base64=st.booleans(),
+)
+def test_an_answer_in_pieces_has_the_same_body(
+    entries: list[Any], members: Json, base64: bool
+) -> None:
+    response = members | {"data": entries, "x": 1}
+    options = ResponseOptions(base64=base64)
+
+    whole = render(response, options, "word")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render_module, "MAX_NUMBERS_AT_ONCE", -1)
+        divided = render(response, options, "word")
+
+    assert whole.has_length
+    assert not divided.has_length
+    assert divided.body == whole.body
+
+
+@pytest.mark.parametrize("base64", [False, True])
+def test_the_vectors_of_a_large_answer_are_generated_while_it_is_sent(
+    base64: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    vector = vectors_module.vector
+
+    def recorded(value: Any, dimensions: int) -> list[float]:
+        made.append(value)
+        return vector(value, dimensions)
+
+    monkeypatch.setattr(vectors_module, "vector", recorded)
+    values = [str(number) for number in range(MAX_NUMBERS_AT_ONCE // 1000 + 1)]
+
+    reply = render(generate(asked(values, dimensions=1000)), ResponseOptions(base64=base64), "word")
+    steps = iter(reply.steps)
+    before = list(made)
+    next(steps)
+    after_one = list(made)
+    rest = len(list(steps))
+
+    assert (before, after_one, made) == ([], values[:1], values)
+    assert rest == len(values)
 
 
 # --- generate ------------------------------------------------------------------------------------

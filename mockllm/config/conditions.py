@@ -1,0 +1,267 @@
+"""The conditions of a mock's `match` that have the same words in every API.
+
+{"user": {"contains": "weather"}, "tools": ["get_weather"], "step": 1}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    Tag,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from mockllm.config.objects import ConfigObject, keys_of
+from mockllm.config.values import empty_list_for_null
+
+
+class MatchType(StrEnum):
+    """The comparison of a mock's message or input, or of a header's value, with a request."""
+
+    EXACT = "exact"
+    CONTAINS = "contains"
+
+
+class HeaderMatch(ConfigObject):
+    """A header that a request must have. `value` is compared with the header's first value."""
+
+    name: Annotated[str, Field(min_length=1)]
+    value: str
+    match_type: MatchType = MatchType.EXACT
+
+
+def _kind(words: Mapping[type, str], otherwise: str | None = None) -> Callable[[Any], str | None]:
+    """Return a function that gives the tag of a value by its type; `otherwise` for objects."""
+
+    def tag(value: Any) -> str | None:
+        for kind, word in words.items():
+            if isinstance(value, kind):
+                return word
+        return otherwise if isinstance(value, Mapping) else None
+
+    return tag
+
+
+# --- texts ---------------------------------------------------------------------------------------
+
+
+class TextMatch(ConfigObject):
+    """Tests of a text, all of which it must pass."""
+
+    contains: StrictStr | None = None
+    """The text contains this."""
+    starts_with: StrictStr | None = None
+    """The text begins with this."""
+    ends_with: StrictStr | None = None
+    """The text ends with this."""
+    exact: StrictStr | None = None
+    """The text is this."""
+    regex: Annotated[StrictStr, Field(min_length=1)] | None = None
+    """A part of the text matches this regular expression of RE2."""
+    ignore_case: StrictBool = False
+    """Compare without regard to upper and lower case."""
+
+    @model_validator(mode="after")
+    def _has_an_operator(self) -> Self:
+        if not self.model_fields_set.intersection(OPERATORS):
+            raise PydanticCustomError(
+                "no_operator", "expected one of {words}", {"words": ", ".join(OPERATORS)}
+            )
+        return self
+
+
+OPERATORS = ("contains", "starts_with", "ends_with", "exact", "regex")
+"""The keys of `TextMatch` that test a text."""
+
+_TEXT: Mapping[type, str] = {str: "<text>", TextMatch: "<tests>", list: "<list>", tuple: "<list>"}
+_Tested = Annotated[StrictStr, Tag("<text>")] | Annotated[TextMatch, Tag("<tests>")]
+_TextOrTests = Annotated[
+    _Tested,
+    Discriminator(
+        _kind({str: "<text>", TextMatch: "<tests>"}, "<tests>"),
+        custom_error_type="text",
+        custom_error_message='expected a text or an object such as {"contains": "..."}',
+    ),
+]
+_Texts = Annotated[list[_TextOrTests], Field(min_length=1)]
+_AN_EXAMPLE = 'a text, an object such as {"contains": "..."} or a list of these'
+Text = Annotated[
+    _Tested | Annotated[_Texts, Tag("<list>")],
+    Discriminator(
+        _kind(_TEXT, "<tests>"),
+        custom_error_type="text",
+        custom_error_message=f"expected {_AN_EXAMPLE}",
+    ),
+]
+"""A text that is exactly this, an object that says how it is tested, or a list of these, of which
+one is so."""
+
+
+# --- the other words -----------------------------------------------------------------------------
+
+
+class ToolResultMatch(ConfigObject):
+    """A result of a tool in the last turn."""
+
+    name: Text | None = None
+    """The name of the tool, as in the call that the result belongs to."""
+    call_id: Text | None = None
+    """The id of the call."""
+    text: Text | None = None
+    """The text of the result."""
+    error: StrictBool | None = None
+    """True if the tool failed."""
+
+
+class MessageMatch(ConfigObject):
+    """A message of the conversation. Instructions have their own condition, `system`."""
+
+    role: Literal["user", "assistant", "tool"] | None = None
+    """The side that speaks; ``tool`` for results."""
+    text: Text | None = None
+    """The text of the message."""
+
+
+def _tagged(model: type[BaseModel], tag: str) -> Callable[[Any], str | None]:
+    """Return a function that tells `model`, by one of its keys, from the tests of a text."""
+    keys = frozenset(model.model_fields)
+
+    def tag_of(value: Any) -> str | None:
+        if isinstance(value, model) or (isinstance(value, Mapping) and keys.intersection(value)):
+            return tag
+        return _kind(_TEXT, "<tests>")(value)
+
+    return tag_of
+
+
+ToolResult = Annotated[
+    _Tested | Annotated[_Texts, Tag("<list>")] | Annotated[ToolResultMatch, Tag("<result>")],
+    Discriminator(
+        _tagged(ToolResultMatch, "<result>"),
+        custom_error_type="text",
+        custom_error_message=f"expected {_AN_EXAMPLE}, or an object with 'name' or 'error'",
+    ),
+]
+AnyMessage = Annotated[
+    _Tested | Annotated[_Texts, Tag("<list>")] | Annotated[MessageMatch, Tag("<message>")],
+    Discriminator(
+        _tagged(MessageMatch, "<message>"),
+        custom_error_type="text",
+        custom_error_message=f'expected {_AN_EXAMPLE}, or one with "role" and "text"',
+    ),
+]
+
+
+class AnyTool(ConfigObject):
+    """Tools of which one must be offered."""
+
+    any: Annotated[list[StrictStr], Field(min_length=1)]
+
+
+_Names = list[StrictStr]
+Tools = Annotated[
+    Annotated[_Names, Tag("<list>")] | Annotated[AnyTool, Tag("<any>")],
+    Discriminator(
+        _kind({list: "<list>", tuple: "<list>", AnyTool: "<any>"}, "<any>"),
+        custom_error_type="tools",
+        custom_error_message='expected a list of names, or {"any": [...]}',
+    ),
+]
+
+
+class CountRange(ConfigObject):
+    """A range of numbers, both ends included."""
+
+    at_least: Annotated[StrictInt, Field(ge=1)] = 1
+    at_most: Annotated[StrictInt, Field(ge=1)] | None = None
+
+
+_Number = Annotated[StrictInt, Field(ge=1)]
+Count = Annotated[
+    Annotated[_Number, Tag("<number>")] | Annotated[CountRange, Tag("<range>")],
+    Discriminator(
+        _kind({bool: "<none>", int: "<number>", CountRange: "<range>"}, "<range>"),
+        custom_error_type="count",
+        custom_error_message='expected a number from 1, or {"at_least": ...}',
+    ),
+]
+
+APIName = Literal["chat", "responses", "messages", "embeddings"]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class Conditions(ConfigObject):
+    """Conditions on a request, all of which must hold; the words are the same for every API.
+
+    The last turn is everything after the model's last answer, without instructions.
+    """
+
+    user: Text | None = None
+    """The words of the user in the last turn, which must have no tool result."""
+    tool_result: ToolResult | None = None
+    """A tool result in the last turn: its text, or an object with more conditions."""
+    last_user: Text | None = None
+    """The user's last words, wherever they stand."""
+    any_message: AnyMessage | None = None
+    """Some message of the conversation: its text, or an object with its role."""
+    system: Text | None = None
+    """One of the instructions: system and developer messages, `instructions`, `system`."""
+    model: Text | None = None
+    """The model that is asked for."""
+    api: Annotated[list[APIName], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    """The API, or a list of APIs."""
+    tools: Tools | None = None
+    """Names of tools that are offered, all of them; ``{"any": [...]}``: one of them; an empty list:
+    none."""
+    schema_: Annotated[
+        Text | None, Field(validation_alias="schema", serialization_alias="schema")
+    ] = None
+    """The name of the output's schema, or of the one tool that the model must call."""
+    turn: Count | None = None
+    """The number of the requested answer in the conversation, from 1."""
+    step: Count | None = None
+    """The number of the requested answer since the user's last words, from 1."""
+    stream: StrictBool | None = None
+    """True if a stream is asked for, false if not."""
+    body: dict[StrictStr, Any] | None = None
+    """Values in the request's body, by their JSONPath (RFC 9535): a value, or an object with
+    `equals`, `any`, `exists` or the tests of a text."""
+    headers: Annotated[list[HeaderMatch], BeforeValidator(empty_list_for_null)] = Field(
+        default_factory=list
+    )
+    """Headers that the request must have."""
+    all_of: Sequence[Conditions] | None = None
+    """Conditions that must all hold."""
+    any_of: Annotated[Sequence[Conditions], Field(min_length=1)] | None = None
+    """Conditions of which one must hold."""
+    not_: Annotated[Conditions | None, Field(validation_alias="not", serialization_alias="not")] = (
+        None
+    )
+    """Conditions that must not hold together."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_null(cls, value: Any) -> Any:
+        """Null is a mistake, not "anything": it is often the result of a failed look-up."""
+        if isinstance(value, Mapping):
+            words = set(keys_of(Conditions))
+            for key, condition in value.items():
+                if condition is None and key in words and key != "headers":
+                    raise PydanticCustomError(
+                        "null", "{key} is null; leave it out if it does not matter", {"key": key}
+                    )
+        return value

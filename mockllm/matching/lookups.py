@@ -1,0 +1,356 @@
+"""Look-ups: how an index finds the predicates that hold, without comparing each.
+
+Predicates that read the same thing of a request are a family (`x-tenant`, the instructions). Each
+of them has a key in it (``a``, "French"), and a look-up finds the keys that hold for a request at
+once: in a dictionary, an automaton or a set of expressions.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from mockllm.matching import readings
+from mockllm.matching.body_values import BodyHas, Canonical, Path, ValueText
+from mockllm.matching.conditions import (
+    Counter,
+    CountIs,
+    MessageIs,
+    OffersAnyTool,
+    ResultIs,
+    Streams,
+    Subject,
+    TextIs,
+)
+from mockllm.matching.logic import AllOf, AnyOf
+from mockllm.matching.part_predicates import ItemsEndLike, MessageHasParts
+from mockllm.matching.predicates import (
+    HeaderEquals,
+    Headers,
+    ItemsEndWith,
+    ItemsEqual,
+    MessageContains,
+    OffersTool,
+    Predicate,
+    SystemContains,
+)
+from mockllm.matching.readings import with_joined
+from mockllm.matching.substrings import SubstringIndex
+from mockllm.matching.text_tests import (
+    AllTests,
+    AnyTest,
+    Comparison,
+    Contains,
+    Equals,
+    Matches,
+    TextTest,
+    expression_filter,
+)
+from mockllm.prompt import Prompt
+
+LookUp = Callable[[Prompt, Headers], Iterable[int]]
+"""Returns the positions of the keys that hold, in any order; some may be repeated."""
+
+
+class Family(ABC):
+    """What the predicates of a family read. Equal for predicates that are looked up together."""
+
+    __slots__ = ()
+
+    rank = 3
+    """Its place among families that are as selective: the lowest is the cheapest to look up."""
+
+    @abstractmethod
+    def look_up(self, keys: Sequence[Any]) -> LookUp:
+        """Return a function that finds those of `keys` that hold."""
+
+
+class Home(NamedTuple):
+    """The keys of a predicate: it holds only if one of them does. If `decides`, it holds whenever
+    one of them does."""
+
+    keys: tuple[tuple[Family, Hashable], ...]
+    decides: bool = False
+
+    @property
+    def rank(self) -> int:
+        """The highest rank of its families."""
+        return max((family.rank for family, _ in self.keys), default=0)
+
+
+# --- families -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Items(Family):
+    """The items of a message by their number and canonical form; with `last`, the last ones of it.
+    Computes the canonical form only if some key has as many items."""
+
+    last: bool
+
+    rank = 0
+
+    def look_up(self, keys: Sequence[tuple[int, bytes]]) -> LookUp:
+        places = {key: place for place, key in enumerate(keys)}
+        sizes = frozenset(size for size, _ in keys)
+        last = self.last
+
+        def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
+            found = []
+            for message in prompt.last_messages:
+                size = message.size
+                for each in sizes if last else (size,) if size in sizes else ():
+                    if each <= size:
+                        place = places.get((each, message.key_of_last(each)))
+                        if place is not None:
+                            found.append(place)
+            return found
+
+        return find
+
+
+@dataclass(frozen=True, slots=True)
+class _MessageTexts(Family):
+    """The texts of the last messages of a role; None for any role."""
+
+    role: str | None
+
+    rank = 2
+
+    def look_up(self, keys: Sequence[str]) -> LookUp:
+        substrings, role = SubstringIndex(keys), self.role
+
+        def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
+            return [
+                place
+                for message in prompt.last_messages
+                if role is None or message.role == role
+                for text in message.search_texts
+                for place in substrings.matches(text)
+            ]
+
+        return find
+
+
+@dataclass(frozen=True, slots=True)
+class _HeaderValues(Family):
+    """The first value of a header; a missing one equals the empty value."""
+
+    name: bytes
+
+    def look_up(self, keys: Sequence[bytes]) -> LookUp:
+        places = {key: (place,) for place, key in enumerate(keys)}
+        name = self.name
+        return lambda prompt, headers: places.get(headers.get(name, b""), ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Values(Family):
+    """Values that `read` gives of a prompt."""
+
+    read: Callable[[Prompt], Iterable[Hashable]]
+
+    def look_up(self, keys: Sequence[Hashable]) -> LookUp:
+        places = {key: place for place, key in enumerate(keys)}
+        read = self.read
+
+        def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
+            return [places[value] for value in read(prompt) if value in places]
+
+        return find
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts(Family):
+    """Texts that contain a key; `read` gives them of a prompt. With `folded`, the keys are folded,
+    and so are the texts."""
+
+    read: Callable[[Prompt], Iterable[str]]
+    folded: bool = False
+
+    rank = 4
+
+    def look_up(self, keys: Sequence[str]) -> LookUp:
+        substrings, read, folded = SubstringIndex(keys), self.read, self.folded
+
+        def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
+            texts = read(prompt)
+            if folded:
+                texts = map(str.casefold, texts)
+            return [place for text in texts for place in substrings.matches(text)]
+
+        return find
+
+
+@dataclass(frozen=True, slots=True)
+class _Expressions(Family):
+    """Texts that match a regular expression; the keys are `text_tests.Matches`."""
+
+    read: Callable[[Prompt], Iterable[str]]
+
+    rank = 5
+
+    def look_up(self, keys: Sequence[Matches]) -> LookUp:
+        may_match, read = expression_filter(keys), self.read
+        return lambda prompt, headers: [place for text in read(prompt) for place in may_match(text)]
+
+
+@dataclass(frozen=True, slots=True)
+class _BodyValues:
+    """Reads the values that a path selects, in their canonical form."""
+
+    path: Path
+    canonical: Canonical
+
+    def __call__(self, prompt: Prompt) -> Iterable[bytes]:
+        return map(self.canonical, self.path.select(prompt.body) or ())
+
+
+@dataclass(frozen=True, slots=True)
+class _BodyTexts:
+    """Reads the texts that a path selects."""
+
+    path: Path
+
+    def __call__(self, prompt: Prompt) -> Iterable[str]:
+        values = self.path.select(prompt.body) or ()
+        return [value for value in values if isinstance(value, str)]
+
+
+@dataclass(frozen=True, slots=True)
+class _SubjectTexts:
+    """Reads the texts of a subject."""
+
+    subject: Subject
+
+    def __call__(self, prompt: Prompt) -> Iterable[str]:
+        return self.subject.value.texts(prompt)
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """Reads a number; none if it cannot be told."""
+
+    counter: Counter
+
+    def __call__(self, prompt: Prompt) -> Iterable[int]:
+        number = prompt.once(self.counter.value.read)
+        return () if number is None else (number,)
+
+
+def _result_texts(prompt: Prompt) -> Iterable[str]:
+    results = prompt.once(readings.results)
+    return [text for result in results for text in with_joined(result.texts)]
+
+
+def _result_names(prompt: Prompt) -> Iterable[str]:
+    return [result.name for result in prompt.once(readings.results)]
+
+
+def _result_ids(prompt: Prompt) -> Iterable[str]:
+    return [result.call_id for result in prompt.once(readings.results)]
+
+
+def _all_texts(prompt: Prompt) -> Iterable[str]:
+    return [text for message in prompt.once(readings.spoken) for text in with_joined(message.texts)]
+
+
+def _last_calls(prompt: Prompt) -> Iterable[str]:
+    return {call_id for message in prompt.last_messages for call_id in message.call_ids()}
+
+
+def _streams(prompt: Prompt) -> Iterable[bool]:
+    return (prompt.options.stream,)
+
+
+# --- homes ----------------------------------------------------------------------------------------
+
+
+def home_of(predicate: Predicate) -> Home | None:
+    """Return the keys by which `predicate` is looked up; None if it has to be checked."""
+    match predicate:
+        case ItemsEqual(size, key):
+            return Home(((_Items(last=False), (size, key)),), decides=True)
+        case ItemsEndWith(size, key):
+            return Home(((_Items(last=True), (size, key)),), decides=True)
+        case MessageHasParts(role=role) if predicate.required_texts:
+            return Home(((_MessageTexts(role), max(predicate.required_texts, key=len)),))
+        case MessageHasParts() | ItemsEndLike() if predicate.call_ids:
+            return Home(((_Values(_last_calls), predicate.call_ids[0]),))
+        case MessageContains(text, role):
+            return Home(((_MessageTexts(role), text),), decides=True)
+        case HeaderEquals(name, _, value):
+            return Home(((_HeaderValues(name), value),), decides=True)
+        case SystemContains(text):
+            return Home(((_Texts(Prompt.system), text),), decides=True)
+        case OffersTool(name):
+            return Home(((_Values(Prompt.tools), name),), decides=True)
+        case OffersAnyTool(names):
+            return Home(tuple((_Values(Prompt.tools), name) for name in names), decides=True)
+        case Streams(expected):
+            return Home(((_Values(_streams), expected),), decides=True)
+        case CountIs(counter, low, high) if low == high:
+            return Home(((_Values(_Number(counter)), low),), decides=True)
+        case TextIs(subject, test):
+            return _home_of_test(test, _SubjectTexts(subject))
+        case MessageIs(TextTest() as test):
+            return _best([_home_of_test(test, _all_texts)])
+        case ResultIs():
+            return _home_of_result(predicate)
+        case BodyHas(path, ValueText(test)):
+            return _best([_home_of_test(test, _BodyTexts(path))])
+        case BodyHas(path, test, canonical) if test is not None and test.key is not None:
+            return Home(((_Values(_BodyValues(path, canonical)), test.key),), decides=True)
+        case AllOf(conditions):
+            return _best(map(home_of, conditions))
+        case AnyOf(conditions):
+            return _union(map(home_of, conditions))
+        case _:
+            return None
+
+
+def _home_of_result(predicate: ResultIs) -> Home | None:
+    tests = (
+        (predicate.call_id, _result_ids),
+        (predicate.name, _result_names),
+        (predicate.text, _result_texts),
+    )
+    return _best(_home_of_test(test, read) for test, read in tests if test is not None)
+
+
+def _home_of_test(test: TextTest, read: Callable[[Prompt], Iterable[str]]) -> Home | None:
+    """Return the keys of a test that one of the texts passes which `read` gives."""
+    match test:
+        case AllTests(tests):
+            return _best(_home_of_test(each, read) for each in tests)
+        case AnyTest(tests):
+            return _union(_home_of_test(each, read) for each in tests)
+        case Matches():
+            return Home(((_Expressions(read), test),))
+        case Equals(value, False):
+            return Home(((_Values(read), value),), decides=True)
+        case Comparison(_, ignores_case):
+            family = _Texts(read, ignores_case)
+            decides = isinstance(test, Contains) and not ignores_case
+            return Home(((family, test.compared),), decides)
+        case _:
+            return None
+
+
+def _best(homes: Iterable[Home | None]) -> Home | None:
+    """Return the cheapest of the homes of several conditions that must all hold."""
+    known = (home for home in homes if home is not None)
+    best = min(known, key=lambda home: home.rank, default=None)
+    return best and best._replace(decides=False)
+
+
+def _union(homes: Iterable[Home | None]) -> Home | None:
+    """Return the keys of several conditions of which one must hold."""
+    keys: list[tuple[Family, Hashable]] = []
+    for home in homes:
+        if home is None:
+            return None
+        keys += home.keys
+    return Home(tuple(keys))

@@ -1,0 +1,374 @@
+"""Templates: texts of a reply that are made for each request, by Jinja2.
+
+    >>> template = compile_template("It is sunny in {{ user }}.", names=("user",))
+    >>> template.render({"user": "Paris"}, now=time.monotonic)
+    'It is sunny in Paris.'
+
+A template is run in Jinja2's sandbox, without what could take long or much memory: its values come
+from clients. Whatever passes a bound raises `TemplateError`: `MAX_TEXT` and `MAX_SECONDS` for one
+template, `MAX_RANGE` values of a range.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from mockllm.errors import MissingExtraError, MockLLMError, closest, did_you_mean
+from mockllm.wire import jsontext
+
+if TYPE_CHECKING:
+    import jinja2
+    from jinja2 import nodes
+
+MAX_TEXT = 1024 * 1024
+"""Characters of a text that a template makes, in all and in between."""
+MAX_SECONDS = 0.05
+"""Seconds that a template may take."""
+MAX_RANGE = 1_000
+"""Values of a ``range``."""
+MAX_ITEMS = 10_000
+"""Values of a list that a filter looks at."""
+MAX_REASON = 500
+"""Characters of a reason, which may quote the values of a request."""
+MAX_WIDTH = 10_000
+"""Characters that a value is padded to, by a method or a format."""
+
+FILTERS = frozenset(
+    {
+        *("abs", "attr", "capitalize", "count", "d", "default", "dictsort", "e", "escape"),
+        *("first", "float", "groupby", "int", "items", "join", "last", "length", "list"),
+        *("lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "round"),
+        *("safe", "select", "selectattr", "sort", "string", "sum", "title", "tojson", "trim"),
+        *("truncate", "unique", "upper", "urlencode", "wordcount"),
+    }
+)
+"""Filters of Jinja2 whose time and result are bounded by their values."""
+
+_PADDING = frozenset({"ljust", "rjust", "center", "zfill"})
+_REFUSED = frozenset({"format", "format_map", "expandtabs", "translate"})
+"""Methods of texts whose result may be of any size."""
+_WIDTH = re.compile(r"\d{5,}|\*")
+"""A width of five digits in a format, or one that is an argument."""
+
+
+class TemplateError(MockLLMError):
+    """A template failed for a request; the message says why."""
+
+
+class Template:
+    """A compiled template. `names` are the values that it uses."""
+
+    def __init__(self, source: str, compiled: jinja2.Template, names: frozenset[str]) -> None:
+        self.source = source
+        self.names = names
+        self._compiled = compiled
+
+    def render(self, values: Mapping[str, Any], now: Callable[[], float]) -> str:
+        """Return the text. `values` has those that `names` lists; `now` tells the time in seconds.
+
+        Raises:
+            TemplateError: a value is missing, an operation fails or a bound is passed.
+        """
+        budget = _Budget(now)
+        try:
+            return self._compiled.render({**values, _SPEND: budget.spend, _SAY: budget.say})
+        except TemplateError:
+            raise
+        except RecursionError as exc:
+            raise TemplateError("the template is nested too deeply") from exc
+        except Exception as exc:  # whatever an expression of the author does
+            raise TemplateError(f"the template failed: {exc}"[:MAX_REASON]) from exc
+
+
+def compile_template(source: str, names: Collection[str]) -> Template:
+    """Compile a template that may use the values called `names`.
+
+    Raises:
+        ValueError: it is no template of Jinja2, or uses another name; the reason has the line.
+        MissingExtraError: Jinja2 is not installed.
+    """
+    environment = _environment()
+    from jinja2 import TemplateSyntaxError, meta
+
+    try:
+        tree = environment.parse(source)
+        used = meta.find_undeclared_variables(tree) - {_SPEND, _SAY, *environment.globals}
+        _check_names(used, names)
+        compiled = environment.from_string(source)
+    except TemplateSyntaxError as exc:
+        raise ValueError(f"not a template of Jinja2: {exc.message} (line {exc.lineno})") from exc
+    except RecursionError as exc:
+        raise ValueError("not a template of Jinja2: nested too deeply") from exc
+    return Template(source, compiled, frozenset(used))
+
+
+def _check_names(used: Iterable[str], names: Collection[str]) -> None:
+    for name in sorted(used):
+        if name not in names:
+            hint = did_you_mean(closest(name, names))
+            known = ", ".join(sorted(names))
+            raise ValueError(f"{name!r} is not known to templates, expected one of {known}{hint}")
+
+
+# --- bounds ---------------------------------------------------------------------------------------
+
+# Names that no template can write, since one that begins with an underscore is refused.
+_SPEND = "_spend"
+"""The function that is called before the plain text of a template and in each loop and macro."""
+_SAY = "_say"
+"""The function that turns each value that a template prints into text."""
+_JOIN = "_join"
+"""The operator ``~``."""
+
+
+class _Budget:
+    """The time and the text that are left to one run of a template."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._end = now() + MAX_SECONDS
+        self._left = MAX_TEXT
+
+    def spend(self, characters: int = 0) -> str:
+        """Spend the time so far and `characters`. The empty result is what a template prints."""
+        self._left -= characters
+        if self._left < 0:
+            raise TemplateError(f"the template makes more than {MAX_TEXT:,} characters")
+        if self._now() > self._end:
+            raise TemplateError(f"the template takes more than {MAX_SECONDS * 1000:.0f} ms")
+        return ""
+
+    def say(self, value: Any) -> str:
+        """Return `value` as text."""
+        text = _as_text(value)
+        self.spend(len(text))
+        return text
+
+
+def _as_text(value: Any) -> str:
+    """`value` as text, unless that is too long: a short list may have a long text many times."""
+    if isinstance(value, (list, tuple, dict)) and not _is_short(value):
+        raise TemplateError(f"a value has more than {MAX_TEXT:,} characters")
+    return str(_checked(str(value)))
+
+
+def _is_short(value: Any) -> bool:
+    todo, size = [value], 0
+    while todo:
+        found = todo.pop()
+        size += 1
+        if isinstance(found, dict):
+            todo += [*found, *found.values()]
+        elif isinstance(found, (list, tuple)):
+            todo += found
+        elif isinstance(found, str):
+            size += len(found)
+        if size + len(todo) > MAX_TEXT:
+            return False
+    return True
+
+
+def _checked(value: Any) -> Any:
+    """`value`, unless it is too long."""
+    if isinstance(value, (str, list, tuple)) and len(value) > MAX_TEXT:
+        raise TemplateError(f"a value has more than {MAX_TEXT:,} characters")
+    return value
+
+
+def _join(*values: Any) -> str:
+    texts = list(map(_as_text, values))
+    _check_sum(texts)
+    return "".join(texts)
+
+
+def _check_sum(texts: Iterable[str], between: int = 0) -> None:
+    """Check the length of `texts` joined by `between` characters each."""
+    if sum(len(text) + between for text in texts) > MAX_TEXT:
+        raise TemplateError(f"a text of more than {MAX_TEXT:,} characters is joined")
+
+
+def _range(*bounds: int) -> range:
+    values = range(*bounds)
+    if len(values) > MAX_RANGE:
+        raise TemplateError(f"a range has more than {MAX_RANGE:,} values")
+    return values
+
+
+def _check_product(left: Any, right: Any) -> None:
+    for value, times in ((left, right), (right, left)):
+        is_repeated = isinstance(value, (str, list, tuple)) and isinstance(times, int)
+        if is_repeated and len(value) * times > MAX_TEXT:
+            raise TemplateError(f"a product has more than {MAX_TEXT:,} values")
+    _check_digits(left, right)
+
+
+def _check_digits(*numbers: Any) -> None:
+    for number in numbers:
+        if isinstance(number, int) and number.bit_length() > MAX_WIDTH:
+            raise TemplateError("a number has too many digits")
+
+
+def _check_power(left: Any, right: Any) -> None:
+    _check_digits(left, right)
+    are_whole = isinstance(left, int) and isinstance(right, int)
+    if are_whole and left.bit_length() * abs(right) > MAX_WIDTH:
+        raise TemplateError("a power has too many digits")
+
+
+def _check_format(left: Any, right: Any) -> None:
+    if isinstance(left, str) and _WIDTH.search(left):
+        raise TemplateError(f"a format is wider than {MAX_WIDTH:,} characters")
+
+
+_OPERATORS: Mapping[str, Callable[[Any, Any], None]] = {
+    "*": _check_product,
+    "**": _check_power,
+    "%": _check_format,
+}
+"""Checks the operands of an operator before it is applied."""
+
+
+def _check_method(receiver: str, name: str, arguments: tuple[Any, ...]) -> None:
+    """Check a call of a method of a text."""
+    if name in _REFUSED:
+        raise TemplateError(f"'{name}' is not available in templates; write the ~ operator")
+    if name in _PADDING and isinstance(arguments[0], int) and arguments[0] > MAX_WIDTH:
+        raise TemplateError(f"'{name}' is wider than {MAX_WIDTH:,} characters")
+    if name == "replace":
+        _check_replace(receiver, *arguments[:2])
+    if name == "join" and arguments:
+        _check_sum(map(_as_text, arguments[0]), len(receiver))
+
+
+def _check_replace(text: str, old: str, new: str) -> None:
+    if len(text) + (text.count(old) if old else len(text) + 1) * len(new) > MAX_TEXT:
+        raise TemplateError(f"a replacement makes more than {MAX_TEXT:,} characters")
+
+
+# --- the sandbox ----------------------------------------------------------------------------------
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """The sandbox of all templates.
+
+    Raises:
+        MissingExtraError: Jinja2 is not installed.
+    """
+    try:
+        from jinja2 import StrictUndefined
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+    except ImportError as exc:
+        raise MissingExtraError("templates", "templates") from exc
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%", "**"})
+
+        def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+            tree = super()._parse(source, name, filename)
+            _bound(tree)
+            return tree
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            check = _OPERATORS.get(operator)
+            if check is not None:
+                check(left, right)
+            return _checked(super().call_binop(context, operator, left, right))
+
+        def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+            receiver = getattr(function, "__self__", None)
+            if isinstance(receiver, str):
+                _check_method(receiver, function.__name__, args)
+            return _checked(super().call(context, function, *args, **kwargs))
+
+        def wrap_str_format(self, value: Any) -> Any:
+            receiver = getattr(value, "__self__", None)
+            if isinstance(receiver, str) and value.__name__ in ("format", "format_map"):
+                _check_method(receiver, value.__name__, ())
+            return None
+
+        def handle_exception(self, source: str | None = None) -> NoReturn:
+            raise  # rewriting the traceback of a deep recursion takes 0.2 s
+
+    environment = Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
+    environment.globals = {"range": _range, _JOIN: _join}
+    filters = environment.filters | {"tojson": _to_json}
+    environment.filters = {name: _bounded(name, filters[name]) for name in FILTERS}
+    return environment
+
+
+def _bound(tree: nodes.Template) -> None:
+    """Let a template spend what it prints and the time of each loop and macro.
+
+    Raises:
+        TemplateSyntaxError: it uses what is not available.
+    """
+    from jinja2 import TemplateSyntaxError, nodes
+
+    refused = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+
+    def call(name: str, *args: nodes.Expr) -> nodes.Call:
+        return nodes.Call(nodes.Name(name, "load"), list(args), [], None, None)
+
+    def visit(node: nodes.Node) -> nodes.Node:
+        if isinstance(node, refused):
+            word = type(node).__name__.lower()
+            raise TemplateSyntaxError(f"'{word}' is not available", node.lineno)
+        if isinstance(node, nodes.Name) and node.name.startswith("_"):
+            raise TemplateSyntaxError("a name does not begin with '_'", node.lineno)
+        for field, value in list(node.iter_fields()):
+            if isinstance(value, list):
+                each = [visit(item) if isinstance(item, nodes.Node) else item for item in value]
+                setattr(node, field, each)
+            elif isinstance(value, nodes.Node):
+                setattr(node, field, visit(value))
+        match node:
+            case nodes.Output():
+                plain = [each for each in node.nodes if isinstance(each, nodes.TemplateData)]
+                size = nodes.Const(sum(len(each.data) for each in plain))
+                said = [each if each in plain else call(_SAY, each) for each in node.nodes]
+                node.nodes = [call(_SPEND, size), *said]
+            case nodes.For() | nodes.Macro() | nodes.CallBlock():
+                node.body = [nodes.Output([call(_SPEND)]), *node.body]
+            case nodes.Concat():
+                return call(_JOIN, *node.nodes)
+        return node
+
+    environment = tree.environment
+    assert environment is not None
+    visit(tree).set_environment(environment)
+
+
+_OF_ANY_SIZE = frozenset({"count", "d", "default", "first", "last", "length"})
+"""Filters that do not look at the whole value."""
+
+
+def _to_json(value: Any) -> str:
+    """The filter ``tojson``. That of Jinja2 escapes what is markup in HTML."""
+    return jsontext.dumps(value).decode()
+
+
+def _bounded(name: str, function: Any) -> Any:
+    """A filter that refuses a value of too many items, and a result that is too long."""
+
+    @wraps(function)
+    def bounded(*args: Any, **kwargs: Any) -> Any:
+        value = args[1] if passes_first and len(args) > 1 else args[0]
+        if name not in _OF_ANY_SIZE:
+            if isinstance(value, (list, tuple, dict)) and len(value) > MAX_ITEMS:
+                raise TemplateError(f"'{name}' is for at most {MAX_ITEMS:,} values")
+            if name in ("string", "tojson"):
+                _as_text(value)
+        if name == "replace":
+            _check_replace(str(value), *map(str, args[-2:]))
+        if name == "join":
+            items = [*value]
+            _check_sum(map(_as_text, items), len(str(args[2])) if len(args) > 2 else 0)
+            args = (args[0], items, *args[2:])
+        return _checked(function(*args, **kwargs))
+
+    passes_first = hasattr(function, "jinja_pass_arg")  # the context is the first argument
+    return bounded

@@ -1,0 +1,170 @@
+"""The words of a match, and the mistakes that authors make with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+
+from mockllm.config.conditions import Conditions
+from mockllm.config.models import Config
+from mockllm.config.objects import keys_of
+from mockllm.engine.loading import load
+from mockllm.errors import ConfigError
+
+LISTS = {
+    "openai": "chat",
+    "openai_response": "responses",
+    "anthropic": "messages",
+    "openai_embeddings": "embeddings",
+}
+
+EVERY_WORD: dict[str, Any] = {
+    "user": {"contains": "weather", "ignore_case": True},
+    "tool_result": {"name": "f", "call_id": "c", "text": ["a", {"regex": "b"}], "error": False},
+    "last_user": ["a", "b"],
+    "any_message": {"role": "user", "text": "a"},
+    "system": {"starts_with": "You", "ends_with": "."},
+    "model": {"exact": "m"},
+    "api": ["chat", "responses", "messages", "embeddings"],
+    "tools": {"any": ["f"]},
+    "schema": "s",
+    "turn": 1,
+    "step": {"at_least": 1, "at_most": 3},
+    "stream": False,
+    "body": {"$.temperature": 0, "$.metadata": {"exists": True}},
+    "headers": [{"name": "x-a", "value": "a"}],
+    "all_of": [{"user": "a"}],
+    "any_of": [{"user": "a"}, {"not": {"user": "b"}}],
+    "not": {"tools": []},
+}
+
+
+def found_in(match: Any, field: str = "openai") -> list[str]:
+    try:
+        load(Config.from_dict({field: [{"match": match, "response": {}}]}))
+    except ConfigError as exc:
+        return [str(problem) for problem in exc.problems]
+    return []
+
+
+@pytest.mark.parametrize("field", LISTS)
+def test_every_list_has_every_word(field: str) -> None:
+    assert found_in(EVERY_WORD, field) == []
+    assert set(EVERY_WORD) == set(keys_of(Conditions))
+
+
+@pytest.mark.parametrize(
+    ("match", "problem"),
+    [
+        (
+            {"user": {"contain": "x"}},
+            (
+                "match.user.contain: unknown key, expected one of contains, ends_with, exact, "
+                "ignore_case, regex, starts_with; did you mean 'contains'?"
+            ),
+        ),
+        (
+            {"user": 5},
+            (
+                'match.user: expected a text, an object such as {"contains": "..."} or a list of '
+                "these, found 5"
+            ),
+        ),
+        (
+            {"user": {}},
+            (
+                "match.user: expected one of contains, starts_with, ends_with, exact, regex, "
+                "found an object"
+            ),
+        ),
+        ({"user": []}, "match.user: expected a list that is not empty, found a list"),
+        (
+            {"user": ["a", ["b"]]},
+            'match.user[1]: expected a text or an object such as {"contains": "..."}, found a list',
+        ),
+        ({"user": None}, "match: user is null; leave it out if it does not matter"),
+        ({"user": {"regex": "a("}}, "match.user: not a regular expression of RE2: missing ): a("),
+        ({"turn": 0}, "match.turn: expected at least 1, found 0"),
+        (
+            {"turn": True},
+            'match.turn: expected a number from 1, or {"at_least": ...}, found true',
+        ),
+        (
+            {"step": {"at_least": 3, "at_most": 2}},
+            "match.step: at_most 2 is less than at_least 3",
+        ),
+        (
+            {"tools": {"an": ["f"]}},
+            "match.tools.an: unknown key, expected one of any; did you mean 'any'?",
+        ),
+        ({"tools": "f"}, "match.tools: expected a list of names, or {\"any\": [...]}, found 'f'"),
+        (
+            {"any_message": {"role": "system"}},
+            "match.any_message.role: expected 'user', 'assistant' or 'tool', found 'system'",
+        ),
+        (
+            {"api": "openai"},
+            (
+                "match.api[0]: expected 'chat', 'responses', 'messages' or 'embeddings', "
+                "found 'openai'"
+            ),
+        ),
+        (
+            {"not": {"tool_result": {"name": {"contain": 1}}}},
+            (
+                "match.not.tool_result.name.contain: unknown key, expected one of contains, "
+                "ends_with, exact, ignore_case, regex, starts_with; did you mean 'contains'?"
+            ),
+        ),
+        (
+            {"body": {"model": 1}},
+            "match.body.model: a path begins with $, found 'model'; write $.model",
+        ),
+        (
+            {"body": {"$.a": {}}},
+            'match.body.$.a: an object is a test; write {"equals": {}} to compare with one',
+        ),
+        (
+            {"body": {"$.a": {"contains": 1}}},
+            "match.body.$.a: contains: expected a string, found 1",
+        ),
+        (
+            {"body": {"$.a": {"any": "x"}}},
+            "match.body.$.a: any: expected a list of values, found 'x'",
+        ),
+        (
+            {"body": {"$.a": {"exists": False, "equals": 1}}},
+            "match.body.$.a: 'exists': false stands alone",
+        ),
+        ({"any_of": []}, "match.any_of: expected a list that is not empty, found a list"),
+        (
+            {"all_of": [{"user": {"regex": "a{101}"}}]},
+            "match.all_of[0].user: repeats more than 100 times, which takes too long",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_place_and_remedy(match: Any, problem: str) -> None:
+    (found,) = found_in(match)
+
+    assert found == f"openai[0]: {problem}"
+
+
+def test_an_api_that_a_list_does_not_serve_is_told() -> None:
+    loaded = load(Config.from_dict({"openai": [{"match": {"api": "messages"}, "response": {}}]}))
+
+    (warning,) = loaded.warnings
+    assert str(warning) == (
+        "openai[0]: match.api: the mock never answers: this list is for the API 'chat'"
+    )
+
+
+def test_the_schema_allows_every_word_and_no_other() -> None:
+    schema = Config.model_json_schema(by_alias=True)
+    file = {"openai": [{"match": EVERY_WORD, "response": {}}]}
+
+    jsonschema.validate(file, schema)
+    for wrong in ({"users": "a"}, {"user": {"contain": "a"}}, {"turn": 0}, {"tools": "f"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"openai": [{"match": wrong, "response": {}}]}, schema)

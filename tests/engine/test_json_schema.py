@@ -1,0 +1,185 @@
+"""The JSON Schema of a configuration finds what `check` finds, and accepts what it accepts."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import orjson
+import pytest
+
+from mockllm import Config
+from mockllm.engine.json_schema import configuration_schema
+from mockllm.engine.loading import load
+from mockllm.errors import ConfigError
+from tests.engine.test_impossible import RESPONSES
+from tests.support.goldens import TESTDATA
+from tests.test_readme import blocks
+
+Json = dict[str, Any]
+USER = {"role": "user", "content": "hi"}
+ANY: Json = {"openai": {}, "openai_response": {}, "anthropic": {}, "openai_embeddings": {}}
+FOLDERS = {
+    "openai/chat": "openai",
+    "openai/responses": "openai_response",
+    "anthropic/messages": "anthropic",
+}
+
+
+@cache
+def validator() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(configuration_schema())
+
+
+def mistakes(config: Any) -> list[str]:
+    """The mistakes that an editor shows."""
+    return [f"{error.json_path}: {error.message}" for error in validator().iter_errors(config)]
+
+
+def is_accepted(config: Any) -> bool:
+    """True if `check` has neither errors nor warnings."""
+    try:
+        return load(Config.from_dict(config)).warnings == ()
+    except ConfigError:
+        return False
+
+
+def test_it_is_a_json_schema_of_a_sane_size() -> None:
+    schema = configuration_schema()
+
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert len(json.dumps(schema)) < 600_000
+
+
+@pytest.mark.parametrize("example", blocks("json"))
+def test_examples_of_the_documentation_are_valid(example: str) -> None:
+    assert mistakes(json.loads(example)) == []
+
+
+RECORDED = sorted((TESTDATA / "recorded").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", RECORDED, ids=lambda file: file.stem)
+def test_answers_copied_from_services_are_valid(file: Path) -> None:
+    recorded = orjson.loads(file.read_bytes())
+    one = {"response": recorded.get("response", {})}
+    if "events" in recorded:
+        one["stream"] = {"events": recorded["events"]}
+
+    assert mistakes({recorded["field"]: [one]}) == []
+
+
+GOLDEN = [
+    pytest.param(field, file, id=f"{field}-{file.parent.name}")
+    for folder, field in FOLDERS.items()
+    for file in sorted((TESTDATA / folder).glob("*/response.json"))
+]
+
+
+@pytest.mark.parametrize(("field", "file"), GOLDEN)
+def test_answers_that_check_accepts_are_valid(field: str, file: Path) -> None:
+    config = {field: [{"response": orjson.loads(file.read_bytes())}]}
+
+    assert mistakes(config) == [] or not is_accepted(config)
+
+
+@pytest.mark.parametrize(("field", "file"), GOLDEN)
+def test_what_is_sent_for_an_answer_is_a_valid_match(field: str, file: Path) -> None:
+    whole = orjson.loads((file.parent / "whole.json").read_bytes())
+    if field == "openai_response":
+        wanted: Json = {"input": whole.get("output")}
+    elif field == "anthropic":
+        wanted = {"message": {"role": "assistant", "content": whole.get("content")}}
+    else:
+        match whole.get("choices"):
+            case [{"message": dict(message)}, *_]:
+                wanted = {"message": message}
+            case _:
+                pytest.skip("no message to send back")
+    config = {field: [{"match": wanted, "response": RESPONSES[field]}]}
+
+    assert not is_accepted(config) or mistakes(config) == []
+
+
+def one(field: str, match: Any = None, response: Any = None, **more: Any) -> Json:
+    answer = RESPONSES[field] if response is None else response
+    return {field: [{"match": ANY[field] if match is None else match, "response": answer, **more}]}
+
+
+def answering(message: Json) -> Json:
+    return one("openai", response={"choices": [{"message": message}]})
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        one("openai", {"message": USER | {"_comment": "mine", "$anchor": 1}}),
+        one(
+            "openai",
+            {"message": {"role": "tool", "content": "1", "tool_call_id": "c", "name": "f"}},
+        ),
+        one("openai", {"message": USER | {"content": [{"type": "video_url", "video_url": {}}]}}),
+        answering({"content": "a", "reasoning_content": "b"}),
+        answering({"tool_calls": [{"function": {"name": "f"}}]}),
+        one("openai_response", response={"output": [{"type": "function_call", "name": "f"}]}),
+        one("openai_response", {"input": [{"role": "user", "content": "a"}]}),
+        one("openai_response", {"input": [{"type": "of_tomorrow", "what": "ever"}]}),
+        one("openai_embeddings", {"input": [[1, 2]]}),
+        one("openai", stream={"events": [{"error": {"message": "no"}}, "[DONE]"]}),
+        one("anthropic", stream={"events": [{"type": "ping"}, {"type": "message_stop"}]}),
+    ],
+)
+def test_what_check_accepts_is_valid(config: Json) -> None:
+    assert is_accepted(config)
+    assert mistakes(config) == []
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        one("openai", {"message": {"content": "a"}}),
+        one("openai", {"message": {"role": "usr", "content": "a"}}),
+        one("openai", {"message": USER | {"content": 5}}),
+        one("openai", {"message": "hi"}),
+        one("openai", {"mesage": USER}),
+        answering({"content": 5}),
+        one("openai_response", {"input": 5}),
+        one("openai_response", {"input": [{"role": "usr", "content": "a"}]}),
+        one("openai_response", {"input": [{"type": "function_call_output", "call_id": 5}]}),
+        one("anthropic", {"message": USER | {"content": [{"type": "tool_result"}]}}),
+        one("openai_embeddings", {"input": {}}),
+        one("openai", stream={"events": [{"id": "c", "choices": []}, "[DONE]"]}),
+        one("openai", stream={"events": ["[DON]"]}),
+        one("openai_response", stream={"events": [{"type": "response.created"}]}),
+    ],
+)
+def test_what_check_tells_of_is_not_valid(config: Json) -> None:
+    assert not is_accepted(config)
+    assert mistakes(config)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        one("openai", {"message": {"role": "user", "contnt": "a"}}),
+        one("openai", {"message": USER | {"content": [{"type": "text", "txt": "a"}]}}),
+        answering({"contnt": "a"}),
+        answering({"tool_calls": [{"functon": {"name": "f"}}]}),
+        answering({"tool_calls": [{"function": {"nam": "f"}}]}),
+        one("openai", response={"choises": []}),
+        one("openai", response={"choices": [{"finish_reason": "tool_call"}]}),
+        one("openai_response", response={"output": [{"type": "mesage"}]}),
+        one("openai_response", response={"output": [{"type": "message", "contnt": []}]}),
+        one("anthropic", response={"content": [{"type": "text", "txt": "a"}]}),
+        one("anthropic", response={"usage": {"input_token": 1}}),
+        one("anthropic", response={"stop_reason": "endturn"}),
+        one("openai_embeddings", response={"data": [{"embeding": [0.5]}]}),
+        one("anthropic", stream={"events": [{"type": "message_stp"}]}),
+    ],
+)
+def test_typos_are_not_valid(config: Json) -> None:
+    assert not is_accepted(config)
+    assert mistakes(config)

@@ -1,0 +1,40 @@
+"""Readings of a conversation that no other test is about."""
+
+from __future__ import annotations
+
+from mockllm.matching import readings
+from mockllm.prompt import ConversationMessage
+from tests.support.strategies import ask_chat, ask_messages
+
+IMAGE = {"type": "image_url", "image_url": {"url": "https://x"}}
+
+
+def test_texts_of_a_message_are_its_parts_and_all_of_them_joined() -> None:
+    assert readings.with_joined(()) == ("",)
+    assert readings.with_joined(("a",)) == ("a",)
+    assert readings.with_joined(("a", "b")) == ("a", "b", "a\nb")
+
+
+def test_an_image_alone_is_a_turn_without_words() -> None:
+    answer = {"role": "assistant", "content": "ok"}
+    question = {"role": "user", "content": "hi"}
+    prompt = ask_chat([question, answer, {"role": "user", "content": [IMAGE]}])
+
+    assert readings.user(prompt) == ()
+    assert readings.last_user(prompt) == ("hi",)
+    assert readings.step(prompt) == 1
+
+
+def test_messages_of_the_user_in_one_turn_are_one_message() -> None:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": "ok"}
+    blocks = [{"type": "text", "text": "a"}, result, {"type": "text", "text": "b"}]
+
+    spoken = readings.spoken(ask_messages([{"role": "user", "content": blocks}]))
+
+    assert spoken[1:] == (ConversationMessage("user", ("a", "b")),)
+
+
+def test_a_reading_is_made_once() -> None:
+    prompt = ask_chat([{"role": "user", "content": "hi"}])
+
+    assert prompt.once(readings.spoken) is prompt.once(readings.spoken)

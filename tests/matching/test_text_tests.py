@@ -1,0 +1,141 @@
+"""Tests of texts: what passes, and which test covers which."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockllm.errors import MissingExtraError
+from mockllm.matching import text_tests
+from mockllm.matching.text_tests import (
+    AllTests,
+    AnyTest,
+    Contains,
+    EndsWith,
+    Equals,
+    Matches,
+    StartsWith,
+    TextTest,
+    expression_filter,
+)
+
+words = st.text("aAbBß", max_size=4)
+comparisons = st.builds(
+    lambda kind, value, ignores_case: kind(value, ignores_case),
+    st.sampled_from([Equals, Contains, StartsWith, EndsWith]),
+    words,
+    st.booleans(),
+)
+
+
+def several(inner: st.SearchStrategy[TextTest]) -> st.SearchStrategy[TextTest]:
+    lists = st.lists(inner, min_size=1, max_size=3).map(tuple)
+    return st.one_of(lists.map(AllTests), lists.map(AnyTest))
+
+
+tests_of_texts: st.SearchStrategy[TextTest] = st.recursive(comparisons, several, max_leaves=4)
+
+
+@given(tests_of_texts, tests_of_texts, words)
+def test_a_test_that_covers_another_passes_whenever_it_does(
+    one: TextTest, other: TextTest, text: str
+) -> None:
+    if one.covers(other) and other.passes(text):
+        assert one.passes(text)
+
+
+@given(tests_of_texts)
+def test_a_test_covers_itself(test: TextTest) -> None:
+    assert test.covers(test)
+
+
+@pytest.mark.parametrize(
+    ("test", "covered"),
+    [
+        (Contains("a"), Equals("bab")),
+        (Contains("a"), StartsWith("ab")),
+        (StartsWith("a"), Equals("ab")),
+        (EndsWith("b"), EndsWith("ab")),
+        (Contains("A", True), Contains("a")),
+        (AnyTest((Contains("a"), Contains("b"))), Equals("b")),
+        (Contains("a"), AllTests((Equals("a"), Contains("b")))),
+        (Contains("a"), AnyTest((Equals("a"), Equals("ba")))),
+    ],
+)
+def test_a_test_covers_those_that_imply_it(test: TextTest, covered: TextTest) -> None:
+    assert test.covers(covered)
+    assert not covered.covers(test)
+
+
+def test_closeness_counts_the_characters_that_agree() -> None:
+    assert Equals("weather").closeness("weapon") == 3
+    assert Contains("weather").closeness("the weapon") == 3
+    assert Contains("WEATHER", True).closeness("the weapon") == 3
+    assert AnyTest((Equals("x"), Equals("wet"))).closeness("weapon") == 2
+
+
+def test_a_text_that_contains_an_exact_one_suggests_so() -> None:
+    assert "contains" in Equals("Paris").hint("weather in Paris?")
+    assert Equals("Rome").hint("weather in Paris?") == ""
+
+
+# --- expressions ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("a(", "not a regular expression of RE2: missing ): a("),
+        (r"(a)\1", r"not a regular expression of RE2: invalid escape sequence: \1"),
+        ("(?=a)", "not a regular expression of RE2: invalid perl operator: (?="),
+        ("a{101}", "repeats more than 100 times, which takes too long"),
+        ("a{2,1000}", "repeats more than 100 times, which takes too long"),
+        ("a{99999999999}", "repeats more than 100 times, which takes too long"),
+    ],
+)
+def test_an_expression_is_one_of_re2_with_few_repetitions(expression: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=r"(?s).*") as failed:
+        Matches(expression)
+
+    assert reason in str(failed.value)
+
+
+@pytest.mark.parametrize("expression", [r"a\{1000}", "[{1000}]", "a{100}", "a{2,}"])
+def test_braces_that_count_nothing_are_allowed(expression: str) -> None:
+    Matches(expression)
+
+
+def test_a_large_expression_looks_at_less_text() -> None:
+    small, large = Matches("needle"), Matches("(?:a?b?c?){100}needle")
+
+    assert large.most < small.most <= text_tests.MAX_EXPRESSION_TEXT
+    assert small.passes("x" * (small.most - 6) + "needle")
+    assert not small.passes("x" * small.most + "needle")
+
+
+def test_the_filter_finds_every_expression_that_may_match() -> None:
+    tests = [Matches("weather.*Paris"), Matches("RAIN", True), Matches("[0-9]+"), Matches("snow")]
+    may_pass = expression_filter(tests)
+
+    assert set(may_pass("weather in Paris")) == {0, 2}
+    assert set(may_pass("rain in Rome")) == {1, 2}
+    assert set(may_pass("7")) == {2}
+
+
+@given(st.lists(st.sampled_from(["abc", "a.c", "[a-c]+d", "(?i)ABC", "^$"]), min_size=1), words)
+def test_the_filter_misses_no_expression_that_matches(expressions: list[str], text: str) -> None:
+    tests = [Matches(expression) for expression in expressions]
+
+    found = set(expression_filter(tests)(text))
+
+    assert {at for at, test in enumerate(tests) if test.passes(text)} <= found
+
+
+def test_without_google_re2_an_expression_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "re2", None)
+
+    with pytest.raises(MissingExtraError, match=r"pip install 'mockllm-server\[regex\]'"):
+        Matches("a")

@@ -1,0 +1,42 @@
+"""Headers that are set on a reply."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockllm.exchange import Headers, Reply
+from mockllm.replies.headers import set_headers
+
+NAMES = st.sampled_from([b"a", b"b", b"c", b"d"])
+VALUES = st.sampled_from([b"1", b"2"])
+
+
+def reply(headers: Headers) -> Reply:
+    return Reply.whole(200, headers, b"{}")
+
+
+def test_a_header_is_replaced_in_its_place_and_a_new_one_comes_last() -> None:
+    old: Headers = ((b"a", b"1"), (b"b", b"1"), (b"a", b"2"))
+
+    changed = set_headers(reply(old), ((b"c", b"3"), (b"a", b"3")))
+
+    assert changed == reply(((b"a", b"3"), (b"b", b"1"), (b"c", b"3")))
+
+
+def test_no_headers_change_nothing() -> None:
+    one = reply(((b"a", b"1"),))
+
+    assert set_headers(one, ()) is one
+
+
+@given(st.lists(st.tuples(NAMES, VALUES)).map(tuple), st.dictionaries(NAMES, VALUES))
+def test_every_header_is_set_once_and_the_others_stay(
+    old: Headers, new: dict[bytes, bytes]
+) -> None:
+    headers = set_headers(reply(old), tuple(new.items())).headers
+
+    assert [each for each in headers if each[0] not in new] == [
+        each for each in old if each[0] not in new
+    ]
+    assert sorted(each for each in headers if each[0] in new) == sorted(new.items())
