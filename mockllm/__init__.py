@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         OpenAIResponseMock,
         OpenAIResponseRequestMatch,
         ReplyStream,
+        SessionHeader,
         Stream,
     )
     from mockllm.config.reply import Reply, ToolCall, Usage
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mockllm.errors import ConfigError, ListenError, MockLLMError
     from mockllm.limits import Limits
     from mockllm.serve.embedded import AsyncServer, Server
+    from mockllm.serve.session import Session
 
 __version__ = "0.1.0"
 
@@ -62,6 +64,8 @@ __all__ = [
     "Reply",
     "ReplyStream",
     "Server",
+    "Session",
+    "SessionHeader",
     "Stream",
     "ToolCall",
     "Usage",
@@ -77,6 +81,7 @@ _MODULES = (
     "mockllm.config.reply",
     "mockllm.engine.loading",
     "mockllm.serve.embedded",
+    "mockllm.serve.session",
 )
 """The modules of the public names."""
 

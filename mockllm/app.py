@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from mockllm.endpoints.base_urls import Mistake, find_mistake
 from mockllm.endpoints.earlier import find_earlier
-from mockllm.endpoints.health import ROOT
+from mockllm.endpoints.health import HEALTH, READY, ROOT
 from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
 from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
+from mockllm.engine.asking import answer_at_once, in_session, session_ended
 from mockllm.engine.decision import Decision, Outcome, Question
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
@@ -23,13 +25,24 @@ from mockllm.exchange import Reply, Request
 from mockllm.prompt import Earlier
 from mockllm.providers import envelope, find_vendor
 from mockllm.providers.routes import NO_VALUES, Routes, Values
-from mockllm.redaction import redact_path
 from mockllm.replies.prepared import make_ready
 from mockllm.state.responses import StoredResponse, StoredResponses
+from mockllm.state.session_names import (
+    HEADER,
+    NO_SETTING,
+    named_session,
+    shown_path,
+    split_request,
+)
+from mockllm.state.sessions import COMMON
+from mockllm.state.store import LocalStore, Operation, Result, SessionEnded
 from mockllm.wire.placeholders import FreshValues
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
 """RFC 9110, section 9.1, and RFC 5789; `http1` rejects CONNECT."""
+
+_WITHOUT_SESSION = frozenset({HEALTH, READY, ROOT})
+"""Paths that say nothing of a session, and answer even if the current one has ended."""
 
 _BY_TEMPLATE = {
     template: [route for route in ROUTES if route.template == template]
@@ -39,15 +52,21 @@ _ENDPOINTS = Routes(_BY_TEMPLATE.items())
 
 
 class App:
-    """Decides every request: by the mocks of the current engine, or by an endpoint."""
+    """Decides every request: by the mocks of the current engine, or by an endpoint. `clock` returns
+    seconds of a monotonic clock; the default stands still."""
 
-    def __init__(self, engine: Engine, *, tls: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, *, tls: bool = False, clock: Callable[[], float] = lambda: 0.0
+    ) -> None:
         # of the process
         self._scheme = "https" if tls else "http"
+        self._clock = clock
         self.is_ready = True
         """The answer to ``GET /ready``; False while the server stops."""
         self.stored_responses = StoredResponses()
         """Delivered responses, for ``GET /v1/responses/{id}``."""
+        self.store = LocalStore(gone=self.stored_responses.drop)
+        """The state of mocks and sessions, which a reload does not change."""
         self._peers: frozenset[int] = frozenset()
         self.use(engine)
 
@@ -58,6 +77,7 @@ class App:
         self._tables = Routes((path, table) for table in engine.tables for path in table.api.routes)
         self._local_context = Context(engine, lambda: self.is_ready, self.stored_responses)
         self._context = replace(self._local_context, peers=self._peers)
+        self._note_default_session()
         self.stored_paths = frozenset(
             path for path, table in self._tables.literal.items() if table.api.name == RESPONSES
         )
@@ -73,6 +93,23 @@ class App:
         self._context = replace(self._local_context, peers=slots)
 
     @property
+    def has_sessions_by_credential(self) -> bool:
+        """True if each API key has a session of its own."""
+        return self._engine.session_setting.by_credential
+
+    def perform(self, operation: Operation) -> Result:
+        """Perform one operation on the state, for a test: begin or end a session."""
+        (result,) = self.store.perform((operation,), self._clock())
+        self._note_default_session()
+        return result
+
+    def _note_default_session(self) -> None:
+        """Note whether a request that names no session may belong to another than the common one,
+        so that it need not be asked for each request."""
+        has_setting = self._engine.session_setting != NO_SETTING
+        self._has_default_session = has_setting or self.store.sessions.current != COMMON
+
+    @property
     def reuses(self) -> bool:
         """True if repeated requests are answered from caches (see `Engine.reuses`)."""
         return self._engine.reuses
@@ -80,19 +117,67 @@ class App:
     def decide(self, request: Request) -> Decision | Question:
         """Return the decision on `request`, or the question that must be answered first. Nothing
         that a client sends makes this raise: an invalid request gets an error reply."""
-        if request.method == "POST":
+        if (
+            request.method == "POST"
+            and HEADER not in request.first_values
+            and not self._has_default_session
+        ):
             table = self._tables.literal.get(request.path)
             if table is not None:
-                return self._engine.decide(table, request, NO_VALUES, self._find_earlier)
+                decided = self._engine.decide(table, request, NO_VALUES, self._find_earlier)
+                return decided if type(decided) is Decision else self._answer_at_once(decided)
+        return self._answer_at_once(self._decide_in_session(request))
+
+    def _answer_at_once(self, decided: Decision | Question) -> Decision | Question:
+        """Return the decision, if it can be made without waiting."""
+        return answer_at_once(decided, self.store, self._clock())
+
+    def _decide_in_session(self, received: Request) -> Decision | Question:
+        """Return the decision on a request after finding its session, or the question before it."""
+        in_path, request = split_request(received)
+        session = COMMON
+        has_session = in_path is not None or request.path not in _WITHOUT_SESSION
+        if has_session and request.method != "OPTIONS":  # of which a page sees no error
+            try:
+                session = self._name_session(in_path, request)
+            except RequestError as exc:
+                return self._refuse(request, exc, Outcome.REFUSED)
+            if not self.store.sessions.admit(session, self._clock()):
+                ended = session_ended(SessionEnded(session))
+                decision = self._refuse(request, ended, Outcome.SESSION_ENDED)
+                return decision._replace(session=session)
+        decided = self._decide_within(session, in_path, request)
+        return decided if session == COMMON else in_session(decided, session, received)
+
+    def _name_session(self, in_path: str | None, request: Request) -> str:
+        """Return the session that a request belongs to; `in_path` is the one that its path names.
+
+        Raises:
+            RequestError: 400, the name is invalid.
+        """
+        named = named_session(in_path, request.first_values, self._engine.session_setting)
+        return self.store.sessions.current if named is None else named
+
+    def _decide_within(
+        self, session: str, in_path: str | None, request: Request
+    ) -> Decision | Question:
+        """Decide a request without its session's prefix, by a mocked API or by an endpoint."""
+        if request.method == "POST":
             table, values = self._find_table(request.path)
             if table is not None:
-                return self._engine.decide(table, request, values, self._find_earlier)
-        return self._finish(request, lambda: self._decide_endpoint(self._context, request))
+                find = partial(find_earlier, replace(self._local_context, session=session))
+                return self._engine.decide(table, request, values, find, session=session)
+        context = self._context
+        if session != COMMON:
+            context = replace(context, session=session)
+        return self._finish(request, lambda: self._decide_endpoint(context, request, in_path))
 
     def decide_forwarded(self, request: Request) -> Reply | None:
         """Return the reply to a `request` forwarded by another worker; None if this process does
         not know what it asks for (404)."""
-        decided = self._finish(request, lambda: self._decide_endpoint(self._local_context, request))
+        in_path, request = split_request(request)
+        context = replace(self._local_context, session=self._name_session(in_path, request))
+        decided = self._finish(request, lambda: self._decide_endpoint(context, request, in_path))
         if isinstance(decided, Question) or decided.reply.status == 404:
             return None
         return decided.reply
@@ -100,6 +185,7 @@ class App:
     def render_error(self, request: Request, error: ClientError) -> Reply:
         """Return `error` in the format of the vendor of the request's path; plain JSON if it has
         none."""
+        _, request = split_request(request)
         table, _ = self._find_table(request.path)
         if table is not None:
             reply = table.api.vendor.render_error(error, {})
@@ -108,12 +194,14 @@ class App:
         return self._engine.cors.share(reply)
 
     def store_response(self, request: Request, decision: Decision, fresh: FreshValues) -> None:
-        """Store a delivered response so that clients can retrieve it. Without effect if the
-        decision is an error."""
-        answer = decision.match.answer
-        if answer is not None:
-            response, chunk, events, *_ = answer
-            stored = StoredResponse(request.body, response, chunk, events, fresh)
+        """Store a delivered response so that clients of its session can retrieve it. Without effect
+        if the decision is an error, or the path another."""
+        answer, session = decision.match.answer, decision.session
+        _, request = split_request(request)
+        if answer is not None and request.path in self.stored_paths:
+            stored = StoredResponse(
+                request.body, answer.response, answer.chunk, answer.events, fresh, session=session
+            )
             self.stored_responses.append(stored)
 
     def _finish(
@@ -124,14 +212,20 @@ class App:
         try:
             decided = decide()
         except RequestError as exc:
-            decided = endpoint_decision(self._refusal(request, exc), outcome=Outcome.REFUSED)
+            return self._refuse(request, exc, Outcome.REFUSED)
         if isinstance(decided, Question):
             resume = decided.resume
             return decided._replace(
                 resume=lambda results: self._finish(request, lambda: resume(results))
             )
-        reply, ready = make_ready(self._engine.cors.share(decided.reply))
-        return decided._replace(reply=reply, ready=ready)
+        return self._make_ready(decided)
+
+    def _refuse(self, request: Request, error: RequestError, outcome: Outcome) -> Decision:
+        return self._make_ready(endpoint_decision(self._refusal(request, error), outcome=outcome))
+
+    def _make_ready(self, decision: Decision) -> Decision:
+        reply, ready = make_ready(self._engine.cors.share(decision.reply))
+        return decision._replace(reply=reply, ready=ready)
 
     def _find_earlier(self, response_id: str) -> Earlier | None:
         return find_earlier(self._local_context, response_id)
@@ -140,8 +234,11 @@ class App:
         """Return the mocks of the API at `path`, and the values of its route."""
         return next(self._tables.find(path), (None, NO_VALUES))
 
-    def _decide_endpoint(self, context: Context, request: Request) -> Decision | Question:
-        """Return the decision on every request but a POST to a mocked API.
+    def _decide_endpoint(
+        self, context: Context, request: Request, in_path: str | None
+    ) -> Decision | Question:
+        """Return the decision on every request but a POST to a mocked API. `in_path` is the session
+        that its path named.
 
         Raises:
             RequestError: the request is invalid.
@@ -159,10 +256,11 @@ class App:
             if vendor is not None:
                 vendor.authenticate(request, self._engine.require_auth)
             return route.answer(context, request, values)
-        mistake = find_mistake(request.path, self._is_known)
+        mistake = find_mistake(request.path, self._is_known, in_path)
         if mistake is None and self._is_known(request.path):
-            raise _method_not_allowed(request, self._allowed_methods(request.path))
-        return self._not_found(request, mistake)
+            path = shown_path(in_path, request.path)
+            raise _method_not_allowed(request.method, path, self._allowed_methods(request.path))
+        return self._not_found(request, in_path, mistake)
 
     def _is_route_of(self, api: str, path: str) -> bool:
         table, _ = self._find_table(path)
@@ -189,14 +287,17 @@ class App:
 
     # --- Errors ---
 
-    def _not_found(self, request: Request, mistake: Mistake | None) -> Decision:
+    def _not_found(
+        self, request: Request, in_path: str | None, mistake: Mistake | None
+    ) -> Decision:
         """Return a 404 that names the `mistake` in the path, if one was found, and lists the known
         endpoints where the format of the error allows it."""
-        path = redact_path(request.path)
+        path = shown_path(in_path, request.path)
         message = f"Invalid URL ({request.method} {path})"
         if mistake is not None:
             host = request.first_values.get(b"host", b"localhost").decode("ascii", "replace")
-            message = f"{message}. {mistake.explain(self._scheme, host)}"
+            root, prefix = f"{self._scheme}://{host}", shown_path(in_path, "")
+            message = f"{message}. {mistake.explain(root, prefix)}"
         elif find_vendor(request) is None:
             message = "Endpoint not found"
         details = {"path": path, "method": request.method, "hint": self._hint}
@@ -240,9 +341,9 @@ def _error_renderer(
     return envelope.plain_error if vendor is None else vendor.render_error
 
 
-def _method_not_allowed(request: Request, methods: list[str]) -> RequestError:
+def _method_not_allowed(method: str, path: str, methods: list[str]) -> RequestError:
     allowed = ", ".join(methods)
-    message = f"Not allowed to {request.method} on {redact_path(request.path)}. Allowed: {allowed}."
+    message = f"Not allowed to {method} on {path}. Allowed: {allowed}."
     return RequestError(405, message, headers=((b"allow", allowed.encode()),))
 
 

@@ -15,8 +15,9 @@ this package. `providers.envelope` renders them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import Self
 
@@ -108,6 +109,11 @@ class Problem:
         return f"{self.place}: {self.message}" if self.place else self.message
 
 
+def warning(place: str, message: str) -> Problem:
+    """Return a likely mistake, which does not prevent serving the configuration."""
+    return Problem(place, message, Severity.WARNING)
+
+
 MAX_PROBLEMS_OF_MOCK = 10
 """Problems of one mock that are reported at once. Further ones are mostly consequences."""
 MAX_PROBLEMS = 100
@@ -190,3 +196,15 @@ class ForeignProtocolError(HTTPError):
 
     def __init__(self) -> None:
         super().__init__(400, "This is not HTTP/1.1")
+
+
+def closest(word: str, words: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """Return that of `words` which was probably meant by `word`; None if none is as like it as
+    `likeness`, from 0 to 1."""
+    found = get_close_matches(word, words, n=1, cutoff=likeness)
+    return found[0] if found else None
+
+
+def did_you_mean(meant: str | None) -> str:
+    """Return the end of a message about a misspelt word; empty if nothing is known to be meant."""
+    return f"; did you mean {meant!r}?" if meant else ""

@@ -16,6 +16,12 @@ from typing import NamedTuple, Self
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header lines in order, names in lower case: ``((b"content-type", b"application/json"), ...)``."""
 
+BODILESS = frozenset({204, 304})
+"""The statuses of replies that end with their head (RFC 9112, section 6.3)."""
+WITHOUT_CONTENT = BODILESS | {205}
+"""The statuses of replies that have no content (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5). That
+of a 205 has a length of 0."""
+
 
 class Request(NamedTuple):
     """One complete request as received.

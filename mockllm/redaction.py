@@ -88,6 +88,12 @@ def _may_be_secret(segment: str) -> bool:
     return not known and any(map(_looks_random, pieces))
 
 
+def redact_name(name: str) -> str:
+    """Return a name that the user has chosen, hidden if it begins as a credential does. Unlike a
+    segment of a path, it may look random."""
+    return HIDDEN if _CREDENTIAL.search(name) or _NAMED.search(name) else name
+
+
 def _looks_random(piece: str) -> bool:
     if len(piece) < MIN_RANDOM or piece.isdecimal() or piece.isalpha():
         return False

@@ -15,6 +15,8 @@ from mockllm.errors import (
     Problem,
     RequestError,
     Severity,
+    closest,
+    did_you_mean,
 )
 
 ALLOW = ((b"allow", b"GET"),)
@@ -82,3 +84,18 @@ def test_a_request_error_may_name_no_member() -> None:
 
 def test_a_foreign_protocol_is_a_bad_request() -> None:
     assert ForeignProtocolError().status == 400
+
+
+@pytest.mark.parametrize(
+    ("word", "likeness", "meant"),
+    [("mesage", 0.6, "message"), ("mesage", 0.99, None), ("xyz", 0.6, None), ("", 0.6, None)],
+)
+def test_the_word_that_was_meant_is_the_closest_if_it_is_close(
+    word: str, likeness: float, meant: str | None
+) -> None:
+    assert closest(word, ["match", "message"], likeness=likeness) == meant
+
+
+def test_a_hint_names_the_meant_word_if_there_is_one() -> None:
+    assert did_you_mean("message") == "; did you mean 'message'?"
+    assert did_you_mean(None) == ""

@@ -10,6 +10,7 @@ from mockllm.redaction import (
     MAX_TEXT,
     is_secret,
     printable,
+    redact_name,
     redact_path,
     redact_target,
     redact_text,
@@ -163,3 +164,17 @@ def test_a_text_is_printed_as_one_word(text: str, word: str) -> None:
 )
 def test_a_text_is_one_line_without_credentials(text: str, shown: str) -> None:
     assert redact_text(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("test_agent-1", "test_agent-1"),
+        ("0123456789abcdef0123456789abcdef", "0123456789abcdef0123456789abcdef"),
+        ("credential-0123456789abcdef", "credential-0123456789abcdef"),
+        ("sk-abc", HIDDEN),
+        ("test.sk-abc", HIDDEN),
+    ],
+)
+def test_a_chosen_name_is_hidden_only_if_it_begins_as_a_credential(name: str, shown: str) -> None:
+    assert redact_name(name) == shown

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +22,7 @@ from mockllm.config.address import (
     parse_host,
     shown,
 )
+from mockllm.errors import closest
 from mockllm.redaction import escape
 from mockllm.serve.process import HANG_TIMEOUT
 from mockllm.serve.settings import DRAIN_TIMEOUT
@@ -246,9 +246,9 @@ class _Parser(argparse.ArgumentParser):
         if unknown:
             option = unknown[0].partition("=")[0]
             known = [name for action in self._actions for name in action.option_strings]
-            meant = get_close_matches(option, known, n=1) if option.startswith("-") else []
+            meant = closest(option, known) if option.startswith("-") else None
             kind = "option" if option.startswith("-") else "argument"
-            hint = f"; did you mean {meant[0]}?" if meant else ""
+            hint = f"; did you mean {meant}?" if meant else ""
             self.error(f"unknown {kind} {shown(option)}{hint}")
         return options
 
@@ -283,8 +283,7 @@ def _refuse_commands(parser: _Parser, names: Sequence[str]) -> None:
             )
         if os.path.lexists(name) or not name.isalpha():
             continue
-        close = get_close_matches(name, COMMANDS, n=1)
-        meant = f"--{name}" if name in ("help", "version") else close[0] if close else None
+        meant = f"--{name}" if name in ("help", "version") else closest(name, COMMANDS)
         hint = f"; did you mean 'mockllm {meant}'?" if meant else f" ({', '.join(COMMANDS)})"
         parser.error(f"{shown(name)} is neither a file nor a command{hint}")
 

@@ -97,6 +97,19 @@ def _settings(options: argparse.Namespace, config: Config) -> Settings:
     )
 
 
+def _warn_of_workers(workers: int, engine: Engine) -> None:
+    """Warn of mocks with state, which each worker has for itself."""
+    mocks = engine.stateful_mocks
+    if workers > 1 and mocks:
+        which = "1 mock has" if mocks == 1 else f"{mocks:,} mocks have"
+        logger.warning(
+            "%s several answers in order, which each of the %d worker processes counts on its own: "
+            "a client may get one twice; use --workers 1",
+            which,
+            workers,
+        )
+
+
 @contextlib.contextmanager
 def _exits_on_signals(files: contextlib.ExitStack, console: Console) -> Iterator[None]:
     """Close `files` and exit on SIGINT and SIGTERM until the server handles them itself.
@@ -136,6 +149,7 @@ def _engine(
     )
     if options.config:
         console.report(engine.warnings)
+    _warn_of_workers(options.workers, engine)
     engine.warm()
     return engine
 

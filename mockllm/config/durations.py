@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import BaseModel, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from mockllm.config.objects import keys_of
+
 MIN_SUSPICIOUS = 100  # seconds, written without a unit; nobody lets a test wait for so long
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -86,11 +88,9 @@ def find_suspicious(value: Any) -> Iterator[tuple[list[int | str], str]]:
                 if found.is_bare and MIN_SUSPICIOUS <= found < math.inf:
                     yield path, f'{found:g} seconds: {remedy(found)}, else "{found:g}s"'
             case BaseModel():
-                fields = type(found).model_fields.items()
-                todo += [
-                    ([*path, str(field.validation_alias or name)], getattr(found, name))
-                    for name, field in fields
-                ]
+                model = type(found)
+                keys = zip(keys_of(model), model.model_fields, strict=True)
+                todo += [([*path, key], getattr(found, name)) for key, name in keys]
             case list():
                 todo += [([*path, index], entry) for index, entry in enumerate(found)]
 

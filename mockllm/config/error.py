@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     BeforeValidator,
-    ConfigDict,
     Field,
     GetJsonSchemaHandler,
     StrictBool,
@@ -28,12 +27,11 @@ from mockllm.config.headers import AnswerHeaders
 from mockllm.config.mistakes import CONTRADICTION
 from mockllm.config.objects import ConfigObject
 from mockllm.config.values import as_json
+from mockllm.exchange import WITHOUT_CONTENT
 
 MAX_RETRY_AFTER = 120.0
 """Seconds. OpenAI's client does not retry at all after a longer one, Anthropic's sleeps as long as
 it says, and hangs if it is infinite (openai 3.54.0, anthropic 2.12.0)."""
-WITHOUT_BODY = frozenset({204, 205, 304})
-"""The statuses whose answers have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
 
 Word = Literal[
     "bad_request",
@@ -65,8 +63,6 @@ else:
 
 class Error(ConfigObject):
     """A failure that each API sends in its own form: a word, or a status."""
-
-    model_config = ConfigDict(populate_by_name=True)
 
     word: Word | None = Field(default=None, validation_alias="as", serialization_alias="as")
     """The failure, which has a status, a body and headers in each API."""
@@ -156,7 +152,7 @@ class Error(ConfigObject):
 
 
 def _expect_a_status_with_a_body(name: str, info: ValidationInfo) -> None:
-    if info.data.get("status") in WITHOUT_BODY:
+    if info.data.get("status") in WITHOUT_CONTENT:
         status = info.data["status"]
         raise _contradiction(f"expected no {name!r}: an answer with status {status} has no body")
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from mockllm.config.json_file import SUFFIXES, read_file
 from mockllm.config.models import JOINED_FIELDS, MOCK_FIELDS, Config
-from mockllm.errors import ConfigError, Place, Problem, Severity
+from mockllm.errors import ConfigError, Place, Problem, warning
 
 _NO_FILES = (
     f"expected a directory with {', '.join(f'*{suffix}' for suffix in SUFFIXES)} files, found "
@@ -107,7 +107,7 @@ def _contradictions(read: Iterable[tuple[str, Config]]) -> Iterator[Problem]:
                     f"{_shown(value)} replaces {_shown(other)} of {earlier}; the last file counts, "
                     "so keep one of them"
                 )
-                yield Problem(Place(file=file, path=field), message, Severity.WARNING)
+                yield warning(Place(file=file, path=field), message)
             before[field] = (file, value)
 
 

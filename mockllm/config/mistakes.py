@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import (
@@ -15,7 +13,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from mockllm.config.objects import keys_of
-from mockllm.errors import Place, Problem
+from mockllm.errors import Place, Problem, closest, did_you_mean
 from mockllm.wire import jsontext
 
 Location = tuple[int | str, ...]
@@ -75,7 +73,7 @@ def _location(detail: ErrorDetails) -> Location:
 def _describe(root: Model, detail: ErrorDetails) -> str:
     found = jsontext.describe(detail["input"])
     match detail["type"]:
-        case "too_deep" | "null" | "address" | "contradiction" | "no_answer":
+        case "too_deep" | "null" | "address" | "session" | "contradiction" | "no_answer":
             return detail["msg"]
         case "extra_forbidden" if _is_of_one_api(detail["loc"]):
             remedy = _OF_ONE_API[str(detail["loc"][-1])]
@@ -84,7 +82,7 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return "embeddings are vectors, which no reply has; write 'response' instead"
         case "extra_forbidden":
             words = ", ".join(sorted(_known_keys(root, detail["loc"])))
-            hint = _did_you_mean(_meant_key(root, detail["loc"]))
+            hint = did_you_mean(_meant_key(root, detail["loc"]))
             return f"unknown key, expected one of {words}{hint}"
         case "missing":
             return "expected a value, found nothing"
@@ -106,7 +104,7 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return f"expected at most {detail['ctx']['le']}, found {found}"
         case "enum" | "literal_error":
             expected = detail["ctx"]["expected"]
-            hint = _did_you_mean(_closest(str(detail["input"]), _QUOTED.findall(expected)))
+            hint = did_you_mean(closest(str(detail["input"]), _QUOTED.findall(expected)))
             return f"expected {expected}, found {found}{hint}"
         case "bool_type":
             return f"expected true or false, found {found}"
@@ -185,13 +183,4 @@ def _meant_key(root: Model, location: Location) -> str | None:
         return "response"
     if _is_of_one_api(location):
         return "reply" if location[-1] == "response" else None
-    return _closest(str(location[-1]), _known_keys(root, location))
-
-
-def _closest(word: str, words: Sequence[str]) -> str | None:
-    close = get_close_matches(word, words, n=1)
-    return close[0] if close else None
-
-
-def _did_you_mean(word: str | None) -> str:
-    return f"; did you mean {word!r}?" if word else ""
+    return closest(str(location[-1]), _known_keys(root, location))

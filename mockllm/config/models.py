@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self, cast
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -33,6 +33,7 @@ from mockllm.config.json_file import read_file
 from mockllm.config.mistakes import ANSWERS, CONTRADICTION, NO_ANSWER, problems
 from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
 from mockllm.config.reply import AnyReply, Reply
+from mockllm.config.session_values import checked_session, checked_session_header
 from mockllm.config.values import (
     ChunkSize,
     Event,
@@ -142,6 +143,13 @@ class MockStream(ReplyStream):
 def _without_events(stream: Any) -> Any:
     """Let validation report the events of an object created in Python."""
     return stream.model_dump(exclude_unset=True) if isinstance(stream, MockStream) else stream
+
+
+class SessionHeader(ConfigObject):
+    """The header whose value names the session of a request, if neither the URL nor the header
+    ``x-mockllm-session`` does."""
+
+    header: Annotated[str, AfterValidator(checked_session_header)]
 
 
 def _describe_answers(schema: JsonDict, model: type[BaseModel]) -> None:
@@ -275,6 +283,11 @@ class Config(ConfigObject):
     """Let web pages of any origin read the answers (``access-control-allow-origin: *``)."""
     stream: Stream = Stream()
     """The streaming of all answers, unless a mock overrides it."""
+    session: Annotated[
+        SessionHeader | Literal["credential"] | None, BeforeValidator(checked_session)
+    ] = None
+    """The session of requests that name none: ``{"header": NAME}`` for the value of a header,
+    ``"credential"`` for one session per API key."""
     openai: Annotated[list[OpenAIMock], BeforeValidator(empty_list_for_null)] = Field(
         default_factory=list
     )

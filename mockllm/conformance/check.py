@@ -15,11 +15,13 @@ from typing import Any
 
 from mockllm.config.models import Config, Mock
 from mockllm.conformance.probes import Probe, build
+from mockllm.engine.asking import as_first_request
 from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table, stream_of
 from mockllm.engine.review import MIN_ERROR
-from mockllm.errors import Problem, Severity
+from mockllm.engine.sources import ScriptedSource
+from mockllm.errors import Problem, Severity, warning
 from mockllm.matching.rule import Rule
 from mockllm.serve.embedded import AsyncServer
 
@@ -67,8 +69,11 @@ async def _check_mock(
         yield Problem(place.at(path), f"not checked: {found}", Severity.NOTE)
         return
     status = None
-    if table.sources[rule.index].fixed.failure is not None:
-        status = engine.decide(table, found.request(table.api)).reply.status
+    source = table.sources[rule.index]
+    answer = source.entries[0] if isinstance(source, ScriptedSource) else source
+    if answer.fixed.failure is not None:
+        decision = as_first_request(engine.decide(table, found.request(table.api)))
+        status = decision.reply.status
         if status < MIN_ERROR:
             return  # the author wants an answer that no client understands
     written = stream_of(mock).events is not None
@@ -78,7 +83,7 @@ async def _check_mock(
             message = f"the client fails on the events as they are written: {complaint}"
             yield Problem(place.at(f"{how} {path}".strip()), message, Severity.NOTE)
         else:
-            yield Problem(place.at(f"{how} {path}".strip()), complaint, Severity.WARNING)
+            yield warning(place.at(f"{how} {path}".strip()), complaint)
 
 
 def _find_probe(engine: Engine, table: Table, rule: Rule, probes: Iterable[Probe]) -> Probe | str:
@@ -86,7 +91,7 @@ def _find_probe(engine: Engine, table: Table, rule: Rule, probes: Iterable[Probe
     reason if there is none."""
     reason = "no request is known that matches"
     for probe in probes:
-        decision = engine.decide(table, probe.request(table.api))
+        decision = as_first_request(engine.decide(table, probe.request(table.api)))
         answering = decision.match.rule
         if answering is None:
             reason = "a request that matches is refused"

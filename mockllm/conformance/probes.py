@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockllm.config.models import AnyMock
-from mockllm.engine.impossible import SAMPLES, arrive
+from mockllm.engine.impossible import CREDENTIALS, SAMPLES, arrive
 from mockllm.engine.mocks import Table
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
@@ -50,15 +50,6 @@ _FILLERS: Mapping[str, Any] = {
     "output": TEXTS[0],
 }
 """Values of members that requests need, whatever they are."""
-
-_CREDENTIALS: Mapping[str, Mapping[str, str]] = {
-    "OpenAI": {"authorization": "Bearer any", "api-key": "any"},
-    "Anthropic": {
-        "authorization": "Bearer any",
-        "x-api-key": "any",
-        "anthropic-version": "2023-06-01",
-    },
-}
 
 
 class Probe(NamedTuple):
@@ -113,7 +104,8 @@ class _Draft:
 
     def headers(self) -> dict[str, str]:
         """Return the headers. All that one must contain is added to a value that is accepted."""
-        headers = dict(_CREDENTIALS[self.api.vendor.name])
+        credentials = CREDENTIALS[self.api.vendor.name].items()
+        headers = {name.decode(): value.decode() for name, value in credentials}
         for name, parts in self.parts_of_headers.items():
             value = headers.get(name, SAMPLES.get(name.encode(), b"any").decode())
             separator = "" if name in ("host", "content-length") else " "

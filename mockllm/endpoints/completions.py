@@ -11,16 +11,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
-from mockllm.engine.decision import Answer, Decision, Outcome
-from mockllm.engine.engine import UnmatchedError
+from mockllm.engine.asking import choice_among
+from mockllm.engine.decision import Answer, Decision, Outcome, Question
+from mockllm.engine.engine import near_miss_of
 from mockllm.engine.sources import Selection
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
+from mockllm.providers.failures import Failure
 from mockllm.providers.openai import usage
 from mockllm.providers.openai.chat.answer import USAGE as CHAT_USAGE
 from mockllm.providers.openai.chat.answer import complete as complete_chat
+from mockllm.providers.openai.embeddings.prompt import inputs_of
 from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
@@ -64,7 +67,7 @@ class _CompletionRequest(NamedTuple):
         return cls(model, prompts, stream, usage)
 
 
-def complete(context: Context, request: Request, values: Values) -> Decision:
+def complete(context: Context, request: Request, values: Values) -> Decision | Question:
     """Answer with the texts of the mocks that match the prompts, one or more choices per prompt; or
     with the failure of the first mock that has one, or a 404 if a prompt matches no mock.
 
@@ -72,35 +75,92 @@ def complete(context: Context, request: Request, values: Values) -> Decision:
         RequestError: 400 if the body is invalid.
     """
     wanted = _CompletionRequest.decode(request.body)
+    engine = context.engine
+    table = engine.table(CHAT)
+    prompts = [
+        _chat_prompt(context, wanted.model, each if isinstance(each, str) else "")
+        for each in wanted.prompts
+    ]
+    selections: list[Selection | RequestError] = []
+    for prompt in prompts:
+        selections.append(engine.match(table, prompt, request.first_values))
+        if isinstance(selections[-1], RequestError):
+            return _answer(context, wanted, prompts, selections)
+    choices = tuple(
+        choice_among(table, selection.candidates, _numbered(request, place), context.session)
+        for place, selection in enumerate(selections)
+        if isinstance(selection, Selection) and selection.candidates
+    )
+
+    def resume(results: Sequence[Any]) -> Decision:
+        left = iter(results)
+        chosen: list[Selection | RequestError] = []
+        for prompt, selection in zip(prompts, selections, strict=True):
+            if isinstance(selection, Selection) and selection.candidates:
+                selection = engine.chosen(table, prompt, selection.candidates, next(left))
+            chosen.append(selection)
+            if isinstance(selection, RequestError):
+                break
+        return _answer(context, wanted, prompts, chosen)
+
+    if choices:
+        return Question(choices, resume)
+    return _answer(context, wanted, prompts, selections)
+
+
+def _numbered(request: Request, place: int) -> Request:
+    """Return the request for the prompt at `place`, which a retry repeats apart from the others."""
+    return request._replace(body=b"%d %b" % (place, request.body))
+
+
+def _answer(
+    context: Context,
+    wanted: _CompletionRequest,
+    prompts: Sequence[Prompt],
+    selections: Sequence[Selection | RequestError],
+) -> Decision:
+    """Return the decision by the sources of all prompts, or by the first error or failure among
+    them."""
     answers: list[Answer] = []
-    selections: list[Selection] = []
-    for each in wanted.prompts:
-        text = each if isinstance(each, str) else ""
-        prompt = _chat_prompt(context, wanted.model, text)
-        selection = context.engine.match(context.engine.table(CHAT), prompt, request.first_values)
-        if isinstance(selection, UnmatchedError):
-            reply = OPENAI.render_error(selection, {})
-            decision = endpoint_decision(reply, prompt, outcome=Outcome.UNMATCHED)
-            return decision._replace(match=decision.match._replace(near_miss=selection.near_miss))
+    sources: list[Selection] = []
+    for prompt, selection in zip(prompts, selections, strict=False):
+        if isinstance(selection, RequestError):
+            return _unmatched(prompt, selection)
         answer = selection.source.answer(prompt)
         if answer.failure is not None:
-            chat = context.engine.table(CHAT).api
-            reply = context.engine.render_failure(chat, answer.failure, wanted.model, _FAILURES)
-            outcome = selection.source.outcome
-            return endpoint_decision(reply, prompt, outcome=outcome, rule=selection.rule)
-        selections.append(selection)
+            return _failed(context, wanted, prompt, selection, answer.failure)
+        sources.append(selection)
         answers.append(answer)
+    first = sources[0]
     reply = context.engine.cors.share(_render(wanted, answers))
     reply = set_headers(reply, answers[0].headers)
-    source, rule, _ = selections[0]
-    return endpoint_decision(reply, prompt, outcome=source.outcome, rule=rule)
+    return endpoint_decision(reply, prompts[-1], outcome=first.source.outcome, rule=first.rule)
+
+
+def _failed(
+    context: Context,
+    wanted: _CompletionRequest,
+    prompt: Prompt,
+    selection: Selection,
+    failure: Failure,
+) -> Decision:
+    chat = context.engine.table(CHAT).api
+    reply = context.engine.render_failure(chat, failure, wanted.model, _FAILURES)
+    outcome = selection.source.outcome
+    return endpoint_decision(reply, prompt, outcome=outcome, rule=selection.rule)
+
+
+def _unmatched(prompt: Prompt, error: RequestError) -> Decision:
+    reply = OPENAI.render_error(error, {})
+    decision = endpoint_decision(reply, prompt, outcome=Outcome.UNMATCHED)
+    return decision._replace(match=decision.match._replace(near_miss=near_miss_of(error)))
 
 
 def _read_prompts(members: Mapping[str, Any]) -> list[_AnyPrompt]:
     value = members.get("prompt")
     if value is None:
         raise request_body.missing("prompt")
-    prompts = value if isinstance(value, list) and value and not _is_token(value[0]) else [value]
+    prompts = inputs_of(value)
     is_one_of_its_kind = any(all(map(is_kind, prompts)) for is_kind in (_is_text, _are_tokens))
     if not is_one_of_its_kind:
         expected = "a string, a list of tokens, or a list of strings or of lists of tokens"

@@ -15,6 +15,7 @@ from mockllm.providers import find_vendor
 from mockllm.providers.envelope import JSON_HEADERS
 from mockllm.providers.routes import Values
 from mockllm.state.responses import StoredResponses
+from mockllm.state.sessions import COMMON
 from mockllm.wire import jsontext
 
 CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"
@@ -23,12 +24,13 @@ CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"
 @dataclass(frozen=True, slots=True)
 class Context:
     """The state that endpoints use: the current engine, the readiness of the server, the stored
-    responses, and the slots of the other workers (`peers`)."""
+    responses, the slots of the other workers (`peers`), and the session of the request."""
 
     engine: Engine
     is_ready: Callable[[], bool]
     stored: StoredResponses
     peers: frozenset[int] = frozenset()
+    session: str = COMMON
 
     def has_peer(self, slot: int | None) -> bool:
         """Return True if there is another worker in `slot`, or in any slot if that is None."""

@@ -101,7 +101,7 @@ def _answer_about(
 
 def find_stored(context: Context, response_id: str) -> StoredExchange | None:
     """Return the response with this id and its prompt, if this process stores it."""
-    stored = context.stored.find(response_id)
+    stored = context.stored.find(response_id, context.session)
     if stored is None:
         return None
     prompt = context.engine.table(RESPONSES).decode(stored.body)

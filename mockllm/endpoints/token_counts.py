@@ -61,9 +61,9 @@ def find_failure(context: Context, api: str, request: Request, prompt: Prompt) -
     if not table.fails:
         return None
     selection = context.engine.match(table, prompt, request.first_values)
-    if isinstance(selection, UnmatchedError):
-        return None
-    source, rule, _ = selection
+    if isinstance(selection, UnmatchedError) or selection.candidates:
+        return None  # to count tokens takes no answer of a mock with several
+    source, rule, *_ = selection
     failure = source.answer(prompt).failure
     if failure is None or not failure.is_of_any_call:
         return None

@@ -5,13 +5,13 @@ It goes by the members that calls and their results have in all APIs, not by the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock
 from mockllm.engine.mocks import stream_of
-from mockllm.errors import Place, Problem, Severity
+from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.wire import jsontext
 
 Path = tuple[str | int, ...]
@@ -30,7 +30,7 @@ def mistakes_in_answer(mock: AnyMock, place: Place) -> Iterator[Problem]:
             message = (
                 f"the arguments of a call are not JSON: {jsontext.describe(each['arguments'])}"
             )
-            yield _warning(place.at(json_path(["response", *path, "arguments"])), message)
+            yield warning(place.at(json_path(["response", *path, "arguments"])), message)
         call_id = each.get("id")
         if not isinstance(call_id, str) or "call_id" in each or not _is_call(path, each):
             continue
@@ -40,25 +40,27 @@ def mistakes_in_answer(mock: AnyMock, place: Place) -> Iterator[Problem]:
                 f"the same as that of {json_path(['response', *earlier])}; results refer to calls "
                 "by their id"
             )
-            yield _warning(place.at(json_path(["response", *path, "id"])), message)
+            yield warning(place.at(json_path(["response", *path, "id"])), message)
+
+
+def malformed_in_answers(mocks: Iterable[AnyMock]) -> frozenset[str]:
+    """Return the arguments of calls in the answers of `mocks` that are not JSON."""
+    return frozenset(text for mock in mocks for _, text in _malformed_arguments(_answered(mock)))
 
 
 def arguments_in_match(
-    field: str, mock: AnyMock, answers: Iterable[AnyMock], place: Place
+    field: str, mock: AnyMock, answered: Callable[[], Container[str]], place: Place
 ) -> Iterator[Problem]:
-    """Report arguments of calls in a match, compared whole, that are not JSON, unless one of the
-    `answers` has them too. `field` is the member of the match."""
-    found = [*_malformed_arguments(getattr(mock.match, field))]
-    if not found:
-        return
-    answered = {text for each in answers for _, text in _malformed_arguments(_answered(each))}
-    for path, arguments in found:
-        if arguments not in answered:
+    """Report arguments of calls in a match, compared whole, that are not JSON, unless they are
+    `answered` too (`malformed_in_answers`), which is asked only if there are any. `field` is the
+    member of the match."""
+    for path, arguments in _malformed_arguments(getattr(mock.match, field)):
+        if arguments not in answered():
             message = (
                 f"the arguments of a call are not JSON: {jsontext.describe(arguments)}; no mock "
                 "answers with them, so only a client that makes them up can match"
             )
-            yield _warning(place.at(json_path(["match", field, *path])), message)
+            yield warning(place.at(json_path(["match", field, *path])), message)
 
 
 def results_without_call(field: str, mocks: Sequence[tuple[AnyMock, Place]]) -> Iterator[Problem]:
@@ -138,7 +140,3 @@ def _results(value: Any) -> Iterator[tuple[Path, str]]:
         for name in (*_REFERENCES, "call_id") if is_output else _REFERENCES:
             if isinstance(each.get(name), str):
                 yield (*path, name), each[name]
-
-
-def _warning(place: Place, message: str) -> Problem:
-    return Problem(place, message, Severity.WARNING)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from mockllm.config import conditions as words
 from mockllm.config import mistakes
 from mockllm.config.conditions import Conditions, HeaderMatch, MatchType
-from mockllm.errors import Place, Problem, Severity
+from mockllm.errors import Place, Problem, warning
 from mockllm.matching.body_values import (
     AllValues,
     AnyValue,
@@ -24,12 +24,9 @@ from mockllm.matching.body_values import (
     read_path,
 )
 from mockllm.matching.conditions import (
-    AllOf,
-    AnyOf,
     Counter,
     CountIs,
     MessageIs,
-    Not,
     NoTools,
     OffersAnyTool,
     ResultIs,
@@ -37,6 +34,7 @@ from mockllm.matching.conditions import (
     Subject,
     TextIs,
 )
+from mockllm.matching.logic import AllOf, AnyOf, Not
 from mockllm.matching.predicates import (
     HeaderContains,
     HeaderEquals,
@@ -57,6 +55,8 @@ from mockllm.matching.text_tests import (
 from mockllm.providers.api import API, CannotMatch
 from mockllm.wire import jsontext
 
+HIDDEN = "…"
+"""Stands for the value of a header."""
 NEVER = AnyOf(())
 """The condition that holds for no request."""
 
@@ -104,9 +104,8 @@ class _Compiler:
                 )
             )
         if match.not_ is not None:
-            shown = orjson.dumps(match.not_.model_dump(mode="json", exclude_unset=True)).decode()
             unwanted = self.predicates(match.not_, _at(place, "not"))
-            yield Not(_as_one(unwanted), shown)
+            yield Not(_as_one(unwanted), _shown(match.not_))
 
     def _body(self, values: dict[str, Any], place: Place) -> Iterator[Predicate]:
         for path, value in values.items():
@@ -123,11 +122,25 @@ class _Compiler:
         try:
             return list(compile_word(value))
         except CannotMatch as exc:
-            self.problems.append(Problem(place, str(exc), Severity.WARNING))
+            self.problems.append(warning(place, str(exc)))
             return [NEVER]
         except ValueError as exc:
             self.problems.append(Problem(place, str(exc)))
             return []
+
+
+def _shown(match: Conditions) -> str:
+    """Return `match` as written, without the values of headers: they are logged, and some are
+    secret."""
+    written = match.model_dump(mode="json", exclude_unset=True)
+    todo: list[Any] = [written]
+    while todo:
+        each = todo.pop()
+        for header in each.get("headers", ()):
+            header["value"] = HIDDEN
+        inner = (*(each.get("all_of") or ()), *(each.get("any_of") or ()), each.get("not"))
+        todo += [conditions for conditions in inner if conditions]
+    return orjson.dumps(written).decode()
 
 
 def _at(place: Place, word: str) -> Place:
@@ -229,8 +242,13 @@ _WORDS: dict[str, Callable[[Any], Iterable[Predicate]]] = {
 
 def _header(header: HeaderMatch) -> Predicate:
     kind = HeaderContains if header.match_type is MatchType.CONTAINS else HeaderEquals
-    name = header.name.strip().lower().encode()
-    return kind(name, title=header.name, value=header.value.strip().encode())
+    name, value = compared_parts(header)
+    return kind(name, title=header.name, value=value)
+
+
+def compared_parts(header: HeaderMatch) -> tuple[bytes, bytes]:
+    """Return the name and the value of a header as they are compared with a request's."""
+    return header.name.strip().lower().encode(), header.value.strip().encode()
 
 
 # --- values of the body --------------------------------------------------------------------------

@@ -7,17 +7,18 @@ when it is first needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from mockllm.engine import asking
 from mockllm.engine.batches import select_for_inputs
-from mockllm.engine.decision import Answer, Decision, Match, Outcome, Summary
+from mockllm.engine.decision import Answer, Decision, Match, Outcome, Question, Summary
 from mockllm.engine.failures import FailedReplies
 from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import Table
-from mockllm.engine.sources import GeneratedSource, Selection, Source, render
+from mockllm.engine.sources import GeneratedSource, ScriptedSource, Selection, Source, render
 from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.matching.explain import NearMiss
@@ -32,6 +33,9 @@ from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
 from mockllm.replies.headers import set_headers
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
+from mockllm.state.choosing import Chosen, Exhausted, NoneLeft
+from mockllm.state.sessions import COMMON
+from mockllm.state.store import SessionEnded
 from mockllm.wire import jsontext, placeholders, tokens
 
 _new = tuple.__new__  # half the time of the class's own constructor
@@ -84,6 +88,8 @@ class Engine:
         self.models = models
         """Models that are listed behind those that the mocks name."""
         self.require_auth = loaded.require_auth
+        self.session_setting = loaded.session
+        """Names the session of requests that name none themselves."""
         self.cors = CORS(allowed=loaded.cors)
         """Adds the CORS headers to every reply, if the configuration allows them."""
         self.reuses = reuse
@@ -100,6 +106,12 @@ class Engine:
         """The number of mocks of each API, by the API's name."""
         return {name: len(table.mocks) for name, table in self._by_name.items()}
 
+    @property
+    def stateful_mocks(self) -> int:
+        """The number of mocks with state."""
+        sources = (source for table in self.tables for source in table.sources)
+        return sum(isinstance(source, ScriptedSource) for source in sources)
+
     def table(self, name: str) -> Table:
         """Return the mocks of the API called `name` (``openai``); a KeyError if there is no such
         API."""
@@ -111,9 +123,11 @@ class Engine:
         if sum(self.counts.values()) <= MAX_PREPARED_EARLY:
             for table in self.tables:
                 for rule in table.index.rules:
-                    answer = table.sources[rule.index].fixed
-                    if answer.failure is None:
-                        self._prepare(table, rule, answer, NOT_STREAMED)
+                    source = table.sources[rule.index]
+                    entries = source.entries if isinstance(source, ScriptedSource) else (source,)
+                    for each in entries:
+                        if each.fixed.failure is None:
+                            self._prepare(table, rule, each.fixed, NOT_STREAMED)
 
     def decide(
         self,
@@ -121,8 +135,11 @@ class Engine:
         request: Request,
         values: Values = NO_VALUES,
         find_earlier: FindEarlier = find_nothing,
-    ) -> Decision:
+        *,
+        session: str = COMMON,
+    ) -> Decision | Question:
         """Return the decision on a `request` to the API of `table`; `values` are those of its path.
+        If a mock with state matches, return the question which mock of this `session` answers.
         `find_earlier` is asked only if a mock depends on what the request continues. Nothing that a
         client sends makes this raise: an invalid request gets an error reply."""
         try:
@@ -130,22 +147,27 @@ class Engine:
         except RequestError as exc:
             return Decision.by(self._refusal(table, exc))
         if self.match_cache is None or len(request.body) > MAX_ENTRY:
-            return Decision.by(self._match_anew(table, request, values, find_earlier))
+            match = self._match_anew(table, request, values, find_earlier, session)
+            return match if isinstance(match, Question) else Decision.by(match)
         lines = map(request.first_values.get, table.index.header_names)
         key = (request.path, request.body, *lines)  # `values` are part of the path
-        match = self.match_cache.get(key)
-        if match is None:
-            match = self._match_anew(table, request, values, find_earlier)
-            if match.reusable:
-                self.match_cache.offer(key, match)
-        return _new(Decision, (match, match.reply, match.ready))
+        known = self.match_cache.get(key)
+        if known is None:
+            match = self._match_anew(table, request, values, find_earlier, session)
+            if isinstance(match, Question):
+                return match
+            known = match
+            if known.reusable:
+                self.match_cache.offer(key, known)
+        return _new(Decision, (known, known.reply, known.ready, COMMON))
 
     def match(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
     ) -> Selection | UnmatchedError:
         """Return the source that answers `prompt`: the first matching mock, else the echo or the
-        generator of the API; if there is none, the 404 that names the closest mock. Pure: renders
-        nothing and changes no state."""
+        generator of the API; if there is none, the 404 that names the closest mock. Of a mock with
+        state, it is the source before anything is chosen. Pure: renders nothing and changes no
+        state."""
         selection = self._select(table, prompt, headers)
         batch = table.api.batch
         unmatched = prompt
@@ -165,18 +187,49 @@ class Engine:
         if candidates:
             rule = candidates[0]
             source = table.sources[rule.index]
-            return _new(Selection, (source, rule, source.reusable and is_reusable(candidates)))
+            if not is_reusable(candidates):
+                return Selection(source, rule, reusable=False, candidates=candidates)
+            return _new(Selection, (source, rule, source.reusable, ()))
         fallback = self._fallback(table)
         if fallback is not None:
             return Selection(fallback, None, fallback.reusable)
         return None
 
+    def chosen(
+        self, table: Table, prompt: Prompt, rules: Sequence[Rule], result: Any
+    ) -> Selection | RequestError:
+        """Return the source of what a store has chosen among `rules` (`asking.choice_among`), or
+        the error of its refusal."""
+        match result:
+            case Chosen(place, entry):
+                rule = rules[place]
+                source = table.sources[rule.index]
+                if isinstance(source, ScriptedSource):
+                    source = source.entries[entry]
+                return Selection(source, rule, reusable=False)
+            case Exhausted(place):
+                return asking.exhausted(rules[place], result)
+            case SessionEnded():
+                return asking.session_ended(result)
+        assert isinstance(result, NoneLeft)
+        fallback = self._fallback(table)
+        if fallback is not None:
+            return Selection(fallback, None, reusable=False)
+        reason = "its sequence is over"
+        text = f"{_no_mock(table, prompt)} Closest mock: {rules[0].label}: {reason}."
+        return UnmatchedError(text, NearMiss(rules[0], reason, reason))
+
     def _match_anew(
-        self, table: Table, request: Request, values: Values, find_earlier: FindEarlier
-    ) -> Match:
-        """Match a request without the cache. The result depends only on the path, the body and the
+        self,
+        table: Table,
+        request: Request,
+        values: Values,
+        find_earlier: FindEarlier,
+        session: str,
+    ) -> Match | Question:
+        """Match a request without the cache. A match depends only on the path, the body and the
         headers that rules compare, the key of the cache, unless it depends on what `find_earlier`
-        finds."""
+        finds. What else it depends on is a question."""
         try:
             prompt = table.api.decode(request, values)
             table.validate(prompt)
@@ -186,21 +239,35 @@ class Engine:
         if looks_back:
             prompt.earlier = find_earlier(normalise.text(prompt.body.get("previous_response_id")))
         selection = self.match(table, prompt, request.first_values)
-        if isinstance(selection, UnmatchedError):
+        if isinstance(selection, RequestError) or not selection.candidates:
+            match = self._matched(table, prompt, selection)
+            return match._replace(reusable=False) if looks_back else match
+        rules = selection.candidates
+
+        def resume(results: Sequence[Any]) -> Decision:
+            chosen = self.chosen(table, prompt, rules, results[0])
+            match = self._matched(table, prompt, chosen)
+            return Decision.by(match._replace(reusable=False))
+
+        return Question((asking.choice_among(table, rules, request, session),), resume)
+
+    def _matched(self, table: Table, prompt: Prompt, selection: Selection | RequestError) -> Match:
+        """Return the match with the answer of the selected source, or with an error."""
+        if isinstance(selection, RequestError):
             reply, ready = make_ready(self._render_error(table, selection))
             return Match(
                 Outcome.UNMATCHED,
                 reply,
                 ready,
                 summary=Summary.of(prompt),
-                reusable=not looks_back,
-                near_miss=selection.near_miss,
+                reusable=True,
+                near_miss=near_miss_of(selection),
             )
-        source, rule, reusable = selection
+        source, rule, reusable, _ = selection
         answer = source.answer(prompt)
         reply, ready = self._reply(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
-        reusable = reusable and not looks_back and not isinstance(reply.steps, LazySteps)
+        reusable = reusable and not isinstance(reply.steps, LazySteps)
         said = answer if answer.failure is None else None
         return _new(Match, (source.outcome, reply, ready, rule, summary, said, reusable, None))
 
@@ -277,6 +344,11 @@ def _fill(api: API, reply: Reply, prompt: Prompt) -> Reply:
     )
 
 
+def near_miss_of(error: RequestError) -> NearMiss | None:
+    """Return the closest rule, if `error` names one that has not matched."""
+    return error.near_miss if isinstance(error, UnmatchedError) else None
+
+
 def _shown(api: API, prompt: Prompt) -> str:
     """Return the last text of a prompt; its input, if that has no text."""
     value = None if prompt.last_messages[-1].texts else prompt.body.get(api.match_field)
@@ -292,11 +364,16 @@ def _beginning(value: Any) -> Any:
     return [each[: MAX_REQUEST_QUOTE + 1] if isinstance(each, list) else each for each in entries]
 
 
-def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> UnmatchedError:
-    """Return the 404 that names the last message, the nearest mock, and why it does not match."""
+def _no_mock(table: Table, prompt: Prompt) -> str:
+    """Return the beginning of the text of a 404: the last message."""
     role = prompt.last_messages[-1].role or table.api.match_field
     last = f"{role} {quote(_shown(table.api, prompt), MAX_REQUEST_QUOTE)}"
-    message = f"No matching mock found. The request's last {table.api.match_field}: {last}."
+    return f"No matching mock found. The request's last {table.api.match_field}: {last}."
+
+
+def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> UnmatchedError:
+    """Return the 404 that names the last message, the nearest mock, and why it does not match."""
+    message = _no_mock(table, prompt)
     nearest = table.index.nearest_miss(prompt, headers)
     if nearest is None:
         lists = f"'{table.api.name}' or 'mocks'" if table.api.respond else f"'{table.api.name}'"

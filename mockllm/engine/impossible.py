@@ -16,7 +16,8 @@ import orjson
 from mockllm.config.conditions import HeaderMatch, MatchType
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock
-from mockllm.errors import HTTPError, Place, Problem, RequestError, Severity
+from mockllm.engine.conditions import compared_parts
+from mockllm.errors import HTTPError, Place, Problem, RequestError, Severity, warning
 from mockllm.exchange import Request
 from mockllm.http1 import heads
 from mockllm.limits import Limits
@@ -40,12 +41,15 @@ SAMPLES = {
     b"expect": b"100-continue",
 }
 """Values of headers that cannot have just any."""
-_CREDENTIALS = {
-    b"authorization": b"Bearer any",
-    b"api-key": b"any",
-    b"x-api-key": b"any",
-    b"anthropic-version": b"2023-06-01",
+CREDENTIALS: Mapping[str, Mapping[bytes, bytes]] = {
+    "OpenAI": {b"authorization": b"Bearer any", b"api-key": b"any"},
+    "Anthropic": {
+        b"authorization": b"Bearer any",
+        b"x-api-key": b"any",
+        b"anthropic-version": b"2023-06-01",
+    },
 }
+"""Headers with which each vendor accepts a request, by the name of the vendor."""
 _ASSIGNED = (("id",), ("status",))
 """Members of an item that are not compared: the service assigns them."""
 
@@ -69,15 +73,15 @@ def impossible_headers(
 
 
 def _impossible_header(rule: HeaderMatch, place: Place) -> Iterator[Problem]:
-    name, value = _parts(rule)
+    name, value = compared_parts(rule)
     if not _are_sent({name: SAMPLES.get(name, b"x")}):
         holds = not value and rule.match_type is MatchType.EXACT
         effect = "has no effect" if holds else "can never match"
-        yield _warning(place, f"{effect}: no header can have the name {rule.name!r}")
+        yield warning(place, f"{effect}: no header can have the name {rule.name!r}")
     elif _NOT_IN_VALUE.search(rule.value.strip()):
-        yield _warning(place, "can never match: a header's value has no line breaks and no NUL")
+        yield warning(place, "can never match: a header's value has no line breaks and no NUL")
     elif value and not _is_accepted(name, value, rule.match_type):
-        yield _warning(place, f"can never match: requests with this {rule.name!r} are refused")
+        yield warning(place, f"can never match: requests with this {rule.name!r} are refused")
     elif not value.isascii():
         message = "matches only clients that send headers as UTF-8; the official ones do not"
         yield Problem(place, message, Severity.NOTE)
@@ -101,15 +105,15 @@ def _contradictions(mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report rules for the first value of one header that cannot hold at the same time."""
     exact: dict[bytes, tuple[int, bytes]] = {}
     for at, rule in enumerate(mock.match.headers):
-        name, value = _parts(rule)
+        name, value = compared_parts(rule)
         if rule.match_type is MatchType.EXACT:
             exact.setdefault(name, (at, value))
     for at, rule in enumerate(mock.match.headers):
-        name, value = _parts(rule)
+        name, value = compared_parts(rule)
         first, expected = exact.get(name, (at, value))
         if expected != value if rule.match_type is MatchType.EXACT else value not in expected:
             message = f"can never match: contradicts match.headers[{first}], on the same header"
-            yield _warning(place.at(f"match.headers[{at}]"), message)
+            yield warning(place.at(f"match.headers[{at}]"), message)
 
 
 def _refused_together(
@@ -118,18 +122,19 @@ def _refused_together(
     """Report rules that hold for refused requests only, such as one without any credentials."""
     exact = {name: value for name, value in _headers(mock, MatchType.EXACT) if value}
     if not _are_sent(exact):
-        yield _warning(place, "can never match: requests with these headers are refused")
+        yield warning(place, "can never match: requests with these headers are refused")
+    accepted = CREDENTIALS[api.vendor.name]
     given = {
-        name: b"%b %b" % (_CREDENTIALS.get(name, b"any"), value)
+        name: b"%b %b" % (accepted.get(name, b"any"), value)
         for name, value in _headers(mock, MatchType.CONTAINS)
     }
     given |= dict(_headers(mock, MatchType.EXACT))
-    request = Request.of("POST", api.routes[0], tuple((_CREDENTIALS | given).items()))
+    request = Request.of("POST", api.routes[0], tuple({**accepted, **given}.items()))
     try:
         api.vendor.authenticate(request, require_auth)
     except RequestError as exc:
         message = f"can never match: requests with these headers are refused: {exc.message}"
-        yield _warning(place, message)
+        yield warning(place, message)
 
 
 def _are_sent(headers: Mapping[bytes, bytes]) -> bool:
@@ -159,12 +164,7 @@ def arrive(headers: Mapping[bytes, bytes]) -> bool:
 
 
 def _headers(mock: AnyMock, match_type: MatchType) -> Iterator[tuple[bytes, bytes]]:
-    return (_parts(rule) for rule in mock.match.headers if rule.match_type is match_type)
-
-
-def _parts(rule: HeaderMatch) -> tuple[bytes, bytes]:
-    """The name and the value of a rule as they are compared."""
-    return rule.name.strip().lower().encode(), rule.value.strip().encode()
+    return (compared_parts(rule) for rule in mock.match.headers if rule.match_type is match_type)
 
 
 # --- The message or input ------------------------------------------------------------------------
@@ -185,7 +185,7 @@ def refused_value(api: API, confirm: Confirm, mock: AnyMock, place: Place) -> It
             text += ', or compare the text only, with "match_type": "contains"'
     else:
         text = f"can never match: requests with it are refused: {finding.message}"
-    yield _warning(place.at(json_path(["match", api.match_field, *finding.path])), text)
+    yield warning(place.at(json_path(["match", api.match_field, *finding.path])), text)
 
 
 def compares_whole(rule: Rule) -> bool:
@@ -211,7 +211,3 @@ def _finding_in_request(api: API, confirm: Confirm, value: Any) -> Finding | Non
     if finding is None or finding.path[: len(above)] != above:
         return None
     return replace(finding, path=finding.path[len(above) :])
-
-
-def _warning(place: Place, message: str) -> Problem:
-    return Problem(place, message, Severity.WARNING)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from mockllm.config.files import read_files
-from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, Mock
+from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, Mock, SessionHeader
 from mockllm.engine import calls
 from mockllm.engine.conditions import NEVER, compile_match
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
@@ -39,13 +40,14 @@ from mockllm.engine.review import (
     unreachable,
     unserialisable_values,
 )
-from mockllm.errors import ConfigError, Place, Problem, Severity
+from mockllm.errors import ConfigError, Place, Problem, Severity, warning
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import HasInputs
 from mockllm.matching.rule import Rule
 from mockllm.matching.shadowing import find_shadowed
 from mockllm.providers import APIS
 from mockllm.providers.api import API, SDK
+from mockllm.state.session_names import NO_SETTING, SessionSetting
 
 SHARED = "mocks"
 """The list of the mocks that every API has."""
@@ -59,6 +61,7 @@ class Loaded:
     require_auth: bool = True
     cors: bool = True
     warnings: tuple[Problem, ...] = ()
+    session: SessionSetting = NO_SETTING
     models: tuple[str, ...] = ()
     """The models to list beside those that mocks name."""
 
@@ -120,7 +123,19 @@ def load(config: Config, *, strict_config: bool = False, strict_requests: bool =
     fatal = told if strict_config else [p for p in told if p.severity is Severity.ERROR]
     if fatal:
         raise ConfigError(told)
-    return Loaded(tables, config.require_auth, config.cors, told, tuple(config.models))
+    session = _session_setting(config)
+    models = tuple(config.models)
+    return Loaded(tables, config.require_auth, config.cors, told, session, models)
+
+
+def _session_setting(config: Config) -> SessionSetting:
+    match config.session:
+        case SessionHeader(header=name):
+            return SessionSetting(header=name.lower().encode())
+        case "credential":
+            return SessionSetting(by_credential=True)
+        case _:
+            return NO_SETTING
 
 
 def _compile_tables(
@@ -189,6 +204,7 @@ def _table(
     confirm = sdk.request_confirmer(strict=strict_requests)
     mocks, places, _ = zip(*listed, strict=True)
     rules: list[Rule] = []
+    answered = cache(partial(calls.malformed_in_answers, mocks))  # of all mocks, once
     for index, (mock, place, mistakes) in enumerate(listed):
         if mistakes:  # further checks need valid JSON
             problems += mistakes if index < len(own) else ()
@@ -200,7 +216,7 @@ def _table(
             rules.append(rule)
             if compares_whole(rule) and not any(p.severity is Severity.ERROR for p in found):
                 problems += refused_value(api, confirm, mock, place)
-                problems += calls.arguments_in_match(api.match_field, mock, mocks, place)
+                problems += calls.arguments_in_match(api.match_field, mock, answered, place)
     problems += duplicate_names([mock for mock, _, _ in own], api.name)
     for rule, covering in find_shadowed(rules):
         if rule.index < len(own):
@@ -259,7 +275,7 @@ def _compile(
     if NEVER in predicates:
         if not found and not shared:
             reason = f"the mock never answers: this list is for the API {api.word!r}"
-            problems.append(Problem(place.at("match.api"), reason, Severity.WARNING))
+            problems.append(warning(place.at("match.api"), reason))
         return None
     # What is compared exactly belongs to its response, whatever the number: check warns.
     is_exact = compares_exactly(api, mock)

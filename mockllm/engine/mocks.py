@@ -9,7 +9,7 @@ from mockllm.config.models import AnyMock, MockStream, ReplyStream
 from mockllm.engine.decision import Answer
 from mockllm.engine.failures import compile_error, failed_answer
 from mockllm.engine.reply import compile_reply
-from mockllm.engine.sources import FixedSource, MockSource, ReplySource
+from mockllm.engine.sources import FixedSource, MockSource, ReplySource, ScriptedSource
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import Headers, Request
 from mockllm.matching.index import RuleIndex
@@ -38,7 +38,7 @@ class Table:
     index: RuleIndex
     confirm: Confirm | None
     chunk: Chunk = "word"
-    sources: tuple[MockSource, ...] = ()
+    sources: tuple[MockSource | ScriptedSource, ...] = ()
     """The source of the answer of each mock, in the order of `mocks`."""
     fails: bool = False
     """True if a mock answers with a failure."""

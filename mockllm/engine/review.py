@@ -13,7 +13,7 @@ from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock
 from mockllm.config.values import DONE, OWN_KEYS
 from mockllm.engine.mocks import stream_of
-from mockllm.errors import Place, Problem, Severity
+from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.prompt import NOT_STREAMED
 from mockllm.providers.api import API, SDK
 from mockllm.providers.error_body import is_error_body
@@ -109,7 +109,7 @@ def empty_conditions(mock: AnyMock, place: Place) -> Iterator[Problem]:
             message = "an empty text is in any instruction"
         else:
             continue
-        yield Problem(place.at(f"match.{name}"), message, Severity.WARNING)
+        yield warning(place.at(f"match.{name}"), message)
 
 
 def confirm_response(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
@@ -128,7 +128,7 @@ def confirm_response(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterato
             yield Problem(place.at(path), finding.message, _severity(finding))
     if absent:
         message = f"missing, and not filled in: {_paths(absent)}"
-        yield Problem(place.at("response"), message, Severity.WARNING)
+        yield warning(place.at("response"), message)
     filled_in = [finding for finding in missing if finding not in absent]
     if filled_in:
         yield Problem(place.at("response"), f"filled in: {_paths(filled_in)}", Severity.NOTE)
@@ -166,7 +166,7 @@ def contradictions(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report members of the response that contradict each other."""
     for finding in api.find_contradictions(_response(mock)):
         path = json_path(["response", *finding.path])
-        yield Problem(place.at(path), finding.message, Severity.WARNING)
+        yield warning(place.at(path), finding.message)
 
 
 def impossible_count(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
@@ -178,7 +178,7 @@ def impossible_count(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]
     if answers > 1 and answers != inputs:
         found = "1 input" if inputs == 1 else f"{inputs} inputs"
         message = f"{answers} vectors, but match.input has {found}"
-        yield Problem(place.at("response.data"), message, Severity.WARNING)
+        yield warning(place.at("response.data"), message)
 
 
 _FIRST_READ = ("choices", "output", "content", "data")
@@ -195,7 +195,7 @@ def empty_answer(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
     for name in _FIRST_READ:
         if name in api.answer_members and answer.get(name) == []:
             message = f"an empty list: clients read the first of its entries ({name}[0])"
-            yield Problem(place.at(f"response.{name}"), message, Severity.WARNING)
+            yield warning(place.at(f"response.{name}"), message)
 
 
 def confirm_events(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
@@ -208,10 +208,10 @@ def confirm_events(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[
     if events is not None and not _ends(api, events):
         ends = " or ".join(repr(each) for each in api.last_events)
         message = f"expected {ends} as the last event, as the service sends it"
-        yield Problem(place.at("stream.events"), message, Severity.WARNING)
+        yield warning(place.at("stream.events"), message)
     if events is not None and stream_of(mock).chunk is not None:
         message = "has no effect: events are sent as they are"
-        yield Problem(place.at("stream.chunk"), message, Severity.WARNING)
+        yield warning(place.at("stream.chunk"), message)
 
 
 def _ends(api: API, events: Sequence[Any]) -> bool:
@@ -233,9 +233,9 @@ def doubtful_error(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
     is_answered = mock.failure.word == "flagged" and api.refuse is not None
     if "stream" in mock.model_fields_set and not is_answered:
         message = "no effect: an error is sent whole, before a stream begins"
-        yield Problem(place.at("stream"), message, Severity.WARNING)
+        yield warning(place.at("stream"), message)
     for path, message in find_suspicious(mock.failure):
-        yield Problem(place.at(json_path(["error", *path])), message, Severity.WARNING)
+        yield warning(place.at(json_path(["error", *path])), message)
     status = mock.failure.status
     if status is not None and status < MIN_ERROR:
         message = f"official clients take an answer with status {status} for no error"
@@ -249,7 +249,7 @@ def duplicate_names(mocks: Iterable[AnyMock], field: str) -> Iterator[Problem]:
         place = mock.place_in(field, index)
         if mock.name and mock.name in first:
             message = f"the name is used twice, first by {first[mock.name]}"
-            yield Problem(place, message, Severity.WARNING)
+            yield warning(place, message)
         first.setdefault(mock.name, place)
 
 
@@ -257,4 +257,4 @@ def unreachable(covering: str, place: Place) -> Problem:
     """Report a mock that never answers, because an earlier one, `covering`,
     matches the same requests."""
     message = f"unreachable: {covering} matches every request that this mock matches"
-    return Problem(place, message, Severity.WARNING)
+    return warning(place, message)

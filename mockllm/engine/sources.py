@@ -18,6 +18,7 @@ from mockllm.matching.rule import Rule
 from mockllm.prompt import Body, Prompt, ResponseOptions
 from mockllm.providers.api import API
 from mockllm.providers.reply import NeutralReply
+from mockllm.state.choosing import Candidate
 from mockllm.wire import sse
 from mockllm.wire.chunking import Chunk
 
@@ -74,6 +75,21 @@ MockSource = FixedSource | ReplySource
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptedSource:
+    """The answers of a mock with state: one for each entry of the script of its `candidate`, one of
+    which is chosen by `state.store`."""
+
+    candidate: Candidate
+    entries: tuple[MockSource, ...]
+    outcome: Outcome = Outcome.MOCK
+    reusable: bool = False
+
+    def answer(self, prompt: Prompt) -> Answer:
+        """Return the first entry's answer, for an endpoint that does not choose."""
+        return self.entries[0].answer(prompt)
+
+
+@dataclass(frozen=True, slots=True)
 class GeneratedSource:
     """A response generated for each prompt: an echo, an embedding."""
 
@@ -94,6 +110,8 @@ class Selection(NamedTuple):
     rule: Rule | None
     reusable: bool
     """True if an equal request gets the same answer."""
+    candidates: tuple[Rule, ...] = ()
+    """The rules of which a store chooses one; `source` and `rule` are then those of the first."""
 
 
 def render(api: API, answer: Answer, options: ResponseOptions) -> Reply:

@@ -13,14 +13,12 @@ from typing import NamedTuple, cast
 
 import h11
 
-from mockllm.exchange import COMPLETE, EndingKind, Headers, LazySteps, Reply, Step
+from mockllm.exchange import BODILESS, COMPLETE, EndingKind, Headers, LazySteps, Reply, Step
 from mockllm.limits import KIB
 
 MAX_READY = 64 * KIB  # bytes of a reply that is sent in one write, however slow the client
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-BODILESS = frozenset({204, 304})  # statuses without a body (RFC 9112, section 6.3)
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 

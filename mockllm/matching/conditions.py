@@ -5,7 +5,7 @@ Each reads one thing of the request and tests it:
     >>> TextIs(Subject.SYSTEM, Contains("French")).difference(prompt, headers).reason()
     "no instruction is a text that contains 'French', found 'You are a pirate.'"
 
-A condition that cannot be decided does not hold, and its negation does not hold either.
+A condition that cannot be decided does not hold. `logic` combines them.
 """
 
 from __future__ import annotations
@@ -358,111 +358,6 @@ class Streams(Predicate):
             return None
         reason = "no stream is asked for" if self.expected else "a stream is asked for"
         return Difference(ONLY_REQUEST, lambda: reason)
-
-
-# --- several conditions --------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AllOf(Predicate):
-    """All `conditions` hold; so does a list of none."""
-
-    conditions: tuple[Predicate, ...]
-
-    @property
-    def header_names(self) -> tuple[bytes, ...]:
-        return _header_names(self.conditions)
-
-    @property
-    def looks_back(self) -> bool:
-        return any(condition.looks_back for condition in self.conditions)
-
-    def difference(
-        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
-    ) -> Difference | None:
-        undecided: Difference | None = None
-        for condition in self.conditions:
-            difference = condition.difference(prompt, headers, closer_than=closer_than)
-            if difference is None:
-                continue
-            if not difference.undecided:
-                return difference
-            undecided = undecided or difference
-        return undecided
-
-    def covers(self, later: Predicate) -> bool:
-        implied = later.conditions if isinstance(later, AllOf) else (later,)
-        return all(any(each.covers(one) for one in implied) for each in self.conditions)
-
-
-@dataclass(frozen=True, slots=True)
-class AnyOf(Predicate):
-    """One of `conditions` holds; of none, none does."""
-
-    conditions: tuple[Predicate, ...]
-
-    @property
-    def header_names(self) -> tuple[bytes, ...]:
-        return _header_names(self.conditions)
-
-    @property
-    def looks_back(self) -> bool:
-        return any(condition.looks_back for condition in self.conditions)
-
-    def difference(
-        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
-    ) -> Difference | None:
-        nearest = Difference(0, lambda: "an 'any_of' of nothing holds for no request")
-        undecided = False
-        for condition in self.conditions:
-            difference = condition.difference(prompt, headers, closer_than=closer_than)
-            if difference is None:
-                return None
-            undecided = undecided or difference.undecided
-            if difference.closeness > nearest.closeness:
-                nearest = difference
-        if len(self.conditions) > 1:
-            nearest = nearest._replace(reason=partial(self._reason, nearest.reason))
-        return nearest._replace(undecided=undecided)
-
-    def covers(self, later: Predicate) -> bool:
-        implied = later.conditions if isinstance(later, AnyOf) else (later,)
-        return all(any(each.covers(one) for each in self.conditions) for one in implied)
-
-    def _reason(self, nearest: Callable[[], str]) -> str:
-        return f"none of {len(self.conditions)} alternatives holds; the nearest: {nearest()}"
-
-
-@dataclass(frozen=True, slots=True)
-class Not(Predicate):
-    """`condition` does not hold. If that cannot be decided, neither does this."""
-
-    condition: Predicate
-    words: str
-    """The condition as written, for the reason."""
-
-    @property
-    def header_names(self) -> tuple[bytes, ...]:
-        return self.condition.header_names
-
-    @property
-    def looks_back(self) -> bool:
-        return self.condition.looks_back
-
-    def difference(
-        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
-    ) -> Difference | None:
-        difference = self.condition.difference(prompt, headers)
-        if difference is None:
-            return Difference(ONLY_REQUEST, lambda: f"what must not hold does: {self.words}")
-        return difference if difference.undecided else None
-
-    def covers(self, later: Predicate) -> bool:
-        return isinstance(later, Not) and later.condition.covers(self.condition)
-
-
-def _header_names(conditions: Iterable[Predicate]) -> tuple[bytes, ...]:
-    return tuple({name: None for each in conditions for name in each.header_names})
 
 
 def _listed(names: Iterable[str]) -> str:

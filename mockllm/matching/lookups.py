@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 from mockllm.matching import readings
 from mockllm.matching.body_values import BodyHas, Canonical, Path, ValueText
 from mockllm.matching.conditions import (
-    AllOf,
-    AnyOf,
     Counter,
     CountIs,
     MessageIs,
@@ -26,6 +24,7 @@ from mockllm.matching.conditions import (
     Subject,
     TextIs,
 )
+from mockllm.matching.logic import AllOf, AnyOf
 from mockllm.matching.part_predicates import ItemsEndLike, MessageHasParts
 from mockllm.matching.predicates import (
     HeaderEquals,

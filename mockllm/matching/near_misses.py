@@ -152,10 +152,10 @@ class _Search:
 def _beginning(rule: Rule) -> str | None:
     """A folded text, of which the closeness of `rule` is the number of characters that a request
     has in common with it, while the message does not match. None if that depends on something
-    else."""
+    else: without any text, the message may match though the index looked up another condition."""
     first = rule.predicates[0] if rule.predicates else None
     if not isinstance(first, LastMessagePredicate):
         return None
     if isinstance(first, (ItemsEqual, ItemsEndWith)):
-        return fold_all(first.required_texts)
-    return fold_all(first.required_texts[:1])
+        return fold_all(first.required_texts) or None
+    return fold_all(first.required_texts[:1]) or None

@@ -10,7 +10,15 @@ from urllib.parse import unquote
 
 from mockllm.engine.decision import End, Exchange
 from mockllm.matching.explain import NearMiss
-from mockllm.redaction import escape, printable, redact_path, redact_target, redact_text
+from mockllm.redaction import (
+    escape,
+    printable,
+    redact_name,
+    redact_path,
+    redact_target,
+    redact_text,
+)
+from mockllm.state.session_names import split_path
 
 MAX_MODEL = 80  # characters of a model's name
 
@@ -18,14 +26,16 @@ access = logging.getLogger("mockllm.access")
 
 
 def log_access(exchange: Exchange) -> None:
-    """Log method, path, status, mock, model and the time of the decision in microseconds. Without a
-    mock, the line has the outcome in brackets; an incomplete delivery is noted at its end, and the
-    closest mock if none matches."""
-    request, (match, reply, _), delivery = exchange
+    """Log method, path, status, mock, model, session and the time of the decision in microseconds.
+    Without a mock, the line has the outcome in brackets; an incomplete delivery is noted at its
+    end, and the closest mock if none matches. The session is named beside the path, which is logged
+    without its prefix, and not at all if it is the common one."""
+    request, (match, reply, _, session), delivery = exchange
+    _, path = split_path(request.path) if session else (None, request.path)
     model = None if match.summary is None else _model(match.summary.model, request.path)
     entry = {
         "method": request.method or "-",
-        "path": redact_target(request.path, request.query),
+        "path": redact_target(path, request.query),
         "status": reply.status,
         "mock": match.rule.label if match.rule is not None else None,
         "model": model,
@@ -35,6 +45,9 @@ def log_access(exchange: Exchange) -> None:
     }
     source = entry["mock"] or f"[{entry['reason']}]"
     words = [entry["method"], entry["path"], entry["status"], source, model]
+    if session:
+        entry["session"] = redact_name(session)
+        words.append(f"session={entry['session']}")
     line = " ".join(str(word) for word in words if word is not None)
     end = "" if delivery.end is End.COMPLETE else f" ({entry['end']})"
     if match.near_miss is not None:

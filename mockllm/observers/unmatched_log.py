@@ -17,7 +17,7 @@ unmatched = logging.getLogger("mockllm.unmatched")
 
 def log_unmatched(exchange: Exchange) -> None:
     """Log the method and path of a request that no mock matches, and the closest mock."""
-    request, (match, reply, _), _ = exchange
+    request, (match, reply, *_), _ = exchange
     if match.outcome is not Outcome.UNMATCHED:
         return
     target = redact_target(request.path, request.query)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
-from mockllm.exchange import Headers, Reply
+from mockllm.exchange import BODILESS, WITHOUT_CONTENT, Headers, Reply
 from mockllm.replies.headers import set_headers
 from mockllm.wire import placeholders
 
@@ -23,8 +23,6 @@ OF_ANY_CALL = frozenset(
 )
 """The failures that a service reports whatever it is asked to do, also if it only counts tokens."""
 
-_WITHOUT_BODY = frozenset({204, 205, 304})  # RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5
-_WITHOUT_LENGTH = frozenset({204, 304})  # the other has a Content-Length of 0
 _STATUSES = frozenset(status.value for status in HTTPStatus)
 
 
@@ -92,9 +90,9 @@ def written_reply(failure: Failure, headers: Headers) -> Reply | None:
     """Return the reply to a failure whose body the author wrote, or whose status allows none; None
     if its body is the vendor's. JSON has the vendor's `headers`; a text is that of a proxy, which
     knows none of them."""
-    if failure.body is None and failure.status in _WITHOUT_BODY and not failure.word:
+    if failure.body is None and failure.status in WITHOUT_CONTENT and not failure.word:
         others = tuple(each for each in headers if each[0] != b"content-type")
-        if failure.status in _WITHOUT_LENGTH:
+        if failure.status in BODILESS:
             return Reply(failure.status, others, ())
         return Reply.whole(failure.status, others, b"")
     if failure.body is None:

@@ -12,11 +12,12 @@ def set_headers(reply: Reply, headers: Headers) -> Reply:
     reply has already is replaced in its place; the others are added at the end."""
     if not headers:
         return reply
-    values = dict(headers)
+    names = {name for name, _ in headers}
+    left = dict(headers)
     written: list[tuple[bytes, bytes]] = []
     for name, value in reply.headers:
-        if name not in dict(headers):
+        if name not in names:
             written.append((name, value))
-        elif name in values:  # a header that occurs several times is replaced once
-            written.append((name, values.pop(name)))
-    return replace(reply, headers=(*written, *values.items()))
+        elif name in left:  # a header that occurs several times is replaced once
+            written.append((name, left.pop(name)))
+    return replace(reply, headers=(*written, *left.items()))

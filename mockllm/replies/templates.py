@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from difflib import get_close_matches
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mockllm.errors import MissingExtraError, MockLLMError
+from mockllm.errors import MissingExtraError, MockLLMError, closest, did_you_mean
 from mockllm.wire import jsontext
 
 if TYPE_CHECKING:
@@ -109,8 +108,7 @@ def compile_template(source: str, names: Collection[str]) -> Template:
 def _check_names(used: Iterable[str], names: Collection[str]) -> None:
     for name in sorted(used):
         if name not in names:
-            close = get_close_matches(name, names, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(closest(name, names))
             known = ", ".join(sorted(names))
             raise ValueError(f"{name!r} is not known to templates, expected one of {known}{hint}")
 

@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import logging
 import sys
+import time
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,9 @@ from mockllm.limits import Limits
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
 from mockllm.serve.loop_thread import LoopThread
+from mockllm.serve.session import SessionServer
 from mockllm.serve.settings import Settings
+from mockllm.state.store import Operation, Result
 
 DRAIN_TIMEOUT = 0.25  # seconds; the tests that a server was started for are over when it stops
 MAX_LOGGED_WARNINGS = 50  # of a configuration; the number of the others is logged
@@ -43,9 +46,10 @@ class _Listening:
     """A server that listens. Its loop keeps it alive, even if nothing else refers to it."""
 
     def __init__(
-        self, listener: Listener, url: str, files: ExitStack, drain_timeout: float
+        self, app: App, listener: Listener, url: str, files: ExitStack, drain_timeout: float
     ) -> None:
         self.loop = asyncio.get_running_loop()
+        self.app = app
         self.url = url
         self.listener = listener
         self._files = files
@@ -57,13 +61,23 @@ class _Listening:
         with self._files:
             await self.listener.stop(self._drain_timeout)
 
+    def perform(self, operation: Operation) -> Result:
+        """Perform an operation on the state of the server, in its loop if that runs elsewhere."""
+        if self.loop is _running_loop() or not self.loop.is_running():
+            return self.app.perform(operation)
+
+        async def perform() -> Result:
+            return self.app.perform(operation)
+
+        return asyncio.run_coroutine_threadsafe(perform(), self.loop).result()
+
     def release(self) -> None:
         """Close what a loop that was closed has left open."""
         with self._files:
             self.listener.release()
 
 
-class _EmbeddedServer:
+class _EmbeddedServer(SessionServer):
     """The parameters, the base URLs, and the start and stop of a server in a loop."""
 
     def __init__(
@@ -116,10 +130,14 @@ class _EmbeddedServer:
             RuntimeError: the server is not started, or would not answer, because its loop is
                 closed, or suspended while another one runs.
         """
+        return self._serving().url
+
+    def _serving(self) -> _Listening:
+        """Return the started server, or raise the RuntimeError of `base_url`."""
         if self._listening is None:
             raise RuntimeError("the server is not started")
         self._check_loop(self._listening)
-        return self._listening.url
+        return self._listening
 
     def _check_loop(self, listening: _Listening) -> None:
         """Raise a RuntimeError if the loop of the server does not answer its clients now."""
@@ -138,15 +156,14 @@ class _EmbeddedServer:
         logger.error("%s", message)  # the warning is hidden by default, also by pytest
         warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
-    @property
-    def openai_base_url(self) -> str:
-        """The `base_url` (or OPENAI_BASE_URL) for the OpenAI SDK: with ``/v1``."""
-        return f"{self.base_url}/v1"
+    def _perform(self, operation: Operation) -> Result | None:
+        return None if self._listening is None else self._listening.perform(operation)
 
-    @property
-    def anthropic_base_url(self) -> str:
-        """The `base_url` (or ANTHROPIC_BASE_URL) for the Anthropic SDK: without ``/v1``."""
-        return self.base_url
+    def _has_sessions_by_credential(self) -> bool:
+        return self._serving().app.has_sessions_by_credential
+
+    def _check_serving(self) -> None:
+        self._serving()
 
     async def _open(self) -> _Listening:
         if self._started:
@@ -163,10 +180,10 @@ class _EmbeddedServer:
     async def _listen(self, files: ExitStack) -> _Listening:
         engine = await self._load()
         sock, tls, url = files.enter_context(self._settings.bind())
-        app = App(engine, tls=tls is not None)
+        app = App(engine, tls=tls is not None, clock=time.monotonic)
         listener = Listener(Service(app, limits=self._settings.limits), tls=tls)
         await listener.start(sock)
-        return _Listening(listener, url, files.pop_all(), self._settings.drain_timeout)
+        return _Listening(app, listener, url, files.pop_all(), self._settings.drain_timeout)
 
     async def _load(self) -> Engine:
         """Load the configuration in a thread, and log its warnings."""

@@ -17,6 +17,7 @@ from mockllm.serve.address import (
     reason_of,
 )
 from mockllm.serve.connections import Service
+from mockllm.serve.handshakes import keep_new_clients_out
 from mockllm.serve.protocol import HTTPProtocol
 
 MAX_CLOSE = 0.2  # seconds to close connections that have no protocol yet
@@ -63,7 +64,10 @@ class Listener:
         another process, which accepts them.
         """
         assert self._server is not None
+        assert self._sock is not None
         await self._finish_accepting()
+        if not inherited:
+            keep_new_clients_out(self._sock)
         queued = [] if inherited else list(self._queued())
         self._server.close()  # at once: new connections are refused, not lost in the queue
         try:

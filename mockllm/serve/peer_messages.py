@@ -89,14 +89,15 @@ def pack_responses(responses: Iterable[StoredResponse]) -> Any:
             places[shared] = len(answers)
             answers.append([stored.response, stored.chunk, stored.events])
         fresh = list(map(_text, stored.fresh))
-        deliveries.append([_text(stored.body), places[shared], fresh, stored.cancelled])
+        rest = [stored.cancelled, stored.session]
+        deliveries.append([_text(stored.body), places[shared], fresh, *rest])
     return [answers, deliveries]
 
 
 def unpack_responses(packed: Any) -> Iterator[StoredResponse]:
     """Yield the responses that `pack_responses` packed."""
     answers, deliveries = packed
-    for body, place, fresh, cancelled in deliveries:
+    for body, place, fresh, *rest in deliveries:
         values = FreshValues(*map(_bytes, fresh))
         response, chunk, events = answers[place]
-        yield StoredResponse(_bytes(body), response, chunk, events, values, cancelled)
+        yield StoredResponse(_bytes(body), response, chunk, events, values, *rest)

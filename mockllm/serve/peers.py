@@ -177,7 +177,8 @@ class Peers:
         """Remove the files of all workers' sockets."""
         self._place.switchboard.remove_files()
 
-    async def _perform(self, operation: ForwardRequest) -> Reply | None:
+    async def _perform(self, operation: Operation) -> Reply | None:
+        assert isinstance(operation, ForwardRequest)  # the app performs those on state
         message = {"decide": pack_request(operation.request)}
         slots = self._others if operation.slot is None else [operation.slot]
         answers = await asyncio.gather(*(self._ask(slot, message, MAX_WAIT) for slot in slots))

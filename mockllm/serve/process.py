@@ -7,6 +7,7 @@ import contextlib
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from enum import Enum
 
@@ -168,7 +169,7 @@ class _Process:
     ) -> None:
         self._sock = bound.sock
         self._drain_timeout = settings.drain_timeout
-        app = App(engine, tls=bound.tls is not None)
+        app = App(engine, tls=bound.tls is not None, clock=time.monotonic)
         self._peers = None if place is None else Peers(app, place)
         self._service = Service(
             app,

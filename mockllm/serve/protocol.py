@@ -324,7 +324,7 @@ class HTTPProtocol(asyncio.Protocol):
     def _record_answer(self, request: Request, decision: Decision, fresh: FreshValues) -> None:
         self._answers += 1
         app = self._service.app
-        if request.path in app.stored_paths:
+        if request.path in app.stored_paths or decision.session:
             app.store_response(request, decision, fresh)
 
     # --- answers that take time ---

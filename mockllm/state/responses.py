@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from mockllm.prompt import Earlier
+from mockllm.state.sessions import COMMON
 from mockllm.wire.chunking import Chunk
 from mockllm.wire.placeholders import FreshValues, id_tail
 
@@ -47,7 +48,7 @@ def slot_of(response_id: str) -> int | None:
 
 class StoredResponse(NamedTuple):
     """One delivered response: the request's `body`, the answer (`engine.decision.Answer`) as
-    `response`, `chunk` and `events`, and the values of its delivery."""
+    `response`, `chunk` and `events`, and the values of its delivery. Only its `session` sees it."""
 
     body: bytes
     response: dict[str, Any]
@@ -55,12 +56,18 @@ class StoredResponse(NamedTuple):
     events: Sequence[Any] | None
     fresh: FreshValues
     cancelled: bool = False
+    session: str = COMMON
 
     @property
     def key(self) -> str:
-        """The configured id; the unique id of the delivery if there is none."""
+        """The session, and the configured id; the unique id of the delivery if there is none."""
         configured = self.response.get("id")
-        return configured if isinstance(configured, str) else self.fresh.unique_id.decode()
+        own = configured if isinstance(configured, str) else self.fresh.unique_id.decode()
+        return _key(self.session, own)
+
+
+def _key(session: str, own: str) -> str:
+    return f"{session}/{own}"  # the name of a session has no slash
 
 
 class StoredResponses:
@@ -69,6 +76,7 @@ class StoredResponses:
 
     def __init__(self) -> None:
         self._stored: dict[str, StoredResponse] = {}
+        self._keys: dict[str, dict[str, None]] = {}  # by session, for those that end
         self._size = 0
         self.earlier: dict[str, Earlier] = {}
         """The conversations that end with a response, by its key, as far as they were asked for."""
@@ -76,17 +84,19 @@ class StoredResponses:
     def __len__(self) -> int:
         return len(self._stored)
 
-    def find(self, response_id: str) -> StoredResponse | None:
-        """Return the response that may have this id, or None. The rest of a generated id is
-        verified by rendering the response, which is left to the caller."""
+    def find(self, response_id: str, session: str = COMMON) -> StoredResponse | None:
+        """Return the response of this session that may have this id, or None. The rest of a
+        generated id is verified by rendering the response, which is left to the caller."""
         generated = _GENERATED.fullmatch(response_id)
-        found = self._stored.get(generated[1]) if generated is not None else None
-        return found or self._stored.get(response_id)
+        found = None if generated is None else self._stored.get(_key(session, generated[1]))
+        return found or self._stored.get(_key(session, response_id))
 
     def append(self, stored: StoredResponse) -> None:
         """Add a response, or replace the one with the same key."""
         self.remove(stored.key)
         self._stored[stored.key] = stored
+        if stored.session != COMMON:
+            self._keys.setdefault(stored.session, {})[stored.key] = None
         self._size += PER_ENTRY + len(stored.body)
         while len(self._stored) > MAX_RESPONSES or self._size > MAX_BYTES:
             self.remove(next(iter(self._stored)))
@@ -97,7 +107,20 @@ class StoredResponses:
         removed = self._stored.pop(key, None)
         if removed is not None:
             self._size -= PER_ENTRY + len(removed.body)
+            if removed.session != COMMON:
+                self._forget_key(removed.session, key)
+
+    def drop(self, session: str) -> None:
+        """Remove all responses of a session."""
+        for key in tuple(self._keys.get(session, ())):
+            self.remove(key)
 
     def all(self) -> tuple[StoredResponse, ...]:
         """Return all responses, the oldest first."""
         return tuple(self._stored.values())
+
+    def _forget_key(self, session: str, key: str) -> None:
+        keys = self._keys[session]
+        del keys[key]
+        if not keys:
+            del self._keys[session]

@@ -15,6 +15,8 @@ from pydantic import TypeAdapter
 Schema: TypeAlias = dict[str, Any]  # a pydantic core schema, which is plain data
 
 NONE: Schema = {"type": "none"}
+TAGS = ("type", "role")
+"""Members by which an object of a union is recognised, the first that all have."""
 
 # Kind of core schema -> the Python types of the decoded JSON that it accepts.
 JSON_TYPES: Mapping[str, tuple[type, ...]] = {
@@ -112,22 +114,24 @@ class CoreSchemas:
         ]
 
 
-def tagged_members(types: Iterable[Any]) -> dict[str, frozenset[str]]:
-    """Return the declared members of the TypedDicts in a union, by their `type` tag.
+def tagged_members(types: Iterable[Any], *, of_models: bool = False) -> dict[str, frozenset[str]]:
+    """Return the declared members of the TypedDicts in a union, by their `type` tag; with
+    `of_models` those of models too, which are the types of answers.
 
     >>> tagged_members([ChatCompletionContentPartParam])["text"]
     frozenset({'type', 'text', 'prompt_cache_breakpoint'})
     """
+    kinds = ("typed-dict", "model") if of_models else ("typed-dict",)
     members: dict[str, frozenset[str]] = {}
     for type_ in types:
         schema, definitions = core_schema(type_)
         schemas = CoreSchemas(definitions)
         for choice in schemas.flat(schema):
             variant = schemas.resolved(choice)
-            if variant["type"] != "typed-dict":
+            if variant["type"] not in kinds:
                 continue  # an SDK's response model beside its TypedDict has the same members
             for tag in schemas.tags(variant, "type"):
-                members[tag] = members.get(tag, frozenset()) | variant["fields"].keys()
+                members[tag] = members.get(tag, frozenset()) | fields_of(variant).keys()
     return members
 
 

@@ -7,15 +7,15 @@ provider: the `sdk.py` files choose the type for each endpoint and the types tha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import cache, lru_cache
 from typing import Any
 
 from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
+from mockllm.errors import closest, did_you_mean
 from mockllm.validation.schema import MISMATCH, MISSPELT, UNDECLARED, eager_schema
 from mockllm.validation.variants import LABEL_PREFIX
 from mockllm.wire import jsontext
@@ -226,14 +226,14 @@ def _finding(error: ErrorDetails) -> Finding:
             path, _undeclared(str(error["loc"][-1]), tuple(error["ctx"]["declared"])), Kind.UNKNOWN
         )
     if reason == MISSPELT:
-        message = f"not a type that the SDK declares{_did_you_mean([error['ctx']['meant']])}"
+        message = f"not a type that the SDK declares{did_you_mean(error['ctx']['meant'])}"
         return Finding(path, message, Kind.UNKNOWN)
     hint = ""
     if reason == "literal_error":
         values = error["ctx"]["expected"]
         expected = _cut(values, MAX_EXPECTED)
         if isinstance(error["input"], str) and len(values) > MAX_HINTLESS:
-            hint = _did_you_mean(get_close_matches(error["input"], _QUOTED.findall(values), n=1))
+            hint = did_you_mean(closest(error["input"], _QUOTED.findall(values)))
     elif reason == MISMATCH:
         expected = error["msg"]
     elif reason in _EXPECTED:
@@ -249,19 +249,13 @@ def _is_label(step: int | str) -> bool:
 
 
 def _undeclared(name: str, declared: tuple[str, ...]) -> str:
-    meant = _closest(name, declared) if len(name) <= MAX_STEP else None
-    return f"not a member that the SDK declares{_did_you_mean([meant] if meant else [])}"
+    return f"not a member that the SDK declares{did_you_mean(_closest(name, declared))}"
 
 
 # Half of the time to load a thousand replies, whose responses all lack the same declarations.
 @lru_cache(maxsize=1024)
 def _closest(name: str, declared: tuple[str, ...]) -> str | None:
-    close = get_close_matches(name, declared, n=1)
-    return close[0] if close else None
-
-
-def _did_you_mean(words: Sequence[str]) -> str:
-    return f"; did you mean {words[0]!r}?" if words else ""
+    return closest(name, declared) if len(name) <= MAX_STEP else None
 
 
 def _cut(text: str, longest: int = MAX_STEP) -> str:

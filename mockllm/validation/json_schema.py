@@ -13,12 +13,18 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, NamedTuple, TypeAlias
 
-from mockllm.validation.core_schema import CoreSchemas, Schema, core_schema, fields_of, is_required
-from mockllm.validation.undeclared import ENTRY, Undeclared
+from mockllm.validation.core_schema import (
+    TAGS,
+    CoreSchemas,
+    Schema,
+    core_schema,
+    fields_of,
+    is_required,
+)
+from mockllm.validation.undeclared import ENTRY, Undeclared, split_path
 
 JSONSchema: TypeAlias = dict[str, Any]
 
-_TAGS = ("type", "role")
 _SCALARS = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "none": "null"}
 _OWN_KEYS = "^[_$]"
 
@@ -76,7 +82,7 @@ class Definitions:
         """Allow members in addition to the declared ones, by the `type` or `role` of an object."""
         for name, tags in self._tags.items():
             if name.startswith(f"{form.value}."):
-                for extra in {each for tag in tags for each in extras.get(tag, ())}:
+                for extra in sorted({each for tag in tags for each in extras.get(tag, ())}):
                     self.schemas[name]["properties"].setdefault(extra, {})
 
     def define(self, reference: JSONSchema, schema: JSONSchema, tags: set[str]) -> None:
@@ -110,11 +116,11 @@ class Definitions:
 
     def _allow(self, schema: JSONSchema, undeclared: Undeclared) -> None:
         for path in (*undeclared.members, *undeclared.open_enums):
-            *above, name = path.replace(ENTRY, f".{ENTRY}").removeprefix(".").split(".")
+            *above, name = split_path(path)
             for target in self._at(schema, above):
                 target["properties"][name] = {}
         for path in undeclared.left_out:
-            *above, name = path.replace(ENTRY, f".{ENTRY}").split(".")
+            *above, name = split_path(path)
             for target in self._at(schema, above):
                 target["required"] = [each for each in target.get("required", ()) if each != name]
 
@@ -159,7 +165,7 @@ class _Converter:
         return self.form is Form.MATCH or self.widened is not None
 
     def _tag(self, objects: Sequence[Schema]) -> str | None:
-        tagged = (tag for tag in _TAGS if all(self.schemas.tags(each, tag) for each in objects))
+        tagged = (tag for tag in TAGS if all(self.schemas.tags(each, tag) for each in objects))
         return next(tagged, None)
 
     def _unknown(self, objects: Sequence[Schema], tag: str) -> JSONSchema:
@@ -199,7 +205,7 @@ class _Converter:
         cls = variant["cls"]
         reference, is_new = self.definitions.reference(self.form, cls)
         if is_new:
-            tags = {value for tag in _TAGS for value in self.schemas.tags(variant, tag)}
+            tags = {value for tag in TAGS for value in self.schemas.tags(variant, tag)}
             self.definitions.define(reference, self._members(variant, cls.__name__), tags)
         return reference
 
@@ -254,16 +260,3 @@ def _choices(schema: JSONSchema) -> Iterator[JSONSchema]:
 
 def _are_texts(values: Iterable[Any]) -> bool:
     return all(isinstance(each, str) for each in values)
-
-
-def members_by_tag(types: Iterable[Any]) -> dict[str, set[str]]:
-    """Return the members of the objects in unions, by their `type`."""
-    members: dict[str, set[str]] = {}
-    for type_ in types:
-        schema, definitions = core_schema(type_)
-        schemas = CoreSchemas(definitions)
-        for variant in map(schemas.resolved, schemas.flat(schema)):
-            if variant["type"] in ("typed-dict", "model"):
-                for tag in schemas.tags(variant, "type"):
-                    members.setdefault(tag, set()).update(fields_of(variant))
-    return members

@@ -35,15 +35,16 @@ string, found a number (5).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import combinations
 from types import NoneType
 from typing import Any, cast
 
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from mockllm.errors import closest
 from mockllm.validation.core_schema import (
     NONE,
+    TAGS,
     CoreSchemas,
     Schema,
     core_schema,
@@ -321,7 +322,7 @@ class _Rewriter:
         choices = typed or choices
         if len(choices) == 1:
             return self.rewritten(choices[0])
-        for member in ("type", "role"):
+        for member in TAGS:
             if all(self.schemas.tags(self.schemas.resolved(choice), member) for choice in choices):
                 return self._by_tag(member, choices)
         return _plain_union([self.rewritten(choice) for choice in choices])
@@ -386,9 +387,9 @@ def _unless_misspelt(tags: Sequence[str]) -> Schema:
     """Return the schema of a tag that is unknown, but does not resemble one of `tags`."""
 
     def check(tag: str) -> str:
-        meant = get_close_matches(tag, tags, n=1, cutoff=MIN_LIKENESS)
-        if meant:
-            raise PydanticCustomError(MISSPELT, "misspelt", {"meant": meant[0]})
+        meant = closest(tag, tags, likeness=MIN_LIKENESS)
+        if meant is not None:
+            raise PydanticCustomError(MISSPELT, "misspelt", {"meant": meant})
         return tag
 
     function = {"type": "no-info", "function": check}

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mockllm.validation.core_schema import TAGS
 from mockllm.validation.findings import Finding, Kind
 
 ENTRY = "[]"  # in a path: any entry of a list
 _Path = tuple[str, ...]
-_TAGS = ("type", "role")  # members by which an object is recognised
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class Undeclared:
 
     def __post_init__(self) -> None:
         paths = {
-            Kind.UNKNOWN: frozenset(map(_split, self.members)),
-            Kind.WRONG: frozenset(map(_split, self.open_enums)),
-            Kind.MISSING: frozenset(map(_split, self.left_out)),
+            Kind.UNKNOWN: frozenset(map(split_path, self.members)),
+            Kind.WRONG: frozenset(map(split_path, self.open_enums)),
+            Kind.MISSING: frozenset(map(split_path, self.left_out)),
         }
         object.__setattr__(self, "_paths", paths)
 
@@ -83,12 +83,12 @@ def unless_declared(
 
     def is_declared(finding: Finding) -> bool:
         around = [finding.path[:size] for size in range(len(finding.path))]
-        tags = [(*place, tag) for place in around for tag in _TAGS]
+        tags = [(*place, tag) for place in around for tag in TAGS]
         return faulty.isdisjoint((finding.path, *around, *tags))
 
     return [each for each in findings if each.kind is not Kind.UNKNOWN or not is_declared(each)]
 
 
-def _split(path: str) -> _Path:
+def split_path(path: str) -> _Path:
     """Split ``choices[].index`` into ("choices", "[]", "index")."""
     return tuple(path.replace(ENTRY, f".{ENTRY}").removeprefix(".").split("."))

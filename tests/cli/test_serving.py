@@ -11,6 +11,9 @@ import pytest
 from anthropic import Anthropic
 from openai import OpenAI
 
+from mockllm.cli.serving import _warn_of_workers
+from mockllm.state.choosing import Entry
+from tests.support import sequences
 from tests.support.processes import Command, failing, running, write
 from tests.support.served import (
     API_KEY,
@@ -224,3 +227,24 @@ def test_reload_takes_files_that_are_arguments(tmp_path: Path) -> None:
     with running(file, "--reload", "--port=0") as server:
         write(file, {"openai": []})
         server.told("mockllm: reloaded: 0 openai")
+
+
+@pytest.mark.parametrize(
+    ("texts", "workers", "warned"),
+    [
+        (["hi"], 4, "1 mock has several answers in order, which each of the 4 worker processes"),
+        (["hi", "ho"], 2, "2 mocks have several answers in order, which each of the 2 worker"),
+        (["hi"], 1, ""),
+        ([], 4, ""),
+    ],
+)
+def test_several_workers_are_warned_of_with_state(
+    texts: list[str], workers: int, warned: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sequenced = {text: sequences.sequence(Entry()) for text in texts}
+
+    _warn_of_workers(workers, sequences.engine([*texts, "other"], sequenced))
+
+    messages = [record.message for record in caplog.records]
+    assert [message.startswith(warned) for message in messages] == [True] * bool(warned)
+    assert all(message.endswith("use --workers 1") for message in messages)

@@ -22,7 +22,7 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
                 (
                     "a.json: openia: unknown key, expected one of anthropic, cors, listen_addr, "
                     "mocks, models, openai, openai_embeddings, openai_response, require_auth, "
-                    "stream; did you mean 'openai'?"
+                    "session, stream; did you mean 'openai'?"
                 )
             ],
         ),

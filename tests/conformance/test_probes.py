@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mockllm import Config
 from mockllm.conformance.probes import Probe, build
+from mockllm.engine.asking import as_first_request
 from mockllm.engine.building import build_engine
 from mockllm.engine.loading import load
 from mockllm.errors import Place
@@ -34,7 +35,8 @@ def probes(field: str, match: Json) -> list[Probe]:
     (rule,) = table.index.rules
     found = list(build(table, rule))
     for probe in found:
-        assert engine.decide(table, probe.request(table.api)).match.rule is rule
+        decision = as_first_request(engine.decide(table, probe.request(table.api)))
+        assert decision.match.rule is rule
     return found
 
 

@@ -52,6 +52,73 @@ def test_a_wrong_base_url_is_explained(path: str, what: str, meant: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("path", "what", "prefix", "meant"),
+    [
+        ("/session/a/models", "The base URL lacks '/v1'", "/session/a", "/v1/models"),
+        (
+            "/session/a/v1/v1/models",
+            "The base URL has one '/v1' too many",
+            "/session/a",
+            "/v1/models",
+        ),
+        ("/session/a//v1/models", "The path has an extra '/'", "/session/a", "/v1/models"),
+        ("//session/a/v1/models", "The path has an extra '/'", "/session/a", "/v1/models"),
+        (
+            "/session/v1/chat/completions",
+            "The path lacks the name of a session after '/session/'",
+            "/session/NAME",
+            "/v1/chat/completions",
+        ),
+        (
+            "/session/a/session/b/v1/models",
+            "The path names two sessions",
+            "/session/b",
+            "/v1/models",
+        ),
+        (
+            "/v1/session/a/chat/completions",
+            "The base URL has '/v1' before '/session/a'",
+            "/session/a",
+            "/v1/chat/completions",
+        ),
+        (
+            "/api/session/a/v1/messages",
+            "The base URL has '/api' before '/session/a'",
+            "/session/a",
+            "/v1/messages",
+        ),
+    ],
+)
+def test_a_wrong_base_url_of_a_session_is_explained(
+    path: str, what: str, prefix: str, meant: str
+) -> None:
+    decision = ask("POST", path, HOST)
+
+    assert decision.reply.status == 404
+    root = f"http://localhost:8000{prefix}"
+    assert told(decision)["error"]["message"] == (
+        f"Invalid URL (POST {path}). {what}. The right URL is {root}{meant}. "
+        f"Base URLs of clients: {root} for Anthropic, {root}/v1 for OpenAI."
+    )
+
+
+def test_an_unknown_path_of_a_session_lists_the_known_ones() -> None:
+    answer = told(ask("POST", "/session/a/nothing", HOST))
+
+    assert answer["path"] == "/session/a/nothing"
+    assert "POST /v1/chat/completions" in answer["hint"]
+
+
+def test_a_405_in_a_session_names_the_whole_path() -> None:
+    decision = ask("GET", "/session/a/v1/chat/completions")
+
+    assert decision.reply.status == 405
+    assert "Not allowed to GET on /session/a/v1/chat/completions. Allowed: POST." in str(
+        told(decision)
+    )
+
+
+@pytest.mark.parametrize(
     "path", ["/sk-abc/v1/messages", "/v1/sk-abc/chat", "/%73k%2Dabc/models", "/sk-abc"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])

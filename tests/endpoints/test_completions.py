@@ -11,9 +11,11 @@ from openai import AsyncOpenAI
 from mockllm import AsyncServer, Config
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
+from mockllm.state.choosing import AtEnd, Entry
 from tests.support.apps import LoneApp
 from tests.support.endpoints import MODELS
-from tests.support.engines import ask, echo, told
+from tests.support.engines import KEY, ask, echo, told
+from tests.support.sequences import engine, sequence
 from tests.support.served import API_KEY, chat_mock, chat_saying
 
 pytestmark = pytest.mark.anyio
@@ -99,3 +101,46 @@ async def test_a_prompt_that_no_mock_matches_is_404(openai: AsyncOpenAI) -> None
 async def test_a_prompt_is_text_or_tokens(openai: AsyncOpenAI, prompt: Any) -> None:
     with pytest.raises(openai_sdk.BadRequestError, match="prompt"):
         await openai.completions.create(model="m", prompt=prompt)
+
+
+# --- Mocks with state -----------------------------------------------------------------------------
+
+
+def said_by(app: LoneApp, *prompts: str, retry: int = 0) -> Any:
+    """The texts of the choices, or the code of the error."""
+    headers = KEY | {"x-stainless-retry-count": str(retry)}
+    body = {"model": "m", "prompt": prompts}
+    answer = told(ask("POST", "/v1/completions", headers, body, engine=app))
+    if "error" in answer:
+        return answer["error"]["code"]
+    return [choice["text"] for choice in answer["choices"]]
+
+
+def test_prompts_are_answered_by_one_entry_after_another() -> None:
+    app = LoneApp(engine(["hi", "ho"], {"hi": sequence(Entry(), Entry(2))}))
+
+    answers = [said_by(app, "hi", "ho", "hi"), said_by(app, "hi"), said_by(app, "ho", "hi")]
+
+    assert answers == [["0", "ho", "1"], ["1"], "mock_exhausted"]
+
+
+def test_a_marked_retry_repeats_the_answer_to_each_prompt() -> None:
+    app = LoneApp(engine(["hi"], {"hi": sequence(Entry(), Entry(), Entry())}))
+
+    answers = [said_by(app, "hi", "hi", retry=retry) for retry in (0, 1)]
+
+    assert answers == [["0", "1"], ["0", "1"]]
+    assert said_by(app, "hi") == ["2"]
+
+
+def test_a_prompt_goes_on_to_the_next_mock_when_one_passes() -> None:
+    app = LoneApp(engine(["hi", "hi"], {"hi": sequence(Entry(), at_end=AtEnd.PASS)}))
+
+    assert [said_by(app, "hi"), said_by(app, "hi")] == [["0"], ["hi"]]
+
+
+def test_a_prompt_that_no_mock_matches_moves_nothing() -> None:
+    app = LoneApp(engine(["hi"], {"hi": sequence(Entry())}))
+
+    assert said_by(app, "hi", "unknown") == "mock_not_found"
+    assert said_by(app, "hi") == ["0"]

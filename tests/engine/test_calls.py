@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from mockllm.engine import calls
 from mockllm.engine.loading import review
 
 Json = dict[str, Any]
@@ -76,6 +78,23 @@ def test_arguments_of_a_match_that_a_mock_answers_with_can_match(tmp_path: Path)
     assert [line.split(": the arguments")[0] for line in lines] == [
         "warning: openai[1]: response.choices[0].message.tool_calls[0].function.arguments"
     ]
+
+
+def test_the_answers_are_searched_once_for_all_matches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[int] = []
+    search = calls.malformed_in_answers
+
+    def count(mocks: Sequence[Any]) -> frozenset[str]:
+        searched.append(len(mocks))
+        return search(mocks)
+
+    monkeypatch.setattr(calls, "malformed_in_answers", count)
+    mocks = [chat(call(f"{{{index}"), match=MATCHED) for index in range(3)]
+
+    assert len(found(tmp_path, "openai", *mocks)) > 0
+    assert searched == [3]
 
 
 def test_two_calls_of_an_answer_with_one_id_are_a_warning(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ import orjson
 import pytest
 
 from mockllm.config.models import Config, OpenAIMock, OpenAIRequestMatch
+from mockllm.engine.asking import as_first_request
 from mockllm.engine.building import build_engine
+from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.errors import ConfigError
@@ -36,6 +38,7 @@ def answering(engine: Engine, api: str, headers: Json | None = None, **members: 
     lines = ((name.encode(), value.encode()) for name, value in (headers or {}).items())
     request = Request.of("POST", table.api.routes[0], (*HEADERS, *lines), orjson.dumps(body))
     decision = engine.decide(table, request)
+    assert isinstance(decision, Decision)
     if decision.match.rule is not None:
         return decision.match.rule.label
     body_sent = decision.reply.body.decode("utf-8", "replace")  # a fresh id may be in it
@@ -67,7 +70,7 @@ def test_a_mock_without_conditions_answers_anything(api: str, members: Json, moc
 
 
 def test_a_match_of_headers_alone_answers_any_request_with_them() -> None:
-    headers = {"headers": [{"name": "X-Tenant", "value": "a"}]}
+    headers: Json = {"headers": [{"name": "X-Tenant", "value": "a"}]}
     served = engine("openai", {"match": headers}, {})
 
     assert answering(served, "openai", {"x-tenant": "a"}, messages=[USER]) == "openai[0]"
@@ -299,3 +302,27 @@ def test_members_of_parts_that_have_a_wrong_type_are_errors() -> None:
 
     with pytest.raises(ConfigError, match="expected an object, found 5"):
         engine("openai", {"match": {"match_type": "contains", "message": message}})
+
+
+@pytest.mark.parametrize("word", ["headers", "all_of", "any_of", "not"])
+def test_values_of_headers_that_must_not_be_there_are_not_shown(word: str) -> None:
+    headers: Json = {"headers": [{"name": "authorization", "value": "Bearer sk-x"}]}
+    nested: dict[str, Json] = {
+        "headers": headers,
+        "all_of": {"all_of": [headers]},
+        "any_of": {"any_of": [headers]},
+        "not": {"not": {"not": headers}},
+    }
+    served = engine("openai", {"match": {"not": nested[word]}, "response": {}})
+    body = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "a"}]})
+    sent = ((b"authorization", b"Bearer sk-x"),)
+
+    request = Request.of("POST", "/v1/chat/completions", sent, body)
+    decision = as_first_request(served.decide(served.table("openai"), request))
+
+    near_miss = decision.match.near_miss
+    assert near_miss is not None
+    assert decision.reply.status == 404
+    assert b"must not hold" in decision.reply.body
+    for text in (decision.reply.body.decode(), near_miss.reason, near_miss.logged):
+        assert "sk-x" not in text

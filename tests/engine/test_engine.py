@@ -382,4 +382,4 @@ def test_warming_renders_every_whole_answer() -> None:
 
     one._engine.warm()
 
-    assert sorted(index for _, index, _, _ in one._engine._prepared) == [0, 1]
+    assert sorted(index for _, index, *_ in one._engine._prepared) == [0, 1]

@@ -8,7 +8,7 @@ import pytest
 from mockllm import Config
 from mockllm.engine.loading import load
 from mockllm.engine.mocks import Table
-from mockllm.engine.sources import render
+from mockllm.engine.sources import FixedSource, render
 from mockllm.exchange import Reply
 from mockllm.prompt import ResponseOptions
 from tests.support.goldens import delivered
@@ -22,7 +22,9 @@ def test_only_providers_with_mocks_confirm_requests() -> None:
 
 
 def reply_of(table: Table, *, stream: bool) -> Reply:
-    return render(table.api, table.sources[0].fixed, ResponseOptions(stream=stream))
+    source = table.sources[0]
+    assert isinstance(source, FixedSource)
+    return render(table.api, source.fixed, ResponseOptions(stream=stream))
 
 
 def streamed(table: Table) -> bytes:

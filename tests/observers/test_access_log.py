@@ -174,7 +174,9 @@ def unmatched(texts: list[str], asked: str, **headers: Any) -> tuple[str, dict[s
     request = Request.of(
         "POST", table.api.routes[0], ((b"authorization", b"Bearer x"),), body.encode()
     )
-    return record_of(request, app_engine.decide(table, request))
+    decision = app_engine.decide(table, request)
+    assert isinstance(decision, Decision)
+    return record_of(request, decision)
 
 
 def test_the_closest_mock_is_logged_where_none_matches() -> None:
@@ -221,3 +223,33 @@ def test_a_model_of_the_path_is_redacted_like_the_path(path: str, model: str, sh
     line = logged_line(model, path=path)
     assert f" {shown} " in line
     assert "secret" not in line
+
+
+def in_session(path: str, session: str) -> tuple[str, dict[str, Any]]:
+    """The line and the entry of a request of a session."""
+    decision = Decision.by(Match(Outcome.ECHO, Reply.whole(200, (), b"")))
+    return record_of(Request.of("POST", path), decision._replace(session=session))
+
+
+@pytest.mark.parametrize("prefix", ["", "/session/test-1"])
+def test_the_session_is_named_beside_the_path(prefix: str) -> None:
+    line, entry = in_session(f"{prefix}/v1/messages", "test-1")
+
+    assert line == "POST /v1/messages 200 [echo] session=test-1 1000 us"
+    assert (entry["path"], entry["session"]) == ("/v1/messages", "test-1")
+
+
+def test_the_common_session_is_not_named() -> None:
+    line, entry = in_session("/v1/messages", "")
+
+    assert "session" not in line
+    assert "session" not in entry
+
+
+def test_the_name_of_a_session_may_look_random_but_not_like_a_credential() -> None:
+    names = ["0123456789abcdef0123456789abcdef", "sk-abc"]
+
+    lines = [in_session(f"/session/{name}/v1/messages", name)[0] for name in names]
+
+    assert [line.split()[4] for line in lines] == [f"session={names[0]}", "session=***"]
+    assert "sk-abc" not in lines[1]

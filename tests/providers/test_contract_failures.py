@@ -3,7 +3,7 @@ whole and streamed, and retries what it retries of the service."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import anthropic as anthropic_sdk
@@ -92,6 +92,17 @@ def _exception(sdk: Any, status: int) -> type[Exception]:
     return exception
 
 
+async def _expect_exception(
+    sdk: Any, status: int, call: Callable[[], Awaitable[Any]], message: str
+) -> None:
+    """Check that `call` raises the exception of `sdk` for `status`, with the message and the id."""
+    with pytest.raises(_exception(sdk, status), match=message) as caught:
+        await call()
+    assert isinstance(caught.value, sdk.APIStatusError)
+    assert caught.value.status_code == status
+    assert caught.value.request_id
+
+
 @pytest.mark.parametrize("word", WORDS)
 async def test_the_openai_sdk_raises_its_own_exception(server: AsyncServer, word: str) -> None:
     status = STATUSES[word][0]
@@ -107,11 +118,7 @@ async def test_the_openai_sdk_raises_its_own_exception(server: AsyncServer, word
         for index, call in enumerate(calls):
             is_response = index in (2, 3)
             expected = 400 if word == "not_found" and is_response else status
-            with pytest.raises(_exception(openai_sdk, expected), match=f"Our {word}") as caught:
-                await call()
-            assert isinstance(caught.value, openai_sdk.APIStatusError)
-            assert caught.value.status_code == expected
-            assert caught.value.request_id
+            await _expect_exception(openai_sdk, expected, call, f"Our {word}")
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -129,11 +136,7 @@ async def test_the_anthropic_sdk_raises_its_own_exception(server: AsyncServer, w
             lambda: client.messages.create(**messages_request(f"said {word}"), stream=True),
         ]
         for call in calls:
-            with pytest.raises(_exception(anthropic_sdk, status), match=f"Our {word}") as caught:
-                await call()
-            assert isinstance(caught.value, anthropic_sdk.APIStatusError)
-            assert caught.value.status_code == status
-            assert caught.value.request_id
+            await _expect_exception(anthropic_sdk, status, call, f"Our {word}")
 
 
 @pytest.mark.parametrize("word", WORDS)

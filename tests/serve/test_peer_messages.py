@@ -180,7 +180,7 @@ def test_equal_answers_with_other_chunks_or_events_are_not_shared() -> None:
     answer: dict[str, Any] = {}
     responses = [
         StoredResponse(b"", answer, "word", None, FRESH),
-        StoredResponse(b"", answer, "char", None, FRESH),
+        StoredResponse(b"", answer, "char", None, FRESH, session="a"),
         StoredResponse(b"", answer, "word", [{"type": "error"}], FRESH),
     ]
 

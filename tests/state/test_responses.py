@@ -13,7 +13,8 @@ from mockllm.state.responses import (
     make_unique_id,
     slot_of,
 )
-from mockllm.wire.placeholders import id_tail
+from mockllm.wire import jsontext
+from mockllm.wire.placeholders import fill_fresh, fresh_id, id_tail
 from tests.support.goldens import FRESH
 
 NUMBERS = count()
@@ -105,3 +106,44 @@ def test_removed_responses_take_no_space() -> None:
     store.append(large)
 
     assert store.all() == (large,)
+
+
+def test_a_response_is_found_in_its_own_session_only() -> None:
+    responses = StoredResponses()
+    one = StoredResponse(b"1", {"id": "resp_1"}, "word", None, FRESH, session="a")
+    other = one._replace(body=b"2", session="b")
+    common = one._replace(body=b"3", session="")
+    for each in (one, other, common):
+        responses.append(each)
+
+    found = [responses.find("resp_1", session) for session in ("a", "b", "", "c")]
+
+    assert found == [one, other, common, None]
+
+
+def test_a_generated_id_is_found_in_its_own_session_only() -> None:
+    responses = StoredResponses()
+    stored = StoredResponse(b"", {}, "word", None, FRESH, session="a")
+    responses.append(stored)
+    written = jsontext.dumps(fresh_id("resp_", 48, "response"))
+    response_id = fill_fresh(written, FRESH).decode().strip('"')
+
+    assert responses.find(response_id, "a") is stored
+    assert responses.find(response_id) is None
+
+
+def test_the_responses_of_a_session_are_dropped_together() -> None:
+    responses = StoredResponses()
+    kept = StoredResponse(b"", {"id": "resp_1"}, "word", None, FRESH, session="b")
+    responses.append(kept)
+    kept_size = responses._size
+    for number in range(3):
+        answer = {"id": f"resp_{number}"}
+        responses.append(StoredResponse(b"x", answer, "word", None, FRESH, session="a"))
+
+    responses.drop("a")
+    responses.drop("a")
+
+    assert responses.all() == (kept,)
+    assert responses._size == kept_size
+    assert list(responses._keys) == ["b"]

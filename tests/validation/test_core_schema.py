@@ -200,6 +200,17 @@ def test_tagged_members_are_those_of_typed_dicts_alone() -> None:
     assert tagged_members([Text | Reply, str]) == {"text": {"type", "text"}}
 
 
+def test_tagged_members_of_models_are_found_if_they_are_asked_for() -> None:
+    assert tagged_members([Text | Image], of_models=True) == {
+        "text": {"type", "text"},
+        "image": {"type", "source", "detail"},
+    }
+    assert tagged_members([Text | Reply, str], of_models=True) == {
+        "text": {"type", "text"},
+        "reply": {"type", "text", "seed", "note"},
+    }
+
+
 def test_tagged_members_of_no_types_are_none() -> None:
     assert tagged_members([]) == {}
 

@@ -28,7 +28,7 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
-from mockllm.validation.json_schema import Definitions, Form, MockSchemas, members_by_tag
+from mockllm.validation.json_schema import Definitions, Form, MockSchemas
 from mockllm.validation.undeclared import unless_declared
 from mockllm.validation.versions import is_older
 
@@ -76,7 +76,9 @@ _ECHOED = frozenset(
 _ALWAYS_REQUIRED = frozenset({"tool_use_id", "name"})
 
 # A match contains only the members to compare, so others may be missing, even the content.
-_LENIENT_IN_MATCHES = _ECHOED | older.ECHOED | {"UserMessageParam", "SystemMessageParam"}
+_LENIENT_IN_MATCHES = _ECHOED | {"UserMessageParam", "SystemMessageParam"}
+if _IS_OLDER:
+    _LENIENT_IN_MATCHES |= older.ECHOED
 
 
 class _Request(MessageCreateParamsBase, TypedDict, total=False):
@@ -153,11 +155,11 @@ def json_schemas(definitions: Definitions) -> MockSchemas:
     match = definitions.add(
         MessageParam, Form.MATCH, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED
     )
-    definitions.allow(Form.MATCH, members_by_tag([beta.BetaContentBlockParam]))
+    definitions.allow(Form.MATCH, tagged_members([beta.BetaContentBlockParam], of_models=True))
     answer = definitions.add(
         beta.BetaMessage, Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
     )
-    definitions.allow(Form.ANSWER, members_by_tag([ContentBlock]))
+    definitions.allow(Form.ANSWER, tagged_members([ContentBlock], of_models=True))
     event = definitions.add(
         beta.BetaRawMessageStreamEvent,
         Form.EVENT,

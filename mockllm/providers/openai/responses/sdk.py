@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 from openai.types.responses import (
+    EasyInputMessageParam,
     Response,
     ResponseItem,
     ResponseOutputItem,
@@ -32,7 +33,7 @@ from mockllm.validation.findings import (
     compile_request,
     confirm_model,
 )
-from mockllm.validation.json_schema import Definitions, Form, MockSchemas, members_by_tag
+from mockllm.validation.json_schema import Definitions, Form, MockSchemas
 from mockllm.validation.undeclared import unless_declared
 from mockllm.validation.versions import is_older
 
@@ -108,12 +109,17 @@ def request_confirmer(*, strict: bool) -> Confirm:
 
 def confirm_match(value: Any) -> list[Finding]:
     """Return the findings in a mock's `input`, a string or a list of items. Clients send back the
-    items of answers, and those that were stored."""
+    items of answers, and those that were stored. A message is held to the type with the most
+    required members, but may have members of the easy one, such as a `phase`."""
     findings = [each for each in _match()(value) if not undeclared.IN_REQUESTS.explains(each)]
-    for type_ in (ResponseOutputItem, ResponseItem) if isinstance(value, list) else ():
+    for type_ in _DECLARING if isinstance(value, list) else ():
         findings = unless_declared(findings, confirm_model(list[type_], value))  # type: ignore[valid-type]  # a union
     findings = [each for each in findings if not _is_extra_of_item(each.path, value)]
     return allow_newer(findings) if _IS_OLDER else findings
+
+
+_DECLARING = (EasyInputMessageParam, ResponseOutputItem, ResponseItem)
+"""Types of items that declare members which the chosen type of an input item does not."""
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
@@ -144,7 +150,8 @@ def _is_expected(finding: Finding, items: list[Any]) -> bool:
 def _is_extra_of_item(path: tuple[int | str, ...], items: Any) -> bool:
     match path:
         case (int(index), str(name)):
-            return (items[index].get("type"), name) in _UNDECLARED_MEMBERS
+            kind = items[index].get("type")
+            return isinstance(kind, str) and (kind, name) in _UNDECLARED_MEMBERS
         case _:
             return False
 
@@ -187,7 +194,9 @@ def json_schemas(definitions: Definitions) -> MockSchemas:
         undeclared=[undeclared.IN_REQUESTS],
         widened=_WIDENED,
     )
-    definitions.allow(Form.MATCH, members_by_tag([ResponseOutputItem, ResponseItem]))
+    definitions.allow(
+        Form.MATCH, tagged_members([ResponseOutputItem, ResponseItem], of_models=True)
+    )
     answer = definitions.add(
         Response, Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
     )

@@ -103,3 +103,9 @@ def test_known_members_are_those_of_items_and_parts() -> None:
     assert known["function_call"] >= {"type", "call_id", "name", "arguments"}
     assert known["output_text"] == {"type", "text", "annotations", "logprobs"}
     assert {"input_text", "input_image", "input_file", "refusal", "summary_text"} <= set(known)
+
+
+def test_an_item_of_a_match_whose_type_is_a_list_is_a_finding() -> None:
+    assert [finding.path for finding in responses_sdk.confirm_match([{"type": []}])][:1] == [
+        (0, "type")
+    ]

@@ -1,0 +1,82 @@
+"""Questions about state: which of the mocks that match answers, and the refusals if none does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mockllm.engine.decision import Decision, ForwardRequest, Question
+from mockllm.engine.mocks import Table
+from mockllm.engine.sources import ScriptedSource
+from mockllm.errors import RequestError
+from mockllm.exchange import Request
+from mockllm.matching.rule import Rule
+from mockllm.state.attempts import RETRY_COUNT, attempt_at
+from mockllm.state.choosing import Candidate, Exhausted
+from mockllm.state.store import Choose, LocalStore, SessionEnded, Store
+
+
+def choice_among(table: Table, rules: Sequence[Rule], request: Request, session: str) -> Choose:
+    """Return the operation that chooses among the mocks of `rules`, which match the `request` of
+    this `session`. Its path is without the session's prefix, and its body tells it from others."""
+    retry_count = request.first_values.get(RETRY_COUNT)
+    attempt = attempt_at(request.path, request.body, retry_count)
+    return Choose(session, tuple(_candidate(table, rule) for rule in rules), attempt)
+
+
+def answer_at_once(decided: Decision | Question, store: Store, now: float) -> Decision | Question:
+    """Return the decision, with the operations of questions performed by `store`. A question with
+    operations that it does not perform is returned as it is."""
+    while isinstance(decided, Question):
+        operations = [each for each in decided.operations if not isinstance(each, ForwardRequest)]
+        if len(operations) < len(decided.operations):
+            break
+        decided = decided.resume(store.perform(operations, now))
+    return decided
+
+
+def as_first_request(decided: Decision | Question) -> Decision:
+    """Return the decision of an engine whose server has had no request yet."""
+    decision = answer_at_once(decided, LocalStore(), now=0.0)
+    assert isinstance(decision, Decision)  # an engine asks a store only
+    return decision
+
+
+def in_session(
+    decided: Decision | Question, session: str, received: Request
+) -> Decision | Question:
+    """Return the decision with its `session`. Questions forward the request as it was `received`,
+    with the session in its path."""
+    if isinstance(decided, Decision):
+        return decided._replace(session=session)
+    resume = decided.resume
+    operations = tuple(
+        each._replace(request=received) if isinstance(each, ForwardRequest) else each
+        for each in decided.operations
+    )
+    return Question(operations, lambda results: in_session(resume(results), session, received))
+
+
+def exhausted(rule: Rule, refusal: Exhausted) -> RequestError:
+    """Return the 404 of a script that is over, which the official SDKs do not retry."""
+    given = "1 answer" if refusal.answers == 1 else f"{refusal.answers:,} answers"
+    return RequestError(
+        404,
+        f"The sequence of {rule.label} is exhausted after {given}. Add an entry, or set 'at_end' "
+        "to 'pass', 'repeat' or 'restart'.",
+        code="mock_exhausted",
+    )
+
+
+def session_ended(refusal: SessionEnded) -> RequestError:
+    """Return the 404 of a request that comes after the end of its session."""
+    return RequestError(
+        404,
+        f"The session {refusal.session!r} has ended: this request came after its end. Stop "
+        "the client at the end of its test, or begin another session.",
+        code="session_ended",
+    )
+
+
+def _candidate(table: Table, rule: Rule) -> Candidate:
+    source = table.sources[rule.index]
+    return source.candidate if isinstance(source, ScriptedSource) else Candidate(rule.label)

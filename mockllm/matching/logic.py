@@ -1,0 +1,117 @@
+"""Conditions made of others: all of them hold, one of them, or one does not.
+
+What cannot be decided stays so unless another condition decides: a condition that cannot be decided
+does not hold, and its negation does not hold either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from mockllm.matching.closeness import ONLY_REQUEST
+from mockllm.matching.predicates import DECIDE, Difference, Headers, Predicate
+from mockllm.prompt import Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf(Predicate):
+    """All `conditions` hold; so does a list of none."""
+
+    conditions: tuple[Predicate, ...]
+
+    @property
+    def header_names(self) -> tuple[bytes, ...]:
+        return _header_names(self.conditions)
+
+    @property
+    def looks_back(self) -> bool:
+        return any(condition.looks_back for condition in self.conditions)
+
+    def difference(
+        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
+    ) -> Difference | None:
+        undecided: Difference | None = None
+        for condition in self.conditions:
+            difference = condition.difference(prompt, headers, closer_than=closer_than)
+            if difference is None:
+                continue
+            if not difference.undecided:
+                return difference
+            undecided = undecided or difference
+        return undecided
+
+    def covers(self, later: Predicate) -> bool:
+        implied = later.conditions if isinstance(later, AllOf) else (later,)
+        return all(any(each.covers(one) for one in implied) for each in self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf(Predicate):
+    """One of `conditions` holds; of none, none does."""
+
+    conditions: tuple[Predicate, ...]
+
+    @property
+    def header_names(self) -> tuple[bytes, ...]:
+        return _header_names(self.conditions)
+
+    @property
+    def looks_back(self) -> bool:
+        return any(condition.looks_back for condition in self.conditions)
+
+    def difference(
+        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
+    ) -> Difference | None:
+        nearest = Difference(0, lambda: "an 'any_of' of nothing holds for no request")
+        undecided = False
+        for condition in self.conditions:
+            difference = condition.difference(prompt, headers, closer_than=closer_than)
+            if difference is None:
+                return None
+            undecided = undecided or difference.undecided
+            if difference.closeness > nearest.closeness:
+                nearest = difference
+        if len(self.conditions) > 1:
+            nearest = nearest._replace(reason=partial(self._reason, nearest.reason))
+        return nearest._replace(undecided=undecided)
+
+    def covers(self, later: Predicate) -> bool:
+        implied = later.conditions if isinstance(later, AnyOf) else (later,)
+        return all(any(each.covers(one) for each in self.conditions) for one in implied)
+
+    def _reason(self, nearest: Callable[[], str]) -> str:
+        return f"none of {len(self.conditions)} alternatives holds; the nearest: {nearest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Predicate):
+    """`condition` does not hold. If that cannot be decided, neither does this."""
+
+    condition: Predicate
+    words: str
+    """The condition as written, for the reason."""
+
+    @property
+    def header_names(self) -> tuple[bytes, ...]:
+        return self.condition.header_names
+
+    @property
+    def looks_back(self) -> bool:
+        return self.condition.looks_back
+
+    def difference(
+        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
+    ) -> Difference | None:
+        difference = self.condition.difference(prompt, headers)
+        if difference is None:
+            return Difference(ONLY_REQUEST, lambda: f"what must not hold does: {self.words}")
+        return difference if difference.undecided else None
+
+    def covers(self, later: Predicate) -> bool:
+        return isinstance(later, Not) and later.condition.covers(self.condition)
+
+
+def _header_names(conditions: Iterable[Predicate]) -> tuple[bytes, ...]:
+    return tuple({name: None for each in conditions for name in each.header_names})

@@ -1,0 +1,129 @@
+"""Sessions: which are open, which have ended, which is current.
+
+A session is open from the time it begins. One begun by a test or by the control API is pinned: it
+is never evicted, and ends when told or after an hour unused. One begun by a mere request stays open
+while it is among the latest `MAX_UNPINNED`; one that is evicted has not ended, and its next request
+begins it anew. A session that has ended stays so for ten minutes, in which its requests are
+refused, unless a test begins it again.
+
+The common session has the name `COMMON`. It is always open.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+COMMON = ""
+
+MAX_UNPINNED = 10_000
+MAX_PINNED = 100_000
+MAX_ENDED = 100_000
+MAX_UNUSED = 3600.0  # seconds until a pinned session ends
+STAYS_ENDED = 600.0  # seconds
+
+
+class Sessions:
+    """The sessions of a server. `gone` is called with the name of each session that ends or is
+    evicted, so that what it remembers can be dropped. All times are those of one monotonic clock,
+    in seconds.
+    """
+
+    def __init__(self, gone: Callable[[str], None]) -> None:
+        self._gone = gone
+        # moved to the end when they are used
+        self._pinned: OrderedDict[str, float] = OrderedDict()  # the time of the last use
+        self._unpinned: OrderedDict[str, None] = OrderedDict()
+        self._ended: OrderedDict[str, float] = OrderedDict()  # the time of the end
+        self._current = COMMON
+
+    @property
+    def current(self) -> str:
+        """The session of requests that name none."""
+        return self._current
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """The open sessions but the common one: pinned ones first, then in order of their last
+        use."""
+        return (*self._pinned, *self._unpinned)
+
+    def begin(self, name: str, now: float) -> bool:
+        """Open the session and pin it, whether or not it has ended. An open one keeps its state.
+        Returns False, without effect, if `MAX_PINNED` are pinned."""
+        self._end_unused(now)
+        if name == COMMON:
+            return True
+        if name not in self._pinned and len(self._pinned) >= MAX_PINNED:
+            return False
+        self._ended.pop(name, None)
+        self._unpinned.pop(name, None)
+        self._pinned[name] = now
+        self._pinned.move_to_end(name)
+        return True
+
+    def use(self, name: str, now: float) -> bool:
+        """Begin the session, and make it the `current` one. While it is current, it does not end
+        by being unused. Returns False, without effect, if it cannot begin."""
+        if not self.begin(name, now):
+            return False
+        self._current = name
+        return True
+
+    def admit(self, name: str, now: float) -> bool:
+        """Return True if a request of this session may be answered, which counts as its use and
+        opens an unknown session. False if the session has ended."""
+        if name == COMMON:
+            return True
+        if self._pinned:
+            self._end_unused(now)
+            if name in self._pinned:
+                self._pinned[name] = now
+                self._pinned.move_to_end(name)
+                return True
+        if self._ended and self._has_ended(name, now):
+            return False
+        if name in self._unpinned:
+            self._unpinned.move_to_end(name)
+            return True
+        self._unpinned[name] = None
+        if len(self._unpinned) > MAX_UNPINNED:
+            evicted, _ = self._unpinned.popitem(last=False)
+            self._gone(evicted)
+        return True
+
+    def end(self, name: str, now: float) -> None:
+        """End the session, open or unknown. The common one cannot end: nothing happens. A current
+        session that ends stays current, so that its late requests are refused."""
+        if name != COMMON:
+            self._pinned.pop(name, None)
+            self._unpinned.pop(name, None)
+            self._mark_ended(name, now)
+
+    def _end_unused(self, now: float) -> None:
+        while self._pinned:
+            name, used = next(iter(self._pinned.items()))
+            if now - used < MAX_UNUSED:
+                return
+            if name == self._current:
+                self._pinned[name] = now
+                self._pinned.move_to_end(name)
+            else:
+                del self._pinned[name]
+                self._mark_ended(name, used + MAX_UNUSED)
+
+    def _mark_ended(self, name: str, at: float) -> None:
+        self._ended[name] = at
+        self._ended.move_to_end(name)
+        while len(self._ended) > MAX_ENDED or at - next(iter(self._ended.values())) >= STAYS_ENDED:
+            self._ended.popitem(last=False)
+        self._gone(name)
+
+    def _has_ended(self, name: str, now: float) -> bool:
+        at = self._ended.get(name)
+        if at is None:
+            return False
+        if now - at < STAYS_ENDED:
+            return True
+        del self._ended[name]
+        return False

@@ -1,0 +1,218 @@
+"""The store of what requests leave behind: its operations as values, and the store of one process.
+
+What depends on earlier requests is asked in one question, a list of operations. A store performs
+them in order in one atomic step, and stops at the first that refuses: the list of results is then
+shorter than that of the operations, and its last result is the refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from mockllm.state.attempts import Attempt, Attempts
+from mockllm.state.choosing import (
+    Candidate,
+    Choice,
+    Chosen,
+    Exhausted,
+    NoneLeft,
+    choose,
+    repeat,
+)
+from mockllm.state.sessions import Sessions
+from mockllm.state.values import ExpiringValues
+
+# --- Operations -----------------------------------------------------------------------------------
+
+
+class Choose(NamedTuple):
+    """Choose which of the `candidates` answers, and advance it: they are the mocks that match, in
+    order, up to and including the first without state. A marked retry gets what the attempt before
+    it got and advances nothing, unless that entry says otherwise. Without `attempt` the request is
+    new, and no retry can follow it.
+
+    The result is a Chosen. Exhausted, NoneLeft and SessionEnded refuse.
+    """
+
+    session: str
+    candidates: tuple[Candidate, ...]
+    attempt: Attempt | None = None
+
+
+class TakeNothing(NamedTuple):
+    """Record an attempt that was answered before anything was chosen, by an error of ``traffic``:
+    its retry has nothing to repeat. The result is None; SessionEnded refuses."""
+
+    session: str
+    attempt: Attempt
+
+
+class BeginSession(NamedTuple):
+    """Open a session and pin it, for a test or the control API. With `current`, requests that name
+    no session belong to it from now on. The result is None; TooManySessions refuses."""
+
+    session: str
+    current: bool = False
+
+
+class EndSession(NamedTuple):
+    """End a session and drop its state. Its late requests are refused. The result is None."""
+
+    session: str
+
+
+class Reset(NamedTuple):
+    """Let the mocks begin anew: those with these `keys`, or all; in this `session`, or in all.
+    Nothing that was taken of them is repeated any more. The result is None."""
+
+    session: str | None = None
+    keys: frozenset[str] | None = None
+
+
+class Put(NamedTuple):
+    """Store a small value (`values.MAX_VALUE`) for `lifetime` seconds, whatever the session. The
+    result is None."""
+
+    key: str
+    value: bytes
+    lifetime: float
+
+
+class Get(NamedTuple):
+    """Read a value. The result is its bytes; None if it is unknown or its lifetime is over."""
+
+    key: str
+
+
+Operation = Choose | TakeNothing | BeginSession | EndSession | Reset | Put | Get
+
+# --- Results --------------------------------------------------------------------------------------
+
+
+class SessionEnded(NamedTuple):
+    """The session has ended, and this request of it comes too late."""
+
+    session: str
+
+
+class TooManySessions(NamedTuple):
+    """No more sessions can be pinned (`sessions.MAX_PINNED`)."""
+
+
+Refusal = Exhausted | NoneLeft | SessionEnded | TooManySessions
+Result = Chosen | Refusal | bytes | None
+
+REFUSALS = (Exhausted, NoneLeft, SessionEnded, TooManySessions)
+
+
+class Store(Protocol):
+    """Performs operations, in one atomic step for each call."""
+
+    def perform(self, operations: Sequence[Operation], now: float) -> Sequence[Result]:
+        """Return the results of `operations` at the time `now`, in seconds of a monotonic clock, up
+        to and including the first that refuses."""
+
+
+# --- The store of one process ---------------------------------------------------------------------
+
+
+class LocalStore:
+    """A store in the memory of one process, used by one thread. It bounds what clients can make it
+    keep: attempts, sessions and values. Mocks, whose number is the author's, it does not bound.
+    `gone` is called with the name of each session that ends or is evicted.
+    """
+
+    def __init__(self, gone: Callable[[str], None] = lambda session: None) -> None:
+        self._gone = gone
+        self.sessions = Sessions(self._drop)
+        """The sessions, which a request without a question is admitted to."""
+        self._answered: dict[str, dict[str, int]] = {}  # session, key of a mock: answers so far
+        self._attempts = Attempts()
+        self._values = ExpiringValues()
+
+    def perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
+        """Return the results of `operations`, as every Store does."""
+        results: list[Result] = []
+        for place, operation in enumerate(operations):
+            result = self._perform(operation, now)
+            results.append(result)
+            if isinstance(result, REFUSALS):
+                self._skip(operations[place + 1 :], now)
+                break
+        return results
+
+    def _perform(self, operation: Operation, now: float) -> Result:
+        match operation:
+            case Choose(session, candidates, attempt):
+                if not self.sessions.admit(session, now):
+                    return SessionEnded(session)
+                return self._choose(session, candidates, attempt)
+            case TakeNothing(session, attempt):
+                if not self.sessions.admit(session, now):
+                    return SessionEnded(session)
+                if attempt.retry:
+                    self._attempts.follow(session, attempt)
+                self._attempts.add(session, attempt)
+            case BeginSession(session, current):
+                begin = self.sessions.use if current else self.sessions.begin
+                return None if begin(session, now) else TooManySessions()
+            case EndSession(session):
+                self.sessions.end(session, now)
+            case Reset(within, keys):
+                for each in tuple(self._answered) if within is None else (within,):
+                    self._reset(each, keys)
+            case Put(key, value, lifetime):
+                self._values.put(key, value, now + lifetime)
+            case Get(key):
+                return self._values.get(key, now)
+        return None
+
+    def _choose(
+        self, session: str, candidates: Sequence[Candidate], attempt: Attempt | None
+    ) -> Choice:
+        answered = self._answered.get(session)
+        if answered is None:
+            answered = self._answered[session] = {}
+        if attempt is None:
+            return _advance(candidates, answered)
+        before = self._attempts.follow(session, attempt) if attempt.retry else None
+        choice: Choice | None = None
+        if before is not None and before.key is not None:
+            choice = repeat(candidates, before.key, before.number)
+        if choice is None:
+            choice = _advance(candidates, answered)
+        if isinstance(choice, Chosen):
+            key = candidates[choice.candidate].key
+            self._attempts.add(session, attempt, key, choice.number)
+        else:
+            self._attempts.add(session, attempt)
+        return choice
+
+    def _skip(self, operations: Sequence[Operation], now: float) -> None:
+        """Record that the attempts of `operations`, which are not performed, take nothing."""
+        for operation in operations:
+            if isinstance(operation, Choose) and operation.attempt is not None:
+                self._perform(TakeNothing(operation.session, operation.attempt), now)
+
+    def _reset(self, session: str, keys: frozenset[str] | None) -> None:
+        self._attempts.forget(session, keys)
+        if keys is None:
+            self._answered.pop(session, None)
+            return
+        answered = self._answered.get(session, {})
+        for key in keys & answered.keys():
+            del answered[key]
+
+    def _drop(self, session: str) -> None:
+        """Drop the state of a session that is gone."""
+        self._reset(session, None)
+        self._gone(session)
+
+
+def _advance(candidates: Sequence[Candidate], answered: dict[str, int]) -> Choice:
+    """Choose, and count the answer."""
+    choice = choose(candidates, answered)
+    if isinstance(choice, Chosen) and choice.number:
+        answered[candidates[choice.candidate].key] = choice.number
+    return choice

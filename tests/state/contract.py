@@ -1,0 +1,383 @@
+"""What every store does, whatever it stores state in.
+
+`StoreContract` has the tests of single behaviours; `make_store_machine` returns a state machine
+that holds a store against `state.specification`. A test module of a store does
+
+    class TestLocalStore(StoreContract):
+        make_store = staticmethod(LocalStore)
+
+    TestLocalStoreMachine = make_store_machine(LocalStore).TestCase
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from mockllm.state.attempts import Attempt
+from mockllm.state.choosing import NONE_LEFT, AtEnd, Candidate, Chosen, Entry, Exhausted, Script
+from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
+from mockllm.state.store import (
+    BeginSession,
+    Choose,
+    EndSession,
+    Get,
+    Operation,
+    Put,
+    Reset,
+    Result,
+    SessionEnded,
+    Store,
+    TakeNothing,
+)
+
+BODY, OTHER_BODY = b"a" * 16, b"b" * 16
+FAILING = Entry(advances_retry=True)
+
+
+def mock(
+    key: str = "a", *entries: Entry, at_end: AtEnd = AtEnd.FAIL, restart_at: int = 0
+) -> Candidate:
+    """A candidate with a script of two entries, unless others are given."""
+    return Candidate(key, Script(entries or (Entry(), Entry()), at_end, restart_at))
+
+
+FALLBACK = Candidate("fallback")
+
+
+class StoreContract:
+    """The behaviour of a store that `make_store` returns."""
+
+    make_store: Callable[[], Store]
+
+    @pytest.fixture(autouse=True)
+    def _fresh_store(self) -> None:
+        self.store = type(self).make_store()
+
+    def perform(self, *operations: Operation, now: float = 0.0) -> list[Result]:
+        return list(self.store.perform(operations, now))
+
+    def choose(
+        self,
+        *candidates: Candidate,
+        retry: int = 0,
+        body: bytes = BODY,
+        session: str = COMMON,
+        now: float = 0.0,
+    ) -> Result:
+        """The result of one request; with `retry`, of a marked retry."""
+        choice = Choose(session, candidates or (mock(),), Attempt(body, retry))
+        (result,) = self.perform(choice, now=now)
+        return result
+
+    # --- Sequences ---
+
+    def test_a_sequence_gives_its_entries_in_order_and_then_fails(self) -> None:
+        assert [self.choose() for _ in range(4)] == [
+            Chosen(0, 0, 1),
+            Chosen(0, 1, 2),
+            Exhausted(0, 2),
+            Exhausted(0, 2),
+        ]
+
+    def test_the_next_candidate_answers_after_one_that_passes(self) -> None:
+        candidates = (mock("a", Entry(2), at_end=AtEnd.PASS), mock("b", Entry()))
+
+        assert [self.choose(*candidates) for _ in range(4)] == [
+            Chosen(0, 0, 1),
+            Chosen(0, 0, 2),
+            Chosen(1, 0, 1),
+            Exhausted(1, 1),
+        ]
+
+    def test_a_mock_without_state_answers_for_ever(self) -> None:
+        candidates = (mock("a", Entry(), at_end=AtEnd.PASS), FALLBACK)
+
+        results = [self.choose(*candidates) for _ in range(3)]
+
+        assert results == [Chosen(0, 0, 1), Chosen(1), Chosen(1)]
+
+    def test_nothing_is_left_when_every_candidate_passes(self) -> None:
+        candidates = (
+            mock("a", Entry(), at_end=AtEnd.PASS),
+            mock("b", Entry(), at_end=AtEnd.PASS),
+        )
+
+        results = [self.choose(*candidates) for _ in range(3)]
+
+        assert results == [Chosen(0, 0, 1), Chosen(1, 0, 1), NONE_LEFT]
+
+    def test_a_sequence_repeats_its_last_entry(self) -> None:
+        repeating = mock("a", Entry(), Entry(), at_end=AtEnd.REPEAT)
+
+        results = [self.choose(repeating) for _ in range(4)]
+
+        assert results == [Chosen(0, entry, 1 + n) for n, entry in enumerate([0, 1, 1, 1])]
+
+    def test_a_sequence_restarts(self) -> None:
+        restarting = mock("a", Entry(), Entry(2), at_end=AtEnd.RESTART)
+
+        results = [self.choose(restarting) for _ in range(6)]
+
+        assert results == [Chosen(0, entry, 1 + n) for n, entry in enumerate([0, 1, 1, 0, 1, 1])]
+
+    def test_entries_that_come_first_are_left_out_of_a_restart(self) -> None:
+        restarting = mock("a", Entry(), Entry(), Entry(), at_end=AtEnd.RESTART, restart_at=1)
+
+        results = [self.choose(restarting) for _ in range(5)]
+
+        assert results == [Chosen(0, entry, 1 + n) for n, entry in enumerate([0, 1, 2, 1, 2])]
+
+    def test_an_entry_given_always_never_ends(self) -> None:
+        first = mock("a", Entry(2), Entry(None))
+
+        results = [self.choose(first) for _ in range(4)]
+
+        assert results == [Chosen(0, entry, 1 + n) for n, entry in enumerate([0, 0, 1, 1])]
+
+    def test_mocks_advance_apart(self) -> None:
+        assert self.choose(mock("a")) == Chosen(0, 0, 1)
+        assert self.choose(mock("b")) == Chosen(0, 0, 1)
+        assert self.choose(mock("a")) == Chosen(0, 1, 2)
+
+    def test_a_request_without_an_attempt_advances(self) -> None:
+        results = [self.perform(Choose(COMMON, (mock(),))) for _ in range(2)]
+
+        assert results == [[Chosen(0, 0, 1)], [Chosen(0, 1, 2)]]
+
+    # --- Marked retries ---
+
+    def test_a_marked_retry_repeats_and_moves_nothing(self) -> None:
+        self.choose()
+
+        assert [self.choose(retry=1), self.choose(retry=2)] == [Chosen(0, 0, 1, repeated=True)] * 2
+        assert self.choose() == Chosen(0, 1, 2)
+
+    def test_a_marked_retry_of_an_entry_that_advances_takes_the_next(self) -> None:
+        failing = mock("a", Entry(2, advances_retry=True), Entry())
+
+        results = [self.choose(failing, retry=retry) for retry in (0, 1, 2, 3)]
+
+        assert results == [
+            Chosen(0, 0, 1),
+            Chosen(0, 0, 2),
+            Chosen(0, 1, 3),
+            Chosen(0, 1, 3, repeated=True),
+        ]
+
+    def test_a_marked_retry_may_go_on_to_another_mock_and_repeats_that(self) -> None:
+        candidates = (mock("a", FAILING, at_end=AtEnd.PASS), FALLBACK)
+
+        results = [self.choose(*candidates, retry=retry) for retry in (0, 1, 2)]
+
+        assert results == [Chosen(0, 0, 1), Chosen(1), Chosen(1, repeated=True)]
+
+    def test_a_marked_retry_of_another_body_is_a_new_request(self) -> None:
+        self.choose(body=BODY)
+
+        assert self.choose(body=OTHER_BODY, retry=1) == Chosen(0, 1, 2)
+
+    def test_a_marked_retry_in_another_session_is_a_new_request(self) -> None:
+        self.choose(session="a")
+
+        assert self.choose(session="b", retry=1) == Chosen(0, 0, 1)
+
+    def test_a_marked_retry_of_an_unknown_attempt_takes_the_next(self) -> None:
+        assert self.choose(retry=1) == Chosen(0, 0, 1)
+        assert self.choose(retry=2) == Chosen(0, 0, 1, repeated=True)
+
+    def test_the_same_request_again_is_repeated_from_its_latest_attempt(self) -> None:
+        self.choose()
+        self.choose()
+
+        assert self.choose(retry=1) == Chosen(0, 1, 2, repeated=True)
+
+    def test_equal_requests_that_are_retried_together_get_each_place_once_more(self) -> None:
+        places = mock("a", *[Entry()] * 9)
+        for _ in range(3):
+            self.choose(places)
+
+        assert [self.choose(places, retry=1) for _ in range(3)] == [
+            Chosen(0, entry, entry + 1, repeated=True) for entry in (2, 1, 0)
+        ]
+        assert self.choose(places, retry=2) == Chosen(0, 0, 1, repeated=True)
+        assert self.choose(places) == Chosen(0, 3, 4)
+
+    def test_retries_of_different_counts_repeat_their_own_attempts(self) -> None:
+        places = mock("a", *[Entry()] * 9)
+        self.choose(places)
+        self.choose(places, retry=1)  # of the first client
+        self.choose(places)  # the second one's first attempt
+
+        assert self.choose(places, retry=2) == Chosen(0, 0, 1, repeated=True)
+        assert self.choose(places, retry=1) == Chosen(0, 1, 2, repeated=True)
+
+    def test_a_retry_count_that_skips_one_repeats_the_latest_attempt(self) -> None:
+        self.choose()
+
+        assert self.choose(retry=3) == Chosen(0, 0, 1, repeated=True)
+        assert self.choose(retry=3) == Chosen(0, 0, 1, repeated=True)
+
+    def test_an_exhausted_attempt_leaves_nothing_to_repeat(self) -> None:
+        once = mock("a", Entry())
+        self.choose(once)
+        self.choose(once)
+
+        assert self.choose(once, retry=1) == Exhausted(0, 1)
+
+    def test_an_attempt_that_took_nothing_leaves_nothing_to_repeat(self) -> None:
+        self.choose()
+        self.perform(TakeNothing(COMMON, Attempt(BODY)))
+
+        assert self.choose(retry=1) == Chosen(0, 1, 2)
+
+    def test_an_attempt_that_took_nothing_does_not_hide_one_of_another_client(self) -> None:
+        places = mock("a", *[Entry()] * 9)
+        self.choose(places)
+        self.perform(TakeNothing(COMMON, Attempt(BODY)))
+
+        assert self.choose(places, retry=1) == Chosen(0, 1, 2)
+        assert self.choose(places, retry=1) == Chosen(0, 0, 1, repeated=True)
+
+    def test_a_retry_that_took_nothing_leaves_nothing_to_repeat(self) -> None:
+        self.choose()
+        self.perform(TakeNothing(COMMON, Attempt(BODY, 1)))
+
+        assert self.choose(retry=2) == Chosen(0, 1, 2)
+        assert self.choose(retry=1) == Chosen(0, 1, 2, repeated=True)  # the first was followed
+
+    def test_an_operation_that_refuses_leaves_the_attempts_behind_it_nothing(self) -> None:
+        self.choose(body=BODY)
+        once = mock("once", Entry(), at_end=AtEnd.PASS)
+        self.perform(Choose(COMMON, (once,)))
+
+        question = (Choose(COMMON, (once,)), Choose(COMMON, (mock(),), Attempt(BODY)))
+
+        assert self.perform(*question) == [NONE_LEFT]
+        assert self.choose(body=BODY, retry=1) == Chosen(0, 1, 2)
+
+    def test_a_mock_that_is_no_candidate_any_more_is_not_repeated(self) -> None:
+        self.choose(mock("a"), FALLBACK)
+
+        assert self.choose(mock("b"), FALLBACK, retry=1) == Chosen(0, 0, 1)
+
+    def test_a_mock_keeps_its_place_when_its_entries_change(self) -> None:
+        for _ in range(2):
+            self.choose(mock("a", Entry(), Entry(), Entry()))
+
+        assert self.choose(mock("a", Entry(5)), retry=1) == Chosen(0, 0, 2, repeated=True)
+        assert self.choose(mock("a", Entry(5))) == Chosen(0, 0, 3)
+
+    def test_a_place_that_a_mock_has_no_more_is_not_repeated(self) -> None:
+        for _ in range(3):
+            self.choose(mock("a", Entry(3)))
+
+        assert self.choose(mock("a", Entry()), retry=1) == Exhausted(0, 3)
+
+    def test_a_mock_that_had_no_state_is_not_repeated_with_one(self) -> None:
+        passes = mock("a", Entry(), at_end=AtEnd.PASS)
+        self.choose(passes, Candidate("b"))
+        assert self.choose(passes, Candidate("b")) == Chosen(1)
+
+        assert self.choose(passes, mock("b"), retry=1) == Chosen(1, 0, 1)
+
+    # --- Sessions and resets ---
+
+    def test_sessions_do_not_see_each_other(self) -> None:
+        assert [self.choose(session=name) for name in ("a", "b", COMMON, "a")] == [
+            Chosen(0, 0, 1),
+            Chosen(0, 0, 1),
+            Chosen(0, 0, 1),
+            Chosen(0, 1, 2),
+        ]
+
+    def test_an_ended_session_refuses_for_ten_minutes_and_then_begins_anew(self) -> None:
+        self.choose(session="a")
+        self.perform(EndSession("a"), now=10.0)
+
+        assert self.choose(session="a", now=9.9 + STAYS_ENDED) == SessionEnded("a")
+        assert self.choose(session="a", now=10.0 + STAYS_ENDED) == Chosen(0, 0, 1)
+
+    def test_an_ended_session_that_a_test_begins_again_begins_anew(self) -> None:
+        self.choose(session="a")
+        self.perform(EndSession("a"), BeginSession("a"))
+
+        assert self.choose(session="a", retry=1) == Chosen(0, 0, 1)
+
+    def test_a_pinned_session_ends_after_an_hour_unused(self) -> None:
+        self.perform(BeginSession("a"))
+        self.choose(session="a", now=10.0)
+
+        assert self.choose(session="a", now=9.9 + MAX_UNUSED) == Chosen(0, 1, 2)
+        assert self.choose(session="a", now=10.0 + 2 * MAX_UNUSED) == SessionEnded("a")
+
+    def test_a_session_that_is_pinned_later_keeps_its_state(self) -> None:
+        self.choose(session="a")
+        self.perform(BeginSession("a"))
+
+        assert self.choose(session="a") == Chosen(0, 1, 2)
+
+    def test_what_comes_after_an_ended_session_is_not_performed(self) -> None:
+        self.perform(EndSession("a"))
+
+        question = (Choose("a", (mock(),)), Put("k", b"v", 60.0), Choose(COMMON, (mock(),)))
+
+        assert self.perform(*question) == [SessionEnded("a")]
+        assert self.perform(Get("k")) == [None]
+        assert self.choose() == Chosen(0, 0, 1)
+
+    def test_an_attempt_in_an_ended_session_is_refused(self) -> None:
+        self.perform(EndSession("a"))
+
+        assert self.perform(TakeNothing("a", Attempt(BODY))) == [SessionEnded("a")]
+
+    def test_a_reset_of_one_session_leaves_the_others(self) -> None:
+        self.choose(session="a")
+        self.choose(session="b")
+
+        assert self.perform(Reset("a")) == [None]
+        assert self.choose(session="a", retry=1) == Chosen(0, 0, 1)
+        assert self.choose(session="b", retry=1) == Chosen(0, 0, 1, repeated=True)
+
+    def test_a_reset_of_all_sessions_lets_each_begin_anew(self) -> None:
+        self.choose()
+        self.choose(session="b")
+
+        self.perform(Reset())
+
+        assert self.choose(retry=1) == Chosen(0, 0, 1)
+        assert self.choose(session="b", retry=1) == Chosen(0, 0, 1)
+
+    def test_a_reset_of_one_mock_leaves_the_others(self) -> None:
+        self.choose(mock("a"), body=BODY)
+        self.choose(mock("b"), body=OTHER_BODY)
+
+        self.perform(Reset(keys=frozenset({"a", "unknown"})))
+
+        assert self.choose(mock("a"), body=BODY, retry=1) == Chosen(0, 0, 1)
+        assert self.choose(mock("b"), body=OTHER_BODY, retry=1) == Chosen(0, 0, 1, repeated=True)
+
+    # --- Values ---
+
+    def test_a_value_lives_as_long_as_it_was_put_for(self) -> None:
+        self.perform(Put("k", b"v", 60.0), now=10.0)
+
+        assert self.perform(Get("k"), now=69.9) == [b"v"]
+        assert self.perform(Get("k"), now=70.0) == [None]
+
+    def test_a_value_replaces_an_earlier_one_and_its_lifetime(self) -> None:
+        self.perform(Put("k", b"1", 60.0), Put("k", b"2", 10.0))
+
+        assert self.perform(Get("k"), now=9.9) == [b"2"]
+        assert self.perform(Get("k"), now=10.0) == [None]
+
+    def test_a_reset_leaves_values(self) -> None:
+        self.perform(Put("k", b"v", 60.0), Reset())
+
+        assert self.perform(Get("k")) == [b"v"]
+
+    def test_operations_have_their_results_in_order(self) -> None:
+        question = (Get("k"), Put("k", b"v", 60.0), Get("k"), Choose(COMMON, (mock(),)))
+
+        assert self.perform(*question) == [None, None, b"v", Chosen(0, 0, 1)]
