@@ -126,7 +126,7 @@ class _Draft:
 
     def _values(self, mock: AnyMock) -> Iterator[Any]:
         """Yield the last message, or the input."""
-        own = getattr(mock.match, self.api.match_field)
+        own = getattr(mock.match, self.api.match_field, None)
         if own is not None:
             yield own
         for needed in self.texts:
