@@ -8,14 +8,15 @@ matched like an empty text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
 from mockllm.engine.decision import Answer, Decision, Outcome
-from mockllm.engine.engine import UnmatchedError
+from mockllm.engine.engine import MAX_STEPS_AT_ONCE, UnmatchedError
 from mockllm.engine.sources import Selection
 from mockllm.errors import RequestError
-from mockllm.exchange import Reply, Request
+from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
 from mockllm.providers.openai import usage
@@ -189,21 +190,26 @@ def _stream(
     head: dict[str, Any], choices: list[dict[str, Any]], chunk: Chunk, *, usage: Any
 ) -> Reply:
     """Return a stream of chunks: for each choice its text and its `finish_reason`, then the usage
-    and ``[DONE]``.
+    and ``[DONE]``. A long one is generated while it is sent.
 
     Like the service, chunks of text have ``"finish_reason": null``, which openai 3.54.0 does not
     declare, so strict clients reject the streams of both.
     """
-    chunks: list[dict[str, Any]] = []
-    for choice in choices:
-        pieces = chunking.split(choice["text"], chunk)
-        chunks += [head | {"choices": [choice | _piece(text)]} for text in pieces]
-        chunks.append(head | {"choices": [choice | {"text": ""}]})
-    if usage is not None:
-        chunks = [each | {"usage": None} for each in chunks]
-        chunks.append(head | {"choices": [], "usage": usage})
-    frames = [*map(sse.frame, chunks), sse.DONE]
-    return Reply.stream(200, OPENAI.stream_headers, frames)
+    rest = {} if usage is None else {"usage": None}
+
+    def frames() -> Iterator[bytes]:
+        for choice in choices:
+            for text in chunking.split(choice["text"], chunk):
+                yield sse.frame(head | {"choices": [choice | _piece(text)]} | rest)
+            yield sse.frame(head | {"choices": [choice | {"text": ""}]} | rest)
+        if usage is not None:
+            yield sse.frame(head | {"choices": [], "usage": usage})
+        yield sse.DONE
+
+    reply = Reply.lazy_stream(200, OPENAI.stream_headers, frames)
+    assert isinstance(reply.steps, LazySteps)
+    few = reply.steps.at_most(MAX_STEPS_AT_ONCE)
+    return reply if few is None else replace(reply, steps=few)
 
 
 def _piece(text: str) -> dict[str, Any]:
