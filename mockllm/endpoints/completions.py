@@ -34,6 +34,7 @@ MAX_PROMPTS = 128  # per request; each is matched and has a choice in the answer
 
 _FAILURES = {"context_length": TOO_MANY_TOKENS}
 """The failures that differ from those of Chat Completions."""
+_MINIMUMS = {"max_tokens": 0, "n": 1, "best_of": 0, "logprobs": 0}
 _FINISH_REASONS = ("stop", "length", "content_filter")
 
 
@@ -59,6 +60,7 @@ class _CompletionRequest(NamedTuple):
         members = request_body.read_object(body)
         model = request_body.read_model(members)
         prompts = _read_prompts(members)
+        request_body.check_minimums(members, _MINIMUMS)
         stream = request_body.read_flag(members, "stream")
         options = request_body.read_object_member(members, "stream_options")
         usage = request_body.read_flag(options, "include_usage", "stream_options.include_usage")
@@ -100,6 +102,8 @@ def _read_prompts(members: Mapping[str, Any]) -> list[_AnyPrompt]:
     value = members.get("prompt")
     if value is None:
         raise request_body.missing("prompt")
+    if value == []:
+        raise request_body.empty("prompt", "prompt")
     prompts = inputs_of(value)
     is_one_of_its_kind = any(all(map(is_kind, prompts)) for is_kind in (_is_text, _are_tokens))
     if not is_one_of_its_kind:

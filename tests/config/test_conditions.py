@@ -79,7 +79,7 @@ def test_every_list_has_every_word(field: str) -> None:
                 "found an object"
             ),
         ),
-        ({"user": []}, "match.user: expected a list that is not empty, found a list"),
+        ({"user": []}, "match.user: expected a list that is not empty, found an empty one"),
         (
             {"user": ["a", ["b"]]},
             'match.user[1]: expected a text or an object such as {"contains": "..."}, found a list',
@@ -138,7 +138,7 @@ def test_every_list_has_every_word(field: str) -> None:
             {"body": {"$.a": {"exists": False, "equals": 1}}},
             "match.body.$.a: 'exists': false stands alone",
         ),
-        ({"any_of": []}, "match.any_of: expected a list that is not empty, found a list"),
+        ({"any_of": []}, "match.any_of: expected a list that is not empty, found an empty one"),
         (
             {"all_of": [{"user": {"regex": "a{101}"}}]},
             "match.all_of[0].user: repeats more than 100 times, which takes too long",

@@ -119,6 +119,21 @@ async def test_a_prompt_that_no_mock_matches_is_404(openai: AsyncOpenAI) -> None
         await openai.completions.create(model="m", prompt=["hi", "hu"])
 
 
+@pytest.mark.parametrize(
+    ("members", "minimum"),
+    [({"max_tokens": -1}, 0), ({"n": 0}, 1), ({"best_of": -1}, 0), ({"logprobs": -1}, 0)],
+)
+async def test_counts_have_the_minimums_of_the_service(
+    openai: AsyncOpenAI, members: Any, minimum: int
+) -> None:
+    (name,) = members
+
+    with pytest.raises(openai_sdk.BadRequestError, match=rf"{name}: .* >= {minimum}, but got") as e:
+        await openai.completions.create(model="m", prompt="hi", **members)
+
+    assert (e.value.param, e.value.code) == (name, "integer_below_min_value")
+
+
 @pytest.mark.parametrize("prompt", [[1, "a"], ["a", [1]], [[]], [True], [], 3, None])
 async def test_a_prompt_is_text_or_tokens(openai: AsyncOpenAI, prompt: Any) -> None:
     with pytest.raises(openai_sdk.BadRequestError, match="prompt"):
