@@ -56,6 +56,19 @@ def test_every_list_has_every_word(field: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {"_comment": "mine", "$.a": 1},
+        {"$.a": {"_comment": "mine", "equals": 1}},
+        {"$.a": {"$comment": "mine", "exists": False}},
+        {"$.a": {"any": [{"_comment": "mine", "contains": "x"}]}},
+    ],
+)
+def test_the_author_s_own_keys_may_stand_in_values_of_the_body(body: Any) -> None:
+    assert found_in({"body": body}) == []
+
+
+@pytest.mark.parametrize(
     ("match", "problem"),
     [
         (
