@@ -95,7 +95,7 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
         case "string_too_short":
             return "expected a non-empty string, found an empty one"
         case "too_short":
-            return f"expected a list that is not empty, found {found}"
+            return "expected a list that is not empty, found an empty one"
         case "int_type":
             return f"expected a whole number, found {found}"
         case "greater_than_equal":

@@ -19,6 +19,7 @@ from mockllm.engine.impossible import CREDENTIALS, SAMPLES, arrive
 from mockllm.engine.mocks import Table
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
+from mockllm.matching.conditions import OffersAnyTool, Subject, TextIs
 from mockllm.matching.predicates import (
     HasInputs,
     HeaderContains,
@@ -29,6 +30,15 @@ from mockllm.matching.predicates import (
     SystemContains,
 )
 from mockllm.matching.rule import Rule
+from mockllm.matching.text_tests import (
+    AllTests,
+    AnyTest,
+    Comparison,
+    EndsWith,
+    Equals,
+    StartsWith,
+    TextTest,
+)
 from mockllm.prompt import Prompt
 from mockllm.providers.api import API
 from mockllm.providers.request_body import MISSING_MEMBER
@@ -96,7 +106,10 @@ class _Draft:
 
     api: API
     texts: list[MessageContains] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    """What conditions want the user to say."""
     system: list[str] = field(default_factory=list)
+    model: str = MODEL
     tools: list[str] = field(default_factory=list)
     inputs: int = 1
     exact_headers: dict[str, str] = field(default_factory=dict)
@@ -114,7 +127,7 @@ class _Draft:
 
     def bodies(self, mock: AnyMock) -> Iterator[dict[str, Any]]:
         """Yield bodies, the one most like `mock` first."""
-        body: dict[str, Any] = {"model": MODEL, "max_tokens": MAX_TOKENS}
+        body: dict[str, Any] = {"model": self.model, "max_tokens": MAX_TOKENS}
         if self.api.name != "anthropic":
             del body["max_tokens"]
         body |= {"tools": [_tool(self.api, name) for name in self.tools]} if self.tools else {}
@@ -133,7 +146,9 @@ class _Draft:
             for text in TEXTS:
                 yield from map(self._value(needed), (text, f"{needed.text} {text}"))
         if own is None:
-            yield from map(self._value(MessageContains("")), TEXTS)
+            said = " ".join(self.words)
+            texts = (said, *(f"{said} {text}" for text in TEXTS)) if self.words else TEXTS
+            yield from map(self._value(MessageContains("")), texts)
 
     def _value(self, needed: MessageContains) -> Any:
         if self.api.match_field == "input":
@@ -158,6 +173,23 @@ def _(predicate: SystemContains, draft: _Draft) -> None:
 
 
 @_require.register
+def _(predicate: TextIs, draft: _Draft) -> None:
+    text = _passing(predicate.test)
+    match predicate.subject:
+        case Subject.USER | Subject.LAST_USER:
+            draft.words.append(text)
+        case Subject.SYSTEM:
+            draft.system.append(text)
+        case Subject.MODEL:
+            draft.model = text
+
+
+@_require.register
+def _(predicate: OffersAnyTool, draft: _Draft) -> None:
+    draft.tools.append(min(predicate.names))
+
+
+@_require.register
 def _(predicate: OffersTool, draft: _Draft) -> None:
     draft.tools.append(predicate.name)
 
@@ -175,6 +207,27 @@ def _(predicate: HeaderEquals, draft: _Draft) -> None:
 @_require.register
 def _(predicate: HeaderContains, draft: _Draft) -> None:
     draft.parts_of_headers.setdefault(predicate.name.decode(), []).append(predicate.value.decode())
+
+
+def _passing(test: TextTest) -> str:
+    """Return a text that passes `test`, if there is one that is easily found."""
+    match test:
+        case Comparison(value):
+            return value
+        case AnyTest((first, *_)):
+            return _passing(first)
+        case AllTests(tests):
+            exact = next((each for each in tests if isinstance(each, Equals)), None)
+            if exact is not None:
+                return exact.value
+            return " ".join(map(_passing, sorted(tests, key=_place)))
+        case _:
+            return TEXTS[0]
+
+
+def _place(test: TextTest) -> int:
+    """Return where in a text the part is that `test` wants: the beginning, anywhere, the end."""
+    return isinstance(test, EndsWith) - isinstance(test, StartsWith)
 
 
 # --- Bodies --------------------------------------------------------------------------------------

@@ -8,15 +8,16 @@ matched like an empty text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
 from mockllm.engine.asking import choice_among
 from mockllm.engine.decision import Answer, Decision, Outcome, Question
-from mockllm.engine.engine import near_miss_of
+from mockllm.engine.engine import MAX_STEPS_AT_ONCE, near_miss_of
 from mockllm.engine.sources import Selection
 from mockllm.errors import RequestError
-from mockllm.exchange import Reply, Request
+from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
 from mockllm.providers.failures import Failure
@@ -36,6 +37,7 @@ MAX_PROMPTS = 128  # per request; each is matched and has a choice in the answer
 
 _FAILURES = {"context_length": TOO_MANY_TOKENS}
 """The failures that differ from those of Chat Completions."""
+_MINIMUMS = {"max_tokens": 0, "n": 1, "best_of": 0, "logprobs": 0}
 _FINISH_REASONS = ("stop", "length", "content_filter")
 
 
@@ -61,6 +63,7 @@ class _CompletionRequest(NamedTuple):
         members = request_body.read_object(body)
         model = request_body.read_model(members)
         prompts = _read_prompts(members)
+        request_body.check_minimums(members, _MINIMUMS)
         stream = request_body.read_flag(members, "stream")
         options = request_body.read_object_member(members, "stream_options")
         usage = request_body.read_flag(options, "include_usage", "stream_options.include_usage")
@@ -160,6 +163,8 @@ def _read_prompts(members: Mapping[str, Any]) -> list[_AnyPrompt]:
     value = members.get("prompt")
     if value is None:
         raise request_body.missing("prompt")
+    if value == []:
+        raise request_body.empty("prompt", "prompt")
     prompts = inputs_of(value)
     is_one_of_its_kind = any(all(map(is_kind, prompts)) for is_kind in (_is_text, _are_tokens))
     if not is_one_of_its_kind:
@@ -250,21 +255,26 @@ def _stream(
     head: dict[str, Any], choices: list[dict[str, Any]], chunk: Chunk, *, usage: Any
 ) -> Reply:
     """Return a stream of chunks: for each choice its text and its `finish_reason`, then the usage
-    and ``[DONE]``.
+    and ``[DONE]``. A long one is generated while it is sent.
 
     Like the service, chunks of text have ``"finish_reason": null``, which openai 3.54.0 does not
     declare, so strict clients reject the streams of both.
     """
-    chunks: list[dict[str, Any]] = []
-    for choice in choices:
-        pieces = chunking.split(choice["text"], chunk)
-        chunks += [head | {"choices": [choice | _piece(text)]} for text in pieces]
-        chunks.append(head | {"choices": [choice | {"text": ""}]})
-    if usage is not None:
-        chunks = [each | {"usage": None} for each in chunks]
-        chunks.append(head | {"choices": [], "usage": usage})
-    frames = [*map(sse.frame, chunks), sse.DONE]
-    return Reply.stream(200, OPENAI.stream_headers, frames)
+    rest = {} if usage is None else {"usage": None}
+
+    def frames() -> Iterator[bytes]:
+        for choice in choices:
+            for text in chunking.split(choice["text"], chunk):
+                yield sse.frame(head | {"choices": [choice | _piece(text)]} | rest)
+            yield sse.frame(head | {"choices": [choice | {"text": ""}]} | rest)
+        if usage is not None:
+            yield sse.frame(head | {"choices": [], "usage": usage})
+        yield sse.DONE
+
+    reply = Reply.lazy_stream(200, OPENAI.stream_headers, frames)
+    assert isinstance(reply.steps, LazySteps)
+    few = reply.steps.at_most(MAX_STEPS_AT_ONCE)
+    return reply if few is None else replace(reply, steps=few)
 
 
 def _piece(text: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from mockllm.config import conditions as words
 from mockllm.config import mistakes
 from mockllm.config.conditions import Conditions, HeaderMatch, MatchType
+from mockllm.config.values import without_own_keys
 from mockllm.errors import Place, Problem, warning
 from mockllm.matching.body_values import (
     AllValues,
@@ -109,6 +110,8 @@ class _Compiler:
 
     def _body(self, values: dict[str, Any], place: Place) -> Iterator[Predicate]:
         for path, value in values.items():
+            if path.startswith("_"):  # the author's own, but $ begins a path
+                continue
             at = _at(place, path)
             unusual = next(jsontext.find_unserialisable(value), None)
             if unusual is not None:
@@ -258,6 +261,7 @@ _VALUE_WORDS = frozenset({"equals", "any", "exists"})
 
 def _body_has(path: str, value: Any) -> Iterable[Predicate]:
     read = read_path(path)
+    value = without_own_keys(value)
     if isinstance(value, dict) and value.get("exists") is False:
         if len(value) > 1:
             raise ValueError("'exists': false stands alone")
@@ -273,6 +277,7 @@ def _value_test(value: Any) -> ValueTest:
     """
     if isinstance(value, words.TextMatch):
         return ValueText(_text_test(value))
+    value = without_own_keys(value)
     if not isinstance(value, dict):
         return ValueEquals.of(value, jsontext.canonical)
     tests: list[ValueTest] = []

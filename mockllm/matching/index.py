@@ -32,6 +32,9 @@ from mockllm.prompt import Prompt
 
 MAX_CHECKED = 4
 """Rules that are checked one by one rather than looked up: a look-up takes as long."""
+MAX_DEPTH = 10
+"""Nodes in nodes: each halves its rules at least where they can be told apart, and rules with a
+thousand predicates in common would fill as many."""
 
 
 class RuleIndex:
@@ -53,7 +56,7 @@ class RuleIndex:
         )
         """True if some rule depends on `Prompt.earlier`."""
         self._stateful = any(rule.stateful for rule in rules)
-        self._root = _Node([_Entry(rule, rule.predicates) for rule in rules], most_checked=0)
+        self._root = _Node(list(map(_Entry.of, rules)))
         self._twins = find_twins(rules)
         self._near_misses = NearMisses(rules)
 
@@ -103,13 +106,24 @@ def is_reusable(candidates: Sequence[Rule]) -> bool:
 # --- Nodes ---------------------------------------------------------------------------------------
 
 
+_Candidate = tuple[Predicate, Home]
+"""A predicate by which a rule can be looked up, with its keys."""
+
+
 class _Entry(NamedTuple):
-    """A rule in a node, with the predicates that no look-up has decided. Those in `used` have been
-    looked up."""
+    """A rule in a node, with the predicates that no look-up has decided and those by which it can
+    be looked up further."""
 
     rule: Rule
     unchecked: tuple[Predicate, ...]
-    used: tuple[Predicate, ...] = ()
+    candidates: tuple[_Candidate, ...]
+
+    @classmethod
+    def of(cls, rule: Rule) -> _Entry:
+        """Return the entry of a rule of which nothing is decided."""
+        homes = ((each, home_of(each)) for each in rule.predicates)
+        candidates = tuple((each, home) for each, home in homes if home is not None)
+        return cls(rule, rule.predicates, candidates)
 
 
 class _Branch(NamedTuple):
@@ -126,19 +140,20 @@ class _Node:
 
     __slots__ = ("_branches", "_checked")
 
-    def __init__(self, entries: list[_Entry], *, most_checked: int = MAX_CHECKED) -> None:
+    def __init__(self, entries: list[_Entry], depth: int = 0) -> None:
         self._checked: list[tuple[Rule, tuple[Predicate, ...]]] = []
         """Rules that are checked one by one, with the predicates to check."""
         self._branches: list[_Branch] = []
         filed: dict[Family, dict[Any, list[_Entry]]] = {}
-        chosen = _most_selective(entries) if len(entries) > most_checked else [None] * len(entries)
+        looks_up = depth == 0 or (len(entries) > MAX_CHECKED and depth < MAX_DEPTH)
+        chosen = _most_selective(entries) if looks_up else [None] * len(entries)
         for entry, choice in zip(entries, chosen, strict=True):
             if choice is None:
                 self._checked.append((entry.rule, entry.unchecked))
             else:
                 _file(filed, entry, *choice)
         for family, by_key in sorted(filed.items(), key=lambda each: each[0].rank):
-            nodes = [_Node(below) for below in by_key.values()]
+            nodes = [_Node(below, depth + 1) for below in by_key.values()]
             lowest = min(below[0].rule.index for below in by_key.values())
             self._branches.append(_Branch(family.look_up(tuple(by_key)), nodes, lowest))
 
@@ -195,26 +210,24 @@ def _file(
     unchecked = entry.unchecked
     if home.decides:
         unchecked = tuple(each for each in unchecked if each != predicate)
-    below = _Entry(entry.rule, unchecked, (*entry.used, predicate))
+    candidates = tuple(each for each in entry.candidates if each[0] != predicate)
+    below = _Entry(entry.rule, unchecked, candidates)
     for family, key in dict.fromkeys(home.keys):
         filed.setdefault(family, {}).setdefault(key, []).append(below)
 
 
-def _most_selective(entries: list[_Entry]) -> list[tuple[Predicate, Home] | None]:
+def _most_selective(entries: list[_Entry]) -> list[_Candidate | None]:
     """Return, for each entry, the predicate by which to look it up: that which the fewest others
     share. Sharing with a few is as good as with none, since these are checked. None if there is
     none that can be looked up."""
-    candidates: list[list[tuple[Predicate, Home]]] = []
     sharing: Counter[tuple[Family, Any]] = Counter()
     for entry in entries:
-        homes = ((each, home_of(each)) for each in entry.unchecked if each not in entry.used)
-        candidates.append([(each, home) for each, home in homes if home is not None])
-        for _, home in candidates[-1]:
+        for _, home in entry.candidates:
             sharing.update(home.keys)
 
-    def cost(candidate: tuple[Predicate, Home]) -> tuple[int, int]:
+    def cost(candidate: _Candidate) -> tuple[int, int]:
         home = candidate[1]
         shared = sum(sharing[key] for key in home.keys)
         return (shared if shared > MAX_CHECKED else 0), home.rank
 
-    return [min(each, key=cost, default=None) for each in candidates]
+    return [min(entry.candidates, key=cost, default=None) for entry in entries]

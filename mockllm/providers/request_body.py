@@ -35,6 +35,15 @@ def missing(path: str) -> RequestError:
     )
 
 
+def empty(path: str, entry: str) -> RequestError:
+    """An error 400: the list at `path` has no `entry`."""
+    message = (
+        f"{path}: at least one {entry} is required. Invalid '{path}': empty array. Expected an "
+        "array with minimum length 1, but got an empty array instead."
+    )
+    return RequestError(400, message, param=path, code="empty_array")
+
+
 def read_object(body: bytes) -> dict[str, Any]:
     """Decode the body, which must be a JSON object."""
     try:
@@ -122,11 +131,7 @@ def read_messages(body: Body, roles: Collection[str]) -> list[dict[str, Any]]:
     if not isinstance(messages, list):
         raise bad("messages", "a list", messages)
     if not messages:
-        message = (
-            "messages: at least one message is required. Invalid 'messages': empty array. Expected "
-            "an array with minimum length 1, but got an empty array instead."
-        )
-        raise RequestError(400, message, param="messages", code="empty_array")
+        raise empty("messages", "message")
     for index, message in enumerate(messages):
         if (
             isinstance(message, dict)

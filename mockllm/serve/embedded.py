@@ -103,6 +103,13 @@ class _EmbeddedServer(SessionServer):
                 f"{type(self).__name__} takes a Config, a dict in the form of a configuration "
                 f"file, or the path of a file or a directory of files; found {config!r:.100}"
             )
+        if uds is not None and port:
+            raise ValueError("uds cannot be combined with port")
+        _check("port", port, int, "an integer")
+        _check("drain_timeout", drain_timeout, (int, float), "a number of seconds")
+        _check("limits", limits, (Limits, type(None)), "Limits")
+        if not drain_timeout >= 0:
+            raise ValueError(f"drain_timeout: expected 0 or more, found {drain_timeout}")
         # of the server
         self._config = config
         self._strict_config = strict or strict_config
@@ -362,6 +369,11 @@ class Server(_EmbeddedServer):
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def _check(name: str, value: object, kind: type | tuple[type, ...], expected: str) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{name}: expected {expected}, found {value!r:.100}")
 
 
 def _path(given: str | Path | None) -> Path | None:

@@ -64,6 +64,6 @@ def estimate_prompt(body: Mapping[str, Any]) -> int:
         if name in _PROMPT_MEMBERS:
             total += estimate_value(member)
     messages = body.get("messages", body.get("input"))
-    if isinstance(messages, list):
+    if isinstance(messages, list) and messages and isinstance(messages[0], dict):
         total += TOKENS_PER_MESSAGE * len(messages)
     return max(total, 1)

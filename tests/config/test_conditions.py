@@ -56,6 +56,19 @@ def test_every_list_has_every_word(field: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {"_comment": "mine", "$.a": 1},
+        {"$.a": {"_comment": "mine", "equals": 1}},
+        {"$.a": {"$comment": "mine", "exists": False}},
+        {"$.a": {"any": [{"_comment": "mine", "contains": "x"}]}},
+    ],
+)
+def test_the_author_s_own_keys_may_stand_in_values_of_the_body(body: Any) -> None:
+    assert found_in({"body": body}) == []
+
+
+@pytest.mark.parametrize(
     ("match", "problem"),
     [
         (
@@ -79,7 +92,7 @@ def test_every_list_has_every_word(field: str) -> None:
                 "found an object"
             ),
         ),
-        ({"user": []}, "match.user: expected a list that is not empty, found a list"),
+        ({"user": []}, "match.user: expected a list that is not empty, found an empty one"),
         (
             {"user": ["a", ["b"]]},
             'match.user[1]: expected a text or an object such as {"contains": "..."}, found a list',
@@ -138,7 +151,7 @@ def test_every_list_has_every_word(field: str) -> None:
             {"body": {"$.a": {"exists": False, "equals": 1}}},
             "match.body.$.a: 'exists': false stands alone",
         ),
-        ({"any_of": []}, "match.any_of: expected a list that is not empty, found a list"),
+        ({"any_of": []}, "match.any_of: expected a list that is not empty, found an empty one"),
         (
             {"all_of": [{"user": {"regex": "a{101}"}}]},
             "match.all_of[0].user: repeats more than 100 times, which takes too long",

@@ -122,13 +122,14 @@ def test_replies_are_accepted_by_the_clients_of_every_api() -> None:
 
 
 def test_a_mock_of_every_api_is_named_with_the_api_in_which_it_is_hidden() -> None:
-    own = [messages_mock("any text", messages_saying("own"))]
+    own = [messages_mock("hi", messages_saying("own"))]
+    shared = {"name": "greet", "match": {"user": "hi"}, "reply": "Hi"}
 
-    found = complaints(anthropic=own, mocks=[{"name": "greet", "reply": "Hi"}])
+    found = complaints(anthropic=own, mocks=[shared])
 
     assert found == [
         (
-            "mocks[0] 'greet': in Anthropic Messages: not checked: anthropic[0] 'any text' "
+            "mocks[0] 'greet': in Anthropic Messages: not checked: anthropic[0] 'hi' "
             "answers a request like its match"
         )
     ]

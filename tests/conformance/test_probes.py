@@ -159,6 +159,27 @@ def test_requests_differ_where_any_text_will_do() -> None:
     assert len({probe.body["input"] for probe in found}) == len(found) > 1
 
 
+TEXT_CONDITIONS: list[Json] = [
+    {"user": "hello"},
+    {"user": {"contains": "weather"}},
+    {"user": [{"starts_with": "a"}, "b"]},
+    {"last_user": {"contains": "b", "starts_with": "a", "ends_with": "c", "ignore_case": True}},
+    {"user": "hello", "system": {"contains": "kind"}, "model": {"starts_with": "m-"}},
+    {"user": {"contains": "a"}, "tools": {"any": ["f", "g"]}},
+    {"user": {"contains": "a"}, "last_user": {"contains": "b"}},
+]
+
+
+@pytest.mark.parametrize("field", ["openai", "openai_response", "anthropic"])
+@pytest.mark.parametrize("match", TEXT_CONDITIONS)
+def test_conditions_on_texts_are_satisfied(field: str, match: Json) -> None:
+    assert probes(field, match)
+
+
+def test_a_text_of_embeddings_is_satisfied() -> None:
+    assert probes("openai_embeddings", {"user": {"contains": "weather"}})
+
+
 def test_a_header_that_must_be_empty_is_sent_empty() -> None:
     headers = [{"name": "Authorization", "value": ""}, {"name": "X-A", "value": ""}]
 

@@ -11,12 +11,14 @@ from openai import AsyncOpenAI
 from mockllm import AsyncServer, Config
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
+from mockllm.exchange import LazySteps
 from mockllm.state.choosing import AtEnd, Entry
 from tests.support.apps import LoneApp
 from tests.support.endpoints import MODELS
 from tests.support.engines import KEY, ask, echo, told
+from tests.support.goldens import delivered
 from tests.support.sequences import engine, sequence
-from tests.support.served import API_KEY, chat_mock, chat_saying
+from tests.support.served import API_KEY, chat_mock, chat_saying, events
 
 pytestmark = pytest.mark.anyio
 
@@ -92,9 +94,46 @@ async def test_a_prompt_is_answered_in_pieces(server: AsyncServer) -> None:
     assert last.usage.total_tokens == 3
 
 
+@pytest.mark.parametrize("prompt", ["word " * 1_000, ["word"] * 100])
+def test_a_long_stream_is_generated_while_it_is_sent(prompt: Any) -> None:
+    """Twenty requests with 128 long prompts each kept everybody else waiting for 20 seconds."""
+    engine = LoneApp(Engine(load(Config()), echo=echo))
+    body = {"model": "m", "prompt": prompt, "stream": True}
+
+    decision = ask("POST", "/v1/completions", body=body, engine=engine)
+
+    assert isinstance(decision.reply.steps, LazySteps)
+    choices = [event["choices"][0] for event in events(delivered(decision.reply))]
+    prompts = [prompt] if isinstance(prompt, str) else prompt
+    assert "".join(choice["text"] for choice in choices) == "".join(f"<{each}>" for each in prompts)
+    assert [each["index"] for each in choices if each["finish_reason"]] == [*range(len(prompts))]
+
+
+def test_a_short_stream_is_sent_at_once() -> None:
+    engine = LoneApp(Engine(load(Config()), echo=echo))
+    body = {"model": "m", "prompt": "hu", "stream": True}
+
+    assert ask("POST", "/v1/completions", body=body, engine=engine).ready is not None
+
+
 async def test_a_prompt_that_no_mock_matches_is_404(openai: AsyncOpenAI) -> None:
     with pytest.raises(openai_sdk.NotFoundError, match="Closest mock"):
         await openai.completions.create(model="m", prompt=["hi", "hu"])
+
+
+@pytest.mark.parametrize(
+    ("members", "minimum"),
+    [({"max_tokens": -1}, 0), ({"n": 0}, 1), ({"best_of": -1}, 0), ({"logprobs": -1}, 0)],
+)
+async def test_counts_have_the_minimums_of_the_service(
+    openai: AsyncOpenAI, members: Any, minimum: int
+) -> None:
+    (name,) = members
+
+    with pytest.raises(openai_sdk.BadRequestError, match=rf"{name}: .* >= {minimum}, but got") as e:
+        await openai.completions.create(model="m", prompt="hi", **members)
+
+    assert (e.value.param, e.value.code) == (name, "integer_below_min_value")
 
 
 @pytest.mark.parametrize("prompt", [[1, "a"], ["a", [1]], [[]], [True], [], 3, None])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mockllm.matching import specification
 from mockllm.matching.index import RuleIndex, is_reusable
-from mockllm.matching.predicates import HeaderEquals, MessageContains
+from mockllm.matching.predicates import HeaderEquals, MessageContains, OffersTool
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from tests.support.strategies import ASKED, ask_chat
@@ -46,6 +46,14 @@ def test_an_index_names_each_header_that_a_rule_depends_on_once() -> None:
     index = RuleIndex([Rule(0, "a", (tenant, stage)), Rule(1, "b", (tenant,))])
 
     assert index.header_names == (b"x-tenant", b"x-stage")
+
+
+def test_rules_with_a_thousand_predicates_in_common_are_indexed() -> None:
+    """A node for each of them, in one another, exceeded Python's recursion limit."""
+    offered = tuple(OffersTool(f"tool {number}") for number in range(1_200))
+    rules = [Rule(number, str(number), offered) for number in range(12)]
+
+    check_index(rules, ask_chat([{"role": "user", "content": "hi"}]), {})
 
 
 FIXED = Rule(0, "fixed", (MessageContains("hi"),))

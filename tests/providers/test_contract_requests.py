@@ -92,7 +92,7 @@ REFUSED: list[tuple[str, Json, str]] = [
         for api in (RESPONSES, EMBEDDINGS)
         for value in NO_INPUTS
     ),
-    (EMBEDDINGS, small(EMBEDDINGS, input=[]), "input: expected"),
+    (EMBEDDINGS, small(EMBEDDINGS, input=[]), "input: at least one input is required"),
     (EMBEDDINGS, small(EMBEDDINGS, input=["a", {}]), "input.1: expected"),
     (EMBEDDINGS, small(EMBEDDINGS, encoding_format="hex"), "encoding_format: expected"),
     # Each message or item

@@ -186,6 +186,22 @@ async def test_names_what_it_takes(kind: Any, config: Any) -> None:
         kind(config)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "error", "message"),
+    [
+        ({"port": "80"}, TypeError, "port: expected an integer, found '80'"),
+        ({"port": True}, TypeError, "port: expected an integer, found True"),
+        ({"limits": 5}, TypeError, "limits: expected Limits, found 5"),
+        ({"drain_timeout": "1"}, TypeError, "drain_timeout: expected a number of seconds"),
+        ({"drain_timeout": -1}, ValueError, "drain_timeout: expected 0 or more, found -1"),
+        ({"uds": "a", "port": 80}, ValueError, "uds cannot be combined with port"),
+    ],
+)
+async def test_names_a_wrong_parameter(parameters: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        AsyncServer(config(), **parameters)
+
+
 async def test_warnings_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     mocks = [chat_mock("hi", chat_saying("one")), chat_mock("hi", chat_saying("unreachable"))]
     async with AsyncServer({"openai": mocks}):

@@ -62,11 +62,13 @@ def test_deep_value_is_counted() -> None:
         ({"model": "a long name that is no text of the prompt"}, 1),
         ({"messages": [{"role": "user", "content": "abcdefgh"}]}, 3 + 2 + 1 + 2),
         ({"input": "abcdefgh"}, 2),
-        ({"input": ["abcd", "efgh"]}, 3 * 2 + 2),
+        ({"input": ["abcd", "efgh"]}, 2),
+        ({"input": [1, 2, 3]}, 3),
+        ({"input": [[1, 2], [3]]}, 3),
         ({"input": [{"content": "abcd"}], "instructions": "abcd"}, 3 + 2 + 1),
         ({"messages": [{"content": "abcd"}], "system": "abcd", "tools": [{"name": "f"}]}, 8),
         ({"messages": "not a list"}, 3),
-        ({"messages": None, "input": [1]}, 1),
+        ({"messages": None, "input": []}, 1),
     ],
 )
 def test_prompt_counts_what_reaches_the_model(body: dict[str, Any], total: int) -> None:

@@ -58,13 +58,23 @@ _ERROR_TYPES = {
 """The type for each status (anthropic 2.12.0: `types.shared.ErrorType`)."""
 
 
+_OTHERS = tuple(
+    f"/v1/{name}/"
+    for name in ("chat", "completions", "responses", "embeddings", "moderations", "conversations")
+)
+"""Paths that Anthropic does not have and another vendor has."""
+
+
 def _owns(request: Request) -> bool:
     """Some paths exist in both APIs. There a request is Anthropic's if it has the header
-    ``anthropic-version``, which only Anthropic requires."""
+    ``anthropic-version``, which only Anthropic requires. A gateway that adds it to every request
+    does not make one of the `_OTHERS` Anthropic's."""
     path = f"{request.path}/"
     if path.startswith("/v1/messages/"):
         return True
-    return path.startswith("/v1/") and b"anthropic-version" in request.first_values
+    if not path.startswith("/v1/") or path.startswith(_OTHERS):
+        return False
+    return b"anthropic-version" in request.first_values
 
 
 def _authenticate(request: Request, require_auth: bool) -> None:

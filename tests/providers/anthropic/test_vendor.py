@@ -58,6 +58,13 @@ def test_other_paths_are_not_its_own_even_with_a_version(path: str) -> None:
     assert not ANTHROPIC.owns(request(VERSION, path=path))
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1/responses/compact", "/v1/responses", "/v1/completions", "/v1/moderations"]
+)
+def test_a_path_that_only_another_vendor_has_is_not_its_own_even_with_a_version(path: str) -> None:
+    assert not ANTHROPIC.owns(request(VERSION, path=path))
+
+
 # --- Credentials ---------------------------------------------------------------------------------
 
 

@@ -83,7 +83,7 @@ def _check_input(value: str | list[Any]) -> None:
     if isinstance(value, str):
         return
     if not value:
-        raise request_body.bad("input", "a non-empty list", value)
+        raise request_body.empty("input", "input")
     first = value[0]
     if isinstance(first, str):
         _check_entries("input", value, lambda each: isinstance(each, str), "a string")
@@ -93,7 +93,7 @@ def _check_input(value: str | list[Any]) -> None:
         _check_entries("input", value, lambda each: isinstance(each, list), "a list of tokens")
         for at, tokens in enumerate(value):
             if not tokens:
-                raise request_body.bad(f"input.{at}", "a non-empty list", tokens)
+                raise request_body.empty(f"input.{at}", "token")
             _check_entries(f"input.{at}", tokens, _is_token, "a token, which is an integer")
     else:
         raise request_body.bad("input.0", "a string, a token or a list of tokens", first)

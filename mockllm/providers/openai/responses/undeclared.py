@@ -12,6 +12,7 @@ ANSWER = Undeclared(
         "frequency_penalty": "OpenAI, Azure, xAI",
         "presence_penalty": "OpenAI, Azure, xAI",
         "store": "OpenAI, Azure, xAI",
+        "output_text": "mockllm, which makes a message of it where output is missing",
         "billing": "OpenAI",
         "content_filters": "Azure",
         "usage.cost": "OpenRouter",

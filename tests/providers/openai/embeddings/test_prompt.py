@@ -100,7 +100,6 @@ def test_a_missing_member_is_named(value: Any, members: Json, path: str) -> None
         ("hi", {"model": ""}, "model", "expected a non-empty string, found ''"),
         (5, {}, "input", "expected a string or a list, found 5"),
         ({}, {}, "input", "expected a string or a list, found an object"),
-        ([], {}, "input", "expected a non-empty list, found a list"),
         (["a", 5], {}, "input.1", "expected a string like the entries before it, found 5"),
         (
             [1, "a"],
@@ -114,7 +113,6 @@ def test_a_missing_member_is_named(value: Any, members: Json, path: str) -> None
             "input.1.1",
             "expected a token, which is an integer like the entries before it, found 0.5",
         ),
-        ([[1], []], {}, "input.1", "expected a non-empty list, found a list"),
         (
             [[1], "a"],
             {},
@@ -144,6 +142,14 @@ def test_a_member_of_a_wrong_type_is_named(
     value: Any, members: Json, path: str, reason: str
 ) -> None:
     assert refusal(value, **members) == (400, f"{path}: {reason}", path, "invalid_type")
+
+
+@pytest.mark.parametrize(("value", "path"), [([], "input"), ([[1], []], "input.1")])
+def test_an_empty_list_is_refused_with_the_code_of_the_service(value: Any, path: str) -> None:
+    status, message, param, code = refusal(value)
+
+    assert (status, param, code) == (400, path, "empty_array")
+    assert f"Invalid '{path}': empty array." in message
 
 
 def test_a_vector_has_at_least_one_dimension() -> None:

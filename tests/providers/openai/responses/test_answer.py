@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from openai.types.responses import Response
 
+from mockllm.providers.openai.responses import sdk
 from mockllm.providers.openai.responses.answer import complete, text_response
+from mockllm.validation.findings import Kind
 from mockllm.wire import jsontext
 from tests.support.goldens import INPUT_TOKENS, Case
 from tests.support.openai.responses.responses import (
@@ -111,6 +113,12 @@ def test_an_output_text_becomes_the_output() -> None:
 
     assert response.output_text == "Hello!"
     assert [item.type for item in response.output] == ["message"]
+
+
+def test_an_output_text_is_not_reported_as_unknown() -> None:
+    findings = sdk.confirm_response({"output_text": "Hello!"})
+
+    assert {finding.kind for finding in findings} == {Kind.MISSING}
 
 
 def test_a_response_is_not_created_after_its_completion() -> None:
