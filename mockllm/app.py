@@ -129,8 +129,13 @@ class App:
         return self._answer_at_once(self._decide_in_session(request))
 
     def _answer_at_once(self, decided: Decision | Question) -> Decision | Question:
-        """Return the decision, if it can be made without waiting."""
-        return answer_at_once(decided, self.store, self._clock())
+        """Return the decision, if it can be made without waiting; else a question after which no
+        store is asked."""
+        decided = answer_at_once(decided, self.store, self._clock())
+        if isinstance(decided, Decision):
+            return decided
+        resume = decided.resume
+        return decided._replace(resume=lambda results: self._answer_at_once(resume(results)))
 
     def _decide_in_session(self, received: Request) -> Decision | Question:
         """Return the decision on a request after finding its session, or the question before it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mockllm.engine.decision import Decision, ForwardRequest, Question
+from mockllm.engine.decision import Decision, DividedWork, ForwardRequest, Question, finish
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import ScriptedSource
 from mockllm.errors import RequestError
@@ -27,17 +27,28 @@ def answer_at_once(decided: Decision | Question, store: Store, now: float) -> De
     """Return the decision, with the operations of questions performed by `store`. A question with
     operations that it does not perform is returned as it is."""
     while isinstance(decided, Question):
-        operations = [each for each in decided.operations if not isinstance(each, ForwardRequest)]
+        outside = ForwardRequest | DividedWork
+        operations = [each for each in decided.operations if not isinstance(each, outside)]
         if len(operations) < len(decided.operations):
             break
         decided = decided.resume(store.perform(operations, now))
     return decided
 
 
+def without_pauses(decided: Decision | Question) -> Decision | Question:
+    """Return the decision, or the first question that is not about divided work."""
+    while isinstance(decided, Question):
+        work = decided.operations[0]
+        if not isinstance(work, DividedWork):
+            break
+        decided = decided.resume([finish(work.pieces)])
+    return decided
+
+
 def as_first_request(decided: Decision | Question) -> Decision:
     """Return the decision of an engine whose server has had no request yet."""
-    decision = answer_at_once(decided, LocalStore(), now=0.0)
-    assert isinstance(decision, Decision)  # an engine asks a store only
+    decision = answer_at_once(without_pauses(decided), LocalStore(), now=0.0)
+    assert isinstance(decision, Decision)  # an engine asks nobody else
     return decision
 
 

@@ -2,12 +2,12 @@
 
 A mock whose match is the whole list answers it as a whole. Else each input is answered by the first
 mock that matches it alone; if there is none, by the one that matches the request. A failure of one
-input is that of the request.
+input is that of the request. There may be thousands of inputs, so there is a pause after each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import GeneratedSource, Selection
@@ -22,11 +22,10 @@ def select_for_inputs(
     prompt: Prompt,
     headers: Mapping[bytes, bytes],
     whole: Selection | None,
-) -> Selection | Prompt:
+) -> Generator[bool, None, Selection | Prompt]:
     """Return the source of the answer to all inputs of `prompt`, or the first input that nothing
-    answers. `whole` is selected for the whole request, if anything is."""
-    if whole is not None and _answers_as_it_is(whole, batch, prompt):
-        return whole
+    answers, with pauses (`Pieces`). `whole` is selected for the whole request, if anything is; one
+    that `answers_as_it_is` need not be asked about."""
     inputs = batch.split(prompt)
     alone = not (whole is not None and _is_exact(whole))
     selections: list[Selection] = []
@@ -38,8 +37,10 @@ def select_for_inputs(
             selections.append(whole)
         else:
             return each
+        yield False
     pairs = zip(selections, inputs, strict=True)
     answers = [selection.source.answer(each) for selection, each in pairs]
+    yield False
     for selection, answer in zip(selections, answers, strict=True):
         if answer.failure is not None:
             return selection
@@ -52,7 +53,7 @@ def select_for_inputs(
     return Selection(source, first.rule, reusable=False)
 
 
-def _answers_as_it_is(whole: Selection, batch: Batch, prompt: Prompt) -> bool:
+def answers_as_it_is(whole: Selection, batch: Batch, prompt: Prompt) -> bool:
     """True if one answer, as it is written, is that to all inputs."""
     if whole.rule is None:
         return prompt.inputs == 1

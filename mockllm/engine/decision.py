@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, Self
 
@@ -112,7 +112,19 @@ class ForwardRequest(NamedTuple):
     slot: int | None
 
 
-Operation = ForwardRequest | store.Operation
+Pieces = Generator[bool, None, Any]
+"""Long work that pauses between its pieces. It yields True before a piece that may take long and
+cannot be divided, else False. Its result is what it returns."""
+
+
+class DividedWork(NamedTuple):
+    """The operation of doing long work with pauses, in which other requests are answered. It is the
+    only one of its question. Its result is that of `pieces`."""
+
+    pieces: Pieces
+
+
+Operation = ForwardRequest | DividedWork | store.Operation
 
 
 class Question(NamedTuple):
@@ -122,6 +134,15 @@ class Question(NamedTuple):
 
     operations: tuple[Operation, ...]
     resume: Callable[[Sequence[Any]], Decision | Question]
+
+
+def finish(pieces: Pieces) -> Any:
+    """Return the result of `pieces`, done without a pause."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return end.value
 
 
 class End(Enum):

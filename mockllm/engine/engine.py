@@ -7,13 +7,22 @@ when it is first needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from mockllm.engine import asking
-from mockllm.engine.batches import select_for_inputs
-from mockllm.engine.decision import Answer, Decision, Match, Outcome, Question, Summary
+from mockllm.engine.batches import answers_as_it_is, select_for_inputs
+from mockllm.engine.decision import (
+    Answer,
+    Decision,
+    DividedWork,
+    Match,
+    Outcome,
+    Question,
+    Summary,
+    finish,
+)
 from mockllm.engine.failures import FailedReplies
 from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
@@ -27,7 +36,7 @@ from mockllm.matching.rule import Rule
 from mockllm.matching.texts import quote
 from mockllm.prompt import NOT_STREAMED, Earlier, Prompt, ResponseOptions
 from mockllm.providers import normalise
-from mockllm.providers.api import API
+from mockllm.providers.api import API, Batch
 from mockllm.providers.failures import Cases, Failure
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
@@ -41,6 +50,8 @@ from mockllm.wire import jsontext, placeholders, tokens
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
 MAX_STEPS_AT_ONCE = 64  # of a generated reply; a longer one is generated while it is sent
+MAX_UNDIVIDED = 1024  # bytes of a request that is never divided; it has no room for 400 inputs
+MAX_INPUTS_AT_ONCE = 64  # of one request; each takes up to 20 µs, and 2,048 are allowed
 MAX_PREPARED_EARLY = 1_000  # mocks; with more, each reply is prepared when it is first needed
 
 Echo = Callable[[Prompt], str]
@@ -170,15 +181,29 @@ class Engine:
         state."""
         selection = self._select(table, prompt, headers)
         batch = table.api.batch
-        unmatched = prompt
         if batch is not None and table.mocks:
-            answered = select_for_inputs(table, batch, prompt, headers, selection)
-            if isinstance(answered, Selection):
-                return answered
-            unmatched = answered
-        if selection is None:
-            return _no_match(table, headers, unmatched)
-        return selection
+            if selection is not None and answers_as_it_is(selection, batch, prompt):
+                return selection
+            selected: Selection | UnmatchedError = finish(
+                self._match_inputs(table, batch, prompt, headers, selection)
+            )
+            return selected
+        return _no_match(table, headers, prompt) if selection is None else selection
+
+    def _match_inputs(
+        self,
+        table: Table,
+        batch: Batch,
+        prompt: Prompt,
+        headers: Mapping[bytes, bytes],
+        whole: Selection | None,
+    ) -> Generator[bool, None, Selection | UnmatchedError]:
+        """Match each input of `prompt`, with pauses (`Pieces`)."""
+        answered = yield from select_for_inputs(table, batch, prompt, headers, whole)
+        if isinstance(answered, Selection):
+            return answered
+        yield True
+        return _no_match(table, headers, answered)
 
     def _select(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
@@ -232,17 +257,69 @@ class Engine:
         finds. What else it depends on is a question."""
         try:
             prompt = table.api.decode(request, values)
+            size = len(request.body)
+            if size > MAX_UNDIVIDED and (size > MAX_ENTRY or prompt.inputs > MAX_INPUTS_AT_ONCE):
+                work = self._match_in_pieces(table, request, prompt, find_earlier, session)
+                return Question((DividedWork(work),), lambda results: results[0])
             table.validate(prompt)
         except RequestError as exc:
             return self._refusal(table, exc)
-        looks_back = table.index.looks_back and prompt.readers.continues(prompt.body)
-        if looks_back:
-            prompt.earlier = find_earlier(normalise.text(prompt.body.get("previous_response_id")))
+        looks_back = self._look_back(table, prompt, find_earlier)
         selection = self.match(table, prompt, request.first_values)
         if isinstance(selection, RequestError) or not selection.candidates:
             match = self._matched(table, prompt, selection)
             return match._replace(reusable=False) if looks_back else match
-        rules = selection.candidates
+        return self._choose(table, request, prompt, selection.candidates, session)
+
+    def _match_in_pieces(
+        self,
+        table: Table,
+        request: Request,
+        prompt: Prompt,
+        find_earlier: FindEarlier,
+        session: str,
+    ) -> Generator[bool, None, Decision | Question]:
+        """Do what `_match_anew` does after decoding, with pauses (`Pieces`)."""
+        yield True
+        try:
+            table.validate(prompt)
+        except RequestError as exc:
+            return Decision.by(self._refusal(table, exc))
+        yield True
+        self._look_back(table, prompt, find_earlier)
+        headers, batch = request.first_values, table.api.batch
+        whole = self._select(table, prompt, headers)
+        yield True
+        selection: Selection | UnmatchedError
+        if whole is not None and (
+            batch is None or not table.mocks or answers_as_it_is(whole, batch, prompt)
+        ):
+            selection = whole
+        elif batch is None or not table.mocks:
+            selection = _no_match(table, headers, prompt)
+        else:
+            selection = yield from self._match_inputs(table, batch, prompt, headers, whole)
+        yield True
+        if isinstance(selection, Selection) and selection.candidates:
+            return self._choose(table, request, prompt, selection.candidates, session)
+        return Decision.by(self._matched(table, prompt, selection)._replace(reusable=False))
+
+    def _look_back(self, table: Table, prompt: Prompt, find_earlier: FindEarlier) -> bool:
+        """Find what `prompt` continues, if a mock depends on it. Returns True if one does."""
+        looks_back = table.index.looks_back and prompt.readers.continues(prompt.body)
+        if looks_back:
+            prompt.earlier = find_earlier(normalise.text(prompt.body.get("previous_response_id")))
+        return looks_back
+
+    def _choose(
+        self,
+        table: Table,
+        request: Request,
+        prompt: Prompt,
+        rules: Sequence[Rule],
+        session: str,
+    ) -> Question:
+        """Return the question which mock of `rules` answers."""
 
         def resume(results: Sequence[Any]) -> Decision:
             chosen = self.chosen(table, prompt, rules, results[0])

@@ -13,12 +13,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, cast
 
 from mockllm.engine.decision import (
     Decision,
     Delivery,
+    DividedWork,
     End,
     Match,
     Outcome,
@@ -371,7 +372,11 @@ class HTTPProtocol(asyncio.Protocol):
         for _ in range(MAX_QUESTIONS):
             if not isinstance(decided, Question):
                 break
-            results = await self._service.performer.perform(decided.operations)
+            work = decided.operations[0]
+            if isinstance(work, DividedWork):
+                results: Sequence[Any] = [await self._service.turns.perform(work.pieces)]
+            else:
+                results = await self._service.performer.perform(decided.operations)
             decided = decided.resume(results)
         assert isinstance(decided, Decision), "too many questions for one request"
         return decided

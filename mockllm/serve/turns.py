@@ -14,6 +14,9 @@ For example, four players of long streams and a large request take turns like th
     iteration 4   the decision on the request (4 ms)
     iteration 5   player 1 ...
 
+Work that consists of pieces (`engine.decision.Pieces`) is done by `perform`, as many pieces in one
+turn as there is time for.
+
 Waiting work is resumed in the order of its deadlines. A large request gets a later one, so that
 small requests need not wait for all large ones that came before.
 """
@@ -21,8 +24,12 @@ small requests need not wait for all large ones that came before.
 from __future__ import annotations
 
 import asyncio
+import time
 from heapq import heappop, heappush
 from itertools import count
+from typing import Any
+
+from mockllm.engine.decision import Pieces
 
 MAX_TURN = 0.004  # seconds of all turns in one iteration
 MAX_READING = 0.002  # seconds in which large bodies are received in one iteration
@@ -67,10 +74,28 @@ class Turns:
         self._spent_reading += seconds
         return self._spent_reading >= MAX_READING
 
-    async def wait(self, size: int = 0) -> None:
+    async def perform(self, pieces: Pieces) -> Any:
+        """Return the result of `pieces`, which are done in turns. One that cannot be divided is the
+        first of its iteration."""
+        alone = False
+        while True:
+            await self.wait(alone=alone)
+            began = time.monotonic()
+            until = began + self.left
+            try:
+                alone = next(pieces)
+                while not alone and time.monotonic() < until:
+                    alone = next(pieces)
+            except StopIteration as end:
+                return end.value
+            finally:
+                self.spend(time.monotonic() - began)
+
+    async def wait(self, size: int = 0, *, alone: bool = False) -> None:
         """Wait for a turn: at once if there is time. `size` is that of the work in bytes, for work
-        that cannot be divided: if it is large, the turn is the first of its iteration."""
-        most = 0.0 if size > MAX_SMALL else MAX_TURN
+        that cannot be divided: if it is large, or with `alone`, the turn is the first of its
+        iteration."""
+        most = 0.0 if alone or size > MAX_SMALL else MAX_TURN
         if not self._waiting and (self._spent < most or not self._spent):
             return
         loop = asyncio.get_running_loop()

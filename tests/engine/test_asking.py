@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import orjson
@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.app import App
-from mockllm.engine.asking import answer_at_once
-from mockllm.engine.decision import Decision, ForwardRequest, Outcome, Question
+from mockllm.engine import engine as engine_module
+from mockllm.engine.asking import answer_at_once, without_pauses
+from mockllm.engine.decision import Decision, DividedWork, ForwardRequest, Outcome, Question
 from mockllm.engine.engine import Engine
 from mockllm.exchange import Request
 from mockllm.state.choosing import AtEnd, Entry
@@ -234,3 +235,41 @@ def test_a_question_to_another_worker_is_left_to_the_caller() -> None:
     question = Question((ForwardRequest(asking(), None),), resume)
 
     assert answer_at_once(question, LocalStore(), 0.0) is question
+
+
+def test_divided_work_is_left_to_the_caller_who_may_do_it_without_pauses() -> None:
+    def pieces() -> Generator[bool, None, int]:
+        yield True
+        return 7
+
+    forward = Question((ForwardRequest(asking(), None),), lambda results: results[0])
+    asked: list[Any] = []
+
+    def resume(results: Sequence[Any]) -> Question:
+        asked.extend(results)
+        return forward
+
+    question = Question((DividedWork(pieces()),), resume)
+
+    assert answer_at_once(question, LocalStore(), 0.0) is question
+    assert without_pauses(question) is forward
+    assert asked == [7]
+
+
+def test_a_store_is_asked_after_divided_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "MAX_UNDIVIDED", 0)
+    monkeypatch.setattr(engine_module, "MAX_ENTRY", 0)
+    app = App(engine(["hi"], {"hi": sequence(Entry(2), Entry())}))
+
+    def said() -> Any:
+        question = app.decide(asking())
+        assert isinstance(question, Question)
+        decision = without_pauses(question)
+        assert isinstance(decision, Decision)
+        return orjson.loads(delivered(decision.reply))
+
+    answers = [said() for _ in range(4)]
+
+    texts = [each["choices"][0]["message"]["content"] for each in answers[:3]]
+    assert texts == ["0", "0", "1"]
+    assert answers[3]["error"]["code"] == "mock_exhausted"

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm import Config
-from mockllm.engine.engine import MAX_REQUEST_QUOTE, Engine
+from mockllm.engine import engine as engine_module
+from mockllm.engine.decision import Decision, DividedWork, Question
+from mockllm.engine.engine import MAX_INPUTS_AT_ONCE, MAX_REQUEST_QUOTE, MAX_UNDIVIDED, Engine
 from mockllm.engine.loading import load
+from mockllm.exchange import Request
 from mockllm.providers.openai.embeddings.vectors import DIMENSIONS, vector
 from mockllm.wire import jsontext
 from tests.support.apps import LoneApp
@@ -228,3 +231,54 @@ def test_another_number_of_vectors_than_inputs_is_a_warning(written: Json, warni
 )
 def test_numbers_of_vectors_that_may_fit_are_no_warning(written: Json) -> None:
     assert load(Config.from_dict({"openai_embeddings": [written]})).warnings == ()
+
+
+# --- Many inputs are matched in pieces -----------------------------------------------------------
+
+
+def decided(mocks: list[Json], value: Any) -> Decision | Question:
+    engine = Engine(load(Config.from_dict({"openai_embeddings": mocks})))
+    body = jsontext.dumps({"model": "m", "input": value, "user": "u" * MAX_UNDIVIDED})
+    request = Request.of("POST", "/v1/embeddings", ((b"authorization", b"Bearer any"),), body)
+    return engine.decide(engine.table("openai_embeddings"), request)
+
+
+@pytest.mark.parametrize("mocks", [[anything(7)], [CAT, anything(7)], [CAT, mock("a", 7)]])
+def test_there_is_a_pause_after_each_of_many_inputs(mocks: list[Json]) -> None:
+    question = decided(mocks, ["a"] * 2048)
+
+    assert isinstance(question, Question)
+    (work,) = question.operations
+    assert isinstance(work, DividedWork)
+    assert list(work.pieces).count(False) >= 2048
+
+
+def test_few_inputs_are_matched_without_a_pause() -> None:
+    assert isinstance(decided([anything(7)], ["a"] * MAX_INPUTS_AT_ONCE), Decision)
+
+
+@given(
+    st.lists(st.sampled_from([CAT, DOG, PETS, anything(7), mock("c", 8, contains=True), mock()])),
+    st.lists(st.sampled_from(["cat", "dog", "bird", ""]), min_size=1, max_size=4)
+    | st.lists(st.lists(st.integers(0, 9), min_size=1), min_size=1, max_size=3)
+    | st.sampled_from([[], [1, True], ["a", 1]]),
+    st.booleans(),
+)
+def test_matching_with_and_without_pauses_is_the_same(
+    mocks: list[Json], value: Any, echoes: bool
+) -> None:
+    loaded = load(Config.from_dict({"openai_embeddings": mocks}))
+    body = {"model": "m", "input": value, "dimensions": 2}
+
+    def answer() -> Any:
+        engine = LoneApp(Engine(loaded, echo=echo if echoes else None))
+        decision = ask("POST", "/v1/embeddings", body=body, engine=engine)
+        return told(decision), decision.match.outcome, decision.match.rule
+
+    at_once = answer()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine_module, "MAX_UNDIVIDED", 0)
+        patch.setattr(engine_module, "MAX_INPUTS_AT_ONCE", 0)
+        in_pieces = answer()
+
+    assert in_pieces == at_once

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 
-from mockllm.engine.decision import Decision, Delivery, End, Match, Outcome, Summary
+from mockllm.engine.decision import (
+    Decision,
+    Delivery,
+    End,
+    Match,
+    Outcome,
+    Summary,
+    finish,
+)
 from mockllm.exchange import Reply
 from mockllm.prompt import Prompt
 from tests.support.strategies import ask_chat, ask_embeddings, ask_messages, ask_responses
@@ -49,3 +59,16 @@ def test_a_delivery_is_complete_unless_it_says_otherwise() -> None:
 def test_each_word_of_the_access_log_has_one_meaning(kind: type[Outcome | End]) -> None:
     """Two members with the same value would be one."""
     assert [name for name, member in kind.__members__.items() if member.name != name] == []
+
+
+def test_pieces_are_finished_without_a_pause() -> None:
+    done = []
+
+    def pieces() -> Generator[bool, None, str]:
+        for at in range(3):
+            done.append(at)
+            yield at == 1
+        return "done"
+
+    assert finish(pieces()) == "done"
+    assert done == [0, 1, 2]

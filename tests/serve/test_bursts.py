@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 from typing import Any, cast
 
+import orjson
 import pytest
 from anyio import fail_after, sleep_forever
 from anyio.lowlevel import checkpoint
 
 from mockllm import Config
+from mockllm.app import App
 from mockllm.engine.decision import Decision, End, Exchange, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
@@ -225,3 +227,24 @@ async def test_a_request_is_let_go_when_its_client_disconnects() -> None:
         gc.enable()
 
     assert gone == []
+
+
+@pytest.mark.parametrize("expected", ["HTTP/1.1 200 ", "HTTP/1.1 404 "])
+async def test_a_small_request_is_answered_while_many_inputs_are_matched(
+    monkeypatch: pytest.MonkeyPatch, expected: str
+) -> None:
+    monkeypatch.setattr(turns_module, "MAX_TURN", 0.0)  # each piece is a turn
+    match = {} if "200" in expected else {"input": "b"}
+    mock = {"match": match, "response": {"data": [{"embedding": [1.0]}]}}
+    service = Service(App(Engine(load(Config.from_dict({"openai_embeddings": [mock]})))))
+    (many, answer), (probes, health) = connect(service), connect(service)
+    body = orjson.dumps({"model": "m", "input": ["a"] * 1000})
+
+    many.data_received(post(body=body, target="/v1/embeddings"))
+    await checkpoint()
+    probes.data_received(get(target="/health"))
+    at_first = answer.data, health.data[:13]
+    await all_answered([many])
+
+    assert at_first == (b"", b"HTTP/1.1 200 ")
+    assert answer.data.startswith(expected.encode())

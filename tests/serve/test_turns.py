@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from types import SimpleNamespace
 
 import pytest
 
@@ -131,3 +133,43 @@ async def test_the_time_for_receiving_is_counted_apart_and_renewed() -> None:
     assert not turns.over
     await asyncio.sleep(0)
     assert not turns.spend_reading(MAX_READING * 0.6)
+
+
+async def test_pieces_share_a_turn_until_its_time_is_spent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(turns_module, "time", SimpleNamespace(monotonic=lambda: now))
+    rounds, began = Rounds(), []
+
+    def pieces() -> Generator[bool, None, str]:
+        nonlocal now
+        for _ in range(6):
+            began.append(rounds.now)
+            now += MAX_TURN / 2
+            yield False
+        return "done"
+
+    task = asyncio.create_task(rounds.turns.perform(pieces()))
+    while not task.done():
+        await asyncio.sleep(0)
+        rounds.now += 1
+
+    assert task.result() == "done"
+    assert [began.count(at) for at in dict.fromkeys(began)] == [2, 2, 2]
+
+
+async def test_a_piece_that_cannot_be_divided_is_alone() -> None:
+    rounds, began = Rounds(), []
+
+    def pieces() -> Generator[bool, None, None]:
+        for _ in range(3):
+            began.append(rounds.now)
+            yield True
+
+    task = asyncio.create_task(rounds.turns.perform(pieces()))
+    while not task.done():
+        await asyncio.sleep(0)
+        rounds.now += 1
+
+    assert len(set(began)) == 3

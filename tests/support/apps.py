@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mockllm.app import App
+from mockllm.engine.asking import without_pauses
 from mockllm.engine.decision import Decision
 from mockllm.exchange import Request
 
@@ -11,6 +12,6 @@ class LoneApp(App):
     """An app without other workers."""
 
     def decide(self, request: Request) -> Decision:
-        decided = super().decide(request)
+        decided = without_pauses(super().decide(request))
         assert isinstance(decided, Decision)
         return decided
