@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, Self
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
 from mockllm.engine.asking import choice_among
 from mockllm.engine.decision import Answer, Decision, Outcome, Question
-from mockllm.engine.engine import MAX_STEPS_AT_ONCE, near_miss_of
+from mockllm.engine.engine import MAX_STEPS_AT_ONCE
 from mockllm.engine.sources import Selection
+from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.prompt import Prompt

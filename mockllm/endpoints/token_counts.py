@@ -14,8 +14,8 @@ from mockllm.endpoints.route import (
     json_answer,
 )
 from mockllm.engine.decision import Decision
-from mockllm.engine.engine import UnmatchedError
 from mockllm.engine.mocks import Table
+from mockllm.engine.unmatched import UnmatchedError
 from mockllm.exchange import Request
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body

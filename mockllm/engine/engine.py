@@ -28,15 +28,14 @@ from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import GeneratedSource, ScriptedSource, Selection, Source, render
+from mockllm.engine.unmatched import UnmatchedError, near_miss_of, no_match, none_left
 from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps, Reply, Request
-from mockllm.matching.explain import NearMiss
 from mockllm.matching.index import is_reusable
 from mockllm.matching.rule import Rule
-from mockllm.matching.texts import quote
 from mockllm.prompt import NOT_STREAMED, Earlier, Prompt, ResponseOptions
 from mockllm.providers import normalise
-from mockllm.providers.api import API, Batch
+from mockllm.providers.api import API
 from mockllm.providers.failures import Cases, Failure
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
@@ -45,10 +44,9 @@ from mockllm.replies.prepared import Filled, PreparedReply, make_ready
 from mockllm.state.choosing import Chosen, Exhausted, NoneLeft
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import SessionEnded
-from mockllm.wire import jsontext, placeholders, tokens
+from mockllm.wire import placeholders, tokens
 
 _new = tuple.__new__  # half the time of the class's own constructor
-MAX_REQUEST_QUOTE = 500  # characters of the last message shown in a 404
 MAX_STEPS_AT_ONCE = 64  # of a generated reply; a longer one is generated while it is sent
 MAX_UNDIVIDED = 1024  # bytes of a request that is never divided; it has no room for 400 inputs
 MAX_INPUTS_AT_ONCE = 64  # of one request; each takes up to 20 µs, and 2,048 are allowed
@@ -67,15 +65,6 @@ FindEarlier = Callable[[str], Earlier | None]
 
 def find_nothing(response_id: str) -> None:
     """Know no response."""
-
-
-class UnmatchedError(RequestError):
-    """The 404 for a request that no mock matches. `near_miss` is the closest rule, if there are
-    mocks."""
-
-    def __init__(self, message: str, near_miss: NearMiss | None) -> None:
-        super().__init__(404, message, code="mock_not_found")
-        self.near_miss = near_miss
 
 
 class Engine:
@@ -180,30 +169,12 @@ class Engine:
         state, it is the source before anything is chosen. Pure: renders nothing and changes no
         state."""
         selection = self._select(table, prompt, headers)
-        batch = table.api.batch
-        if batch is not None and table.mocks:
-            if selection is not None and answers_as_it_is(selection, batch, prompt):
-                return selection
-            selected: Selection | UnmatchedError = finish(
-                self._match_inputs(table, batch, prompt, headers, selection)
-            )
-            return selected
-        return _no_match(table, headers, prompt) if selection is None else selection
-
-    def _match_inputs(
-        self,
-        table: Table,
-        batch: Batch,
-        prompt: Prompt,
-        headers: Mapping[bytes, bytes],
-        whole: Selection | None,
-    ) -> Generator[bool, None, Selection | UnmatchedError]:
-        """Match each input of `prompt`, with pauses (`Pieces`)."""
-        answered = yield from select_for_inputs(table, batch, prompt, headers, whole)
-        if isinstance(answered, Selection):
-            return answered
-        yield True
-        return _no_match(table, headers, answered)
+        if selection is not None and table.api.batch is None:
+            return selection
+        answered: Selection | UnmatchedError = finish(
+            _match_inputs(table, prompt, headers, selection)
+        )
+        return answered
 
     def _select(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
@@ -240,9 +211,7 @@ class Engine:
         fallback = self._fallback(table)
         if fallback is not None:
             return Selection(fallback, None, reusable=False)
-        reason = "its sequence is over"
-        text = f"{_no_mock(table, prompt)} Closest mock: {rules[0].label}: {reason}."
-        return UnmatchedError(text, NearMiss(rules[0], reason, reason))
+        return none_left(table, rules, prompt)
 
     def _match_anew(
         self,
@@ -287,18 +256,10 @@ class Engine:
             return Decision.by(self._refusal(table, exc))
         yield True
         self._look_back(table, prompt, find_earlier)
-        headers, batch = request.first_values, table.api.batch
+        headers = request.first_values
         whole = self._select(table, prompt, headers)
         yield True
-        selection: Selection | UnmatchedError
-        if whole is not None and (
-            batch is None or not table.mocks or answers_as_it_is(whole, batch, prompt)
-        ):
-            selection = whole
-        elif batch is None or not table.mocks:
-            selection = _no_match(table, headers, prompt)
-        else:
-            selection = yield from self._match_inputs(table, batch, prompt, headers, whole)
+        selection = yield from _match_inputs(table, prompt, headers, whole)
         yield True
         if isinstance(selection, Selection) and selection.candidates:
             return self._choose(table, request, prompt, selection.candidates, session)
@@ -411,6 +372,26 @@ class Engine:
         return Match(Outcome.REFUSED, reply, ready, reusable=True)
 
 
+def _match_inputs(
+    table: Table, prompt: Prompt, headers: Mapping[bytes, bytes], whole: Selection | None
+) -> Generator[bool, None, Selection | UnmatchedError]:
+    """Return the source of the answer to all inputs of `prompt`, or the 404, with pauses
+    (`Pieces`). `whole` is selected for the whole request, if anything is."""
+    batch = table.api.batch
+    unanswered = prompt
+    if batch is not None and table.mocks:
+        if whole is not None and answers_as_it_is(whole, batch, prompt):
+            return whole
+        answered = yield from select_for_inputs(table, batch, prompt, headers, whole)
+        if isinstance(answered, Selection):
+            return answered
+        unanswered = answered
+        yield True
+    elif whole is not None:
+        return whole
+    return no_match(table, headers, unanswered)
+
+
 def _fill(api: API, reply: Reply, prompt: Prompt) -> Reply:
     """Return `reply`, which is made for `prompt` alone, with the values of its request."""
     return placeholders.fill(
@@ -419,41 +400,3 @@ def _fill(api: API, reply: Reply, prompt: Prompt) -> Reply:
         input_tokens=tokens.estimate_prompt(prompt.body),
         echoed=api.echo(prompt.body, None),
     )
-
-
-def near_miss_of(error: RequestError) -> NearMiss | None:
-    """Return the closest rule, if `error` names one that has not matched."""
-    return error.near_miss if isinstance(error, UnmatchedError) else None
-
-
-def _shown(api: API, prompt: Prompt) -> str:
-    """Return the last text of a prompt; its input, if that has no text."""
-    value = None if prompt.last_messages[-1].texts else prompt.body.get(api.match_field)
-    return prompt.text if value is None else jsontext.dumps(_beginning(value)).decode()
-
-
-def _beginning(value: Any) -> Any:
-    """Return `value` with as many entries of its lists, or of lists in it, as are shown at most:
-    tokens may be hundreds of thousands."""
-    if not isinstance(value, list):
-        return value
-    entries = value[: MAX_REQUEST_QUOTE + 1]
-    return [each[: MAX_REQUEST_QUOTE + 1] if isinstance(each, list) else each for each in entries]
-
-
-def _no_mock(table: Table, prompt: Prompt) -> str:
-    """Return the beginning of the text of a 404: the last message."""
-    role = prompt.last_messages[-1].role or table.api.match_field
-    last = f"{role} {quote(_shown(table.api, prompt), MAX_REQUEST_QUOTE)}"
-    return f"No matching mock found. The request's last {table.api.match_field}: {last}."
-
-
-def _no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> UnmatchedError:
-    """Return the 404 that names the last message, the nearest mock, and why it does not match."""
-    message = _no_mock(table, prompt)
-    nearest = table.index.nearest_miss(prompt, headers)
-    if nearest is None:
-        lists = f"'{table.api.name}' or 'mocks'" if table.api.respond else f"'{table.api.name}'"
-        return UnmatchedError(f"{message} There are no mocks under {lists}.", None)
-    closest = f"{nearest.rule.label}: {nearest.reason}"
-    return UnmatchedError(f"{message} Closest mock: {closest}.", nearest)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from mockllm import Config
 from mockllm.engine import engine as engine_module
 from mockllm.engine.decision import Decision, DividedWork, Question
-from mockllm.engine.engine import MAX_INPUTS_AT_ONCE, MAX_REQUEST_QUOTE, MAX_UNDIVIDED, Engine
+from mockllm.engine.engine import MAX_INPUTS_AT_ONCE, MAX_UNDIVIDED, Engine
 from mockllm.engine.loading import load
+from mockllm.engine.unmatched import MAX_REQUEST_QUOTE
 from mockllm.exchange import Request
 from mockllm.providers.openai.embeddings.vectors import DIMENSIONS, vector
 from mockllm.wire import jsontext
@@ -190,7 +191,7 @@ def test_a_404_encodes_no_more_tokens_than_it_quotes(
         encoded.append(dumps(value))
         return encoded[-1]
 
-    monkeypatch.setattr("mockllm.engine.engine.jsontext.dumps", recorded)
+    monkeypatch.setattr("mockllm.engine.unmatched.jsontext.dumps", recorded)
     tokens = list(range(10_000))
 
     message = answered([CAT], [tokens] if nested else tokens)["error"]["message"]

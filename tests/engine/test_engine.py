@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mockllm import Config
 from mockllm.engine.decision import Decision
-from mockllm.engine.engine import MAX_REQUEST_QUOTE, Engine
+from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.errors import ClientError
 from mockllm.exchange import Reply, Request
@@ -124,36 +124,6 @@ def test_headers_of_a_mock_of_embeddings_are_set() -> None:
     reply = one.decide(post({"model": "m", "input": "hi"}, "/v1/embeddings")).reply
 
     assert dict(reply.headers)[b"x-a"] == b"1"
-
-
-def test_a_404_names_the_nearest_mock() -> None:
-    one = engine(chat_mock("hello", "x", "greet"), chat_mock("bye", "y"))
-
-    decision = one.decide(post(say("help")))
-
-    error = body(decision.reply)["error"]
-    assert (decision.reply.status, decision.match.outcome.value, error["code"]) == (
-        404,
-        "no match",
-        "mock_not_found",
-    )
-    assert error["message"] == (
-        "No matching mock found. The request's last message: user 'help'. Closest mock: openai[0] "
-        "'greet': text differs at character 3: expected 'lo', found 'p'."
-    )
-
-
-def test_a_long_message_is_cut_in_the_404() -> None:
-    error = body(engine(chat_mock("a", "b")).decide(post(say("x" * 9_999))).reply)["error"]
-
-    assert "x" * MAX_REQUEST_QUOTE + "'…" in error["message"]
-    assert len(error["message"]) < MAX_REQUEST_QUOTE + 300
-
-
-def test_an_api_without_mocks_says_so_without_its_sdk() -> None:
-    reply = engine().decide(post(say("hi"))).reply
-
-    assert body(reply)["error"]["message"].endswith("There are no mocks under 'openai' or 'mocks'.")
 
 
 @pytest.mark.parametrize(

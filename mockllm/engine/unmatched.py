@@ -1,0 +1,71 @@
+"""The 404 for a request that no mock answers: it quotes the request and names the closest mock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mockllm.engine.mocks import Table
+from mockllm.errors import RequestError
+from mockllm.matching.explain import NearMiss
+from mockllm.matching.rule import Rule
+from mockllm.matching.texts import quote
+from mockllm.prompt import Prompt
+from mockllm.providers.api import API
+from mockllm.wire import jsontext
+
+MAX_REQUEST_QUOTE = 500  # characters of the last message
+
+
+class UnmatchedError(RequestError):
+    """The 404 for a request that no mock matches. `near_miss` is the closest rule, if there are
+    mocks."""
+
+    def __init__(self, message: str, near_miss: NearMiss | None) -> None:
+        super().__init__(404, message, code="mock_not_found")
+        self.near_miss = near_miss
+
+
+def no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> UnmatchedError:
+    """Return the 404 that names the last message, the nearest mock, and why it does not match."""
+    message = _no_mock(table, prompt)
+    nearest = table.index.nearest_miss(prompt, headers)
+    if nearest is None:
+        lists = f"'{table.api.name}' or 'mocks'" if table.api.respond else f"'{table.api.name}'"
+        return UnmatchedError(f"{message} There are no mocks under {lists}.", None)
+    closest = f"{nearest.rule.label}: {nearest.reason}"
+    return UnmatchedError(f"{message} Closest mock: {closest}.", nearest)
+
+
+def none_left(table: Table, rules: Sequence[Rule], prompt: Prompt) -> UnmatchedError:
+    """Return the 404 of a request whose mocks, those of `rules`, have no answer left."""
+    reason = "its sequence is over"
+    text = f"{_no_mock(table, prompt)} Closest mock: {rules[0].label}: {reason}."
+    return UnmatchedError(text, NearMiss(rules[0], reason, reason))
+
+
+def near_miss_of(error: RequestError) -> NearMiss | None:
+    """Return the closest rule, if `error` names one that has not matched."""
+    return error.near_miss if isinstance(error, UnmatchedError) else None
+
+
+def _shown(api: API, prompt: Prompt) -> str:
+    """Return the last text of a prompt; its input, if that has no text."""
+    value = None if prompt.last_messages[-1].texts else prompt.body.get(api.match_field)
+    return prompt.text if value is None else jsontext.dumps(_beginning(value)).decode()
+
+
+def _beginning(value: Any) -> Any:
+    """Return `value` with as many entries of its lists, or of lists in it, as are shown at most:
+    tokens may be hundreds of thousands."""
+    if not isinstance(value, list):
+        return value
+    entries = value[: MAX_REQUEST_QUOTE + 1]
+    return [each[: MAX_REQUEST_QUOTE + 1] if isinstance(each, list) else each for each in entries]
+
+
+def _no_mock(table: Table, prompt: Prompt) -> str:
+    """Return the beginning of the text of a 404: the last message."""
+    role = prompt.last_messages[-1].role or table.api.match_field
+    last = f"{role} {quote(_shown(table.api, prompt), MAX_REQUEST_QUOTE)}"
+    return f"No matching mock found. The request's last {table.api.match_field}: {last}."
