@@ -8,7 +8,7 @@ reply to reply, and tests of them never sleep.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import chain, islice
 from typing import NamedTuple, Self
@@ -160,6 +160,14 @@ class Reply:
         """Return a reply that is sent frame by frame, without pauses."""
         steps = tuple(Step((frame,)) for frame in frames)
         return cls(status, headers, steps, streamed=True)
+
+    def at_once(self, count: int) -> Self:
+        """Return a lazy stream with its steps generated, if there are at most `count`; any other
+        reply as it is."""
+        if not self.streamed or not isinstance(self.steps, LazySteps):
+            return self
+        few = self.steps.at_most(count)
+        return self if few is None else replace(self, steps=few)
 
     @classmethod
     def lazy_stream(

@@ -118,6 +118,21 @@ def test_a_lazy_stream_equals_a_stream_of_the_same_frames() -> None:
     assert eager == Reply(200, HEADERS, (Step((b"one",)), Step((b"two",))), streamed=True)
 
 
+def test_at_once_generates_the_steps_of_a_short_stream_only() -> None:
+    frames = [b"one", b"two"]
+    lazy = Reply.lazy_stream(200, (), lambda: frames)
+
+    assert lazy.at_once(2) == Reply.stream(200, (), frames)
+    assert lazy.at_once(1) is lazy
+
+
+def test_at_once_leaves_other_replies_as_they_are() -> None:
+    lazy = Reply.lazy_whole(200, (), lambda: [b"one"])
+
+    for reply in (lazy, Reply.whole(200, (), b"one"), Reply.stream(200, (), [b"one"])):
+        assert reply.at_once(9) is reply
+
+
 def test_a_lazy_stream_requests_no_frame_before_it_is_sent() -> None:
     calls = []
 

@@ -8,7 +8,6 @@ matched like an empty text.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
@@ -18,7 +17,7 @@ from mockllm.engine.engine import MAX_STEPS_AT_ONCE
 from mockllm.engine.sources import Selection
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
-from mockllm.exchange import LazySteps, Reply, Request
+from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
 from mockllm.providers.failures import Failure
@@ -272,10 +271,7 @@ def _stream(
             yield sse.frame(head | {"choices": [], "usage": usage})
         yield sse.DONE
 
-    reply = Reply.lazy_stream(200, OPENAI.stream_headers, frames)
-    assert isinstance(reply.steps, LazySteps)
-    few = reply.steps.at_most(MAX_STEPS_AT_ONCE)
-    return reply if few is None else replace(reply, steps=few)
+    return Reply.lazy_stream(200, OPENAI.stream_headers, frames).at_once(MAX_STEPS_AT_ONCE)
 
 
 def _piece(text: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ when it is first needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from mockllm.engine import asking
@@ -337,13 +336,9 @@ class Engine:
         if selection.rule is not None and answer.number is not None:
             prepared = self._prepare(table, selection.rule, answer, prompt.options)
             return prepared.for_request(prompt.model, prompt.body)
-        reply = self._render(table, answer, prompt.options)
-        if isinstance(reply.steps, LazySteps):
-            few = reply.steps.at_most(MAX_STEPS_AT_ONCE) if reply.streamed else None
-            if few is None:
-                return _fill(table.api, reply, prompt), None
-            reply = replace(reply, steps=few)
-        return make_ready(_fill(table.api, reply, prompt))
+        reply = self._render(table, answer, prompt.options).at_once(MAX_STEPS_AT_ONCE)
+        filled = _fill(table.api, reply, prompt)
+        return (filled, None) if isinstance(reply.steps, LazySteps) else make_ready(filled)
 
     def _prepare(
         self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions
