@@ -13,6 +13,7 @@ from typing import Any
 
 from mockllm.providers.counts import count, sum_counts
 from mockllm.providers.members import fill_in
+from mockllm.providers.reply import NeutralUsage
 from mockllm.validation.findings import Finding, Kind
 from mockllm.wire import placeholders
 
@@ -68,6 +69,20 @@ def complete(written: Mapping[str, Any], form: Form, output: Output) -> dict[str
         if isinstance(completed[name], dict):
             completed[name] = fill_in(completed[name], defaults, followed_by=form.followed_by)
     return completed
+
+
+def spell(usage: NeutralUsage, form: Form) -> dict[str, int | dict[str, int]]:
+    """Return the counts of a neutral reply that are written, with the names of an API."""
+    values: dict[str, int | dict[str, int]] = {}
+    if usage.input is not None:
+        values[form.input] = usage.input
+    if usage.output is not None:
+        values[form.output] = usage.output
+    if usage.cached is not None:
+        values[f"{form.input}_details"] = {"cached_tokens": usage.cached}
+    if usage.reasoning is not None:
+        values[f"{form.output}_details"] = {"reasoning_tokens": usage.reasoning}
+    return {name: values[name] for name in form.members if name in values}
 
 
 def find_contradictions(usage: Any, form: Form) -> Iterator[Finding]:

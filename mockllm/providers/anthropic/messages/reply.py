@@ -28,7 +28,7 @@ def respond(reply: NeutralReply, body: Body) -> Object:
 
     A refusal has no content: its words are in `stop_details`.
     """
-    said = resolve_json(reply, "" if reply.json is None else read_forced_tool(body))
+    said = resolve_json(reply, read_forced_tool(body))
     response: Object = {"content": [*_blocks(said)]}
     stop_reason = _stop_reason(said)
     if stop_reason is not None:

@@ -10,8 +10,10 @@ from typing import Any
 
 from mockllm.prompt import Body
 from mockllm.providers import normalise
+from mockllm.providers.openai.chat.answer import USAGE
 from mockllm.providers.openai.chat.conversation import read_forced_tool
-from mockllm.providers.reply import NeutralCall, NeutralReply, NeutralUsage, resolve_json
+from mockllm.providers.openai.usage import spell
+from mockllm.providers.reply import NeutralCall, NeutralReply, resolve_json
 
 
 def respond(reply: NeutralReply, body: Body) -> dict[str, Any]:
@@ -21,7 +23,7 @@ def respond(reply: NeutralReply, body: Body) -> dict[str, Any]:
     of the tool that the request offers. The service ends with ``stop``, not ``tool_calls``, if the
     request names the tool to call.
     """
-    said = resolve_json(reply, "" if reply.json is None else read_forced_tool(body))
+    said = resolve_json(reply, read_forced_tool(body))
     choice: dict[str, Any] = {"message": _message(said) | _calls(said.calls, body)}
     finish: str | None = said.finish
     if finish is None and said.calls and _is_named(body):
@@ -30,7 +32,7 @@ def respond(reply: NeutralReply, body: Body) -> dict[str, Any]:
         finish = None  # it follows from the calls, and has another name in the legacy form
     if finish is not None:
         choice["finish_reason"] = finish
-    usage = _usage(reply.usage)
+    usage = spell(reply.usage, USAGE)
     return {"choices": [choice]} | ({"usage": usage} if usage else {})
 
 
@@ -75,16 +77,3 @@ def _is_named(body: Body) -> bool:
         if isinstance(choice, dict):
             return choice.get("type") != "allowed_tools"
     return False
-
-
-def _usage(usage: NeutralUsage) -> dict[str, Any]:
-    written: dict[str, Any] = {}
-    if usage.input is not None:
-        written["prompt_tokens"] = usage.input
-    if usage.output is not None:
-        written["completion_tokens"] = usage.output
-    if usage.cached is not None:
-        written["prompt_tokens_details"] = {"cached_tokens": usage.cached}
-    if usage.reasoning is not None:
-        written["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
-    return written

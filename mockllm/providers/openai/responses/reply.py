@@ -10,8 +10,10 @@ from typing import Any
 
 from mockllm.prompt import Body
 from mockllm.providers import normalise
+from mockllm.providers.openai.responses.answer import USAGE
 from mockllm.providers.openai.responses.conversation import read_forced_tool
-from mockllm.providers.reply import NeutralCall, NeutralReply, NeutralUsage, resolve_json
+from mockllm.providers.openai.usage import spell
+from mockllm.providers.reply import NeutralCall, NeutralReply, resolve_json
 
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """The reasons of an incomplete response, by the `finish` of a reply."""
@@ -20,14 +22,14 @@ _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"
 def respond(reply: NeutralReply, body: Body) -> dict[str, Any]:
     """The response that says `reply` to a request with this `body`. Reasoning is a summary. A call
     has the form of the tool that the request offers."""
-    said = resolve_json(reply, "" if reply.json is None else read_forced_tool(body))
+    said = resolve_json(reply, read_forced_tool(body))
     custom = _custom_tools(body) if said.calls else set()
     response: dict[str, Any] = {}
     if said.finish in _INCOMPLETE:
         response["status"] = "incomplete"
         response["incomplete_details"] = {"reason": _INCOMPLETE[said.finish]}
     response["output"] = [*_items(said), *_calls(said.calls, custom)]
-    usage = _usage(reply.usage)
+    usage = spell(reply.usage, USAGE)
     return response | ({"usage": usage} if usage else {})
 
 
@@ -54,16 +56,3 @@ def _calls(calls: Iterable[NeutralCall], custom: Container[str]) -> Iterator[dic
 def _custom_tools(body: Body) -> set[str]:
     tools = normalise.objects(body.get("tools"))
     return {normalise.text(tool.get("name")) for tool in tools if tool.get("type") == "custom"}
-
-
-def _usage(usage: NeutralUsage) -> dict[str, Any]:
-    written: dict[str, Any] = {}
-    if usage.input is not None:
-        written["input_tokens"] = usage.input
-    if usage.cached is not None:
-        written["input_tokens_details"] = {"cached_tokens": usage.cached}
-    if usage.output is not None:
-        written["output_tokens"] = usage.output
-    if usage.reasoning is not None:
-        written["output_tokens_details"] = {"reasoning_tokens": usage.reasoning}
-    return written
