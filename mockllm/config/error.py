@@ -23,10 +23,10 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
 
 from mockllm.config.durations import AnyDuration, Seconds, remedy
-from mockllm.config.headers import AnswerHeaders
-from mockllm.config.mistakes import CONTRADICTION
+from mockllm.config.headers import HEADER_NAME, AnswerHeaders
+from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import ConfigObject
-from mockllm.config.values import as_json
+from mockllm.config.values import JSONValue
 from mockllm.exchange import WITHOUT_CONTENT
 
 MAX_RETRY_AFTER = 120.0
@@ -53,12 +53,7 @@ Word = Literal[
 """The failures that services report."""
 WORDS: tuple[Word, ...] = get_args(Word)
 
-_MEDIA_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+( ?;[\t -~]*)?")
-
-if TYPE_CHECKING:  # type checkers allow what validation converts
-    JSONValue = object
-else:
-    JSONValue = Annotated[Any, BeforeValidator(as_json)]
+_MEDIA_TYPE = re.compile(rf"{HEADER_NAME}/{HEADER_NAME}( ?;[\t -~]*)?")
 
 
 class Error(ConfigObject):
@@ -101,7 +96,7 @@ class Error(ConfigObject):
         word = info.data.get("word")
         if status is not None and word is not None:
             message = f"expected either 'as' or 'status', found both: {word!r} has its own status"
-            raise _contradiction(message)
+            raise contradiction(message)
         return status
 
     @field_validator("message")
@@ -117,10 +112,10 @@ class Error(ConfigObject):
         _expect_a_status_with_a_body("body", info)
         if info.data.get("word") is not None:
             message = "expected 'status' beside it instead of 'as', whose body is the service's"
-            raise _contradiction(message)
+            raise contradiction(message)
         if info.data.get("message") is not None:
             message = "expected either 'message' or 'body', found both: the body is sent as written"
-            raise _contradiction(message)
+            raise contradiction(message)
         return body
 
     @field_validator("content_type")
@@ -137,7 +132,7 @@ class Error(ConfigObject):
             return value
         shown = f"{value:g}"
         hint = f"{remedy(value)}; " if value.is_bare and math.isfinite(value) else ""
-        raise _contradiction(
+        raise contradiction(
             f"expected at most {MAX_RETRY_AFTER:g} seconds, found {shown}: {hint}official clients "
             'do not retry then, or hang; "force": true sends it all the same'
         )
@@ -145,20 +140,16 @@ class Error(ConfigObject):
     @model_validator(mode="after")
     def _is_one(self) -> Error:
         if self.word is None and self.status is None:
-            raise _contradiction("expected 'as' or 'status', found neither")
+            raise contradiction("expected 'as' or 'status', found neither")
         if self.content_type is not None and not self.has_body:
-            raise _contradiction("expected 'body' beside 'content_type', found nothing")
+            raise contradiction("expected 'body' beside 'content_type', found nothing")
         return self
 
 
 def _expect_a_status_with_a_body(name: str, info: ValidationInfo) -> None:
     if info.data.get("status") in WITHOUT_CONTENT:
         status = info.data["status"]
-        raise _contradiction(f"expected no {name!r}: an answer with status {status} has no body")
-
-
-def _contradiction(message: str) -> PydanticCustomError:
-    return PydanticCustomError(CONTRADICTION, "{message}", {"message": message})
+        raise contradiction(f"expected no {name!r}: an answer with status {status} has no body")
 
 
 def _as_error(value: Any) -> Any:
@@ -169,13 +160,13 @@ def _as_error(value: Any) -> Any:
         return {"as": value}
     if isinstance(value, Mapping):
         if "word" in value:  # the name of the field in Python, where `as` is a keyword
-            raise _contradiction("expected 'as', found 'word'")
+            raise contradiction("expected 'as', found 'word'")
         return value
     if isinstance(value, Error):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         message = f'expected a word or an object, found {value}: write {{"status": {value}}}'
-        raise _contradiction(message)
+        raise contradiction(message)
     raise PydanticCustomError("error_type", "expected a word or an object")
 
 

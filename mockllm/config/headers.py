@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
 
-from mockllm.config.mistakes import CONTRADICTION
+from mockllm.config.mistakes import contradiction
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token: RFC 9110, section 5.6.2
+HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+"""The names of headers, as a regular expression (RFC 9110, section 5.6.2)."""
+_NAME = re.compile(HEADER_NAME)
 _NOT_IN_VALUES = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 OF_THE_CONNECTION = frozenset(
@@ -30,7 +31,7 @@ OF_THE_CONNECTION = frozenset(
 def _checked(headers: dict[str, str]) -> dict[str, str]:
     mistakes = "; ".join(_mistakes(headers))
     if mistakes:
-        raise PydanticCustomError(CONTRADICTION, "{mistakes}", {"mistakes": mistakes})
+        raise contradiction(mistakes)
     return headers
 
 

@@ -10,7 +10,7 @@ from pydantic import (
     Tag,
     ValidationError,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mockllm.config.objects import keys_of
 from mockllm.errors import Place, Problem, closest, did_you_mean
@@ -36,6 +36,11 @@ _OF_ONE_API = {
 every API."""
 
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
+
+
+def contradiction(message: str) -> PydanticCustomError:
+    """Return the error of validation about several values that do not go together."""
+    return PydanticCustomError(CONTRADICTION, "{message}", {"message": message})
 
 
 def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[Problem]:

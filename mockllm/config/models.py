@@ -30,7 +30,7 @@ from mockllm.config.conditions import Conditions, MatchType
 from mockllm.config.error import AnyError, Error
 from mockllm.config.headers import AnswerHeaders
 from mockllm.config.json_file import read_file
-from mockllm.config.mistakes import ANSWERS, CONTRADICTION, NO_ANSWER, problems
+from mockllm.config.mistakes import ANSWERS, NO_ANSWER, contradiction, problems
 from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
 from mockllm.config.reply import AnyReply, Reply
 from mockllm.config.session_values import checked_session, checked_session_header
@@ -199,7 +199,7 @@ class _Mock(ConfigObject):
         if len(found) > 1:
             both = " and ".join(map(repr, found))
             message = f"expected one answer, found {both}: keep one of them"
-            raise PydanticCustomError(CONTRADICTION, message)
+            raise contradiction(message)
         return error
 
     @property

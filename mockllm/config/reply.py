@@ -23,9 +23,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from mockllm.config.mistakes import CONTRADICTION
+from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import ConfigObject
-from mockllm.config.values import as_json
+from mockllm.config.values import JSONValue, as_json
 
 MAX_TOKENS = 2**53 - 1  # up to here every JSON reader counts exactly
 
@@ -48,11 +48,9 @@ def _as_arguments(value: Any) -> Any:
 
 if TYPE_CHECKING:  # type checkers allow what validation converts
     Arguments = str | Mapping[str, object] | BaseModel
-    JSONValue = object
 else:
     _ARGUMENTS_SCHEMA = {"anyOf": [{"type": "object"}, {"type": "string"}]}
     Arguments = Annotated[Any, PlainValidator(_as_arguments), WithJsonSchema(_ARGUMENTS_SCHEMA)]
-    JSONValue = Annotated[Any, BeforeValidator(as_json)]
 
 
 class ToolCall(ConfigObject):
@@ -86,7 +84,7 @@ class Usage(ConfigObject):
         most = info.data.get(whole)
         if value is not None and most is not None and value > most:
             message = f"expected at most {most}, the {whole!r} of which it is a part, found {value}"
-            raise _contradiction(message)
+            raise contradiction(message)
         return value
 
 
@@ -121,7 +119,7 @@ class Reply(ConfigObject):
         counts = Counter(call.id for call in calls or () if call.id is not None)
         for call_id, count in counts.most_common(1):
             if count > 1:
-                raise _contradiction(
+                raise contradiction(
                     f"expected a different 'id' for each call, found {call_id!r} twice: results "
                     "name the call by it"
                 )
@@ -146,7 +144,7 @@ class Reply(ConfigObject):
     @classmethod
     def _finishes(cls, value: Finish | None, info: ValidationInfo) -> Finish | None:
         if value == "tool_calls" and "tool_calls" in info.data and not info.data["tool_calls"]:
-            raise _contradiction(
+            raise contradiction(
                 "expected 'tool_calls' beside it; leave 'finish' out, it follows from the calls"
             )
         return value
@@ -155,7 +153,7 @@ class Reply(ConfigObject):
     def _says_something(self) -> Reply:
         said = (self.text is not None, self.reasoning, self.tool_calls, self.refusal)
         if not any(said) and not self.has_json and self.finish is None:
-            raise _contradiction(
+            raise contradiction(
                 "expected at least one of 'text', 'reasoning', 'tool_calls', 'refusal', 'json' and "
                 '\'finish\', found none; an empty answer is {"text": ""}'
             )
@@ -167,11 +165,7 @@ def _expect_none_of(info: ValidationInfo, names: Sequence[str], reason: str) -> 
     beside = next((name for name in names if info.data.get(name) not in (None, [])), None)
     if beside is not None:
         field = "json" if info.field_name == "json_value" else info.field_name
-        raise _contradiction(f"expected either {field!r} or {beside!r}, found both: {reason}")
-
-
-def _contradiction(message: str) -> PydanticCustomError:
-    return PydanticCustomError(CONTRADICTION, "{message}", {"message": message})
+        raise contradiction(f"expected either {field!r} or {beside!r}, found both: {reason}")
 
 
 def _as_reply(value: Any) -> Any:

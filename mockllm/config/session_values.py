@@ -9,10 +9,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
 
+from mockllm.config.headers import HEADER_NAME
 from mockllm.config.values import without_own_keys
 from mockllm.wire import jsontext
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_NAME = re.compile(HEADER_NAME)
 _CREDENTIALS = frozenset(
     {"api-key", "authorization", "cookie", "proxy-authorization", "x-api-key", "x-goog-api-key"}
 )
@@ -42,7 +43,7 @@ def checked_session(value: Any) -> Any:
 
 def checked_session_header(name: str) -> str:
     """Return the name of a header, if it is valid and is not one that has credentials."""
-    if _TOKEN.fullmatch(name) is None:
+    if _NAME.fullmatch(name) is None:
         raise PydanticCustomError("session_header", "expected the name of a header")
     if name.lower() in _CREDENTIALS:
         raise PydanticCustomError(

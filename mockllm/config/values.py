@@ -99,11 +99,13 @@ def without_own_keys(value: Any) -> Any:
 
 
 if TYPE_CHECKING:  # type checkers allow SDK objects, which validation converts to JSON
+    JSONValue = object
     SDKObject = Mapping[str, object] | BaseModel
     SDKInput = str | Sequence[object]
     OptionalSDKObject = SDKObject | None
     OptionalSDKInput = SDKInput | None
 else:
+    JSONValue = Annotated[Any, BeforeValidator(as_json)]
     SDKObject = Annotated[dict[str, Any], BeforeValidator(_as_object)]
     SDKInput = Annotated[str | list[Any], BeforeValidator(_as_input)]
     OptionalSDKObject = SDKObject  # may be left out, but null is a mistake, not "anything"
