@@ -170,7 +170,7 @@ class App:
         if request.method == "POST":
             table, values = self._find_table(request.path)
             if table is not None:
-                find = partial(find_earlier, replace(self._local_context, session=session))
+                find = partial(self._find_earlier, session=session)
                 return self._engine.decide(table, request, values, find, session=session)
         context = self._context
         if session != COMMON:
@@ -232,8 +232,8 @@ class App:
         reply, ready = make_ready(self._engine.cors.share(decision.reply))
         return decision._replace(reply=reply, ready=ready)
 
-    def _find_earlier(self, response_id: str) -> Earlier | None:
-        return find_earlier(self._local_context, response_id)
+    def _find_earlier(self, response_id: str, session: str = COMMON) -> Earlier | None:
+        return find_earlier(replace(self._local_context, session=session), response_id)
 
     def _find_table(self, path: str) -> tuple[Table | None, Values]:
         """Return the mocks of the API at `path`, and the values of its route."""

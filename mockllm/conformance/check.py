@@ -20,7 +20,7 @@ from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table, stream_of
 from mockllm.engine.review import MIN_ERROR
-from mockllm.engine.sources import ScriptedSource
+from mockllm.engine.sources import entries_of
 from mockllm.errors import Problem, Severity, warning
 from mockllm.matching.rule import Rule
 from mockllm.serve.embedded import AsyncServer
@@ -69,9 +69,7 @@ async def _check_mock(
         yield Problem(place.at(path), f"not checked: {found}", Severity.NOTE)
         return
     status = None
-    source = table.sources[rule.index]
-    answer = source.entries[0] if isinstance(source, ScriptedSource) else source
-    if answer.fixed.failure is not None:
+    if entries_of(table.sources[rule.index])[0].fixed.failure is not None:
         decision = as_first_request(engine.decide(table, found.request(table.api)))
         status = decision.reply.status
         if status < MIN_ERROR:
@@ -79,11 +77,12 @@ async def _check_mock(
     written = stream_of(mock).events is not None
     complaints = clients.complaints(table.api.name, found.body, found.headers, status=status)
     async for how, complaint in complaints:
+        at = place.at(f"{how} {path}".strip())
         if written and how != "whole":
             message = f"the client fails on the events as they are written: {complaint}"
-            yield Problem(place.at(f"{how} {path}".strip()), message, Severity.NOTE)
+            yield Problem(at, message, Severity.NOTE)
         else:
-            yield warning(place.at(f"{how} {path}".strip()), complaint)
+            yield warning(at, complaint)
 
 
 def _find_probe(engine: Engine, table: Table, rule: Rule, probes: Iterable[Probe]) -> Probe | str:

@@ -26,7 +26,14 @@ from mockllm.engine.failures import FailedReplies
 from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import Table
-from mockllm.engine.sources import GeneratedSource, ScriptedSource, Selection, Source, render
+from mockllm.engine.sources import (
+    GeneratedSource,
+    ScriptedSource,
+    Selection,
+    Source,
+    entries_of,
+    render,
+)
 from mockllm.engine.unmatched import UnmatchedError, near_miss_of, no_match, none_left
 from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps, Reply, Request
@@ -122,9 +129,7 @@ class Engine:
         if sum(self.counts.values()) <= MAX_PREPARED_EARLY:
             for table in self.tables:
                 for rule in table.index.rules:
-                    source = table.sources[rule.index]
-                    entries = source.entries if isinstance(source, ScriptedSource) else (source,)
-                    for each in entries:
+                    for each in entries_of(table.sources[rule.index]):
                         if each.fixed.failure is None:
                             self._prepare(table, rule, each.fixed, NOT_STREAMED)
 

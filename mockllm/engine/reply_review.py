@@ -10,7 +10,7 @@ from mockllm.config.models import AnyMock
 from mockllm.config.reply import Reply
 from mockllm.engine.reply import compile_reply
 from mockllm.engine.review import sent_of, unreachable
-from mockllm.errors import Place, Problem, Severity
+from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.providers.api import API, SDK
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire import jsontext
@@ -39,7 +39,7 @@ def confirm_reply(api: API, sdk: SDK, reply: Reply, place: Place) -> Iterator[Pr
             continue
         path = json_path(list(finding.path))
         message = f"the answer of {api.title}: {path}: {finding.message}"
-        yield Problem(place.at("reply"), message, Severity.WARNING)
+        yield warning(place.at("reply"), message)
 
 
 def unusable_arguments(mock: AnyMock, place: Place) -> Iterator[Problem]:
@@ -53,7 +53,7 @@ def unusable_arguments(mock: AnyMock, place: Place) -> Iterator[Problem]:
                 'Messages sends them as {"INVALID_JSON": "..."}'
             )
             path = f"reply.tool_calls[{index}].arguments"
-            yield Problem(place.at(path), message, Severity.WARNING)
+            yield warning(place.at(path), message)
 
 
 def _is_object(text: str) -> bool:
@@ -75,7 +75,7 @@ def hidden_in_apis(hidden: Hidden, place: Place, *, apis: int) -> Iterator[Probl
     if len(hidden) == apis:
         where = ", ".join(f"{covering.label} in {title}" for title, covering in hidden.items())
         message = f"unreachable: every request that this mock matches is matched by {where}"
-        yield Problem(place, message, Severity.WARNING)
+        yield warning(place, message)
         return
     for title, covering in hidden.items():
         message = f"unreachable in {title}: {covering.label} matches every request that it matches"

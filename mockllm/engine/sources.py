@@ -89,6 +89,11 @@ class ScriptedSource:
         return self.entries[0].answer(prompt)
 
 
+def entries_of(source: MockSource | ScriptedSource) -> tuple[MockSource, ...]:
+    """Return the sources of all answers of a mock, in order; of one without state, the only one."""
+    return source.entries if isinstance(source, ScriptedSource) else (source,)
+
+
 @dataclass(frozen=True, slots=True)
 class GeneratedSource:
     """A response generated for each prompt: an echo, an embedding."""

@@ -6,6 +6,7 @@ is accepted and the close another may join. A filter in the kernel can keep new 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import socket
 import struct
@@ -30,7 +31,5 @@ def keep_new_clients_out(sock: socket.socket) -> None:
         return
     code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *each) for each in DROP_SYN))
     program = struct.pack("HP", len(DROP_SYN), ctypes.addressof(code))
-    try:
+    with contextlib.suppress(OSError):  # without it, clients of the last moment are reset
         sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
-    except OSError:  # a kernel or a sandbox without it: clients of the last moment are reset
-        return

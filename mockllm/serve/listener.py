@@ -66,9 +66,10 @@ class Listener:
         assert self._server is not None
         assert self._sock is not None
         await self._finish_accepting()
+        queued: list[socket.socket] = []
         if not inherited:
             keep_new_clients_out(self._sock)
-        queued = [] if inherited else list(self._queued())
+            queued += self._queued()
         self._server.close()  # at once: new connections are refused, not lost in the queue
         try:
             async with asyncio.timeout(drain_timeout):

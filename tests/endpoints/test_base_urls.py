@@ -14,6 +14,14 @@ from tests.support.engines import ANTHROPIC, KEY, ask, told
 HOST = {"host": "localhost:8000"}
 
 
+def explanation(path: str, what: str, meant: str, prefix: str = "") -> str:
+    root = f"http://localhost:8000{prefix}"
+    return (
+        f"Invalid URL (POST {path}). {what}. The right URL is {root}{meant}. "
+        f"Base URLs of clients: {root} for Anthropic, {root}/v1 for OpenAI."
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "what", "meant"),
     [
@@ -44,11 +52,7 @@ def test_a_wrong_base_url_is_explained(path: str, what: str, meant: str) -> None
     decision = ask("POST", path, HOST)
 
     assert decision.reply.status == 404
-    assert told(decision)["error"]["message"] == (
-        f"Invalid URL (POST {path}). {what}. The right URL is http://localhost:8000{meant}. "
-        "Base URLs of clients: http://localhost:8000 for Anthropic, "
-        "http://localhost:8000/v1 for OpenAI."
-    )
+    assert told(decision)["error"]["message"] == explanation(path, what, meant)
 
 
 @pytest.mark.parametrize(
@@ -95,11 +99,7 @@ def test_a_wrong_base_url_of_a_session_is_explained(
     decision = ask("POST", path, HOST)
 
     assert decision.reply.status == 404
-    root = f"http://localhost:8000{prefix}"
-    assert told(decision)["error"]["message"] == (
-        f"Invalid URL (POST {path}). {what}. The right URL is {root}{meant}. "
-        f"Base URLs of clients: {root} for Anthropic, {root}/v1 for OpenAI."
-    )
+    assert told(decision)["error"]["message"] == explanation(path, what, meant, prefix)
 
 
 def test_an_unknown_path_of_a_session_lists_the_known_ones() -> None:
