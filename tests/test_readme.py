@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,16 @@ from mockllm.config.models import Config
 from mockllm.engine.building import build_engine
 from mockllm.engine.loading import load
 from mockllm.limits import Limits
+from mockllm.prompt import ConversationMessage, Prompt, ToolCall, ToolResult
 from tests.support.apps import LoneApp
+from tests.support.conversations import Conversation, as_chat, as_messages, as_responses
 from tests.support.engines import ANTHROPIC, KEY, ask, told
-from tests.support.served import chat_request, messages_request, responses_request
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 JSON = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+FIRST_PAGES = ("README.md", "docs/configuration.md")
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
 
 
@@ -52,26 +55,41 @@ def test_a_configuration_loads_and_has_mocks(example: str) -> None:
     assert loaded.warnings == ()
 
 
+FIRST_EXAMPLES = {name: JSON.findall((ROOT / name).read_text())[0] for name in FIRST_PAGES}
+CALL = ToolCall("call_1", "get_weather")
+QUESTION = ConversationMessage("user", ("How is the weather?",))
+ROUND = (
+    ConversationMessage("assistant", calls=(CALL,)),
+    ToolResult(texts=("15 degrees, sunny",), call_id=CALL.call_id),
+)
+
+
+@pytest.mark.parametrize("page", FIRST_EXAMPLES)
 @pytest.mark.parametrize(
-    ("path", "headers", "body"),
+    ("path", "headers", "write"),
     [
-        ("/v1/chat/completions", KEY, chat_request("Hi")),
-        ("/v1/responses", KEY, responses_request("Hi")),
-        ("/v1/messages", ANTHROPIC, messages_request("Hi")),
+        ("/v1/chat/completions", KEY, as_chat),
+        ("/v1/responses", KEY, as_responses),
+        ("/v1/messages", ANTHROPIC, as_messages),
     ],
     ids=["chat", "responses", "messages"],
 )
-def test_the_first_example_answers_three_apis_in_ten_lines(
-    path: str, headers: dict[str, str], body: dict[str, object]
+def test_the_first_example_ends_an_agents_loop_in_every_api(
+    page: str, path: str, headers: dict[str, str], write: Callable[[Conversation], Prompt]
 ) -> None:
-    example = JSON.findall((ROOT / "README.md").read_text())[0]
-    app = LoneApp(build_engine(json.loads(example)))
+    app = LoneApp(build_engine(json.loads(FIRST_EXAMPLES[page])))
 
-    decision = ask("POST", path, headers, body, engine=app)
+    def answer(*messages: ConversationMessage) -> str:
+        asked = write(Conversation([], [CALL.name], [*messages]))
+        return json.dumps(told(ask("POST", path, headers, dict(asked.body), engine=app)))
 
-    assert len(example.splitlines()) <= 10
-    assert decision.reply.status == 200
-    assert "Hello there" in json.dumps(told(decision))
+    assert CALL.name in answer(QUESTION)
+    assert "It is 15 degrees in Paris." in answer(QUESTION, *ROUND)
+
+
+@pytest.mark.parametrize("page", FIRST_EXAMPLES)
+def test_the_first_example_has_ten_lines(page: str) -> None:
+    assert len(FIRST_EXAMPLES[page].splitlines()) <= 10
 
 
 PASSED, NO_TESTS = pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED  # some are no tests
