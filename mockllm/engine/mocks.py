@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mockllm.config.models import AnyMock, MockStream, ReplyStream
@@ -17,6 +17,7 @@ from mockllm.prompt import Prompt
 from mockllm.providers import request_body
 from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES
+from mockllm.replies.headers import join_headers
 from mockllm.validation.findings import Confirm
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire.chunking import Chunk
@@ -73,8 +74,8 @@ def source_of(api: API, mock: AnyMock, chunk: Chunk) -> MockSource:
     default."""
     if mock.failure is not None:
         failure = compile_error(mock.failure)
-        answer = failed_answer(api, failure, stream_of(mock).chunk or chunk)
-        return FixedSource(answer._replace(headers=(*answer.headers, *_headers(mock))))
+        failure = replace(failure, headers=join_headers(_headers(mock), failure.headers))
+        return FixedSource(failed_answer(api, failure, stream_of(mock).chunk or chunk))
     if mock.said is None or api.respond is None:
         return FixedSource(_fixed(mock, mock.answer or {}, chunk))
     reply = compile_reply(mock.said)

@@ -1,4 +1,4 @@
-"""Sets headers on replies."""
+"""Sets headers on replies, and joins those that are set in several places."""
 
 from __future__ import annotations
 
@@ -21,3 +21,9 @@ def set_headers(reply: Reply, headers: Headers) -> Reply:
         elif name in left:  # a header that occurs several times is replaced once
             written.append((name, left.pop(name)))
     return replace(reply, headers=(*written, *left.items()))
+
+
+def join_headers(*lists: Headers) -> Headers:
+    """Return the headers of several lists, whose names are in lower case. Of those with the same
+    name, the last counts, in the place of the first."""
+    return tuple({name: value for headers in lists for name, value in headers}.items())

@@ -97,6 +97,20 @@ def test_an_error_can_be_read_by_pages_of_other_origins() -> None:
         assert names.count(b"access-control-allow-origin") == 1
 
 
+@pytest.mark.parametrize("word", ["overloaded", "flagged"])
+def test_the_headers_of_a_mock_are_set_on_its_error_and_those_of_the_error_before_them(
+    word: str,
+) -> None:
+    error = {"as": word, "headers": {"X-A": "error"}}
+    mock = {"error": error, "headers": {"x-a": "mock", "x-b": "mock"}}
+
+    decision = ask(
+        "POST", "/v1/messages", ANTHROPIC, messages_request("hi"), engine=app(anthropic=[mock])
+    )
+
+    assert (header(decision, "x-a"), header(decision, "x-b")) == ("error", "mock")
+
+
 def test_a_flagged_prompt_is_answered_in_messages_with_the_headers_of_the_error() -> None:
     one = app(anthropic=[{"error": {"as": "flagged", "message": "No", "headers": {"x-a": "1"}}}])
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import Headers, Reply
-from mockllm.replies.headers import set_headers
+from mockllm.replies.headers import join_headers, set_headers
 
 NAMES = st.sampled_from([b"a", b"b", b"c", b"d"])
 VALUES = st.sampled_from([b"1", b"2"])
@@ -40,3 +40,12 @@ def test_every_header_is_set_once_and_the_others_stay(
         each for each in old if each[0] not in new
     ]
     assert sorted(each for each in headers if each[0] in new) == sorted(new.items())
+
+
+@given(st.lists(st.dictionaries(NAMES, VALUES)))
+def test_of_headers_set_in_several_places_the_last_count(places: list[dict[bytes, bytes]]) -> None:
+    expected: dict[bytes, bytes] = {}
+    for place in places:
+        expected |= place
+
+    assert join_headers(*(tuple(each.items()) for each in places)) == tuple(expected.items())
