@@ -1,0 +1,267 @@
+"""The type of a mock's `fault`: what goes wrong while its answer is sent, and where.
+
+    {"end": "cut", "after": {"tokens": 12}}
+    [{"pause": "30s", "after": "first_token"}, {"error": "overloaded", "after": "before_finish"}]
+
+It knows which faults and places there are, and refuses combinations that cannot happen. It does not
+know the bytes of an answer: that is `replies.faults`.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainValidator,
+    StrictBool,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from mockllm.config.durations import Duration, Seconds
+from mockllm.config.error import AnyError, Error
+from mockllm.config.mistakes import contradiction
+from mockllm.config.objects import ConfigObject
+
+MAX_COUNT = 2**53 - 1  # of tokens, bytes or events; up to here every JSON reader counts exactly
+
+Point = Literal["head", "first_token", "tool_arguments", "before_finish", "before_end"]
+"""A moment of an answer that is the same in every API."""
+POINTS: tuple[Point, ...] = get_args(Point)
+
+_Count = Annotated[int, Field(strict=True, ge=1, le=MAX_COUNT)]
+
+
+class Position(ConfigObject):
+    """A place in an answer, counted from its beginning. It is one of `tokens`, `time`, `bytes`,
+    `events` and `event`; the last three differ between APIs."""
+
+    tokens: _Count | None = None
+    """After so many tokens of the model, estimated as four bytes of text each."""
+    time: Duration | None = None
+    """So long after the answer began."""
+    bytes_: Annotated[
+        _Count | None, Field(validation_alias="bytes", serialization_alias="bytes")
+    ] = None
+    """After so many bytes of the body, without HTTP's chunks."""
+    events: _Count | None = None
+    """After so many events of a stream."""
+    event: Annotated[str, Field(min_length=1)] | None = None
+    """After an event of this type."""
+    nth: _Count = 1
+    """Which of the events of this type, from 1."""
+
+    @property
+    def is_of_one_api(self) -> bool:
+        """True if the place is another moment in each API."""
+        return self.tokens is None and self.time is None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Position:
+        counted = ("tokens", "time", "bytes", "events", "event")
+        values = (self.tokens, self.time, self.bytes_, self.events, self.event)
+        found = [name for name, value in zip(counted, values, strict=True) if value is not None]
+        if len(found) != 1:
+            both = " and ".join(map(repr, found)) or "none of them"
+            raise contradiction(f"expected one of {', '.join(map(repr, counted))}, found {both}")
+        if "nth" in self.model_fields_set and self.event is None:
+            raise contradiction("expected 'event' beside 'nth', found nothing")
+        return self
+
+
+def _kind_of_place(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "<point>"
+    return "<position>" if isinstance(value, (Mapping, Position)) else None
+
+
+def _as_bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode(errors="surrogatepass")
+    if isinstance(value, Mapping) and value.keys() == {"hex"} and isinstance(value["hex"], str):
+        try:
+            return binascii.unhexlify("".join(value["hex"].split()))
+        except ValueError:
+            raise PydanticCustomError("hex", "expected pairs of hexadecimal digits") from None
+    raise PydanticCustomError("send", 'expected a text, or bytes such as {"hex": "ff 00"}')
+
+
+if TYPE_CHECKING:  # type checkers allow what validation converts
+    AnyPlace = Point | Position | Mapping[str, object]
+    AnyBytes = str | bytes | Mapping[str, str]
+else:
+    AnyPlace = Annotated[
+        Annotated[Point, Tag("<point>")] | Annotated[Position, Tag("<position>")],
+        Discriminator(
+            _kind_of_place,
+            custom_error_type="place",
+            custom_error_message='expected a word or an object such as {"tokens": 5}',
+        ),
+    ]
+    _BYTES_SCHEMA = {
+        "anyOf": [
+            {"type": "string", "minLength": 1},
+            {
+                "type": "object",
+                "properties": {"hex": {"type": "string", "pattern": r"^\s*([0-9A-Fa-f]\s*){2,}$"}},
+                "required": ["hex"],
+                "additionalProperties": False,
+            },
+        ]
+    }
+    AnyBytes = Annotated[Any, PlainValidator(_as_bytes), WithJsonSchema(_BYTES_SCHEMA)]
+
+
+class Fault(ConfigObject):
+    """Something that goes wrong while an answer is sent: one of `end`, `pause`, `send` and
+    `error`."""
+
+    end: Literal["cut", "reset", "clean", "hang"] | None = None
+    """The end of the answer. ``cut``: the connection is closed. ``reset``: it is reset, once the
+    client has received all that was sent. ``clean``: the body ends as if it were complete.
+    ``hang``: nothing more is sent until the client goes."""
+    pause: Duration | None = None
+    """Nothing is sent for so long."""
+    send: AnyBytes | None = None
+    """A text that is put into the body, or ``{"hex": "ff 00"}``. Before the head, it is sent as it
+    is."""
+    error: AnyError | None = None
+    """A failure of the service. In a stream, it is an event in the form of the API, and the last
+    one. Before the head, and where the answer is no stream, it is the answer."""
+    after: AnyPlace | None = None
+    """The place; by default before the head."""
+    inside: StrictBool = False
+    """End in the middle of what comes next: of an event and, if it has one, of a character that
+    takes several bytes; of the head."""
+    chance: Annotated[float, Field(strict=True, ge=0, le=1)] = 1.0
+    """The probability of the fault, from 0 to 1."""
+
+    @property
+    def failure(self) -> Error | None:
+        """`error` as an object: validation has converted words."""
+        assert self.error is None or isinstance(self.error, Error)
+        return self.error
+
+    @property
+    def position(self) -> Position | None:
+        """`after` as an object; None if it is a word or absent."""
+        return self.after if isinstance(self.after, Position) else None
+
+    @property
+    def sent(self) -> bytes:
+        """`send` as bytes: validation has converted texts. Empty if it is absent."""
+        assert self.send is None or isinstance(self.send, bytes)
+        return self.send or b""
+
+    @property
+    def seconds(self) -> Seconds | None:
+        """`pause` in seconds: validation has converted texts."""
+        assert self.pause is None or isinstance(self.pause, Seconds)
+        return self.pause
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_gate(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and "hold" in value:
+            raise contradiction("'hold' is not supported yet: there are no gates")
+        return value
+
+    @field_validator("send")
+    @classmethod
+    def _is_something(cls, send: Any) -> Any:
+        if send == b"":
+            raise contradiction("expected something to send, found nothing")
+        return send
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Fault:
+        kinds = ("end", "pause", "send", "error")
+        found = [name for name in kinds if getattr(self, name) is not None]
+        if len(found) != 1:
+            both = " and ".join(map(repr, found))
+            reason = f"{both}: write a list of faults" if found else "none of them"
+            raise contradiction(f"expected one of {', '.join(map(repr, kinds))}, found {reason}")
+        return self
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Fault:
+        if self.end == "clean" and self.after is None:
+            raise contradiction(
+                '"clean" ends a body: expected \'after\' beside it, such as "head", found nothing'
+            )
+        if self.inside and self.end is None:
+            raise contradiction("expected 'end' beside 'inside', found nothing")
+        is_timed = self.position is not None and self.position.time is not None
+        if is_timed and self.inside:
+            raise contradiction("a time is inside of nothing: leave out 'inside'")
+        if is_timed and self.end is None:
+            raise contradiction("only an 'end' comes after a time; write another 'after'")
+        if self.failure is not None and self.after is not None:
+            _expect_in_stream(self.failure)
+        return self
+
+
+def _expect_in_stream(error: Error) -> None:
+    """Refuse what an error inside a stream cannot have, whose head is sent."""
+    if error.has_body:
+        raise contradiction("in a stream, write 'send' instead of an error's 'body'")
+    for name, value in (("headers", error.headers), ("retry_after", error.retry_after)):
+        if value:
+            message = f"the head is sent when the error comes: leave out {name!r}, or 'after'"
+            raise contradiction(message)
+
+
+def _kind_of_faults(value: Any) -> str | None:
+    if isinstance(value, (list, tuple)):
+        return "<list>"
+    return "<fault>" if isinstance(value, (Mapping, Fault)) else None
+
+
+def _without_null(value: Any) -> Any:
+    if value is None:
+        raise PydanticCustomError("faults", "expected an object or a list of objects")
+    return value
+
+
+def _end_once(faults: list[Fault]) -> list[Fault]:
+    ends = [fault for fault in faults if fault.end is not None and fault.chance == 1]
+    if len(ends) > 1:
+        raise contradiction("expected one 'end', found several: an answer ends once")
+    return faults
+
+
+if TYPE_CHECKING:
+    AnyFaults = Fault | Mapping[str, object] | Sequence[Fault | Mapping[str, object]] | None
+else:
+    _Listed = Annotated[list[Fault], Field(min_length=1), AfterValidator(_end_once)]
+    AnyFaults = Annotated[
+        Annotated[Fault, Tag("<fault>")] | Annotated[_Listed, Tag("<list>")],
+        Discriminator(
+            _kind_of_faults,
+            custom_error_type="faults",
+            custom_error_message="expected an object or a list of objects",
+        ),
+        BeforeValidator(_without_null),
+    ]
+"""One fault, or a list of them."""
+
+
+def listed(faults: AnyFaults) -> tuple[Fault, ...]:
+    """Return the faults of a mock, after validation, as a tuple."""
+    if faults is None:
+        return ()
+    if isinstance(faults, Fault):
+        return (faults,)
+    assert isinstance(faults, list)
+    return tuple(faults)
