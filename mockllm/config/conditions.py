@@ -7,23 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from functools import cache
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
     StrictBool,
     StrictInt,
     StrictStr,
     Tag,
+    WithJsonSchema,
     model_validator,
 )
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from mockllm.config.objects import ConfigObject, keys_of
-from mockllm.config.values import empty_list_for_null
+from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject, keys_of
+from mockllm.config.values import AlsoWritten, ListOrNull
 
 
 class MatchType(StrEnum):
@@ -53,11 +57,68 @@ def _kind(words: Mapping[type, str], otherwise: str | None = None) -> Callable[[
     return tag
 
 
+# --- objects in which null is a mistake ----------------------------------------------------------
+
+
+@cache
+def _optional_keys(model: type[BaseModel]) -> frozenset[str]:
+    """Return the keys of a model that have no value where they are left out."""
+    fields = zip(keys_of(model), model.model_fields.values(), strict=True)
+    return frozenset(key for key, field in fields if field.default is None)
+
+
+def _describe_without_null(schema: JsonDict, model: type[BaseModel]) -> None:
+    """Remove null from the JSON Schema of a model."""
+    schema |= OWN_KEYS_SCHEMA
+    properties = cast("dict[str, dict[str, Any]]", schema["properties"])
+    for key in _optional_keys(model):
+        properties[key].pop("default", None)
+        forms = [form for form in properties[key].pop("anyOf", ()) if form != {"type": "null"}]
+        if len(forms) > 1:
+            properties[key]["anyOf"] = forms
+        elif forms:
+            properties[key] |= forms[0]
+
+
+def _describe_with_one_of(*keys: str) -> Callable[[JsonDict, type[BaseModel]], None]:
+    """Return a function that adds to the JSON Schema of a model that one of `keys` is required."""
+
+    def describe(schema: JsonDict, model: type[BaseModel]) -> None:
+        _describe_without_null(schema, model)
+        schema["anyOf"] = [{"required": [key]} for key in keys]
+
+    return describe
+
+
+class _WithoutNull(ConfigObject):
+    """An object in which null is a mistake, not "anything": it is often the result of a failed
+    look-up."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_without_null)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_null(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and None in value.values():
+            for key in _optional_keys(cls).intersection(value):
+                if value[key] is None:
+                    raise PydanticCustomError(
+                        "null", "{key} is null; leave it out if it does not matter", {"key": key}
+                    )
+        return value
+
+
 # --- texts ---------------------------------------------------------------------------------------
 
 
-class TextMatch(ConfigObject):
+OPERATORS = ("contains", "starts_with", "ends_with", "exact", "regex")
+"""The keys of `TextMatch` that test a text."""
+
+
+class TextMatch(_WithoutNull):
     """Tests of a text, all of which it must pass."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_with_one_of(*OPERATORS))
 
     contains: StrictStr | None = None
     """The text contains this."""
@@ -80,9 +141,6 @@ class TextMatch(ConfigObject):
             )
         return self
 
-
-OPERATORS = ("contains", "starts_with", "ends_with", "exact", "regex")
-"""The keys of `TextMatch` that test a text."""
 
 _TEXT: Mapping[type, str] = {str: "<text>", TextMatch: "<tests>", list: "<list>", tuple: "<list>"}
 _Tested = Annotated[StrictStr, Tag("<text>")] | Annotated[TextMatch, Tag("<tests>")]
@@ -111,8 +169,12 @@ one is so."""
 # --- the other words -----------------------------------------------------------------------------
 
 
-class ToolResultMatch(ConfigObject):
+class ToolResultMatch(_WithoutNull):
     """A result of a tool in the last turn."""
+
+    model_config = ConfigDict(
+        json_schema_extra=_describe_with_one_of("name", "call_id", "text", "error")
+    )
 
     name: Text | None = None
     """The name of the tool, as in the call that the result belongs to."""
@@ -124,8 +186,10 @@ class ToolResultMatch(ConfigObject):
     """True if the tool failed."""
 
 
-class MessageMatch(ConfigObject):
+class MessageMatch(_WithoutNull):
     """A message of the conversation. Instructions have their own condition, `system`."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_with_one_of("role", "text"))
 
     role: Literal["user", "assistant", "tool"] | None = None
     """The side that speaks; ``tool`` for results."""
@@ -180,7 +244,7 @@ Tools = Annotated[
 ]
 
 
-class CountRange(ConfigObject):
+class CountRange(_WithoutNull):
     """A range of numbers, both ends included."""
 
     at_least: Annotated[StrictInt, Field(ge=1)] = 1
@@ -204,7 +268,38 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class Conditions(ConfigObject):
+_APIs = Annotated[
+    Annotated[list[APIName], Field(min_length=1)],
+    BeforeValidator(_as_list),
+    AlsoWritten({"enum": [*get_args(APIName)]}),
+]
+
+VALUE_WORDS = ("equals", "any", "exists")
+"""The keys of a test of a value in the body, beside those of `TextMatch`."""
+_VALUE_TESTS: JsonDict = {
+    "type": "object",
+    "properties": {
+        "equals": {},
+        "any": {"type": "array", "minItems": 1},
+        "exists": {"type": "boolean"},
+        **{operator: {"type": "string"} for operator in OPERATORS},
+        "ignore_case": {"type": "boolean"},
+    },
+    "anyOf": [{"required": [word]} for word in (*VALUE_WORDS, *OPERATORS)],
+    "additionalProperties": False,
+    **OWN_KEYS_SCHEMA,
+}
+_BODY_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "patternProperties": {
+        r"^\$($|[.\[])": {"anyOf": [{"not": {"type": "object"}}, _VALUE_TESTS]},
+        "^_": {},
+    },
+    "additionalProperties": False,
+}
+
+
+class Conditions(_WithoutNull):
     """Conditions on a request, all of which must hold; the words are the same for every API.
 
     The last turn is everything after the model's last answer, without instructions.
@@ -222,7 +317,7 @@ class Conditions(ConfigObject):
     """One of the instructions: system and developer messages, `instructions`, `system`."""
     model: Text | None = None
     """The model that is asked for."""
-    api: Annotated[list[APIName], BeforeValidator(_as_list), Field(min_length=1)] | None = None
+    api: _APIs | None = None
     """The API, or a list of APIs."""
     tools: Tools | None = None
     """Names of tools that are offered, all of them; ``{"any": [...]}``: one of them; an empty list:
@@ -237,12 +332,10 @@ class Conditions(ConfigObject):
     """The number of the requested answer since the user's last words, from 1."""
     stream: StrictBool | None = None
     """True if a stream is asked for, false if not."""
-    body: dict[StrictStr, Any] | None = None
+    body: Annotated[dict[StrictStr, Any], WithJsonSchema(_BODY_SCHEMA)] | None = None
     """Values in the request's body, by their JSONPath (RFC 9535): a value, or an object with
     `equals`, `any`, `exists` or the tests of a text."""
-    headers: Annotated[list[HeaderMatch], BeforeValidator(empty_list_for_null)] = Field(
-        default_factory=list
-    )
+    headers: ListOrNull[HeaderMatch] = Field(default_factory=list)
     """Headers that the request must have."""
     all_of: Sequence[Conditions] | None = None
     """Conditions that must all hold."""
@@ -252,16 +345,3 @@ class Conditions(ConfigObject):
         None
     )
     """Conditions that must not hold together."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_null(cls, value: Any) -> Any:
-        """Null is a mistake, not "anything": it is often the result of a failed look-up."""
-        if isinstance(value, Mapping):
-            words = set(keys_of(Conditions))
-            for key, condition in value.items():
-                if condition is None and key in words and key != "headers":
-                    raise PydanticCustomError(
-                        "null", "{key} is null; leave it out if it does not matter", {"key": key}
-                    )
-        return value

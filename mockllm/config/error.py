@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import (
     BeforeValidator,
     Field,
-    GetJsonSchemaHandler,
     StrictBool,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from mockllm.config.durations import AnyDuration, Seconds, remedy
 from mockllm.config.headers import HEADER_NAME, AnswerHeaders
 from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import ConfigObject
-from mockllm.config.values import JSONValue
+from mockllm.config.values import AlsoWritten, JSONValue
 from mockllm.exchange import WITHOUT_CONTENT
 
 MAX_RETRY_AFTER = 120.0
@@ -170,16 +169,7 @@ def _as_error(value: Any) -> Any:
     raise PydanticCustomError("error_type", "expected a word or an object")
 
 
-class _WordOrObject:
-    """Adds the words to the JSON Schema of an error."""
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {"anyOf": [{"enum": [*WORDS]}, handler(schema)]}
-
-
 if TYPE_CHECKING:
     AnyError = str | Error | Mapping[str, object]
 else:
-    AnyError = Annotated[Error, BeforeValidator(_as_error), _WordOrObject()]
+    AnyError = Annotated[Error, BeforeValidator(_as_error), AlsoWritten({"enum": [*WORDS]})]

@@ -37,13 +37,13 @@ from mockllm.config.session_values import checked_session, checked_session_heade
 from mockllm.config.values import (
     ChunkSize,
     Event,
+    ListOrNull,
     OptionalSDKInput,
     OptionalSDKObject,
-    empty_list_for_null,
 )
 from mockllm.errors import NOWHERE, ConfigError, Place, Problem, Severity
 
-_Texts = Annotated[list[str], BeforeValidator(empty_list_for_null)]
+_Texts = ListOrNull[str]
 
 
 class _Match(Conditions):
@@ -288,24 +288,14 @@ class Config(ConfigObject):
     ] = None
     """The session of requests that name none: ``{"header": NAME}`` for the value of a header,
     ``"credential"`` for one session per API key."""
-    openai: Annotated[list[OpenAIMock], BeforeValidator(empty_list_for_null)] = Field(
-        default_factory=list
-    )
-    openai_response: Annotated[list[OpenAIResponseMock], BeforeValidator(empty_list_for_null)] = (
-        Field(default_factory=list)
-    )
-    anthropic: Annotated[list[AnthropicMock], BeforeValidator(empty_list_for_null)] = Field(
-        default_factory=list
-    )
-    openai_embeddings: Annotated[
-        list[OpenAIEmbeddingsMock], BeforeValidator(empty_list_for_null)
-    ] = Field(default_factory=list)
-    mocks: Annotated[list[Mock], BeforeValidator(empty_list_for_null)] = Field(default_factory=list)
+    openai: ListOrNull[OpenAIMock] = Field(default_factory=list)
+    openai_response: ListOrNull[OpenAIResponseMock] = Field(default_factory=list)
+    anthropic: ListOrNull[AnthropicMock] = Field(default_factory=list)
+    openai_embeddings: ListOrNull[OpenAIEmbeddingsMock] = Field(default_factory=list)
+    mocks: ListOrNull[Mock] = Field(default_factory=list)
     """The mocks of every API with a conversation. They are tried after those of the API's own
     list."""
-    models: Annotated[list[_Name], BeforeValidator(empty_list_for_null)] = Field(
-        default_factory=list
-    )
+    models: ListOrNull[_Name] = Field(default_factory=list)
     """The models that ``/v1/models`` lists, before those that mocks name."""
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 

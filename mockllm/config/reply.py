@@ -14,18 +14,17 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     Field,
-    GetJsonSchemaHandler,
     PlainValidator,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import ConfigObject
-from mockllm.config.values import JSONValue, as_json
+from mockllm.config.values import AlsoWritten, JSONValue, as_json
 
 MAX_TOKENS = 2**53 - 1  # up to here every JSON reader counts exactly
 
@@ -176,16 +175,7 @@ def _as_reply(value: Any) -> Any:
     raise PydanticCustomError("reply_type", "expected a text or an object")
 
 
-class _TextOrObject:
-    """Adds the text to the JSON Schema of a reply."""
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string"}, handler(schema)]}
-
-
 if TYPE_CHECKING:
     AnyReply = str | Reply | Mapping[str, object]
 else:
-    AnyReply = Annotated[Reply, BeforeValidator(_as_reply), _TextOrObject()]
+    AnyReply = Annotated[Reply, BeforeValidator(_as_reply), AlsoWritten({"type": "string"})]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
+    GetJsonSchemaHandler,
     PlainValidator,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic.config import JsonDict
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from mockllm.wire.chunking import Chunk
 
@@ -22,6 +24,7 @@ OWN_KEYS = ("_", "$")
 DONE = "[DONE]"
 """The event that ends a Chat Completions stream in `stream.events`."""
 
+_T = TypeVar("_T")
 
 _LEAVES = frozenset({str, int, float, bool, type(None)})
 
@@ -77,8 +80,29 @@ def _as_input(value: Any) -> Any:
     return _as_data(value)
 
 
-def empty_list_for_null(value: Any) -> Any:
-    """Treat an explicit null like a missing list."""
+class AlsoWritten:
+    """Adds another form of a value, which validation converts, to its JSON Schema: a text, where an
+    object may be written as one."""
+
+    def __init__(self, form: JsonDict) -> None:
+        self._form = form
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [self._form, handler(schema)]}
+
+
+class _AlsoNull:
+    """Adds null to the JSON Schema of a list, whose items remain where an editor looks for them."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(schema) | {"type": ["array", "null"]}
+
+
+def _empty_list_for_null(value: Any) -> Any:
     return [] if value is None else value
 
 
@@ -97,6 +121,9 @@ def without_own_keys(value: Any) -> Any:
         if not (isinstance(key, str) and key.startswith(OWN_KEYS))
     }
 
+
+ListOrNull = Annotated[list[_T], BeforeValidator(_empty_list_for_null), _AlsoNull()]
+"""A list. An explicit null is treated like a missing list."""
 
 if TYPE_CHECKING:  # type checkers allow SDK objects, which validation converts to JSON
     JSONValue = object

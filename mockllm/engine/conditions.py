@@ -256,8 +256,6 @@ def compared_parts(header: HeaderMatch) -> tuple[bytes, bytes]:
 
 # --- values of the body --------------------------------------------------------------------------
 
-_VALUE_WORDS = frozenset({"equals", "any", "exists"})
-
 
 def _body_has(path: str, value: Any) -> Iterable[Predicate]:
     read = read_path(path)
@@ -281,7 +279,7 @@ def _value_test(value: Any) -> ValueTest:
     if not isinstance(value, dict):
         return ValueEquals.of(value, jsontext.canonical)
     tests: list[ValueTest] = []
-    text_words = {key: given for key, given in value.items() if key not in _VALUE_WORDS}
+    text_words = {key: given for key, given in value.items() if key not in words.VALUE_WORDS}
     if "equals" in value:
         tests.append(ValueEquals.of(value["equals"], jsontext.canonical))
     if "any" in value:
@@ -304,7 +302,7 @@ def _any_value(values: Any) -> ValueTest:
 def _text_match(given: dict[str, Any]) -> words.TextMatch:
     unknown = [key for key in given if key not in words.TextMatch.model_fields]
     if unknown:
-        known = ", ".join(("equals", "any", "exists", *words.TextMatch.model_fields))
+        known = ", ".join((*words.VALUE_WORDS, *words.TextMatch.model_fields))
         raise ValueError(
             f"unknown test {unknown[0]!r}, expected one of {known}; "
             'write {"equals": {...}} to compare with an object'

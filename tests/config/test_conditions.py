@@ -98,6 +98,14 @@ def test_the_author_s_own_keys_may_stand_in_values_of_the_body(body: Any) -> Non
             'match.user[1]: expected a text or an object such as {"contains": "..."}, found a list',
         ),
         ({"user": None}, "match: user is null; leave it out if it does not matter"),
+        (
+            {"user": {"contains": None}},
+            "match.user: contains is null; leave it out if it does not matter",
+        ),
+        (
+            {"tool_result": {"name": "f", "text": None}},
+            "match.tool_result: text is null; leave it out if it does not matter",
+        ),
         ({"user": {"regex": "a("}}, "match.user: not a regular expression of RE2: missing ): a("),
         ({"turn": 0}, "match.turn: expected at least 1, found 0"),
         (

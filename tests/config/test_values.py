@@ -16,9 +16,9 @@ from mockllm.config.values import (
     MAX_NESTING,
     ChunkSize,
     Event,
+    ListOrNull,
     SDKInput,
     SDKObject,
-    empty_list_for_null,
 )
 from tests.support.configs import nested
 
@@ -181,6 +181,18 @@ def test_the_schema_accepts_the_same_values(
 # -- Lists --
 
 
-@pytest.mark.parametrize(("value", "expected"), [(None, []), ([], []), ([1], [1]), (0, 0)])
-def test_only_null_is_like_a_missing_list(value: Any, expected: Any) -> None:
-    assert empty_list_for_null(value) == expected
+LIST = TypeAdapter(ListOrNull[int])
+
+
+@pytest.mark.parametrize(("value", "expected"), [(None, []), ([], []), ([1], [1])])
+def test_null_is_like_a_missing_list(value: Any, expected: Any) -> None:
+    assert LIST.validate_python(value) == expected
+    jsonschema.validate(value, LIST.json_schema())
+
+
+@pytest.mark.parametrize("value", [0, "", {}])
+def test_only_null_is_like_a_missing_list(value: Any) -> None:
+    with pytest.raises(ValidationError):
+        LIST.validate_python(value)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(value, LIST.json_schema())

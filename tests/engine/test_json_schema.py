@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import orjson
 import pytest
 
 from mockllm import Config
+from mockllm.config.models import MOCK_FIELDS
+from mockllm.config.objects import keys_of
 from mockllm.engine.json_schema import configuration_schema
 from mockllm.engine.loading import load
-from mockllm.errors import ConfigError
+from mockllm.errors import ConfigError, Place, Severity
 from tests.engine.test_impossible import RESPONSES
 from tests.support.goldens import TESTDATA
 from tests.test_readme import blocks
@@ -183,3 +186,65 @@ def test_what_check_tells_of_is_not_valid(config: Json) -> None:
 def test_typos_are_not_valid(config: Json) -> None:
     assert not is_accepted(config)
     assert mistakes(config)
+
+
+# --- the words of a match, in every form ---------------------------------------------------------
+
+ANY_VALUES: list[Any] = [
+    *("chat", "contains", "", 0, 1, 2, True, None, [], {}),
+    *(["chat"], ["chat", "embeddings"], ["chat", {"contains": "a"}], [["a"]], [None], [1]),
+    *({"contains": "a"}, {"exact": "a", "ignore_case": True}, {"ignore_case": True}),
+    *({"contains": None}, {"contains": 1}, {"contain": "a"}, {"regex": "a+"}, {"regex": ""}),
+    *({"_comment": "mine", "ends_with": "a"}, {"$comment": "mine"}),
+    *({"text": "a"}, {"text": ["a", {"starts_with": "b"}]}, {"text": None}, {"name": {}}),
+    *({"name": "a", "error": True}, {"error": 1}, {"role": "user"}, {"role": "system"}),
+    *({"any": ["a"]}, {"any": []}, {"any": "a"}),
+    *({"at_least": 2}, {"at_least": 0}, {"at_most": None}, {"at_least": "2"}),
+    *({"$.a": 1}, {"$.a": None}, {"$.a": [1]}, {"a": 1}, {"_a": 1}, {"$.a": {"_comment": 1}}),
+    *({"$.a": {"equals": {}}}, {"$.a": {"exists": True}}, {"$.a": {"exists": 1}}),
+    *({"$.a": {"any": [1, {"contains": "a"}]}}, {"$.a": {"any": []}}, {"$.a": {"b": 1}}),
+    *({"$.a": {"contains": "a", "ignore_case": True}}, {"$.a": {"contains": 1}}, {"$.a": {}}),
+    *([{"name": "x-a", "value": "a"}], [{"name": "x-a"}], [{"user": "a"}], {"user": "a"}),
+]
+
+
+def loaded(field: str, mocks: list[Json]) -> list[Json]:
+    """The mocks without errors. Warnings are matters of meaning, not of form."""
+    while True:
+        try:
+            load(Config.from_dict({field: mocks}))
+        except ConfigError as exc:
+            places = [each.place for each in exc.problems if each.severity is Severity.ERROR]
+            wrong = {place.position for place in places if isinstance(place, Place)}
+            mocks = [mock for index, mock in enumerate(mocks) if index not in wrong]
+        else:
+            return mocks
+
+
+def valid(field: str, mocks: list[Json]) -> list[Json]:
+    """The mocks in which an editor shows no mistakes."""
+    wrong = {error.absolute_path[1] for error in validator().iter_errors({field: mocks})}
+    return [mock for index, mock in enumerate(mocks) if index not in wrong]
+
+
+@pytest.mark.parametrize("field", MOCK_FIELDS)
+def test_a_word_is_valid_in_the_forms_in_which_it_is_loaded(field: str) -> None:
+    answer = {"reply": "a"} if field == "mocks" else {"response": RESPONSES[field]}
+    words = keys_of(keys_of(MOCK_FIELDS[field])["match"]).keys() - {"message", "input"}
+    mocks = [{"match": {word: value}, **answer} for word in sorted(words) for value in ANY_VALUES]
+
+    assert {*chain.from_iterable(mock["match"] for mock in loaded(field, mocks))} == words
+    assert valid(field, mocks) == loaded(field, mocks)
+
+
+@pytest.mark.parametrize(
+    "key", sorted(keys_of(Config).keys() - {"listen_addr"})
+)  # any text in a schema
+@pytest.mark.parametrize("value", [None, [], {}, "a", 1], ids=json.dumps)
+def test_a_key_is_valid_in_the_forms_in_which_it_is_loaded(key: str, value: Any) -> None:
+    try:
+        Config.from_dict({key: value})
+    except ConfigError:
+        assert mistakes({key: value})
+    else:
+        assert mistakes({key: value}) == []
