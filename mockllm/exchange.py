@@ -82,10 +82,17 @@ class EndingKind(Enum):
 
 class Ending(NamedTuple):
     """The end of a reply: after its last step, or after the first `after` bytes of its body, even
-    in the middle of a step, a chunk or a character."""
+    in the middle of a step, a chunk or a character. With a `time`, it ends so many seconds after it
+    began, if it is not over by then.
+
+    `head` is the part of the head that is sent: 0 of a reply that ends before its first byte, 0.5
+    of one that ends in the middle of the head, and has no body.
+    """
 
     kind: EndingKind = EndingKind.COMPLETE
     after: int | None = None
+    time: float | None = None
+    head: float = 1.0
 
 
 COMPLETE = Ending()
@@ -123,7 +130,8 @@ class Reply:
     Its bytes may contain placeholders (`wire.placeholders`) for values that depend on the request
     or the delivery: the model, an id, the time. A `streamed` reply is sent as one HTTP chunk per
     step, and so is one with lazy steps; any other is sent with a Content-Length. `before_head` is
-    the pause before the head, in seconds.
+    the pause before the head, in seconds. `preface` is sent as it is before the head, as no service
+    does.
     """
 
     status: int
@@ -132,6 +140,7 @@ class Reply:
     ending: Ending = COMPLETE
     streamed: bool = False
     before_head: float = 0.0
+    preface: bytes = b""
 
     @property
     def has_length(self) -> bool:

@@ -205,6 +205,10 @@ class Fault(ConfigObject):
         is_timed = self.position is not None and self.position.time is not None
         if is_timed and self.inside:
             raise contradiction("a time is inside of nothing: leave out 'inside'")
+        if is_timed and self.end == "clean":
+            raise contradiction(
+                '"clean" is at a place: after a time write "cut", "reset" or "hang"'
+            )
         if is_timed and self.end is None:
             raise contradiction("only an 'end' comes after a time; write another 'after'")
         if self.failure is not None and self.after is not None:

@@ -24,10 +24,12 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 class Frame(NamedTuple):
-    """Bytes on the wire: `data`, sent `pause` seconds after the previous frame."""
+    """Bytes on the wire: `data`, sent `pause` seconds after the previous frame. With a `size`, only
+    so many of the first bytes are sent, counted once the values of the delivery are filled in."""
 
     pause: float
     data: bytes
+    size: int | None = None
 
 
 def must_close(reply: Reply, *, is_http11: bool) -> bool:
@@ -45,17 +47,22 @@ def frames(
     ends with the connection, and any other reply announces that the connection stays. With `close`
     the head announces that the connection closes; with `head_only` (the method was HEAD) nothing
     follows the head. A large step has a frame for each of its pieces. Bytes after the reply's
-    ending are left out; closing or resetting the connection is left to the caller.
+    ending are left out; closing or resetting the connection, and an ending at a time, are left to
+    the caller.
     """
     unchunked = must_close(reply, is_http11=is_http11)
     close = close or unchunked
     version = b"1.0" if unchunked else b"1.1"
     writer = _writer(b"HEAD" if head_only else b"GET", version, close=close)
-    yield Frame(reply.before_head, _head(writer, reply, is_http11=is_http11, close=close))
-    if head_only:
+    head = _head(writer, reply, is_http11=is_http11, close=close)
+    share = reply.ending.head
+    size = None if share == 1 else len(reply.preface) + int(len(head) * share)
+    yield Frame(reply.before_head, reply.preface + head, size)
+    if head_only or size is not None:
         return
     yield from _body(writer, reply)
-    if reply.ending.kind in (EndingKind.COMPLETE, EndingKind.CLEAN):
+    kind = reply.ending.kind
+    if kind in (EndingKind.COMPLETE, EndingKind.CLEAN) or reply.ending.time is not None:
         yield Frame(0.0, writer.send(h11.EndOfMessage()) or b"")
 
 
@@ -72,62 +79,70 @@ def _head(writer: h11.Connection, reply: Reply, *, is_http11: bool, close: bool)
 
 def _announced_length(reply: Reply) -> int:
     size = sum(step.size for step in reply.steps)
-    kind, after = reply.ending
-    return min(size, after) if kind is EndingKind.CLEAN and after is not None else size
+    after = reply.ending.after
+    is_clean = reply.ending.kind is EndingKind.CLEAN
+    return min(size, after) if is_clean and after is not None else size
 
 
 def _body(writer: h11.Connection, reply: Reply) -> Iterator[Frame]:
     """The frames of the steps, up to the ending."""
-    kind, left = reply.ending
+    left = reply.ending.after
     for step in reply.steps:
-        if left is None or step.size < left:
-            yield from _step(writer, step)
-        elif kind is EndingKind.CLEAN:  # the sent part of the step is a complete chunk
-            yield from _step(writer, step._replace(pieces=tuple(_first_bytes(step, left))))
+        if left == 0:
             return
+        if left is None or step.size <= left:
+            yield from _step(writer, step)
         else:
-            yield from _step(writer, step, up_to=left)
+            is_clean = reply.ending.kind is EndingKind.CLEAN
+            yield from _step(writer, step, up_to=left, whole_chunk=is_clean)
             return
         left = None if left is None else left - step.size
 
 
-def _step(writer: h11.Connection, step: Step, *, up_to: int | None = None) -> Iterator[Frame]:
-    """The frames of one step. With `up_to` only that many of its bytes, although its chunk
-    announces all of them."""
+def _step(
+    writer: h11.Connection, step: Step, *, up_to: int | None = None, whole_chunk: bool = False
+) -> Iterator[Frame]:
+    """The frames of one step. With `up_to` only that many of its bytes. Then its chunk announces
+    all of them, unless it is a `whole_chunk` of those that are sent."""
     if len(step.pieces) == 1 and up_to is None:
         yield Frame(step.pause, writer.send(h11.Data(step.pieces[0])) or b"")
         return
     pause = step.pause
-    for part in writer.send_with_data_passthrough(h11.Data(cast("bytes", _Sized(step)))) or ():
+    announced = up_to if whole_chunk and up_to is not None else step.size
+    sized = h11.Data(cast("bytes", _Sized(announced)))
+    for part in writer.send_with_data_passthrough(sized) or ():
         if not isinstance(part, _Sized):
             yield Frame(pause, part)
             pause = 0.0
             continue
-        for piece in step.pieces if up_to is None else _first_bytes(step, up_to):
-            yield Frame(pause, piece)
+        for piece, size in _first_pieces(step, up_to):
+            yield Frame(pause, piece, size)
             pause = 0.0
-        if up_to is not None:
+        if up_to is not None and not whole_chunk:
             return
 
 
 class _Sized:
     """Stands for the data of a step: h11 only reads its length and passes the object through."""
 
-    def __init__(self, step: Step) -> None:
-        self._size = step.size
+    def __init__(self, size: int) -> None:
+        self._size = size
 
     def __len__(self) -> int:
         return self._size
 
 
-def _first_bytes(step: Step, count: int) -> Iterator[bytes]:
-    """The first `count` bytes of a step, in pieces."""
+def _first_pieces(step: Step, up_to: int | None) -> Iterator[tuple[bytes, int | None]]:
+    """The pieces of a step up to a number of bytes, each with the number of its bytes that count;
+    None if all do. A piece is not cut here, where a placeholder may be at the place."""
+    left = step.size if up_to is None else up_to
     for piece in step.pieces:
-        if count <= len(piece):
-            yield piece[:count]
+        if left < len(piece):
+            if left:
+                yield piece, left
             return
-        yield piece
-        count -= len(piece)
+        yield piece, None
+        left -= len(piece)
 
 
 def _writer(method: bytes, version: bytes, *, close: bool) -> h11.Connection:
@@ -153,6 +168,7 @@ class FastFraming:
             not isinstance(reply.steps, LazySteps)
             and reply.ending == COMPLETE
             and not reply.before_head
+            and not reply.preface
             and not any(step.pause for step in reply.steps)
         )
         """True if such a reply is complete and has no pause."""

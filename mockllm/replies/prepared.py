@@ -119,6 +119,7 @@ class _Variant:
             reply.ending,
             reply.streamed,
             reply.before_head,
+            reply.preface,
         )
         template = self._template
         if template is None or not template.fits(values):

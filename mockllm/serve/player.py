@@ -26,13 +26,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
 
 from mockllm.engine.decision import End
-from mockllm.exchange import EndingKind
+from mockllm.exchange import Ending, EndingKind
 from mockllm.http1.framing import Frame
 from mockllm.serve.turns import Turns
 from mockllm.wire.placeholders import FreshValues, fill_fresh
@@ -89,15 +90,16 @@ class Player:
         # of the frames
         self._next: Frame | None = None
         self._due = 0.0
+        self._until = math.inf  # frames that are due later are not sent
         self.frames_sent = 0
         """The number of frames written, by which `Timeouts` detects stuck peers."""
         self.first_byte: float | None = None
         """The time of the first write, in monotonic seconds."""
 
-    async def play(self, frames: Iterator[Frame], kind: EndingKind) -> None:
-        """Send `frames`, then end the message as `kind` specifies. After COMPLETE and CLEAN the
+    async def play(self, frames: Iterator[Frame], ending: Ending) -> None:
+        """Send `frames`, then end the message as `ending` specifies. After COMPLETE and CLEAN the
         transport is still open, unless the peer has disconnected."""
-        await self._send(frames, _ENDS[kind])
+        kind = await self._send(frames, ending)
         if self._transport.is_closing():
             self.abandon()
         elif kind is EndingKind.RESET:
@@ -116,17 +118,23 @@ class Player:
         """Report that the frames could not be generated, unless the end was reported before."""
         self._finish(End.FAILED)
 
-    async def _send(self, frames: Iterator[Frame], end: End) -> None:
-        """Send each frame when it is due, a turn at a time."""
+    async def _send(self, frames: Iterator[Frame], ending: Ending) -> EndingKind:
+        """Send each frame when it is due, a turn at a time. Returns how the message ends: complete,
+        if its ending has a time and all frames are due by then."""
+        kind = ending.kind if ending.time is None else EndingKind.COMPLETE
         self._due = time.monotonic()
+        self._until = math.inf if ending.time is None else self._due + ending.time
         while True:
             await self._turns.wait()
             began = time.monotonic()
-            more = self._take_turn(frames, end, began + self._turns.left)
+            if self._due > self._until and began >= self._until:
+                self._finish(_ENDS[ending.kind])
+                return ending.kind
+            more = self._take_turn(frames, _ENDS[kind], began + self._turns.left)
             self._turns.spend(time.monotonic() - began)
             if not more:
-                return
-            wait = self._due - time.monotonic()
+                return kind
+            wait = min(self._due, self._until) - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
             else:
@@ -138,13 +146,13 @@ class Player:
         if not self.frames_sent and self._next is None:
             self._take(frames)
         while self._next is not None:
-            if self._due > time.monotonic() or not self._writable.is_set():
+            if self._due > min(time.monotonic(), self._until) or not self._writable.is_set():
                 return True
             if self._transport.is_closing():
                 return False
-            data = self._next.data
+            frame = self._next
             self._take(frames)
-            self._write(data, end if self._next is None else None)
+            self._write(frame, end if self._next is None else None)
             if time.monotonic() > until:
                 break
         return self._next is not None
@@ -154,12 +162,14 @@ class Player:
         if self._next is not None:
             self._due += self._next.pause
 
-    def _write(self, data: bytes, end: End | None) -> None:
-        if self.first_byte is None:
+    def _write(self, frame: Frame, end: End | None) -> None:
+        data = fill_fresh(frame.data, self._fresh)[: frame.size]
+        if data and self.first_byte is None:
             self.first_byte = time.monotonic()
         if end is not None:
             self._finish(end)
-        self._transport.write(fill_fresh(data, self._fresh))
+        if data:
+            self._transport.write(data)
         self.frames_sent += 1
 
     def _finish(self, end: End) -> None:

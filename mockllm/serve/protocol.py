@@ -387,7 +387,7 @@ class HTTPProtocol(asyncio.Protocol):
         """Send `frames`, then end as the reply specifies. `closes` is True if the head of the reply
         announced that the connection closes."""
         try:
-            await player.play(frames, decision.reply.ending.kind)
+            await player.play(frames, decision.reply.ending)
         except Exception:
             rule = decision.match.rule
             label = "no mock" if rule is None else rule.label

@@ -130,6 +130,10 @@ def test_what_is_sent_is_a_text_or_bytes(send: Any, sent: bytes) -> None:
             "only an 'end' comes after a time; write another 'after'",
         ),
         (
+            {"end": "clean", "after": {"time": 2}},
+            '"clean" is at a place: after a time write "cut", "reset" or "hang"',
+        ),
+        (
             {"end": "cut", "inside": True, "after": {"time": 2}},
             "a time is inside of nothing: leave out 'inside'",
         ),

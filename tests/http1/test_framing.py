@@ -16,7 +16,7 @@ WHOLE = Reply.whole(404, ((b"x-a", b"1"),), b"gone")
 
 
 def sent(reply: Reply, **options: bool) -> list[bytes]:
-    return [step.data for step in frames(reply, **options)]
+    return [frame.data[: frame.size] for frame in frames(reply, **options)]
 
 
 def test_a_whole_reply_announces_its_length() -> None:
@@ -112,6 +112,51 @@ def test_the_pause_before_the_head_is_that_of_the_first_frame() -> None:
 
     assert [frame.pause for frame in frames(reply)] == [1.5, 0, 0]
     assert ready(reply) is None
+
+
+def test_a_reply_may_end_before_its_first_byte() -> None:
+    reply = replace(WHOLE, ending=Ending(EndingKind.CUT, head=0), before_head=1.5)
+
+    assert [(frame.pause, frame.size) for frame in frames(reply)] == [(1.5, 0)]
+    assert sent(reply) == [b""]
+
+
+def test_a_reply_may_end_in_the_middle_of_its_head() -> None:
+    (head,) = sent(replace(STREAM, ending=Ending(EndingKind.CUT, head=0.5)))
+
+    assert sent(STREAM)[0].startswith(head)
+    assert len(head) == len(sent(STREAM)[0]) // 2
+
+
+def test_a_preface_comes_before_the_head_as_it_is() -> None:
+    reply = replace(WHOLE, preface=b"\0nonsense")
+    head, *body = sent(reply)
+
+    assert [head.removeprefix(b"\0nonsense"), *body] == sent(WHOLE)
+    assert sent(replace(reply, ending=Ending(EndingKind.CUT, head=0))) == [b"\0nonsense"]
+    assert ready(reply) is None
+
+
+def test_a_reply_that_ends_at_a_time_has_its_whole_message() -> None:
+    reply = replace(STREAM, ending=Ending(EndingKind.CUT, time=1.0))
+
+    assert sent(reply) == sent(STREAM)
+    assert ready(reply) is None
+
+
+def test_a_cut_between_events_is_between_chunks() -> None:
+    wire = b"".join(sent(replace(STREAM, ending=Ending(EndingKind.CUT, after=1))))
+
+    assert wire.endswith(b"\r\n\r\n1\r\na\r\n")
+
+
+def test_a_cut_in_a_placeholder_counts_bytes_of_its_value() -> None:
+    unique = placeholders.UNIQUE_ID
+    reply = Reply(200, (), (Step((b"a" + unique,)),), Ending(EndingKind.CUT, after=5))
+
+    (_, cut) = frames(reply)
+
+    assert (cut.data, cut.size) == (b"a" + unique, 5)
 
 
 STEPS = st.lists(

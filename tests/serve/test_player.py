@@ -20,9 +20,9 @@ from mockllm.app import App
 from mockllm.engine.decision import End, Exchange, Operation, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
-from mockllm.exchange import Ending, EndingKind, LazySteps, Reply, Step
+from mockllm.exchange import COMPLETE, Ending, EndingKind, LazySteps, Reply, Step
 from mockllm.http1.framing import Frame
-from mockllm.serve.player import Player
+from mockllm.serve.player import _ENDS, Player
 from mockllm.serve.turns import Turns
 from tests.support.goldens import FRESH
 from tests.support.http.messages import get
@@ -208,6 +208,48 @@ async def test_a_reset_waits_only_so_long_for_a_client_that_reads_nothing(
         peer.reset()
 
 
+@pytest.mark.parametrize("head", [0.0, 0.5])
+async def test_an_answer_may_end_before_or_in_its_head(head: float) -> None:
+    seen: list[Exchange] = []
+
+    def cut(reply: Reply) -> Reply:
+        return replace(reply, ending=Ending(EndingKind.CUT, head=head))
+
+    async with running(EditedApp(cut), (seen.append,)) as server:
+        data, end = await received(server.port)
+
+    assert end == "closed"
+    assert data == b"" if head == 0 else data and b"\r\n\r\n" not in data
+    assert [exchange.delivery.end for exchange in seen] == [End.CUT]
+
+
+@pytest.mark.parametrize("kind", [EndingKind.CUT, EndingKind.RESET])
+async def test_an_answer_may_end_at_a_time(kind: EndingKind) -> None:
+    seen: list[Exchange] = []
+
+    def late(reply: Reply) -> Reply:
+        return replace(paced(0.0, then=FOREVER)(reply), ending=Ending(kind, time=SHORT))
+
+    async with running(EditedApp(late), (seen.append,)) as server:
+        data, end = await received(server.port)
+
+    assert end == ("closed" if kind is EndingKind.CUT else "reset")
+    assert data.count(b"data: ") == 1
+    assert [exchange.delivery.end for exchange in seen] == [_ENDS[kind]]
+
+
+async def test_an_answer_that_is_over_by_then_is_complete() -> None:
+    seen: list[Exchange] = []
+
+    def early(reply: Reply) -> Reply:
+        return replace(reply, ending=Ending(EndingKind.CUT, time=FOREVER))
+
+    async with running(EditedApp(early), (seen.append,)) as server:
+        assert await text_of(await server.stream()) == TEXT
+
+    assert [exchange.delivery.end for exchange in seen] == [End.COMPLETE]
+
+
 async def all_closed(server: Running) -> None:
     """Return once the server has closed its connections, while it still listens."""
     service = server.listener._service
@@ -324,8 +366,7 @@ async def test_players_share_the_time_of_each_iteration(monkeypatch: pytest.Monk
 
     turns = Turns()
     playing = [
-        asyncio.create_task(player(turns).play(frames(number), EndingKind.COMPLETE))
-        for number in range(3)
+        asyncio.create_task(player(turns).play(frames(number), COMPLETE)) for number in range(3)
     ]
     while not all(task.done() for task in playing):
         await asyncio.sleep(0)
