@@ -56,7 +56,7 @@ def test_a_match_has_the_same_verdict_in_every_api(
 
 @st.composite
 def rules_of(draw: st.DrawFn) -> list[Any]:
-    wanted = draw(st.lists(matches(1, bodies()), max_size=14))
+    wanted = draw(st.lists(matches(1, body=bodies()), max_size=14))
     states = draw(st.lists(st.booleans(), min_size=14, max_size=14))
     return [
         compile_rule(CHAT, match, at, stateful=stateful)

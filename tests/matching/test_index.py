@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from mockllm.matching import specification
 from mockllm.matching.index import RuleIndex, is_reusable
-from mockllm.matching.predicates import HeaderEquals, MessageContains, OffersTool
+from mockllm.matching.predicates import HeaderEquals, Headers, MessageContains, OffersTool
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
+from tests.support import tables
 from tests.support.strategies import ASKED, ask_chat
 
 
-def check_index(rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]) -> None:
+def check_index(rules: list[Rule], prompt: Prompt, headers: Headers) -> None:
     """Both answers of an index are those of the specification, with state and without."""
     for known in (rules, [replace(rule, stateful=False) for rule in rules]):
         index = RuleIndex(known)
@@ -30,6 +31,17 @@ def check_index(rules: list[Rule], prompt: Prompt, headers: dict[bytes, bytes]) 
 @given(data=st.data())
 def test_the_index_finds_what_the_specification_finds(kind: str, data: st.DataObject) -> None:
     check_index(*data.draw(ASKED[kind]))
+
+
+@pytest.mark.parametrize("kind", tables.KINDS)
+@settings(max_examples=100)
+@given(data=st.data())
+def test_mocks_of_every_kind_are_found_in_one_table(kind: str, data: st.DataObject) -> None:
+    """Even the few rules of a test are looked up rather than checked one by one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mockllm.matching.index.MAX_CHECKED", 0)
+        patch.setattr("mockllm.matching.substrings.MAX_WITHOUT_AUTOMATON", 1)
+        check_index(*data.draw(tables.asked(kind)))
 
 
 def test_an_empty_index_finds_nothing() -> None:

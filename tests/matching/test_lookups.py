@@ -14,7 +14,7 @@ from tests.support.matches import Match, bodies, compile_rule, matches
 
 
 @settings(max_examples=500)
-@given(matches(1, bodies()), conversations())
+@given(matches(1, body=bodies()), conversations())
 def test_a_condition_holds_only_if_one_of_its_keys_does(
     match: Match, conversation: Conversation
 ) -> None:

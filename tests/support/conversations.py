@@ -20,6 +20,10 @@ class Conversation(NamedTuple):
     instructions: list[str]
     tools: list[str]
     messages: Messages
+    model: str = "m"
+    stream: bool = False
+    schema: str = ""
+    """The name of the output's schema; empty if there is none."""
 
 
 # --- Conversations, as no API writes them --------------------------------------------------------
@@ -37,7 +41,9 @@ def conversations(draw: st.DrawFn) -> Conversation:
     cut = draw(st.integers(1, len(messages)))
     instructions = draw(st.lists(WORDS, max_size=2))
     tools = draw(st.lists(st.sampled_from(NAMES), unique=True))
-    return Conversation(instructions, tools, messages[:cut])
+    model, stream = draw(st.sampled_from(["m", "hi"])), draw(st.booleans())
+    schema = draw(st.sampled_from(["", "", "hi", "weather?"]))
+    return Conversation(instructions, tools, messages[:cut], model, stream, schema)
 
 
 def texts(least: int) -> st.SearchStrategy[tuple[str, ...]]:
@@ -71,6 +77,12 @@ def content(texts: tuple[str, ...], kind: str = "text") -> Any:
     return [{"type": kind, "text": text} for text in texts] or None
 
 
+def options(conversation: Conversation, **of_schema: Any) -> Json:
+    """The members beside the messages; `of_schema` asks for the schema, if there is one."""
+    options = {"model": conversation.model, "stream": conversation.stream}
+    return options | of_schema if conversation.schema else options
+
+
 def as_chat(conversation: Conversation) -> Prompt:
     messages: list[Json] = [
         {"role": role, "content": text}
@@ -91,7 +103,8 @@ def as_chat(conversation: Conversation) -> Prompt:
             ]
         messages.append(written)
     tools = [{"type": "function", "function": {"name": name}} for name in conversation.tools]
-    return ask_chat(messages, tools=tools)
+    named = {"type": "json_schema", "json_schema": {"name": conversation.schema, "schema": {}}}
+    return ask_chat(messages, tools=tools, **options(conversation, response_format=named))
 
 
 def as_messages(conversation: Conversation) -> Prompt:
@@ -109,7 +122,9 @@ def as_messages(conversation: Conversation) -> Prompt:
         messages.append({"role": role, "content": blocks})
     system = [{"type": "text", "text": text} for text in conversation.instructions]
     tools = [{"name": name, "input_schema": {}} for name in conversation.tools]
-    return ask_messages(messages, system=system, tools=tools)
+    named = {"type": "json_schema", "schema": {"title": conversation.schema}}
+    more = options(conversation, output_config={"format": named})
+    return ask_messages(messages, system=system, tools=tools, **more)
 
 
 def as_responses(conversation: Conversation) -> Prompt:
@@ -133,4 +148,6 @@ def as_responses(conversation: Conversation) -> Prompt:
         {"role": "developer", "content": text} for text in conversation.instructions[1:]
     ]
     tools = [{"type": "function", "name": name} for name in conversation.tools]
-    return ask_responses([*notes, *items], instructions=first, tools=tools)
+    named = {"type": "json_schema", "name": conversation.schema, "schema": {}}
+    more = options(conversation, text={"format": named})
+    return ask_responses([*notes, *items], instructions=first, tools=tools, **more)

@@ -86,12 +86,12 @@ _conditions: dict[str, st.SearchStrategy[Any]] = {
 
 
 @st.composite
-def matches(draw: st.DrawFn, levels: int = 1, body: st.SearchStrategy[Any] | None = None) -> Match:
+def matches(draw: st.DrawFn, /, levels: int = 1, **others: st.SearchStrategy[Any]) -> Match:
     """Matches with up to three conditions, nested in `levels` of `all_of`, `any_of` and `not`.
-    `body` are values of that word, if it is to be among them."""
-    known = _conditions | ({} if body is None else {"body": body})
+    `others` are the values of more words that are to be among them."""
+    known = _conditions | others
     if levels:
-        inner = matches(levels - 1, body)
+        inner = matches(levels - 1, **others)
         known = known | {
             "all_of": st.lists(inner, max_size=2),
             "any_of": st.lists(inner, min_size=1, max_size=2),
