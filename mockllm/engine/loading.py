@@ -7,7 +7,7 @@ which strict loading treats as an error. What is filled in is a note.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 
 from mockllm.config.files import read_files
 from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, Mock, SessionHeader
-from mockllm.engine import calls
+from mockllm.engine import calls, unanswerable
 from mockllm.engine.conditions import NEVER, compile_match
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
 from mockllm.engine.mocks import NO_SOURCE, Table, source_of
@@ -40,7 +40,7 @@ from mockllm.engine.review import (
     unreachable,
     unserialisable_values,
 )
-from mockllm.errors import ConfigError, Place, Problem, Severity, warning
+from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import HasInputs
 from mockllm.matching.rule import Rule
@@ -51,6 +51,8 @@ from mockllm.state.session_names import NO_SETTING, SessionSetting
 
 SHARED = "mocks"
 """The list of the mocks that every API has."""
+_CONVERSATIONS = tuple(api for api in APIS if api.respond is not None)
+"""The APIs that these mocks answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ def _compile_tables(
     config: Config, *, strict_requests: bool
 ) -> tuple[tuple[Table, ...], list[Problem]]:
     problems: list[Problem] = []
-    shared = _Shared(config.mocks)
+    shared = _Shared(config)
     tables = tuple(_table(api, config, shared, problems, strict_requests) for api in APIS)
     # A mistake in a mock of every API is found in each of them.
     return tables, list(dict.fromkeys([*problems, *shared.problems()]))
@@ -166,24 +168,43 @@ class _Listed(NamedTuple):
 class _Shared:
     """The mocks of every API with a conversation: reviewed once, compiled for each API."""
 
-    def __init__(self, mocks: Sequence[Mock]) -> None:
-        self.listed = [_Listed.of(mock, SHARED, index) for index, mock in enumerate(mocks)]
-        self._hidden: list[dict[str, Covering]] = [{} for _ in mocks]
+    def __init__(self, config: Config) -> None:
+        self.listed = [_Listed.of(mock, SHARED, index) for index, mock in enumerate(config.mocks)]
+        self._hidden: list[dict[str, Covering]] = [{} for _ in config.mocks]
+        self._never: list[dict[str, str]] = [{} for _ in config.mocks]
+        self._require_auth = config.require_auth
 
     def hide(self, position: int, api: API, rule: Rule, covering: Rule) -> None:
         """Record that the mock at `position`, which is `rule` in `api`, never answers there."""
         is_default = bool(rule.predicates) and not covering.predicates
         self._hidden[position][api.title] = Covering(covering.label, is_default)
 
+    def never_matches(self, position: int, api: API, reason: str) -> None:
+        """Record why the mock at `position` never answers in `api`."""
+        self._never[position][api.word] = reason
+
     def problems(self) -> Iterator[Problem]:
         """Yield the problems that do not belong to one API, when all of them are compiled."""
-        apis = sum(api.respond is not None for api in APIS)
-        for (mock, place, mistakes), hidden in zip(self.listed, self._hidden, strict=True):
+        listed = zip(self.listed, self._hidden, self._never, strict=True)
+        for (mock, place, mistakes), hidden, never in listed:
+            answering = [each for each in _CONVERSATIONS if each.word not in never]
             yield from mistakes
             yield from empty_conditions(mock, place)
             yield from unusable_arguments(mock, place)
-            yield from hidden_in_apis(hidden, place, apis=apis)
+            yield from unanswerable.shared_problems(mock.match, {} if answering else never, place)
+            yield from self._impossible_headers(mock, place, answering)
+            yield from hidden_in_apis(hidden, place, apis=len(answering)) if answering else ()
         yield from duplicate_names([mock for mock, _, _ in self.listed], SHARED)
+
+    def _impossible_headers(
+        self, mock: AnyMock, place: Place, apis: Iterable[API]
+    ) -> Iterator[Problem]:
+        """Yield the problems that the headers of a mock have in all `apis`: each has credentials of
+        its own."""
+        found = [
+            {*impossible_headers(api, mock, place, require_auth=self._require_auth)} for api in apis
+        ]
+        yield from sorted(set.intersection(*found) if found else (), key=str)
 
 
 # --- one API -------------------------------------------------------------------------------------
@@ -211,8 +232,13 @@ def _table(
             continue
         found = [*_review(api, sdk, mock, place, require_auth=config.require_auth)]
         problems += found
-        rule = _compile(api, index, mock, place, problems, shared=index >= len(own))
-        if rule is not None:
+        rule = _compile(api, index, mock, place, problems)
+        reason = unanswerable.find_reason(api, rule.predicates) if rule is not None else None
+        if reason is not None and index >= len(own):
+            shared.never_matches(index - len(own), api, reason)
+        elif reason is not None:
+            problems.append(unanswerable.never(reason, place))
+        if rule is not None and NEVER not in rule.predicates:
             rules.append(rule)
             if compares_whole(rule) and not any(p.severity is Severity.ERROR for p in found):
                 problems += refused_value(api, confirm, mock, place)
@@ -266,16 +292,14 @@ def _review_response(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterato
 
 
 def _compile(
-    api: API, index: int, mock: AnyMock, place: Place, problems: list[Problem], *, shared: bool
+    api: API, index: int, mock: AnyMock, place: Place, problems: list[Problem]
 ) -> Rule | None:
+    """Return the rule of a mock; None if it has mistakes, or why it never matches is reported."""
     predicates, found = compile_match(api, mock.match, place.at("match"))
     problems += found
     if any(problem.severity is Severity.ERROR for problem in found):
         return None
-    if NEVER in predicates:
-        if not found and not shared:
-            reason = f"the mock never answers: this list is for the API {api.word!r}"
-            problems.append(warning(place.at("match.api"), reason))
+    if NEVER in predicates and found:
         return None
     # What is compared exactly belongs to its response, whatever the number: check warns.
     is_exact = compares_exactly(api, mock)

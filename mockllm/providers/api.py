@@ -116,6 +116,9 @@ class API:
     """`respond(reply, body)`: the response that says a neutral reply, to a request with this body,
     whose tools matter if the reply has calls or `json`. None if the API has no conversation."""
 
+    reports_failed_tools: bool = True
+    """False if no request tells that a tool failed."""
+
     batch: Batch | None = None
     """How several inputs of one request are answered; None if a request has only one."""
 

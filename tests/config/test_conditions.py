@@ -177,7 +177,7 @@ def test_an_api_that_a_list_does_not_serve_is_told() -> None:
 
     (warning,) = loaded.warnings
     assert str(warning) == (
-        "openai[0]: match.api: the mock never answers: this list is for the API 'chat'"
+        "openai[0]: match: can never match: match.api does not name this API, 'chat'"
     )
 
 

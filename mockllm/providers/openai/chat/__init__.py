@@ -37,6 +37,7 @@ CHAT = API(
     frame=frame,
     find_contradictions=find_contradictions,
     respond=respond,
+    reports_failed_tools=False,
     echo=service_tier.echoed,
     last_events=("[DONE]",),
 )

@@ -1,0 +1,145 @@
+"""Finds words of a match that no request to an API can meet, alone or together.
+
+Only what is certain is a reason: an API that has no such thing, or two words that contradict each
+other in every conversation. Headers and whole messages are `impossible`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from mockllm.config.conditions import Conditions
+from mockllm.engine.conditions import NEVER
+from mockllm.errors import Place, Problem, warning
+from mockllm.matching.conditions import (
+    Counter,
+    CountIs,
+    MessageIs,
+    NoTools,
+    OffersAnyTool,
+    ResultIs,
+    Streams,
+    Subject,
+    TextIs,
+)
+from mockllm.matching.logic import AllOf, AnyOf, Not
+from mockllm.matching.predicates import OffersTool, Predicate, SystemContains
+from mockllm.providers.api import API
+
+_EMBEDDINGS = "embeddings"
+
+
+def find_reason(api: API, predicates: Iterable[Predicate]) -> str | None:
+    """Return why no request to `api` can meet all `predicates`; None if some may."""
+    conditions = [*_flat(predicates)]
+    for condition in conditions:
+        reason = _in_api(api, condition)
+        if reason is not None:
+            return reason
+    return _together(conditions)
+
+
+def shared_problems(
+    match: Conditions, reasons: Mapping[str, str], place: Place
+) -> Iterator[Problem]:
+    """Report the words by which a mock of several APIs cannot be met. `reasons` are those of
+    `find_reason` by the word of an API, if there is one for each; else they are empty."""
+    named: Iterable[str] = match.api or [*reasons]
+    remedy = "write the mock into 'openai_embeddings', with a 'response'"
+    if set(named) == {_EMBEDDINGS}:
+        message = f"can never match: no mock of 'mocks' answers embeddings; {remedy}"
+        yield warning(place.at("match.api"), message)
+        return
+    if _EMBEDDINGS in named:
+        message = f"{_EMBEDDINGS!r} has no effect: no mock of 'mocks' answers embeddings; {remedy}"
+        yield warning(place.at("match.api"), message)
+    told = {word: reason for word, reason in reasons.items() if word in named}
+    if len(set(told.values())) > 1:
+        yield never("; ".join(f"in {word}: {reason}" for word, reason in told.items()), place)
+    elif told:
+        yield never(next(iter(told.values())), place)
+
+
+def never(reason: str, place: Place) -> Problem:
+    """Return the problem of a mock that no request can meet for this `reason`."""
+    return warning(place.at("match"), f"can never match: {reason}")
+
+
+def _flat(predicates: Iterable[Predicate]) -> Iterator[Predicate]:
+    for predicate in predicates:
+        if isinstance(predicate, AllOf):
+            yield from _flat(predicate.conditions)
+        else:
+            yield predicate
+
+
+# --- one condition -------------------------------------------------------------------------------
+
+
+def _in_api(api: API, condition: Predicate) -> str | None:
+    """Return why no request to `api` can meet one condition."""
+    match condition:
+        case AnyOf(conditions):
+            if condition == NEVER:
+                return f"match.api does not name this API, {api.word!r}"
+            reasons = [find_reason(api, [each]) for each in conditions]
+            return None if None in reasons else reasons[0]
+        case Not(AllOf(())):
+            return "an empty 'not' holds for no request; leave it out"
+        case ResultIs(error=True) if not api.reports_failed_tools:
+            return f"a request of {api.title} does not tell that a tool failed"
+    return _without_conversation(api, condition) if api.respond is None else None
+
+
+def _without_conversation(api: API, condition: Predicate) -> str | None:
+    """Return why no request to `api`, which has inputs only, can meet a condition."""
+    match condition:
+        case ResultIs() | MessageIs(role="tool"):
+            lacking = "tool results"
+        case MessageIs(role="assistant"):
+            lacking = "answers of the model"
+        case TextIs(subject=Subject.SYSTEM) | SystemContains():
+            lacking = "instructions"
+        case TextIs(subject=Subject.SCHEMA):
+            lacking = "schema"
+        case OffersTool() | OffersAnyTool():
+            lacking = "tools"
+        case CountIs(low=low) if low > 1:
+            lacking = "earlier answers"
+        case Streams(expected=True):
+            return f"{api.title} does not stream"
+        case _:
+            return None
+    return f"a request of {api.title} has no {lacking}"
+
+
+# --- several conditions --------------------------------------------------------------------------
+
+
+def _together(conditions: Sequence[Predicate]) -> str | None:
+    """Return why no conversation can meet all conditions."""
+    kinds = {type(each) for each in conditions}
+    asks = any(isinstance(each, TextIs) and each.subject is Subject.USER for each in conditions)
+    if asks and ResultIs in kinds:
+        return (
+            "'user' holds only without a tool result; write 'last_user' for words beside a "
+            "'tool_result'"
+        )
+    if NoTools in kinds and kinds & {OffersTool, OffersAnyTool}:
+        return "no tools and some tools cannot both be offered"
+    if len({each.expected for each in conditions if isinstance(each, Streams)}) > 1:
+        return "'stream' cannot be both true and false"
+    return _impossible_counts([each for each in conditions if isinstance(each, CountIs)])
+
+
+def _impossible_counts(counts: Sequence[CountIs]) -> str | None:
+    """Return why no answer has these numbers. A step is at most as high as its turn, since it
+    counts a part of the same answers."""
+    for one in counts:
+        for other in counts:
+            is_below = one.high is not None and one.high < other.low
+            if is_below and one.counter is other.counter:
+                return f"no '{one.counter.value.name}' is in both ranges"
+            if is_below and (one.counter, other.counter) == (Counter.TURN, Counter.STEP):
+                return f"'step' is at most 'turn', and so at most {one.high} here"
+    return None

@@ -1,0 +1,189 @@
+"""Mocks that no request can meet, by the words of their match."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mockllm import Config
+from mockllm.engine.building import build_engine
+from mockllm.engine.loading import load
+from tests.support.apps import LoneApp
+from tests.support.engines import ask
+from tests.support.served import chat_request
+
+Json = dict[str, Any]
+
+
+def warned(field: str, match: Json) -> list[str]:
+    """The warnings about a mock with `match` in the list `field`."""
+    answer: Json = {"reply": "hi"} if field != "openai_embeddings" else {"response": {}}
+    config = Config.from_dict({field: [{"match": match, **answer}]})
+    return [str(problem) for problem in load(config).warnings]
+
+
+CONTRADICTIONS = [
+    (
+        {"user": "a", "tool_result": "b"},
+        (
+            "'user' holds only without a tool result; write 'last_user' for words beside a "
+            "'tool_result'"
+        ),
+    ),
+    ({"tools": [], "tool_names": ["f"]}, "no tools and some tools cannot both be offered"),
+    ({"turn": 2, "step": {"at_least": 3}}, "'step' is at most 'turn', and so at most 2 here"),
+    ({"turn": 2, "all_of": [{"turn": {"at_least": 3}}]}, "no 'turn' is in both ranges"),
+    ({"stream": True, "all_of": [{"stream": False}]}, "'stream' cannot be both true and false"),
+    ({"not": {}}, "an empty 'not' holds for no request; leave it out"),
+]
+
+
+@pytest.mark.parametrize("field", ["openai", "openai_response", "anthropic", "mocks"])
+@pytest.mark.parametrize(("match", "reason"), CONTRADICTIONS)
+def test_words_that_contradict_each_other_are_a_warning(
+    field: str, match: Json, reason: str
+) -> None:
+    assert warned(field, match) == [f"{field}[0]: match: can never match: {reason}"]
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        {"last_user": "a", "tool_result": "b"},
+        {"tools": ["f"], "tool_names": ["g"]},
+        {"turn": {"at_least": 2}, "step": 3},
+        {"turn": 3, "step": 1},
+        {"any_of": [{"user": "a"}, {"tool_result": "b"}]},
+        {"any_of": [{"api": "messages"}, {"user": "b"}]},
+        {"not": {"user": "a", "tool_result": "b"}},
+        {"tool_result": {"error": False}},
+        {"api": ["chat", "responses", "messages"]},
+    ],
+)
+@pytest.mark.parametrize("field", ["openai", "mocks"])
+def test_nothing_is_said_of_words_that_some_request_meets(field: str, match: Json) -> None:
+    assert warned(field, match) == []
+
+
+@pytest.mark.parametrize(
+    ("match", "reason"),
+    [
+        ({"tool_result": "a"}, "a request of OpenAI Embeddings has no tool results"),
+        ({"any_message": {"role": "tool"}}, "a request of OpenAI Embeddings has no tool results"),
+        (
+            {"any_message": {"role": "assistant"}},
+            "a request of OpenAI Embeddings has no answers of the model",
+        ),
+        ({"system": "a"}, "a request of OpenAI Embeddings has no instructions"),
+        ({"schema": "a"}, "a request of OpenAI Embeddings has no schema"),
+        ({"tools": ["f"]}, "a request of OpenAI Embeddings has no tools"),
+        ({"tools": {"any": ["f"]}}, "a request of OpenAI Embeddings has no tools"),
+        ({"turn": 2}, "a request of OpenAI Embeddings has no earlier answers"),
+        ({"stream": True}, "OpenAI Embeddings does not stream"),
+        ({"all_of": [{"stream": True}]}, "OpenAI Embeddings does not stream"),
+    ],
+)
+def test_words_of_a_conversation_are_a_warning_in_embeddings(match: Json, reason: str) -> None:
+    assert warned("openai_embeddings", match) == [
+        f"openai_embeddings[0]: match: can never match: {reason}"
+    ]
+
+
+def test_words_that_embeddings_have_are_none() -> None:
+    match = {"user": "a", "any_message": {"role": "user"}, "turn": 1, "tools": [], "stream": False}
+
+    assert warned("openai_embeddings", match) == []
+
+
+def test_a_mock_of_every_api_that_names_embeddings_only_is_told_where_to_go() -> None:
+    assert warned("mocks", {"api": "embeddings"}) == [
+        (
+            "mocks[0]: match.api: can never match: no mock of 'mocks' answers embeddings; write "
+            "the mock into 'openai_embeddings', with a 'response'"
+        )
+    ]
+
+
+def test_embeddings_beside_another_api_have_no_effect() -> None:
+    assert warned("mocks", {"api": ["chat", "embeddings"]}) == [
+        (
+            "mocks[0]: match.api: 'embeddings' has no effect: no mock of 'mocks' answers "
+            "embeddings; write the mock into 'openai_embeddings', with a 'response'"
+        )
+    ]
+
+
+def test_a_word_that_one_api_lacks_is_told_where_the_others_are_left_out() -> None:
+    match = {"api": "chat", "tool_result": {"error": True}}
+
+    assert warned("mocks", match) == [
+        (
+            "mocks[0]: match: can never match: a request of OpenAI Chat Completions does not tell "
+            "that a tool failed"
+        )
+    ]
+    assert warned("mocks", {"tool_result": {"error": True}}) == []
+    assert len(warned("openai", {"tool_result": {"error": True}})) == 1
+
+
+def test_words_that_each_api_refuses_for_another_reason_are_told_for_each() -> None:
+    match = {"any_of": [{"api": ["messages", "responses"], "stream": True}], "stream": False}
+
+    assert warned("mocks", match | {"api": ["chat", "messages"]}) == []
+    either = {"any_of": [{"api": "messages"}], "tool_result": {"error": True}}
+    assert warned("mocks", either | {"api": ["chat", "responses"]}) == [
+        (
+            "mocks[0]: match: can never match: in chat: a request of OpenAI Chat Completions does "
+            "not tell that a tool failed; in responses: match.api does not name this API, "
+            "'responses'"
+        )
+    ]
+
+
+def test_alternatives_of_which_none_can_hold_are_a_warning() -> None:
+    match = {"any_of": [{"api": "messages"}, {"user": "a", "tool_result": "b"}]}
+
+    assert warned("openai", match) == [
+        "openai[0]: match: can never match: match.api does not name this API, 'chat'"
+    ]
+
+
+def test_headers_that_every_api_refuses_are_a_warning() -> None:
+    twice = [{"name": "x-a", "value": "1"}, {"name": "X-A", "value": "2"}]
+
+    assert warned("mocks", {"headers": twice}) == [
+        (
+            "mocks[0]: match.headers[1]: can never match: contradicts match.headers[0], on the "
+            "same header"
+        )
+    ]
+
+
+def test_credentials_that_one_api_refuses_are_none() -> None:
+    empty = [{"name": name, "value": ""} for name in ("authorization", "api-key")]
+
+    assert warned("mocks", {"headers": empty}) == []
+    assert len(warned("openai", {"headers": empty})) == 1
+
+
+def test_a_mock_that_answers_one_api_only_is_unreachable_if_it_is_hidden_there() -> None:
+    mocks = [
+        {"name": "all", "reply": "a"},
+        {"name": "chat", "match": {"api": "chat"}, "reply": "b"},
+    ]
+
+    loaded = load(Config.from_dict({"mocks": mocks}))
+
+    assert [str(problem) for problem in loaded.warnings] == [
+        "mocks[1] 'chat': unreachable: mocks[0] 'all' matches every request that this mock matches"
+    ]
+
+
+def test_what_can_never_match_does_not_answer() -> None:
+    match = {"tool_result": "b", "user": "Hi"}
+    app = LoneApp(build_engine({"mocks": [{"match": match, "reply": "a"}]}))
+
+    assert (
+        ask("POST", "/v1/chat/completions", body=chat_request("Hi"), engine=app).reply.status == 404
+    )
