@@ -7,10 +7,11 @@ reply to reply, and tests of them never sleep.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from itertools import chain, islice
+from itertools import chain
 from typing import NamedTuple, Self
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -112,15 +113,20 @@ class LazySteps:
         begun, self._begun = self._begun, None
         return self._make() if begun is None else begun
 
-    def at_most(self, count: int) -> tuple[Step, ...] | None:
-        """Return all steps, or None if there are more than `count`. The next iteration reuses the
-        steps that were generated to find out."""
+    def at_most(
+        self, count: int = sys.maxsize, *, size: int = sys.maxsize
+    ) -> tuple[Step, ...] | None:
+        """Return all steps, or None if there are more than `count`, or if they have more than
+        `size` bytes. The next iteration reuses the steps that were generated to find out."""
         steps = iter(self)
-        first = tuple(islice(steps, count + 1))
-        if len(first) <= count:
-            return first
-        self._begun = chain(first, steps)
-        return None
+        first: list[Step] = []
+        for step in steps:
+            first.append(step)
+            size -= step.size
+            if len(first) > count or size < 0:
+                self._begun = chain(first, steps)
+                return None
+        return tuple(first)
 
 
 @dataclass(slots=True)  # not frozen, although never modified: it takes half the time to create

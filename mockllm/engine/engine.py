@@ -47,6 +47,7 @@ from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
 from mockllm.replies.headers import set_headers
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
+from mockllm.replies.shared_stream import SharedStream, prepare
 from mockllm.state.choosing import Chosen, Exhausted, NoneLeft
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import SessionEnded
@@ -104,7 +105,7 @@ class Engine:
         """The matches of repeated requests; None without `reuse`."""
         self._echo = echo
         self._by_name = {table.api.name: table for table in loaded.tables}
-        self._prepared: dict[_PreparedKey, PreparedReply] = {}
+        self._prepared: dict[_PreparedKey, PreparedReply | SharedStream] = {}
         self._failed = FailedReplies()
 
     @property
@@ -347,12 +348,12 @@ class Engine:
 
     def _prepare(
         self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions
-    ) -> PreparedReply:
+    ) -> PreparedReply | SharedStream:
         key = (table.api.name, rule.index, answer.number, options)
         prepared = self._prepared.get(key)
         if prepared is None:
             try:
-                prepared = PreparedReply(self._render(table, answer, options), table.api.echo)
+                prepared = prepare(self._render(table, answer, options), table.api.echo)
             except Exception as exc:
                 exc.add_note(rule.label)  # serve.protocol logs it with the exception
                 raise

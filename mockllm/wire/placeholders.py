@@ -150,8 +150,12 @@ def id_tail(length: int, place: str) -> str:
 
 def needs_request(reply: Reply) -> bool:
     """Return True if `reply` has placeholders for values of the request."""
-    marks = (MODEL, TOKENS_MARK, _ECHO_MARK)
-    return any(mark in step.data for step in reply.steps for mark in marks)
+    return any(has_request_value(step.data) for step in reply.steps)
+
+
+def has_request_value(data: bytes) -> bool:
+    """Return True if `data` has placeholders for values of the request."""
+    return MODEL in data or TOKENS_MARK in data or _ECHO_MARK in data
 
 
 def needs_tokens(reply: Reply) -> bool:
@@ -225,7 +229,7 @@ def fill(reply: Reply, *, model: str, input_tokens: int, echoed: Echoed = NOTHIN
             data = fill_echoes(step.data.replace(MODEL, name), echoed)
             if TOKENS_MARK in data:
                 data = _TOKENS.sub(total, data)
-            yield step._replace(pieces=cut(data))
+            yield Step(cut(data), step.pause)
 
     lazy = isinstance(reply.steps, LazySteps)
     return replace(reply, steps=LazySteps(filled) if lazy else tuple(filled()))

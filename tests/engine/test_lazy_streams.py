@@ -30,8 +30,12 @@ from tests.support.served import (
     chat_request,
     chat_saying,
     http_request,
+    messages_mock,
     messages_request,
+    messages_saying,
+    responses_mock,
     responses_request,
+    responses_saying,
 )
 
 APIS: dict[str, tuple[dict[str, str], Callable[..., dict[str, Any]]]] = {
@@ -159,11 +163,48 @@ def test_a_short_echo_is_in_the_match_cache(path: str) -> None:
     assert (len(engine.match_cache), engine.match_cache.hits) == (1, 1)
 
 
-def test_a_configured_stream_is_rendered_at_once_whatever_its_length() -> None:
-    decision = decide(echoing(), "/v1/chat/completions", "mocked")
+# --- Configured streams ---------------------------------------------------------------------------
+
+CONFIGURED = {
+    "/v1/chat/completions": ("openai", chat_mock, chat_saying),
+    "/v1/responses": ("openai_response", responses_mock, responses_saying),
+    "/v1/messages": ("anthropic", messages_mock, messages_saying),
+}
+
+
+def configured(path: str, text: str) -> Engine:
+    """An engine with one mock, which says `text`."""
+    name, mock, saying = CONFIGURED[path]
+    return Engine(load(Config.from_dict({name: [mock("mocked", saying(text))]})))
+
+
+@paths
+def test_a_configured_stream_is_rendered_while_it_is_first_sent(
+    path: str, generated: list[str]
+) -> None:
+    text = LONG * 10
+    engine = configured(path, text)
+
+    first = decide(engine, path, "mocked")
+    at_first = len(generated)
+    body = sent(first)
+    again = sent(decide(engine, path, "mocked", temperature=0.5))
+
+    assert isinstance(first.reply.steps, LazySteps)
+    assert first.ready is None
+    assert at_first < len(generated) / 5
+    assert "".join(generated) == text  # once for both
+    assert body.count(b"rd999") == again.count(b"rd999") > 0
+
+
+@paths
+def test_a_configured_stream_that_is_sent_in_one_write_is_prepared_at_once(path: str) -> None:
+    engine = configured(path, "w " * 100)
+
+    decision = decide(engine, path, "mocked")
 
     assert not isinstance(decision.reply.steps, LazySteps)
-    assert len(decision.reply.steps) > MAX_STEPS_AT_ONCE
+    assert decision.ready is not None
     assert decision.match.reusable
 
 

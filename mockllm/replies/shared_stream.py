@@ -1,0 +1,109 @@
+"""Long streams that are rendered once, while they are first sent.
+
+Rendering the 10,000 deltas of a long text takes a second, in which nobody else would be answered.
+So the steps of such a stream are made one by one, as deliveries ask for them, and kept for all
+others: the first delivery costs as much as rendering, any later one only what is filled in.
+
+    delivery A asks for steps 0 to 9      they are rendered
+    delivery B asks for steps 0 to 11     0 to 9 are known, 10 and 11 are rendered
+    delivery A asks for step 10           it is known
+
+Streams that can be sent in one write are prepared as a whole (`replies.prepared`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from mockllm.exchange import LazySteps, Reply, Step
+from mockllm.http1.framing import MAX_READY
+from mockllm.replies.prepared import MAX_VARIANTS, Filled, PreparedReply, PreparedStep
+from mockllm.replies.wire_template import RequestValues
+from mockllm.wire import placeholders, tokens
+from mockllm.wire.placeholders import Echo, echo_nothing
+
+
+def prepare(reply: Reply, echo: Echo = echo_nothing) -> PreparedReply | SharedStream:
+    """Return `reply`, prepared for many requests: a long stream while it is sent, anything else at
+    once. `echo` reads the members of a request that it repeats."""
+    if reply.streamed and isinstance(reply.steps, LazySteps):
+        few = reply.steps.at_most(size=MAX_READY)
+        if few is None:
+            return SharedStream(reply, echo)
+        reply = replace(reply, steps=few)
+    return PreparedReply(reply, echo)
+
+
+class SharedStream:
+    """A stream that is filled in for one request after the other, step by step. The result equals
+    that of `placeholders.fill`, as a property test verifies."""
+
+    def __init__(self, reply: Reply, echo: Echo = echo_nothing) -> None:
+        self._reply = reply
+        self._echo = echo
+        self._general = SharedSteps(reply.steps.__iter__)
+        self._by_model: dict[str, SharedSteps] = {}
+
+    def for_request(self, model: str, body: Mapping[str, Any]) -> Filled:
+        """Return the stream with the `model` of a request, the number of tokens in its `body`, and
+        the members of the body that it repeats. It is never sent in one write."""
+        values = RequestValues(
+            placeholders.model_name(model),
+            tokens.estimate_prompt(body),
+            self._echo(body, None),
+        )
+        steps = self._steps_for(model, values.model)
+        return replace(self._reply, steps=LazySteps(partial(steps.filled, values))), None
+
+    def _steps_for(self, model: str, name: bytes) -> SharedSteps:
+        """Return the steps for requests with this `model`, most of which are constant, or those for
+        any model if there are too many. `name` is the model as a JSON string."""
+        if model not in self._by_model and len(self._by_model) < MAX_VARIANTS:
+
+            def with_model() -> Iterator[Step]:
+                for step in self._reply.steps:
+                    yield Step((step.data.replace(placeholders.MODEL, name),), step.pause)
+
+            self._by_model[model] = SharedSteps(with_model)
+        return self._by_model.get(model, self._general)
+
+
+class SharedSteps:
+    """Steps that are made when the first of several readers asks for them. If `make` fails, it is
+    called again for the next reader."""
+
+    def __init__(self, make: Callable[[], Iterator[Step]]) -> None:
+        self._make = make
+        self._made: list[Step | PreparedStep] = []
+        self._rest: Iterator[Step] | None = None
+        self._is_complete = False
+
+    def filled(self, values: RequestValues) -> Iterator[Step]:
+        """Yield the steps with the values of a request. Those without such values are shared."""
+        at = 0
+        while at < len(self._made) or self._make_next():
+            step = self._made[at]
+            yield step.fill(values) if isinstance(step, PreparedStep) else step
+            at += 1
+
+    def _make_next(self) -> bool:
+        """Make the next step. Returns False if there is none."""
+        if self._is_complete:
+            return False
+        if self._rest is None:
+            self._rest = islice(self._make(), len(self._made), None)
+        rest, self._rest = self._rest, None  # none if it raises
+        step = next(rest, None)
+        if step is None:
+            self._is_complete = True
+            return False
+        self._rest = rest
+        if placeholders.has_request_value(step.data):
+            self._made.append(PreparedStep(step))
+        else:
+            self._made.append(Step(placeholders.cut(step.data), step.pause))
+        return True
