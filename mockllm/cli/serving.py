@@ -186,7 +186,7 @@ def _announce(
 
 
 def _summary(counts: Mapping[str, int]) -> str:
-    """``2 openai, 1 anthropic``: the number of mocks of each API."""
+    """``2 openai, 1 anthropic``: the number of mocks in each list."""
     return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 

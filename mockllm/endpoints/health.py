@@ -14,7 +14,7 @@ HEALTH, READY, ROOT = "/health", "/ready", "/"
 
 
 def health(context: Context, request: Request, values: Values) -> Decision:
-    """Answer with the number of mocks of each API, and the hits and misses of the match cache."""
+    """Answer with the number of mocks in each list, and the hits and misses of the match cache."""
     counts = context.engine.counts
     body: dict[str, Any] = {"status": "healthy", "service": "mock-llm", **counts}
     cache = context.engine.match_cache

@@ -25,7 +25,7 @@ from mockllm.engine.decision import (
 from mockllm.engine.failures import FailedReplies
 from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
-from mockllm.engine.mocks import Table
+from mockllm.engine.mocks import SHARED, Table
 from mockllm.engine.sources import (
     GeneratedSource,
     ScriptedSource,
@@ -110,8 +110,11 @@ class Engine:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """The number of mocks of each API, by the API's name."""
-        return {name: len(table.mocks) for name, table in self._by_name.items()}
+        """The number of mocks in each list, by the list's name. ``mocks`` is there if it has
+        some."""
+        own = {name: len(table.mocks) - table.shared for name, table in self._by_name.items()}
+        shared = max(table.shared for table in self.tables)
+        return {**own, SHARED: shared} if shared else own
 
     @property
     def stateful_mocks(self) -> int:
@@ -127,7 +130,7 @@ class Engine:
     def warm(self) -> None:
         """Prepare the replies to requests without streaming, so that forked processes share them.
         Without effect if there are more than `MAX_PREPARED_EARLY` mocks."""
-        if sum(self.counts.values()) <= MAX_PREPARED_EARLY:
+        if sum(len(table.mocks) for table in self.tables) <= MAX_PREPARED_EARLY:
             for table in self.tables:
                 for rule in table.index.rules:
                     for each in entries_of(table.sources[rule.index]):

@@ -18,7 +18,7 @@ from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, Mock, SessionHea
 from mockllm.engine import calls, unanswerable
 from mockllm.engine.conditions import NEVER, compile_match
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
-from mockllm.engine.mocks import NO_SOURCE, Table, source_of
+from mockllm.engine.mocks import NO_SOURCE, SHARED, Table, source_of
 from mockllm.engine.reply_review import (
     Covering,
     confirm_reply,
@@ -49,10 +49,8 @@ from mockllm.providers import APIS
 from mockllm.providers.api import API, SDK
 from mockllm.state.session_names import NO_SETTING, SessionSetting
 
-SHARED = "mocks"
-"""The list of the mocks that every API has."""
 _CONVERSATIONS = tuple(api for api in APIS if api.respond is not None)
-"""The APIs that these mocks answer."""
+"""The APIs that the mocks of `mocks` answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +253,8 @@ def _table(
         NO_SOURCE if mistakes else source_of(api, mock, chunk) for mock, _, mistakes in listed
     )
     fails = any(source.fixed.failure is not None for source in sources)
-    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources, fails, places)
+    shared_count = len(listed) - len(own)
+    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources, fails, places, shared_count)
 
 
 def _review(

@@ -22,6 +22,9 @@ from mockllm.validation.findings import Confirm
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire.chunking import Chunk
 
+SHARED = "mocks"
+"""The list of the mocks that every API has."""
+
 _NOT_STREAMED = MockStream()
 NO_SOURCE = FixedSource(Answer({}))
 """The source of a mock that is not served, because JSON cannot represent it."""
@@ -45,6 +48,8 @@ class Table:
     """True if a mock answers with a failure."""
     places: tuple[Place, ...] = ()
     """The place of each mock, in the order of `mocks`."""
+    shared: int = 0
+    """The number of mocks, at the end of `mocks`, which are those of every API."""
 
     def validate(self, prompt: Prompt) -> None:
         """Validate a request against the SDK's type.

@@ -209,6 +209,15 @@ def test_health_counts_the_mocks(method: str) -> None:
     }
 
 
+def test_a_mock_of_every_api_is_counted_once() -> None:
+    config = Config.from_dict({"openai": [chat_mock("Hi", "Hello")], "mocks": [{"reply": "Hi"}]})
+
+    counts = Engine(load(config)).counts
+
+    own = {"openai": 1, "openai_response": 0, "anthropic": 0, "openai_embeddings": 0}
+    assert counts == {**own, "mocks": 1}
+
+
 def test_health_is_read_only() -> None:
     assert engine().decide(Request.of("POST", "/health")).reply.status == 405
 

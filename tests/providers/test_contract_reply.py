@@ -282,6 +282,7 @@ async def test_a_reply_may_stand_in_the_list_of_an_api(field: str) -> None:
 
 
 async def test_embeddings_have_no_part_in_mocks() -> None:
-    counts = build_engine({"mocks": [{"reply": "Hi"}]}).counts
+    tables = build_engine({"mocks": [{"reply": "Hi"}]}).tables
 
+    counts = {table.api.name: len(table.mocks) for table in tables}
     assert counts == {"openai": 1, "openai_response": 1, "anthropic": 1, "openai_embeddings": 0}
