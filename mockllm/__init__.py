@@ -35,8 +35,9 @@ if TYPE_CHECKING:
     from mockllm.engine.loading import load_config
     from mockllm.errors import ConfigError, ListenError, MockLLMError
     from mockllm.limits import Limits
+    from mockllm.observers.calls import Call
     from mockllm.serve.embedded import AsyncServer, Server
-    from mockllm.serve.session import Session
+    from mockllm.serve.session import AsyncSession, Session
 
 __version__ = "0.1.0"
 
@@ -44,6 +45,8 @@ __all__ = [
     "AnthropicMock",
     "AnthropicRequestMatch",
     "AsyncServer",
+    "AsyncSession",
+    "Call",
     "Config",
     "ConfigError",
     "Error",
@@ -80,6 +83,7 @@ _MODULES = (
     "mockllm.config.models",
     "mockllm.config.reply",
     "mockllm.engine.loading",
+    "mockllm.observers.calls",
     "mockllm.serve.embedded",
     "mockllm.serve.session",
 )

@@ -1,10 +1,12 @@
-"""Keeps secrets out of logs and messages: by the names of headers and parameters, and by the form
-of the segments of a path."""
+"""Keeps secrets out of logs, messages and the journal: by the names of headers, parameters and
+members, and by the form of the segments of a path and the words of a text."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote
 
 _SECRET = re.compile(
@@ -143,3 +145,102 @@ def printable(text: str, longest: int) -> str:
 
 def _redact_parameter(parameter: str) -> str:
     return parameter if _HARMLESS.fullmatch(parameter) else HIDDEN
+
+
+# --- Whole requests, for the journal --------------------------------------------------------------
+
+# A test compares what it finds there, so only what certainly is a credential is hidden.
+
+_NOT_SECRET = frozenset({"idempotency-key", "x-mockllm-session"})
+"""Headers that are named like secrets and are none."""
+_SECRET_MEMBER = re.compile(
+    r"(?:.*[-_.])?(?:authorization|bearer|cookie|credentials?|jwt|passw(?:or)?d|pwd|secrets?"
+    r"|api[-_]?keys?|(?:access|account|auth|bearer|client|encryption|id|private|refresh|secret"
+    r"|security|session|shared|signing)[-_]?(?:keys?|tokens?|secrets?)"
+    r"|(?:app|bot|db|github|hf|openai|anthropic|slack|user|x)[-_](?:key|token))",
+    re.IGNORECASE,
+)
+"""Names of members whose text is a credential. ``key`` and ``token`` alone are not among them:
+filters, keyboards and log probabilities have such members."""
+_QUERY_SECRET = re.compile(
+    r"([?&;](?:[\w.-]{0,40})(?:key|token|secret|passw|auth|cred|sig|jwt)[\w.-]{0,40}=)[^&;\s\"'<>]+",
+    re.IGNORECASE,
+)
+_USER_INFO = re.compile(r"(?<=://)[^/\s:@\"']{0,200}:[^/\s@\"']{1,200}(?=@)")
+_QUOTED_MEMBER = re.compile(r'"([^"\\]{1,100})"(\s{0,9}:\s{0,9})"(?:[^"\\]|\\.)+"')
+"""A member with a text in a text that is JSON itself, such as the arguments of a call."""
+_SCHEME_WORD = re.compile(r"\b(bearer|basic)(\s+)([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
+
+
+def redact_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the values of headers by their names, in lower case, with secrets hidden. Values of
+    one name are joined by a comma (RFC 9110, section 5.3)."""
+    readable: dict[str, str] = {}
+    for raw_name, raw_value in headers:
+        name = raw_name.decode("latin-1").lower()
+        secret = is_secret(name) and name not in _NOT_SECRET
+        value = HIDDEN if secret else redact_words(raw_value.decode("latin-1"))
+        readable[name] = f"{readable[name]}, {value}" if name in readable else value
+    return readable
+
+
+def redact_json(value: Any, known: Collection[str] = ()) -> Any:
+    """Return a copy of a JSON value in which the texts of members that are named like credentials
+    are hidden, and those parts of other texts that are credentials: by their form, or because they
+    are among `known`."""
+    result = [value]
+    todo: list[tuple[Any, Any, bool]] = [(result, 0, False)]  # a container, a key in it, is secret
+    while todo:
+        container, key, secret = todo.pop()
+        match container[key]:
+            case str() as text:
+                container[key] = HIDDEN if secret and text else redact_words(text, known)
+            case dict() as members:
+                copied = container[key] = dict(members)
+                todo += [(copied, name, _is_secret_member(name)) for name in copied]
+            case list() as items:
+                copied_items = container[key] = list(items)
+                todo += [(copied_items, index, secret) for index in range(len(copied_items))]
+    return result[0]
+
+
+def redact_words(text: str, known: Collection[str] = ()) -> str:
+    """Return `text` with its credentials hidden: words that begin as those of well-known services
+    do and look random, passwords and signatures in URLs, what follows ``Bearer``, members of JSON
+    that are named like credentials, and all that is among `known`."""
+    for secret in known:
+        text = text.replace(secret, HIDDEN)
+    if "=" in text or "@" in text:
+        text = _QUERY_SECRET.sub(rf"\1{HIDDEN}", text)
+        text = _USER_INFO.sub(HIDDEN, text)
+    if '"' in text:
+        text = _QUOTED_MEMBER.sub(_hide_member, text)
+    text = _SCHEME_WORD.sub(_hide_after_scheme, text)
+    if _CREDENTIAL.search(text) is None:
+        return text
+    return _WORD.sub(lambda found: HIDDEN if _is_credential(found[0]) else found[0], text)
+
+
+@lru_cache(maxsize=1_000)
+def _is_secret_member(name: str) -> bool:
+    return len(name) <= MAX_MEMBER and _SECRET_MEMBER.fullmatch(name) is not None
+
+
+MAX_MEMBER = 100  # characters of a member's name that is examined
+
+
+def _hide_member(found: re.Match[str]) -> str:
+    name, colon = found[1], found[2]
+    return f'"{name}"{colon}"{HIDDEN}"' if _is_secret_member(name) else found[0]
+
+
+def _hide_after_scheme(found: re.Match[str]) -> str:
+    word = found[3]
+    looks_encoded = any(char in "0123456789._~+/=" for char in word)
+    return f"{found[1]}{found[2]}{HIDDEN}" if looks_encoded else found[0]
+
+
+def _is_credential(word: str) -> bool:
+    """True if `word` begins like a credential of a well-known service, and a part looks random."""
+    begins = _CREDENTIAL.match(word)
+    return begins is not None and any(map(_looks_random, _SEPARATOR.split(word)))

@@ -10,10 +10,13 @@ from mockllm.redaction import (
     MAX_TEXT,
     is_secret,
     printable,
+    redact_headers,
+    redact_json,
     redact_name,
     redact_path,
     redact_target,
     redact_text,
+    redact_words,
 )
 
 # --- Names ----------------------------------------------------------------------------------------
@@ -178,3 +181,108 @@ def test_a_text_is_one_line_without_credentials(text: str, shown: str) -> None:
 )
 def test_a_chosen_name_is_hidden_only_if_it_begins_as_a_credential(name: str, shown: str) -> None:
     assert redact_name(name) == shown
+
+
+# --- Whole requests -------------------------------------------------------------------------------
+
+TOKEN = "sk-proj-abc123def456ghi789jkl0"
+
+
+def test_headers_that_may_hold_a_secret_are_hidden() -> None:
+    headers = [
+        (b"Authorization", b"Bearer sk-a"),
+        (b"x-api-key", b"sk-a"),
+        (b"x-tenant", b"a"),
+        (b"x-tenant", b"b"),
+        (b"x-upstream", f"use {TOKEN}".encode()),
+        (b"idempotency-key", b"stainless-1"),
+        (b"x-mockllm-session", b"test-1"),
+    ]
+
+    assert redact_headers(headers) == {
+        "authorization": HIDDEN,
+        "x-api-key": HIDDEN,
+        "x-tenant": "a, b",
+        "x-upstream": f"use {HIDDEN}",
+        "idempotency-key": "stainless-1",
+        "x-mockllm-session": "test-1",
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("api_key", "apiKey", "X-Api-Key", "access_token", "client_secret", "Authorization"),
+        *("password", "db_password", "aws_secret_access_key", "github_token", "refreshToken"),
+        *("credentials", "cookie", "secrets", "private_key", "OPENAI_API_KEY"),
+    ],
+)
+def test_members_that_are_named_like_credentials_are_hidden(name: str) -> None:
+    assert redact_json({"a": [{name: "x"}]}) == {"a": [{name: HIDDEN}]}
+    assert redact_json({name: ["x", 1]}) == {name: [HIDDEN, 1]}
+    assert redact_words(f'{{"{name}": "x\\"y", "a": "b"}}') == f'{{"{name}": "{HIDDEN}", "a": "b"}}'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"max_tokens": 1, "prompt_cache_key": "a", "key": "region", "tokens": ["a"], "token": "b"},
+        {"properties": {"password": {"type": "string", "description": "the password"}}},
+        {"api_key": None, "secret": "", "password": 1},
+        {"id": "call_abc123def456ghi789jkl0", "text": "basic knowledge, bearer of bad news"},
+        {"text": "sk-learn, hf_models and pk-1 are words"},
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ",
+        "https://example.org/?q=1&page=2",
+        [],
+        None,
+        1.5,
+    ],
+)
+def test_what_is_no_credential_is_left_as_it_is(value: object) -> None:
+    assert redact_json(value) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"my key is {TOKEN}, keep it", f"my key is {HIDDEN}, keep it"),
+        ("Authorization: Bearer abc.def-123", f"Authorization: Bearer {HIDDEN}"),
+        ("https://u:pw@host/x", f"https://{HIDDEN}@host/x"),
+        ("https://host/x?a=1&api_key=b&c=2", f"https://host/x?a=1&api_key={HIDDEN}&c=2"),
+        ("https://host/x?X-Amz-Signature=b", f"https://host/x?X-Amz-Signature={HIDDEN}"),
+    ],
+)
+def test_credentials_in_a_text_are_hidden(text: str, shown: str) -> None:
+    assert redact_words(text) == shown
+
+
+def test_known_credentials_are_hidden_wherever_they_stand() -> None:
+    assert redact_json({"text": "say swordfish"}, ["swordfish"]) == {"text": f"say {HIDDEN}"}
+
+
+def test_the_value_itself_is_not_changed() -> None:
+    value = {"password": "x", "a": [{"secret": "y"}]}
+    redact_json(value)
+
+    assert value == {"password": "x", "a": [{"secret": "y"}]}
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ["?" + "key" * 100_000, '"' * 200_000, "sk-" * 100_000, "://a" * 50_000, "Bearer " * 50_000],
+)
+def test_redacting_hostile_texts_takes_no_quadratic_time(hostile: str) -> None:
+    assert isinstance(redact_words(hostile), str)  # it would take hours
+
+
+def test_deep_values_are_redacted() -> None:
+    value: object = {"password": "x"}
+    for _ in range(5_000):
+        value = [value]
+
+    redacted = redact_json(value)
+
+    for _ in range(5_000):
+        assert isinstance(redacted, list)
+        redacted = redacted[0]
+    assert redacted == {"password": HIDDEN}

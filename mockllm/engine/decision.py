@@ -159,12 +159,14 @@ class End(Enum):
 
 class Delivery(NamedTuple):
     """The actual course of a delivery, in seconds since the request was complete: the times of the
-    decision, of the first byte written and of the end."""
+    decision, of the first byte written and of the end. `started` is the time at which the request
+    was complete, in seconds of the server's monotonic clock."""
 
     decided: float
     first_byte: float
     ended: float
     end: End = End.COMPLETE
+    started: float = 0.0
 
 
 class Exchange(NamedTuple):

@@ -61,7 +61,11 @@ def describe_near_miss(near_miss: NearMiss) -> str:
     return f"{escape(near_miss.rule.label)}: {redact_text(near_miss.logged)}"
 
 
-def _model(name: str, path: str) -> str:
-    """Format the name of a model. If it is a segment of the path, as Azure's deployments are, it is
+def redact_model(name: str, path: str) -> str:
+    """Return the name of a model. If it is a segment of the path, as Azure's deployments are, it is
     redacted like one."""
-    return printable(redact_path(name) if name in unquote(path) else name, MAX_MODEL)
+    return redact_path(name) if name in unquote(path) else name
+
+
+def _model(name: str, path: str) -> str:
+    return printable(redact_model(name, path), MAX_MODEL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -106,10 +107,13 @@ class Service:
             except Exception:
                 logger.exception("internal error observing %s", redact_target(request.path, ""))
 
-    def observe_disconnect(self, request: Request, seconds: float) -> None:
-        """Pass on a request whose peer disconnected before it was decided."""
+    def observe_disconnect(self, request: Request, started: float) -> None:
+        """Pass on a request, complete at the time `started`, whose peer disconnected before it was
+        decided."""
         undecided = Decision.by(Match(Outcome.UNDECIDED, CLIENT_CLOSED_REQUEST))
-        self.observe(request, undecided, Delivery(seconds, seconds, seconds, End.CLIENT_GONE))
+        spent = time.monotonic() - started
+        delivery = Delivery(spent, spent, spent, End.CLIENT_GONE, started)
+        self.observe(request, undecided, delivery)
 
     def start_checking(self) -> None:
         """Check the time limits of all connections now and every second until `stop_checking`."""

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from mockllm.app import App
 from mockllm.config.address import DEFAULT_HOST
@@ -23,10 +23,11 @@ from mockllm.config.models import Config
 from mockllm.engine.building import ConfigSource, build_engine
 from mockllm.engine.engine import Engine
 from mockllm.limits import Limits
+from mockllm.observers.journal import MAX_ENTRIES, Journal, Record
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
 from mockllm.serve.loop_thread import LoopThread
-from mockllm.serve.session import SessionServer
+from mockllm.serve.session import AsyncSession, S, Session, SessionServer
 from mockllm.serve.settings import Settings
 from mockllm.state.store import Operation, Result
 
@@ -40,6 +41,7 @@ ONE_LOOP = (
 )
 
 logger = logging.getLogger("mockllm")
+T = TypeVar("T")
 
 
 class _Listening:
@@ -61,15 +63,15 @@ class _Listening:
         with self._files:
             await self.listener.stop(self._drain_timeout)
 
-    def perform(self, operation: Operation) -> Result:
-        """Perform an operation on the state of the server, in its loop if that runs elsewhere."""
+    def run(self, function: Callable[[], T]) -> T:
+        """Return the result of `function`, called in the loop of the server if that runs."""
         if self.loop is _running_loop() or not self.loop.is_running():
-            return self.app.perform(operation)
+            return function()
 
-        async def perform() -> Result:
-            return self.app.perform(operation)
+        async def run() -> T:
+            return function()
 
-        return asyncio.run_coroutine_threadsafe(perform(), self.loop).result()
+        return asyncio.run_coroutine_threadsafe(run(), self.loop).result()
 
     def release(self) -> None:
         """Close what a loop that was closed has left open."""
@@ -77,7 +79,7 @@ class _Listening:
             self.listener.release()
 
 
-class _EmbeddedServer(SessionServer):
+class _EmbeddedServer(SessionServer[S]):
     """The parameters, the base URLs, and the start and stop of a server in a loop."""
 
     def __init__(
@@ -95,6 +97,7 @@ class _EmbeddedServer(SessionServer):
         cors: bool = True,
         limits: Limits | None = None,
         drain_timeout: float = DRAIN_TIMEOUT,
+        journal: int = MAX_ENTRIES,
     ) -> None:
         if ssl_keyfile is not None and ssl_certfile is None:
             raise ValueError("ssl_keyfile needs ssl_certfile")
@@ -107,9 +110,12 @@ class _EmbeddedServer(SessionServer):
             raise ValueError("uds cannot be combined with port")
         _check("port", port, int, "an integer")
         _check("drain_timeout", drain_timeout, (int, float), "a number of seconds")
+        _check("journal", journal, int, "a number of requests")
         _check("limits", limits, (Limits, type(None)), "Limits")
         if not drain_timeout >= 0:
             raise ValueError(f"drain_timeout: expected 0 or more, found {drain_timeout}")
+        if journal < 0:
+            raise ValueError(f"journal: expected 0 or more, found {journal}")
         # of the server
         self._config = config
         self._strict_config = strict or strict_config
@@ -124,6 +130,9 @@ class _EmbeddedServer(SessionServer):
             limits=limits or Limits(),
             drain_timeout=drain_timeout,
         )
+        self._max_entries = journal
+        # from the start on, also after the end
+        self._journal: Journal | None = None
         # while started
         self._started = False
         self._listening: _Listening | None = None
@@ -164,7 +173,40 @@ class _EmbeddedServer(SessionServer):
         warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
     def _perform(self, operation: Operation) -> Result | None:
-        return None if self._listening is None else self._listening.perform(operation)
+        listening = self._listening
+        if listening is None:
+            return None
+        return listening.run(lambda: listening.app.perform(operation))
+
+    def _read_journal(self, session: str | None) -> Record:
+        journal = self._kept_journal()
+        return self._run(lambda: journal.read(session))
+
+    def _clear_journal(self, session: str | None) -> None:
+        journal = self._kept_journal()
+        self._run(lambda: journal.clear(session))
+
+    def _forget_earlier(self, session: str) -> None:
+        listening, journal = self._serving(), self._journal
+
+        def forget() -> None:
+            if journal is not None and not listening.app.store.sessions.is_open(session):
+                journal.clear(session)
+
+        listening.run(forget)
+
+    def _kept_journal(self) -> Journal:
+        """Return the journal, or raise the RuntimeError of `_read_journal`."""
+        if not self._max_entries:
+            raise RuntimeError(f"this {type(self).__name__} keeps no journal: it has journal=0")
+        if self._journal is None:
+            raise RuntimeError("the server is not started")
+        return self._journal
+
+    def _run(self, function: Callable[[], T]) -> T:
+        """Return the result of `function`, called in the loop of the server while it serves."""
+        listening = self._listening
+        return function() if listening is None else listening.run(function)
 
     def _has_sessions_by_credential(self) -> bool:
         return self._serving().app.has_sessions_by_credential
@@ -188,7 +230,13 @@ class _EmbeddedServer(SessionServer):
         engine = await self._load()
         sock, tls, url = files.enter_context(self._settings.bind())
         app = App(engine, tls=tls is not None, clock=time.monotonic)
-        listener = Listener(Service(app, limits=self._settings.limits), tls=tls)
+        self._journal = None
+        if self._max_entries:
+            epoch = time.time() - time.monotonic()
+            self._journal = Journal(max_entries=self._max_entries, epoch=epoch)
+        observers = () if self._journal is None else (self._journal.observe,)
+        service = Service(app, limits=self._settings.limits, observers=observers)
+        listener = Listener(service, tls=tls)
         await listener.start(sock)
         return _Listening(app, listener, url, files.pop_all(), self._settings.drain_timeout)
 
@@ -217,7 +265,7 @@ class _EmbeddedServer(SessionServer):
         )
 
 
-class AsyncServer(_EmbeddedServer):
+class AsyncServer(_EmbeddedServer[AsyncSession]):
     """A mock server in the running asyncio loop.
 
         async with AsyncServer("mocks.json") as server:
@@ -247,8 +295,11 @@ class AsyncServer(_EmbeddedServer):
     RuntimeError where a client would wait in vain.
 
     The warnings of the configuration go to the logger ``mockllm``. `stop` gives responses in
-    progress `drain_timeout` seconds (0.25 by default) to finish.
+    progress `drain_timeout` seconds (0.25 by default) to finish. Of the requests, `calls` has the
+    last 10,000, or as many as `journal` says; with 0 none, and they cost nothing.
     """
+
+    _session_type = AsyncSession
 
     async def start(self) -> str:
         """Load the configuration and listen. Returns the base URL once connections are accepted.
@@ -316,7 +367,7 @@ class AsyncServer(_EmbeddedServer):
         await self.stop()
 
 
-class Server(_EmbeddedServer):
+class Server(_EmbeddedServer[Session]):
     """A mock server in its own thread, for programs without a loop.
 
         with Server("mocks.json") as server:
@@ -326,6 +377,7 @@ class Server(_EmbeddedServer):
     kind, serves on, is logged as an error and is a ResourceWarning.
     """
 
+    _session_type = Session
     _end: Callable[[], None] | None = None
     """Stops the server and its thread, while started."""
 

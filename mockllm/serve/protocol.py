@@ -277,14 +277,14 @@ class HTTPProtocol(asyncio.Protocol):
         head_only = request.method == "HEAD"
         ready = decision.ready if self._writable.is_set() else None
         if ready is not None and is_http11 and not closes and not head_only:
-            self._write_at_once(request, decision, decided, fresh, ready.finish(fresh))
+            self._write_at_once(request, decision, started, decided, fresh, ready.finish(fresh))
             return
         frames = framing.frames(
             decision.reply, is_http11=is_http11, close=closes, head_only=head_only
         )
         if ready is not None:
             data = fill_fresh(b"".join(frame.data for frame in frames), fresh)
-            self._write_at_once(request, decision, decided, fresh, data)
+            self._write_at_once(request, decision, started, decided, fresh, data)
             if closes:
                 self._close_gently()
             return
@@ -304,7 +304,7 @@ class HTTPProtocol(asyncio.Protocol):
 
         def ended(player: Player, end: End) -> None:
             first = decided if player.first_byte is None else player.first_byte - started
-            delivery = Delivery(decided, first, time.monotonic() - started, end)
+            delivery = Delivery(decided, first, time.monotonic() - started, end, started)
             self._service.observe(request, decision, delivery)
 
         return ended
@@ -313,13 +313,15 @@ class HTTPProtocol(asyncio.Protocol):
         self,
         request: Request,
         decision: Decision,
+        started: float,
         decided: float,
         fresh: FreshValues,
         data: bytes,
     ) -> None:
         self._record_answer(request, decision, fresh)
         if self._service.observers or decision.match.outcome is Outcome.UNMATCHED:
-            self._service.observe(request, decision, Delivery(decided, decided, decided))
+            delivery = Delivery(decided, decided, decided, started=started)
+            self._service.observe(request, decision, delivery)
         self._wire.write(data)
 
     def _record_answer(self, request: Request, decision: Decision, fresh: FreshValues) -> None:
@@ -342,7 +344,7 @@ class HTTPProtocol(asyncio.Protocol):
         try:
             await turns.wait(len(request.body))
         except asyncio.CancelledError:
-            self._service.observe_disconnect(request, time.monotonic() - started)
+            self._service.observe_disconnect(request, started)
             raise
         self._task = None
         began = time.monotonic()
@@ -358,7 +360,7 @@ class HTTPProtocol(asyncio.Protocol):
             self._task = None
             self._deliver(request, decision, started)
         except asyncio.CancelledError:
-            self._service.observe_disconnect(request, time.monotonic() - started)
+            self._service.observe_disconnect(request, started)
             raise
         except Exception as exc:
             self._task = None
@@ -421,7 +423,8 @@ class HTTPProtocol(asyncio.Protocol):
         reply = self._service.app.render_error(asked, error)
         if self._service.observers:
             decision = Decision.by(Match(Outcome.REFUSED, reply))
-            self._service.observe(asked, decision, Delivery(0.0, 0.0, 0.0))
+            delivery = Delivery(0.0, 0.0, 0.0, started=time.monotonic())
+            self._service.observe(asked, decision, delivery)
         frames = framing.frames(reply, close=True, head_only=asked.method == "HEAD")
         self._http.close()
         refusal = b"".join(frame.data for frame in frames)

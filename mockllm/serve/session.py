@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Self, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
+from mockllm.observers.calls import Call
+from mockllm.observers.journal import Record
 from mockllm.state.session_names import (
     PREFIX,
     describe_mistake,
@@ -15,6 +17,7 @@ from mockllm.state.store import (
     BeginSession,
     EndSession,
     Operation,
+    Reset,
     Result,
     TooManySessions,
 )
@@ -39,17 +42,37 @@ class BaseURLs:
         return self.base_url
 
 
-class Session(BaseURLs):
-    """A session of a `Server` or `AsyncServer`: requests to its URLs see its state alone.
+class Verifiable(BaseURLs):
+    """A server or a session: what a test can ask of it. Every method may be called from any
+    thread."""
 
-        with server.session("test-1") as session:
-            client = OpenAI(base_url=session.openai_base_url, api_key="any")
+    @property
+    def calls(self) -> list[Call]:
+        """The requests so far, in the order in which they began, with what became of them. It is
+        bounded: the latest are kept (`journal` of the server).
 
-    `Server.session` makes it. At the end of the context the session ends: its state is dropped, and
-    what still arrives gets a 404.
-    """
+        A call is there before its client can have read the last byte of the answer. One that is
+        still being answered is not.
+        """
+        return self._read().calls
 
-    def __init__(self, name: str, server: SessionServer) -> None:
+    def clear_calls(self) -> None:
+        """Drop all `calls` so far."""
+        raise NotImplementedError
+
+    def reset_state(self) -> None:
+        """Let all mocks with several answers begin with the first one again."""
+        raise NotImplementedError
+
+    def _read(self) -> Record:
+        """Return what the journal has of the server or the session."""
+        raise NotImplementedError
+
+
+class AnySession(Verifiable):
+    """A session of a server: requests to its URLs see its state alone."""
+
+    def __init__(self, name: str, server: SessionServer[Any]) -> None:
         self.name = name
         """The name in the URL, and the value of ``x-mockllm-session``."""
         self._server = server
@@ -68,6 +91,17 @@ class Session(BaseURLs):
         begins it again. Without effect on a server that is stopped."""
         self._server._end_session(self.name)
 
+    def clear_calls(self) -> None:
+        """Drop the `calls` of the session so far."""
+        self._server._clear_journal(self.name)
+
+    def reset_state(self) -> None:
+        """Let all mocks with several answers begin with the first one again, in this session."""
+        self._server._perform(Reset(self.name))
+
+    def _read(self) -> Record:
+        return self._server._read_journal(self.name)
+
     def __enter__(self) -> Self:
         return self
 
@@ -75,19 +109,39 @@ class Session(BaseURLs):
         self.end()
 
     def __repr__(self) -> str:
-        return f"Session({self.name!r})"
+        return f"{type(self).__name__}({self.name!r})"
 
 
-class SessionServer(BaseURLs):
-    """The part of a server that begins and ends sessions."""
+class Session(AnySession):
+    """A session of a `Server`: requests to its URLs see its state alone.
+
+        with server.session("test-1") as session:
+            client = OpenAI(base_url=session.openai_base_url, api_key="any")
+
+    `Server.session` makes it. At the end of the context the session ends: its state is dropped, and
+    what still arrives gets a 404. Its `calls` can be read until it begins anew.
+    """
+
+
+class AsyncSession(AnySession):
+    """A session of an `AsyncServer`: like `Session`, but what waits is awaited."""
+
+
+S = TypeVar("S", bound=AnySession)
+
+
+class SessionServer(Verifiable, Generic[S]):
+    """The part of a server that begins and ends sessions, and reads what happened in them."""
+
+    _session_type: type[S]
 
     @overload
-    def session(self, name: str) -> Session: ...
+    def session(self, name: str) -> S: ...
 
     @overload
-    def session(self, *, credential: str | bytes) -> Session: ...
+    def session(self, *, credential: str | bytes) -> S: ...
 
-    def session(self, name: str | None = None, *, credential: str | bytes | None = None) -> Session:
+    def session(self, name: str | None = None, *, credential: str | bytes | None = None) -> S:
         """Begin a session and return it, with its base URLs. It stays open until it is ended, or
         not used for an hour. A session that has ended begins anew; one that is open keeps its
         state.
@@ -111,7 +165,7 @@ class SessionServer(BaseURLs):
             key = credential.encode() if isinstance(credential, str) else credential
             name = session_of_credential(key)
         self._begin_session(name, current=False)
-        return Session(name, self)
+        return self._session_type(name, self)
 
     def use_session(self, name: str | None) -> None:
         """Begin a session, and make it the one of all requests that name none: an application that
@@ -122,8 +176,20 @@ class SessionServer(BaseURLs):
         """
         self._begin_session(COMMON if name is None else checked_name(name), current=True)
 
+    def clear_calls(self) -> None:
+        """Drop all `calls` so far, those of sessions included."""
+        self._clear_journal(None)
+
+    def reset_state(self) -> None:
+        """Let all mocks with several answers begin with the first one again, in all sessions."""
+        self._perform(Reset())
+
+    def _read(self) -> Record:
+        return self._read_journal(None)
+
     def _begin_session(self, name: str, *, current: bool) -> None:
         self._check_serving()
+        self._forget_earlier(name)
         if isinstance(self._perform(BeginSession(name, current)), TooManySessions):
             raise RuntimeError(f"{MAX_PINNED:,} sessions are open; end those whose test is over")
 
@@ -136,6 +202,22 @@ class SessionServer(BaseURLs):
 
     def _perform(self, operation: Operation) -> Result | None:
         """Perform an operation on the state of the server. Without effect if it is not started."""
+        raise NotImplementedError
+
+    def _read_journal(self, session: str | None) -> Record:
+        """Return what the journal has of a session, or of all.
+
+        Raises:
+            RuntimeError: the server was never started, or keeps no journal.
+        """
+        raise NotImplementedError
+
+    def _clear_journal(self, session: str | None) -> None:
+        """Drop what the journal has of a session, or all. Raises like `_read_journal`."""
+        raise NotImplementedError
+
+    def _forget_earlier(self, session: str) -> None:
+        """Drop what the journal has of a session that is not open, which is about to begin."""
         raise NotImplementedError
 
     def _has_sessions_by_credential(self) -> bool:

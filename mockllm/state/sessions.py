@@ -48,6 +48,10 @@ class Sessions:
         use."""
         return (*self._pinned, *self._unpinned)
 
+    def is_open(self, name: str) -> bool:
+        """Return True if the session has begun and is neither ended nor evicted."""
+        return name == COMMON or name in self._pinned or name in self._unpinned
+
     def begin(self, name: str, now: float) -> bool:
         """Open the session and pin it, whether or not it has ended. An open one keeps its state.
         Returns False, without effect, if `MAX_PINNED` are pinned."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import anyio
 import pytest
@@ -144,7 +145,7 @@ def test_a_session_has_one_name() -> None:
 
 
 @pytest.mark.parametrize("kind", [Server, AsyncServer])
-def test_a_server_that_is_not_started_has_no_sessions(kind: type[SessionServer]) -> None:
+def test_a_server_that_is_not_started_has_no_sessions(kind: type[SessionServer[Any]]) -> None:
     server = kind({})  # type: ignore[call-arg]  # of the kinds
     for begin in (server.session, server.use_session):
         with pytest.raises(RuntimeError, match="the server is not started"):
@@ -222,3 +223,15 @@ def test_sessions_begun_in_many_threads_are_all_open() -> None:
         listening = server._listening
         assert listening is not None
         assert sorted(listening.app.store.sessions.open) == names
+
+
+def test_a_reset_lets_the_mocks_of_one_session_or_of_all_begin_anew() -> None:
+    with Server({}) as server, server.session("a") as a, server.session("b") as b:
+        urls = [each.openai_base_url for each in (server, a, b)]
+        assert list(map(asked, urls)) == ["0", "0", "0"]
+
+        a.reset_state()
+        assert list(map(asked, urls)) == ["1", "0", "1"]
+
+        server.reset_state()
+        assert list(map(asked, urls)) == ["0", "0", "0"]

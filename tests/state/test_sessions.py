@@ -33,6 +33,15 @@ def test_the_common_session_is_always_open_and_never_listed(known: Sessions, gon
     assert (known.open, gone) == ((), [])
 
 
+def test_a_session_is_open_from_its_first_request_until_its_end(known: Sessions) -> None:
+    assert [known.is_open(name) for name in (COMMON, "a", "b")] == [True, False, False]
+    known.admit("a", 0.0)
+    known.begin("b", 0.0)
+    assert [known.is_open(name) for name in (COMMON, "a", "b")] == [True, True, True]
+    known.end("a", 0.0)
+    assert not known.is_open("a")
+
+
 # --- Sessions that end ----------------------------------------------------------------------------
 
 

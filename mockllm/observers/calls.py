@@ -1,0 +1,336 @@
+"""Calls: what a test reads of the requests that a server has had.
+
+A call is read from an entry of the journal when it is asked for. Credentials are never in what is
+read: they are hidden in headers, path, query and body, and can only be compared with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+from urllib.parse import parse_qsl
+
+from mockllm.engine.decision import Answer, Delivery, End, Outcome, Summary
+from mockllm.errors import Place, RequestError
+from mockllm.exchange import Request
+from mockllm.matching import readings
+from mockllm.matching.explain import NearMiss
+from mockllm.matching.rule import Rule
+from mockllm.observers.access_log import redact_model
+from mockllm.observers.usage import TokenCounts, count_tokens
+from mockllm.prompt import ConversationMessage, Prompt
+from mockllm.providers import APIS
+from mockllm.providers.api import API
+from mockllm.providers.routes import Routes
+from mockllm.redaction import redact_headers, redact_json, redact_name, redact_target, redact_words
+from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
+from mockllm.state.session_names import split_request
+from mockllm.wire import jsontext
+
+HowDelivered = Literal["complete", "clean", "cut", "reset", "hang", "client_gone", "error"]
+"""The end of a delivery: ``clean`` is a truncated answer in a complete HTTP message, ``error`` one
+that the server failed to make."""
+
+_DELIVERIES: Mapping[End, HowDelivered] = {
+    End.COMPLETE: "complete",
+    End.CLEAN: "clean",
+    End.CUT: "cut",
+    End.RESET: "reset",
+    End.HANG: "hang",
+    End.CLIENT_GONE: "client_gone",
+    End.FAILED: "error",
+}
+_WORDS = {api.name: api.word for api in APIS}
+_ROUTES = Routes((path, api) for api in APIS for path in api.routes)
+_SCHEMES = ("bearer ", "basic ")
+_CREDENTIAL_HEADERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
+_CREDENTIAL_PARAMETERS = frozenset({"api-key", "api_key", "key"})
+MIN_KNOWN = 8  # characters of a credential that is hidden wherever it stands; "any" is a word
+
+
+class Entry(NamedTuple):
+    """A request as the journal keeps it: with what answered it, and its delivery. The `request` has
+    at most the journal's number of bytes; `size` is that of the body as received."""
+
+    request: Request
+    size: int
+    session: str
+    status: int
+    outcome: Outcome
+    rule: Rule | None
+    summary: Summary | None
+    answer: Answer | None
+    near_miss: NearMiss | None
+    delivery: Delivery
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt, from 1, as the client's SDK counts."""
+        return parse_retry_count(self.request.first_values.get(RETRY_COUNT)) + 1
+
+    @property
+    def is_first(self) -> bool:
+        """True unless the request is a marked retry, a probe or a preflight."""
+        return self.attempt == 1 and self.outcome not in NOT_CALLS
+
+
+NOT_CALLS = frozenset({Outcome.PROBE, Outcome.PREFLIGHT})
+"""The outcomes of requests that no code under test means to send."""
+
+
+class CallHeaders(Mapping[str, str]):
+    """Headers by name, whose case does not matter."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(dict(self._values))
+
+
+class Call:
+    """A request that a server has had, and what became of it.
+
+    Credentials are hidden (``***``); `sent_credential` compares with them. The body is decoded when
+    it is first asked for. If the journal has cut it, what must be read from it raises a ValueError.
+    """
+
+    def __init__(self, entry: Entry, *, epoch: float = 0.0) -> None:
+        """`epoch` is the Unix time at which the server's monotonic clock was 0."""
+        self._entry = entry
+        self._epoch = epoch
+
+    def __repr__(self) -> str:
+        mock = repr(self.mock) if self.mock is not None else f"[{self.outcome}]"
+        return f"<Call {self.method} {self.path} {self.status} {mock} attempt={self.attempt}>"
+
+    # --- the request ---
+
+    @property
+    def method(self) -> str:
+        """The method: ``POST``."""
+        return self._entry.request.method
+
+    @cached_property
+    def path(self) -> str:
+        """The path with its query, without the session's prefix."""
+        return redact_target(self._unprefixed.path, self._unprefixed.query)
+
+    @cached_property
+    def headers(self) -> CallHeaders:
+        """The headers by name; those with credentials are hidden."""
+        return CallHeaders(redact_headers(self._entry.request.headers))
+
+    @cached_property
+    def body(self) -> Any:
+        """The body as JSON, without credentials; a text if it is not JSON, None if it is empty."""
+        return self._decoded[1]
+
+    @property
+    def is_body_cut(self) -> bool:
+        """True if the body was too large for the journal, which has only its beginning."""
+        return self._entry.size > len(self._entry.request.body)
+
+    def sent_credential(self, credential: str) -> bool:
+        """Return True if the request was sent with this API key."""
+        return credential != "" and credential in self._credentials
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt, from 1, as the official SDKs count: 2 is the first retry."""
+        return self._entry.attempt
+
+    @property
+    def session(self) -> str | None:
+        """The name of the session; None for the common one."""
+        return redact_name(self._entry.session) or None
+
+    # --- the prompt ---
+
+    @property
+    def api(self) -> str | None:
+        """The API: ``chat``, ``responses``, ``messages`` or ``embeddings``, or None."""
+        if self._route is not None:
+            return self._route.word
+        summary = self._entry.summary
+        return None if summary is None else _WORDS.get(summary.api)
+
+    @property
+    def model(self) -> str | None:
+        """The model that was asked for; None if the request was not understood."""
+        summary = self._entry.summary
+        return None if summary is None else redact_model(summary.model, self._unprefixed.path)
+
+    @property
+    def stream(self) -> bool:
+        """True if a stream was asked for."""
+        return self._entry.summary is not None and self._entry.summary.stream
+
+    @property
+    def user(self) -> str:
+        """The words of the user in the last turn, with a newline between two texts; empty if the
+        turn has a tool result."""
+        return "" if self._prompt is None else "\n".join(readings.user(self._prompt))
+
+    @property
+    def text(self) -> str:
+        """The last text of the last message."""
+        return "" if self._prompt is None else self._prompt.text
+
+    @property
+    def system(self) -> str:
+        """The instructions, with a newline between two texts."""
+        return "" if self._prompt is None else "\n".join(self._prompt.system())
+
+    @property
+    def tools(self) -> tuple[str, ...]:
+        """The names of the offered tools."""
+        return () if self._prompt is None else self._prompt.tools()
+
+    @property
+    def messages(self) -> tuple[ConversationMessage, ...]:
+        """The conversation without instructions, in the same form for all APIs: each message has a
+        `role`, `texts` and `calls`."""
+        return () if self._prompt is None else self._prompt.messages()
+
+    @property
+    def turn(self) -> int | None:
+        """The number of the requested answer in the conversation, from 1; None if it continues one
+        that is stored elsewhere, or is none."""
+        return None if self._prompt is None else readings.turn(self._prompt)
+
+    @property
+    def step(self) -> int | None:
+        """The number of the requested answer since the user's last words, from 1; like `turn`."""
+        return None if self._prompt is None else readings.step(self._prompt)
+
+    @property
+    def input_tokens(self) -> int:
+        """The number of tokens of the prompt in the `usage` of the answer; an estimate if there is
+        none."""
+        return self._tokens.input
+
+    # --- the answer ---
+
+    @property
+    def mock(self) -> str | None:
+        """The name of the mock that answered; of one without a name its place (``openai[3]``). None
+        if no mock did."""
+        return None if self._entry.rule is None else name_of(self._entry.rule)
+
+    @property
+    def status(self) -> int:
+        """The status of the answer."""
+        return self._entry.status
+
+    @property
+    def outcome(self) -> str:
+        """The source of the answer, as in the access log: ``matched``, ``no match``, ``refused``,
+        ``endpoint`` and others."""
+        return self._entry.outcome.value
+
+    @property
+    def output_tokens(self) -> int:
+        """The number of tokens in the `usage` of the whole answer; 0 for an error."""
+        return self._tokens.output
+
+    @property
+    def delivery(self) -> HowDelivered:
+        """How the delivery ended: ``complete``, ``clean``, ``cut``, ``reset``, ``hang``,
+        ``client_gone`` or ``error``."""
+        return _DELIVERIES[self._entry.delivery.end]
+
+    @property
+    def started(self) -> float:
+        """The time at which the request was complete, in seconds of Unix time."""
+        return self._epoch + self._entry.delivery.started
+
+    @property
+    def ended(self) -> float:
+        """The time at which the last byte of the answer was written, in seconds of Unix time."""
+        return self.started + self._entry.delivery.ended
+
+    @property
+    def ttft(self) -> float:
+        """Seconds from `started` to the first byte of the answer."""
+        return self._entry.delivery.first_byte
+
+    # --- reading ---
+
+    @cached_property
+    def _unprefixed(self) -> Request:
+        return split_request(self._entry.request)[1]
+
+    @cached_property
+    def _route(self) -> API | None:
+        """The API whose path the request has."""
+        if self.method != "POST":
+            return None
+        return next((api for api, _ in _ROUTES.find(self._unprefixed.path)), None)
+
+    @cached_property
+    def _credentials(self) -> frozenset[str]:
+        """The credentials of the request; those with a scheme also without it."""
+        first_values = self._entry.request.first_values
+        found = [
+            first_values[name].decode("latin-1")
+            for name in _CREDENTIAL_HEADERS
+            if name in first_values
+        ]
+        found += [
+            each.partition(" ")[2].strip() for each in found if each.lower().startswith(_SCHEMES)
+        ]
+        parameters = parse_qsl(self._entry.request.query)
+        found += [value for name, value in parameters if name.lower() in _CREDENTIAL_PARAMETERS]
+        return frozenset(found) - {""}
+
+    @cached_property
+    def _decoded(self) -> tuple[bytes, Any]:
+        """The body without credentials, as bytes and as JSON."""
+        if self.is_body_cut:
+            size = f"{self._entry.size:,} bytes"
+            kept = f"{len(self._entry.request.body):,}"
+            raise ValueError(f"the journal has only the first {kept} of the {size} of this body")
+        raw = self._entry.request.body
+        known = [each for each in self._credentials if len(each) >= MIN_KNOWN]
+        if not raw:
+            return b"", None
+        try:
+            value = redact_json(jsontext.loads(raw), known)
+        except ValueError:
+            text = redact_words(raw.decode("utf-8", "replace"), known)
+            return text.encode(), text
+        return jsontext.dumps(value), value
+
+    @cached_property
+    def _tokens(self) -> TokenCounts:
+        if self._route is None or self._prompt is None:
+            return TokenCounts()
+        return count_tokens(self._route, self._prompt, self._entry.answer)
+
+    @cached_property
+    def _prompt(self) -> Prompt | None:
+        """The request as rules see it, without credentials; None if it is none, or is invalid."""
+        if self._route is None:
+            return None
+        values = next(values for _, values in _ROUTES.find(self._unprefixed.path))
+        try:
+            return self._route.decode(self._unprefixed._replace(body=self._decoded[0]), values)
+        except RequestError:
+            return None
+
+
+def name_of(rule: Rule) -> str:
+    """Return the name of a rule's mock; of one without a name its place."""
+    label = rule.label
+    return (label.name if isinstance(label, Place) else "") or label

@@ -1,0 +1,131 @@
+"""The journal: the latest requests of a server with their answers and deliveries, for those who ask
+what happened.
+
+An entry is made before the last byte of the answer is written, so that a client which has read its
+answer finds it. The journal is bounded by the number of entries and by the bytes of their bodies;
+the oldest go first. It is used by one thread.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from mockllm.engine.decision import Answer, Exchange, Match, Outcome
+from mockllm.exchange import LazySteps
+from mockllm.limits import KIB, MIB
+from mockllm.observers.calls import Call, Entry
+
+MAX_ENTRIES = 10_000
+MAX_BYTES = 64 * MIB  # of all entries
+MAX_BODY = 4 * MIB  # of one request; a larger one is cut
+PER_ENTRY = 2 * KIB  # bytes; about what an entry costs beside its body
+
+_new = tuple.__new__  # half the time of the class's own constructor
+
+
+class Record(NamedTuple):
+    """What a journal has of a server or a session: its calls in the order in which they began, and
+    the number of earlier ones that it had no room for."""
+
+    calls: list[Call]
+    lost: int = 0
+
+
+class Journal:
+    """The latest requests of a server, whose monotonic clock was 0 at `epoch`, in Unix time."""
+
+    def __init__(
+        self,
+        *,
+        max_entries: int = MAX_ENTRIES,
+        max_bytes: int = MAX_BYTES,
+        max_body: int = MAX_BODY,
+        epoch: float = 0.0,
+    ) -> None:
+        # of the server
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._max_body = max_body
+        self._epoch = epoch
+        # of the requests
+        self._entries: deque[tuple[Entry, int]] = deque()  # each with its cost in bytes
+        self._bytes = 0
+        self._lost = Counter[str]()  # by session
+        self.listeners: set[Callable[[], None]] = set()
+        """Called after each new entry."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def observe(self, exchange: Exchange) -> None:
+        """Add the entry of an exchange."""
+        request, (match, reply, _, session), delivery = exchange
+        size = len(request.body)
+        if size > self._max_body:
+            request = request._replace(body=request.body[: self._max_body])
+        answer = _kept(match)
+        cost = PER_ENTRY + len(request.body)
+        if answer is not None and answer.number is None and not isinstance(reply.steps, LazySteps):
+            cost += sum(step.size for step in reply.steps)  # about the size of its answer
+        entry = _new(
+            Entry,
+            (
+                request,
+                size,
+                session,
+                reply.status,
+                match.outcome,
+                match.rule,
+                match.summary,
+                answer,
+                match.near_miss,
+                delivery,
+            ),
+        )
+        self._entries.append((entry, cost))
+        self._bytes += cost
+        while len(self._entries) > self._max_entries or (
+            self._bytes > self._max_bytes and len(self._entries) > 1
+        ):
+            self._drop_oldest()
+        if self.listeners:
+            for notify in tuple(self.listeners):
+                notify()
+
+    def read(self, session: str | None = None) -> Record:
+        """Return what is recorded of a session, or of all if that is None."""
+        entries = sorted(
+            (entry for entry, _ in self._entries if session in (None, entry.session)),
+            key=lambda entry: entry.delivery.started,
+        )
+        lost = self._lost.total() if session is None else self._lost[session]
+        return Record([Call(entry, epoch=self._epoch) for entry in entries], lost)
+
+    def count(self, session: str | None = None) -> int:
+        """Return the number of calls of a session, or of all: their retries do not count."""
+        return sum(entry.is_first for entry, _ in self._entries if session in (None, entry.session))
+
+    def clear(self, session: str | None = None) -> None:
+        """Drop the entries of a session, or all."""
+        left = [each for each in self._entries if session not in (None, each[0].session)]
+        self._entries = deque(left)
+        self._bytes = sum(cost for _, cost in left)
+        if session is None:
+            self._lost.clear()
+        else:
+            del self._lost[session]
+
+    def _drop_oldest(self) -> None:
+        entry, cost = self._entries.popleft()
+        self._bytes -= cost
+        self._lost[entry.session] += 1
+        if len(self._lost) > self._max_entries:  # sessions; the first to lose one is long over
+            del self._lost[next(iter(self._lost))]
+
+
+def _kept(match: Match) -> Answer | None:
+    """Return the answer of a match, for its number of tokens. Generated vectors are dropped: they
+    have none, and are large."""
+    return None if match.outcome is Outcome.GENERATED else match.answer

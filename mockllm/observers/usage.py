@@ -1,0 +1,46 @@
+"""The numbers of tokens of an exchange, as the `usage` of an answer that is not streamed says."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from mockllm.engine.decision import Answer
+from mockllm.prompt import NOT_STREAMED, Prompt
+from mockllm.providers.api import API
+from mockllm.providers.counts import count, sum_counts
+from mockllm.replies.prepared import PreparedReply
+from mockllm.wire import jsontext, tokens
+from mockllm.wire.placeholders import FreshValues, fill_fresh
+
+_INPUT = ("prompt_tokens", "input_tokens")
+_CACHED = ("cache_creation_input_tokens", "cache_read_input_tokens")
+"""Tokens of the prompt that Messages does not count as `input_tokens`."""
+_OUTPUT = ("completion_tokens", "output_tokens")
+_ANY_DELIVERY = FreshValues(b"0" * 20, b"1" * 10, b"Thu, 01 Jan 1970 00:00:00 GMT")
+
+
+class TokenCounts(NamedTuple):
+    """The tokens of a prompt and of its answer."""
+
+    input: int = 0
+    output: int = 0
+
+
+def count_tokens(api: API, prompt: Prompt, answer: Answer | None) -> TokenCounts:
+    """Return the tokens in the `usage` of `answer`; without one, the estimate of the prompt's."""
+    if answer is None:
+        return TokenCounts(tokens.estimate_prompt(prompt.body))
+    prepared = PreparedReply(api.render(answer.response, NOT_STREAMED, answer.chunk), api.echo)
+    reply, _ = prepared.for_request(prompt.model, prompt.body)
+    usage = _member(jsontext.loads(fill_fresh(reply.body, _ANY_DELIVERY)), "usage")
+    cached = sum_counts(_member(usage, name) for name in _CACHED)
+    return TokenCounts(_first(usage, _INPUT) + cached, _first(usage, _OUTPUT))
+
+
+def _first(usage: Any, names: tuple[str, ...]) -> int:
+    counts = (count(_member(usage, name)) for name in names)
+    return next((number for number in counts if number is not None), 0)
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None

@@ -1,0 +1,197 @@
+"""The journal: which entries it has, and what it has no room for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockllm import Call
+from mockllm.engine.decision import Delivery, Exchange
+from mockllm.observers.journal import PER_ENTRY, Journal
+from tests.support.observed import PATHS, Observed, request
+from tests.support.served import chat_request, embeddings_request, messages_request
+
+CHAT = PATHS["chat"]
+
+FIELDS = (
+    *("method", "path", "headers", "body", "is_body_cut", "attempt", "session", "api", "model"),
+    *("stream", "user", "text", "system", "tools", "messages", "turn", "step", "input_tokens"),
+    *("mock", "status", "outcome", "output_tokens", "delivery", "ttft"),
+)
+
+
+def everything(call: Call) -> dict[str, Any]:
+    return {name: getattr(call, name) for name in FIELDS}
+
+
+def said(observed: Observed, session: str | None = None) -> list[str]:
+    return [call.user for call in observed.journal.read(session).calls]
+
+
+def test_a_server_without_requests_has_no_calls() -> None:
+    assert Journal().read() == ([], 0)
+
+
+def test_there_is_a_call_for_every_request() -> None:
+    observed = Observed()
+    for asked in (
+        request(CHAT, chat_request("the weather")),
+        request(CHAT, chat_request("nothing")),
+        request(CHAT, b"{"),
+        request(CHAT, chat_request("busy")),
+        request("/v1/models", b"", method="GET"),
+        request("/v1/nothing", b"", method="GET"),
+        request("/health", b"", method="GET"),
+    ):
+        observed.ask(asked)
+
+    calls = observed.journal.read().calls
+
+    assert [(call.status, call.mock, call.outcome) for call in calls] == [
+        (200, "weather", "matched"),
+        (404, None, "no match"),
+        (400, None, "refused"),
+        (503, "busy", "matched"),
+        (200, None, "endpoint"),
+        (404, None, "not found"),
+        (200, None, "health"),
+    ]
+
+
+def test_calls_are_in_the_order_in_which_they_began() -> None:
+    observed = Observed()
+    decision = observed.app.decide(request(CHAT, chat_request("slow")))
+    observed.ask(request(CHAT, chat_request("fast")))
+    slow = Delivery(0.1, 0.1, 9.0, started=0.0)
+    observed.journal.observe(Exchange(request(CHAT, chat_request("slow")), decision, slow))
+
+    assert said(observed) == ["slow", "fast"]
+
+
+def test_the_oldest_entries_go_first_and_are_counted() -> None:
+    observed = Observed(journal=Journal(max_entries=3))
+    for number in range(5):
+        observed.ask(request(CHAT, chat_request(f"{number}")))
+
+    assert said(observed) == ["2", "3", "4"]
+    assert observed.journal.read().lost == 2
+
+
+def test_bodies_are_bounded_in_all() -> None:
+    observed = Observed(journal=Journal(max_bytes=3 * (PER_ENTRY + 1_000)))
+    for number in range(5):
+        observed.ask(request(CHAT, chat_request(f"{number}" * 900)))
+
+    assert len(observed.journal) == 3
+
+
+def test_the_last_entry_is_there_however_large() -> None:
+    observed = Observed(journal=Journal(max_bytes=1))
+    observed.ask(request(CHAT, chat_request("a")))
+    observed.ask(request(CHAT, chat_request("b")))
+
+    assert said(observed) == ["b"]
+
+
+def test_a_large_body_is_cut_and_says_so() -> None:
+    observed = Observed(journal=Journal(max_body=50))
+    call = observed.call(CHAT, chat_request("weather " * 100))
+
+    assert call.is_body_cut
+    assert (call.mock, call.model, call.status) == ("weather", "mock-model", 200)
+    with pytest.raises(ValueError, match=r"the journal has only the first 50 of the 8\d\d bytes"):
+        _ = call.body
+    with pytest.raises(ValueError, match="has only the first 50"):
+        _ = call.user
+
+
+def test_a_body_that_just_fits_is_whole() -> None:
+    asked = request(CHAT, chat_request("weather"))
+    observed = Observed(journal=Journal(max_body=len(asked.body)))
+    observed.ask(asked)
+
+    assert said(observed) == ["weather"]
+
+
+def test_a_session_has_its_own_calls() -> None:
+    observed = Observed(journal=Journal(max_entries=3))
+    for session in ("a", "b", "a", "a"):
+        observed.ask(request(f"/session/{session}{CHAT}", chat_request(session)))
+
+    assert said(observed, "a") == ["a", "a"]
+    assert said(observed, "b") == ["b"]
+    assert said(observed, "c") == []
+    assert [observed.journal.read(name).lost for name in ("a", "b", None)] == [1, 0, 1]
+
+
+def test_clearing_one_session_leaves_the_others() -> None:
+    observed = Observed(journal=Journal(max_entries=2))
+    for session in ("a", "b", "a"):
+        observed.ask(request(f"/session/{session}{CHAT}", chat_request(session)))
+
+    observed.journal.clear("a")
+
+    assert (said(observed), observed.journal.read("a").lost) == (["b"], 0)
+    observed.journal.clear()
+    assert observed.journal.read() == ([], 0)
+
+
+def test_sessions_that_lost_calls_are_bounded() -> None:
+    observed = Observed(journal=Journal(max_entries=1))
+    for session in "abc":
+        observed.ask(request(f"/session/{session}{CHAT}", chat_request("hi")))
+
+    assert [observed.journal.read(name).lost for name in "abc"] == [0, 1, 0]
+
+
+def test_counting_leaves_out_retries_probes_and_preflights() -> None:
+    observed = Observed()
+    hi = chat_request("hi")
+    observed.ask(request(CHAT, hi))
+    observed.ask(request(CHAT, hi, {"x-stainless-retry-count": "1"}))
+    observed.ask(request(f"/session/a{CHAT}", hi))
+    observed.ask(request("/health", b"", method="GET"))
+    observed.ask(request(CHAT, b"", method="OPTIONS"))
+
+    assert [observed.journal.count(session) for session in (None, "a", "b")] == [2, 1, 0]
+
+
+def test_listeners_hear_of_each_new_entry() -> None:
+    observed = Observed()
+    lengths: list[int] = []
+    observed.journal.listeners.add(lambda: lengths.append(len(observed.journal)))
+    for _ in range(2):
+        observed.ask(request(CHAT, chat_request("hi")))
+
+    assert lengths == [1, 2]
+
+
+def test_generated_vectors_are_not_kept() -> None:
+    observed = Observed({})
+    call = observed.call(PATHS["embeddings"], embeddings_request("hi"))
+
+    assert (call.outcome, call.output_tokens) == ("generated", 0)
+    assert call.input_tokens > 0
+
+
+ASKED = st.builds(
+    lambda path, text, headers: request(path, messages_request(text), headers),
+    st.sampled_from([PATHS["chat"], PATHS["messages"], "/session/a/v1/messages"]),
+    st.sampled_from(["the weather", "anonymous", "busy", "unknown"]),
+    st.sampled_from([{}, {"x-stainless-retry-count": "1"}]),
+)
+
+
+@given(st.lists(ASKED, min_size=1, max_size=12))
+def test_a_reused_match_gives_as_full_a_call_as_a_new_one(history: list[Any]) -> None:
+    reusing, anew = Observed(), Observed(reuse=False)
+    for asked in history * 3:
+        reusing.ask(asked)
+        anew.ask(asked)
+
+    first, second = (each.journal.read().calls for each in (reusing, anew))
+
+    assert list(map(everything, first)) == list(map(everything, second))
