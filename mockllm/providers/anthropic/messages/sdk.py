@@ -99,6 +99,7 @@ class _Request(MessageCreateParamsBase, TypedDict, total=False):
     thread: object
 
 
+@cache  # it takes 50 to 100 ms, and a test suite starts many servers
 def request_confirmer(*, strict: bool) -> Confirm:
     """Compile a validator that returns the first finding in a request body, or None."""
     return compile_request(

@@ -48,6 +48,7 @@ class _Request(CompletionCreateParamsBase, TypedDict, total=False):
     stream: bool | None  # the SDK declares it in the variants of the type only
 
 
+@cache  # it takes 50 to 100 ms, and a test suite starts many servers
 def request_confirmer(*, strict: bool) -> Confirm:
     """Compile a validator that returns the first finding in a request body, or None."""
     return compile_request(_Request, strict=strict, widened=_WIDENED)

@@ -25,6 +25,7 @@ _IS_OLDER = is_older("openai", SDK_VERSION)
 _WIDENED = frozenset[str]() if _IS_OLDER else None
 
 
+@cache  # it takes 50 to 100 ms, and a test suite starts many servers
 def request_confirmer(*, strict: bool) -> Confirm:
     """Compile a validator that returns the first finding in a request body, or None."""
     return compile_request(EmbeddingCreateParams, strict=strict, widened=_WIDENED)
