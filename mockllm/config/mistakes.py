@@ -12,6 +12,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from mockllm.config import foreign_words
 from mockllm.config.objects import keys_of
 from mockllm.errors import Place, Problem, closest, did_you_mean
 from mockllm.wire import jsontext
@@ -24,16 +25,6 @@ CONTRADICTION = "contradiction"
 NO_ANSWER = "no_answer"
 """The type of an error about a mock that has none of the keys in `ANSWERS`."""
 ANSWERS = ("response", "reply", "error")
-
-_OF_ONE_API = {
-    "response": "; write 'reply' instead",
-    "events": "",
-    "message": "",
-    "input": "",
-    "match_type": "",
-}
-"""The keys of a mock whose value is in the form of one API, with what to do where a mock answers
-every API."""
 
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
 
@@ -80,15 +71,8 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
     match detail["type"]:
         case "too_deep" | "null" | "address" | "session" | "contradiction" | "no_answer":
             return detail["msg"]
-        case "extra_forbidden" if _is_of_one_api(detail["loc"]):
-            remedy = _OF_ONE_API[str(detail["loc"][-1])]
-            return f"expected in the list of an API, whose form it has, found in 'mocks'{remedy}"
-        case "extra_forbidden" if _is_embeddings_reply(detail["loc"]):
-            return "embeddings are vectors, which no reply has; write 'response' instead"
         case "extra_forbidden":
-            words = ", ".join(sorted(_known_keys(root, detail["loc"])))
-            hint = did_you_mean(_meant_key(root, detail["loc"]))
-            return f"unknown key, expected one of {words}{hint}"
+            return _describe_unknown(_model_at(root, detail["loc"]), str(detail["loc"][-1]))
         case "missing":
             return "expected a value, found nothing"
         case "dict_type" | "model_type":
@@ -109,7 +93,10 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return f"expected at most {detail['ctx']['le']}, found {found}"
         case "enum" | "literal_error":
             expected = detail["ctx"]["expected"]
-            hint = did_you_mean(closest(str(detail["input"]), _QUOTED.findall(expected)))
+            is_finish = detail["loc"][-1] == "finish"
+            meant = foreign_words.meant_finish(detail["input"]) if is_finish else None
+            meant = meant or closest(str(detail["input"]), _QUOTED.findall(expected))
+            hint = did_you_mean(meant)
             return f"expected {expected}, found {found}{hint}"
         case "bool_type":
             return f"expected true or false, found {found}"
@@ -143,8 +130,19 @@ def json_path(location: list[int | str]) -> str:
     return path.removeprefix(".")
 
 
-def _known_keys(root: Model, location: Location) -> list[str]:
-    """Return the keys allowed at the end of `location` in a configuration of type `root`."""
+def _describe_unknown(model: Model, key: str) -> str:
+    """Describe a key that objects of the type `model` do not have."""
+    foreign = foreign_words.find(model, key)
+    if foreign is not None:
+        return foreign.message
+    keys = keys_of(model)
+    hint = did_you_mean(closest(key, keys))
+    return f"unknown key, expected one of {', '.join(sorted(keys))}{hint}"
+
+
+def _model_at(root: Model, location: Location) -> Model:
+    """Return the model of the object whose key is at the end of `location`, in a configuration of
+    type `root`."""
     model: Model = root
     annotation: Any = root
     for step in location[:-1]:
@@ -152,7 +150,7 @@ def _known_keys(root: Model, location: Location) -> list[str]:
             continue
         annotation = _tagged(annotation, step) if _is_tag(step) else keys_of(model).get(step)
         model = _model_in(annotation) or model
-    return list(keys_of(model))
+    return model
 
 
 def _is_tag(step: int | str) -> bool:
@@ -175,17 +173,7 @@ def _model_in(annotation: Any) -> Model | None:
     return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
-def _is_of_one_api(location: Location) -> bool:
-    return location[0] == "mocks" and location[-1] in _OF_ONE_API
-
-
-def _is_embeddings_reply(location: Location) -> bool:
-    return location[0] == "openai_embeddings" and location[2:] == ("reply",)
-
-
 def _meant_key(root: Model, location: Location) -> str | None:
-    if _is_embeddings_reply(location):
-        return "response"
-    if _is_of_one_api(location):
-        return "reply" if location[-1] == "response" else None
-    return closest(str(location[-1]), _known_keys(root, location))
+    model, key = _model_at(root, location), str(location[-1])
+    foreign = foreign_words.find(model, key)
+    return closest(key, keys_of(model)) if foreign is None else foreign.meant

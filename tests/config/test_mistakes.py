@@ -197,7 +197,12 @@ def test_a_json_path_has_dots_and_brackets() -> None:
         ),
         (
             {"reply": "a", "match": {"message": MESSAGE}},
-            ["match.message: expected in the list of an API, whose form it has, found in 'mocks'"],
+            [
+                (
+                    "match.message: expected in the list of an API, whose form it has, found in "
+                    "'mocks'; write 'user' or 'tool_result' instead"
+                )
+            ],
         ),
         (
             {"reply": "a", "stream": {"events": []}},

@@ -193,7 +193,7 @@ def test_what_no_service_sends_is_an_error(reply: Any, place: str, words: str) -
             {"output": 1, "reasoning": 2},
             "reasoning: expected at most 1, the 'output' of which it is a part, found 2",
         ),
-        ({"total": 1}, "total: unknown key, expected one of cached, input, output, reasoning"),
+        ({"sum": 1}, "sum: unknown key, expected one of cached, input, output, reasoning"),
     ],
 )
 def test_impossible_numbers_of_tokens_are_errors(usage: Any, mistake: str) -> None:
