@@ -97,6 +97,10 @@ def _is_whole(body: Body) -> bool:
     return False
 
 
+def _no_limit(body: Body) -> None:
+    return None
+
+
 class Readers(NamedTuple):
     """Functions of an API that read the conversation from a decoded body. They never raise, even if
     the body contains members that an SDK would reject."""
@@ -119,6 +123,9 @@ class Readers(NamedTuple):
 
     continues: Callable[[Body], bool] = _is_whole
     """True if the request continues a conversation that the service stores (Responses)."""
+
+    output_limit: Callable[[Body], int | None] = _no_limit
+    """The number of tokens that the answer may have; None if there is no limit."""
 
 
 NO_CONVERSATION = Readers()
@@ -264,6 +271,10 @@ class Prompt:
     def forced_tool(self) -> str:
         """Return the name of the one tool that the model must call; empty if it may choose."""
         return self.readers.forced_tool(self.body)
+
+    def output_limit(self) -> int | None:
+        """Return the number of tokens that the answer may have; None if there is no limit."""
+        return self.readers.output_limit(self.body)
 
     def once(self, read: Callable[[Prompt], _T]) -> _T:
         """Return `read` of this prompt, computed at the first call and cached."""

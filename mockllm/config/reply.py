@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
-    BeforeValidator,
+    Discriminator,
     Field,
     PlainValidator,
+    Tag,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
@@ -24,13 +26,14 @@ from pydantic_core import PydanticCustomError
 
 from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import ConfigObject
-from mockllm.config.values import AlsoWritten, JSONValue, as_json
+from mockllm.config.texts import GeneratedText, Text, Words, tag_of_text
+from mockllm.config.values import JSONValue, as_json, without_own_keys
 
 MAX_TOKENS = 2**53 - 1  # up to here every JSON reader counts exactly
 
-Text = str
-"""The words of a model."""
-_Words = Annotated[Text, Field(min_length=1)]
+_Words = Annotated[str, Field(min_length=1)]
+_MADE = frozenset({"generate"})
+"""The keys of the objects that are texts."""
 _Count = Annotated[int, Field(strict=True, ge=0, le=MAX_TOKENS)]
 
 Finish = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -92,7 +95,7 @@ class Reply(ConfigObject):
 
     text: Text | None = None
     """The words of the model."""
-    reasoning: _Words | None = None
+    reasoning: Words | None = None
     """The model's thinking, before anything else: `reasoning_content`, a reasoning item, a thinking
     block."""
     tool_calls: list[ToolCall] | None = None
@@ -111,6 +114,14 @@ class Reply(ConfigObject):
     def has_json(self) -> bool:
         """True if there is a `json`, which may be null."""
         return "json_value" in self.model_fields_set
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_its_text(cls, value: Any) -> Any:
+        for key in _MADE.intersection(value) if isinstance(value, Mapping) else ():
+            message = f'expected {{"text": {{"{key}": ...}}, ...}}, found {key!r} beside other keys'
+            raise contradiction(message)
+        return value
 
     @field_validator("tool_calls")
     @classmethod
@@ -167,15 +178,30 @@ def _expect_none_of(info: ValidationInfo, names: Sequence[str], reason: str) -> 
         raise contradiction(f"expected either {field!r} or {beside!r}, found both: {reason}")
 
 
-def _as_reply(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"text": value}
-    if isinstance(value, (Mapping, Reply)):
-        return value
-    raise PydanticCustomError("reply_type", "expected a text or an object")
+def _tag_of_reply(value: Any) -> str | None:
+    if isinstance(value, Reply):
+        return "<reply>"
+    if isinstance(value, Mapping):
+        keys = without_own_keys(value)
+        return tag_of_text(value) if keys and _MADE.issuperset(keys) else "<reply>"
+    return tag_of_text(value)
+
+
+def _as_reply(value: Any) -> Reply:
+    return value if isinstance(value, Reply) else Reply(text=value)
 
 
 if TYPE_CHECKING:
-    AnyReply = str | Reply | Mapping[str, object]
+    AnyReply = str | Reply | GeneratedText | Mapping[str, object]
 else:
-    AnyReply = Annotated[Reply, BeforeValidator(_as_reply), AlsoWritten({"type": "string"})]
+    AnyReply = Annotated[
+        Annotated[str, Tag("<text>")]
+        | Annotated[GeneratedText, Tag("<generate>")]
+        | Annotated[Reply, Tag("<reply>")],
+        Discriminator(
+            _tag_of_reply,
+            custom_error_type="reply_type",
+            custom_error_message="expected a text or an object",
+        ),
+        AfterValidator(_as_reply),
+    ]

@@ -7,19 +7,21 @@ matched like an empty text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
-from mockllm.engine.asking import choice_among
+from mockllm.engine.asking import begin, choice_among
 from mockllm.engine.decision import Answer, Decision, Outcome, Question
 from mockllm.engine.engine import MAX_STEPS_AT_ONCE
-from mockllm.engine.sources import Selection
+from mockllm.engine.made_reply import Asked
+from mockllm.engine.sources import MadeSource, Selection
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
+from mockllm.providers.counts import count
 from mockllm.providers.failures import Failure
 from mockllm.providers.openai import usage
 from mockllm.providers.openai.chat.answer import USAGE as CHAT_USAGE
@@ -50,6 +52,7 @@ class _CompletionRequest(NamedTuple):
 
     model: str
     prompts: Sequence[_AnyPrompt]
+    max_tokens: int | None
     stream: bool | None
     include_usage: bool | None
 
@@ -67,7 +70,7 @@ class _CompletionRequest(NamedTuple):
         stream = request_body.read_flag(members, "stream")
         options = request_body.read_object_member(members, "stream_options")
         usage = request_body.read_flag(options, "include_usage", "stream_options.include_usage")
-        return cls(model, prompts, stream, usage)
+        return cls(model, prompts, count(members.get("max_tokens")), stream, usage)
 
 
 def complete(context: Context, request: Request, values: Values) -> Decision | Question:
@@ -81,21 +84,21 @@ def complete(context: Context, request: Request, values: Values) -> Decision | Q
     engine = context.engine
     table = engine.table(CHAT)
     prompts = [
-        _chat_prompt(context, wanted.model, each if isinstance(each, str) else "")
+        _chat_prompt(context, wanted, each if isinstance(each, str) else "")
         for each in wanted.prompts
     ]
     selections: list[Selection | RequestError] = []
     for prompt in prompts:
         selections.append(engine.match(table, prompt, request.first_values))
         if isinstance(selections[-1], RequestError):
-            return _answer(context, wanted, prompts, selections)
+            return _answer(context, request, wanted, prompts, selections)
     choices = tuple(
         choice_among(table, selection.candidates, _numbered(request, place), context.session)
         for place, selection in enumerate(selections)
         if isinstance(selection, Selection) and selection.candidates
     )
 
-    def resume(results: Sequence[Any]) -> Decision:
+    def resume(results: Sequence[Any]) -> Decision | Question:
         left = iter(results)
         chosen: list[Selection | RequestError] = []
         for prompt, selection in zip(prompts, selections, strict=True):
@@ -104,11 +107,11 @@ def complete(context: Context, request: Request, values: Values) -> Decision | Q
             chosen.append(selection)
             if isinstance(selection, RequestError):
                 break
-        return _answer(context, wanted, prompts, chosen)
+        return _answer(context, request, wanted, prompts, chosen)
 
     if choices:
         return Question(choices, resume)
-    return _answer(context, wanted, prompts, selections)
+    return _answer(context, request, wanted, prompts, selections)
 
 
 def _numbered(request: Request, place: int) -> Request:
@@ -118,18 +121,34 @@ def _numbered(request: Request, place: int) -> Request:
 
 def _answer(
     context: Context,
+    request: Request,
     wanted: _CompletionRequest,
     prompts: Sequence[Prompt],
     selections: Sequence[Selection | RequestError],
-) -> Decision:
+) -> Decision | Question:
     """Return the decision by the sources of all prompts, or by the first error or failure among
-    them."""
+    them; a question if an answer takes long to make."""
+    return begin(_make(context, request, wanted, prompts, selections))
+
+
+def _make(
+    context: Context,
+    request: Request,
+    wanted: _CompletionRequest,
+    prompts: Sequence[Prompt],
+    selections: Sequence[Selection | RequestError],
+) -> Generator[bool, None, Decision]:
+    """Return the decision of `_answer`, made in pieces (`decision.Pieces`)."""
     answers: list[Answer] = []
     sources: list[Selection] = []
-    for prompt, selection in zip(prompts, selections, strict=False):
+    for place, (prompt, selection) in enumerate(zip(prompts, selections, strict=False)):
         if isinstance(selection, RequestError):
             return _unmatched(prompt, selection)
-        answer = selection.source.answer(prompt)
+        if isinstance(selection.source, MadeSource):
+            asked = Asked(prompt, _numbered(request, place))
+            answer = yield from selection.source.make(asked)
+        else:
+            answer = selection.source.answer(prompt)
         if answer.failure is not None:
             return _failed(context, wanted, prompt, selection, answer.failure)
         sources.append(selection)
@@ -188,10 +207,12 @@ def _is_token(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _chat_prompt(context: Context, model: str, text: str) -> Prompt:
+def _chat_prompt(context: Context, wanted: _CompletionRequest, text: str) -> Prompt:
     """Return the prompt of a Chat Completions request with `text` as the user's message."""
     table = context.engine.table(CHAT)
-    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    body: dict[str, Any] = {"model": wanted.model, "messages": [{"role": "user", "content": text}]}
+    if wanted.max_tokens is not None:
+        body["max_tokens"] = max(wanted.max_tokens, 1)  # here it may be 0
     prompt = table.decode(jsontext.dumps(body))
     table.validate(prompt)
     return prompt

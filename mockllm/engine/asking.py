@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
-from mockllm.engine.decision import Decision, DividedWork, ForwardRequest, Question, finish
+from mockllm.engine.decision import (
+    Decision,
+    DividedWork,
+    ForwardRequest,
+    Question,
+    finish,
+)
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import ScriptedSource
 from mockllm.errors import RequestError
@@ -35,6 +41,17 @@ def answer_at_once(decided: Decision | Question, store: Store, now: float) -> De
     return decided
 
 
+def begin(pieces: Generator[bool, None, Decision]) -> Decision | Question:
+    """Return the decision that `pieces` make, if there is only one of them; else the question that
+    goes on with the others."""
+    try:
+        next(pieces)
+    except StopIteration as end:
+        decision: Decision = end.value
+        return decision
+    return Question((DividedWork(pieces),), lambda results: results[0])
+
+
 def without_pauses(decided: Decision | Question) -> Decision | Question:
     """Return the decision, or the first question that is not about divided work."""
     while isinstance(decided, Question):
@@ -46,10 +63,12 @@ def without_pauses(decided: Decision | Question) -> Decision | Question:
 
 
 def as_first_request(decided: Decision | Question) -> Decision:
-    """Return the decision of an engine whose server has had no request yet."""
-    decision = answer_at_once(without_pauses(decided), LocalStore(), now=0.0)
-    assert isinstance(decision, Decision)  # an engine asks nobody else
-    return decision
+    """Return the decision of an engine whose server has had no request yet. An engine asks nobody
+    but a store."""
+    store = LocalStore()
+    while isinstance(decided, Question):
+        decided = answer_at_once(without_pauses(decided), store, now=0.0)
+    return decided
 
 
 def in_session(

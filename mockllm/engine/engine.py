@@ -24,10 +24,12 @@ from mockllm.engine.decision import (
 )
 from mockllm.engine.failures import FailedReplies
 from mockllm.engine.loading import Loaded
+from mockllm.engine.made_reply import Asked
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import SHARED, Table
 from mockllm.engine.sources import (
     GeneratedSource,
+    MadeSource,
     ScriptedSource,
     Selection,
     Source,
@@ -134,7 +136,7 @@ class Engine:
             for table in self.tables:
                 for rule in table.index.rules:
                     for each in entries_of(table.sources[rule.index]):
-                        if each.fixed.failure is None:
+                        if each.fixed.failure is None and each.fixed.number is not None:
                             self._prepare(table, rule, each.fixed, NOT_STREAMED)
 
     def decide(
@@ -156,13 +158,13 @@ class Engine:
             return Decision.by(self._refusal(table, exc))
         if self.match_cache is None or len(request.body) > MAX_ENTRY:
             match = self._match_anew(table, request, values, find_earlier, session)
-            return match if isinstance(match, Question) else Decision.by(match)
+            return Decision.by(match) if isinstance(match, Match) else match
         lines = map(request.first_values.get, table.index.header_names)
         key = (request.path, request.body, *lines)  # `values` are part of the path
         known = self.match_cache.get(key)
         if known is None:
             match = self._match_anew(table, request, values, find_earlier, session)
-            if isinstance(match, Question):
+            if not isinstance(match, Match):
                 return match
             known = match
             if known.reusable:
@@ -228,10 +230,11 @@ class Engine:
         values: Values,
         find_earlier: FindEarlier,
         session: str,
-    ) -> Match | Question:
+    ) -> Match | Decision | Question:
         """Match a request without the cache. A match depends only on the path, the body and the
         headers that rules compare, the key of the cache, unless it depends on what `find_earlier`
-        finds. What else it depends on is a question."""
+        finds. What else it depends on is a question, and an answer that is made for this request a
+        decision."""
         try:
             prompt = table.api.decode(request, values)
             size = len(request.body)
@@ -243,10 +246,12 @@ class Engine:
             return self._refusal(table, exc)
         looks_back = self._look_back(table, prompt, find_earlier)
         selection = self.match(table, prompt, request.first_values)
-        if isinstance(selection, RequestError) or not selection.candidates:
-            match = self._matched(table, prompt, selection)
-            return match._replace(reusable=False) if looks_back else match
-        return self._choose(table, request, prompt, selection.candidates, session)
+        if isinstance(selection, Selection) and selection.candidates:
+            return self._choose(table, request, prompt, selection.candidates, session)
+        match = self._answered(table, request, prompt, selection)
+        if looks_back and isinstance(match, Match):
+            return match._replace(reusable=False)
+        return match
 
     def _match_in_pieces(
         self,
@@ -271,11 +276,11 @@ class Engine:
         yield True
         if isinstance(selection, Selection) and selection.candidates:
             return self._choose(table, request, prompt, selection.candidates, session)
-        return Decision.by(self._matched(table, prompt, selection)._replace(reusable=False))
+        return _uncached(self._answered(table, request, prompt, selection))
 
     def _look_back(self, table: Table, prompt: Prompt, find_earlier: FindEarlier) -> bool:
         """Find what `prompt` continues, if a mock depends on it. Returns True if one does."""
-        looks_back = table.index.looks_back and prompt.readers.continues(prompt.body)
+        looks_back = table.looks_back and prompt.readers.continues(prompt.body)
         if looks_back:
             prompt.earlier = find_earlier(normalise.text(prompt.body.get("previous_response_id")))
         return looks_back
@@ -290,15 +295,38 @@ class Engine:
     ) -> Question:
         """Return the question which mock of `rules` answers."""
 
-        def resume(results: Sequence[Any]) -> Decision:
+        def resume(results: Sequence[Any]) -> Decision | Question:
             chosen = self.chosen(table, prompt, rules, results[0])
-            match = self._matched(table, prompt, chosen)
-            return Decision.by(match._replace(reusable=False))
+            return _uncached(self._answered(table, request, prompt, chosen))
 
         return Question((asking.choice_among(table, rules, request, session),), resume)
 
-    def _matched(self, table: Table, prompt: Prompt, selection: Selection | RequestError) -> Match:
-        """Return the match with the answer of the selected source, or with an error."""
+    def _answered(
+        self, table: Table, request: Request, prompt: Prompt, selection: Selection | RequestError
+    ) -> Match | Decision | Question:
+        """Return the match with the answer of the selected source, or with an error; the decision
+        to send an answer that is made for this request, or the question if that takes long."""
+        if isinstance(selection, Selection) and isinstance(selection.source, MadeSource):
+            return asking.begin(self._make(table, Asked(prompt, request), selection))
+        return self._matched(table, prompt, selection)
+
+    def _make(
+        self, table: Table, asked: Asked, selection: Selection
+    ) -> Generator[bool, None, Decision]:
+        """Return the decision to send the answer that is made for one request, in pieces."""
+        assert isinstance(selection.source, MadeSource)
+        answer = yield from selection.source.make(asked)
+        return Decision.by(self._matched(table, asked.prompt, selection, answer))
+
+    def _matched(
+        self,
+        table: Table,
+        prompt: Prompt,
+        selection: Selection | RequestError,
+        made: Answer | None = None,
+    ) -> Match:
+        """Return the match with an answer, the one that was `made` or that of the selected source;
+        or with an error."""
         if isinstance(selection, RequestError):
             reply, ready = make_ready(self._render_error(table, selection))
             return Match(
@@ -310,7 +338,7 @@ class Engine:
                 near_miss=near_miss_of(selection),
             )
         source, rule, reusable, _ = selection
-        answer = source.answer(prompt)
+        answer = source.answer(prompt) if made is None else made
         reply, ready = self._reply(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
         reusable = reusable and not isinstance(reply.steps, LazySteps)
@@ -374,6 +402,11 @@ class Engine:
         """Return the match of an invalid request, which is valid for every equal request."""
         reply, ready = make_ready(self._render_error(table, error))
         return Match(Outcome.REFUSED, reply, ready, reusable=True)
+
+
+def _uncached(match: Match | Decision | Question) -> Decision | Question:
+    """Return the decision by a match that is not cached."""
+    return Decision.by(match._replace(reusable=False)) if isinstance(match, Match) else match
 
 
 def _match_inputs(

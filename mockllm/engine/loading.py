@@ -18,7 +18,7 @@ from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, Mock, SessionHea
 from mockllm.engine import calls, unanswerable
 from mockllm.engine.conditions import NEVER, compile_match
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
-from mockllm.engine.mocks import NO_SOURCE, SHARED, Table, source_of
+from mockllm.engine.mocks import NO_SOURCE, SHARED, Table, looks_back, source_of
 from mockllm.engine.reply_review import (
     Covering,
     confirm_reply,
@@ -253,8 +253,18 @@ def _table(
         NO_SOURCE if mistakes else source_of(api, mock, chunk) for mock, _, mistakes in listed
     )
     fails = any(source.fixed.failure is not None for source in sources)
-    shared_count = len(listed) - len(own)
-    return Table(api, mocks, RuleIndex(rules), confirm, chunk, sources, fails, places, shared_count)
+    return Table(
+        api,
+        mocks,
+        RuleIndex(rules),
+        confirm,
+        chunk,
+        sources,
+        fails,
+        places,
+        shared=len(listed) - len(own),
+        answers_look_back=any(map(looks_back, sources)),
+    )
 
 
 def _review(

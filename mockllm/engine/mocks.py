@@ -8,8 +8,15 @@ from typing import Any
 from mockllm.config.models import AnyMock, MockStream, ReplyStream
 from mockllm.engine.decision import Answer
 from mockllm.engine.failures import compile_error, failed_answer
-from mockllm.engine.reply import compile_reply
-from mockllm.engine.sources import FixedSource, MockSource, ReplySource, ScriptedSource
+from mockllm.engine.reply import compile_made, compile_reply
+from mockllm.engine.sources import (
+    FixedSource,
+    MadeSource,
+    MockSource,
+    ReplySource,
+    ScriptedSource,
+    entries_of,
+)
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import Headers, Request
 from mockllm.matching.index import RuleIndex
@@ -50,6 +57,13 @@ class Table:
     """The place of each mock, in the order of `mocks`."""
     shared: int = 0
     """The number of mocks, at the end of `mocks`, which are those of every API."""
+    answers_look_back: bool = False
+    """True if an answer depends on what a request continues."""
+
+    @property
+    def looks_back(self) -> bool:
+        """True if a mock depends on what a request continues."""
+        return self.index.looks_back or self.answers_look_back
 
     def validate(self, prompt: Prompt) -> None:
         """Validate a request against the SDK's type.
@@ -74,6 +88,12 @@ class Table:
         return self.api.decode(request, NO_VALUES)
 
 
+def looks_back(source: MockSource | ScriptedSource) -> bool:
+    """True if an answer of a mock depends on what a request continues."""
+    made = (each.reply for each in entries_of(source) if isinstance(each, MadeSource))
+    return any(reply.looks_back for reply in made)
+
+
 def source_of(api: API, mock: AnyMock, chunk: Chunk) -> MockSource:
     """Return the source of the answer of `mock` in `api`; `chunk` is the configuration's
     default."""
@@ -85,6 +105,9 @@ def source_of(api: API, mock: AnyMock, chunk: Chunk) -> MockSource:
         return FixedSource(_fixed(mock, mock.answer or {}, chunk))
     reply = compile_reply(mock.said)
     fixed = _fixed(mock, api.respond(reply, {}), chunk)
+    made = compile_made(mock.said)
+    if made is not None:
+        return MadeSource(fixed._replace(number=None), made, api.respond)
     if reply.json is None and not reply.calls:
         return FixedSource(fixed)
     return ReplySource(fixed, reply, api.respond)

@@ -2,17 +2,18 @@
 
 A source returns the answer to a prompt; the API renders it in its format (`render`). The replies of
 an answer with a `number` are rendered once. Any other is made for one request, and its streams are
-rendered while they are sent.
+rendered while they are sent. A `MadeSource` makes it in pieces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from mockllm.config.values import DONE
 from mockllm.engine.decision import Answer, Outcome
+from mockllm.engine.made_reply import Asked, MadeReply
 from mockllm.exchange import Reply
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Body, Prompt, ResponseOptions
@@ -70,7 +71,28 @@ class ReplySource:
         return self.fixed._replace(response=response, number=None)
 
 
-MockSource = FixedSource | ReplySource
+@dataclass(frozen=True, slots=True)
+class MadeSource:
+    """A configured reply that is made for each request. The fixed answer has examples of the texts
+    that are made, and no number."""
+
+    fixed: Answer
+    reply: MadeReply
+    respond: Callable[[NeutralReply, Body], dict[str, Any]]
+    outcome: Outcome = Outcome.MOCK
+    reusable: bool = False
+
+    def answer(self, prompt: Prompt) -> Answer:
+        """Return an answer with examples, for those who ask whether it is a failure."""
+        return self.fixed
+
+    def make(self, asked: Asked) -> Generator[bool, None, Answer]:
+        """Return the answer to a request, made in pieces (`decision.Pieces`)."""
+        reply = yield from self.reply.make(asked)
+        return self.fixed._replace(response=self.respond(reply, asked.prompt.body))
+
+
+MockSource = FixedSource | ReplySource | MadeSource
 """The source of the answer of one mock; the `fixed` answer is the one to most requests."""
 
 

@@ -1,15 +1,16 @@
 """Generated text: words that are counted exactly, the same for the same request.
 
->>> generate_words(b'{"model": "m", ...}', 5)
+>>> "".join(generate_words(b'{"model": "m", ...}', 5))
 'can turn keep that night'
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from hashlib import shake_128
 
-MAX_TOKENS = 1_000_000
-"""Tokens of one text: longer than any model's answer; 5 MB, made in 50 ms."""
+SLICE = 8_192
+"""Words that are made at a time: 40 kB in 0.3 ms."""
 
 WORDS = (  # noqa: SIM905  # a list would be 256 lines
     "the of and to in is you that it he was for on are as with his they at be this have from or "
@@ -32,7 +33,10 @@ WORDS = (  # noqa: SIM905  # a list would be 256 lines
 OpenAI (cl100k, o200k), Anthropic (the published one) and DeepSeek."""
 
 
-def generate_words(key: bytes, count: int) -> str:
-    """Return a text of `count` words, which is as many tokens, the same for the same `key`. It
-    begins like the text of any smaller count."""
-    return " ".join(map(WORDS.__getitem__, shake_128(key).digest(count)))
+def generate_words(key: bytes, count: int) -> Iterator[str]:
+    """Yield a text of `count` words, which is as many tokens, in slices. It is the same for the
+    same `key`, and begins like the text of any smaller count."""
+    choices = shake_128(key).digest(count)
+    for start in range(0, count, SLICE):
+        words = " ".join(map(WORDS.__getitem__, choices[start : start + SLICE]))
+        yield f" {words}" if start else words

@@ -61,7 +61,6 @@ MODEL = b"\xfc"
 """Placeholder for the model of the request, as a JSON string."""
 OF_REQUEST = re.compile(rb"(\xfc|\xfb\d+\xfb|\xf9[a-z_]+:[^\xf9]*\xf9)")
 """Matches each placeholder for a value of the request."""
-_TOKENS = re.compile(rb"\xfb(\d+)\xfb")
 TOKENS_MARK = b"\xfb"
 """The first and last byte of the placeholder for a number of tokens, with the constant between."""
 _ECHO = re.compile(rb"\xf9([a-z_]+):([^\xf9]*)\xf9")
@@ -202,13 +201,23 @@ def fill_echoes(data: bytes, echoed: Echoed, names: AbstractSet[str] | None = No
     """Return `data` with its echoes filled in, or those in `names` only. An echo that `echoed`
     lacks gets its default."""
 
-    def value(placeholder: re.Match[bytes]) -> bytes:
-        name = placeholder[1].decode()
-        if names is not None and name not in names:
-            return placeholder[0]
-        return echoed.get(name, placeholder[2])
+    if _ECHO_MARK not in data:
+        return data
+    parts = data.split(_ECHO_MARK)  # a regular expression would take 12 ms for a megabyte
+    for at in range(1, len(parts), 2):
+        name, _, default = parts[at].partition(b":")
+        if names is None or name.decode() in names:
+            parts[at] = echoed.get(name.decode(), default)
+        else:
+            parts[at] = b"%b%b%b" % (_ECHO_MARK, parts[at], _ECHO_MARK)
+    return b"".join(parts)
 
-    return _ECHO.sub(value, data) if _ECHO_MARK in data else data
+
+def _fill_tokens(data: bytes, input_tokens: int) -> bytes:
+    """Return `data` with its numbers of tokens filled in."""
+    parts = data.split(TOKENS_MARK)
+    parts[1::2] = [b"%d" % (int(plus) + input_tokens) for plus in parts[1::2]]
+    return b"".join(parts)
 
 
 @lru_cache(maxsize=256)
@@ -221,14 +230,11 @@ def fill(reply: Reply, *, model: str, input_tokens: int, echoed: Echoed = NOTHIN
     """Return `reply` with the values of the request filled in: lazily if its steps are lazy."""
     name = model_name(model)
 
-    def total(placeholder: re.Match[bytes]) -> bytes:
-        return b"%d" % (int(placeholder[1]) + input_tokens)
-
     def filled() -> Iterator[Step]:
         for step in reply.steps:
             data = fill_echoes(step.data.replace(MODEL, name), echoed)
             if TOKENS_MARK in data:
-                data = _TOKENS.sub(total, data)
+                data = _fill_tokens(data, input_tokens)
             yield Step(cut(data), step.pause)
 
     lazy = isinstance(reply.steps, LazySteps)

@@ -26,6 +26,12 @@ def estimate(text: str) -> int:
     return -(-size // BYTES_PER_TOKEN)
 
 
+def first_tokens(text: str, count: int) -> str:
+    """Return the beginning of a text, of at most `count` estimated tokens."""
+    size = count * BYTES_PER_TOKEN
+    return text[:size] if text.isascii() else text.encode()[:size].decode(errors="ignore")
+
+
 def estimate_value(value: Any) -> int:
     """Estimate the tokens of all texts in a JSON value; numbers and keys count one each."""
     if isinstance(value, str):

@@ -12,10 +12,18 @@ from hypothesis import strategies as st
 
 from mockllm.app import App
 from mockllm.engine import engine as engine_module
-from mockllm.engine.asking import answer_at_once, without_pauses
-from mockllm.engine.decision import Decision, DividedWork, ForwardRequest, Outcome, Question
+from mockllm.engine.asking import answer_at_once, begin, without_pauses
+from mockllm.engine.decision import (
+    Decision,
+    DividedWork,
+    ForwardRequest,
+    Match,
+    Outcome,
+    Question,
+    finish,
+)
 from mockllm.engine.engine import Engine
-from mockllm.exchange import Request
+from mockllm.exchange import Reply, Request
 from mockllm.state.choosing import AtEnd, Entry
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import EndSession, LocalStore, Reset
@@ -273,3 +281,26 @@ def test_a_store_is_asked_after_divided_work(monkeypatch: pytest.MonkeyPatch) ->
     texts = [each["choices"][0]["message"]["content"] for each in answers[:3]]
     assert texts == ["0", "0", "1"]
     assert answers[3]["error"]["code"] == "mock_exhausted"
+
+
+def made_in(pauses: int) -> Generator[bool, None, Decision]:
+    for _ in range(pauses):
+        yield False
+    return DECISION
+
+
+DECISION = Decision.by(Match(Outcome.MOCK, Reply(200, (), ())))
+
+
+def test_what_is_made_without_a_pause_is_no_question() -> None:
+    assert begin(made_in(0)) is DECISION
+
+
+@pytest.mark.parametrize("pauses", [1, 3])
+def test_what_is_made_in_pieces_is_begun_and_goes_on_as_divided_work(pauses: int) -> None:
+    question = begin(made_in(pauses))
+
+    assert isinstance(question, Question)
+    (work,) = question.operations
+    assert isinstance(work, DividedWork)
+    assert question.resume([finish(work.pieces)]) is DECISION

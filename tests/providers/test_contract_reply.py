@@ -73,6 +73,15 @@ CONFIG = Config(
             match=Match(system_contains=["cut"]),
             reply=Reply(text="It is 1", finish="length"),
         ),
+        Mock(
+            name="made",
+            match=Match(system_contains=["words"]),
+            reply=Reply(
+                reasoning={"generate": {"tokens": 30}},
+                text={"generate": {"tokens": 2_000}},
+                tool_calls=[ToolCall(name="get_weather")],
+            ),
+        ),
         Mock(name="default", reply="Hello there"),
     ],
 )
@@ -101,8 +110,19 @@ def api(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def asking(api: str, text: str = "Hi", *, system: str = "", tool: str = "") -> dict[str, Any]:
+LIMITS = {
+    CHAT.name: "max_completion_tokens",
+    RESPONSES.name: "max_output_tokens",
+    MESSAGES.name: "max_tokens",
+}
+
+
+def asking(
+    api: str, text: str = "Hi", *, system: str = "", tool: str = "", limit: int = 0
+) -> dict[str, Any]:
     """The arguments of a client's call."""
+    if limit:
+        return asking(api, text, system=system, tool=tool) | {LIMITS[api]: limit}
     function = {"name": tool, "parameters": PARAMETERS}
     if api == CHAT.name:
         body = chat_request(text)
@@ -178,6 +198,24 @@ async def test_an_answer_that_is_cut_short_says_so_in_every_api(
     api: str, openai: AsyncOpenAI, anthropic: AsyncAnthropic
 ) -> None:
     assert await ask(api, openai, anthropic, system="cut") == CUT
+
+
+async def test_an_answer_that_is_made_is_cut_by_the_limit_of_the_request(
+    api: str, openai: AsyncOpenAI, anthropic: AsyncAnthropic
+) -> None:
+    said = await ask(api, openai, anthropic, system="words", limit=1_500)
+
+    assert (len(said.reasoning.split()), len(said.text.split())) == (30, 1_470)
+    assert (said.calls, said.finish) == ([], "length")
+
+
+async def test_an_answer_that_is_made_is_streamed(
+    api: str, openai: AsyncOpenAI, anthropic: AsyncAnthropic
+) -> None:
+    said = await ask_streamed(api, openai, anthropic, system="words", limit=5_000)
+
+    assert (len(said.reasoning.split()), len(said.text.split())) == (30, 2_000)
+    assert (said.calls, said.finish) == ([("get_weather", {})], "stop")
 
 
 @ASKED

@@ -21,6 +21,17 @@ def test_text_counts_a_token_for_every_four_bytes(text: str) -> None:
     assert 4 * (tokens.estimate(text) - 1) < size <= 4 * tokens.estimate(text)
 
 
+@given(st.text(), st.integers(0, 20))
+def test_the_first_tokens_of_a_text_are_its_beginning(text: str, count: int) -> None:
+    first = tokens.first_tokens(text, count)
+
+    assert text.startswith(first)
+    assert tokens.estimate(first) <= count
+    if first != text:
+        following = text[len(first)].encode("utf-8")
+        assert len(first.encode()) + len(following) > 4 * count
+
+
 @pytest.mark.parametrize(
     ("value", "total"),
     [

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
 from mockllm.providers import normalise
 from mockllm.providers.anthropic.messages.texts import read_content
+from mockllm.providers.counts import count
 
 
 def read_messages(body: Body) -> Iterator[ConversationMessage]:
@@ -58,7 +59,19 @@ def read_forced_tool(body: Body) -> str:
     return normalise.forced_tool(body.get("tool_choice"), _name, read_tools(body))
 
 
-READERS = Readers(read_messages, read_system, read_tools, read_schemas, read_forced_tool)
+def read_output_limit(body: Body) -> int | None:
+    """`max_tokens`, which the service requires."""
+    return count(body.get("max_tokens"))
+
+
+READERS = Readers(
+    read_messages,
+    read_system,
+    read_tools,
+    read_schemas,
+    read_forced_tool,
+    output_limit=read_output_limit,
+)
 
 
 def _name(choice: Body) -> str:

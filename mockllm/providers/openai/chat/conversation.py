@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
 from mockllm.providers import normalise
+from mockllm.providers.counts import count
 from mockllm.providers.openai.chat.texts import read_content
 
 
@@ -59,7 +60,20 @@ def read_forced_tool(body: Body) -> str:
     return normalise.forced_tool(choice, _name, read_tools(body))
 
 
-READERS = Readers(read_messages, read_system, read_tools, read_schemas, read_forced_tool)
+def read_output_limit(body: Body) -> int | None:
+    """`max_completion_tokens`, or the older `max_tokens`."""
+    limit = count(body.get("max_completion_tokens"))
+    return count(body.get("max_tokens")) if limit is None else limit
+
+
+READERS = Readers(
+    read_messages,
+    read_system,
+    read_tools,
+    read_schemas,
+    read_forced_tool,
+    output_limit=read_output_limit,
+)
 
 
 def _calls(message: Body) -> Iterator[ToolCall]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
 from mockllm.providers import normalise
+from mockllm.providers.counts import count
 from mockllm.providers.openai.responses.texts import read_item
 
 _OUTPUT = "_call_output"  # ends the type of every result: function_call_output, ...
@@ -63,7 +64,20 @@ def continues(body: Body) -> bool:
     return bool(body.get("previous_response_id") or body.get("conversation"))
 
 
-READERS = Readers(read_messages, read_system, read_tools, read_schemas, read_forced_tool, continues)
+def read_output_limit(body: Body) -> int | None:
+    """`max_output_tokens`."""
+    return count(body.get("max_output_tokens"))
+
+
+READERS = Readers(
+    read_messages,
+    read_system,
+    read_tools,
+    read_schemas,
+    read_forced_tool,
+    continues,
+    read_output_limit,
+)
 
 
 def items_of(value: str | list[Any]) -> list[Any]:

@@ -1,0 +1,90 @@
+"""The texts of a reply that are made: how they are written, and what is said of mistakes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from mockllm.config.mistakes import problems
+from mockllm.config.models import Mock
+from mockllm.config.reply import Reply
+from mockllm.config.texts import MAX_GENERATED, GeneratedText, TokenCount
+
+BESIDE = 'reply: expected {"text": {"generate": ...}, ...}, found \'generate\' beside other keys'
+ECHO = GeneratedText(generate="echo")
+
+
+def generated(tokens: int) -> GeneratedText:
+    return GeneratedText(generate=TokenCount(tokens=tokens))
+
+
+def mistakes(reply: Any) -> list[str]:
+    try:
+        Mock.model_validate({"reply": reply})
+    except ValidationError as exc:
+        return [str(each) for each in problems(exc, Mock, {}, "")]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("written", "reply"),
+    [
+        ({"generate": "echo"}, Reply(text=ECHO)),
+        ({"generate": {"tokens": 1}}, Reply(text=generated(1))),
+        ({"generate": {"tokens": 7, "_note": 1}, "_note": 2}, Reply(text=generated(7))),
+        (ECHO, Reply(text=ECHO)),
+        ({"text": {"generate": "echo"}, "finish": "stop"}, Reply(text=ECHO, finish="stop")),
+        (
+            {"reasoning": {"generate": {"tokens": MAX_GENERATED}}, "text": "a"},
+            Reply(reasoning=generated(MAX_GENERATED), text="a"),
+        ),
+    ],
+)
+def test_a_text_may_be_generated(written: Any, reply: Reply) -> None:
+    said = Mock(reply=written).said
+
+    assert said is not None
+    assert said.model_dump() == reply.model_dump()
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (
+            {"generate": {"tokens": 0}},
+            ["reply.generate.tokens: expected at least 1, found 0"],
+        ),
+        (
+            {"generate": {"tokens": MAX_GENERATED + 1}},
+            ["reply.generate.tokens: expected at most 200000, found 200001"],
+        ),
+        (
+            {"generate": {"tokens": 2.0}},
+            ["reply.generate.tokens: expected a whole number, found 2.0"],
+        ),
+        (
+            {"generate": {"token": 5}},
+            ["reply.generate.token: unknown key, expected one of tokens; did you mean 'tokens'?"],
+        ),
+        (
+            {"generate": "ehco"},
+            ["reply.generate: expected 'echo', found 'ehco'; did you mean 'echo'?"],
+        ),
+        (
+            {"generate": 5},
+            ['reply.generate: expected {"tokens": ...} or "echo", found 5'],
+        ),
+        (
+            {"generate": "echo", "finish": "length"},
+            [BESIDE],
+        ),
+        (
+            {"reasoning": {"gen": 1}},
+            ['reply.reasoning: expected a text or {"generate": ...}, found an object'],
+        ),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_place(reply: Any, expected: list[str]) -> None:
+    assert mistakes(reply) == expected

@@ -1,0 +1,179 @@
+"""Answers that are made for each request, in every API: whole, streamed, by a mock with state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from mockllm import Config
+from mockllm.engine.building import build_engine
+from mockllm.engine.decision import Decision, DividedWork, Question
+from mockllm.engine.loading import load
+from mockllm.exchange import LazySteps, Request
+from mockllm.providers.anthropic.messages import MESSAGES
+from mockllm.providers.api import API
+from mockllm.providers.openai.chat import CHAT
+from mockllm.providers.openai.responses import RESPONSES
+from mockllm.replies.generated import SLICE
+from tests.support.apps import LoneApp
+from tests.support.engines import ANTHROPIC, KEY, ask, told
+from tests.support.goldens import FRESH, delivered
+from tests.support.neutral import Said, read
+from tests.support.served import chat_request, events, messages_request, responses_request
+
+REQUESTS: dict[str, Any] = {
+    CHAT.name: chat_request,
+    RESPONSES.name: responses_request,
+    MESSAGES.name: messages_request,
+}
+LIMITS = {
+    CHAT.name: "max_completion_tokens",
+    RESPONSES.name: "max_output_tokens",
+    MESSAGES.name: "max_tokens",
+}
+apis = pytest.mark.parametrize("api", [CHAT, RESPONSES, MESSAGES], ids=lambda api: api.name)
+
+
+def serving(reply: Any, **others: Any) -> LoneApp:
+    """An app that answers with `reply`; with one of the `others` to the word that is its name."""
+    named = [{"match": {"user": word}, "reply": other} for word, other in others.items()]
+    return LoneApp(build_engine({"mocks": [*named, {"reply": reply}]}))
+
+
+def decide(app: LoneApp, api: API, text: str = "Hi", **members: Any) -> Decision:
+    headers = ANTHROPIC if api is MESSAGES else KEY
+    body = REQUESTS[api.name](text, **members)
+    return ask("POST", api.routes[0], headers, body, engine=app)
+
+
+def say(app: LoneApp, api: API, text: str = "Hi", **members: Any) -> Said:
+    return read(api, told(decide(app, api, text, **members)))
+
+
+def output_tokens(answer: dict[str, Any]) -> int:
+    usage = answer["usage"]
+    count: int = usage.get("completion_tokens", usage.get("output_tokens"))
+    return count
+
+
+@apis
+def test_generated_words_are_counted_as_the_tokens_asked_for(api: API) -> None:
+    app = serving({"generate": {"tokens": 300}})
+
+    answer = told(decide(app, api, max_tokens=500))
+
+    assert len(read(api, answer).text.split()) == 300
+    assert read(api, answer).finish == "stop"
+    assert output_tokens(answer) == 300
+
+
+@apis
+def test_the_limit_of_the_request_cuts_them(api: API) -> None:
+    app = serving({"reasoning": {"generate": {"tokens": 10}}, "text": {"generate": {"tokens": 90}}})
+
+    members: dict[str, Any] = {LIMITS[api.name]: 20}
+    answer = told(decide(app, api, **members))
+
+    said = read(api, answer)
+    assert (len(said.reasoning.split()), len(said.text.split()), said.finish) == (10, 10, "length")
+    assert output_tokens(answer) == 20
+
+
+@apis
+def test_an_echo_is_made_for_each_request(api: API) -> None:
+    app = serving({"generate": "echo"})
+
+    said = [say(app, api, text).text for text in ("one", "two", "one", "one", "Ünö 👍")]
+
+    assert said == ["one", "two", "one", "one", "Ünö 👍"]
+
+
+@apis
+def test_a_made_answer_is_streamed_like_a_written_one(api: API) -> None:
+    text = "one two Ünö"
+    made = decide(serving({"generate": "echo"}), api, text, stream=True)
+    written = decide(serving(text), api, text, stream=True)
+
+    assert delivered(made.reply) == delivered(written.reply)
+
+
+@apis
+def test_a_made_answer_is_never_in_the_match_cache(api: API) -> None:
+    engine = build_engine({"mocks": [{"reply": {"generate": "echo"}}]})
+    app = LoneApp(engine)
+
+    for _ in range(3):
+        assert not decide(app, api).match.reusable
+
+    assert engine.match_cache is not None
+    assert (len(engine.match_cache), engine.match_cache.hits) == (0, 0)
+
+
+@apis
+def test_a_long_answer_is_made_in_pieces_and_streamed_while_it_is_sent(api: API) -> None:
+    engine = build_engine({"mocks": [{"reply": {"generate": {"tokens": 3 * SLICE}}}]})
+    members = {"max_tokens": 10**6} if api is MESSAGES else {}
+    headers = ANTHROPIC if api is MESSAGES else KEY
+    lines = tuple((name.encode(), value.encode()) for name, value in headers.items())
+    body = orjson.dumps(REQUESTS[api.name]("Hi", stream=True, **members))
+    request = Request.of("POST", api.routes[0], lines, body)
+
+    question = engine.decide(engine.table(api.name), request)
+
+    assert isinstance(question, Question)
+    (work,) = question.operations
+    assert isinstance(work, DividedWork)
+    pauses = []
+    try:
+        while True:
+            pauses.append(next(work.pieces))
+    except StopIteration as end:
+        decision = question.resume([end.value])
+    assert pauses == [False, True]  # after the first slice
+    assert isinstance(decision, Decision)
+    assert isinstance(decision.reply.steps, LazySteps)
+    assert decision.reply.status == 200
+
+
+def test_a_mock_of_one_api_may_have_a_made_reply_and_its_own_events() -> None:
+    mock = {"reply": {"generate": "echo"}, "stream": {"events": [{"a": 1}]}}
+    app = LoneApp(build_engine({"openai": [mock]}))
+
+    assert say(app, CHAT, "one").text == "one"
+    assert events(delivered(decide(app, CHAT, "one", stream=True).reply)) == [{"a": 1}]
+
+
+def test_an_echo_says_the_users_last_words_of_a_stored_conversation() -> None:
+    app = serving({"generate": "echo"})
+    first = responses_request("the question")
+    decision = decide(app, RESPONSES, "the question")
+    path = RESPONSES.routes[0]
+    app.store_response(Request.of("POST", path, (), orjson.dumps(first)), decision, FRESH)
+
+    result = {"type": "function_call_output", "call_id": "c", "output": "sunny"}
+    later = responses_request("") | {"input": [result]}
+    known = ask(
+        "POST", path, KEY, later | {"previous_response_id": told(decision)["id"]}, engine=app
+    )
+    unknown = ask("POST", path, KEY, later | {"previous_response_id": "resp_0"}, engine=app)
+
+    assert read(RESPONSES, told(known)).text == "the question"
+    assert read(RESPONSES, told(unknown)).text == ""
+
+
+@pytest.mark.parametrize("reply", [{"generate": {"tokens": 3}}, {"generate": "echo"}])
+def test_replies_that_are_made_have_no_mistakes(reply: Any) -> None:
+    assert load(Config.from_dict({"mocks": [{"reply": reply}]})).warnings == ()
+
+
+def test_legacy_completions_are_made_for_each_prompt() -> None:
+    app = serving({"generate": "echo"}, words={"generate": {"tokens": 30}})
+    body = {"model": "m", "prompt": ["one two", "words"], "max_tokens": 12}
+
+    answer = told(ask("POST", "/v1/completions", body=body, engine=app))
+
+    first, second = answer["choices"]
+    assert (first["text"], first["finish_reason"]) == ("one two", "stop")
+    assert (len(second["text"].split()), second["finish_reason"]) == (12, "length")
