@@ -12,6 +12,8 @@ WRONG_KIND = 1  # another role
 NOTHING_HOLDS = 2
 """Closeness of a rule without a condition on the message, if its first condition fails."""
 RIGHT_KIND = 2  # the same role; characters in common are added, of folded texts
+SAME_CALL = 2**37
+"""Added for the result of the same call: more than the characters of any text."""
 ALIKE = 2**38  # a text that is the same when folded; its length is added
 ONLY_REQUEST = 2**39  # the message is right: more than the characters of any text
 ONLY_HEADERS = 2**40  # only a header differs

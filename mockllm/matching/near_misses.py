@@ -4,6 +4,7 @@ To measure the difference of one rule takes 3 µs. So it is measured only for ru
 closer than the closest so far:
 
 - rules whose condition on the message holds, as the index knows; only another condition can fail
+- rules that are written for the result of a call whose result the request ends with
 - of the first MAX_SCANNED rules, those whose text begins with as many characters of the request as
   the closest so far has in common with it, and one more
 - of all rules, those whose text is a neighbour of the request's text in alphabetical order, from
@@ -36,7 +37,7 @@ from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 
 MAX_SCANNED = 100  # rules; with no more, the nearest miss is exact
-MAX_PARTLY = 100  # rules that match but for their last conditions
+MAX_PARTLY = 100  # rules that match but for their last conditions, or are of the same call
 MAX_WORDS = 32  # of a request's text that are looked up
 MAX_COMPARED = 200  # characters from the beginning of such a word
 
@@ -49,7 +50,11 @@ class NearMisses:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._scanned = [_Scanned.of(rule) for rule in rules[:MAX_SCANNED]]
         self._sorted: list[tuple[str, int]] = []
+        self._by_call: dict[str, list[Rule]] = {}
         self._rules = tuple(rules)
+        for rule in rules:
+            for call_id in _named_calls(rule):
+                self._by_call.setdefault(call_id, []).append(rule)
         if len(rules) > MAX_SCANNED:
             beginnings = ((_beginning(rule), at) for at, rule in enumerate(rules))
             self._sorted = sorted((text, at) for text, at in beginnings if text)
@@ -63,10 +68,22 @@ class NearMisses:
         """
         search = _Search(prompt, headers)
         search.measure(sorted(islice(partly, MAX_PARTLY), key=lambda rule: rule.index))
+        if self._by_call:
+            search.measure(self._of_same_calls(prompt))
         if self._sorted:
             search.measure(self._neighbours(prompt))  # first: they leave little to be scanned
         search.scan(self._scanned)
         return search.result()
+
+    def _of_same_calls(self, prompt: Prompt) -> list[Rule]:
+        """The rules written for a call whose result the request ends with, in order."""
+        call_ids = {each for message in prompt.last_messages for each in message.call_ids()}
+        found = {
+            rule.index: rule
+            for call_id in call_ids
+            for rule in islice(self._by_call.get(call_id, ()), MAX_PARTLY)
+        }
+        return [found[index] for index in sorted(found)]
 
     def _neighbours(self, prompt: Prompt) -> list[Rule]:
         """The rules whose texts are next to a word of the request in alphabetical order."""
@@ -147,6 +164,11 @@ class _Search:
 
     def result(self) -> NearMiss | None:
         return None if self._nearest is None else NearMiss.of(*self._nearest)
+
+
+def _named_calls(rule: Rule) -> tuple[str, ...]:
+    first = rule.predicates[0] if rule.predicates else None
+    return first.named_calls if isinstance(first, LastMessagePredicate) else ()
 
 
 def _beginning(rule: Rule) -> str | None:

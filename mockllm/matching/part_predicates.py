@@ -40,6 +40,10 @@ class MessageHasParts(CallPredicate):
         """The ids of calls whose results an accepted message has."""
         return tuple(part.call_id for part in self.parts if part.call_id)
 
+    @property
+    def named_calls(self) -> tuple[str, ...]:
+        return (*self.call_ids, self.call_id) if self.call_id else self.call_ids
+
     def accepts(self, message: Message) -> bool:
         if self.role is not None and self.role != message.role:
             return False
@@ -88,6 +92,10 @@ class ItemsEndLike(LastMessagePredicate):
         """The id of the call whose result the last item is."""
         last = self.items[-1]
         return (last.call_id,) if isinstance(last, Part) and last.call_id else ()
+
+    @property
+    def named_calls(self) -> tuple[str, ...]:
+        return self.call_ids
 
     def accepts(self, message: Message) -> bool:
         return message.size >= len(self.items) and self._first_missing(message) is None

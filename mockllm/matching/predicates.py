@@ -25,6 +25,7 @@ from mockllm.matching.closeness import (
     ONLY_HEADERS,
     ONLY_REQUEST,
     RIGHT_KIND,
+    SAME_CALL,
     WRONG_KIND,
     closeness_of_start,
     closeness_of_texts,
@@ -125,6 +126,12 @@ class LastMessagePredicate(Predicate):
     def required_texts(self) -> tuple[str, ...]:
         """Texts that every accepted message contains."""
 
+    @property
+    def named_calls(self) -> tuple[str, ...]:
+        """The ids of the calls whose results the condition is written for. A message with one of
+        them is nearer than others, also where the id does not matter."""
+        return ()
+
     @abstractmethod
     def accepts(self, message: Message) -> bool:
         """Return True if `message` meets the condition."""
@@ -144,7 +151,10 @@ class LastMessagePredicate(Predicate):
             message = self._nearest_message(prompt)
         if self.role is not None and self.role != message.role:
             return Difference(WRONG_KIND, partial(self._role_reason, message.role))
-        return self._miss(message, prompt, max(0, closer_than - RIGHT_KIND))
+        if not self.named_calls or set(self.named_calls).isdisjoint(message.call_ids()):
+            return self._miss(message, prompt, max(0, closer_than - RIGHT_KIND))
+        miss = self._miss(message, prompt, max(0, closer_than - SAME_CALL - RIGHT_KIND))
+        return miss._replace(closeness=miss.closeness + SAME_CALL)
 
     def _nearest_message(self, prompt: Prompt) -> Message:
         for message in prompt.last_messages:
@@ -165,6 +175,10 @@ class CallPredicate(LastMessagePredicate):
 
     call_id: str
     """The id of the call; empty for any."""
+
+    @property
+    def named_calls(self) -> tuple[str, ...]:
+        return (self.call_id,) if self.call_id else ()
 
     def preferred_call(self) -> str:
         return self.call_id
@@ -220,6 +234,7 @@ class _ItemsPredicate(LastMessagePredicate):
     texts: tuple[str, ...] = ()
     role: str | None = None
     relaxed: Relaxed | None = field(default=None, compare=False, repr=False)
+    named_calls: tuple[str, ...] = field(default=(), compare=False, repr=False)
 
     @classmethod
     def of(
@@ -230,10 +245,12 @@ class _ItemsPredicate(LastMessagePredicate):
         role: str | None = None,
         *,
         relaxed: Relaxed | None = None,
+        named_calls: tuple[str, ...] = (),
     ) -> Self:
         """Return the condition on these items."""
         # the key is copied, because bytes returned by orjson occupy at least 4 KiB
-        return cls(len(items), b"%b" % b",".join(map(canonical, items)), texts, role, relaxed)
+        key = b"%b" % b",".join(map(canonical, items))
+        return cls(len(items), key, texts, role, relaxed, named_calls)
 
     @property
     def required_texts(self) -> tuple[str, ...]:

@@ -171,7 +171,14 @@ def compile_exact(
     """Compile a mock's message, whose role is valid, to the condition that a request's is equal.
     `texts` are those of its content; `relaxed` is the condition with ``contains``, for a remedy."""
     remedy = None if relaxed is None else Relaxed(relaxed)
-    return ItemsEqual.of((message,), canonical, texts, message["role"], relaxed=remedy)
+    return ItemsEqual.of(
+        (message,),
+        canonical,
+        texts,
+        message["role"],
+        relaxed=remedy,
+        named_calls=() if relaxed is None else relaxed.named_calls,
+    )
 
 
 def compile_contains(

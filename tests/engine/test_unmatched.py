@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from mockllm import Config
 from mockllm.engine.decision import Decision
@@ -10,7 +13,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.engine.unmatched import MAX_REQUEST_QUOTE
 from tests.support.apps import LoneApp
-from tests.support.engines import ask, told
+from tests.support.engines import ANTHROPIC, KEY, ask, told
 from tests.support.loads import mock
 from tests.support.served import chat_request
 
@@ -47,3 +50,53 @@ def test_an_api_without_mocks_says_so_without_its_sdk() -> None:
     error = told(asked("hi"))["error"]
 
     assert error["message"].endswith("There are no mocks under 'openai' or 'mocks'.")
+
+
+# --- Results of calls -----------------------------------------------------------------------------
+
+
+def tool(text: str, call_id: str) -> dict[str, Any]:
+    return {"role": "tool", "tool_call_id": call_id, "content": text}
+
+
+def blocks(text: str, call_id: str) -> dict[str, Any]:
+    block = {"type": "tool_result", "tool_use_id": call_id, "content": text}
+    return {"role": "user", "content": [block]}
+
+
+def items(text: str, call_id: str) -> list[dict[str, Any]]:
+    return [{"type": "function_call_output", "call_id": call_id, "output": text}]
+
+
+OF_RESULTS: dict[str, tuple[str, str, dict[str, str], Callable[[str, str], Any]]] = {
+    "openai": ("/v1/chat/completions", "message", KEY, tool),
+    "anthropic": ("/v1/messages", "message", ANTHROPIC, blocks),
+    "openai_response": ("/v1/responses", "input", KEY, items),
+}
+
+
+@pytest.mark.parametrize("match_type", ["exact", "contains"])
+@pytest.mark.parametrize("name", OF_RESULTS)
+def test_a_mock_of_the_same_call_is_nearer_than_one_with_a_similar_text(
+    name: str, match_type: str
+) -> None:
+    path, field, headers, result = OF_RESULTS[name]
+
+    def of(label: str, value: Any) -> dict[str, Any]:
+        match = {"match_type": match_type, field: value}
+        return {"name": label, "match": match, "response": {}}
+
+    user = "sunny in Rome" if field == "input" else {"role": "user", "content": "sunny in Rome"}
+    mocks = [
+        of("user", user),
+        of("another call", result("sunny in Paris", "call_2")),
+        of("same call", result("rain", "call_1")),
+    ]
+    asked = result("sunny in Oslo", "call_1")
+    body = {"model": "m", "max_tokens": 16, "messages": [asked], "input": asked}
+    app = LoneApp(Engine(load(Config.from_dict({name: mocks}))))
+
+    error = told(ask("POST", path, headers, body, engine=app))["error"]
+
+    assert f"Closest mock: {name}[2] 'same call': " in error["message"]
+    assert "'rain'" in error["message"]

@@ -63,6 +63,25 @@ def test_a_rule_behind_those_that_are_scanned_is_found(contains: bool) -> None:
 
 
 @pytest.mark.parametrize("contains", [False, True])
+def test_a_rule_of_the_same_call_is_found_behind_those_that_are_scanned(contains: bool) -> None:
+    def result(number: int, content: str) -> dict[str, Any]:
+        return {"role": "tool", "tool_call_id": f"call_{number}", "content": content}
+
+    texts = [*map(str, range(near_misses.MAX_SCANNED)), "sunny", "the weather is nice"]
+    rules = [
+        Rule(at, text, (CHAT.compile_match(result(at, text), contains),))
+        for at, text in enumerate(texts)
+    ]
+    prompt = ask_chat([result(near_misses.MAX_SCANNED, "the weather is rainy")])
+
+    nearest = RuleIndex(rules).nearest_miss(prompt, {})
+
+    assert nearest is not None
+    assert nearest == nearest_miss(rules, prompt, {})
+    assert nearest.rule.label == "sunny"
+
+
+@pytest.mark.parametrize("contains", [False, True])
 def test_few_of_many_rules_are_measured(contains: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """To measure the first 100 took 250 µs."""
     measured = 0

@@ -91,10 +91,13 @@ def compile_match(value: str | list[Any], contains: bool) -> Predicate:
     if contains and any(map(_lacks_content, items)):
         return ItemsEndLike(tuple(map(_compile_item, items)))
     texts = tuple(_texts(items[-1])) if items else ()
-    ends = ItemsEndWith.of(items, canonical, texts)
+    call_id = call_id_of(items[-1]) if items and is_result(items[-1]) else ""
+    named_calls = (call_id,) if call_id else ()
+    ends = ItemsEndWith.of(items, canonical, texts, named_calls=named_calls)
     if contains:
         return ends
-    return ItemsEqual(ends.size, ends.key, texts, relaxed=_relax(value, ends))
+    relaxed = _relax(value, ends)
+    return ItemsEqual(ends.size, ends.key, texts, relaxed=relaxed, named_calls=named_calls)
 
 
 def _relax(value: str | list[Any], ends: ItemsEndWith) -> Relaxed:
