@@ -19,7 +19,7 @@ from mockllm.engine.impossible import CREDENTIALS, SAMPLES, arrive
 from mockllm.engine.mocks import Table
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
-from mockllm.matching.conditions import OffersAnyTool, Subject, TextIs
+from mockllm.matching.conditions import OffersAnyTool, TextIs
 from mockllm.matching.predicates import (
     HasInputs,
     HeaderContains,
@@ -30,6 +30,7 @@ from mockllm.matching.predicates import (
     SystemContains,
 )
 from mockllm.matching.rule import Rule
+from mockllm.matching.subjects import Subject
 from mockllm.matching.text_tests import (
     AllTests,
     AnyTest,

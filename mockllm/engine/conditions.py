@@ -32,7 +32,6 @@ from mockllm.matching.conditions import (
     OffersAnyTool,
     ResultIs,
     Streams,
-    Subject,
     TextIs,
 )
 from mockllm.matching.logic import AllOf, AnyOf, Not
@@ -43,6 +42,7 @@ from mockllm.matching.predicates import (
     Predicate,
     SystemContains,
 )
+from mockllm.matching.subjects import Subject
 from mockllm.matching.text_tests import (
     AllTests,
     AnyTest,

@@ -19,11 +19,11 @@ from mockllm.matching.conditions import (
     OffersAnyTool,
     ResultIs,
     Streams,
-    Subject,
     TextIs,
 )
 from mockllm.matching.logic import AllOf, AnyOf, Not
 from mockllm.matching.predicates import OffersTool, Predicate, SystemContains
+from mockllm.matching.subjects import Subject
 from mockllm.providers.api import API
 
 _EMBEDDINGS = "embeddings"

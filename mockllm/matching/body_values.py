@@ -55,13 +55,18 @@ class Path:
     steps: tuple[Step, ...] | None
     _find: Callable[[Any], Iterator[Any]] | None = field(default=None, repr=False, compare=False)
 
-    def select(self, body: Any) -> list[Any] | None:
-        """Return the selected values; None if the body is too large to tell."""
+    def select(self, prompt: Prompt) -> list[Any] | None:
+        """Return the selected values of a body; None if it is too large to tell."""
         if self.steps is not None:
-            return self._walk(body)
-        if self._find is None or not _is_small(body):
+            return self._walk(prompt.body)
+        return prompt.once(self)
+
+    def __call__(self, prompt: Prompt) -> list[Any] | None:
+        """Return the values that a path which is not singular selects. It takes long: use
+        `select`."""
+        if self._find is None or prompt.once(_nodes) is None:
             return None
-        return list(self._find(body))
+        return list(self._find(prompt.body))
 
     def _walk(self, value: Any) -> list[Any]:
         for step in self.steps or ():
@@ -151,13 +156,15 @@ def _has_filter_in_depth(text: str) -> bool:
     return bool(filtered) and (".." in behind or "*" in behind or "?" in behind)
 
 
-def _is_small(body: Any) -> bool:
-    """True if `body` has at most `MAX_NODES` values and `MAX_LEVELS` levels."""
-    level, nodes = [body], 0
+def _nodes(prompt: Prompt) -> int | None:
+    """The number of values in a body; None if there are more than `MAX_NODES` or `MAX_LEVELS`
+    levels."""
+    level: list[Any] = [prompt.body]
+    nodes = 0
     for _ in range(MAX_LEVELS):
         nodes += len(level)
         if nodes > MAX_NODES:
-            return False
+            return None
         below: list[Any] = []
         for value in level:
             if isinstance(value, dict):
@@ -165,11 +172,11 @@ def _is_small(body: Any) -> bool:
             elif isinstance(value, list):
                 below += value
             if len(below) > MAX_NODES:
-                return False
+                return None
         if not below:
-            return True
+            return nodes
         level = below
-    return False
+    return None
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -271,7 +278,7 @@ class BodyHas(Predicate):
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
-        values = self.path.select(prompt.body)
+        values = self.path.select(prompt)
         if values is None:
             return Difference(ONLY_REQUEST, self._too_large, undecided=True)
         if self.test is None:

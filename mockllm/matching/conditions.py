@@ -24,72 +24,18 @@ from mockllm.matching.predicates import (
     Headers,
     Predicate,
 )
-from mockllm.matching.readings import Texts, with_joined
-from mockllm.matching.text_tests import TextTest
+from mockllm.matching.readings import Texts
+from mockllm.matching.subjects import ALL_MESSAGES, ALL_RESULTS, Subject
+from mockllm.matching.text_tests import Fold, TextTest
 from mockllm.matching.texts import quote
-from mockllm.prompt import ConversationMessage, Prompt, ToolResult
+from mockllm.prompt import Prompt, ToolResult
 
+MAX_NEAR = 8  # texts of which the nearest is sought
 MAX_LISTED = 10  # names in a reason
 UNKNOWN_CHAIN = "the request continues a conversation that is not known here"
 
 
 # --- texts ---------------------------------------------------------------------------------------
-
-
-class _Reading(NamedTuple):
-    """The texts that a condition is about: `read` of a prompt, None if they cannot be told. With
-    `joined`, all of them joined are a text too. `name` is the word of the configuration, `none`
-    the reason if there are no texts, `failed` the beginning of the reason if no text is right."""
-
-    name: str
-    read: Callable[[Prompt], Texts | None]
-    none: str
-    failed: str
-    joined: bool = True
-    on_message: bool = False
-
-    def texts(self, prompt: Prompt) -> Texts:
-        """Return the texts that are tested; none if they cannot be told."""
-        found = prompt.once(self.read)
-        if not found:
-            return ()
-        return with_joined(found) if self.joined else found
-
-
-def _model(prompt: Prompt) -> Texts:
-    return (prompt.model,)
-
-
-def _schemas(prompt: Prompt) -> Texts:
-    return prompt.schemas()
-
-
-class Subject(Enum):
-    """The texts that a `TextIs` is about."""
-
-    USER = _Reading(
-        "user",
-        readings.user,
-        "the last turn has no words of the user",
-        "the user's last turn",
-        on_message=True,
-    )
-    LAST_USER = _Reading(
-        "last_user",
-        readings.last_user,
-        "the user says nothing",
-        "the user's last words",
-        on_message=True,
-    )
-    SYSTEM = _Reading("system", readings.system, "there are no instructions", "the instruction")
-    MODEL = _Reading("model", _model, "", "the model", joined=False)
-    SCHEMA = _Reading(
-        "schema",
-        _schemas,
-        "no schema is asked for and no tool is forced",
-        "the schema",
-        joined=False,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +64,17 @@ class TextIs(Predicate):
             )
         if not found:
             return Difference(WRONG_KIND, partial(self._no_texts, prompt))
-        texts = with_joined(found) if reading.joined else found
-        if any(map(self.test.passes, texts)):
+        texts, test, fold = prompt.once(reading.tested), self.test, readings.fold_of(prompt)
+        if any(test.passes(text, fold) for text in texts):
             return None
         if not reading.on_message:
             return Difference(ONLY_REQUEST, partial(self._reason, texts))
         above = max(0, closer_than - RIGHT_KIND)
-        close = max(self.test.closeness(text, above=above) for text in texts)
+        close = _closeness(test, texts, above, fold)
         return Difference(RIGHT_KIND + close, partial(self._reason, texts))
+
+    def work(self, prompt: Prompt) -> int:
+        return self.test.weight * prompt.once(self.subject.value.size)
 
     def covers(self, later: Predicate) -> bool:
         if not isinstance(later, TextIs):
@@ -146,6 +95,16 @@ class TextIs(Predicate):
         return f"{self.subject.value.failed} is {found}, expected {self.test}{hint}"
 
 
+def _closeness(test: TextTest, texts: Texts, above: int, fold: Fold) -> int:
+    """Return that of the nearest of the first `texts`; 0 if it is not greater than `above`."""
+    nearest = 0
+    for text in texts[:MAX_NEAR]:
+        close = test.closeness(text, above=above, fold=fold)
+        if close > above:
+            nearest = above = close
+    return nearest
+
+
 @dataclass(frozen=True, slots=True)
 class MessageIs(Predicate):
     """Some message of the conversation has the `role` (None: any) and passes `test` (None: any)."""
@@ -156,17 +115,23 @@ class MessageIs(Predicate):
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
-        messages = prompt.once(readings.spoken)
-        if any(map(self._accepts, messages)):
+        if self._holds(prompt):
             return None
         if prompt.earlier is not None or not prompt.is_known():
             return Difference(ONLY_REQUEST, self._unknown_reason, undecided=True)
         return Difference(ONLY_REQUEST, self._reason)
 
-    def _accepts(self, message: ConversationMessage) -> bool:
-        if self.role is not None and message.role != self.role:
-            return False
-        return self.test is None or any(map(self.test.passes, with_joined(message.texts)))
+    def _holds(self, prompt: Prompt) -> bool:
+        test, fold = self.test, readings.fold_of(prompt)
+        return any(
+            test is None or any(test.passes(text, fold) for text in texts)
+            for message, texts in prompt.once(readings.spoken_texts)
+            if self.role is None or message.role == self.role
+        )
+
+    def work(self, prompt: Prompt) -> int:
+        weight = 1 if self.test is None else self.test.weight
+        return weight * prompt.once(ALL_MESSAGES)
 
     def covers(self, later: Predicate) -> bool:
         if not isinstance(later, MessageIs) or self.role not in (None, later.role):
@@ -204,41 +169,58 @@ class ResultIs(Predicate):
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
-        results = prompt.once(readings.results)
+        results = prompt.once(readings.result_texts)
         if not results:
             return Difference(WRONG_KIND, lambda: "the last turn has no tool result")
-        above = max(0, closer_than - RIGHT_KIND)
-        nearest: Difference | None = None
-        for result in results:
-            difference = self._difference(prompt, result, above)
-            if difference is None:
-                return None
-            if nearest is None or difference.closeness > nearest.closeness:
-                nearest = difference
+        fold = readings.fold_of(prompt)
+        of_call = [each for each in results if self._is_of_call(each[0])]
+        if any(self._has_text(texts, fold) for _, texts in of_call):
+            return None
         undecided = self.name is not None and any(
-            not result.name and not prompt.is_known() for result in results
+            not result.name and not prompt.is_known() for result, _ in results
         )
-        return nearest and nearest._replace(undecided=undecided)
+        if not of_call:
+            result = results[0][0]
+            return Difference(
+                RIGHT_KIND, partial(self._call_reason, prompt, result), undecided=undecided
+            )
+        assert self.text is not None  # else one of them would be right
+        nearest, closest = of_call[0][1], 0
+        above = max(0, closer_than - RIGHT_KIND)
+        for _, texts in of_call[:MAX_NEAR]:
+            close = _closeness(self.text, texts, max(above, closest), fold)
+            if close > closest:
+                nearest, closest = texts, close
+        reason = partial(self._text_reason, self.text, nearest)
+        return Difference(RIGHT_KIND + closest, reason, undecided=undecided)
 
-    def _difference(self, prompt: Prompt, result: ToolResult, above: int) -> Difference | None:
+    def work(self, prompt: Prompt) -> int:
+        weight = 1 if self.text is None else self.text.weight
+        return weight * prompt.once(ALL_RESULTS)
+
+    def _is_of_call(self, result: ToolResult) -> bool:
+        """True if `result` is right but for its text."""
+        return (
+            (self.name is None or self.name.passes(result.name))
+            and (self.call_id is None or self.call_id.passes(result.call_id))
+            and (self.error is None or result.error is self.error)
+        )
+
+    def _has_text(self, texts: Texts, fold: Fold) -> bool:
+        test = self.text
+        return test is None or any(test.passes(text, fold) for text in texts)
+
+    def _call_reason(self, prompt: Prompt, result: ToolResult) -> str:
+        """Explain why `result` is not right but for its text."""
         if self.name is not None and not self.name.passes(result.name):
             if not result.name:
                 why = UNKNOWN_CHAIN if not prompt.is_known() else "no call has its id"
-                reason = f"the tool of the result {quote(result.call_id)} is not known: {why}"
-                return Difference(RIGHT_KIND, lambda: reason)
-            reason = f"the result is of the tool {quote(result.name)}, expected {self.name}"
-            return Difference(RIGHT_KIND, lambda: reason)
+                return f"the tool of the result {quote(result.call_id)} is not known: {why}"
+            return f"the result is of the tool {quote(result.name)}, expected {self.name}"
         if self.call_id is not None and not self.call_id.passes(result.call_id):
-            reason = f"the result is of the call {quote(result.call_id)}, expected {self.call_id}"
-            return Difference(RIGHT_KIND, lambda: reason)
-        if self.error is not None and result.error is not self.error:
-            reason = "the tool succeeded" if self.error else "the tool failed"
-            return Difference(RIGHT_KIND, lambda: f"{reason}, expected the opposite")
-        texts = with_joined(result.texts)
-        if self.text is None or any(map(self.text.passes, texts)):
-            return None
-        close = max(self.text.closeness(text, above=above) for text in texts)
-        return Difference(RIGHT_KIND + close, partial(self._text_reason, self.text, texts))
+            return f"the result is of the call {quote(result.call_id)}, expected {self.call_id}"
+        reason = "the tool succeeded" if self.error else "the tool failed"
+        return f"{reason}, expected the opposite"
 
     def _text_reason(self, test: TextTest, texts: Texts) -> str:
         hint = next(filter(None, map(test.hint, texts)), "")

@@ -29,6 +29,9 @@ class AllOf(Predicate):
     def looks_back(self) -> bool:
         return any(condition.looks_back for condition in self.conditions)
 
+    def work(self, prompt: Prompt) -> int:
+        return sum(condition.work(prompt) for condition in self.conditions)
+
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
@@ -60,6 +63,9 @@ class AnyOf(Predicate):
     @property
     def looks_back(self) -> bool:
         return any(condition.looks_back for condition in self.conditions)
+
+    def work(self, prompt: Prompt) -> int:
+        return sum(condition.work(prompt) for condition in self.conditions)
 
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
@@ -100,6 +106,9 @@ class Not(Predicate):
     @property
     def looks_back(self) -> bool:
         return self.condition.looks_back
+
+    def work(self, prompt: Prompt) -> int:
+        return self.condition.work(prompt)
 
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE

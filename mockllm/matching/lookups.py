@@ -21,7 +21,6 @@ from mockllm.matching.conditions import (
     OffersAnyTool,
     ResultIs,
     Streams,
-    Subject,
     TextIs,
 )
 from mockllm.matching.logic import AllOf, AnyOf
@@ -36,7 +35,7 @@ from mockllm.matching.predicates import (
     Predicate,
     SystemContains,
 )
-from mockllm.matching.readings import with_joined
+from mockllm.matching.subjects import Subject
 from mockllm.matching.substrings import SubstringIndex
 from mockllm.matching.text_tests import (
     AllTests,
@@ -178,7 +177,7 @@ class _Texts(Family):
         def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
             texts = read(prompt)
             if folded:
-                texts = map(str.casefold, texts)
+                texts = map(readings.fold_of(prompt), texts)
             return [place for text in texts for place in substrings.matches(text)]
 
         return find
@@ -205,7 +204,7 @@ class _BodyValues:
     canonical: Canonical
 
     def __call__(self, prompt: Prompt) -> Iterable[bytes]:
-        return map(self.canonical, self.path.select(prompt.body) or ())
+        return map(self.canonical, self.path.select(prompt) or ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +214,7 @@ class _BodyTexts:
     path: Path
 
     def __call__(self, prompt: Prompt) -> Iterable[str]:
-        values = self.path.select(prompt.body) or ()
+        values = self.path.select(prompt) or ()
         return [value for value in values if isinstance(value, str)]
 
 
@@ -226,7 +225,7 @@ class _SubjectTexts:
     subject: Subject
 
     def __call__(self, prompt: Prompt) -> Iterable[str]:
-        return self.subject.value.texts(prompt)
+        return prompt.once(self.subject.value.tested)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +240,7 @@ class _Number:
 
 
 def _result_texts(prompt: Prompt) -> Iterable[str]:
-    results = prompt.once(readings.results)
-    return [text for result in results for text in with_joined(result.texts)]
+    return prompt.once(readings.all_result_texts)
 
 
 def _result_names(prompt: Prompt) -> Iterable[str]:
@@ -254,7 +252,7 @@ def _result_ids(prompt: Prompt) -> Iterable[str]:
 
 
 def _all_texts(prompt: Prompt) -> Iterable[str]:
-    return [text for message in prompt.once(readings.spoken) for text in with_joined(message.texts)]
+    return prompt.once(readings.all_texts)
 
 
 def _last_calls(prompt: Prompt) -> Iterable[str]:

@@ -91,6 +91,10 @@ class Predicate(ABC):
         The closeness may be too low if it does not exceed `closer_than`, which saves time.
         """
 
+    def work(self, prompt: Prompt) -> int:
+        """Return roughly how many characters `difference` compares; 0 if they are few."""
+        return 0
+
     def covers(self, later: Predicate) -> bool:
         """Return True if this condition certainly holds for every request for which `later` does.
         False means that it may not."""

@@ -6,11 +6,28 @@ told: the request continues a conversation that is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from mockllm.prompt import ConversationMessage, Prompt, ToolResult
 
 Texts = tuple[str, ...]
+
+
+class Folded(dict[str, str]):
+    """The texts of a prompt without case (`str.casefold`), each of which is folded once: to fold
+    35 kB takes 100 µs."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        super().__init__()
+
+    def __missing__(self, text: str) -> str:
+        folded = self[text] = text.casefold()
+        return folded
+
+
+def fold_of(prompt: Prompt) -> Callable[[str], str]:
+    """Return a function that folds texts of `prompt`."""
+    return prompt.once(Folded).__getitem__
 
 
 def with_joined(texts: Texts) -> Texts:
@@ -79,6 +96,26 @@ def spoken(prompt: Prompt) -> tuple[ConversationMessage, ...]:
     if speaks:
         joined.append(ConversationMessage("user", tuple(words)))
     return tuple(joined)
+
+
+def spoken_texts(prompt: Prompt) -> tuple[tuple[ConversationMessage, Texts], ...]:
+    """The messages of the conversation, each with the texts that are tested."""
+    return tuple((message, with_joined(message.texts)) for message in prompt.once(spoken))
+
+
+def all_texts(prompt: Prompt) -> Texts:
+    """The texts of all messages that are tested."""
+    return tuple(text for _, texts in prompt.once(spoken_texts) for text in texts)
+
+
+def all_result_texts(prompt: Prompt) -> Texts:
+    """The texts of all tool results of the last turn that are tested."""
+    return tuple(text for _, texts in prompt.once(result_texts) for text in texts)
+
+
+def result_texts(prompt: Prompt) -> tuple[tuple[ToolResult, Texts], ...]:
+    """The tool results of the last turn, each with the texts that are tested."""
+    return tuple((result, with_joined(result.texts)) for result in prompt.once(results))
 
 
 def results(prompt: Prompt) -> tuple[ToolResult, ...]:

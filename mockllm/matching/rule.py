@@ -45,6 +45,10 @@ class Rule:
                 return difference
         return None
 
+    def work(self, prompt: Prompt) -> int:
+        """Return roughly how many characters `difference` compares."""
+        return sum(predicate.work(prompt) for predicate in self.predicates)
+
     def covers(self, later: Rule) -> bool:
         """Return True if this rule certainly matches every request that `later` matches. False
         means that it may not."""

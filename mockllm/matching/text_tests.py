@@ -26,8 +26,12 @@ MAX_EXPRESSION_TEXT = 1024 * 1024
 MAX_EXPRESSION_WORK = 10_000_000
 """Maximum product of the characters looked at and the instructions of an expression. RE2 takes up
 to 0.8 ns for each instruction and character, when an expression has too many states to remember."""
+EXPRESSION_WEIGHT = 4
 MAX_REPETITION = 100
 """Maximum of a counted repetition, ``a{100}``: the instructions are multiplied by it."""
+
+Fold = Callable[[str], str]
+"""Returns `str.casefold` of a text; one that remembers what it has folded saves time."""
 
 _COUNTED = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{(\d+)(?:,(\d*))?\}", re.DOTALL)
 """An escaped character, a class of characters, or a counted repetition."""
@@ -38,8 +42,13 @@ class TextTest(ABC):
 
     __slots__ = ()
 
+    @property
+    def weight(self) -> int:
+        """Roughly the time to test a character; 1 for one comparison."""
+        return 1
+
     @abstractmethod
-    def passes(self, text: str) -> bool:
+    def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         """Return True if `text` passes."""
 
     @abstractmethod
@@ -53,7 +62,7 @@ class TextTest(ABC):
     def _covers_one(self, later: TextTest) -> bool:
         return self == later
 
-    def closeness(self, text: str, *, above: int = 0) -> int:
+    def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
         """Return the number of characters by which `text` agrees with one that would pass; 0 if it
         is not greater than `above`."""
         return 0
@@ -85,9 +94,9 @@ class Comparison(TextTest):
     value: str
     ignores_case: bool = False
 
-    def passes(self, text: str) -> bool:
+    def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         if self.ignores_case:
-            return self._holds(text.casefold(), self.compared)
+            return self._holds(fold(text), self.compared)
         return self._holds(text, self.value)
 
     @abstractmethod
@@ -105,8 +114,8 @@ class Comparison(TextTest):
             return None
         return later.value.casefold() if self.ignores_case else later.value
 
-    def closeness(self, text: str, *, above: int = 0) -> int:
-        compared = text.casefold() if self.ignores_case else text
+    def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
+        compared = fold(text) if self.ignores_case else text
         return longest_start_within(self.compared, compared, above=above)
 
     def _case(self) -> str:
@@ -124,8 +133,8 @@ class Equals(Comparison):
     def _covers_one(self, later: TextTest) -> bool:
         return isinstance(later, Equals) and self._is_implied_by(later) == self.compared
 
-    def closeness(self, text: str, *, above: int = 0) -> int:
-        compared = text.casefold() if self.ignores_case else text
+    def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
+        compared = fold(text) if self.ignores_case else text
         return common_prefix(self.compared, compared, above=above)
 
     def hint(self, text: str) -> str:
@@ -165,8 +174,8 @@ class StartsWith(Comparison):
         implied = self._is_implied_by(later) if isinstance(later, (Equals, StartsWith)) else None
         return implied is not None and implied.startswith(self.compared)
 
-    def closeness(self, text: str, *, above: int = 0) -> int:
-        compared = text.casefold() if self.ignores_case else text
+    def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
+        compared = fold(text) if self.ignores_case else text
         return common_prefix(self.compared, compared, above=above)
 
     def __str__(self) -> str:
@@ -210,7 +219,11 @@ class Matches(TextTest):
         object.__setattr__(self, "_compiled", compiled)
         object.__setattr__(self, "most", most)
 
-    def passes(self, text: str) -> bool:
+    @property
+    def weight(self) -> int:
+        return EXPRESSION_WEIGHT
+
+    def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         return self._compiled.search(text[: self.most]) is not None
 
     def __str__(self) -> str:
@@ -280,12 +293,16 @@ class AllTests(TextTest):
 
     tests: tuple[TextTest, ...]
 
-    def passes(self, text: str) -> bool:
-        return all(test.passes(text) for test in self.tests)
+    @property
+    def weight(self) -> int:
+        return sum(test.weight for test in self.tests)
 
-    def closeness(self, text: str, *, above: int = 0) -> int:
-        failed = (test for test in self.tests if not test.passes(text))
-        return max((test.closeness(text, above=above) for test in failed), default=0)
+    def passes(self, text: str, fold: Fold = str.casefold) -> bool:
+        return all(test.passes(text, fold) for test in self.tests)
+
+    def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
+        failed = (test for test in self.tests if not test.passes(text, fold))
+        return max((test.closeness(text, above=above, fold=fold) for test in failed), default=0)
 
     def hint(self, text: str) -> str:
         return next((test.hint(text) for test in self.tests if not test.passes(text)), "")
@@ -300,11 +317,16 @@ class AnyTest(TextTest):
 
     tests: tuple[TextTest, ...]
 
-    def passes(self, text: str) -> bool:
-        return any(test.passes(text) for test in self.tests)
+    @property
+    def weight(self) -> int:
+        return sum(test.weight for test in self.tests)
 
-    def closeness(self, text: str, *, above: int = 0) -> int:
-        return max((test.closeness(text, above=above) for test in self.tests), default=0)
+    def passes(self, text: str, fold: Fold = str.casefold) -> bool:
+        return any(test.passes(text, fold) for test in self.tests)
+
+    def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
+        tests = self.tests
+        return max((test.closeness(text, above=above, fold=fold) for test in tests), default=0)
 
     def hint(self, text: str) -> str:
         return next(filter(None, (test.hint(text) for test in self.tests)), "")

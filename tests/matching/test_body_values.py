@@ -25,6 +25,13 @@ from mockllm.matching.text_tests import Contains
 from mockllm.wire.jsontext import canonical
 from tests.support.strategies import ask_chat
 
+
+def select(path: str, body: Any) -> list[Any] | None:
+    prompt = ask_chat([{"role": "user", "content": "hi"}])
+    prompt.body = body
+    return read_path(path).select(prompt)
+
+
 BODY = {
     "a": {"b": [1, {"c": "x"}], "": 0, "é": 2, "it's": 3, 'q"': 4},
     "messages": [{"role": "user"}, {"role": "tool"}],
@@ -60,7 +67,7 @@ BODY = {
     ],
 )
 def test_a_path_selects_what_the_library_does(path: str) -> None:
-    assert read_path(path).select(BODY) == list(find(path, BODY).values())
+    assert select(path, BODY) == list(find(path, BODY).values())
 
 
 names = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
@@ -87,7 +94,7 @@ def test_a_singular_path_is_walked_as_the_library_does(path: list[Any], body: An
     text = "$" + "".join(map(written, path))
 
     assert read_path(text).steps is not None
-    assert read_path(text).select(body) == list(find(text, body).values())
+    assert select(text, body) == list(find(text, body).values())
 
 
 @pytest.mark.parametrize(
@@ -127,8 +134,14 @@ def deep(levels: int) -> Any:
 
 @pytest.mark.parametrize("body", [[0] * MAX_NODES, deep(MAX_LEVELS), [[0] * 200] * 60])
 def test_a_body_that_is_too_large_is_not_looked_at_by_a_path_of_many_values(body: Any) -> None:
-    assert read_path("$..a").select(body) is None
-    assert read_path("$.a").select(body) is not None
+    assert select("$..a", body) is None
+    assert select("$.a", body) is not None
+
+
+def test_a_path_of_many_values_is_evaluated_once_for_all_rules() -> None:
+    prompt = ask_chat([{"role": "user", "content": "hi"}])
+
+    assert read_path("$..content").select(prompt) is read_path("$..content").select(prompt)
 
 
 def test_a_body_that_is_too_large_decides_nothing() -> None:

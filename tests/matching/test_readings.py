@@ -38,3 +38,12 @@ def test_a_reading_is_made_once() -> None:
     prompt = ask_chat([{"role": "user", "content": "hi"}])
 
     assert prompt.once(readings.spoken) is prompt.once(readings.spoken)
+
+
+def test_a_text_is_folded_once() -> None:
+    prompt = ask_chat([{"role": "user", "content": "hi"}])
+
+    folded = readings.fold_of(prompt)("HI")
+
+    assert folded == "hi"
+    assert readings.fold_of(prompt)("hI".upper()) is folded
