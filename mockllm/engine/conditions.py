@@ -22,7 +22,6 @@ from mockllm.matching.body_values import (
     ValueEquals,
     ValueTest,
     ValueText,
-    read_path,
 )
 from mockllm.matching.conditions import (
     Counter,
@@ -34,6 +33,7 @@ from mockllm.matching.conditions import (
     Streams,
     TextIs,
 )
+from mockllm.matching.json_path import read_path
 from mockllm.matching.logic import AllOf, AnyOf, Not
 from mockllm.matching.predicates import (
     HeaderContains,

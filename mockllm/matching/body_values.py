@@ -1,182 +1,25 @@
 """Conditions on members of a request's body, which JSONPath (RFC 9535) selects.
 
-A path that selects at most one value (a singular query, section 2.3.5.1) is walked here and can be
-looked up in an index. Others need the optional library jsonpath-rfc9535 and are evaluated on bodies
-of limited size, because they may look at every value.
-
-    >>> BodyHas(read_path("$.metadata.tenant"), ValueText(Contains("a")), canonical)
+>>> BodyHas(read_path("$.metadata.tenant"), ValueText(Contains("a")), canonical)
 """
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from typing import Any, Self
 
-import orjson
-
-from mockllm.errors import MissingExtraError
 from mockllm.matching.closeness import ONLY_REQUEST
+from mockllm.matching.json_path import MAX_LEVELS, MAX_NODES, Path
 from mockllm.matching.predicates import DECIDE, Difference, Headers, Predicate
 from mockllm.matching.text_tests import TextTest
 from mockllm.matching.texts import MAX_QUOTE
 from mockllm.prompt import Prompt
 
-MAX_NODES = 10_000
-"""Values of a body on which a path that is not singular is evaluated."""
-MAX_LEVELS = 32
-"""Levels of such a body."""
-
-_NAME = r"[A-Za-z_\u0080-\U0010FFFF][A-Za-z0-9_\u0080-\U0010FFFF]*"
-_SEGMENT = re.compile(
-    rf"""\s*(?:\.(?P<name>{_NAME})
-    |\[\s*(?:(?P<index>0|-?[1-9][0-9]{{0,8}})
-    |"(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)')\s*\])""",
-    re.VERBOSE,
-)
-
-Step = str | int
 Canonical = Callable[[Any], bytes]
 """Returns equal bytes for two values if and only if they are the same JSON: 1 is 1.0, not true."""
-
-
-# --- paths ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Path:
-    """A JSONPath. `steps` are those of a singular query; None if it is not one."""
-
-    text: str
-    steps: tuple[Step, ...] | None
-    _find: Callable[[Any], Iterator[Any]] | None = field(default=None, repr=False, compare=False)
-
-    def select(self, prompt: Prompt) -> list[Any] | None:
-        """Return the selected values of a body; None if it is too large to tell."""
-        if self.steps is not None:
-            return self._walk(prompt.body)
-        return prompt.once(self)
-
-    def __call__(self, prompt: Prompt) -> list[Any] | None:
-        """Return the values that a path which is not singular selects. It takes long: use
-        `select`."""
-        if self._find is None or prompt.once(_nodes) is None:
-            return None
-        return list(self._find(prompt.body))
-
-    def _walk(self, value: Any) -> list[Any]:
-        for step in self.steps or ():
-            if isinstance(step, str):
-                if not isinstance(value, dict) or step not in value:
-                    return []
-            elif not isinstance(value, list) or not -len(value) <= step < len(value):
-                return []
-            value = value[step]
-        return [value]
-
-
-def read_path(text: str) -> Path:
-    """Return the path that is written as `text`.
-
-    Raises:
-        ValueError: it is no path of RFC 9535, or takes too long: a descendant segment within a
-            filter, or a regular expression.
-        MissingExtraError: it is not singular, and jsonpath-rfc9535 is not installed.
-    """
-    steps = _singular(text)
-    return Path(text, steps) if steps is not None else _compiled(text)
-
-
-def _singular(text: str) -> tuple[Step, ...] | None:
-    if not text.startswith("$"):
-        return None
-    steps: list[Step] = []
-    at = 1
-    while at < len(text):
-        match = _SEGMENT.match(text, at)
-        if match is None:
-            return None
-        at = match.end()
-        if match["index"] is not None:
-            steps.append(int(match["index"]))
-        elif match["name"] is not None:
-            steps.append(match["name"])
-        elif match["double"] is not None:
-            name = _unescape(f'"{match["double"]}"')
-            if name is None:
-                return None
-            steps.append(name)
-        else:
-            quoted = match["single"].replace('"', '\\"').replace("\\'", "'")
-            name = _unescape(f'"{quoted}"')
-            if name is None:
-                return None
-            steps.append(name)
-    return tuple(steps)
-
-
-def _unescape(quoted: str) -> str | None:
-    try:
-        name = orjson.loads(quoted)
-    except ValueError:
-        return None
-    return name if isinstance(name, str) else None
-
-
-def _compiled(text: str) -> Path:
-    if not text.startswith("$"):
-        raise ValueError(f"a path begins with $, found {text[:60]!r}; write $.{text[:60]}")
-    try:
-        import jsonpath_rfc9535 as jsonpath
-    except ImportError as exc:
-        raise MissingExtraError("paths that select several values", "jsonpath") from exc
-    try:
-        compiled = jsonpath.compile(text)
-    except (jsonpath.JSONPathError, RecursionError) as exc:
-        raise ValueError(f"not a JSONPath (RFC 9535): {str(exc).splitlines()[0]}") from exc
-    if re.search(r"\b(?:match|search)\s*\(", text):
-        raise ValueError('match() and search() take too long; write {"regex": "..."} as the value')
-    if _has_filter_in_depth(text):
-        raise ValueError("'..' and '*' within or behind a filter take too long")
-
-    def find(body: Any) -> Iterator[Any]:
-        return (node.value for node in islice(compiled.finditer(body), MAX_NODES))
-
-    return Path(text, None, find)
-
-
-def _has_filter_in_depth(text: str) -> bool:
-    """True if a path has, within a filter, a segment that looks at many values for each value."""
-    bare = re.sub(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'", "''", text)
-    _, filtered, behind = bare.partition("?")
-    return bool(filtered) and (".." in behind or "*" in behind or "?" in behind)
-
-
-def _nodes(prompt: Prompt) -> int | None:
-    """The number of values in a body; None if there are more than `MAX_NODES` or `MAX_LEVELS`
-    levels."""
-    level: list[Any] = [prompt.body]
-    nodes = 0
-    for _ in range(MAX_LEVELS):
-        nodes += len(level)
-        if nodes > MAX_NODES:
-            return None
-        below: list[Any] = []
-        for value in level:
-            if isinstance(value, dict):
-                below += value.values()
-            elif isinstance(value, list):
-                below += value
-            if len(below) > MAX_NODES:
-                return None
-        if not below:
-            return nodes
-        level = below
-    return None
 
 
 # --- values --------------------------------------------------------------------------------------
@@ -290,7 +133,7 @@ class BodyHas(Predicate):
     def _too_large(self) -> str:
         return (
             f"{self.path.text} is not looked at: the body has more than {MAX_NODES:,} values or "
-            f"{MAX_LEVELS} levels"
+            f"{MAX_LEVELS} levels, or the path looks at too many of them"
         )
 
     def _reason(self, values: list[Any]) -> str:

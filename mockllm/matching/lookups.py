@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mockllm.matching import readings
-from mockllm.matching.body_values import BodyHas, Canonical, Path, ValueText
+from mockllm.matching.body_values import BodyHas, Canonical, ValueText
 from mockllm.matching.conditions import (
     Counter,
     CountIs,
@@ -23,6 +23,7 @@ from mockllm.matching.conditions import (
     Streams,
     TextIs,
 )
+from mockllm.matching.json_path import Path
 from mockllm.matching.logic import AllOf, AnyOf
 from mockllm.matching.part_predicates import ItemsEndLike, MessageHasParts
 from mockllm.matching.predicates import (

@@ -1,0 +1,244 @@
+"""JSONPath (RFC 9535): which values of a request's body a path selects.
+
+A path that selects at most one value (a singular query, section 2.3.5.1) is walked here. Others
+need the optional library jsonpath-rfc9535, which parses them and compares values in filters. They
+may look at every value of a body several times, so they look at a limited number of values.
+
+    >>> read_path("$.messages[*].role").select(prompt)
+    ["system", "user"]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import orjson
+
+from mockllm.errors import MissingExtraError
+from mockllm.prompt import Prompt
+
+MAX_NODES = 10_000
+"""Values of a body on which a path that is not singular is evaluated."""
+MAX_LEVELS = 32
+"""Levels of such a body."""
+MAX_STEPS = 10_000
+"""Values that such a path may look at, counted as often as it does: 5 to 8 ms."""
+FILTER_CHARACTERS = 3
+"""Characters of a filter that take as long for each value as a step."""
+
+_NAME = r"[A-Za-z_\u0080-\U0010FFFF][A-Za-z0-9_\u0080-\U0010FFFF]*"
+_SEGMENT = re.compile(
+    rf"""\s*(?:\.(?P<name>{_NAME})
+    |\[\s*(?:(?P<index>0|-?[1-9][0-9]{{0,8}})
+    |"(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)')\s*\])""",
+    re.VERBOSE,
+)
+
+Step = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A JSONPath. `steps` are those of a singular query; None if it is not one."""
+
+    text: str
+    steps: tuple[Step, ...] | None
+    _find: Callable[[Any], list[Any] | None] | None = field(default=None, repr=False, compare=False)
+
+    def select(self, prompt: Prompt) -> list[Any] | None:
+        """Return the selected values of a body; None if there is too much to look at."""
+        if self.steps is not None:
+            return self._walk(prompt.body)
+        return prompt.once(self)
+
+    def __call__(self, prompt: Prompt) -> list[Any] | None:
+        """Return the values that a path which is not singular selects. It takes long: use
+        `select`."""
+        if self._find is None or prompt.once(_nodes) is None:
+            return None
+        return self._find(prompt.body)
+
+    def _walk(self, value: Any) -> list[Any]:
+        for step in self.steps or ():
+            if isinstance(step, str):
+                if not isinstance(value, dict) or step not in value:
+                    return []
+            elif not isinstance(value, list) or not -len(value) <= step < len(value):
+                return []
+            value = value[step]
+        return [value]
+
+
+def read_path(text: str) -> Path:
+    """Return the path that is written as `text`.
+
+    Raises:
+        ValueError: it is no path of RFC 9535, or takes too long: a descendant segment, wildcard or
+            slice within or behind a filter, or a regular expression.
+        MissingExtraError: it is not singular, and jsonpath-rfc9535 is not installed.
+    """
+    steps = _singular(text)
+    return Path(text, steps) if steps is not None else _compiled(text)
+
+
+def _singular(text: str) -> tuple[Step, ...] | None:
+    if not text.startswith("$"):
+        return None
+    steps: list[Step] = []
+    at = 1
+    while at < len(text):
+        match = _SEGMENT.match(text, at)
+        if match is None:
+            return None
+        at = match.end()
+        if match["index"] is not None:
+            steps.append(int(match["index"]))
+        elif match["name"] is not None:
+            steps.append(match["name"])
+        elif match["double"] is not None:
+            name = _unescape(f'"{match["double"]}"')
+            if name is None:
+                return None
+            steps.append(name)
+        else:
+            quoted = match["single"].replace('"', '\\"').replace("\\'", "'")
+            name = _unescape(f'"{quoted}"')
+            if name is None:
+                return None
+            steps.append(name)
+    return tuple(steps)
+
+
+def _unescape(quoted: str) -> str | None:
+    try:
+        name = orjson.loads(quoted)
+    except ValueError:
+        return None
+    return name if isinstance(name, str) else None
+
+
+def _compiled(text: str) -> Path:
+    if not text.startswith("$"):
+        raise ValueError(f"a path begins with $, found {text[:60]!r}; write $.{text[:60]}")
+    try:
+        import jsonpath_rfc9535 as jsonpath
+    except ImportError as exc:
+        raise MissingExtraError("paths that select several values", "jsonpath") from exc
+    try:
+        compiled = jsonpath.compile(text)
+    except (jsonpath.JSONPathError, RecursionError) as exc:
+        raise ValueError(f"not a JSONPath (RFC 9535): {str(exc).splitlines()[0]}") from exc
+    if re.search(r"\b(?:match|search)\s*\(", text):
+        raise ValueError('match() and search() take too long; write {"regex": "..."} as the value')
+    if _has_filter_in_depth(text):
+        raise ValueError("'..', '*' and ':' within or behind a filter take too long")
+
+    segments = tuple(map(_segment, compiled.segments))
+
+    def find(body: Any) -> list[Any] | None:
+        root = jsonpath.JSONPathNode(value=body, location=(), parent=None, root=body)
+        return _find_all(segments, root)
+
+    return Path(text, None, find)
+
+
+def _has_filter_in_depth(text: str) -> bool:
+    """True if a path has, within a filter, a segment that looks at many values for each value."""
+    bare = re.sub(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'", "''", text)
+    _, filtered, behind = bare.partition("?")
+    return bool(filtered) and any(each in behind for each in ("..", "*", ":", "?"))
+
+
+class _Segment(NamedTuple):
+    """A segment of a path: whether it also selects from all descendants, and its selectors, each
+    with the steps that it takes for each value that it looks at (0: only for one)."""
+
+    descends: bool
+    selectors: tuple[tuple[Any, int], ...]
+
+
+def _segment(segment: Any) -> _Segment:
+    """Return a segment of the library."""
+    from jsonpath_rfc9535.segments import JSONPathRecursiveDescentSegment
+
+    descends = isinstance(segment, JSONPathRecursiveDescentSegment)
+    return _Segment(descends, tuple((each, _steps(each)) for each in segment.selectors))
+
+
+def _steps(selector: Any) -> int:
+    from jsonpath_rfc9535.selectors import FilterSelector, IndexSelector, NameSelector
+
+    match selector:
+        case NameSelector() | IndexSelector():
+            return 0
+        case FilterSelector():
+            return 1 + len(str(selector)) // FILTER_CHARACTERS
+        case _:
+            return 1
+
+
+def _find_all(segments: Iterable[_Segment], root: Any) -> list[Any] | None:
+    """Return the values that `segments` select from the root of a body, in order; None if there are
+    more than `MAX_STEPS` to look at."""
+    nodes, left = [root], MAX_STEPS
+    for descends, selectors in segments:
+        found: list[Any] = []
+        for node in nodes:
+            for each in _descendants(node) if descends else (node,):
+                size = len(each.value) if isinstance(each.value, (dict, list)) else 0
+                for selector, steps in selectors:
+                    left -= 1 + steps * size
+                    if left < 0:
+                        return None
+                    found += selector.resolve(each)
+        nodes = found
+    return [node.value for node in nodes]
+
+
+def _descendants(node: Any) -> Iterator[Any]:
+    """Yield a node and the objects and lists in it, each before those in it."""
+    todo = [node]
+    while todo:
+        each = todo.pop()
+        yield each
+        todo += reversed(list(_containers(each)))
+
+
+def _containers(node: Any) -> Iterator[Any]:
+    """Yield the objects and lists that a value has."""
+    match node.value:
+        case dict() as members:
+            inner: Iterable[tuple[Any, Any]] = members.items()
+        case list() as entries:
+            inner = enumerate(entries)
+        case _:
+            return
+    for key, value in inner:
+        if isinstance(value, (dict, list)):
+            yield node.new_child(value, key, node)
+
+
+def _nodes(prompt: Prompt) -> int | None:
+    """The number of values in a body; None if there are more than `MAX_NODES` or `MAX_LEVELS`
+    levels."""
+    level: list[Any] = [prompt.body]
+    nodes = 0
+    for _ in range(MAX_LEVELS):
+        nodes += len(level)
+        if nodes > MAX_NODES:
+            return None
+        below: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                below += value.values()
+            elif isinstance(value, list):
+                below += value
+            if len(below) > MAX_NODES:
+                return None
+        if not below:
+            return nodes
+        level = below
+    return None
