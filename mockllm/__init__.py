@@ -12,7 +12,7 @@ import importlib
 
 TYPE_CHECKING = False  # as in `typing`, whose import would take longer than all the others
 if TYPE_CHECKING:
-    from mockllm.config.conditions import HeaderMatch, MatchType
+    from mockllm.config.conditions import HeaderMatch, MatchType, TextMatch
     from mockllm.config.error import Error
     from mockllm.config.models import (
         AnthropicMock,
@@ -32,6 +32,16 @@ if TYPE_CHECKING:
         Stream,
     )
     from mockllm.config.reply import Reply, ToolCall, Usage
+    from mockllm.config.words import (
+        all_of,
+        any_of,
+        contains,
+        ends_with,
+        exact,
+        not_,
+        regex,
+        starts_with,
+    )
     from mockllm.engine.loading import load_config
     from mockllm.errors import ConfigError, ListenError, MockLLMError
     from mockllm.limits import Limits
@@ -70,9 +80,18 @@ __all__ = [
     "Session",
     "SessionHeader",
     "Stream",
+    "TextMatch",
     "ToolCall",
     "Usage",
+    "all_of",
+    "any_of",
+    "contains",
+    "ends_with",
+    "exact",
     "load_config",
+    "not_",
+    "regex",
+    "starts_with",
 ]
 
 _MODULES = (
@@ -82,6 +101,7 @@ _MODULES = (
     "mockllm.config.error",
     "mockllm.config.models",
     "mockllm.config.reply",
+    "mockllm.config.words",
     "mockllm.engine.loading",
     "mockllm.observers.calls",
     "mockllm.serve.embedded",
