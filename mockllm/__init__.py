@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from mockllm.observers.calls import Call
     from mockllm.serve.embedded import AsyncServer, Server
     from mockllm.serve.session import AsyncSession, Session
+    from mockllm.serve.verifiable import MockHandle
 
 __version__ = "0.1.0"
 
@@ -66,6 +67,7 @@ __all__ = [
     "Match",
     "MatchType",
     "Mock",
+    "MockHandle",
     "MockLLMError",
     "MockStream",
     "OpenAIEmbeddingsMock",
@@ -106,6 +108,7 @@ _MODULES = (
     "mockllm.observers.calls",
     "mockllm.serve.embedded",
     "mockllm.serve.session",
+    "mockllm.serve.verifiable",
 )
 """The modules of the public names."""
 

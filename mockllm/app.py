@@ -93,6 +93,11 @@ class App:
         self._context = replace(self._local_context, peers=slots)
 
     @property
+    def tables(self) -> tuple[Table, ...]:
+        """The mocks of each API."""
+        return self._engine.tables
+
+    @property
     def has_sessions_by_credential(self) -> bool:
         """True if each API key has a session of its own."""
         return self._engine.session_setting.by_credential

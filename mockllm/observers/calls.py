@@ -16,8 +16,9 @@ from mockllm.errors import Place, RequestError
 from mockllm.exchange import Request
 from mockllm.matching import readings
 from mockllm.matching.explain import NearMiss
+from mockllm.matching.predicates import Difference
 from mockllm.matching.rule import Rule
-from mockllm.observers.access_log import redact_model
+from mockllm.observers.access_log import describe_near_miss, redact_model
 from mockllm.observers.usage import TokenCounts, count_tokens
 from mockllm.prompt import ConversationMessage, Prompt
 from mockllm.providers import APIS
@@ -46,6 +47,7 @@ _ROUTES = Routes((path, api) for api in APIS for path in api.routes)
 _SCHEMES = ("bearer ", "basic ")
 _CREDENTIAL_HEADERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
 _CREDENTIAL_PARAMETERS = frozenset({"api-key", "api_key", "key"})
+BAD_REQUEST = 400
 MIN_KNOWN = 8  # characters of a credential that is hidden wherever it stands; "any" is a word
 
 
@@ -77,6 +79,12 @@ class Entry(NamedTuple):
 
 NOT_CALLS = frozenset({Outcome.PROBE, Outcome.PREFLIGHT})
 """The outcomes of requests that no code under test means to send."""
+_UNMATCHED = {
+    Outcome.UNMATCHED: "no mock matches, or its sequence is over",
+    Outcome.SESSION_ENDED: "a straggler: it came after the end of its session",
+    Outcome.FAILED: "the server failed to answer; its log says why",
+}
+"""The outcomes of requests that no mock answered although one should, with the reason."""
 
 
 class CallHeaders(Mapping[str, str]):
@@ -245,6 +253,14 @@ class Call:
         return self._tokens.output
 
     @property
+    def near_miss(self) -> str | None:
+        """Why no mock answered: the closest mock, and the first difference. None unless one should
+        have answered."""
+        if self._entry.near_miss is not None:
+            return f"closest mock: {describe_near_miss(self._entry.near_miss)}"
+        return _UNMATCHED.get(self._entry.outcome)
+
+    @property
     def delivery(self) -> HowDelivered:
         """How the delivery ended: ``complete``, ``clean``, ``cut``, ``reset``, ``hang``,
         ``client_gone`` or ``error``."""
@@ -264,6 +280,44 @@ class Call:
     def ttft(self) -> float:
         """Seconds from `started` to the first byte of the answer."""
         return self._entry.delivery.first_byte
+
+    # --- for verification ---
+
+    @property
+    def is_meant(self) -> bool:
+        """False for a probe or a preflight, which no code under test means to send."""
+        return self._entry.outcome not in NOT_CALLS
+
+    @property
+    def is_unmatched(self) -> bool:
+        """True if no mock answered although one should."""
+        return self._entry.outcome in _UNMATCHED
+
+    @property
+    def is_invalid(self) -> bool:
+        """True if the request was refused with a 400."""
+        return self._entry.outcome is Outcome.REFUSED and self.status == BAD_REQUEST
+
+    @property
+    def rule(self) -> Rule | None:
+        """The rule of the mock that answered."""
+        return self._entry.rule
+
+    @cached_property
+    def same_request(self) -> int:
+        """A number that the attempts at one request have in common."""
+        return hash((self._entry.session, self._unprefixed.path, self._entry.request.body))
+
+    def compare(self, api: str, rule: Rule) -> tuple[int, Difference | None] | None:
+        """Return how close the request is to a rule of the API called `api` (``openai``), and the
+        first difference, which is None if there is none; None if it is a request to no or another
+        API."""
+        if self._route is None or self._route.name != api or self.is_body_cut:
+            return None
+        if self._prompt is None:
+            return None
+        difference = rule.difference(self._prompt, self._unprefixed.first_values, closer_than=0)
+        return (0 if difference is None else difference.closeness), difference
 
     # --- reading ---
 

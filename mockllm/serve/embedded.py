@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextlib
 import logging
 import sys
 import time
@@ -15,7 +14,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from mockllm.app import App
 from mockllm.config.address import DEFAULT_HOST
@@ -23,13 +22,15 @@ from mockllm.config.models import Config
 from mockllm.engine.building import ConfigSource, build_engine
 from mockllm.engine.engine import Engine
 from mockllm.limits import Limits
-from mockllm.observers.journal import MAX_ENTRIES, Journal, Record
+from mockllm.observers.journal import MAX_ENTRIES
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
+from mockllm.serve.listening import Listening, running_loop
 from mockllm.serve.loop_thread import LoopThread
-from mockllm.serve.session import AsyncSession, S, Session, SessionServer
+from mockllm.serve.recorded import RecordedServer
+from mockllm.serve.session import AsyncSession, S, Session
 from mockllm.serve.settings import Settings
-from mockllm.state.store import Operation, Result
+from mockllm.serve.verifiable import AsyncWaiting, Waiting
 
 DRAIN_TIMEOUT = 0.25  # seconds; the tests that a server was started for are over when it stops
 MAX_LOGGED_WARNINGS = 50  # of a configuration; the number of the others is logged
@@ -41,45 +42,9 @@ ONE_LOOP = (
 )
 
 logger = logging.getLogger("mockllm")
-T = TypeVar("T")
 
 
-class _Listening:
-    """A server that listens. Its loop keeps it alive, even if nothing else refers to it."""
-
-    def __init__(
-        self, app: App, listener: Listener, url: str, files: ExitStack, drain_timeout: float
-    ) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.app = app
-        self.url = url
-        self.listener = listener
-        self._files = files
-        self._drain_timeout = drain_timeout
-        listener.owner = self
-
-    async def stop(self) -> None:
-        """Stop as `Listener.stop` does, and remove the file of a Unix socket."""
-        with self._files:
-            await self.listener.stop(self._drain_timeout)
-
-    def run(self, function: Callable[[], T]) -> T:
-        """Return the result of `function`, called in the loop of the server if that runs."""
-        if self.loop is _running_loop() or not self.loop.is_running():
-            return function()
-
-        async def run() -> T:
-            return function()
-
-        return asyncio.run_coroutine_threadsafe(run(), self.loop).result()
-
-    def release(self) -> None:
-        """Close what a loop that was closed has left open."""
-        with self._files:
-            self.listener.release()
-
-
-class _EmbeddedServer(SessionServer[S]):
+class _EmbeddedServer(RecordedServer[S]):
     """The parameters, the base URLs, and the start and stop of a server in a loop."""
 
     def __init__(
@@ -131,11 +96,8 @@ class _EmbeddedServer(SessionServer[S]):
             drain_timeout=drain_timeout,
         )
         self._max_entries = journal
-        # from the start on, also after the end
-        self._journal: Journal | None = None
         # while started
         self._started = False
-        self._listening: _Listening | None = None
 
     @property
     def base_url(self) -> str:
@@ -148,22 +110,22 @@ class _EmbeddedServer(SessionServer[S]):
         """
         return self._serving().url
 
-    def _serving(self) -> _Listening:
+    def _serving(self) -> Listening:
         """Return the started server, or raise the RuntimeError of `base_url`."""
         if self._listening is None:
             raise RuntimeError("the server is not started")
         self._check_loop(self._listening)
         return self._listening
 
-    def _check_loop(self, listening: _Listening) -> None:
+    def _check_loop(self, listening: Listening) -> None:
         """Raise a RuntimeError if the loop of the server does not answer its clients now."""
 
-    def _describe_end(self, listening: _Listening) -> str:
+    def _describe_end(self, listening: Listening) -> str:
         """Describe how a server ends that nothing refers to any more, and the remedy."""
         raise NotImplementedError
 
     def __del__(self) -> None:
-        listening: _Listening | None = getattr(self, "_listening", None)
+        listening: Listening | None = getattr(self, "_listening", None)
         if listening is None or sys.is_finalizing():
             return
         kind = type(self).__name__
@@ -172,49 +134,13 @@ class _EmbeddedServer(SessionServer[S]):
         logger.error("%s", message)  # the warning is hidden by default, also by pytest
         warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
-    def _perform(self, operation: Operation) -> Result | None:
-        listening = self._listening
-        if listening is None:
-            return None
-        return listening.run(lambda: listening.app.perform(operation))
-
-    def _read_journal(self, session: str | None) -> Record:
-        journal = self._kept_journal()
-        return self._run(lambda: journal.read(session))
-
-    def _clear_journal(self, session: str | None) -> None:
-        journal = self._kept_journal()
-        self._run(lambda: journal.clear(session))
-
-    def _forget_earlier(self, session: str) -> None:
-        listening, journal = self._serving(), self._journal
-
-        def forget() -> None:
-            if journal is not None and not listening.app.store.sessions.is_open(session):
-                journal.clear(session)
-
-        listening.run(forget)
-
-    def _kept_journal(self) -> Journal:
-        """Return the journal, or raise the RuntimeError of `_read_journal`."""
-        if not self._max_entries:
-            raise RuntimeError(f"this {type(self).__name__} keeps no journal: it has journal=0")
-        if self._journal is None:
-            raise RuntimeError("the server is not started")
-        return self._journal
-
-    def _run(self, function: Callable[[], T]) -> T:
-        """Return the result of `function`, called in the loop of the server while it serves."""
-        listening = self._listening
-        return function() if listening is None else listening.run(function)
-
     def _has_sessions_by_credential(self) -> bool:
         return self._serving().app.has_sessions_by_credential
 
     def _check_serving(self) -> None:
         self._serving()
 
-    async def _open(self) -> _Listening:
+    async def _open(self) -> Listening:
         if self._started:
             raise RuntimeError("the server is started already")
         self._started = True
@@ -226,19 +152,15 @@ class _EmbeddedServer(SessionServer[S]):
             raise
         return self._listening
 
-    async def _listen(self, files: ExitStack) -> _Listening:
+    async def _listen(self, files: ExitStack) -> Listening:
         engine = await self._load()
         sock, tls, url = files.enter_context(self._settings.bind())
         app = App(engine, tls=tls is not None, clock=time.monotonic)
-        self._journal = None
-        if self._max_entries:
-            epoch = time.time() - time.monotonic()
-            self._journal = Journal(max_entries=self._max_entries, epoch=epoch)
-        observers = () if self._journal is None else (self._journal.observe,)
+        observers = self._begin_recording(app)
         service = Service(app, limits=self._settings.limits, observers=observers)
         listener = Listener(service, tls=tls)
         await listener.start(sock)
-        return _Listening(app, listener, url, files.pop_all(), self._settings.drain_timeout)
+        return Listening(app, listener, url, files.pop_all(), self._settings.drain_timeout)
 
     async def _load(self) -> Engine:
         """Load the configuration in a thread, and log its warnings."""
@@ -265,7 +187,7 @@ class _EmbeddedServer(SessionServer[S]):
         )
 
 
-class AsyncServer(_EmbeddedServer[AsyncSession]):
+class AsyncServer(_EmbeddedServer[AsyncSession], AsyncWaiting):
     """A mock server in the running asyncio loop.
 
         async with AsyncServer("mocks.json") as server:
@@ -310,7 +232,7 @@ class AsyncServer(_EmbeddedServer[AsyncSession]):
             RuntimeError: the server is started already, in this or another event loop, or no
                 asyncio event loop is running.
         """
-        if _running_loop() is None:
+        if running_loop() is None:
             raise RuntimeError("AsyncServer needs a running asyncio event loop; Server needs none")
         self._check_own_loop()
         return (await self._open()).url
@@ -328,11 +250,14 @@ class AsyncServer(_EmbeddedServer[AsyncSession]):
             await listening.stop()
             self._started = False
 
+    async def _wait(self, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
+        return await self._await_calls(None, count, timeout)
+
     def _check_own_loop(self) -> None:
         """Raise a RuntimeError if the server was started in another loop than the running one. If
         that loop is closed, the server counts as stopped from then on."""
         listening = self._listening
-        if listening is None or listening.loop is _running_loop():
+        if listening is None or listening.loop is running_loop():
             return
         if listening.loop.is_closed():
             self._listening, self._started = None, False
@@ -340,13 +265,13 @@ class AsyncServer(_EmbeddedServer[AsyncSession]):
             raise _closed(listening)
         raise _suspended(listening)
 
-    def _check_loop(self, listening: _Listening) -> None:
+    def _check_loop(self, listening: Listening) -> None:
         if listening.loop.is_closed():
             raise _closed(listening)
-        if not listening.loop.is_running() and _running_loop() is not None:
+        if not listening.loop.is_running() and running_loop() is not None:
             raise _suspended(listening)
 
-    def _describe_end(self, listening: _Listening) -> str:
+    def _describe_end(self, listening: Listening) -> str:
         if listening.loop.is_closed():
             listening.release()
             end = "its event loop was closed, and the server with it"
@@ -367,7 +292,7 @@ class AsyncServer(_EmbeddedServer[AsyncSession]):
         await self.stop()
 
 
-class Server(_EmbeddedServer[Session]):
+class Server(_EmbeddedServer[Session], Waiting):
     """A mock server in its own thread, for programs without a loop.
 
         with Server("mocks.json") as server:
@@ -406,7 +331,10 @@ class Server(_EmbeddedServer[Session]):
             atexit.unregister(end)
             end()
 
-    def _describe_end(self, listening: _Listening) -> str:
+    def _wait(self, count: int, timeout: float) -> bool:
+        return self._wait_for_calls(None, count, timeout)
+
+    def _describe_end(self, listening: Listening) -> str:
         end = "it serves until the process ends"
         return f"{end}. Keep it and stop it: 'with Server(...) as server:'"
 
@@ -432,7 +360,7 @@ def _path(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
 
 
-def _end(thread: LoopThread, listening: _Listening) -> None:
+def _end(thread: LoopThread, listening: Listening) -> None:
     """Stop a server and its thread, unless they were left behind in the process that forked."""
     if thread.is_here:
         try:
@@ -441,21 +369,14 @@ def _end(thread: LoopThread, listening: _Listening) -> None:
             thread.stop()
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the loop that runs in this thread, if there is one."""
-    with contextlib.suppress(RuntimeError):
-        return asyncio.get_running_loop()
-    return None
-
-
-def _closed(listening: _Listening) -> RuntimeError:
+def _closed(listening: Listening) -> RuntimeError:
     return RuntimeError(
         f"the event loop in which the AsyncServer at {listening.url} was started has been closed, "
         f"and the server with it. {ONE_LOOP}"
     )
 
 
-def _suspended(listening: _Listening) -> RuntimeError:
+def _suspended(listening: Listening) -> RuntimeError:
     return RuntimeError(
         f"the AsyncServer at {listening.url} was started in another event loop than this one, "
         f"and answers only while that one runs. {ONE_LOOP}"

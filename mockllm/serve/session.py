@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Generic, Self, TypeVar, overload
 
-from mockllm.observers.calls import Call
 from mockllm.observers.journal import Record
+from mockllm.observers.verification import Subject
+from mockllm.serve.verifiable import AsyncWaiting, Verifiable, Waiting
 from mockllm.state.session_names import (
     PREFIX,
     describe_mistake,
@@ -42,34 +43,7 @@ class BaseURLs:
         return self.base_url
 
 
-class Verifiable(BaseURLs):
-    """A server or a session: what a test can ask of it. Every method may be called from any
-    thread."""
-
-    @property
-    def calls(self) -> list[Call]:
-        """The requests so far, in the order in which they began, with what became of them. It is
-        bounded: the latest are kept (`journal` of the server).
-
-        A call is there before its client can have read the last byte of the answer. One that is
-        still being answered is not.
-        """
-        return self._read().calls
-
-    def clear_calls(self) -> None:
-        """Drop all `calls` so far."""
-        raise NotImplementedError
-
-    def reset_state(self) -> None:
-        """Let all mocks with several answers begin with the first one again."""
-        raise NotImplementedError
-
-    def _read(self) -> Record:
-        """Return what the journal has of the server or the session."""
-        raise NotImplementedError
-
-
-class AnySession(Verifiable):
+class AnySession(BaseURLs, Verifiable):
     """A session of a server: requests to its URLs see its state alone."""
 
     def __init__(self, name: str, server: SessionServer[Any]) -> None:
@@ -102,6 +76,12 @@ class AnySession(Verifiable):
     def _read(self) -> Record:
         return self._server._read_journal(self.name)
 
+    def _subjects(self) -> dict[str, Subject]:
+        return self._server._subjects_of(self.name)
+
+    def _is_strict(self) -> bool:
+        return self._server._is_strict()
+
     def __enter__(self) -> Self:
         return self
 
@@ -112,7 +92,7 @@ class AnySession(Verifiable):
         return f"{type(self).__name__}({self.name!r})"
 
 
-class Session(AnySession):
+class Session(AnySession, Waiting):
     """A session of a `Server`: requests to its URLs see its state alone.
 
         with server.session("test-1") as session:
@@ -122,15 +102,21 @@ class Session(AnySession):
     what still arrives gets a 404. Its `calls` can be read until it begins anew.
     """
 
+    def _wait(self, count: int, timeout: float) -> bool:
+        return self._server._wait_for_calls(self.name, count, timeout)
 
-class AsyncSession(AnySession):
+
+class AsyncSession(AnySession, AsyncWaiting):
     """A session of an `AsyncServer`: like `Session`, but what waits is awaited."""
+
+    async def _wait(self, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
+        return await self._server._await_calls(self.name, count, timeout)
 
 
 S = TypeVar("S", bound=AnySession)
 
 
-class SessionServer(Verifiable, Generic[S]):
+class SessionServer(BaseURLs, Verifiable, Generic[S]):
     """The part of a server that begins and ends sessions, and reads what happened in them."""
 
     _session_type: type[S]
@@ -187,6 +173,9 @@ class SessionServer(Verifiable, Generic[S]):
     def _read(self) -> Record:
         return self._read_journal(None)
 
+    def _subjects(self) -> dict[str, Subject]:
+        return self._subjects_of(None)
+
     def _begin_session(self, name: str, *, current: bool) -> None:
         self._check_serving()
         self._forget_earlier(name)
@@ -214,6 +203,23 @@ class SessionServer(Verifiable, Generic[S]):
 
     def _clear_journal(self, session: str | None) -> None:
         """Drop what the journal has of a session, or all. Raises like `_read_journal`."""
+        raise NotImplementedError
+
+    def _subjects_of(self, session: str | None) -> dict[str, Subject]:
+        """Return the mocks by name, with their progress in a session.
+
+        Raises:
+            RuntimeError: the server was never started.
+        """
+        raise NotImplementedError
+
+    async def _await_calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
+        """Wait until there are `count` calls in a session, or in all. Returns False if there were
+        not after `timeout` seconds. Raises like `base_url`."""
+        raise NotImplementedError
+
+    def _wait_for_calls(self, session: str | None, count: int, timeout: float) -> bool:
+        """Do what `_await_calls` does, from another thread than that of the server's loop."""
         raise NotImplementedError
 
     def _forget_earlier(self, session: str) -> None:

@@ -142,6 +142,12 @@ class LocalStore:
                 break
         return results
 
+    def answered(self, key: str, session: str | None = None) -> int:
+        """Return how many answers the mock with this key has given in `session`; without one, in
+        the session in which it has given most."""
+        sessions = self._answered if session is None else (session,)
+        return max((self._answered.get(each, {}).get(key, 0) for each in sessions), default=0)
+
     def _perform(self, operation: Operation, now: float) -> Result:
         match operation:
             case Choose(session, candidates, attempt):

@@ -1,0 +1,50 @@
+"""The mocks of a configuration as verification means them: one for each name, whatever its APIs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from mockllm.engine.mocks import Table
+from mockllm.engine.sources import ScriptedSource
+from mockllm.matching.rule import Rule
+from mockllm.observers.calls import Call, name_of
+from mockllm.observers.verification import Progress, Subject
+
+Answered = Callable[[str], int]
+"""Returns how many answers the mock with this key (`state.keys`) has given."""
+
+
+def subjects_of(tables: Iterable[Table], answered: Answered) -> dict[str, Subject]:
+    """Return the mocks of `tables` by their names; those without a name by their places."""
+    rules: dict[str, list[tuple[str, Rule]]] = {}
+    progress: dict[str, list[Progress]] = {}
+    for table in tables:
+        for rule in table.index.rules:
+            name = name_of(rule)
+            rules.setdefault(name, []).append((table.api.name, rule))
+            source = table.sources[rule.index]
+            if isinstance(source, ScriptedSource):
+                progress.setdefault(name, []).append(_progress(source, answered))
+    return {
+        name: Subject(name, _answers(name), tuple(found), _least(progress.get(name, [])))
+        for name, found in rules.items()
+    }
+
+
+def _answers(name: str) -> Callable[[Call], bool]:
+    return lambda call: call.rule is not None and name_of(call.rule) == name
+
+
+def _progress(source: ScriptedSource, answered: Answered) -> Progress:
+    key, script = source.candidate
+    assert script is not None  # as of every mock with state
+    given = answered(key)
+    due = script.entry_at(given)
+    needed = sum(entry.times or 1 for entry in script.entries)
+    entries = len(script.entries)
+    return Progress(given, None if due is None else due + 1, entries, given >= needed)
+
+
+def _least(found: list[Progress]) -> Progress | None:
+    """Return the progress of the mock that is furthest from its end, of several with one name."""
+    return min(found, key=lambda progress: progress.used_up, default=None)

@@ -1,0 +1,318 @@
+"""Verification: compares what happened with what a test expected, and explains the difference.
+
+Everything here is a function of what the journal has. It returns the text of a failure, or None if
+there is none; it raises nothing and knows no server. A text says what was expected and what was
+found, lists the calls, and ends with what comes closest:
+
+    expected 1 call of 'ask', found no call
+
+    2 requests so far:
+      1. 200  'tell'      gpt-4o  "And in Paris?"
+      2. 404  [no match]  gpt-4o  "Wether in Paris"
+    closest to 'ask': request 2: text differs at character 3: expected 'ather', found 'her'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from mockllm.matching.explain import NearMiss
+from mockllm.matching.rule import Rule
+from mockllm.observers.calls import Call
+from mockllm.observers.journal import Record
+from mockllm.redaction import escape, redact_text
+
+MAX_LISTED = 20  # requests in a failure, the last ones; a screen has room for them
+MAX_COMPARED = 50  # requests, the last ones, of which the closest to a mock is searched
+MAX_WORDS = 60  # characters of the last words of a request
+MAX_NAME = 40  # characters of a mock's or a model's name
+
+
+class Times(NamedTuple):
+    """How often something was expected. Each is a number, or None if it does not matter."""
+
+    exactly: int | None = None
+    at_least: int | None = None
+    at_most: int | None = None
+
+    def accepts(self, count: int) -> bool:
+        """Return True if `count` is as expected."""
+        return (
+            (self.exactly is None or count == self.exactly)
+            and (self.at_least is None or count >= self.at_least)
+            and (self.at_most is None or count <= self.at_most)
+        )
+
+    @property
+    def is_bounded(self) -> bool:
+        """True if more may be too many."""
+        return self.exactly is not None or self.at_most is not None
+
+    def describe(self, noun: str) -> str:
+        """Return the expectation in words: ``at least 2 calls``."""
+        if self.exactly is not None:
+            return counted(self.exactly, noun)
+        if self.at_least is not None and self.at_most is not None:
+            return f"{self.at_least} to {counted(self.at_most, noun)}"
+        if self.at_most is not None:
+            return f"at most {counted(self.at_most, noun)}"
+        return f"at least {counted(self.at_least or 0, noun)}"
+
+
+class Progress(NamedTuple):
+    """How far a mock with several answers has come: how many it has `given`, which of its `entries`
+    is due next, from 1 (None if none is), and whether each was used as often as it says."""
+
+    given: int
+    due: int | None
+    entries: int
+    used_up: bool
+
+    def describe(self) -> str:
+        """Return the state in words: ``2 answers given, entry 2 of 3 is due``."""
+        given = counted(self.given, "answer")
+        if self.due is None:
+            return f"{given} given, all {counted(self.entries, 'entry')} are used up"
+        return f"{given} given, entry {self.due} of {self.entries} is due"
+
+
+class Subject(NamedTuple):
+    """A mock as a test means it: its name in messages, the calls that it answered, its rule in each
+    API, and its progress if it has several answers."""
+
+    name: str
+    answered: Callable[[Call], bool]
+    rules: tuple[tuple[str, Rule], ...] = ()
+    progress: Progress | None = None
+
+    @property
+    def quoted(self) -> str:
+        """The name in quotes, escaped and cut."""
+        return _quoted(self.name)
+
+
+# --- Counting -------------------------------------------------------------------------------------
+
+
+def calls_among(
+    calls: Iterable[Call], answered: Callable[[Call], bool] = lambda call: True
+) -> list[Call]:
+    """Return those of `calls` that are calls of their own: the requests that were `answered` so,
+    but no retry of one that was. So a call and its retries by an SDK are one."""
+    reached: set[int] = set()  # the requests that were answered so, at some attempt
+    found = []
+    for call in calls:
+        if not call.is_meant or not answered(call):
+            if call.attempt == 1:
+                reached.discard(call.same_request)
+            continue
+        if call.attempt == 1 or call.same_request not in reached:
+            found.append(call)
+        reached.add(call.same_request)
+    return found
+
+
+def unmatched_among(calls: Iterable[Call], *, strict: bool = False) -> list[Call]:
+    """Return the requests that the mocks did not answer: no mock held, a sequence was over, the
+    server failed, or the session had ended; with `strict`, also those that were invalid."""
+    return [call for call in calls if call.is_unmatched or (strict and call.is_invalid)]
+
+
+# --- Failures -------------------------------------------------------------------------------------
+
+
+def wrong_number(
+    record: Record, subject: Subject, times: Times, *, requests: bool = False
+) -> str | None:
+    """Return the failure of an expectation how often a mock was called or, if `requests`, how many
+    requests it answered."""
+    answered = [call for call in record.calls if subject.answered(call)]
+    calls = calls_among(record.calls, subject.answered)
+    count, noun = (len(answered), "request") if requests else (len(calls), "call")
+    if times.accepts(count):
+        return _incomplete(record) if times.is_bounded else None
+    found = counted(len(calls), "call")
+    if len(answered) != len(calls) or requests:
+        found = f"{found}, {counted(len(answered), 'request')}"
+    lines = [f"expected {times.describe(noun)} of {subject.quoted}, found {found}"]
+    if subject.progress is not None:
+        lines.append(f"{subject.quoted}: {subject.progress.describe()}")
+    lines += ["", *_listed(record)]
+    if not times.accepts(count + 1) or count > 0:
+        return "\n".join(lines)
+    return "\n".join([*lines, *_closest(record.calls, subject)])
+
+
+def unmatched(record: Record, *, strict: bool = False) -> str | None:
+    """Return the failure of the expectation that mocks answered all requests."""
+    missed = unmatched_among(record.calls, strict=strict)
+    if not missed:
+        return _incomplete(record)
+    are = "request was" if len(missed) == 1 else "requests were"
+    lines = [f"{len(missed):,} {are} not answered by a mock:"]
+    for call in missed[:MAX_LISTED]:
+        lines += [_line(call), *_reason(call, "       ")]
+    if len(missed) > MAX_LISTED:
+        lines.append(f"  ... and {len(missed) - MAX_LISTED:,} more")
+    if len(missed) < len(record.calls):
+        lines += ["", *_listed(record)]
+    return "\n".join(lines)
+
+
+def not_called(record: Record, subjects: Sequence[Subject]) -> str | None:
+    """Return the failure of the expectation that every mock was called, and its script used up."""
+    lines = []
+    for subject in subjects:
+        if not any(subject.answered(call) for call in record.calls):
+            lines.append(f"  {subject.quoted}: no call")
+        elif subject.progress is not None and not subject.progress.used_up:
+            lines.append(f"  {subject.quoted}: {subject.progress.describe()}")
+    if not lines:
+        return None
+    of = f"{len(lines)} of {counted(len(subjects), 'mock')}"
+    uncalled = [f"expected every mock to be called and used up, which {of} were not:", *lines]
+    return "\n".join([*uncalled, "", *_listed(record)])
+
+
+def wrong_order(record: Record, subjects: Sequence[Subject]) -> str | None:
+    """Return the failure of the expectation that mocks were called in this order: for a mock named
+    once its first call, for one named again its next. Other calls may lie between."""
+    positions = {id(call): place for place, call in enumerate(record.calls)}
+    named: dict[str, int] = {}
+    last, before = -1, ""
+    expected = " -> ".join(subject.quoted for subject in subjects)
+    for subject in subjects:
+        calls = calls_among(record.calls, subject.answered)
+        number = named[subject.name] = named.get(subject.name, 0) + 1
+        if number > len(calls):
+            found = f"found only {counted(len(calls), 'call')} of {subject.quoted}"
+            problem = found if calls else f"found no call of {subject.quoted}"
+            lines = [f"expected calls in the order {expected}, {problem}", "", *_listed(record)]
+            return "\n".join([*lines, *([] if calls else _closest(record.calls, subject))])
+        place = positions[id(calls[number - 1])]
+        if place < last:
+            which = f"call {number} of {subject.quoted}" if number > 1 else subject.quoted
+            problem = f"found {which} before {before}"
+            return "\n".join(
+                [f"expected calls in the order {expected}, {problem}", "", *_listed(record)]
+            )
+        last, before = place, subject.quoted
+    return _incomplete(record)
+
+
+def too_few(record: Record, count: int, timeout: float) -> str:
+    """Return the failure of waiting for `count` calls."""
+    found = calls_among(record.calls)
+    counts = counted(len(found), "call")
+    if len(found) != len(record.calls):
+        counts = f"{counts}, {counted(len(record.calls), 'request')}"
+    expected = f"expected {counted(count, 'call')} within {timeout:g} s, found {counts}"
+    return "\n".join([expected, "", *_listed(record)])
+
+
+def report(record: Record) -> str:
+    """Return the list of the calls, for a report of a test that has failed."""
+    lines = _listed(record)
+    for place, call in enumerate(record.calls, 1):
+        if call.is_unmatched and len(record.calls) - place < MAX_LISTED:
+            lines += _reason(call, f"request {place}: ")
+    return "\n".join(lines)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``no call``, ``1 call``, ``2 calls``."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {plural}" if number > 1 else f"1 {noun}" if number else f"no {noun}"
+
+
+# --- Their parts ----------------------------------------------------------------------------------
+
+
+def _incomplete(record: Record) -> str | None:
+    """Return the failure of what cannot be told, since the journal has lost requests."""
+    if not record.lost:
+        return None
+    lost = counted(record.lost, "request")
+    return (
+        f"cannot be told: the journal had no room for {lost} before the {len(record.calls):,} that "
+        "it has. Let it keep more ('journal=' of the server), or call clear_calls() between tests"
+    )
+
+
+def _listed(record: Record) -> list[str]:
+    """Return the last calls, a line each, below a heading."""
+    calls = record.calls
+    if not calls:
+        return ["there was no request"]
+    heading = f"{counted(len(calls) + record.lost, 'request')} so far"
+    if len(calls) > MAX_LISTED or record.lost:
+        heading = f"{heading}, the last {min(len(calls), MAX_LISTED)} of them"
+    first = max(0, len(calls) - MAX_LISTED)
+    shown = [_cells(call) for call in calls[first:]]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return [f"{heading}:"] + [
+        f"{place:>3}. {_joined(cells, widths)}" for place, cells in enumerate(shown, first + 1)
+    ]
+
+
+def _line(call: Call) -> str:
+    return f"  - {_joined(_cells(call), [0] * 5)}"
+
+
+def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join(cell for cell in padded if cell).rstrip()
+
+
+def _cells(call: Call) -> tuple[str, ...]:
+    """Return the attempt, the status, the mock, the model and the last words of a call."""
+    attempt = f"attempt {call.attempt}" if call.attempt > 1 else ""
+    mock = _quoted(call.mock) if call.mock is not None else f"[{call.outcome}]"
+    ended = "" if call.delivery == "complete" else f"({call.delivery.replace('_', ' ')})"
+    session = f"session={call.session}" if call.session else ""
+    words = " ".join(each for each in (_words(call), ended, session) if each)
+    return (str(call.status), mock, attempt, _cut(call.model or "", MAX_NAME), words)
+
+
+def _words(call: Call) -> str:
+    """Return the last words of a request, in quotes; of one without words, what it asked for."""
+    if call.api is None:
+        return f"{call.method} {call.path}"
+    if call.is_body_cut:
+        return "[body cut by the journal]"
+    return f'"{_cut(escape(call.text), MAX_WORDS)}"' if call.text else f"{call.api}, without words"
+
+
+def _reason(call: Call, before: str) -> list[str]:
+    """Return the line why no mock answered a call, as far as that is known."""
+    return [] if call.near_miss is None else [f"{before}{call.near_miss}"]
+
+
+def _closest(calls: Sequence[Call], subject: Subject) -> list[str]:
+    """Return which of the last calls comes closest to a mock that answered none, and why not. Of
+    equally close ones it is the last, or one that no mock answered."""
+    best = (-1, False, "")
+    first = max(0, len(calls) - MAX_COMPARED)
+    for place, call in enumerate(calls[first:], first + 1):
+        for api, rule in subject.rules:
+            compared = call.compare(api, rule)
+            if compared is None:
+                continue
+            closeness, difference = compared
+            if difference is None:
+                answer = f"{_quoted(call.mock)} answered" if call.mock else f"got {call.status}"
+                return [f"request {place} matches {subject.quoted} too, but {answer}"]
+            if (closeness, call.is_unmatched) >= best[:2]:
+                reason = redact_text(NearMiss.of(rule, difference).logged)
+                line = f"closest to {subject.quoted}: request {place}: {reason}"
+                best = closeness, call.is_unmatched, line
+    return [best[2]] if best[2] else []
+
+
+def _quoted(name: str) -> str:
+    return f"'{_cut(escape(name), MAX_NAME)}'"
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}…"

@@ -1,0 +1,56 @@
+"""A server that listens in an event loop, and what other threads may have done in that loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TypeVar
+
+from mockllm.app import App
+from mockllm.serve.listener import Listener
+
+T = TypeVar("T")
+
+
+class Listening:
+    """A server that listens. Its loop keeps it alive, even if nothing else refers to it."""
+
+    def __init__(
+        self, app: App, listener: Listener, url: str, files: ExitStack, drain_timeout: float
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.app = app
+        self.url = url
+        self.listener = listener
+        self._files = files
+        self._drain_timeout = drain_timeout
+        listener.owner = self
+
+    async def stop(self) -> None:
+        """Stop as `Listener.stop` does, and remove the file of a Unix socket."""
+        with self._files:
+            await self.listener.stop(self._drain_timeout)
+
+    def run(self, function: Callable[[], T]) -> T:
+        """Return the result of `function`, called in the loop of the server if that runs."""
+        if self.loop is running_loop() or not self.loop.is_running():
+            return function()
+
+        async def run() -> T:
+            return function()
+
+        return asyncio.run_coroutine_threadsafe(run(), self.loop).result()
+
+    def release(self) -> None:
+        """Close what a loop that was closed has left open."""
+        with self._files:
+            self.listener.release()
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that runs in this thread, if there is one."""
+    with contextlib.suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    return None

@@ -1,0 +1,111 @@
+"""The part of a server in an event loop that remembers its requests and tells tests of them.
+
+What is remembered belongs to the loop of the server: whoever asks from another thread has it read
+there. After the end of the server it can be read until the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from mockllm.app import App
+from mockllm.observers.journal import Journal, Record
+from mockllm.observers.subjects import subjects_of
+from mockllm.observers.verification import Subject
+from mockllm.serve.connections import Observer
+from mockllm.serve.listening import Listening, running_loop
+from mockllm.serve.session import S, SessionServer
+from mockllm.serve.waiting import wait_for_count
+from mockllm.state.store import Operation, Result
+
+T = TypeVar("T")
+
+
+class RecordedServer(SessionServer[S]):
+    """A server whose journal has the last `_max_entries` requests; no journal if that is 0."""
+
+    _max_entries: int
+    _strict_requests: bool
+    # from the start on, also after the end
+    _journal: Journal | None = None
+    _app: App | None = None
+    # while started
+    _listening: Listening | None = None
+
+    def _serving(self) -> Listening:
+        """Return the started server, or raise the RuntimeError of `base_url`."""
+        raise NotImplementedError
+
+    def _begin_recording(self, app: App) -> tuple[Observer, ...]:
+        """Begin a new journal for `app`, and return the observers of its requests."""
+        self._app, self._journal = app, None
+        if not self._max_entries:
+            return ()
+        epoch = time.time() - time.monotonic()
+        self._journal = Journal(max_entries=self._max_entries, epoch=epoch)
+        return (self._journal.observe,)
+
+    def _perform(self, operation: Operation) -> Result | None:
+        listening = self._listening
+        if listening is None:
+            return None
+        return listening.run(lambda: listening.app.perform(operation))
+
+    def _read_journal(self, session: str | None) -> Record:
+        journal = self._kept_journal()
+        return self._run(lambda: journal.read(session))
+
+    def _clear_journal(self, session: str | None) -> None:
+        journal = self._kept_journal()
+        self._run(lambda: journal.clear(session))
+
+    def _subjects_of(self, session: str | None) -> dict[str, Subject]:
+        app = self._app
+        if app is None:
+            raise RuntimeError("the server is not started")
+        return self._run(
+            lambda: subjects_of(app.tables, lambda key: app.store.answered(key, session))
+        )
+
+    def _is_strict(self) -> bool:
+        return self._strict_requests
+
+    async def _await_calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
+        journal, listening = self._kept_journal(), self._serving()
+        waiting = wait_for_count(journal, session, count, timeout)
+        if listening.loop is running_loop():
+            return await waiting
+        future = asyncio.run_coroutine_threadsafe(waiting, listening.loop)
+        return await asyncio.wrap_future(future)
+
+    def _wait_for_calls(self, session: str | None, count: int, timeout: float) -> bool:
+        journal, listening = self._kept_journal(), self._serving()
+        if listening.loop is running_loop():
+            raise RuntimeError("the server cannot answer calls while its own loop waits for them")
+        waiting = wait_for_count(journal, session, count, timeout)
+        return asyncio.run_coroutine_threadsafe(waiting, listening.loop).result()
+
+    def _forget_earlier(self, session: str) -> None:
+        listening, journal = self._serving(), self._journal
+
+        def forget() -> None:
+            if journal is not None and not listening.app.store.sessions.is_open(session):
+                journal.clear(session)
+
+        listening.run(forget)
+
+    def _kept_journal(self) -> Journal:
+        """Return the journal, or raise the RuntimeError of `_read_journal`."""
+        if not self._max_entries:
+            raise RuntimeError(f"this {type(self).__name__} keeps no journal: it has journal=0")
+        if self._journal is None:
+            raise RuntimeError("the server is not started")
+        return self._journal
+
+    def _run(self, function: Callable[[], T]) -> T:
+        """Return the result of `function`, called in the loop of the server while it serves."""
+        listening = self._listening
+        return function() if listening is None else listening.run(function)

@@ -1,0 +1,249 @@
+"""What a test can ask of a server or of one of its sessions: calls, handles of mocks, assertions.
+
+A failure is an AssertionError with a text that explains itself, so pytest shows no frame of this
+module below the line of the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from mockllm.errors import closest, did_you_mean
+from mockllm.observers import verification
+from mockllm.observers.calls import Call
+from mockllm.observers.journal import Record
+from mockllm.observers.verification import Subject, Times
+
+WAIT = 5.0  # seconds that waiting takes at most, unless a test says otherwise
+_ONCE = Times(exactly=1)
+
+
+class Verifiable:
+    """A server or a session. Every method may be called from any thread."""
+
+    @property
+    def calls(self) -> list[Call]:
+        """The requests so far, in the order in which they began, with what became of them. It is
+        bounded: the latest are kept (`journal` of the server).
+
+        A call is there before its client can have read the last byte of the answer. One that is
+        still being answered is not.
+        """
+        return self._read().calls
+
+    @property
+    def mocks(self) -> Mapping[str, MockHandle]:
+        """The mocks by their names; those without a name by their places (``openai[3]``)."""
+        return Mocks(self)
+
+    def clear_calls(self) -> None:
+        """Drop all `calls` so far."""
+        raise NotImplementedError
+
+    def reset_state(self) -> None:
+        """Let all mocks with several answers begin with the first one again."""
+        raise NotImplementedError
+
+    def assert_no_unmatched(self) -> None:
+        """Fail if a request was not answered by a mock although it should: no mock held, a sequence
+        was over, the server failed, or its session had ended; with `strict_requests` of the server
+        also if it was invalid."""
+        __tracebackhide__ = True
+        _fail(verification.unmatched(self._read(), strict=self._is_strict()))
+
+    def assert_all_called(self) -> None:
+        """Fail if a mock was never called, or has answers that were not used."""
+        __tracebackhide__ = True
+        record, subjects = self._read(), self._subjects()
+        _fail(verification.not_called(record, list(subjects.values())))
+
+    def assert_order(self, *mocks: MockHandle | str) -> None:
+        """Fail unless the mocks, handles or names, were called in this order: of a mock named once
+        its first call counts, of one named again its next. Others may be called in between."""
+        __tracebackhide__ = True
+        handles = [self.mocks[each] if isinstance(each, str) else each for each in mocks]
+        record, known = self._read(), self._subjects()
+        _fail(verification.wrong_order(record, [handle._subject(known) for handle in handles]))
+
+    def _read(self) -> Record:
+        """Return what the journal has of the server or the session."""
+        raise NotImplementedError
+
+    def _subjects(self) -> dict[str, Subject]:
+        """Return the mocks of the server and the session by name."""
+        raise NotImplementedError
+
+    def _is_strict(self) -> bool:
+        """Return True if invalid requests fail a test."""
+        raise NotImplementedError
+
+
+class Waiting(Verifiable):
+    """A server or a session for synchronous tests."""
+
+    def wait_for_calls(self, count: int, timeout: float = WAIT) -> None:
+        """Wait until there have been `count` calls, whose retries do not count, and fail after
+        `timeout` seconds."""
+        __tracebackhide__ = True
+        _check_waiting(count, timeout)
+        if not self._wait(count, timeout):
+            _fail(verification.too_few(self._read(), count, timeout))
+
+    def _wait(self, count: int, timeout: float) -> bool:
+        """Return False if there were not `count` calls after `timeout` seconds."""
+        raise NotImplementedError
+
+
+class AsyncWaiting(Verifiable):
+    """A server or a session for tests in an event loop."""
+
+    async def wait_for_calls(self, count: int, timeout: float = WAIT) -> None:  # noqa: ASYNC109  # a word of `Waiting`
+        """Wait until there have been `count` calls, whose retries do not count, and fail after
+        `timeout` seconds."""
+        __tracebackhide__ = True
+        _check_waiting(count, timeout)
+        if not await self._wait(count, timeout):
+            _fail(verification.too_few(self._read(), count, timeout))
+
+    async def _wait(self, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # a word of `Waiting`
+        """Return False if there were not `count` calls after `timeout` seconds."""
+        raise NotImplementedError
+
+
+class MockHandle:
+    """One mock, as a test asks about it: in a session, only the requests of that session count.
+
+    A call and the retries of it that an SDK makes are one call, and several requests.
+    """
+
+    def __init__(self, name: str, owner: Verifiable) -> None:
+        self.name = name
+        """The name of the mock; of one without a name its place."""
+        self._owner = owner
+
+    def __repr__(self) -> str:
+        return f"<MockHandle {self.name!r}>"
+
+    @property
+    def calls(self) -> list[Call]:
+        """The requests that the mock answered, retries included."""
+        subject = self._subject()
+        return [call for call in self._owner.calls if subject.answered(call)]
+
+    @property
+    def requests(self) -> int:
+        """The number of requests that the mock answered, retries included."""
+        return len(self.calls)
+
+    @property
+    def call_count(self) -> int:
+        """The number of calls that the mock answered: the retries of a call do not count."""
+        subject = self._subject()
+        return len(verification.calls_among(self._owner.calls, subject.answered))
+
+    @property
+    def called(self) -> bool:
+        """True if the mock answered a request."""
+        return bool(self.calls)
+
+    def assert_called(
+        self,
+        *,
+        times: int | None = None,
+        at_least: int | None = None,
+        at_most: int | None = None,
+    ) -> None:
+        """Fail unless the mock was called, `times` times, or within the bounds if there are any."""
+        __tracebackhide__ = True
+        self._assert_number(_times(times, at_least, at_most))
+
+    def assert_called_once(self) -> None:
+        """Fail unless the mock was called exactly once; retries do not count."""
+        __tracebackhide__ = True
+        self._assert_number(_ONCE)
+
+    def assert_not_called(self) -> None:
+        """Fail if the mock was called."""
+        __tracebackhide__ = True
+        self._assert_number(Times(exactly=0))
+
+    def assert_requested(
+        self,
+        *,
+        times: int | None = None,
+        at_least: int | None = None,
+        at_most: int | None = None,
+    ) -> None:
+        """Fail unless the mock answered requests, like `assert_called`, but retries count too."""
+        __tracebackhide__ = True
+        self._assert_number(_times(times, at_least, at_most), requests=True)
+
+    def _assert_number(self, times: Times, *, requests: bool = False) -> None:
+        __tracebackhide__ = True
+        record, subject = self._owner._read(), self._subject()
+        _fail(verification.wrong_number(record, subject, times, requests=requests))
+
+    def _subject(self, known: Mapping[str, Subject] | None = None) -> Subject:
+        """Return the mock for verification; `known` are the mocks of its owner, if it has asked."""
+        return (self._owner._subjects() if known is None else known)[self.name]
+
+
+class Mocks(Mapping[str, MockHandle]):
+    """The handles of mocks by name."""
+
+    def __init__(self, owner: Verifiable) -> None:
+        self._owner = owner
+
+    def __getitem__(self, name: str) -> MockHandle:
+        known = self._owner._subjects()
+        if name in known:
+            return MockHandle(name, self._owner)
+        hint = did_you_mean(closest(name, known))
+        raise KeyError(f"there is no mock {name!r}{hint}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._owner._subjects())
+
+    def __len__(self) -> int:
+        return len(self._owner._subjects())
+
+    def __repr__(self) -> str:
+        return f"<Mocks {list(self)}>"
+
+
+def _times(times: int | None, at_least: int | None, at_most: int | None) -> Times:
+    """Return the expectation; without any, that it is at least once.
+
+    Raises:
+        TypeError: `times` is combined with a bound, or one of them is not a number.
+        ValueError: the bounds exclude every number.
+    """
+    for given in (times, at_least, at_most):
+        if given is not None:
+            _check_number(given, int, "a number of calls")
+    if times is None and at_least is None and at_most is None:
+        return Times(at_least=1)
+    if times is not None and (at_least is not None or at_most is not None):
+        raise TypeError("times= cannot be combined with at_least= or at_most=")
+    if at_least is not None and at_most is not None and at_least > at_most:
+        raise ValueError(f"no number is at least {at_least} and at most {at_most}")
+    return Times(times, at_least, at_most)
+
+
+def _check_waiting(count: int, timeout: float) -> None:
+    _check_number(count, int, "a number of calls")
+    _check_number(timeout, (int, float), "a time-out in seconds")
+
+
+def _check_number(given: object, kind: type | tuple[type, ...], expected: str) -> None:
+    if not isinstance(given, kind) or isinstance(given, bool):
+        raise TypeError(f"expected {expected}, found {given!r:.100}")
+    if not given >= 0:  # type: ignore[operator]  # it is a number
+        raise ValueError(f"expected {expected}, found {given}")
+
+
+def _fail(text: str | None) -> None:
+    """Raise an AssertionError if there is a failure."""
+    __tracebackhide__ = True
+    if text is not None:
+        raise AssertionError(text)
