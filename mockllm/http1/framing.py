@@ -19,6 +19,7 @@ from mockllm.limits import KIB
 MAX_READY = 64 * KIB  # bytes of a reply that is sent in one write, however slow the client
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -63,7 +64,9 @@ def frames(
     yield from _body(writer, reply)
     kind = reply.ending.kind
     if kind in (EndingKind.COMPLETE, EndingKind.CLEAN) or reply.ending.time is not None:
-        yield Frame(0.0, writer.send(h11.EndOfMessage()) or b"")
+        last = writer.send(h11.EndOfMessage())
+        if last:  # an empty frame would end the delivery after the client has read all of it
+            yield Frame(0.0, last)
 
 
 def _head(writer: h11.Connection, reply: Reply, *, is_http11: bool, close: bool) -> bytes:

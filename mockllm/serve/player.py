@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterator
 
 from mockllm.engine.decision import End
 from mockllm.exchange import Ending, EndingKind
-from mockllm.http1.framing import Frame
+from mockllm.http1.framing import LAST_CHUNK, Frame
 from mockllm.serve.turns import Turns
 from mockllm.wire.placeholders import FreshValues, fill_fresh
 
@@ -150,12 +150,21 @@ class Player:
                 return True
             if self._transport.is_closing():
                 return False
-            frame = self._next
-            self._take(frames)
+            frame = self._take_with_end(frames, self._next)
             self._write(frame, end if self._next is None else None)
             if time.monotonic() > until:
                 break
         return self._next is not None
+
+    def _take_with_end(self, frames: Iterator[Frame], frame: Frame) -> Frame:
+        """Take the next frame, and return `frame`, which is before it. If only the end of the
+        message follows, it is part of what is returned: a client that stops reading at the last
+        event of a stream has the whole delivery."""
+        self._take(frames)
+        if self._next is None or self._next.data != LAST_CHUNK or frame.size is not None:
+            return frame
+        self._take(frames)
+        return frame._replace(data=frame.data + LAST_CHUNK)
 
     def _take(self, frames: Iterator[Frame]) -> None:
         self._next = next(frames, None)

@@ -22,7 +22,7 @@ def sent(reply: Reply, **options: bool) -> list[bytes]:
 def test_a_whole_reply_announces_its_length() -> None:
     head = b"HTTP/1.1 404 Not Found\r\nx-a: 1\r\ncontent-length: 4\r\n\r\n"
 
-    assert sent(WHOLE) == [head, b"gone", b""]
+    assert sent(WHOLE) == [head, b"gone"]
 
 
 def test_a_reply_without_a_body_has_no_length() -> None:
@@ -44,7 +44,7 @@ def test_a_streamed_reply_has_one_chunk_per_step() -> None:
 def test_a_stream_to_an_http10_client_ends_with_the_connection() -> None:
     head = b"HTTP/1.1 200 OK\r\ndate: " + placeholders.DATE + b"\r\nConnection: close\r\n\r\n"
 
-    assert sent(STREAM, is_http11=False) == [head, b"a", b"bb", b""]
+    assert sent(STREAM, is_http11=False) == [head, b"a", b"bb"]
 
 
 @pytest.mark.parametrize("is_http11", [True, False])
@@ -103,14 +103,14 @@ def test_a_step_of_many_pieces_is_one_chunk_in_many_frames(streamed: bool) -> No
     body = sent(reply)[1:]
 
     chunk = [b"6\r\n", b"a", b"bb", b"ccc", b"\r\n", b"0\r\n\r\n"]
-    assert body == (chunk if streamed else [b"a", b"bb", b"ccc", b""])
+    assert body == (chunk if streamed else [b"a", b"bb", b"ccc"])
     assert [frame.pause for frame in frames(reply)][:3] == [0, 0.5, 0]
 
 
 def test_the_pause_before_the_head_is_that_of_the_first_frame() -> None:
     reply = Reply(200, (), (Step((b"a",)),), before_head=1.5)
 
-    assert [frame.pause for frame in frames(reply)] == [1.5, 0, 0]
+    assert [frame.pause for frame in frames(reply)] == [1.5, 0]
     assert ready(reply) is None
 
 

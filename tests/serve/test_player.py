@@ -21,7 +21,7 @@ from mockllm.engine.decision import End, Exchange, Operation, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import COMPLETE, Ending, EndingKind, LazySteps, Reply, Step
-from mockllm.http1.framing import Frame
+from mockllm.http1.framing import Frame, frames
 from mockllm.serve.player import _ENDS, Player
 from mockllm.serve.turns import Turns
 from tests.support.goldens import FRESH
@@ -376,17 +376,40 @@ async def test_players_share_the_time_of_each_iteration(monkeypatch: pytest.Monk
     assert len(set(made)) == len({in_round for in_round, _ in made})
 
 
-def player(turns: Turns) -> Player:
-    """A player whose peer takes everything at once."""
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_the_end_is_told_before_the_last_byte_of_the_content_is_written(
+    streamed: bool,
+) -> None:
+    told: list[Any] = []
+    transport = Taking(told)
+    steps = (Step((b"first",)), Step((b"last",)))
+    reply = Reply(200, (), steps, streamed=streamed)
+
+    await player(Turns(), transport, told).play(frames(reply), COMPLETE)
+
+    *before, end, last = told
+    assert end is End.COMPLETE
+    assert b"last" in last
+    assert b"first" in b"".join(before)
+
+
+def player(turns: Turns, transport: Taking | None = None, ends: list[Any] | None = None) -> Player:
+    """A player whose peer takes everything at once; `ends` gets the end of the delivery."""
     writable = asyncio.Event()
     writable.set()
-    connection = (cast("Any", Taking()), writable, asyncio.Event())
-    return Player(*connection, FRESH, turns=turns, ended=lambda *_: None)
+    connection = (cast("Any", transport or Taking()), writable, asyncio.Event())
+    told = [] if ends is None else ends
+    return Player(*connection, FRESH, turns=turns, ended=lambda _, end: told.append(end))
 
 
 class Taking:
-    """A transport whose peer takes everything."""
+    """A transport whose peer takes everything; what it takes is `written`."""
 
-    def write(self, data: bytes) -> None: ...
+    def __init__(self, written: list[Any] | None = None) -> None:
+        self._written = [] if written is None else written
+
+    def write(self, data: bytes) -> None:
+        self._written.append(data)
+
     def is_closing(self) -> bool:
         return False
