@@ -12,6 +12,13 @@ import importlib
 
 TYPE_CHECKING = False  # as in `typing`, whose import would take longer than all the others
 if TYPE_CHECKING:
+    from mockllm.config.answers import (
+        EmbeddingsEntry,
+        Entry,
+        MockStream,
+        ReplyStream,
+        ResponseEntry,
+    )
     from mockllm.config.conditions import HeaderMatch, MatchType, TextMatch
     from mockllm.config.error import Error
     from mockllm.config.models import (
@@ -20,14 +27,12 @@ if TYPE_CHECKING:
         Config,
         Match,
         Mock,
-        MockStream,
         OpenAIEmbeddingsMock,
         OpenAIEmbeddingsRequestMatch,
         OpenAIMock,
         OpenAIRequestMatch,
         OpenAIResponseMock,
         OpenAIResponseRequestMatch,
-        ReplyStream,
         SessionHeader,
         Stream,
     )
@@ -60,6 +65,8 @@ __all__ = [
     "Call",
     "Config",
     "ConfigError",
+    "EmbeddingsEntry",
+    "Entry",
     "Error",
     "HeaderMatch",
     "Limits",
@@ -78,6 +85,7 @@ __all__ = [
     "OpenAIResponseRequestMatch",
     "Reply",
     "ReplyStream",
+    "ResponseEntry",
     "Server",
     "Session",
     "SessionHeader",
@@ -99,6 +107,7 @@ __all__ = [
 _MODULES = (
     "mockllm.errors",
     "mockllm.limits",
+    "mockllm.config.answers",
     "mockllm.config.conditions",
     "mockllm.config.error",
     "mockllm.config.models",

@@ -75,7 +75,12 @@ class Place(str):
         return place
 
     def at(self, path: str) -> Place:
-        """Return the place of `path` within this mock or file."""
+        """Return the place of `path` within this one: a file, a mock, or a part of a mock."""
+        if self.path and path:
+            path = f"{self.path}{'' if path.startswith('[') else '.'}{path}"
+        return self._with_path(path or self.path)
+
+    def _with_path(self, path: str) -> Place:
         return Place(
             file=self.file, field=self.field, position=self.position, name=self.name, path=path
         )
@@ -87,7 +92,7 @@ class Place(str):
     @property
     def mock(self) -> Place:
         """The mock, or the file, that this place is in."""
-        return self.at("")
+        return self._with_path("")
 
 
 NOWHERE = Place()

@@ -12,6 +12,7 @@ from mockllm.errors import (
     HTTPError,
     ListenError,
     MockLLMError,
+    Place,
     Problem,
     RequestError,
     Severity,
@@ -99,3 +100,13 @@ def test_the_word_that_was_meant_is_the_closest_if_it_is_close(
 def test_a_hint_names_the_meant_word_if_there_is_one() -> None:
     assert did_you_mean("message") == "; did you mean 'message'?"
     assert did_you_mean(None) == ""
+
+
+def test_a_place_within_a_place_joins_the_paths() -> None:
+    mock = Place(file="a.json", field="openai", position=1, name="greet")
+    entry = mock.at("sequence[1]")
+
+    assert entry.at("response.id") == "a.json: openai[1] 'greet': sequence[1].response.id"
+    assert entry.at("[0]") == "a.json: openai[1] 'greet': sequence[1][0]"
+    assert entry.at("") == entry
+    assert entry.at("response").mock == mock

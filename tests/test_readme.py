@@ -143,8 +143,8 @@ def test_every_key_of_the_configuration_is_documented() -> None:
     objects = [schema, *schema["$defs"].values()]
     keys = {key for each in objects for key in each.get("properties", {})}
 
-    names = ("configuration.md", "conditions.md", "errors.md", "made-answers.md")
-    pages = [(ROOT / "docs" / name).read_text() for name in names]
+    names = ("configuration", "conditions", "errors", "made-answers", "sequences")
+    pages = [(ROOT / "docs" / f"{name}.md").read_text() for name in names]
     documented = {key for page in pages for key in re.findall(r"`(\w+)`", page)}
 
     assert keys <= documented

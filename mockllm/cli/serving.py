@@ -99,7 +99,7 @@ def _settings(options: argparse.Namespace, config: Config) -> Settings:
 
 def _warn_of_workers(workers: int, engine: Engine) -> None:
     """Warn of mocks with state, which each worker has for itself."""
-    mocks = engine.stateful_mocks
+    mocks = len(engine.stateful_mocks)
     if workers > 1 and mocks:
         which = "1 mock has" if mocks == 1 else f"{mocks:,} mocks have"
         logger.warning(

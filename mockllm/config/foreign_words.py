@@ -37,16 +37,18 @@ def _told(message: str, *keys: str, meant: str | None = None) -> dict[str, Forei
 _FILLED_IN = "leave it out: each API fills it in"
 
 _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
-    "Mock": {
-        **_told(f"{_OF_ONE_API}; write 'reply' instead", "response", meant="reply"),
-    },
-    "OpenAIEmbeddingsMock": {
-        **_told(
+    **dict.fromkeys(
+        ("Mock", "Entry"),
+        _told(f"{_OF_ONE_API}; write 'reply' instead", "response", meant="reply"),
+    ),
+    **dict.fromkeys(
+        ("OpenAIEmbeddingsMock", "EmbeddingsEntry"),
+        _told(
             "embeddings are vectors, which no reply has; write 'response' instead",
             "reply",
             meant="response",
         ),
-    },
+    ),
     "ReplyStream": {
         **_told(_OF_ONE_API, "events"),
     },

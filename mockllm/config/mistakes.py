@@ -22,16 +22,18 @@ Model = type[BaseModel]
 
 CONTRADICTION = "contradiction"
 """The type of an error about several values that do not go together; its text is complete."""
-NO_ANSWER = "no_answer"
-"""The type of an error about a mock that has none of the keys in `ANSWERS`."""
-ANSWERS = ("response", "reply", "error")
+ONE_ANSWER = "one_answer"
+"""The type of an error about a mock or an entry that has none of the keys in `ANSWERS`, or several.
+It is raised for the last of these keys."""
+ANSWERS = ("response", "reply", "error", "sequence")
 
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
 
 
-def contradiction(message: str) -> PydanticCustomError:
-    """Return the error of validation about several values that do not go together."""
-    return PydanticCustomError(CONTRADICTION, "{message}", {"message": message})
+def contradiction(message: str, *at: int | str) -> PydanticCustomError:
+    """Return the error of validation about several values that do not go together. What is at fault
+    is `at` this path in the value that is validated."""
+    return PydanticCustomError(CONTRADICTION, "{message}", {"message": message, "at": at})
 
 
 def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[Problem]:
@@ -55,21 +57,23 @@ def _missing(detail: ErrorDetails) -> list[Location]:
     match detail["type"]:
         case "missing":
             return [detail["loc"]]
-        case "no_answer":
+        case "one_answer":
             return [(*detail["loc"][:-1], name) for name in ANSWERS]
         case _:
             return []
 
 
 def _location(detail: ErrorDetails) -> Location:
-    """Return the location of what is at fault: a mock, if it has no answer."""
-    return detail["loc"][:-1] if detail["type"] == NO_ANSWER else detail["loc"]
+    """Return the location of what is at fault: a mock or an entry, if it is its answer."""
+    if detail["type"] == ONE_ANSWER:
+        return detail["loc"][:-1]
+    return (*detail["loc"], *detail.get("ctx", {}).get("at", ()))
 
 
 def _describe(root: Model, detail: ErrorDetails) -> str:
     found = jsontext.describe(detail["input"])
     match detail["type"]:
-        case "too_deep" | "null" | "address" | "session" | "contradiction" | "no_answer":
+        case "too_deep" | "null" | "address" | "session" | "contradiction" | "one_answer":
             return detail["msg"]
         case "extra_forbidden":
             return _describe_unknown(_model_at(root, detail["loc"]), str(detail["loc"][-1]))

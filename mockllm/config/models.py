@@ -8,35 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     StrictBool,
     ValidationError,
-    ValidationInfo,
-    field_validator,
 )
-from pydantic.config import JsonDict
-from pydantic_core import PydanticCustomError
 
 from mockllm.config.address import checked_address
+from mockllm.config.answers import (
+    Answers,
+    EmbeddingsEntries,
+    Entries,
+    MockStream,
+    NeutralStream,
+    OwnStream,
+    ReplyStream,
+    ResponseEntries,
+)
 from mockllm.config.conditions import Conditions, MatchType
-from mockllm.config.error import AnyError, Error
-from mockllm.config.headers import AnswerHeaders
+from mockllm.config.error import AnyError
 from mockllm.config.json_file import read_file
-from mockllm.config.mistakes import ANSWERS, NO_ANSWER, contradiction, problems
-from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
-from mockllm.config.reply import AnyReply, Reply
+from mockllm.config.mistakes import problems
+from mockllm.config.objects import ConfigObject
+from mockllm.config.reply import AnyReply
 from mockllm.config.session_values import checked_session, checked_session_header
 from mockllm.config.values import (
     ChunkSize,
-    Event,
     ListOrNull,
     OptionalSDKInput,
     OptionalSDKObject,
@@ -125,26 +127,6 @@ class Stream(ConfigObject):
     (a flag, an emoji with its modifiers, a letter with its accents) is never cut."""
 
 
-class ReplyStream(ConfigObject):
-    """The streaming of one mock's answer."""
-
-    chunk: ChunkSize | None = None
-    """The size of text deltas; by default that of the configuration's `stream`."""
-
-
-class MockStream(ReplyStream):
-    """The streaming of one mock's answer, in the form of its API."""
-
-    events: list[Event] | None = None
-    """The events of the stream, sent exactly as written, with nothing added: objects, and
-    ``"[DONE]"`` at the end of a Chat Completions stream."""
-
-
-def _without_events(stream: Any) -> Any:
-    """Let validation report the events of an object created in Python."""
-    return stream.model_dump(exclude_unset=True) if isinstance(stream, MockStream) else stream
-
-
 class SessionHeader(ConfigObject):
     """The header whose value names the session of a request, if neither the URL nor the header
     ``x-mockllm-session`` does."""
@@ -152,55 +134,11 @@ class SessionHeader(ConfigObject):
     header: Annotated[str, AfterValidator(checked_session_header)]
 
 
-def _describe_answers(schema: JsonDict, model: type[BaseModel]) -> None:
-    """Add to the JSON Schema of a mock that it has exactly one answer."""
-    schema |= OWN_KEYS_SCHEMA
-    schema["oneOf"] = [{"required": [name]} for name in ANSWERS if name in model.model_fields]
-
-
-class _Mock(ConfigObject):
-    """The fields of every mock. Its answer is one of `ANSWERS`. A mock without `match` answers any
-    request."""
-
-    model_config = ConfigDict(json_schema_extra=_describe_answers)
+class _Mock(Answers):
+    """The fields of every mock. A mock without `match` answers any request."""
 
     name: str = ""
-    headers: AnswerHeaders = Field(default_factory=dict)
-    """Headers of the answer, added or replaced; those that frame a message cannot be set."""
     _place: Place = PrivateAttr(default_factory=lambda: NOWHERE)
-
-    @property
-    def answer(self) -> dict[str, Any] | None:
-        """`response` as JSON: validation has converted SDK objects. None if the answer is
-        another."""
-        return cast("dict[str, Any] | None", getattr(self, "response", None))
-
-    @property
-    def said(self) -> Reply | None:
-        """`reply` as an object: validation has converted texts. None if the answer is another."""
-        return cast("Reply | None", getattr(self, "reply", None))
-
-    @property
-    def failure(self) -> Error | None:
-        """`error` as an object: validation has converted words. None if the answer is another."""
-        return cast("Error | None", getattr(self, "error", None))
-
-    @field_validator("error", check_fields=False)
-    @classmethod
-    def _has_one_answer(cls, error: Any, info: ValidationInfo) -> Any:
-        others = [name for name in ANSWERS if name in cls.model_fields and name != "error"]
-        if any(name not in info.data for name in others):
-            return error  # the mistake in it is reported
-        found = [name for name in others if info.data[name] is not None]
-        found += [] if error is None else ["error"]
-        if not found:
-            choice = f"{', '.join(map(repr, others))} or 'error'"
-            raise PydanticCustomError(NO_ANSWER, f"expected {choice}, found none of them")
-        if len(found) > 1:
-            both = " and ".join(map(repr, found))
-            message = f"expected one answer, found {both}: keep one of them"
-            raise contradiction(message)
-        return error
 
     @property
     def place(self) -> Place:
@@ -223,9 +161,13 @@ class Mock(_Mock):
     match: Match = Match()
     reply: AnyReply | None = None
     """The answer in the words of no API: a text, or an object."""
-    error: AnyError | None = Field(default=None, validate_default=True)
+    error: AnyError | None = None
     """A failure of the service: a word, or an object."""
-    stream: Annotated[ReplyStream, BeforeValidator(_without_events)] = ReplyStream()
+    sequence: Entries | None = Field(default=None, validate_default=True)
+    """Several answers, in order."""
+    first: Entries | None = None
+    """Answers that come before the mock's own. Those without an answer take that."""
+    stream: NeutralStream = ReplyStream()
 
 
 class _StreamedMock(_Mock):
@@ -235,9 +177,13 @@ class _StreamedMock(_Mock):
     response: OptionalSDKObject = None
     reply: AnyReply | None = None
     """The answer in the words of no API: a text, or an object."""
-    error: AnyError | None = Field(default=None, validate_default=True)
+    error: AnyError | None = None
     """A failure of the service: a word, or an object."""
-    stream: MockStream = MockStream()
+    sequence: ResponseEntries | None = Field(default=None, validate_default=True)
+    """Several answers, in order."""
+    first: ResponseEntries | None = None
+    """Answers that come before the mock's own. Those without an answer take that."""
+    stream: OwnStream = MockStream()
 
 
 class OpenAIMock(_StreamedMock):
@@ -263,8 +209,12 @@ class OpenAIEmbeddingsMock(_Mock):
 
     match: OpenAIEmbeddingsRequestMatch = OpenAIEmbeddingsRequestMatch()
     response: OptionalSDKObject = None
-    error: AnyError | None = Field(default=None, validate_default=True)
+    error: AnyError | None = None
     """A failure of the service: a word, or an object."""
+    sequence: EmbeddingsEntries | None = Field(default=None, validate_default=True)
+    """Several answers, in order."""
+    first: EmbeddingsEntries | None = None
+    """Answers that come before the mock's own. Those without an answer take that."""
 
 
 _Name = Annotated[str, Field(min_length=1)]

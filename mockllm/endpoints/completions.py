@@ -11,10 +11,11 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
-from mockllm.engine.asking import begin, choice_among
+from mockllm.engine.asking import begin
 from mockllm.engine.decision import Answer, Decision, Outcome, Question
 from mockllm.engine.engine import MAX_STEPS_AT_ONCE
 from mockllm.engine.made_reply import Asked
+from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.sources import MadeSource, Selection
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
@@ -31,6 +32,7 @@ from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
 from mockllm.replies.headers import set_headers
+from mockllm.state.choosing import Choice
 from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
 from mockllm.wire.chunking import Chunk
 
@@ -92,30 +94,27 @@ def complete(context: Context, request: Request, values: Values) -> Decision | Q
         selections.append(engine.match(table, prompt, request.first_values))
         if isinstance(selections[-1], RequestError):
             return _answer(context, request, wanted, prompts, selections)
-    choices = tuple(
-        choice_among(table, selection.candidates, _numbered(request, place), context.session)
-        for place, selection in enumerate(selections)
-        if isinstance(selection, Selection) and selection.candidates
-    )
+    parts = [each.candidates for each in selections if isinstance(each, Selection)]
 
-    def resume(results: Sequence[Any]) -> Decision | Question:
-        left = iter(results)
-        chosen: list[Selection | RequestError] = []
-        for prompt, selection in zip(prompts, selections, strict=True):
-            if isinstance(selection, Selection) and selection.candidates:
-                selection = engine.chosen(table, prompt, selection.candidates, next(left))
-            chosen.append(selection)
-            if isinstance(selection, RequestError):
-                break
+    def resume(choices: Sequence[Choice] | RequestError) -> Decision | Question:
+        if isinstance(choices, RequestError):
+            return _unmatched(prompts[0], choices)
+        chosen = [
+            engine.chosen(table, prompt, rules, choice) if rules else selection
+            for prompt, selection, rules, choice in zip(
+                prompts, selections, parts, choices, strict=True
+            )
+        ]
         return _answer(context, request, wanted, prompts, chosen)
 
-    if choices:
-        return Question(choices, resume)
+    if any(parts):
+        return choose_for_parts(table, parts, request, context.session, resume)
     return _answer(context, request, wanted, prompts, selections)
 
 
 def _numbered(request: Request, place: int) -> Request:
-    """Return the request for the prompt at `place`, which a retry repeats apart from the others."""
+    """Return the request for the prompt at `place`, for which other words are generated than for
+    those at others."""
     return request._replace(body=b"%d %b" % (place, request.body))
 
 

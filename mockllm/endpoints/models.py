@@ -51,7 +51,8 @@ def model(context: Context, request: Request, values: Values) -> Decision:
 
 def _names(context: Context) -> list[str]:
     mocks = (mock for table in context.engine.tables for mock in table.mocks)
-    named = ((mock.answer or {}).get("model") for mock in mocks)
+    answers = (written.answer for mock in mocks for _, written in mock.written())
+    named = ((answer or {}).get("model") for answer in answers)
     engine = context.engine
     found = (*engine.listed_models, *named, *engine.models)
     return list(dict.fromkeys(name for name in found if isinstance(name, str) and name))

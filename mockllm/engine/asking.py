@@ -16,7 +16,7 @@ from mockllm.engine.sources import ScriptedSource
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.matching.rule import Rule
-from mockllm.state.attempts import RETRY_COUNT, attempt_at
+from mockllm.state.attempts import RETRY_COUNT, Attempt, attempt_at
 from mockllm.state.choosing import Candidate, Exhausted
 from mockllm.state.store import Choose, LocalStore, SessionEnded, Store
 
@@ -24,9 +24,13 @@ from mockllm.state.store import Choose, LocalStore, SessionEnded, Store
 def choice_among(table: Table, rules: Sequence[Rule], request: Request, session: str) -> Choose:
     """Return the operation that chooses among the mocks of `rules`, which match the `request` of
     this `session`. Its path is without the session's prefix, and its body tells it from others."""
-    retry_count = request.first_values.get(RETRY_COUNT)
-    attempt = attempt_at(request.path, request.body, retry_count)
-    return Choose(session, tuple(_candidate(table, rule) for rule in rules), attempt)
+    candidates = tuple(candidate_of(table, rule) for rule in rules)
+    return Choose(session, candidates, attempt_of(request))
+
+
+def attempt_of(request: Request) -> Attempt:
+    """Return the attempt that a request is."""
+    return attempt_at(request.path, request.body, request.first_values.get(RETRY_COUNT))
 
 
 def answer_at_once(decided: Decision | Question, store: Store, now: float) -> Decision | Question:
@@ -107,6 +111,7 @@ def session_ended(refusal: SessionEnded) -> RequestError:
     )
 
 
-def _candidate(table: Table, rule: Rule) -> Candidate:
+def candidate_of(table: Table, rule: Rule) -> Candidate:
+    """Return the mock of `rule` as a store knows it."""
     source = table.sources[rule.index]
     return source.candidate if isinstance(source, ScriptedSource) else Candidate(rule.label)

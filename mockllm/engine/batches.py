@@ -7,13 +7,30 @@ input is that of the request. There may be thousands of inputs, so there is a pa
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
+from typing import NamedTuple
 
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import GeneratedSource, Selection
+from mockllm.matching.index import is_reusable
 from mockllm.matching.predicates import ItemsEqual
+from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.api import Batch
+
+
+class SelectedInputs(NamedTuple):
+    """The inputs of a request, each with the source that answers it: a mock that matches it
+    `alone`, unless one names all inputs."""
+
+    inputs: Sequence[Prompt]
+    selections: Sequence[Selection]
+    alone: bool
+
+    @property
+    def has_state(self) -> bool:
+        """True if a store chooses what answers some input."""
+        return any(selection.candidates for selection in self.selections)
 
 
 def select_for_inputs(
@@ -22,22 +39,37 @@ def select_for_inputs(
     prompt: Prompt,
     headers: Mapping[bytes, bytes],
     whole: Selection | None,
-) -> Generator[bool, None, Selection | Prompt]:
-    """Return the source of the answer to all inputs of `prompt`, or the first input that nothing
+) -> Generator[bool, None, SelectedInputs | Prompt]:
+    """Return the sources of the answers to all inputs of `prompt`, or the first input that nothing
     answers, with pauses (`Pieces`). `whole` is selected for the whole request, if anything is; one
     that `answers_as_it_is` need not be asked about."""
     inputs = batch.split(prompt)
     alone = not (whole is not None and _is_exact(whole))
     selections: list[Selection] = []
     for each in inputs:
-        rule = table.index.find(each, headers) if alone else None
-        if rule is not None:
-            selections.append(Selection(table.sources[rule.index], rule, reusable=False))
+        rules = table.index.candidates(each, headers) if alone else ()
+        if rules:
+            candidates = () if is_reusable(rules) else _and_whole(rules, whole)
+            source = table.sources[rules[0].index]
+            selections.append(Selection(source, rules[0], reusable=False, candidates=candidates))
         elif whole is not None:
             selections.append(whole)
         else:
             return each
         yield False
+    return SelectedInputs(inputs, selections, alone)
+
+
+def join_answers(
+    batch: Batch, prompt: Prompt, selected: SelectedInputs
+) -> Generator[bool, None, Selection]:
+    """Return the source of the answer to all inputs of `prompt`, whose mocks are chosen, with
+    pauses (`Pieces`)."""
+    inputs, selections, alone = selected
+    first = selections[0]
+    is_whole = len(inputs) == 1 or not alone
+    if is_whole and answers_as_it_is(first, batch, prompt):
+        return first
     pairs = zip(selections, inputs, strict=True)
     answers = [selection.source.answer(each) for selection, each in pairs]
     yield False
@@ -45,12 +77,19 @@ def select_for_inputs(
         if answer.failure is not None:
             return selection
     responses = [answer.response for answer in answers]
-    first = selections[0]
-
     source = GeneratedSource(
         lambda prompt: batch.join(inputs, responses), first.source.outcome, reusable=False
     )
     return Selection(source, first.rule, reusable=False)
+
+
+def _and_whole(rules: tuple[Rule, ...], whole: Selection | None) -> tuple[Rule, ...]:
+    """Return the `rules` that match one input and, if all of them may be over, those that match the
+    whole request behind them."""
+    if not rules[-1].stateful or whole is None or whole.rule is None:
+        return rules
+    others = whole.candidates or (whole.rule,)
+    return (*rules, *(rule for rule in others if rule not in rules))
 
 
 def answers_as_it_is(whole: Selection, batch: Batch, prompt: Prompt) -> bool:

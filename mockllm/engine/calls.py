@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from mockllm.config.answers import WrittenAnswer
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock
 from mockllm.engine.mocks import stream_of
@@ -21,11 +22,11 @@ _CONTAINERS = ("choices", "output", "content")  # the members of an answer that 
 _REFERENCES = ("tool_call_id", "tool_use_id")  # of results; in Responses it is `call_id`
 
 
-def mistakes_in_answer(mock: AnyMock, place: Place) -> Iterator[Problem]:
+def mistakes_in_answer(written: WrittenAnswer, place: Place) -> Iterator[Problem]:
     """Report arguments of calls in an answer that are not JSON, and calls with the id of an earlier
     one. (The API's `confirm_response` compares the ids of calls in Responses.)"""
     first: dict[tuple[Path, str], Path] = {}
-    for path, each in _objects(_answered(mock)):
+    for path, each in _objects(_answered(written)):
         if _has_malformed_arguments(each):
             message = (
                 f"the arguments of a call are not JSON: {jsontext.describe(each['arguments'])}"
@@ -45,7 +46,8 @@ def mistakes_in_answer(mock: AnyMock, place: Place) -> Iterator[Problem]:
 
 def malformed_in_answers(mocks: Iterable[AnyMock]) -> frozenset[str]:
     """Return the arguments of calls in the answers of `mocks` that are not JSON."""
-    return frozenset(text for mock in mocks for _, text in _malformed_arguments(_answered(mock)))
+    answers = (_answered(written) for mock in mocks for _, written in mock.written())
+    return frozenset(text for answer in answers for _, text in _malformed_arguments(answer))
 
 
 def arguments_in_match(
@@ -73,19 +75,20 @@ def results_without_call(field: str, mocks: Sequence[tuple[AnyMock, Place]]) -> 
     ]
     if not results:
         return
-    made = {call_id for mock, _ in mocks for call_id in _ids(_answered(mock))}
+    answers = [written for mock, _ in mocks for _, written in mock.written()]
+    made = {call_id for written in answers for call_id in _ids(_answered(written))}
     if not made:
         return
-    for mock, _ in mocks:
-        made |= {call_id for event in stream_of(mock).events or () for call_id in _ids(event)}
+    for written in answers:
+        made |= {call_id for event in stream_of(written).events or () for call_id in _ids(event)}
     for place, call_id, mock in results:
         if call_id not in made and call_id not in _ids(getattr(mock.match, field)):
             message = f"no mock makes a call with the id {call_id!r}"
             yield Problem(place, message, Severity.NOTE)
 
 
-def _answered(mock: AnyMock) -> dict[str, Any]:
-    answer = mock.answer or {}
+def _answered(written: WrittenAnswer) -> dict[str, Any]:
+    answer = written.answer or {}
     return {name: answer[name] for name in _CONTAINERS if name in answer}
 
 

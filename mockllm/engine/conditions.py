@@ -82,37 +82,37 @@ class _Compiler:
         message = getattr(match, self.api.match_field, None)
         if message is not None:
             contains = getattr(match, "match_type", None) is MatchType.CONTAINS
-            field = _at(place, self.api.match_field)
+            field = place.at(self.api.match_field)
             compile_message = self.api.compile_match
             yield from self._checked(lambda each: [compile_message(each, contains)], message, field)
         for word, compile_word in _WORDS.items():
             value = getattr(match, word)
             if value is not None:
-                yield from self._checked(compile_word, value, _at(place, word.rstrip("_")))
+                yield from self._checked(compile_word, value, place.at(word.rstrip("_")))
         yield from map(SystemContains, getattr(match, "system_contains", ()))
         yield from map(OffersTool, getattr(match, "tool_names", ()))
-        yield from self._body(match.body or {}, _at(place, "body"))
+        yield from self._body(match.body or {}, place.at("body"))
         yield from map(_header, match.headers)
         if match.api is not None and self.api.word not in match.api:
             yield NEVER
         for index, inner in enumerate(match.all_of or ()):
-            yield from self.predicates(inner, _at(place, f"all_of[{index}]"))
+            yield from self.predicates(inner, place.at(f"all_of[{index}]"))
         if match.any_of is not None:
             yield AnyOf(
                 tuple(
-                    _as_one(self.predicates(inner, _at(place, f"any_of[{index}]")))
+                    _as_one(self.predicates(inner, place.at(f"any_of[{index}]")))
                     for index, inner in enumerate(match.any_of)
                 )
             )
         if match.not_ is not None:
-            unwanted = self.predicates(match.not_, _at(place, "not"))
+            unwanted = self.predicates(match.not_, place.at("not"))
             yield Not(_as_one(unwanted), _shown(match.not_))
 
     def _body(self, values: dict[str, Any], place: Place) -> Iterator[Predicate]:
         for path, value in values.items():
             if path.startswith("_"):  # the author's own, but $ begins a path
                 continue
-            at = _at(place, path)
+            at = place.at(path)
             unusual = next(jsontext.find_unserialisable(value), None)
             if unusual is not None:
                 self.problems.append(Problem(at, unusual[1]))
@@ -144,10 +144,6 @@ def _shown(match: Conditions) -> str:
         inner = (*(each.get("all_of") or ()), *(each.get("any_of") or ()), each.get("not"))
         todo += [conditions for conditions in inner if conditions]
     return orjson.dumps(written).decode()
-
-
-def _at(place: Place, word: str) -> Place:
-    return place.at(f"{place.path}.{word}" if place.path else word)
 
 
 def _as_one(predicates: Iterable[Predicate]) -> Predicate:

@@ -11,7 +11,12 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from mockllm.engine import asking
-from mockllm.engine.batches import answers_as_it_is, select_for_inputs
+from mockllm.engine.batches import (
+    SelectedInputs,
+    answers_as_it_is,
+    join_answers,
+    select_for_inputs,
+)
 from mockllm.engine.decision import (
     Answer,
     Decision,
@@ -27,6 +32,7 @@ from mockllm.engine.loading import Loaded
 from mockllm.engine.made_reply import Asked
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import SHARED, Table
+from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.sources import (
     GeneratedSource,
     MadeSource,
@@ -37,20 +43,20 @@ from mockllm.engine.sources import (
     render,
 )
 from mockllm.engine.unmatched import UnmatchedError, near_miss_of, no_match, none_left
-from mockllm.errors import RequestError
+from mockllm.errors import Place, RequestError
 from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.matching.index import is_reusable
 from mockllm.matching.rule import Rule
 from mockllm.prompt import NOT_STREAMED, Earlier, Prompt, ResponseOptions
 from mockllm.providers import normalise
-from mockllm.providers.api import API
+from mockllm.providers.api import API, Batch
 from mockllm.providers.failures import Cases, Failure
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
 from mockllm.replies.headers import set_headers
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
 from mockllm.replies.shared_stream import SharedStream, prepare
-from mockllm.state.choosing import Chosen, Exhausted, NoneLeft
+from mockllm.state.choosing import Choice, Chosen, Exhausted, NoneLeft
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import SessionEnded
 from mockllm.wire import placeholders, tokens
@@ -119,10 +125,14 @@ class Engine:
         return {**own, SHARED: shared} if shared else own
 
     @property
-    def stateful_mocks(self) -> int:
-        """The number of mocks with state."""
-        sources = (source for table in self.tables for source in table.sources)
-        return sum(isinstance(source, ScriptedSource) for source in sources)
+    def stateful_mocks(self) -> Mapping[str, Place]:
+        """The places of the mocks with state, by the keys of their state."""
+        return {
+            source.candidate.key: place
+            for table in self.tables
+            for source, place in zip(table.sources, table.places, strict=True)
+            if isinstance(source, ScriptedSource)
+        }
 
     def table(self, name: str) -> Table:
         """Return the mocks of the API called `name` (``openai``); a KeyError if there is no such
@@ -174,14 +184,23 @@ class Engine:
     def match(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
     ) -> Selection | UnmatchedError:
-        """Return the source that answers `prompt`: the first matching mock, else the echo or the
-        generator of the API; if there is none, the 404 that names the closest mock. Of a mock with
-        state, it is the source before anything is chosen. Pure: renders nothing and changes no
-        state."""
+        """Return the source that answers `prompt`, which has one input: the first matching mock,
+        else the echo or the generator of the API; if there is none, the 404 that names the closest
+        mock. Of a mock with state, it is the source before anything is chosen. Pure: renders
+        nothing and changes no state."""
+        selection = self._match_all(table, prompt, headers)
+        assert not isinstance(selection, SelectedInputs)
+        return selection
+
+    def _match_all(
+        self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
+    ) -> Selection | SelectedInputs | UnmatchedError:
+        """Return the source that answers `prompt` (`match`); the sources of its inputs, if some of
+        these are answered by mocks with state."""
         selection = self._select(table, prompt, headers)
         if selection is not None and table.api.batch is None:
             return selection
-        answered: Selection | UnmatchedError = finish(
+        answered: Selection | SelectedInputs | UnmatchedError = finish(
             _match_inputs(table, prompt, headers, selection)
         )
         return answered
@@ -245,7 +264,9 @@ class Engine:
         except RequestError as exc:
             return self._refusal(table, exc)
         looks_back = self._look_back(table, prompt, find_earlier)
-        selection = self.match(table, prompt, request.first_values)
+        selection = self._match_all(table, prompt, request.first_values)
+        if isinstance(selection, SelectedInputs):
+            return self._choose_for_inputs(table, request, prompt, selection, session)
         if isinstance(selection, Selection) and selection.candidates:
             return self._choose(table, request, prompt, selection.candidates, session)
         match = self._answered(table, request, prompt, selection)
@@ -274,6 +295,8 @@ class Engine:
         yield True
         selection = yield from _match_inputs(table, prompt, headers, whole)
         yield True
+        if isinstance(selection, SelectedInputs):
+            return self._choose_for_inputs(table, request, prompt, selection, session)
         if isinstance(selection, Selection) and selection.candidates:
             return self._choose(table, request, prompt, selection.candidates, session)
         return _uncached(self._answered(table, request, prompt, selection))
@@ -300,6 +323,44 @@ class Engine:
             return _uncached(self._answered(table, request, prompt, chosen))
 
         return Question((asking.choice_among(table, rules, request, session),), resume)
+
+    def _choose_for_inputs(
+        self,
+        table: Table,
+        request: Request,
+        prompt: Prompt,
+        selected: SelectedInputs,
+        session: str,
+    ) -> Decision | Question:
+        """Return the question which mocks answer the inputs of `prompt`."""
+        batch = table.api.batch
+        assert batch is not None
+
+        def resume(choices: Sequence[Choice] | RequestError) -> Decision | Question:
+            if isinstance(choices, RequestError):
+                return Decision.by(self._matched(table, prompt, choices))
+            chosen: list[Selection] = []
+            for each, selection, choice in zip(*selected[:2], choices, strict=True):
+                rules = selection.candidates
+                found = self.chosen(table, each, rules, choice) if rules else selection
+                if isinstance(found, RequestError):
+                    return Decision.by(self._matched(table, each, found))
+                chosen.append(found)
+            work = self._join(table, batch, prompt, selected._replace(selections=chosen))
+            if prompt.inputs > MAX_INPUTS_AT_ONCE:
+                return Question((DividedWork(work),), lambda results: results[0])
+            decision: Decision = finish(work)
+            return decision
+
+        parts = [selection.candidates for selection in selected.selections]
+        return choose_for_parts(table, parts, request, session, resume)
+
+    def _join(
+        self, table: Table, batch: Batch, prompt: Prompt, chosen: SelectedInputs
+    ) -> Generator[bool, None, Decision]:
+        """Return the decision with the answers to all inputs, with pauses (`Pieces`)."""
+        selection = yield from join_answers(batch, prompt, chosen)
+        return Decision.by(self._matched(table, prompt, selection)._replace(reusable=False))
 
     def _answered(
         self, table: Table, request: Request, prompt: Prompt, selection: Selection | RequestError
@@ -411,18 +472,22 @@ def _uncached(match: Match | Decision | Question) -> Decision | Question:
 
 def _match_inputs(
     table: Table, prompt: Prompt, headers: Mapping[bytes, bytes], whole: Selection | None
-) -> Generator[bool, None, Selection | UnmatchedError]:
-    """Return the source of the answer to all inputs of `prompt`, or the 404, with pauses
-    (`Pieces`). `whole` is selected for the whole request, if anything is."""
+) -> Generator[bool, None, Selection | SelectedInputs | UnmatchedError]:
+    """Return the source of the answer to all inputs of `prompt`, their own sources if a mock with
+    state is among them, or the 404, with pauses (`Pieces`). `whole` is selected for the whole
+    request, if anything is."""
     batch = table.api.batch
     unanswered = prompt
     if batch is not None and table.mocks:
-        if whole is not None and answers_as_it_is(whole, batch, prompt):
+        has_state = whole is not None and bool(whole.candidates)
+        if whole is not None and not has_state and answers_as_it_is(whole, batch, prompt):
             return whole
-        answered = yield from select_for_inputs(table, batch, prompt, headers, whole)
-        if isinstance(answered, Selection):
-            return answered
-        unanswered = answered
+        selected = yield from select_for_inputs(table, batch, prompt, headers, whole)
+        if isinstance(selected, SelectedInputs):
+            if selected.has_state:
+                return selected
+            return (yield from join_answers(batch, prompt, selected))
+        unanswered = selected
         yield True
     elif whole is not None:
         return whole

@@ -7,12 +7,13 @@ which strict loading treats as an error. What is filled in is a note.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
+from mockllm.config.answers import WrittenAnswer
 from mockllm.config.files import read_files
 from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, Mock, SessionHeader
 from mockllm.engine import calls, unanswerable
@@ -40,6 +41,8 @@ from mockllm.engine.review import (
     unreachable,
     unserialisable_values,
 )
+from mockllm.engine.scripts import keys_of
+from mockllm.engine.sources import entries_of
 from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import HasInputs
@@ -149,33 +152,42 @@ def _compile_tables(
 
 
 class _Listed(NamedTuple):
-    """A mock with its place, and the values in it that JSON cannot represent: mistakes that prevent
-    compiling it."""
+    """A mock with its place, the key of its state if it has some, and the values in it that JSON
+    cannot represent: mistakes that prevent compiling it."""
 
     mock: AnyMock
     place: Place
+    key: str
     mistakes: tuple[Problem, ...]
 
-    @classmethod
-    def of(cls, mock: AnyMock, field: str, index: int, match_field: str = "") -> Self:
-        """Return the mock at `index` of the list `field`."""
-        place = mock.place_in(field, index)
-        return cls(mock, place, tuple(unserialisable_values(mock, place, match_field)))
+
+def _listed(mocks: Sequence[AnyMock], list_name: str, match_field: str = "") -> list[_Listed]:
+    """Return the mocks of the list `list_name`, whose matches have the field `match_field`."""
+    keys = keys_of(list_name, mocks)
+    places = [mock.place_in(list_name, position) for position, mock in enumerate(mocks)]
+    return [
+        _Listed(
+            mock,
+            place,
+            keys.get(position, ""),
+            tuple(unserialisable_values(mock, place, match_field)),
+        )
+        for position, (mock, place) in enumerate(zip(mocks, places, strict=True))
+    ]
 
 
 class _Shared:
     """The mocks of every API with a conversation: reviewed once, compiled for each API."""
 
     def __init__(self, config: Config) -> None:
-        self.listed = [_Listed.of(mock, SHARED, index) for index, mock in enumerate(config.mocks)]
+        self.listed = _listed(config.mocks, SHARED)
         self._hidden: list[dict[str, Covering]] = [{} for _ in config.mocks]
         self._never: list[dict[str, str]] = [{} for _ in config.mocks]
         self._require_auth = config.require_auth
 
-    def hide(self, position: int, api: API, rule: Rule, covering: Rule) -> None:
-        """Record that the mock at `position`, which is `rule` in `api`, never answers there."""
-        is_default = bool(rule.predicates) and not covering.predicates
-        self._hidden[position][api.title] = Covering(covering.label, is_default)
+    def hide(self, position: int, api: API, covering: Covering) -> None:
+        """Record that the mock at `position` never answers in `api`."""
+        self._hidden[position][api.title] = covering
 
     def never_matches(self, position: int, api: API, reason: str) -> None:
         """Record why the mock at `position` never answers in `api`."""
@@ -184,15 +196,16 @@ class _Shared:
     def problems(self) -> Iterator[Problem]:
         """Yield the problems that do not belong to one API, when all of them are compiled."""
         listed = zip(self.listed, self._hidden, self._never, strict=True)
-        for (mock, place, mistakes), hidden, never in listed:
+        for (mock, place, _, mistakes), hidden, never in listed:
             answering = [each for each in _CONVERSATIONS if each.word not in never]
             yield from mistakes
             yield from empty_conditions(mock, place)
-            yield from unusable_arguments(mock, place)
+            for path, written in mock.written():
+                yield from unusable_arguments(written, place.at(path))
             yield from unanswerable.shared_problems(mock.match, {} if answering else never, place)
             yield from self._impossible_headers(mock, place, answering)
             yield from hidden_in_apis(hidden, place, apis=len(answering)) if answering else ()
-        yield from duplicate_names([mock for mock, _, _ in self.listed], SHARED)
+        yield from duplicate_names([each.mock for each in self.listed], SHARED)
 
     def _impossible_headers(
         self, mock: AnyMock, place: Place, apis: Iterable[API]
@@ -211,20 +224,17 @@ class _Shared:
 def _table(
     api: API, config: Config, shared: _Shared, problems: list[Problem], strict_requests: bool
 ) -> Table:
-    own = [
-        _Listed.of(mock, api.name, index, api.match_field)
-        for index, mock in enumerate(getattr(config, api.name))
-    ]
+    own = _listed(getattr(config, api.name), api.name, api.match_field)
     listed = [*own, *(shared.listed if api.respond is not None else ())]
     chunk = config.stream.chunk
     if not listed:
         return Table(api, (), RuleIndex(()), None, chunk)
     sdk = api.sdk()
     confirm = sdk.request_confirmer(strict=strict_requests)
-    mocks, places, _ = zip(*listed, strict=True)
+    mocks, places, _, _ = zip(*listed, strict=True)
     rules: list[Rule] = []
     answered = cache(partial(calls.malformed_in_answers, mocks))  # of all mocks, once
-    for index, (mock, place, mistakes) in enumerate(listed):
+    for index, (mock, place, _, mistakes) in enumerate(listed):
         if mistakes:  # further checks need valid JSON
             problems += mistakes if index < len(own) else ()
             continue
@@ -241,18 +251,25 @@ def _table(
             if compares_whole(rule) and not any(p.severity is Severity.ERROR for p in found):
                 problems += refused_value(api, confirm, mock, place)
                 problems += calls.arguments_in_match(api.match_field, mock, answered, place)
-    problems += duplicate_names([mock for mock, _, _ in own], api.name)
+    problems += duplicate_names([each.mock for each in own], api.name)
     for rule, covering in find_shadowed(rules):
+        by_script = mocks[covering.index].fails_at_end
         if rule.index < len(own):
-            problems.append(unreachable(covering.label, listed[rule.index].place))
+            place = listed[rule.index].place
+            problems.append(unreachable(covering.label, place, by_script=by_script))
         else:
-            shared.hide(rule.index - len(own), api, rule, covering)
-    sound = [(mock, place) for mock, place, mistakes in own if not mistakes]
+            is_default = bool(rule.predicates) and not covering.predicates
+            hiding = Covering(covering.label, is_default, by_script)
+            shared.hide(rule.index - len(own), api, hiding)
+    sound = [(each.mock, each.place) for each in own if not each.mistakes]
     problems += calls.results_without_call(api.match_field, sound)
     sources = tuple(
-        NO_SOURCE if mistakes else source_of(api, mock, chunk) for mock, _, mistakes in listed
+        NO_SOURCE if each.mistakes else source_of(api, each.mock, chunk, each.key)
+        for each in listed
     )
-    fails = any(source.fixed.failure is not None for source in sources)
+    fails = any(
+        entry.fixed.failure is not None for source in sources for entry in entries_of(source)
+    )
     return Table(
         api,
         mocks,
@@ -272,32 +289,39 @@ def _review(
 ) -> Iterator[Problem]:
     """Yield the problems of a mock in one API."""
     if isinstance(mock, Mock):
-        if mock.said is not None:
-            yield from confirm_reply(api, sdk, mock.said, place)
-        yield from doubtful_error(api, mock, place)
+        for path, written in mock.written():
+            yield from _review_neutral(api, sdk, written, place.at(path))
         return
     yield from confirm_match(api, sdk, mock, place)
     yield from empty_conditions(mock, place)
     yield from impossible_headers(api, mock, place, require_auth=require_auth)
-    if mock.failure is not None:
-        yield from doubtful_error(api, mock, place)
-    elif mock.said is not None:
-        yield from confirm_reply(api, sdk, mock.said, place)
-        yield from unusable_arguments(mock, place)
-        yield from confirm_events(api, sdk, mock, place)
-    else:
-        yield from _review_response(api, sdk, mock, place)
+    for path, written in mock.written():
+        at = place.at(path)
+        if written.answer is not None:
+            yield from _review_response(api, sdk, mock, written, at)
+        yield from _review_neutral(api, sdk, written, at)
+        yield from unusable_arguments(written, at)
+        if written.failure is None:
+            yield from confirm_events(api, sdk, written, at)
 
 
-def _review_response(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
-    """Yield the problems of a mock's response."""
-    errors = [*confirm_no_error(api, mock, place)]
-    yield from errors or confirm_response(api, sdk, mock, place)
-    yield from contradictions(api, mock, place)
-    yield from impossible_count(api, mock, place)
-    yield from () if errors else empty_answer(api, mock, place)
-    yield from calls.mistakes_in_answer(mock, place)
-    yield from confirm_events(api, sdk, mock, place)
+def _review_neutral(api: API, sdk: SDK, written: WrittenAnswer, place: Place) -> Iterator[Problem]:
+    """Yield the problems of an answer in the words of no API, as it is sent by this one."""
+    if written.said is not None:
+        yield from confirm_reply(api, sdk, written.said, place)
+    yield from doubtful_error(api, written, place)
+
+
+def _review_response(
+    api: API, sdk: SDK, mock: AnyMock, written: WrittenAnswer, place: Place
+) -> Iterator[Problem]:
+    """Yield the problems of a response of `mock`."""
+    errors = [*confirm_no_error(api, written, place)]
+    yield from errors or confirm_response(api, sdk, written, place)
+    yield from contradictions(api, written, place)
+    yield from impossible_count(api, mock, written, place)
+    yield from () if errors else empty_answer(api, written, place)
+    yield from calls.mistakes_in_answer(written, place)
 
 
 def _compile(
@@ -310,10 +334,15 @@ def _compile(
         return None
     if NEVER in predicates and found:
         return None
+    on_inputs = (HasInputs(answers),) if (answers := _answers(api, mock)) > 1 else ()
+    return Rule(index, place, (*predicates, *on_inputs), mock.has_state, mock.passes)
+
+
+def _answers(api: API, mock: AnyMock) -> int:
+    """Return the number of inputs that every answer of `mock` is for; 1 if any number."""
     # What is compared exactly belongs to its response, whatever the number: check warns.
-    is_exact = compares_exactly(api, mock)
-    answers = 1
-    if api.batch is not None and mock.answer is not None and not is_exact:
-        answers = api.batch.answers(mock.answer)
-    on_inputs = (HasInputs(answers),) if answers > 1 else ()
-    return Rule(index, place, (*predicates, *on_inputs))
+    if api.batch is None or compares_exactly(api, mock):
+        return 1
+    responses = [written.answer for _, written in mock.written() if written.answer is not None]
+    counts = set(map(api.batch.answers, responses))
+    return counts.pop() if len(counts) == 1 else 1

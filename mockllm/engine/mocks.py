@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-from mockllm.config.models import AnyMock, MockStream, ReplyStream
+from mockllm.config.answers import MockStream, ReplyStream, WrittenAnswer
+from mockllm.config.models import AnyMock
 from mockllm.engine.decision import Answer
 from mockllm.engine.failures import compile_error, failed_answer
 from mockllm.engine.reply import compile_made, compile_reply
+from mockllm.engine.scripts import script_of
 from mockllm.engine.sources import (
     FixedSource,
     MadeSource,
@@ -25,6 +26,7 @@ from mockllm.providers import request_body
 from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES
 from mockllm.replies.headers import join_headers
+from mockllm.state.choosing import Candidate
 from mockllm.validation.findings import Confirm
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire.chunking import Chunk
@@ -94,18 +96,51 @@ def looks_back(source: MockSource | ScriptedSource) -> bool:
     return any(reply.looks_back for reply in made)
 
 
-def source_of(api: API, mock: AnyMock, chunk: Chunk) -> MockSource:
-    """Return the source of the answer of `mock` in `api`; `chunk` is the configuration's
-    default."""
-    if mock.failure is not None:
-        failure = compile_error(mock.failure)
-        failure = replace(failure, headers=join_headers(_headers(mock), failure.headers))
-        return FixedSource(failed_answer(api, failure, stream_of(mock).chunk or chunk))
-    if mock.said is None or api.respond is None:
-        return FixedSource(_fixed(mock, mock.answer or {}, chunk))
-    reply = compile_reply(mock.said)
-    fixed = _fixed(mock, api.respond(reply, {}), chunk)
-    made = compile_made(mock.said)
+def source_of(api: API, mock: AnyMock, chunk: Chunk, key: str = "") -> MockSource | ScriptedSource:
+    """Return the source of the answers of `mock` in `api`; `chunk` is the configuration's default,
+    `key` that of the mock's state if it has some."""
+    own = stream_of(mock)
+    stream = MockStream(chunk=own.chunk or chunk, events=own.events)
+    headers = _headers(mock)
+    if not mock.has_state:
+        return _source(api, mock, stream, headers)
+    sources = [
+        _source_of_entry(api, mock, entry, stream, number)
+        for number, (_, entry) in enumerate(mock.entries())
+    ]
+    if mock.has_answer:
+        sources.append(_source(api, mock, stream, headers, len(sources)))
+    return ScriptedSource(Candidate(key, script_of(mock)), tuple(sources))
+
+
+def _source_of_entry(
+    api: API, mock: AnyMock, entry: WrittenAnswer, stream: MockStream, number: int
+) -> MockSource:
+    """Return the source of one of several answers, which has the mock's settings where the entry
+    has none. The written events of the mock belong to its own answer."""
+    own = stream_of(entry)
+    events = own.events if entry.has_answer or own.events is not None else stream.events
+    streamed = MockStream(chunk=own.chunk or stream.chunk, events=events)
+    headers = join_headers(_headers(mock), _headers(entry))
+    return _source(api, entry if entry.has_answer else mock, streamed, headers, number)
+
+
+def _source(
+    api: API, written: WrittenAnswer, stream: MockStream, headers: Headers, number: int = 0
+) -> MockSource:
+    """Return the source of the answer that is `written`, sent in this `stream` and with these
+    `headers`. It is the answer `number` of its mock."""
+    chunk = stream.chunk or "word"
+    if written.failure is not None:
+        failure = compile_error(written.failure)
+        failure = replace(failure, headers=join_headers(headers, failure.headers))
+        return FixedSource(failed_answer(api, failure, chunk))
+    if written.said is None or api.respond is None:
+        answer = Answer(written.answer or {}, chunk, stream.events, number, headers)
+        return FixedSource(answer)
+    reply = compile_reply(written.said)
+    fixed = Answer(api.respond(reply, {}), chunk, stream.events, number, headers)
+    made = compile_made(written.said)
     if made is not None:
         return MadeSource(fixed._replace(number=None), made, api.respond)
     if reply.json is None and not reply.calls:
@@ -113,18 +148,14 @@ def source_of(api: API, mock: AnyMock, chunk: Chunk) -> MockSource:
     return ReplySource(fixed, reply, api.respond)
 
 
-def _fixed(mock: AnyMock, response: dict[str, Any], chunk: Chunk) -> Answer:
-    stream = stream_of(mock)
-    return Answer(response, stream.chunk or chunk, stream.events, number=0, headers=_headers(mock))
+def _headers(written: WrittenAnswer) -> Headers:
+    return tuple((name.lower().encode(), value.encode()) for name, value in written.headers.items())
 
 
-def _headers(mock: AnyMock) -> Headers:
-    return tuple((name.lower().encode(), value.encode()) for name, value in mock.headers.items())
-
-
-def stream_of(mock: AnyMock) -> MockStream:
-    """Return the stream settings of `mock`; the defaults for an API that does not stream."""
-    match getattr(mock, "stream", None):
+def stream_of(written: WrittenAnswer) -> MockStream:
+    """Return the stream settings of a mock or an entry; the defaults for an API that does not
+    stream."""
+    match getattr(written, "stream", None):
         case MockStream() as stream:
             return stream
         case ReplyStream(chunk=chunk):

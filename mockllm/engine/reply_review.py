@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from mockllm.config.answers import WrittenAnswer
 from mockllm.config.mistakes import json_path
-from mockllm.config.models import AnyMock
 from mockllm.config.reply import Reply
 from mockllm.engine.reply import compile_reply
 from mockllm.engine.review import sent_of, unreachable
@@ -18,10 +18,11 @@ from mockllm.wire import jsontext
 
 class Covering(NamedTuple):
     """The mock that hides another one. `is_default` is True if it answers any request, but the
-    hidden one does not."""
+    hidden one does not; `by_script` if it fails once its sequence is over."""
 
     label: str
     is_default: bool
+    by_script: bool = False
 
 
 Hidden = Mapping[str, Covering]
@@ -42,14 +43,14 @@ def confirm_reply(api: API, sdk: SDK, reply: Reply, place: Place) -> Iterator[Pr
         yield warning(place.at("reply"), message)
 
 
-def unusable_arguments(mock: AnyMock, place: Place) -> Iterator[Problem]:
+def unusable_arguments(written: WrittenAnswer, place: Place) -> Iterator[Problem]:
     """Report arguments of a call that are a text, but not that of a JSON object."""
-    calls = mock.said.tool_calls if mock.said is not None else None
+    calls = written.said.tool_calls if written.said is not None else None
     for index, call in enumerate(calls or ()):
-        written = call.arguments
-        if isinstance(written, str) and not _is_object(written):
+        arguments = call.arguments
+        if isinstance(arguments, str) and not _is_object(arguments):
             message = (
-                f"the arguments of a call are not a JSON object: {jsontext.describe(written)}; "
+                f"the arguments of a call are not a JSON object: {jsontext.describe(arguments)}; "
                 'Messages sends them as {"INVALID_JSON": "..."}'
             )
             path = f"reply.tool_calls[{index}].arguments"
@@ -68,9 +69,10 @@ def hidden_in_apis(hidden: Hidden, place: Place, *, apis: int) -> Iterator[Probl
     """Report a mock of several APIs that never answers in some of them: a warning if it never
     answers in any of the `apis`, or because of an API's default. Else it is a note: an API's own
     list comes first so that it can replace answers."""
-    labels = {covering.label for covering in hidden.values()}
-    if len(hidden) == apis and len(labels) == 1:
-        yield unreachable(labels.pop(), place)
+    by_label = {covering.label: covering for covering in hidden.values()}
+    if len(hidden) == apis and len(by_label) == 1:
+        (covering,) = by_label.values()
+        yield unreachable(covering.label, place, by_script=covering.by_script)
         return
     if len(hidden) == apis:
         where = ", ".join(f"{covering.label} in {title}" for title, covering in hidden.items())

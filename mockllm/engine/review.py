@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import orjson
 
+from mockllm.config.answers import Answers, WrittenAnswer
 from mockllm.config.conditions import MatchType
 from mockllm.config.durations import find_suspicious
 from mockllm.config.mistakes import json_path
@@ -35,10 +36,10 @@ def match_value(api: API, mock: AnyMock) -> Any:
     return getattr(mock.match, api.match_field, None)
 
 
-def _response(mock: AnyMock) -> dict[str, Any]:
-    """Return the response of a mock whose answer is one."""
-    assert mock.answer is not None
-    return mock.answer
+def _response(written: WrittenAnswer) -> dict[str, Any]:
+    """Return the response that is written."""
+    assert written.answer is not None
+    return written.answer
 
 
 def compares_exactly(api: API, mock: AnyMock) -> bool:
@@ -54,23 +55,29 @@ def _match_type(mock: AnyMock) -> MatchType | None:
 def unserialisable_values(mock: AnyMock, place: Place, match_field: str) -> Iterator[Problem]:
     """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object.
     `match_field` is that of the mock's API."""
-    members = {
-        f"match.{match_field}": getattr(mock.match, match_field, None),
-        "response": mock.answer,
-        "error.message": mock.failure and mock.failure.message,
-        "error.body": mock.failure and mock.failure.body,
-        "reply": mock.said and mock.said.model_dump(by_alias=True, exclude_unset=True),
-        "stream.events": stream_of(mock).events,
+    parts = [(place, {f"match.{match_field}": getattr(mock.match, match_field, None)})]
+    parts += [(place.at(path), _values(written)) for path, written in mock.written()]
+    for part, members in parts:
+        for name, value in members.items():
+            for path, message in jsontext.find_unserialisable(value):
+                yield Problem(part.at(json_path([name, *path])), message)
+
+
+def _values(written: WrittenAnswer) -> dict[str, Any]:
+    """Return the values of any kind in an answer, by their paths."""
+    return {
+        "response": written.answer,
+        "error.message": written.failure and written.failure.message,
+        "error.body": written.failure and written.failure.body,
+        "reply": written.said and written.said.model_dump(by_alias=True, exclude_unset=True),
+        "stream.events": stream_of(written).events,
     }
-    for name, value in members.items():
-        for path, message in jsontext.find_unserialisable(value):
-            yield Problem(place.at(json_path([name, *path])), message)
 
 
-def confirm_no_error(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
+def confirm_no_error(api: API, written: WrittenAnswer, place: Place) -> Iterator[Problem]:
     """Report the body of an error in place of an answer, which would be sent with status 200 and
     the members of a success."""
-    if is_error_body(_response(mock), api.answer_members):
+    if is_error_body(_response(written), api.answer_members):
         message = (
             f"expected an answer of {api.title}, found the body of an error, which would be sent "
             'with status 200; write "error" instead of "response", such as "error": '
@@ -112,16 +119,16 @@ def empty_conditions(mock: AnyMock, place: Place) -> Iterator[Problem]:
         yield warning(place.at(f"match.{name}"), message)
 
 
-def confirm_response(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
+def confirm_response(api: API, sdk: SDK, answer: WrittenAnswer, place: Place) -> Iterator[Problem]:
     """Validate a response against the SDK's model, as written and as it is sent. Missing members
     share one line, because a terse response lacks many: a note if they are filled in, a warning if
     they are not."""
-    written = sdk.confirm_response(_response(mock))
+    written = sdk.confirm_response(_response(answer))
     missing = [finding for finding in written if finding.kind is FindingKind.MISSING]
     # Where `type` is missing, only the answer with it filled in shows the other mistakes.
-    sent = sdk.confirm_response(sent_of(api, _response(mock))) if missing else []
+    sent = sdk.confirm_response(sent_of(api, _response(answer))) if missing else []
     absent = [finding for finding in sent if finding.kind is FindingKind.MISSING]
-    shown = [each for each in sent if each not in written and not _is_ours(each, mock.answer)]
+    shown = [each for each in sent if each not in written and not _is_ours(each, answer.answer)]
     for finding in (*written, *shown):
         if finding.kind is not FindingKind.MISSING:
             path = json_path(["response", *finding.path])
@@ -162,18 +169,20 @@ def _paths(findings: Sequence[Finding]) -> str:
     return ", ".join(shown) + more
 
 
-def contradictions(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
+def contradictions(api: API, written: WrittenAnswer, place: Place) -> Iterator[Problem]:
     """Report members of the response that contradict each other."""
-    for finding in api.find_contradictions(_response(mock)):
+    for finding in api.find_contradictions(_response(written)):
         path = json_path(["response", *finding.path])
         yield warning(place.at(path), finding.message)
 
 
-def impossible_count(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
-    """Report a response with another number of answers than its match has inputs."""
+def impossible_count(
+    api: API, mock: AnyMock, written: WrittenAnswer, place: Place
+) -> Iterator[Problem]:
+    """Report a response of `mock` with another number of answers than its match has inputs."""
     if api.batch is None or not compares_exactly(api, mock):
         return
-    answers = api.batch.answers(_response(mock))
+    answers = api.batch.answers(_response(written))
     inputs = api.batch.inputs(match_value(api, mock))
     if answers > 1 and answers != inputs:
         found = "1 input" if inputs == 1 else f"{inputs} inputs"
@@ -187,9 +196,9 @@ _REASONS = ("status", "error", "incomplete_details", "stop_reason")
 """Members that say why an answer is empty."""
 
 
-def empty_answer(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
+def empty_answer(api: API, written: WrittenAnswer, place: Place) -> Iterator[Problem]:
     """Report an answer without any content, unless it says why."""
-    answer = _response(mock)
+    answer = _response(written)
     if any(answer.get(name) not in (None, "completed") for name in _REASONS):
         return
     for name in _FIRST_READ:
@@ -198,9 +207,9 @@ def empty_answer(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
             yield warning(place.at(f"response.{name}"), message)
 
 
-def confirm_events(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[Problem]:
+def confirm_events(api: API, sdk: SDK, written: WrittenAnswer, place: Place) -> Iterator[Problem]:
     """Validate the events of a literal stream against the SDK's model."""
-    events = stream_of(mock).events
+    events = stream_of(written).events
     for index, event in enumerate(events or ()):
         for finding in () if event == DONE else sdk.confirm_event(cast("dict[str, Any]", event)):
             path = json_path(["stream", "events", index, *finding.path])
@@ -209,7 +218,7 @@ def confirm_events(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[
         ends = " or ".join(repr(each) for each in api.last_events)
         message = f"expected {ends} as the last event, as the service sends it"
         yield warning(place.at("stream.events"), message)
-    if events is not None and stream_of(mock).chunk is not None:
+    if events is not None and stream_of(written).chunk is not None:
         message = "has no effect: events are sent as they are"
         yield warning(place.at("stream.chunk"), message)
 
@@ -225,18 +234,20 @@ def _ends(api: API, events: Sequence[Any]) -> bool:
             return False
 
 
-def doubtful_error(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
+def doubtful_error(api: API, written: WrittenAnswer, place: Place) -> Iterator[Problem]:
     """Report what has no effect beside an error, durations that were surely meant as milliseconds,
     and statuses by which clients recognise no error."""
-    if mock.failure is None:
+    failure = written.failure
+    if failure is None:
         return
-    is_answered = mock.failure.word == "flagged" and api.refuse is not None
-    if "stream" in mock.model_fields_set and not is_answered:
+    is_answered = failure.word == "flagged" and api.refuse is not None
+    has_others = isinstance(written, Answers) and written.has_state  # which may be streamed
+    if "stream" in written.model_fields_set and not is_answered and not has_others:
         message = "no effect: an error is sent whole, before a stream begins"
         yield warning(place.at("stream"), message)
-    for path, message in find_suspicious(mock.failure):
+    for path, message in find_suspicious(failure):
         yield warning(place.at(json_path(["error", *path])), message)
-    status = mock.failure.status
+    status = failure.status
     if status is not None and status < MIN_ERROR:
         message = f"official clients take an answer with status {status} for no error"
         yield Problem(place.at("error.status"), message, Severity.NOTE)
@@ -253,8 +264,10 @@ def duplicate_names(mocks: Iterable[AnyMock], field: str) -> Iterator[Problem]:
         first.setdefault(mock.name, place)
 
 
-def unreachable(covering: str, place: Place) -> Problem:
-    """Report a mock that never answers, because an earlier one, `covering`,
-    matches the same requests."""
+def unreachable(covering: str, place: Place, *, by_script: bool = False) -> Problem:
+    """Report a mock that never answers, because an earlier one, `covering`, matches the same
+    requests. It does so `by_script` if it fails once its sequence is over."""
     message = f"unreachable: {covering} matches every request that this mock matches"
+    if by_script:
+        message += ', also once its sequence is over: "at_end": "pass" leaves them to this mock'
     return warning(place, message)

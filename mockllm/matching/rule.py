@@ -15,13 +15,15 @@ class Rule:
 
     `index` is the position of the mock in the list of its API, `label` its name in messages
     (``openai[3] 'greet'``). Whether the mock of a `stateful` rule that matches does answer depends
-    on earlier requests, which the rule does not know.
+    on earlier requests, which the rule does not know. A rule that `passes` may leave requests that
+    it matches to later ones.
     """
 
     index: int
     label: str
     predicates: tuple[Predicate, ...] = ()
     stateful: bool = False
+    passes: bool = False
 
     @property
     def call_id(self) -> str:

@@ -31,7 +31,7 @@ _INDEX = attrgetter("index")
 def find_shadowed(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
     """Yield each rule that is covered by an earlier one, with the first that covers it. `rules` are
     in order. Some may be missed if more than `MAX_COMPARED` earlier rules have the same first
-    condition or one that holds whenever it does.
+    condition or one that holds whenever it does. A rule that passes covers none.
 
     Of twins (`matching.twins`), the first may answer for any call, and another for its own, in the
     first one's place: it is hidden by rules before that, and by a twin with the same call."""
@@ -41,12 +41,14 @@ def find_shadowed(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
         alike = twins.get(rule.index)
         first = first_twin(alike) if alike else rule
         for other in islice(groups.possible_covers(rule, first.index), MAX_COMPARED):
-            if other.covers(rule):
+            if not other.passes and other.covers(rule):
                 yield rule, other
                 break
         else:
-            if alike and alike[rule.call_id][0] is not rule:
-                yield rule, alike[rule.call_id][0]
+            same = alike[rule.call_id] if alike else ()
+            other = next((each for each in same if each is rule or not each.passes), rule)
+            if other is not rule:
+                yield rule, other
 
 
 _Group = list[Rule]

@@ -39,6 +39,12 @@ class Attempt(NamedTuple):
     request: bytes
     retry: int = 0
 
+    def at_part(self, name: str) -> Attempt:
+        """Return the attempt at the part of the request that is called `name`, which takes
+        something of its own."""
+        hashed = sha256(self.request + name.encode(errors="surrogatepass"))
+        return Attempt(hashed.digest()[:_HASH], self.retry)
+
 
 def attempt_at(path: str, body: bytes, retry_count: bytes | None) -> Attempt:
     """Return the attempt at a request to `path`, without the session's prefix. `retry_count` is the

@@ -45,7 +45,7 @@ MISTAKES: list[tuple[Any, str]] = [
     ),
     (
         {"anthropic": [{"match": {"message": {"role": "user", "content": "a"}}}]},
-        "anthropic[0]: expected 'response', 'reply' or 'error', found none of them",
+        "anthropic[0]: expected 'response', 'reply', 'error' or 'sequence', found none of them",
     ),
     (
         {"openai_response": [{"match": {"input": None}, "response": {}}]},

@@ -8,20 +8,21 @@ import pytest
 from pydantic import BaseModel
 
 from mockllm.config import foreign_words
+from mockllm.config.answers import EmbeddingsEntry, Entry, ReplyStream
 from mockllm.config.conditions import Conditions
 from mockllm.config.models import (
     Match,
     Mock,
     OpenAIEmbeddingsMock,
     OpenAIRequestMatch,
-    ReplyStream,
 )
 from mockllm.config.objects import keys_of
 from mockllm.config.reply import Reply, ToolCall, Usage
 from tests.support.configs import mistakes
 
 MODELS: list[type[BaseModel]] = [
-    *(Mock, OpenAIEmbeddingsMock, ReplyStream, Match, Conditions, Reply, ToolCall, Usage),
+    *(Mock, Entry, OpenAIEmbeddingsMock, EmbeddingsEntry, ReplyStream),
+    *(Match, Conditions, Reply, ToolCall, Usage),
 ]
 FOREIGN = [
     pytest.param(model, key, id=f"{model.__name__}-{key}")

@@ -40,14 +40,20 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             {"openai": [{"name": "greet", "match": {"message": MESSAGE}, "respons": {}}]},
             [
                 (
-                    "a.json: openai[0] 'greet': respons: unknown key, expected one of error, "
-                    "headers, match, name, reply, response, stream; did you mean 'response'?"
+                    "a.json: openai[0] 'greet': respons: unknown key, expected one of at_end, "
+                    "error, first, headers, match, name, reply, response, sequence, stream; did "
+                    "you mean 'response'?"
                 )
             ],
         ),
         (
             {"openai": [{"match": {"message": MESSAGE}}]},
-            ["a.json: openai[0]: expected 'response', 'reply' or 'error', found none of them"],
+            [
+                (
+                    "a.json: openai[0]: expected 'response', 'reply', 'error' or 'sequence', found "
+                    "none of them"
+                )
+            ],
         ),
         (
             {"openai": [MOCK | {"match": {"match_type": "contain", "message": MESSAGE}}]},
@@ -125,9 +131,8 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             {"openai_embeddings": [{"match": {"input": "a"}, "response": {}, "stream": {}}]},
             [
                 (
-                    "a.json: openai_embeddings[0]: stream: unknown key, expected one of error, "
-                    "headers, "
-                    "match, name, response"
+                    "a.json: openai_embeddings[0]: stream: unknown key, expected one of at_end, "
+                    "error, first, headers, match, name, response, sequence"
                 )
             ],
         ),
@@ -158,14 +163,14 @@ def test_an_error_has_its_place_and_a_remedy(data: Any, expected: list[str]) -> 
         ({"error": None}, "expected ANSWERS, found none of them"),
         (
             {"response": {}, "error": "overloaded"},
-            "error: expected one answer, found 'response' and 'error': keep one of them",
+            "expected one answer, found 'response' and 'error': keep one of them",
         ),
     ],
 )
 @pytest.mark.parametrize("field", [name for name in MOCK_FIELDS if name != "mocks"])
 def test_a_mock_has_exactly_one_answer(field: str, mock: dict[str, Any], expected: str) -> None:
-    either = "'response' or" if field == "openai_embeddings" else "'response', 'reply' or"
-    expected = expected.replace("ANSWERS", f"{either} 'error'")
+    either = "'response'" if field == "openai_embeddings" else "'response', 'reply'"
+    expected = expected.replace("ANSWERS", f"{either}, 'error' or 'sequence'")
     assert mistakes({field: [mock]}) == [f"a.json: {field}[0]: {expected}"]
 
 
@@ -185,7 +190,7 @@ def test_a_json_path_has_dots_and_brackets() -> None:
 @pytest.mark.parametrize(
     ("mock", "expected"),
     [
-        ({}, ["expected 'reply' or 'error', found none of them"]),
+        ({}, ["expected 'reply', 'error' or 'sequence', found none of them"]),
         (
             {"response": {}},
             [
@@ -225,11 +230,14 @@ def test_a_mock_of_every_api_has_nothing_of_one(mock: dict[str, Any], expected: 
     ("mock", "expected"),
     [
         ({"response": None}, "response: expected an object, found null"),
-        ({"reply": None}, "expected 'response', 'reply' or 'error', found none of them"),
+        (
+            {"reply": None},
+            "expected 'response', 'reply', 'error' or 'sequence', found none of them",
+        ),
         ({"reply": 5}, "reply: expected a text or an object, found 5"),
         (
             {"response": {}, "reply": "a"},
-            "error: expected one answer, found 'response' and 'reply': keep one of them",
+            "expected one answer, found 'response' and 'reply': keep one of them",
         ),
     ],
 )

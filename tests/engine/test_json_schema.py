@@ -62,6 +62,24 @@ def test_examples_of_the_documentation_are_valid(example: str) -> None:
     assert mistakes(json.loads(example)) == []
 
 
+@pytest.mark.parametrize("member", ["sequence", "first"])
+@pytest.mark.parametrize("right", [True, False])
+def test_answers_of_entries_are_described_too(member: str, right: bool) -> None:
+    finish, kind, data = ("stop", "message_stop", []) if right else ("ended", "message_strt", 1)
+    chat = {"choices": [{"message": {"content": "a"}, "finish_reason": finish}]}
+    events = [{"type": kind}]
+    own = {} if member == "sequence" else {"error": "rate_limit"}
+    config = {
+        "anthropic": [own | {member: [{"reply": "a", "stream": {"events": events}}]}],
+        "openai": [own | {member: ["a", {"response": chat}]}],
+        "openai_embeddings": [own | {member: [{"response": {"data": data}}]}],
+    }
+
+    found = sorted(error.json_path for error in validator().iter_errors(config))
+
+    assert found == ([] if right else [f"$.{field}[0].{member}" for field in config])
+
+
 RECORDED = sorted((TESTDATA / "recorded").glob("*.json"))
 
 

@@ -8,15 +8,17 @@ import orjson
 import pytest
 
 from mockllm import Config
-from mockllm.config.models import AnyMock, Mock, MockStream, OpenAIMock, ReplyStream
+from mockllm.config.answers import MockStream, ReplyStream
+from mockllm.config.models import AnyMock, Mock, OpenAIMock
 from mockllm.config.reply import Reply, ToolCall
 from mockllm.engine.decision import Answer
 from mockllm.engine.mocks import Table, source_of, stream_of
-from mockllm.engine.sources import FixedSource, ReplySource
+from mockllm.engine.sources import FixedSource, MockSource, ReplySource, ScriptedSource
 from mockllm.errors import RequestError
 from mockllm.matching.index import RuleIndex
 from mockllm.prompt import Prompt
 from mockllm.providers import APIS
+from mockllm.providers.api import API
 from mockllm.validation.findings import Confirm, Finding, Kind
 from mockllm.wire.chunking import Chunk
 from tests.support.served import chat_mock, chat_saying, embeddings_mock
@@ -98,6 +100,13 @@ def test_a_body_that_is_no_request_is_an_error(body: bytes) -> None:
 # -- Sources --
 
 
+def source(api: API, mock: AnyMock, chunk: Chunk) -> MockSource:
+    """The source of the only answer of a mock."""
+    found = source_of(api, mock, chunk)
+    assert not isinstance(found, ScriptedSource)
+    return found
+
+
 @pytest.mark.parametrize(
     ("mock", "default", "chunk"),
     [
@@ -111,18 +120,18 @@ def test_a_body_that_is_no_request_is_an_error(body: bytes) -> None:
 def test_a_mock_is_cut_by_its_own_chunk_or_else_by_the_default(
     mock: AnyMock, default: Chunk, chunk: Chunk
 ) -> None:
-    assert source_of(CHAT, mock, default).fixed.chunk == chunk
+    assert source(CHAT, mock, default).fixed.chunk == chunk
 
 
 def test_the_answer_of_a_mock_is_its_response_and_its_events() -> None:
-    fixed = source_of(CHAT, chat(events=[{"a": 1}, "[DONE]"]), "word").fixed
+    fixed = source(CHAT, chat(events=[{"a": 1}, "[DONE]"]), "word").fixed
     assert fixed.response == chat_saying("ho")
     assert fixed.events == [{"a": 1}, "[DONE]"]
 
 
 def test_an_empty_list_of_events_is_not_the_same_as_none() -> None:
-    assert source_of(CHAT, chat(), "word").fixed.events is None
-    assert source_of(CHAT, chat(events=[]), "word").fixed.events == []
+    assert source(CHAT, chat(), "word").fixed.events is None
+    assert source(CHAT, chat(events=[]), "word").fixed.events == []
 
 
 def test_a_mock_of_an_api_that_does_not_stream_has_the_default_settings() -> None:
@@ -133,21 +142,21 @@ def test_a_mock_of_an_api_that_does_not_stream_has_the_default_settings() -> Non
 
 @pytest.mark.parametrize("api", APIS[:3], ids=lambda api: str(api.name))
 def test_a_reply_is_answered_in_the_form_of_each_api(api: Any) -> None:
-    source = source_of(api, Mock(reply="hi", stream=ReplyStream(chunk=2)), "word")
+    one = source(api, Mock(reply="hi", stream=ReplyStream(chunk=2)), "word")
 
-    assert source.fixed == Answer(api.text_response("hi"), 2, number=0)
+    assert one.fixed == Answer(api.text_response("hi"), 2, number=0)
 
 
 def test_only_json_and_calls_depend_on_the_request() -> None:
     calls = Reply(tool_calls=[ToolCall(name="f")])
-    assert isinstance(source_of(CHAT, Mock(reply=calls), "word"), ReplySource)
-    assert isinstance(source_of(CHAT, Mock(reply=Reply(json=1)), "word"), ReplySource)
-    assert isinstance(source_of(CHAT, Mock(reply=Reply(text="1")), "word"), FixedSource)
+    assert isinstance(source(CHAT, Mock(reply=calls), "word"), ReplySource)
+    assert isinstance(source(CHAT, Mock(reply=Reply(json=1)), "word"), ReplySource)
+    assert isinstance(source(CHAT, Mock(reply=Reply(text="1")), "word"), FixedSource)
 
 
 def test_the_events_of_a_mock_replace_the_stream_of_its_reply() -> None:
     mock = OpenAIMock(reply="hi", stream=MockStream(events=["[DONE]"]))
 
-    assert source_of(CHAT, mock, "word").fixed == Answer(
+    assert source(CHAT, mock, "word").fixed == Answer(
         CHAT.text_response("hi"), "word", ["[DONE]"], number=0
     )

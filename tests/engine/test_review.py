@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from mockllm import Config, ConfigError
+from mockllm import Config, ConfigError, Entry, Error, OpenAIMock, ResponseEntry
 from mockllm.engine.loading import load, review
 from mockllm.providers.openai.chat import sdk as chat_sdk
 from mockllm.validation.findings import Finding, Kind
@@ -279,6 +279,101 @@ def test_an_unreachable_mock_is_a_warning(earlier: Any, later: Any) -> None:
 )
 def test_a_reachable_mock_has_no_warning(earlier: Any, later: Any) -> None:
     assert warnings(earlier, later) == []
+
+
+SCRIPT: dict[str, Any] = {"sequence": ["a", "b"]}
+ENDLESS: dict[str, Any] = {"sequence": ["a", {"reply": "b", "times": "always"}]}
+ALSO_OVER = ', also once its sequence is over: "at_end": "pass" leaves them to this mock'
+
+
+@pytest.mark.parametrize(
+    ("earlier", "hint"),
+    [
+        (SCRIPT, ALSO_OVER),
+        (SCRIPT | {"at_end": "fail"}, ALSO_OVER),
+        (SCRIPT | {"at_end": "repeat"}, ""),
+        (SCRIPT | {"at_end": "restart"}, ""),
+        ({"reply": "a", "first": ["b"]}, ""),
+        (ENDLESS | {"at_end": "pass"}, ""),
+        (ENDLESS, ""),
+    ],
+)
+@pytest.mark.parametrize("field", ["openai", "mocks"])
+def test_a_mock_behind_a_script_that_keeps_its_requests_is_unreachable(
+    field: str, earlier: Any, hint: str
+) -> None:
+    loaded = load(Config.from_dict({field: [earlier, {"reply": "c"}]}))
+
+    message = f"unreachable: {field}[0] matches every request that this mock matches{hint}"
+    assert [str(problem) for problem in loaded.warnings] == [f"{field}[1]: {message}"]
+
+
+@pytest.mark.parametrize("field", ["openai", "mocks"])
+def test_a_script_that_passes_hides_no_mock(field: str) -> None:
+    loaded = load(Config.from_dict({field: [SCRIPT | {"at_end": "pass"}, {"reply": "c"}]}))
+
+    assert loaded.warnings == ()
+
+
+def test_problems_of_all_answers_have_their_places() -> None:
+    wrong = {"response": {"creatd": 1}}
+    calls = {"reply": {"tool_calls": [{"name": "f", "arguments": "{"}]}}
+    mock = {
+        "first": [wrong, {"error": "rate_limit", "stream": {"chunk": 1}}],
+        "sequence": ["a", calls, wrong | {"stream": {"events": []}}],
+    }
+
+    places = [
+        str(problem).partition(": ")[2].partition(":")[0]
+        for problem in load(Config.from_dict({"openai": [mock]})).warnings
+    ]
+
+    assert places == [
+        "first[0].response.creatd",
+        "first[1].stream",
+        "sequence[1].reply.tool_calls[0].arguments",
+        "sequence[2].response.creatd",
+        "sequence[2].stream.events",
+    ]
+
+
+def test_problems_of_a_mock_of_every_api_are_told_once() -> None:
+    calls = {"reply": {"tool_calls": [{"name": "f", "arguments": "{"}]}}
+    late = {"error": {"as": "rate_limit", "retry_after": 100}}
+
+    warnings = load(Config.from_dict({"mocks": [{"sequence": ["a", calls, late]}]})).warnings
+
+    places = [str(problem).partition(": ")[2].partition(":")[0] for problem in warnings]
+    assert sorted(places) == [
+        "sequence[1].reply.tool_calls[0].arguments",
+        "sequence[2].error.retry_after",
+    ]
+
+
+def test_values_of_entries_that_json_cannot_represent_are_errors() -> None:
+    config = Config(
+        openai=[
+            OpenAIMock(
+                sequence=[ResponseEntry(response={"id": 2**64}), "\ud800"],
+                first=[Entry(error=Error(status=500, body={"a": object()}))],
+            )
+        ]
+    )
+
+    with pytest.raises(ConfigError) as caught:
+        load(config)
+
+    assert [problem.place for problem in caught.value.problems] == [
+        "openai[0]: first[0].error.body.a",
+        "openai[0]: sequence[0].response.id",
+        "openai[0]: sequence[1].reply.text",
+    ]
+
+
+def test_a_stream_beside_an_error_is_for_the_entries_before_it() -> None:
+    mock = {"error": "rate_limit", "first": ["a"], "stream": {"chunk": 1}}
+
+    assert load(Config.from_dict({"mocks": [mock]})).warnings == ()
 
 
 def test_a_name_used_twice_is_a_warning() -> None:

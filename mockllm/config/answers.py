@@ -1,0 +1,342 @@
+"""The types of what a mock answers with: one answer, or several in order.
+
+It knows which words may stand together in a mock and in an entry of its `sequence` or `first`. It
+does not know how often an entry has been given: that is remembered by `state.store`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
+
+from mockllm.config.error import AnyError, Error
+from mockllm.config.headers import AnswerHeaders
+from mockllm.config.mistakes import ANSWERS, ONE_ANSWER, contradiction
+from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
+from mockllm.config.reply import AnyReply, Reply
+from mockllm.config.values import AlsoWritten, ChunkSize, Event, OptionalSDKObject
+
+MAX_TIMES = 1_000_000_000  # more than anybody sends; sums of a script stay within 64 bits
+
+ALWAYS = "always"
+"""The `times` of a last entry that is given for ever."""
+AtEndWord = Literal["fail", "pass", "repeat", "restart"]
+_OF_ONE_ANSWER = ANSWERS[:-1]
+"""The answers of an entry: all but another sequence."""
+
+
+# --- Streaming -----------------------------------------------------------------------------------
+
+
+class ReplyStream(ConfigObject):
+    """The streaming of one mock's answer."""
+
+    chunk: ChunkSize | None = None
+    """The size of text deltas; by default that of the configuration's `stream`."""
+
+
+class MockStream(ReplyStream):
+    """The streaming of one mock's answer, in the form of its API."""
+
+    events: list[Event] | None = None
+    """The events of the stream, sent exactly as written, with nothing added: objects, and
+    ``"[DONE]"`` at the end of a Chat Completions stream."""
+
+
+def _members(value: Any) -> Any:
+    """Return an object created in Python as a dict of what was set in it, so that validation
+    reports what does not belong where it stands. Other values are unchanged."""
+    if isinstance(value, ConfigObject):
+        return {name: getattr(value, name) for name in value.model_fields_set}
+    return value
+
+
+NeutralStream = Annotated[ReplyStream, BeforeValidator(_members)]
+"""The `stream` beside an answer in the words of no API."""
+OwnStream = Annotated[MockStream, BeforeValidator(_members)]
+"""The `stream` beside an answer in the form of its API."""
+
+
+# --- One answer ----------------------------------------------------------------------------------
+
+
+class WrittenAnswer(ConfigObject):
+    """What is written about one answer, in a mock or in an entry: one of `response`, `reply` and
+    `error`, or none of them, and what is set on it."""
+
+    headers: AnswerHeaders = Field(default_factory=dict)
+    """Headers of the answer, added or replaced; those that frame a message cannot be set."""
+
+    @property
+    def answer(self) -> dict[str, Any] | None:
+        """`response` as JSON: validation has converted SDK objects. None if the answer is
+        another."""
+        return cast("dict[str, Any] | None", getattr(self, "response", None))
+
+    @property
+    def said(self) -> Reply | None:
+        """`reply` as an object: validation has converted texts. None if the answer is another."""
+        return cast("Reply | None", getattr(self, "reply", None))
+
+    @property
+    def failure(self) -> Error | None:
+        """`error` as an object: validation has converted words. None if the answer is another."""
+        return cast("Error | None", getattr(self, "error", None))
+
+    @property
+    def has_answer(self) -> bool:
+        """True if one of `response`, `reply` and `error` is written."""
+        return not (self.answer is None and self.said is None and self.failure is None)
+
+
+def _one_answer(model: type[ConfigObject], info: ValidationInfo, last: str, value: Any) -> bool:
+    """Return True if there is an answer among the fields of `model` in `info` and the `value` of
+    the field `last`, or if one of them is invalid, which is reported.
+
+    Raises:
+        PydanticCustomError: there are several.
+    """
+    others = [name for name in _answers_in(model) if name != last]
+    if any(name not in info.data for name in others):
+        return True
+    found = [name for name in others if info.data[name] is not None]
+    found += [] if value is None else [last]
+    if len(found) > 1:
+        both = " and ".join(map(repr, found))
+        message = f"expected one answer, found {both}: keep one of them"
+        raise PydanticCustomError(ONE_ANSWER, message)
+    return bool(found)
+
+
+def _any_of(names: Sequence[str]) -> str:
+    """``'a', 'b' or 'c'``."""
+    return f"{', '.join(map(repr, names[:-1]))} or {names[-1]!r}"
+
+
+def _answers_in(model: type[ConfigObject], names: Iterable[str] = ANSWERS) -> list[str]:
+    return [name for name in names if name in model.model_fields]
+
+
+# --- Entries -------------------------------------------------------------------------------------
+
+
+def _as_times(value: Any) -> Any:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    if value == ALWAYS or (is_number and 1 <= value <= MAX_TIMES):
+        return value
+    raise PydanticCustomError("times", f"expected a whole number, at least 1, or '{ALWAYS}'")
+
+
+_TIMES_SCHEMA = {
+    "anyOf": [{"type": "integer", "minimum": 1, "maximum": MAX_TIMES}, {"const": ALWAYS}]
+}
+Times = Annotated[int | Literal["always"], PlainValidator(_as_times), WithJsonSchema(_TIMES_SCHEMA)]
+
+
+class _Entry(WrittenAnswer):
+    """The fields of every entry. In `first` an entry may have no answer: it takes the mock's own.
+
+    What makes one answer late or broken belongs here, beside `headers` and `stream`, and counts in
+    `advances_retry`.
+    """
+
+    times: Times = 1
+    """How often the entry is given; ``"always"``, of the last one only, for ever."""
+    retry: Literal["same", "next"] | None = None
+    """What a client gets whose SDK marks a retry of this entry: the ``same`` again, or the
+    ``next``. By default the next after an `error`."""
+
+    @field_validator("error", check_fields=False)
+    @classmethod
+    def _has_at_most_one_answer(cls, error: Any, info: ValidationInfo) -> Any:
+        _one_answer(cls, info, "error", error)
+        return error
+
+    @property
+    def limit(self) -> int | None:
+        """How often the entry is given; None for ever."""
+        return self.times if isinstance(self.times, int) else None
+
+    @property
+    def advances_retry(self) -> bool:
+        """True if a marked retry of this entry takes the next: it says so, or is meant to fail."""
+        if self.retry is None:
+            return self.failure is not None
+        return self.retry == "next"
+
+    @property
+    def is_empty(self) -> bool:
+        """True if nothing is written but how often it is given."""
+        return self.model_fields_set <= {"times", "retry"}
+
+
+class Entry(_Entry):
+    """One of several answers, in the words of no API. A text is its `reply`."""
+
+    reply: AnyReply | None = None
+    """The answer in the words of no API: a text, or an object."""
+    error: AnyError | None = Field(default=None, validate_default=True)
+    """A failure of the service: a word, or an object."""
+    stream: NeutralStream = ReplyStream()
+
+
+class ResponseEntry(Entry):
+    """One of several answers, which may be in the form of its API: a `response`."""
+
+    response: OptionalSDKObject = None
+    """The answer in the form of the API."""
+    stream: OwnStream = MockStream()
+
+
+class EmbeddingsEntry(_Entry):
+    """One of several answers of Embeddings."""
+
+    response: OptionalSDKObject = None
+    """The answer in the form of the API."""
+    error: AnyError | None = Field(default=None, validate_default=True)
+    """A failure of the service: a word, or an object."""
+
+
+def _as(model: type[_Entry]) -> Callable[[Any], Any]:
+    """Return a function that converts what may stand for an entry of this class."""
+
+    def as_entry(value: Any) -> Any:
+        if isinstance(value, str):
+            return {"reply": value}
+        if type(value) is model or isinstance(value, Mapping):
+            return value
+        if isinstance(value, _Entry):
+            return _members(value)
+        raise PydanticCustomError("entry_type", "expected a text or an object")
+
+    return as_entry
+
+
+if TYPE_CHECKING:  # type checkers allow what validation converts
+    Entries = Sequence[str | Entry | Mapping[str, object]]
+    ResponseEntries = Sequence[str | Entry | Mapping[str, object]]
+    EmbeddingsEntries = Sequence[EmbeddingsEntry | Mapping[str, object]]
+else:
+    _AnyEntry = Annotated[Entry, BeforeValidator(_as(Entry)), AlsoWritten({"type": "string"})]
+    _AnyResponseEntry = Annotated[
+        ResponseEntry, BeforeValidator(_as(ResponseEntry)), AlsoWritten({"type": "string"})
+    ]
+    _AnyEmbeddingsEntry = Annotated[EmbeddingsEntry, BeforeValidator(_as(EmbeddingsEntry))]
+    Entries = Annotated[list[_AnyEntry], Field(min_length=1)]
+    ResponseEntries = Annotated[list[_AnyResponseEntry], Field(min_length=1)]
+    EmbeddingsEntries = Annotated[list[_AnyEmbeddingsEntry], Field(min_length=1)]
+
+
+# --- All answers of a mock ------------------------------------------------------------------------
+
+
+def _describe_answers(schema: JsonDict, model: type[ConfigObject]) -> None:
+    """Add to the JSON Schema of a mock that it has exactly one answer."""
+    schema |= OWN_KEYS_SCHEMA
+    schema["oneOf"] = [{"required": [name]} for name in _answers_in(model)]
+
+
+class Answers(WrittenAnswer):
+    """The answers of a mock: one of `ANSWERS`, and what comes before and after."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_answers)
+
+    at_end: AtEndWord | None = None
+    """What follows the last entry of a `sequence`: an error (``fail``), which is the default, the
+    next mock that matches (``pass``), the last entry (``repeat``), or the first one (``restart``).
+    """
+
+    @property
+    def first_entries(self) -> Sequence[_Entry]:
+        """The entries of `first`: validation has converted texts."""
+        return cast("Sequence[_Entry]", getattr(self, "first", None) or ())
+
+    @property
+    def sequence_entries(self) -> Sequence[_Entry]:
+        """The entries of `sequence`: validation has converted texts."""
+        return cast("Sequence[_Entry]", getattr(self, "sequence", None) or ())
+
+    @property
+    def has_state(self) -> bool:
+        """True if the answer depends on how often the mock has answered."""
+        return bool(self.first_entries or self.sequence_entries)
+
+    @property
+    def passes(self) -> bool:
+        """True if the next mock that matches answers once the `sequence` is over."""
+        return self._ends and self.at_end == "pass"
+
+    @property
+    def fails_at_end(self) -> bool:
+        """True if requests fail once the `sequence` is over."""
+        return self._ends and self.at_end in (None, "fail")
+
+    @property
+    def _ends(self) -> bool:
+        return bool(self.sequence_entries) and self.sequence_entries[-1].limit is not None
+
+    def entries(self) -> Iterator[tuple[str, _Entry]]:
+        """Yield all entries with their paths, in the order in which they are given."""
+        for name, entries in (("first", self.first_entries), ("sequence", self.sequence_entries)):
+            for index, entry in enumerate(entries):
+                yield f"{name}[{index}]", entry
+
+    def written(self) -> Iterator[tuple[str, WrittenAnswer]]:
+        """Yield what is written about each answer, with its path in the mock: that of the mock's
+        own is empty."""
+        if self.has_answer:
+            yield "", self
+        yield from self.entries()
+
+    @field_validator("sequence", check_fields=False)
+    @classmethod
+    def _has_one_answer(cls, sequence: Any, info: ValidationInfo) -> Any:
+        if not _one_answer(cls, info, "sequence", sequence):
+            message = f"expected {_any_of(_answers_in(cls))}, found none of them"
+            raise PydanticCustomError(ONE_ANSWER, message)
+        for index, entry in enumerate(sequence or ()):
+            if not entry.has_answer:
+                names = _any_of(_answers_in(type(entry), _OF_ONE_ANSWER))
+                raise contradiction(f"expected {names}, found none of them", index)
+            if entry.limit is None and index < len(sequence) - 1:
+                message = f"expected a number: entries behind '{ALWAYS}' would never be given"
+                raise contradiction(message, index, "times")
+        return sequence
+
+    @field_validator("first", check_fields=False)
+    @classmethod
+    def _comes_before_an_answer(cls, first: Any, info: ValidationInfo) -> Any:
+        has_sequence = info.data.get("sequence") is not None
+        for index, entry in enumerate(first or ()):
+            if entry.limit is None:
+                message = f"expected a number: what follows '{ALWAYS}' would never be given"
+                raise contradiction(message, index, "times")
+            if has_sequence and not entry.has_answer:
+                names = _any_of(_answers_in(type(entry), _OF_ONE_ANSWER))
+                message = f"expected {names}: beside a 'sequence' the mock has no answer of its own"
+                raise contradiction(message, index)
+        return first
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        has_events = getattr(getattr(self, "stream", None), "events", None) is not None
+        if self.sequence_entries and has_events:
+            message = "expected in an entry of 'sequence': they are the stream of one answer"
+            raise contradiction(message, "stream", "events")
+        if self.at_end is not None and not self.sequence_entries:
+            message = "expected 'sequence' beside it: any other answer is given for ever"
+            raise contradiction(message, "at_end")
+        return self

@@ -1,0 +1,59 @@
+"""Compiles the answers of mocks with state to scripts, and finds the keys of their state.
+
+It knows in which order a mock gives its answers. It does not know how they are rendered: that is
+`engine.mocks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mockllm.config.answers import Answers
+from mockllm.config.models import AnyMock
+from mockllm.config.objects import ConfigObject
+from mockllm.state.choosing import AtEnd, Entry, Script
+from mockllm.state.keys import Identity, state_keys
+from mockllm.wire import jsontext
+
+
+def script_of(mock: Answers) -> Script:
+    """Return the script of a mock with state: the entries of `first`, then those of `sequence` or,
+    for ever, the mock's own answer. What restarts begins behind `first`."""
+    fails = mock.failure is not None
+    entries = [
+        Entry(
+            entry.limit,
+            entry.advances_retry if entry.has_answer or entry.retry else fails,
+        )
+        for _, entry in mock.entries()
+    ]
+    if not mock.sequence_entries:
+        return Script((*entries, Entry(None, fails)))
+    at_end = AtEnd(mock.at_end or AtEnd.FAIL)
+    return Script(tuple(entries), at_end, restart_at=len(mock.first_entries))
+
+
+def keys_of(list_name: str, mocks: Sequence[AnyMock]) -> Mapping[int, str]:
+    """Return the keys of the mocks with state in a list of the configuration, by their positions.
+    All APIs that have a mock of the list share its state."""
+    stateful = [position for position, mock in enumerate(mocks) if mock.has_state]
+    keys = state_keys(_identity(list_name, mocks[position]) for position in stateful)
+    return dict(zip(stateful, keys, strict=True))
+
+
+def _identity(list_name: str, mock: AnyMock) -> Identity:
+    if mock.name:
+        return Identity(list_name, mock.name, None, None)
+    own = _as_json(mock, include={"response", "reply", "error", "headers", "stream"})
+    entries = [_as_json(entry) for _, entry in mock.entries()]
+    return Identity(list_name, "", _as_json(mock.match), [own, *entries])
+
+
+def _as_json(written: ConfigObject, include: set[str] | None = None) -> Any:
+    """Return what was written as a JSON value; None if it has none, which is reported elsewhere."""
+    try:
+        value = written.model_dump(mode="json", by_alias=True, exclude_unset=True, include=include)
+    except ValueError:
+        return None
+    return None if any(jsontext.find_unserialisable(value)) else value
