@@ -53,14 +53,21 @@ _ENDPOINTS = Routes(_BY_TEMPLATE.items())
 
 class App:
     """Decides every request: by the mocks of the current engine, or by an endpoint. `clock` returns
-    seconds of a monotonic clock; the default stands still."""
+    seconds of a monotonic clock, `work_clock` the seconds that this thread has worked; the defaults
+    stand still."""
 
     def __init__(
-        self, engine: Engine, *, tls: bool = False, clock: Callable[[], float] = lambda: 0.0
+        self,
+        engine: Engine,
+        *,
+        tls: bool = False,
+        clock: Callable[[], float] = lambda: 0.0,
+        work_clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         # of the process
         self._scheme = "https" if tls else "http"
         self._clock = clock
+        self._work_clock = work_clock
         self.is_ready = True
         """The answer to ``GET /ready``; False while the server stops."""
         self.stored_responses = StoredResponses()
@@ -74,6 +81,7 @@ class App:
         """Decide all further requests by `engine`."""
         # of the configuration
         self._engine = engine
+        engine.work_clock = self._work_clock
         self._tables = Routes((path, table) for table in engine.tables for path in table.api.routes)
         self._local_context = Context(engine, lambda: self.is_ready, self.stored_responses)
         self._context = replace(self._local_context, peers=self._peers)

@@ -26,13 +26,17 @@ class MockLLMError(Exception):
     """The root of every error this package raises on purpose."""
 
 
+MISSING_EXTRA = "need an extra: pip install"
+"""Part of the text of each `MissingExtraError`."""
+
+
 class MissingExtraError(MockLLMError, ValueError):
     """A configuration uses a word that needs an optional library. A ValueError, because it is
     reported at the place of the word, like one that is written wrongly."""
 
     def __init__(self, what: str, extra: str) -> None:
         """Name what needs the libraries of `extra`."""
-        super().__init__(f"{what} need an extra: pip install 'mockllm-server[{extra}]'")
+        super().__init__(f"{what} {MISSING_EXTRA} 'mockllm-server[{extra}]'")
 
 
 class Severity(StrEnum):

@@ -27,6 +27,7 @@ from mockllm.config.headers import AnswerHeaders
 from mockllm.config.mistakes import ANSWERS, ONE_ANSWER, contradiction
 from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
 from mockllm.config.reply import AnyReply, Reply
+from mockllm.config.texts import is_made_text
 from mockllm.config.values import AlsoWritten, ChunkSize, Event, OptionalSDKObject
 
 MAX_TIMES = 1_000_000_000  # more than anybody sends; sums of a script stay within 64 bits
@@ -214,7 +215,7 @@ def _as(model: type[_Entry]) -> Callable[[Any], Any]:
     """Return a function that converts what may stand for an entry of this class."""
 
     def as_entry(value: Any) -> Any:
-        if isinstance(value, str):
+        if isinstance(value, str) or is_made_text(value):
             return {"reply": value}
         if type(value) is model or isinstance(value, Mapping):
             return value

@@ -26,14 +26,20 @@ from pydantic_core import PydanticCustomError
 
 from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import ConfigObject
-from mockllm.config.texts import GeneratedText, Text, Words, tag_of_text
-from mockllm.config.values import JSONValue, as_json, without_own_keys
+from mockllm.config.texts import (
+    MADE_KEYS,
+    GeneratedText,
+    Refusal,
+    TemplateText,
+    Text,
+    Words,
+    is_made_text,
+    tag_of_text,
+)
+from mockllm.config.values import JSONValue, as_json
 
 MAX_TOKENS = 2**53 - 1  # up to here every JSON reader counts exactly
 
-_Words = Annotated[str, Field(min_length=1)]
-_MADE = frozenset({"generate"})
-"""The keys of the objects that are texts."""
 _Count = Annotated[int, Field(strict=True, ge=0, le=MAX_TOKENS)]
 
 Finish = Literal["stop", "length", "tool_calls", "content_filter"]
@@ -62,7 +68,8 @@ class ToolCall(ConfigObject):
     """The name of the tool."""
     arguments: Arguments = {}
     """An object, or a text that is sent as written, even if it is not JSON. Messages, where
-    arguments are always an object, sends such a text as ``{"INVALID_JSON": "..."}``."""
+    arguments are always an object, sends such a text as ``{"INVALID_JSON": "..."}``. Values in an
+    object, and the text, may be a ``{"template": "..."}``."""
     id: Annotated[str, Field(min_length=1)] | None = None
     """Sent as written. Without it, each answer has a new one."""
 
@@ -100,11 +107,12 @@ class Reply(ConfigObject):
     block."""
     tool_calls: list[ToolCall] | None = None
     """Calls of tools, after the text."""
-    refusal: _Words | None = None
+    refusal: Refusal | None = None
     """The refusal to answer, in place of everything but the reasoning."""
     json_value: JSONValue = Field(default=None, alias="json")
     """Any JSON value, said as compact text. If the request forces a tool and this is an object, it
-    is the arguments of a call of that tool instead."""
+    is the arguments of a call of that tool instead. Values in it may be a
+    ``{"template": "..."}``."""
     finish: Finish | None = None
     """The reason why the model stops; by default ``tool_calls`` or ``stop``."""
     usage: Usage = Usage()
@@ -118,7 +126,7 @@ class Reply(ConfigObject):
     @model_validator(mode="before")
     @classmethod
     def _names_its_text(cls, value: Any) -> Any:
-        for key in _MADE.intersection(value) if isinstance(value, Mapping) else ():
+        for key in MADE_KEYS.intersection(value) if isinstance(value, Mapping) else ():
             message = f'expected {{"text": {{"{key}": ...}}, ...}}, found {key!r} beside other keys'
             raise contradiction(message)
         return value
@@ -181,9 +189,8 @@ def _expect_none_of(info: ValidationInfo, names: Sequence[str], reason: str) -> 
 def _tag_of_reply(value: Any) -> str | None:
     if isinstance(value, Reply):
         return "<reply>"
-    if isinstance(value, Mapping):
-        keys = without_own_keys(value)
-        return tag_of_text(value) if keys and _MADE.issuperset(keys) else "<reply>"
+    if isinstance(value, Mapping) and not is_made_text(value):
+        return "<reply>"
     return tag_of_text(value)
 
 
@@ -192,11 +199,12 @@ def _as_reply(value: Any) -> Reply:
 
 
 if TYPE_CHECKING:
-    AnyReply = str | Reply | GeneratedText | Mapping[str, object]
+    AnyReply = str | Reply | GeneratedText | TemplateText | Mapping[str, object]
 else:
     AnyReply = Annotated[
         Annotated[str, Tag("<text>")]
         | Annotated[GeneratedText, Tag("<generate>")]
+        | Annotated[TemplateText, Tag("<template>")]
         | Annotated[Reply, Tag("<reply>")],
         Discriminator(
             _tag_of_reply,

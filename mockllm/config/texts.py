@@ -1,6 +1,6 @@
-"""The types of a reply's texts: written, or generated for each request.
+"""The types of a reply's texts: written, or made for each request.
 
-"It is sunny."   {"generate": {"tokens": 300}}   {"generate": "echo"}
+"It is sunny."   {"template": "Sunny in {{ user }}."}   {"generate": "echo"}
 
 It knows how they are written. It does not make them: that is `engine.made_reply`.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Discriminator, Field, StrictStr, Tag
 
 from mockllm.config.objects import ConfigObject
+from mockllm.config.values import without_own_keys
 
 MAX_GENERATED = 200_000
 """Tokens of one generated text: 1 MB, longer than any model's answer."""
@@ -46,26 +47,74 @@ class GeneratedText(ConfigObject):
     ``"echo"`` for the user's last words."""
 
 
+class TemplateText(ConfigObject):
+    """A text that is made for each request, by Jinja2."""
+
+    template: StrictStr
+    """The template, such as ``It is sunny in {{ user }}.``"""
+
+
+MADE_KEYS = frozenset({"generate", "template"})
+"""The keys of the objects that are texts."""
+
+
 def tag_of_text(value: Any) -> str | None:
     """Return the tag of the type that a text has; None if the value is not a text."""
     if isinstance(value, str):
         return "<text>"
-    is_generated = isinstance(value, Mapping) and "generate" in value
-    return "<generate>" if is_generated or isinstance(value, GeneratedText) else None
+    for model, key in ((GeneratedText, "generate"), (TemplateText, "template")):
+        if isinstance(value, model) or (isinstance(value, Mapping) and key in value):
+            return f"<{key}>"
+    return None
 
 
-_OR_GENERATED = Discriminator(
-    tag_of_text,
-    custom_error_type="made_text",
-    custom_error_message='expected a text or {"generate": ...}',
-)
+def is_made_text(value: Any) -> bool:
+    """Return True for an object that is a text."""
+    if isinstance(value, Mapping):
+        keys = without_own_keys(value)
+        return bool(keys) and MADE_KEYS.issuperset(keys)
+    return isinstance(value, (GeneratedText, TemplateText))
+
+
+def _tag_of_refusal(value: Any) -> str | None:
+    tag = tag_of_text(value)
+    return None if tag == "<generate>" else tag
+
+
+def template_of(value: Any) -> str | None:
+    """Return the template that a value inside of arguments or JSON is; None if it is none: an
+    object with this key only."""
+    if isinstance(value, TemplateText):
+        return value.template
+    match value:
+        case {"template": str(source), **others} if not others:
+            return source
+        case _:
+            return None
+
 
 if TYPE_CHECKING:  # type checkers allow what validation converts
-    Text = str | GeneratedText | Mapping[str, object]
+    Text = str | GeneratedText | TemplateText | Mapping[str, object]
     Words = Text
+    Refusal = str | TemplateText | Mapping[str, object]
 else:
-    _Generated = Annotated[GeneratedText, Tag("<generate>")]
-    _NonEmpty = Annotated[StrictStr, Field(min_length=1)]
-    Text = Annotated[Annotated[StrictStr, Tag("<text>")] | _Generated, _OR_GENERATED]
-    Words = Annotated[Annotated[_NonEmpty, Tag("<text>")] | _Generated, _OR_GENERATED]
+    _Templated = Annotated[TemplateText, Tag("<template>")]
+    _Made = Annotated[GeneratedText, Tag("<generate>")] | _Templated
+    _NonEmpty = Annotated[Annotated[StrictStr, Field(min_length=1)], Tag("<text>")]
+    _text = Discriminator(
+        tag_of_text,
+        custom_error_type="text",
+        custom_error_message='expected a text, {"generate": ...} or {"template": "..."}',
+    )
+    Text = Annotated[Annotated[StrictStr, Tag("<text>")] | _Made, _text]
+    Words = Annotated[_NonEmpty | _Made, _text]
     """A text that is not empty if it is written."""
+    Refusal = Annotated[
+        _NonEmpty | _Templated,
+        Discriminator(
+            _tag_of_refusal,
+            custom_error_type="text",
+            custom_error_message='expected a text or {"template": "..."}',
+        ),
+    ]
+    """A text that is not empty if it is written, and not generated."""

@@ -11,12 +11,13 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
-from mockllm.engine.asking import begin
+from mockllm.engine.asking import begin, could_not_make
 from mockllm.engine.decision import Answer, Decision, Outcome, Question
 from mockllm.engine.engine import MAX_STEPS_AT_ONCE
-from mockllm.engine.made_reply import Asked
+from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.sources import MadeSource, Selection
+from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
@@ -144,8 +145,11 @@ def _make(
         if isinstance(selection, RequestError):
             return _unmatched(prompt, selection)
         if isinstance(selection.source, MadeSource):
-            asked = Asked(prompt, _numbered(request, place))
-            answer = yield from selection.source.make(asked)
+            asked = Asked(prompt, _numbered(request, place), context.session)
+            try:
+                answer = yield from selection.source.make(asked, context.engine.work_clock)
+            except MadeReplyError as exc:
+                return _unmade(prompt, selection, exc)
         else:
             answer = selection.source.answer(prompt)
         if answer.failure is not None:
@@ -169,6 +173,14 @@ def _failed(
     reply = context.engine.render_failure(chat, failure, wanted.model, _FAILURES)
     outcome = selection.source.outcome
     return endpoint_decision(reply, prompt, outcome=outcome, rule=selection.rule)
+
+
+def _unmade(prompt: Prompt, selection: Selection, error: MadeReplyError) -> Decision:
+    assert selection.rule is not None
+    refusal, trouble = could_not_make(selection.rule, error)
+    reply = OPENAI.render_error(refusal, {})
+    decision = endpoint_decision(reply, prompt, outcome=Outcome.FAILED, rule=selection.rule)
+    return decision._replace(match=decision.match._replace(trouble=trouble))
 
 
 def _unmatched(prompt: Prompt, error: RequestError) -> Decision:

@@ -9,8 +9,10 @@ from mockllm.engine.decision import (
     DividedWork,
     ForwardRequest,
     Question,
+    Trouble,
     finish,
 )
+from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import ScriptedSource
 from mockllm.errors import RequestError
@@ -109,6 +111,15 @@ def session_ended(refusal: SessionEnded) -> RequestError:
         "the client at the end of its test, or begin another session.",
         code="session_ended",
     )
+
+
+def could_not_make(rule: Rule, error: MadeReplyError) -> tuple[RequestError, Trouble]:
+    """Return the 500 of an answer that could not be made, which the official SDKs do not retry, and
+    what is told in the log."""
+    place = f"{rule.label}: {error.path}"
+    headers = ((b"x-should-retry", b"false"),)
+    refusal = RequestError(500, f"{place}: {error.reason}", code="mock_failed", headers=headers)
+    return refusal, Trouble(place, error.reason, error.shown)
 
 
 def candidate_of(table: Table, rule: Rule) -> Candidate:

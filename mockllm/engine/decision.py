@@ -68,14 +68,23 @@ class Answer(NamedTuple):
     failure: Failure | None = None
 
 
+class Trouble(NamedTuple):
+    """The reason why a mock could not make its answer, for the log: the place of what failed, and
+    an exception whose traceback tells more."""
+
+    place: str
+    reason: str
+    error: BaseException | None = None
+
+
 class Match(NamedTuple):
     """The result of matching a request, valid for every equal request.
 
     `ready` contains the bytes of the reply for a connection that stays open; None if the reply is
     large or pauses. `rule` is the rule whose mock answers; None if it is not a mock. `summary` is
     None if no API decoded the request, `answer` if the reply is an error or an endpoint's.
-    `near_miss` is the rule that is closest to matching where none does. `reusable` matches may be
-    cached.
+    `near_miss` is the rule that is closest to matching where none does, `trouble` why an answer
+    failed. `reusable` matches may be cached.
     """
 
     outcome: Outcome
@@ -86,6 +95,7 @@ class Match(NamedTuple):
     answer: Answer | None = None
     reusable: bool = False
     near_miss: NearMiss | None = None
+    trouble: Trouble | None = None
 
 
 class Decision(NamedTuple):

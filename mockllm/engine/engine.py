@@ -29,7 +29,7 @@ from mockllm.engine.decision import (
 )
 from mockllm.engine.failures import FailedReplies
 from mockllm.engine.loading import Loaded
-from mockllm.engine.made_reply import Asked
+from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import SHARED, Table
 from mockllm.engine.parts import choose_for_parts
@@ -42,6 +42,7 @@ from mockllm.engine.sources import (
     entries_of,
     render,
 )
+from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import UnmatchedError, near_miss_of, no_match, none_left
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import LazySteps, Reply, Request
@@ -111,6 +112,8 @@ class Engine:
         """True if repeated requests are answered from caches, here and in `http1.head_cache`."""
         self.match_cache = MatchCache() if reuse else None
         """The matches of repeated requests; None without `reuse`."""
+        self.work_clock: Callable[[], float] = lambda: 0.0
+        """Tells the time that this thread has worked, in seconds; the default stands still."""
         self._echo = echo
         self._by_name = {table.api.name: table for table in loaded.tables}
         self._prepared: dict[_PreparedKey, PreparedReply | SharedStream] = {}
@@ -269,7 +272,7 @@ class Engine:
             return self._choose_for_inputs(table, request, prompt, selection, session)
         if isinstance(selection, Selection) and selection.candidates:
             return self._choose(table, request, prompt, selection.candidates, session)
-        match = self._answered(table, request, prompt, selection)
+        match = self._answered(table, Asked(prompt, request, session), selection)
         if looks_back and isinstance(match, Match):
             return match._replace(reusable=False)
         return match
@@ -299,7 +302,7 @@ class Engine:
             return self._choose_for_inputs(table, request, prompt, selection, session)
         if isinstance(selection, Selection) and selection.candidates:
             return self._choose(table, request, prompt, selection.candidates, session)
-        return _uncached(self._answered(table, request, prompt, selection))
+        return _uncached(self._answered(table, Asked(prompt, request, session), selection))
 
     def _look_back(self, table: Table, prompt: Prompt, find_earlier: FindEarlier) -> bool:
         """Find what `prompt` continues, if a mock depends on it. Returns True if one does."""
@@ -320,7 +323,7 @@ class Engine:
 
         def resume(results: Sequence[Any]) -> Decision | Question:
             chosen = self.chosen(table, prompt, rules, results[0])
-            return _uncached(self._answered(table, request, prompt, chosen))
+            return _uncached(self._answered(table, Asked(prompt, request, session), chosen))
 
         return Question((asking.choice_among(table, rules, request, session),), resume)
 
@@ -363,21 +366,35 @@ class Engine:
         return Decision.by(self._matched(table, prompt, selection)._replace(reusable=False))
 
     def _answered(
-        self, table: Table, request: Request, prompt: Prompt, selection: Selection | RequestError
+        self, table: Table, asked: Asked, selection: Selection | RequestError
     ) -> Match | Decision | Question:
         """Return the match with the answer of the selected source, or with an error; the decision
         to send an answer that is made for this request, or the question if that takes long."""
         if isinstance(selection, Selection) and isinstance(selection.source, MadeSource):
-            return asking.begin(self._make(table, Asked(prompt, request), selection))
-        return self._matched(table, prompt, selection)
+            return asking.begin(self._make(table, asked, selection))
+        return self._matched(table, asked.prompt, selection)
 
     def _make(
         self, table: Table, asked: Asked, selection: Selection
     ) -> Generator[bool, None, Decision]:
         """Return the decision to send the answer that is made for one request, in pieces."""
         assert isinstance(selection.source, MadeSource)
-        answer = yield from selection.source.make(asked)
+        try:
+            answer = yield from selection.source.make(asked, self.work_clock)
+        except MadeReplyError as exc:
+            return self._failed_decision(table, asked.prompt, selection, exc)
         return Decision.by(self._matched(table, asked.prompt, selection, answer))
+
+    def _failed_decision(
+        self, table: Table, prompt: Prompt, selection: Selection, error: MadeReplyError
+    ) -> Decision:
+        """Return the decision to report that an answer could not be made."""
+        assert selection.rule is not None
+        refusal, trouble = asking.could_not_make(selection.rule, error)
+        reply, ready = make_ready(self._render_error(table, refusal))
+        summary = Summary.of(prompt)
+        match = Match(Outcome.FAILED, reply, ready, selection.rule, summary, trouble=trouble)
+        return Decision.by(match)
 
     def _matched(
         self,
@@ -404,7 +421,8 @@ class Engine:
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
         reusable = reusable and not isinstance(reply.steps, LazySteps)
         said = answer if answer.failure is None else None
-        return _new(Match, (source.outcome, reply, ready, rule, summary, said, reusable, None))
+        values = (source.outcome, reply, ready, rule, summary, said, reusable, None, None)
+        return _new(Match, values)
 
     def render_failure(self, api: API, failure: Failure, model: str, own: Cases) -> Reply:
         """Return the reply with `failure` to a request for `model`. `own` are the cases in which

@@ -25,6 +25,7 @@ from mockllm.engine.reply_review import (
     confirm_reply,
     hidden_in_apis,
     unusable_arguments,
+    wrong_templates,
 )
 from mockllm.engine.review import (
     compares_exactly,
@@ -43,7 +44,7 @@ from mockllm.engine.review import (
 )
 from mockllm.engine.scripts import keys_of
 from mockllm.engine.sources import entries_of
-from mockllm.errors import ConfigError, Place, Problem, Severity
+from mockllm.errors import MISSING_EXTRA, ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import HasInputs
 from mockllm.matching.rule import Rule
@@ -148,12 +149,24 @@ def _compile_tables(
     shared = _Shared(config)
     tables = tuple(_table(api, config, shared, problems, strict_requests) for api in APIS)
     # A mistake in a mock of every API is found in each of them.
-    return tables, list(dict.fromkeys([*problems, *shared.problems()]))
+    found = dict.fromkeys([*problems, *shared.problems()])
+    return tables, list(_with_missing_extras_once(found))
+
+
+def _with_missing_extras_once(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield the problems, and of those that are a missing library the first one only."""
+    missing: set[str] = set()
+    for problem in problems:
+        if MISSING_EXTRA in problem.message:
+            if problem.message in missing:
+                continue
+            missing.add(problem.message)
+        yield problem
 
 
 class _Listed(NamedTuple):
-    """A mock with its place, the key of its state if it has some, and the values in it that JSON
-    cannot represent: mistakes that prevent compiling it."""
+    """A mock with its place, the key of its state if it has some, and the mistakes that prevent
+    compiling it: values in it that JSON cannot represent, wrong templates."""
 
     mock: AnyMock
     place: Place
@@ -170,7 +183,8 @@ def _listed(mocks: Sequence[AnyMock], list_name: str, match_field: str = "") -> 
             mock,
             place,
             keys.get(position, ""),
-            tuple(unserialisable_values(mock, place, match_field)),
+            tuple(unserialisable_values(mock, place, match_field))
+            or tuple(wrong_templates(mock, place)),
         )
         for position, (mock, place) in enumerate(zip(mocks, places, strict=True))
     ]

@@ -1,33 +1,32 @@
-"""Replies with texts that are made for each request: generated words, an echo.
+"""Replies with texts that are made for each request: generated words, an echo, templates.
 
 A made reply is made in pieces, because a long one takes milliseconds. The result is a neutral
 reply, which an API renders like one that is written.
 
 The token limit of the request cuts the texts that are generated, in the order in which a model
 writes: its reasoning, then its text. What follows a text that was cut is left out, and the model
-stops for the reason ``length``. Written texts are never cut, but count.
+stops for the reason ``length``. Other texts are never cut, but count.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from mockllm.engine.template_values import LOOKING_BACK, Asked, read_values, user_words
+from mockllm.errors import MockLLMError
 from mockllm.exchange import Request
 from mockllm.limits import KIB
-from mockllm.matching import readings
-from mockllm.prompt import Prompt
 from mockllm.providers.reply import NeutralReply, NeutralUsage
 from mockllm.replies.generated import generate_words
-from mockllm.wire import tokens
+from mockllm.replies.templates import Budget, Template, TemplateError
+from mockllm.wire import jsontext, tokens
 
-
-class Asked(NamedTuple):
-    """A request that an answer is made for."""
-
-    prompt: Prompt
-    request: Request
+MAX_SMALL = 64 * KIB  # characters of a reply that need not be rendered in a turn of its own
+MAX_KEY = 64 * KIB
+"""Bytes of a request that generated words depend on, beside its size: all of it would take
+milliseconds for a large one."""
 
 
 class GeneratedWords(NamedTuple):
@@ -40,66 +39,143 @@ class EchoedWords(NamedTuple):
     """A text that repeats the user's last words."""
 
 
-Part = str | GeneratedWords | EchoedWords
+class MadeValue(NamedTuple):
+    """A JSON value that has `templates` in it, each in place of a text."""
+
+    value: Any
+    templates: tuple[Template, ...]
+
+
+Part = str | GeneratedWords | EchoedWords | Template | MadeValue
 """A text of a reply, written or made."""
 
-MAX_SMALL = 64 * KIB  # characters of a reply that need not be rendered in a turn of its own
-MAX_KEY = 64 * KIB
-"""Bytes of a request that generated words depend on, beside its size: all of it would take
-milliseconds for a large one."""
+
+class MadeReplyError(MockLLMError):
+    """A reply cannot be made. `path` is the place in the mock, `reason` says why, and `shown` is an
+    exception of the author whose traceback is logged."""
+
+    def __init__(self, path: str, reason: str, shown: BaseException | None = None) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+        self.shown = shown
+
+    def within(self, path: str) -> MadeReplyError:
+        """Return the error with its place within that of an entry."""
+        return MadeReplyError(f"{path}.{self.path}" if path else self.path, self.reason, self.shown)
 
 
 @dataclass(frozen=True, slots=True)
 class MadeReply:
-    """A reply of which some texts are made; `rest` is the reply without these two."""
+    """A reply of which some texts are made. `rest` is the reply with examples in place of the texts
+    that are parts here; `arguments` are those of its calls, in order."""
 
     rest: NeutralReply
-    text: Part | None
-    reasoning: Part | None
+    text: Part | None = None
+    reasoning: Part | None = None
+    refusal: Part | None = None
+    arguments: tuple[Part, ...] = ()
+    json: Part | None = None
+
+    @property
+    def is_written(self) -> bool:
+        """True if nothing of it is made."""
+        return all(isinstance(part, str) for part in self._parts())
+
+    @property
+    def is_generated(self) -> bool:
+        """True if the number of its tokens is known."""
+        return any(isinstance(part, (GeneratedWords, EchoedWords)) for part in self._parts())
 
     @property
     def looks_back(self) -> bool:
         """True if it depends on what a request continues."""
-        return EchoedWords() in (self.text, self.reasoning)
+        used = {name for part in self._parts() for each in _templates(part) for name in each.names}
+        return EchoedWords() in self._parts() or not used.isdisjoint(LOOKING_BACK)
 
-    def make(self, asked: Asked) -> Generator[bool, None, NeutralReply]:
-        """Return the reply to a request, made in pieces (`decision.Pieces`)."""
-        making = _Making(asked)
-        reasoning = yield from making.make(self.reasoning, b"reasoning")
+    def make(self, asked: Asked, now: Callable[[], float]) -> Generator[bool, None, NeutralReply]:
+        """Return the reply to a request, made in pieces (`decision.Pieces`). `now` tells the time
+        that is spent on it, in seconds.
+
+        Raises:
+            MadeReplyError: a template fails.
+        """
+        making = _Making(asked, Budget(now))
+        reasoning = yield from making.make(self.reasoning, "reasoning")
         thought = making.tokens
-        text = yield from making.make(self.text, b"text")
-        reply = replace(self.rest, text=text, reasoning=reasoning or None)
-        if making.is_cut:
-            reply = replace(reply, text=text or None, calls=(), finish="length")
-        if len(text or "") + len(reasoning or "") > MAX_SMALL:
+        text = yield from making.make(self.text, "text")
+        refusal = yield from making.make(self.refusal, "refusal")
+        calls = []
+        for place, (call, part) in enumerate(zip(self.rest.calls, self.arguments, strict=True)):
+            arguments = yield from making.make(part, f"tool_calls[{place}].arguments")
+            if arguments is not None:
+                calls.append(call._replace(arguments=arguments))
+        json = yield from making.make(self.json, "json")
+        if self.refusal is not None and not refusal and not making.is_cut:
+            raise MadeReplyError("reply.refusal", "the template makes an empty text")
+        if making.size > MAX_SMALL:
             yield True
-        said = making.tokens - thought
-        said += sum(tokens.estimate(call.arguments) for call in reply.calls)
-        return replace(reply, usage=_counted(reply.usage, said, thought))
+        return replace(
+            self.rest,
+            text=text or None if making.is_cut else text,
+            reasoning=reasoning or None,
+            refusal=refusal,
+            calls=tuple(calls),
+            json=json,
+            finish="length" if making.is_cut else self.rest.finish,
+            usage=self._count(making.tokens - thought, thought),
+        )
+
+    def _count(self, said: int, thought: int) -> NeutralUsage:
+        """Return the counts of tokens. What is written stays, what is not known is estimated."""
+        written = self.rest.usage
+        if not self.is_generated or written.output is not None:
+            return written
+        reasoning = thought if written.reasoning is None else written.reasoning
+        return written._replace(output=said + reasoning, reasoning=reasoning)
+
+    def _parts(self) -> list[Part]:
+        parts = (self.reasoning, self.text, self.refusal, *self.arguments, self.json)
+        return [part for part in parts if part is not None]
+
+
+def _templates(part: Part) -> tuple[Template, ...]:
+    match part:
+        case Template():
+            return (part,)
+        case MadeValue():
+            return part.templates
+        case _:
+            return ()
 
 
 class _Making:
-    """The texts of one reply while they are made. `tokens` counts those that are made, `is_cut` is
-    True once one was cut."""
+    """The texts of one reply while they are made. `tokens` and `size` count the tokens and the
+    characters of those that are made, `is_cut` is True once one was cut."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, budget: Budget) -> None:
         self._asked = asked
+        self._budget = budget
         self._limit = asked.prompt.output_limit()
         self.tokens = 0
+        self.size = 0
         self.is_cut = False
 
-    def make(self, part: Part | None, place: bytes) -> Generator[bool, None, str | None]:
-        """Return the text of `part`, made in pieces; None if an earlier one was cut. Texts at
-        different places of a reply differ."""
+    def make(self, part: Part | None, place: str) -> Generator[bool, None, str | None]:
+        """Return the text of the `part` at this place of the reply, made in pieces; None if an
+        earlier one was cut."""
         if part is None or self.is_cut:
             return None
         match part:
             case GeneratedWords(count):
-                return (yield from self._generate(self._take(count), place))
+                text = yield from self._generate(self._take(count), place)
             case EchoedWords():
-                return self._echo(echoed_words(self._asked.prompt))
-        self.tokens += tokens.estimate(part)
-        return part
+                text = self._echo(user_words(self._asked.prompt))
+            case _:
+                text = yield from self._fill_part(part, place)
+                self.tokens += tokens.estimate(text)
+        self.size += len(text)
+        return text
 
     def _take(self, count: int) -> int:
         """Return how many of `count` tokens are within the limit, and count them."""
@@ -109,7 +185,7 @@ class _Making:
         self.tokens += count
         return count
 
-    def _generate(self, count: int, place: bytes) -> Generator[bool, None, str]:
+    def _generate(self, count: int, place: str) -> Generator[bool, None, str]:
         slices: list[str] = []
         for piece in generate_words(_key_of(self._asked.request, place), count):
             if slices:
@@ -121,23 +197,52 @@ class _Making:
         count = self._take(tokens.estimate(words))
         return tokens.first_tokens(words, count) if self.is_cut else words
 
+    def _fill_part(
+        self, part: str | Template | MadeValue, place: str
+    ) -> Generator[bool, None, str]:
+        try:
+            if isinstance(part, MadeValue):
+                value = yield from self._fill(part.value)
+                return jsontext.dumps(value).decode()
+            text: str = yield from self._fill(part)
+        except TemplateError as exc:
+            raise MadeReplyError(f"reply.{place}", str(exc)) from exc
+        return text
 
-def echoed_words(prompt: Prompt) -> str:
-    """Return the user's last words: the last text of the message, because agents put reminders
-    before it. Empty if there is none."""
-    words = readings.last_user(prompt)
-    return words[-1] if words else ""
+    def _fill(self, value: Any) -> Generator[bool, None, Any]:
+        """Return `value` with the text of each template in it."""
+        match value:
+            case Template():
+                values = read_values(value.names, self._asked)
+                return (yield from value.make(values, self._budget))
+            case dict():
+                members = dict(value)
+                for name, member in value.items():
+                    members[name] = yield from self._fill(member)
+                return members
+            case list():
+                entries = list(value)
+                for place, entry in enumerate(value):
+                    entries[place] = yield from self._fill(entry)
+                return entries
+            case _:
+                return value
 
 
-def _key_of(request: Request, place: bytes) -> bytes:
+def templates_in(value: Any) -> Iterator[Template]:
+    """Yield the templates in a JSON value."""
+    match value:
+        case Template():
+            yield value
+        case dict():
+            for member in value.values():
+                yield from templates_in(member)
+        case list():
+            for entry in value:
+                yield from templates_in(entry)
+
+
+def _key_of(request: Request, place: str) -> bytes:
     """Return bytes that are the same for the same request and place."""
-    body = request.body
-    return b"%b %b %d %b" % (place, request.path.encode(), len(body), body[-MAX_KEY:])
-
-
-def _counted(written: NeutralUsage, said: int, thought: int) -> NeutralUsage:
-    """Return the counts of a made reply. What is written stays."""
-    if written.output is not None:
-        return written
-    reasoning = thought if written.reasoning is None else written.reasoning
-    return written._replace(output=said + reasoning, reasoning=reasoning)
+    body, where = request.body, f"{place} {request.path}".encode()
+    return b"%b %d %b" % (where, len(body), body[-MAX_KEY:])

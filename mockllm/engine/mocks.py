@@ -105,8 +105,8 @@ def source_of(api: API, mock: AnyMock, chunk: Chunk, key: str = "") -> MockSourc
     if not mock.has_state:
         return _source(api, mock, stream, headers)
     sources = [
-        _source_of_entry(api, mock, entry, stream, number)
-        for number, (_, entry) in enumerate(mock.entries())
+        _source_of_entry(api, mock, entry, stream, number, path)
+        for number, (path, entry) in enumerate(mock.entries())
     ]
     if mock.has_answer:
         sources.append(_source(api, mock, stream, headers, len(sources)))
@@ -114,7 +114,7 @@ def source_of(api: API, mock: AnyMock, chunk: Chunk, key: str = "") -> MockSourc
 
 
 def _source_of_entry(
-    api: API, mock: AnyMock, entry: WrittenAnswer, stream: MockStream, number: int
+    api: API, mock: AnyMock, entry: WrittenAnswer, stream: MockStream, number: int, path: str
 ) -> MockSource:
     """Return the source of one of several answers, which has the mock's settings where the entry
     has none. The written events of the mock belong to its own answer."""
@@ -122,7 +122,10 @@ def _source_of_entry(
     events = own.events if entry.has_answer or own.events is not None else stream.events
     streamed = MockStream(chunk=own.chunk or stream.chunk, events=events)
     headers = join_headers(_headers(mock), _headers(entry))
-    return _source(api, entry if entry.has_answer else mock, streamed, headers, number)
+    if not entry.has_answer:
+        return _source(api, mock, streamed, headers, number)
+    source = _source(api, entry, streamed, headers, number)
+    return replace(source, path=path) if isinstance(source, MadeSource) else source
 
 
 def _source(

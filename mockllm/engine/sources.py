@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Protocol
 
 from mockllm.config.values import DONE
 from mockllm.engine.decision import Answer, Outcome
-from mockllm.engine.made_reply import Asked, MadeReply
+from mockllm.engine.made_reply import MadeReply, MadeReplyError
+from mockllm.engine.template_values import Asked
 from mockllm.exchange import Reply
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Body, Prompt, ResponseOptions
@@ -74,11 +75,12 @@ class ReplySource:
 @dataclass(frozen=True, slots=True)
 class MadeSource:
     """A configured reply that is made for each request. The fixed answer has examples of the texts
-    that are made, and no number."""
+    that are made, and no number. `path` is that of the entry of its mock which has the reply."""
 
     fixed: Answer
     reply: MadeReply
     respond: Callable[[NeutralReply, Body], dict[str, Any]]
+    path: str = ""
     outcome: Outcome = Outcome.MOCK
     reusable: bool = False
 
@@ -86,9 +88,17 @@ class MadeSource:
         """Return an answer with examples, for those who ask whether it is a failure."""
         return self.fixed
 
-    def make(self, asked: Asked) -> Generator[bool, None, Answer]:
-        """Return the answer to a request, made in pieces (`decision.Pieces`)."""
-        reply = yield from self.reply.make(asked)
+    def make(self, asked: Asked, now: Callable[[], float]) -> Generator[bool, None, Answer]:
+        """Return the answer to a request, made in pieces (`decision.Pieces`). `now` tells the time
+        that is spent on it, in seconds.
+
+        Raises:
+            MadeReplyError: a text cannot be made.
+        """
+        try:
+            reply = yield from self.reply.make(asked, now)
+        except MadeReplyError as exc:
+            raise exc.within(self.path) from exc
         return self.fixed._replace(response=self.respond(reply, asked.prompt.body))
 
 

@@ -1,18 +1,22 @@
 """Templates: texts of a reply that are made for each request, by Jinja2.
 
     >>> template = compile_template("It is sunny in {{ user }}.", names=("user",))
-    >>> template.render({"user": "Paris"}, now=time.monotonic)
+    >>> finish(template.make({"user": "Paris"}, Budget(time.thread_time)))
     'It is sunny in Paris.'
 
 A template is run in Jinja2's sandbox, without what could take long or much memory: its values come
-from clients. Whatever passes a bound raises `TemplateError`: `MAX_TEXT` and `MAX_SECONDS` for one
-template, `MAX_RANGE` values of a range.
+from clients. Whatever passes a bound raises `TemplateError`: `MAX_TEXT` and `MAX_SECONDS` for the
+templates of one answer, `MAX_RANGE` values of a range.
+
+It pauses after `MAX_UNDIVIDED`, so that other requests are answered meanwhile: wherever it prints
+or begins a round of a loop, but not inside a macro or a captured block (``set``, ``filter``,
+``call``), which may take `MAX_STRETCH` without a pause.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,9 +28,13 @@ if TYPE_CHECKING:
     from jinja2 import nodes
 
 MAX_TEXT = 1024 * 1024
-"""Characters of a text that a template makes, in all and in between."""
+"""Characters of all texts of an answer that templates make, in all and in between."""
 MAX_SECONDS = 0.05
-"""Seconds that a template may take."""
+"""Seconds that the templates of an answer may take, without pauses."""
+MAX_UNDIVIDED = 0.001
+"""Seconds after which a template pauses."""
+MAX_STRETCH = 0.008
+"""Seconds between two pauses."""
 MAX_RANGE = 1_000
 """Values of a ``range``."""
 MAX_ITEMS = 10_000
@@ -66,21 +74,31 @@ class Template:
         self.names = names
         self._compiled = compiled
 
-    def render(self, values: Mapping[str, Any], now: Callable[[], float]) -> str:
-        """Return the text. `values` has those that `names` lists; `now` tells the time in seconds.
+    def make(self, values: Mapping[str, Any], budget: Budget) -> Generator[bool, None, str]:
+        """Return the text, made in pieces: it yields False at each pause. `values` has those that
+        `names` lists.
 
         Raises:
             TemplateError: a value is missing, an operation fails or a bound is passed.
         """
-        budget = _Budget(now)
+        pieces = []
+        budget.go_on()
         try:
-            return self._compiled.render({**values, _SPEND: budget.spend, _SAY: budget.say})
+            functions = {_SPEND: budget.spend, _SAY: budget.say}
+            for piece in self._compiled.generate({**values, **functions}):
+                pieces.append(piece)
+                if budget.needs_pause:
+                    budget.pause()
+                    yield False
+                    budget.go_on()
         except TemplateError:
             raise
         except RecursionError as exc:
             raise TemplateError("the template is nested too deeply") from exc
         except Exception as exc:  # whatever an expression of the author does
             raise TemplateError(f"the template failed: {exc}"[:MAX_REASON]) from exc
+        budget.pause()
+        return "".join(pieces)
 
 
 def compile_template(source: str, names: Collection[str]) -> Template:
@@ -124,21 +142,41 @@ _JOIN = "_join"
 """The operator ``~``."""
 
 
-class _Budget:
-    """The time and the text that are left to one run of a template."""
+class Budget:
+    """The time and the text that are left to the templates of one answer. `now` tells the time that
+    they work, in seconds."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._end = now() + MAX_SECONDS
+        self._spent = 0.0
+        self._since = 0.0
         self._left = MAX_TEXT
+
+    @property
+    def needs_pause(self) -> bool:
+        """True if a template should pause."""
+        return self._now() - self._since > MAX_UNDIVIDED
+
+    def pause(self) -> None:
+        """Count no more time until `go_on`."""
+        self._spent += self._now() - self._since
+
+    def go_on(self) -> None:
+        """Count the time from now on."""
+        self._since = self._now()
 
     def spend(self, characters: int = 0) -> str:
         """Spend the time so far and `characters`. The empty result is what a template prints."""
         self._left -= characters
         if self._left < 0:
-            raise TemplateError(f"the template makes more than {MAX_TEXT:,} characters")
-        if self._now() > self._end:
-            raise TemplateError(f"the template takes more than {MAX_SECONDS * 1000:.0f} ms")
+            raise TemplateError(f"the templates make more than {MAX_TEXT:,} characters")
+        stretch = self._now() - self._since
+        if self._spent + stretch > MAX_SECONDS:
+            raise TemplateError(f"the templates take more than {MAX_SECONDS * 1000:.0f} ms")
+        if stretch > MAX_STRETCH:
+            raise TemplateError(
+                f"a macro or a captured block takes more than {MAX_STRETCH * 1000:.0f} ms"
+            )
         return ""
 
     def say(self, value: Any) -> str:

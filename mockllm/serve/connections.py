@@ -17,6 +17,7 @@ from mockllm.engine.decision import (
     Match,
     Operation,
     Outcome,
+    Trouble,
 )
 from mockllm.exchange import Reply, Request
 from mockllm.http1.head_cache import HeadCache
@@ -29,6 +30,7 @@ logger = logging.getLogger("mockllm")
 
 CLIENT_CLOSED_REQUEST = Reply(499, (), ())  # for observers, as nginx logs it; never sent
 CHECK_INTERVAL = 1.0  # seconds between two checks of the time limits
+MAX_REPORTED = 1_000  # places whose trouble is logged once
 MAX_STOPPED = 1_000  # connections; to stop and start reading from more would take milliseconds
 
 Observer = Callable[[Exchange], None]
@@ -82,6 +84,7 @@ class Service:
         self.heads = HeadCache(self.limits, reuse=app.reuses)
         self.performer = performer or NoPeers()
         self.turns = Turns()
+        self._reported: set[str] = set()  # places of troubles
         # of the connections
         self.connections: set[Connection] = set()
         self.lingering: dict[Connection, None] = {}
@@ -106,6 +109,15 @@ class Service:
                 observe(Exchange(request, decision, delivery))
             except Exception:
                 logger.exception("internal error observing %s", redact_target(request.path, ""))
+
+    def report(self, trouble: Trouble) -> None:
+        """Log why an answer failed: of each place once, or with its traceback each time."""
+        if trouble.error is None:
+            if trouble.place in self._reported:
+                return
+            if len(self._reported) < MAX_REPORTED:
+                self._reported.add(trouble.place)
+        logger.error("%s: %s", trouble.place, trouble.reason, exc_info=trouble.error)
 
     def observe_disconnect(self, request: Request, started: float) -> None:
         """Pass on a request, complete at the time `started`, whose peer disconnected before it was

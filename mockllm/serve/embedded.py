@@ -155,7 +155,12 @@ class _EmbeddedServer(RecordedServer[S]):
     async def _listen(self, files: ExitStack) -> Listening:
         engine = await self._load()
         sock, tls, url = files.enter_context(self._settings.bind())
-        app = App(engine, tls=tls is not None, clock=time.monotonic)
+        app = App(
+            engine,
+            tls=tls is not None,
+            clock=time.monotonic,
+            work_clock=time.thread_time,
+        )
         observers = self._begin_recording(app)
         service = Service(app, limits=self._settings.limits, observers=observers)
         listener = Listener(service, tls=tls)

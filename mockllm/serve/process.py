@@ -169,7 +169,12 @@ class _Process:
     ) -> None:
         self._sock = bound.sock
         self._drain_timeout = settings.drain_timeout
-        app = App(engine, tls=bound.tls is not None, clock=time.monotonic)
+        app = App(
+            engine,
+            tls=bound.tls is not None,
+            clock=time.monotonic,
+            work_clock=time.thread_time,
+        )
         self._peers = None if place is None else Peers(app, place)
         self._service = Service(
             app,

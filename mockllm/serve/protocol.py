@@ -269,6 +269,8 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _deliver(self, request: Request, decision: Decision, started: float) -> None:
         """Send the answer, with one write if possible. If this raises, nothing was written."""
+        if decision.match.trouble is not None:
+            self._service.report(decision.match.trouble)
         decided = time.monotonic() - started
         fresh = self._service.fresh_values.next(decided)
         is_http11 = self._http.is_http11

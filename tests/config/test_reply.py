@@ -115,7 +115,7 @@ def test_arguments_may_be_any_text(arguments: str) -> None:
                 )
             ],
         ),
-        ({"text": 5}, ['text: expected a text or {"generate": ...}, found 5']),
+        ({"text": 5}, ['text: expected a text, {"generate": ...} or {"template": "..."}, found 5']),
         ({"reasoning": ""}, ["reasoning: expected a non-empty string, found an empty one"]),
         ({"refusal": ""}, ["refusal: expected a non-empty string, found an empty one"]),
         (

@@ -10,9 +10,16 @@ from pydantic import ValidationError
 from mockllm.config.mistakes import problems
 from mockllm.config.models import Mock
 from mockllm.config.reply import Reply
-from mockllm.config.texts import MAX_GENERATED, GeneratedText, TokenCount
+from mockllm.config.texts import (
+    MAX_GENERATED,
+    GeneratedText,
+    TemplateText,
+    TokenCount,
+    template_of,
+)
 
 BESIDE = 'reply: expected {"text": {"generate": ...}, ...}, found \'generate\' beside other keys'
+A_TEXT = 'a text, {"generate": ...} or {"template": "..."}'
 ECHO = GeneratedText(generate="echo")
 
 
@@ -31,6 +38,9 @@ def mistakes(reply: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("written", "reply"),
     [
+        ({"template": "{{ user }}"}, Reply(text=TemplateText(template="{{ user }}"))),
+        ({"template": "{%"}, Reply(text=TemplateText(template="{%"))),
+        ({"refusal": {"template": "a"}}, Reply(refusal=TemplateText(template="a"))),
         ({"generate": "echo"}, Reply(text=ECHO)),
         ({"generate": {"tokens": 1}}, Reply(text=generated(1))),
         ({"generate": {"tokens": 7, "_note": 1}, "_note": 2}, Reply(text=generated(7))),
@@ -82,9 +92,36 @@ def test_a_text_may_be_generated(written: Any, reply: Reply) -> None:
         ),
         (
             {"reasoning": {"gen": 1}},
-            ['reply.reasoning: expected a text or {"generate": ...}, found an object'],
+            [f"reply.reasoning: expected {A_TEXT}, found an object"],
+        ),
+        ({"text": 5}, [f"reply.text: expected {A_TEXT}, found 5"]),
+        ({"template": 5}, ["reply.template: expected a string, found 5"]),
+        (
+            {"refusal": {"generate": "echo"}},
+            ['reply.refusal: expected a text or {"template": "..."}, found an object'],
+        ),
+        (
+            {"template": "a", "finish": "length"},
+            [BESIDE.replace("generate", "template")],
         ),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_its_place(reply: Any, expected: list[str]) -> None:
     assert mistakes(reply) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "source"),
+    [
+        ({"template": "a"}, "a"),
+        ({"template": ""}, ""),
+        (TemplateText(template="a"), "a"),
+        ({"template": "a", "b": 1}, None),
+        ({"template": 1}, None),
+        ({}, None),
+        ("{{ user }}", None),
+        (["template"], None),
+    ],
+)
+def test_a_value_with_this_key_alone_is_a_template(value: Any, source: str | None) -> None:
+    assert template_of(value) == source

@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from mockllm import Config
+from mockllm import Config, ConfigError
 from mockllm.engine.building import build_engine
-from mockllm.engine.decision import Decision, DividedWork, Question
+from mockllm.engine.decision import Decision, DividedWork, Outcome, Question
 from mockllm.engine.loading import load
+from mockllm.errors import MissingExtraError
 from mockllm.exchange import LazySteps, Request
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API
@@ -18,7 +19,7 @@ from mockllm.providers.openai.chat import CHAT
 from mockllm.providers.openai.responses import RESPONSES
 from mockllm.replies.generated import SLICE
 from tests.support.apps import LoneApp
-from tests.support.engines import ANTHROPIC, KEY, ask, told
+from tests.support.engines import ANTHROPIC, KEY, ask, header, told
 from tests.support.goldens import FRESH, delivered
 from tests.support.neutral import Said, read
 from tests.support.served import chat_request, events, messages_request, responses_request
@@ -137,6 +138,139 @@ def test_a_long_answer_is_made_in_pieces_and_streamed_while_it_is_sent(api: API)
     assert decision.reply.status == 200
 
 
+@apis
+def test_an_answer_may_repeat_a_header_and_the_last_message(api: API) -> None:
+    app = serving({"template": "{{ user }} for {{ headers['x-test'] }}"})
+    headers = (ANTHROPIC if api is MESSAGES else KEY) | {"x-test": "Käthe"}
+
+    answers = [
+        told(ask("POST", api.routes[0], headers, REQUESTS[api.name](text), engine=app))
+        for text in ("one", "two", "one", "one")
+    ]
+
+    said = [read(api, each).text for each in answers]
+    assert said == [f"{each} for Käthe" for each in ("one", "two", "one", "one")]
+
+
+@apis
+def test_a_template_that_fails_is_a_500_with_its_place(api: API) -> None:
+    name = {"name": "broken", "reply": {"reasoning": {"template": "{{ body.missing.more }}"}}}
+    app = LoneApp(build_engine({"mocks": [name]}))
+
+    decision = decide(app, api)
+
+    error = told(decision)["error"]
+    place = "mocks[0] 'broken': reply.reasoning"
+    assert error["message"].startswith(f"{place}: the template failed: ")
+    assert decision.reply.status == 500
+    assert header(decision, "x-should-retry") == "false"
+    assert decision.match.outcome is Outcome.FAILED
+    assert decision.match.trouble is not None
+    assert (decision.match.trouble.place, decision.match.trouble.error) == (place, None)
+    assert error.keys() >= {"type"}
+
+
+@apis
+def test_an_entry_of_a_sequence_may_be_made(api: API) -> None:
+    entries = [
+        {"template": "{{ user }} 1"},
+        {"reply": {"generate": "echo"}},
+        {"generate": {"tokens": 2}},
+        {"reply": {"text": {"template": "{{ 1 / 0 }}"}}},
+    ]
+    app = LoneApp(build_engine({"mocks": [{"sequence": entries}]}))
+
+    decisions = [decide(app, api) for _ in entries]
+
+    texts = [read(api, told(each)).text for each in decisions[:3]]
+    assert texts[:2] == ["Hi 1", "Hi"]
+    assert len(texts[2].split()) == 2
+    assert decisions[3].reply.status == 500
+    assert decisions[3].match.trouble is not None
+    assert decisions[3].match.trouble.place == "mocks[0]: sequence[3].reply.text"
+
+
+def test_an_entry_without_an_answer_makes_the_mocks_own() -> None:
+    mock = {
+        "reply": {"template": "{{ user }}"},
+        "first": [{"headers": {"x-first": "1"}}, "written"],
+    }
+    app = LoneApp(build_engine({"mocks": [mock]}))
+
+    decisions = [decide(app, CHAT, text) for text in "abc"]
+
+    assert [read(CHAT, told(each)).text for each in decisions] == ["a", "written", "c"]
+    assert [header(each, "x-first") for each in decisions] == ["1", None, None]
+
+
+def test_a_template_of_an_entry_that_is_wrong_is_a_mistake_with_its_place() -> None:
+    mock = {"reply": "a", "first": ["b", {"reply": {"template": "{{ usr }}"}}]}
+
+    with pytest.raises(ConfigError, match=r"first\[1\]\.reply\.text: 'usr' is not known"):
+        load(Config.from_dict({"mocks": [mock]}))
+
+
+def test_a_template_that_fails_for_a_legacy_completion_is_a_500_too() -> None:
+    app = serving({"template": "{{ 1 / 0 }}"})
+    body = {"model": "m", "prompt": "a"}
+
+    decision = ask("POST", "/v1/completions", body=body, engine=app)
+
+    assert (decision.reply.status, decision.match.outcome) == (500, Outcome.FAILED)
+    assert decision.match.trouble is not None
+
+
+def test_the_time_of_a_template_is_counted_by_the_clock_of_the_app() -> None:
+    readings = iter(range(10**9))
+    engine = build_engine({"mocks": [{"reply": {"template": LOOP}}]})
+    app = LoneApp(engine, work_clock=lambda: next(readings) / 1_000_000)
+
+    assert "take more than 50 ms" in told(decide(app, CHAT))["error"]["message"]
+
+
+LOOP = "{% for a in range(1000) %}{% for b in range(1000) %}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (
+            {"template": "{% if %}"},
+            "mocks[0]: reply.text: not a template of Jinja2: ",
+        ),
+        (
+            {"reasoning": {"template": "{{ usr }}"}, "text": "a"},
+            "mocks[0]: reply.reasoning: 'usr' is not known to templates, expected one of ",
+        ),
+        (
+            {"tool_calls": [{"name": "f", "arguments": {"a": [{"template": "{{"}]}}]},
+            "mocks[0]: reply.tool_calls[0].arguments.a[0]: not a template of Jinja2: ",
+        ),
+    ],
+)
+def test_a_template_that_is_wrong_is_a_mistake_with_its_place(reply: Any, expected: str) -> None:
+    for field in ("mocks", "openai"):
+        with pytest.raises(ConfigError) as failed:
+            load(Config.from_dict({field: [{"reply": reply}]}))
+
+        (problem,) = failed.value.problems
+        assert str(problem).startswith(expected.replace("mocks", field))
+
+
+def test_a_file_with_templates_asks_for_jinja2_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(source: str) -> Any:
+        raise MissingExtraError("templates", "templates")
+
+    monkeypatch.setattr("mockllm.engine.reply_review.compile_source", missing)
+    mock = {"reply": {"text": {"template": "a"}, "reasoning": {"template": "b"}}}
+
+    with pytest.raises(ConfigError) as failed:
+        load(Config.from_dict({"mocks": [mock, mock], "openai": [mock]}))
+
+    (problem,) = failed.value.problems
+    assert "templates need an extra: pip install 'mockllm-server[templates]'" in str(problem)
+
+
 def test_a_mock_of_one_api_may_have_a_made_reply_and_its_own_events() -> None:
     mock = {"reply": {"generate": "echo"}, "stream": {"events": [{"a": 1}]}}
     app = LoneApp(build_engine({"openai": [mock]}))
@@ -163,7 +297,16 @@ def test_an_echo_says_the_users_last_words_of_a_stored_conversation() -> None:
     assert read(RESPONSES, told(unknown)).text == ""
 
 
-@pytest.mark.parametrize("reply", [{"generate": {"tokens": 3}}, {"generate": "echo"}])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"generate": {"tokens": 3}},
+        {"generate": "echo"},
+        {"template": "{{ user }}"},
+        {"tool_calls": [{"name": "f", "arguments": {"template": "{}"}}]},
+        {"refusal": {"template": "{{ user }}"}},
+    ],
+)
 def test_replies_that_are_made_have_no_mistakes(reply: Any) -> None:
     assert load(Config.from_dict({"mocks": [{"reply": reply}]})).warnings == ()
 

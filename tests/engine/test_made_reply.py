@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from mockllm.config.reply import Reply
 from mockllm.engine.decision import finish
-from mockllm.engine.made_reply import Asked, MadeReply
+from mockllm.engine.made_reply import MadeReply, MadeReplyError
 from mockllm.engine.reply import compile_made
+from mockllm.engine.template_values import Asked
 from mockllm.exchange import Request
 from mockllm.providers.reply import NeutralCall, NeutralReply, NeutralUsage
 from mockllm.replies.generated import SLICE
@@ -22,6 +23,11 @@ from tests.support.strategies import ask_chat
 
 CALLS = [{"name": "f", "arguments": {"a": 1}}]  # 2 tokens
 TEXTS = st.text(max_size=20)
+
+
+def still() -> float:
+    """A clock that stands still."""
+    return 0.0
 
 
 def asked(text: str = "Hi", **members: Any) -> Asked:
@@ -37,7 +43,7 @@ def made_of(**members: Any) -> MadeReply:
 
 
 def make(request: Asked, **members: Any) -> NeutralReply:
-    reply: NeutralReply = finish(made_of(**members).make(request))
+    reply: NeutralReply = finish(made_of(**members).make(request, still))
     return reply
 
 
@@ -159,6 +165,88 @@ def _with_limit(limit: Any) -> Any:
     return prompt
 
 
+# --- Templates ------------------------------------------------------------------------------------
+
+
+def template(source: str) -> dict[str, Any]:
+    return {"template": source}
+
+
+def test_each_text_may_be_a_template() -> None:
+    reply = make(asked("Paris"), text=template("{{ user }}!"), reasoning=template("{{ turn }}"))
+    refusal = make(asked("Paris"), refusal=template("Not {{ user }}."))
+
+    assert (reply.text, reply.reasoning, reply.usage) == ("Paris!", "1", NeutralUsage())
+    assert refusal.refusal == "Not Paris."
+
+
+def test_values_inside_of_arguments_and_json_may_be_templates() -> None:
+    value = {
+        "a": [template("{{ user }}"), 1],
+        "b": {"template": "{{ user }}", "c": 2},
+        "d": "{{ 1 }}",
+    }
+    said = '{"a":["Paris",1],"b":{"template":"{{ user }}","c":2},"d":"{{ 1 }}"}'
+
+    calls = make(asked("Paris"), tool_calls=[{"name": "f", "arguments": value, "id": "c"}]).calls
+
+    assert calls == (NeutralCall("f", said, "c"),)
+    assert make(asked("Paris"), json=value).json == said
+    assert make(asked('"'), json=template("{{ user }}")).json == r'"\""'
+
+
+def test_all_arguments_may_be_the_text_of_a_template() -> None:
+    arguments = template('{"city": {{ user | tojson }}}')
+
+    calls = make(asked('"Paris"'), tool_calls=[{"name": "f", "arguments": arguments}]).calls
+
+    assert calls == (NeutralCall("f", r'{"city": "\"Paris\""}'),)
+
+
+@pytest.mark.parametrize("text", ["{{ user }}", "{% if %}", "{# #}"])
+def test_nothing_else_is_taken_for_a_template(text: str) -> None:
+    calls: Any = [{"name": "f", "arguments": {"template": text, "a": text}}, {"name": text}]
+
+    assert compile_made(Reply(text=text, reasoning=text, tool_calls=calls)) is None
+    assert compile_made(Reply(json=[text, {"template": 1}])) is None
+
+
+def test_an_empty_reasoning_is_left_out_and_an_empty_refusal_is_a_mistake() -> None:
+    assert make(asked(), reasoning=template(""), text="a").reasoning is None
+    with pytest.raises(MadeReplyError, match=r"reply\.refusal: the template makes an empty text"):
+        make(asked(), refusal=template("{# nothing #}"))
+
+
+@pytest.mark.parametrize(
+    ("members", "path"),
+    [
+        ({"text": template("{{ 1 / 0 }}")}, "reply.text"),
+        ({"reasoning": template("{{ 1 / 0 }}")}, "reply.reasoning"),
+        ({"json": [1, template("{{ 1 / 0 }}")]}, "reply.json"),
+        (
+            {"tool_calls": [*CALLS, {"name": "g", "arguments": {"a": template("{{ 1 / 0 }}")}}]},
+            "reply.tool_calls[1].arguments",
+        ),
+    ],
+)
+def test_a_failure_names_its_place(members: dict[str, Any], path: str) -> None:
+    with pytest.raises(MadeReplyError) as failed:
+        make(asked(), **members)
+
+    assert (failed.value.path, failed.value.reason) == (
+        path,
+        "the template failed: division by zero",
+    )
+
+
+def test_a_template_counts_towards_the_limit_but_is_not_cut() -> None:
+    reply = make(asked(max_tokens=2), reasoning=template("a" * 16), text=words(3))
+    alone = make(asked(max_tokens=2), text=template("a" * 16))
+
+    assert (reply.reasoning, reply.text, reply.finish) == ("a" * 16, None, "length")
+    assert (alone.text, alone.finish) == ("a" * 16, None)
+
+
 # --- Tokens ---------------------------------------------------------------------------------------
 
 
@@ -184,11 +272,11 @@ def pauses(made: Generator[bool, None, NeutralReply]) -> list[bool]:
 
 
 def test_a_short_reply_is_made_without_a_pause() -> None:
-    assert pauses(made_of(text=words(SLICE), reasoning=ECHO).make(asked())) == []
+    assert pauses(made_of(text=words(SLICE), reasoning=ECHO).make(asked(), still)) == []
 
 
 def test_a_long_reply_is_made_in_slices_and_rendered_in_a_turn_of_its_own() -> None:
-    made = made_of(text=words(3 * SLICE)).make(asked())
+    made = made_of(text=words(3 * SLICE)).make(asked(), still)
 
     assert pauses(made) == [False, False, True]
 
@@ -197,3 +285,5 @@ def test_a_reply_depends_on_an_earlier_request_only_if_it_repeats_its_words() ->
     assert made_of(text=ECHO).looks_back
     assert made_of(text="a", reasoning=ECHO).looks_back
     assert not made_of(text=words(3)).looks_back
+    assert made_of(json=[template("{{ turn }}")]).looks_back
+    assert not made_of(text=template("{{ model }}{{ body }}")).looks_back

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mockllm.errors import MissingExtraError
 from mockllm.replies import templates
-from mockllm.replies.templates import MAX_TEXT, TemplateError, compile_template
+from mockllm.replies.templates import MAX_TEXT, Budget, TemplateError, compile_template
 
 NAMES = ("user", "messages", "body", "turn")
 
@@ -29,7 +29,13 @@ def ticking() -> Callable[[], float]:
 
 
 def render(source: str, now: Callable[[], float] = still, **values: Any) -> str:
-    return compile_template(source, NAMES).render(values, now)
+    making = compile_template(source, NAMES).make(values, Budget(now))
+    try:
+        while True:
+            next(making)
+    except StopIteration as end:
+        text: str = end.value
+        return text
 
 
 @pytest.mark.parametrize(
@@ -119,7 +125,7 @@ MANY = ["x"] * 100_000
         ("{{ range(10 ** 9) }}", {}, "a range has more than"),
         ("{{ user ~ user }}", {"user": LONG}, "is joined"),
         ("{{ user + user }}", {"user": LONG}, "more than"),
-        ("{{ user }}{{ user }}", {"user": LONG}, "the template makes more than"),
+        ("{{ user }}{{ user }}", {"user": LONG}, "the templates make more than"),
         ("{{ [user] * 9 }}", {"user": LONG}, "a value has more than"),
         ("{{ ([user] * 9) | tojson }}", {"user": LONG}, "a value has more than"),
         ("{{ ([user] * 9) | join }}", {"user": LONG}, "is joined"),
@@ -130,9 +136,9 @@ MANY = ["x"] * 100_000
         ("{{ messages | sort }}", {"messages": MANY}, "'sort' is for at most 10,000 values"),
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", {}, "nested too deeply"),
         ("{% filter upper %}{% for i in range(99) %}{{ user }}{% endfor %}{% endfilter %}",
-         {"user": LONG}, "the template makes more than"),
+         {"user": LONG}, "the templates make more than"),
         ("{% set a %}{% for i in range(99) %}{{ user }}{% endfor %}{% endset %}",
-         {"user": LONG}, "the template makes more than"),
+         {"user": LONG}, "the templates make more than"),
     ],
 )  # fmt: skip
 def test_what_fails_or_passes_a_bound_says_so(
@@ -161,8 +167,63 @@ def test_what_fails_or_passes_a_bound_says_so(
     ],
 )
 def test_a_template_stops_when_its_time_is_over(source: str) -> None:
-    with pytest.raises(TemplateError, match="takes more than 50 ms"):
+    with pytest.raises(TemplateError, match="take more than 50 ms"):
         render(source, ticking(), messages=MANY)
+
+
+LONG_LOOP = "{% for a in range(1000) %}{% for b in range(1000) %}{{ a }}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% macro f() %}" + LONG_LOOP + "{% endmacro %}{{ f() }}",
+        "{% set a %}" + LONG_LOOP + "{% endset %}",
+        "{% filter upper %}" + LONG_LOOP + "{% endfilter %}",
+    ],
+)
+def test_what_cannot_pause_stops_sooner(source: str) -> None:
+    with pytest.raises(TemplateError, match="a macro or a captured block takes more than 8 ms"):
+        render(source, ticking())
+
+
+def test_a_short_template_does_not_pause() -> None:
+    template = compile_template("{% for each in messages %}{{ each }}{% endfor %}", NAMES)
+
+    assert list(template.make({"messages": "abc"}, Budget(ticking()))) == []
+
+
+def test_a_long_template_pauses_and_its_pauses_cost_no_time() -> None:
+    clock = [0.0]
+
+    def now() -> float:
+        clock[0] += 0.00001
+        return clock[0]
+
+    template = compile_template("{% for each in messages %}{{ each }}{% endfor %}", NAMES)
+    making = template.make({"messages": "abc" * 70}, Budget(now))
+    pauses = 0
+    try:
+        while True:
+            next(making)
+            pauses += 1
+            clock[0] += 1.0  # others work
+    except StopIteration as end:
+        text = end.value
+
+    assert text == "abc" * 70
+    assert pauses > 3
+
+
+def test_the_templates_of_an_answer_share_their_bounds() -> None:
+    template, budget = compile_template("{{ user }}", NAMES), Budget(still)
+    values = {"user": "x" * (MAX_TEXT // 3)}
+
+    for _ in range(3):
+        list(template.make(values, budget))
+
+    with pytest.raises(TemplateError, match="make more than"):
+        list(template.make(values, budget))
 
 
 def test_without_jinja2_a_template_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,12 @@ import openai as openai_sdk
 import pytest
 
 from mockllm import Config
-from mockllm.engine.decision import Exchange
+from mockllm.app import App
+from mockllm.engine.decision import Exchange, Trouble
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
+from mockllm.serve.connections import Service
+from tests.support.apps import LoneApp
 from tests.support.http.answers import read_answers
 from tests.support.http.messages import get, post
 from tests.support.http.peer import Peer
@@ -66,3 +69,36 @@ async def test_observers_get_every_exchange() -> None:
     ]
     assert [each.decision.reply.status for each in seen] == [200, 200, 404]
     assert all(0 <= each.delivery.decided <= each.delivery.ended for each in seen)
+
+
+# --- Answers that cannot be made ------------------------------------------------------------------
+
+
+async def test_a_template_that_fails_is_logged_once_and_answered_each_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    mocks = [
+        {"match": {"user": text}, "reply": {"template": "{{ body[user] }}"}} for text in ("a", "b")
+    ]
+    async with running(LoneApp(Engine(load(Config.from_dict({"mocks": mocks}))))) as server:
+        for text in ("a", "a", "b"):
+            with pytest.raises(openai_sdk.InternalServerError, match=r"reply\.text: the tem"):
+                await server.client.chat.completions.create(**chat_request(text))
+
+    records = [each.getMessage() for each in caplog.records if each.name == "mockllm"]
+    assert records == [
+        "mocks[0]: reply.text: the template failed: 'dict object' has no attribute 'a'",
+        "mocks[1]: reply.text: the template failed: 'dict object' has no attribute 'b'",
+    ]
+
+
+def test_an_exception_of_the_author_is_logged_each_time_with_its_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    service = Service(App(Engine(load(Config.from_dict(CONFIG)))))
+    error = ZeroDivisionError("never hidden")
+
+    for _ in range(2):
+        service.report(Trouble("mocks[0]: reply", "the function failed", error))
+
+    assert [each.exc_info and each.exc_info[1] for each in caplog.records] == [error, error]

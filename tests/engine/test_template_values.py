@@ -1,0 +1,143 @@
+"""The values of a request that templates may use: the same in every API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from mockllm.engine.template_values import LOOKING_BACK, VALUES, Asked, read_values
+from mockllm.exchange import Request
+from mockllm.prompt import Earlier, Prompt
+from mockllm.providers.anthropic.messages import MESSAGES
+from mockllm.providers.api import API
+from mockllm.providers.openai.chat import CHAT
+from mockllm.providers.openai.responses import RESPONSES
+from mockllm.providers.routes import NO_VALUES
+from mockllm.replies.templates import TemplateError
+
+NO_BODY = VALUES.keys() - {"body", "headers"}
+CALL = {"name": "get_weather", "arguments": "{}"}
+CHAT_CALL = {"id": "c", "type": "function", "function": CALL}
+TOOL: dict[str, Any] = {"name": "get_weather", "parameters": {}}
+
+BODIES: dict[str, dict[str, Any]] = {
+    CHAT.name: {
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Weather?"},
+            {
+                "role": "assistant",
+                "tool_calls": [CHAT_CALL],
+            },
+            {"role": "tool", "tool_call_id": "c", "content": "15 degrees"},
+        ],
+        "tools": [{"type": "function", "function": TOOL}],
+    },
+    RESPONSES.name: {
+        "instructions": "Be brief.",
+        "input": [
+            {"role": "user", "content": "Weather?"},
+            {"type": "function_call", "call_id": "c", **CALL},
+            {"type": "function_call_output", "call_id": "c", "output": "15 degrees"},
+        ],
+        "tools": [{"type": "function", **TOOL}],
+    },
+    MESSAGES.name: {
+        "max_tokens": 9,
+        "system": "Be brief.",
+        "messages": [
+            {"role": "user", "content": "Weather?"},
+            {
+                "role": "assistant",
+                "content": [{"type": "tool_use", "id": "c", "name": "get_weather", "input": {}}],
+            },
+            {
+                "role": "user",
+                "content": [
+                    {"type": "tool_result", "tool_use_id": "c", "content": "15 degrees"},
+                ],
+            },
+        ],
+        "tools": [{"name": "get_weather", "input_schema": {}}],
+    },
+}
+RESULT = {"name": "get_weather", "call_id": "c", "text": "15 degrees", "error": False}
+
+
+def asked(api: API, body: dict[str, Any], *headers: tuple[str, str]) -> Asked:
+    lines = tuple((name.encode(), value.encode("latin-1")) for name, value in headers)
+    request = Request.of("POST", api.routes[0], lines, orjson.dumps(body | {"model": "m"}))
+    return Asked(api.decode(request, NO_VALUES), request, "a session")
+
+
+@pytest.mark.parametrize("api", [CHAT, RESPONSES, MESSAGES], ids=lambda api: api.name)
+def test_a_conversation_has_the_same_values_in_every_api(api: API) -> None:
+    assert read_values(NO_BODY, asked(api, BODIES[api.name])) == {
+        "user": "Weather?",
+        "system": "Be brief.",
+        "model": "m",
+        "messages": [
+            {"role": "user", "text": "Weather?", "calls": []},
+            {
+                "role": "assistant",
+                "text": "",
+                "calls": [{"call_id": "c", "name": "get_weather"}],
+            },
+            {"role": "tool", **RESULT},
+        ],
+        "tools": ["get_weather"],
+        "tool_results": [RESULT],
+        "turn": 2,
+        "step": 2,
+        "session": "a session",
+    }
+
+
+def test_the_body_is_the_decoded_one() -> None:
+    body = BODIES[CHAT.name]
+
+    assert read_values(["body"], asked(CHAT, body)) == {"body": body | {"model": "m"}}
+
+
+def test_headers_are_in_lower_case_and_credentials_are_hidden() -> None:
+    lines = [
+        ("x-test", "one"),
+        ("x-test", "two"),
+        ("authorization", "Bearer sk-1"),
+        ("x-api-key", "sk-2"),
+        ("x-name", "é"),
+    ]
+
+    values = read_values(["headers"], asked(CHAT, BODIES[CHAT.name], *lines))
+
+    assert values["headers"] == {
+        "x-test": "one",
+        "authorization": "***",
+        "x-api-key": "***",
+        "x-name": "é",
+    }
+
+
+def test_what_a_request_continues_is_known_or_an_error() -> None:
+    body = {"input": "Hi", "previous_response_id": "resp_1"}
+    unknown = asked(RESPONSES, body)
+    known = asked(RESPONSES, body)
+    known.prompt.earlier = Earlier(answers=2)
+
+    assert read_values(["turn"], known) == {"turn": 3}
+    with pytest.raises(TemplateError, match="'turn' is not known: the request continues"):
+        read_values(["turn"], unknown)
+
+
+def test_every_name_that_looks_back_is_one() -> None:
+    assert VALUES.keys() > LOOKING_BACK
+
+
+def test_a_request_without_a_conversation_has_values() -> None:
+    empty = Prompt("openai", "m", (), asked(CHAT, BODIES[CHAT.name]).prompt.options, {})
+
+    values = read_values(NO_BODY, Asked(empty, Request.of("POST", "/")))
+
+    assert (values["user"], values["messages"], values["turn"]) == ("", [], 1)
