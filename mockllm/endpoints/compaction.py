@@ -4,12 +4,14 @@ the failures that a service reports whatever it is asked to do."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 from mockllm.endpoints.route import RESPONSES, Context, json_answer
 from mockllm.endpoints.stored_responses import complete_input_item
-from mockllm.endpoints.token_counts import decode_responses, find_failure
-from mockllm.engine.decision import Decision
+from mockllm.endpoints.token_counts import decode_like, find_failure
+from mockllm.engine.asking import begin, pause_if_large
+from mockllm.engine.decision import Decision, Question
 from mockllm.exchange import Request
 from mockllm.providers.openai.responses.answer import complete
 from mockllm.providers.openai.responses.conversation import items_of
@@ -21,13 +23,19 @@ SUMMARY = "The earlier conversation, compacted by mockllm."
 """The `encrypted_content`, which clients send back unread."""
 
 
-def compact(context: Context, request: Request, values: Values) -> Decision:
+def compact(context: Context, request: Request, values: Values) -> Decision | Question:
     """Answer as `client.responses.compact` and Codex expect. The model's messages, calls and
     results are what is compacted away, as in the service."""
-    prompt = decode_responses(context, request, {"input": ""})
+    return begin(_compact(context, request))
+
+
+def _compact(context: Context, request: Request) -> Generator[bool, None, Decision]:
+    """Return the decision of `compact`, made in pieces (`decision.Pieces`)."""
+    prompt = yield from decode_like(context, RESPONSES, request, {"input": ""})
     failed = find_failure(context, RESPONSES, request, prompt)
     if failed is not None:
         return failed
+    yield from pause_if_large(request)
     items = items_of(prompt.body["input"] or [])
     kept = [item for item in items if item.get("role") == "user"]
     output: list[dict[str, Any]] = [

@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
-from mockllm.engine.asking import begin, could_not_make
+from mockllm.engine.asking import begin, could_not_make, pause_if_large
 from mockllm.engine.decision import Answer, Decision, Outcome, Question
 from mockllm.engine.engine import MAX_STEPS_AT_ONCE
 from mockllm.engine.made_reply import MadeReplyError
@@ -39,12 +39,15 @@ from mockllm.wire.chunking import Chunk
 
 ID_LENGTH = 29  # characters after cmpl-
 MAX_PROMPTS = 128  # per request; each is matched and has a choice in the answer
+MAX_PROMPTS_AT_ONCE = 16  # matched or rendered before a pause; each takes up to 0.1 ms
 
 _FAILURES = {"context_length": TOO_MANY_TOKENS}
 """The failures that differ from those of Chat Completions."""
 _MINIMUMS = {"max_tokens": 0, "n": 1, "best_of": 0, "logprobs": 0}
 _FINISH_REASONS = ("stop", "length", "content_filter")
 
+
+_INTEGERS = frozenset({int})
 
 _AnyPrompt = str | list[int]
 """A text, or its tokens."""
@@ -83,18 +86,26 @@ def complete(context: Context, request: Request, values: Values) -> Decision | Q
     Raises:
         RequestError: 400 if the body is invalid.
     """
+    return begin(_complete(context, request))
+
+
+def _complete(context: Context, request: Request) -> Generator[bool, None, Decision | Question]:
+    """Return the decision of `complete`, or the question which mocks answer, in pieces
+    (`decision.Pieces`)."""
     wanted = _CompletionRequest.decode(request.body)
+    yield from pause_if_large(request)
     engine = context.engine
     table = engine.table(CHAT)
-    prompts = [
-        _chat_prompt(context, wanted, each if isinstance(each, str) else "")
-        for each in wanted.prompts
-    ]
+    prompts: list[Prompt] = []
     selections: list[Selection | RequestError] = []
-    for prompt in prompts:
+    for place, each in enumerate(wanted.prompts, 1):
+        prompt = _chat_prompt(context, wanted, each if isinstance(each, str) else "")
+        prompts.append(prompt)
         selections.append(engine.match(table, prompt, request.first_values))
         if isinstance(selections[-1], RequestError):
-            return _answer(context, request, wanted, prompts, selections)
+            return (yield from _make(context, request, wanted, prompts, selections))
+        if place % MAX_PROMPTS_AT_ONCE == 0:
+            yield False
     parts = [each.candidates for each in selections if isinstance(each, Selection)]
 
     def resume(choices: Sequence[Choice] | RequestError) -> Decision | Question:
@@ -106,29 +117,17 @@ def complete(context: Context, request: Request, values: Values) -> Decision | Q
                 prompts, selections, parts, choices, strict=True
             )
         ]
-        return _answer(context, request, wanted, prompts, chosen)
+        return begin(_make(context, request, wanted, prompts, chosen))
 
     if any(parts):
         return choose_for_parts(table, parts, request, context.session, resume)
-    return _answer(context, request, wanted, prompts, selections)
+    return (yield from _make(context, request, wanted, prompts, selections))
 
 
 def _numbered(request: Request, place: int) -> Request:
     """Return the request for the prompt at `place`, for which other words are generated than for
     those at others."""
     return request._replace(body=b"%d %b" % (place, request.body))
-
-
-def _answer(
-    context: Context,
-    request: Request,
-    wanted: _CompletionRequest,
-    prompts: Sequence[Prompt],
-    selections: Sequence[Selection | RequestError],
-) -> Decision | Question:
-    """Return the decision by the sources of all prompts, or by the first error or failure among
-    them; a question if an answer takes long to make."""
-    return begin(_make(context, request, wanted, prompts, selections))
 
 
 def _make(
@@ -138,7 +137,8 @@ def _make(
     prompts: Sequence[Prompt],
     selections: Sequence[Selection | RequestError],
 ) -> Generator[bool, None, Decision]:
-    """Return the decision of `_answer`, made in pieces (`decision.Pieces`)."""
+    """Return the decision by the sources of all prompts, or by the first error or failure among
+    them, made in pieces (`decision.Pieces`)."""
     answers: list[Answer] = []
     sources: list[Selection] = []
     for place, (prompt, selection) in enumerate(zip(prompts, selections, strict=False)):
@@ -157,7 +157,8 @@ def _make(
         sources.append(selection)
         answers.append(answer)
     first = sources[0]
-    reply = context.engine.cors.share(_render(wanted, answers))
+    choices = yield from _all_choices(answers)
+    reply = context.engine.cors.share(_render(wanted, answers, choices))
     reply = set_headers(reply, answers[0].headers)
     return endpoint_decision(reply, prompts[-1], outcome=first.source.outcome, rule=first.rule)
 
@@ -211,11 +212,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _are_tokens(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_token, value))
-
-
-def _is_token(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, list) and bool(value) and _INTEGERS.issuperset(map(type, value))
 
 
 def _chat_prompt(context: Context, wanted: _CompletionRequest, text: str) -> Prompt:
@@ -232,12 +229,21 @@ def _chat_prompt(context: Context, wanted: _CompletionRequest, text: str) -> Pro
 # --- Rendering -----------------------------------------------------------------------------------
 
 
-def _render(wanted: _CompletionRequest, answers: Sequence[Answer]) -> Reply:
-    """Return the reply with the choices of all `answers`, which are those of Chat Completions. The
-    first answer's model and chunk apply to all."""
+def _all_choices(answers: Sequence[Answer]) -> Generator[bool, None, list[dict[str, Any]]]:
+    """Return the choices of all `answers`, which are those of Chat Completions, in pieces."""
     choices: list[dict[str, Any]] = []
-    for answer in answers:
+    for place, answer in enumerate(answers, 1):
         choices += _choices(complete_chat(answer.response), len(choices))
+        if place % MAX_PROMPTS_AT_ONCE == 0:
+            yield False
+    return choices
+
+
+def _render(
+    wanted: _CompletionRequest, answers: Sequence[Answer], choices: list[dict[str, Any]]
+) -> Reply:
+    """Return the reply with the `choices` of all `answers`. The first answer's model and chunk
+    apply to all."""
     head = {
         "id": placeholders.fresh_id("cmpl-", ID_LENGTH, "completion"),
         "object": "text_completion",

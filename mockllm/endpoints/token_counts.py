@@ -4,6 +4,7 @@ get the failures that a service reports whatever it is asked to do (`failures.OF
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 from mockllm.endpoints.route import (
@@ -13,8 +14,8 @@ from mockllm.endpoints.route import (
     endpoint_decision,
     json_answer,
 )
-from mockllm.engine.decision import Decision
-from mockllm.engine.mocks import Table
+from mockllm.engine.asking import begin, pause_if_large
+from mockllm.engine.decision import Decision, Question
 from mockllm.engine.unmatched import UnmatchedError
 from mockllm.exchange import Request
 from mockllm.prompt import Prompt
@@ -23,35 +24,55 @@ from mockllm.providers.routes import Values
 from mockllm.wire import jsontext, tokens
 
 
-def count_tokens(context: Context, request: Request, values: Values) -> Decision:
+def count_tokens(context: Context, request: Request, values: Values) -> Decision | Question:
     """Answer as anthropic 2.12.0 expects: `MessageTokensCount`."""
-    prompt = _decode(context.engine.table(MESSAGES), request, {"max_tokens": 1})
-    failed = find_failure(context, MESSAGES, request, prompt)
-    if failed is not None:
-        return failed
-    body = {"input_tokens": tokens.estimate_prompt(prompt.body)}
-    return json_answer(request, body, prompt=prompt)
+    return begin(_count(context, MESSAGES, request, {"max_tokens": 1}, {}))
 
 
-def input_tokens(context: Context, request: Request, values: Values) -> Decision:
+def input_tokens(context: Context, request: Request, values: Values) -> Decision | Question:
     """Answer as openai 3.54.0 expects: `InputTokenCountResponse`."""
-    prompt = decode_responses(context, request, {"model": "any", "input": ""})
-    failed = find_failure(context, RESPONSES, request, prompt)
+    head = {"object": "response.input_tokens"}
+    return begin(_count(context, RESPONSES, request, {"model": "any", "input": ""}, head))
+
+
+def _count(
+    context: Context,
+    api: str,
+    request: Request,
+    defaults: dict[str, Any],
+    head: dict[str, Any],
+) -> Generator[bool, None, Decision]:
+    """Return the decision to answer with the number of tokens behind the members of `head`, made in
+    pieces (`decision.Pieces`)."""
+    prompt = yield from decode_like(context, api, request, defaults)
+    failed = find_failure(context, api, request, prompt)
     if failed is not None:
         return failed
-    count = tokens.estimate_prompt(prompt.body)
-    body = {"object": "response.input_tokens", "input_tokens": count}
+    yield from pause_if_large(request)
+    body = head | {"input_tokens": tokens.estimate_prompt(prompt.body)}
     return json_answer(request, body, prompt=prompt)
 
 
-def decode_responses(context: Context, request: Request, defaults: dict[str, Any]) -> Prompt:
-    """Return the prompt of a request that is like one to Responses, validated as such. `defaults`
-    are the members that it may leave out.
+def decode_like(
+    context: Context, api: str, request: Request, defaults: dict[str, Any]
+) -> Generator[bool, None, Prompt]:
+    """Return the prompt of a request that is like one to `api`, validated as such, in pieces.
+    `defaults` are members that the API requires and this request may leave out.
 
     Raises:
         RequestError: 400, naming the invalid member.
     """
-    return _decode(context.engine.table(RESPONSES), request, defaults)
+    table = context.engine.table(api)
+    members = request_body.read_object(request.body)
+    yield from pause_if_large(request)
+    present = {name: value for name, value in members.items() if value is not None}
+    body = jsontext.dumps(defaults | present)
+    yield from pause_if_large(request)
+    prompt = table.decode(body)
+    yield from pause_if_large(request)
+    table.validate(prompt)
+    yield from pause_if_large(request)
+    return prompt
 
 
 def find_failure(context: Context, api: str, request: Request, prompt: Prompt) -> Decision | None:
@@ -69,13 +90,3 @@ def find_failure(context: Context, api: str, request: Request, prompt: Prompt) -
         return None
     reply = context.engine.render_failure(table.api, failure, prompt.model, table.api.failures)
     return endpoint_decision(reply, prompt, outcome=source.outcome, rule=rule)
-
-
-def _decode(table: Table, request: Request, defaults: dict[str, Any]) -> Prompt:
-    """Return the prompt of `request`, validated as a request to the API. `defaults` are members
-    that the API requires and counting does not."""
-    members = request_body.read_object(request.body)
-    present = {name: value for name, value in members.items() if value is not None}
-    prompt = table.decode(jsontext.dumps(defaults | present))
-    table.validate(prompt)
-    return prompt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import Any
 
 from mockllm.engine.decision import (
     Decision,
@@ -47,15 +48,45 @@ def answer_at_once(decided: Decision | Question, store: Store, now: float) -> De
     return decided
 
 
-def begin(pieces: Generator[bool, None, Decision]) -> Decision | Question:
+MAX_UNDIVIDED = 1024 * 1024  # bytes of a request for which an endpoint does not pause
+
+
+def begin(pieces: Generator[bool, None, Decision | Question]) -> Decision | Question:
     """Return the decision that `pieces` make, if there is only one of them; else the question that
-    goes on with the others."""
+    goes on with the others.
+
+    Raises:
+        RequestError: the first piece does. If another does, `resume` of the question does.
+    """
     try:
         next(pieces)
     except StopIteration as end:
-        decision: Decision = end.value
-        return decision
-    return Question((DividedWork(pieces),), lambda results: results[0])
+        decided: Decision | Question = end.value
+        return decided
+    return Question((DividedWork(_until_error(pieces)),), _resume)
+
+
+def pause_if_large(request: Request) -> Generator[bool, None, None]:
+    """Pause before a piece of work that takes long and cannot be divided, if `request` is large."""
+    if len(request.body) > MAX_UNDIVIDED:
+        yield True
+
+
+def _until_error(
+    pieces: Generator[bool, None, Decision | Question],
+) -> Generator[bool, None, Decision | Question | RequestError]:
+    """Do `pieces`; the result may be their error."""
+    try:
+        return (yield from pieces)
+    except RequestError as exc:
+        return exc
+
+
+def _resume(results: Sequence[Any]) -> Decision | Question:
+    decided: Decision | Question | RequestError = results[0]
+    if isinstance(decided, RequestError):
+        raise decided
+    return decided
 
 
 def without_pauses(decided: Decision | Question) -> Decision | Question:

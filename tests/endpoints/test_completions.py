@@ -9,6 +9,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from mockllm import AsyncServer, Config
+from mockllm.endpoints.completions import MAX_PROMPTS_AT_ONCE
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import LazySteps
@@ -184,3 +185,32 @@ def test_a_prompt_that_no_mock_matches_moves_nothing() -> None:
 
     assert said_by(app, "hi", "unknown") == "mock_not_found"
     assert said_by(app, "hi") == ["0"]
+
+
+# --- Many prompts ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "pauses"), [(1, 0), (MAX_PROMPTS_AT_ONCE - 1, 0), (4 * MAX_PROMPTS_AT_ONCE, 8)]
+)
+def test_many_prompts_are_matched_and_rendered_with_pauses(count: int, pauses: int) -> None:
+    app = LoneApp(Engine(load(Config.from_dict({})), echo=echo))
+    prompts = [f"p{place}" for place in range(count)]
+
+    decision = ask("POST", "/v1/completions", body={"model": "m", "prompt": prompts}, engine=app)
+
+    texts = [choice["text"] for choice in told(decision)["choices"]]
+    assert texts == [f"<{prompt}>" for prompt in prompts]
+    assert app.pauses == pauses
+
+
+def test_a_404_to_one_of_many_prompts_comes_after_pauses() -> None:
+    mocks = [chat_mock(f"p{place}", chat_saying("ho")) for place in range(MAX_PROMPTS_AT_ONCE)]
+    app = LoneApp(Engine(load(Config.from_dict({"openai": mocks}))))
+    prompts = [f"p{place}" for place in range(2 * MAX_PROMPTS_AT_ONCE)]
+
+    decision = ask("POST", "/v1/completions", body={"model": "m", "prompt": prompts}, engine=app)
+
+    assert decision.reply.status == 404
+    assert f"'p{MAX_PROMPTS_AT_ONCE}'" in told(decision)["error"]["message"]
+    assert app.pauses == 1

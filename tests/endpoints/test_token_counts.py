@@ -10,6 +10,13 @@ import pytest
 from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
+from mockllm import Config
+from mockllm.engine.asking import MAX_UNDIVIDED
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
+from tests.support.apps import LoneApp
+from tests.support.engines import ANTHROPIC, KEY, ask, told
+
 pytestmark = pytest.mark.anyio
 
 
@@ -39,3 +46,43 @@ async def test_token_counts_refuse_invalid_requests(
         await anthropic.messages.count_tokens(model="m", messages=[nobody])
     with pytest.raises(openai_sdk.BadRequestError, match="instructions: expected a string"):
         await openai.responses.input_tokens.count(instructions=3)  # type: ignore[arg-type]  # the mistake
+
+
+# --- Large requests -------------------------------------------------------------------------------
+
+LARGE = "x" * MAX_UNDIVIDED
+ENDPOINTS = pytest.mark.parametrize(
+    ("path", "headers", "member"),
+    [
+        ("/v1/messages/count_tokens", ANTHROPIC, "messages"),
+        ("/v1/responses/input_tokens", KEY, "input"),
+        ("/v1/responses/compact", KEY, "input"),
+    ],
+)
+
+
+@ENDPOINTS
+@pytest.mark.parametrize(("text", "pauses"), [("hi", 0), (LARGE, 5)])
+def test_large_requests_are_counted_with_pauses(
+    path: str, headers: dict[str, str], member: str, text: str, pauses: int
+) -> None:
+    app = LoneApp(Engine(load(Config.from_dict({}))))
+    body = {"model": "m", member: [{"role": "user", "content": text}]}
+
+    answer = told(ask("POST", path, headers, body, engine=app))
+
+    assert answer.get("usage", answer)["input_tokens"] == -(-len(text) // 4) + 6
+    assert app.pauses == pauses
+
+
+@ENDPOINTS
+@pytest.mark.parametrize("text", ["hi", LARGE])
+def test_large_requests_are_refused_like_small_ones(
+    path: str, headers: dict[str, str], member: str, text: str
+) -> None:
+    body = {"model": "m", member: [{"role": "nobody", "content": text}]}
+
+    decision = ask("POST", path, headers, body, engine=LoneApp(Engine(load(Config.from_dict({})))))
+
+    assert decision.reply.status == 400
+    assert "role" in told(decision)["error"]["message"]

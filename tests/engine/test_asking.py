@@ -23,6 +23,7 @@ from mockllm.engine.decision import (
     finish,
 )
 from mockllm.engine.engine import Engine
+from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.state.choosing import AtEnd, Entry
 from mockllm.state.sessions import COMMON
@@ -304,3 +305,18 @@ def test_what_is_made_in_pieces_is_begun_and_goes_on_as_divided_work(pauses: int
     (work,) = question.operations
     assert isinstance(work, DividedWork)
     assert question.resume([finish(work.pieces)]) is DECISION
+
+
+def test_an_error_in_a_later_piece_is_raised_where_the_decision_is_asked_for() -> None:
+    def failing() -> Generator[bool, None, Decision]:
+        yield True
+        raise RequestError(400, "no")
+
+    question = begin(failing())
+
+    assert isinstance(question, Question)
+    (work,) = question.operations
+    assert isinstance(work, DividedWork)
+    result = finish(work.pieces)
+    with pytest.raises(RequestError, match="no"):
+        question.resume([result])
