@@ -9,11 +9,17 @@ import pytest
 from mockllm import Server
 from tests.agents.weather import Station, configuration
 
+OVERLOADED = (503, 529)  # of OpenAI and of Anthropic
+
 
 @pytest.fixture
 def server() -> Iterator[Server]:
+    """A server that was overloaded once when the test ends, and asked again."""
     with Server(configuration()) as running:
         yield running
+    asked, overloaded, told = [call.status for call in running.calls]
+    assert (asked, told) == (200, 200)
+    assert overloaded in OVERLOADED
 
 
 @pytest.fixture
