@@ -26,6 +26,7 @@ from mockllm.prompt import Earlier
 from mockllm.providers import envelope, find_vendor
 from mockllm.providers.routes import NO_VALUES, Routes, Values
 from mockllm.replies.prepared import make_ready
+from mockllm.state.keys import Reloaded, compare
 from mockllm.state.responses import StoredResponse, StoredResponses
 from mockllm.state.session_names import (
     HEADER,
@@ -35,7 +36,7 @@ from mockllm.state.session_names import (
     split_request,
 )
 from mockllm.state.sessions import COMMON
-from mockllm.state.store import LocalStore, Operation, Result, SessionEnded
+from mockllm.state.store import LocalStore, Operation, Reset, Result, SessionEnded
 from mockllm.wire.placeholders import FreshValues
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
@@ -75,10 +76,18 @@ class App:
         self.store = LocalStore(gone=self.stored_responses.drop)
         """The state of mocks and sessions, which a reload does not change."""
         self._peers: frozenset[int] = frozenset()
-        self.use(engine)
+        self._use(engine)
 
-    def use(self, engine: Engine) -> None:
-        """Decide all further requests by `engine`."""
+    def use(self, engine: Engine) -> Reloaded:
+        """Decide all further requests by `engine`. Returns what becomes of the state of its mocks:
+        that of those which are gone is dropped, so that they begin anew when they come back."""
+        reloaded = compare(self._engine.stateful_mocks, engine.stateful_mocks)
+        if reloaded.gone:
+            self.perform(Reset(keys=frozenset(reloaded.gone)))
+        self._use(engine)
+        return reloaded
+
+    def _use(self, engine: Engine) -> None:
         # of the configuration
         self._engine = engine
         engine.work_clock = self._work_clock

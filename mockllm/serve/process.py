@@ -16,7 +16,7 @@ from mockllm.engine.engine import Engine
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
 from mockllm.serve.peers import Peers, Place
-from mockllm.serve.reload import Reload, Reloader, freeze_heap
+from mockllm.serve.reload import Reload, Reloader, freeze_heap, log_state
 from mockllm.serve.settings import Bound, Settings
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
@@ -218,7 +218,8 @@ class _Process:
     def _swap(self, engine: Engine) -> None:
         """Answer new requests with `engine`; responses in progress are unaffected."""
         if not self.stopping.is_set():
-            self._service.app.use(engine)
+            reloaded = self._service.app.use(engine)
+            log_state(reloaded, engine.stateful_mocks)
             freeze_heap(collect=False)
 
     def stop(self) -> None:

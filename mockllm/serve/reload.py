@@ -6,16 +6,18 @@ import contextlib
 import gc
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mockllm.config.files import files_of
 from mockllm.engine.engine import Engine
+from mockllm.state.keys import Reloaded
 
 logger = logging.getLogger("mockllm")
 
 POLL = 0.5  # seconds between two checks of the files
+MAX_SHOWN = 10  # mocks of which a log line tells
 
 Load = Callable[[], Engine | None]
 """Loads the configuration. Returns None if it cannot be served, after reporting why."""
@@ -108,6 +110,21 @@ class Reloader(threading.Thread):
                 engine = self._reload.run()
                 if engine is not None and not self._ended:
                     self._deliver(engine)
+
+
+def log_state(reloaded: Reloaded, places: Mapping[str, str]) -> None:
+    """Log which mocks of a loaded configuration begin with their first answer, although there was
+    state before. `places` are those of the mocks with state, by their keys."""
+    if not (reloaded.begun and reloaded.gone):
+        return
+    shown = ", ".join(places[key] for key in reloaded.begun[:MAX_SHOWN])
+    more = len(reloaded.begun) - MAX_SHOWN
+    logger.warning(
+        "new or changed, so these mocks begin with their first answer: %s%s; to keep its place, "
+        "give a mock a name",
+        shown,
+        f" and {more:,} more" if more > 0 else "",
+    )
 
 
 def freeze_heap(*, collect: bool = True) -> None:

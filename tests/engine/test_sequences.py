@@ -283,6 +283,73 @@ def test_a_session_that_has_ended_gets_nothing() -> None:
     assert ask(one) == "say-a"
 
 
+# --- Reloading ------------------------------------------------------------------------------------
+
+
+def engine(*mocks: Json) -> Engine:
+    return Engine(load(Config.from_dict({"mocks": list(mocks)})))
+
+
+NAMED = {"name": "plot", "match": {"user": "a"}, "sequence": ["say-a", "say-b", "say-c"]}
+UNNAMED = {"match": {"user": "b"}, "sequence": ["say-d", "say-e", "say-f"]}
+
+
+def both(one: App) -> list[str]:
+    return [ask(one, text=text) for text in ("a", "b")]
+
+
+def test_mocks_that_are_the_same_go_on_wherever_they_stand() -> None:
+    one = App(engine(NAMED, UNNAMED))
+    assert both(one) == ["say-a", "say-d"]
+
+    reloaded = one.use(engine({"match": {"user": "c"}, "reply": "say-x"}, UNNAMED, NAMED))
+
+    assert both(one) == ["say-b", "say-e"]
+    assert (len(reloaded.kept), reloaded.begun, reloaded.gone) == (2, (), ())
+
+
+def test_a_mock_that_changes_goes_on_only_if_it_has_a_name() -> None:
+    one = App(engine(NAMED, UNNAMED))
+    both(one)
+
+    changed = {"sequence": ["say-1", "say-2"]}
+    reloaded = one.use(engine(NAMED | changed, UNNAMED | changed))
+
+    assert both(one) == ["say-2", "say-1"]
+    assert (reloaded.kept, len(reloaded.begun), len(reloaded.gone)) == (("mocks 'plot'",), 1, 1)
+
+
+def test_a_mock_that_comes_back_begins_anew_in_every_session() -> None:
+    one = App(engine(NAMED, UNNAMED))
+    for session in ("", "s"):
+        assert ask(one, text="a", session=session, retry=0) == "say-a"
+
+    one.use(engine(UNNAMED))
+    one.use(engine(NAMED, UNNAMED))
+
+    assert ask(one, text="a", session="s", retry=1) == "say-a"
+    assert [ask(one, text="a") for _ in range(2)] == ["say-a", "say-b"]
+
+
+def test_a_script_that_got_shorter_is_over() -> None:
+    one = App(engine(NAMED))
+    for _ in range(3):
+        ask(one, text="a", retry=0)
+
+    one.use(engine(NAMED | {"sequence": ["say-a"]}))
+
+    assert ask(one, text="a", retry=1) == "exhausted"
+
+
+def test_an_attempt_from_before_a_reload_is_repeated_after_it() -> None:
+    one = App(engine(NAMED))
+    assert ask(one, text="a", retry=0) == "say-a"
+
+    one.use(engine(NAMED | {"sequence": ["say-A", "say-B"]}))
+
+    assert [ask(one, text="a", retry=retry) for retry in (1, 0)] == ["say-A", "say-B"]
+
+
 # --- Embeddings, models, counting -----------------------------------------------------------------
 
 

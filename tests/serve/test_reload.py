@@ -16,7 +16,8 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load as load_mocks
 from mockllm.engine.loading import load_config
 from mockllm.errors import ConfigError
-from mockllm.serve.reload import Reload, Reloader, Watch, freeze_heap
+from mockllm.serve.reload import MAX_SHOWN, Reload, Reloader, Watch, freeze_heap, log_state
+from mockllm.state.keys import Reloaded
 from tests.support.apps import LoneApp
 from tests.support.processes import (
     LONG_ANSWER,
@@ -31,7 +32,7 @@ from tests.support.processes import (
     running,
     write,
 )
-from tests.support.served import PATIENCE
+from tests.support.served import PATIENCE, Json
 
 pytestmark = pytest.mark.anyio
 
@@ -170,6 +171,42 @@ def test_loads_in_a_thread_when_asked() -> None:
     assert delivered == [made] * 3
 
 
+PLACES = {f"key {number}": f"mocks[{number}]" for number in range(20)}
+
+
+def told_of_state(caplog: pytest.LogCaptureFixture, reloaded: Reloaded) -> list[str]:
+    log_state(reloaded, PLACES)
+    return [record.message for record in caplog.records]
+
+
+def test_mocks_that_begin_anew_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    reloaded = Reloaded(kept=("key 0",), begun=("key 1", "key 2"), gone=("old",))
+
+    assert told_of_state(caplog, reloaded) == [
+        (
+            "new or changed, so these mocks begin with their first answer: mocks[1], mocks[2]; to "
+            "keep its place, give a mock a name"
+        )
+    ]
+
+
+def test_only_some_of_many_mocks_that_begin_anew_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (told,) = told_of_state(caplog, Reloaded((), tuple(PLACES), ("old",)))
+
+    assert f"mocks[{MAX_SHOWN - 1}] and 10 more;" in told
+
+
+@pytest.mark.parametrize(
+    "reloaded", [Reloaded(("key 1",), ("key 2",), ()), Reloaded(("key 1",), (), ("old",))]
+)
+def test_nothing_is_told_if_no_mock_begins_anew(
+    caplog: pytest.LogCaptureFixture, reloaded: Reloaded
+) -> None:
+    assert told_of_state(caplog, reloaded) == []
+
+
 def test_a_replaced_engine_is_freed() -> None:
     """Without the garbage collector: loaded objects are frozen."""
     loaded = load_mocks(Config.from_dict(config()))
@@ -241,6 +278,25 @@ async def test_sighup_swaps_the_configuration_and_no_request_fails(
     assert list(constant.answers) == ["old", "new", "newer", "newest"]
     assert len(command.told("mockllm: reloaded: 1 openai")) == 3
     assert workers == 1 or not set(before) & set(after)
+
+
+@posix
+async def test_a_script_goes_on_at_a_reload_and_a_changed_one_begins_anew(file: Path) -> None:
+    def scripted(*answers: str) -> Json:
+        script = {"sequence": list(answers)}
+        return {"mocks": [{"match": {"user": "other"}, **script}, {"name": "plot", **script}]}
+
+    write(file, scripted("one", "two"))
+    with running("--config", file, "--port=0") as command:
+        before = (await ask(command.port)).text
+        write(file, scripted("one", "three"))
+        command.signal(signal.SIGHUP)
+        (told,) = command.told("these mocks begin with their first answer")
+        after = (await ask(command.port)).text
+
+    assert (before, after) == ("one", "three")
+    assert "mocks[0];" in told
+    assert "plot" not in told
 
 
 @posix
