@@ -21,11 +21,13 @@ from mockllm.engine.decision import Decision, Outcome, Question
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.errors import ClientError, RequestError
-from mockllm.exchange import Reply, Request
+from mockllm.exchange import Pacing, Reply, Request
 from mockllm.prompt import Earlier
 from mockllm.providers import envelope, find_vendor
 from mockllm.providers.routes import NO_VALUES, Routes, Values
 from mockllm.replies.prepared import make_ready
+from mockllm.state.attempts import RETRY_COUNT, attempt_at
+from mockllm.state.draws import Draws
 from mockllm.state.keys import Reloaded, compare
 from mockllm.state.responses import StoredResponse, StoredResponses
 from mockllm.state.session_names import (
@@ -75,6 +77,7 @@ class App:
         """Delivered responses, for ``GET /v1/responses/{id}``."""
         self.store = LocalStore(gone=self.stored_responses.drop)
         """The state of mocks and sessions, which a reload does not change."""
+        self._draws = Draws()
         self._peers: frozenset[int] = frozenset()
         self._use(engine)
 
@@ -230,6 +233,26 @@ class App:
                 request.body, answer.response, answer.chunk, answer.events, fresh, session=session
             )
             self.stored_responses.append(stored)
+
+    def pacing_of(self, request: Request, decision: Decision) -> Pacing:
+        """Return the pacing of one delivery of a paced reply, with the key of its draws."""
+        pacing = decision.reply.pacing
+        assert pacing is not None
+        if not pacing.cv:
+            return pacing
+        _, request = split_request(request)
+        attempt = attempt_at(request.path, request.body, request.first_values.get(RETRY_COUNT))
+        rule = decision.match.rule
+        source = pacing.pool.name if rule is None else rule.label
+        key = self._draws.next_key(self._engine.seed, decision.session, source, attempt)
+        return pacing._replace(key=key)
+
+    def refuse_for_pool(self, decision: Decision, pacing: Pacing) -> Decision:
+        """Return the decision to refuse a request because the pool of its answer is full."""
+        assert pacing.full is not None  # or the queue has no end
+        reply, ready = make_ready(pacing.full)
+        match = decision.match._replace(outcome=Outcome.POOL_FULL, answer=None)
+        return decision._replace(match=match, reply=reply, ready=ready)
 
     def _finish(
         self, request: Request, decide: Callable[[], Decision | Question]

@@ -50,10 +50,14 @@ class Request(NamedTuple):
 class Step(NamedTuple):
     """One event of a stream, or one whole body: wait `pause` seconds after the previous step, then
     send `pieces`. A small step has one piece; a large one shares its pieces with other deliveries
-    of the same reply."""
+    of the same reply.
+
+    So many `tokens` of the model's output are complete with this step and were not with the one
+    before; they are counted in replies with a pacing, which says how long each takes."""
 
     pieces: tuple[bytes, ...]
     pause: float = 0.0
+    tokens: int = 0
 
     @property
     def data(self) -> bytes:
@@ -129,6 +133,34 @@ class LazySteps:
         return tuple(first)
 
 
+class PoolRule(NamedTuple):
+    """The numbers of a pool: what all answers with an equal rule share while they are generated."""
+
+    name: str = ""
+    concurrency: int | None = None
+    """Answers that are generated at once; None is unlimited."""
+    queue: int | None = None
+    """Answers that wait for a place; None is unlimited."""
+    slowdown: float = 1.0
+    """The factor on the time of a token at full concurrency."""
+
+
+class Pacing(NamedTuple):
+    """The times of one delivery in seconds: until the first token, and between two tokens.
+
+    They vary by the coefficient of variation `cv`, as drawn by `key`, and pass in the time of the
+    pool. Of constant size: what differs between two deliveries is drawn while they are sent. `full`
+    is the reply if the pool is full.
+    """
+
+    pool: PoolRule
+    ttft: float
+    itl: float
+    cv: float = 0.0
+    key: int = 0
+    full: Reply | None = None
+
+
 @dataclass(slots=True)  # not frozen, although never modified: it takes half the time to create
 class Reply:
     """An answer before it is framed as HTTP.
@@ -137,7 +169,8 @@ class Reply:
     or the delivery: the model, an id, the time. A `streamed` reply is sent as one HTTP chunk per
     step, and so is one with lazy steps; any other is sent with a Content-Length. `before_head` is
     the pause before the head, in seconds. `preface` is sent as it is before the head, as no service
-    does.
+    does. `pacing` says how long the tokens of the steps take: then the head is sent with the first
+    step.
     """
 
     status: int
@@ -147,6 +180,7 @@ class Reply:
     streamed: bool = False
     before_head: float = 0.0
     preface: bytes = b""
+    pacing: Pacing | None = None
 
     @property
     def has_length(self) -> bool:

@@ -104,6 +104,8 @@ class Engine:
         self.models = models
         """Models that are listed behind those that the mocks name."""
         self.require_auth = loaded.require_auth
+        self.seed = loaded.seed
+        """The seed of what is drawn at random."""
         self.session_setting = loaded.session
         """Names the session of requests that name none themselves."""
         self.cors = CORS(allowed=loaded.cors)

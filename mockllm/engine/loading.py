@@ -68,6 +68,7 @@ class Loaded:
     session: SessionSetting = NO_SETTING
     models: tuple[str, ...] = ()
     """The models to list beside those that mocks name."""
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

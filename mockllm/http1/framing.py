@@ -6,7 +6,7 @@ common replies; a property test compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from http import HTTPStatus
 from typing import NamedTuple, cast
@@ -26,11 +26,13 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 class Frame(NamedTuple):
     """Bytes on the wire: `data`, sent `pause` seconds after the previous frame. With a `size`, only
-    so many of the first bytes are sent, counted once the values of the delivery are filled in."""
+    so many of the first bytes are sent, counted once the values of the delivery are filled in.
+    `tokens` are those of its step (`exchange.Step`)."""
 
     pause: float
     data: bytes
     size: int | None = None
+    tokens: int = 0
 
 
 def must_close(reply: Reply, *, is_http11: bool) -> bool:
@@ -80,6 +82,27 @@ def _head(writer: h11.Connection, reply: Reply, *, is_http11: bool, close: bool)
     return writer.send(response) or b""
 
 
+def fastest_frames(reply: Reply, *, is_http11: bool, close: bool) -> Iterator[Frame]:
+    """Return the `frames` of `reply`, made without h11 if they can be."""
+    is_plain = reply.ending == COMPLETE and not reply.before_head and not reply.preface
+    if is_plain and (reply.streamed or reply.has_length) and is_http11 and not close:
+        return FastFraming(reply).frames(reply.steps)
+    return frames(reply, is_http11=is_http11, close=close)
+
+
+def hold_head(frames: Iterator[Frame]) -> Iterator[Frame]:
+    """Yield `frames` with the head and what follows it in one. Values of the delivery in a head
+    may be shorter than their placeholders, so it is not joined with a frame that is cut."""
+    head = next(frames)
+    first = next(frames, Frame(0.0, b""))
+    if head.size is None and first.size is None:
+        yield Frame(head.pause + first.pause, head.data + first.data, None, first.tokens)
+    else:
+        yield Frame(head.pause + first.pause, head.data, head.size, first.tokens)
+        yield first._replace(pause=0.0, tokens=0)
+    yield from frames
+
+
 def _announced_length(reply: Reply) -> int:
     size = sum(step.size for step in reply.steps)
     after = reply.ending.after
@@ -108,19 +131,19 @@ def _step(
     """The frames of one step. With `up_to` only that many of its bytes. Then its chunk announces
     all of them, unless it is a `whole_chunk` of those that are sent."""
     if len(step.pieces) == 1 and up_to is None:
-        yield Frame(step.pause, writer.send(h11.Data(step.pieces[0])) or b"")
+        yield Frame(step.pause, writer.send(h11.Data(step.pieces[0])) or b"", tokens=step.tokens)
         return
-    pause = step.pause
+    pause, tokens = step.pause, step.tokens
     announced = up_to if whole_chunk and up_to is not None else step.size
     sized = h11.Data(cast("bytes", _Sized(announced)))
     for part in writer.send_with_data_passthrough(sized) or ():
         if not isinstance(part, _Sized):
-            yield Frame(pause, part)
-            pause = 0.0
+            yield Frame(pause, part, tokens=tokens)
+            pause, tokens = 0.0, 0
             continue
         for piece, size in _first_pieces(step, up_to):
-            yield Frame(pause, piece, size)
-            pause = 0.0
+            yield Frame(pause, piece, size, tokens)
+            pause, tokens = 0.0, 0
         if up_to is not None and not whole_chunk:
             return
 
@@ -172,9 +195,10 @@ class FastFraming:
             and reply.ending == COMPLETE
             and not reply.before_head
             and not reply.preface
+            and reply.pacing is None
             and not any(step.pause for step in reply.steps)
         )
-        """True if such a reply is complete and has no pause."""
+        """True if such a reply is complete, and has no pause and no pacing."""
         self._bodiless = reply.status in BODILESS
         self.streamed = reply.streamed
         """True if each step is a chunk."""
@@ -182,6 +206,33 @@ class FastFraming:
             reply.status, reply.headers, streamed=reply.streamed
         )
         """The head, whole in `before` if it is streamed; else in two halves, around the length."""
+
+    def frames(self, steps: Iterable[Step]) -> Iterator[Frame]:
+        """Yield the `frames` of a complete reply, which may have pauses; for a large step one
+        for each of its pieces, for a small one a single frame."""
+        if self._bodiless:
+            yield Frame(0.0, self.before)
+            return
+        if not self.streamed:
+            steps = tuple(steps)
+            size = sum(step.size for step in steps)
+            yield Frame(0.0, b"%b%d%b" % (self.before, size, self.after))
+        else:
+            yield Frame(0.0, self.before)
+        for pieces, pause, tokens in steps:
+            first, *others = pieces
+            if not self.streamed:
+                yield Frame(pause, first, None, tokens)
+                yield from (Frame(0.0, piece) for piece in others)
+            elif not others:
+                data = b"%x\r\n%b\r\n" % (len(first), first) if first else b""
+                yield Frame(pause, data, None, tokens)
+            else:
+                yield Frame(pause, b"%x\r\n" % sum(map(len, pieces)), None, tokens)
+                yield from (Frame(0.0, piece) for piece in pieces)
+                yield Frame(0.0, b"\r\n")
+        if self.streamed:
+            yield Frame(0.0, LAST_CHUNK)
 
     def ready(self, parts: Sequence[bytes]) -> bytes | None:
         """The whole delivery, given the data of each step. None if the reply has a pause, is

@@ -16,6 +16,7 @@ from mockllm.prompt import Body, Prompt, ResponseOptions
 from mockllm.providers.failures import Cases
 from mockllm.providers.reply import NeutralReply
 from mockllm.providers.routes import Values
+from mockllm.providers.speech import Speaker
 from mockllm.providers.vendor import Vendor
 from mockllm.validation.findings import Confirm, Finding
 from mockllm.validation.json_schema import Definitions, MockSchemas
@@ -132,6 +133,9 @@ class API:
     generate: Callable[[Prompt], dict[str, Any]] | None = None
     """The response to any request while no mock of this API is configured; None if the API has no
     such response."""
+
+    speaker: Speaker | None = None
+    """How the output of a model is counted; None if the answers of the API have none."""
 
     failures: Cases = field(default_factory=dict)
     """The failures in which this API differs from the vendor's others."""

@@ -92,7 +92,7 @@ def _with_model(reply: Reply, model: str) -> Reply:
 
 def _edited(reply: Reply, edit: Callable[[bytes], bytes]) -> Reply:
     """Return `reply` with the data of each step edited."""
-    steps = tuple(Step((edit(step.data),), step.pause) for step in reply.steps)
+    steps = tuple(step._replace(pieces=(edit(step.data),)) for step in reply.steps)
     return replace(reply, steps=steps)
 
 
@@ -120,6 +120,7 @@ class _Variant:
             reply.streamed,
             reply.before_head,
             reply.preface,
+            reply.pacing,
         )
         template = self._template
         if template is None or not template.fits(values):
@@ -138,8 +139,9 @@ class _Variant:
 
 
 class FilledSteps(Sequence[Step]):
-    """Steps with the values of a request, which are filled in when they are first read: rarely, as
-    most replies are sent as ready bytes."""
+    """Steps with the values of a request, which are filled in when they are read: rarely, as most
+    replies are sent as ready bytes. In order, they are filled in one by one and not kept, because a
+    paced reply is sent for a long time."""
 
     __slots__ = ("_filled", "_steps", "_values")
 
@@ -152,7 +154,7 @@ class FilledSteps(Sequence[Step]):
         return len(self._steps)
 
     def __iter__(self) -> Iterator[Step]:
-        return iter(self._all())
+        return (step.fill(self._values) for step in self._steps)
 
     @overload
     def __getitem__(self, index: int) -> Step: ...
@@ -176,10 +178,11 @@ class FilledSteps(Sequence[Step]):
 class PreparedStep:
     """A step, cut at the placeholders that depend on the request."""
 
-    __slots__ = ("_pieces", "_slots", "pause")
+    __slots__ = ("_pieces", "_slots", "pause", "tokens")
 
     def __init__(self, step: Step) -> None:
         self.pause = step.pause
+        self.tokens = step.tokens
         self._pieces: list[bytes] = []
         self._slots = Slots.none()
         for at, piece in enumerate(placeholders.split_of_request(step.data)):
@@ -200,9 +203,9 @@ class PreparedStep:
         pieces = self._pieces.copy()
         self._slots.fill(pieces, values)
         if sum(map(len, pieces)) <= MAX_PIECE:
-            return Step((b"".join(pieces),), self.pause)
+            return Step((b"".join(pieces),), self.pause, self.tokens)
         cut = [part for piece in pieces if piece for part in placeholders.cut(piece)]
-        return Step(tuple(cut), self.pause)
+        return Step(tuple(cut), self.pause, self.tokens)
 
 
 def make_ready(reply: Reply) -> Filled:

@@ -23,6 +23,7 @@ from mockllm.exchange import Reply, Request
 from mockllm.http1.head_cache import HeadCache
 from mockllm.limits import Limits
 from mockllm.redaction import redact_target
+from mockllm.serve.clock import Clock
 from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.turns import Turns
 
@@ -74,6 +75,7 @@ class Service:
         unmatched_observers: tuple[Observer, ...] = (),
         performer: Performer | None = None,
         slot: int = 0,
+        clock: Clock | None = None,
     ) -> None:
         # of the server
         self.app = app
@@ -85,6 +87,7 @@ class Service:
         self.performer = performer or NoPeers()
         self.turns = Turns()
         self._reported: set[str] = set()  # places of troubles
+        self.clock = clock or Clock()
         # of the connections
         self.connections: set[Connection] = set()
         self.lingering: dict[Connection, None] = {}

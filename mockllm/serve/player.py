@@ -31,6 +31,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from mockllm.engine.decision import End
 from mockllm.exchange import Ending, EndingKind
@@ -51,21 +52,21 @@ MAX_RESET_WAIT = 5.0  # seconds in which the peer acknowledges nothing; then it 
 RESET_GAP = 0.05  # seconds between the peer's acknowledgement and the reset, for the peer to read
 DRAIN_POLL = 0.005  # seconds between two checks for unacknowledged bytes
 
-_ENDS = {
+ENDS = {
     EndingKind.COMPLETE: End.COMPLETE,
     EndingKind.CLEAN: End.CLEAN,
     EndingKind.CUT: End.CUT,
     EndingKind.RESET: End.RESET,
     EndingKind.HANG: End.HANG,
 }
+"""What observers see of each kind of ending."""
 
 
-class Player:
-    """Sends the frames of one answer on one connection.
+class Sender:
+    """Writes the frames of one answer on one connection, and ends it.
 
     `writable` is set while the peer reads fast enough, `peer_finished` once it has closed its side.
-    `turns` is shared by all players. `ended` is called once: with the last write, or when the peer
-    has disconnected.
+    `ended` is called once: with the last write, or when the peer has disconnected.
     """
 
     def __init__(
@@ -75,8 +76,7 @@ class Player:
         peer_finished: asyncio.Event,
         fresh: FreshValues,
         *,
-        turns: Turns,
-        ended: Callable[[Player, End], None],
+        ended: Callable[[Sender, End], None],
     ) -> None:
         # of the connection
         self._transport = transport
@@ -84,22 +84,22 @@ class Player:
         self._peer_finished = peer_finished
         # of the answer
         self._fresh = fresh
-        self._turns = turns
         self._ended = ended
         self._end: End | None = None
         # of the frames
         self._next: Frame | None = None
         self._due = 0.0
-        self._until = math.inf  # frames that are due later are not sent
         self.frames_sent = 0
         """The number of frames written, by which `Timeouts` detects stuck peers."""
         self.first_byte: float | None = None
         """The time of the first write, in monotonic seconds."""
 
-    async def play(self, frames: Iterator[Frame], ending: Ending) -> None:
-        """Send `frames`, then end the message as `ending` specifies. After COMPLETE and CLEAN the
-        transport is still open, unless the peer has disconnected."""
-        kind = await self._send(frames, ending)
+    def resume(self) -> None:
+        """Continue: the peer reads again."""
+
+    async def end(self, kind: EndingKind) -> None:
+        """End the message as `kind` specifies, when all frames are sent. After COMPLETE and CLEAN
+        the transport is still open, unless the peer has disconnected."""
         if self._transport.is_closing():
             self.abandon()
         elif kind is EndingKind.RESET:
@@ -118,6 +118,52 @@ class Player:
         """Report that the frames could not be generated, unless the end was reported before."""
         self._finish(End.FAILED)
 
+    def _write(self, frame: Frame, end: End | None) -> None:
+        """Write a frame; with it the answer ends as `end` says, unless that is None."""
+        data = fill_fresh(frame.data, self._fresh)[: frame.size]
+        if data and self.first_byte is None:
+            self.first_byte = time.monotonic()
+        if end is not None:
+            self._finish(end)
+        if data:
+            self._transport.write(data)
+        self.frames_sent += 1
+
+    def _finish(self, end: End) -> None:
+        if self._end is None:
+            self._end = end
+            self._ended(self, end)
+
+    async def _reset(self) -> None:
+        """Close with a TCP reset, once the peer has received everything: a reset discards the bytes
+        that wait on either side."""
+        raw = self._transport.get_extra_info("socket")
+        waiting, since = 0, time.monotonic()
+        while left := self._transport.get_write_buffer_size() + _unacknowledged(raw):
+            if left != waiting:
+                waiting, since = left, time.monotonic()
+            elif time.monotonic() - since > MAX_RESET_WAIT:
+                break  # the peer reads nothing or is gone
+            await asyncio.sleep(DRAIN_POLL)  # the system has no event for this
+        await asyncio.sleep(RESET_GAP)
+        with contextlib.suppress(OSError):  # a Unix socket lacks this option and is just closed
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
+
+class Player(Sender):
+    """Sends frames in turns with all other players, which share `turns`. The other arguments are
+    those of `Sender`."""
+
+    def __init__(self, *connection: Any, turns: Turns, **answer: Any) -> None:
+        super().__init__(*connection, **answer)
+        self._turns = turns
+        self._until = math.inf  # frames that are due later are not sent
+
+    async def play(self, frames: Iterator[Frame], ending: Ending) -> None:
+        """Send `frames`, then end the message as `ending` specifies."""
+        await self.end(await self._send(frames, ending))
+
     async def _send(self, frames: Iterator[Frame], ending: Ending) -> EndingKind:
         """Send each frame when it is due, a turn at a time. Returns how the message ends: complete,
         if its ending has a time and all frames are due by then."""
@@ -128,9 +174,9 @@ class Player:
             await self._turns.wait()
             began = time.monotonic()
             if self._due > self._until and began >= self._until:
-                self._finish(_ENDS[ending.kind])
+                self._finish(ENDS[ending.kind])
                 return ending.kind
-            more = self._take_turn(frames, _ENDS[kind], began + self._turns.left)
+            more = self._take_turn(frames, ENDS[kind], began + self._turns.left)
             self._turns.spend(time.monotonic() - began)
             if not more:
                 return kind
@@ -170,37 +216,6 @@ class Player:
         self._next = next(frames, None)
         if self._next is not None:
             self._due += self._next.pause
-
-    def _write(self, frame: Frame, end: End | None) -> None:
-        data = fill_fresh(frame.data, self._fresh)[: frame.size]
-        if data and self.first_byte is None:
-            self.first_byte = time.monotonic()
-        if end is not None:
-            self._finish(end)
-        if data:
-            self._transport.write(data)
-        self.frames_sent += 1
-
-    def _finish(self, end: End) -> None:
-        if self._end is None:
-            self._end = end
-            self._ended(self, end)
-
-    async def _reset(self) -> None:
-        """Close with a TCP reset, once the peer has received everything: a reset discards the bytes
-        that wait on either side."""
-        raw = self._transport.get_extra_info("socket")
-        waiting, since = 0, time.monotonic()
-        while left := self._transport.get_write_buffer_size() + _unacknowledged(raw):
-            if left != waiting:
-                waiting, since = left, time.monotonic()
-            elif time.monotonic() - since > MAX_RESET_WAIT:
-                break  # the peer reads nothing or is gone
-            await asyncio.sleep(DRAIN_POLL)  # the system has no event for this
-        await asyncio.sleep(RESET_GAP)
-        with contextlib.suppress(OSError):  # a Unix socket lacks this option and is just closed
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
 
 
 def _unacknowledged(raw: socket.socket) -> int:

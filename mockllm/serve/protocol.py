@@ -1,10 +1,11 @@
 """One connection on an asyncio loop: from bytes to requests to decisions to bytes.
 
-An answer takes one of two ways. At once: if it is small, complete and without pauses, and the peer
-reads, it is sent with one write inside `data_received`, without a task. In a task: if the request
-is large or the loop is busy (`serve.turns`), if a question must be answered before the decision, or
-if the answer pauses, is large, is generated while it is sent, or has a slow peer. Then a `Player`
-sends it, and pipelined requests wait for their turn.
+An answer takes one of three ways. At once: if it is small, complete and without pauses, and the
+peer reads, it is sent with one write inside `data_received`, without a task. By the clock: if it is
+paced, a `PacedPlayer` sends it, without a task as well. In a task: if the request is large or the
+loop is busy (`serve.turns`), if a question must be answered before the decision, or if the answer
+pauses, is large, is generated while it is sent, or has a slow peer. Then a `Player` sends it.
+Pipelined requests wait for their turn.
 """
 
 from __future__ import annotations
@@ -26,14 +27,15 @@ from mockllm.engine.decision import (
     Question,
 )
 from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
-from mockllm.exchange import Request
+from mockllm.exchange import EndingKind, Request
 from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
 from mockllm.limits import KIB
 from mockllm.redaction import redact_target
 from mockllm.serve.connections import Service
+from mockllm.serve.paced_player import PacedPlayer
 from mockllm.serve.phase import FOLLOWS, Phase
-from mockllm.serve.player import MAX_UNSENT, Player
+from mockllm.serve.player import MAX_UNSENT, Player, Sender
 from mockllm.serve.timeouts import Expired, Timeouts
 from mockllm.serve.turns import MAX_SMALL, MIN_CHARGED
 from mockllm.wire.placeholders import FreshValues, fill_fresh
@@ -64,7 +66,7 @@ class HTTPProtocol(asyncio.Protocol):
         self._timeouts = Timeouts(service.limits)
         # of an answer that takes time
         self._task: asyncio.Task[None] | None = None
-        self._player: Player | None = None
+        self._player: Sender | None = None
 
     # --- called by the loop ---
 
@@ -102,6 +104,8 @@ class HTTPProtocol(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable.set()
+        if self._player is not None:
+            self._player.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._enter(Phase.CLOSED)
@@ -216,10 +220,15 @@ class HTTPProtocol(asyncio.Protocol):
                 self._wait_for_more()
                 return
             self._answer(request)
-            if self._task is not None or self.phase is Phase.LINGERING:
+            if self._is_busy or self.phase is Phase.LINGERING:
                 return
             if http.is_idle and self.phase is Phase.IDLE and not self._peer_finished.is_set():
                 return
+
+    @property
+    def _is_busy(self) -> bool:
+        """True while an answer takes time."""
+        return self._task is not None or self._player is not None
 
     def _wait_for_more(self) -> None:
         phase = self._reading_phase()
@@ -277,6 +286,9 @@ class HTTPProtocol(asyncio.Protocol):
         ends_stream = framing.must_close(decision.reply, is_http11=is_http11)
         closes = ends_stream or self._http.closes or self._service.draining
         head_only = request.method == "HEAD"
+        if decision.reply.pacing is not None and not head_only:
+            self._deliver_paced(request, decision, started, fresh, closes=closes)
+            return
         ready = decision.ready if self._writable.is_set() else None
         if ready is not None and is_http11 and not closes and not head_only:
             self._write_at_once(request, decision, started, decided, fresh, ready.finish(fresh))
@@ -298,13 +310,47 @@ class HTTPProtocol(asyncio.Protocol):
         )
         self._begin(self._play(self._player, frames, decision, closes=closes))
 
+    def _deliver_paced(
+        self,
+        request: Request,
+        decision: Decision,
+        started: float,
+        fresh: FreshValues,
+        *,
+        closes: bool,
+    ) -> None:
+        """Send an answer whose tokens take time, or the refusal of its pool."""
+        reply, app = decision.reply, self._service.app
+        pacing = app.pacing_of(request, decision)
+        decided = time.monotonic() - started
+        self._player = player = PacedPlayer(
+            self._wire,
+            self._writable,
+            self._peer_finished,
+            fresh,
+            frames=framing.hold_head(
+                framing.fastest_frames(reply, is_http11=self._http.is_http11, close=closes)
+            ),
+            ending=reply.ending,
+            clock=self._service.clock,
+            pacing=pacing,
+            over=lambda kind, error: self._end_paced(decision, kind, error, closes=closes),
+            ended=self._delivery_observer(request, decision, started, decided),
+        )
+        if not player.start():
+            self._player = None
+            self._deliver(request, app.refuse_for_pool(decision, pacing), started)
+            return
+        self._record_answer(request, decision, fresh)
+        self._enter_answering()
+
     def _delivery_observer(
         self, request: Request, decision: Decision, started: float, decided: float
-    ) -> Callable[[Player, End], None]:
+    ) -> Callable[[Sender, End], None]:
         """Return a callback for the end of a player's delivery. `started` is in monotonic seconds,
         `decided` in seconds since then."""
 
-        def ended(player: Player, end: End) -> None:
+        def ended(player: Sender, end: End) -> None:
             first = decided if player.first_byte is None else player.first_byte - started
             delivery = Delivery(decided, first, time.monotonic() - started, end, started)
             self._service.observe(request, decision, delivery)
@@ -336,9 +382,12 @@ class HTTPProtocol(asyncio.Protocol):
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Answer in a task. Until it ends, no other request of the connection is answered."""
+        self._enter_answering()
+        self._task = asyncio.get_running_loop().create_task(work)
+
+    def _enter_answering(self) -> None:
         if self.phase is not Phase.ANSWERING:
             self._enter(Phase.ANSWERING)
-        self._task = asyncio.get_running_loop().create_task(work)
 
     async def _answer_in_turn(self, request: Request, started: float) -> None:
         """Decide and answer a request that takes long, or for which there is no time yet."""
@@ -352,7 +401,7 @@ class HTTPProtocol(asyncio.Protocol):
         began = time.monotonic()
         self._decide(request, started)
         turns.spend(time.monotonic() - began)
-        if self._task is None and self.phase is Phase.ANSWERING:
+        if not self._is_busy and self.phase is Phase.ANSWERING:
             self._resume()
 
     async def _answer_later(self, request: Request, question: Question, started: float) -> None:
@@ -367,7 +416,7 @@ class HTTPProtocol(asyncio.Protocol):
         except Exception as exc:
             self._task = None
             self._deliver(request, self._internal_error(request, exc), started)
-        if self._task is None and self.phase is Phase.ANSWERING:
+        if not self._is_busy and self.phase is Phase.ANSWERING:
             self._resume()
 
     async def _resolve(self, question: Question) -> Decision:
@@ -392,12 +441,37 @@ class HTTPProtocol(asyncio.Protocol):
         announced that the connection closes."""
         try:
             await player.play(frames, decision.reply.ending)
-        except Exception:
-            rule = decision.match.rule
-            label = "no mock" if rule is None else rule.label
-            logger.exception("internal error sending an answer (%s)", label)
+        except Exception as exc:
             player.fail()
-            self._wire.abort()  # part of the answer is sent, so an error reply cannot follow
+            self._abort_answer(decision, exc)
+        self._finish_answer(closes=closes)
+
+    def _end_paced(
+        self, decision: Decision, kind: EndingKind, error: Exception | None, *, closes: bool
+    ) -> None:
+        """Go on after the frames of a paced answer that ends as `kind` says, or after the `error`
+        that prevented them."""
+        player = self._player
+        if error is not None:
+            self._abort_answer(decision, error)
+        if error is not None or kind in (EndingKind.COMPLETE, EndingKind.CLEAN):
+            self._finish_answer(closes=closes)
+        elif player is not None:
+            self._begin(self._end_later(player, kind, closes=closes))
+
+    async def _end_later(self, player: Sender, kind: EndingKind, *, closes: bool) -> None:
+        await player.end(kind)
+        self._finish_answer(closes=closes)
+
+    def _abort_answer(self, decision: Decision, error: Exception) -> None:
+        """Log an error while an answer was sent, and close: an error reply cannot follow."""
+        rule = decision.match.rule
+        label = "no mock" if rule is None else rule.label
+        logger.error("internal error sending an answer (%s)", label, exc_info=error)
+        self._wire.abort()
+
+    def _finish_answer(self, *, closes: bool) -> None:
+        """Go on after an answer that took time."""
         self._player = self._task = None
         if self._wire.is_closing():
             return

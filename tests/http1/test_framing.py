@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.exchange import COMPLETE, Ending, EndingKind, Reply, Step
-from mockllm.http1.framing import MAX_READY, FastFraming, frames
+from mockllm.exchange import COMPLETE, Ending, EndingKind, Pacing, PoolRule, Reply, Step
+from mockllm.http1.framing import MAX_READY, FastFraming, Frame, fastest_frames, frames, hold_head
 from mockllm.wire import placeholders
 
 STREAM = Reply.stream(200, ((b"date", placeholders.DATE),), [b"a", b"bb"])
@@ -232,6 +232,62 @@ def test_ready_bytes_equal_framed_bytes(reply: Reply) -> None:
     at_once = reply.ending == COMPLETE and not any(step.pause for step in reply.steps)
 
     assert ready(reply) == (b"".join(sent(reply)) if at_once else None)
+
+
+def test_a_paced_reply_is_not_ready() -> None:
+    assert ready(replace(WHOLE, pacing=Pacing(PoolRule(), 0.0, 0.0))) is None
+
+
+timed = st.builds(
+    lambda reply, timing, before_head: replace(
+        reply,
+        steps=tuple(
+            step._replace(tokens=tokens, pieces=(step.data[:split], step.data[split:]))
+            if split
+            else step._replace(tokens=tokens)
+            for step, (tokens, split) in zip(reply.steps, timing, strict=False)
+        ),
+        before_head=before_head,
+    ),
+    replies,
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0, 0, 3])), min_size=4, max_size=4),
+    st.sampled_from([0.0, 0.0, 1.5]),
+)
+
+
+def timetable(found: list[Frame]) -> list[tuple[float, int, bytes]]:
+    """The bytes that are sent together: after all pauses and tokens before them."""
+    together: list[tuple[float, int, bytes]] = []
+    pause, tokens = 0.0, 0
+    for frame in found:
+        pause, tokens = pause + frame.pause, tokens + frame.tokens
+        if together and together[-1][:2] == (pause, tokens):
+            together[-1] = (pause, tokens, together[-1][2] + frame.data)
+        else:
+            together.append((pause, tokens, frame.data))
+    return together
+
+
+@given(timed, st.booleans(), st.booleans())
+def test_fast_frames_are_sent_like_the_others(reply: Reply, is_http11: bool, close: bool) -> None:
+    fast = [*fastest_frames(reply, is_http11=is_http11, close=close)]
+
+    assert timetable(fast) == timetable([*frames(reply, is_http11=is_http11, close=close)])
+
+
+@given(timed)
+def test_a_head_that_is_held_comes_with_the_first_frame(reply: Reply) -> None:
+    head, *rest = frames(reply)
+
+    held = [*hold_head(frames(reply))]
+
+    first = rest[0] if rest else Frame(0.0, b"")
+    assert held[0] == Frame(head.pause + first.pause, head.data + first.data, None, first.tokens)
+    assert held[1:] == rest[1:]
+
+
+def test_a_head_alone_is_held_for_nothing() -> None:
+    assert [*hold_head(iter([Frame(1.0, b"head")]))] == [Frame(1.0, b"head")]
 
 
 def test_a_large_reply_is_not_ready() -> None:

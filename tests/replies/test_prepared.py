@@ -31,7 +31,12 @@ REPLIES = st.builds(
     st.just(200),
     st.just(((b"date", placeholders.DATE),)),
     st.lists(
-        st.builds(lambda data, pause: Step((data,), pause), DATA, st.sampled_from([0.0, 0.0, 0.5])),
+        st.builds(
+            lambda data, pause, tokens: Step((data,), pause, tokens),
+            DATA,
+            st.sampled_from([0.0, 0.0, 0.5]),
+            st.sampled_from([0, 0, 3]),
+        ),
         max_size=3,
     ).map(tuple),
     st.sampled_from([COMPLETE, Ending(EndingKind.CUT)]),

@@ -22,7 +22,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import COMPLETE, Ending, EndingKind, LazySteps, Reply, Step
 from mockllm.http1.framing import Frame, frames
-from mockllm.serve.player import _ENDS, Player
+from mockllm.serve.player import ENDS, Player
 from mockllm.serve.turns import Turns
 from tests.support.goldens import FRESH
 from tests.support.http.messages import get
@@ -235,7 +235,7 @@ async def test_an_answer_may_end_at_a_time(kind: EndingKind) -> None:
 
     assert end == ("closed" if kind is EndingKind.CUT else "reset")
     assert data.count(b"data: ") == 1
-    assert [exchange.delivery.end for exchange in seen] == [_ENDS[kind]]
+    assert [exchange.delivery.end for exchange in seen] == [ENDS[kind]]
 
 
 async def test_an_answer_that_is_over_by_then_is_complete() -> None:

@@ -10,6 +10,7 @@ from mockllm.providers.anthropic.messages.echo import echoed
 from mockllm.providers.anthropic.messages.prompt import NAME, compile_match, decode
 from mockllm.providers.anthropic.messages.render import render
 from mockllm.providers.anthropic.messages.reply import respond
+from mockllm.providers.anthropic.messages.speech import SPEAKER
 from mockllm.providers.anthropic.messages.stream import frame
 from mockllm.providers.anthropic.vendor import ANTHROPIC
 from mockllm.providers.api import API, SDK
@@ -38,6 +39,7 @@ MESSAGES = API(
     find_contradictions=find_contradictions,
     last_events=("message_stop", "error"),
     respond=respond,
+    speaker=SPEAKER,
     echo=echoed,
     refuse=refuse,
 )

@@ -11,6 +11,7 @@ from mockllm.providers.openai.chat.contradictions import find_contradictions
 from mockllm.providers.openai.chat.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.chat.render import render
 from mockllm.providers.openai.chat.reply import respond
+from mockllm.providers.openai.chat.speech import SPEAKER
 from mockllm.providers.openai.chat.stream import frame
 from mockllm.providers.openai.vendor import OPENAI
 
@@ -38,6 +39,7 @@ CHAT = API(
     find_contradictions=find_contradictions,
     respond=respond,
     reports_failed_tools=False,
+    speaker=SPEAKER,
     echo=service_tier.echoed,
     last_events=("[DONE]",),
 )

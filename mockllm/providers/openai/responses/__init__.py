@@ -13,6 +13,7 @@ from mockllm.providers.openai.responses.failures import FAILURES
 from mockllm.providers.openai.responses.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.responses.render import render
 from mockllm.providers.openai.responses.reply import respond
+from mockllm.providers.openai.responses.speech import SPEAKER
 from mockllm.providers.openai.responses.stream import frame
 from mockllm.providers.openai.vendor import OPENAI
 
@@ -39,6 +40,7 @@ RESPONSES = API(
     frame=frame,
     find_contradictions=find_contradictions,
     respond=respond,
+    speaker=SPEAKER,
     echo=echoed,
     last_events=("response.completed", "response.incomplete", "response.failed", "error"),
     failures=FAILURES,

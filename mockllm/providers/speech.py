@@ -1,0 +1,150 @@
+"""What a model says in the events of a stream, and when each of its tokens is complete.
+
+It divides the tokens that `usage` counts among the events, in proportion to their characters: a
+delta is complete with its last token, whatever its size. It does not know the form of any event,
+nor how long a token takes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from mockllm.exchange import Step
+from mockllm.prompt import ResponseOptions
+from mockllm.providers.counts import count
+from mockllm.wire.chunking import Chunk
+from mockllm.wire.tokens import BYTES_PER_TOKEN
+
+UNCUT = sys.maxsize
+"""The size of chunks by which no text is cut."""
+
+_PLAIN = ResponseOptions(stream=True, include_obfuscation=False)
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """How an API's answers say the output of a model."""
+
+    complete: Callable[[Object], Object]
+    """A configured response, with its missing members filled in."""
+
+    events: Callable[[Object, ResponseOptions, Chunk], Iterator[Object]]
+    """The events of the stream of a completed response."""
+
+    frame: Callable[[Object], bytes]
+    """An event as bytes."""
+
+    characters: Callable[[Object], int]
+    """The number of characters of the model's output in an event."""
+
+    is_thought: Callable[[Object], bool]
+    """True if an event with output says the model's reasoning."""
+
+    output: str
+    """The member of `usage` that counts the output, whose details are in a member called after
+    it."""
+
+    reasoning: str
+    """The detail that counts the reasoning."""
+
+    opening: int = 0
+    """The number of events that the service sends before the model's first token."""
+
+    closing: tuple[bytes, ...] = ()
+    """What follows the events."""
+
+
+class Speech(NamedTuple):
+    """The output of one answer: `tokens` in all, of which `hidden` ones come first, because the
+    model reasons without showing it; the others have so many `characters`."""
+
+    tokens: int
+    hidden: int
+    characters: int
+
+
+def count_tokens(speaker: Speaker, response: Object) -> int:
+    """Return the number of output tokens of a configured response: those of its `usage`."""
+    return _measure(speaker, speaker.complete(response)).tokens
+
+
+def speak(
+    speaker: Speaker, response: Object, options: ResponseOptions, chunk: Chunk
+) -> Iterator[Step]:
+    """Yield the steps of the stream of a configured response, each with the tokens that are
+    complete with it."""
+    completed = speaker.complete(response)
+    events = speaker.events(completed, options, chunk)
+    yield from meter(speaker, events, _measure(speaker, completed))
+    for data in speaker.closing:
+        yield Step((data,))
+
+
+def measure(
+    speaker: Speaker,
+    events: Iterable[Object],
+    tokens: int | None = None,
+    reasoning: int | None = None,
+) -> Speech:
+    """Return the speech in `events`, whose texts need not be cut. `tokens` and the part of them
+    that is `reasoning` are those that are counted; None is estimated."""
+    said = thought = 0
+    for event in events:
+        characters = speaker.characters(event)
+        said += characters
+        if characters and speaker.is_thought(event):
+            thought += characters
+    if tokens is None:
+        tokens = -(-said // BYTES_PER_TOKEN)
+    hidden = max((reasoning or 0) - -(-thought // BYTES_PER_TOKEN), 0)
+    return Speech(tokens, min(hidden, tokens), said)
+
+
+def meter(speaker: Speaker, events: Iterable[Object], speech: Speech) -> Iterator[Step]:
+    """Yield the steps of `events`, each with the tokens that are complete with it.
+
+    The first event with output is complete with at least one token. What comes before it and is not
+    part of the opening comes together with it: load tools take the first event for the first token.
+    """
+    said = complete = 0
+    held: list[bytes] = []
+    for number, event in enumerate(events):
+        data, characters = speaker.frame(event), speaker.characters(event)
+        said += characters
+        if number < speaker.opening or (said and not characters):
+            yield Step((data,))
+            continue
+        held.append(data)
+        if characters:
+            before, complete = complete, max(_tokens_until(said, speech), 1)
+            yield from _together(held, complete - before)
+            held = []
+    yield from _together(held, max(speech.tokens, 1))
+
+
+def _measure(speaker: Speaker, completed: Object) -> Speech:
+    usage = completed.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    details = counts.get(f"{speaker.output}_details")
+    reasoning = details.get(speaker.reasoning) if isinstance(details, dict) else None
+    events = speaker.events(completed, _PLAIN, UNCUT)
+    return measure(speaker, events, count(counts.get(speaker.output)), count(reasoning))
+
+
+def _tokens_until(said: int, speech: Speech) -> int:
+    """Return the number of tokens that are complete after so many characters, to the nearest."""
+    shown = speech.tokens - speech.hidden
+    rounded = (2 * shown * said + speech.characters) // (2 * max(speech.characters, 1))
+    return speech.hidden + min(rounded, shown)
+
+
+def _together(frames: Iterable[bytes], tokens: int) -> Iterator[Step]:
+    """Yield `frames` as steps that are complete with the same token."""
+    for data in frames:
+        yield Step((data,), tokens=tokens)
+        tokens = 0

@@ -1,0 +1,176 @@
+"""Pools: how many answers are generated at once, and how much that slows each of them down.
+
+A pool has time of its own. It passes more slowly the more answers are generated, so all of them
+follow at once when one begins or ends: only the rate changes, no deadline does. The pool has no
+clock: every call says what time it is.
+
+For example, in a pool with ``concurrency=3, slowdown=3`` a token of 10 ms takes 10 ms if there is
+one answer, 20 ms with two and 30 ms with three; the square root of this factor applies to the time
+until the first token. A fourth answer waits for a place.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum, auto
+from heapq import heapify, heappop, heappush
+from typing import Generic, TypeVar
+
+from mockllm.exchange import PoolRule
+
+MIN_CLEANED = 64  # discarded deadlines that are kept until they are due
+
+Item = TypeVar("Item")
+
+
+def factor(rule: PoolRule, running: int) -> float:
+    """Return the factor on the time of a token while so many answers are generated: it grows with
+    their number, from 1 for a single answer."""
+    if rule.concurrency is None or rule.concurrency < 2 or running < 2:
+        return 1.0
+    return 1.0 + (rule.slowdown - 1.0) * (running - 1) / (rule.concurrency - 1)
+
+
+def share(rule: PoolRule, number: int, of: int) -> PoolRule:
+    """Return the rule of the process with this `number` (from 0) among `of` processes, which have
+    equal shares of the places, and at least one each."""
+    if of < 2:
+        return rule
+    return rule._replace(
+        concurrency=_share(rule.concurrency, number, of, least=1),
+        queue=_share(rule.queue, number, of, least=0),
+    )
+
+
+def _share(whole: int | None, number: int, of: int, *, least: int) -> int | None:
+    return None if whole is None else max((whole + of - 1 - number) // of, least)
+
+
+class Lane(Generic[Item]):
+    """Time that passes at a changing rate, and items with deadlines in it."""
+
+    __slots__ = ("_heap", "_items", "_number", "_rate", "_real", "_time")
+
+    def __init__(self, now: float, rate: float = 1.0) -> None:
+        self._real = now  # when the rate was set
+        self._time = now  # of the lane, then
+        self._rate = rate
+        self._heap: list[tuple[float, int]] = []
+        self._items: dict[int, Item] = {}
+        self._number = 0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def time_at(self, now: float) -> float:
+        """Return the lane's time when it is `now`."""
+        return self._time + (now - self._real) * self._rate
+
+    def real_time_of(self, time: float) -> float:
+        """Return when it is `time` in the lane, if the rate stays as it is."""
+        return self._real + (time - self._time) / self._rate
+
+    def set_rate(self, rate: float, now: float) -> None:
+        """Let time pass at this rate from `now` on."""
+        if rate != self._rate:
+            self._time, self._real, self._rate = self.time_at(now), now, rate
+
+    def add(self, due: float, item: Item) -> int:
+        """Add an item that is due at this time of the lane. Returns its number."""
+        self._number = number = self._number + 1
+        self._items[number] = item
+        heappush(self._heap, (due, number))
+        return number
+
+    def discard(self, number: int) -> None:
+        """Remove the item with this number, if it is still there."""
+        if self._items.pop(number, None) is None:
+            return
+        if len(self._heap) > 2 * len(self._items) + MIN_CLEANED or not self._items:
+            self._heap = [entry for entry in self._heap if entry[1] in self._items]
+            heapify(self._heap)
+
+    def pop(self, time: float) -> Item | None:
+        """Remove and return the first item that is due by `time` of the lane; None if none is."""
+        heap = self._heap
+        while heap and heap[0][0] <= time:
+            item = self._items.pop(heappop(heap)[1], None)
+            if item is not None:
+                return item
+        return None
+
+    def next_deadline(self) -> float:
+        """Return when the first item is due in real time, if the rate stays as it is; infinity if
+        there is none. It may be the deadline of an item that was discarded."""
+        return self.real_time_of(self._heap[0][0]) if self._heap else math.inf
+
+
+class Admission(Enum):
+    """What happens to an answer that enters a pool."""
+
+    RUNS = auto()
+    WAITS = auto()
+    REFUSED = auto()
+
+
+class Pool(Generic[Item]):
+    """The answers of one pool. `prefill` is the time in which they wait for their first token,
+    `decode` that of the further ones; a pool that slows nothing down may share both with others."""
+
+    def __init__(
+        self, rule: PoolRule, prefill: Lane[Item], decode: Lane[Item], *, speed: float = 1.0
+    ) -> None:
+        self.rule = rule
+        self.prefill = prefill
+        self.decode = decode
+        self._speed = speed
+        self._running: set[Item] = set()
+        self._waiting: dict[Item, None] = {}  # in order
+
+    @property
+    def running(self) -> int:
+        """The number of answers that are generated."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """The number of answers that wait for a place."""
+        return len(self._waiting)
+
+    def enter(self, item: Item, now: float) -> Admission:
+        """Let an answer begin, wait or be refused."""
+        rule = self.rule
+        if rule.concurrency is None or len(self._running) < rule.concurrency:
+            self._running.add(item)
+            self._set_rates(now)
+            return Admission.RUNS
+        if rule.queue is None or len(self._waiting) < rule.queue:
+            self._waiting[item] = None
+            return Admission.WAITS
+        return Admission.REFUSED
+
+    def leave(self, item: Item, now: float) -> Item | None:
+        """Remove an answer, wherever it is; without effect if it has left. Returns the one that has
+        waited longest if that begins in its place."""
+        if item not in self._running:
+            self._waiting.pop(item, None)
+            return None
+        self._running.discard(item)
+        follower = next(iter(self._waiting), None)
+        if follower is not None:
+            del self._waiting[follower]
+            self._running.add(follower)
+        self._set_rates(now)
+        return follower
+
+    def set_speed(self, speed: float, now: float) -> None:
+        """Let the time of the pool pass `speed` times as fast."""
+        self._speed = speed
+        self._set_rates(now)
+
+    def _set_rates(self, now: float) -> None:
+        if self.prefill is self.decode:  # shared with other pools
+            return
+        slower = factor(self.rule, len(self._running))
+        self.prefill.set_rate(self._speed / math.sqrt(slower), now)
+        self.decode.set_rate(self._speed / slower, now)

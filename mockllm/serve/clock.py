@@ -1,0 +1,177 @@
+"""The deadlines of all paced answers of a process, and the one timer of the loop that serves them.
+
+Answers are kept in pools (`replies.pools`), each with a time of its own. Pools that slow nothing
+down have the same time and share one heap of deadlines; any other pool has two. When an answer
+begins or ends, or the speed changes, only rates change: all open answers follow at once, and the
+timer is set anew.
+
+    loop's timer ──> tick: for each lane, each answer that is due is played up to now
+                     set the timer to the earliest deadline of all lanes
+
+The clock and the timer are handed in: tests drive the same heaps by hand, without waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from mockllm.exchange import PoolRule
+from mockllm.observers.lateness import Lateness
+from mockllm.replies.pools import Admission, Lane, Pool, share
+
+MAX_TICK = 0.004  # seconds of work before other callbacks of the loop have their turn
+RESOLUTION = 0.001  # seconds; that of the timers of uvloop and epoll
+TOLERANCE = 1e-6  # seconds by which a step may be early, because times are rounded
+
+
+class Paced(Protocol):
+    """The interface of `serve.paced_player.PacedPlayer` for the clock."""
+
+    def begin(self, pool: Pool[Paced], now: float) -> None:
+        """Begin: there is a place in the pool."""
+
+    def play_due(self, now: float) -> None:
+        """Play what is due, after the answer was removed from its lane."""
+
+
+class Timer(Protocol):
+    """A scheduled call."""
+
+    def cancel(self) -> None: ...
+
+
+CallLater = Callable[[float, Callable[[], None]], Timer]
+"""Schedules a call in so many seconds."""
+
+
+def _call_later(seconds: float, callback: Callable[[], None]) -> Timer:
+    """Call `callback` in the running loop. The time is rounded up: uvloop would round it to the
+    nearest, and a timer that is early would only be set again."""
+    rounded = math.ceil(seconds / RESOLUTION) * RESOLUTION
+    return asyncio.get_running_loop().call_later(rounded, callback)
+
+
+class Clock:
+    """The pools of a process. Its time passes `speed` times as fast as that of `now`, in seconds;
+    the process is the one with this `number` of `processes`, which share the places."""
+
+    def __init__(
+        self,
+        *,
+        speed: float = 1.0,
+        number: int = 0,
+        processes: int = 1,
+        now: Callable[[], float] = time.monotonic,
+        call_later: CallLater = _call_later,
+    ) -> None:
+        # of the process
+        self.now = now
+        self._call_later = call_later
+        self._speed = speed
+        self._number = number
+        self._processes = processes
+        self.lateness = Lateness()
+        """How late the steps of paced answers were."""
+        # of the answers
+        self.common: Lane[Paced] = Lane(now(), speed)
+        """The time of all pools that slow nothing down."""
+        self._pools: dict[PoolRule, Pool[Paced]] = {}
+        # of the timer
+        self._timer: Timer | None = None
+        self._due = math.inf
+        self._is_ticking = False
+
+    @property
+    def speed(self) -> float:
+        """How much faster than real time the pools are."""
+        return self._speed
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        now = self.now()
+        self._speed = speed
+        self.common.set_rate(speed, now)
+        for pool in self._pools.values():
+            pool.set_speed(speed, now)
+        self.set_timer()
+
+    def enter(self, answer: Paced, rule: PoolRule) -> Pool[Paced] | None:
+        """Let an answer begin, in the next iteration of the loop or when there is a place. Returns
+        its pool; None if that is full."""
+        now = self.now()
+        pool = self._find_pool(rule, now)
+        admission = pool.enter(answer, now)
+        if admission is Admission.RUNS:
+            answer.begin(pool, now)
+            self.set_timer()
+        return pool if admission is not Admission.REFUSED else None
+
+    def leave(self, answer: Paced, pool: Pool[Paced]) -> None:
+        """Give the place of an answer to the next one. Without effect if it has left."""
+        now = self.now()
+        follower = pool.leave(answer, now)
+        if follower is not None:
+            follower.begin(pool, now)
+        elif not pool.running and self._pools.get(pool.rule) is pool:
+            del self._pools[pool.rule]
+        self.set_timer()
+
+    def count(self, dues: Sequence[float]) -> None:
+        """Count steps that were handed to the system just now; `dues` is when they were due."""
+        now = self.now()
+        for due in dues:
+            self.lateness.add(now - due)
+
+    def set_timer(self) -> None:
+        """Set the timer to the earliest deadline, after a change of deadlines or rates."""
+        if self._is_ticking:
+            return
+        due = min((lane.next_deadline() for lane in self._lanes()), default=math.inf)
+        if self._timer is not None:
+            if self._due <= due < math.inf:
+                return  # it is set anew when it is early
+            self._timer.cancel()
+        self._due, self._timer = due, None
+        if due < math.inf:
+            self._timer = self._call_later(max(due - self.now(), 0.0), self._tick)
+
+    def _find_pool(self, rule: PoolRule, now: float) -> Pool[Paced]:
+        rule = share(rule, self._number, self._processes)
+        pool = self._pools.get(rule)
+        if pool is None:
+            prefill = decode = self.common
+            if rule.slowdown != 1:
+                prefill, decode = Lane(now, self._speed), Lane(now, self._speed)
+            pool = self._pools[rule] = Pool(rule, prefill, decode, speed=self._speed)
+        return pool
+
+    def _lanes(self) -> Iterator[Lane[Paced]]:
+        """The lanes with answers in them."""
+        if len(self.common):
+            yield self.common
+        for pool in self._pools.values():
+            if pool.prefill is not self.common:
+                yield from (lane for lane in (pool.prefill, pool.decode) if len(lane))
+
+    def _tick(self) -> None:
+        """Play whatever is due, for at most `MAX_TICK` seconds at a time."""
+        self._timer = None
+        self._is_ticking = True
+        try:
+            self._play_due(self.now() + TOLERANCE)
+        finally:
+            self._is_ticking = False
+            self.set_timer()
+
+    def _play_due(self, now: float) -> None:
+        until = now + MAX_TICK
+        for lane in [*self._lanes()]:
+            own = lane.time_at(now)
+            while (answer := lane.pop(own)) is not None:
+                answer.play_due(now)
+                if self.now() > until:
+                    return

@@ -1,0 +1,199 @@
+"""Sends an answer whose tokens take time, as the clock (`serve.clock`) directs: without a task and
+without a timer of its own, because there may be thousands.
+
+    start     the answer asks for a place in its pool, and may have to wait for it
+    begin     it has one: what precedes the first token is due
+    play_due  a deadline has come: all frames that are due leave in one write, and the next deadline
+              is set
+    resume    the peer reads again: what was due meanwhile leaves
+    abandon   the peer is gone
+
+Deadlines are absolute, so a step that is late delays no other. An answer whose peer reads slowly
+gives its place in the pool to the next one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mockllm.exchange import Ending, EndingKind, Pacing
+from mockllm.http1.framing import LAST_CHUNK, Frame
+from mockllm.replies.pacing import Tempo
+from mockllm.replies.pools import Pool
+from mockllm.serve.clock import Clock, Paced
+from mockllm.serve.player import ENDS, MAX_UNSENT, Sender
+from mockllm.wire.placeholders import fill_fresh
+
+
+class PacedPlayer(Sender):
+    """Sends the frames of one answer by the deadlines of its `pacing`. `over` is called when all
+    that precede its `ending` are written, with how the message ends, and the exception if they
+    could not be made; never within `start`, and not if the peer has disconnected. The other
+    arguments are those of `Sender`."""
+
+    def __init__(
+        self,
+        *connection: Any,
+        frames: Iterator[Frame],
+        ending: Ending,
+        clock: Clock,
+        pacing: Pacing,
+        over: Callable[[EndingKind, Exception | None], None],
+        **answer: Any,
+    ) -> None:
+        super().__init__(*connection, **answer)
+        # of the answer
+        self._frames = frames
+        self._ending = ending
+        self._until = math.inf  # in real time; frames that are due later are not sent
+        self._tempo = Tempo(pacing)
+        self._over = over
+        # of the pool
+        self._clock = clock
+        self._rule = pacing.pool
+        self._pool: Pool[Paced] | None = None
+        # of the next deadline: that of a frame, or of the first token
+        self._lane = self._decode = clock.common
+        self._entry = 0
+        self._has_begun = False
+        self._is_first = True
+        """True until there is a frame with tokens."""
+        self._awaits_token = False
+        """True if the deadline is that of the first token, which the next frame contains."""
+        # of a peer that reads slowly
+        self._waits_for_peer = False
+        self._is_behind = False
+
+    def start(self) -> bool:
+        """Enter the pool. Returns False if it is full."""
+        self._pool = self._clock.enter(self, self._rule)
+        return self._pool is not None
+
+    def begin(self, pool: Pool[Paced], now: float) -> None:
+        """Begin: there is a place in the pool."""
+        self._lane, self._decode = pool.prefill, pool.decode
+        self._due = self._lane.time_at(now)
+        if self._ending.time is not None:
+            self._until = now + self._ending.time
+        self._wait()
+
+    def play_due(self, now: float) -> None:
+        """Send what is due. The clock calls it after removing the answer from its lane."""
+        self._entry = 0
+        if self._transport.is_closing():
+            return  # `abandon` follows
+        if not self._writable.is_set():
+            self._park()
+            return
+        failure: Exception | None = None
+        kind: EndingKind | None = self._ending.kind
+        try:
+            kind = self._play(now)
+        except Exception as exc:
+            failure = exc
+            self.fail()
+        if kind is not None:
+            self._leave()
+            self._over(kind, failure)
+
+    def resume(self) -> None:
+        """Send what was due while the peer took nothing."""
+        if self._waits_for_peer:
+            self._waits_for_peer = False
+            self._wait()
+            self._clock.set_timer()
+
+    def abandon(self) -> None:
+        """Leave the pool, and report that the peer has disconnected."""
+        self._leave()
+        super().abandon()
+
+    # --- frames ---
+
+    def _play(self, now: float) -> EndingKind | None:
+        """Write the frames that are due, in one piece unless they are large. Returns how the
+        message ends, if there are no more."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._take()
+        parts: list[bytes] = []
+        size = 0
+        dues: list[float] = []  # in real time, of the frames with tokens
+        own = self._lane.time_at(min(now, self._until))
+        while self._next is not None and self._due <= own:
+            if self._awaits_token:
+                self._begin_decoding()
+                own = self._lane.time_at(min(now, self._until))
+                continue
+            _, data, cut, tokens = self._next
+            if size > MAX_UNSENT and data != LAST_CHUNK:
+                break
+            parts.append(data if cut is None else fill_fresh(data, self._fresh)[:cut])
+            size += len(data)
+            if tokens:
+                dues.append(self._lane.real_time_of(self._due))
+            self._take()
+        kind = self._end_at(now, is_behind=self._due <= own)
+        if parts or kind is not None:
+            self._write(Frame(0.0, b"".join(parts)), None if kind is None else ENDS[kind])
+        if kind is None:
+            self._wait()
+        if self._is_behind:
+            self._is_behind = self._due <= own
+        else:
+            self._clock.count(dues)
+        return kind
+
+    def _end_at(self, now: float, *, is_behind: bool) -> EndingKind | None:
+        """Return how the message ends, if it ends now. If its ending has a time, it is complete
+        when all frames are sent by then."""
+        kind, time = self._ending.kind, self._ending.time
+        if self._next is None:
+            return kind if time is None else EndingKind.COMPLETE
+        return kind if now >= self._until and not is_behind else None
+
+    def _wait(self) -> None:
+        """Let the clock call at the next deadline."""
+        due = min(self._due, self._lane.time_at(self._until))
+        self._entry = self._lane.add(due, self)
+
+    def _take(self) -> None:
+        """Take the next frame, and set its deadline."""
+        self._next = frame = next(self._frames, None)
+        if frame is None:
+            return
+        self._due += frame.pause
+        if not frame.tokens:
+            return
+        if self._is_first:
+            self._is_first, self._awaits_token = False, True
+            self._due += self._tempo.first()
+        else:
+            self._due += self._tempo.further(frame.tokens)
+
+    def _begin_decoding(self) -> None:
+        """Set the deadline of the next frame, when its first token is complete."""
+        assert self._next is not None
+        self._awaits_token = False
+        if self._decode is not self._lane:
+            self._due = self._decode.time_at(self._lane.real_time_of(self._due))
+            self._lane = self._decode
+        self._due += self._tempo.further(self._next.tokens - 1)
+
+    # --- the pool ---
+
+    def _park(self) -> None:
+        """Wait for the peer, outside of the pool: in the time of those that nothing slows down."""
+        common = self._clock.common
+        self._due = common.time_at(self._lane.real_time_of(self._due))
+        self._lane = self._decode = common
+        self._waits_for_peer = self._is_behind = True
+        self._leave()
+
+    def _leave(self) -> None:
+        self._lane.discard(self._entry)
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            self._clock.leave(self, pool)

@@ -1,0 +1,46 @@
+"""Keys by which the times of a delivery are drawn: the same in every run, whatever else arrives.
+
+A key depends on the request, its mock and its session, and on how often this process has seen them
+together. It does not depend on the order in which different requests arrive.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from mockllm.state.attempts import Attempt
+
+MAX_COUNTED = 65_536  # requests; about 8 MB
+
+_KEY_BYTES = 8
+
+
+class Draws:
+    """The number of deliveries to each request. If there are too many, all are counted anew."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+
+    def next_key(self, seed: int, session: str, source: str, attempt: Attempt) -> int:
+        """Return the key of the next delivery to `attempt` in a `session`, an integer of 64 bits.
+        `source` names the mock that answers."""
+        base = _hash(
+            b"%d" % seed,
+            session.encode(errors="surrogatepass"),
+            source.encode(errors="surrogatepass"),
+            attempt.request,
+            b"%d" % attempt.retry,
+        )
+        count = self._counts.get(base, 0)
+        if not count and len(self._counts) >= MAX_COUNTED:
+            self._counts.clear()
+        self._counts[base] = count + 1
+        return _hash(base.to_bytes(_KEY_BYTES), b"%d" % count)
+
+
+def _hash(*parts: bytes) -> int:
+    hashed = blake2b(digest_size=_KEY_BYTES)
+    for part in parts:
+        hashed.update(len(part).to_bytes(8))
+        hashed.update(part)
+    return int.from_bytes(hashed.digest())

@@ -1,0 +1,213 @@
+"""Pools: time that passes more slowly the more answers are generated, places, and the queue."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockllm.exchange import PoolRule
+from mockllm.replies.pools import Admission, Lane, Pool, factor, share
+
+RULE = PoolRule("p", concurrency=3, queue=1, slowdown=3.0)
+
+
+# --- Lanes ----------------------------------------------------------------------------------------
+
+
+def test_time_passes_at_the_rate_of_each_moment() -> None:
+    lane: Lane[str] = Lane(10.0)
+
+    lane.set_rate(0.5, 12.0)
+    lane.set_rate(4.0, 14.0)
+
+    assert lane.time_at(15.0) == 10 + 2 + 1 + 4
+    assert lane.real_time_of(17.0) == 15.0
+
+
+def test_items_are_due_in_order() -> None:
+    lane: Lane[str] = Lane(0.0)
+    for due, item in [(3.0, "c"), (1.0, "a"), (2.0, "b")]:
+        lane.add(due, item)
+
+    assert lane.next_deadline() == 1.0
+    assert [lane.pop(2.0) for _ in range(3)] == ["a", "b", None]
+    assert len(lane) == 1
+
+
+def test_items_that_are_due_at_the_same_time_keep_their_order() -> None:
+    lane: Lane[str] = Lane(0.0)
+    for item in "abc":
+        lane.add(1.0, item)
+
+    assert [lane.pop(1.0) for _ in range(3)] == ["a", "b", "c"]
+
+
+def test_a_change_of_the_rate_moves_all_deadlines() -> None:
+    lane: Lane[str] = Lane(0.0)
+    lane.add(10.0, "a")
+
+    lane.set_rate(0.1, 5.0)
+
+    assert lane.next_deadline() == pytest.approx(55.0)
+
+
+def test_a_discarded_item_is_never_due() -> None:
+    lane: Lane[str] = Lane(0.0)
+    number = lane.add(1.0, "a")
+    lane.add(2.0, "b")
+
+    lane.discard(number)
+    lane.discard(number)
+
+    assert lane.pop(5.0) == "b"
+    assert (len(lane), lane.next_deadline()) == (0, math.inf)
+
+
+def test_deadlines_of_discarded_items_are_not_kept_for_long() -> None:
+    lane: Lane[int] = Lane(0.0)
+    lane.add(1.0, -1)
+
+    for item in range(10_000):
+        lane.discard(lane.add(1000.0, item))
+
+    assert len(lane._heap) < 200
+    assert lane.pop(1.0) == -1
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.booleans()), min_size=1))
+def test_a_lane_is_a_sorted_list(entries: list[tuple[int, bool]]) -> None:
+    lane: Lane[int] = Lane(0.0)
+    expected = []
+    for place, (due, is_kept) in enumerate(entries):
+        number = lane.add(float(due), place)
+        if is_kept:
+            expected.append((float(due), place))
+        else:
+            lane.discard(number)
+
+    popped = []
+    for time in map(float, range(51)):
+        while (found := lane.pop(time)) is not None:
+            popped.append((time, found))
+
+    assert popped == sorted(expected)
+
+
+# --- Pools ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("running", "expected"), [(0, 1.0), (1, 1.0), (2, 2.0), (3, 3.0)])
+def test_the_factor_grows_from_one_answer_to_full_concurrency(
+    running: int, expected: float
+) -> None:
+    assert factor(RULE, running) == expected
+
+
+def test_one_place_is_never_slowed_down() -> None:
+    assert factor(PoolRule(concurrency=1, slowdown=5.0), 1) == 1.0
+    assert factor(PoolRule(), 100) == 1.0
+
+
+def pool(rule: PoolRule = RULE, speed: float = 1.0) -> Pool[str]:
+    return Pool(rule, Lane(0.0, speed), Lane(0.0, speed), speed=speed)
+
+
+def test_a_pool_has_places_and_a_queue() -> None:
+    filled = pool()
+
+    found = [filled.enter(item, 0.0) for item in "abcde"]
+
+    assert found == [*[Admission.RUNS] * 3, Admission.WAITS, Admission.REFUSED]
+    assert (filled.running, filled.waiting) == (3, 1)
+
+
+def test_a_place_goes_to_the_one_that_waits_longest() -> None:
+    filled = pool(RULE._replace(queue=None))
+    for item in "abcde":
+        filled.enter(item, 0.0)
+
+    assert filled.leave("b", 1.0) == "d"
+    assert filled.leave("a", 1.0) == "e"
+    assert filled.leave("c", 1.0) is None
+    assert (filled.running, filled.waiting) == (2, 0)
+
+
+def test_one_that_leaves_the_queue_frees_its_place_there() -> None:
+    filled = pool()
+    for item in "abcd":
+        filled.enter(item, 0.0)
+
+    assert filled.leave("d", 0.0) is None
+    assert filled.leave("d", 0.0) is None
+    assert filled.enter("e", 0.0) is Admission.WAITS
+    assert filled.leave("a", 0.0) == "e"
+
+
+def test_all_answers_follow_when_one_begins_or_ends() -> None:
+    filled = pool()
+    filled.enter("a", 0.0)
+    filled.decode.add(1.0, "a")
+    filled.prefill.add(1.0, "a")
+
+    filled.enter("b", 0.0)
+    filled.enter("c", 0.0)
+    assert filled.decode.next_deadline() == pytest.approx(3.0)
+    assert filled.prefill.next_deadline() == pytest.approx(math.sqrt(3.0))
+
+    filled.leave("b", 1.5)  # half of the way
+    filled.leave("c", 1.5)
+    assert filled.decode.next_deadline() == pytest.approx(2.0)
+
+
+def test_speed_applies_beside_the_slowdown() -> None:
+    filled = pool(speed=10.0)
+    filled.enter("a", 0.0)
+    filled.enter("b", 0.0)
+    filled.decode.add(1.0, "a")
+    assert filled.decode.next_deadline() == pytest.approx(0.2)
+
+    filled.set_speed(1.0, 0.1)
+
+    assert filled.decode.next_deadline() == pytest.approx(0.1 + 1.0)
+
+
+def test_processes_share_the_places() -> None:
+    rule = PoolRule("p", concurrency=5, queue=3)
+
+    assert [share(rule, number, 2)[1:3] for number in range(2)] == [(3, 2), (2, 1)]
+    assert share(rule, 0, 1) == rule
+    assert share(PoolRule(concurrency=1, queue=0), 3, 4)[1:3] == (1, 0)
+    assert share(PoolRule(), 1, 4) == PoolRule()
+
+
+@given(st.integers(1, 200), st.integers(0, 200), st.integers(1, 16))
+def test_the_shares_are_the_whole(places: int, queue: int, processes: int) -> None:
+    rule = PoolRule("p", concurrency=places, queue=queue)
+
+    shares = [share(rule, number, processes) for number in range(processes)]
+
+    assert sum(each.concurrency or 0 for each in shares) == max(places, processes)
+    assert sum(each.queue or 0 for each in shares) == queue
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefg"), st.booleans()), min_size=1))
+def test_there_are_never_more_answers_than_places(moves: list[tuple[str, bool]]) -> None:
+    filled = pool()
+    inside: list[str] = []  # in order of arrival
+    for item, enters in moves:
+        if enters and item not in inside:
+            if filled.enter(item, 0.0) is not Admission.REFUSED:
+                inside.append(item)
+        elif not enters:
+            was_running = item in inside[:3]
+            follower = filled.leave(item, 0.0)
+            waiting = inside[3:]
+            assert follower == (waiting[0] if was_running and waiting else None)
+            if item in inside:
+                inside.remove(item)
+                inside.sort(key=lambda each: each in filled._waiting)
+        assert filled.running == min(len(inside), 3)
+        assert filled.waiting == max(len(inside) - 3, 0)
