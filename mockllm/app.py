@@ -6,7 +6,7 @@ mock. A reload replaces the engine (`App.use`); the app and its state remain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,10 +16,12 @@ from mockllm.endpoints.earlier import find_earlier
 from mockllm.endpoints.health import HEALTH, READY, ROOT
 from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
 from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
+from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import answer_at_once, in_session, session_ended
 from mockllm.engine.decision import Decision, Outcome, Question
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
+from mockllm.engine.views import View, Views
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Pacing, Reply, Request
 from mockllm.prompt import Earlier
@@ -75,9 +77,11 @@ class App:
         """The answer to ``GET /ready``; False while the server stops."""
         self.stored_responses = StoredResponses()
         """Delivered responses, for ``GET /v1/responses/{id}``."""
-        self.store = LocalStore(gone=self.stored_responses.drop)
+        self.store = LocalStore(gone=self._drop_session)
         """The state of mocks and sessions, which a reload does not change."""
         self._draws = Draws()
+        self.views = Views(engine)
+        """What sessions see: with mocks that were added at run time, which a reload keeps."""
         self._peers: frozenset[int] = frozenset()
         self._use(engine)
 
@@ -94,7 +98,7 @@ class App:
         # of the configuration
         self._engine = engine
         engine.work_clock = self._work_clock
-        self._tables = Routes((path, table) for table in engine.tables for path in table.api.routes)
+        self._tables = self.views.use(engine).routes
         self._local_context = Context(engine, lambda: self.is_ready, self.stored_responses)
         self._context = replace(self._local_context, peers=self._peers)
         self._note_default_session()
@@ -113,9 +117,38 @@ class App:
         self._context = replace(self._local_context, peers=slots)
 
     @property
-    def tables(self) -> tuple[Table, ...]:
-        """The mocks of each API."""
-        return self._engine.tables
+    def engine(self) -> Engine:
+        """The current engine."""
+        return self._engine
+
+    def tables(self, session: str | None = None) -> Iterable[Table]:
+        """Return the mocks of each API that a session sees; those of all sessions if it is None."""
+        return self._view_of(COMMON if session is None else session).by_name.values()
+
+    def add(self, added: AddedMock, session: str | None) -> None:
+        """Add a mock to a session, or to all if that is None, for all further requests."""
+        self.views.add(added, session)
+        self._note_default_session()
+
+    def remove(self, added: AddedMock) -> None:
+        """Remove a mock that was added, and its state."""
+        self.views.remove(added)
+        self._engine.forget(added.indices)
+        self.perform(Reset(keys=frozenset({str(added.place)})))
+
+    def _view_of(self, session: str) -> View:
+        """Return what the requests of a session see."""
+        if self.views.is_stale:
+            self._tables = self.views.renew().routes
+            self._note_default_session()
+        return self.views.of(session)
+
+    def _drop_session(self, session: str) -> None:
+        """Drop what is remembered of a session that is over."""
+        self.stored_responses.drop(session)
+        dropped = self.views.drop(session)
+        if dropped:
+            self._engine.forget(frozenset().union(*(added.indices for added in dropped)))
 
     @property
     def has_sessions_by_credential(self) -> bool:
@@ -130,9 +163,10 @@ class App:
 
     def _note_default_session(self) -> None:
         """Note whether a request that names no session may belong to another than the common one,
-        so that it need not be asked for each request."""
+        or may see other mocks than the one before, so that it need not be asked for each."""
         has_setting = self._engine.session_setting != NO_SETTING
-        self._has_default_session = has_setting or self.store.sessions.current != COMMON
+        has_current = self.store.sessions.current != COMMON
+        self._takes_detour = has_setting or has_current or self.views.is_stale
 
     @property
     def reuses(self) -> bool:
@@ -145,7 +179,7 @@ class App:
         if (
             request.method == "POST"
             and HEADER not in request.first_values
-            and not self._has_default_session
+            and not self._takes_detour
         ):
             table = self._tables.literal.get(request.path)
             if table is not None:
@@ -192,14 +226,15 @@ class App:
         self, session: str, in_path: str | None, request: Request
     ) -> Decision | Question:
         """Decide a request without its session's prefix, by a mocked API or by an endpoint."""
+        view = self._view_of(session)
         if request.method == "POST":
-            table, values = self._find_table(request.path)
+            table, values = next(view.routes.find(request.path), (None, NO_VALUES))
             if table is not None:
                 find = partial(self._find_earlier, session=session)
                 return self._engine.decide(table, request, values, find, session=session)
         context = self._context
-        if session != COMMON:
-            context = replace(context, session=session)
+        if session != COMMON or self.views.has_added:
+            context = replace(context, session=session, added=view.by_name)
         return self._finish(request, lambda: self._decide_endpoint(context, request, in_path))
 
     def decide_forwarded(self, request: Request) -> Reply | None:

@@ -95,7 +95,7 @@ def _complete(context: Context, request: Request) -> Generator[bool, None, Decis
     wanted = _CompletionRequest.decode(request.body)
     yield from pause_if_large(request)
     engine = context.engine
-    table = engine.table(CHAT)
+    table = context.table(CHAT)
     prompts: list[Prompt] = []
     selections: list[Selection | RequestError] = []
     for place, each in enumerate(wanted.prompts, 1):
@@ -170,7 +170,7 @@ def _failed(
     selection: Selection,
     failure: Failure,
 ) -> Decision:
-    chat = context.engine.table(CHAT).api
+    chat = context.table(CHAT).api
     reply = context.engine.render_failure(chat, failure, wanted.model, _FAILURES)
     outcome = selection.source.outcome
     return endpoint_decision(reply, prompt, outcome=outcome, rule=selection.rule)
@@ -217,7 +217,7 @@ def _are_tokens(value: Any) -> bool:
 
 def _chat_prompt(context: Context, wanted: _CompletionRequest, text: str) -> Prompt:
     """Return the prompt of a Chat Completions request with `text` as the user's message."""
-    table = context.engine.table(CHAT)
+    table = context.table(CHAT)
     body: dict[str, Any] = {"model": wanted.model, "messages": [{"role": "user", "content": text}]}
     if wanted.max_tokens is not None:
         body["max_tokens"] = max(wanted.max_tokens, 1)  # here it may be 0

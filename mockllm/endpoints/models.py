@@ -50,7 +50,7 @@ def model(context: Context, request: Request, values: Values) -> Decision:
 
 
 def _names(context: Context) -> list[str]:
-    mocks = (mock for table in context.engine.tables for mock in table.mocks)
+    mocks = (mock for table in context.tables for mock in table.mocks)
     answers = (written.answer for mock in mocks for _, written in mock.written())
     named = ((answer or {}).get("model") for answer in answers)
     engine = context.engine

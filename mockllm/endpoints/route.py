@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from mockllm.engine.decision import Decision, Match, Outcome, Question, Summary
 from mockllm.engine.engine import Engine
+from mockllm.engine.mocks import Table
 from mockllm.exchange import Reply, Request
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
@@ -31,6 +32,17 @@ class Context:
     stored: StoredResponses
     peers: frozenset[int] = frozenset()
     session: str = COMMON
+    added: Mapping[str, Table] | None = None
+    """The mocks of each API as the session sees them, if some were added at run time."""
+
+    @property
+    def tables(self) -> Iterable[Table]:
+        """The mocks of each API that the session sees."""
+        return self.engine.tables if self.added is None else self.added.values()
+
+    def table(self, name: str) -> Table:
+        """Return the mocks of the API called `name` (``openai``) that the session sees."""
+        return self.engine.table(name) if self.added is None else self.added[name]
 
     def has_peer(self, slot: int | None) -> bool:
         """Return True if there is another worker in `slot`, or in any slot if that is None."""

@@ -62,7 +62,7 @@ def decode_like(
     Raises:
         RequestError: 400, naming the invalid member.
     """
-    table = context.engine.table(api)
+    table = context.table(api)
     members = request_body.read_object(request.body)
     yield from pause_if_large(request)
     present = {name: value for name, value in members.items() if value is not None}
@@ -78,7 +78,7 @@ def decode_like(
 def find_failure(context: Context, api: str, request: Request, prompt: Prompt) -> Decision | None:
     """Return the decision to answer with the failure of the mock in `api` that matches `prompt`;
     None if there is no such mock, or if its failure is one of running the model alone."""
-    table = context.engine.table(api)
+    table = context.table(api)
     if not table.fails:
         return None
     selection = context.engine.match(table, prompt, request.first_values)

@@ -7,7 +7,7 @@ when it is first needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence, Set
 from typing import Any
 
 from mockllm.engine import asking
@@ -116,6 +116,10 @@ class Engine:
         """The matches of repeated requests; None without `reuse`."""
         self.work_clock: Callable[[], float] = lambda: 0.0
         """Tells the time that this thread has worked, in seconds; the default stands still."""
+        self.chunk = loaded.chunk
+        """The size of text deltas of mocks that do not set their own."""
+        self.strict_requests = loaded.strict_requests
+        """True if requests that the SDK's types do not allow are rejected."""
         self._echo = echo
         self._by_name = {table.api.name: table for table in loaded.tables}
         self._prepared: dict[_PreparedKey, PreparedReply | SharedStream] = {}
@@ -135,8 +139,8 @@ class Engine:
         return {
             source.candidate.key: place
             for table in self.tables
-            for source, place in zip(table.sources, table.places, strict=True)
-            if isinstance(source, ScriptedSource)
+            for index, place in enumerate(table.places)
+            if isinstance(source := table.sources[index], ScriptedSource)
         }
 
     def table(self, name: str) -> Table:
@@ -153,6 +157,12 @@ class Engine:
                     for each in entries_of(table.sources[rule.index]):
                         if each.fixed.failure is None and each.fixed.number is not None:
                             self._prepare(table, rule, each.fixed, NOT_STREAMED)
+
+    def forget(self, indices: Set[int]) -> None:
+        """Drop the prepared replies of mocks that are gone, by the indices of their rules."""
+        self._prepared = {
+            key: prepared for key, prepared in self._prepared.items() if key[1] not in indices
+        }
 
     def decide(
         self,
@@ -175,7 +185,8 @@ class Engine:
             match = self._match_anew(table, request, values, find_earlier, session)
             return Decision.by(match) if isinstance(match, Match) else match
         lines = map(request.first_values.get, table.index.header_names)
-        key = (request.path, request.body, *lines)  # `values` are part of the path
+        # `values` are part of the path
+        key = (table.version, request.path, request.body, *lines)
         known = self.match_cache.get(key)
         if known is None:
             match = self._match_anew(table, request, values, find_earlier, session)

@@ -19,7 +19,7 @@ from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, Mock, SessionHea
 from mockllm.engine import calls, unanswerable
 from mockllm.engine.conditions import NEVER, compile_match
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
-from mockllm.engine.mocks import NO_SOURCE, SHARED, Table, looks_back, source_of
+from mockllm.engine.mocks import NO_SOURCE, SHARED, Table, fails, looks_back, source_of
 from mockllm.engine.reply_review import (
     Covering,
     confirm_reply,
@@ -43,7 +43,6 @@ from mockllm.engine.review import (
     unserialisable_values,
 )
 from mockllm.engine.scripts import keys_of
-from mockllm.engine.sources import entries_of
 from mockllm.errors import MISSING_EXTRA, ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import HasInputs
@@ -52,6 +51,7 @@ from mockllm.matching.shadowing import find_shadowed
 from mockllm.providers import APIS
 from mockllm.providers.api import API, SDK
 from mockllm.state.session_names import NO_SETTING, SessionSetting
+from mockllm.wire.chunking import Chunk
 
 _CONVERSATIONS = tuple(api for api in APIS if api.respond is not None)
 """The APIs that the mocks of `mocks` answer."""
@@ -69,6 +69,10 @@ class Loaded:
     models: tuple[str, ...] = ()
     """The models to list beside those that mocks name."""
     seed: int = 0
+    chunk: Chunk = "word"
+    """The size of text deltas of mocks that do not set their own."""
+    strict_requests: bool = False
+    """True if requests that the SDK's types do not allow are rejected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,16 @@ def load(config: Config, *, strict_config: bool = False, strict_requests: bool =
         raise ConfigError(told)
     session = _session_setting(config)
     models = tuple(config.models)
-    return Loaded(tables, config.require_auth, config.cors, told, session, models)
+    return Loaded(
+        tables,
+        config.require_auth,
+        config.cors,
+        told,
+        session,
+        models,
+        chunk=config.stream.chunk,
+        strict_requests=strict_requests,
+    )
 
 
 def _session_setting(config: Config) -> SessionSetting:
@@ -253,9 +266,9 @@ def _table(
         if mistakes:  # further checks need valid JSON
             problems += mistakes if index < len(own) else ()
             continue
-        found = [*_review(api, sdk, mock, place, require_auth=config.require_auth)]
+        found = [*review_mock(api, sdk, mock, place, require_auth=config.require_auth)]
         problems += found
-        rule = _compile(api, index, mock, place, problems)
+        rule = compile_rule(api, index, mock, place, problems)
         reason = unanswerable.find_reason(api, rule.predicates) if rule is not None else None
         if reason is not None and index >= len(own):
             shared.never_matches(index - len(own), api, reason)
@@ -282,9 +295,6 @@ def _table(
         NO_SOURCE if each.mistakes else source_of(api, each.mock, chunk, each.key)
         for each in listed
     )
-    fails = any(
-        entry.fixed.failure is not None for source in sources for entry in entries_of(source)
-    )
     return Table(
         api,
         mocks,
@@ -292,14 +302,14 @@ def _table(
         confirm,
         chunk,
         sources,
-        fails,
+        any(map(fails, sources)),
         places,
         shared=len(listed) - len(own),
         answers_look_back=any(map(looks_back, sources)),
     )
 
 
-def _review(
+def review_mock(
     api: API, sdk: SDK, mock: AnyMock, place: Place, *, require_auth: bool
 ) -> Iterator[Problem]:
     """Yield the problems of a mock in one API."""
@@ -339,10 +349,11 @@ def _review_response(
     yield from calls.mistakes_in_answer(written, place)
 
 
-def _compile(
+def compile_rule(
     api: API, index: int, mock: AnyMock, place: Place, problems: list[Problem]
 ) -> Rule | None:
-    """Return the rule of a mock; None if it has mistakes, or why it never matches is reported."""
+    """Return the rule of a mock; None if it has mistakes, or why it never matches is reported. The
+    mistakes are added to `problems`."""
     predicates, found = compile_match(api, mock.match, place.at("match"))
     problems += found
     if any(problem.severity is Severity.ERROR for problem in found):

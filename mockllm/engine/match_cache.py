@@ -10,8 +10,9 @@ from __future__ import annotations
 from mockllm.bounded_cache import BoundedCache
 from mockllm.engine.decision import Match
 
-Key = tuple[str | bytes | None, ...]
-"""Everything that a match depends on: the path, the body, the headers that rules compare."""
+Key = tuple[int | str | bytes | None, ...]
+"""Everything that a match depends on: the version of the mocks, the path, the body, and the headers
+that rules compare."""
 
 MAX_BYTES = 32 * 1024 * 1024  # of all requests and replies
 MAX_ENTRY = 1024 * 1024  # bytes of one request and its reply
@@ -51,5 +52,5 @@ def _size(key: Key, match: Match) -> int:
     """Return the estimated size of an entry in bytes, as if no bytes were shared with others."""
     steps = tuple(match.reply.steps)
     reply = COPIES * sum(step.size for step in steps) + PER_STEP * len(steps)
-    size = PER_ENTRY + reply + sum(len(part) for part in key if part is not None)
+    size = PER_ENTRY + reply + sum(len(part) for part in key if isinstance(part, (str, bytes)))
     return size if size <= MAX_ENTRY else TOO_LARGE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mockllm.config.answers import MockStream, ReplyStream, WrittenAnswer
@@ -21,6 +22,7 @@ from mockllm.engine.sources import (
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import Headers, Request
 from mockllm.matching.index import RuleIndex
+from mockllm.matching.layers import LayeredIndex
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
 from mockllm.providers.api import API
@@ -39,6 +41,9 @@ NO_SOURCE = FixedSource(Answer({}))
 """The source of a mock that is not served, because JSON cannot represent it."""
 
 
+Sources = tuple[MockSource | ScriptedSource, ...] | Mapping[int, MockSource | ScriptedSource]
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """The compiled mocks of one API. `confirm` validates a request against the SDK's types; it is
@@ -48,11 +53,11 @@ class Table:
     api: API
     mocks: tuple[AnyMock, ...]
     """The mocks of the API's own list, then those of every API."""
-    index: RuleIndex
+    index: RuleIndex | LayeredIndex
     confirm: Confirm | None
     chunk: Chunk = "word"
-    sources: tuple[MockSource | ScriptedSource, ...] = ()
-    """The source of the answer of each mock, in the order of `mocks`."""
+    sources: Sources = ()
+    """The source of the answer of each mock, by the index of its rule."""
     fails: bool = False
     """True if a mock answers with a failure."""
     places: tuple[Place, ...] = ()
@@ -61,6 +66,8 @@ class Table:
     """The number of mocks, at the end of `mocks`, which are those of every API."""
     answers_look_back: bool = False
     """True if an answer depends on what a request continues."""
+    version: int = 0
+    """A number that tells the tables of one API apart in which mocks were added at run time."""
 
     @property
     def looks_back(self) -> bool:
@@ -88,6 +95,11 @@ class Table:
         """
         request = Request.of("POST", self.api.routes[0], body=body)
         return self.api.decode(request, NO_VALUES)
+
+
+def fails(source: MockSource | ScriptedSource) -> bool:
+    """True if an answer of a mock is a failure."""
+    return any(each.fixed.failure is not None for each in entries_of(source))
 
 
 def looks_back(source: MockSource | ScriptedSource) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from mockllm.engine.added import AddedMock
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import ScriptedSource
 from mockllm.matching.rule import Rule
@@ -29,6 +30,15 @@ def subjects_of(tables: Iterable[Table], answered: Answered) -> dict[str, Subjec
         name: Subject(name, _answers(name), tuple(found), _least(progress.get(name, [])))
         for name, found in rules.items()
     }
+
+
+def subject_of(added: AddedMock) -> Subject:
+    """Return a mock that was added, which is told from others of its name. Its progress is that of
+    its name (`subjects_of`)."""
+    indices = added.indices
+    rules = tuple((api, compiled.rule) for api, compiled in added.by_api.items())
+    name = added.place.name or str(added.place)
+    return Subject(name, lambda call: call.rule is not None and call.rule.index in indices, rules)
 
 
 def _answers(name: str) -> Callable[[Call], bool]:

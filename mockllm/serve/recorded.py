@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from mockllm.app import App
+from mockllm.engine.added import AddedMock, compile_added
 from mockllm.observers.journal import Journal, Record
 from mockllm.observers.subjects import subjects_of
 from mockllm.observers.verification import Subject
@@ -28,6 +29,7 @@ class RecordedServer(SessionServer[S]):
     """A server whose journal has the last `_max_entries` requests; no journal if that is 0."""
 
     _max_entries: int
+    _strict_config: bool
     _strict_requests: bool
     # from the start on, also after the end
     _journal: Journal | None = None
@@ -67,8 +69,36 @@ class RecordedServer(SessionServer[S]):
         if app is None:
             raise RuntimeError("the server is not started")
         return self._run(
-            lambda: subjects_of(app.tables, lambda key: app.store.answered(key, session))
+            lambda: subjects_of(app.tables(session), lambda key: app.store.answered(key, session))
         )
+
+    def _add_to(self, session: str | None, words: Mapping[str, object]) -> AddedMock:
+        listening = self._serving()
+        app = listening.app
+        engine = app.engine
+        number = next(app.views.numbers)
+        added = compile_added(
+            words,
+            number,
+            chunk=engine.chunk,
+            strict=self._strict_config,
+            strict_requests=engine.strict_requests,
+        )
+
+        def add() -> bool:
+            if session is not None and not app.store.sessions.is_open(session):
+                return False
+            app.add(added, session)
+            return True
+
+        if not listening.run(add):
+            raise RuntimeError(f"the session {session!r} has ended")
+        return added
+
+    def _remove(self, added: AddedMock) -> None:
+        listening = self._listening
+        if listening is not None:
+            listening.run(lambda: listening.app.remove(added))
 
     def _is_strict(self) -> bool:
         return self._strict_requests

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Generic, Self, TypeVar, overload
 
+from mockllm.engine.added import AddedMock
 from mockllm.observers.journal import Record
 from mockllm.observers.verification import Subject
 from mockllm.serve.verifiable import AsyncWaiting, Verifiable, Waiting
@@ -81,6 +83,12 @@ class AnySession(BaseURLs, Verifiable):
 
     def _is_strict(self) -> bool:
         return self._server._is_strict()
+
+    def _add(self, words: Mapping[str, object]) -> AddedMock:
+        return self._server._add_to(self.name, words)
+
+    def _remove(self, added: AddedMock) -> None:
+        self._server._remove(added)
 
     def __enter__(self) -> Self:
         return self
@@ -176,6 +184,9 @@ class SessionServer(BaseURLs, Verifiable, Generic[S]):
     def _subjects(self) -> dict[str, Subject]:
         return self._subjects_of(None)
 
+    def _add(self, words: Mapping[str, object]) -> AddedMock:
+        return self._add_to(None, words)
+
     def _begin_session(self, name: str, *, current: bool) -> None:
         self._check_serving()
         self._forget_earlier(name)
@@ -211,6 +222,10 @@ class SessionServer(BaseURLs, Verifiable, Generic[S]):
         Raises:
             RuntimeError: the server was never started.
         """
+        raise NotImplementedError
+
+    def _add_to(self, session: str | None, words: Mapping[str, object]) -> AddedMock:
+        """Add a mock to a session, or to all. Raises like `add`."""
         raise NotImplementedError
 
     async def _await_calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's

@@ -7,11 +7,15 @@ module below the line of the test.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Self, Unpack
 
+from mockllm.config.added_words import MockWords
+from mockllm.engine.added import AddedMock
 from mockllm.errors import closest, did_you_mean
 from mockllm.observers import verification
 from mockllm.observers.calls import Call
 from mockllm.observers.journal import Record
+from mockllm.observers.subjects import subject_of
 from mockllm.observers.verification import Subject, Times
 
 WAIT = 5.0  # seconds that waiting takes at most, unless a test says otherwise
@@ -35,6 +39,26 @@ class Verifiable:
     def mocks(self) -> Mapping[str, MockHandle]:
         """The mocks by their names; those without a name by their places (``openai[3]``)."""
         return Mocks(self)
+
+    def add(self, **words: Unpack[MockWords]) -> MockHandle:
+        """Add a mock and return its handle. It answers the requests that begin from now on.
+
+            weather = server.add(user={"contains": "weather"}, reply="Sunny")
+
+        The keywords are the keys of a mock and of its `match`, as in a file; `match` may be given
+        whole instead, and ``not`` is `not_`. `headers` as a list and `stream` as true or false are
+        conditions. Without `response`, `message`, `input` or `events` the mock answers every API,
+        else `api` names the one whose form they have.
+
+        Mocks of a session answer before those of the server, which answer before those of the
+        configuration; of each, the one that was added first, unless a later one has ``first=True``.
+        Those of a session end with it.
+
+        Raises:
+            ConfigError: the mock has mistakes; the error has all of them.
+            RuntimeError: the server is not started, or the session has ended.
+        """
+        return MockHandle.of(self._add(words), self)
 
     def clear_calls(self) -> None:
         """Drop all `calls` so far."""
@@ -77,6 +101,14 @@ class Verifiable:
         """Return True if invalid requests fail a test."""
         raise NotImplementedError
 
+    def _add(self, words: Mapping[str, object]) -> AddedMock:
+        """Add a mock; see `add`."""
+        raise NotImplementedError
+
+    def _remove(self, added: AddedMock) -> None:
+        """Remove a mock that was added. Without effect on a server that is stopped."""
+        raise NotImplementedError
+
 
 class Waiting(Verifiable):
     """A server or a session for synchronous tests."""
@@ -116,13 +148,34 @@ class MockHandle:
     A call and the retries of it that an SDK makes are one call, and several requests.
     """
 
-    def __init__(self, name: str, owner: Verifiable) -> None:
+    def __init__(self, name: str, owner: Verifiable, subject: Subject | None = None) -> None:
         self.name = name
         """The name of the mock; of one without a name its place."""
         self._owner = owner
+        self._added: AddedMock | None = None
+        self._own = subject
+
+    @classmethod
+    def of(cls, added: AddedMock, owner: Verifiable) -> Self:
+        """Return the handle of a mock that was added."""
+        subject = subject_of(added)
+        handle = cls(subject.name, owner, subject)
+        handle._added = added
+        return handle
 
     def __repr__(self) -> str:
         return f"<MockHandle {self.name!r}>"
+
+    def remove(self) -> None:
+        """Remove a mock that was added: it answers no further request. Its calls stay. Without
+        effect if it was removed before, or its session has ended.
+
+        Raises:
+            TypeError: the mock is the configuration's.
+        """
+        if self._added is None:
+            raise TypeError(f"{self.name!r} was not added by this handle, so it cannot be removed")
+        self._owner._remove(self._added)
 
     @property
     def calls(self) -> list[Call]:
@@ -185,7 +238,11 @@ class MockHandle:
 
     def _subject(self, known: Mapping[str, Subject] | None = None) -> Subject:
         """Return the mock for verification; `known` are the mocks of its owner, if it has asked."""
-        return (self._owner._subjects() if known is None else known)[self.name]
+        subjects = self._owner._subjects() if known is None else known
+        if self._own is None:
+            return subjects[self.name]
+        same = subjects.get(self.name)  # it is gone if the mock was removed
+        return self._own if same is None else self._own._replace(progress=same.progress)
 
 
 class Mocks(Mapping[str, MockHandle]):

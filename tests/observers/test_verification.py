@@ -40,7 +40,7 @@ def after(*texts: str, journal: Journal | None = None) -> Observed:
 
 
 def subject(observed: Observed, name: str) -> Subject:
-    return subjects_of(observed.app.tables, observed.app.store.answered)[name]
+    return subjects_of(observed.app.tables(), observed.app.store.answered)[name]
 
 
 def wrong_number(observed: Observed, name: str, times: Times, *, requests: bool = False) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from openai import APIStatusError, AsyncOpenAI, OpenAI
 
-from mockllm import AsyncServer, MockHandle, Server, Session
+from mockllm import AsyncServer, ConfigError, MockHandle, Server, Session
 from tests.support.http_library import httpx
 from tests.support.served import (
     API_KEY,
@@ -56,10 +56,14 @@ def say(where: Server | Session, *texts: str, retries: int = 0) -> None:
                 client.chat.completions.create(**chat_request(text))
 
 
-def failure_of(check: Callable[[], None]) -> str:
+def lines_of(check: Callable[[], None]) -> list[str]:
     with pytest.raises(AssertionError) as caught:
         check()
-    return str(caught.value).splitlines()[0]
+    return str(caught.value).splitlines()
+
+
+def failure_of(check: Callable[[], None]) -> str:
+    return lines_of(check)[0]
 
 
 def test_mocks_are_found_by_name_or_place(server: Server) -> None:
@@ -170,6 +174,105 @@ def test_an_expectation_that_makes_no_sense_is_an_error(
 ) -> None:
     with pytest.raises(error, match=reason):
         server.mocks["ask"].assert_called(**given)
+
+
+# --- Adding ---------------------------------------------------------------------------------------
+
+
+def answer(where: Server | Session, text: str) -> str | None:
+    with OpenAI(base_url=where.openai_base_url, api_key=API_KEY, max_retries=0) as client:
+        return client.chat.completions.create(**chat_request(text)).choices[0].message.content
+
+
+def test_an_added_mock_answers_at_once_until_it_is_removed(server: Server) -> None:
+    added = server.add(name="tell", user="Paris", reply="Rain")
+    assert answer(server, "Paris") == "Rain"
+    added.assert_called_once()
+    added.remove()
+    added.remove()
+
+    assert answer(server, "Paris") == "Sunny"
+    assert (added.call_count, server.mocks["tell"].call_count) == (1, 2)
+    added.assert_called_once()
+
+
+def test_a_session_has_mocks_of_its_own(server: Server) -> None:
+    with server.session("a") as a, server.session("b") as b:
+        added = a.add(user="Paris", reply="Rain")
+
+        assert [answer(each, "Paris") for each in (a, b, server)] == ["Rain", "Sunny", "Sunny"]
+        assert added.name in a.mocks
+        assert added.name not in b.mocks
+        a.assert_order(added)
+        a.mocks[added.name].assert_called_once()
+
+    added.remove()
+    with pytest.raises(RuntimeError, match="the session 'a' has ended"):
+        a.add(reply="x")
+
+
+def test_a_script_that_was_added_knows_what_is_due(server: Server) -> None:
+    with server.session("a") as a:
+        added = a.add(name="script", user="s", sequence=["1", {"reply": "2", "times": 2}])
+        assert [answer(a, "s"), answer(a, "s")] == ["1", "2"]
+
+        failure = lines_of(lambda: added.assert_called(times=3))
+        assert failure[1] == "'script': 2 answers given, entry 2 of 2 is due"
+        assert "  'script': 2 answers given, entry 2 of 2 is due" in lines_of(a.assert_all_called)
+
+        a.reset_state()
+        assert answer(a, "s") == "1"
+
+
+def test_a_mistake_in_an_added_mock_is_that_of_a_file(server: Server) -> None:
+    with pytest.raises(ConfigError, match=r"add\(\): unknown key 'usr'.*did you mean 'user'"):
+        server.add(usr="a", reply="x")  # type: ignore[call-arg]  # the mistake
+    with pytest.raises(ConfigError, match=r"added\[\d+\] 'n': match\.user\.contain: unknown key"):
+        server.add(name="n", user={"contain": "a"}, reply="x")
+
+
+def test_a_mock_of_the_configuration_cannot_be_removed(server: Server) -> None:
+    with pytest.raises(TypeError, match="'ask' was not added by this handle"):
+        server.mocks["ask"].remove()
+
+
+def test_adding_needs_a_server_that_is_started() -> None:
+    server = Server(MOCKS)
+    with pytest.raises(RuntimeError, match="the server is not started"):
+        server.add(reply="x")
+    with server:
+        added = server.add(reply="x")
+    added.remove()
+
+
+def test_many_mocks_are_added_from_threads_while_requests_come() -> None:
+    with Server(MOCKS) as server:
+
+        def add(number: int) -> None:
+            for place in range(50):
+                server.add(user=f"{number} {place}", reply=f"{number}.{place}")
+
+        threads = [threading.Thread(target=add, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            assert answer(server, "Paris") == "Sunny"
+        for thread in threads:
+            thread.join()
+
+        assert [answer(server, f"{n} {p}") for n, p in ((0, 0), (3, 49))] == ["0.0", "3.49"]
+        assert len(server.mocks) == 204
+
+
+async def test_mocks_are_added_to_an_async_server() -> None:
+    async with (
+        AsyncServer({}) as server,
+        AsyncOpenAI(base_url=server.openai_base_url, api_key=API_KEY) as client,
+    ):
+        added = server.add(reply="added")
+        await client.chat.completions.create(**chat_request("Paris"))
+
+        added.assert_called_once()
 
 
 # --- Waiting --------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def engine(
     mocks = [chat_mock(text, chat_saying(text)) for text in texts]
     loaded = load(Config.from_dict({"openai": mocks}))
     chat, *others = loaded.tables
-    rules, sources = list(chat.index.rules), list(chat.sources)
+    rules, sources = list(chat.index.rules), [chat.sources[index] for index in range(len(texts))]
     for index, text in enumerate(texts):
         if text in sequenced:
             script, said = sequenced.pop(text)

@@ -1,0 +1,113 @@
+"""Compiles mocks that are added while a server runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from mockllm.config.added_words import arrange
+from mockllm.config.models import AnyMock, Config, Mock
+from mockllm.engine.conditions import NEVER
+from mockllm.engine.loading import compile_rule, review_mock
+from mockllm.engine.mocks import source_of
+from mockllm.engine.review import unserialisable_values
+from mockllm.engine.sources import MockSource, ScriptedSource
+from mockllm.errors import ConfigError, Place, Problem, Severity
+from mockllm.matching.rule import Rule
+from mockllm.providers import APIS
+from mockllm.wire.chunking import Chunk
+
+LIST = "added"
+"""The name of the list that added mocks are in, in messages: ``added[3] 'greet'``."""
+FIRST_INDEX = 1 << 40
+"""The index of the rules of the first added mock, above those of every configuration. Those of
+later ones are above it or, if they come before the others, below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """An added mock in one API."""
+
+    rule: Rule
+    source: MockSource | ScriptedSource
+
+
+@dataclass(frozen=True, slots=True)
+class AddedMock:
+    """A mock that was added. `number` differs from that of all others of the server; `by_api` has
+    its compiled form in each API in which it may answer."""
+
+    number: int
+    place: Place
+    mock: AnyMock
+    by_api: Mapping[str, Compiled]
+    is_first: bool
+
+    @property
+    def indices(self) -> frozenset[int]:
+        """The indices of its rules, which no other mock has."""
+        return frozenset(each.rule.index for each in self.by_api.values())
+
+
+def compile_added(
+    words: Mapping[str, object],
+    number: int,
+    *,
+    chunk: Chunk = "word",
+    strict: bool = False,
+    strict_requests: bool = False,
+) -> AddedMock:
+    """Return the mock that `words` describe (`config.added_words`). `chunk` is the default of the
+    configuration; with `strict`, likely mistakes are mistakes; with `strict_requests`, the server
+    rejects requests that the types of the SDKs do not allow.
+
+    The answer of a mock of every API is not held against the types of the SDKs unless `strict`:
+    this takes longer than everything else, and finds next to nothing in what has no vendor's form.
+
+    Raises:
+        ConfigError: the mock has mistakes.
+    """
+    field, value, is_first = arrange(words)
+    mock = _validated(field, value, number)
+    place = mock.place
+    index = FIRST_INDEX - 1 - number if is_first else FIRST_INDEX + number
+    problems: list[Problem] = []
+    by_api: dict[str, Compiled] = {}
+    for api in APIS:
+        if field not in (api.name, "mocks") or (field == "mocks" and api.respond is None):
+            continue
+        match_field = "" if field == "mocks" else api.match_field
+        mistakes = [*unserialisable_values(mock, place, match_field)]
+        problems += mistakes
+        if mistakes:
+            continue
+        if strict or not isinstance(mock, Mock):
+            problems += review_mock(api, api.sdk(), mock, place, require_auth=False)
+        api.sdk().request_confirmer(strict=strict_requests)  # here, or the next request would wait
+        rule = compile_rule(api, index, mock, place, problems)
+        if rule is not None and NEVER not in rule.predicates:
+            by_api[api.name] = Compiled(rule, source_of(api, mock, chunk, str(place)))
+    fatal = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
+    found = tuple(dict.fromkeys(problems))
+    if any(problem.severity in fatal for problem in found):
+        raise ConfigError(tuple(each for each in found if each.severity is not Severity.NOTE))
+    return AddedMock(number, place, mock, by_api, is_first)
+
+
+def _validated(field: str, value: Mapping[str, object], number: int) -> AnyMock:
+    """Return the mock with its place, `LIST` and its number."""
+    try:
+        config = Config.from_dict({field: [value]})
+    except ConfigError as exc:
+        raise ConfigError(tuple(_placed(problem, number) for problem in exc.problems)) from None
+    mock: AnyMock = getattr(config, field)[0]
+    mock.read_from(Place(field=LIST, position=number, name=mock.name))
+    return mock
+
+
+def _placed(problem: Problem, number: int) -> Problem:
+    place = problem.place
+    if not isinstance(place, Place):
+        return problem
+    own = Place(field=LIST, position=number, name=place.name, path=place.path)
+    return replace(problem, place=own)

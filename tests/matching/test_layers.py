@@ -1,0 +1,73 @@
+"""Layers of rules: the answers of one index over all of them, in their order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mockllm.exchange import Request
+from mockllm.matching.explain import nearest_miss
+from mockllm.matching.index import RuleIndex
+from mockllm.matching.layers import LayeredIndex
+from mockllm.matching.predicates import HeaderEquals
+from mockllm.matching.rule import Rule
+from mockllm.prompt import Prompt
+from mockllm.providers.openai.chat import CHAT
+from tests.support.rules import user
+
+
+def asking(text: str) -> Prompt:
+    body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+    return CHAT.decode(Request.of("POST", CHAT.routes[0], body=orjson.dumps(body)), {})
+
+
+def rule(text: str | None, *, stateful: bool = False) -> Rule:
+    predicates = () if text is None else (CHAT.compile_match(user(text), True),)
+    return Rule(0, text or "any", predicates, stateful)
+
+
+def layered(layers: list[list[Rule]]) -> tuple[LayeredIndex, list[Rule]]:
+    """The index of layers whose indices are in reverse order, and all their rules in order."""
+    numbered = [
+        [replace(rule, index=1_000 - 10 * number + place) for place, rule in enumerate(layer)]
+        for number, layer in enumerate(layers)
+    ]
+    return LayeredIndex(list(map(RuleIndex, numbered))), [
+        rule for each in numbered for rule in each
+    ]
+
+
+RULES = st.builds(rule, st.sampled_from(["a", "b", "ab", None]), stateful=st.booleans())
+TEXTS = st.sampled_from(["a", "b", "ab", "cab", "c", ""])
+
+
+@given(st.lists(st.lists(RULES, max_size=3), max_size=4), TEXTS)
+def test_layers_answer_as_their_rules_one_by_one(layers: list[list[Rule]], text: str) -> None:
+    index, rules = layered(layers)
+    prompt = asking(text)
+    matching = [each for each in rules if each.difference(prompt, {}) is None]
+    stateless = next((place for place, each in enumerate(matching) if not each.stateful), None)
+    expected = matching if stateless is None else matching[: stateless + 1]
+
+    assert index.candidates(prompt, {}) == tuple(expected)
+    assert index.find(prompt, {}) == (matching[0] if matching else None)
+    assert (index.rules, len(index)) == (tuple(rules), len(rules))
+    if not matching:
+        assert index.nearest_miss(prompt, {}) == nearest_miss(rules, prompt, {})
+
+
+def test_layers_name_each_header_once() -> None:
+    named = [replace(rule(None), predicates=(HeaderEquals(b"x-a", "x-a", b"1"),)) for _ in "ab"]
+
+    assert LayeredIndex([RuleIndex([each]) for each in named]).header_names == (b"x-a",)
+
+
+def test_no_layers_have_no_rules() -> None:
+    index = LayeredIndex([])
+
+    assert index.candidates(asking("a"), {}) == ()
+    assert index.nearest_miss(asking("a"), {}) is None
+    assert not index.looks_back
