@@ -27,30 +27,40 @@ def run_check(options: argparse.Namespace) -> int:
     """Report all problems of the files. Returns the exit status: 2 errors, 1 warnings, else 0."""
     reviewed = review(*options.files)
     problems = [*reviewed.problems]
+    unchecked = 0
     if options.wire and reviewed.served:
-        from mockllm.conformance import check_wire  # imports both SDKs
+        from mockllm.conformance import check_wire, count_unchecked  # imports both SDKs
 
-        problems += check_wire(reviewed.config)
+        complaints = check_wire(reviewed.config)
+        unchecked = count_unchecked(complaints)
+        problems += complaints
     counts = Counter(problem.severity for problem in problems)
     status = MISTAKES if counts[Severity.ERROR] else WARNINGS if counts[Severity.WARNING] else OK
     if options.format == "json":
-        document = as_document(problems, mocks=reviewed.mocks, files=reviewed.files)
+        document = as_document(
+            problems, mocks=reviewed.mocks, files=reviewed.files, unchecked=unchecked
+        )
         return max(status, print_result(json.dumps(document, indent=2)))
     shown = [each for each in problems if options.verbose or each.severity is not Severity.NOTE]
     print_lines(*problem_lines(shown, "--all" if not options.all else None), stream=sys.stderr)
     hidden = counts[Severity.NOTE] > 0 and not options.verbose
     hint = "; --verbose shows the notes" if hidden else ""
-    return max(status, print_result(_totals(counts, reviewed) + hint))
+    not_sent = f"; {_count(unchecked, 'mock')} not checked by the clients" if unchecked else ""
+    return max(status, print_result(_totals(counts, reviewed) + not_sent + hint))
 
 
-def as_document(problems: Sequence[Problem], *, mocks: int, files: int) -> dict[str, Any]:
-    """Return the problems and their totals as the JSON document of ``--format json``."""
+def as_document(
+    problems: Sequence[Problem], *, mocks: int, files: int, unchecked: int = 0
+) -> dict[str, Any]:
+    """Return the problems and their totals as the JSON document of ``--format json``. `unchecked`
+    mocks were not sent to the clients."""
     counts = Counter(problem.severity for problem in problems)
     return {
         "problems": [_as_object(problem) for problem in problems],
         **{f"{severity}s": counts[severity] for severity in Severity},
         "mocks": mocks,
         "files": files,
+        "unchecked": unchecked,
     }
 
 

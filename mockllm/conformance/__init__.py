@@ -2,6 +2,6 @@
 what they reject. It knows no wire format itself, and only the command imports it.
 """
 
-from mockllm.conformance.check import check_wire
+from mockllm.conformance.check import check_wire, count_unchecked
 
-__all__ = ["check_wire"]
+__all__ = ["check_wire", "count_unchecked"]

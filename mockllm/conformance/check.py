@@ -21,9 +21,11 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table, stream_of
 from mockllm.engine.review import MIN_ERROR
 from mockllm.engine.sources import entries_of
-from mockllm.errors import Problem, Severity, warning
+from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.matching.rule import Rule
 from mockllm.serve.embedded import AsyncServer
+
+_NOT_CHECKED = "not checked"
 
 _SET_BY_CLIENTS = (
     "connection",
@@ -42,6 +44,12 @@ def check_wire(config: Config) -> list[Problem]:
         ConfigError: the configuration cannot be served.
     """
     return asyncio.run(_check(config))
+
+
+def count_unchecked(problems: Iterable[Problem]) -> int:
+    """Return the number of mocks that were not checked in some API, of the problems found."""
+    places = [each.place for each in problems if each.message.startswith(_NOT_CHECKED)]
+    return len({(at.file, at.field, at.position) for at in places if isinstance(at, Place)})
 
 
 async def _check(config: Config) -> list[Problem]:
@@ -66,16 +74,19 @@ async def _check_mock(
     probes = build(table, rule, require_auth=engine.require_auth)
     found = _find_probe(engine, table, rule, probes)
     if isinstance(found, str):
-        yield Problem(place.at(path), f"not checked: {found}", Severity.NOTE)
+        yield Problem(place.at(path), f"{_NOT_CHECKED}: {found}", Severity.NOTE)
         return
+    probe, forms = found
     status = None
     if entries_of(table.sources[rule.index])[0].fixed.failure is not None:
-        decision = as_first_request(engine.decide(table, found.request(table.api)))
+        decision = as_first_request(engine.decide(table, probe.request(table.api)))
         status = decision.reply.status
         if status < MIN_ERROR:
             return  # the author wants an answer that no client understands
     written = stream_of(mock).events is not None
-    complaints = clients.complaints(table.api.name, found.body, found.headers, status=status)
+    complaints = clients.complaints(
+        table.api.name, probe.body, probe.headers, forms=forms, status=status
+    )
     async for how, complaint in complaints:
         at = place.at(f"{how} {path}".strip())
         if written and how != "whole":
@@ -85,21 +96,27 @@ async def _check_mock(
             yield warning(at, complaint)
 
 
-def _find_probe(engine: Engine, table: Table, rule: Rule, probes: Iterable[Probe]) -> Probe | str:
-    """Return the first of `probes` that the mock of `rule` answers and the clients can send; the
-    reason if there is none."""
+def _find_probe(
+    engine: Engine, table: Table, rule: Rule, probes: Iterable[Probe]
+) -> tuple[Probe, list[bool]] | str:
+    """Return the first of `probes` that the mock of `rule` answers and the clients can send, and
+    whether it does so streamed, whole, or both; the reason if there is none."""
     reason = "no request is known that matches"
     for probe in probes:
-        decision = as_first_request(engine.decide(table, probe.request(table.api)))
-        answering = decision.match.rule
-        if answering is None:
+        answering = {
+            stream: as_first_request(engine.decide(table, request)).match.rule
+            for stream, request in probe.requests(table.api).items()
+        }
+        forms = [stream for stream, each in answering.items() if each and each.index == rule.index]
+        other = next(filter(None, answering.values()), None)
+        if other is None:
             reason = "a request that matches is refused"
-        elif answering.index != rule.index:
-            reason = f"{answering.label} answers a request like its match"
+        elif not forms:
+            reason = f"{other.label} answers a request like its match"
         elif unsendable := [*_unsendable(rule, probe)]:
             reason = f"the official clients cannot send the header {unsendable[0]}"
         else:
-            return probe
+            return probe, forms
     return reason
 
 

@@ -1,54 +1,44 @@
 """Builds requests that a mock matches, from the predicates of its rule.
 
-Each predicate adds what it needs to a draft. Members that the API requires and no predicate speaks
-of are then filled in, and the rule itself says whether it matches the result: a predicate that is
-not known here, or several that do not fit together, lead to no request, never to a wrong one.
+The predicates are resolved to requirements, a draft of a conversation meets those, and each API
+writes it in its own form. Members that the API requires and no predicate speaks of are then filled
+in, and the rule itself says whether it matches the result: what is not known here, or does not fit
+together, leads to no request, never to a wrong one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import singledispatch
+from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
 
 from mockllm.config.models import AnyMock
-from mockllm.engine.impossible import CREDENTIALS, SAMPLES, arrive
+from mockllm.conformance.body_members import with_members, without_members
+from mockllm.conformance.conversations import bodies
+from mockllm.conformance.drafts import CALL_ID, Draft
+from mockllm.conformance.examples import TEXTS
+from mockllm.conformance.headers import find_headers
+from mockllm.conformance.own_messages import own_messages
+from mockllm.conformance.requirements import ANY_TOOL, Requirements, alternatives
+from mockllm.engine.impossible import arrive
 from mockllm.engine.mocks import Table
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
-from mockllm.matching.conditions import OffersAnyTool, TextIs
-from mockllm.matching.predicates import (
-    HasInputs,
-    HeaderContains,
-    HeaderEquals,
-    MessageContains,
-    OffersTool,
-    Predicate,
-    SystemContains,
-)
+from mockllm.matching.body_values import BodyHas
 from mockllm.matching.rule import Rule
-from mockllm.matching.subjects import Subject
-from mockllm.matching.text_tests import (
-    AllTests,
-    AnyTest,
-    Comparison,
-    EndsWith,
-    Equals,
-    StartsWith,
-    TextTest,
-)
 from mockllm.prompt import Prompt
 from mockllm.providers.api import API
 from mockllm.providers.request_body import MISSING_MEMBER
 from mockllm.validation.findings import Kind
 
-MODEL = "any-model"
-MAX_TOKENS = 1024
-TEXTS = ("any text", "#", "another text")  # several, in case an earlier mock matches one
-CALL_ID = "call_1"
+MAX_ALTERNATIVES = 64
+"""Ways to meet a match that are tried."""
+MAX_BODIES = 40
+"""Bodies that are tried for one of them."""
+MAX_TRIED = 500
+"""Bodies that are tried in all: about 0.1 s."""
 MAX_FILLED = 10  # members of one request that are filled in
 
 _FILLERS: Mapping[str, Any] = {
@@ -56,7 +46,7 @@ _FILLERS: Mapping[str, Any] = {
     "tool_call_id": CALL_ID,
     "tool_use_id": CALL_ID,
     "call_id": CALL_ID,
-    "name": "a_tool",
+    "name": ANY_TOOL,
     "arguments": "{}",
     "output": TEXTS[0],
 }
@@ -64,193 +54,116 @@ _FILLERS: Mapping[str, Any] = {
 
 
 class Probe(NamedTuple):
-    """A request that a mock matches. The names of `headers` are in lower case."""
+    """A request that a mock matches. The names of `headers` are in lower case. `stream` is True if
+    it matches only while a stream is asked for, False if only while none is; None if either way.
+    """
 
     body: dict[str, Any]
     headers: dict[str, str]
+    stream: bool | None = None
 
     def request(self, api: API) -> Request:
-        """Return it as the server receives it."""
+        """Return it as the server receives it, asking for a stream only if it must."""
+        return self._request(api, stream=self.stream is True)
+
+    def requests(self, api: API) -> dict[bool, Request]:
+        """Return it in the forms that match: True with a stream, False for a whole answer."""
+        forms = (False, True) if api.last_events else (False,)
+        return {
+            stream: self._request(api, stream=stream)
+            for stream in forms
+            if self.stream in (None, stream)
+        }
+
+    def _request(self, api: API, *, stream: bool) -> Request:
         lines = tuple((name.encode(), value.encode()) for name, value in self.headers.items())
-        return Request.of("POST", api.routes[0], lines, orjson.dumps(self.body))
+        body = self.body | ({"stream": True} if stream else {})
+        return Request.of("POST", api.routes[0], lines, orjson.dumps(body))
 
 
 def build(table: Table, rule: Rule, *, require_auth: bool = True) -> Iterator[Probe]:
     """Yield different requests that are accepted, with credentials if `require_auth`, and satisfy
     `rule`, one of those of `table`; nothing if none is known."""
-    draft = _Draft(table.api)
-    for predicate in rule.predicates:
-        _require(predicate, draft)
-    headers = draft.headers()
-    if not arrive({name.encode(): value.encode() for name, value in headers.items()}):
-        return
-    for body in draft.bodies(table.mocks[rule.index]):
-        prompt = _complete(table, body)
-        if prompt is None:
-            continue
-        probe = Probe(dict(prompt.body), headers)
-        request = probe.request(table.api)
-        try:
-            table.api.vendor.authenticate(request, require_auth)
-        except RequestError:
-            return
-        if rule.difference(prompt, request.first_values) is None:
+    seen: set[bytes] = set()
+    drafts = _drafts(table, rule, require_auth=require_auth)
+    for body, headers in islice(drafts, MAX_TRIED):
+        probe = _probe(table, rule, body, headers)
+        if probe is not None and not _is_known(probe.body, seen):
             yield probe
 
 
-# --- What predicates need ------------------------------------------------------------------------
+def _is_known(body: dict[str, Any], seen: set[bytes]) -> bool:
+    """True if `body` is among those `seen`, to which it is added."""
+    key = orjson.dumps(body)
+    is_known = key in seen
+    seen.add(key)
+    return is_known
 
 
-@dataclass
-class _Draft:
-    """What a request to `api` needs, so far."""
-
-    api: API
-    texts: list[MessageContains] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
-    """What conditions want the user to say."""
-    system: list[str] = field(default_factory=list)
-    model: str = MODEL
-    tools: list[str] = field(default_factory=list)
-    inputs: int = 1
-    exact_headers: dict[str, str] = field(default_factory=dict)
-    parts_of_headers: dict[str, list[str]] = field(default_factory=dict)
-
-    def headers(self) -> dict[str, str]:
-        """Return the headers. All that one must contain is added to a value that is accepted."""
-        credentials = CREDENTIALS[self.api.vendor.name].items()
-        headers = {name.decode(): value.decode() for name, value in credentials}
-        for name, parts in self.parts_of_headers.items():
-            value = headers.get(name, SAMPLES.get(name.encode(), b"any").decode())
-            separator = "" if name in ("host", "content-length") else " "
-            headers[name] = separator.join([value, *(part for part in parts if part not in value)])
-        return headers | self.exact_headers
-
-    def bodies(self, mock: AnyMock) -> Iterator[dict[str, Any]]:
-        """Yield bodies, the one most like `mock` first."""
-        body: dict[str, Any] = {"model": self.model, "max_tokens": MAX_TOKENS}
-        if self.api.name != "anthropic":
-            del body["max_tokens"]
-        body |= {"tools": [_tool(self.api, name) for name in self.tools]} if self.tools else {}
-        system = ("\n".join(self.system) or TEXTS[0]) if self.system else ""
-        for value in self._values(mock):
-            if self.inputs > 1:
-                value = (value if isinstance(value, list) else [value]) * self.inputs
-            yield body | _conversation(self.api, system, value)
-
-    def _values(self, mock: AnyMock) -> Iterator[Any]:
-        """Yield the last message, or the input."""
-        own = getattr(mock.match, self.api.match_field, None)
-        if own is not None:
-            yield own
-        for needed in self.texts:
-            for text in TEXTS:
-                yield from map(self._value(needed), (text, f"{needed.text} {text}"))
-        if own is None:
-            said = " ".join(self.words)
-            texts = (said, *(f"{said} {text}" for text in TEXTS)) if self.words else TEXTS
-            yield from map(self._value(MessageContains("")), texts)
-
-    def _value(self, needed: MessageContains) -> Any:
-        if self.api.match_field == "input":
-            return lambda text: text
-        return lambda text: {"role": needed.role or "user", "content": text}
+def _drafts(
+    table: Table, rule: Rule, *, require_auth: bool
+) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+    """Yield bodies and headers that are likely to meet the predicates of `rule`."""
+    mock = table.mocks[rule.index]
+    for requirements in islice(alternatives(rule.predicates), MAX_ALTERNATIVES):
+        headers = find_headers(table.api, requirements)
+        if headers is None or not _are_accepted(table, headers, require_auth=require_auth):
+            continue
+        seen: set[bytes] = set()
+        written = _bodies(table.api, mock, requirements)
+        new = (body for body in written if not _is_known(body, seen))
+        for body in islice(new, MAX_BODIES):
+            yield body, headers
 
 
-@singledispatch
-def _require(predicate: Predicate, draft: _Draft) -> None:
-    """Add what `predicate` needs to `draft`. By default that is the message or input of the mock,
-    which every draft begins with."""
+def _are_accepted(table: Table, headers: Mapping[str, str], *, require_auth: bool) -> bool:
+    """True if the server accepts a request with these headers, as they are."""
+    if not arrive({name.encode(): value.encode() for name, value in headers.items()}):
+        return False
+    request = Probe({}, dict(headers)).request(table.api)
+    try:
+        table.api.vendor.authenticate(request, require_auth)
+    except RequestError:
+        return False
+    return True
 
 
-@_require.register
-def _(predicate: MessageContains, draft: _Draft) -> None:
-    draft.texts.append(predicate)
+def _bodies(api: API, mock: AnyMock, requirements: Requirements) -> Iterator[dict[str, Any]]:
+    """Yield bodies that are likely to meet the requirements, the one most like `mock` first."""
+    members = [each for each, holds in requirements if isinstance(each, BodyHas) and holds]
+    unwanted = [each for each, holds in requirements if isinstance(each, BodyHas) and not holds]
+    draft = Draft.of(requirements)
+    for own in own_messages(api, mock, requirements):
+        for conversation in draft.answering(own.call_ids).conversations():
+            for body in bodies(api, conversation, own.items, draft.inputs):
+                for changed in with_members(body, members):
+                    yield from without_members(changed, unwanted)
 
 
-@_require.register
-def _(predicate: SystemContains, draft: _Draft) -> None:
-    draft.system.append(predicate.text)
+def _probe(table: Table, rule: Rule, body: dict[str, Any], headers: dict[str, str]) -> Probe | None:
+    """Return a request with this body, completed; None if the rule does not match it."""
+    matching: dict[bool, dict[str, Any]] = {}
+    asked = {key: value for key, value in body.items() if (key, value) != ("stream", True)}
+    for stream in (False, True) if table.api.last_events else (False,):
+        prompt = _complete(table, asked | ({"stream": True} if stream else {}))
+        if prompt is None:
+            continue
+        request = Probe(dict(prompt.body), headers).request(table.api)
+        if rule.difference(prompt, request.first_values) is None:
+            matching[stream] = {key: prompt.body[key] for key in prompt.body if key != "stream"}
+            if not stream and "stream" in asked:  # written as false or null
+                matching[stream]["stream"] = asked["stream"]
+    match [*matching]:
+        case []:
+            return None
+        case [stream] if table.api.last_events:
+            return Probe(matching[stream], headers, stream)
+        case [first, *_]:
+            return Probe(matching[first], headers)
+    return None
 
 
-@_require.register
-def _(predicate: TextIs, draft: _Draft) -> None:
-    text = _passing(predicate.test)
-    match predicate.subject:
-        case Subject.USER | Subject.LAST_USER:
-            draft.words.append(text)
-        case Subject.SYSTEM:
-            draft.system.append(text)
-        case Subject.MODEL:
-            draft.model = text
-
-
-@_require.register
-def _(predicate: OffersAnyTool, draft: _Draft) -> None:
-    draft.tools.append(min(predicate.names))
-
-
-@_require.register
-def _(predicate: OffersTool, draft: _Draft) -> None:
-    draft.tools.append(predicate.name)
-
-
-@_require.register
-def _(predicate: HasInputs, draft: _Draft) -> None:
-    draft.inputs = predicate.number
-
-
-@_require.register
-def _(predicate: HeaderEquals, draft: _Draft) -> None:
-    draft.exact_headers.setdefault(predicate.name.decode(), predicate.value.decode())
-
-
-@_require.register
-def _(predicate: HeaderContains, draft: _Draft) -> None:
-    draft.parts_of_headers.setdefault(predicate.name.decode(), []).append(predicate.value.decode())
-
-
-def _passing(test: TextTest) -> str:
-    """Return a text that passes `test`, if there is one that is easily found."""
-    match test:
-        case Comparison(value):
-            return value
-        case AnyTest((first, *_)):
-            return _passing(first)
-        case AllTests(tests):
-            exact = next((each for each in tests if isinstance(each, Equals)), None)
-            if exact is not None:
-                return exact.value
-            return " ".join(map(_passing, sorted(tests, key=_place)))
-        case _:
-            return TEXTS[0]
-
-
-def _place(test: TextTest) -> int:
-    """Return where in a text the part is that `test` wants: the beginning, anywhere, the end."""
-    return isinstance(test, EndsWith) - isinstance(test, StartsWith)
-
-
-# --- Bodies --------------------------------------------------------------------------------------
-
-
-def _conversation(api: API, system: str, value: Any) -> dict[str, Any]:
-    """Return the members with the instructions `system` and the last message or input `value`."""
-    if api.match_field == "input":
-        return {"input": value} | ({"instructions": system} if system else {})
-    if api.name == "anthropic":
-        return {"messages": [value]} | ({"system": system} if system else {})
-    return {"messages": [*([{"role": "system", "content": system}] if system else ()), value]}
-
-
-def _tool(api: API, name: str) -> dict[str, Any]:
-    """Return a tool called `name`."""
-    parameters = {"type": "object", "properties": {}}
-    if api.name == "anthropic":
-        return {"name": name, "input_schema": parameters}
-    if api.name == "openai":
-        return {"type": "function", "function": {"name": name, "parameters": parameters}}
-    return {"type": "function", "name": name, "parameters": parameters, "strict": False}
+# --- what requests need --------------------------------------------------------------------------
 
 
 def _complete(table: Table, body: dict[str, Any]) -> Prompt | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +16,9 @@ API_KEY = "any"
 TIMEOUT = 30.0  # seconds
 MAX_REPORTED = 3  # validation errors of an answer; further ones are mostly consequences
 MAX_COMPLAINT = 300  # characters
+
+_ARGUMENTS = frozenset({"model", "messages", "input", "max_tokens"})
+"""Members that the methods of a client require."""
 
 Body = dict[str, Any]
 Call = Callable[[AsyncOpenAI, AsyncAnthropic, Body], Awaitable[None]]
@@ -53,13 +56,25 @@ class Clients:
         await self._anthropic.close()
 
     async def complaints(
-        self, api: str, body: Body, headers: Mapping[str, str], *, status: int | None
+        self,
+        api: str,
+        body: Body,
+        headers: Mapping[str, str],
+        *,
+        forms: Collection[bool],
+        status: int | None,
     ) -> AsyncIterator[tuple[str, str]]:
         """Yield the errors of the client of `api` and the call that raised each: whole, streamed,
-        or rebuilding the response from its stream with the SDK's helper. With the `status` of an
-        error, each call must raise the exception for that status."""
-        arguments = body | {"extra_headers": {_spelled(name): headers[name] for name in headers}}
+        or rebuilding the response from its stream with the SDK's helper. `forms` has False for
+        the first, True for the others. With the `status` of an error, each call must raise the
+        exception for that status."""
+        arguments = {name: body[name] for name in _ARGUMENTS & body.keys()}
+        # Members that the SDK does not know, or not yet, are no arguments.
+        arguments["extra_body"] = {name: body[name] for name in body.keys() - _ARGUMENTS}
+        arguments["extra_headers"] = {_spelled(name): headers[name] for name in headers}
         for how, call in _CALLS[api].items():
+            if (how != "whole") not in forms:
+                continue
             try:
                 await call(self._openai, self._anthropic, arguments)
                 if status is not None:

@@ -125,11 +125,14 @@ def _together(conditions: Sequence[Predicate]) -> str | None:
             "'user' holds only without a tool result; write 'last_user' for words beside a "
             "'tool_result'"
         )
+    counts = [each for each in conditions if isinstance(each, CountIs)]
+    if asks and any(each.counter is Counter.STEP and each.low > 1 for each in counts):
+        return "'user' holds only in the first step; write 'last_user' for the words before it"
     if NoTools in kinds and kinds & {OffersTool, OffersAnyTool}:
         return "no tools and some tools cannot both be offered"
     if len({each.expected for each in conditions if isinstance(each, Streams)}) > 1:
         return "'stream' cannot be both true and false"
-    return _impossible_counts([each for each in conditions if isinstance(each, CountIs)])
+    return _impossible_counts(counts)
 
 
 def _impossible_counts(counts: Sequence[CountIs]) -> str | None:

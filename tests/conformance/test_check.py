@@ -121,6 +121,32 @@ def test_replies_are_accepted_by_the_clients_of_every_api() -> None:
     assert complaints(mocks=[{"match": tenant, "reply": "a"}, *mocks, {"reply": "b"}]) == []
 
 
+CONDITIONS: list[dict[str, Any]] = [
+    {"user": {"contains": "weather"}, "system": {"contains": "kind"}, "tools": ["f"]},
+    {"tool_result": {"name": "f", "text": "15"}},
+    {"user": "streamed", "stream": True},
+    {"user": "whole", "stream": False},
+    {"schema": "person"},
+    {"turn": 3, "model": {"starts_with": "gpt-"}},
+    {"any_message": {"role": "assistant", "text": "b"}},
+    {"body": {"$.temperature": 0.5, "$.unknown_member": 1}, "not": {"user": {"contains": "x"}}},
+    {"any_of": [{"user": {"regex": "^a+b$"}}, {"last_user": "c"}]},
+]
+
+
+def test_mocks_with_conditions_are_checked_in_every_api() -> None:
+    mocks = [{"match": match, "reply": "a"} for match in CONDITIONS]
+
+    assert complaints(mocks=mocks) == []
+
+
+def test_a_stream_that_only_a_stream_matches_is_checked_streamed() -> None:
+    broken = chat_saying("a") | {"created": "now"}
+    found = complaints(openai=[{"match": {"stream": True}, "response": broken}])
+
+    assert [line.split(": ")[1] for line in found] == ["streamed", "rebuilt"]
+
+
 def test_a_mock_of_every_api_is_named_with_the_api_in_which_it_is_hidden() -> None:
     own = [messages_mock("hi", messages_saying("own"))]
     shared = {"name": "greet", "match": {"user": "hi"}, "reply": "Hi"}
@@ -314,6 +340,22 @@ def test_the_command_accepts_complete_responses(
     assert main.main(["check", "--wire", file]) == terminal.OK
 
     assert capsys.readouterr().out == "0 errors, 0 warnings, 0 notes in 1 mock of 1 file\n"
+
+
+def test_the_totals_have_the_mocks_that_are_not_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unknown = {"match": {"user": {"regex": "a$b"}}, "reply": "a"}
+    file = written(tmp_path, mocks=[unknown, {"reply": "b"}])
+
+    assert main.main(["check", "--wire", file]) == terminal.OK
+    assert capsys.readouterr().out == (
+        "0 errors, 0 warnings, 3 notes in 2 mocks of 1 file; 1 mock not checked by the clients; "
+        "--verbose shows the notes\n"
+    )
+
+    main.main(["check", "--wire", "--format", "json", file])
+    assert orjson.loads(capsys.readouterr().out)["unchecked"] == 1
 
 
 def test_clients_are_expected_to_raise_for_an_error() -> None:

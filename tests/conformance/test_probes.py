@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -9,14 +10,28 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from mockllm import Config
+from mockllm.config.models import Mock
 from mockllm.conformance.probes import Probe, build
 from mockllm.engine.asking import as_first_request
 from mockllm.engine.building import build_engine
 from mockllm.engine.loading import load
+from mockllm.engine.mocks import Table
 from mockllm.errors import Place
+from mockllm.matching.index import RuleIndex
+from mockllm.matching.rule import Rule
 from mockllm.matching.specification import first_match
+from mockllm.providers.api import API
+from mockllm.validation.findings import Confirm
 from tests.support import strategies
+from tests.support.conversations import (
+    Conversation,
+    as_chat,
+    as_messages,
+    as_responses,
+    conversations,
+)
 from tests.support.loads import ANSWER
+from tests.support.matches import APIS, bodies, compile_rule, matches
 
 Json = dict[str, Any]
 
@@ -170,14 +185,127 @@ TEXT_CONDITIONS: list[Json] = [
 ]
 
 
+CONDITIONS: list[Json] = [
+    {"tool_result": {"name": "f", "text": {"contains": "15"}, "call_id": {"starts_with": "c"}}},
+    {"tool_result": "a", "last_user": {"contains": "b"}, "tools": ["f"]},
+    {"any_message": {"role": "assistant", "text": {"contains": "b"}}, "user": "a"},
+    {"any_message": {"role": "tool", "text": "b"}, "user": "a"},
+    {"schema": "person", "tools": []},
+    {"schema": {"contains": "person"}, "tools": {"any": ["f"]}},
+    {"turn": 3, "user": "a"},
+    {"turn": {"at_least": 4}, "step": 3},
+    {"stream": True},
+    {"stream": False},
+    {"user": {"regex": "^(what|how) is .{3,}[?]$"}},
+    {
+        "body": {
+            "$.temperature": 0,
+            "$.metadata.tenant": {"starts_with": "a"},
+            "$.seed": {"any": [1]},
+        }
+    },
+    {"body": {"$.temperature": {"exists": True}, "$.seed": {"exists": False}}},
+    {"body": {"$..tenant": {"contains": "a"}}},
+    {"any_of": [{"user": "a", "tool_result": "b"}, {"model": "m"}], "not": {"turn": 1}},
+    {"not": {"any_of": [{"tools": []}, {"user": {"contains": "any"}}]}},
+    {
+        "headers": [{"name": "x-a", "value": "b"}],
+        "not": {"headers": [{"name": "x-b", "value": ""}]},
+    },
+]
+
+
 @pytest.mark.parametrize("field", ["openai", "openai_response", "anthropic"])
-@pytest.mark.parametrize("match", TEXT_CONDITIONS)
-def test_conditions_on_texts_are_satisfied(field: str, match: Json) -> None:
+@pytest.mark.parametrize("match", [*TEXT_CONDITIONS, *CONDITIONS])
+def test_conditions_are_satisfied(field: str, match: Json) -> None:
     assert probes(field, match)
 
 
-def test_a_text_of_embeddings_is_satisfied() -> None:
-    assert probes("openai_embeddings", {"user": {"contains": "weather"}})
+@pytest.mark.parametrize(
+    "match",
+    [
+        {"user": {"contains": "weather"}},
+        {"user": "a", "last_user": "b"},
+        {"any_message": {"role": "user", "text": "a"}, "model": {"contains": "m"}},
+        {"body": {"$.dimensions": 3}, "turn": 1, "tools": []},
+    ],
+)
+def test_conditions_on_embeddings_are_satisfied(match: Json) -> None:
+    assert probes("openai_embeddings", match)
+
+
+@pytest.mark.parametrize("field", ["openai", "openai_response", "anthropic"])
+def test_the_seed_s_words_are_satisfied_beside_conditions(field: str) -> None:
+    message = {"role": "user", "content": "hi"}
+    own = {"input": "hi"} if field == "openai_response" else {"message": message}
+
+    for match in (own, own | {"match_type": "contains"}):
+        assert probes(field, match | {"system": "a", "tools": ["f"], "last_user": "hi"})
+    assert probes(field, own | {"match_type": "contains", "turn": 2})
+
+
+def test_a_result_of_the_seed_s_form_gets_its_call() -> None:
+    message = {"role": "tool", "content": "15", "tool_call_id": "c"}
+
+    assert probes("openai", {"message": message, "tool_result": {"name": "f"}, "step": 2})
+
+
+def test_a_request_is_asked_for_in_the_form_that_matches() -> None:
+    assert {probe.stream for probe in probes("openai", {"stream": True})} == {True}
+    assert {probe.stream for probe in probes("openai", {"stream": False})} == {False}
+    assert {probe.stream for probe in probes("openai", {})} == {None}
+    assert {probe.stream for probe in probes("openai_embeddings", {})} == {None}
+
+
+@pytest.mark.parametrize(
+    "match", [{"user": {"regex": "a$b"}}, {"body": {"$[?@.a]": 1}}, {"turn": 1000}]
+)
+def test_where_no_request_is_known_there_is_none(match: Json) -> None:
+    assert probes("openai", match) == []
+
+
+WRITE = {"chat": as_chat, "responses": as_responses, "messages": as_messages}
+
+
+@cache
+def confirm(field: str) -> Confirm:
+    (api,) = (each for each in APIS if each.name == field)
+    return api.sdk().request_confirmer(strict=False)
+
+
+def table_of(api: API, rule: Rule) -> Table:
+    return Table(api, (Mock(reply="a"),), RuleIndex([rule]), confirm(api.name))
+
+
+@settings(max_examples=60, phases=NOT_SHRUNK)
+@given(st.sampled_from(APIS), matches(2, body=bodies()))
+def test_requests_for_generated_matches_satisfy_the_specification(api: API, match: Json) -> None:
+    rule = compile_rule(api, match)
+    table = table_of(api, rule)
+
+    for probe in build(table, rule):
+        for request in probe.requests(api).values():
+            api.vendor.authenticate(request, True)
+            prompt = table.decode(request.body)
+            table.validate(prompt)
+            assert first_match([rule], prompt, request.first_values) is rule
+
+
+def test_a_match_that_some_conversation_meets_has_a_request() -> None:
+    met = 0
+
+    @settings(max_examples=150, phases=NOT_SHRUNK, database=None, derandomize=True)
+    @given(st.sampled_from(APIS), matches(1), conversations())
+    def check(api: API, match: Json, conversation: Conversation) -> None:
+        nonlocal met
+        rule = compile_rule(api, match)
+        if rule.difference(WRITE[api.word](conversation), {}) is None:
+            met += 1
+            assert next(build(table_of(api, rule), rule), None) is not None
+
+    check()
+
+    assert met > 30
 
 
 def test_a_header_that_must_be_empty_is_sent_empty() -> None:

@@ -31,6 +31,10 @@ CONTRADICTIONS = [
             "'tool_result'"
         ),
     ),
+    (
+        {"user": "a", "step": 2},
+        "'user' holds only in the first step; write 'last_user' for the words before it",
+    ),
     ({"tools": [], "tool_names": ["f"]}, "no tools and some tools cannot both be offered"),
     ({"turn": 2, "step": {"at_least": 3}}, "'step' is at most 'turn', and so at most 2 here"),
     ({"turn": 2, "all_of": [{"turn": {"at_least": 3}}]}, "no 'turn' is in both ranges"),
