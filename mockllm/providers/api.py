@@ -18,6 +18,7 @@ from mockllm.providers.reply import NeutralReply
 from mockllm.providers.routes import Values
 from mockllm.providers.speech import Speaker
 from mockllm.providers.vendor import Vendor
+from mockllm.replies.anatomy import Anatomy
 from mockllm.validation.findings import Confirm, Finding
 from mockllm.validation.json_schema import Definitions, MockSchemas
 from mockllm.wire.chunking import Chunk
@@ -136,6 +137,9 @@ class API:
 
     speaker: Speaker | None = None
     """How the output of a model is counted; None if the answers of the API have none."""
+
+    anatomy: Anatomy | None = None
+    """The parts of its answers that faults refer to; None if they have no words of a model."""
 
     failures: Cases = field(default_factory=dict)
     """The failures in which this API differs from the vendor's others."""

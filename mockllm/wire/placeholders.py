@@ -251,6 +251,29 @@ def fill_fresh(data: bytes, fresh: FreshValues) -> bytes:
     )
 
 
+STAND_INS = FreshValues(b"\x7f" * 20, b"7093264815", b"\x7f" * 29)
+"""Values that stand for those of the delivery while a reply is read as JSON."""
+
+
+def stand_in(data: bytes) -> bytes:
+    """Return `data` with stand-ins for the values of the delivery: valid JSON."""
+    return fill_fresh(data, STAND_INS)
+
+
+def undo_stand_in(data: bytes) -> bytes:
+    """Return `data`, a JSON text made of what `stand_in` returned, with its placeholders."""
+    number = b":%b" % STAND_INS.seconds
+    data = data.replace(STAND_INS.unique_id, UNIQUE_ID)
+    return data.replace(number + b",", b":%b," % SECONDS).replace(number + b"}", b":%b}" % SECONDS)
+
+
+def end_of_placeholder(data: bytes, at: int) -> int:
+    """Return `at`, or where the placeholder of the delivery ends that `at` is in."""
+    while at < len(data) and data[at] >= _MIN_BYTE_OF_DELIVERY and data[at] == data[at - 1]:
+        at += 1
+    return at
+
+
 def cut(data: bytes, size: int = MAX_PIECE) -> tuple[bytes, ...]:
     """Return `data` in pieces of about `size` bytes. No placeholder of the delivery is cut."""
     if len(data) <= size:
@@ -258,9 +281,7 @@ def cut(data: bytes, size: int = MAX_PIECE) -> tuple[bytes, ...]:
     pieces = []
     start = 0
     while start < len(data):
-        end = start + size
-        while end < len(data) and data[end] >= _MIN_BYTE_OF_DELIVERY and data[end] == data[end - 1]:
-            end += 1
+        end = end_of_placeholder(data, start + size)
         pieces.append(data[start:end])
         start = end
     return tuple(pieces)

@@ -19,3 +19,9 @@ def frame(data: Any, *, event: str | None = None) -> bytes:
     none in Chat Completions."""
     line = b"data: " + jsontext.dumps(data) + b"\n\n"
     return line if event is None else b"event: " + event.encode() + b"\n" + line
+
+
+def data_of(event: bytes) -> bytes:
+    """Return the data of one encoded event; empty if it has none."""
+    _, found, data = event.partition(b"data: ")
+    return data.rstrip(b"\n") if found else b""

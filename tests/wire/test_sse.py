@@ -67,3 +67,9 @@ def test_examples_are_framed_as_listed(data: Any, event: str | None, frame: str)
 
 def test_done_is_an_event_of_its_own() -> None:
     assert decode(sse.frame(1) + sse.DONE) == [(None, "1"), (None, "[DONE]")]
+
+
+@pytest.mark.parametrize("event", [None, "name"])
+def test_the_data_of_an_event_is_what_was_framed(event: str | None) -> None:
+    assert sse.data_of(sse.frame({"a": "data: b\n\n"}, event=event)) == b'{"a":"data: b\\n\\n"}'
+    assert sse.data_of(b": ping\n\n") == b""

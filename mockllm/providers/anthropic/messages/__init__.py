@@ -4,6 +4,7 @@ and streams. It knows no other API, no socket and no table of mocks.
 
 from __future__ import annotations
 
+from mockllm.providers.anthropic.messages.anatomy import ANATOMY
 from mockllm.providers.anthropic.messages.answer import refuse, text_response
 from mockllm.providers.anthropic.messages.contradictions import find_contradictions
 from mockllm.providers.anthropic.messages.echo import echoed
@@ -42,4 +43,5 @@ MESSAGES = API(
     speaker=SPEAKER,
     echo=echoed,
     refuse=refuse,
+    anatomy=ANATOMY,
 )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from mockllm.providers.api import API, SDK
 from mockllm.providers.openai import azure, service_tier
+from mockllm.providers.openai.chat.anatomy import ANATOMY
 from mockllm.providers.openai.chat.answer import text_response
 from mockllm.providers.openai.chat.contradictions import find_contradictions
 from mockllm.providers.openai.chat.prompt import NAME, compile_match, decode
@@ -42,4 +43,5 @@ CHAT = API(
     speaker=SPEAKER,
     echo=service_tier.echoed,
     last_events=("[DONE]",),
+    anatomy=ANATOMY,
 )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from mockllm.providers.api import API, SDK
 from mockllm.providers.openai import azure
+from mockllm.providers.openai.responses.anatomy import ANATOMY
 from mockllm.providers.openai.responses.answer import text_response
 from mockllm.providers.openai.responses.contradictions import find_contradictions
 from mockllm.providers.openai.responses.echo import echoed
@@ -44,4 +45,5 @@ RESPONSES = API(
     echo=echoed,
     last_events=("response.completed", "response.incomplete", "response.failed", "error"),
     failures=FAILURES,
+    anatomy=ANATOMY,
 )
