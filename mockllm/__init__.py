@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from mockllm.config.conditions import HeaderMatch, MatchType, TextMatch
     from mockllm.config.error import Error
+    from mockllm.config.fault import Fault
     from mockllm.config.models import (
         AnthropicMock,
         AnthropicRequestMatch,
@@ -68,6 +69,7 @@ __all__ = [
     "EmbeddingsEntry",
     "Entry",
     "Error",
+    "Fault",
     "HeaderMatch",
     "Limits",
     "ListenError",
@@ -110,6 +112,7 @@ _MODULES = (
     "mockllm.config.answers",
     "mockllm.config.conditions",
     "mockllm.config.error",
+    "mockllm.config.fault",
     "mockllm.config.models",
     "mockllm.config.reply",
     "mockllm.config.words",

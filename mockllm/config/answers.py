@@ -23,6 +23,7 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from mockllm.config.error import AnyError, Error
+from mockllm.config.fault import AnyFaults, Fault, listed
 from mockllm.config.headers import AnswerHeaders
 from mockllm.config.mistakes import ANSWERS, ONE_ANSWER, contradiction
 from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
@@ -80,6 +81,14 @@ class WrittenAnswer(ConfigObject):
 
     headers: AnswerHeaders = Field(default_factory=dict)
     """Headers of the answer, added or replaced; those that frame a message cannot be set."""
+
+    fault: AnyFaults | None = None
+    """What goes wrong while the answer is sent: an object, or a list of objects."""
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """`fault` as a tuple."""
+        return listed(self.fault)
 
     @property
     def answer(self) -> dict[str, Any] | None:
@@ -158,7 +167,7 @@ class _Entry(WrittenAnswer):
     """How often the entry is given; ``"always"``, of the last one only, for ever."""
     retry: Literal["same", "next"] | None = None
     """What a client gets whose SDK marks a retry of this entry: the ``same`` again, or the
-    ``next``. By default the next after an `error`."""
+    ``next``. By default the next after an `error` or a `fault`."""
 
     @field_validator("error", check_fields=False)
     @classmethod
@@ -175,7 +184,7 @@ class _Entry(WrittenAnswer):
     def advances_retry(self) -> bool:
         """True if a marked retry of this entry takes the next: it says so, or is meant to fail."""
         if self.retry is None:
-            return self.failure is not None
+            return self.failure is not None or self.fault is not None
         return self.retry == "next"
 
     @property

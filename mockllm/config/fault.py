@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    PlainSerializer,
     PlainValidator,
     StrictBool,
     Tag,
@@ -120,7 +121,12 @@ else:
             },
         ]
     }
-    AnyBytes = Annotated[Any, PlainValidator(_as_bytes), WithJsonSchema(_BYTES_SCHEMA)]
+    AnyBytes = Annotated[
+        Any,
+        PlainValidator(_as_bytes),
+        PlainSerializer(lambda sent: sent and {"hex": sent.hex()}, when_used="json"),
+        WithJsonSchema(_BYTES_SCHEMA),
+    ]
 
 
 class Fault(ConfigObject):

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     StrictBool,
+    StrictInt,
     ValidationError,
 )
 
@@ -245,6 +246,8 @@ class Config(ConfigObject):
     mocks: ListOrNull[Mock] = Field(default_factory=list)
     """The mocks of every API with a conversation. They are tried after those of the API's own
     list."""
+    seed: StrictInt = 0
+    """The seed of what is drawn at random: with equal seeds, the same happens."""
     models: ListOrNull[_Name] = Field(default_factory=list)
     """The models that ``/v1/models`` lists, before those that mocks name."""
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())

@@ -11,9 +11,10 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
-from mockllm.engine.asking import begin, could_not_make, pause_if_large
-from mockllm.engine.decision import Answer, Decision, Outcome, Question
+from mockllm.engine.asking import begin, could_not_make, draw_for, pause_if_large
+from mockllm.engine.decision import Answer, Decision, Outcome, Planned, Question
 from mockllm.engine.engine import MAX_STEPS_AT_ONCE
+from mockllm.engine.faults import drawn, is_drawn
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.sources import MadeSource, Selection
@@ -24,7 +25,6 @@ from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
 from mockllm.providers.counts import count
-from mockllm.providers.failures import Failure
 from mockllm.providers.openai import usage
 from mockllm.providers.openai.chat.answer import USAGE as CHAT_USAGE
 from mockllm.providers.openai.chat.answer import complete as complete_chat
@@ -136,9 +136,11 @@ def _make(
     wanted: _CompletionRequest,
     prompts: Sequence[Prompt],
     selections: Sequence[Selection | RequestError],
-) -> Generator[bool, None, Decision]:
+) -> Generator[bool, None, Decision | Question]:
     """Return the decision by the sources of all prompts, or by the first error or failure among
     them, made in pieces (`decision.Pieces`)."""
+    engine = context.engine
+    chat = context.table(CHAT).api
     answers: list[Answer] = []
     sources: list[Selection] = []
     for place, (prompt, selection) in enumerate(zip(prompts, selections, strict=False)):
@@ -153,27 +155,34 @@ def _make(
         else:
             answer = selection.source.answer(prompt)
         if answer.failure is not None:
-            return _failed(context, wanted, prompt, selection, answer.failure)
+            reply = engine.render_failure(chat, answer.failure, wanted.model, _FAILURES)
+            return _deliver(context, request, prompt, selection, reply)
         sources.append(selection)
         answers.append(answer)
-    first = sources[0]
     choices = yield from _all_choices(answers)
-    reply = context.engine.cors.share(_render(wanted, answers, choices))
+    reply = engine.cors.share(_render(wanted, answers, choices))
     reply = set_headers(reply, answers[0].headers)
-    return endpoint_decision(reply, prompts[-1], outcome=first.source.outcome, rule=first.rule)
+    return _deliver(context, request, prompts[-1], sources[0], reply)
 
 
-def _failed(
-    context: Context,
-    wanted: _CompletionRequest,
-    prompt: Prompt,
-    selection: Selection,
-    failure: Failure,
-) -> Decision:
+def _deliver(
+    context: Context, request: Request, prompt: Prompt, selection: Selection, reply: Reply
+) -> Decision | Question:
+    """Return the decision to send `reply` with the faults of the selected mock, or the question
+    which of them happen."""
+    engine, rule, faults = context.engine, selection.rule, selection.source.faults
     chat = context.table(CHAT).api
-    reply = context.engine.render_failure(chat, failure, wanted.model, _FAILURES)
-    outcome = selection.source.outcome
-    return endpoint_decision(reply, prompt, outcome=outcome, rule=selection.rule)
+
+    def decide(happening: Planned) -> Decision:
+        broken = reply
+        if happening:
+            broken = engine.disrupt(chat, reply, happening, prompt.model, selection, _FAILURES)
+        return endpoint_decision(broken, prompt, outcome=selection.source.outcome, rule=rule)
+
+    if rule is None or not is_drawn(faults):
+        return decide(faults)
+    draw = draw_for(rule, request, context.session, engine.seed)
+    return Question((draw,), lambda results: decide(drawn(faults, results[0])))
 
 
 def _unmade(prompt: Prompt, selection: Selection, error: MadeReplyError) -> Decision:

@@ -21,7 +21,7 @@ from mockllm.exchange import Request
 from mockllm.matching.rule import Rule
 from mockllm.state.attempts import RETRY_COUNT, Attempt, attempt_at
 from mockllm.state.choosing import Candidate, Exhausted
-from mockllm.state.store import Choose, LocalStore, SessionEnded, Store
+from mockllm.state.store import Choose, Draw, LocalStore, SessionEnded, Store
 
 
 def choice_among(table: Table, rules: Sequence[Rule], request: Request, session: str) -> Choose:
@@ -34,6 +34,13 @@ def choice_among(table: Table, rules: Sequence[Rule], request: Request, session:
 def attempt_of(request: Request) -> Attempt:
     """Return the attempt that a request is."""
     return attempt_at(request.path, request.body, request.first_values.get(RETRY_COUNT))
+
+
+def draw_for(rule: Rule, request: Request, session: str, seed: int) -> Draw:
+    """Return the operation that draws what happens to the answer of the mock of `rule`."""
+    retry_count = request.first_values.get(RETRY_COUNT)
+    attempt = attempt_at(request.path, request.body, retry_count)
+    return Draw(session, seed, rule.label, attempt)
 
 
 def answer_at_once(decided: Decision | Question, store: Store, now: float) -> Decision | Question:

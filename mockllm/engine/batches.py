@@ -77,8 +77,12 @@ def join_answers(
         if answer.failure is not None:
             return selection
     responses = [answer.response for answer in answers]
+    faults = next((answer.faults for answer in answers if answer.faults), ())
     source = GeneratedSource(
-        lambda prompt: batch.join(inputs, responses), first.source.outcome, reusable=False
+        lambda prompt: batch.join(inputs, responses),
+        first.source.outcome,
+        reusable=False,
+        faults=faults,
     )
     return Selection(source, first.rule, reusable=False)
 

@@ -11,6 +11,7 @@ from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.failures import Failure
+from mockllm.replies.faults import Fault
 from mockllm.replies.ready import ReadyBytes
 from mockllm.state import store
 from mockllm.state.sessions import COMMON
@@ -53,6 +54,18 @@ class Summary(NamedTuple):
         return cls(prompt.endpoint, prompt.model, prompt.options.stream)
 
 
+class PlannedFault(NamedTuple):
+    """A fault of a mock. If it is an error, that is the `failure`; the body of its error depends on
+    the request. It happens with a `chance` from 0 to 1."""
+
+    fault: Fault
+    failure: Failure | None = None
+    chance: float = 1.0
+
+
+Planned = tuple[PlannedFault, ...]
+
+
 class Answer(NamedTuple):
     """A response in the format of its API, configured or generated. A stream of it consists of
     `events`, or of deltas cut by `chunk` if that is None.
@@ -68,6 +81,8 @@ class Answer(NamedTuple):
     headers: Headers = ()
     """Headers that the mock sets."""
     failure: Failure | None = None
+    faults: Planned = ()
+    """What goes wrong while it is sent."""
 
 
 class Trouble(NamedTuple):

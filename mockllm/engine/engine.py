@@ -8,6 +8,7 @@ when it is first needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from mockllm.engine import asking
@@ -23,11 +24,13 @@ from mockllm.engine.decision import (
     DividedWork,
     Match,
     Outcome,
+    Planned,
     Question,
     Summary,
     finish,
 )
 from mockllm.engine.failures import FailedReplies
+from mockllm.engine.faults import FINAL, disrupt, drawn, is_drawn, replace_reply
 from mockllm.engine.loading import Loaded
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
@@ -45,15 +48,16 @@ from mockllm.engine.sources import (
 from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import UnmatchedError, near_miss_of, no_match, none_left
 from mockllm.errors import Place, RequestError
-from mockllm.exchange import LazySteps, Reply, Request
+from mockllm.exchange import LazySteps, Reply, Request, Step
 from mockllm.matching.index import is_reusable
 from mockllm.matching.rule import Rule
 from mockllm.prompt import NOT_STREAMED, Earlier, Prompt, ResponseOptions
 from mockllm.providers import normalise
-from mockllm.providers.api import API, Batch
+from mockllm.providers.api import API
 from mockllm.providers.failures import Cases, Failure
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
+from mockllm.replies.faults import NoSuchPlaceError
 from mockllm.replies.headers import set_headers
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
 from mockllm.replies.shared_stream import SharedStream, prepare
@@ -349,8 +353,6 @@ class Engine:
         session: str,
     ) -> Decision | Question:
         """Return the question which mocks answer the inputs of `prompt`."""
-        batch = table.api.batch
-        assert batch is not None
 
         def resume(choices: Sequence[Choice] | RequestError) -> Decision | Question:
             if isinstance(choices, RequestError):
@@ -362,33 +364,62 @@ class Engine:
                 if isinstance(found, RequestError):
                     return Decision.by(self._matched(table, each, found))
                 chosen.append(found)
-            work = self._join(table, batch, prompt, selected._replace(selections=chosen))
+            work = self._join(table, request, prompt, selected._replace(selections=chosen), session)
             if prompt.inputs > MAX_INPUTS_AT_ONCE:
                 return Question((DividedWork(work),), lambda results: results[0])
-            decision: Decision = finish(work)
-            return decision
+            decided: Decision | Question = finish(work)
+            return decided
 
         parts = [selection.candidates for selection in selected.selections]
         return choose_for_parts(table, parts, request, session, resume)
 
     def _join(
-        self, table: Table, batch: Batch, prompt: Prompt, chosen: SelectedInputs
-    ) -> Generator[bool, None, Decision]:
+        self,
+        table: Table,
+        request: Request,
+        prompt: Prompt,
+        chosen: SelectedInputs,
+        session: str,
+    ) -> Generator[bool, None, Decision | Question]:
         """Return the decision with the answers to all inputs, with pauses (`Pieces`)."""
-        selection = yield from join_answers(batch, prompt, chosen)
-        return Decision.by(self._matched(table, prompt, selection)._replace(reusable=False))
+        assert table.api.batch is not None
+        selection = yield from join_answers(table.api.batch, prompt, chosen)
+        return _uncached(self._answered(table, Asked(prompt, request, session), selection))
 
     def _answered(
         self, table: Table, asked: Asked, selection: Selection | RequestError
     ) -> Match | Decision | Question:
         """Return the match with the answer of the selected source, or with an error; the decision
-        to send an answer that is made for this request, or the question if that takes long."""
-        if isinstance(selection, Selection) and isinstance(selection.source, MadeSource):
-            return asking.begin(self._make(table, asked, selection))
-        return self._matched(table, asked.prompt, selection)
+        to send an answer that is made for this request, or the question if that takes long, or if
+        its faults depend on chance."""
+        if isinstance(selection, RequestError):
+            return self._matched(table, asked.prompt, selection)
+        rule, faults = selection.rule, selection.source.faults
+        if not faults or rule is None or not is_drawn(faults):
+            return self._answered_with(table, asked, selection, faults)
+        draw = asking.draw_for(rule, asked.request, asked.session, self.seed)
+
+        def resume(results: Sequence[Any]) -> Decision | Question:
+            happening = drawn(faults, results[0])
+            return _uncached(self._answered_with(table, asked, selection, happening))
+
+        return Question((draw,), resume)
+
+    def _answered_with(
+        self, table: Table, asked: Asked, selection: Selection, faults: Planned
+    ) -> Match | Decision | Question:
+        """Return what `_answered` does, with these faults in the reply."""
+        if isinstance(selection.source, MadeSource):
+            return asking.begin(self._make(table, asked, selection, faults))
+        match = self._matched(table, asked.prompt, selection)
+        if not faults:
+            return match
+        if isinstance(match.reply.steps, LazySteps):
+            return asking.begin(self._break(table, asked, selection, match, faults))
+        return self._broken(table, asked, selection, match, faults)
 
     def _make(
-        self, table: Table, asked: Asked, selection: Selection
+        self, table: Table, asked: Asked, selection: Selection, faults: Planned
     ) -> Generator[bool, None, Decision]:
         """Return the decision to send the answer that is made for one request, in pieces."""
         assert isinstance(selection.source, MadeSource)
@@ -396,7 +427,55 @@ class Engine:
             answer = yield from selection.source.make(asked, self.work_clock)
         except MadeReplyError as exc:
             return self._failed_decision(table, asked.prompt, selection, exc)
-        return Decision.by(self._matched(table, asked.prompt, selection, answer))
+        match = self._matched(table, asked.prompt, selection, answer)
+        if not faults:
+            return Decision.by(match)
+        return (yield from self._break(table, asked, selection, match, faults))
+
+    def _break(
+        self, table: Table, asked: Asked, selection: Selection, match: Match, faults: Planned
+    ) -> Generator[bool, None, Decision]:
+        """Return the decision to send a reply with faults. A stream that is rendered while it is
+        sent is rendered before, in pieces, because a fault may be at its end."""
+        steps: list[Step] = []
+        for step in match.reply.steps:
+            steps.append(step)
+            if not len(steps) % MAX_STEPS_AT_ONCE:
+                yield True
+        match = match._replace(reply=replace(match.reply, steps=tuple(steps)), reusable=False)
+        return Decision.by(self._broken(table, asked, selection, match, faults))
+
+    def _broken(
+        self, table: Table, asked: Asked, selection: Selection, match: Match, faults: Planned
+    ) -> Match:
+        """Return `match` with faults in its reply."""
+        model = asked.prompt.model
+        broken = self.disrupt(table.api, match.reply, faults, model, selection)
+        return replace_reply(match, broken, faults)
+
+    def disrupt(
+        self,
+        api: API,
+        reply: Reply,
+        faults: Planned,
+        model: str,
+        selection: Selection,
+        own: Cases | None = None,
+    ) -> Reply:
+        """Return `reply` to a request for `model` with the `faults` of the selected mock; a 500 if
+        it does not have the place of one. `own` are the cases in which what is asked differs from
+        the vendor's others; by default those of the API."""
+
+        def render(failure: Failure) -> Reply:
+            cases = api.failures if own is None else own
+            return self.render_failure(api, failure, model, cases)
+
+        try:
+            return disrupt(reply, faults, api.anatomy, render)
+        except NoSuchPlaceError as exc:
+            label = "" if selection.rule is None else f"{selection.rule.label}: "
+            error = RequestError(500, f"{label}fault: {exc}", code="no_such_place", headers=FINAL)
+            return self.cors.share(api.vendor.render_error(error, {}))
 
     def _failed_decision(
         self, table: Table, prompt: Prompt, selection: Selection, error: MadeReplyError
@@ -416,8 +495,8 @@ class Engine:
         selection: Selection | RequestError,
         made: Answer | None = None,
     ) -> Match:
-        """Return the match with an answer, the one that was `made` or that of the selected source;
-        or with an error."""
+        """Return the match with an answer, the one that was `made` or that of the selected source,
+        without its faults; or with an error."""
         if isinstance(selection, RequestError):
             reply, ready = make_ready(self._render_error(table, selection))
             return Match(

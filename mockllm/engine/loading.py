@@ -18,6 +18,7 @@ from mockllm.config.files import read_files
 from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, Mock, SessionHeader
 from mockllm.engine import calls, unanswerable
 from mockllm.engine.conditions import NEVER, compile_match
+from mockllm.engine.fault_review import review_faults
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
 from mockllm.engine.mocks import NO_SOURCE, SHARED, Table, fails, looks_back, source_of
 from mockllm.engine.reply_review import (
@@ -141,6 +142,7 @@ def load(config: Config, *, strict_config: bool = False, strict_requests: bool =
         told,
         session,
         models,
+        seed=config.seed,
         chunk=config.stream.chunk,
         strict_requests=strict_requests,
     )
@@ -313,6 +315,7 @@ def review_mock(
     api: API, sdk: SDK, mock: AnyMock, place: Place, *, require_auth: bool
 ) -> Iterator[Problem]:
     """Yield the problems of a mock in one API."""
+    yield from review_faults(api, mock, place)
     if isinstance(mock, Mock):
         for path, written in mock.written():
             yield from _review_neutral(api, sdk, written, place.at(path))

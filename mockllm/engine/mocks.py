@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mockllm.config.answers import MockStream, ReplyStream, WrittenAnswer
+from mockllm.config.fault import Fault
 from mockllm.config.models import AnyMock
 from mockllm.engine.decision import Answer
 from mockllm.engine.failures import compile_error, failed_answer
+from mockllm.engine.faults import compile_faults, is_drawn
 from mockllm.engine.reply import compile_made, compile_reply
 from mockllm.engine.scripts import script_of
 from mockllm.engine.sources import (
@@ -115,13 +117,14 @@ def source_of(api: API, mock: AnyMock, chunk: Chunk, key: str = "") -> MockSourc
     stream = MockStream(chunk=own.chunk or chunk, events=own.events)
     headers = _headers(mock)
     if not mock.has_state:
-        return _source(api, mock, stream, headers)
+        return _with_faults(_source(api, mock, stream, headers), mock.faults)
     sources = [
         _source_of_entry(api, mock, entry, stream, number, path)
         for number, (path, entry) in enumerate(mock.entries())
     ]
     if mock.has_answer:
-        sources.append(_source(api, mock, stream, headers, len(sources)))
+        own_answer = _source(api, mock, stream, headers, len(sources))
+        sources.append(_with_faults(own_answer, mock.faults))
     return ScriptedSource(Candidate(key, script_of(mock)), tuple(sources))
 
 
@@ -134,10 +137,21 @@ def _source_of_entry(
     events = own.events if entry.has_answer or own.events is not None else stream.events
     streamed = MockStream(chunk=own.chunk or stream.chunk, events=events)
     headers = join_headers(_headers(mock), _headers(entry))
+    faults = entry.faults or mock.faults
     if not entry.has_answer:
-        return _source(api, mock, streamed, headers, number)
+        return _with_faults(_source(api, mock, streamed, headers, number), faults)
     source = _source(api, entry, streamed, headers, number)
-    return replace(source, path=path) if isinstance(source, MadeSource) else source
+    source = replace(source, path=path) if isinstance(source, MadeSource) else source
+    return _with_faults(source, faults)
+
+
+def _with_faults(source: MockSource, faults: Sequence[Fault]) -> MockSource:
+    """Return `source` with what goes wrong while its answers are sent."""
+    if not faults:
+        return source
+    planned = compile_faults(faults)
+    fixed = source.fixed._replace(faults=planned)
+    return replace(source, fixed=fixed, reusable=source.reusable and not is_drawn(planned))
 
 
 def _source(

@@ -20,14 +20,13 @@ from mockllm.wire import jsontext
 def script_of(mock: Answers) -> Script:
     """Return the script of a mock with state: the entries of `first`, then those of `sequence` or,
     for ever, the mock's own answer. What restarts begins behind `first`."""
-    fails = mock.failure is not None
-    entries = [
-        Entry(
-            entry.limit,
-            entry.advances_retry if entry.has_answer or entry.retry else fails,
-        )
-        for _, entry in mock.entries()
-    ]
+    breaks = mock.fault is not None  # also the entries that have no fault of their own
+    fails = breaks or mock.failure is not None
+    entries = []
+    for _, entry in mock.entries():
+        meant_to_fail = breaks if entry.has_answer else fails
+        advances = entry.advances_retry or (entry.retry is None and meant_to_fail)
+        entries.append(Entry(entry.limit, advances))
     if not mock.sequence_entries:
         return Script((*entries, Entry(None, fails)))
     at_end = AtEnd(mock.at_end or AtEnd.FAIL)
@@ -45,7 +44,7 @@ def keys_of(list_name: str, mocks: Sequence[AnyMock]) -> Mapping[int, str]:
 def _identity(list_name: str, mock: AnyMock) -> Identity:
     if mock.name:
         return Identity(list_name, mock.name, None, None)
-    own = _as_json(mock, include={"response", "reply", "error", "headers", "stream"})
+    own = _as_json(mock, include={"response", "reply", "error", "fault", "headers", "stream"})
     entries = [_as_json(entry) for _, entry in mock.entries()]
     return Identity(list_name, "", _as_json(mock.match), [own, *entries])
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from mockllm.config.values import DONE
-from mockllm.engine.decision import Answer, Outcome
+from mockllm.engine.decision import Answer, Outcome, Planned
 from mockllm.engine.made_reply import MadeReply, MadeReplyError
 from mockllm.engine.template_values import Asked
 from mockllm.exchange import Reply
@@ -36,6 +36,10 @@ class Source(Protocol):
     def reusable(self) -> bool:
         """True if equal requests get equal answers, which may be cached."""
 
+    @property
+    def faults(self) -> Planned:
+        """What goes wrong while the answers are sent."""
+
     def answer(self, prompt: Prompt) -> Answer:
         """Return the answer to `prompt`."""
 
@@ -47,6 +51,11 @@ class FixedSource:
     fixed: Answer
     outcome: Outcome = Outcome.MOCK
     reusable: bool = True
+
+    @property
+    def faults(self) -> Planned:
+        """Those of the configured answer."""
+        return self.fixed.faults
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return the configured answer, whatever the prompt."""
@@ -63,6 +72,11 @@ class ReplySource:
     respond: Callable[[NeutralReply, Body], dict[str, Any]]
     outcome: Outcome = Outcome.MOCK
     reusable: bool = True
+
+    @property
+    def faults(self) -> Planned:
+        """Those of the fixed answer."""
+        return self.fixed.faults
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return the answer in the form of the tools that `prompt` offers or forces."""
@@ -83,6 +97,11 @@ class MadeSource:
     path: str = ""
     outcome: Outcome = Outcome.MOCK
     reusable: bool = False
+
+    @property
+    def faults(self) -> Planned:
+        """Those of the fixed answer."""
+        return self.fixed.faults
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return an answer with examples, for those who ask whether it is a failure."""
@@ -116,6 +135,11 @@ class ScriptedSource:
     outcome: Outcome = Outcome.MOCK
     reusable: bool = False
 
+    @property
+    def faults(self) -> Planned:
+        """Those of the first entry."""
+        return self.entries[0].faults
+
     def answer(self, prompt: Prompt) -> Answer:
         """Return the first entry's answer, for an endpoint that does not choose."""
         return self.entries[0].answer(prompt)
@@ -134,10 +158,11 @@ class GeneratedSource:
     outcome: Outcome
     reusable: bool
     chunk: Chunk = "word"
+    faults: Planned = ()
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return the answer generated from `prompt`."""
-        return Answer(self.generate(prompt), self.chunk)
+        return Answer(self.generate(prompt), self.chunk, faults=self.faults)
 
 
 class Selection(NamedTuple):

@@ -56,6 +56,8 @@ class Anatomy(NamedTuple):
     answer, would be `body`, in a stream whose first event is `first`, after `sent` events."""
     frame: Callable[[Object], bytes]
     """An event as bytes."""
+    has_kinds: bool = True
+    """True if its events have types."""
 
 
 class StreamReading:

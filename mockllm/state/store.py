@@ -20,6 +20,7 @@ from mockllm.state.choosing import (
     choose,
     repeat,
 )
+from mockllm.state.draws import Draws
 from mockllm.state.sessions import Sessions
 from mockllm.state.values import ExpiringValues
 
@@ -85,7 +86,17 @@ class Get(NamedTuple):
     key: str
 
 
-Operation = Choose | TakeNothing | BeginSession | EndSession | Reset | Put | Get
+class Draw(NamedTuple):
+    """Draw a number for an attempt in a session: the same in every run, whatever else arrives. The
+    answer is that of `source`, a mock. The result is an integer of 64 bits (`draws.Draws`)."""
+
+    session: str
+    seed: int
+    source: str
+    attempt: Attempt
+
+
+Operation = Draw | Choose | TakeNothing | BeginSession | EndSession | Reset | Put | Get
 
 # --- Results --------------------------------------------------------------------------------------
 
@@ -101,7 +112,7 @@ class TooManySessions(NamedTuple):
 
 
 Refusal = Exhausted | NoneLeft | SessionEnded | TooManySessions
-Result = Chosen | Refusal | bytes | None
+Result = Chosen | Refusal | bytes | int | None
 
 REFUSALS = (Exhausted, NoneLeft, SessionEnded, TooManySessions)
 
@@ -130,6 +141,7 @@ class LocalStore:
         self._answered: dict[str, dict[str, int]] = {}  # session, key of a mock: answers so far
         self._attempts = Attempts()
         self._values = ExpiringValues()
+        self._draws = Draws()
 
     def perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
         """Return the results of `operations`, as every Store does."""
@@ -168,6 +180,8 @@ class LocalStore:
             case Reset(within, keys):
                 for each in tuple(self._answered) if within is None else (within,):
                     self._reset(each, keys)
+            case Draw(session, seed, source, attempt):
+                return self._draws.next_key(seed, session, source, attempt)
             case Put(key, value, lifetime):
                 self._values.put(key, value, now + lifetime)
             case Get(key):

@@ -149,8 +149,8 @@ TIMES = "sequence[0].times: expected a whole number, at least 1, or 'always'"
             ["a", {"repyl": "b"}],
             [
                 (
-                    "sequence[1].repyl: unknown key, expected one of error, headers, reply, retry, "
-                    "stream, times; did you mean 'reply'?"
+                    "sequence[1].repyl: unknown key, expected one of error, fault, headers, reply, "
+                    "retry, stream, times; did you mean 'reply'?"
                 )
             ],
         ),
@@ -176,8 +176,8 @@ TIMES = "sequence[0].times: expected a whole number, at least 1, or 'always'"
             [{"sequence": ["a"]}],
             [
                 (
-                    "sequence[0].sequence: unknown key, expected one of error, headers, reply, "
-                    "retry, stream, times"
+                    "sequence[0].sequence: unknown key, expected one of error, fault, headers, "
+                    "reply, retry, stream, times"
                 )
             ],
         ),
@@ -242,8 +242,8 @@ ENDLESS = "first[1].times: expected a number: what follows 'always' would never 
             {"sequense": ["a"], "at_end": "pass"},
             [
                 (
-                    "sequense: unknown key, expected one of at_end, error, first, headers, match, "
-                    "name, reply, sequence, stream; did you mean 'sequence'?"
+                    "sequense: unknown key, expected one of at_end, error, fault, first, headers, "
+                    "match, name, reply, sequence, stream; did you mean 'sequence'?"
                 )
             ],
         ),

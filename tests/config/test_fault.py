@@ -82,6 +82,15 @@ def test_what_is_sent_is_a_text_or_bytes(send: Any, sent: bytes) -> None:
     assert Fault(send=send, after="head").sent == sent
 
 
+def test_bytes_are_written_as_they_are_read() -> None:
+    fault = Fault(send={"hex": "ff 00"})
+
+    written = fault.model_dump(mode="json", exclude_unset=True)
+
+    assert written == {"send": {"hex": "ff00"}}
+    assert Fault.model_validate(written) == fault
+
+
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [

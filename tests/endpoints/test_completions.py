@@ -10,9 +10,10 @@ from openai import AsyncOpenAI
 
 from mockllm import AsyncServer, Config
 from mockllm.endpoints.completions import MAX_PROMPTS_AT_ONCE
+from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
-from mockllm.exchange import LazySteps
+from mockllm.exchange import Ending, EndingKind, LazySteps
 from mockllm.state.choosing import AtEnd, Entry
 from tests.support.apps import LoneApp
 from tests.support.endpoints import MODELS
@@ -214,3 +215,41 @@ def test_a_404_to_one_of_many_prompts_comes_after_pauses() -> None:
     assert decision.reply.status == 404
     assert f"'p{MAX_PROMPTS_AT_ONCE}'" in told(decision)["error"]["message"]
     assert app.pauses == 1
+
+
+# --- faults ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_completion_has_the_fault_of_its_mock(stream: bool) -> None:
+    fault = {"end": "cut", "after": {"tokens": 3}}
+    app = faulty(fault)
+
+    found = asked_for(app, stream=stream)
+
+    body = found.reply.body[: found.reply.ending.after]
+    assert found.reply.ending.kind is EndingKind.CUT
+    assert b"world" in body
+    assert b"how" not in body
+
+
+def test_the_faults_of_a_completion_are_drawn() -> None:
+    app = faulty({"error": "overloaded", "chance": 0.5})
+
+    assert {asked_for(app).reply.status for _ in range(32)} == {200, 503}
+
+
+def test_an_error_of_a_completion_may_have_a_fault() -> None:
+    app = faulty([{"end": "reset", "after": "head"}], reply=None, error="overloaded")
+
+    assert asked_for(app).reply.ending == Ending(EndingKind.RESET, after=0)
+
+
+def faulty(fault: Any, **answer: Any) -> LoneApp:
+    mock = {"reply": "Hello world, how are you?", "fault": fault} | answer
+    return LoneApp(Engine(load(Config.from_dict({"mocks": [mock]}))))
+
+
+def asked_for(app: LoneApp, *, stream: bool = False) -> Decision:
+    body = {"model": "m", "prompt": "hi", "stream": stream}
+    return ask("POST", "/v1/completions", body=body, engine=app)

@@ -21,6 +21,7 @@ from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
 from mockllm.state.store import (
     BeginSession,
     Choose,
+    Draw,
     EndSession,
     Get,
     Operation,
@@ -359,6 +360,14 @@ class StoreContract:
         assert self.choose(mock("b"), body=OTHER_BODY, retry=1) == Chosen(0, 0, 1, repeated=True)
 
     # --- Values ---
+
+    def test_what_is_drawn_depends_on_the_attempt_and_how_often_it_came(self) -> None:
+        first, other = Attempt(BODY), Attempt(OTHER_BODY)
+
+        drawn = [self.perform(Draw("s", 0, "mock", each)) for each in (first, other, first)]
+
+        assert all(isinstance(key, int) for (key,) in drawn)
+        assert len({key for (key,) in drawn}) == 3
 
     def test_a_value_lives_as_long_as_it_was_put_for(self) -> None:
         self.perform(Put("k", b"v", 60.0), now=10.0)

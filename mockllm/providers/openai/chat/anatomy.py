@@ -10,6 +10,7 @@ from mockllm.providers.openai.chat.texts import REASONING
 from mockllm.replies.anatomy import NO_EVENT, Anatomy, Event, Said, entries_of, texts_of
 
 _TEXTS = (*REASONING, "content", "refusal")
+_TEXT_OF_COMPLETION = ("text",)  # a choice of legacy completions has it instead of a message
 _ARGUMENTS = ("arguments", "input")
 _DONE = Event(is_end=True)
 
@@ -21,7 +22,7 @@ def _read_event(value: Any) -> Event:
     text, call = "", None
     for choice in choices:
         delta = choice.get("delta")
-        text += texts_of(delta, _TEXTS)
+        text += texts_of(choice, _TEXT_OF_COMPLETION) + texts_of(delta, _TEXTS)
         for index, function in _calls(delta):
             text += texts_of(function, _ARGUMENTS)
             call = index if call is None else call
@@ -31,6 +32,9 @@ def _read_event(value: Any) -> Event:
 
 def _read_answer(answer: dict[str, Any]) -> Iterator[Said]:
     for choice in entries_of(answer, "choices"):
+        for name in _TEXT_OF_COMPLETION:
+            if isinstance(choice.get(name), str):
+                yield Said(name, choice[name])
         message = choice.get("message")
         if not isinstance(message, dict):
             continue
@@ -58,4 +62,4 @@ def _error_events(body: dict[str, Any], first: Any, sent: int) -> Iterator[dict[
     yield {"error": body.get("error")}
 
 
-ANATOMY = Anatomy(_read_event, _read_answer, _error_events, frame)
+ANATOMY = Anatomy(_read_event, _read_answer, _error_events, frame, has_kinds=False)

@@ -1,0 +1,120 @@
+"""Compiles the faults of a mock, draws which of them happen, and applies them to its replies.
+
+Errors need the engine: before the head and in an answer that is no stream, an error is the answer;
+in a stream it is an event whose content the vendor's error has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+
+from mockllm.config import fault as words
+from mockllm.engine.decision import (
+    Match,
+    Planned,
+    PlannedFault,
+)
+from mockllm.engine.failures import compile_error
+from mockllm.exchange import EndingKind, Reply
+from mockllm.providers.failures import Failure
+from mockllm.replies.anatomy import Anatomy
+from mockllm.replies.faults import START, Fault, Place, apply_faults
+from mockllm.replies.prepared import make_ready
+from mockllm.wire import jsontext, placeholders
+
+Render = Callable[[Failure], Reply]
+"""Renders a failure for one request."""
+
+FINAL = ((b"x-should-retry", b"false"),)
+"""The header that keeps official clients from trying again."""
+
+_ENDS = {
+    "cut": EndingKind.CUT,
+    "reset": EndingKind.RESET,
+    "clean": EndingKind.CLEAN,
+    "hang": EndingKind.HANG,
+}
+_WHOLE_ANSWER = frozenset({"start", "time"})
+"""Places that an error has which is the answer in place of a whole one."""
+
+
+def compile_faults(faults: Sequence[words.Fault]) -> Planned:
+    """Return the faults of a mock."""
+    return tuple(map(_compile, faults))
+
+
+def _compile(fault: words.Fault) -> PlannedFault:
+    compiled = Fault(
+        _place(fault),
+        None if fault.end is None else _ENDS[fault.end],
+        fault.seconds or 0.0,
+        fault.sent,
+        inside=fault.inside,
+    )
+    failure = None if fault.failure is None else compile_error(fault.failure)
+    return PlannedFault(compiled, failure, fault.chance)
+
+
+def _place(fault: words.Fault) -> Place:
+    position = fault.position
+    match position:
+        case None:
+            return START if fault.after is None else Place(str(fault.after))
+        case words.Position(event=str(kind)):
+            return Place("event", position.nth, kind)
+        case words.Position(time=float(seconds)):
+            return Place("time", seconds)
+    counted = {"tokens": position.tokens, "bytes": position.bytes_, "events": position.events}
+    return next(Place(name, count) for name, count in counted.items() if count is not None)
+
+
+def is_drawn(planned: Planned) -> bool:
+    """Return True if it depends on chance which of the faults happen."""
+    return any(each.chance < 1 for each in planned)
+
+
+def drawn(planned: Planned, key: int) -> Planned:
+    """Return the faults that happen in the delivery with this `key`."""
+    return tuple(each for number, each in enumerate(planned) if _draw(key, number) < each.chance)
+
+
+def _draw(key: int, number: int) -> float:
+    """A number from 0 to 1, below 1."""
+    digest = blake2b(b"%d %d" % (key, number), digest_size=7).digest()
+    return int.from_bytes(digest) / (1 << 56)
+
+
+def replace_reply(match: Match, reply: Reply, faults: Planned) -> Match:
+    """Return `match` with the reply that its `faults` have made of its own. An answer that became
+    an error cannot be retrieved."""
+    is_error = reply.status != match.reply.status or any(each.failure for each in faults)
+    reply, ready = make_ready(reply)
+    return match._replace(reply=reply, ready=ready, answer=None if is_error else match.answer)
+
+
+def disrupt(reply: Reply, planned: Planned, anatomy: Anatomy | None, render: Render) -> Reply:
+    """Return `reply` with the faults of its mock.
+
+    Raises:
+        NoSuchPlaceError: the reply does not have the place of a fault.
+    """
+    for each in planned:
+        at_start = each.fault.place == START
+        if each.failure is not None and (at_start or not reply.streamed or anatomy is None):
+            return _failed(render(each.failure), planned)
+    faults = [_with_error(each, render) for each in planned]
+    return apply_faults(reply, faults, anatomy)
+
+
+def _failed(reply: Reply, planned: Planned) -> Reply:
+    """Return the error that is the answer, with the faults that are in no place of another."""
+    faults = [each.fault for each in planned if each.failure is None]
+    return apply_faults(reply, [each for each in faults if each.place.word in _WHOLE_ANSWER], None)
+
+
+def _with_error(planned: PlannedFault, render: Render) -> Fault:
+    if planned.failure is None:
+        return planned.fault
+    body = jsontext.loads(placeholders.stand_in(render(planned.failure).body))
+    return planned.fault._replace(error=body)
