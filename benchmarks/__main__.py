@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks import footprint, machine, measure, picture, report, wrk
 from benchmarks.footprint import Measurement
-from benchmarks.loads import GROUPS, IDLE, LARGE, LOADS, MANY, Load
+from benchmarks.loads import CONDITIONS, GROUPS, IDLE, LARGE, LOADS, MANY, Load
 from benchmarks.measure import FULL, QUICK, Bench, Plan, Row
 from benchmarks.verdict import Baseline, missed
 
@@ -24,7 +24,8 @@ OK, MISSED, UNABLE = 0, 1, 2  # exit statuses
 
 EPILOG = f"""\
 names for --only: {", ".join(LOADS)}, {footprint.NAME};
-part of a name selects every load whose name contains it.
+part of a name selects every load whose name contains it. Those called "conditions_..." are measured
+only if they are selected.
 
 Each server has one core to itself; wrk runs on another. CPU µs is the server's CPU time (user and
 system, from the kernel) divided by the number of requests it answered: the median of alternating
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if requirement := _unmet_requirement():
         print(f"benchmarks: {requirement}", file=sys.stderr)
         return UNABLE
-    chosen = _chosen(options.only, quick=options.quick)
+    chosen = select_loads(options.only, quick=options.quick)
     if not chosen:
         print(f"benchmarks: no load matches {' or '.join(options.only)}", file=sys.stderr)
         return UNABLE
@@ -87,10 +88,12 @@ def _with_references(loads: Sequence[Load]) -> list[Load]:
     return [LOADS[name] for name in names]
 
 
-def _chosen(only: Sequence[str], *, quick: bool) -> set[str]:
-    """The names of the loads to measure. By default all, in a quick run all but the large ones."""
+def select_loads(only: Sequence[str], *, quick: bool) -> set[str]:
+    """The names of the loads to measure. By default all but those of conditions, in a quick run all
+    but the large ones too."""
     names = {*LOADS, footprint.NAME}
     if not only:
+        names -= CONDITIONS
         large = {name for name, load in LOADS.items() if load.config in LARGE}
         return names - large if quick else names
     exact = names & set(only)

@@ -8,7 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+from benchmarks import conditions
+from benchmarks.conditions import KINDS, Kind, filler
 
 LIMIT, OURS = "limit", "mockllm"
 H11_LOOP, FASTAPI, AIMOCK = "h11_loop", "fastapi", "aimock"
@@ -94,13 +98,16 @@ GATEWAY_HEADERS = (
 
 
 def _post(
-    *messages: tuple[str, str],
+    *messages: tuple[str, str] | dict[str, Any],
     headers: tuple[str, ...] = PLAIN_HEADERS,
     path: str = CHAT,
     **members: Any,
 ) -> Template:
     """A chat request. `members` come before the messages, so that the body ends with `END`."""
-    objects = [{"role": role, "content": text} for role, text in messages]
+    objects = [
+        each if isinstance(each, dict) else {"role": each[0], "content": each[1]}
+        for each in messages
+    ]
     body = json.dumps({"model": "gpt-4o", **members, "messages": objects}, separators=(",", ":"))
     lines = (f"POST {path} HTTP/1.1", *headers, f"content-length: {LENGTH}", "", "")
     return Template("\r\n".join(lines), body)
@@ -113,8 +120,7 @@ def _unique(text: str) -> Template:
 
 def _conversation(session: str) -> Template:
     """A conversation of many turns; the last message is `QUESTION`."""
-    sentence = "The quick brown fox jumps over the lazy dog, and the dog does not mind at all. "
-    turn = (sentence * CONVERSATION)[: CONVERSATION // TURNS - 40]
+    turn = filler(CONVERSATION // TURNS - 40)
     turns = [(("user", "assistant")[number % 2], turn) for number in range(TURNS)]
     return _post(("system", f"Session {session}."), *turns, ("user", QUESTION))
 
@@ -177,6 +183,13 @@ def _both_sdks() -> Config:
     return {"openai": [_mock(QUESTION)], "anthropic": [{"match": match, "response": answer}]}
 
 
+def _differing_in(kind: Kind) -> Config:
+    """Mocks that differ in one condition."""
+    answer = _completion(REPLY)
+    matches = map(kind.match, range(conditions.COUNT))
+    return {"openai": [{"match": match, "response": answer} for match in matches]}
+
+
 CONFIGS: Mapping[str, Callable[[], Config]] = {
     "one": lambda: {"openai": [_mock(QUESTION)]},
     "one_contains": lambda: {"openai": [_mock(QUESTION, "contains")]},
@@ -189,6 +202,7 @@ CONFIGS: Mapping[str, Callable[[], Config]] = {
     "few_contains": lambda: _questions(FEW, "contains"),
     "many": lambda: _questions(MANY, "exact"),
     "many_contains": lambda: _questions(MANY, "contains"),
+    **{name: partial(_differing_in, kind) for name, kind in KINDS.items()},
 }
 """Configurations by name, created on demand because some are large."""
 
@@ -261,6 +275,26 @@ def _of_count(count: int, config: str) -> tuple[Load, ...]:
         ),
         _of_mocks(f"{count:,} mocks, none matches", f"{count}_none", config, none, NOT_FOUND),
     )
+
+
+def _of_condition(name: str, kind: Kind) -> tuple[Load, ...]:
+    """The last of mocks that differ in a condition, against the first, by requests of two sizes."""
+    loads: list[Load] = []
+    for long, size in ((False, "small"), (True, "35 kB")):
+        first = f"conditions_{name}_first{'_35kb' if long else ''}"
+        for place, number in (("first", conditions.FIRST), ("last", conditions.LAST)):
+            members, messages = kind.ask(number[long], long)
+            loads.append(
+                Load(
+                    first.replace("first", place),
+                    f"{conditions.COUNT:,} of '{name}', {size}, the {place} matches",
+                    name,
+                    _post(*messages, user=COUNT, **members),
+                    servers=(OURS,),
+                    against=first,
+                )
+            )
+    return tuple(loads)
 
 
 GROUPS: tuple[tuple[Load, ...], ...] = (
@@ -350,7 +384,12 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
         *_of_count(FEW, "few"),
         *_of_count(MANY, "many"),
     ),
+    *(_of_condition(name, kind) for name, kind in KINDS.items()),
 )
 """Loads, grouped by the rounds in which they are measured."""
+
+CONDITIONS = frozenset(
+    load.name for group in GROUPS for load in group if load.config in KINDS
+)  # measured only if they are asked for: they take three minutes
 
 LOADS: Mapping[str, Load] = {load.name: load for group in GROUPS for load in group}

@@ -9,13 +9,39 @@ from collections.abc import Iterator
 import h11
 import pytest
 
-from benchmarks import exchange, footprint, loads, measure, picture, report, verdict, wrk
+from benchmarks import (
+    conditions,
+    exchange,
+    footprint,
+    loads,
+    measure,
+    picture,
+    report,
+    verdict,
+    wrk,
+)
+from benchmarks.__main__ import select_loads
+from benchmarks.conditions import KINDS, Kind
 from benchmarks.exchange import Received, WrongAnswerError
-from benchmarks.loads import CONFIGS, GROUPS, LARGE, LIMIT, LOADS, OURS, Answer, Load, Template
+from benchmarks.loads import (
+    CONDITIONS,
+    CONFIGS,
+    GROUPS,
+    LARGE,
+    LIMIT,
+    LOADS,
+    OURS,
+    Answer,
+    Load,
+    Template,
+)
 from benchmarks.measure import Figure, Row
 from benchmarks.servers import CONTENDERS
 from benchmarks.verdict import Baseline
 from mockllm import Server
+from mockllm.providers.openai.chat import CHAT
+from tests.support.matches import compile_rule
+from tests.support.strategies import ask_chat
 
 EVERY_LOAD = pytest.mark.parametrize("load", LOADS.values(), ids=LOADS)
 
@@ -78,6 +104,25 @@ def _rendered(load: Load) -> set[bytes]:
 
 def test_the_conversation_is_as_long_as_its_name_says() -> None:
     assert len(LOADS["conversation"].request.render(0)) == pytest.approx(35_000, rel=0.02)
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("long", [False, True])
+def test_one_of_the_mocks_that_differ_in_a_condition_answers(kind: Kind, long: bool) -> None:
+    rules = [compile_rule(CHAT, kind.match(number), number) for number in range(conditions.COUNT)]
+    for number in (conditions.FIRST[long], conditions.LAST[long]):
+        members, messages = kind.ask(number, long)
+        prompt = ask_chat(messages, **members)
+
+        assert [rule.index for rule in rules if rule.difference(prompt, {}) is None] == [number]
+        size = len(json.dumps(messages))
+        assert size == pytest.approx(35_000, rel=0.15) if long else size < 2_000
+
+
+def test_loads_of_conditions_are_measured_if_they_are_selected() -> None:
+    assert set(LOADS) >= CONDITIONS
+    assert not CONDITIONS & select_loads([], quick=False)
+    assert select_loads(["conditions"], quick=True) == CONDITIONS
 
 
 def test_the_baseline_names_only_loads_and_metrics_that_exist() -> None:

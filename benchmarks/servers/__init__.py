@@ -141,12 +141,13 @@ class Files:
         self._folder = folder
 
     def config(self, name: str) -> Path:
-        """The file of `CONFIGS[name]`. A file in aimock's format is written beside it."""
+        """The file of `CONFIGS[name]`. A file in aimock's format is written beside it, with those
+        mocks that match a message."""
         path = self._folder / f"{name}.json"
         if not path.exists():
             config = CONFIGS[name]()
             path.write_bytes(orjson.dumps(config))
-            fixtures = [_fixture(mock) for mock in config["openai"]]
+            fixtures = [_fixture(mock) for mock in config["openai"] if "message" in mock["match"]]
             fixtures_beside(path).write_bytes(orjson.dumps({"fixtures": fixtures}))
         return path
 
