@@ -35,6 +35,7 @@ from mockllm.engine.review import (
     confirm_no_error,
     confirm_response,
     contradictions,
+    costs,
     doubtful_error,
     duplicate_names,
     empty_answer,
@@ -291,6 +292,7 @@ def _table(
             is_default = bool(rule.predicates) and not covering.predicates
             hiding = Covering(covering.label, is_default, by_script)
             shared.hide(rule.index - len(own), api, hiding)
+    problems += costs(rules, places)
     sound = [(each.mock, each.place) for each in own if not each.mistakes]
     problems += calls.results_without_call(api.match_field, sound)
     sources = tuple(

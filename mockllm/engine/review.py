@@ -15,6 +15,8 @@ from mockllm.config.models import AnyMock
 from mockllm.config.values import DONE, OWN_KEYS
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Place, Problem, Severity, warning
+from mockllm.matching.costs import MAX_COMPARED, is_compared, slow_condition
+from mockllm.matching.rule import Rule
 from mockllm.prompt import NOT_STREAMED
 from mockllm.providers.api import API, SDK
 from mockllm.providers.error_body import is_error_body
@@ -271,3 +273,21 @@ def unreachable(covering: str, place: Place, *, by_script: bool = False) -> Prob
     if by_script:
         message += ', also once its sequence is over: "at_end": "pass" leaves them to this mock'
     return warning(place, message)
+
+
+def costs(rules: Sequence[Rule], places: Sequence[Place]) -> Iterator[Problem]:
+    """Report the time that the conditions of an API's rules take in every request. `places` are
+    those of the mocks."""
+    for rule in rules:
+        slow = slow_condition(rule)
+        if slow:
+            remedy = "another condition beside it, such as 'model', saves that"
+            yield Problem(places[rule.index].at("match"), f"{slow}; {remedy}", Severity.NOTE)
+    compared = [rule for rule in rules if is_compared(rule)]
+    if len(compared) > MAX_COMPARED:
+        yield warning(
+            places[compared[0].index].at("match"),
+            f"this mock and {len(compared) - 1} others are compared with every request one by one, "
+            f"2 µs each, because no condition of theirs can be looked up ('not', ranges and the "
+            "like cannot); add one that can, such as 'model' or 'user'",
+        )

@@ -48,6 +48,7 @@ from mockllm.matching.text_tests import (
     TextTest,
     expression_filter,
 )
+from mockllm.matching.texts import quote
 from mockllm.prompt import Prompt
 
 LookUp = Callable[[Prompt, Headers], Iterable[int]]
@@ -65,6 +66,11 @@ class Family(ABC):
     @abstractmethod
     def look_up(self, keys: Sequence[Any]) -> LookUp:
         """Return a function that finds those of `keys` that hold."""
+
+    def slowness(self, key: Any) -> str:
+        """Return the sentence that explains why it takes long to look up `key`, whatever the
+        request; empty if it does not."""
+        return ""
 
 
 class Home(NamedTuple):
@@ -161,6 +167,9 @@ class _Values(Family):
 
         return find
 
+    def slowness(self, key: Hashable) -> str:
+        return _slow_path(self.read)
+
 
 @dataclass(frozen=True, slots=True)
 class _Texts(Family):
@@ -183,6 +192,9 @@ class _Texts(Family):
 
         return find
 
+    def slowness(self, key: str) -> str:
+        return _slow_path(self.read)
+
 
 @dataclass(frozen=True, slots=True)
 class _Expressions(Family):
@@ -195,6 +207,14 @@ class _Expressions(Family):
     def look_up(self, keys: Sequence[Matches]) -> LookUp:
         may_match, read = expression_filter(keys), self.read
         return lambda prompt, headers: [place for text in read(prompt) for place in may_match(text)]
+
+    def slowness(self, key: Matches) -> str:
+        if expression_filter([key])(""):
+            return (
+                f"the expression {quote(key.expression)} has no text that every match contains, "
+                "so every request is searched for it: 0.06 ms for 35 kB"
+            )
+        return _slow_path(self.read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +237,15 @@ class _BodyTexts:
     def __call__(self, prompt: Prompt) -> Iterable[str]:
         values = self.path.select(prompt) or ()
         return [value for value in values if isinstance(value, str)]
+
+
+def _slow_path(read: Callable[[Prompt], Iterable[Any]]) -> str:
+    if not isinstance(read, (_BodyValues, _BodyTexts)) or read.path.steps is not None:
+        return ""
+    return (
+        f"{read.path.text} may select several values, so it is evaluated for every request: "
+        "1 µs for each value it looks at, more in a filter"
+    )
 
 
 @dataclass(frozen=True, slots=True)

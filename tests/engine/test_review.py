@@ -10,6 +10,7 @@ import pytest
 
 from mockllm import Config, ConfigError, Entry, Error, OpenAIMock, ResponseEntry
 from mockllm.engine.loading import load, review
+from mockllm.matching.costs import MAX_COMPARED
 from mockllm.providers.openai.chat import sdk as chat_sdk
 from mockllm.validation.findings import Finding, Kind
 from tests.support.loads import ANSWER, loaded, mock
@@ -596,3 +597,26 @@ def test_the_body_of_an_error_as_a_response_is_an_error_with_the_remedy() -> Non
     (found,) = errors({"openai": [{"response": {"error": {"message": "no"}}}]})
 
     assert 'write "error" instead of "response"' in found
+
+
+def test_an_expression_that_every_request_is_searched_for_is_a_note(tmp_path: Path) -> None:
+    answer = {"reply": "ok"}
+    slow = {"match": {"user": {"regex": "[0-9]+"}}, **answer}
+    fast = {"match": {"user": {"regex": "[0-9]+"}, "model": "m"}, **answer}
+
+    (found,) = reviewed(tmp_path, fast, slow)
+
+    assert found.startswith("note: openai[1]: match: the expression '[0-9]+' has no text")
+    assert "0.06 ms for 35 kB" in found
+
+
+def test_many_mocks_that_every_request_is_compared_with_are_a_warning() -> None:
+    mocks = [
+        {"match": {"not": {"model": f"m{number}"}, "turn": {"at_least": number}}, "reply": "ok"}
+        for number in range(MAX_COMPARED + 1, 0, -1)
+    ]
+
+    (found,) = warnings(*mocks)
+
+    assert found.startswith("openai[0]: match: this mock and 64 others are compared with every")
+    assert warnings(*mocks[1:]) == []

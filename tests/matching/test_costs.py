@@ -1,0 +1,59 @@
+"""Which rules cost time in every request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mockllm.matching.costs import is_compared, slow_condition
+from mockllm.providers.openai.chat import CHAT
+from tests.support.matches import compile_rule
+
+NO_LITERAL = {"user": {"regex": "[0-9]+"}}
+
+
+@pytest.mark.parametrize(
+    ("match", "expected"),
+    [
+        ({}, False),
+        ({"model": "m"}, False),
+        ({"not": {"model": "m"}}, True),
+        ({"not": {"model": "m"}, "model": "n"}, False),
+        ({"turn": {"at_least": 2}, "tools": []}, True),
+        ({"any_of": [{"model": "m"}, {"turn": {"at_least": 2}}]}, True),
+        (NO_LITERAL, False),
+    ],
+)
+def test_a_rule_is_compared_with_every_request_if_nothing_can_be_looked_up(
+    match: Any, expected: bool
+) -> None:
+    assert is_compared(compile_rule(CHAT, match)) is expected
+
+
+@pytest.mark.parametrize(
+    ("match", "named"),
+    [
+        (NO_LITERAL, "'[0-9]+'"),
+        ({"any_of": [{"model": "m"}, NO_LITERAL]}, "'[0-9]+'"),
+        ({"body": {"$..tenant": "a"}}, "$..tenant"),
+        ({"body": {"$.messages[*].name": {"contains": "a"}}}, "$.messages[*].name"),
+    ],
+)
+def test_what_takes_long_to_look_up_is_named(match: Any, named: str) -> None:
+    assert named in slow_condition(compile_rule(CHAT, match))
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        {},
+        {"user": {"regex": "order [0-9]+"}},
+        {**NO_LITERAL, "model": "m"},
+        {"body": {"$.metadata.tenant": "a"}},
+        {"body": {"$..tenant": "a"}, "tools": ["f"]},
+        {"not": NO_LITERAL},
+    ],
+)
+def test_a_rule_that_is_looked_up_fast_is_not_slow(match: Any) -> None:
+    assert slow_condition(compile_rule(CHAT, match)) == ""
