@@ -44,6 +44,16 @@ def mistakes_in_answer(written: WrittenAnswer, place: Place) -> Iterator[Problem
             yield warning(place.at(json_path(["response", *path, "id"])), message)
 
 
+def find_calls(written: WrittenAnswer) -> Iterator[str]:
+    """Yield the paths of the calls of tools in an answer: ``reply.tool_calls[0]``."""
+    said = written.said.tool_calls if written.said is not None else None
+    for index, _ in enumerate(said or ()):
+        yield f"reply.tool_calls[{index}]"
+    for path, each in _objects(_answered(written)):
+        if _is_call(path, each):
+            yield json_path(["response", *path])
+
+
 def malformed_in_answers(mocks: Iterable[AnyMock]) -> frozenset[str]:
     """Return the arguments of calls in the answers of `mocks` that are not JSON."""
     answers = (_answered(written) for mock in mocks for _, written in mock.written())

@@ -45,6 +45,7 @@ from mockllm.engine.review import (
     unserialisable_values,
 )
 from mockllm.engine.scripts import keys_of
+from mockllm.engine.surprises import find_surprises
 from mockllm.errors import MISSING_EXTRA, ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import HasInputs
@@ -231,6 +232,7 @@ class _Shared:
             answering = [each for each in _CONVERSATIONS if each.word not in never]
             yield from mistakes
             yield from empty_conditions(mock, place)
+            yield from find_surprises(mock, place)
             for path, written in mock.written():
                 yield from unusable_arguments(written, place.at(path))
             yield from unanswerable.shared_problems(mock.match, {} if answering else never, place)
@@ -324,6 +326,7 @@ def review_mock(
         return
     yield from confirm_match(api, sdk, mock, place)
     yield from empty_conditions(mock, place)
+    yield from find_surprises(mock, place)
     yield from impossible_headers(api, mock, place, require_auth=require_auth)
     for path, written in mock.written():
         at = place.at(path)

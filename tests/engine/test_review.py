@@ -306,7 +306,7 @@ def test_a_mock_behind_a_script_that_keeps_its_requests_is_unreachable(
     loaded = load(Config.from_dict({field: [earlier, {"reply": "c"}]}))
 
     message = f"unreachable: {field}[0] matches every request that this mock matches{hint}"
-    assert [str(problem) for problem in loaded.warnings] == [f"{field}[1]: {message}"]
+    assert f"{field}[1]: {message}" in [str(problem) for problem in loaded.warnings]
 
 
 @pytest.mark.parametrize("field", ["openai", "mocks"])
