@@ -55,6 +55,7 @@ class MockWords(TypedDict, total=False):
     reply: Any
     response: Any
     error: Any
+    fault: Any
     sequence: Any
     at_end: str
     match: Words | ConfigObject
