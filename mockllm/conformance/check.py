@@ -21,6 +21,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table, stream_of
 from mockllm.engine.review import MIN_ERROR
 from mockllm.engine.sources import entries_of
+from mockllm.engine.unanswerable import find_reason
 from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.matching.rule import Rule
 from mockllm.serve.embedded import AsyncServer
@@ -70,6 +71,8 @@ async def _check_mock(
 ) -> AsyncIterator[Problem]:
     mock = table.mocks[rule.index]
     place = table.places[rule.index]
+    if isinstance(mock, Mock) and _is_for_others(engine, table, rule):
+        return
     path = f"in {table.api.title}" if isinstance(mock, Mock) else ""
     probes = build(table, rule, require_auth=engine.require_auth)
     found = _find_probe(engine, table, rule, probes)
@@ -94,6 +97,16 @@ async def _check_mock(
             yield Problem(at, message, Severity.NOTE)
         else:
             yield warning(at, complaint)
+
+
+def _is_for_others(engine: Engine, table: Table, rule: Rule) -> bool:
+    """True if no request to the API of `table` can meet the rule of a shared mock, while one to
+    another API may."""
+    return find_reason(table.api, rule.predicates) is not None and any(
+        find_reason(other.api, rule.predicates) is None
+        for other in engine.tables
+        if other.api.respond is not None
+    )
 
 
 def _find_probe(

@@ -24,6 +24,7 @@ from mockllm.matching.conditions import (
 from mockllm.matching.logic import AllOf, AnyOf, Not
 from mockllm.matching.predicates import OffersTool, Predicate, SystemContains
 from mockllm.matching.subjects import Subject
+from mockllm.matching.text_tests import AllTests, AnyTest, Equals, TextTest
 from mockllm.providers.api import API
 
 _EMBEDDINGS = "embeddings"
@@ -88,7 +89,34 @@ def _in_api(api: API, condition: Predicate) -> str | None:
             return "an empty 'not' holds for no request; leave it out"
         case ResultIs(error=True) if not api.reports_failed_tools:
             return f"a request of {api.title} does not tell that a tool failed"
-    return _without_conversation(api, condition) if api.respond is None else None
+    impossible = next(filter(None, map(_impossible_text, _texts_of(condition))), None)
+    if impossible is None and api.respond is None:
+        return _without_conversation(api, condition)
+    return impossible
+
+
+def _texts_of(condition: Predicate) -> Iterator[TextTest]:
+    """Yield the tests of texts that a condition has."""
+    match condition:
+        case TextIs(test=test) | MessageIs(test=TextTest() as test):
+            yield test
+        case ResultIs(text, name, call_id):
+            yield from (each for each in (text, name, call_id) if each is not None)
+
+
+def _impossible_text(test: TextTest) -> str | None:
+    """Return why no text passes `test`: its exact text fails a test beside it."""
+    match test:
+        case AnyTest(tests):
+            reasons = [*map(_impossible_text, tests)]
+            return None if None in reasons else next(iter(reasons), None)
+        case AllTests(tests):
+            exact = [each for each in tests if isinstance(each, Equals) and not each.ignores_case]
+            for each in exact:
+                failed = (other for other in tests if not other.passes(each.value))
+                for other in failed:
+                    return f"{each} is not {other}"
+    return None
 
 
 def _without_conversation(api: API, condition: Predicate) -> str | None:

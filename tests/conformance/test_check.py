@@ -140,6 +140,12 @@ def test_mocks_with_conditions_are_checked_in_every_api() -> None:
     assert complaints(mocks=mocks) == []
 
 
+def test_a_mock_is_not_missed_in_an_api_that_cannot_ask_for_it() -> None:
+    failed = {"match": {"tool_result": {"error": True}}, "reply": "a"}
+
+    assert complaints(mocks=[failed]) == []
+
+
 def test_a_stream_that_only_a_stream_matches_is_checked_streamed() -> None:
     broken = chat_saying("a") | {"created": "now"}
     found = complaints(openai=[{"match": {"stream": True}, "response": broken}])

@@ -39,6 +39,11 @@ CONTRADICTIONS = [
     ({"turn": 2, "step": {"at_least": 3}}, "'step' is at most 'turn', and so at most 2 here"),
     ({"turn": 2, "all_of": [{"turn": {"at_least": 3}}]}, "no 'turn' is in both ranges"),
     ({"stream": True, "all_of": [{"stream": False}]}, "'stream' cannot be both true and false"),
+    ({"user": {"exact": "hi", "contains": "x"}}, "'hi' is not a text that contains 'x'"),
+    (
+        {"tool_result": {"name": [{"exact": "f", "starts_with": "g"}]}},
+        "'f' is not a text that starts with 'g'",
+    ),
     ({"not": {}}, "an empty 'not' holds for no request; leave it out"),
 ]
 
@@ -62,6 +67,8 @@ def test_words_that_contradict_each_other_are_a_warning(
         {"any_of": [{"api": "messages"}, {"user": "b"}]},
         {"not": {"user": "a", "tool_result": "b"}},
         {"tool_result": {"error": False}},
+        {"user": {"exact": "HI", "contains": "hi", "ignore_case": True}},
+        {"user": [{"exact": "hi", "contains": "x"}, "b"]},
         {"api": ["chat", "responses", "messages"]},
     ],
 )
