@@ -255,6 +255,31 @@ def test_a_word_is_valid_in_the_forms_in_which_it_is_loaded(field: str) -> None:
     assert valid(field, mocks) == loaded(field, mocks)
 
 
+ANSWERS: list[Any] = [
+    *("a", "", 0, 1, True, [], {}, "rate_limit", {"as": "rate_limit"}, {"status": 500}),
+    *({"retry_after": "2s", "as": "rate_limit"}, {"text": "a"}, {"tool_calls": [{"name": "f"}]}),
+    *({"tool_calls": [{"name": "f", "arguments": 1}]}, {"json": None}, {"finish": "stop"}),
+    *({"finish": "end"}, {"text": "a", "usage": {"input": 1}}, {"content": "a"}),
+    *(["a"], ["a", {"error": "overloaded"}], [{"reply": "a", "times": 2}], [None], [1]),
+    *([{"reply": "a", "times": "always"}], [{"reply": "a", "times": 0}], "repeat", "nope"),
+    *({"end": "cut"}, [{"end": "cut", "after": "head"}], {"end": "x"}, {"pause": "30s"}),
+    *({"chunk": "char"}, {"chunk": 0}, {"x-a": "1"}, {"x-a": 1}, {"_comment": "mine"}),
+]
+
+
+@pytest.mark.parametrize("field", ["openai", "mocks"])
+def test_what_is_loaded_as_the_answer_of_a_mock_is_valid(field: str) -> None:
+    """The converse does not hold: a schema cannot say which members exclude each other."""
+    keys = keys_of(MOCK_FIELDS[field]).keys() - {"match", "response"}
+    mocks = [{key: value} for key in sorted(keys) for value in ANSWERS]
+    mocks += [{"reply": "a", **mock} for mock in mocks if "reply" not in mock]
+
+    found = loaded(field, mocks)
+
+    assert {*chain.from_iterable(found)} >= {"reply", "error", "sequence", "fault", "stream"}
+    assert valid(field, found) == found
+
+
 @pytest.mark.parametrize(
     "key", sorted(keys_of(Config).keys() - {"listen_addr"})
 )  # any text in a schema
