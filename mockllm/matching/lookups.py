@@ -52,7 +52,8 @@ from mockllm.matching.texts import quote
 from mockllm.prompt import Prompt
 
 LookUp = Callable[[Prompt, Headers], Iterable[int]]
-"""Returns the positions of the keys that hold, in any order; some may be repeated."""
+"""Returns the positions of the keys that hold, each once, in any order. The rest of a rule is
+checked for each, which may take as long as there are texts."""
 
 
 class Family(ABC):
@@ -104,14 +105,14 @@ class _Items(Family):
         last = self.last
 
         def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
-            found = []
+            found: set[int] = set()
             for message in prompt.last_messages:
                 size = message.size
                 for each in sizes if last else (size,) if size in sizes else ():
                     if each <= size:
                         place = places.get((each, message.key_of_last(each)))
                         if place is not None:
-                            found.append(place)
+                            found.add(place)
             return found
 
         return find
@@ -129,13 +130,13 @@ class _MessageTexts(Family):
         substrings, role = SubstringIndex(keys), self.role
 
         def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
-            return [
+            return {
                 place
                 for message in prompt.last_messages
                 if role is None or message.role == role
                 for text in message.search_texts
                 for place in substrings.matches(text)
-            ]
+            }
 
         return find
 
@@ -163,7 +164,7 @@ class _Values(Family):
         read = self.read
 
         def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
-            return [places[value] for value in read(prompt) if value in places]
+            return {places[value] for value in read(prompt) if value in places}
 
         return find
 
@@ -188,7 +189,7 @@ class _Texts(Family):
             texts = read(prompt)
             if folded:
                 texts = map(readings.fold_of(prompt), texts)
-            return [place for text in texts for place in substrings.matches(text)]
+            return {place for text in texts for place in substrings.matches(text)}
 
         return find
 
@@ -206,7 +207,7 @@ class _Expressions(Family):
 
     def look_up(self, keys: Sequence[Matches]) -> LookUp:
         may_match, read = expression_filter(keys), self.read
-        return lambda prompt, headers: [place for text in read(prompt) for place in may_match(text)]
+        return lambda prompt, headers: {place for text in read(prompt) for place in may_match(text)}
 
     def slowness(self, key: Matches) -> str:
         if expression_filter([key])(""):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,9 @@ from mockllm.matching.index import RuleIndex, is_reusable
 from mockllm.matching.predicates import HeaderEquals, Headers, MessageContains, OffersTool
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
+from mockllm.providers.openai.chat import CHAT
 from tests.support import tables
+from tests.support.matches import compile_rule
 from tests.support.strategies import ASKED, ask_chat
 
 
@@ -66,6 +69,38 @@ def test_rules_with_a_thousand_predicates_in_common_are_indexed() -> None:
     rules = [Rule(number, str(number), offered) for number in range(12)]
 
     check_index(rules, ask_chat([{"role": "user", "content": "hi"}]), {})
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        {"any_message": {"regex": "[x-z]{4}"}},
+        {"any_message": {"contains": "hi"}, "not": {"any_message": {"contains": "hi"}}},
+        {"tool_result": {"name": "f", "text": {"ends_with": "no"}}},
+    ],
+)
+def test_a_rule_is_checked_once_however_many_texts_lead_to_it(
+    match: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was checked once for each text, with all texts: 20,000 messages took minutes."""
+    checked = 0
+    rule = compile_rule(CHAT, match)
+    for kind in {type(predicate) for predicate in rule.predicates}:
+        difference = kind.difference
+
+        def counted(self: Any, *args: Any, difference: Any = difference, **options: Any) -> Any:
+            nonlocal checked
+            checked += 1
+            return difference(self, *args, **options)
+
+        monkeypatch.setattr(kind, "difference", counted)
+    calls = [{"id": f"c{at}", "type": "function", "function": {"name": "f"}} for at in range(30)]
+    asked = [{"role": "user", "content": "hi"}, {"role": "assistant", "tool_calls": calls}]
+    results = [{"role": "tool", "tool_call_id": call["id"], "content": "hi"} for call in calls]
+
+    assert RuleIndex([rule]).find(ask_chat([*asked, *results]), {}) is None
+
+    assert 0 < checked <= 3
 
 
 FIXED = Rule(0, "fixed", (MessageContains("hi"),))
