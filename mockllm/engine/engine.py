@@ -50,6 +50,7 @@ from mockllm.engine.unmatched import UnmatchedError, near_miss_of, no_match, non
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import LazySteps, Reply, Request, Step
 from mockllm.matching.index import is_reusable
+from mockllm.matching.readings import in_pieces
 from mockllm.matching.rule import Rule
 from mockllm.prompt import NOT_STREAMED, Earlier, Prompt, ResponseOptions
 from mockllm.providers import normalise
@@ -68,6 +69,7 @@ from mockllm.wire import placeholders, tokens
 
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_STEPS_AT_ONCE = 64  # of a generated reply; a longer one is generated while it is sent
+MAX_MESSAGES_AT_ONCE = 2_000  # of a conversation that is read without a pause: 5 to 10 ms
 MAX_UNDIVIDED = 1024  # bytes of a request that is never divided; it has no room for 400 inputs
 MAX_INPUTS_AT_ONCE = 64  # of one request; each takes up to 20 µs, and 2,048 are allowed
 MAX_PREPARED_EARLY = 1_000  # mocks; with more, each reply is prepared when it is first needed
@@ -277,7 +279,7 @@ class Engine:
         try:
             prompt = table.api.decode(request, values)
             size = len(request.body)
-            if size > MAX_UNDIVIDED and (size > MAX_ENTRY or prompt.inputs > MAX_INPUTS_AT_ONCE):
+            if size > MAX_UNDIVIDED and (size > MAX_ENTRY or _has_much_to_match(table, prompt)):
                 work = self._match_in_pieces(table, request, prompt, find_earlier, session)
                 return Question((DividedWork(work),), lambda results: results[0])
             table.validate(prompt)
@@ -310,6 +312,7 @@ class Engine:
             return Decision.by(self._refusal(table, exc))
         yield True
         self._look_back(table, prompt, find_earlier)
+        yield from in_pieces(prompt, table.index.readings)
         headers = request.first_values
         whole = self._select(table, prompt, headers)
         yield True
@@ -578,6 +581,16 @@ class Engine:
 def _uncached(match: Match | Decision | Question) -> Decision | Question:
     """Return the decision by a match that is not cached."""
     return Decision.by(match._replace(reusable=False)) if isinstance(match, Match) else match
+
+
+def _has_much_to_match(table: Table, prompt: Prompt) -> bool:
+    """True if a request that is not large takes long to match, for its inputs or its messages."""
+    if prompt.inputs > MAX_INPUTS_AT_ONCE:
+        return True
+    return bool(table.index.readings) and any(
+        isinstance(value, list) and len(value) > MAX_MESSAGES_AT_ONCE
+        for value in prompt.body.values()
+    )
 
 
 def _match_inputs(

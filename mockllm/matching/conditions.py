@@ -24,7 +24,7 @@ from mockllm.matching.predicates import (
     Headers,
     Predicate,
 )
-from mockllm.matching.readings import Texts
+from mockllm.matching.readings import Reading, Texts
 from mockllm.matching.subjects import ALL_MESSAGES, ALL_RESULTS, Subject
 from mockllm.matching.text_tests import Fold, TextTest
 from mockllm.matching.texts import quote
@@ -72,6 +72,10 @@ class TextIs(Predicate):
         above = max(0, closer_than - RIGHT_KIND)
         close = _closeness(test, texts, above, fold)
         return Difference(RIGHT_KIND + close, partial(self._reason, texts))
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        return self.subject.value.readings
 
     def work(self, prompt: Prompt) -> int:
         return self.test.weight * prompt.once(self.subject.value.size)
@@ -127,6 +131,15 @@ class MessageIs(Predicate):
             test is None or any(test.passes(text, fold) for text in texts)
             for message, texts in prompt.once(readings.spoken_texts)
             if self.role is None or message.role == self.role
+        )
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        return (
+            readings.messages,
+            readings.spoken,
+            readings.spoken_texts,
+            readings.all_texts,
         )
 
     def work(self, prompt: Prompt) -> int:
@@ -193,6 +206,16 @@ class ResultIs(Predicate):
                 nearest, closest = texts, close
         reason = partial(self._text_reason, self.text, nearest)
         return Difference(RIGHT_KIND + closest, reason, undecided=undecided)
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        return (
+            readings.messages,
+            readings.turns,
+            readings.results,
+            readings.result_texts,
+            readings.all_result_texts,
+        )
 
     def work(self, prompt: Prompt) -> int:
         weight = 1 if self.text is None else self.text.weight
@@ -297,6 +320,10 @@ class CountIs(Predicate):
     counter: Counter
     low: int = 1
     high: int | None = None
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        return (readings.messages, readings.turns)
 
     @property
     def looks_back(self) -> bool:

@@ -55,6 +55,9 @@ class RuleIndex:
             predicate.looks_back for rule in rules for predicate in rule.predicates
         )
         """True if some rule depends on `Prompt.earlier`."""
+        predicates = [predicate for rule in rules for predicate in rule.predicates]
+        self.readings = tuple(dict.fromkeys(read for each in predicates for read in each.readings))
+        """What the rules read of a conversation, in order."""
         self._stateful = any(rule.stateful for rule in rules)
         self._root = _Node(list(map(_Entry.of, rules)))
         self._twins = find_twins(rules)

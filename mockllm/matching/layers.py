@@ -24,6 +24,8 @@ class LayeredIndex:
         """The headers that some rule depends on, in lower case, each once."""
         self.looks_back = any(layer.looks_back for layer in layers)
         """True if some rule depends on `Prompt.earlier`."""
+        self.readings = tuple(dict.fromkeys(read for layer in layers for read in layer.readings))
+        """What the rules read of a conversation, in order."""
 
     def __len__(self) -> int:
         return len(self.rules)

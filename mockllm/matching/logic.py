@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from mockllm.matching.closeness import ONLY_REQUEST
 from mockllm.matching.predicates import DECIDE, Difference, Headers, Predicate
@@ -28,6 +29,10 @@ class AllOf(Predicate):
     @property
     def looks_back(self) -> bool:
         return any(condition.looks_back for condition in self.conditions)
+
+    @property
+    def readings(self) -> tuple[Callable[[Prompt], Any], ...]:
+        return tuple(read for condition in self.conditions for read in condition.readings)
 
     def work(self, prompt: Prompt) -> int:
         return sum(condition.work(prompt) for condition in self.conditions)
@@ -63,6 +68,10 @@ class AnyOf(Predicate):
     @property
     def looks_back(self) -> bool:
         return any(condition.looks_back for condition in self.conditions)
+
+    @property
+    def readings(self) -> tuple[Callable[[Prompt], Any], ...]:
+        return tuple(read for condition in self.conditions for read in condition.readings)
 
     def work(self, prompt: Prompt) -> int:
         return sum(condition.work(prompt) for condition in self.conditions)
@@ -106,6 +115,10 @@ class Not(Predicate):
     @property
     def looks_back(self) -> bool:
         return self.condition.looks_back
+
+    @property
+    def readings(self) -> tuple[Callable[[Prompt], Any], ...]:
+        return self.condition.readings
 
     def work(self, prompt: Prompt) -> int:
         return self.condition.work(prompt)

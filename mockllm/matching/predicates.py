@@ -91,6 +91,12 @@ class Predicate(ABC):
         The closeness may be too low if it does not exceed `closer_than`, which saves time.
         """
 
+    @property
+    def readings(self) -> tuple[Callable[[Prompt], Any], ...]:
+        """What the condition reads of a conversation, in order: what takes long where that has
+        thousands of messages."""
+        return ()
+
     def work(self, prompt: Prompt) -> int:
         """Return roughly how many characters `difference` compares; 0 if they are few."""
         return 0

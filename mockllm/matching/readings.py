@@ -6,7 +6,8 @@ told: the request continues a conversation that is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from mockllm.prompt import ConversationMessage, Prompt, ToolResult
 
@@ -34,6 +35,30 @@ def with_joined(texts: Texts) -> Texts:
     """Return the texts of one message, and all of them joined by a newline: a text is so if one of
     these is. Of no texts, the joined text is empty."""
     return texts if len(texts) == 1 else (*texts, "\n".join(texts))
+
+
+Reading = Callable[[Prompt], Any]
+
+
+def in_pieces(prompt: Prompt, wanted: Iterable[Reading]) -> Iterator[bool]:
+    """Make the readings `wanted` of a long conversation, with pauses (`engine.decision.Pieces`)."""
+    for read in wanted:
+        if read is messages:
+            for _ in prompt.read_in_pieces():
+                yield False
+        else:
+            prompt.once(read)
+        yield False
+
+
+def messages(prompt: Prompt) -> tuple[ConversationMessage, ...]:
+    """The whole conversation."""
+    return prompt.messages()
+
+
+def turns(prompt: Prompt) -> tuple[tuple[ConversationMessage, ...], ...]:
+    """The messages before each of the model's answers."""
+    return prompt.turns()
 
 
 def user(prompt: Prompt) -> Texts:

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from mockllm.matching import readings
-from mockllm.matching.readings import Texts, with_joined
+from mockllm.matching.readings import Reading, Texts, with_joined
 from mockllm.prompt import Prompt
 
 WORK_PER_TEXT = 500  # characters that are compared in the time that a short text takes
@@ -30,6 +30,12 @@ class _Reading(NamedTuple):
     tested: Callable[[Prompt], Texts]
     size: Size
     on_message: bool = False
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """What takes long to read where a conversation is long, in order."""
+        before = (readings.messages, readings.turns) if self.on_message else ()
+        return (*before, self.read, self.tested)
 
 
 def _of_message(name: str, read: Read, none: str, failed: str, *, on_message: bool) -> _Reading:

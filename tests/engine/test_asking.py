@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.app import App
+from mockllm.config.models import Config
 from mockllm.engine import engine as engine_module
 from mockllm.engine.asking import answer_at_once, begin, without_pauses
 from mockllm.engine.decision import (
@@ -23,6 +24,7 @@ from mockllm.engine.decision import (
     finish,
 )
 from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.state.choosing import AtEnd, Entry
@@ -282,6 +284,24 @@ def test_a_store_is_asked_after_divided_work(monkeypatch: pytest.MonkeyPatch) ->
     texts = [each["choices"][0]["message"]["content"] for each in answers[:3]]
     assert texts == ["0", "0", "1"]
     assert answers[3]["error"]["code"] == "mock_exhausted"
+
+
+def test_a_long_conversation_is_read_in_pieces() -> None:
+    """20,000 messages held the loop for 160 ms."""
+    mock = {"match": {"tool_result": {"contains": "no"}}, "response": {"choices": []}}
+    deciding = Engine(load(Config.from_dict({"openai": [mock]})))
+    turns = [{"role": ("user", "assistant")[at % 2], "content": "hi"} for at in range(5_001)]
+    body = orjson.dumps({"model": "m", "messages": turns})
+    credentials = ((b"authorization", b"Bearer any"),)
+
+    question = deciding.decide(
+        deciding.table("openai"), Request.of("POST", "/v1/chat/completions", credentials, body)
+    )
+
+    assert isinstance(question, Question)
+    (work,) = question.operations
+    assert isinstance(work, DividedWork)
+    assert list(work.pieces).count(False) >= 20
 
 
 def made_in(pauses: int) -> Generator[bool, None, Decision]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mockllm.matching import specification
+from mockllm.matching import readings, specification
 from mockllm.matching.index import RuleIndex, is_reusable
 from mockllm.matching.predicates import HeaderEquals, Headers, MessageContains, OffersTool
 from mockllm.matching.rule import Rule
@@ -61,6 +61,17 @@ def test_an_index_names_each_header_that_a_rule_depends_on_once() -> None:
     index = RuleIndex([Rule(0, "a", (tenant, stage)), Rule(1, "b", (tenant,))])
 
     assert index.header_names == (b"x-tenant", b"x-stage")
+
+
+def test_an_index_names_what_its_rules_read_of_a_long_conversation() -> None:
+    written: list[Any] = [
+        {"model": "m", "tools": ["f"]},
+        {"any_of": [{"turn": 2}, {"not": {"turn": 3}}]},
+    ]
+    rules = [compile_rule(CHAT, match, at) for at, match in enumerate(written)]
+
+    assert RuleIndex(rules).readings[-2:] == (readings.messages, readings.turns)
+    assert RuleIndex([Rule(0, "", (OffersTool("f"),))]).readings == ()
 
 
 def test_rules_with_a_thousand_predicates_in_common_are_indexed() -> None:

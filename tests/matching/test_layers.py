@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import Request
+from mockllm.matching import readings
+from mockllm.matching.conditions import Counter, CountIs
 from mockllm.matching.explain import nearest_miss
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.layers import LayeredIndex
@@ -63,6 +65,14 @@ def test_layers_name_each_header_once() -> None:
     named = [replace(rule(None), predicates=(HeaderEquals(b"x-a", "x-a", b"1"),)) for _ in "ab"]
 
     assert LayeredIndex([RuleIndex([each]) for each in named]).header_names == (b"x-a",)
+
+
+def test_layers_name_what_their_rules_read_once() -> None:
+    counted = [replace(rule(None), predicates=(CountIs(each, 2, 2),)) for each in Counter]
+
+    layered = LayeredIndex([RuleIndex([each]) for each in counted])
+
+    assert layered.readings == (readings.messages, readings.turns)
 
 
 def test_no_layers_have_no_rules() -> None:
