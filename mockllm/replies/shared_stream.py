@@ -66,7 +66,7 @@ class SharedStream:
 
             def with_model() -> Iterator[Step]:
                 for step in self._reply.steps:
-                    yield Step((step.data.replace(placeholders.MODEL, name),), step.pause)
+                    yield step._replace(pieces=(step.data.replace(placeholders.MODEL, name),))
 
             self._by_model[model] = SharedSteps(with_model)
         return self._by_model.get(model, self._general)
@@ -105,5 +105,5 @@ class SharedSteps:
         if placeholders.has_request_value(step.data):
             self._made.append(PreparedStep(step))
         else:
-            self._made.append(Step(placeholders.cut(step.data), step.pause))
+            self._made.append(step._replace(pieces=placeholders.cut(step.data)))
         return True

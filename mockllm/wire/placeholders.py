@@ -235,7 +235,7 @@ def fill(reply: Reply, *, model: str, input_tokens: int, echoed: Echoed = NOTHIN
             data = fill_echoes(step.data.replace(MODEL, name), echoed)
             if TOKENS_MARK in data:
                 data = _fill_tokens(data, input_tokens)
-            yield Step(cut(data), step.pause)
+            yield step._replace(pieces=cut(data))
 
     lazy = isinstance(reply.steps, LazySteps)
     return replace(reply, steps=LazySteps(filled) if lazy else tuple(filled()))

@@ -16,7 +16,12 @@ from mockllm.wire.placeholders import MAX_PIECE
 from tests.replies.test_prepared import BODY, DATA, ECHOED, only, pieces_of
 
 STEPS = st.lists(
-    st.builds(lambda data, pause: Step((data,), pause), DATA, st.sampled_from([0.0, 0.5])),
+    st.builds(
+        lambda data, pause, count: Step((data,), pause, count),
+        DATA,
+        st.sampled_from([0.0, 0.5]),
+        st.integers(0, 2),
+    ),
     max_size=4,
 )
 
@@ -66,6 +71,7 @@ def test_a_shared_stream_is_filled_in_like_any_other(
         filled, ready = stream.for_request(model, BODY | {"echoed": echoed})
 
         assert replace(filled, steps=tuple(filled.steps)) == expected
+        assert [step.tokens for step in filled.steps] == [step.tokens for step in steps]
         assert ready is None
 
 
