@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mockllm.config.conditions import HeaderMatch, MatchType, TextMatch
     from mockllm.config.error import Error
     from mockllm.config.fault import Fault
+    from mockllm.config.functions import Prompt
     from mockllm.config.models import (
         AnthropicMock,
         AnthropicRequestMatch,
@@ -85,6 +86,7 @@ __all__ = [
     "OpenAIRequestMatch",
     "OpenAIResponseMock",
     "OpenAIResponseRequestMatch",
+    "Prompt",
     "Reply",
     "ReplyStream",
     "ResponseEntry",
@@ -113,6 +115,7 @@ _MODULES = (
     "mockllm.config.conditions",
     "mockllm.config.error",
     "mockllm.config.fault",
+    "mockllm.config.functions",
     "mockllm.config.models",
     "mockllm.config.reply",
     "mockllm.config.words",

@@ -64,6 +64,11 @@ class ConversationMessage:
     texts: tuple[str, ...] = ()
     calls: tuple[ToolCall, ...] = ()
 
+    @property
+    def text(self) -> str:
+        """All texts, joined by a newline."""
+        return "\n".join(self.texts)
+
 
 @dataclass(frozen=True, slots=True)
 class ToolResult(ConversationMessage):

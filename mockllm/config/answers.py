@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from mockllm.config.error import AnyError, Error
 from mockllm.config.fault import AnyFaults, Fault, listed
+from mockllm.config.functions import ReplyFunction, is_function
 from mockllm.config.headers import AnswerHeaders
 from mockllm.config.mistakes import ANSWERS, ONE_ANSWER, contradiction
 from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
@@ -99,7 +100,14 @@ class WrittenAnswer(ConfigObject):
     @property
     def said(self) -> Reply | None:
         """`reply` as an object: validation has converted texts. None if the answer is another."""
-        return cast("Reply | None", getattr(self, "reply", None))
+        reply = getattr(self, "reply", None)
+        return reply if isinstance(reply, Reply) else None
+
+    @property
+    def function(self) -> ReplyFunction | None:
+        """The function that makes the `reply`. None if the answer is another."""
+        reply = getattr(self, "reply", None)
+        return None if isinstance(reply, Reply) else cast("ReplyFunction | None", reply)
 
     @property
     def failure(self) -> Error | None:
@@ -109,7 +117,8 @@ class WrittenAnswer(ConfigObject):
     @property
     def has_answer(self) -> bool:
         """True if one of `response`, `reply` and `error` is written."""
-        return not (self.answer is None and self.said is None and self.failure is None)
+        answers = (self.answer, self.said, self.function, self.failure)
+        return any(answer is not None for answer in answers)
 
 
 def _one_answer(model: type[ConfigObject], info: ValidationInfo, last: str, value: Any) -> bool:
@@ -224,7 +233,7 @@ def _as(model: type[_Entry]) -> Callable[[Any], Any]:
     """Return a function that converts what may stand for an entry of this class."""
 
     def as_entry(value: Any) -> Any:
-        if isinstance(value, str) or is_made_text(value):
+        if isinstance(value, str) or is_made_text(value) or is_function(value):
             return {"reply": value}
         if type(value) is model or isinstance(value, Mapping):
             return value
@@ -236,8 +245,8 @@ def _as(model: type[_Entry]) -> Callable[[Any], Any]:
 
 
 if TYPE_CHECKING:  # type checkers allow what validation converts
-    Entries = Sequence[str | Entry | Mapping[str, object]]
-    ResponseEntries = Sequence[str | Entry | Mapping[str, object]]
+    Entries = Sequence[str | Entry | Mapping[str, object] | ReplyFunction]
+    ResponseEntries = Sequence[str | Entry | Mapping[str, object] | ReplyFunction]
     EmbeddingsEntries = Sequence[EmbeddingsEntry | Mapping[str, object]]
 else:
     _AnyEntry = Annotated[Entry, BeforeValidator(_as(Entry)), AlsoWritten({"type": "string"})]

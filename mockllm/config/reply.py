@@ -22,8 +22,10 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
+from mockllm.config.functions import ReplyFunction, is_function
 from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import ConfigObject
 from mockllm.config.texts import (
@@ -189,23 +191,26 @@ def _expect_none_of(info: ValidationInfo, names: Sequence[str], reason: str) -> 
 def _tag_of_reply(value: Any) -> str | None:
     if isinstance(value, Reply):
         return "<reply>"
+    if is_function(value):
+        return "<function>"
     if isinstance(value, Mapping) and not is_made_text(value):
         return "<reply>"
     return tag_of_text(value)
 
 
-def _as_reply(value: Any) -> Reply:
-    return value if isinstance(value, Reply) else Reply(text=value)
+def _as_reply(value: Any) -> Reply | ReplyFunction:
+    return value if isinstance(value, Reply) or is_function(value) else Reply(text=value)
 
 
 if TYPE_CHECKING:
-    AnyReply = str | Reply | GeneratedText | TemplateText | Mapping[str, object]
+    AnyReply = str | Reply | GeneratedText | TemplateText | Mapping[str, object] | ReplyFunction
 else:
     AnyReply = Annotated[
         Annotated[str, Tag("<text>")]
         | Annotated[GeneratedText, Tag("<generate>")]
         | Annotated[TemplateText, Tag("<template>")]
-        | Annotated[Reply, Tag("<reply>")],
+        | Annotated[Reply, Tag("<reply>")]
+        | Annotated[SkipJsonSchema[Any], Tag("<function>")],
         Discriminator(
             _tag_of_reply,
             custom_error_type="reply_type",

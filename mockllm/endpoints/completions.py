@@ -11,13 +11,14 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
-from mockllm.engine.asking import begin, could_not_make, draw_for, pause_if_large
-from mockllm.engine.decision import Answer, Decision, Outcome, Planned, Question
+from mockllm.engine.asking import begin, draw_for, pause_if_large
+from mockllm.engine.decision import Answer, Called, Decision, Outcome, Planned, Question
 from mockllm.engine.engine import MAX_STEPS_AT_ONCE
 from mockllm.engine.faults import drawn, is_drawn
 from mockllm.engine.made_reply import MadeReplyError
+from mockllm.engine.making import call_of, could_not_make, make_in_pieces
 from mockllm.engine.parts import choose_for_parts
-from mockllm.engine.sources import MadeSource, Selection
+from mockllm.engine.sources import FunctionSource, Selection
 from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
@@ -141,19 +142,23 @@ def _make(
     them, made in pieces (`decision.Pieces`)."""
     engine = context.engine
     chat = context.table(CHAT).api
+    asked = [
+        Asked(prompt, _numbered(request, place), context.session)
+        for place, prompt in enumerate(prompts)
+    ]
+    question = _call_functions(context, request, wanted, asked, selections)
+    if question is not None:
+        return question
     answers: list[Answer] = []
     sources: list[Selection] = []
-    for place, (prompt, selection) in enumerate(zip(prompts, selections, strict=False)):
+    for each, selection in zip(asked, selections, strict=False):
+        prompt = each.prompt
         if isinstance(selection, RequestError):
             return _unmatched(prompt, selection)
-        if isinstance(selection.source, MadeSource):
-            asked = Asked(prompt, _numbered(request, place), context.session)
-            try:
-                answer = yield from selection.source.make(asked, context.engine.work_clock)
-            except MadeReplyError as exc:
-                return _unmade(prompt, selection, exc)
-        else:
-            answer = selection.source.answer(prompt)
+        try:
+            answer = yield from make_in_pieces(selection.source, each, engine.work_clock)
+        except MadeReplyError as exc:
+            return _unmade(prompt, selection, exc)
         if answer.failure is not None:
             reply = engine.render_failure(chat, answer.failure, wanted.model, _FAILURES)
             return _deliver(context, request, prompt, selection, reply)
@@ -163,6 +168,36 @@ def _make(
     reply = engine.cors.share(_render(wanted, answers, choices))
     reply = set_headers(reply, answers[0].headers)
     return _deliver(context, request, prompts[-1], sources[0], reply)
+
+
+def _call_functions(
+    context: Context,
+    request: Request,
+    wanted: _CompletionRequest,
+    asked: Sequence[Asked],
+    selections: Sequence[Selection | RequestError],
+) -> Question | None:
+    """Return the question what the functions of the selected mocks return; None if there are none,
+    or a prompt is not answered."""
+    functions: dict[int, tuple[FunctionSource, Selection]] = {}
+    for place, selection in enumerate(selections):
+        if isinstance(selection, RequestError):
+            return None
+        if isinstance(selection.source, FunctionSource):
+            functions[place] = selection.source, selection
+
+    def resume(results: Sequence[Called]) -> Decision | Question:
+        returned = list(selections)
+        for (place, (source, selection)), called in zip(functions.items(), results, strict=True):
+            try:
+                returned[place] = selection._replace(source=source.returned(called))
+            except MadeReplyError as exc:
+                return _unmade(asked[place].prompt, selection, exc)
+        prompts = [each.prompt for each in asked]
+        return begin(_make(context, request, wanted, prompts, returned))
+
+    calls = [call_of(source, asked[place]) for place, (source, _) in functions.items()]
+    return Question(tuple(calls), resume) if calls else None
 
 
 def _deliver(

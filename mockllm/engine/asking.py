@@ -6,14 +6,13 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 from mockllm.engine.decision import (
+    CallFunction,
     Decision,
     DividedWork,
     ForwardRequest,
     Question,
-    Trouble,
     finish,
 )
-from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import ScriptedSource
 from mockllm.errors import RequestError
@@ -47,7 +46,7 @@ def answer_at_once(decided: Decision | Question, store: Store, now: float) -> De
     """Return the decision, with the operations of questions performed by `store`. A question with
     operations that it does not perform is returned as it is."""
     while isinstance(decided, Question):
-        outside = ForwardRequest | DividedWork
+        outside = ForwardRequest | DividedWork | CallFunction
         operations = [each for each in decided.operations if not isinstance(each, outside)]
         if len(operations) < len(decided.operations):
             break
@@ -149,15 +148,6 @@ def session_ended(refusal: SessionEnded) -> RequestError:
         "the client at the end of its test, or begin another session.",
         code="session_ended",
     )
-
-
-def could_not_make(rule: Rule, error: MadeReplyError) -> tuple[RequestError, Trouble]:
-    """Return the 500 of an answer that could not be made, which the official SDKs do not retry, and
-    what is told in the log."""
-    place = f"{rule.label}: {error.path}"
-    headers = ((b"x-should-retry", b"false"),)
-    refusal = RequestError(500, f"{place}: {error.reason}", code="mock_failed", headers=headers)
-    return refusal, Trouble(place, error.reason, error.shown)
 
 
 def candidate_of(table: Table, rule: Rule) -> Candidate:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Generator, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, Self
 
+from mockllm.config.functions import Prompt as PromptView
+from mockllm.config.functions import ReplyFunction
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
@@ -151,7 +153,24 @@ class DividedWork(NamedTuple):
     pieces: Pieces
 
 
-Operation = ForwardRequest | DividedWork | store.Operation
+class CallFunction(NamedTuple):
+    """The operation of calling a function of the author with the `prompt`. All operations of its
+    question are of this kind. Its result is a Called."""
+
+    function: ReplyFunction
+    prompt: PromptView
+
+
+class Called(NamedTuple):
+    """What a function has returned, or the `error` that it raised; with `is_late`, the error of the
+    server that it took too long."""
+
+    value: Any = None
+    error: BaseException | None = None
+    is_late: bool = False
+
+
+Operation = ForwardRequest | DividedWork | CallFunction | store.Operation
 
 
 class Question(NamedTuple):

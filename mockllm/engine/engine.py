@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence, Set
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from mockllm.engine import asking
@@ -33,12 +34,12 @@ from mockllm.engine.failures import FailedReplies
 from mockllm.engine.faults import FINAL, disrupt, drawn, is_drawn, replace_reply
 from mockllm.engine.loading import Loaded
 from mockllm.engine.made_reply import MadeReplyError
+from mockllm.engine.making import could_not_make, is_made, make_answer
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import SHARED, Table
 from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.sources import (
     GeneratedSource,
-    MadeSource,
     ScriptedSource,
     Selection,
     Source,
@@ -412,8 +413,9 @@ class Engine:
         self, table: Table, asked: Asked, selection: Selection, faults: Planned
     ) -> Match | Decision | Question:
         """Return what `_answered` does, with these faults in the reply."""
-        if isinstance(selection.source, MadeSource):
-            return asking.begin(self._make(table, asked, selection, faults))
+        if is_made(selection.source):
+            decide = partial(self._decide_made, table, asked, selection, faults)
+            return make_answer(selection.source, asked, self.work_clock, decide)
         match = self._matched(table, asked.prompt, selection)
         if not faults:
             return match
@@ -421,16 +423,18 @@ class Engine:
             return asking.begin(self._break(table, asked, selection, match, faults))
         return self._broken(table, asked, selection, match, faults)
 
-    def _make(
-        self, table: Table, asked: Asked, selection: Selection, faults: Planned
+    def _decide_made(
+        self,
+        table: Table,
+        asked: Asked,
+        selection: Selection,
+        faults: Planned,
+        made: Answer | MadeReplyError,
     ) -> Generator[bool, None, Decision]:
-        """Return the decision to send the answer that is made for one request, in pieces."""
-        assert isinstance(selection.source, MadeSource)
-        try:
-            answer = yield from selection.source.make(asked, self.work_clock)
-        except MadeReplyError as exc:
-            return self._failed_decision(table, asked.prompt, selection, exc)
-        match = self._matched(table, asked.prompt, selection, answer)
+        """Return the decision to send the answer that was `made` for one request, in pieces."""
+        if isinstance(made, MadeReplyError):
+            return self._failed_decision(table, asked.prompt, selection, made)
+        match = self._matched(table, asked.prompt, selection, made)
         if not faults:
             return Decision.by(match)
         return (yield from self._break(table, asked, selection, match, faults))
@@ -485,7 +489,7 @@ class Engine:
     ) -> Decision:
         """Return the decision to report that an answer could not be made."""
         assert selection.rule is not None
-        refusal, trouble = asking.could_not_make(selection.rule, error)
+        refusal, trouble = could_not_make(selection.rule, error)
         reply, ready = make_ready(self._render_error(table, refusal))
         summary = Summary.of(prompt)
         match = Match(Outcome.FAILED, reply, ready, selection.rule, summary, trouble=trouble)

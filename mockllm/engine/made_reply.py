@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from mockllm.engine.template_values import LOOKING_BACK, Asked, read_values, user_words
+from mockllm.engine.template_values import LOOKING_BACK, Asked, read_values
 from mockllm.errors import MockLLMError
 from mockllm.exchange import Request
 from mockllm.limits import KIB
@@ -170,7 +170,7 @@ class _Making:
             case GeneratedWords(count):
                 text = yield from self._generate(self._take(count), place)
             case EchoedWords():
-                text = self._echo(user_words(self._asked.prompt))
+                text = self._echo(self._asked.view().user)
             case _:
                 text = yield from self._fill_part(part, place)
                 self.tokens += tokens.estimate(text)

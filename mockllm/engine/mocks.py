@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from mockllm.config.answers import MockStream, ReplyStream, WrittenAnswer
 from mockllm.config.fault import Fault
@@ -12,9 +14,11 @@ from mockllm.engine.decision import Answer
 from mockllm.engine.failures import compile_error, failed_answer
 from mockllm.engine.faults import compile_faults, is_drawn
 from mockllm.engine.reply import compile_made, compile_reply
+from mockllm.engine.returned import read_returned
 from mockllm.engine.scripts import script_of
 from mockllm.engine.sources import (
     FixedSource,
+    FunctionSource,
     MadeSource,
     MockSource,
     ReplySource,
@@ -105,9 +109,11 @@ def fails(source: MockSource | ScriptedSource) -> bool:
 
 
 def looks_back(source: MockSource | ScriptedSource) -> bool:
-    """True if an answer of a mock depends on what a request continues."""
-    made = (each.reply for each in entries_of(source) if isinstance(each, MadeSource))
-    return any(reply.looks_back for reply in made)
+    """True if an answer of a mock depends, or may depend, on what a request continues."""
+    return any(
+        isinstance(each, FunctionSource) or (isinstance(each, MadeSource) and each.reply.looks_back)
+        for each in entries_of(source)
+    )
 
 
 def source_of(api: API, mock: AnyMock, chunk: Chunk, key: str = "") -> MockSource | ScriptedSource:
@@ -141,7 +147,8 @@ def _source_of_entry(
     if not entry.has_answer:
         return _with_faults(_source(api, mock, streamed, headers, number), faults)
     source = _source(api, entry, streamed, headers, number)
-    source = replace(source, path=path) if isinstance(source, MadeSource) else source
+    if isinstance(source, MadeSource | FunctionSource):
+        source = replace(source, path=path)
     return _with_faults(source, faults)
 
 
@@ -164,6 +171,10 @@ def _source(
         failure = compile_error(written.failure)
         failure = replace(failure, headers=join_headers(headers, failure.headers))
         return FixedSource(failed_answer(api, failure, chunk))
+    if written.function is not None:
+        empty = Answer({}, chunk, stream.events, None, headers)
+        returned = partial(_source_of_returned, api, stream, headers)
+        return FunctionSource(empty, written.function, returned)
     if written.said is None or api.respond is None:
         answer = Answer(written.answer or {}, chunk, stream.events, number, headers)
         return FixedSource(answer)
@@ -175,6 +186,19 @@ def _source(
     if reply.json is None and not reply.calls:
         return FixedSource(fixed)
     return ReplySource(fixed, reply, api.respond)
+
+
+def _source_of_returned(
+    api: API, stream: MockStream, headers: Headers, value: Any
+) -> FixedSource | ReplySource | MadeSource:
+    """Return the source of what a function returned.
+
+    Raises:
+        ValueError: it is no answer; the reason begins with what it is.
+    """
+    source = _source(api, read_returned(value), stream, headers)
+    assert not isinstance(source, FunctionSource)
+    return replace(source, fixed=source.fixed._replace(number=None))
 
 
 def _headers(written: WrittenAnswer) -> Headers:

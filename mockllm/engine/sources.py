@@ -11,8 +11,9 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from mockllm.config.functions import ReplyFunction
 from mockllm.config.values import DONE
-from mockllm.engine.decision import Answer, Outcome, Planned
+from mockllm.engine.decision import Answer, Called, Outcome, Planned
 from mockllm.engine.made_reply import MadeReply, MadeReplyError
 from mockllm.engine.template_values import Asked
 from mockllm.exchange import Reply
@@ -23,6 +24,8 @@ from mockllm.providers.reply import NeutralReply
 from mockllm.state.choosing import Candidate
 from mockllm.wire import sse
 from mockllm.wire.chunking import Chunk
+
+MAX_REASON = 500  # characters of a reason, which may quote the values of a request
 
 
 class Source(Protocol):
@@ -121,7 +124,48 @@ class MadeSource:
         return self.fixed._replace(response=self.respond(reply, asked.prompt.body))
 
 
-MockSource = FixedSource | ReplySource | MadeSource
+@dataclass(frozen=True, slots=True)
+class FunctionSource:
+    """A function of the author. `source_of` returns the source of the answer that it returned, or
+    raises the ValueError of a value that is none. The fixed answer is empty. `path` is like that of
+    a MadeSource."""
+
+    fixed: Answer
+    function: ReplyFunction
+    source_of: Callable[[Any], FixedSource | ReplySource | MadeSource]
+    path: str = ""
+    outcome: Outcome = Outcome.MOCK
+    reusable: bool = False
+
+    @property
+    def faults(self) -> Planned:
+        """Those of the fixed answer."""
+        return self.fixed.faults
+
+    def answer(self, prompt: Prompt) -> Answer:
+        """Return an empty answer, for those who ask whether it is a failure."""
+        return self.fixed
+
+    def returned(self, called: Called) -> FixedSource | ReplySource | MadeSource:
+        """Return the source of the answer that the function returned.
+
+        Raises:
+            MadeReplyError: it failed, or returned something else.
+        """
+        error = called.error
+        if called.is_late:
+            reason, error = str(error), None
+        elif error is not None:
+            reason = f"the function raised {type(error).__name__}: {error}"[:MAX_REASON]
+        else:
+            try:
+                return self.source_of(called.value)
+            except ValueError as exc:
+                reason = f"the function returned {exc}"[:MAX_REASON]
+        raise MadeReplyError("reply", reason, error).within(self.path)
+
+
+MockSource = FixedSource | ReplySource | MadeSource | FunctionSource
 """The source of the answer of one mock; the `fixed` answer is the one to most requests."""
 
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from mockllm.config.functions import Prompt as PromptView
 from mockllm.exchange import Request
-from mockllm.matching import readings
 from mockllm.prompt import ConversationMessage, Prompt, ToolResult
-from mockllm.redaction import HIDDEN, is_secret
+from mockllm.providers import APIS
 from mockllm.replies.templates import TemplateError
+from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
 from mockllm.state.sessions import COMMON
 
+_WORDS = {api.name: api.word for api in APIS}
 LOOKING_BACK = frozenset({"user", "messages", "tool_results", "turn", "step"})
 """The names of values that depend on what a request continues."""
 
@@ -27,12 +29,11 @@ class Asked(NamedTuple):
     request: Request
     session: str = COMMON
 
-
-def user_words(prompt: Prompt) -> str:
-    """Return the user's last words: the last text of the message, because agents put reminders
-    before it. Empty if there is none."""
-    words = readings.last_user(prompt)
-    return words[-1] if words else ""
+    def view(self) -> PromptView:
+        """Return the request as functions and templates see it."""
+        retries = parse_retry_count(self.request.first_values.get(RETRY_COUNT))
+        api = _WORDS[self.prompt.endpoint]
+        return PromptView(api, self.prompt, self.request, self.session, retries + 1)
 
 
 def read_values(names: Iterable[str], asked: Asked) -> dict[str, Any]:
@@ -41,56 +42,40 @@ def read_values(names: Iterable[str], asked: Asked) -> dict[str, Any]:
     Raises:
         TemplateError: one is not known.
     """
-    values = {name: VALUES[name](asked) for name in names}
-    for name, value in values.items():
-        if value is None:
-            raise TemplateError(
-                f"{name!r} is not known: the request continues a conversation that is not stored"
-            )
-    return values
+    view = asked.view()
+    try:
+        return {name: VALUES[name](view) for name in names}
+    except LookupError as exc:
+        raise TemplateError(exc.args[0]) from exc
 
 
 def _message(message: ConversationMessage) -> dict[str, Any]:
     if isinstance(message, ToolResult):
         return {"role": message.role} | _result(message)
     calls = [{"call_id": call.call_id, "name": call.name} for call in message.calls]
-    return {"role": message.role, "text": "\n".join(message.texts), "calls": calls}
+    return {"role": message.role, "text": message.text, "calls": calls}
 
 
 def _result(result: ToolResult) -> dict[str, Any]:
     return {
         "name": result.name,
         "call_id": result.call_id,
-        "text": "\n".join(result.texts),
+        "text": result.text,
         "error": result.error,
     }
 
 
-def _headers(asked: Asked) -> dict[str, str]:
-    """The first value of each header; those that may be credentials are hidden."""
-    lines = asked.request.first_values.items()
-    names = {name.decode("latin-1"): value for name, value in lines}
-    return {name: HIDDEN if is_secret(name) else _decode(value) for name, value in names.items()}
-
-
-def _decode(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")  # RFC 9110, section 5.5
-
-
-VALUES: Mapping[str, Callable[[Asked], Any]] = {
-    "user": lambda asked: user_words(asked.prompt),
-    "system": lambda asked: "\n".join(asked.prompt.system()),
-    "model": lambda asked: asked.prompt.model,
-    "messages": lambda asked: [*map(_message, readings.spoken(asked.prompt))],
-    "tools": lambda asked: [*asked.prompt.tools()],
-    "tool_results": lambda asked: [*map(_result, readings.results(asked.prompt))],
-    "turn": lambda asked: readings.turn(asked.prompt),
-    "step": lambda asked: readings.step(asked.prompt),
-    "session": lambda asked: asked.session,
-    "body": lambda asked: asked.prompt.body,
-    "headers": _headers,
+VALUES: Mapping[str, Callable[[PromptView], Any]] = {
+    "user": lambda view: view.user,
+    "system": lambda view: view.system,
+    "model": lambda view: view.model,
+    "messages": lambda view: [*map(_message, view.messages)],
+    "tools": lambda view: [*view.tools],
+    "tool_results": lambda view: [*map(_result, view.tool_results)],
+    "turn": lambda view: view.turn,
+    "step": lambda view: view.step,
+    "session": lambda view: view.session,
+    "body": lambda view: view.body,
+    "headers": lambda view: view.headers,
 }
-"""The values by their names; a value that is None is not known."""
+"""The values by their names."""

@@ -25,6 +25,7 @@ from mockllm.limits import Limits
 from mockllm.redaction import redact_target
 from mockllm.serve.clock import Clock
 from mockllm.serve.fresh_values import FreshValueSource
+from mockllm.serve.functions import Functions
 from mockllm.serve.turns import Turns
 
 logger = logging.getLogger("mockllm")
@@ -86,6 +87,7 @@ class Service:
         self.heads = HeadCache(self.limits, reuse=app.reuses)
         self.performer = performer or NoPeers()
         self.turns = Turns()
+        self.functions = Functions()
         self._reported: set[str] = set()  # places of troubles
         self.clock = clock or Clock()
         # of the connections

@@ -81,11 +81,13 @@ class Listener:
             self._service.cut()
             await self._service.all_closed.wait()
         self._service.stop_checking()
+        self._service.functions.close()
         with contextlib.suppress(TimeoutError):  # peers in a TLS handshake
             await asyncio.wait_for(self._server.wait_closed(), MAX_CLOSE)
 
     def release(self) -> None:
         """Close the socket after the loop has been closed without `stop`."""
+        self._service.functions.close()
         if self._sock is not None:
             with contextlib.suppress(OSError):  # uvloop has closed it
                 self._sock.close()

@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, cast
 
 from mockllm.engine.decision import (
+    CallFunction,
     Decision,
     Delivery,
     DividedWork,
@@ -33,6 +34,7 @@ from mockllm.http1.connection import HTTPConnection
 from mockllm.limits import KIB
 from mockllm.redaction import redact_target
 from mockllm.serve.connections import Service
+from mockllm.serve.functions import is_asynchronous
 from mockllm.serve.paced_player import PacedPlayer
 from mockllm.serve.phase import FOLLOWS, Phase
 from mockllm.serve.player import MAX_UNSENT, Player, Sender
@@ -67,6 +69,7 @@ class HTTPProtocol(asyncio.Protocol):
         # of an answer that takes time
         self._task: asyncio.Task[None] | None = None
         self._player: Sender | None = None
+        self._is_calling = False  # a function that is cancelled if the peer leaves
 
     # --- called by the loop ---
 
@@ -93,9 +96,10 @@ class HTTPProtocol(asyncio.Protocol):
             self._receive(data)
 
     def eof_received(self) -> bool:
-        """Answer the requests received so far, then close: the peer has half-closed."""
+        """Answer the requests received so far, then close: the peer has half-closed. But a peer
+        that finishes while a function answers has left."""
         self._peer_finished.set()
-        if self.phase is not Phase.ANSWERING:
+        if self.phase is not Phase.ANSWERING or self._is_calling:
             self._wire.close()
         return self._wire.can_write_eof()  # TLS has no half-close (in asyncio)
 
@@ -428,11 +432,21 @@ class HTTPProtocol(asyncio.Protocol):
             work = decided.operations[0]
             if isinstance(work, DividedWork):
                 results: Sequence[Any] = [await self._service.turns.perform(work.pieces)]
+            elif isinstance(work, CallFunction):
+                results = await self._call_functions(decided.operations)
             else:
                 results = await self._service.performer.perform(decided.operations)
             decided = decided.resume(results)
         assert isinstance(decided, Decision), "too many questions for one request"
         return decided
+
+    async def _call_functions(self, operations: Sequence[Any]) -> Sequence[Any]:
+        """Return the results of functions. Asynchronous ones are cancelled if the peer leaves."""
+        self._is_calling = any(is_asynchronous(each.function) for each in operations)
+        try:
+            return await self._service.functions.perform(operations)
+        finally:
+            self._is_calling = False
 
     async def _play(
         self, player: Player, frames: Iterator[framing.Frame], decision: Decision, *, closes: bool

@@ -134,11 +134,23 @@ def test_an_expression_that_is_wrong_is_a_mistake_of_the_configuration() -> None
 
 
 SUITE = """
-from mockllm import AsyncServer, Match, Mock, all_of, any_of, contains, not_, regex
+from mockllm import (
+    AsyncServer, Entry, Error, Match, Mock, Prompt, Reply, all_of, any_of, contains, not_, regex
+)
+
+
+def answer(prompt: Prompt) -> str | Error:
+    return prompt.user if prompt.attempt > 1 else Error(word="overloaded")
+
+
+async def later(prompt: Prompt) -> Reply:
+    return Reply(text=f"{prompt.model}, {prompt.messages[-1].text}, {prompt.turn + 1}")
+
 
 mocks = [
     Mock(match=Match(user=contains("weather"), system=any_of("a", regex("b+"))), reply="Sunny."),
     Mock(match=any_of(Match(model="m"), Match(turn=2)), reply={"text": {"generate": "echo"}}),
+    Mock(reply=answer, first=[later, Entry(reply=later), {"reply": answer, "times": 2}]),
     Mock(match=not_(Match(user=all_of(contains("a"), regex("b")))), reply="No."),
 ]
 server = AsyncServer({"mocks": [*mocks, {"match": {"user": contains("a")}, "reply": "b"}]})
@@ -146,7 +158,7 @@ wrong = Mock(match=Match(user=contains(5)))
 """
 
 
-def test_the_words_are_typed_in_a_strict_suite(tmp_path: Path) -> None:
+def test_words_and_functions_are_typed_in_a_strict_suite(tmp_path: Path) -> None:
     file = tmp_path / "suite.py"
     file.write_text(SUITE)
 

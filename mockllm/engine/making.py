@@ -1,0 +1,80 @@
+"""Makes the answers of sources that do not have them ready: in pieces, or by a function of the
+author, which is a question.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from mockllm.engine.asking import begin
+from mockllm.engine.decision import Answer, CallFunction, Decision, Question, Trouble
+from mockllm.engine.faults import FINAL
+from mockllm.engine.made_reply import MadeReplyError
+from mockllm.engine.sources import FunctionSource, MadeSource, Source
+from mockllm.engine.template_values import Asked
+from mockllm.errors import RequestError
+from mockllm.matching.rule import Rule
+
+Decide = Callable[[Answer | MadeReplyError], Generator[bool, None, Decision]]
+"""Decides by an answer, or by the error if it cannot be made, in pieces (`decision.Pieces`)."""
+
+
+def is_made(source: Source) -> bool:
+    """True if the answer of `source` is made for each request."""
+    return isinstance(source, (MadeSource, FunctionSource))
+
+
+def make_answer(
+    source: Source, asked: Asked, now: Callable[[], float], decide: Decide
+) -> Decision | Question:
+    """Return the decision by the answer of `source` to a request, or the question before it. `now`
+    tells the time that is spent on it, in seconds."""
+    if not isinstance(source, FunctionSource):
+        return begin(_make(source, asked, now, decide))
+
+    def returned(results: Sequence[Any]) -> Decision | Question:
+        try:
+            answering = source.returned(results[0])
+        except MadeReplyError as exc:
+            return begin(decide(exc))
+        return make_answer(answering, asked, now, decide)
+
+    return Question((call_of(source, asked),), returned)
+
+
+def make_in_pieces(
+    source: Source, asked: Asked, now: Callable[[], float]
+) -> Generator[bool, None, Answer]:
+    """Return the answer of `source`, which is no function, made in pieces (`decision.Pieces`).
+
+    Raises:
+        MadeReplyError: it cannot be made.
+    """
+    if isinstance(source, MadeSource):
+        return (yield from source.make(asked, now))
+    return source.answer(asked.prompt)
+
+
+def call_of(source: FunctionSource, asked: Asked) -> CallFunction:
+    """Return the operation of calling the function of `source`."""
+    return CallFunction(source.function, asked.view())
+
+
+def could_not_make(rule: Rule, error: MadeReplyError) -> tuple[RequestError, Trouble]:
+    """Return the 500 of an answer that could not be made, which the official SDKs do not retry, and
+    what is told in the log."""
+    place = f"{rule.label}: {error.path}"
+    refusal = RequestError(500, f"{place}: {error.reason}", code="mock_failed", headers=FINAL)
+    return refusal, Trouble(place, error.reason, error.shown)
+
+
+def _make(
+    source: Source, asked: Asked, now: Callable[[], float], decide: Decide
+) -> Generator[bool, None, Decision]:
+    made: Answer | MadeReplyError
+    try:
+        made = yield from make_in_pieces(source, asked, now)
+    except MadeReplyError as exc:
+        made = exc
+    return (yield from decide(made))

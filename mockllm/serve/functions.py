@@ -1,0 +1,187 @@
+"""Calls the functions of mocks: asynchronous ones in the loop of the server, others in threads.
+
+A function has `MAX_SECONDS`. One that takes longer is left behind: an asynchronous one is
+cancelled, a thread goes on with it and ends when it returns. Nothing waits for a function that was
+left behind, neither the stop of the server nor the end of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from inspect import isawaitable, iscoroutinefunction
+from queue import SimpleQueue
+from typing import Any
+
+from mockllm.config.functions import Prompt, ReplyFunction
+from mockllm.engine.decision import Called
+
+MAX_SECONDS = 10.0
+"""Seconds that a function may take, with the time that it waits for a thread."""
+MAX_THREADS = 32
+"""Functions that are called at the same time in threads; others wait."""
+
+_STOPPING = (KeyboardInterrupt, SystemExit)
+"""What a function raises to end the program."""
+
+
+def is_asynchronous(function: ReplyFunction) -> bool:
+    """True for a coroutine function, or an object whose ``__call__`` is one."""
+    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+class Functions:
+    """Calls functions in one loop. `close` ends the threads."""
+
+    def __init__(self) -> None:
+        self._threads = _Threads()
+
+    async def perform(self, operations: Sequence[Any]) -> Sequence[Called]:
+        """Return what the functions of `operations` (`CallFunction`) return, in the same order.
+        They are called at the same time."""
+        if len(operations) == 1:
+            return [await self._call(*operations[0])]
+        return await asyncio.gather(*[self._call(*each) for each in operations])
+
+    def close(self) -> None:
+        """End the threads that wait for a function, and others when their function returns."""
+        self._threads.close()
+
+    async def _call(self, function: ReplyFunction, prompt: Prompt) -> Called:
+        limit = asyncio.timeout(MAX_SECONDS)
+        try:
+            async with limit:
+                return Called(await self._run(function, prompt))
+        except asyncio.CancelledError as exc:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():  # the client has left
+                raise
+            return Called(error=exc)  # the function has raised it itself
+        except _STOPPING:
+            raise
+        except BaseException as exc:  # also those of test frameworks, which end a test
+            if limit.expired():
+                message = f"the function takes more than {MAX_SECONDS:g} seconds"
+                return Called(error=TimeoutError(message), is_late=True)
+            return Called(error=exc)
+
+    async def _run(self, function: ReplyFunction, prompt: Prompt) -> Any:
+        if is_asynchronous(function):
+            value: Any = function(prompt)
+        else:
+            value = await self._threads.run(function, prompt)
+        return await value if isawaitable(value) else value
+
+
+# --- threads --------------------------------------------------------------------------------------
+
+
+class _Job:
+    """A call in a thread, and the future of its result in the loop that waits for it."""
+
+    def __init__(self, function: ReplyFunction, prompt: Prompt) -> None:
+        self._function = function
+        self._prompt = prompt
+        self._loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self._loop.create_future()
+        # changed with the lock of the threads
+        self.begun = False
+        self.done = False
+        self.left = False
+
+    def call(self) -> Callable[[], None]:
+        """Call the function. Returns a function that tells the result to the loop."""
+        try:
+            value, error = self._function(self._prompt), None
+        except BaseException as exc:  # whatever it raises belongs to the loop
+            value, error = None, exc
+        return partial(self._tell, value, error)
+
+    def _tell(self, value: Any, error: BaseException | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has been closed
+            self._loop.call_soon_threadsafe(self._finish, value, error)
+
+    def _finish(self, value: Any, error: BaseException | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(value)
+        else:
+            self.future.set_exception(_unraisable(error))
+
+
+def _unraisable(error: BaseException) -> BaseException:
+    """Return `error`, or another one in place of those that a future does not take."""
+    if isinstance(error, (StopIteration, *_STOPPING)):
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+class _Threads:
+    """Threads that call functions, begun when they are needed. They are daemons, so that the end of
+    the process does not wait for them."""
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        # Each job in the queue is for an idle thread, for a new one, or for the next that is done.
+        self._count = 0  # threads, without those whose function was left behind
+        self._idle = 0
+        self._waiting = 0  # jobs for the next threads that are done
+
+    async def run(self, function: ReplyFunction, prompt: Prompt) -> Any:
+        """Return what `function` returns in a thread."""
+        job = _Job(function, prompt)
+        with self._lock:
+            if self._idle:
+                self._idle -= 1
+            elif self._count < MAX_THREADS:
+                self._begin_thread()
+            else:
+                self._waiting += 1
+            self._jobs.put(job)
+        try:
+            return await job.future
+        except asyncio.CancelledError:
+            self._leave(job)
+            raise
+
+    def close(self) -> None:
+        """End each thread after its job."""
+        with self._lock:
+            for _ in range(self._count):
+                self._jobs.put(None)
+            self._count = self._idle = self._waiting = 0
+
+    def _begin_thread(self) -> None:
+        self._count += 1
+        threading.Thread(target=self._work, name="mockllm-function", daemon=True).start()
+
+    def _leave(self, job: _Job) -> None:
+        """Do not wait for `job`; another thread may take the place of the one that has it."""
+        with self._lock:
+            job.left = True
+            if job.begun and not job.done and self._count:
+                self._count -= 1
+                if self._waiting:
+                    self._waiting -= 1
+                    self._begin_thread()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            with self._lock:
+                job.begun = not job.left
+            tell = job.call() if job.begun else None
+            with self._lock:
+                job.done = True
+                if job.begun and job.left:
+                    return
+                if self._waiting:
+                    self._waiting -= 1
+                else:
+                    self._idle += 1
+            if tell is not None:  # now that the thread is free, so that the next call takes it
+                tell()

@@ -1,0 +1,118 @@
+"""Answers that are made: by templates, by functions, and the questions before them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from mockllm import Mock
+from mockllm.engine.decision import Answer, Called, CallFunction, Decision, Match, Outcome, Question
+from mockllm.engine.made_reply import MadeReplyError
+from mockllm.engine.making import could_not_make, is_made, make_answer
+from mockllm.engine.mocks import source_of
+from mockllm.engine.sources import FixedSource, FunctionSource, ScriptedSource
+from mockllm.engine.template_values import Asked
+from mockllm.exchange import Reply, Request
+from mockllm.matching.rule import Rule
+from mockllm.providers.openai.chat import CHAT
+from tests.support.strategies import ask_chat
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+ASKED = Asked(ask_chat(MESSAGES), Request.of("POST", "/v1/chat/completions"))
+
+
+def source(reply: Any) -> Any:
+    found = source_of(CHAT, Mock(reply=reply, headers={"x-a": "b"}), "char")
+    assert not isinstance(found, ScriptedSource)
+    return found
+
+
+class Made:
+    """Remembers what was made."""
+
+    def __init__(self) -> None:
+        self.made: list[Any] = []
+        self.decision = Decision.by(Match(Outcome.MOCK, Reply(200, (), ())))
+
+    def decide(self, made: Answer | MadeReplyError) -> Generator[bool, None, Decision]:
+        self.made.append(made)
+        yield from ()
+        return self.decision
+
+    def begin(self, reply: Any) -> Decision | Question:
+        return make_answer(source(reply), ASKED, lambda: 0.0, self.decide)
+
+
+def texts(answers: list[Any]) -> list[str]:
+    return [each.response["choices"][0]["message"]["content"] for each in answers]
+
+
+def test_an_answer_that_takes_no_time_is_decided_at_once() -> None:
+    made = Made()
+
+    assert made.begin({"template": "{{ user }}!"}) is made.decision
+    assert texts(made.made) == ["Hi!"]
+    assert (made.made[0].chunk, made.made[0].headers) == ("char", ((b"x-a", b"b"),))
+
+
+def test_a_function_is_a_question_and_its_answer_is_of_one_request() -> None:
+    made = Made()
+    given: list[Any] = []
+    question = made.begin(given.append)
+
+    assert isinstance(question, Question)
+    (operation,) = question.operations
+    assert isinstance(operation, CallFunction)
+    operation.function(operation.prompt)
+    assert (given[0].user, given[0].api) == ("Hi", "chat")
+    assert question.resume([Called("returned")]) is made.decision
+    assert question.resume([Called({"template": "{{ user }}"})]) is made.decision
+    assert texts(made.made) == ["returned", "Hi"]
+    assert [each.number for each in made.made] == [None, None]
+    assert (made.made[0].chunk, made.made[0].headers) == ("char", ((b"x-a", b"b"),))
+
+
+LATE = TimeoutError("the function takes more than 10 seconds")
+
+
+@pytest.mark.parametrize(
+    ("called", "reason", "is_shown"),
+    [
+        (Called(error=KeyError("a")), "the function raised KeyError: 'a'", True),
+        (Called(error=LATE, is_late=True), str(LATE), False),
+        (Called(5), "the function returned what is not an answer: reply: expected a text", False),
+        (Called({"template": "{{ 1 / 0 }}"}), "the template failed: division by zero", False),
+    ],
+)
+def test_a_function_that_fails_is_an_error(called: Called, reason: str, is_shown: bool) -> None:
+    made = Made()
+    question = made.begin(lambda prompt: "never called")
+    assert isinstance(question, Question)
+
+    question.resume([called])
+
+    (error,) = made.made
+    assert isinstance(error, MadeReplyError)
+    assert error.reason.startswith(reason)
+    assert error.shown is (called.error if is_shown else None)
+
+
+def test_an_error_becomes_a_500_that_is_not_retried_with_its_place() -> None:
+    error = MadeReplyError("reply.text", "it failed").within("sequence[1]")
+
+    refusal, trouble = could_not_make(Rule(0, "mocks[0] 'a'"), error)
+
+    place = "mocks[0] 'a': sequence[1].reply.text"
+    assert (refusal.status, refusal.message) == (500, f"{place}: it failed")
+    assert refusal.headers == ((b"x-should-retry", b"false"),)
+    assert (trouble.place, trouble.reason) == (place, "it failed")
+
+
+def test_only_what_is_made_is_made() -> None:
+    assert is_made(source({"generate": "echo"}))
+    assert isinstance(source(print), FunctionSource)
+    assert is_made(source(print))
+    assert isinstance(source("written"), FixedSource)
+    assert not is_made(source("written"))
