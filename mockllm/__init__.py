@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mockllm.config.error import Error
     from mockllm.config.fault import Fault
     from mockllm.config.functions import Prompt
+    from mockllm.config.latency import Latency
     from mockllm.config.models import (
         AnthropicMock,
         AnthropicRequestMatch,
@@ -72,6 +73,7 @@ __all__ = [
     "Error",
     "Fault",
     "HeaderMatch",
+    "Latency",
     "Limits",
     "ListenError",
     "Match",
@@ -116,6 +118,7 @@ _MODULES = (
     "mockllm.config.error",
     "mockllm.config.fault",
     "mockllm.config.functions",
+    "mockllm.config.latency",
     "mockllm.config.models",
     "mockllm.config.reply",
     "mockllm.config.words",

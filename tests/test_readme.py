@@ -143,7 +143,15 @@ def test_every_key_of_the_configuration_is_documented() -> None:
     objects = [schema, *schema["$defs"].values()]
     keys = {key for each in objects for key in each.get("properties", {})}
 
-    names = ("configuration", "conditions", "errors", "faults", "made-answers", "sequences")
+    names = (
+        "configuration",
+        "conditions",
+        "errors",
+        "faults",
+        "latency",
+        "made-answers",
+        "sequences",
+    )
     pages = [(ROOT / "docs" / f"{name}.md").read_text() for name in names]
     documented = {key for page in pages for key in re.findall(r"`(\w+)`", page)}
 

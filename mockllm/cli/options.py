@@ -22,10 +22,11 @@ from mockllm.config.address import (
     parse_host,
     shown,
 )
+from mockllm.config.latency import PRESETS, Latency, parse_latency
 from mockllm.errors import closest
 from mockllm.redaction import escape
 from mockllm.serve.process import HANG_TIMEOUT
-from mockllm.serve.settings import DRAIN_TIMEOUT
+from mockllm.serve.settings import DRAIN_TIMEOUT, MAX_SPEED
 
 MAX_WORKERS = 1024
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -75,6 +76,24 @@ def _seconds_above_zero(text: str) -> float:
     if number == 0:
         raise argparse.ArgumentTypeError("expected more than 0")
     return number
+
+
+def _latency(text: str) -> Latency:
+    try:
+        return parse_latency(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
+
+
+def _speed(text: str) -> float:
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed <= MAX_SPEED:
+        message = f"expected a number above 0, at most {MAX_SPEED:g}, found {shown(text)}"
+        raise argparse.ArgumentTypeError(message)
+    return speed
 
 
 # --- the tables ----------------------------------------------------------------------------------
@@ -141,6 +160,16 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
         Flag("--no-auth", "accept requests without credentials"),
         Flag("--no-cors", "do not let web pages of other origins read responses"),
         Flag("--no-reuse", "match every request anew, even one identical to an earlier one"),
+    ),
+    "latency": (
+        Option(
+            "--latency",
+            "how long answers take, unless a mock says so itself: a preset "
+            f"({', '.join(PRESETS)}), or members such as ttft=350ms,itl=10ms, or both",
+            _latency,
+            "LATENCY",
+        ),
+        Option("--speed", f"make latencies N times as short; {_DEFAULT}", _speed, "N", 1.0),
     ),
     "address": (
         Option("--host", f"host name or IP address to listen on; default {DEFAULT_HOST}", _host),

@@ -92,6 +92,8 @@ def _settings(options: argparse.Namespace, config: Config) -> Settings:
         ssl_keyfile=options.ssl_keyfile,
         limits=limits_of(options),
         drain_timeout=options.drain_timeout,
+        workers=options.workers,
+        speed=options.speed,
         observers=(log_access,) if options.access_log else (),
         unmatched_observers=() if options.access_log else (log_unmatched,),
     )
@@ -141,6 +143,7 @@ def _engine(
         source,
         require_auth=False if options.no_auth else None,
         cors=False if options.no_cors else None,
+        latency=options.latency,
         strict_config=options.strict or options.strict_config,
         strict_requests=options.strict or options.strict_requests,
         echo=None if options.config else demo.echo,

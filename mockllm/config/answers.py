@@ -26,6 +26,7 @@ from mockllm.config.error import AnyError, Error
 from mockllm.config.fault import AnyFaults, Fault, listed
 from mockllm.config.functions import ReplyFunction, is_function
 from mockllm.config.headers import AnswerHeaders
+from mockllm.config.latency import AnyLatency, Latency
 from mockllm.config.mistakes import ANSWERS, ONE_ANSWER, contradiction
 from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
 from mockllm.config.reply import AnyReply, Reply
@@ -82,6 +83,13 @@ class WrittenAnswer(ConfigObject):
 
     headers: AnswerHeaders = Field(default_factory=dict)
     """Headers of the answer, added or replaced; those that frame a message cannot be set."""
+    latency: AnyLatency | None = None
+    """How long the answer takes; by default as long as others of the mock, or of the file."""
+
+    @property
+    def pace(self) -> Latency | None:
+        """`latency` as an object: validation has converted presets. None if nothing is written."""
+        return cast("Latency | None", self.latency)
 
     fault: AnyFaults | None = None
     """What goes wrong while the answer is sent: an object, or a list of objects."""
@@ -176,7 +184,7 @@ class _Entry(WrittenAnswer):
     """How often the entry is given; ``"always"``, of the last one only, for ever."""
     retry: Literal["same", "next"] | None = None
     """What a client gets whose SDK marks a retry of this entry: the ``same`` again, or the
-    ``next``. By default the next after an `error` or a `fault`."""
+    ``next``. By default the next after an `error`, a `fault` or a `latency`."""
 
     @field_validator("error", check_fields=False)
     @classmethod
@@ -191,9 +199,11 @@ class _Entry(WrittenAnswer):
 
     @property
     def advances_retry(self) -> bool:
-        """True if a marked retry of this entry takes the next: it says so, or is meant to fail."""
+        """True if a marked retry of this entry takes the next: it says so, or is meant to fail or
+        to be late."""
         if self.retry is None:
-            return self.failure is not None or self.fault is not None
+            late_or_broken = self.fault is not None or self.latency is not None
+            return self.failure is not None or late_or_broken
         return self.retry == "next"
 
     @property

@@ -86,13 +86,18 @@ def find_suspicious(value: Any) -> Iterator[tuple[list[int | str], str]]:
         match found:
             case Seconds():
                 if found.is_bare and MIN_SUSPICIOUS <= found < math.inf:
-                    yield path, f'{found:g} seconds: {remedy(found)}, else "{found:g}s"'
+                    yield path, describe_suspicious(found)
             case BaseModel():
                 model = type(found)
                 keys = zip(keys_of(model), model.model_fields, strict=True)
                 todo += [([*path, key], getattr(found, name)) for key, name in keys]
             case list():
                 todo += [([*path, index], entry) for index, entry in enumerate(found)]
+
+
+def describe_suspicious(seconds: float) -> str:
+    """Describe a number of seconds that was surely meant as milliseconds."""
+    return f'{seconds:g} seconds: {remedy(seconds)}, else "{seconds:g}s"'
 
 
 def remedy(seconds: float) -> str:

@@ -91,13 +91,17 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return "expected a list that is not empty, found an empty one"
         case "int_type":
             return f"expected a whole number, found {found}"
+        case "float_type" | "finite_number":
+            return f"expected a number, found {found}"
+        case "greater_than":
+            return f"expected more than {_bound(detail['ctx']['gt'])}, found {found}"
         case "greater_than_equal":
-            return f"expected at least {detail['ctx']['ge']}, found {found}"
+            return f"expected at least {_bound(detail['ctx']['ge'])}, found {found}"
         case "less_than_equal":
-            return f"expected at most {detail['ctx']['le']}, found {found}"
+            return f"expected at most {_bound(detail['ctx']['le'])}, found {found}"
         case "enum" | "literal_error":
             expected = detail["ctx"]["expected"]
-            is_finish = detail["loc"][-1] == "finish"
+            is_finish = detail["loc"][-1:] == ("finish",)
             meant = foreign_words.meant_finish(detail["input"]) if is_finish else None
             meant = meant or closest(str(detail["input"]), _QUOTED.findall(expected))
             hint = did_you_mean(meant)
@@ -106,6 +110,10 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return f"expected true or false, found {found}"
         case _:
             return f"{detail['msg']}, found {found}"
+
+
+def _bound(number: float) -> str:
+    return str(int(number) if float(number).is_integer() else number)
 
 
 def place_of(location: Location, data: Any, file: str) -> Place:

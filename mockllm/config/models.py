@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
@@ -34,6 +34,7 @@ from mockllm.config.answers import (
 from mockllm.config.conditions import Conditions, MatchType
 from mockllm.config.error import AnyError
 from mockllm.config.json_file import read_file
+from mockllm.config.latency import AnyLatency, Latency
 from mockllm.config.mistakes import problems
 from mockllm.config.objects import ConfigObject
 from mockllm.config.reply import AnyReply
@@ -250,6 +251,8 @@ class Config(ConfigObject):
     """The seed of what is drawn at random: with equal seeds, the same happens."""
     models: ListOrNull[_Name] = Field(default_factory=list)
     """The models that ``/v1/models`` lists, before those that mocks name."""
+    latency: AnyLatency | None = None
+    """How long answers take, unless a mock says so itself. Errors take no time."""
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @classmethod
@@ -284,6 +287,11 @@ class Config(ConfigObject):
             raise ConfigError(found)
         config.add_warnings(found)
         return config
+
+    @property
+    def pace(self) -> Latency | None:
+        """`latency` as an object: validation has converted presets."""
+        return cast("Latency | None", self.latency)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

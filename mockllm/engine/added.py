@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from mockllm.config.added_words import arrange
 from mockllm.config.models import AnyMock, Config, Mock
 from mockllm.engine.conditions import NEVER
+from mockllm.engine.latency import set_paces
 from mockllm.engine.loading import compile_rule, review_mock
 from mockllm.engine.mocks import source_of
+from mockllm.engine.pace import Pace
 from mockllm.engine.review import unserialisable_values
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.errors import ConfigError, Place, Problem, Severity
@@ -54,12 +56,13 @@ def compile_added(
     number: int,
     *,
     chunk: Chunk = "word",
+    pace: Pace | None = None,
     strict: bool = False,
     strict_requests: bool = False,
 ) -> AddedMock:
-    """Return the mock that `words` describe (`config.added_words`). `chunk` is the default of the
-    configuration; with `strict`, likely mistakes are mistakes; with `strict_requests`, the server
-    rejects requests that the types of the SDKs do not allow.
+    """Return the mock that `words` describe (`config.added_words`). `chunk` and `pace` are those of
+    the configuration; with `strict`, likely mistakes are mistakes; with `strict_requests`, the
+    server rejects requests that the types of the SDKs do not allow.
 
     The answer of a mock of every API is not held against the types of the SDKs unless `strict`:
     this takes longer than everything else, and finds next to nothing in what has no vendor's form.
@@ -86,7 +89,8 @@ def compile_added(
         api.sdk().request_confirmer(strict=strict_requests)  # here, or the next request would wait
         rule = compile_rule(api, index, mock, place, problems)
         if rule is not None and NEVER not in rule.predicates:
-            by_api[api.name] = Compiled(rule, source_of(api, mock, chunk, str(place)))
+            source = set_paces(source_of(api, mock, chunk, str(place)), mock, place, pace)
+            by_api[api.name] = Compiled(rule, source)
     fatal = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
     found = tuple(dict.fromkeys(problems))
     if any(problem.severity in fatal for problem in found):

@@ -83,6 +83,7 @@ def join_answers(
         first.source.outcome,
         reusable=False,
         faults=faults,
+        pace=answers[0].pace,
     )
     return Selection(source, first.rule, reusable=False)
 

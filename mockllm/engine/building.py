@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mockllm.config.latency import Latency
 from mockllm.config.models import Config
 from mockllm.engine.engine import Echo, Engine
 from mockllm.engine.loading import load, load_config
@@ -34,21 +35,22 @@ def build_engine(
     *,
     require_auth: bool | None = None,
     cors: bool | None = None,
+    latency: Latency | None = None,
     strict_config: bool = False,
     strict_requests: bool = False,
     echo: Echo | None = None,
     models: tuple[str, ...] = (),
     reuse: bool = True,
 ) -> Engine:
-    """Return the engine of a configuration. `require_auth` and `cors` override its members unless
-    they are None. The strict parameters are those of `load`. `echo` answers where no mock matches;
-    `models` are listed beside those that the mocks name; `reuse` caches the matches of repeated
-    requests.
+    """Return the engine of a configuration. `require_auth`, `cors` and `latency` override its
+    members unless they are None. The strict parameters are those of `load`. `echo` answers where no
+    mock matches; `models` are listed beside those that the mocks name; `reuse` caches the matches
+    of repeated requests.
 
     Raises:
         ConfigError: the configuration cannot be served or, with `strict_config`, has warnings.
     """
-    overrides = {"require_auth": require_auth, "cors": cors}
+    overrides = {"require_auth": require_auth, "cors": cors, "latency": latency}
     given = {name: value for name, value in overrides.items() if value is not None}
     config = read_config(source).model_copy(update=given)
     loaded = load(config, strict_config=strict_config, strict_requests=strict_requests)

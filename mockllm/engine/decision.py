@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from mockllm.config.functions import Prompt as PromptView
 from mockllm.config.functions import ReplyFunction
+from mockllm.engine.pace import Pace
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
@@ -85,6 +86,8 @@ class Answer(NamedTuple):
     failure: Failure | None = None
     faults: Planned = ()
     """What goes wrong while it is sent."""
+    pace: Pace | None = None
+    """How long the answer takes; None if it takes no time."""
 
 
 class Trouble(NamedTuple):

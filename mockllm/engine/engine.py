@@ -37,6 +37,7 @@ from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import could_not_make, is_made, make_answer
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import SHARED, Table
+from mockllm.engine.pace import Pace, pace_reply, with_tokens
 from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.sources import (
     GeneratedSource,
@@ -128,6 +129,8 @@ class Engine:
         self.strict_requests = loaded.strict_requests
         """True if requests that the SDK's types do not allow are rejected."""
         self._echo = echo
+        self.pace = loaded.pace
+        """How long answers take, unless a mock says so itself."""
         self._by_name = {table.api.name: table for table in loaded.tables}
         self._prepared: dict[_PreparedKey, PreparedReply | SharedStream] = {}
         self._failed = FailedReplies()
@@ -533,7 +536,7 @@ class Engine:
         api = table.api
         if api.generate is not None and (not table.mocks or self._echo is not None):
             # embeddings would displace everything else from the cache
-            return GeneratedSource(api.generate, Outcome.GENERATED, reusable=False)
+            return GeneratedSource(api.generate, Outcome.GENERATED, reusable=False, pace=self.pace)
         echo = self._echo
         if echo is None:
             return None
@@ -542,10 +545,19 @@ class Engine:
             Outcome.ECHO,
             reusable=True,
             chunk=table.chunk,
+            pace=self.pace,
         )
 
     def _reply(self, table: Table, selection: Selection, answer: Answer, prompt: Prompt) -> Filled:
         """Return the reply with `answer` to `prompt`, and its bytes if they are sent at once."""
+        filled = self._unpaced_reply(table, selection, answer, prompt)
+        if answer.pace is None:
+            return filled
+        return self._paced(table, filled[0], answer, answer.pace, prompt), None
+
+    def _unpaced_reply(
+        self, table: Table, selection: Selection, answer: Answer, prompt: Prompt
+    ) -> Filled:
         if answer.failure is not None:
             return self._failed.get(table.api, answer.failure, prompt.model, self.render_failure)
         if selection.rule is not None and answer.number is not None:
@@ -554,6 +566,19 @@ class Engine:
         reply = self._render(table, answer, prompt.options).at_once(MAX_STEPS_AT_ONCE)
         filled = _fill(table.api, reply, prompt)
         return (filled, None) if isinstance(reply.steps, LazySteps) else make_ready(filled)
+
+    def _paced(
+        self, table: Table, reply: Reply, answer: Answer, pace: Pace, prompt: Prompt
+    ) -> Reply:
+        """Return `reply` with the pacing of one request."""
+
+        def render_full(failure: Failure) -> Reply:
+            full, _ = self._failed.get(table.api, failure, prompt.model, self.render_failure)
+            return full
+
+        if answer.failure is not None:
+            reply = with_tokens(reply, 1)
+        return pace_reply(reply, pace, answer.response, prompt.body, render_full)
 
     def _prepare(
         self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions

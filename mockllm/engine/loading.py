@@ -20,7 +20,9 @@ from mockllm.engine import calls, unanswerable
 from mockllm.engine.conditions import NEVER, compile_match
 from mockllm.engine.fault_review import review_faults
 from mockllm.engine.impossible import compares_whole, impossible_headers, refused_value
+from mockllm.engine.latency import FILE, compile_latency, review_latencies, set_paces
 from mockllm.engine.mocks import NO_SOURCE, SHARED, Table, fails, looks_back, source_of
+from mockllm.engine.pace import Pace
 from mockllm.engine.reply_review import (
     Covering,
     confirm_reply,
@@ -45,6 +47,7 @@ from mockllm.engine.review import (
     unserialisable_values,
 )
 from mockllm.engine.scripts import keys_of
+from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.engine.surprises import find_surprises
 from mockllm.errors import MISSING_EXTRA, ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
@@ -76,6 +79,8 @@ class Loaded:
     """The size of text deltas of mocks that do not set their own."""
     strict_requests: bool = False
     """True if requests that the SDK's types do not allow are rejected."""
+    pace: Pace | None = None
+    """How long answers take that are not a mock's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +152,7 @@ def load(config: Config, *, strict_config: bool = False, strict_requests: bool =
         seed=config.seed,
         chunk=config.stream.chunk,
         strict_requests=strict_requests,
+        pace=compile_latency(config.pace, FILE),
     )
 
 
@@ -167,7 +173,7 @@ def _compile_tables(
     shared = _Shared(config)
     tables = tuple(_table(api, config, shared, problems, strict_requests) for api in APIS)
     # A mistake in a mock of every API is found in each of them.
-    found = dict.fromkeys([*problems, *shared.problems()])
+    found = dict.fromkeys([*problems, *shared.problems(), *review_latencies(config)])
     return tables, list(_with_missing_extras_once(found))
 
 
@@ -297,9 +303,9 @@ def _table(
     problems += costs(rules, places)
     sound = [(each.mock, each.place) for each in own if not each.mistakes]
     problems += calls.results_without_call(api.match_field, sound)
+    pace = compile_latency(config.pace, FILE)
     sources = tuple(
-        NO_SOURCE if each.mistakes else source_of(api, each.mock, chunk, each.key)
-        for each in listed
+        NO_SOURCE if each.mistakes else _source(api, each, chunk, pace) for each in listed
     )
     return Table(
         api,
@@ -313,6 +319,14 @@ def _table(
         shared=len(listed) - len(own),
         answers_look_back=any(map(looks_back, sources)),
     )
+
+
+def _source(
+    api: API, listed: _Listed, chunk: Chunk, pace: Pace | None
+) -> MockSource | ScriptedSource:
+    """Return the source of a mock's answers. `chunk` and `pace` are those of the file."""
+    source = source_of(api, listed.mock, chunk, listed.key)
+    return set_paces(source, listed.mock, listed.place, pace)
 
 
 def review_mock(

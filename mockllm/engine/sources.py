@@ -8,19 +8,21 @@ rendered while they are sent. A `MadeSource` makes it in pieces.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from mockllm.config.functions import ReplyFunction
 from mockllm.config.values import DONE
 from mockllm.engine.decision import Answer, Called, Outcome, Planned
 from mockllm.engine.made_reply import MadeReply, MadeReplyError
+from mockllm.engine.pace import Pace, with_tokens
 from mockllm.engine.template_values import Asked
-from mockllm.exchange import Reply
+from mockllm.exchange import LazySteps, Reply
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Body, Prompt, ResponseOptions
 from mockllm.providers.api import API
 from mockllm.providers.reply import NeutralReply
+from mockllm.providers.speech import count_tokens, speak, speak_events
 from mockllm.state.choosing import Candidate
 from mockllm.wire import sse
 from mockllm.wire.chunking import Chunk
@@ -194,6 +196,11 @@ def entries_of(source: MockSource | ScriptedSource) -> tuple[MockSource, ...]:
     return source.entries if isinstance(source, ScriptedSource) else (source,)
 
 
+def with_pace(source: MockSource, pace: Pace | None) -> MockSource:
+    """Return `source` with the pace of its answers."""
+    return replace(source, fixed=source.fixed._replace(pace=pace))
+
+
 @dataclass(frozen=True, slots=True)
 class GeneratedSource:
     """A response generated for each prompt: an echo, an embedding."""
@@ -203,10 +210,11 @@ class GeneratedSource:
     reusable: bool
     chunk: Chunk = "word"
     faults: Planned = ()
+    pace: Pace | None = None
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return the answer generated from `prompt`."""
-        return Answer(self.generate(prompt), self.chunk, faults=self.faults)
+        return Answer(self.generate(prompt), self.chunk, faults=self.faults, pace=self.pace)
 
 
 class Selection(NamedTuple):
@@ -221,7 +229,10 @@ class Selection(NamedTuple):
 
 
 def render(api: API, answer: Answer, options: ResponseOptions) -> Reply:
-    """Return the reply with `answer`. The steps of a stream are rendered while they are sent."""
+    """Return the reply with `answer`. The steps of a stream are rendered while they are sent; those
+    of an answer with a pace have their tokens."""
+    if answer.pace is not None:
+        return _render_paced(api, answer, options, answer.pace)
     events = answer.events
     if not options.stream or events is None:
         return api.render(answer.response, options, answer.chunk)
@@ -231,3 +242,18 @@ def render(api: API, answer: Answer, options: ResponseOptions) -> Reply:
             yield sse.DONE if event == DONE else api.frame(event)
 
     return Reply.lazy_stream(200, api.vendor.stream_headers, frames)
+
+
+def _render_paced(api: API, answer: Answer, options: ResponseOptions, pace: Pace) -> Reply:
+    """Return the reply with `answer`, with the tokens of its steps and its pacing."""
+    response, speaker, events = answer.response, api.speaker, answer.events
+    reply = render(api, answer._replace(pace=None), options)
+    if not reply.streamed:
+        count = 1 if speaker is None else count_tokens(speaker, response)
+        reply = with_tokens(reply, count)
+    elif speaker is not None and events is not None:
+        reply = replace(reply, steps=LazySteps(lambda: speak_events(speaker, events)))
+    elif speaker is not None:
+        steps = LazySteps(lambda: speak(speaker, response, options, answer.chunk))
+        reply = replace(reply, steps=steps)
+    return replace(reply, pacing=pace.pacing)

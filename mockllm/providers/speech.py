@@ -8,7 +8,7 @@ nor how long a token takes.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -83,6 +83,15 @@ def speak(
     yield from meter(speaker, events, _measure(speaker, completed))
     for data in speaker.closing:
         yield Step((data,))
+
+
+def speak_events(speaker: Speaker, events: Sequence[Any]) -> Iterator[Step]:
+    """Yield the steps of a stream whose events are written, each with the tokens that are complete
+    with it, which are estimated. An event that is not an object is the closing."""
+    objects = [event for event in events if isinstance(event, dict)]
+    yield from meter(speaker, objects, measure(speaker, objects))
+    if len(objects) < len(events):
+        yield from (Step((data,)) for data in speaker.closing)
 
 
 def measure(

@@ -155,7 +155,8 @@ class _Body:
         steps = reply.steps
         assert isinstance(steps, tuple)
         if not reply.streamed:
-            steps = (Step((b"".join(step.data for step in steps),)),)
+            tokens = sum(step.tokens for step in steps)
+            steps = (Step((b"".join(step.data for step in steps),), tokens=tokens),)
         self.steps: tuple[Step, ...] = steps
         self.end = Cut(len(steps))
         self._streamed = reply.streamed
@@ -210,7 +211,8 @@ class _Body:
                 data = step.data[first:last]
                 if not data:
                     continue
-                step = Step(placeholders.cut(data), 0.0 if first else step.pause)
+                pieces = placeholders.cut(data)
+                step = Step(pieces) if first else step._replace(pieces=pieces)
             found.append(step)
         return found
 

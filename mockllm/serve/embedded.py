@@ -18,18 +18,20 @@ from typing import Self
 
 from mockllm.app import App
 from mockllm.config.address import DEFAULT_HOST
+from mockllm.config.latency import Latency, read_latency
 from mockllm.config.models import Config
 from mockllm.engine.building import ConfigSource, build_engine
 from mockllm.engine.engine import Engine
 from mockllm.limits import Limits
 from mockllm.observers.journal import MAX_ENTRIES
+from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
 from mockllm.serve.listening import Listening, running_loop
 from mockllm.serve.loop_thread import LoopThread
 from mockllm.serve.recorded import RecordedServer
 from mockllm.serve.session import AsyncSession, S, Session
-from mockllm.serve.settings import Settings
+from mockllm.serve.settings import MAX_SPEED, Settings
 from mockllm.serve.verifiable import AsyncWaiting, Waiting
 
 DRAIN_TIMEOUT = 0.25  # seconds; the tests that a server was started for are over when it stops
@@ -60,6 +62,8 @@ class _EmbeddedServer(RecordedServer[S]):
         strict_config: bool = False,
         strict_requests: bool = False,
         cors: bool = True,
+        latency: str | Latency | Mapping[str, object] | None = None,
+        speed: float = 1.0,
         limits: Limits | None = None,
         drain_timeout: float = DRAIN_TIMEOUT,
         journal: int = MAX_ENTRIES,
@@ -76,9 +80,12 @@ class _EmbeddedServer(RecordedServer[S]):
         _check("port", port, int, "an integer")
         _check("drain_timeout", drain_timeout, (int, float), "a number of seconds")
         _check("journal", journal, int, "a number of requests")
+        _check("speed", speed, (int, float), "a number")
         _check("limits", limits, (Limits, type(None)), "Limits")
         if not drain_timeout >= 0:
             raise ValueError(f"drain_timeout: expected 0 or more, found {drain_timeout}")
+        if not 0 < speed <= MAX_SPEED:
+            raise ValueError(f"speed: expected more than 0, at most {MAX_SPEED:g}, found {speed}")
         if journal < 0:
             raise ValueError(f"journal: expected 0 or more, found {journal}")
         # of the server
@@ -86,6 +93,7 @@ class _EmbeddedServer(RecordedServer[S]):
         self._strict_config = strict or strict_config
         self._strict_requests = strict or strict_requests
         self._cors = cors
+        self._latency = None if latency is None else read_latency(latency)
         self._settings = Settings(
             host=host,
             port=port,
@@ -94,6 +102,7 @@ class _EmbeddedServer(RecordedServer[S]):
             ssl_keyfile=_path(ssl_keyfile),
             limits=limits or Limits(),
             drain_timeout=drain_timeout,
+            speed=speed,
         )
         self._max_entries = journal
         # while started
@@ -162,7 +171,12 @@ class _EmbeddedServer(RecordedServer[S]):
             work_clock=time.thread_time,
         )
         observers = self._begin_recording(app)
-        service = Service(app, limits=self._settings.limits, observers=observers)
+        service = Service(
+            app,
+            limits=self._settings.limits,
+            observers=observers,
+            clock=Clock(speed=self._settings.speed),
+        )
         listener = Listener(service, tls=tls)
         await listener.start(sock)
         return Listening(app, listener, url, files.pop_all(), self._settings.drain_timeout)
@@ -187,6 +201,7 @@ class _EmbeddedServer(RecordedServer[S]):
         return build_engine(
             self._config,
             cors=cors,
+            latency=self._latency,
             strict_config=self._strict_config,
             strict_requests=self._strict_requests,
         )
@@ -201,7 +216,8 @@ class AsyncServer(_EmbeddedServer[AsyncSession], AsyncWaiting):
     Many can run in one loop. `port` 0 chooses a free port. Without `cors` web pages of other
     origins cannot read the responses. `strict_config` refuses to start on warnings,
     `strict_requests` rejects requests that the SDK's types do not allow, and `strict` does both.
-    `limits` bounds what the server accepts from clients.
+    `limits` bounds what the server accepts from clients. `latency`, a preset or an object, replaces
+    that of the configuration, and `speed` 10 makes all latencies ten times as short.
 
     With `uds` the server listens on a Unix socket at that path instead, and clients connect to it
     whatever host is in their base URL:

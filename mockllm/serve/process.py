@@ -13,6 +13,7 @@ from enum import Enum
 
 from mockllm.app import App
 from mockllm.engine.engine import Engine
+from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
 from mockllm.serve.peers import Peers, Place
@@ -176,13 +177,15 @@ class _Process:
             work_clock=time.thread_time,
         )
         self._peers = None if place is None else Peers(app, place)
+        slot = 0 if place is None else place.slot
         self._service = Service(
             app,
             limits=settings.limits,
             observers=settings.observers,
             unmatched_observers=settings.unmatched_observers,
             performer=self._peers,
-            slot=0 if place is None else place.slot,
+            slot=slot,
+            clock=Clock(speed=settings.speed, number=slot, processes=settings.workers),
         )
         self._listener = Listener(self._service, tls=bound.tls)
         self._cut = False

@@ -81,6 +81,7 @@ class RecordedServer(SessionServer[S]):
             words,
             number,
             chunk=engine.chunk,
+            pace=engine.pace,
             strict=self._strict_config,
             strict_requests=engine.strict_requests,
         )

@@ -15,6 +15,7 @@ from mockllm.limits import Limits
 from mockllm.serve import address
 from mockllm.serve.connections import Observer
 
+MAX_SPEED = 1_000_000.0
 DRAIN_TIMEOUT = 10.0  # seconds that responses in progress have to finish when a server stops
 
 
@@ -41,6 +42,10 @@ class Settings:
     """Private key of the certificate; None reads it from `ssl_certfile`."""
     limits: Limits = field(default_factory=Limits)
     drain_timeout: float = DRAIN_TIMEOUT
+    workers: int = 1
+    """The number of processes, which share the places of pools."""
+    speed: float = 1.0
+    """How much faster than real time latencies are."""
     observers: tuple[Observer, ...] = ()
     unmatched_observers: tuple[Observer, ...] = ()
     """Observers of the requests that no mock matches; others cost nothing."""

@@ -149,8 +149,8 @@ TIMES = "sequence[0].times: expected a whole number, at least 1, or 'always'"
             ["a", {"repyl": "b"}],
             [
                 (
-                    "sequence[1].repyl: unknown key, expected one of error, fault, headers, reply, "
-                    "retry, stream, times; did you mean 'reply'?"
+                    "sequence[1].repyl: unknown key, expected one of error, fault, headers, "
+                    "latency, reply, retry, stream, times; did you mean 'reply'?"
                 )
             ],
         ),
@@ -177,7 +177,7 @@ TIMES = "sequence[0].times: expected a whole number, at least 1, or 'always'"
             [
                 (
                     "sequence[0].sequence: unknown key, expected one of error, fault, headers, "
-                    "reply, retry, stream, times"
+                    "latency, reply, retry, stream, times"
                 )
             ],
         ),
@@ -243,7 +243,7 @@ ENDLESS = "first[1].times: expected a number: what follows 'always' would never 
             [
                 (
                     "sequense: unknown key, expected one of at_end, error, fault, first, headers, "
-                    "match, name, reply, sequence, stream; did you mean 'sequence'?"
+                    "latency, match, name, reply, sequence, stream; did you mean 'sequence'?"
                 )
             ],
         ),

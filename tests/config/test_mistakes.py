@@ -20,9 +20,9 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             {"openia": []},
             [
                 (
-                    "a.json: openia: unknown key, expected one of anthropic, cors, listen_addr, "
-                    "mocks, models, openai, openai_embeddings, openai_response, require_auth, "
-                    "seed, session, stream; did you mean 'openai'?"
+                    "a.json: openia: unknown key, expected one of anthropic, cors, latency, "
+                    "listen_addr, mocks, models, openai, openai_embeddings, openai_response, "
+                    "require_auth, seed, session, stream; did you mean 'openai'?"
                 )
             ],
         ),
@@ -41,8 +41,8 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             [
                 (
                     "a.json: openai[0] 'greet': respons: unknown key, expected one of at_end, "
-                    "error, fault, first, headers, match, name, reply, response, sequence, stream; "
-                    "did you mean 'response'?"
+                    "error, fault, first, headers, latency, match, name, reply, response, "
+                    "sequence, stream; did you mean 'response'?"
                 )
             ],
         ),
@@ -132,7 +132,7 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             [
                 (
                     "a.json: openai_embeddings[0]: stream: unknown key, expected one of at_end, "
-                    "error, fault, first, headers, match, name, response, sequence"
+                    "error, fault, first, headers, latency, match, name, response, sequence"
                 )
             ],
         ),

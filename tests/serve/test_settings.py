@@ -22,8 +22,11 @@ SIGNATURE = {
     "strict_config": False,
     "strict_requests": False,
     "cors": True,
+    "latency": None,
+    "speed": 1.0,
     "limits": None,
     "drain_timeout": 0.25,
+    "journal": 10_000,
 }
 
 

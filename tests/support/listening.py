@@ -18,6 +18,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Ending, Reply, Request, Step
 from mockllm.serve.address import bind, url_of
+from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.listener import Listener
 from tests.support.apps import LoneApp
@@ -118,13 +119,15 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    engine: LoneApp, observers: tuple[Callable[[Exchange], None], ...] = ()
+    engine: LoneApp,
+    observers: tuple[Callable[[Exchange], None], ...] = (),
+    clock: Clock | None = None,
 ) -> AsyncIterator[Running]:
     """`engine`, listening; stopped at the end unless it is before."""
     before = tasks()
     with nothing_left_behind():
         sock = bind("127.0.0.1", 0)
-        listener = Listener(Service(engine, observers=observers))
+        listener = Listener(Service(engine, observers=observers, clock=clock))
         await listener.start(sock)
         url = url_of(sock)
         client = AsyncOpenAI(base_url=f"{url}/v1", api_key=API_KEY, max_retries=0)
