@@ -4,7 +4,7 @@ For each mock a matching request is built and sent to a server in this process b
 clients, which validate every response against their types, whole and streamed. Their errors are
 reported as warnings. Mocks that no request is known for, and those that an earlier mock hides from
 it, are noted. So are the errors of clients about events that are written out: they may be what the
-mock is for.
+mock is for. A mock with several answers gives each of them once, in order, to each way of calling.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from mockllm.config.models import Config, Mock
+from mockllm.conformance.playing import Turn, each_answer_once, play
 from mockllm.conformance.probes import Probe, build
-from mockllm.engine.asking import as_first_request
 from mockllm.engine.building import build_engine
 from mockllm.engine.engine import Engine
-from mockllm.engine.mocks import Table, stream_of
-from mockllm.engine.review import MIN_ERROR
-from mockllm.engine.sources import entries_of
+from mockllm.engine.mocks import Table
 from mockllm.engine.unanswerable import find_reason
 from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.matching.rule import Rule
 from mockllm.serve.embedded import AsyncServer
+from mockllm.state.session_names import HEADER
 
 _NOT_CHECKED = "not checked"
+_SESSION = HEADER.decode()
 
 _SET_BY_CLIENTS = (
     "connection",
@@ -56,8 +56,9 @@ def count_unchecked(problems: Iterable[Problem]) -> int:
 async def _check(config: Config) -> list[Problem]:
     from mockllm.conformance import sdk  # imports both SDKs, which takes seconds
 
-    engine = build_engine(config)
-    async with AsyncServer(config) as server, sdk.Clients(server.base_url) as clients:
+    played = each_answer_once(config)
+    engine = build_engine(played)
+    async with AsyncServer(played) as server, sdk.Clients(server.base_url) as clients:
         return [
             problem
             for table in engine.tables
@@ -69,34 +70,35 @@ async def _check(config: Config) -> list[Problem]:
 async def _check_mock(
     engine: Engine, clients: Any, table: Table, rule: Rule
 ) -> AsyncIterator[Problem]:
-    mock = table.mocks[rule.index]
     place = table.places[rule.index]
-    if isinstance(mock, Mock) and _is_for_others(engine, table, rule):
+    is_shared = isinstance(table.mocks[rule.index], Mock)
+    if is_shared and _is_for_others(engine, table, rule):
         return
-    path = f"in {table.api.title}" if isinstance(mock, Mock) else ""
+    where = f"in {table.api.title}" if is_shared else ""
     probes = build(table, rule, require_auth=engine.require_auth)
     found = _find_probe(engine, table, rule, probes)
     if isinstance(found, str):
-        yield Problem(place.at(path), f"{_NOT_CHECKED}: {found}", Severity.NOTE)
+        yield Problem(place.at(where), f"{_NOT_CHECKED}: {found}", Severity.NOTE)
         return
     probe, forms = found
-    status = None
-    if entries_of(table.sources[rule.index])[0].fixed.failure is not None:
-        decision = as_first_request(engine.decide(table, probe.request(table.api)))
-        status = decision.reply.status
-        if status < MIN_ERROR:
-            return  # the author wants an answer that no client understands
-    written = stream_of(mock).events is not None
-    complaints = clients.complaints(
-        table.api.name, probe.body, probe.headers, forms=forms, status=status
-    )
-    async for how, complaint in complaints:
-        at = place.at(f"{how} {path}".strip())
-        if written and how != "whole":
-            message = f"the client fails on the events as they are written: {complaint}"
-            yield Problem(at, message, Severity.NOTE)
-        else:
-            yield warning(at, complaint)
+    api = table.api.name
+    for how in clients.calls(api, forms):
+        turns = forms[how != "whole"]
+        headers = probe.headers
+        if len(turns) > 1:  # each call begins with the first answer
+            headers = headers | {_SESSION: f"{api}-{rule.index}-{how}"}
+        for turn in turns:
+            complaint = await clients.complaint(api, how, probe.body, headers, status=turn.status)
+            if complaint is not None and turn.is_judged:
+                at = ": ".join(filter(None, (turn.path, f"{how} {where}".strip())))
+                yield _as_problem(complaint, turn, place.at(at), streamed=how != "whole")
+
+
+def _as_problem(complaint: str, turn: Turn, place: Place, *, streamed: bool) -> Problem:
+    if streamed and turn.has_events:
+        message = f"the client fails on the events as they are written: {complaint}"
+        return Problem(place, message, Severity.NOTE)
+    return warning(place, complaint)
 
 
 def _is_for_others(engine: Engine, table: Table, rule: Rule) -> bool:
@@ -111,21 +113,21 @@ def _is_for_others(engine: Engine, table: Table, rule: Rule) -> bool:
 
 def _find_probe(
     engine: Engine, table: Table, rule: Rule, probes: Iterable[Probe]
-) -> tuple[Probe, list[bool]] | str:
+) -> tuple[Probe, dict[bool, list[Turn]]] | str:
     """Return the first of `probes` that the mock of `rule` answers and the clients can send, and
-    whether it does so streamed, whole, or both; the reason if there is none."""
+    its turns streamed, whole, or both; the reason if there is none."""
     reason = "no request is known that matches"
     for probe in probes:
-        answering = {
-            stream: as_first_request(engine.decide(table, request)).match.rule
+        played = {
+            stream: play(engine, table, rule, request)
             for stream, request in probe.requests(table.api).items()
         }
-        forms = [stream for stream, each in answering.items() if each and each.index == rule.index]
-        other = next(filter(None, answering.values()), None)
-        if other is None:
+        forms = {stream: turns for stream, turns in played.items() if isinstance(turns, list)}
+        other = next((each for each in played.values() if isinstance(each, Rule)), None)
+        if not forms and other is None:
             reason = "a request that matches is refused"
         elif not forms:
-            reason = f"{other.label} answers a request like its match"
+            reason = f"{other and other.label} answers a request like its match"
         elif unsendable := [*_unsendable(rule, probe)]:
             reason = f"the official clients cannot send the header {unsendable[0]}"
         else:

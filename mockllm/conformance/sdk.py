@@ -55,37 +55,32 @@ class Clients:
         await self._openai.close()
         await self._anthropic.close()
 
-    async def complaints(
-        self,
-        api: str,
-        body: Body,
-        headers: Mapping[str, str],
-        *,
-        forms: Collection[bool],
-        status: int | None,
-    ) -> AsyncIterator[tuple[str, str]]:
-        """Yield the errors of the client of `api` and the call that raised each: whole, streamed,
-        or rebuilding the response from its stream with the SDK's helper. `forms` has False for
-        the first, True for the others. With the `status` of an error, each call must raise the
-        exception for that status."""
+    def calls(self, api: str, forms: Collection[bool]) -> list[str]:
+        """Return the names of the calls of the client of `api`: whole, streamed, or rebuilding the
+        response from its stream with the SDK's helper. `forms` has False for the first, True for
+        the others."""
+        return [how for how in _CALLS[api] if (how != "whole") in forms]
+
+    async def complaint(
+        self, api: str, how: str, body: Body, headers: Mapping[str, str], *, status: int | None
+    ) -> str | None:
+        """Return the error that the client of `api` raises in one of its `calls`.
+        With the `status` of an error, it must raise the exception for that status."""
         arguments = {name: body[name] for name in _ARGUMENTS & body.keys()}
         # Members that the SDK does not know, or not yet, are no arguments.
         arguments["extra_body"] = {name: body[name] for name in body.keys() - _ARGUMENTS}
         arguments["extra_headers"] = {_spelled(name): headers[name] for name in headers}
-        for how, call in _CALLS[api].items():
-            if (how != "whole") not in forms:
-                continue
-            try:
-                await call(self._openai, self._anthropic, arguments)
-                if status is not None:
-                    yield how, f"expected an exception for status {status}, none was raised"
-            except (OpenAIStatusError, AnthropicStatusError) as exc:
-                if exc.status_code != status:
-                    yield how, _describe_error(exc)
-            except (LengthFinishReasonError, ContentFilterFinishReasonError):
-                pass  # the helper reports a stopped model this way; the answer is fine
-            except Exception as exc:
-                yield how, _describe_error(exc)
+        try:
+            await _CALLS[api][how](self._openai, self._anthropic, arguments)
+        except (OpenAIStatusError, AnthropicStatusError) as exc:
+            return None if exc.status_code == status else _describe_error(exc)
+        except (LengthFinishReasonError, ContentFilterFinishReasonError):
+            return None  # the helper reports a stopped model this way; the answer is fine
+        except Exception as exc:
+            return _describe_error(exc)
+        if status is not None:
+            return f"expected an exception for status {status}, none was raised"
+        return None
 
 
 async def _chat(openai: AsyncOpenAI, _: AsyncAnthropic, body: Body) -> None:

@@ -20,7 +20,7 @@ from mockllm.exchange import Request
 from mockllm.matching.rule import Rule
 from mockllm.state.attempts import RETRY_COUNT, Attempt, attempt_at
 from mockllm.state.choosing import Candidate, Exhausted
-from mockllm.state.store import Choose, Draw, LocalStore, SessionEnded, Store
+from mockllm.state.store import Choose, Draw, SessionEnded, Store
 
 
 def choice_among(table: Table, rules: Sequence[Rule], request: Request, session: str) -> Choose:
@@ -105,10 +105,8 @@ def without_pauses(decided: Decision | Question) -> Decision | Question:
     return decided
 
 
-def as_first_request(decided: Decision | Question) -> Decision:
-    """Return the decision of an engine whose server has had no request yet. An engine asks nobody
-    but a store."""
-    store = LocalStore()
+def answer_alone(decided: Decision | Question, store: Store) -> Decision:
+    """Return the decision of an engine that asks nobody but `store`, without pauses."""
     while isinstance(decided, Question):
         decided = answer_at_once(without_pauses(decided), store, now=0.0)
     return decided

@@ -153,6 +153,44 @@ def test_a_stream_that_only_a_stream_matches_is_checked_streamed() -> None:
     assert [line.split(": ")[1] for line in found] == ["streamed", "rebuilt"]
 
 
+def test_sequences_are_played_in_order_in_every_api() -> None:
+    calls = {"reply": {"tool_calls": [{"name": "f", "arguments": {"a": 1}}]}}
+    script = [{"error": "overloaded", "times": 100}, "a", calls, {"error": {"status": 202}}]
+    hangs = {"fault": {"end": "hang", "after": "first_token"}}
+
+    found = complaints(
+        mocks=[
+            {"name": "passes", "sequence": script, "at_end": "pass"},
+            {"name": "first", "reply": "a", "first": [{"error": "rate_limit"}, hangs]},
+        ],
+        openai_embeddings=[
+            {"sequence": [{"error": "conflict"}, {"response": {"data": [{"embedding": [1.0]}]}}]}
+        ],
+    )
+
+    assert found == []
+
+
+def test_an_entry_that_clients_reject_is_named() -> None:
+    wrong = {"response": chat_saying("ho") | {"created": "now"}}
+    events = {"response": chat_saying("ho"), "stream": {"events": [{"choices": 3}, "[DONE]"]}}
+    mock = {"sequence": ["a", wrong, {"error": "conflict"}, events], "first": [wrong]}
+
+    found = [each.partition(": ") for each in complaints(openai=[mock])]
+
+    assert sorted({" ".join(rest.split(": ")[:2]) for _, _, rest in found}) == [
+        "first[0] rebuilt",
+        "first[0] streamed",
+        "first[0] whole",
+        "sequence[1] rebuilt",
+        "sequence[1] streamed",
+        "sequence[1] whole",
+        "sequence[3] rebuilt",
+        "sequence[3] streamed",
+    ]
+    assert [AS_WRITTEN in rest for _, _, rest in found if "sequence[3]" in rest] == [True, True]
+
+
 def test_a_mock_of_every_api_is_named_with_the_api_in_which_it_is_hidden() -> None:
     own = [messages_mock("hi", messages_saying("own"))]
     shared = {"name": "greet", "match": {"user": "hi"}, "reply": "Hi"}
@@ -356,7 +394,7 @@ def test_the_totals_have_the_mocks_that_are_not_checked(
 
     assert main.main(["check", "--wire", file]) == terminal.OK
     assert capsys.readouterr().out == (
-        "0 errors, 0 warnings, 3 notes in 2 mocks of 1 file; 1 mock not checked by the clients; "
+        "0 errors, 0 warnings, 4 notes in 2 mocks of 1 file; 1 mock not checked by the clients; "
         "--verbose shows the notes\n"
     )
 

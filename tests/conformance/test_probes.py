@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mockllm import Config
 from mockllm.config.models import Mock
 from mockllm.conformance.probes import Probe, build
-from mockllm.engine.asking import as_first_request
+from mockllm.engine.asking import answer_alone
 from mockllm.engine.building import build_engine
 from mockllm.engine.loading import load
 from mockllm.engine.mocks import Table
@@ -21,6 +21,7 @@ from mockllm.matching.index import RuleIndex
 from mockllm.matching.rule import Rule
 from mockllm.matching.specification import first_match
 from mockllm.providers.api import API
+from mockllm.state.store import LocalStore
 from mockllm.validation.findings import Confirm
 from tests.support import strategies
 from tests.support.conversations import (
@@ -50,7 +51,7 @@ def probes(field: str, match: Json) -> list[Probe]:
     (rule,) = table.index.rules
     found = list(build(table, rule))
     for probe in found:
-        decision = as_first_request(engine.decide(table, probe.request(table.api)))
+        decision = answer_alone(engine.decide(table, probe.request(table.api)), LocalStore())
         assert decision.match.rule is rule
     return found
 

@@ -8,13 +8,14 @@ import orjson
 import pytest
 
 from mockllm.config.models import Config, OpenAIMock, OpenAIRequestMatch
-from mockllm.engine.asking import as_first_request
+from mockllm.engine.asking import answer_alone
 from mockllm.engine.building import build_engine
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.errors import ConfigError
 from mockllm.exchange import Request
+from mockllm.state.store import LocalStore
 
 Json = dict[str, Any]
 HEADERS = ((b"authorization", b"Bearer x"), (b"anthropic-version", b"2023-06-01"))
@@ -318,7 +319,7 @@ def test_values_of_headers_that_must_not_be_there_are_not_shown(word: str) -> No
     sent = ((b"authorization", b"Bearer sk-x"),)
 
     request = Request.of("POST", "/v1/chat/completions", sent, body)
-    decision = as_first_request(served.decide(served.table("openai"), request))
+    decision = answer_alone(served.decide(served.table("openai"), request), LocalStore())
 
     near_miss = decision.match.near_miss
     assert near_miss is not None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm import Config
-from mockllm.engine.asking import as_first_request
+from mockllm.engine.asking import answer_alone
 from mockllm.engine.building import build_engine
 from mockllm.engine.impossible import arrive, is_plain
 from mockllm.engine.loading import load
@@ -18,6 +18,7 @@ from mockllm.errors import HTTPError, Severity
 from mockllm.exchange import Request
 from mockllm.http1 import heads
 from mockllm.limits import Limits
+from mockllm.state.store import LocalStore
 from tests.support import strategies
 from tests.support.loads import ANSWER
 
@@ -206,7 +207,10 @@ def test_no_rules_that_hold_for_an_accepted_request_are_accused(
     engine = build_engine(config)
     request = Request.of("POST", "/v1/chat/completions", received.headers, body)
 
-    if as_first_request(engine.decide(engine.table("openai"), request)).match.rule is not None:
+    if (
+        answer_alone(engine.decide(engine.table("openai"), request), LocalStore()).match.rule
+        is not None
+    ):
         assert with_headers(*((r["name"], r["value"], r["match_type"]) for r in rules)) == []
 
 
@@ -293,5 +297,8 @@ def test_no_message_that_matches_a_request_is_accused(wanted: Json, sent: Json) 
     headers = ((b"authorization", b"Bearer a"),)
     request = Request.of("POST", "/v1/chat/completions", headers, body)
 
-    if as_first_request(engine.decide(engine.table("openai"), request)).match.rule is not None:
+    if (
+        answer_alone(engine.decide(engine.table("openai"), request), LocalStore()).match.rule
+        is not None
+    ):
         assert never("openai", {"message": wanted}) == []
