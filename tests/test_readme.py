@@ -21,6 +21,7 @@ from mockllm.prompt import ConversationMessage, Prompt, ToolCall, ToolResult
 from tests.support.apps import LoneApp
 from tests.support.conversations import Conversation, as_chat, as_messages, as_responses
 from tests.support.engines import ANTHROPIC, KEY, ask, told
+from tests.support.plugins import PLUGIN_OPTIONS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -99,7 +100,8 @@ PASSED, NO_TESTS = pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED  # som
 def test_a_python_example_passes(example: str, tmp_path: Path) -> None:
     file = tmp_path / "test_example.py"
     file.write_text(example)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file)]
+    options = ["-q", "-p", "no:cacheprovider", *PLUGIN_OPTIONS]
+    command = [sys.executable, "-m", "pytest", *options, str(file)]
 
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
 

@@ -57,7 +57,7 @@ from mockllm.matching.rule import Rule
 from mockllm.prompt import NOT_STREAMED, Earlier, Prompt, ResponseOptions
 from mockllm.providers import normalise
 from mockllm.providers.api import API
-from mockllm.providers.failures import Cases, Failure
+from mockllm.providers.failures import Cases, Failure, hurry
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
 from mockllm.replies.faults import NoSuchPlaceError
@@ -102,6 +102,7 @@ class Engine:
         echo: Echo | None = None,
         models: tuple[str, ...] = (),
         reuse: bool = True,
+        quick_retries: bool = False,
     ) -> None:
         self.tables = loaded.tables
         """The mocks of each API."""
@@ -128,6 +129,7 @@ class Engine:
         """The size of text deltas of mocks that do not set their own."""
         self.strict_requests = loaded.strict_requests
         """True if requests that the SDK's types do not allow are rejected."""
+        self._quick_retries = quick_retries
         self._echo = echo
         self.pace = loaded.pace
         """How long answers take, unless a mock says so itself."""
@@ -529,7 +531,10 @@ class Engine:
     def render_failure(self, api: API, failure: Failure, model: str, own: Cases) -> Reply:
         """Return the reply with `failure` to a request for `model`. `own` are the cases in which
         what is asked differs from the vendor's others."""
-        return self.cors.share(api.vendor.render_failure(failure, own, model))
+        reply = api.vendor.render_failure(failure, own, model)
+        if self._quick_retries:
+            reply = hurry(reply, failure)
+        return self.cors.share(reply)
 
     def _fallback(self, table: Table) -> Source | None:
         """Return the source that answers where no mock matches, if there is one."""

@@ -152,7 +152,7 @@ def unmatched(record: Record, *, strict: bool = False) -> str | None:
     are = "request was" if len(missed) == 1 else "requests were"
     lines = [f"{len(missed):,} {are} not answered by a mock:"]
     for call in missed[:MAX_LISTED]:
-        lines += [_line(call), *_reason(call, "       ")]
+        lines += [_line(call, several=_has_several(record)), *_reason(call, "       ")]
     if len(missed) > MAX_LISTED:
         lines.append(f"  ... and {len(missed) - MAX_LISTED:,} more")
     if len(missed) < len(record.calls):
@@ -249,15 +249,20 @@ def _listed(record: Record) -> list[str]:
     if len(calls) > MAX_LISTED or record.lost:
         heading = f"{heading}, the last {min(len(calls), MAX_LISTED)} of them"
     first = max(0, len(calls) - MAX_LISTED)
-    shown = [_cells(call) for call in calls[first:]]
+    shown = [_cells(call, several=_has_several(record)) for call in calls[first:]]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     return [f"{heading}:"] + [
         f"{place:>3}. {_joined(cells, widths)}" for place, cells in enumerate(shown, first + 1)
     ]
 
 
-def _line(call: Call) -> str:
-    return f"  - {_joined(_cells(call), [0] * 5)}"
+def _has_several(record: Record) -> bool:
+    """Return True if the calls are of several sessions."""
+    return len({call.session for call in record.calls}) > 1
+
+
+def _line(call: Call, *, several: bool) -> str:
+    return f"  - {_joined(_cells(call, several=several), [0] * 5)}"
 
 
 def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -265,12 +270,13 @@ def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cell for cell in padded if cell).rstrip()
 
 
-def _cells(call: Call) -> tuple[str, ...]:
-    """Return the attempt, the status, the mock, the model and the last words of a call."""
+def _cells(call: Call, *, several: bool) -> tuple[str, ...]:
+    """Return the status, the mock, the attempt, the model and the last words of a call, which is
+    one of `several` sessions."""
     attempt = f"attempt {call.attempt}" if call.attempt > 1 else ""
     mock = _quoted(call.mock) if call.mock is not None else f"[{call.outcome}]"
     ended = "" if call.delivery == "complete" else f"({call.delivery.replace('_', ' ')})"
-    session = f"session={call.session}" if call.session else ""
+    session = f"session={call.session}" if several and call.session else ""
     words = " ".join(each for each in (_words(call), ended, session) if each)
     return (str(call.status), mock, attempt, _cut(call.model or "", MAX_NAME), words)
 

@@ -67,6 +67,7 @@ class _EmbeddedServer(RecordedServer[S]):
         limits: Limits | None = None,
         drain_timeout: float = DRAIN_TIMEOUT,
         journal: int = MAX_ENTRIES,
+        quick_retries: bool = False,
     ) -> None:
         if ssl_keyfile is not None and ssl_certfile is None:
             raise ValueError("ssl_keyfile needs ssl_certfile")
@@ -105,6 +106,7 @@ class _EmbeddedServer(RecordedServer[S]):
             speed=speed,
         )
         self._max_entries = journal
+        self._quick_retries = quick_retries
         # while started
         self._started = False
 
@@ -204,6 +206,7 @@ class _EmbeddedServer(RecordedServer[S]):
             latency=self._latency,
             strict_config=self._strict_config,
             strict_requests=self._strict_requests,
+            quick_retries=self._quick_retries,
         )
 
 
@@ -239,7 +242,8 @@ class AsyncServer(_EmbeddedServer[AsyncSession], AsyncWaiting):
 
     The warnings of the configuration go to the logger ``mockllm``. `stop` gives responses in
     progress `drain_timeout` seconds (0.25 by default) to finish. Of the requests, `calls` has the
-    last 10,000, or as many as `journal` says; with 0 none, and they cost nothing.
+    last 10,000, or as many as `journal` says; with 0 none, and they cost nothing. With
+    `quick_retries` the official clients retry after a millisecond, unless a mock says otherwise.
     """
 
     _session_type = AsyncSession

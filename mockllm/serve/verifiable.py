@@ -89,6 +89,10 @@ class Verifiable:
         record, known = self._read(), self._subjects()
         _fail(verification.wrong_order(record, [handle._subject(known) for handle in handles]))
 
+    def describe_calls(self) -> str:
+        """Return a list of the `calls`, a line each, as the texts of failures have it."""
+        return verification.report(self._read())
+
     def _read(self) -> Record:
         """Return what the journal has of the server or the session."""
         raise NotImplementedError

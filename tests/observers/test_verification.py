@@ -200,6 +200,7 @@ def test_a_line_has_no_line_break_and_no_secret_and_an_end() -> None:
     observed.ask(request(CHAT, b"{"))
 
     lines = wrong_number(observed, "ask", Times(exactly=1)).splitlines()[3:6]
+    alone = verification.report(observed.journal.read("a"))
 
     words = '"a\\nb ' + "x" * 55 + '…"'
     assert lines == [
@@ -207,6 +208,7 @@ def test_a_line_has_no_line_break_and_no_secret_and_an_end() -> None:
         "  2. 200  [endpoint]              POST /v1/moderations",
         "  3. 400  [refused]               chat, without words",
     ]
+    assert "session=" not in alone
 
 
 def test_a_body_that_was_cut_is_listed() -> None:

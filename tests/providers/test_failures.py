@@ -13,7 +13,7 @@ from mockllm.exchange import Reply
 from mockllm.providers.anthropic import failures as anthropic
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API
-from mockllm.providers.failures import OF_ANY_CALL, Failure, retry_headers
+from mockllm.providers.failures import OF_ANY_CALL, Failure, hurry, retry_headers
 from mockllm.providers.openai import failures as openai
 from mockllm.providers.openai.chat import CHAT
 from mockllm.providers.openai.embeddings import EMBEDDINGS
@@ -227,3 +227,24 @@ def test_the_author_has_the_last_word_on_headers(api: API) -> None:
 @pytest.mark.parametrize("api", [CHAT, MESSAGES], ids=lambda api: api.name)
 def test_a_401_has_a_challenge(api: API) -> None:
     assert header(render(api, Failure("bad_key")), "www-authenticate") is not None
+
+
+@pytest.mark.parametrize("api", [CHAT, MESSAGES])
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (Failure("rate_limit"), "1"),
+        (Failure("overloaded"), "1"),
+        (Failure("conflict"), "1"),
+        (Failure(status=502, body=b"<html>", content_type=b"text/html"), "1"),
+        (Failure("bad_request"), None),
+        (Failure(status=404), None),
+        (Failure("rate_limit", retry_after=0.25), "250"),
+        (Failure("rate_limit", headers=((b"retry-after-ms", b"9"),)), "9"),
+        (Failure("overloaded", headers=((b"x-should-retry", b"false"),)), None),
+    ],
+)
+def test_clients_are_hurried_where_the_author_has_not_said_when(
+    api: API, failure: Failure, told: str | None
+) -> None:
+    assert header(hurry(render(api, failure), failure), "retry-after-ms") == told

@@ -1,0 +1,267 @@
+"""The pytest plugin: a mock LLM server for the run, with a session of its own for each test.
+
+    def test_my_agent(llm_server, llm_env):
+        llm_server.add(user={"contains": "weather"}, reply="Sunny")
+        assert my_agent("How is the weather?") == "Sunny"
+
+A test that passes although the mocks did not answer all its requests fails at the end of its call.
+Nothing of the server is imported, and nothing started, until a test uses a fixture.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from collections.abc import Generator, Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+import pytest
+
+if TYPE_CHECKING:
+    from mockllm.engine.building import ConfigSource
+    from mockllm.serve.embedded import Server
+    from mockllm.serve.session import AnySession, BaseURLs
+
+MARKER = "llm_server"
+SECTION = "requests to llm_server"
+KEY = "mockllm"  # an API key: clients refuse to start without one
+MAX_SERVERS = 8  # of tests with a configuration of their own, kept for the next one with the same
+MAX_NAME = 80  # characters of a test's name in that of its session
+_KEEPS = "the mocks that are there are kept, and nothing is known of its requests"
+
+
+class Settings(NamedTuple):
+    """The arguments of the marker. `config` is that of `Server`; None for that of the run."""
+
+    config: ConfigSource | None = None
+    allow_unmatched: bool = False
+    strict_requests: bool = False
+
+
+class _Used(NamedTuple):
+    """The session of a test, and how it is checked."""
+
+    session: AnySession
+    settings: Settings
+
+
+_USED = pytest.StashKey[_Used]()
+_TOLD = pytest.StashKey[bool]()
+"""True if the failure of a test has its requests already."""
+
+
+# --- Hooks ----------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options of the command line and of the configuration file."""
+    group = parser.getgroup("llm-server", "mock LLM server")
+    group.addoption(
+        "--llm-server-url",
+        metavar="URL",
+        help=f"use the server that runs at URL: {_KEEPS}",
+    )
+    group.addoption(
+        "--llm-server-config",
+        metavar="PATH",
+        help="mocks that llm_server has for every test: a file or a directory",
+    )
+    parser.addini("llm_server_config", "the default of --llm-server-config", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    described = (
+        f"{MARKER}(config=None, allow_unmatched=False, strict_requests=False): the mocks of the "
+        "fixture llm_server, as a dict or a path; whether requests without a mock pass; whether "
+        "requests that the SDKs do not allow fail"
+    )
+    config.addinivalue_line("markers", described)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Fail a test that passes although requests of it were not answered by a mock."""
+    yield
+    used = item.stash.get(_USED, None)
+    if used is not None and not used.settings.allow_unmatched:
+        try:
+            used.session.assert_no_unmatched()
+        except AssertionError as exc:
+            failure = str(exc)
+        else:
+            return
+        item.stash[_TOLD] = True
+        pytest.fail(failure, pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the requests of a test to the report of its failure."""
+    report = yield
+    used = item.stash.get(_USED, None)
+    failed = report.when == "call" and report.failed and not item.stash.get(_TOLD, False)
+    if used is not None and failed and used.session.calls:
+        report.sections.append((SECTION, used.session.describe_calls()))
+    return report
+
+
+# --- Fixtures -------------------------------------------------------------------------------------
+
+
+class _Servers:
+    """The servers of the run: one for each configuration and strictness that a test asks for."""
+
+    def __init__(self, default: ConfigSource) -> None:
+        self._default = default
+        self._started: dict[tuple[str, bool], Server] = {}
+        self._numbers = count(1)
+
+    def get(self, settings: Settings) -> Server:
+        """Return the server for a test, started."""
+        from mockllm.serve.embedded import Server
+
+        source = self._default if settings.config is None else settings.config
+        key = (_key_of(source), settings.strict_requests)
+        server = self._started.get(key)
+        if server is None:
+            strict = settings.strict_requests
+            server = Server(source, strict_requests=strict, quick_retries=True)
+            server.start()
+            self._started[key] = server
+            self._stop_some()
+        return server
+
+    def name_session(self, test: str) -> str:
+        """Return a name for the session of a test that no other has."""
+        return _session_name(test, str(next(self._numbers)))
+
+    def _stop_some(self) -> None:
+        """Stop the oldest servers beyond `MAX_SERVERS`, but not that of the run."""
+        own = [key for key in self._started if key != (_key_of(self._default), False)]
+        for key in own[:-MAX_SERVERS]:
+            self._started.pop(key).stop()
+
+    def stop(self) -> None:
+        """Stop all servers."""
+        while self._started:
+            self._started.popitem()[1].stop()
+
+
+def _session_name(test: str, suffix: str) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', test)[:MAX_NAME]}.{suffix}"
+
+
+def _key_of(source: ConfigSource) -> str:
+    """Return what tells one configuration from others."""
+    if isinstance(source, (str, Path)):
+        return str(Path(source).resolve())
+    return repr(source)
+
+
+@pytest.fixture(scope="session")
+def _llm_servers(pytestconfig: pytest.Config) -> Iterator[_Servers]:
+    path = pytestconfig.getoption("llm_server_config")
+    if path is None and (written := pytestconfig.getini("llm_server_config")):
+        path = pytestconfig.rootpath / written
+    servers = _Servers({} if path is None else path)
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(scope="session")
+def llm_base_url(request: pytest.FixtureRequest) -> str:
+    """The root URL of the server of the run, for an application that is started once: its requests
+    belong to the test that runs, if this uses `llm_server` without `config`."""
+    url = request.config.getoption("llm_server_url")
+    if url is not None:
+        return str(url).rstrip("/")
+    servers: _Servers = request.getfixturevalue("_llm_servers")
+    return servers.get(Settings()).base_url
+
+
+@pytest.fixture
+def llm_server(request: pytest.FixtureRequest) -> Iterator[AnySession | BaseURLs]:
+    """A session of the server of the run, which ends with the test: a `Session`, in an ``async``
+    test an `AsyncSession`. With ``--llm-server-url`` it has only base URLs."""
+    settings = _settings_of(request.node)
+    url = request.config.getoption("llm_server_url")
+    if url is not None:
+        yield _elsewhere(str(url).rstrip("/"), settings, request.node.name)
+        return
+    servers: _Servers = request.getfixturevalue("_llm_servers")
+    server = servers.get(settings)
+    name = servers.name_session(request.node.name)
+    session: AnySession = server.session(name)
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        from mockllm.serve.session import AsyncSession
+
+        session = AsyncSession(name, server)
+    server.use_session(name)
+    request.node.stash[_USED] = _Used(session, settings)
+    request.node.stash[_TOLD] = False
+    yield session
+    del request.node.stash[_USED]
+    server.use_session(None)
+    session.end()
+
+
+@pytest.fixture
+def llm_env(llm_server: BaseURLs, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
+    """The environment variables that let clients find `llm_server`, set for the test."""
+    variables = {
+        "OPENAI_BASE_URL": llm_server.openai_base_url,
+        "OPENAI_API_BASE": llm_server.openai_base_url,
+        "OPENAI_API_KEY": KEY,
+        "AZURE_OPENAI_ENDPOINT": llm_server.base_url,
+        "AZURE_OPENAI_API_KEY": KEY,
+        "ANTHROPIC_BASE_URL": llm_server.anthropic_base_url,
+        "ANTHROPIC_API_URL": llm_server.anthropic_base_url,
+        "ANTHROPIC_API_KEY": KEY,
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for name in ("NO_PROXY", "no_proxy"):
+        hosts = filter(None, (os.environ.get(name), "127.0.0.1", "localhost"))
+        monkeypatch.setenv(name, ",".join(hosts))
+    return variables
+
+
+# --- Their parts ----------------------------------------------------------------------------------
+
+
+def _settings_of(item: Any) -> Settings:
+    """Return the arguments of the marker of a test, those of the closest first."""
+    given: dict[str, Any] = {}
+    for marker in item.iter_markers(MARKER):
+        unknown = sorted(set(marker.kwargs) - set(Settings._fields))
+        if marker.args or unknown:
+            found = ", ".join([*map(repr, marker.args), *map(repr, unknown)])
+            expected = ", ".join(f"{name}=" for name in Settings._fields)
+            pytest.fail(f"@pytest.mark.{MARKER} takes {expected}; found {found}", pytrace=False)
+        given = {**marker.kwargs, **given}
+    return Settings(**given)
+
+
+def _elsewhere(url: str, settings: Settings, test: str) -> BaseURLs:
+    """Return the base URLs of a session of its own on a server that runs elsewhere."""
+    from mockllm.serve.session import BaseURLs
+
+    if settings.config is not None:
+        pytest.skip(f"with --llm-server-url, {_KEEPS}: the test has a config of its own")
+
+    class Elsewhere(BaseURLs):
+        """A server that runs elsewhere: only its URLs are known."""
+
+        base_url = f"{url}/session/{_session_name(test, uuid4().hex)}"
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(f"no {name!r} with --llm-server-url: {_KEEPS}")
+
+    return Elsewhere()

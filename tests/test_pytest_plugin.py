@@ -1,0 +1,396 @@
+"""The pytest plugin, in runs of pytest of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mockllm import Server
+from tests.support.plugins import PLUGIN_OPTIONS
+from tests.support.served import nothing_left_behind
+
+pytest_plugins = ["pytester"]
+
+PROJECT = Path(__file__).parents[1]
+PLUGIN = (*PLUGIN_OPTIONS, "-p", "no:randomly", "-p", "no:cacheprovider")
+AGENT = """
+import pytest
+from openai import OpenAI, AsyncOpenAI, APIStatusError
+
+def ask(text, **options):
+    with OpenAI(**options) as client:
+        message = {"role": "user", "content": text}
+        answer = client.chat.completions.create(model="gpt-4o", messages=[message])
+        return answer.choices[0].message.content
+"""
+
+
+@pytest.fixture(autouse=True)
+def _left_behind() -> Iterator[None]:
+    with nothing_left_behind():
+        yield
+
+
+def run(
+    pytester: pytest.Pytester, tests: str, *options: str, name: str = "test_it"
+) -> pytest.RunResult:
+    """Run `tests`, which have an agent called `ask`, in this process."""
+    pytester.makepyfile(**{name: AGENT + tests})
+    return pytester.runpytest_inprocess(*PLUGIN, *options)
+
+
+def test_a_test_has_a_server_and_the_variables_that_lead_to_it(pytester: pytest.Pytester) -> None:
+    run(
+        pytester,
+        """
+def test_one(llm_server, llm_env):
+    weather = llm_server.add(user={"contains": "weather"}, reply="Sunny")
+    assert ask("the weather") == "Sunny"
+    weather.assert_called_once()
+    assert llm_env["OPENAI_BASE_URL"] == llm_server.openai_base_url
+
+def test_without_variables(llm_server):
+    llm_server.add(reply="Hi")
+    assert ask("x", base_url=llm_server.openai_base_url, api_key="k") == "Hi"
+    assert [call.user for call in llm_server.calls] == ["x"]
+""",
+    ).assert_outcomes(passed=2)
+
+
+def test_each_test_has_its_own_mocks_and_calls(pytester: pytest.Pytester) -> None:
+    run(
+        pytester,
+        """
+@pytest.mark.parametrize("reply", ["a", "b/c d", "é"])
+def test_it(llm_server, llm_env, reply):
+    assert llm_server.calls == []
+    llm_server.add(sequence=[reply])
+    assert ask("x") == reply
+""",
+    ).assert_outcomes(passed=3)
+
+
+def test_an_unmatched_request_fails_a_test_that_passes_otherwise(
+    pytester: pytest.Pytester,
+) -> None:
+    result = run(
+        pytester,
+        """
+def test_it(llm_server, llm_env):
+    llm_server.add(name="greet", user="Hello", reply="Hi")
+    with pytest.raises(APIStatusError):
+        ask("Hallo")
+""",
+    )
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "1 request was not answered by a mock:",
+            '  - 404  [[]no match[]]  gpt-4o  "Hallo"',
+            "       closest mock: added[[]0[]] 'greet': *expected 'Hello'*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*requests to llm_server*")
+    result.stdout.no_fnmatch_line("*mockllm/*.py*")
+
+
+def test_a_failed_test_reports_its_requests_instead(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+def test_it(llm_server, llm_env):
+    llm_server.add(name="greet", user="Hello", reply="Hi")
+    ask("Hello")
+    try:
+        ask("Hallo")
+    except APIStatusError:
+        pass
+    assert False, "my own reason"
+""",
+    )
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*my own reason*",
+            "*- requests to llm_server -*",
+            "2 requests so far:",
+            "  1. 200  'greet' *",
+            "  2. 404 *",
+            "request 2: closest mock: *",
+        ]
+    )
+
+
+def test_a_failed_assertion_shows_no_frame_of_ours(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+def test_it(llm_server):
+    handle = llm_server.add(name="greet", reply="Hi")
+    handle.assert_called_once()
+""",
+    )
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            ">   *handle.assert_called_once()",
+            "E   *AssertionError: expected 1 call of 'greet', found no call",
+            "E   *there was no request",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*mockllm/serve*")
+
+
+def test_the_marker_sets_mocks_and_what_passes(pytester: pytest.Pytester) -> None:
+    run(
+        pytester,
+        """
+CONFIG = {"mocks": [{"name": "all", "match": {"user": "a"}, "reply": "configured"}]}
+pytestmark = pytest.mark.llm_server(config=CONFIG)
+
+def test_config(llm_server, llm_env):
+    assert ask("a") == "configured"
+    llm_server.mocks["all"].assert_called_once()
+
+@pytest.mark.llm_server(allow_unmatched=True)
+def test_unmatched(llm_server, llm_env):
+    with pytest.raises(APIStatusError):
+        ask("b")
+
+@pytest.mark.llm_server(config={})
+def test_other_config(llm_server, llm_env):
+    assert list(llm_server.mocks) == []
+""",
+    ).assert_outcomes(passed=3)
+
+
+def test_requests_that_are_invalid_may_fail_a_test(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+def invalid(llm_server):
+    llm_server.add(reply="Hi")
+    with OpenAI() as client, pytest.raises(APIStatusError):
+        client.chat.completions.create(model="m", messages=[{"role": "user", "content": 1}])
+
+def test_reported_only(llm_server, llm_env):
+    invalid(llm_server)
+
+@pytest.mark.llm_server(strict_requests=True)
+def test_strict(llm_server, llm_env):
+    invalid(llm_server)
+""",
+    )
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["FAILED test_it.py::test_strict*"])
+
+
+@pytest.mark.parametrize("arguments", ["'x'", "confg={}"])
+def test_a_marker_with_other_arguments_is_an_error(
+    pytester: pytest.Pytester, arguments: str
+) -> None:
+    result = run(
+        pytester,
+        f"""
+@pytest.mark.llm_server({arguments})
+def test_it(llm_server):
+    pass
+""",
+    )
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        ["*takes config=, allow_unmatched=, strict_requests=; found '*'"], consecutive=False
+    )
+
+
+def test_a_configuration_may_be_that_of_the_run(pytester: pytest.Pytester) -> None:
+    pytester.makefile(".json", mocks='{"mocks": [{"reply": "from the file"}]}')
+    tests = """
+def test_it(llm_server, llm_env):
+    assert ask("a") == "from the file"
+"""
+
+    run(pytester, tests, "--llm-server-config=mocks.json").assert_outcomes(passed=1)
+    pytester.makeini("[pytest]\nllm_server_config = mocks.json\n")
+    run(pytester, tests).assert_outcomes(passed=1)
+
+
+def test_an_application_may_be_started_once(pytester: pytest.Pytester) -> None:
+    run(
+        pytester,
+        """
+@pytest.fixture(scope="session")
+def app(llm_base_url):
+    with OpenAI(base_url=f"{llm_base_url}/v1", api_key="k") as client:
+        def answer(text):
+            message = {"role": "user", "content": text}
+            answer = client.chat.completions.create(model="m", messages=[message])
+            return answer.choices[0].message.content
+        yield answer
+
+@pytest.mark.parametrize("reply", ["a", "b"])
+def test_it(app, llm_server, reply):
+    llm_server.add(reply=reply)
+    assert app("x") == reply
+    assert len(llm_server.calls) == 1
+""",
+    ).assert_outcomes(passed=2)
+
+
+def test_async_tests_wait_without_blocking(pytester: pytest.Pytester) -> None:
+    run(
+        pytester,
+        """
+import asyncio
+from mockllm import AsyncSession
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.mark.anyio
+async def test_it(llm_server, llm_env):
+    assert isinstance(llm_server, AsyncSession)
+    llm_server.add(reply="a")
+    async with AsyncOpenAI() as client:
+        waiting = asyncio.create_task(llm_server.wait_for_calls(1, timeout=20))
+        message = {"role": "user", "content": "x"}
+        await client.chat.completions.create(model="m", messages=[message])
+        await waiting
+""",
+        "-p",
+        "anyio",
+    ).assert_outcomes(passed=1)
+
+
+def test_unittest_fails_in_its_call_too(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+import unittest
+
+@pytest.mark.usefixtures("llm_server", "llm_env")
+class TestIt(unittest.TestCase):
+    def test_it(self):
+        with self.assertRaises(APIStatusError):
+            ask("a")
+""",
+    )
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["1 request was not answered by a mock:"])
+
+
+def test_retries_of_injected_errors_cost_no_time(pytester: pytest.Pytester) -> None:
+    run(
+        pytester,
+        """
+def test_it(llm_server, llm_env):
+    busy = llm_server.add(name="busy", reply="ok", first=[{"error": "overloaded", "times": 2}])
+    assert ask("a") == "ok"
+    busy.assert_called_once()
+    busy.assert_requested(times=3)
+
+def test_header(llm_server):
+    llm_server.add(user="a", error="rate_limit")
+    llm_server.add(user="b", error={"as": "rate_limit", "retry_after": "2s"})
+    llm_server.add(user="c", error="bad_request")
+    url = {"base_url": llm_server.openai_base_url, "api_key": "k", "max_retries": 0}
+    found = []
+    for text in "abc":
+        with pytest.raises(APIStatusError) as caught:
+            ask(text, **url)
+        found.append(caught.value.response.headers.get("retry-after-ms"))
+    assert found == ["1", "2000", None]
+""",
+    ).assert_outcomes(passed=2)
+
+
+def test_a_server_that_runs_elsewhere_has_urls_alone(pytester: pytest.Pytester) -> None:
+    with Server({"mocks": [{"reply": "elsewhere"}]}) as server:
+        result = run(
+            pytester,
+            """
+def test_it(llm_server, llm_env, llm_base_url):
+    assert ask("a") == "elsewhere"
+    assert llm_server.base_url.startswith(f"{llm_base_url}/session/test_it.")
+    with pytest.raises(AttributeError, match="no 'add' with --llm-server-url"):
+        llm_server.add
+
+@pytest.mark.llm_server(config={})
+def test_config(llm_server):
+    pass
+""",
+            f"--llm-server-url={server.base_url}/",
+        )
+
+        result.assert_outcomes(passed=1, skipped=1)
+        assert len(server.calls) == 1
+
+
+def test_tests_in_many_processes_have_servers_of_their_own(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    pytester.makepyfile(
+        AGENT
+        + """
+@pytest.mark.parametrize("number", range(8))
+def test_it(llm_server, llm_env, number):
+    llm_server.add(sequence=[f"{number}", f"{number}!"])
+    assert [ask("a"), ask("a")] == [f"{number}", f"{number}!"]
+
+def test_failure(llm_server, llm_env):
+    with pytest.raises(APIStatusError):
+        ask("a")
+"""
+    )
+
+    result = pytester.runpytest_subprocess(*PLUGIN, "-n", "2")
+
+    result.assert_outcomes(passed=8, failed=1)
+    result.stdout.fnmatch_lines(["1 request was not answered by a mock:"])
+
+
+def test_servers_of_tests_with_configurations_are_few(pytester: pytest.Pytester) -> None:
+    run(
+        pytester,
+        """
+import threading
+
+@pytest.mark.parametrize("number", range(12))
+def test_it(number, request):
+    config = {"mocks": [{"reply": f"{number}"}]}
+    request.applymarker(pytest.mark.llm_server(config=config))
+    server = request.getfixturevalue("llm_server")
+    assert ask("a", base_url=server.openai_base_url, api_key="k") == f"{number}"
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count("mockllm-server") <= 8
+""",
+    ).assert_outcomes(passed=12)
+
+
+def test_a_test_without_the_fixtures_imports_nothing_of_the_server() -> None:
+    script = (
+        "import sys, mockllm.pytest_plugin;"
+        "print(sorted(each for each in sys.modules if 'mockllm' in each or each == 'openai'))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("['mockllm', 'mockllm.pytest_plugin']\n", "")
+
+
+def test_the_plugin_is_an_entry_point() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+
+    assert project["entry-points"]["pytest11"] == {"mockllm_server": "mockllm.pytest_plugin"}
