@@ -30,7 +30,7 @@ from mockllm.config.latency import AnyLatency, Latency
 from mockllm.config.mistakes import ANSWERS, ONE_ANSWER, contradiction
 from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
 from mockllm.config.reply import AnyReply, Reply
-from mockllm.config.texts import is_made_text
+from mockllm.config.texts import TEXT_FORM, is_made_text, may_count_calls
 from mockllm.config.values import AlsoWritten, ChunkSize, Event, OptionalSDKObject
 
 MAX_TIMES = 1_000_000_000  # more than anybody sends; sums of a script stay within 64 bits
@@ -259,9 +259,9 @@ if TYPE_CHECKING:  # type checkers allow what validation converts
     ResponseEntries = Sequence[str | Entry | Mapping[str, object] | ReplyFunction]
     EmbeddingsEntries = Sequence[EmbeddingsEntry | Mapping[str, object]]
 else:
-    _AnyEntry = Annotated[Entry, BeforeValidator(_as(Entry)), AlsoWritten({"type": "string"})]
+    _AnyEntry = Annotated[Entry, BeforeValidator(_as(Entry)), AlsoWritten(TEXT_FORM)]
     _AnyResponseEntry = Annotated[
-        ResponseEntry, BeforeValidator(_as(ResponseEntry)), AlsoWritten({"type": "string"})
+        ResponseEntry, BeforeValidator(_as(ResponseEntry)), AlsoWritten(TEXT_FORM)
     ]
     _AnyEmbeddingsEntry = Annotated[EmbeddingsEntry, BeforeValidator(_as(EmbeddingsEntry))]
     Entries = Annotated[list[_AnyEntry], Field(min_length=1)]
@@ -301,7 +301,12 @@ class Answers(WrittenAnswer):
     @property
     def has_state(self) -> bool:
         """True if the answer depends on how often the mock has answered."""
-        return bool(self.first_entries or self.sequence_entries)
+        return bool(self.first_entries or self.sequence_entries) or self._counts_calls
+
+    @property
+    def _counts_calls(self) -> bool:
+        replies = [written.said for _, written in self.written() if written.said is not None]
+        return any(may_count_calls(source) for reply in replies for _, source in reply.templates())
 
     @property
     def passes(self) -> bool:

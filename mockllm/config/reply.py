@@ -7,7 +7,7 @@ is `providers.reply`, and a module `reply` of each API.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -35,6 +35,7 @@ from mockllm.config.texts import (
     TemplateText,
     Text,
     Words,
+    find_templates,
     is_made_text,
     tag_of_text,
 )
@@ -124,6 +125,20 @@ class Reply(ConfigObject):
     def has_json(self) -> bool:
         """True if there is a `json`, which may be null."""
         return "json_value" in self.model_fields_set
+
+    def templates(self) -> Iterator[tuple[list[str | int], str]]:
+        """Yield the path and the source of each template in the reply."""
+        calls = {("tool_calls", place): call for place, call in enumerate(self.tool_calls or ())}
+        values: dict[tuple[str | int, ...], Any] = {
+            ("text",): self.text,
+            ("reasoning",): self.reasoning,
+            ("refusal",): self.refusal,
+            **{(*path, "arguments"): call.arguments for path, call in calls.items()},
+            ("json",): self.json_value,
+        }
+        for path, value in values.items():
+            for inner, source in find_templates(value):
+                yield [*path, *inner], source
 
     @model_validator(mode="before")
     @classmethod

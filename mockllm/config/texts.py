@@ -7,12 +7,14 @@ It knows how they are written. It does not make them: that is `engine.made_reply
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StrictStr, Tag
+from pydantic.config import JsonDict
 
-from mockllm.config.objects import ConfigObject
+from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
 from mockllm.config.values import without_own_keys
 
 MAX_GENERATED = 200_000
@@ -54,6 +56,30 @@ class TemplateText(ConfigObject):
     """The template, such as ``It is sunny in {{ user }}.``"""
 
 
+_TOKENS: JsonDict = {
+    "type": "object",
+    "properties": {"tokens": {"type": "integer", "minimum": 1, "maximum": MAX_GENERATED}},
+    "required": ["tokens"],
+}
+_VALUES: dict[str, JsonDict] = {
+    "generate": {"anyOf": [{"const": "echo"}, _TOKENS]},
+    "template": {"type": "string"},
+}
+
+
+def _object_of(key: str) -> JsonDict:
+    """The JSON Schema of an object that has this key only."""
+    return {
+        "type": "object",
+        "properties": {key: _VALUES[key]},
+        "required": [key],
+        "additionalProperties": False,
+        **OWN_KEYS_SCHEMA,
+    }
+
+
+TEXT_FORM: JsonDict = {"anyOf": [{"type": "string"}, *map(_object_of, _VALUES)]}
+"""The JSON Schema of a text, for an object that may be written as one."""
 MADE_KEYS = frozenset({"generate", "template"})
 """The keys of the objects that are texts."""
 
@@ -91,6 +117,27 @@ def template_of(value: Any) -> str | None:
             return source
         case _:
             return None
+
+
+def find_templates(value: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the path and the source of each template in a value of arguments or JSON."""
+    source = template_of(value)
+    if source is not None:
+        yield (), source
+        return
+    members = value.items() if isinstance(value, Mapping) else ()
+    for key, member in members or (enumerate(value) if isinstance(value, list) else ()):
+        for path, source in find_templates(member):
+            yield (key, *path), source
+
+
+_CALL = re.compile(r"\{[{%][^}]*\bcall\b")
+
+
+def may_count_calls(source: str) -> bool:
+    """True if a template may use how often its mock has answered: the name ``call``. What is
+    mistaken for it costs a question of the store."""
+    return _CALL.search(source) is not None
 
 
 if TYPE_CHECKING:  # type checkers allow what validation converts

@@ -8,6 +8,7 @@ matched like an empty text.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from itertools import chain, repeat
 from typing import Any, NamedTuple, Self
 
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
@@ -34,7 +35,7 @@ from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
 from mockllm.replies.headers import set_headers
-from mockllm.state.choosing import Choice
+from mockllm.state.choosing import Choice, Chosen
 from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
 from mockllm.wire.chunking import Chunk
 
@@ -104,7 +105,8 @@ def _complete(context: Context, request: Request) -> Generator[bool, None, Decis
         prompts.append(prompt)
         selections.append(engine.match(table, prompt, request.first_values))
         if isinstance(selections[-1], RequestError):
-            return (yield from _make(context, request, wanted, prompts, selections))
+            asked = _ask(context, request, prompts)
+            return (yield from _make(context, request, wanted, asked, selections))
         if place % MAX_PROMPTS_AT_ONCE == 0:
             yield False
     parts = [each.candidates for each in selections if isinstance(each, Selection)]
@@ -118,11 +120,24 @@ def _complete(context: Context, request: Request) -> Generator[bool, None, Decis
                 prompts, selections, parts, choices, strict=True
             )
         ]
-        return begin(_make(context, request, wanted, prompts, chosen))
+        numbers = [choice.number if isinstance(choice, Chosen) else 0 for choice in choices]
+        asked = _ask(context, request, prompts, numbers)
+        return begin(_make(context, request, wanted, asked, chosen))
 
     if any(parts):
         return choose_for_parts(table, parts, request, context.session, resume)
-    return (yield from _make(context, request, wanted, prompts, selections))
+    asked = _ask(context, request, prompts)
+    return (yield from _make(context, request, wanted, asked, selections))
+
+
+def _ask(
+    context: Context, request: Request, prompts: Sequence[Prompt], calls: Sequence[int] = ()
+) -> list[Asked]:
+    """Return what answers to the prompts are made for; `calls` are their numbers."""
+    return [
+        Asked(prompt, _numbered(request, place), context.session, call)
+        for place, (prompt, call) in enumerate(zip(prompts, chain(calls, repeat(0)), strict=False))
+    ]
 
 
 def _numbered(request: Request, place: int) -> Request:
@@ -135,17 +150,13 @@ def _make(
     context: Context,
     request: Request,
     wanted: _CompletionRequest,
-    prompts: Sequence[Prompt],
+    asked: Sequence[Asked],
     selections: Sequence[Selection | RequestError],
 ) -> Generator[bool, None, Decision | Question]:
     """Return the decision by the sources of all prompts, or by the first error or failure among
     them, made in pieces (`decision.Pieces`)."""
     engine = context.engine
     chat = context.table(CHAT).api
-    asked = [
-        Asked(prompt, _numbered(request, place), context.session)
-        for place, prompt in enumerate(prompts)
-    ]
     question = _call_functions(context, request, wanted, asked, selections)
     if question is not None:
         return question
@@ -167,7 +178,7 @@ def _make(
     choices = yield from _all_choices(answers)
     reply = engine.cors.share(_render(wanted, answers, choices))
     reply = set_headers(reply, answers[0].headers)
-    return _deliver(context, request, prompts[-1], sources[0], reply)
+    return _deliver(context, request, asked[-1].prompt, sources[0], reply)
 
 
 def _call_functions(
@@ -193,8 +204,7 @@ def _call_functions(
                 returned[place] = selection._replace(source=source.returned(called))
             except MadeReplyError as exc:
                 return _unmade(asked[place].prompt, selection, exc)
-        prompts = [each.prompt for each in asked]
-        return begin(_make(context, request, wanted, prompts, returned))
+        return begin(_make(context, request, wanted, asked, returned))
 
     calls = [call_of(source, asked[place]) for place, (source, _) in functions.items()]
     return Question(tuple(calls), resume) if calls else None

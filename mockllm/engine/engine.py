@@ -349,7 +349,8 @@ class Engine:
 
         def resume(results: Sequence[Any]) -> Decision | Question:
             chosen = self.chosen(table, prompt, rules, results[0])
-            return _uncached(self._answered(table, Asked(prompt, request, session), chosen))
+            number = results[0].number if isinstance(results[0], Chosen) else 0
+            return _uncached(self._answered(table, Asked(prompt, request, session, number), chosen))
 
         return Question((asking.choice_among(table, rules, request, session),), resume)
 

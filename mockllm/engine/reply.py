@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from mockllm.engine.made_reply import (
     Part,
     templates_in,
 )
-from mockllm.engine.template_values import VALUES
+from mockllm.engine.template_values import NAMES
 from mockllm.providers.reply import NeutralCall, NeutralReply, NeutralUsage
 from mockllm.replies.templates import Template, compile_template
 from mockllm.wire import jsontext
@@ -57,17 +57,6 @@ def compile_made(reply: Reply) -> MadeReply | None:
     return None if made.is_written else made
 
 
-def find_templates(reply: Reply) -> Iterator[tuple[list[str | int], str]]:
-    """Yield the path and the source of each template in `reply`."""
-    for name in ("text", "reasoning", "refusal"):
-        text = getattr(reply, name)
-        if isinstance(text, TemplateText):
-            yield [name], text.template
-    for place, call in enumerate(reply.tool_calls or ()):
-        yield from _find_in(call.arguments, ["tool_calls", place, "arguments"])
-    yield from _find_in(reply.json_value, ["json"])
-
-
 @lru_cache(maxsize=MAX_KEPT)
 def compile_source(source: str) -> Template:
     """Return the template of a reply.
@@ -75,17 +64,7 @@ def compile_source(source: str) -> Template:
     Raises:
         ValueError: it is wrong, or Jinja2 is not installed.
     """
-    return compile_template(source, VALUES)
-
-
-def _find_in(value: Any, path: list[str | int]) -> Iterator[tuple[list[str | int], str]]:
-    source = template_of(value)
-    if source is not None:
-        yield path, source
-        return
-    members = value.items() if isinstance(value, Mapping) else ()
-    for key, member in members or (enumerate(value) if isinstance(value, list) else ()):
-        yield from _find_in(member, [*path, key])
+    return compile_template(source, NAMES)
 
 
 def _compile_text(text: Text | None) -> Part | None:

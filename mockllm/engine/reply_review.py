@@ -9,7 +9,7 @@ from mockllm.config.answers import WrittenAnswer
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock
 from mockllm.config.reply import Reply
-from mockllm.engine.reply import compile_reply, compile_source, find_templates
+from mockllm.engine.reply import compile_reply, compile_source
 from mockllm.engine.review import sent_of, unreachable
 from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.providers.api import API, SDK
@@ -62,7 +62,7 @@ def wrong_templates(mock: AnyMock, place: Place) -> Iterator[Problem]:
     """Report templates that cannot be compiled, because of a mistake in them or because Jinja2 is
     not installed."""
     for where, written in mock.written():
-        for path, source in find_templates(written.said) if written.said is not None else ():
+        for path, source in written.said.templates() if written.said is not None else ():
             try:
                 compile_source(source)
             except ValueError as exc:

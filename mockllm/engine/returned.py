@@ -11,7 +11,7 @@ from mockllm.config.answers import WrittenAnswer
 from mockllm.config.error import AnyError, Error
 from mockllm.config.functions import is_function
 from mockllm.config.reply import AnyReply, Reply
-from mockllm.engine.reply import compile_source, find_templates
+from mockllm.engine.reply import compile_source
 from mockllm.wire import jsontext
 
 _EXPECTED = "expected a text, a Reply, a dict in the form of a 'reply', or an Error"
@@ -49,7 +49,7 @@ def _check(reply: Reply) -> None:
     written = reply.model_dump(by_alias=True, exclude_unset=True)
     for path, message in jsontext.find_unserialisable(written):
         raise ValueError(f"{mistakes.json_path([*path])}: {message}; {_EXPECTED}")
-    for path, source in find_templates(reply):
+    for path, source in reply.templates():
         try:
             compile_source(source)
         except ValueError as exc:

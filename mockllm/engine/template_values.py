@@ -23,11 +23,13 @@ LOOKING_BACK = frozenset({"user", "messages", "tool_results", "turn", "step"})
 
 
 class Asked(NamedTuple):
-    """A request that an answer is made for, in a `session`."""
+    """A request that an answer is made for, in a `session`. `call` is the number of this answer of
+    a mock with state, from 1; of others it is 0."""
 
     prompt: Prompt
     request: Request
     session: str = COMMON
+    call: int = 0
 
     def view(self) -> PromptView:
         """Return the request as functions and templates see it."""
@@ -44,7 +46,7 @@ def read_values(names: Iterable[str], asked: Asked) -> dict[str, Any]:
     """
     view = asked.view()
     try:
-        return {name: VALUES[name](view) for name in names}
+        return {name: asked.call if name == _CALL else VALUES[name](view) for name in names}
     except LookupError as exc:
         raise TemplateError(exc.args[0]) from exc
 
@@ -78,4 +80,8 @@ VALUES: Mapping[str, Callable[[PromptView], Any]] = {
     "body": lambda view: view.body,
     "headers": lambda view: view.headers,
 }
-"""The values by their names."""
+"""The values of a request by their names."""
+_CALL = "call"
+NAMES = frozenset({*VALUES, _CALL})
+"""The names that templates may use. A mock has state if it uses ``call``
+(`config.texts.may_count_calls`)."""

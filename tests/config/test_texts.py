@@ -15,6 +15,8 @@ from mockllm.config.texts import (
     GeneratedText,
     TemplateText,
     TokenCount,
+    find_templates,
+    may_count_calls,
     template_of,
 )
 
@@ -125,3 +127,31 @@ def test_a_mistake_is_named_with_its_place(reply: Any, expected: list[str]) -> N
 )
 def test_a_value_with_this_key_alone_is_a_template(value: Any, source: str | None) -> None:
     assert template_of(value) == source
+
+
+def test_templates_are_found_with_their_paths() -> None:
+    value = {"a": [1, {"template": "x"}], "b": {"template": "y"}, "c": {"template": "z", "d": 1}}
+
+    assert [*find_templates(value)] == [(("a", 1), "x"), (("b",), "y")]
+    assert [*find_templates({"template": "x"})] == [((), "x")]
+    assert [*find_templates("x")] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "counts"),
+    [
+        ("{{ call }}", True),
+        ("{% if call > 1 %}a{% endif %}", True),
+        ("a {{ user }} {{ 'n' ~ call }}", True),
+        ("please call me", False),
+        ("{{ user }} call {{ model }}", False),
+        ("{{ calls }}", False),
+        ("{{ messages[-1].calls }}", False),
+    ],
+)
+def test_a_template_that_uses_the_number_of_the_call_is_told_from_others(
+    source: str, counts: bool
+) -> None:
+    assert may_count_calls(source) is counts
+    assert Mock(reply={"template": source}).has_state is counts
+    assert Mock(reply={"json": [{"template": source}]}).has_state is counts

@@ -171,6 +171,49 @@ def test_a_template_that_fails_is_a_500_with_its_place(api: API) -> None:
 
 
 @apis
+def test_a_template_may_tell_how_often_its_mock_has_answered(api: API) -> None:
+    mocks = [
+        {"match": {"user": "other"}, "reply": {"template": "other {{ call }}"}},
+        {"reply": {"template": "{% if call == 1 %}once{% else %}{{ call }} times{% endif %}"}},
+    ]
+    app = LoneApp(build_engine({"mocks": mocks}))
+
+    said = [say(app, api, text).text for text in ("a", "b", "other", "a", "a")]
+
+    assert said == ["once", "2 times", "other 1", "3 times", "4 times"]
+
+
+def test_a_marked_retry_has_the_call_of_the_attempt_before_it() -> None:
+    app = serving({"template": "{{ call }}"})
+
+    def said(retries: int) -> str:
+        headers = KEY | {"x-stainless-retry-count": str(retries)}
+        body = chat_request("Hi")
+        return read(CHAT, told(ask("POST", CHAT.routes[0], headers, body, engine=app))).text
+
+    assert [said(retries) for retries in (0, 1, 2, 0, 1)] == ["1", "1", "1", "2", "2"]
+
+
+def test_the_calls_of_a_sequence_are_those_of_its_mock() -> None:
+    mock = {"sequence": [{"template": "a{{ call }}"}, "b", {"template": "c{{ call }}"}]}
+    app = LoneApp(build_engine({"mocks": [mock]}))
+
+    assert [say(app, CHAT).text for _ in range(3)] == ["a1", "b", "c3"]
+
+
+def test_legacy_completions_have_calls() -> None:
+    app = serving({"template": "{{ call }}"})
+    body = {"model": "m", "prompt": ["a", "b"]}
+
+    answers = [told(ask("POST", "/v1/completions", body=body, engine=app)) for _ in range(2)]
+
+    assert [[each["text"] for each in answer["choices"]] for answer in answers] == [
+        ["1", "1"],
+        ["2", "2"],
+    ]
+
+
+@apis
 def test_an_entry_of_a_sequence_may_be_made(api: API) -> None:
     entries = [
         {"template": "{{ user }} 1"},

@@ -131,6 +131,10 @@ def test_what_a_request_continues_is_known_or_an_error() -> None:
         read_values(["turn"], unknown)
 
 
+def test_the_number_of_the_call_is_given() -> None:
+    assert read_values(["call"], asked(CHAT, BODIES[CHAT.name])._replace(call=3)) == {"call": 3}
+
+
 def test_every_name_that_looks_back_is_one() -> None:
     assert VALUES.keys() > LOOKING_BACK
 
