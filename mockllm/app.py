@@ -24,6 +24,7 @@ from mockllm.engine.mocks import Table
 from mockllm.engine.views import View, Views
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Pacing, Reply, Request
+from mockllm.observers.lateness import Lateness
 from mockllm.prompt import Earlier
 from mockllm.providers import envelope, find_vendor
 from mockllm.providers.routes import NO_VALUES, Routes, Values
@@ -59,7 +60,7 @@ _ENDPOINTS = Routes(_BY_TEMPLATE.items())
 class App:
     """Decides every request: by the mocks of the current engine, or by an endpoint. `clock` returns
     seconds of a monotonic clock, `work_clock` the seconds that this thread has worked; the defaults
-    stand still."""
+    stand still. `timing` returns how late the steps of paced answers were."""
 
     def __init__(
         self,
@@ -68,11 +69,13 @@ class App:
         tls: bool = False,
         clock: Callable[[], float] = lambda: 0.0,
         work_clock: Callable[[], float] = lambda: 0.0,
+        timing: Callable[[], Lateness] = Lateness,
     ) -> None:
         # of the process
         self._scheme = "https" if tls else "http"
         self._clock = clock
         self._work_clock = work_clock
+        self._timing = timing
         self.is_ready = True
         """The answer to ``GET /ready``; False while the server stops."""
         self.stored_responses = StoredResponses()
@@ -99,7 +102,9 @@ class App:
         self._engine = engine
         engine.work_clock = self._work_clock
         self._tables = self.views.use(engine).routes
-        self._local_context = Context(engine, lambda: self.is_ready, self.stored_responses)
+        self._local_context = Context(
+            engine, lambda: self.is_ready, self.stored_responses, timing=self._timing
+        )
         self._context = replace(self._local_context, peers=self._peers)
         self._note_default_session()
         self.stored_paths = frozenset(

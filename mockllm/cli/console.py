@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TextIO
 
 from mockllm.cli.terminal import ALL_SHOWN, hidden_line
 from mockllm.errors import Problem, Severity, most_important
@@ -85,6 +85,8 @@ class Console(logging.Handler):
         self._stand_in = _StandardError(self)
         # of what it replaces
         self._stream = sys.stderr
+        self.is_terminal = form == "text" and _is_terminal(sys.stderr)
+        """True if messages are read on a terminal."""
         self._encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
         self._root_level = logging.root.level
         self._hooks = (threading.excepthook, sys.unraisablehook)
@@ -172,6 +174,10 @@ class _StandardError(io.TextIOBase):
 
     def fileno(self) -> int:
         return STDERR
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
 
 
 def _record(message: str, level: int) -> logging.LogRecord:

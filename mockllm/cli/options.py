@@ -170,6 +170,7 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
             "LATENCY",
         ),
         Option("--speed", f"make latencies N times as short; {_DEFAULT}", _speed, "N", 1.0),
+        Flag("--no-summary", "do not say at the end how late paced answers were"),
     ),
     "address": (
         Option("--host", f"host name or IP address to listen on; default {DEFAULT_HOST}", _host),

@@ -22,11 +22,13 @@ from mockllm.engine.building import build_engine, read_config
 from mockllm.engine.engine import Engine
 from mockllm.errors import ConfigError, MockLLMError
 from mockllm.observers.access_log import log_access
+from mockllm.observers.lateness import Lateness, as_rows
 from mockllm.observers.unmatched_log import log_unmatched
 from mockllm.serve.process import RELOAD_SIGNAL, STOP_SIGNALS, serve
 from mockllm.serve.reload import Reload, Watch
 from mockllm.serve.settings import Settings
 from mockllm.serve.supervisor import Supervisor, require_workers
+from mockllm.serve.timing_board import TimingBoard
 
 logger = logging.getLogger("mockllm")
 
@@ -80,6 +82,22 @@ def _serve(options: argparse.Namespace, console: Console, files: contextlib.Exit
         supervisor.run(listening)
     else:
         serve(engine, bound, settings, listening=listening, reload=reload)
+    if not options.no_summary:
+        _summarise(settings.timing.total(), console)
+
+
+def _summarise(lateness: Lateness, console: Console) -> None:
+    """Say how late the steps of paced answers were, if there were any: in a table on a terminal,
+    else in one line."""
+    if not lateness.answers:
+        return
+    rows = as_rows(lateness)
+    line = "; ".join(f"{name}: {value}" for name, value in rows)
+    if not console.is_terminal:
+        console.say(line)
+        return
+    for name, value in rows:
+        console.say(f"{name}: {value}", text=f"{name:15}{value}")
 
 
 def _settings(options: argparse.Namespace, config: Config) -> Settings:
@@ -93,6 +111,7 @@ def _settings(options: argparse.Namespace, config: Config) -> Settings:
         limits=limits_of(options),
         drain_timeout=options.drain_timeout,
         workers=options.workers,
+        timing=TimingBoard(options.workers),
         speed=options.speed,
         observers=(log_access,) if options.access_log else (),
         unmatched_observers=() if options.access_log else (log_unmatched,),

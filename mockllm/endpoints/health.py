@@ -7,6 +7,7 @@ from typing import Any
 from mockllm.endpoints.route import Context, endpoint_decision
 from mockllm.engine.decision import Decision, Outcome
 from mockllm.exchange import Request
+from mockllm.observers.lateness import as_object
 from mockllm.providers import envelope
 from mockllm.providers.routes import Values
 
@@ -14,12 +15,16 @@ HEALTH, READY, ROOT = "/health", "/ready", "/"
 
 
 def health(context: Context, request: Request, values: Values) -> Decision:
-    """Answer with the number of mocks in each list, and the hits and misses of the match cache."""
+    """Answer with the number of mocks in each list, the hits and misses of the match cache and, if
+    there were paced answers, how late their steps were."""
     counts = context.engine.counts
     body: dict[str, Any] = {"status": "healthy", "service": "mock-llm", **counts}
     cache = context.engine.match_cache
     if cache is not None:
         body["reuse"] = {"hits": cache.hits, "misses": cache.misses}
+    lateness = context.timing()
+    if lateness.answers:
+        body["timing"] = as_object(lateness)
     return endpoint_decision(envelope.json_reply(body), outcome=Outcome.PROBE)
 
 

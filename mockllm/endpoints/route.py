@@ -11,6 +11,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.exchange import Reply, Request
 from mockllm.matching.rule import Rule
+from mockllm.observers.lateness import Lateness
 from mockllm.prompt import Prompt
 from mockllm.providers import find_vendor
 from mockllm.providers.envelope import JSON_HEADERS
@@ -32,6 +33,8 @@ class Context:
     stored: StoredResponses
     peers: frozenset[int] = frozenset()
     session: str = COMMON
+    timing: Callable[[], Lateness] = Lateness
+    """How late the steps of paced answers were."""
     added: Mapping[str, Table] | None = None
     """The mocks of each API as the session sees them, if some were added at run time."""
 

@@ -137,6 +137,10 @@ class Pool(Generic[Item]):
         """The number of answers that wait for a place."""
         return len(self._waiting)
 
+    def is_running(self, item: Item) -> bool:
+        """True if an answer is generated."""
+        return item in self._running
+
     def enter(self, item: Item, now: float) -> Admission:
         """Let an answer begin, wait or be refused."""
         rule = self.rule

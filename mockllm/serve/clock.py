@@ -65,6 +65,7 @@ class Clock:
         speed: float = 1.0,
         number: int = 0,
         processes: int = 1,
+        lateness: Lateness | None = None,
         now: Callable[[], float] = time.monotonic,
         call_later: CallLater = _call_later,
     ) -> None:
@@ -74,12 +75,13 @@ class Clock:
         self._speed = speed
         self._number = number
         self._processes = processes
-        self.lateness = Lateness()
+        self.lateness = lateness or Lateness()
         """How late the steps of paced answers were."""
         # of the answers
         self.common: Lane[Paced] = Lane(now(), speed)
         """The time of all pools that slow nothing down."""
         self._pools: dict[PoolRule, Pool[Paced]] = {}
+        self._open = 0  # answers that have a place
         # of the timer
         self._timer: Timer | None = None
         self._due = math.inf
@@ -106,19 +108,25 @@ class Clock:
         pool = self._find_pool(rule, now)
         admission = pool.enter(answer, now)
         if admission is Admission.RUNS:
-            answer.begin(pool, now)
+            self._begin(answer, pool, now)
             self.set_timer()
         return pool if admission is not Admission.REFUSED else None
 
     def leave(self, answer: Paced, pool: Pool[Paced]) -> None:
         """Give the place of an answer to the next one. Without effect if it has left."""
         now = self.now()
+        self._open -= pool.is_running(answer)
         follower = pool.leave(answer, now)
         if follower is not None:
-            follower.begin(pool, now)
+            self._begin(follower, pool, now)
         elif not pool.running and self._pools.get(pool.rule) is pool:
             del self._pools[pool.rule]
         self.set_timer()
+
+    def _begin(self, answer: Paced, pool: Pool[Paced], now: float) -> None:
+        self._open += 1
+        self.lateness.begin(self._open)
+        answer.begin(pool, now)
 
     def count(self, dues: Sequence[float]) -> None:
         """Count steps that were handed to the system just now; `dues` is when they were due."""

@@ -166,19 +166,16 @@ class _EmbeddedServer(RecordedServer[S]):
     async def _listen(self, files: ExitStack) -> Listening:
         engine = await self._load()
         sock, tls, url = files.enter_context(self._settings.bind())
+        clock = Clock(speed=self._settings.speed)
         app = App(
             engine,
             tls=tls is not None,
             clock=time.monotonic,
             work_clock=time.thread_time,
+            timing=lambda: clock.lateness,
         )
         observers = self._begin_recording(app)
-        service = Service(
-            app,
-            limits=self._settings.limits,
-            observers=observers,
-            clock=Clock(speed=self._settings.speed),
-        )
+        service = Service(app, limits=self._settings.limits, observers=observers, clock=clock)
         listener = Listener(service, tls=tls)
         await listener.start(sock)
         return Listening(app, listener, url, files.pop_all(), self._settings.drain_timeout)

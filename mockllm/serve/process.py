@@ -175,6 +175,7 @@ class _Process:
             tls=bound.tls is not None,
             clock=time.monotonic,
             work_clock=time.thread_time,
+            timing=settings.timing.total,
         )
         self._peers = None if place is None else Peers(app, place)
         slot = 0 if place is None else place.slot
@@ -185,7 +186,12 @@ class _Process:
             unmatched_observers=settings.unmatched_observers,
             performer=self._peers,
             slot=slot,
-            clock=Clock(speed=settings.speed, number=slot, processes=settings.workers),
+            clock=Clock(
+                speed=settings.speed,
+                number=slot,
+                processes=settings.workers,
+                lateness=settings.timing.lateness(slot),
+            ),
         )
         self._listener = Listener(self._service, tls=bound.tls)
         self._cut = False

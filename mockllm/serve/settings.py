@@ -14,6 +14,7 @@ from mockllm.config.address import DEFAULT_HOST
 from mockllm.limits import Limits
 from mockllm.serve import address
 from mockllm.serve.connections import Observer
+from mockllm.serve.timing_board import TimingBoard
 
 MAX_SPEED = 1_000_000.0
 DRAIN_TIMEOUT = 10.0  # seconds that responses in progress have to finish when a server stops
@@ -44,6 +45,8 @@ class Settings:
     drain_timeout: float = DRAIN_TIMEOUT
     workers: int = 1
     """The number of processes, which share the places of pools."""
+    timing: TimingBoard = field(default_factory=TimingBoard)
+    """How late the steps of paced answers are; with a slot for each of the processes."""
     speed: float = 1.0
     """How much faster than real time latencies are."""
     observers: tuple[Observer, ...] = ()

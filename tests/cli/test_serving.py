@@ -6,12 +6,14 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from anthropic import Anthropic
 from openai import OpenAI
 
-from mockllm.cli.serving import _warn_of_workers
+from mockllm.cli.serving import _summarise, _warn_of_workers
+from mockllm.observers.lateness import Lateness
 from mockllm.state.choosing import Entry
 from tests.support import sequences
 from tests.support.processes import Command, failing, running, write
@@ -248,3 +250,67 @@ def test_several_workers_are_warned_of_with_state(
     messages = [record.message for record in caplog.records]
     assert [message.startswith(warned) for message in messages] == [True] * bool(warned)
     assert all(message.endswith("use --workers 1") for message in messages)
+
+
+# --- Latency --------------------------------------------------------------------------------------
+
+
+def latent(tmp_path: Path, *options: str) -> Command:
+    """A server that has answered two requests, which took time, and has ended."""
+    file = write(tmp_path / "mocks.json", {"mocks": [{"reply": "one two"}]})
+    options = ("--latency", "ttft=1s,itl=100ms", "--speed", "100", *options)
+    with running(file, "--port", "0", *options) as server:
+        with OpenAI(base_url=f"{server.url}/v1", api_key=API_KEY, max_retries=0) as client:
+            for _ in range(2):
+                client.chat.completions.create(**chat_request("hi"))
+        server.signal(signal.SIGTERM)
+        assert server.ended() == 0
+    return server
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_end_says_how_late_paced_answers_were(tmp_path: Path, workers: str) -> None:
+    server = latent(tmp_path, "--workers", workers)
+
+    (line,) = server.told("paced answers: 2, ")
+    assert line.startswith("mockllm: ")
+    assert "; steps: 2; late by: " in line
+    assert "; verdict: " in line
+
+
+def test_the_summary_may_be_turned_off(tmp_path: Path) -> None:
+    server = latent(tmp_path, "--no-summary")
+
+    assert not any("paced" in line for line in server.lines)
+
+
+class Said:
+    """A console that keeps what is said."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        self.is_terminal = is_terminal
+        self.lines: list[str] = []
+
+    def say(self, message: str, level: int = 0, *, text: str | None = None) -> None:
+        self.lines.append(message if text is None else text)
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_summary_is_a_table_on_a_terminal(is_terminal: bool) -> None:
+    lateness = Lateness()
+    lateness.begin(1)
+    lateness.add(0.0005)
+    said = Said(is_terminal=is_terminal)
+
+    _summarise(lateness, cast("Any", said))
+
+    assert len(said.lines) == (4 if is_terminal else 1)
+    assert "held the schedule" in said.lines[-1]
+
+
+def test_nothing_is_said_where_nothing_was_paced() -> None:
+    said = Said(is_terminal=True)
+
+    _summarise(Lateness(), cast("Any", said))
+
+    assert said.lines == []

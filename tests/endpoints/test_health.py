@@ -29,6 +29,7 @@ def listener_of(server: AsyncServer) -> Listener:
 
 
 READY = get(target="/ready")
+HEALTH = get(target="/health")
 
 
 async def test_is_ready_once_it_listens(server: AsyncServer) -> None:
@@ -59,3 +60,23 @@ async def test_is_not_ready_while_it_drains() -> None:
 async def test_ready_accepts_get_only(server: AsyncServer, method: str) -> None:
     answer = await ask(port_of(server.base_url), get(target="/ready", method=method))
     assert answer.status == 405
+
+
+async def test_health_says_how_late_paced_answers_were() -> None:
+    async with AsyncServer(config(), latency={"ttft": "1ms"}) as server:
+        port = port_of(server.base_url)
+        before = json.loads((await ask(port, HEALTH)).body)
+        assert (await ask(port)).status == 200
+        after = json.loads((await ask(port, HEALTH)).body)
+
+    assert "timing" not in before
+    timing = after["timing"]
+    assert (timing["answers"], timing["most_open"], timing["steps"]) == (1, 1, 1)
+    assert 0 <= timing["late_ms"]["p50"] <= timing["late_ms"]["max"]
+
+
+async def test_health_says_nothing_of_answers_without_latency(server: AsyncServer) -> None:
+    port = port_of(server.base_url)
+    assert (await ask(port)).status == 200
+
+    assert "timing" not in json.loads((await ask(port, HEALTH)).body)
