@@ -80,7 +80,8 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
         case "missing":
             return "expected a value, found nothing"
         case "dict_type" | "model_type":
-            return f"expected an object, found {found}"
+            such = "" if detail["loc"] else ' such as {"mocks": [...]}'
+            return f"expected an object{such}, found {found}"
         case "list_type":
             return f"expected a list, found {found}"
         case "string_type":

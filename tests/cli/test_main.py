@@ -49,7 +49,7 @@ MISTAKES: list[tuple[Any, str]] = [
     ),
     (
         {"openai_response": [{"match": {"input": None}, "response": {}}]},
-        "openai_response[0]: match.input: ",
+        "openai_response[0]: match: input is null; leave it out if it does not matter",
     ),
     (
         {"openai": [chat_mock("a", {}, headers=[{"name": "X", "valu": "a"}])]},
@@ -65,7 +65,7 @@ MISTAKES: list[tuple[Any, str]] = [
         {"openai": [{"match": {"message": {"role": "robot"}}, "response": {}}]},
         "openai[0]: match.message",
     ),
-    ([], "expected an object, found a list"),
+    ([], 'expected an object such as {"mocks": [...]}, found a list'),
     ({"require_auth": "no"}, "require_auth: expected true or false, found 'no'"),
     ({"listen_addr": "127.0.0.1:http"}, "listen_addr: expected HOST:PORT, found '127.0.0.1:http'"),
 ]
@@ -168,9 +168,9 @@ def test_the_schema_describes_the_file_format(capsys: pytest.CaptureFixture[str]
     assert schema["additionalProperties"] is False
     definitions = schema["$defs"]
     answers = {
-        "OpenAIMock": ["response", "reply", "error"],
-        "OpenAIEmbeddingsMock": ["response", "error"],
-        "Mock": ["reply", "error"],
+        "OpenAIMock": ["response", "reply", "error", "sequence"],
+        "OpenAIEmbeddingsMock": ["response", "error", "sequence"],
+        "Mock": ["reply", "error", "sequence"],
     }
     for name, words in answers.items():
         assert definitions[name]["oneOf"] == [{"required": [word]} for word in words]

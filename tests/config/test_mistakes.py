@@ -15,7 +15,7 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ([], ["a.json: expected an object, found a list"]),
+        ([], ['a.json: expected an object such as {"mocks": [...]}, found a list']),
         (
             {"openia": []},
             [
