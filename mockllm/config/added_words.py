@@ -56,6 +56,7 @@ class MockWords(TypedDict, total=False):
     response: Any
     error: Any
     fault: Any
+    latency: str | Words | ConfigObject
     sequence: Any
     at_end: str
     match: Words | ConfigObject
