@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from traceback import format_exception
 from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
-from mockllm.engine.decision import Answer, Delivery, End, Outcome, Summary
+from mockllm.engine.decision import Answer, Delivery, End, Outcome, Summary, Trouble
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import Request
 from mockllm.matching import readings
@@ -65,6 +66,7 @@ class Entry(NamedTuple):
     answer: Answer | None
     near_miss: NearMiss | None
     delivery: Delivery
+    trouble: Trouble | None = None
 
     @property
     def attempt(self) -> int:
@@ -254,11 +256,21 @@ class Call:
 
     @property
     def near_miss(self) -> str | None:
-        """Why no mock answered: the closest mock, and the first difference. None unless one should
-        have answered."""
+        """Why no mock answered: the closest mock, and the first difference, or what failed in the
+        one that matched. None unless one should have answered."""
+        if self._entry.trouble is not None:
+            return f"{self._entry.trouble.place}: {self._entry.trouble.reason}"
         if self._entry.near_miss is not None:
             return f"closest mock: {describe_near_miss(self._entry.near_miss)}"
         return _UNMATCHED.get(self._entry.outcome)
+
+    @property
+    def traceback(self) -> str:
+        """The traceback of the exception that a function of the mock raised; empty if there is
+        none."""
+        trouble = self._entry.trouble
+        error = trouble.error if trouble is not None else None
+        return "" if error is None else "".join(format_exception(error)).rstrip()
 
     @property
     def delivery(self) -> HowDelivered:

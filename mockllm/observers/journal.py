@@ -82,6 +82,7 @@ class Journal:
                 answer,
                 match.near_miss,
                 delivery,
+                match.trouble,
             ),
         )
         self._entries.append((entry, cost))

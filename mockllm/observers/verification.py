@@ -153,6 +153,7 @@ def unmatched(record: Record, *, strict: bool = False) -> str | None:
     lines = [f"{len(missed):,} {are} not answered by a mock:"]
     for call in missed[:MAX_LISTED]:
         lines += [_line(call, several=_has_several(record)), *_reason(call, "       ")]
+        lines += [f"       {line}" for line in call.traceback.splitlines()]
     if len(missed) > MAX_LISTED:
         lines.append(f"  ... and {len(missed) - MAX_LISTED:,} more")
     if len(missed) < len(record.calls):

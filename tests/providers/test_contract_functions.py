@@ -191,6 +191,41 @@ async def test_legacy_completions_call_functions(openai: AsyncOpenAI) -> None:
         await openai.completions.create(model="m", prompt=["a", "fail"])
 
 
+async def test_a_function_that_fails_fails_the_test_with_its_traceback() -> None:
+    async with AsyncServer({"mocks": [{"name": "f", "reply": fail}]}) as server:
+        client = AsyncOpenAI(base_url=server.openai_base_url, api_key="any")
+        async with client:
+            with pytest.raises(openai_sdk.InternalServerError):
+                await client.chat.completions.create(**chat_request("Paris"))
+
+        with pytest.raises(AssertionError) as failed:
+            server.assert_no_unmatched()
+
+    text = str(failed.value)
+    assert "mocks[0] 'f': reply: the function raised LookupError: no such city" in text
+    assert "in fail" in text
+    assert "LookupError: no such city" in text.splitlines()[-1]
+
+
+async def test_a_mock_that_is_added_may_be_made() -> None:
+    async with AsyncServer({}) as server:
+        session = server.session("a")
+        echo = server.add(user=contains("echo"), reply={"template": "{{ user }} {{ call }}"})
+        function = session.add(reply=answer)
+        client = AsyncOpenAI(base_url=session.openai_base_url, api_key="any")
+        async with client:
+            said = [(await client.chat.completions.create(**chat_request("a"))).choices[0]]
+            function.remove()
+            said += [
+                (await client.chat.completions.create(**chat_request("echo"))).choices[0]
+                for _ in range(2)
+            ]
+        assert (echo.call_count, function.call_count) == (2, 1)
+
+    texts = [each.message.content for each in said]
+    assert texts == ["chat, a, turn 1, attempt 1", "echo 1", "echo 2"]
+
+
 async def test_other_requests_are_answered_while_a_function_waits() -> None:
     go_on = threading.Event()
     config = {
