@@ -25,8 +25,8 @@ def find_surprises(mock: AnyMock, place: Place) -> Iterator[Problem]:
     words = set(_words_in(mock.match))
     if "user" in words:
         yield from _calls_before_the_end(mock, place)
-    fails = any(entry.failure is not None for _, entry in mock.entries())
-    if not fails and not words & _OF_THE_CONVERSATION:
+    has_trouble = any(entry.advances_retry for _, entry in mock.entries())
+    if not has_trouble and not words & _OF_THE_CONVERSATION:
         message = (
             "a request that is repeated without the mark of an SDK's retry gets the next entry; "
             "for agents that may repeat, 'turn', 'step' or 'tool_result' in 'match' tell answers "

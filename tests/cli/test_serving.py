@@ -13,10 +13,9 @@ from anthropic import Anthropic
 from openai import OpenAI
 
 from mockllm.cli.serving import _summarise, _warn_of_workers
+from mockllm.engine.building import build_engine
 from mockllm.observers.lateness import Lateness
-from mockllm.state.choosing import Entry
-from tests.support import sequences
-from tests.support.processes import Command, failing, running, write
+from tests.support.processes import Command, failing, posix, running, write
 from tests.support.served import (
     API_KEY,
     chat_mock,
@@ -243,13 +242,21 @@ def test_reload_takes_files_that_are_arguments(tmp_path: Path) -> None:
 def test_several_workers_are_warned_of_with_state(
     texts: list[str], workers: int, warned: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sequenced = {text: sequences.sequence(Entry()) for text in texts}
+    scripts = [{"name": text, "sequence": ["a", "b"]} for text in texts]
 
-    _warn_of_workers(workers, sequences.engine([*texts, "other"], sequenced))
+    _warn_of_workers(workers, build_engine({"mocks": [*scripts, {"reply": "other"}]}))
 
     messages = [record.message for record in caplog.records]
     assert [message.startswith(warned) for message in messages] == [True] * bool(warned)
     assert all(message.endswith("use --workers 1") for message in messages)
+
+
+@posix
+def test_a_file_with_a_sequence_is_served_by_workers_with_a_warning(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.json", {"mocks": [{"sequence": ["a", "b"]}]})
+
+    with running(file, "--workers=2", "--port=0") as server:
+        server.told("1 mock has several answers in order, which each of the 2 worker processes")
 
 
 # --- Latency --------------------------------------------------------------------------------------

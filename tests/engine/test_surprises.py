@@ -39,6 +39,7 @@ def test_a_sequence_without_errors_is_moved_by_repeated_requests(
     [
         {"sequence": [{"error": "overloaded"}, "b"]},
         {"sequence": ["a", "b"], "first": [{"error": "overloaded"}]},
+        {"sequence": [{"reply": "a", "fault": {"end": "cut", "after": "first_token"}}, "b"]},
         {"sequence": ["a", "b"], "match": {"turn": 1}},
         {"sequence": ["a", "b"], "match": {"all_of": [{"step": {"at_least": 2}}]}},
         {"sequence": ["a", CALL], "match": {"tool_result": "15"}},
