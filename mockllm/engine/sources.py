@@ -161,9 +161,12 @@ class FunctionSource:
             reason = f"the function raised {type(error).__name__}: {error}"[:MAX_REASON]
         else:
             try:
-                return self.source_of(called.value)
+                source = self.source_of(called.value)
             except ValueError as exc:
                 reason = f"the function returned {exc}"[:MAX_REASON]
+            else:
+                faults, pace = self.fixed.faults, self.fixed.pace
+                return replace(source, fixed=source.fixed._replace(faults=faults, pace=pace))
         raise MadeReplyError("reply", reason, error).within(self.path)
 
 

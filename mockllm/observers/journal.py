@@ -13,9 +13,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mockllm.engine.decision import Answer, Exchange, Match, Outcome
-from mockllm.exchange import LazySteps
+from mockllm.exchange import LazySteps, Reply
 from mockllm.limits import KIB, MIB
 from mockllm.observers.calls import Call, Entry
+from mockllm.wire.tokens import BYTES_PER_TOKEN, estimate_value
 
 MAX_ENTRIES = 10_000
 MAX_BYTES = 64 * MIB  # of all entries
@@ -67,8 +68,8 @@ class Journal:
             request = request._replace(body=request.body[: self._max_body])
         answer = _kept(match)
         cost = PER_ENTRY + len(request.body)
-        if answer is not None and answer.number is None and not isinstance(reply.steps, LazySteps):
-            cost += sum(step.size for step in reply.steps)  # about the size of its answer
+        if answer is not None and answer.number is None:  # not shared with other entries
+            cost += _size_of(answer, reply)
         entry = _new(
             Entry,
             (
@@ -124,6 +125,13 @@ class Journal:
         self._lost[entry.session] += 1
         if len(self._lost) > self._max_entries:  # sessions; the first to lose one is long over
             del self._lost[next(iter(self._lost))]
+
+
+def _size_of(answer: Answer, reply: Reply) -> int:
+    """Return about the size of an answer in bytes. The steps of a lazy reply are not known."""
+    if isinstance(reply.steps, LazySteps):
+        return BYTES_PER_TOKEN * estimate_value(answer.response)
+    return sum(step.size for step in reply.steps)
 
 
 def _kept(match: Match) -> Answer | None:

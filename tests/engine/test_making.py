@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,6 +98,17 @@ def test_a_function_that_fails_is_an_error(called: Called, reason: str, is_shown
     assert isinstance(error, MadeReplyError)
     assert error.reason.startswith(reason)
     assert error.shown is (called.error if is_shown else None)
+
+
+def test_what_a_function_returns_has_the_time_and_the_faults_of_its_mock() -> None:
+    pace, faults = object(), (object(),)
+    function = source(lambda prompt: "never called")
+    function = replace(function, fixed=function.fixed._replace(pace=pace, faults=faults))
+
+    returned = function.returned(Called("a"))
+
+    assert (returned.fixed.pace, returned.fixed.faults) == (pace, faults)
+    assert returned.faults is faults
 
 
 def test_an_error_becomes_a_500_that_is_not_retried_with_its_place() -> None:

@@ -88,6 +88,16 @@ def test_bodies_are_bounded_in_all() -> None:
     assert len(observed.journal) == 3
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_answers_that_are_made_for_one_request_are_bounded_in_all(stream: bool) -> None:
+    made = {"mocks": [{"reply": {"generate": {"tokens": 20_000}}}]}  # about 100 kB
+    observed = Observed(made, journal=Journal(max_bytes=250_000))
+    for number in range(5):
+        observed.ask(request(CHAT, chat_request(f"{number}", stream=stream)))
+
+    assert len(observed.journal) == 2
+
+
 def test_the_last_entry_is_there_however_large() -> None:
     observed = Observed(journal=Journal(max_bytes=1))
     observed.ask(request(CHAT, chat_request("a")))
