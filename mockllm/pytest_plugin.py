@@ -85,10 +85,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Fail a test that passes although requests of it were not answered by a mock."""
+    """Fail a test that passes although requests of it were not answered by a mock. What a function
+    of the test raised, when it should have answered, is raised again."""
+    __tracebackhide__ = True
     yield
     used = item.stash.get(_USED, None)
     if used is not None and not used.settings.allow_unmatched:
+        used.session.fail_on_errors()
         try:
             used.session.assert_no_unmatched()
         except AssertionError as exc:

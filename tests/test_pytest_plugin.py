@@ -149,6 +149,35 @@ def test_it(llm_server):
     result.stdout.no_fnmatch_line("*mockllm/serve*")
 
 
+def test_an_error_of_a_function_fails_a_test_with_its_own_traceback(
+    pytester: pytest.Pytester,
+) -> None:
+    result = run(
+        pytester,
+        """
+def reply(prompt):
+    return {"text": NAMES[prompt.user]}
+
+def test_it(llm_server, llm_env):
+    llm_server.add(name="made", reply=reply)
+    with pytest.raises(APIStatusError):
+        ask("Hello")
+""",
+    )
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "    def reply(prompt):",
+            ">       return {*NAMES[[]prompt.user[]]}",
+            "E       NameError: name 'NAMES' is not defined",
+            "*requests to llm_server*",
+            "  1. 500  'made' *",
+            "request 1: added[[]0[]] 'made': reply: *",
+        ]
+    )
+
+
 def test_the_marker_sets_mocks_and_what_passes(pytester: pytest.Pytester) -> None:
     run(
         pytester,

@@ -15,8 +15,10 @@ from mockllm.engine.decision import (
 )
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import ScriptedSource
+from mockllm.engine.unmatched import UnmatchedError
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
+from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
 from mockllm.state.attempts import RETRY_COUNT, Attempt, attempt_at
 from mockllm.state.choosing import Candidate, Exhausted
@@ -130,10 +132,11 @@ def in_session(
 def exhausted(rule: Rule, refusal: Exhausted) -> RequestError:
     """Return the 404 of a script that is over, which the official SDKs do not retry."""
     given = "1 answer" if refusal.answers == 1 else f"{refusal.answers:,} answers"
-    return RequestError(
-        404,
+    reason = f"its sequence is exhausted after {given}"
+    return UnmatchedError(
         f"The sequence of {rule.label} is exhausted after {given}. Add an entry, or set 'at_end' "
         "to 'pass', 'repeat' or 'restart'.",
+        NearMiss(rule, reason, reason),
         code="mock_exhausted",
     )
 

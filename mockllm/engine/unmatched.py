@@ -18,11 +18,13 @@ MAX_REQUEST_QUOTE = 500  # characters of the last message
 
 
 class UnmatchedError(RequestError):
-    """The 404 for a request that no mock matches. `near_miss` is the closest rule, if there are
+    """The 404 for a request that no mock answers. `near_miss` is the closest rule, if there are
     mocks."""
 
-    def __init__(self, message: str, near_miss: NearMiss | None) -> None:
-        super().__init__(404, message, code="mock_not_found")
+    def __init__(
+        self, message: str, near_miss: NearMiss | None, *, code: str = "mock_not_found"
+    ) -> None:
+        super().__init__(404, message, code=code)
         self.near_miss = near_miss
 
 

@@ -25,7 +25,15 @@ from mockllm.prompt import ConversationMessage, Prompt
 from mockllm.providers import APIS
 from mockllm.providers.api import API
 from mockllm.providers.routes import Routes
-from mockllm.redaction import redact_headers, redact_json, redact_name, redact_target, redact_words
+from mockllm.redaction import (
+    escape,
+    redact_headers,
+    redact_json,
+    redact_name,
+    redact_target,
+    redact_text,
+    redact_words,
+)
 from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
 from mockllm.state.session_names import split_request
 from mockllm.wire import jsontext
@@ -258,8 +266,9 @@ class Call:
     def near_miss(self) -> str | None:
         """Why no mock answered: the closest mock, and the first difference, or what failed in the
         one that matched. None unless one should have answered."""
-        if self._entry.trouble is not None:
-            return f"{self._entry.trouble.place}: {self._entry.trouble.reason}"
+        trouble = self._entry.trouble
+        if trouble is not None:
+            return f"{escape(trouble.place)}: {redact_text(trouble.reason)}"
         if self._entry.near_miss is not None:
             return f"closest mock: {describe_near_miss(self._entry.near_miss)}"
         return _UNMATCHED.get(self._entry.outcome)
@@ -268,9 +277,7 @@ class Call:
     def traceback(self) -> str:
         """The traceback of the exception that a function of the mock raised; empty if there is
         none."""
-        trouble = self._entry.trouble
-        error = trouble.error if trouble is not None else None
-        return "" if error is None else "".join(format_exception(error)).rstrip()
+        return "" if self.error is None else "".join(format_exception(self.error)).rstrip()
 
     @property
     def delivery(self) -> HowDelivered:
@@ -304,6 +311,11 @@ class Call:
     def is_unmatched(self) -> bool:
         """True if no mock answered although one should."""
         return self._entry.outcome in _UNMATCHED
+
+    @property
+    def error(self) -> BaseException | None:
+        """The exception of the function that should have made the answer."""
+        return None if self._entry.trouble is None else self._entry.trouble.error
 
     @property
     def is_invalid(self) -> bool:

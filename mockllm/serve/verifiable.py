@@ -7,6 +7,7 @@ module below the line of the test.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import TracebackType
 from typing import Self, Unpack
 
 from mockllm.config.added_words import MockWords
@@ -19,6 +20,7 @@ from mockllm.observers.subjects import subject_of
 from mockllm.observers.verification import Subject, Times
 
 WAIT = 5.0  # seconds that waiting takes at most, unless a test says otherwise
+_NOT_THE_AUTHOR = ("mockllm.serve.functions", __name__)  # modules of frames above a function
 _ONCE = Times(exactly=1)
 
 
@@ -74,6 +76,14 @@ class Verifiable:
         also if it was invalid."""
         __tracebackhide__ = True
         _fail(verification.unmatched(self._read(), strict=self._is_strict()))
+
+    def fail_on_errors(self) -> None:
+        """Raise the first exception of a function that should have made an answer, with its own
+        traceback."""
+        __tracebackhide__ = True
+        for call in self.calls:
+            if call.error is not None:
+                raise call.error.with_traceback(_of_the_author(call.error.__traceback__))
 
     def assert_all_called(self) -> None:
         """Fail if a mock was never called, or has answers that were not used."""
@@ -270,6 +280,17 @@ class Mocks(Mapping[str, MockHandle]):
 
     def __repr__(self) -> str:
         return f"<Mocks {list(self)}>"
+
+
+def _of_the_author(traceback: TracebackType | None) -> TracebackType | None:
+    """Return the frames of a traceback behind the last one in which the author's function is
+    called, or in which its exception was raised again."""
+    found, frame = traceback, traceback
+    while frame is not None:
+        if frame.tb_frame.f_globals.get("__name__") in _NOT_THE_AUTHOR:
+            found = frame.tb_next
+        frame = frame.tb_next
+    return found
 
 
 def _times(times: int | None, at_least: int | None, at_most: int | None) -> Times:

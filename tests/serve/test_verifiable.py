@@ -176,6 +176,35 @@ def test_an_expectation_that_makes_no_sense_is_an_error(
         server.mocks["ask"].assert_called(**given)
 
 
+def test_the_error_of_a_function_is_raised_again(server: Server) -> None:
+    def fail(prompt: object) -> str:
+        raise ZeroDivisionError("of the author")
+
+    with server.session("a") as a:
+        a.fail_on_errors()
+        a.add(name="made", reply=fail)
+        say(a, "made")
+
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError, match="of the author") as caught:
+                a.fail_on_errors()
+            assert [entry.name for entry in caught.traceback] == [
+                *("test_the_error_of_a_function_is_raised_again", "fail_on_errors", "fail")
+            ]
+        assert "the function raised ZeroDivisionError" in "".join(lines_of(a.assert_no_unmatched))
+        a.mocks["made"].assert_called_once()
+
+
+def test_an_exhausted_sequence_is_named(server: Server) -> None:
+    with server.session("a") as a:
+        a.add(name="script", user="s", sequence=["1"])
+        say(a, "s", "s")
+
+        failure = lines_of(a.assert_no_unmatched)
+        assert failure[0] == "1 request was not answered by a mock:"
+        assert failure[2].endswith("'script': its sequence is exhausted after 1 answer")
+
+
 # --- Adding ---------------------------------------------------------------------------------------
 
 
