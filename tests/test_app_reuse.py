@@ -1,0 +1,165 @@
+"""The specification of reuse: for every history of requests, resets, sessions and reloads, an app
+with caches and one without answer the same."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import orjson
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from mockllm import Config
+from mockllm.engine.decision import Decision
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import Loaded, load
+from mockllm.exchange import Request
+from mockllm.state.attempts import RETRY_COUNT
+from mockllm.state.store import BeginSession, EndSession, Operation, Reset
+from mockllm.wire.placeholders import fill_fresh
+from tests.support.apps import LoneApp
+from tests.support.engines import ANTHROPIC, KEY
+from tests.support.goldens import FRESH
+
+SCRIPT: dict[str, Any] = {
+    "name": "script",
+    "match": {"user": "next", "headers": [{"name": "x-tenant", "value": "a"}]},
+    "sequence": ["one", {"error": "overloaded"}, {"reply": "two", "times": 2}],
+    "at_end": "pass",
+}
+CHANGED_SCRIPT = {**SCRIPT, "sequence": ["other"]}
+FIRST = {
+    "name": "first",
+    "match": {"user": "never", "system": "Be brief"},
+    "reply": "ever after",
+    "first": [{"error": "rate_limit", "times": 2}],
+}
+SECOND = {"match": {"turn": 2}, "reply": {"template": "{{ turn }} of {{ session }}"}}
+CHATS = {"match": {"message": {"role": "user", "content": "next"}}, "reply": "from the own list"}
+TENANT = {"match": {"headers": SCRIPT["match"]["headers"]}, "reply": "for a"}
+DEFAULT = {"headers": {"x-a": "1"}, "reply": "default"}
+
+CONFIGURATIONS = [
+    load(Config.from_dict(each))
+    for each in (
+        {"mocks": [SCRIPT, FIRST, SECOND, TENANT, DEFAULT]},
+        {"mocks": [FIRST, CHANGED_SCRIPT], "openai": [TENANT, CHATS]},
+        {"mocks": [SECOND, SCRIPT, DEFAULT], "session": {"header": "x-test"}},
+    )
+]
+SESSIONS = ["", "a"]
+OPERATIONS: list[Operation] = [
+    *(Reset(session) for session in (None, *SESSIONS)),
+    *(BeginSession("a", current) for current in (False, True)),
+    EndSession("a"),
+]
+
+PATHS = {"/v1/chat/completions": KEY, "/v1/messages": ANTHROPIC, "/v1/responses": KEY}
+TEXTS = ["next", "never", "hi", "hello"]
+EARLIER = "resp_0123456789abcdef0123e08d3f0d3dc2a9f8867b6fcaa71d"
+"""The id of every response that is sent with `FRESH`: the latest is the one that is meant."""
+
+
+class Question(NamedTuple):
+    """What is asked for, in the form of the API at `path`: the answer of a turn."""
+
+    path: str
+    text: str
+    turns: int
+    brief: bool
+    stream: bool
+
+    def body(self, *, chained: bool) -> bytes:
+        """The body of the request; a `chained` one continues a response, if the API has it."""
+        said: list[dict[str, Any]] = [{"role": "user", "content": self.text}]
+        said = [*said, {"role": "assistant", "content": "yes"}] * (self.turns - 1) + said
+        instructions = "Be brief" if self.brief else "Be nice"
+        body: dict[str, Any] = {"model": "m", "stream": self.stream}
+        match self.path:
+            case "/v1/messages":
+                body |= {"max_tokens": 9, "system": instructions, "messages": said}
+            case "/v1/responses":
+                body |= {"instructions": instructions, "input": said}
+                body |= {"previous_response_id": EARLIER} if chained else {}
+            case _:
+                body["messages"] = [{"role": "system", "content": instructions}, *said]
+        return orjson.dumps(body)
+
+
+QUESTIONS = st.builds(
+    Question,
+    path=st.sampled_from([*PATHS, "/v1/responses"]),  # which may be chained
+    text=st.sampled_from(TEXTS),
+    turns=st.integers(1, 2),
+    brief=st.booleans(),
+    stream=st.booleans(),
+)
+
+
+def _seen(decision: Decision) -> tuple[Any, ...]:
+    """All that a client can see of an answer, and what observers see."""
+    reply, ready, match = decision.reply, decision.ready, decision.match
+    sent = [fill_fresh(step.data, FRESH) for step in reply.steps]
+    at_once = None if ready is None else ready.finish(FRESH)
+    label = None if match.rule is None else match.rule.label
+    return reply.status, reply.headers, sent, at_once, match.outcome, label
+
+
+class Reuse(RuleBasedStateMachine):
+    """One history, lived by both apps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reusing, self.plain = (
+            LoneApp(Engine(CONFIGURATIONS[0], reuse=reuse)) for reuse in (True, False)
+        )
+
+    @initialize(questions=st.lists(QUESTIONS, min_size=1, max_size=3))
+    def write(self, questions: list[Question]) -> None:
+        """Choose a few questions, so that a history repeats them."""
+        self.questions = questions
+
+    @rule(
+        which=st.integers(0, 2),
+        chained=st.booleans(),
+        session=st.sampled_from(SESSIONS),
+        headers=st.sampled_from([(), ((b"x-tenant", b"a"),), ((b"x-test", b"a"),)]),
+        retries=st.sampled_from([0, 0, 1]),
+        times=st.integers(1, 5),
+    )
+    def ask(
+        self,
+        which: int,
+        chained: bool,
+        session: str,
+        headers: tuple[tuple[bytes, bytes], ...],
+        retries: int,
+        times: int,
+    ) -> None:
+        """Send a request several times: a match is kept the second time."""
+        question = self.questions[which % len(self.questions)]
+        path = f"/session/{session}{question.path}" if session else question.path
+        credentials = [
+            (key.encode(), value.encode()) for key, value in PATHS[question.path].items()
+        ]
+        marked = [(RETRY_COUNT, b"%d" % retries)] if retries else []
+        lines = (*credentials, *headers, *marked)
+        request = Request.of("POST", path, lines, question.body(chained=chained))
+        for _ in range(times):
+            reused, anew = self.reusing.decide(request), self.plain.decide(request)
+            assert _seen(reused) == _seen(anew)
+            self.reusing.store_response(request, reused, FRESH)
+            self.plain.store_response(request, anew, FRESH)
+
+    @rule(change=st.sampled_from([*CONFIGURATIONS, *OPERATIONS, *OPERATIONS]))
+    def change(self, change: Loaded | Operation) -> None:
+        """Reload a configuration, or perform an operation on the state."""
+        if isinstance(change, Loaded):
+            self.reusing.use(Engine(change))
+            self.plain.use(Engine(change, reuse=False))
+        else:
+            self.reusing.perform(change)
+            self.plain.perform(change)
+
+
+TestReuse = Reuse.TestCase
