@@ -74,7 +74,7 @@ MAX_STEPS_AT_ONCE = 64  # of a generated reply; a longer one is generated while 
 MAX_MESSAGES_AT_ONCE = 2_000  # of a conversation that is read without a pause: 5 to 10 ms
 MAX_UNDIVIDED = 1024  # bytes of a request that is never divided; it has no room for 400 inputs
 MAX_INPUTS_AT_ONCE = 64  # of one request; each takes up to 20 µs, and 2,048 are allowed
-MAX_PREPARED_EARLY = 1_000  # mocks; with more, each reply is prepared when it is first needed
+MAX_PREPARED_EARLY = 1_000  # answers; of more, each is prepared when it is first needed
 
 Echo = Callable[[Prompt], str]
 """Returns the text of the answer to a prompt that no mock matches."""
@@ -162,13 +162,17 @@ class Engine:
 
     def warm(self) -> None:
         """Prepare the replies to requests without streaming, so that forked processes share them.
-        Without effect if there are more than `MAX_PREPARED_EARLY` mocks."""
-        if sum(len(table.mocks) for table in self.tables) <= MAX_PREPARED_EARLY:
-            for table in self.tables:
-                for rule in table.index.rules:
-                    for each in entries_of(table.sources[rule.index]):
-                        if each.fixed.failure is None and each.fixed.number is not None:
-                            self._prepare(table, rule, each.fixed, NOT_STREAMED)
+        Without effect if mocks have more than `MAX_PREPARED_EARLY` answers."""
+        answers = [
+            (table, rule, source.fixed)
+            for table in self.tables
+            for rule in table.index.rules
+            for source in entries_of(table.sources[rule.index])
+        ]
+        if len(answers) <= MAX_PREPARED_EARLY:
+            for table, rule, answer in answers:
+                if answer.failure is None and answer.number is not None:
+                    self._prepare(table, rule, answer, NOT_STREAMED)
 
     def forget(self, indices: Set[int]) -> None:
         """Drop the prepared replies of mocks that are gone, by the indices of their rules."""

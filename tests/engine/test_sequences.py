@@ -14,7 +14,7 @@ from mockllm import Config
 from mockllm.app import App
 from mockllm.engine.asking import without_pauses
 from mockllm.engine.decision import Decision
-from mockllm.engine.engine import Engine
+from mockllm.engine.engine import MAX_PREPARED_EARLY, Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
 from mockllm.state.attempts import Attempt
@@ -438,6 +438,17 @@ def test_counting_tokens_takes_nothing() -> None:
 
     assert counted.reply.status == 200
     assert ask(one, "anthropic") == "400"
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_answers_are_prepared_early_unless_there_are_too_many(more: int) -> None:
+    entries = ["say-a"] * (MAX_PREPARED_EARLY + more)
+    one = Engine(load(Config.from_dict({"openai": [{"sequence": entries}]})))
+
+    one.warm()
+
+    assert len(one._prepared) == (0 if more else MAX_PREPARED_EARLY)
+    assert [ask(App(one)), ask(App(one))] == ["say-a", "say-a"]
 
 
 # --- Against the specification --------------------------------------------------------------------
