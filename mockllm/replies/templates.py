@@ -37,8 +37,14 @@ MAX_STRETCH = 0.008
 """Seconds between two pauses."""
 MAX_RANGE = 1_000
 """Values of a ``range``."""
-MAX_ITEMS = 10_000
-"""Values of a list that a filter looks at."""
+MAX_ITEMS = 2_000
+"""Values of a list, or characters of a text, that a filter looks at one by one."""
+MAX_PARTS = 10_000
+"""Values inside of a list or an object that is printed."""
+MAX_SLOW_TEXT = 32 * 1024
+"""Characters of a text for a filter that takes 20 ns or more for each."""
+MAX_SPLIT = 256 * 1024
+"""Characters of a text that is split, or that is a format."""
 MAX_REASON = 500
 """Characters of a reason, which may quote the values of a request."""
 MAX_WIDTH = 10_000
@@ -56,6 +62,7 @@ FILTERS = frozenset(
 """Filters of Jinja2 whose time and result are bounded by their values."""
 
 _PADDING = frozenset({"ljust", "rjust", "center", "zfill"})
+_SPLITTING = frozenset({"split", "rsplit", "splitlines"})
 _REFUSED = frozenset({"format", "format_map", "expandtabs", "translate"})
 """Methods of texts whose result may be of any size."""
 _WIDTH = re.compile(r"\d{5,}|\*")
@@ -188,25 +195,28 @@ class Budget:
 
 def _as_text(value: Any) -> str:
     """`value` as text, unless that is too long: a short list may have a long text many times."""
-    if isinstance(value, (list, tuple, dict)) and not _is_short(value):
-        raise TemplateError(f"a value has more than {MAX_TEXT:,} characters")
+    if isinstance(value, (list, tuple, dict)):
+        _check_parts(value)
     return str(_checked(str(value)))
 
 
-def _is_short(value: Any) -> bool:
-    todo, size = [value], 0
+def _check_parts(value: Any) -> None:
+    """Check the number of the values in `value`, and the length of its texts."""
+    todo, parts, size = [value], 0, 0
     while todo:
         found = todo.pop()
-        size += 1
+        parts += 1
         if isinstance(found, dict):
-            todo += [*found, *found.values()]
+            size += sum(len(key) for key in found if isinstance(key, str))
+            todo += found.values()
         elif isinstance(found, (list, tuple)):
             todo += found
         elif isinstance(found, str):
             size += len(found)
-        if size + len(todo) > MAX_TEXT:
-            return False
-    return True
+        if size > MAX_TEXT:
+            raise TemplateError(f"a value has more than {MAX_TEXT:,} characters")
+        if parts + len(todo) > MAX_PARTS:
+            raise TemplateError(f"a value that is printed has more than {MAX_PARTS:,} parts")
 
 
 def _checked(value: Any) -> Any:
@@ -257,6 +267,8 @@ def _check_power(left: Any, right: Any) -> None:
 
 
 def _check_format(left: Any, right: Any) -> None:
+    if isinstance(left, str) and len(left) > MAX_SPLIT:
+        raise TemplateError(f"a format has more than {MAX_SPLIT:,} characters")
     if isinstance(left, str) and _WIDTH.search(left):
         raise TemplateError(f"a format is wider than {MAX_WIDTH:,} characters")
 
@@ -273,6 +285,8 @@ def _check_method(receiver: str, name: str, arguments: tuple[Any, ...]) -> None:
     """Check a call of a method of a text."""
     if name in _REFUSED:
         raise TemplateError(f"'{name}' is not available in templates; write the ~ operator")
+    if name in _SPLITTING and len(receiver) > MAX_SPLIT:
+        raise TemplateError(f"'{name}' is for at most {MAX_SPLIT:,} characters")
     if name in _PADDING and isinstance(arguments[0], int) and arguments[0] > MAX_WIDTH:
         raise TemplateError(f"'{name}' is wider than {MAX_WIDTH:,} characters")
     if name == "replace":
@@ -382,6 +396,14 @@ def _bound(tree: nodes.Template) -> None:
 
 _OF_ANY_SIZE = frozenset({"count", "d", "default", "first", "last", "length"})
 """Filters that do not look at the whole value."""
+_OF_EACH = frozenset(
+    {
+        *("groupby", "join", "list", "map", "max", "min", "reject", "rejectattr", "select"),
+        *("selectattr", "sort", "sum", "unique"),
+    }
+)
+"""Filters that look at each character of a text."""
+_SLOW = frozenset({"capitalize", "e", "escape", "title", "truncate", "urlencode", "wordcount"})
 
 
 def _to_json(value: Any) -> str:
@@ -396,8 +418,11 @@ def _bounded(name: str, function: Any) -> Any:
     def bounded(*args: Any, **kwargs: Any) -> Any:
         value = args[1] if passes_first and len(args) > 1 else args[0]
         if name not in _OF_ANY_SIZE:
-            if isinstance(value, (list, tuple, dict)) and len(value) > MAX_ITEMS:
+            kinds = (list, tuple, dict, str) if name in _OF_EACH else (list, tuple, dict)
+            if isinstance(value, kinds) and len(value) > MAX_ITEMS:
                 raise TemplateError(f"'{name}' is for at most {MAX_ITEMS:,} values")
+            if name in _SLOW and isinstance(value, str) and len(value) > MAX_SLOW_TEXT:
+                raise TemplateError(f"'{name}' is for at most {MAX_SLOW_TEXT:,} characters")
             if name in ("string", "tojson"):
                 _as_text(value)
         if name == "replace":
