@@ -168,6 +168,7 @@ def _engine(
         echo=None if options.config else demo.echo,
         models=() if options.config else demo.MODELS,
         reuse=not options.no_reuse,
+        client_faults=options.client_faults or not options.config,
     )
     if options.config:
         console.report(engine.warnings)

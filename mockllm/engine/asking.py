@@ -37,11 +37,12 @@ def attempt_of(request: Request) -> Attempt:
     return attempt_at(request.path, request.body, request.first_values.get(RETRY_COUNT))
 
 
-def draw_for(rule: Rule, request: Request, session: str, seed: int) -> Draw:
-    """Return the operation that draws what happens to the answer of the mock of `rule`."""
+def draw_for(rule: Rule | None, request: Request, session: str, seed: int) -> Draw:
+    """Return the operation that draws what happens to the answer of the mock of `rule`, or to one
+    that is no mock's."""
     retry_count = request.first_values.get(RETRY_COUNT)
     attempt = attempt_at(request.path, request.body, retry_count)
-    return Draw(session, seed, rule.label, attempt)
+    return Draw(session, seed, "" if rule is None else rule.label, attempt)
 
 
 def answer_at_once(decided: Decision | Question, store: Store, now: float) -> Decision | Question:

@@ -42,11 +42,13 @@ def build_engine(
     models: tuple[str, ...] = (),
     reuse: bool = True,
     quick_retries: bool = False,
+    client_faults: bool = False,
 ) -> Engine:
     """Return the engine of a configuration. `require_auth`, `cors` and `latency` override its
     members unless they are None. The strict parameters are those of `load`. `echo` answers where no
     mock matches; `models` are listed beside those that the mocks name; `reuse` caches the matches
-    of repeated requests; `quick_retries` has clients retry at once (`providers.failures.hurry`).
+    of repeated requests; `quick_retries` has clients retry at once (`providers.failures.hurry`);
+    with `client_faults`, clients may ask for errors and faults (`config.wishes`).
 
     Raises:
         ConfigError: the configuration cannot be served or, with `strict_config`, has warnings.
@@ -55,4 +57,11 @@ def build_engine(
     given = {name: value for name, value in overrides.items() if value is not None}
     config = read_config(source).model_copy(update=given)
     loaded = load(config, strict_config=strict_config, strict_requests=strict_requests)
-    return Engine(loaded, echo=echo, models=models, reuse=reuse, quick_retries=quick_retries)
+    return Engine(
+        loaded,
+        echo=echo,
+        models=models,
+        reuse=reuse,
+        quick_retries=quick_retries,
+        client_faults=client_faults,
+    )

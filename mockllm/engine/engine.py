@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from mockllm.config.wishes import has_wishes, read_wishes
 from mockllm.engine import asking
 from mockllm.engine.batches import (
     SelectedInputs,
@@ -30,8 +31,15 @@ from mockllm.engine.decision import (
     Summary,
     finish,
 )
-from mockllm.engine.failures import FailedReplies
-from mockllm.engine.faults import FINAL, disrupt, drawn, is_drawn, replace_reply
+from mockllm.engine.failures import FailedReplies, compile_error, failed_answer
+from mockllm.engine.faults import (
+    FINAL,
+    compile_faults,
+    disrupt,
+    drawn,
+    is_drawn,
+    replace_reply,
+)
 from mockllm.engine.loading import Loaded
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import could_not_make, is_made, make_answer
@@ -40,6 +48,7 @@ from mockllm.engine.mocks import SHARED, Table
 from mockllm.engine.pace import Pace, pace_reply, with_tokens
 from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.sources import (
+    FixedSource,
     GeneratedSource,
     ScriptedSource,
     Selection,
@@ -103,6 +112,7 @@ class Engine:
         models: tuple[str, ...] = (),
         reuse: bool = True,
         quick_retries: bool = False,
+        client_faults: bool = False,
     ) -> None:
         self.tables = loaded.tables
         """The mocks of each API."""
@@ -130,6 +140,7 @@ class Engine:
         self.strict_requests = loaded.strict_requests
         """True if requests that the SDK's types do not allow are rejected."""
         self._quick_retries = quick_retries
+        self._client_faults = client_faults
         self._echo = echo
         self.pace = loaded.pace
         """How long answers take, unless a mock says so itself."""
@@ -197,7 +208,11 @@ class Engine:
             table.api.vendor.authenticate(request, self.require_auth)
         except RequestError as exc:
             return Decision.by(self._refusal(table, exc))
-        if self.match_cache is None or len(request.body) > MAX_ENTRY:
+        if (
+            self.match_cache is None
+            or len(request.body) > MAX_ENTRY
+            or (self._client_faults and has_wishes(request.first_values))
+        ):
             match = self._match_anew(table, request, values, find_earlier, session)
             return Decision.by(match) if isinstance(match, Match) else match
         lines = map(request.first_values.get, table.index.header_names)
@@ -293,8 +308,11 @@ class Engine:
                 work = self._match_in_pieces(table, request, prompt, find_earlier, session)
                 return Question((DividedWork(work),), lambda results: results[0])
             table.validate(prompt)
+            wished = self._wished(table, request)
         except RequestError as exc:
             return self._refusal(table, exc)
+        if wished is not None:
+            return self._answered(table, Asked(prompt, request, session), wished)
         looks_back = self._look_back(table, prompt, find_earlier)
         selection = self._match_all(table, prompt, request.first_values)
         if isinstance(selection, SelectedInputs):
@@ -318,8 +336,11 @@ class Engine:
         yield True
         try:
             table.validate(prompt)
+            wished = self._wished(table, request)
         except RequestError as exc:
             return Decision.by(self._refusal(table, exc))
+        if wished is not None:
+            return _uncached(self._answered(table, Asked(prompt, request, session), wished))
         yield True
         self._look_back(table, prompt, find_earlier)
         yield from in_pieces(prompt, table.index.readings)
@@ -333,6 +354,27 @@ class Engine:
         if isinstance(selection, Selection) and selection.candidates:
             return self._choose(table, request, prompt, selection.candidates, session)
         return _uncached(self._answered(table, Asked(prompt, request, session), selection))
+
+    def _wished(self, table: Table, request: Request) -> Selection | None:
+        """Return the error that the client of a request asks for, as the source of its answer.
+
+        Raises:
+            RequestError: 400, the client asks for what no mock could have.
+        """
+        if not self._client_faults:
+            return None
+        error = read_wishes(request.first_values).failure
+        if error is None:
+            return None
+        answer = failed_answer(table.api, compile_error(error), table.chunk)
+        source = FixedSource(answer, Outcome.ASKED_FOR, reusable=False)
+        return Selection(source, None, reusable=False)
+
+    def _faults_of(self, selection: Selection, request: Request) -> Planned:
+        """Return the faults that the client asks for, else those of what was selected."""
+        if self._client_faults and (wished := read_wishes(request.first_values).faults):
+            return compile_faults(wished)
+        return selection.source.faults
 
     def _look_back(self, table: Table, prompt: Prompt, find_earlier: FindEarlier) -> bool:
         """Find what `prompt` continues, if a mock depends on it. Returns True if one does."""
@@ -408,10 +450,10 @@ class Engine:
         its faults depend on chance."""
         if isinstance(selection, RequestError):
             return self._matched(table, asked.prompt, selection)
-        rule, faults = selection.rule, selection.source.faults
-        if not faults or rule is None or not is_drawn(faults):
+        faults = self._faults_of(selection, asked.request)
+        if not faults or not is_drawn(faults):
             return self._answered_with(table, asked, selection, faults)
-        draw = asking.draw_for(rule, asked.request, asked.session, self.seed)
+        draw = asking.draw_for(selection.rule, asked.request, asked.session, self.seed)
 
         def resume(results: Sequence[Any]) -> Decision | Question:
             happening = drawn(faults, results[0])

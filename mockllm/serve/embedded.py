@@ -204,6 +204,7 @@ class _EmbeddedServer(RecordedServer[S]):
             strict_config=self._strict_config,
             strict_requests=self._strict_requests,
             quick_retries=self._quick_retries,
+            client_faults=True,
         )
 
 

@@ -19,7 +19,7 @@ from mockllm.exchange import COMPLETE, Ending, EndingKind
 from mockllm.providers.failures import Failure
 from mockllm.replies.faults import START, Fault, Place
 from tests.support.apps import LoneApp
-from tests.support.engines import ANTHROPIC, KEY, ask, header, told
+from tests.support.engines import ANTHROPIC, KEY, ask, echo, header, told
 
 TEXT = "Hello world, how are you?"
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
@@ -305,3 +305,83 @@ def test_a_mock_without_a_fault_is_answered_at_once() -> None:
 
     assert asked(one).ready is not None
     assert asked(one, user="other").ready is None
+
+
+# --- Asked for by a client ------------------------------------------------------------------------
+
+
+def wishing(one: LoneApp, *, stream: bool = False, **wishes: str) -> Decision:
+    headers = KEY | {f"x-mockllm-{name}": value for name, value in wishes.items()}
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    return ask("POST", CHAT, headers, body, engine=one)
+
+
+def granting(**mock: Any) -> LoneApp:
+    config = Config.from_dict({"mocks": [{"reply": TEXT} | mock]})
+    return LoneApp(Engine(load(config), client_faults=True))
+
+
+def test_a_client_gets_the_error_that_it_asks_for() -> None:
+    one = granting(sequence=["one", "two"], reply=None)
+
+    found = wishing(one, error='{"as": "rate_limit", "retry_after": "1ms"}')
+
+    assert (found.reply.status, header(found, "retry-after-ms")) == (429, "1")
+    assert found.match.outcome is Outcome.ASKED_FOR
+    assert b"one" in asked(one).reply.body  # the script has not moved
+
+
+def test_a_client_gets_the_fault_that_it_asks_for() -> None:
+    one = granting(fault={"end": "hang", "after": "head"})
+
+    assert wishing(one, fault="reset").reply.ending == Ending(EndingKind.RESET, head=0.0)
+    assert wishing(one, fault='{"end": "cut", "after": {"bytes": 9}}').reply.ending.after == 9
+    assert wishing(one, fault='{"pause": 0}').reply.ending == COMPLETE
+    assert asked(one).reply.ending == Ending(EndingKind.HANG, after=0)
+
+
+def test_a_wish_is_not_remembered_for_others() -> None:
+    one = granting()
+    kinds = [COMPLETE, Ending(EndingKind.RESET, head=0.0)]
+
+    found = [(asked(one).reply.ending, wishing(one, fault="reset").reply.ending) for _ in range(3)]
+
+    assert found == [tuple(kinds)] * 3
+
+
+def test_a_client_may_ask_for_an_error_with_a_fault() -> None:
+    found = wishing(granting(), error="overloaded", fault='{"pause": "2s"}')
+
+    assert (found.reply.status, found.reply.before_head) == (503, 2.0)
+
+
+def test_what_a_client_asks_for_may_be_drawn() -> None:
+    one = granting()
+
+    found = {
+        wishing(one, fault='{"end": "cut", "chance": 0.5}').reply.ending.kind for _ in "x" * 32
+    }
+
+    assert found == {EndingKind.CUT, EndingKind.COMPLETE}
+
+
+def test_a_bad_wish_is_a_400() -> None:
+    found = wishing(granting(), fault="brake")
+
+    assert found.reply.status == 400
+    assert told(found)["error"]["code"] == "invalid_wish"
+    assert found.match.outcome is Outcome.REFUSED
+
+
+def test_wishes_are_ignored_unless_they_are_allowed() -> None:
+    one = LoneApp(Engine(load(Config.from_dict({"mocks": [{"reply": TEXT}]}))))
+
+    assert wishing(one, error="overloaded", fault="reset").ready is not None
+
+
+def test_an_echo_has_the_fault_that_a_client_asks_for() -> None:
+    one = LoneApp(Engine(load(Config()), echo=echo, client_faults=True))
+
+    found = wishing(one, fault='{"end": "cut", "after": "first_token"}', stream=True)
+
+    assert found.reply.ending.kind is EndingKind.CUT

@@ -13,7 +13,7 @@ from typing import Any
 
 import anyio
 import pytest
-from openai import AsyncOpenAI, BadRequestError
+from openai import APIConnectionError, AsyncOpenAI, BadRequestError, RateLimitError
 
 from mockllm import AsyncServer, Config, ConfigError, ListenError, Server
 from mockllm.engine.building import build_engine
@@ -381,3 +381,18 @@ async def test_a_dict_may_be_used_again() -> None:
         async with AsyncServer(source) as server:
             assert await asked(server) == "yes"
     assert source == config()
+
+
+async def test_clients_may_ask_for_errors_and_faults() -> None:
+    async with (
+        AsyncServer({"mocks": [{"reply": "Hello"}]}) as server,
+        AsyncOpenAI(base_url=server.openai_base_url, api_key="any", max_retries=0) as client,
+    ):
+        for name, wish, error in (
+            ("error", "rate_limit", RateLimitError),
+            ("fault", "reset", APIConnectionError),
+            ("fault", "rset", BadRequestError),
+        ):
+            headers = {f"x-mockllm-{name}": wish}
+            with pytest.raises(error):
+                await client.chat.completions.create(**chat_request("hi"), extra_headers=headers)
