@@ -20,7 +20,8 @@ from mockllm.exchange import Request
 from mockllm.limits import KIB
 from mockllm.providers.reply import NeutralReply, NeutralUsage
 from mockllm.replies.generated import generate_words
-from mockllm.replies.templates import Budget, Template, TemplateError
+from mockllm.replies.template_bounds import Budget, TemplateError
+from mockllm.replies.templates import Template
 from mockllm.wire import jsontext, tokens
 
 MAX_SMALL = 64 * KIB  # characters of a reply that need not be rendered in a turn of its own

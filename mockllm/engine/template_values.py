@@ -13,7 +13,7 @@ from mockllm.config.functions import Prompt as PromptView
 from mockllm.exchange import Request
 from mockllm.prompt import ConversationMessage, Prompt, ToolResult
 from mockllm.providers import APIS
-from mockllm.replies.templates import TemplateError
+from mockllm.replies.template_bounds import TemplateError
 from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
 from mockllm.state.sessions import COMMON
 

@@ -4,9 +4,8 @@
     >>> finish(template.make({"user": "Paris"}, Budget(time.thread_time)))
     'It is sunny in Paris.'
 
-A template is run in Jinja2's sandbox, without what could take long or much memory: its values come
-from clients. Whatever passes a bound raises `TemplateError`: `MAX_TEXT` and `MAX_SECONDS` for the
-templates of one answer, `MAX_RANGE` values of a range.
+A template is run in Jinja2's sandbox, without what could take long or much memory
+(`template_bounds`): its values come from clients.
 
 It pauses after `MAX_UNDIVIDED`, so that other requests are answered meanwhile: wherever it prints
 or begins a round of a loop, but not inside a macro or a captured block (``set``, ``filter``,
@@ -15,62 +14,36 @@ or begins a round of a loop, but not inside a macro or a captured block (``set``
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
-from functools import cache, wraps
+from collections.abc import Collection, Generator, Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mockllm.errors import MissingExtraError, MockLLMError, closest, did_you_mean
-from mockllm.wire import jsontext
+from mockllm.errors import MissingExtraError, closest, did_you_mean
+from mockllm.replies.template_bounds import (
+    FILTERS,
+    MAX_REASON,
+    OPERATORS,
+    Budget,
+    TemplateError,
+    bounded_filter,
+    bounded_range,
+    check_method,
+    checked,
+    join_texts,
+    to_json,
+)
 
 if TYPE_CHECKING:
     import jinja2
     from jinja2 import nodes
 
-MAX_TEXT = 1024 * 1024
-"""Characters of all texts of an answer that templates make, in all and in between."""
-MAX_SECONDS = 0.05
-"""Seconds that the templates of an answer may take, without pauses."""
-MAX_UNDIVIDED = 0.001
-"""Seconds after which a template pauses."""
-MAX_STRETCH = 0.008
-"""Seconds between two pauses."""
-MAX_RANGE = 1_000
-"""Values of a ``range``."""
-MAX_ITEMS = 2_000
-"""Values of a list, or characters of a text, that a filter looks at one by one."""
-MAX_PARTS = 10_000
-"""Values inside of a list or an object that is printed."""
-MAX_SLOW_TEXT = 32 * 1024
-"""Characters of a text for a filter that takes 20 ns or more for each."""
-MAX_SPLIT = 256 * 1024
-"""Characters of a text that is split, or that is a format."""
-MAX_REASON = 500
-"""Characters of a reason, which may quote the values of a request."""
-MAX_WIDTH = 10_000
-"""Characters that a value is padded to, by a method or a format."""
-
-FILTERS = frozenset(
-    {
-        *("abs", "attr", "capitalize", "count", "d", "default", "dictsort", "e", "escape"),
-        *("first", "float", "groupby", "int", "items", "join", "last", "length", "list"),
-        *("lower", "map", "max", "min", "reject", "rejectattr", "replace", "reverse", "round"),
-        *("safe", "select", "selectattr", "sort", "string", "sum", "title", "tojson", "trim"),
-        *("truncate", "unique", "upper", "urlencode", "wordcount"),
-    }
-)
-"""Filters of Jinja2 whose time and result are bounded by their values."""
-
-_PADDING = frozenset({"ljust", "rjust", "center", "zfill"})
-_SPLITTING = frozenset({"split", "rsplit", "splitlines"})
-_REFUSED = frozenset({"format", "format_map", "expandtabs", "translate"})
-"""Methods of texts whose result may be of any size."""
-_WIDTH = re.compile(r"\d{5,}|\*")
-"""A width of five digits in a format, or one that is an argument."""
-
-
-class TemplateError(MockLLMError):
-    """A template failed for a request; the message says why."""
+# Names that no template can write, since one that begins with an underscore is refused.
+_SPEND = "_spend"
+"""The function that is called before the plain text of a template and in each loop and macro."""
+_SAY = "_say"
+"""The function that turns each value that a template prints into text."""
+_JOIN = "_join"
+"""The operator ``~``."""
 
 
 class Template:
@@ -138,168 +111,6 @@ def _check_names(used: Iterable[str], names: Collection[str]) -> None:
             raise ValueError(f"{name!r} is not known to templates, expected one of {known}{hint}")
 
 
-# --- bounds ---------------------------------------------------------------------------------------
-
-# Names that no template can write, since one that begins with an underscore is refused.
-_SPEND = "_spend"
-"""The function that is called before the plain text of a template and in each loop and macro."""
-_SAY = "_say"
-"""The function that turns each value that a template prints into text."""
-_JOIN = "_join"
-"""The operator ``~``."""
-
-
-class Budget:
-    """The time and the text that are left to the templates of one answer. `now` tells the time that
-    they work, in seconds."""
-
-    def __init__(self, now: Callable[[], float]) -> None:
-        self._now = now
-        self._spent = 0.0
-        self._since = 0.0
-        self._left = MAX_TEXT
-
-    @property
-    def needs_pause(self) -> bool:
-        """True if a template should pause."""
-        return self._now() - self._since > MAX_UNDIVIDED
-
-    def pause(self) -> None:
-        """Count no more time until `go_on`."""
-        self._spent += self._now() - self._since
-
-    def go_on(self) -> None:
-        """Count the time from now on."""
-        self._since = self._now()
-
-    def spend(self, characters: int = 0) -> str:
-        """Spend the time so far and `characters`. The empty result is what a template prints."""
-        self._left -= characters
-        if self._left < 0:
-            raise TemplateError(f"the templates make more than {MAX_TEXT:,} characters")
-        stretch = self._now() - self._since
-        if self._spent + stretch > MAX_SECONDS:
-            raise TemplateError(f"the templates take more than {MAX_SECONDS * 1000:.0f} ms")
-        if stretch > MAX_STRETCH:
-            raise TemplateError(
-                f"a macro or a captured block takes more than {MAX_STRETCH * 1000:.0f} ms"
-            )
-        return ""
-
-    def say(self, value: Any) -> str:
-        """Return `value` as text."""
-        text = _as_text(value)
-        self.spend(len(text))
-        return text
-
-
-def _as_text(value: Any) -> str:
-    """`value` as text, unless that is too long: a short list may have a long text many times."""
-    if isinstance(value, (list, tuple, dict)):
-        _check_parts(value)
-    return str(_checked(str(value)))
-
-
-def _check_parts(value: Any) -> None:
-    """Check the number of the values in `value`, and the length of its texts."""
-    todo, parts, size = [value], 0, 0
-    while todo:
-        found = todo.pop()
-        parts += 1
-        if isinstance(found, dict):
-            size += sum(len(key) for key in found if isinstance(key, str))
-            todo += found.values()
-        elif isinstance(found, (list, tuple)):
-            todo += found
-        elif isinstance(found, str):
-            size += len(found)
-        if size > MAX_TEXT:
-            raise TemplateError(f"a value has more than {MAX_TEXT:,} characters")
-        if parts + len(todo) > MAX_PARTS:
-            raise TemplateError(f"a value that is printed has more than {MAX_PARTS:,} parts")
-
-
-def _checked(value: Any) -> Any:
-    """`value`, unless it is too long."""
-    if isinstance(value, (str, list, tuple)) and len(value) > MAX_TEXT:
-        raise TemplateError(f"a value has more than {MAX_TEXT:,} characters")
-    return value
-
-
-def _join(*values: Any) -> str:
-    texts = list(map(_as_text, values))
-    _check_sum(texts)
-    return "".join(texts)
-
-
-def _check_sum(texts: Iterable[str], between: int = 0) -> None:
-    """Check the length of `texts` joined by `between` characters each."""
-    if sum(len(text) + between for text in texts) > MAX_TEXT:
-        raise TemplateError(f"a text of more than {MAX_TEXT:,} characters is joined")
-
-
-def _range(*bounds: int) -> range:
-    values = range(*bounds)
-    if len(values) > MAX_RANGE:
-        raise TemplateError(f"a range has more than {MAX_RANGE:,} values")
-    return values
-
-
-def _check_product(left: Any, right: Any) -> None:
-    for value, times in ((left, right), (right, left)):
-        is_repeated = isinstance(value, (str, list, tuple)) and isinstance(times, int)
-        if is_repeated and len(value) * times > MAX_TEXT:
-            raise TemplateError(f"a product has more than {MAX_TEXT:,} values")
-    _check_digits(left, right)
-
-
-def _check_digits(*numbers: Any) -> None:
-    for number in numbers:
-        if isinstance(number, int) and number.bit_length() > MAX_WIDTH:
-            raise TemplateError("a number has too many digits")
-
-
-def _check_power(left: Any, right: Any) -> None:
-    _check_digits(left, right)
-    are_whole = isinstance(left, int) and isinstance(right, int)
-    if are_whole and left.bit_length() * abs(right) > MAX_WIDTH:
-        raise TemplateError("a power has too many digits")
-
-
-def _check_format(left: Any, right: Any) -> None:
-    if isinstance(left, str) and len(left) > MAX_SPLIT:
-        raise TemplateError(f"a format has more than {MAX_SPLIT:,} characters")
-    if isinstance(left, str) and _WIDTH.search(left):
-        raise TemplateError(f"a format is wider than {MAX_WIDTH:,} characters")
-
-
-_OPERATORS: Mapping[str, Callable[[Any, Any], None]] = {
-    "*": _check_product,
-    "**": _check_power,
-    "%": _check_format,
-}
-"""Checks the operands of an operator before it is applied."""
-
-
-def _check_method(receiver: str, name: str, arguments: tuple[Any, ...]) -> None:
-    """Check a call of a method of a text."""
-    if name in _REFUSED:
-        raise TemplateError(f"'{name}' is not available in templates; write the ~ operator")
-    if name in _SPLITTING and len(receiver) > MAX_SPLIT:
-        raise TemplateError(f"'{name}' is for at most {MAX_SPLIT:,} characters")
-    if name in _PADDING and isinstance(arguments[0], int) and arguments[0] > MAX_WIDTH:
-        raise TemplateError(f"'{name}' is wider than {MAX_WIDTH:,} characters")
-    if name == "replace":
-        _check_replace(receiver, *arguments[:2])
-    if name == "join" and arguments:
-        _check_sum(map(_as_text, arguments[0]), len(receiver))
-
-
-def _check_replace(text: str, old: str, new: str) -> None:
-    if len(text) + (text.count(old) if old else len(text) + 1) * len(new) > MAX_TEXT:
-        raise TemplateError(f"a replacement makes more than {MAX_TEXT:,} characters")
-
-
 # --- the sandbox ----------------------------------------------------------------------------------
 
 
@@ -325,30 +136,30 @@ def _environment() -> jinja2.Environment:
             return tree
 
         def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            check = _OPERATORS.get(operator)
+            check = OPERATORS.get(operator)
             if check is not None:
                 check(left, right)
-            return _checked(super().call_binop(context, operator, left, right))
+            return checked(super().call_binop(context, operator, left, right))
 
         def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
             receiver = getattr(function, "__self__", None)
             if isinstance(receiver, str):
-                _check_method(receiver, function.__name__, args)
-            return _checked(super().call(context, function, *args, **kwargs))
+                check_method(receiver, function.__name__, args)
+            return checked(super().call(context, function, *args, **kwargs))
 
         def wrap_str_format(self, value: Any) -> Any:
             receiver = getattr(value, "__self__", None)
             if isinstance(receiver, str) and value.__name__ in ("format", "format_map"):
-                _check_method(receiver, value.__name__, ())
+                check_method(receiver, value.__name__, ())
             return None
 
         def handle_exception(self, source: str | None = None) -> NoReturn:
             raise  # rewriting the traceback of a deep recursion takes 0.2 s
 
     environment = Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.globals = {"range": _range, _JOIN: _join}
-    filters = environment.filters | {"tojson": _to_json}
-    environment.filters = {name: _bounded(name, filters[name]) for name in FILTERS}
+    environment.globals = {"range": bounded_range, _JOIN: join_texts}
+    filters = environment.filters | {"tojson": to_json}
+    environment.filters = {name: bounded_filter(name, filters[name]) for name in FILTERS}
     return environment
 
 
@@ -392,46 +203,3 @@ def _bound(tree: nodes.Template) -> None:
     environment = tree.environment
     assert environment is not None
     visit(tree).set_environment(environment)
-
-
-_OF_ANY_SIZE = frozenset({"count", "d", "default", "first", "last", "length"})
-"""Filters that do not look at the whole value."""
-_OF_EACH = frozenset(
-    {
-        *("groupby", "join", "list", "map", "max", "min", "reject", "rejectattr", "select"),
-        *("selectattr", "sort", "sum", "unique"),
-    }
-)
-"""Filters that look at each character of a text."""
-_SLOW = frozenset({"capitalize", "e", "escape", "title", "truncate", "urlencode", "wordcount"})
-
-
-def _to_json(value: Any) -> str:
-    """The filter ``tojson``. That of Jinja2 escapes what is markup in HTML."""
-    return jsontext.dumps(value).decode()
-
-
-def _bounded(name: str, function: Any) -> Any:
-    """A filter that refuses a value of too many items, and a result that is too long."""
-
-    @wraps(function)
-    def bounded(*args: Any, **kwargs: Any) -> Any:
-        value = args[1] if passes_first and len(args) > 1 else args[0]
-        if name not in _OF_ANY_SIZE:
-            kinds = (list, tuple, dict, str) if name in _OF_EACH else (list, tuple, dict)
-            if isinstance(value, kinds) and len(value) > MAX_ITEMS:
-                raise TemplateError(f"'{name}' is for at most {MAX_ITEMS:,} values")
-            if name in _SLOW and isinstance(value, str) and len(value) > MAX_SLOW_TEXT:
-                raise TemplateError(f"'{name}' is for at most {MAX_SLOW_TEXT:,} characters")
-            if name in ("string", "tojson"):
-                _as_text(value)
-        if name == "replace":
-            _check_replace(str(value), *map(str, args[-2:]))
-        if name == "join":
-            items = [*value]
-            _check_sum(map(_as_text, items), len(str(args[2])) if len(args) > 2 else 0)
-            args = (args[0], items, *args[2:])
-        return _checked(function(*args, **kwargs))
-
-    passes_first = hasattr(function, "jinja_pass_arg")  # the context is the first argument
-    return bounded

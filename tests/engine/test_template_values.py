@@ -15,7 +15,7 @@ from mockllm.providers.api import API
 from mockllm.providers.openai.chat import CHAT
 from mockllm.providers.openai.responses import RESPONSES
 from mockllm.providers.routes import NO_VALUES
-from mockllm.replies.templates import TemplateError
+from mockllm.replies.template_bounds import TemplateError
 
 NO_BODY = VALUES.keys() - {"body", "headers"}
 CALL = {"name": "get_weather", "arguments": "{}"}

@@ -1,0 +1,144 @@
+"""Bounds of templates: nothing in them takes long or much memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mockllm.replies.template_bounds import MAX_REASON, MAX_TEXT, Budget, TemplateError
+from mockllm.replies.templates import compile_template
+from tests.support.templates import NAMES, render, still, ticking
+
+LONG = "x" * (MAX_TEXT // 2 + 1)
+MANY = ["x"] * 100_000
+
+
+@pytest.mark.parametrize(
+    ("source", "values", "reason"),
+    [
+        ("{{ user.missing }}", {"user": "a"}, "has no attribute 'missing'"),
+        ("{{ 1 / 0 }}", {}, "division by zero"),
+        ("{{ user.__class__ }}", {"user": "a"}, "unsafe"),
+        ("{{ user.__class__.__mro__ }}", {"user": "a"}, "unsafe"),
+        ("{{ messages.append(1) }}", {"messages": []}, "unsafe"),
+        ("{{ body.update({'a': 1}) }}", {"body": {}}, "unsafe"),
+        ("{{ 'a' * 10 ** 9 }}", {}, "a product has more than"),
+        ("{{ 10 ** 9 * [1] }}", {}, "a product has more than"),
+        ("{{ 9 ** 99999 }}", {}, "too many digits"),
+        ("{{ 'a'.center(99999999) }}", {}, "'center' is wider"),
+        ("{{ 'a' | attr('ljust')(99999999) }}", {}, "'ljust' is wider"),
+        ("{{ '%99999999d' % 1 }}", {}, "a format is wider"),
+        ("{{ '%*d' % (99999999, 1) }}", {}, "a format is wider"),
+        ("{{ '{:>99999999}'.format(1) }}", {}, "'format' is not available"),
+        ("{{ user.format_map(body) }}", {"user": "{a:>9999999}", "body": {"a": 1}}, "'format_map'"),
+        ("{{ 'a\t'.expandtabs(99999999) }}", {}, "'expandtabs' is not available"),
+        ("{{ range(10 ** 9) }}", {}, "a range has more than"),
+        ("{{ user ~ user }}", {"user": LONG}, "is joined"),
+        ("{{ user + user }}", {"user": LONG}, "more than"),
+        ("{{ user }}{{ user }}", {"user": LONG}, "the templates make more than"),
+        ("{{ [user] * 9 }}", {"user": LONG}, "a value has more than"),
+        ("{{ ([user] * 9) | tojson }}", {"user": LONG}, "a value has more than"),
+        ("{{ ([user] * 9) | join }}", {"user": LONG}, "is joined"),
+        ("{{ messages | join(user) }}", {"user": LONG, "messages": ["a"] * 9}, "is joined"),
+        ("{{ user.join(messages) }}", {"user": LONG, "messages": ["a"] * 9}, "is joined"),
+        ("{{ user | replace('', 'xxx') }}", {"user": LONG}, "a replacement makes more"),
+        ("{{ user.replace('', 'xxx') }}", {"user": LONG}, "a replacement makes more"),
+        ("{{ messages | sort }}", {"messages": MANY}, "'sort' is for at most 2,000 values"),
+        ("{{ user | sort }}", {"user": LONG}, "'sort' is for at most 2,000 values"),
+        ("{{ user | groupby('a') }}", {"user": LONG}, "'groupby' is for at most 2,000 values"),
+        ("{{ user | title }}", {"user": LONG}, "'title' is for at most 32,768 characters"),
+        ("{{ user | wordcount }}", {"user": LONG}, "'wordcount' is for at most 32,768"),
+        ("{{ user.split() }}", {"user": LONG}, "'split' is for at most 262,144 characters"),
+        ("{{ user % () }}", {"user": LONG}, "a format has more than 262,144 characters"),
+        ("{{ messages }}", {"messages": MANY}, "that is printed has more than 10,000 parts"),
+        ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", {}, "nested too deeply"),
+        ("{% filter upper %}{% for i in range(99) %}{{ user }}{% endfor %}{% endfilter %}",
+         {"user": LONG}, "the templates make more than"),
+        ("{% set a %}{% for i in range(99) %}{{ user }}{% endfor %}{% endset %}",
+         {"user": LONG}, "the templates make more than"),
+    ],
+)  # fmt: skip
+def test_what_fails_or_passes_a_bound_says_so(
+    source: str, values: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(TemplateError) as failed:
+        render(source, **values)
+
+    assert reason in str(failed.value)
+    assert len(str(failed.value)) <= MAX_REASON
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for a in range(1000) %}{% for b in range(1000) %}{% endfor %}{% endfor %}",
+        (
+            "{% for a in range(1000) %}{% for b in range(1000) %}"
+            "{% if a %}{% endif %}{% endfor %}{% endfor %}"
+        ),
+        "{% for each in messages %}{{ each }}{% endfor %}",
+        (
+            "{% macro f() %}{% endmacro %}"
+            "{% for a in range(1000) %}{% for b in range(1000) %}{{ f() }}{% endfor %}{% endfor %}"
+        ),
+    ],
+)
+def test_a_template_stops_when_its_time_is_over(source: str) -> None:
+    with pytest.raises(TemplateError, match="take more than 50 ms"):
+        render(source, ticking(), messages=MANY)
+
+
+LONG_LOOP = "{% for a in range(1000) %}{% for b in range(1000) %}{{ a }}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% macro f() %}" + LONG_LOOP + "{% endmacro %}{{ f() }}",
+        "{% set a %}" + LONG_LOOP + "{% endset %}",
+        "{% filter upper %}" + LONG_LOOP + "{% endfilter %}",
+    ],
+)
+def test_what_cannot_pause_stops_sooner(source: str) -> None:
+    with pytest.raises(TemplateError, match="a macro or a captured block takes more than 8 ms"):
+        render(source, ticking())
+
+
+def test_a_short_template_does_not_pause() -> None:
+    template = compile_template("{% for each in messages %}{{ each }}{% endfor %}", NAMES)
+
+    assert list(template.make({"messages": "abc"}, Budget(ticking()))) == []
+
+
+def test_a_long_template_pauses_and_its_pauses_cost_no_time() -> None:
+    clock = [0.0]
+
+    def now() -> float:
+        clock[0] += 0.00001
+        return clock[0]
+
+    template = compile_template("{% for each in messages %}{{ each }}{% endfor %}", NAMES)
+    making = template.make({"messages": "abc" * 70}, Budget(now))
+    pauses = 0
+    try:
+        while True:
+            next(making)
+            pauses += 1
+            clock[0] += 1.0  # others work
+    except StopIteration as end:
+        text = end.value
+
+    assert text == "abc" * 70
+    assert pauses > 3
+
+
+def test_the_templates_of_an_answer_share_their_bounds() -> None:
+    template, budget = compile_template("{{ user }}", NAMES), Budget(still)
+    values = {"user": "x" * (MAX_TEXT // 3)}
+
+    for _ in range(3):
+        list(template.make(values, budget))
+
+    with pytest.raises(TemplateError, match="make more than"):
+        list(template.make(values, budget))
