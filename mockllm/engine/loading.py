@@ -291,15 +291,7 @@ def _table(
                 problems += refused_value(api, confirm, mock, place)
                 problems += calls.arguments_in_match(api.match_field, mock, answered, place)
     problems += duplicate_names([each.mock for each in own], api.name)
-    for rule, covering in find_shadowed(rules):
-        by_script = mocks[covering.index].fails_at_end
-        if rule.index < len(own):
-            place = listed[rule.index].place
-            problems.append(unreachable(covering.label, place, by_script=by_script))
-        else:
-            is_default = bool(rule.predicates) and not covering.predicates
-            hiding = Covering(covering.label, is_default, by_script)
-            shared.hide(rule.index - len(own), api, hiding)
+    problems += _hidden(api, rules, listed, shared)
     problems += costs(rules, places)
     sound = [(each.mock, each.place) for each in own if not each.mistakes]
     problems += calls.results_without_call(api.match_field, sound)
@@ -319,6 +311,23 @@ def _table(
         shared=len(listed) - len(own),
         answers_look_back=any(map(looks_back, sources)),
     )
+
+
+def _hidden(
+    api: API, rules: Sequence[Rule], listed: Sequence[_Listed], shared: _Shared
+) -> Iterator[Problem]:
+    """Yield the problems of mocks in the API's own list that earlier ones hide; of those that every
+    API has, tell `shared`. `listed` has the former, then the latter."""
+    own = len(listed) - (len(shared.listed) if api.respond is not None else 0)
+    for rule, covering in find_shadowed(rules):
+        by_script = listed[covering.index].mock.fails_at_end
+        if rule.index < own:
+            place = listed[rule.index].place
+            yield unreachable(covering.label, place, by_script=by_script)
+        else:
+            is_default = bool(rule.predicates) and not covering.predicates
+            hiding = Covering(covering.label, is_default, by_script)
+            shared.hide(rule.index - own, api, hiding)
 
 
 def _source(
