@@ -188,7 +188,7 @@ class App:
         ):
             table = self._tables.literal.get(request.path)
             if table is not None:
-                decided = self._engine.decide(table, request, NO_VALUES, self._find_earlier)
+                decided = self._engine.decide(table, request, NO_VALUES, self.find_earlier)
                 return decided if type(decided) is Decision else self._answer_at_once(decided)
         return self._answer_at_once(self._decide_in_session(request))
 
@@ -235,7 +235,7 @@ class App:
         if request.method == "POST":
             table, values = next(view.routes.find(request.path), (None, NO_VALUES))
             if table is not None:
-                find = partial(self._find_earlier, session=session)
+                find = partial(self.find_earlier, session=session)
                 return self._engine.decide(table, request, values, find, session=session)
         context = self._context
         if session != COMMON or self.views.has_added:
@@ -317,7 +317,9 @@ class App:
         reply, ready = make_ready(self._engine.cors.share(decision.reply))
         return decision._replace(reply=reply, ready=ready)
 
-    def _find_earlier(self, response_id: str, session: str = COMMON) -> Earlier | None:
+    def find_earlier(self, response_id: str, session: str = COMMON) -> Earlier | None:
+        """Return the conversation that ends with a stored response of a session; None if it is not
+        known."""
         return find_earlier(replace(self._local_context, session=session), response_id)
 
     def _find_table(self, path: str) -> tuple[Table | None, Values]:

@@ -99,6 +99,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         else:
             return
         item.stash[_TOLD] = True
+        __tracebackhide__ = False  # or pytest would say that everything is hidden
         pytest.fail(failure, pytrace=False)
 
 

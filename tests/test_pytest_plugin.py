@@ -97,6 +97,7 @@ def test_it(llm_server, llm_env):
         ]
     )
     result.stdout.no_fnmatch_line("*requests to llm_server*")
+    result.stdout.no_fnmatch_line("*hidden*")
     result.stdout.no_fnmatch_line("*mockllm/*.py*")
 
 

@@ -6,7 +6,7 @@ read: they are hidden in headers, path, query and body, and can only be compared
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from traceback import format_exception
 from typing import Any, Literal, NamedTuple
@@ -21,8 +21,8 @@ from mockllm.matching.predicates import Difference
 from mockllm.matching.rule import Rule
 from mockllm.observers.access_log import describe_near_miss, redact_model
 from mockllm.observers.usage import TokenCounts, count_tokens
-from mockllm.prompt import ConversationMessage, Prompt
-from mockllm.providers import APIS
+from mockllm.prompt import ConversationMessage, Earlier, Prompt
+from mockllm.providers import APIS, normalise
 from mockllm.providers.api import API
 from mockllm.providers.routes import Routes
 from mockllm.redaction import (
@@ -60,6 +60,15 @@ BAD_REQUEST = 400
 MIN_KNOWN = 8  # characters of a credential that is hidden wherever it stands; "any" is a word
 
 
+FindEarlier = Callable[[str, str], Earlier | None]
+"""Returns the conversation that ends with the response with this id in this session; None if it is
+not known."""
+
+
+def find_nothing(response_id: str, session: str) -> None:
+    """Know no response."""
+
+
 class Entry(NamedTuple):
     """A request as the journal keeps it: with what answered it, and its delivery. The `request` has
     at most the journal's number of bytes; `size` is that of the body as received."""
@@ -90,7 +99,7 @@ class Entry(NamedTuple):
 NOT_CALLS = frozenset({Outcome.PROBE, Outcome.PREFLIGHT})
 """The outcomes of requests that no code under test means to send."""
 _UNMATCHED = {
-    Outcome.UNMATCHED: "no mock matches, or its sequence is over",
+    Outcome.UNMATCHED: "there are no mocks of this API",
     Outcome.SESSION_ENDED: "a straggler: it came after the end of its session",
     Outcome.FAILED: "the server failed to answer; its log says why",
 }
@@ -123,10 +132,14 @@ class Call:
     it is first asked for. If the journal has cut it, what must be read from it raises a ValueError.
     """
 
-    def __init__(self, entry: Entry, *, epoch: float = 0.0) -> None:
-        """`epoch` is the Unix time at which the server's monotonic clock was 0."""
+    def __init__(
+        self, entry: Entry, *, epoch: float = 0.0, find_earlier: FindEarlier = find_nothing
+    ) -> None:
+        """`epoch` is the Unix time at which the server's monotonic clock was 0; `find_earlier`
+        returns the conversation that a request continues."""
         self._entry = entry
         self._epoch = epoch
+        self._find_earlier = find_earlier
 
     def __repr__(self) -> str:
         mock = repr(self.mock) if self.mock is not None else f"[{self.outcome}]"
@@ -224,7 +237,7 @@ class Call:
     @property
     def turn(self) -> int | None:
         """The number of the requested answer in the conversation, from 1; None if it continues one
-        that is stored elsewhere, or is none."""
+        that is not known, or is none."""
         return None if self._prompt is None else readings.turn(self._prompt)
 
     @property
@@ -403,9 +416,13 @@ class Call:
             return None
         values = next(values for _, values in _ROUTES.find(self._unprefixed.path))
         try:
-            return self._route.decode(self._unprefixed._replace(body=self._decoded[0]), values)
+            prompt = self._route.decode(self._unprefixed._replace(body=self._decoded[0]), values)
         except RequestError:
             return None
+        if prompt.readers.continues(prompt.body):
+            response_id = normalise.text(prompt.body.get("previous_response_id"))
+            prompt.earlier = self._find_earlier(response_id, self._entry.session)
+        return prompt
 
 
 def name_of(rule: Rule) -> str:

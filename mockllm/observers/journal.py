@@ -15,7 +15,7 @@ from typing import NamedTuple
 from mockllm.engine.decision import Answer, Exchange, Match, Outcome
 from mockllm.exchange import LazySteps, Reply
 from mockllm.limits import KIB, MIB
-from mockllm.observers.calls import Call, Entry
+from mockllm.observers.calls import Call, Entry, FindEarlier, find_nothing
 from mockllm.wire.tokens import BYTES_PER_TOKEN, estimate_value
 
 MAX_ENTRIES = 10_000
@@ -35,7 +35,8 @@ class Record(NamedTuple):
 
 
 class Journal:
-    """The latest requests of a server, whose monotonic clock was 0 at `epoch`, in Unix time."""
+    """The latest requests of a server, whose monotonic clock was 0 at `epoch`, in Unix time.
+    `find_earlier` returns the conversation that a request continues."""
 
     def __init__(
         self,
@@ -44,12 +45,14 @@ class Journal:
         max_bytes: int = MAX_BYTES,
         max_body: int = MAX_BODY,
         epoch: float = 0.0,
+        find_earlier: FindEarlier = find_nothing,
     ) -> None:
         # of the server
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._max_body = max_body
         self._epoch = epoch
+        self._find_earlier = find_earlier
         # of the requests
         self._entries: deque[tuple[Entry, int]] = deque()  # each with its cost in bytes
         self._bytes = 0
@@ -103,7 +106,9 @@ class Journal:
             key=lambda entry: entry.delivery.started,
         )
         lost = self._lost.total() if session is None else self._lost[session]
-        return Record([Call(entry, epoch=self._epoch) for entry in entries], lost)
+        epoch, find_earlier = self._epoch, self._find_earlier
+        calls = [Call(entry, epoch=epoch, find_earlier=find_earlier) for entry in entries]
+        return Record(calls, lost)
 
     def count(self, session: str | None = None) -> int:
         """Return the number of calls of a session, or of all: their retries do not count."""

@@ -35,18 +35,23 @@ class Listening:
 
     def run(self, function: Callable[[], T]) -> T:
         """Return the result of `function`, called in the loop of the server if that runs."""
-        if self.loop is running_loop() or not self.loop.is_running():
-            return function()
-
-        async def run() -> T:
-            return function()
-
-        return asyncio.run_coroutine_threadsafe(run(), self.loop).result()
+        return run_in(self.loop, function)
 
     def release(self) -> None:
         """Close what a loop that was closed has left open."""
         with self._files:
             self.listener.release()
+
+
+def run_in(loop: asyncio.AbstractEventLoop, function: Callable[[], T]) -> T:
+    """Return the result of `function`, called in `loop` if that runs."""
+    if loop is running_loop() or not loop.is_running():
+        return function()
+
+    async def run() -> T:
+        return function()
+
+    return asyncio.run_coroutine_threadsafe(run(), loop).result()
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

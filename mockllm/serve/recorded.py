@@ -16,8 +16,9 @@ from mockllm.engine.added import AddedMock, compile_added
 from mockllm.observers.journal import Journal, Record
 from mockllm.observers.subjects import subjects_of
 from mockllm.observers.verification import Subject
+from mockllm.prompt import Earlier
 from mockllm.serve.connections import Observer
-from mockllm.serve.listening import Listening, running_loop
+from mockllm.serve.listening import Listening, run_in, running_loop
 from mockllm.serve.session import S, SessionServer
 from mockllm.serve.waiting import wait_for_count
 from mockllm.state.store import Operation, Result
@@ -46,8 +47,15 @@ class RecordedServer(SessionServer[S]):
         self._app, self._journal = app, None
         if not self._max_entries:
             return ()
+        loop = asyncio.get_running_loop()
+
+        def find_earlier(response_id: str, session: str) -> Earlier | None:
+            return run_in(loop, lambda: app.find_earlier(response_id, session))
+
         epoch = time.time() - time.monotonic()
-        self._journal = Journal(max_entries=self._max_entries, epoch=epoch)
+        self._journal = Journal(
+            max_entries=self._max_entries, epoch=epoch, find_earlier=find_earlier
+        )
         return (self._journal.observe,)
 
     def _perform(self, operation: Operation) -> Result | None:

@@ -8,6 +8,8 @@ import pytest
 
 from mockllm.engine.decision import End
 from mockllm.observers.calls import Call, CallHeaders
+from mockllm.observers.journal import Journal
+from mockllm.prompt import Earlier
 from tests.support.observed import PATHS, Observed, request
 from tests.support.served import chat_request, messages_request, responses_request
 
@@ -98,6 +100,31 @@ def test_an_invalid_body_is_a_text(body: bytes, read: Any) -> None:
     call = Observed().call(CHAT, body)
 
     assert (call.body, call.status, call.api, call.user) == (read, 400, "chat", "")
+
+
+def test_the_turn_of_a_conversation_that_is_not_known_is_not_told() -> None:
+    body = responses_request("the weather", previous_response_id="resp_1")
+    call = Observed().call(PATHS["responses"], body)
+
+    assert (call.turn, call.user, call.mock) == (None, "the weather", "weather")
+
+
+def test_the_turn_of_a_conversation_that_is_found_is_told() -> None:
+    def find(response_id: str, session: str) -> Earlier:
+        assert (response_id, session) == ("resp_1", "a")
+        return Earlier(answers=4, step=2)
+
+    observed = Observed(journal=Journal(find_earlier=find))
+    body = responses_request("the weather", previous_response_id="resp_1")
+    call = observed.call(f"/session/a{PATHS['responses']}", body)
+
+    assert (call.turn, call.step) == (5, 1)
+
+
+def test_without_mocks_there_is_no_closest_one() -> None:
+    call = Observed({}).call(CHAT, chat_request("hi"))
+
+    assert (call.outcome, call.near_miss) == ("no match", "there are no mocks of this API")
 
 
 def test_a_session_and_its_prefix_are_told_apart() -> None:

@@ -175,3 +175,11 @@ def test_without_a_journal_requests_are_answered() -> None:
         answer = client.chat.completions.create(**chat_request("weather"))
 
         assert answer.choices[0].message.content == "Sunny"
+
+
+def test_a_call_knows_the_conversation_that_it_continues() -> None:
+    with Server(MOCKS) as server, server.session("a") as a, client_of(a) as client:
+        first = client.responses.create(model="m", input="weather")
+        second = client.responses.create(model="m", input="weather", previous_response_id=first.id)
+        client.responses.create(model="m", input="weather", previous_response_id=second.id)
+        assert [(call.turn, call.step) for call in a.calls] == [(1, 1), (2, 1), (3, 1)]
