@@ -10,11 +10,12 @@ from typing import Any
 from mockllm.engine.asking import begin
 from mockllm.engine.decision import Answer, CallFunction, Decision, Question, Trouble
 from mockllm.engine.faults import FINAL
-from mockllm.engine.made_reply import MadeReplyError
+from mockllm.engine.made_reply import MAX_SMALL, MadeReplyError
 from mockllm.engine.sources import FunctionSource, MadeSource, Source
 from mockllm.engine.template_values import Asked
 from mockllm.errors import RequestError
 from mockllm.matching.rule import Rule
+from mockllm.wire.tokens import BYTES_PER_TOKEN, estimate_value
 
 Decide = Callable[[Answer | MadeReplyError], Generator[bool, None, Decision]]
 """Decides by an answer, or by the error if it cannot be made, in pieces (`decision.Pieces`)."""
@@ -53,7 +54,10 @@ def make_in_pieces(
     """
     if isinstance(source, MadeSource):
         return (yield from source.make(asked, now))
-    return source.answer(asked.prompt)
+    answer = source.answer(asked.prompt)
+    if answer.number is None and _is_large(answer.response):  # a function has returned it
+        yield True
+    return answer
 
 
 def call_of(source: FunctionSource, asked: Asked) -> CallFunction:
@@ -78,3 +82,8 @@ def _make(
     except MadeReplyError as exc:
         made = exc
     return (yield from decide(made))
+
+
+def _is_large(response: dict[str, Any]) -> bool:
+    """True if a response is to be rendered in a turn of its own."""
+    return BYTES_PER_TOKEN * estimate_value(response) > MAX_SMALL

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from mockllm import Mock
-from mockllm.engine.decision import Answer, Called, CallFunction, Decision, Match, Outcome, Question
+from mockllm.engine.decision import (
+    Answer,
+    Called,
+    CallFunction,
+    Decision,
+    DividedWork,
+    Match,
+    Outcome,
+    Question,
+    finish,
+)
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import could_not_make, is_made, make_answer
 from mockllm.engine.mocks import source_of
@@ -73,6 +83,20 @@ def test_a_function_is_a_question_and_its_answer_is_of_one_request() -> None:
     assert texts(made.made) == ["returned", "Hi"]
     assert [each.number for each in made.made] == [None, None]
     assert (made.made[0].chunk, made.made[0].headers) == ("char", ((b"x-a", b"b"),))
+
+
+def test_a_long_answer_of_a_function_is_rendered_in_a_turn_of_its_own() -> None:
+    made = Made()
+    question = made.begin(lambda prompt: "never called")
+    assert isinstance(question, Question)
+
+    later = question.resume([Called("x" * 100_000)])
+
+    assert isinstance(later, Question)
+    (work,) = later.operations
+    assert isinstance(work, DividedWork)
+    assert made.made == []
+    assert finish(work.pieces) is made.decision
 
 
 LATE = TimeoutError("the function takes more than 10 seconds")
