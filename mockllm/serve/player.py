@@ -93,6 +93,8 @@ class Sender:
         """The number of frames written, by which `Timeouts` detects stuck peers."""
         self.first_byte: float | None = None
         """The time of the first write, in monotonic seconds."""
+        self.hangs = False
+        """True once nothing more is sent, until the peer disconnects."""
 
     def resume(self) -> None:
         """Continue: the peer reads again."""
@@ -107,6 +109,7 @@ class Sender:
         elif kind is EndingKind.CUT:
             self._transport.close()
         elif kind is EndingKind.HANG:
+            self.hangs = True
             await self._peer_finished.wait()
             self._transport.close()
 

@@ -168,8 +168,10 @@ class HTTPProtocol(asyncio.Protocol):
 
     def close_after_last_call(self) -> None:
         """Close after the service's `last_call` seconds, unless a request is being read or answered
-        then."""
-        if self._service.last_call:
+        then. An answer that hangs is over at once: it would use up the time of all others."""
+        if self._player is not None and self._player.hangs:
+            self._wire.close()
+        elif self._service.last_call:
             loop = asyncio.get_running_loop()
             loop.call_later(self._service.last_call, self.close_if_idle)
         else:
