@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import footprint, machine, measure, picture, report, wrk
+from benchmarks import footprint, machine, measure, paced, picture, report, wrk
 from benchmarks.footprint import Measurement
 from benchmarks.loads import CONDITIONS, GROUPS, IDLE, LARGE, LOADS, MANY, Load
 from benchmarks.measure import FULL, QUICK, Bench, Plan, Row
@@ -23,7 +23,7 @@ RESULTS = Path(__file__).with_name("results")
 OK, MISSED, UNABLE = 0, 1, 2  # exit statuses
 
 EPILOG = f"""\
-names for --only: {", ".join(LOADS)}, {footprint.NAME};
+names for --only: {", ".join(LOADS)}, {footprint.NAME}, {paced.NAME};
 part of a name selects every load whose name contains it. Those called "conditions_..." are measured
 only if they are selected.
 
@@ -74,6 +74,7 @@ def _measure(plan: Plan, chosen: set[str]) -> tuple[list[Row], list[Measurement]
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder:
         bench = Bench(plan, cores, Path(folder), _show_progress)
         measurements = footprint.measure(bench) if footprint.NAME in chosen else []
+        measurements += paced.measure(bench) if paced.NAME in chosen else []
         for group in GROUPS:
             loads = _with_references([load for load in group if load.name in chosen])
             rows += measure.measure(bench, loads)
@@ -91,7 +92,7 @@ def _with_references(loads: Sequence[Load]) -> list[Load]:
 def select_loads(only: Sequence[str], *, quick: bool) -> set[str]:
     """The names of the loads to measure. By default all but those of conditions, in a quick run all
     but the large ones too."""
-    names = {*LOADS, footprint.NAME}
+    names = {*LOADS, footprint.NAME, paced.NAME}
     if not only:
         names -= CONDITIONS
         large = {name for name, load in LOADS.items() if load.config in LARGE}

@@ -6,10 +6,13 @@ A server is measured only after it has answered correctly: a fast error would be
 from __future__ import annotations
 
 import contextlib
+import selectors
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self, cast
 
 import h11
 import orjson
@@ -83,6 +86,54 @@ def slow_readers(
                 raise WrongAnswerError("no answer: the connection was closed")
             readers.append(sock)
         yield readers
+
+
+class Streams:
+    """Connections that each ask for a stream, at different times within `spread` seconds, and read
+    it to its end."""
+
+    def __init__(self, port: int, request: bytes, count: int, *, spread: float) -> None:
+        self._request = request
+        self._pause = spread / count
+        self._selector = selectors.DefaultSelector()
+        self._stack = contextlib.ExitStack()
+        self._stack.enter_context(self._selector)
+        self._sockets = [self._stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in self._sockets:
+            sock.connect(("127.0.0.1", port))
+            sock.setblocking(False)
+            self._selector.register(sock, selectors.EVENT_READ)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def ask(self) -> None:
+        """Send all requests."""
+        for sock in self._sockets:
+            sock.send(self._request)
+            time.sleep(self._pause)
+
+    def read(self) -> None:
+        """Read all streams to their ends.
+
+        Raises:
+            WrongAnswerError: a stream ended early, or nothing more came.
+        """
+        left = len(self._sockets)
+        while left:
+            ready = self._selector.select(TIMEOUT)
+            if not ready:
+                raise WrongAnswerError(f"{left} streams have stopped")
+            for key, _ in ready:
+                data = cast("socket.socket", key.fileobj).recv(1 << 16)
+                if data.endswith(_END_OF_STREAM):
+                    self._selector.unregister(key.fileobj)
+                    left -= 1
+                elif not data:
+                    raise WrongAnswerError("a stream ended early")
 
 
 def read_stream_to_end(sock: socket.socket) -> None:

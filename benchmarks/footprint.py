@@ -33,7 +33,8 @@ _SMALL = LOADS["small"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A quantity to measure: its name in `baseline.json`, its title, its unit ("s" or "B")."""
+    """A quantity to measure: its name in `baseline.json`, its title, its unit: "s", "B", or "x"
+    for a ratio."""
 
     name: str
     title: str

@@ -34,6 +34,11 @@ LONG_TEXT = " ".join(["chunk"] * 350_000)  # streamed, it is 5 MB
 CONVERSATION = 35_000  # bytes: an agent's tenth turn or so, with its system prompt
 TURNS = 40
 
+PACED_TTFT, PACED_ITL = 0.2, 0.025  # seconds, of paced streams
+PACED = 500  # paced streams at once
+PACED_WORDS = 200
+PACED_TEXT = " ".join(["chunk"] * PACED_WORDS)
+
 FEW, MANY = 1_000, 100_000  # mocks
 IDLE = 5_000  # keep-alive connections
 SLOW = 500  # connections that ask for a long stream and do not read it
@@ -168,6 +173,17 @@ def _questions(count: int, match_type: str) -> Config:
     return {"openai": [_mock(question(number), match_type) for number in range(count)]}
 
 
+def _paced() -> Config:
+    """One mock whose stream has a token for each word, sent over some seconds."""
+    mock = _mock(QUESTION, reply=PACED_TEXT)
+    mock["response"]["usage"] = {
+        "prompt_tokens": 9,
+        "completion_tokens": PACED_WORDS,
+        "total_tokens": 9 + PACED_WORDS,
+    }
+    return {"openai": [mock], "latency": {"ttft": PACED_TTFT, "itl": PACED_ITL}}
+
+
 def _both_sdks() -> Config:
     answer = {
         "id": "msg_01XFDUDYJgAACzvnptvVoYEL",
@@ -194,6 +210,7 @@ CONFIGS: Mapping[str, Callable[[], Config]] = {
     "one": lambda: {"openai": [_mock(QUESTION)]},
     "one_contains": lambda: {"openai": [_mock(QUESTION, "contains")]},
     "one_terse": lambda: {"openai": [_terse(_mock(QUESTION, "contains"))]},
+    "one_paced": _paced,
     "one_streamed": lambda: {"openai": [_mock(QUESTION, reply=STREAMED_TEXT)]},
     "one_and_long": lambda: {"openai": [_mock(QUESTION), _mock(LONG_QUESTION, reply=LONG_TEXT)]},
     "one_of_each_sdk": _both_sdks,

@@ -113,10 +113,20 @@ class Bench:
             raise CannotStartError("no time left")
         options = LaunchOptions(free_port(), self.files.config(config), workers, reply)
         command = CONTENDERS[server].command(options)
+        with self.started_as(command, options.port, workers=workers) as server_running:
+            yield server_running
+
+    @contextlib.contextmanager
+    def started_as(self, command: list[str], port: int, *, workers: int = 1) -> Iterator[Running]:
+        """Start a server by its command line and wait until it accepts connections on `port`.
+
+        Raises:
+            CannotStartError: it does not run here.
+        """
         cores = self.cores.for_workers(workers)
-        log = self._folder / f"{server}-{options.port}.log"
-        timeout = min(MAX_START, self.seconds_left)
-        with running(command, options.port, cores, log, timeout=timeout) as server_running:
+        log = self._folder / f"{port}.log"
+        timeout = max(min(MAX_START, self.seconds_left), 0.0)
+        with running(command, port, cores, log, timeout=timeout) as server_running:
             yield server_running
 
     def run_load(self, server: Running, load: Load, seconds: int) -> Figure:

@@ -15,6 +15,7 @@ from benchmarks import (
     footprint,
     loads,
     measure,
+    paced,
     picture,
     report,
     verdict,
@@ -37,6 +38,7 @@ from benchmarks.loads import (
 )
 from benchmarks.measure import Figure, Row
 from benchmarks.servers import CONTENDERS
+from benchmarks.servers.paced_limit import split_reply
 from benchmarks.verdict import Baseline
 from mockllm import Server
 from mockllm.providers.openai.chat import CHAT
@@ -142,7 +144,33 @@ def test_the_baseline_names_only_loads_and_metrics_that_exist() -> None:
         )
     }
     assert set(baseline.ratios_at_least) <= set(LOADS)
-    assert set(baseline.footprint_at_most) <= of_servers | of_ours
+    of_paced = {metric.name for metric in (paced.CPU, paced.LATE, paced.MEMORY)}
+    assert set(baseline.footprint_at_most) <= of_servers | of_ours | of_paced
+
+
+def test_the_frames_of_the_paced_limit_are_the_answer_in_as_many_writes_as_tokens() -> None:
+    with Server(CONFIGS["one_paced"](), latency="instant") as server:
+        port = int(server.base_url.rpartition(":")[2])
+        raw = exchange.fetch(port, LOADS["stream"].request.render(0)).raw
+
+    frames = split_reply(raw)
+
+    assert b"".join(frames) == raw
+    assert len(frames) == loads.PACED_WORDS
+    assert all(frame.count(b"chunk") for frame in frames)
+
+
+def test_paced_streams_are_read_to_their_ends() -> None:
+    config = CONFIGS["one_paced"]()
+    with Server(config, speed=100) as server:
+        port = int(server.base_url.rpartition(":")[2])
+        request = LOADS["stream"].request.render(0)
+        with exchange.Streams(port, request, 3, spread=0.0) as streams:
+            streams.ask()
+            streams.read()
+        timing = json.loads(exchange.fetch(port, paced.HEALTH).body)["timing"]
+
+    assert timing["steps"] == 3 * loads.PACED_WORDS
 
 
 # --- the script of the load generator ------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from http import HTTPStatus
+from itertools import chain
 from typing import NamedTuple, cast
 
 import h11
@@ -20,6 +21,8 @@ MAX_READY = 64 * KIB  # bytes of a reply that is sent in one write, however slow
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"  # RFC 9112, section 7.1
+
+_new = tuple.__new__  # half the time of the class's own constructor
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -91,16 +94,16 @@ def fastest_frames(reply: Reply, *, is_http11: bool, close: bool) -> Iterator[Fr
 
 
 def hold_head(frames: Iterator[Frame]) -> Iterator[Frame]:
-    """Yield `frames` with the head and what follows it in one. Values of the delivery in a head
-    may be shorter than their placeholders, so it is not joined with a frame that is cut."""
+    """Return `frames` with the head and what follows it in one. Values of the delivery in a head
+    may be shorter than their placeholders, so it is not joined with a frame that is cut. The first
+    step is made at once."""
     head = next(frames)
     first = next(frames, Frame(0.0, b""))
+    pause = head.pause + first.pause
     if head.size is None and first.size is None:
-        yield Frame(head.pause + first.pause, head.data + first.data, None, first.tokens)
-    else:
-        yield Frame(head.pause + first.pause, head.data, head.size, first.tokens)
-        yield first._replace(pause=0.0, tokens=0)
-    yield from frames
+        return chain([Frame(pause, head.data + first.data, None, first.tokens)], frames)
+    held = Frame(pause, head.data, head.size, first.tokens)
+    return chain([held, first._replace(pause=0.0, tokens=0)], frames)
 
 
 def _announced_length(reply: Reply) -> int:
@@ -226,7 +229,7 @@ class FastFraming:
                 yield from (Frame(0.0, piece) for piece in others)
             elif not others:
                 data = b"%x\r\n%b\r\n" % (len(first), first) if first else b""
-                yield Frame(pause, data, None, tokens)
+                yield _new(Frame, (pause, data, None, tokens))
             else:
                 yield Frame(pause, b"%x\r\n" % sum(map(len, pieces)), None, tokens)
                 yield from (Frame(0.0, piece) for piece in pieces)

@@ -21,13 +21,14 @@ _LATEST, _ANSWERS, _MOST_OPEN = range(BUCKETS, BUCKETS + 3)
 CELLS = BUCKETS + 3
 """The numbers that a histogram consists of, each of 64 bits."""
 _NANOSECOND = 1e-9
+_PER_FINE = 10_000  # fine buckets in a second
 
 MAX_HELD = 0.01  # seconds by which one step in a hundred may be late on schedule
 
 
 def bucket_of(seconds: float) -> int:
     """Return the number of the bucket for a step that was late by so many seconds."""
-    fine = int(seconds / FINE)
+    fine = int(seconds * _PER_FINE)
     if fine < FINE_BUCKETS:
         return max(fine, 0)
     coarse = int(math.log(seconds / (FINE * FINE_BUCKETS), GROWTH))
@@ -47,10 +48,11 @@ class Lateness:
     """A histogram of lateness, in `CELLS` whole numbers, which processes may share. Each has its
     own: only one process writes."""
 
-    __slots__ = ("_cells",)
+    __slots__ = ("_cells", "_latest")
 
     def __init__(self, cells: MutableSequence[int] | memoryview | None = None) -> None:
         self._cells = [0] * CELLS if cells is None else cells
+        self._latest = 0.0  # of those that were added here
 
     @classmethod
     def sum(cls, parts: Iterable[Lateness]) -> Lateness:
@@ -98,9 +100,11 @@ class Lateness:
 
     def add(self, seconds: float) -> None:
         """Count a step that was late by so many seconds."""
-        self._cells[bucket_of(seconds)] += 1
-        if seconds > self.latest:
-            self._cells[_LATEST] = int(seconds / _NANOSECOND)
+        fine = int(seconds * _PER_FINE)  # of nearly all; a call would take as long as the rest
+        self._cells[fine if 0 <= fine < FINE_BUCKETS else bucket_of(seconds)] += 1
+        if seconds > self._latest:
+            self._latest = seconds
+            self._cells[_LATEST] = max(int(seconds / _NANOSECOND), self._cells[_LATEST])
 
     def quantile(self, share: float) -> float:
         """Return the seconds by which at most this share of the steps was late, rounded up to the

@@ -33,6 +33,12 @@ class PacedPlayer(Sender):
     could not be made; never within `start`, and not if the peer has disconnected. The other
     arguments are those of `Sender`."""
 
+    __slots__ = (  # there may be thousands
+        *("_frames", "_ending", "_until", "_tempo", "_over", "_clock", "_rule", "_pool"),
+        *("_lane", "_decode", "_entry", "_has_begun", "_is_first", "_awaits_token"),
+        *("_waits_for_peer", "_is_behind"),
+    )
+
     def __init__(
         self,
         *connection: Any,
@@ -121,11 +127,13 @@ class PacedPlayer(Sender):
         parts: list[bytes] = []
         size = 0
         dues: list[float] = []  # in real time, of the frames with tokens
-        own = self._lane.time_at(min(now, self._until))
+        lane = self._lane
+        own = lane.time_at(min(self._until, now))
         while self._next is not None and self._due <= own:
             if self._awaits_token:
                 self._begin_decoding()
-                own = self._lane.time_at(min(now, self._until))
+                lane = self._lane
+                own = lane.time_at(min(now, self._until))
                 continue
             _, data, cut, tokens = self._next
             if size > MAX_UNSENT and data != LAST_CHUNK:
@@ -133,11 +141,12 @@ class PacedPlayer(Sender):
             parts.append(data if cut is None else fill_fresh(data, self._fresh)[:cut])
             size += len(data)
             if tokens:
-                dues.append(self._lane.real_time_of(self._due))
+                dues.append(lane.real_time_of(self._due))
             self._take()
         kind = self._end_at(now, is_behind=self._due <= own)
         if parts or kind is not None:
-            self._write(Frame(0.0, b"".join(parts)), None if kind is None else ENDS[kind])
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._write_data(fill_fresh(data, self._fresh), None if kind is None else ENDS[kind])
         if kind is None:
             self._wait()
         if self._is_behind:
@@ -156,7 +165,9 @@ class PacedPlayer(Sender):
 
     def _wait(self) -> None:
         """Let the clock call at the next deadline."""
-        due = min(self._due, self._lane.time_at(self._until))
+        due = self._due
+        if self._until < math.inf:
+            due = min(due, self._lane.time_at(self._until))
         self._entry = self._lane.add(due, self)
 
     def _take(self) -> None:

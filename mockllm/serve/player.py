@@ -69,6 +69,11 @@ class Sender:
     `ended` is called once: with the last write, or when the peer has disconnected.
     """
 
+    __slots__ = (
+        *("_transport", "_writable", "_peer_finished", "_fresh", "_ended", "_end", "_next", "_due"),
+        *("frames_sent", "first_byte"),
+    )
+
     def __init__(
         self,
         transport: asyncio.Transport,
@@ -123,7 +128,9 @@ class Sender:
 
     def _write(self, frame: Frame, end: End | None) -> None:
         """Write a frame; with it the answer ends as `end` says, unless that is None."""
-        data = fill_fresh(frame.data, self._fresh)[: frame.size]
+        self._write_data(fill_fresh(frame.data, self._fresh)[: frame.size], end)
+
+    def _write_data(self, data: bytes, end: End | None) -> None:
         if data and self.first_byte is None:
             self.first_byte = time.monotonic()
         if end is not None:

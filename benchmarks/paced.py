@@ -1,0 +1,94 @@
+"""Measures paced streams: what a step costs, how late it is, and the memory of an open stream.
+
+The cost is compared in the same rounds with that of a loop that writes ready bytes on the same
+schedule (`servers.paced_limit`). The lateness is the server's own figure, of `GET /health`.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+
+from benchmarks import exchange, machine
+from benchmarks.exchange import Streams, WrongAnswerError
+from benchmarks.footprint import Measurement, Metric
+from benchmarks.loads import (
+    LOADS,
+    OURS,
+    PACED,
+    PACED_ITL,
+    PACED_TEXT,
+    PACED_TTFT,
+    PACED_WORDS,
+    Answer,
+)
+from benchmarks.measure import FULL, Bench
+from benchmarks.servers import CannotStartError, Running, free_port
+
+NAME = "paced_stream"  # in `--only`
+
+SPREAD = 1.0  # seconds in which the streams begin
+HEALTH = b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+
+CPU = Metric("paced_cpu", f"CPU of a step, {PACED:,} paced streams, of that of a bare loop", "x")
+LATE = Metric("paced_late", "99 of 100 of their steps are late by at most", "s")
+MEMORY = Metric("paced_memory", "memory of an open paced stream, beside its connection", "B")
+
+_REQUEST = LOADS["stream"].request.render(0)
+_ANSWER = Answer(text=PACED_TEXT, chunks=PACED_WORDS)
+
+
+def measure(bench: Bench) -> list[Measurement]:
+    """Measure all metrics of paced streams."""
+    bench.show_progress(CPU.title)
+    metrics = (CPU, LATE, MEMORY)
+    try:
+        return [*map(Measurement, metrics, _measure(bench))]
+    except (CannotStartError, WrongAnswerError) as exc:
+        return [Measurement(metric, None, str(exc)) for metric in metrics]
+
+
+def _measure(bench: Bench) -> tuple[float, float, float]:
+    with bench.started(OURS, "one_paced") as ours:
+        received = exchange.fetch(ours.port, _REQUEST)
+        exchange.check(received, _ANSWER)
+        memory = _memory(ours)  # to look at it holds the server up, so it is not measured again
+    port = free_port()
+    limit_command = _limit(port, bench.files.write("paced.reply", received.raw))
+    with (
+        bench.started(OURS, "one_paced") as ours,
+        bench.started_as(limit_command, port) as limit,
+    ):
+        costs: dict[int, list[float]] = {ours.pid: [], limit.pid: []}
+        for _ in range(3 if bench.plan is FULL else 2):
+            for server in (ours, limit):
+                costs[server.pid].append(_cost(server))
+        timing = json.loads(exchange.fetch(ours.port, HEALTH).body)["timing"]
+    ratio = statistics.median(costs[ours.pid]) / statistics.median(costs[limit.pid])
+    return ratio, timing["late_ms"]["p99"] / 1000, memory
+
+
+def _limit(port: int, reply: Path) -> list[str]:
+    times = (str(PACED_TTFT), str(PACED_ITL))
+    return [sys.executable, "-m", "benchmarks.servers.paced_limit", str(port), str(reply), *times]
+
+
+def _cost(server: Running) -> float:
+    """Seconds of CPU that all streams cost."""
+    with Streams(server.port, _REQUEST, PACED, spread=SPREAD) as streams:
+        before = machine.cpu_seconds(server.pid)
+        streams.ask()
+        streams.read()
+        return machine.cpu_seconds(server.pid) - before
+
+
+def _memory(server: Running) -> float:
+    """Bytes by which the server grows for each open stream."""
+    with Streams(server.port, _REQUEST, PACED, spread=SPREAD) as streams:
+        before = machine.memory(server.pid)
+        streams.ask()
+        grown = machine.memory(server.pid) - before
+        streams.read()
+        return grown / PACED
