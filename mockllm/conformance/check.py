@@ -23,6 +23,7 @@ from mockllm.engine.unanswerable import find_reason
 from mockllm.errors import Place, Problem, Severity, warning
 from mockllm.matching.rule import Rule
 from mockllm.serve.embedded import AsyncServer
+from mockllm.serve.settings import MAX_SPEED
 from mockllm.state.session_names import HEADER
 
 _NOT_CHECKED = "not checked"
@@ -58,7 +59,8 @@ async def _check(config: Config) -> list[Problem]:
 
     played = each_answer_once(config)
     engine = build_engine(played)
-    async with AsyncServer(played) as server, sdk.Clients(server.base_url) as clients:
+    server = AsyncServer(played, speed=MAX_SPEED)  # how long answers take is not checked
+    async with server, sdk.Clients(server.base_url) as clients:
         return [
             problem
             for table in engine.tables

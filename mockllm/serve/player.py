@@ -71,7 +71,7 @@ class Sender:
 
     __slots__ = (
         *("_transport", "_writable", "_peer_finished", "_fresh", "_ended", "_end", "_next", "_due"),
-        *("frames_sent", "first_byte"),
+        *("frames_sent", "first_byte", "hangs"),
     )
 
     def __init__(

@@ -426,3 +426,10 @@ def test_a_client_that_raises_another_exception_than_for_the_status_is_a_complai
     (found,) = complaints(openai_embeddings=[mock])
 
     assert found.startswith("openai_embeddings[0]: whole: APIResponseValidationError: ")
+
+
+def test_answers_that_take_an_hour_are_checked_at_once() -> None:
+    slow = {"ttft": "1h", "itl": "1m"}
+    mocks = [{"reply": "Hello there", "latency": slow}]
+
+    assert complaints(mocks=mocks, latency=slow) == []
