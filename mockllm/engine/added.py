@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from mockllm.config.added_words import arrange
@@ -10,7 +10,7 @@ from mockllm.config.models import AnyMock, Config, Mock
 from mockllm.engine.conditions import NEVER
 from mockllm.engine.latency import set_paces
 from mockllm.engine.loading import compile_rule, review_mock
-from mockllm.engine.mocks import source_of
+from mockllm.engine.mocks import SHARED, source_of
 from mockllm.engine.pace import Pace
 from mockllm.engine.review import unserialisable_values
 from mockllm.engine.sources import MockSource, ScriptedSource
@@ -44,6 +44,8 @@ class AddedMock:
     mock: AnyMock
     by_api: Mapping[str, Compiled]
     is_first: bool
+    warnings: tuple[Problem, ...] = ()
+    """Likely mistakes, which do not prevent serving it."""
 
     @property
     def indices(self) -> frozenset[int]:
@@ -74,16 +76,11 @@ def compile_added(
     mock = _validated(field, value, number)
     place = mock.place
     index = FIRST_INDEX - 1 - number if is_first else FIRST_INDEX + number
-    problems: list[Problem] = []
+    apis = [api for api in APIS if field == api.name or (field == SHARED and api.respond)]
+    match_field = "" if field == SHARED else apis[0].match_field
+    problems = [*unserialisable_values(mock, place, match_field)]
     by_api: dict[str, Compiled] = {}
-    for api in APIS:
-        if field not in (api.name, "mocks") or (field == "mocks" and api.respond is None):
-            continue
-        match_field = "" if field == "mocks" else api.match_field
-        mistakes = [*unserialisable_values(mock, place, match_field)]
-        problems += mistakes
-        if mistakes:
-            continue
+    for api in apis if not problems else ():
         if strict or not isinstance(mock, Mock):
             problems += review_mock(api, api.sdk(), mock, place, require_auth=False)
         api.sdk().request_confirmer(strict=strict_requests)  # here, or the next request would wait
@@ -91,11 +88,21 @@ def compile_added(
         if rule is not None and NEVER not in rule.predicates:
             source = set_paces(source_of(api, mock, chunk, str(place)), mock, place, pace)
             by_api[api.name] = Compiled(rule, source)
-    fatal = {Severity.ERROR, Severity.WARNING} if strict else {Severity.ERROR}
-    found = tuple(dict.fromkeys(problems))
-    if any(problem.severity in fatal for problem in found):
-        raise ConfigError(tuple(each for each in found if each.severity is not Severity.NOTE))
-    return AddedMock(number, place, mock, by_api, is_first)
+    if not problems and not by_api:
+        problems.append(Problem(place.at("match"), "no request to any API can meet it"))
+    return AddedMock(number, place, mock, by_api, is_first, _warnings(problems, strict=strict))
+
+
+def _warnings(problems: Iterable[Problem], *, strict: bool) -> tuple[Problem, ...]:
+    """Return the warnings among `problems`.
+
+    Raises:
+        ConfigError: some of them are errors or, with `strict`, warnings.
+    """
+    found = dict.fromkeys(each for each in problems if each.severity is not Severity.NOTE)
+    if any(strict or problem.severity is Severity.ERROR for problem in found):
+        raise ConfigError(tuple(found))
+    return tuple(found)
 
 
 def _validated(field: str, value: Mapping[str, object], number: int) -> AnyMock:

@@ -7,6 +7,7 @@ there. After the end of the server it can be read until the next start.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
@@ -23,6 +24,7 @@ from mockllm.serve.session import S, SessionServer
 from mockllm.serve.waiting import wait_for_count
 from mockllm.state.store import Operation, Result
 
+logger = logging.getLogger("mockllm")
 T = TypeVar("T")
 
 
@@ -102,6 +104,8 @@ class RecordedServer(SessionServer[S]):
 
         if not listening.run(add):
             raise RuntimeError(f"the session {session!r} has ended")
+        for warning in added.warnings:
+            logger.warning("%s", warning)
         return added
 
     def _remove(self, added: AddedMock) -> None:

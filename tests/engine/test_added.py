@@ -62,6 +62,8 @@ def test_the_state_of_each_mock_is_its_own() -> None:
         ({"name": "n", "user": None, "reply": "x"}, "added[3] 'n': match: user is null"),
         ({"reply": "a", "error": "billing"}, "added[3]: expected one answer, found 'reply' and"),
         ({"api": "chat", "message": {"role": 1}, "reply": "x"}, "added[3]: match.message"),
+        ({"api": ["embeddings", "embeddings"], "reply": "x"}, "added[3]: match: no request"),
+        ({"reply": {"json": float("nan")}}, "added[3]: reply.json"),
     ],
 )
 def test_mistakes_are_those_of_a_file_at_the_place_of_the_mock(
@@ -73,5 +75,9 @@ def test_mistakes_are_those_of_a_file_at_the_place_of_the_mock(
 def test_likely_mistakes_are_mistakes_if_strict() -> None:
     words = {"api": "chat", "response": {"choices": [{"message": {"content": 1}}]}}
 
-    assert compile_added(words, 3).by_api
+    added = compile_added(words, 3)
+    assert added.by_api
+    assert [warning.place for warning in added.warnings] == [
+        "added[3]: response.choices[0].message.content"
+    ]
     assert mistakes(words, strict=True).startswith("added[3]: response.choices[0].message.content")

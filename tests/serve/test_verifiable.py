@@ -260,6 +260,15 @@ def test_a_mistake_in_an_added_mock_is_that_of_a_file(server: Server) -> None:
         server.add(name="n", user={"contain": "a"}, reply="x")
 
 
+def test_a_likely_mistake_in_an_added_mock_is_logged(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = {"choices": [{"message": {"content": 1}}]}
+    server.add(api="chat", user="odd", response=response).remove()
+
+    assert "response.choices[0].message.content" in caplog.text
+
+
 def test_a_mock_of_the_configuration_cannot_be_removed(server: Server) -> None:
     with pytest.raises(TypeError, match="'ask' was not added by this handle"):
         server.mocks["ask"].remove()
