@@ -8,6 +8,7 @@ matched like an empty text.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, repeat
 from typing import Any, NamedTuple, Self
 
@@ -18,12 +19,13 @@ from mockllm.engine.engine import MAX_STEPS_AT_ONCE
 from mockllm.engine.faults import drawn, is_drawn
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import call_of, could_not_make, make_in_pieces
+from mockllm.engine.pace import with_tokens
 from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.sources import FunctionSource, Selection
 from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
-from mockllm.exchange import Reply, Request
+from mockllm.exchange import LazySteps, Reply, Request, Step
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
 from mockllm.providers.counts import count
@@ -34,6 +36,7 @@ from mockllm.providers.openai.embeddings.prompt import inputs_of
 from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
+from mockllm.providers.speech import UNCUT, Speaker, measure, meter
 from mockllm.replies.headers import set_headers
 from mockllm.state.choosing import Choice, Chosen
 from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
@@ -49,6 +52,19 @@ _MINIMUMS = {"max_tokens": 0, "n": 1, "best_of": 0, "logprobs": 0}
 _FINISH_REASONS = ("stop", "length", "content_filter")
 
 
+def _count_characters(event: dict[str, Any]) -> int:
+    return sum(len(choice["text"]) for choice in event["choices"])
+
+
+_SPEAKER = Speaker(
+    complete=dict,
+    events=lambda response, options, chunk: iter(()),
+    frame=sse.frame,
+    characters=_count_characters,
+    is_thought=lambda event: False,
+    output=CHAT_USAGE.output,
+    reasoning="reasoning_tokens",
+)
 _INTEGERS = frozenset({int})
 
 _AnyPrompt = str | list[int]
@@ -172,12 +188,14 @@ def _make(
             return _unmade(prompt, selection, exc)
         if answer.failure is not None:
             reply = engine.render_failure(chat, answer.failure, wanted.model, _FAILURES)
+            reply = engine.pace_reply(chat, reply, answer, prompt)
             return _deliver(context, request, prompt, selection, reply)
         sources.append(selection)
         answers.append(answer)
     choices = yield from _all_choices(answers)
     reply = engine.cors.share(_render(wanted, answers, choices))
     reply = set_headers(reply, answers[0].headers)
+    reply = engine.pace_reply(chat, reply, answers[0], asked[0].prompt)
     return _deliver(context, request, asked[-1].prompt, sources[0], reply)
 
 
@@ -296,8 +314,8 @@ def _all_choices(answers: Sequence[Answer]) -> Generator[bool, None, list[dict[s
 def _render(
     wanted: _CompletionRequest, answers: Sequence[Answer], choices: list[dict[str, Any]]
 ) -> Reply:
-    """Return the reply with the `choices` of all `answers`. The first answer's model and chunk
-    apply to all."""
+    """Return the reply with the `choices` of all `answers`. The first answer's model, chunk and
+    latency apply to all."""
     head = {
         "id": placeholders.fresh_id("cmpl-", ID_LENGTH, "completion"),
         "object": "text_completion",
@@ -307,10 +325,13 @@ def _render(
     used = _usage(choices, answers)
     if wanted.stream:
         shown = used if wanted.include_usage else None
-        reply = _stream(head, choices, answers[0].chunk, usage=shown)
+        output = None if answers[0].pace is None else count(used.get(CHAT_USAGE.output)) or 0
+        reply = _stream(head, choices, answers[0].chunk, usage=shown, output=output)
     else:
         body = head | {"choices": choices, "usage": used}
         reply = Reply.whole(200, OPENAI.headers, jsontext.dumps(body))
+        if answers[0].pace is not None:
+            reply = with_tokens(reply, count(used.get(CHAT_USAGE.output)) or 0)
     input_tokens = sum(map(tokens.estimate_value, wanted.prompts))
     return placeholders.fill(reply, model=wanted.model, input_tokens=input_tokens)
 
@@ -344,26 +365,43 @@ def _usage(choices: list[dict[str, Any]], answers: Sequence[Answer]) -> dict[str
 
 
 def _stream(
-    head: dict[str, Any], choices: list[dict[str, Any]], chunk: Chunk, *, usage: Any
+    head: dict[str, Any],
+    choices: list[dict[str, Any]],
+    chunk: Chunk,
+    *,
+    usage: Any,
+    output: int | None,
 ) -> Reply:
     """Return a stream of chunks: for each choice its text and its `finish_reason`, then the usage
-    and ``[DONE]``. A long one is generated while it is sent.
+    and ``[DONE]``. A long one is generated while it is sent. With `output`, its steps have so many
+    tokens.
 
     Like the service, chunks of text have ``"finish_reason": null``, which openai 3.54.0 does not
     declare, so strict clients reject the streams of both.
     """
     rest = {} if usage is None else {"usage": None}
 
-    def frames() -> Iterator[bytes]:
+    def events(cut: Chunk) -> Iterator[dict[str, Any]]:
         for choice in choices:
-            for text in chunking.split(choice["text"], chunk):
-                yield sse.frame(head | {"choices": [choice | _piece(text)]} | rest)
-            yield sse.frame(head | {"choices": [choice | {"text": ""}]} | rest)
+            for text in chunking.split(choice["text"], cut):
+                yield head | {"choices": [choice | _piece(text)]} | rest
+            yield head | {"choices": [choice | {"text": ""}]} | rest
         if usage is not None:
-            yield sse.frame(head | {"choices": [], "usage": usage})
+            yield head | {"choices": [], "usage": usage}
+
+    def frames() -> Iterator[bytes]:
+        yield from map(sse.frame, events(chunk))
         yield sse.DONE
 
-    return Reply.lazy_stream(200, OPENAI.stream_headers, frames).at_once(MAX_STEPS_AT_ONCE)
+    def steps() -> Iterator[Step]:
+        speech = measure(_SPEAKER, events(UNCUT), output)
+        yield from meter(_SPEAKER, events(chunk), speech)
+        yield Step((sse.DONE,))
+
+    reply = Reply.lazy_stream(200, OPENAI.stream_headers, frames)
+    if output is not None:
+        reply = replace(reply, steps=LazySteps(steps))
+    return reply.at_once(MAX_STEPS_AT_ONCE)
 
 
 def _piece(text: str) -> dict[str, Any]:

@@ -45,7 +45,7 @@ from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import could_not_make, is_made, make_answer
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import SHARED, Table
-from mockllm.engine.pace import Pace, pace_reply, with_tokens
+from mockllm.engine.pace import pace_reply, with_tokens
 from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.sources import (
     FixedSource,
@@ -605,7 +605,7 @@ class Engine:
         filled = self._unpaced_reply(table, selection, answer, prompt)
         if answer.pace is None:
             return filled
-        return self._paced(table, filled[0], answer, answer.pace, prompt), None
+        return self.pace_reply(table.api, filled[0], answer, prompt), None
 
     def _unpaced_reply(
         self, table: Table, selection: Selection, answer: Answer, prompt: Prompt
@@ -619,18 +619,19 @@ class Engine:
         filled = _fill(table.api, reply, prompt)
         return (filled, None) if isinstance(reply.steps, LazySteps) else make_ready(filled)
 
-    def _paced(
-        self, table: Table, reply: Reply, answer: Answer, pace: Pace, prompt: Prompt
-    ) -> Reply:
-        """Return `reply` with the pacing of one request."""
+    def pace_reply(self, api: API, reply: Reply, answer: Answer, prompt: Prompt) -> Reply:
+        """Return `reply`, whose steps have their tokens, with the pacing of `answer`, if it has
+        one. A failure has one token."""
 
         def render_full(failure: Failure) -> Reply:
-            full, _ = self._failed.get(table.api, failure, prompt.model, self.render_failure)
+            full, _ = self._failed.get(api, failure, prompt.model, self.render_failure)
             return full
 
+        if answer.pace is None:
+            return reply
         if answer.failure is not None:
             reply = with_tokens(reply, 1)
-        return pace_reply(reply, pace, answer.response, prompt.body, render_full)
+        return pace_reply(reply, answer.pace, answer.response, prompt.body, render_full)
 
     def _prepare(
         self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions

@@ -253,3 +253,48 @@ def faulty(fault: Any, **answer: Any) -> LoneApp:
 def asked_for(app: LoneApp, *, stream: bool = False) -> Decision:
     body = {"model": "m", "prompt": "hi", "stream": stream}
     return ask("POST", "/v1/completions", body=body, engine=app)
+
+
+# --- Latency --------------------------------------------------------------------------------------
+
+
+def completed(latency: Any, mock: dict[str, Any], **members: Any) -> Decision:
+    config = {"openai": [mock], "latency": latency}
+    app = LoneApp(Engine(load(Config.from_dict(config))))
+    body = {"model": "m", "prompt": "hi", **members}
+    return ask("POST", "/v1/completions", body=body, engine=app)
+
+
+@pytest.mark.parametrize(
+    "members", [{}, {"stream": True}, {"stream": True, "stream_options": {"include_usage": True}}]
+)
+@pytest.mark.parametrize("prompt", ["hi", ["hi", "ho"]])
+def test_a_completion_takes_the_time_of_its_mock(members: dict[str, Any], prompt: Any) -> None:
+    mock = {"reply": "one two three four five"}
+
+    paced = completed({"ttft": "1s", "itl": "10ms"}, mock, prompt=prompt, **members)
+    plain = completed("instant", mock, prompt=prompt, **members)
+
+    assert paced.reply.pacing is not None
+    assert (paced.reply.pacing.ttft, paced.ready) == (1.0, None)
+    assert paced.reply.body == plain.reply.body
+    assert plain.reply.pacing is None
+    count = 1 if prompt == "hi" else 2
+    assert sum(step.tokens for step in paced.reply.steps) == 6 * count
+
+
+def test_the_tokens_of_a_completion_are_those_of_its_usage() -> None:
+    mock = {"reply": {"text": "one two", "usage": {"output": 40}}}
+
+    for stream in (False, True):
+        decision = completed({"ttft": 1}, mock, stream=stream)
+        assert sum(step.tokens for step in decision.reply.steps) == 40
+
+
+def test_a_failed_completion_takes_the_time_of_its_own_latency_only() -> None:
+    failing = {"error": "overloaded"}
+
+    assert completed({"ttft": 1}, failing).reply.pacing is None
+    slow = completed({"ttft": 1}, failing | {"latency": {"ttft": 5}}).reply
+    assert slow.pacing is not None
+    assert (slow.pacing.ttft, sum(step.tokens for step in slow.steps)) == (5.0, 1)
