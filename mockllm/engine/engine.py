@@ -39,6 +39,7 @@ from mockllm.engine.faults import (
     drawn,
     is_drawn,
     replace_reply,
+    written_tokens,
 )
 from mockllm.engine.loading import Loaded
 from mockllm.engine.made_reply import MadeReplyError
@@ -508,8 +509,9 @@ class Engine:
         self, table: Table, asked: Asked, selection: Selection, match: Match, faults: Planned
     ) -> Match:
         """Return `match` with faults in its reply."""
-        model = asked.prompt.model
-        broken = self.disrupt(table.api, match.reply, faults, model, selection)
+        api, model = table.api, asked.prompt.model
+        tokens = 0 if match.answer is None else written_tokens(api, match.answer.response)
+        broken = self.disrupt(api, match.reply, faults, model, selection, tokens=tokens)
         return replace_reply(match, broken, faults)
 
     def disrupt(
@@ -520,17 +522,19 @@ class Engine:
         model: str,
         selection: Selection,
         own: Cases | None = None,
+        tokens: int = 0,
     ) -> Reply:
         """Return `reply` to a request for `model` with the `faults` of the selected mock; a 500 if
         it does not have the place of one. `own` are the cases in which what is asked differs from
-        the vendor's others; by default those of the API."""
+        the vendor's others; by default those of the API. The answer says that it has so many
+        `tokens`; 0 if it does not."""
 
         def render(failure: Failure) -> Reply:
             cases = api.failures if own is None else own
             return self.render_failure(api, failure, model, cases)
 
         try:
-            return disrupt(reply, faults, api.anatomy, render)
+            return disrupt(reply, faults, api.anatomy, render, tokens)
         except NoSuchPlaceError as exc:
             label = "" if selection.rule is None else f"{selection.rule.label}: "
             error = RequestError(500, f"{label}fault: {exc}", code="no_such_place", headers=FINAL)

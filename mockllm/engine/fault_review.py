@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from mockllm.config.answers import WrittenAnswer
 from mockllm.config.durations import find_suspicious
@@ -10,7 +11,7 @@ from mockllm.config.fault import Fault, Position
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock, Mock
 from mockllm.engine.decision import PlannedFault
-from mockllm.engine.faults import disrupt
+from mockllm.engine.faults import disrupt, written_tokens
 from mockllm.engine.mocks import source_of
 from mockllm.engine.sources import FixedSource, MockSource, entries_of, render
 from mockllm.errors import Place, Problem, warning
@@ -97,7 +98,9 @@ def _missing(api: API, source: MockSource, planned: PlannedFault) -> str | None:
             reply = api.vendor.render_failure(answer.failure, api.failures, _ANY_MODEL)
         reply = placeholders.fill(reply, model=_ANY_MODEL, input_tokens=1)
         try:
-            disrupt(reply, (planned,), api.anatomy, lambda failure: _rendered(api, failure))
+            tokens = written_tokens(api, answer.response)
+            render_failure = partial(_rendered, api)
+            disrupt(reply, (planned,), api.anatomy, render_failure, tokens)
         except NoSuchPlaceError as exc:
             reasons.append(str(exc))
         else:

@@ -6,8 +6,9 @@ in a stream it is an event whose content the vendor's error has.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from typing import Any
 
 from mockllm.config import fault as words
 from mockllm.engine.decision import (
@@ -17,6 +18,8 @@ from mockllm.engine.decision import (
 )
 from mockllm.engine.failures import compile_error
 from mockllm.exchange import EndingKind, Reply
+from mockllm.providers.api import API
+from mockllm.providers.counts import count
 from mockllm.providers.failures import Failure
 from mockllm.replies.anatomy import Anatomy
 from mockllm.replies.faults import START, Fault, Place, apply_faults
@@ -93,8 +96,19 @@ def replace_reply(match: Match, reply: Reply, faults: Planned) -> Match:
     return match._replace(reply=reply, ready=ready, answer=None if is_error else match.answer)
 
 
-def disrupt(reply: Reply, planned: Planned, anatomy: Anatomy | None, render: Render) -> Reply:
-    """Return `reply` with the faults of its mock.
+def written_tokens(api: API, response: Mapping[str, Any]) -> int:
+    """Return the number of tokens that a response says it has; 0 if it does not."""
+    usage = response.get("usage")
+    if api.speaker is None or not isinstance(usage, Mapping):
+        return 0
+    return count(usage.get(api.speaker.output)) or 0
+
+
+def disrupt(
+    reply: Reply, planned: Planned, anatomy: Anatomy | None, render: Render, tokens: int = 0
+) -> Reply:
+    """Return `reply` with the faults of its mock. It says that it has so many `tokens`; 0 if it
+    does not.
 
     Raises:
         NoSuchPlaceError: the reply does not have the place of a fault.
@@ -104,13 +118,19 @@ def disrupt(reply: Reply, planned: Planned, anatomy: Anatomy | None, render: Ren
         if each.failure is not None and (at_start or not reply.streamed or anatomy is None):
             return _failed(render(each.failure), planned)
     faults = [_with_error(each, render) for each in planned]
-    return apply_faults(reply, faults, anatomy)
+    return apply_faults(reply, [_with_total(each, tokens) for each in faults], anatomy)
 
 
 def _failed(reply: Reply, planned: Planned) -> Reply:
     """Return the error that is the answer, with the faults that are in no place of another."""
     faults = [each.fault for each in planned if each.failure is None]
     return apply_faults(reply, [each for each in faults if each.place.word in _WHOLE_ANSWER], None)
+
+
+def _with_total(fault: Fault, tokens: int) -> Fault:
+    if not tokens or fault.place.word != "tokens":
+        return fault
+    return fault._replace(place=fault.place._replace(total=tokens))
 
 
 def _with_error(planned: PlannedFault, render: Render) -> Fault:

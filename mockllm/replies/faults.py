@@ -39,11 +39,13 @@ class NoSuchPlaceError(Exception):
 class Place(NamedTuple):
     """A place in an answer. `word` is ``start`` (before the head), ``head``, ``first_token``,
     ``tool_arguments``, ``before_finish``, ``before_end``, ``tokens``, ``bytes``, ``events``,
-    ``event`` or ``time``; `number` is how many, how long or which, `kind` the type of an event."""
+    ``event`` or ``time``. `number` is how many, how long or which, `kind` the type of an event. The
+    `total` is the number of tokens that the answer says it has; 0 if it is to be estimated."""
 
     word: str
     number: float = 0
     kind: str = ""
+    total: int = 0
 
 
 START = Place("start")
@@ -252,7 +254,10 @@ def _after_first_token(events: StreamReading, place: Place) -> Cut:
 
 
 def _after_tokens(events: StreamReading, place: Place) -> Cut:
-    wanted = int(place.number) * BYTES_PER_TOKEN
+    if place.total:
+        wanted = _share(place, sum(_size(events[index].text) for index in range(len(events))))
+    else:
+        wanted = int(place.number) * BYTES_PER_TOKEN
     said = last = 0
     for index in range(len(events)):
         if events[index].text:
@@ -266,9 +271,20 @@ def _size(text: str) -> int:
     return len(text.encode(errors="surrogatepass"))
 
 
+def _share(place: Place, said: int) -> int:
+    """Return after how many of the bytes that are `said` a token ends, of an answer that says how
+    many tokens it has: all are taken to be equally long, to the nearest byte."""
+    if place.number > place.total or not said:
+        raise _has_tokens(place.total if said else 0)
+    return max((2 * int(place.number) * said + place.total) // (2 * place.total), 1)
+
+
 def _too_few_tokens(said: int) -> Cut:
-    count = -(-said // BYTES_PER_TOKEN)
-    raise NoSuchPlaceError(f"the answer has {count:,} token{'s' * (count != 1)}")
+    raise _has_tokens(-(-said // BYTES_PER_TOKEN))
+
+
+def _has_tokens(count: int) -> NoSuchPlaceError:
+    return NoSuchPlaceError(f"the answer has {count:,} token{'s' * (count != 1)}")
 
 
 def _in_arguments(events: StreamReading, place: Place) -> Cut:
@@ -337,6 +353,8 @@ _STREAM_PLACES: dict[str, Callable[[StreamReading, Place], Cut]] = {
 
 def _offset_of_token(words: Sequence[Words], place: Place) -> int:
     left = int(place.number) * BYTES_PER_TOKEN
+    if place.total:
+        left = _share(place, sum(len(each.text) for each in words))
     said = 0
     for each in words:
         if len(each.text) >= left:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm import Config
+from mockllm import Config, ConfigError
 from mockllm.config.fault import Fault as WrittenFault
 from mockllm.engine.decision import Decision, Outcome, PlannedFault
 from mockllm.engine.engine import Engine
@@ -288,6 +288,33 @@ def test_a_marked_retry_of_a_broken_answer_takes_the_next() -> None:
     ]
 
     assert [each.kind for each in found] == [EndingKind.CUT, EndingKind.COMPLETE]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("stream", [True, False])
+def test_tokens_are_those_that_the_answer_says_it_has(path: str, stream: bool) -> None:
+    words = [f"word{number}" for number in range(10)]
+    reply = {"text": " ".join(words), "usage": {"output": 5}}
+
+    found = asked(app(CUT, reply=reply), path, stream=stream)
+
+    assert b"word5" in sent(found)
+    assert b"word6" not in sent(found)
+
+
+def test_generated_words_are_a_token_each() -> None:
+    fault = {"end": "cut", "after": {"tokens": 5}}
+    one = app(fault, reply={"generate": {"tokens": 8}})
+
+    found = asked(one, RESPONSES)
+
+    text = sent(found).rpartition(b'"text":"')[2]
+    assert len(text.split()) in (4, 5, 6)
+
+
+def test_an_answer_has_no_more_tokens_than_it_says() -> None:
+    with pytest.raises(ConfigError, match="the answer has 2 tokens"):
+        app(CUT, reply={"text": TEXT, "usage": {"output": 2}})
 
 
 def test_several_embeddings_have_the_fault_of_their_mock() -> None:
