@@ -30,6 +30,7 @@ MARKER = "llm_server"
 SECTION = "requests to llm_server"
 KEY = "mockllm"  # an API key: clients refuse to start without one
 MAX_SERVERS = 8  # of tests with a configuration of their own, kept for the next one with the same
+MAX_STRAGGLERS = 20  # requests that are listed at the end of the run
 MAX_NAME = 80  # characters of a test's name in that of its session
 _KEEPS = "the mocks that are there are kept, and nothing is known of its requests"
 
@@ -50,6 +51,8 @@ class _Used(NamedTuple):
 
 
 _USED = pytest.StashKey[_Used]()
+_LATE = pytest.StashKey[list[str]]()
+_OUTPUT = "mockllm_stragglers"  # the name of what a process of pytest-xdist hands on
 _TOLD = pytest.StashKey[bool]()
 """True if the failure of a test has its requests already."""
 
@@ -116,14 +119,43 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Collect the stragglers of a process of pytest-xdist."""
+    found = getattr(node, "workeroutput", {}).get(_OUTPUT, ())
+    _stragglers(node.config).extend(found)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """List the requests that came after the end of their test."""
+    stragglers = _stragglers(config)
+    if stragglers:
+        terminalreporter.section("requests to llm_server after the end of their test")
+        for line in stragglers[:MAX_STRAGGLERS]:
+            terminalreporter.line(line)
+        if len(stragglers) > MAX_STRAGGLERS:
+            terminalreporter.line(f"... and {len(stragglers) - MAX_STRAGGLERS:,} more")
+
+
+def _stragglers(config: pytest.Config) -> list[str]:
+    """The requests that came after the end of their test, a line each. In a process of pytest-xdist
+    they are handed on to the one that reports."""
+    output = getattr(config, "workeroutput", None)
+    found: list[str] = config.stash.setdefault(_LATE, [])
+    if output is not None:
+        output[_OUTPUT] = found
+    return found
+
+
 # --- Fixtures -------------------------------------------------------------------------------------
 
 
 class _Servers:
     """The servers of the run: one for each configuration and strictness that a test asks for."""
 
-    def __init__(self, default: ConfigSource) -> None:
+    def __init__(self, default: ConfigSource, stragglers: list[str]) -> None:
         self._default = default
+        self._stragglers = stragglers
         self._started: dict[tuple[str, bool], Server] = {}
         self._numbers = count(1)
 
@@ -150,12 +182,21 @@ class _Servers:
         """Stop the oldest servers beyond `MAX_SERVERS`, but not that of the run."""
         own = [key for key in self._started if key != (_key_of(self._default), False)]
         for key in own[:-MAX_SERVERS]:
-            self._started.pop(key).stop()
+            self._stop(self._started.pop(key))
 
     def stop(self) -> None:
         """Stop all servers."""
         while self._started:
-            self._started.popitem()[1].stop()
+            self._stop(self._started.popitem()[1])
+
+    def _stop(self, server: Server) -> None:
+        """Stop a server, and note the requests of tests that had ended."""
+        server.stop()
+        self._stragglers += [
+            f"{str(call.session).rpartition('.')[0]}: {call.method} {call.path}"
+            for call in server.calls
+            if call.is_late
+        ]
 
 
 def _session_name(test: str, suffix: str) -> str:
@@ -174,7 +215,7 @@ def _llm_servers(pytestconfig: pytest.Config) -> Iterator[_Servers]:
     path = pytestconfig.getoption("llm_server_config")
     if path is None and (written := pytestconfig.getini("llm_server_config")):
         path = pytestconfig.rootpath / written
-    servers = _Servers({} if path is None else path)
+    servers = _Servers({} if path is None else path, _stragglers(pytestconfig))
     yield servers
     servers.stop()
 

@@ -392,6 +392,37 @@ def test_failure(llm_server, llm_env):
     result.stdout.fnmatch_lines(["1 request was not answered by a mock:"])
 
 
+@pytest.mark.parametrize("processes", ["0", "1"])
+def test_requests_after_the_end_of_their_test_are_listed(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, processes: str
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    pytester.makepyfile(
+        AGENT
+        + """
+@pytest.fixture
+def late():
+    url = []
+    yield url
+    with pytest.raises(APIStatusError):
+        ask("late", base_url=url[0], api_key="k")
+
+def test_it(late, llm_server):
+    late.append(llm_server.openai_base_url)
+"""
+    )
+
+    result = pytester.runpytest_subprocess(*PLUGIN, "-n", processes)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*requests to llm_server after the end of their test*",
+            "test_it: POST /v1/chat/completions",
+        ]
+    )
+
+
 def test_servers_of_tests_with_configurations_are_few(pytester: pytest.Pytester) -> None:
     run(
         pytester,

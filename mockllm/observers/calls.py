@@ -331,6 +331,11 @@ class Call:
         return None if self._entry.trouble is None else self._entry.trouble.error
 
     @property
+    def is_late(self) -> bool:
+        """True if the request came after the end of its session."""
+        return self._entry.outcome is Outcome.SESSION_ENDED
+
+    @property
     def is_invalid(self) -> bool:
         """True if the request was refused with a 400."""
         return self._entry.outcome is Outcome.REFUSED and self.status == BAD_REQUEST
