@@ -12,6 +12,7 @@ from mockllm.engine.latency import set_paces
 from mockllm.engine.loading import compile_rule, review_mock
 from mockllm.engine.mocks import SHARED, source_of
 from mockllm.engine.pace import Pace
+from mockllm.engine.reply_review import wrong_templates
 from mockllm.engine.review import unserialisable_values
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.errors import ConfigError, Place, Problem, Severity
@@ -78,7 +79,7 @@ def compile_added(
     index = FIRST_INDEX - 1 - number if is_first else FIRST_INDEX + number
     apis = [api for api in APIS if field == api.name or (field == SHARED and api.respond)]
     match_field = "" if field == SHARED else apis[0].match_field
-    problems = [*unserialisable_values(mock, place, match_field)]
+    problems = [*unserialisable_values(mock, place, match_field)] or [*wrong_templates(mock, place)]
     by_api: dict[str, Compiled] = {}
     for api in apis if not problems else ():
         if strict or not isinstance(mock, Mock):
