@@ -8,7 +8,7 @@ not know how a template is compiled.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -33,6 +33,8 @@ MAX_SLOW_TEXT = 32 * 1024
 """Characters of a text for a filter that takes 20 ns or more for each."""
 MAX_SPLIT = 256 * 1024
 """Characters of a text that is split, or that is a format."""
+MAX_DIGITS = 300
+"""Digits that a number is rounded to."""
 MAX_REASON = 500
 """Characters of a reason, which may quote the values of a request."""
 MAX_WIDTH = 10_000
@@ -51,10 +53,13 @@ FILTERS = frozenset(
 
 _PADDING = frozenset({"ljust", "rjust", "center", "zfill"})
 _SPLITTING = frozenset({"split", "rsplit", "splitlines"})
-_REFUSED = frozenset({"format", "format_map", "expandtabs", "translate"})
-"""Methods of texts whose result may be of any size."""
+_REFUSED = frozenset({"format", "format_map", "expandtabs", "translate", "encode"})
+"""Methods of texts whose result may be of any size, or has such methods."""
 _WIDTH = re.compile(r"\d{5,}|\*")
 """A width of five digits in a format, or one that is an argument."""
+_NUMBER = re.compile(r"\d+")
+BUDGET = "_budget"
+"""The name of the budget among the values of a template, which no template can write."""
 
 
 class TemplateError(MockLLMError):
@@ -94,9 +99,18 @@ class Budget:
             raise TemplateError(f"the templates take more than {MAX_SECONDS * 1000:.0f} ms")
         if stretch > MAX_STRETCH:
             raise TemplateError(
-                f"a macro or a captured block takes more than {MAX_STRETCH * 1000:.0f} ms"
+                "an expression, a macro or a captured block takes more than "
+                f"{MAX_STRETCH * 1000:.0f} ms"
             )
         return ""
+
+    def each(self, values: Iterable[Any], name: str) -> Iterator[Any]:
+        """Yield `values` for the filter or method called `name`, as long as there is time."""
+        for position, value in enumerate(values):
+            if position == MAX_ITEMS:
+                raise TemplateError(f"'{name}' is for at most {MAX_ITEMS:,} values")
+            self.spend()
+            yield value
 
     def say(self, value: Any) -> str:
         """Return `value` as text."""
@@ -128,7 +142,26 @@ def _check_parts(value: Any) -> None:
         if size > MAX_TEXT:
             raise TemplateError(f"a value has more than {MAX_TEXT:,} characters")
         if parts + len(todo) > MAX_PARTS:
-            raise TemplateError(f"a value that is printed has more than {MAX_PARTS:,} parts")
+            raise TemplateError(
+                f"a value that is printed or compared has more than {MAX_PARTS:,} parts"
+            )
+
+
+def compared(value: Any) -> Any:
+    """`value`, unless comparing it takes long."""
+    if isinstance(value, (list, tuple, dict)):
+        _check_parts(value)
+    return value
+
+
+def encodable(text: str) -> str:
+    """`text`, unless it cannot be sent."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as exc:
+        reason = f"the text has half a character (\\u{ord(text[exc.start]):04x})"
+        raise TemplateError(reason) from exc
+    return text
 
 
 def checked(value: Any) -> Any:
@@ -179,10 +212,17 @@ def _check_power(left: Any, right: Any) -> None:
 
 
 def _check_format(left: Any, right: Any) -> None:
-    if isinstance(left, str) and len(left) > MAX_SPLIT:
+    if not isinstance(left, str):
+        return
+    if len(left) > MAX_SPLIT:
         raise TemplateError(f"a format has more than {MAX_SPLIT:,} characters")
-    if isinstance(left, str) and _WIDTH.search(left):
+    if _WIDTH.search(left):
         raise TemplateError(f"a format is wider than {MAX_WIDTH:,} characters")
+    values = [*right.values()] if isinstance(right, dict) else right
+    texts = map(_as_text, values if isinstance(values, (list, tuple)) else [values])
+    longest = max(map(len, texts), default=0)
+    if left.count("%") * longest + sum(map(int, _NUMBER.findall(left))) > MAX_TEXT:
+        raise TemplateError(f"a format makes more than {MAX_TEXT:,} characters")
 
 
 OPERATORS: Mapping[str, Callable[[Any, Any], None]] = {
@@ -193,7 +233,19 @@ OPERATORS: Mapping[str, Callable[[Any, Any], None]] = {
 """Checks the operands of an operator before it is applied."""
 
 
-def check_method(receiver: str, name: str, arguments: tuple[Any, ...]) -> None:
+def check_call(receiver: Any, name: str, arguments: tuple[Any, ...]) -> None:
+    """Check a call of the method `name` of a value."""
+    if isinstance(receiver, str):
+        _check_method(receiver, name, arguments)
+    elif isinstance(receiver, int) and name == "to_bytes":
+        raise TemplateError(f"'{name}' is not available in templates")
+    elif isinstance(receiver, (list, tuple, dict)):
+        compared(list(arguments))
+        if name in ("count", "index"):
+            compared(receiver)
+
+
+def _check_method(receiver: str, name: str, arguments: tuple[Any, ...]) -> None:
     """Check a call of a method of a text."""
     if name in _REFUSED:
         raise TemplateError(f"'{name}' is not available in templates; write the ~ operator")
@@ -216,12 +268,11 @@ def _check_replace(text: str, old: str, new: str) -> None:
 
 _OF_ANY_SIZE = frozenset({"count", "d", "default", "first", "last", "length"})
 """Filters that do not look at the whole value."""
-_OF_EACH = frozenset(
-    {
-        *("groupby", "join", "list", "map", "max", "min", "reject", "rejectattr", "select"),
-        *("selectattr", "sort", "sum", "unique"),
-    }
-)
+_SORTING = frozenset({"groupby", "max", "min", "sort", "unique"})
+"""Filters that compare the values with each other."""
+_OF_EACH = _SORTING | {
+    *("join", "list", "map", "reject", "rejectattr", "select", "selectattr", "sum"),
+}
 """Filters that look at each character of a text."""
 _SLOW = frozenset({"capitalize", "e", "escape", "title", "truncate", "urlencode", "wordcount"})
 
@@ -231,27 +282,71 @@ def to_json(value: Any) -> str:
     return jsontext.dumps(value).decode()
 
 
+def comparing(test: Any) -> Any:
+    """A test that refuses values whose comparison takes long."""
+
+    @wraps(test)
+    def compare(*args: Any, **kwargs: Any) -> Any:
+        for value in args:
+            compared(value)
+        return test(*args, **kwargs)
+
+    return compare
+
+
 def bounded_filter(name: str, function: Any) -> Any:
-    """A filter that refuses a value of too many items, and a result that is too long."""
+    """A filter that refuses a value of too many items, and a result that is too long. Its context
+    has the budget under the name `BUDGET`."""
+    from jinja2 import pass_context
+
+    passed = getattr(function, "jinja_pass_arg", None)
 
     @wraps(function)
-    def bounded(*args: Any, **kwargs: Any) -> Any:
-        value = args[1] if passes_first and len(args) > 1 else args[0]
-        if name not in _OF_ANY_SIZE:
-            kinds = (list, tuple, dict, str) if name in _OF_EACH else (list, tuple, dict)
-            if isinstance(value, kinds) and len(value) > MAX_ITEMS:
-                raise TemplateError(f"'{name}' is for at most {MAX_ITEMS:,} values")
-            if name in _SLOW and isinstance(value, str) and len(value) > MAX_SLOW_TEXT:
-                raise TemplateError(f"'{name}' is for at most {MAX_SLOW_TEXT:,} characters")
-            if name in ("string", "tojson"):
-                _as_text(value)
-        if name == "replace":
-            _check_replace(str(value), *map(str, args[-2:]))
-        if name == "join":
-            items = [*value]
-            _check_sum(map(_as_text, items), len(str(args[2])) if len(args) > 2 else 0)
-            args = (args[0], items, *args[2:])
-        return checked(function(*args, **kwargs))
+    def bounded(context: Any, value: Any, *args: Any, **kwargs: Any) -> Any:
+        leading = {"context": context, "eval_context": context.eval_ctx}
+        leading["environment"] = context.environment
+        first = [leading[passed.name]] if passed is not None else []
+        value = _check_values(name, value, context[BUDGET])
+        _check_arguments(name, value, args, kwargs)
+        return checked(function(*first, value, *args, **kwargs))
 
-    passes_first = hasattr(function, "jinja_pass_arg")  # the context is the first argument
-    return bounded
+    return pass_context(bounded)
+
+
+def _check_values(name: str, value: Any, budget: Budget) -> Any:
+    """Return the value of a filter; one that looks at each of its values has as long as there is
+    time."""
+    if name in _OF_ANY_SIZE:
+        return value
+    kinds = (list, tuple, dict, str) if name in _OF_EACH else (list, tuple, dict)
+    if isinstance(value, kinds) and len(value) > MAX_ITEMS:
+        raise TemplateError(f"'{name}' is for at most {MAX_ITEMS:,} values")
+    if name in _SLOW and isinstance(value, str) and len(value) > MAX_SLOW_TEXT:
+        raise TemplateError(f"'{name}' is for at most {MAX_SLOW_TEXT:,} characters")
+    if name in _SORTING:
+        return compared([*budget.each(value, name)])
+    if name == "join":
+        return [*budget.each(value, name)]
+    return budget.each(value, name) if name in _OF_EACH else value
+
+
+def _check_arguments(name: str, value: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    """Check what a filter is called with, beside the number of values."""
+    match name:
+        case "string" | "tojson":
+            _as_text(value)
+        case "dictsort":
+            compared(value)
+        case "join":
+            between = args[0] if args else kwargs.get("d", "")
+            _check_sum(map(_as_text, value), len(str(between)))
+        case "replace":
+            _check_replace(str(value), *map(str, (*args, *kwargs.values())[:2]))
+        case "round":
+            precision = args[0] if args else kwargs.get("precision", 0)
+            if isinstance(precision, int) and abs(precision) > MAX_DIGITS:
+                raise TemplateError(f"'round' is for at most {MAX_DIGITS} digits")
+        case "sum":
+            start = args[1] if len(args) > 1 else kwargs.get("start", 0)
+            if not isinstance(start, (int, float)):
+                raise TemplateError("'sum' is for numbers")

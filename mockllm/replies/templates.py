@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from mockllm.errors import MissingExtraError, closest, did_you_mean
 from mockllm.replies.template_bounds import (
+    BUDGET,
     FILTERS,
     MAX_REASON,
     OPERATORS,
@@ -27,8 +28,11 @@ from mockllm.replies.template_bounds import (
     TemplateError,
     bounded_filter,
     bounded_range,
-    check_method,
+    check_call,
     checked,
+    compared,
+    comparing,
+    encodable,
     join_texts,
     to_json,
 )
@@ -44,6 +48,8 @@ _SAY = "_say"
 """The function that turns each value that a template prints into text."""
 _JOIN = "_join"
 """The operator ``~``."""
+_COMPARED = "_compared"
+"""The function that each operand of a comparison passes."""
 
 
 class Template:
@@ -64,8 +70,8 @@ class Template:
         pieces = []
         budget.go_on()
         try:
-            functions = {_SPEND: budget.spend, _SAY: budget.say}
-            for piece in self._compiled.generate({**values, **functions}):
+            own = {_SPEND: budget.spend, _SAY: budget.say, BUDGET: budget}
+            for piece in self._compiled.generate({**values, **own}):
                 pieces.append(piece)
                 if budget.needs_pause:
                     budget.pause()
@@ -78,7 +84,7 @@ class Template:
         except Exception as exc:  # whatever an expression of the author does
             raise TemplateError(f"the template failed: {exc}"[:MAX_REASON]) from exc
         budget.pause()
-        return "".join(pieces)
+        return encodable("".join(pieces))
 
 
 def compile_template(source: str, names: Collection[str]) -> Template:
@@ -143,21 +149,24 @@ def _environment() -> jinja2.Environment:
 
         def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
             receiver = getattr(function, "__self__", None)
-            if isinstance(receiver, str):
-                check_method(receiver, function.__name__, args)
+            name = getattr(function, "__name__", "")
+            if isinstance(receiver, str) and name == "join" and args:
+                args = ([*context[BUDGET].each(args[0], name)],)
+            check_call(receiver, name, args)
             return checked(super().call(context, function, *args, **kwargs))
 
         def wrap_str_format(self, value: Any) -> Any:
             receiver = getattr(value, "__self__", None)
             if isinstance(receiver, str) and value.__name__ in ("format", "format_map"):
-                check_method(receiver, value.__name__, ())
+                check_call(receiver, value.__name__, ())
             return None
 
         def handle_exception(self, source: str | None = None) -> NoReturn:
             raise  # rewriting the traceback of a deep recursion takes 0.2 s
 
     environment = Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
-    environment.globals = {"range": bounded_range, _JOIN: join_texts}
+    environment.globals = {"range": bounded_range, _JOIN: join_texts, _COMPARED: compared}
+    environment.tests = {name: comparing(test) for name, test in environment.tests.items()}
     filters = environment.filters | {"tojson": to_json}
     environment.filters = {name: bounded_filter(name, filters[name]) for name in FILTERS}
     return environment
@@ -198,6 +207,8 @@ def _bound(tree: nodes.Template) -> None:
                 node.body = [nodes.Output([call(_SPEND)]), *node.body]
             case nodes.Concat():
                 return call(_JOIN, *node.nodes)
+            case nodes.Compare() | nodes.Operand():
+                node.expr = call(_COMPARED, node.expr)
         return node
 
     environment = tree.environment

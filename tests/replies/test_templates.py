@@ -33,6 +33,12 @@ from tests.support.templates import NAMES, render
         ("{{ messages | map(attribute='role') | join('+') }}",
          {"messages": [{"role": "a"}, {"role": "b"}]}, "a+b"),
         ("{{ 'a-b' | replace('-', '+') }}", {}, "a+b"),
+        ("{{ ','.join(messages | map(attribute='role')) }}",
+         {"messages": [{"role": "a"}, {"role": "b"}]}, "a,b"),
+        ("{{ messages | selectattr('n', 'ge', 2) | map(attribute='n') | sum }}",
+         {"messages": [{"n": 1}, {"n": 2}, {"n": 3}]}, "5"),
+        ("{{ 'ab' | reverse }}{{ ['c', 'b'] | sort | first }}{{ 2.567 | round(1) }}", {}, "bab2.6"),
+        ("{{ [1, [2]] == body.a and 1 in body.a }}", {"body": {"a": [1, [2]]}}, "True"),
     ],
 )  # fmt: skip
 def test_a_template_prints_values_of_the_request(
