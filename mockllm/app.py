@@ -270,7 +270,13 @@ class App:
         _, request = split_request(request)
         if answer is not None and request.path in self.stored_paths:
             stored = StoredResponse(
-                request.body, answer.response, answer.chunk, answer.events, fresh, session=session
+                request.body,
+                answer.response,
+                answer.chunk,
+                answer.events,
+                fresh,
+                session=session,
+                answer_size=answer.own_size,
             )
             self.stored_responses.append(stored)
 

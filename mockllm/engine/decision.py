@@ -19,6 +19,7 @@ from mockllm.replies.ready import ReadyBytes
 from mockllm.state import store
 from mockllm.state.sessions import COMMON
 from mockllm.wire.chunking import Chunk
+from mockllm.wire.tokens import BYTES_PER_TOKEN, estimate_value
 
 
 class Outcome(Enum):
@@ -90,6 +91,13 @@ class Answer(NamedTuple):
     """What goes wrong while it is sent."""
     pace: Pace | None = None
     """How long the answer takes; None if it takes no time."""
+
+    @property
+    def own_size(self) -> int:
+        """About the bytes of a response that was generated for one request; 0 of a shared one."""
+        if self.number is not None:
+            return 0
+        return BYTES_PER_TOKEN * estimate_value(self.response)
 
 
 class Trouble(NamedTuple):

@@ -15,7 +15,6 @@ from mockllm.engine.sources import FunctionSource, MadeSource, Source
 from mockllm.engine.template_values import Asked
 from mockllm.errors import RequestError
 from mockllm.matching.rule import Rule
-from mockllm.wire.tokens import BYTES_PER_TOKEN, estimate_value
 
 Decide = Callable[[Answer | MadeReplyError], Generator[bool, None, Decision]]
 """Decides by an answer, or by the error if it cannot be made, in pieces (`decision.Pieces`)."""
@@ -55,7 +54,7 @@ def make_in_pieces(
     if isinstance(source, MadeSource):
         return (yield from source.make(asked, now))
     answer = source.answer(asked.prompt)
-    if answer.number is None and _is_large(answer.response):  # a function has returned it
+    if answer.own_size > MAX_SMALL:  # a function has returned it
         yield True
     return answer
 
@@ -82,8 +81,3 @@ def _make(
     except MadeReplyError as exc:
         made = exc
     return (yield from decide(made))
-
-
-def _is_large(response: dict[str, Any]) -> bool:
-    """True if a response is to be rendered in a turn of its own."""
-    return BYTES_PER_TOKEN * estimate_value(response) > MAX_SMALL

@@ -16,7 +16,6 @@ from mockllm.engine.decision import Answer, Exchange, Match, Outcome
 from mockllm.exchange import LazySteps, Reply
 from mockllm.limits import KIB, MIB
 from mockllm.observers.calls import Call, Entry, FindEarlier, find_nothing
-from mockllm.wire.tokens import BYTES_PER_TOKEN, estimate_value
 
 MAX_ENTRIES = 10_000
 MAX_BYTES = 64 * MIB  # of all entries
@@ -135,7 +134,7 @@ class Journal:
 def _size_of(answer: Answer, reply: Reply) -> int:
     """Return about the size of an answer in bytes. The steps of a lazy reply are not known."""
     if isinstance(reply.steps, LazySteps):
-        return BYTES_PER_TOKEN * estimate_value(answer.response)
+        return answer.own_size
     return sum(step.size for step in reply.steps)
 
 

@@ -89,7 +89,7 @@ def pack_responses(responses: Iterable[StoredResponse]) -> Any:
             places[shared] = len(answers)
             answers.append([stored.response, stored.chunk, stored.events])
         fresh = list(map(_text, stored.fresh))
-        rest = [stored.cancelled, stored.session]
+        rest = [stored.cancelled, stored.session, stored.answer_size]
         deliveries.append([_text(stored.body), places[shared], fresh, *rest])
     return [answers, deliveries]
 

@@ -17,7 +17,9 @@ from mockllm.wire.chunking import Chunk
 from mockllm.wire.placeholders import FreshValues, id_tail
 
 MAX_RESPONSES = 1_000
-MAX_BYTES = 16 * 1024 * 1024  # of requests: the last 160 of an agent that sends 100 kB each
+MAX_BYTES = (
+    16 * 1024 * 1024
+)  # of requests and made answers: the last 160 of an agent that sends 100 kB each
 PER_ENTRY = 512  # bytes; the approximate size of an entry without its body
 
 _SLOT_BITS = 12  # 4096 workers
@@ -48,7 +50,8 @@ def slot_of(response_id: str) -> int | None:
 
 class StoredResponse(NamedTuple):
     """One delivered response: the request's `body`, the answer (`engine.decision.Answer`) as
-    `response`, `chunk` and `events`, and the values of its delivery. Only its `session` sees it."""
+    `response`, `chunk` and `events`, and the values of its delivery. Only its `session` sees it.
+    `answer_size` is that of an answer in bytes which no other response shares, else 0."""
 
     body: bytes
     response: dict[str, Any]
@@ -57,6 +60,12 @@ class StoredResponse(NamedTuple):
     fresh: FreshValues
     cancelled: bool = False
     session: str = COMMON
+    answer_size: int = 0
+
+    @property
+    def size(self) -> int:
+        """The bytes that storing it takes."""
+        return PER_ENTRY + len(self.body) + self.answer_size
 
     @property
     def key(self) -> str:
@@ -97,7 +106,7 @@ class StoredResponses:
         self._stored[stored.key] = stored
         if stored.session != COMMON:
             self._keys.setdefault(stored.session, {})[stored.key] = None
-        self._size += PER_ENTRY + len(stored.body)
+        self._size += stored.size
         while len(self._stored) > MAX_RESPONSES or self._size > MAX_BYTES:
             self.remove(next(iter(self._stored)))
 
@@ -106,7 +115,7 @@ class StoredResponses:
         self.earlier.pop(key, None)
         removed = self._stored.pop(key, None)
         if removed is not None:
-            self._size -= PER_ENTRY + len(removed.body)
+            self._size -= removed.size
             if removed.session != COMMON:
                 self._forget_key(removed.session, key)
 

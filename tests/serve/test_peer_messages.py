@@ -104,7 +104,8 @@ def stored_responses() -> st.SearchStrategy[StoredResponse]:
     events = st.none() | st.lists(json_values, max_size=3)
     body = st.binary(max_size=20)
     response = objects(json_values)
-    return st.builds(StoredResponse, body, response, chunks, events, fresh, st.booleans())
+    members = (body, response, chunks, events, fresh, st.booleans())
+    return st.builds(StoredResponse, *members, answer_size=st.integers(0, 2**40))
 
 
 # --- Packing --------------------------------------------------------------------------------------

@@ -90,6 +90,14 @@ def test_the_oldest_is_dropped_beyond_a_size() -> None:
     assert [entry.body[-1:] for entry in store.all()] == [b"2", b"3"]
 
 
+def test_answers_that_no_other_response_shares_count() -> None:
+    store = StoredResponses()
+    for entry in answers(b"1", b"2", b"3"):
+        store.append(entry._replace(answer_size=responses.MAX_BYTES // 2 - responses.PER_ENTRY - 1))
+
+    assert [entry.body for entry in store.all()] == [b"2", b"3"]
+
+
 def test_a_response_larger_than_the_bound_is_not_stored() -> None:
     store = StoredResponses()
     store.append(*answers(bytes(responses.MAX_BYTES)))
