@@ -119,7 +119,8 @@ def _settings(options: argparse.Namespace, config: Config) -> Settings:
 
 
 def _warn_of_workers(workers: int, engine: Engine) -> None:
-    """Warn of mocks with state, which each worker has for itself."""
+    """Warn of mocks with state, which each worker has for itself, and of pools with fewer places
+    than there are workers."""
     mocks = len(engine.stateful_mocks)
     if workers > 1 and mocks:
         which = "1 mock has" if mocks == 1 else f"{mocks:,} mocks have"
@@ -129,6 +130,15 @@ def _warn_of_workers(workers: int, engine: Engine) -> None:
             which,
             workers,
         )
+    for pool in engine.pools:
+        if pool.concurrency is not None and pool.concurrency < workers:
+            logger.warning(
+                "the pool %r has fewer places (%d) than there are worker processes, which have one "
+                "each: use --workers %d",
+                pool.name,
+                pool.concurrency,
+                pool.concurrency,
+            )
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ when it is first needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -60,7 +60,7 @@ from mockllm.engine.sources import (
 from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import UnmatchedError, near_miss_of, no_match, none_left
 from mockllm.errors import Place, RequestError
-from mockllm.exchange import LazySteps, Reply, Request, Step
+from mockllm.exchange import LazySteps, PoolRule, Reply, Request, Step
 from mockllm.matching.index import is_reusable
 from mockllm.matching.readings import in_pieces
 from mockllm.matching.rule import Rule
@@ -166,6 +166,18 @@ class Engine:
             for index, place in enumerate(table.places)
             if isinstance(source := table.sources[index], ScriptedSource)
         }
+
+    @property
+    def pools(self) -> Collection[PoolRule]:
+        """The pools of all latencies of the configuration, each once."""
+        answers = (
+            entry.fixed
+            for table in self.tables
+            for rule in table.index.rules
+            for entry in entries_of(table.sources[rule.index])
+        )
+        paces = [self.pace, *(answer.pace for answer in answers)]
+        return dict.fromkeys(pace.pacing.pool for pace in paces if pace is not None)
 
     def table(self, name: str) -> Table:
         """Return the mocks of the API called `name` (``openai``); a KeyError if there is no such

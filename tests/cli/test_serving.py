@@ -262,6 +262,27 @@ def test_a_file_with_a_sequence_is_served_by_workers_with_a_warning(tmp_path: Pa
 # --- Latency --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("workers", "warned"), [(1, []), (3, []), (4, ["gpu"]), (8, ["gpu", "latency"])]
+)
+def test_a_pool_with_fewer_places_than_workers_is_a_warning(
+    workers: int, warned: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    mocks = [
+        {"reply": "a", "latency": {"ttft": 1, "pool": "gpu", "concurrency": 3}},
+        {"sequence": [{"reply": "b", "latency": {"ttft": 2, "pool": "gpu", "concurrency": 3}}]},
+        {"reply": "c", "latency": {"ttft": 1}},
+    ]
+    config = {"mocks": mocks, "latency": {"ttft": 1, "concurrency": 5}}
+
+    _warn_of_workers(workers, build_engine(config))
+
+    pools = [record.message for record in caplog.records if "the pool" in record.message]
+    found = sorted(message.split("'")[1] for message in pools)
+    assert found == warned
+    assert all("use --workers" in message for message in pools)
+
+
 def latent(tmp_path: Path, *options: str) -> Command:
     """A server that has answered two requests, which took time, and has ended."""
     file = write(tmp_path / "mocks.json", {"mocks": [{"reply": "one two"}]})
