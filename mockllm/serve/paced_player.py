@@ -63,6 +63,7 @@ class PacedPlayer(Sender):
         # of the next deadline: that of a frame, or of the first token
         self._lane = self._decode = clock.common
         self._entry = 0
+        self._due = math.inf  # until there is a place in the pool
         self._has_begun = False
         self._is_first = True
         """True until there is a frame with tokens."""
@@ -71,6 +72,11 @@ class PacedPlayer(Sender):
         # of a peer that reads slowly
         self._waits_for_peer = False
         self._is_behind = False
+
+    @property
+    def is_held(self) -> bool:
+        """True while the first byte, or a place in the pool, is waited for."""
+        return self.first_byte is None and self._due > self._lane.time_at(self._clock.now())
 
     def start(self) -> bool:
         """Enter the pool. Returns False if it is full."""

@@ -101,6 +101,12 @@ class Sender:
         self.hangs = False
         """True once nothing more is sent, until the peer disconnects."""
 
+    @property
+    def is_held(self) -> bool:
+        """True if nothing is sent yet because time must pass first. A peer that closes its side
+        meanwhile cannot be told from one that has left, so it counts as one."""
+        return self.first_byte is None and self._due > time.monotonic()
+
     def resume(self) -> None:
         """Continue: the peer reads again."""
 

@@ -207,9 +207,29 @@ async def test_an_old_client_gets_a_stream_that_ends_with_the_connection() -> No
         peer.reset()
 
 
-async def test_a_client_that_has_closed_its_side_gets_the_whole_answer() -> None:
+@pytest.mark.parametrize("request_", [STREAM, WHOLE], ids=["stream", "whole"])
+async def test_a_client_that_closes_its_side_before_the_first_byte_has_left(
+    request_: bytes,
+) -> None:
+    async with paced({**LATENCY, "concurrency": 1}) as one:
+        generated, queued = [await one.ask(request_) for _ in range(2)]
+        one.time.run(0.5)
+        for peer in (queued, generated):
+            peer.half_close()
+        await one.left()
+
+        ends = [exchange.delivery.end for exchange in one.seen]
+        assert ends == [End.CLIENT_GONE, End.CLIENT_GONE]
+        assert generated.received == queued.received == b""
+        for peer in (queued, generated):
+            peer.reset()
+
+
+async def test_a_client_that_has_closed_its_side_gets_the_rest_of_a_stream() -> None:
     async with paced() as one:
         peer = await one.ask(STREAM)
+        one.time.run(1.0)
+        await peer.read_until(b'"one"')
         peer.half_close()
         await checkpoint()
         one.time.run()

@@ -267,6 +267,22 @@ async def test_an_answer_may_wait_before_its_head() -> None:
         assert await text_of(await server.stream()) == TEXT
 
 
+async def test_a_client_that_closes_before_a_late_head_has_left() -> None:
+    decided = anyio.Event()
+
+    def late(reply: Reply) -> Reply:
+        decided.set()
+        return replace(reply, before_head=3600.0)
+
+    async with running(EditedApp(late)) as server:
+        peer = await Peer.connect(server.port)
+        peer.send(STREAM_REQUEST)
+        await decided.wait()
+        await anyio.wait_all_tasks_blocked()  # the answer waits
+        peer.close()  # in order, as a client that times out does
+        await all_closed(server)
+
+
 # --- What observers see ---------------------------------------------------------------------------
 
 
