@@ -239,7 +239,7 @@ def _deliver(
     def decide(happening: Planned) -> Decision:
         broken = reply
         if happening:
-            broken = engine.disrupt(chat, reply, happening, prompt.model, selection, _FAILURES)
+            broken = engine.disrupt(chat, reply, happening, prompt.model, rule, _FAILURES)
         return endpoint_decision(broken, prompt, outcome=selection.source.outcome, rule=rule)
 
     if rule is None or not is_drawn(faults):

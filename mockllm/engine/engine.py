@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from mockllm.config.wishes import has_wishes, read_wishes
+from mockllm.config.wishes import FAULT, has_wishes, read_wishes
 from mockllm.engine import asking
 from mockllm.engine.batches import (
     SelectedInputs,
@@ -29,6 +29,7 @@ from mockllm.engine.decision import (
     Planned,
     Question,
     Summary,
+    Trouble,
     finish,
 )
 from mockllm.engine.failures import FailedReplies, compile_error, failed_answer
@@ -520,37 +521,54 @@ class Engine:
     def _broken(
         self, table: Table, asked: Asked, selection: Selection, match: Match, faults: Planned
     ) -> Match:
-        """Return `match` with faults in its reply."""
+        """Return `match` with faults in its reply, or with the error that it does not have the
+        place of one: a client's mistake if that has asked for it, else the author's."""
         api, model = table.api, asked.prompt.model
         tokens = 0 if match.answer is None else written_tokens(api, match.answer.response)
-        broken = self.disrupt(api, match.reply, faults, model, selection, tokens=tokens)
+        try:
+            broken = self._disrupt(api, match.reply, faults, model, api.failures, tokens)
+        except NoSuchPlaceError as exc:
+            is_wish = self._client_faults and FAULT in asked.request.first_values
+            if is_wish or selection.rule is None:
+                wrong = RequestError(400, f"{FAULT.decode()}: {exc}", code="invalid_wish")
+                return self._refusal(table, wrong)._replace(reusable=False)
+            reply = self._no_such_place(api, selection.rule, exc)
+            trouble = Trouble(f"{selection.rule.label}: fault", str(exc))
+            failed = replace_reply(match, reply, faults)
+            return failed._replace(outcome=Outcome.FAILED, trouble=trouble)
         return replace_reply(match, broken, faults)
 
-    def disrupt(
-        self,
-        api: API,
-        reply: Reply,
-        faults: Planned,
-        model: str,
-        selection: Selection,
-        own: Cases | None = None,
-        tokens: int = 0,
+    def _disrupt(
+        self, api: API, reply: Reply, faults: Planned, model: str, own: Cases, tokens: int = 0
     ) -> Reply:
-        """Return `reply` to a request for `model` with the `faults` of the selected mock; a 500 if
-        it does not have the place of one. `own` are the cases in which what is asked differs from
-        the vendor's others; by default those of the API. The answer says that it has so many
-        `tokens`; 0 if it does not."""
+        """Return `reply` to a request for `model` with `faults`. `own` are the cases in which what
+        is asked differs from the vendor's others. The answer says that it has so many `tokens`; 0
+        if it does not.
+
+        Raises:
+            NoSuchPlaceError: the reply does not have the place of a fault.
+        """
 
         def render(failure: Failure) -> Reply:
-            cases = api.failures if own is None else own
-            return self.render_failure(api, failure, model, cases)
+            return self.render_failure(api, failure, model, own)
 
+        return disrupt(reply, faults, api.anatomy, render, tokens)
+
+    def disrupt(
+        self, api: API, reply: Reply, faults: Planned, model: str, rule: Rule | None, own: Cases
+    ) -> Reply:
+        """Return the reply of an endpoint with the faults of the mock of `rule`; a 500 if it does
+        not have the place of one. `own` are the cases in which what is asked differs from the
+        vendor's others."""
         try:
-            return disrupt(reply, faults, api.anatomy, render, tokens)
+            return self._disrupt(api, reply, faults, model, own)
         except NoSuchPlaceError as exc:
-            label = "" if selection.rule is None else f"{selection.rule.label}: "
-            error = RequestError(500, f"{label}fault: {exc}", code="no_such_place", headers=FINAL)
-            return self.cors.share(api.vendor.render_error(error, {}))
+            return self._no_such_place(api, rule, exc)
+
+    def _no_such_place(self, api: API, rule: Rule | None, error: NoSuchPlaceError) -> Reply:
+        label = "" if rule is None else f"{rule.label}: "
+        refusal = RequestError(500, f"{label}fault: {error}", code="no_such_place", headers=FINAL)
+        return self.cors.share(api.vendor.render_error(refusal, {}))
 
     def _failed_decision(
         self, table: Table, prompt: Prompt, selection: Selection, error: MadeReplyError

@@ -218,6 +218,12 @@ def test_a_place_that_a_whole_answer_has_not_is_a_500() -> None:
         "mocks[0] 'm': fault: the answer is not a stream and has no events"
     )
     assert found.match.answer is None
+    assert found.match.outcome is Outcome.FAILED
+    assert found.match.trouble == (
+        "mocks[0] 'm': fault",
+        "the answer is not a stream and has no events",
+        None,
+    )
     assert asked(one, MESSAGES, stream=True).reply.ending.kind is EndingKind.CUT
 
 
@@ -398,6 +404,15 @@ def test_a_bad_wish_is_a_400() -> None:
     assert found.reply.status == 400
     assert told(found)["error"]["code"] == "invalid_wish"
     assert found.match.outcome is Outcome.REFUSED
+
+
+def test_a_client_that_asks_for_a_place_that_is_not_there_gets_a_400() -> None:
+    found = wishing(granting(), fault='{"end": "cut", "after": {"events": 1}}')
+
+    assert found.reply.status == 400
+    assert told(found)["error"]["message"] == (
+        "x-mockllm-fault: the answer is not a stream and has no events"
+    )
 
 
 def test_wishes_are_ignored_unless_they_are_allowed() -> None:
