@@ -180,8 +180,7 @@ def _engine(
         reuse=not options.no_reuse,
         client_faults=options.client_faults or not options.config,
     )
-    if options.config:
-        console.report(engine.warnings)
+    console.report(engine.warnings)  # without files, those of the options
     _warn_of_workers(options.workers, engine)
     engine.warm()
     return engine

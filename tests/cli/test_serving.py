@@ -312,6 +312,15 @@ def test_the_summary_may_be_turned_off(tmp_path: Path) -> None:
     assert not any("paced" in line for line in server.lines)
 
 
+def test_milliseconds_without_a_unit_are_a_warning_without_a_file_too() -> None:
+    with running("--latency", "ttft=350", "--port", "0") as server:
+        (line,) = server.told("350 seconds")
+
+    assert line == (
+        'warning: latency.ttft: 350 seconds: write "350ms" if milliseconds are meant, else "350s"'
+    )
+
+
 class Said:
     """A console that keeps what is said."""
 
