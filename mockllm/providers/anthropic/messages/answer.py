@@ -9,13 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm.providers.anthropic.messages.echo import EVERYWHERE, INFERENCE_GEO
-from mockllm.providers.counts import count
+from mockllm.providers.counts import count, sum_counts
 from mockllm.providers.members import fill_in
 from mockllm.wire import jsontext, placeholders, tokens
 
 Object = dict[str, Any]
 
 _CACHES = ("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens")
+
+TOTALS = (
+    "input_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "output_tokens",
+)
+"""The counts of a whole answer, which the end of a stream repeats."""
+
+_SAMPLED = ("message", "fallback_message")
 
 _ID_PREFIXES = {
     "tool_use": "toolu_01",
@@ -110,8 +120,10 @@ def _stop_reason(response: Object, blocks: list[Any]) -> str:
 
 def _usage(written: Object, blocks: list[Any]) -> Object:
     """The usage of an answer, in tokens (`anthropic.types.Usage`, 2.14.0). What is filled in agrees
-    with what is written: the thinking is part of the output, and the tokens of both caches add up
-    to those that create a cache."""
+    with what is written: the thinking is part of the output, the tokens of both caches add up to
+    those that create a cache, those of `iterations` to the totals, and the calls of server tools
+    are those of the message."""
+    written = _add_up_iterations(written)
     said = sum(_output_tokens(block) for block in blocks if not _is_thinking(block))
     thought = sum(_output_tokens(block) for block in blocks if _is_thinking(block))
     details = written.get("output_tokens_details")
@@ -120,6 +132,7 @@ def _usage(written: Object, blocks: list[Any]) -> Object:
     output = written.get("output_tokens", max(1, said + thought))  # real ones are never zero
     thinking = {"thinking_tokens": max(min(thought, (count(output) or 0) - said), 0)}
     created, caches = _cache_creation(written)
+    calls = _server_calls(blocks)
     completed = fill_in(
         written,
         {
@@ -131,6 +144,7 @@ def _usage(written: Object, blocks: list[Any]) -> Object:
             "output_tokens_details": thinking,
             "service_tier": "standard",
             INFERENCE_GEO: placeholders.echo_placeholder(INFERENCE_GEO, EVERYWHERE),
+            **({"server_tool_use": calls} if any(calls.values()) else {}),
         },
     )
     parts: dict[str, Any] = {
@@ -138,24 +152,52 @@ def _usage(written: Object, blocks: list[Any]) -> Object:
         "output_tokens_details": thinking,
     }
     if completed.get("server_tool_use"):  # an empty one stays: it says nothing to agree with
-        parts["server_tool_use"] = _server_calls(blocks)
+        parts["server_tool_use"] = calls
     for name, members in parts.items():
         if isinstance(completed.get(name), dict):
             completed[name] = fill_in(completed[name], members)
     return completed
 
 
+def _add_up_iterations(written: Object) -> Object:
+    """`written` with the totals of its `iterations`, where they are left out. What summarizes a
+    conversation or advises the model is not in the totals (anthropic 2.14.0: `BetaUsage`)."""
+    entries = written.get("iterations")
+    sampled = [
+        entry
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, dict) and entry.get("type") in _SAMPLED
+    ]
+    totals = {
+        name: sum_counts(entry.get(name) for entry in sampled)
+        for name in TOTALS
+        if any(count(entry.get(name)) is not None for entry in sampled)
+    }
+    return fill_in(written, totals)
+
+
 def _server_calls(blocks: list[Any]) -> dict[str, int]:
-    """The number of searches and fetches in a message."""
+    """The number of searches and fetches in a message. Those that fail are not charged for."""
+    failed = [block["tool_use_id"] for block in blocks if _is_failure(block)]
     names = [
         block.get("name")
         for block in blocks
-        if isinstance(block, dict) and block.get("type") == "server_tool_use"
+        if isinstance(block, dict)
+        and block.get("type") == "server_tool_use"
+        and block.get("id") not in failed
     ]
     return {
         "web_search_requests": names.count("web_search"),
         "web_fetch_requests": names.count("web_fetch"),
     }
+
+
+def _is_failure(block: Any) -> bool:
+    match block:
+        case {"tool_use_id": str(), "content": {"type": str(kind)}}:
+            return kind.endswith("_error")
+        case _:
+            return False
 
 
 def _cache_creation(written: Object) -> tuple[int, dict[str, int]]:

@@ -21,6 +21,7 @@ from itertools import chain, zip_longest
 from typing import Any
 
 from mockllm.prompt import ResponseOptions
+from mockllm.providers.anthropic.messages.answer import TOTALS
 from mockllm.wire import chunking, jsontext, sse
 from mockllm.wire.chunking import Chunk
 
@@ -33,12 +34,6 @@ _PING = {"type": "ping"}
 _KNOWN_AT_END = {"container", "stop_reason", "stop_sequence", "stop_details"}  # null at first
 _ONLY_AT_END = {"context_management"}  # not in message_start at all
 _FINAL_MEMBERS = ("stop_reason", "stop_sequence", "stop_details", "container")
-_CUMULATIVE = (
-    "input_tokens",
-    "cache_creation_input_tokens",
-    "cache_read_input_tokens",
-    "output_tokens",
-)
 _COUNTED_AT_END = ("server_tool_use", "output_tokens_details", "iterations", "fallback_credit")
 
 
@@ -96,7 +91,7 @@ def _opening_usage(usage: Object) -> Object:
 def _ending(response: Object) -> Object:
     usage = response["usage"]
     if isinstance(usage, dict):
-        usage = _present(usage, *_CUMULATIVE, *_COUNTED_AT_END)
+        usage = _present(usage, *TOTALS, *_COUNTED_AT_END)
     return {
         "type": "message_delta",
         "delta": _present(response, *_FINAL_MEMBERS),

@@ -267,6 +267,56 @@ def test_calls_of_server_tools_are_counted_where_counts_are_written() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("names", "counts"),
+    [
+        (["web_search", "web_search"], {"web_search_requests": 2, "web_fetch_requests": 0}),
+        (["web_fetch"], {"web_search_requests": 0, "web_fetch_requests": 1}),
+        (["code_execution"], None),
+        ([], None),
+    ],
+)
+def test_calls_of_server_tools_are_counted(names: list[str], counts: Any) -> None:
+    blocks = [{"type": "server_tool_use", "name": name} for name in names]
+
+    assert complete({"content": blocks})["usage"].get("server_tool_use") == counts
+
+
+def test_a_search_that_fails_is_not_counted() -> None:
+    error = {"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"}
+    blocks = [
+        {"type": "server_tool_use", "id": "s1", "name": "web_search"},
+        {"type": "web_search_tool_result", "tool_use_id": "s1", "content": []},
+        {"type": "server_tool_use", "id": "s2", "name": "web_search"},
+        {"type": "web_search_tool_result", "tool_use_id": "s2", "content": error},
+    ]
+
+    assert complete({"content": blocks})["usage"]["server_tool_use"]["web_search_requests"] == 1
+
+
+def test_totals_are_those_of_the_iterations() -> None:
+    iterations = [
+        {"type": "compaction", "input_tokens": 1000, "output_tokens": 500},
+        {"type": "message", "input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": 9},
+        {"type": "advisor_message", "input_tokens": 100, "output_tokens": 50},
+        {"type": "fallback_message", "input_tokens": 4, "output_tokens": 6},
+        "strange",
+    ]
+
+    usage = complete({"usage": {"iterations": iterations}})["usage"]
+
+    assert (usage["input_tokens"], usage["output_tokens"]) == (7, 11)
+    assert (usage["cache_read_input_tokens"], usage["cache_creation_input_tokens"]) == (9, 0)
+
+
+def test_totals_that_are_written_stay_beside_iterations() -> None:
+    iterations = [{"type": "message", "input_tokens": 3, "output_tokens": 5}]
+
+    usage = complete({"usage": {"output_tokens": 9, "iterations": iterations}})["usage"]
+
+    assert (usage["input_tokens"], usage["output_tokens"]) == (3, 9)
+
+
 @pytest.mark.parametrize("usage", [None, 5, "many", []])
 def test_usage_that_is_no_object_stays(usage: Any) -> None:
     assert complete({"usage": usage})["usage"] == usage
