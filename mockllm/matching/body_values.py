@@ -38,6 +38,10 @@ class ValueTest(ABC):
     def __str__(self) -> str:
         """Describe the values that pass."""
 
+    def hint(self, value: Any) -> str:
+        """Return what `value`, which does not pass, lacks, or a remedy; else the empty string."""
+        return ""
+
     @property
     def key(self) -> bytes | None:
         """The canonical form of the only value that passes; None if there are others."""
@@ -77,6 +81,9 @@ class ValueText(ValueTest):
     def passes(self, value: Any) -> bool:
         return isinstance(value, str) and self.test.passes(value)
 
+    def hint(self, value: Any) -> str:
+        return self.test.hint(value) if isinstance(value, str) else ""
+
     def __str__(self) -> str:
         return str(self.test)
 
@@ -90,6 +97,9 @@ class AnyValue(ValueTest):
     def passes(self, value: Any) -> bool:
         return any(test.passes(value) for test in self.tests)
 
+    def hint(self, value: Any) -> str:
+        return next(filter(None, (test.hint(value) for test in self.tests)), "")
+
     def __str__(self) -> str:
         return "one of: " + "; ".join(map(str, self.tests))
 
@@ -102,6 +112,9 @@ class AllValues(ValueTest):
 
     def passes(self, value: Any) -> bool:
         return all(test.passes(value) for test in self.tests)
+
+    def hint(self, value: Any) -> str:
+        return next((test.hint(value) for test in self.tests if not test.passes(value)), "")
 
     def __str__(self) -> str:
         return " and ".join(map(str, self.tests)) if self.tests else "any value"
@@ -142,7 +155,8 @@ class BodyHas(Predicate):
         if not values:
             return f"{self.path.text} is missing, expected {self.test}"
         found = _shown(self.canonical(values[0]))
-        return f"{self.path.text} is {found}, expected {self.test}"
+        hint = next(filter(None, map(self.test.hint, values)), "")
+        return f"{self.path.text} is {found}, expected {self.test}{hint}"
 
 
 def _shown(canonical: bytes) -> str:

@@ -17,7 +17,7 @@ from functools import partial
 from typing import NamedTuple
 
 from mockllm.matching import readings
-from mockllm.matching.closeness import ONLY_REQUEST, RIGHT_KIND, WRONG_KIND
+from mockllm.matching.closeness import ALIKE, ONLY_REQUEST, RIGHT_KIND, WRONG_KIND
 from mockllm.matching.predicates import (
     DECIDE,
     Difference,
@@ -68,9 +68,11 @@ class TextIs(Predicate):
         if any(test.passes(text, fold) for text in texts):
             return None
         if not reading.on_message:
-            return Difference(ONLY_REQUEST, partial(self._reason, texts))
+            return Difference(
+                ONLY_REQUEST + _likeness(test, texts, prompt), partial(self._reason, texts)
+            )
         above = max(0, closer_than - RIGHT_KIND)
-        close = _closeness(test, texts, above, fold)
+        close = _closeness(test, texts, above, prompt)
         return Difference(RIGHT_KIND + close, partial(self._reason, texts))
 
     @property
@@ -99,14 +101,23 @@ class TextIs(Predicate):
         return f"{self.subject.value.failed} is {found}, expected {self.test}{hint}"
 
 
-def _closeness(test: TextTest, texts: Texts, above: int, fold: Fold) -> int:
-    """Return that of the nearest of the first `texts`; 0 if it is not greater than `above`."""
-    nearest = 0
+def _closeness(test: TextTest, texts: Texts, above: int, prompt: Prompt) -> int:
+    """Return that of the nearest of the first `texts`; 0 if it is not greater than `above`. A text
+    that differs in what readers overlook is nearer than any other."""
+    like = _likeness(test, texts, prompt)
+    if like:
+        return ALIKE + like if ALIKE + like > above else 0
+    nearest, fold = 0, readings.fold_of(prompt)
     for text in texts[:MAX_NEAR]:
         close = test.closeness(text, above=above, fold=fold)
         if close > above:
             nearest = above = close
     return nearest
+
+
+def _likeness(test: TextTest, texts: Texts, prompt: Prompt) -> int:
+    seen = readings.seen_of(prompt)
+    return max((test.likeness(text, seen) for text in texts[:MAX_NEAR]), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +134,7 @@ class MessageIs(Predicate):
             return None
         if prompt.earlier is not None or not prompt.is_known():
             return Difference(ONLY_REQUEST, self._unknown_reason, undecided=True)
-        return Difference(ONLY_REQUEST, self._reason)
+        return Difference(ONLY_REQUEST, lambda: self._reason() + self._hint(prompt))
 
     def _holds(self, prompt: Prompt) -> bool:
         test, fold = self.test, readings.fold_of(prompt)
@@ -156,6 +167,15 @@ class MessageIs(Predicate):
     def _reason(self) -> str:
         of_role = f" of the {self.role}" if self.role else ""
         return f"no message{of_role} is {self.test}" if self.test else f"no message{of_role}"
+
+    def _hint(self, prompt: Prompt) -> str:
+        hints = (
+            self.test.hint(text)
+            for message, texts in prompt.once(readings.spoken_texts)
+            if self.test is not None and self.role in (None, message.role)
+            for text in texts[:MAX_NEAR]
+        )
+        return next(filter(None, hints), "")
 
     def _unknown_reason(self) -> str:
         return f"{self._reason()} in this request; earlier messages are not in it"
@@ -201,7 +221,7 @@ class ResultIs(Predicate):
         nearest, closest = of_call[0][1], 0
         above = max(0, closer_than - RIGHT_KIND)
         for _, texts in of_call[:MAX_NEAR]:
-            close = _closeness(self.text, texts, max(above, closest), fold)
+            close = _closeness(self.text, texts, max(above, closest), prompt)
             if close > closest:
                 nearest, closest = texts, close
         reason = partial(self._text_reason, self.text, nearest)

@@ -19,9 +19,11 @@ MAX_CODE_POINTS = 4  # of a character with its marks that are shown
 
 _MARKS = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f"
-    "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe0f\ufe20-\ufe2f"
+    "\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
 )
-_INVISIBLE = "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
+_INVISIBLE = (
+    "\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
+)
 _MARK = re.compile(f"[{_MARKS}]+")
 _UNSEEN = re.compile(f"[{_INVISIBLE}]+")
 _ATTACHED = re.compile(f"[{_MARKS}{_INVISIBLE}]")
@@ -117,6 +119,19 @@ def explain_absence(wanted: str, texts: Sequence[str], kind: str = "text") -> st
                 f"only {quote(found)}{codes[1]}, which differs in {how}"
             )
     return f"no {kind} contains {quote(wanted)}"
+
+
+def explain_overlooked(wanted: str, text: str) -> str:
+    """Return a clause on the part of `text` that equals `wanted` but for differences that are
+    overlooked; the empty string if there is none."""
+    found = find_folded(wanted, text)
+    if found is None or found == wanted:
+        return ""
+    how = _how(wanted, found)
+    if how == "case":
+        return '; it differs in case only: write "ignore_case": true'
+    at = common_prefix(wanted, found)
+    return f"; it differs in {how} only: {show_difference(wanted[at:], found[at:])}"
 
 
 def show_difference(expected: str, found: str) -> str:

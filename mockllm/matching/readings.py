@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from mockllm.matching.folding import fold
 from mockllm.prompt import ConversationMessage, Prompt, ToolResult
 
 Texts = tuple[str, ...]
@@ -29,6 +30,22 @@ class Folded(dict[str, str]):
 def fold_of(prompt: Prompt) -> Callable[[str], str]:
     """Return a function that folds texts of `prompt`."""
     return prompt.once(Folded).__getitem__
+
+
+class Seen(dict[str, str]):
+    """The texts of a prompt without what readers overlook (`folding.fold`), each folded once."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        super().__init__()
+
+    def __missing__(self, text: str) -> str:
+        seen = self[text] = fold(text)
+        return seen
+
+
+def seen_of(prompt: Prompt) -> Callable[[str], str]:
+    """Return a function that gives texts of `prompt` without what readers overlook."""
+    return prompt.once(Seen).__getitem__
 
 
 def with_joined(texts: Texts) -> Texts:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mockllm.errors import MissingExtraError
+from mockllm.matching.folding import MAX_FOLDED, explain_overlooked
+from mockllm.matching.folding import fold as without_overlooked
 from mockllm.matching.texts import common_prefix, longest_start_within, quote
 
 if TYPE_CHECKING:
@@ -65,6 +67,12 @@ class TextTest(ABC):
     def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
         """Return the number of characters by which `text` agrees with one that would pass; 0 if it
         is not greater than `above`."""
+        return 0
+
+    def likeness(self, text: str, seen: Fold = without_overlooked) -> int:
+        """Return the number of characters of a text that would pass and differs from `text` in
+        nothing but what readers overlook, such as case; 0 if there is none. `seen` is
+        `folding.fold`, or remembers what it has folded."""
         return 0
 
     def hint(self, text: str) -> str:
@@ -118,6 +126,23 @@ class Comparison(TextTest):
         compared = fold(text) if self.ignores_case else text
         return longest_start_within(self.compared, compared, above=above)
 
+    def likeness(self, text: str, seen: Fold = without_overlooked) -> int:
+        if len(self.value) > MAX_FOLDED or (self._to_the_end and len(text) > MAX_FOLDED):
+            return 0
+        value = without_overlooked(self.value)
+        return len(value) if value and self._holds(seen(text), value) else 0
+
+    @property
+    def _to_the_end(self) -> bool:
+        """True if the end of a text counts."""
+        return False
+
+    def hint(self, text: str) -> str:
+        if not self.likeness(text):
+            return ""
+        compared = text[:MAX_FOLDED].casefold() if self.ignores_case else text
+        return explain_overlooked(self.compared, compared)
+
     def _case(self) -> str:
         return ", in any case" if self.ignores_case else ""
 
@@ -137,10 +162,14 @@ class Equals(Comparison):
         compared = fold(text) if self.ignores_case else text
         return common_prefix(self.compared, compared, above=above)
 
+    @property
+    def _to_the_end(self) -> bool:
+        return True
+
     def hint(self, text: str) -> str:
         if self.value and Contains(self.value, self.ignores_case).passes(text):
             return '; write {"contains": "..."} to find it within a text'
-        return ""
+        return Comparison.hint(self, text)
 
     def __str__(self) -> str:
         return f"{quote(self.value)}{self._case()}"
@@ -189,6 +218,10 @@ class EndsWith(Comparison):
 
     def _holds(self, text: str, value: str) -> bool:
         return text.endswith(value)
+
+    @property
+    def _to_the_end(self) -> bool:
+        return True
 
     def _covers_one(self, later: TextTest) -> bool:
         implied = self._is_implied_by(later) if isinstance(later, (Equals, EndsWith)) else None
@@ -304,6 +337,10 @@ class AllTests(TextTest):
         failed = (test for test in self.tests if not test.passes(text, fold))
         return max((test.closeness(text, above=above, fold=fold) for test in failed), default=0)
 
+    def likeness(self, text: str, seen: Fold = without_overlooked) -> int:
+        likenesses = [test.likeness(text, seen) for test in self.tests if not test.passes(text)]
+        return min(likenesses, default=0)
+
     def hint(self, text: str) -> str:
         return next((test.hint(text) for test in self.tests if not test.passes(text)), "")
 
@@ -327,6 +364,9 @@ class AnyTest(TextTest):
     def closeness(self, text: str, *, above: int = 0, fold: Fold = str.casefold) -> int:
         tests = self.tests
         return max((test.closeness(text, above=above, fold=fold) for test in tests), default=0)
+
+    def likeness(self, text: str, seen: Fold = without_overlooked) -> int:
+        return max((test.likeness(text, seen) for test in self.tests), default=0)
 
     def hint(self, text: str) -> str:
         return next(filter(None, (test.hint(text) for test in self.tests)), "")

@@ -312,3 +312,78 @@ def test_a_result_hides_the_user_and_says_so() -> None:
     assert verdict({"user": "x"}, ask_chat([ASKED, CALLED, RESULT])) == (
         "the last turn has a tool result; 'tool_result' and 'last_user' are for those, expected 'x'"
     )
+
+
+# --- what readers overlook ------------------------------------------------------------------------
+
+TALK = [
+    {"role": "system", "content": "Be kind"},
+    {"role": "user", "content": "caf\u00e9 please"},
+    {"role": "assistant", "tool_calls": [CALL]},
+    {"role": "tool", "tool_call_id": "c1", "content": "15 degrees"},
+]
+
+
+@pytest.mark.parametrize(
+    ("match", "reason"),
+    [
+        (
+            {"system": {"contains": "be KIND"}},
+            (
+                "the instruction is 'Be kind', expected a text that contains 'be KIND'; "
+                'it differs in case only: write "ignore_case": true'
+            ),
+        ),
+        (
+            {"last_user": {"starts_with": "cafe\u0301"}},
+            (
+                "the user's last words is 'caf\u00e9 please', expected a text that starts with "
+                "'cafe\u0301'; it differs in look-alike characters only: "
+                "expected 'e\u0301' (U+0065 U+0301), found '\u00e9' (U+00E9)"
+            ),
+        ),
+        (
+            {"tool_result": {"contains": "15 Degrees"}},
+            (
+                "the tool result is '15 degrees', expected a text that contains '15 Degrees'; "
+                'it differs in case only: write "ignore_case": true'
+            ),
+        ),
+        (
+            {"any_message": {"role": "user", "text": {"contains": "Please"}}},
+            (
+                "no message of the user is a text that contains 'Please'; "
+                'it differs in case only: write "ignore_case": true'
+            ),
+        ),
+        (
+            {"body": {"$.messages[0].content": {"any": ["x", {"contains": "KIND"}]}}},
+            (
+                '$.messages[0].content is "Be kind", expected one of: "x"; a text that contains '
+                "'KIND'; it differs in case only: write \"ignore_case\": true"
+            ),
+        ),
+    ],
+)
+def test_what_readers_overlook_is_told_of_every_text(match: Match, reason: str) -> None:
+    assert verdict(match, ask_chat(TALK)) == reason
+
+
+@pytest.mark.parametrize(
+    ("far", "near"),
+    [
+        ({"last_user": {"contains": "caf\u00e9 plX"}}, {"last_user": {"contains": "CAFE"}}),
+        ({"tool_result": {"contains": "15 degX"}}, {"tool_result": {"contains": "DEG"}}),
+        (
+            {"last_user": {"contains": "please"}, "system": {"contains": "Be kinX"}},
+            {"last_user": {"contains": "please"}, "system": {"contains": "KIND"}},
+        ),
+    ],
+)
+def test_a_text_that_differs_in_case_only_is_the_nearest(far: Match, near: Match) -> None:
+    rules = [compile_rule(CHAT, far, 0), compile_rule(CHAT, near, 1)]
+
+    miss = RuleIndex(rules).nearest_miss(ask_chat(TALK), {})
+
+    assert miss is not None
+    assert miss.rule is rules[1]

@@ -128,6 +128,14 @@ def test_of_many_texts_the_first_and_the_last_are_folded() -> None:
                 "expected '\u0430' (U+0430), found 'a' (U+0061)"
             ),
         ),
+        (
+            "\U0001f44d",
+            "\U0001f44d\ufe0f",
+            (
+                "differs at character 0, in look-alike characters only: "
+                "expected '\U0001f44d' (U+1F44D), found '\U0001f44d\ufe0f' (U+1F44D U+FE0F)"
+            ),
+        ),
         ("\u65e5", "\u6708", "differs at character 0: expected '\u65e5', found '\u6708'"),
         (
             "a" * 2_000,

@@ -82,6 +82,43 @@ def test_a_text_that_contains_an_exact_one_suggests_so() -> None:
     assert Equals("Rome").hint("weather in Paris?") == ""
 
 
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+
+
+@pytest.mark.parametrize(
+    ("test", "text", "hint"),
+    [
+        (Equals("HELLO"), "Hello", '; it differs in case only: write "ignore_case": true'),
+        (Contains("Be KIND"), "so be kind", '; it differs in case only: write "ignore_case": true'),
+        (StartsWith("a  b"), "a b c", "; it differs in white space only: expected ' b', found 'b'"),
+        (
+            EndsWith(COMPOSED),
+            f"x {DECOMPOSED}",
+            (
+                "; it differs in look-alike characters only: "
+                "expected '\u00e9' (U+00E9), found 'e\u0301' (U+0065 U+0301)"
+            ),
+        ),
+        (
+            AnyTest((Equals("x"), Contains("CAFE", True))),
+            f"my {COMPOSED}",
+            "; it differs in accents only: expected 'e', found '\u00e9'",
+        ),
+        (AllTests((Contains("a"), Contains("B"))), "ab", '; it differs in case only: write "ig'),
+        (AllTests((Contains("x"), Contains("B"))), "ab", ""),
+        (StartsWith("HELLO"), "say hello", ""),
+        (EndsWith("HELLO"), "hello you", ""),
+        (Equals("HELLO"), "hello you", ""),
+        (Equals("x" * 1_001), "X" * 1_001, ""),
+        (Equals("a" * 1_000), "A" * 1_000 + "b", ""),
+        (Contains(""), "", ""),
+    ],
+)
+def test_what_readers_overlook_is_told(test: TextTest, text: str, hint: str) -> None:
+    assert test.hint(text).startswith(hint)
+    assert bool(test.hint(text)) is bool(hint) is bool(test.likeness(text))
+
+
 # --- expressions ----------------------------------------------------------------------------------
 
 
