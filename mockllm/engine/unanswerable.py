@@ -160,7 +160,17 @@ def _together(conditions: Sequence[Predicate]) -> str | None:
         return "no tools and some tools cannot both be offered"
     if len({each.expected for each in conditions if isinstance(each, Streams)}) > 1:
         return "'stream' cannot be both true and false"
-    return _impossible_counts(counts)
+    return _impossible_counts(counts) or _excluded(conditions)
+
+
+def _excluded(conditions: Sequence[Predicate]) -> str | None:
+    """Return why a condition that must not hold does: whenever the others hold, it holds."""
+    for each in conditions:
+        if isinstance(each, Not):
+            others = tuple(other for other in conditions if other is not each)
+            if AllOf(tuple(_flat([each.condition]))).covers(AllOf(others)):
+                return f"what 'not' excludes is demanded beside it: {each.words}"
+    return None
 
 
 def _impossible_counts(counts: Sequence[CountIs]) -> str | None:

@@ -45,6 +45,18 @@ CONTRADICTIONS = [
         "'f' is not a text that starts with 'g'",
     ),
     ({"not": {}}, "an empty 'not' holds for no request; leave it out"),
+    (
+        {"turn": 1, "not": {"turn": 1}},
+        "what 'not' excludes is demanded beside it: {\"turn\":1}",
+    ),
+    (
+        {"model": "ab", "stream": True, "not": {"model": {"contains": "a"}, "stream": True}},
+        ('what \'not\' excludes is demanded beside it: {"model":{"contains":"a"},"stream":true}'),
+    ),
+    (
+        {"user": "a", "all_of": [{"not": {"any_of": [{"user": ["a", "b"]}, {"turn": 2}]}}]},
+        ('what \'not\' excludes is demanded beside it: {"any_of":[{"user":["a","b"]},{"turn":2}]}'),
+    ),
 ]
 
 
@@ -66,6 +78,8 @@ def test_words_that_contradict_each_other_are_a_warning(
         {"any_of": [{"user": "a"}, {"tool_result": "b"}]},
         {"any_of": [{"api": "messages"}, {"user": "b"}]},
         {"not": {"user": "a", "tool_result": "b"}},
+        {"model": "ab", "not": {"model": {"contains": "a"}, "stream": True}},
+        {"model": {"contains": "a"}, "not": {"model": "ab"}},
         {"tool_result": {"error": False}},
         {"user": {"exact": "HI", "contains": "hi", "ignore_case": True}},
         {"user": [{"exact": "hi", "contains": "x"}, "b"]},
