@@ -10,10 +10,10 @@ mock is for. A mock with several answers gives each of them once, in order, to e
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
-from mockllm.config.models import Config, Mock
+from mockllm.config.models import MOCK_FIELDS, Config, Mock
 from mockllm.conformance.playing import Turn, each_answer_once, play
 from mockllm.conformance.probes import Probe, build
 from mockllm.engine.building import build_engine
@@ -61,12 +61,21 @@ async def _check(config: Config) -> list[Problem]:
     engine = build_engine(played)
     server = AsyncServer(played, speed=MAX_SPEED)  # how long answers take is not checked
     async with server, sdk.Clients(server.base_url) as clients:
-        return [
+        return [*_without_faults(config)] + [
             problem
             for table in engine.tables
             for rule in table.index.rules
             async for problem in _check_mock(engine, clients, table, rule)
         ]
+
+
+def _without_faults(config: Config) -> Iterator[Problem]:
+    """Note the mocks whose faults are left out, because they are meant to break the client."""
+    for field in MOCK_FIELDS:
+        for index, mock in enumerate(getattr(config, field)):
+            if any(each.faults for each in (mock, *(entry for _, entry in mock.entries()))):
+                message = "checked without its faults, which are meant to break the client"
+                yield Problem(mock.place_in(field, index), message, Severity.NOTE)
 
 
 async def _check_mock(

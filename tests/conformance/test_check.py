@@ -168,7 +168,9 @@ def test_sequences_are_played_in_order_in_every_api() -> None:
         ],
     )
 
-    assert found == []
+    assert found == [
+        "mocks[1] 'first': checked without its faults, which are meant to break the client"
+    ]
 
 
 def test_an_entry_that_clients_reject_is_named() -> None:
