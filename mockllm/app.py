@@ -138,7 +138,7 @@ class App:
     def remove(self, added: AddedMock) -> None:
         """Remove a mock that was added, and its state."""
         self.views.remove(added)
-        self._engine.forget(added.indices)
+        self._engine.renderer.forget(added.indices)
         self.perform(Reset(keys=frozenset({str(added.place)})))
 
     def _view_of(self, session: str) -> View:
@@ -153,7 +153,7 @@ class App:
         self.stored_responses.drop(session)
         dropped = self.views.drop(session)
         if dropped:
-            self._engine.forget(frozenset().union(*(added.indices for added in dropped)))
+            self._engine.renderer.forget(frozenset().union(*(added.indices for added in dropped)))
 
     @property
     def has_sessions_by_credential(self) -> bool:

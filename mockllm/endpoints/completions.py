@@ -15,12 +15,12 @@ from typing import Any, NamedTuple, Self
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
 from mockllm.engine.asking import begin, draw_for, pause_if_large
 from mockllm.engine.decision import Answer, Called, Decision, Outcome, Planned, Question
-from mockllm.engine.engine import MAX_STEPS_AT_ONCE
 from mockllm.engine.faults import drawn, is_drawn
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import call_of, could_not_make, make_in_pieces
 from mockllm.engine.pace import with_tokens
 from mockllm.engine.parts import choose_for_parts
+from mockllm.engine.rendering import MAX_STEPS_AT_ONCE
 from mockllm.engine.sources import FunctionSource, Selection
 from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
@@ -187,15 +187,15 @@ def _make(
         except MadeReplyError as exc:
             return _unmade(prompt, selection, exc)
         if answer.failure is not None:
-            reply = engine.render_failure(chat, answer.failure, wanted.model, _FAILURES)
-            reply = engine.pace_reply(chat, reply, answer, prompt)
+            reply = engine.renderer.render_failure(chat, answer.failure, wanted.model, _FAILURES)
+            reply = engine.renderer.pace_reply(chat, reply, answer, prompt)
             return _deliver(context, request, prompt, selection, reply)
         sources.append(selection)
         answers.append(answer)
     choices = yield from _all_choices(answers)
     reply = engine.cors.share(_render(wanted, answers, choices))
     reply = set_headers(reply, answers[0].headers)
-    reply = engine.pace_reply(chat, reply, answers[0], asked[0].prompt)
+    reply = engine.renderer.pace_reply(chat, reply, answers[0], asked[0].prompt)
     return _deliver(context, request, asked[-1].prompt, sources[0], reply)
 
 
@@ -239,7 +239,7 @@ def _deliver(
     def decide(happening: Planned) -> Decision:
         broken = reply
         if happening:
-            broken = engine.disrupt(chat, reply, happening, prompt.model, rule, _FAILURES)
+            broken = engine.renderer.disrupt(chat, reply, happening, prompt.model, rule, _FAILURES)
         return endpoint_decision(broken, prompt, outcome=selection.source.outcome, rule=rule)
 
     if rule is None or not is_drawn(faults):

@@ -88,5 +88,7 @@ def find_failure(context: Context, api: str, request: Request, prompt: Prompt) -
     failure = source.answer(prompt).failure
     if failure is None or not failure.is_of_any_call:
         return None
-    reply = context.engine.render_failure(table.api, failure, prompt.model, table.api.failures)
+    reply = context.engine.renderer.render_failure(
+        table.api, failure, prompt.model, table.api.failures
+    )
     return endpoint_decision(reply, prompt, outcome=source.outcome, rule=rule)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import GeneratedSource, Selection
+from mockllm.engine.unmatched import UnmatchedError, no_match
 from mockllm.matching.index import is_reusable
 from mockllm.matching.predicates import ItemsEqual
 from mockllm.matching.rule import Rule
@@ -33,7 +34,31 @@ class SelectedInputs(NamedTuple):
         return any(selection.candidates for selection in self.selections)
 
 
-def select_for_inputs(
+def match_inputs(
+    table: Table, prompt: Prompt, headers: Mapping[bytes, bytes], whole: Selection | None
+) -> Generator[bool, None, Selection | SelectedInputs | UnmatchedError]:
+    """Return the source of the answer to all inputs of `prompt`, their own sources if a mock with
+    state is among them, or the 404, with pauses (`Pieces`). `whole` is selected for the whole
+    request, if anything is."""
+    batch = table.api.batch
+    unanswered = prompt
+    if batch is not None and table.mocks:
+        has_state = whole is not None and bool(whole.candidates)
+        if whole is not None and not has_state and answers_as_it_is(whole, batch, prompt):
+            return whole
+        selected = yield from _select_for_inputs(table, batch, prompt, headers, whole)
+        if isinstance(selected, SelectedInputs):
+            if selected.has_state:
+                return selected
+            return (yield from join_answers(batch, prompt, selected))
+        unanswered = selected
+        yield True
+    elif whole is not None:
+        return whole
+    return no_match(table, headers, unanswered)
+
+
+def _select_for_inputs(
     table: Table,
     batch: Batch,
     prompt: Prompt,

@@ -7,7 +7,7 @@ when it is first needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,9 +16,8 @@ from mockllm.config.wishes import FAULT, has_wishes, read_wishes
 from mockllm.engine import asking
 from mockllm.engine.batches import (
     SelectedInputs,
-    answers_as_it_is,
     join_answers,
-    select_for_inputs,
+    match_inputs,
 )
 from mockllm.engine.decision import (
     Answer,
@@ -32,11 +31,9 @@ from mockllm.engine.decision import (
     Trouble,
     finish,
 )
-from mockllm.engine.failures import FailedReplies, compile_error, failed_answer
+from mockllm.engine.failures import compile_error, failed_answer
 from mockllm.engine.faults import (
-    FINAL,
     compile_faults,
-    disrupt,
     drawn,
     is_drawn,
     replace_reply,
@@ -47,8 +44,8 @@ from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import could_not_make, is_made, make_answer
 from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
 from mockllm.engine.mocks import SHARED, Table
-from mockllm.engine.pace import pace_reply, with_tokens
 from mockllm.engine.parts import choose_for_parts
+from mockllm.engine.rendering import MAX_STEPS_AT_ONCE, Renderer
 from mockllm.engine.sources import (
     FixedSource,
     GeneratedSource,
@@ -56,32 +53,25 @@ from mockllm.engine.sources import (
     Selection,
     Source,
     entries_of,
-    render,
 )
 from mockllm.engine.template_values import Asked
-from mockllm.engine.unmatched import UnmatchedError, near_miss_of, no_match, none_left
+from mockllm.engine.unmatched import UnmatchedError, near_miss_of, none_left
 from mockllm.errors import Place, RequestError
-from mockllm.exchange import LazySteps, PoolRule, Reply, Request, Step
+from mockllm.exchange import LazySteps, PoolRule, Request, Step
 from mockllm.matching.index import is_reusable
 from mockllm.matching.readings import in_pieces
 from mockllm.matching.rule import Rule
-from mockllm.prompt import NOT_STREAMED, Earlier, Prompt, ResponseOptions
+from mockllm.prompt import NOT_STREAMED, Earlier, Prompt
 from mockllm.providers import normalise
-from mockllm.providers.api import API
-from mockllm.providers.failures import Cases, Failure, hurry
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
 from mockllm.replies.faults import NoSuchPlaceError
-from mockllm.replies.headers import set_headers
-from mockllm.replies.prepared import Filled, PreparedReply, make_ready
-from mockllm.replies.shared_stream import SharedStream, prepare
+from mockllm.replies.prepared import make_ready
 from mockllm.state.choosing import Choice, Chosen, Exhausted, NoneLeft
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import SessionEnded
-from mockllm.wire import placeholders, tokens
 
 _new = tuple.__new__  # half the time of the class's own constructor
-MAX_STEPS_AT_ONCE = 64  # of a generated reply; a longer one is generated while it is sent
 MAX_MESSAGES_AT_ONCE = 2_000  # of a conversation that is read without a pause: 5 to 10 ms
 MAX_UNDIVIDED = 1024  # bytes of a request that is never divided; it has no room for 400 inputs
 MAX_INPUTS_AT_ONCE = 64  # of one request; each takes up to 20 µs, and 2,048 are allowed
@@ -89,10 +79,6 @@ MAX_PREPARED_EARLY = 1_000  # answers; of more, each is prepared when it is firs
 
 Echo = Callable[[Prompt], str]
 """Returns the text of the answer to a prompt that no mock matches."""
-
-_PreparedKey = tuple[str, int, int | None, ResponseOptions]
-"""The name of an API, the index of a rule, the number of an answer, and what a client requests."""
-
 
 FindEarlier = Callable[[str], Earlier | None]
 """Returns the conversation that ends with the response with this id; None if it is not known."""
@@ -131,6 +117,8 @@ class Engine:
         """Names the session of requests that name none themselves."""
         self.cors = CORS(allowed=loaded.cors)
         """Adds the CORS headers to every reply, if the configuration allows them."""
+        self.renderer = Renderer(self.cors, quick_retries=quick_retries)
+        """Renders the replies, and keeps those that are prepared."""
         self.reuses = reuse
         """True if repeated requests are answered from caches, here and in `http1.head_cache`."""
         self.match_cache = MatchCache() if reuse else None
@@ -141,14 +129,11 @@ class Engine:
         """The size of text deltas of mocks that do not set their own."""
         self.strict_requests = loaded.strict_requests
         """True if requests that the SDK's types do not allow are rejected."""
-        self._quick_retries = quick_retries
         self._client_faults = client_faults
         self._echo = echo
         self.pace = loaded.pace
         """How long answers take, unless a mock says so itself."""
         self._by_name = {table.api.name: table for table in loaded.tables}
-        self._prepared: dict[_PreparedKey, PreparedReply | SharedStream] = {}
-        self._failed = FailedReplies()
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -197,13 +182,7 @@ class Engine:
         if len(answers) <= MAX_PREPARED_EARLY:
             for table, rule, answer in answers:
                 if answer.failure is None and answer.number is not None:
-                    self._prepare(table, rule, answer, NOT_STREAMED)
-
-    def forget(self, indices: Set[int]) -> None:
-        """Drop the prepared replies of mocks that are gone, by the indices of their rules."""
-        self._prepared = {
-            key: prepared for key, prepared in self._prepared.items() if key[1] not in indices
-        }
+                    self.renderer.prepare(table, rule, answer, NOT_STREAMED)
 
     def decide(
         self,
@@ -262,7 +241,7 @@ class Engine:
         if selection is not None and table.api.batch is None:
             return selection
         answered: Selection | SelectedInputs | UnmatchedError = finish(
-            _match_inputs(table, prompt, headers, selection)
+            match_inputs(table, prompt, headers, selection)
         )
         return answered
 
@@ -361,7 +340,7 @@ class Engine:
         headers = request.first_values
         whole = self._select(table, prompt, headers)
         yield True
-        selection = yield from _match_inputs(table, prompt, headers, whole)
+        selection = yield from match_inputs(table, prompt, headers, whole)
         yield True
         if isinstance(selection, SelectedInputs):
             return self._choose_for_inputs(table, request, prompt, selection, session)
@@ -523,52 +502,22 @@ class Engine:
     ) -> Match:
         """Return `match` with faults in its reply, or with the error that it does not have the
         place of one: a client's mistake if that has asked for it, else the author's."""
-        api, model = table.api, asked.prompt.model
+        api, model, reply = table.api, asked.prompt.model, match.reply
         tokens = 0 if match.answer is None else written_tokens(api, match.answer.response)
         try:
-            broken = self._disrupt(api, match.reply, faults, model, api.failures, tokens)
+            broken = self.renderer.break_reply(
+                api, match.reply, faults, model, api.failures, tokens
+            )
         except NoSuchPlaceError as exc:
             is_wish = self._client_faults and FAULT in asked.request.first_values
             if is_wish or selection.rule is None:
                 wrong = RequestError(400, f"{FAULT.decode()}: {exc}", code="invalid_wish")
                 return self._refusal(table, wrong)._replace(reusable=False)
-            reply = self._no_such_place(api, selection.rule, exc)
+            reply = self.renderer.no_such_place(api, selection.rule, exc)
             trouble = Trouble(f"{selection.rule.label}: fault", str(exc))
             failed = replace_reply(match, reply, faults)
             return failed._replace(outcome=Outcome.FAILED, trouble=trouble)
         return replace_reply(match, broken, faults)
-
-    def _disrupt(
-        self, api: API, reply: Reply, faults: Planned, model: str, own: Cases, tokens: int = 0
-    ) -> Reply:
-        """Return `reply` to a request for `model` with `faults`. `own` are the cases in which what
-        is asked differs from the vendor's others. The answer says that it has so many `tokens`; 0
-        if it does not.
-
-        Raises:
-            NoSuchPlaceError: the reply does not have the place of a fault.
-        """
-
-        def render(failure: Failure) -> Reply:
-            return self.render_failure(api, failure, model, own)
-
-        return disrupt(reply, faults, api.anatomy, render, tokens)
-
-    def disrupt(
-        self, api: API, reply: Reply, faults: Planned, model: str, rule: Rule | None, own: Cases
-    ) -> Reply:
-        """Return the reply of an endpoint with the faults of the mock of `rule`; a 500 if it does
-        not have the place of one. `own` are the cases in which what is asked differs from the
-        vendor's others."""
-        try:
-            return self._disrupt(api, reply, faults, model, own)
-        except NoSuchPlaceError as exc:
-            return self._no_such_place(api, rule, exc)
-
-    def _no_such_place(self, api: API, rule: Rule | None, error: NoSuchPlaceError) -> Reply:
-        label = "" if rule is None else f"{rule.label}: "
-        refusal = RequestError(500, f"{label}fault: {error}", code="no_such_place", headers=FINAL)
-        return self.cors.share(api.vendor.render_error(refusal, {}))
 
     def _failed_decision(
         self, table: Table, prompt: Prompt, selection: Selection, error: MadeReplyError
@@ -576,7 +525,7 @@ class Engine:
         """Return the decision to report that an answer could not be made."""
         assert selection.rule is not None
         refusal, trouble = could_not_make(selection.rule, error)
-        reply, ready = make_ready(self._render_error(table, refusal))
+        reply, ready = make_ready(self.renderer.render_error(table.api, refusal))
         summary = Summary.of(prompt)
         match = Match(Outcome.FAILED, reply, ready, selection.rule, summary, trouble=trouble)
         return Decision.by(match)
@@ -591,7 +540,7 @@ class Engine:
         """Return the match with an answer, the one that was `made` or that of the selected source,
         without its faults; or with an error."""
         if isinstance(selection, RequestError):
-            reply, ready = make_ready(self._render_error(table, selection))
+            reply, ready = make_ready(self.renderer.render_error(table.api, selection))
             return Match(
                 Outcome.UNMATCHED,
                 reply,
@@ -602,20 +551,12 @@ class Engine:
             )
         source, rule, reusable, _ = selection
         answer = source.answer(prompt) if made is None else made
-        reply, ready = self._reply(table, selection, answer, prompt)
+        reply, ready = self.renderer.reply_to(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
         reusable = reusable and not isinstance(reply.steps, LazySteps)
         said = answer if answer.failure is None else None
         values = (source.outcome, reply, ready, rule, summary, said, reusable, None, None)
         return _new(Match, values)
-
-    def render_failure(self, api: API, failure: Failure, model: str, own: Cases) -> Reply:
-        """Return the reply with `failure` to a request for `model`. `own` are the cases in which
-        what is asked differs from the vendor's others."""
-        reply = api.vendor.render_failure(failure, own, model)
-        if self._quick_retries:
-            reply = hurry(reply, failure)
-        return self.cors.share(reply)
 
     def _fallback(self, table: Table) -> Source | None:
         """Return the source that answers where no mock matches, if there is one."""
@@ -634,63 +575,9 @@ class Engine:
             pace=self.pace,
         )
 
-    def _reply(self, table: Table, selection: Selection, answer: Answer, prompt: Prompt) -> Filled:
-        """Return the reply with `answer` to `prompt`, and its bytes if they are sent at once."""
-        filled = self._unpaced_reply(table, selection, answer, prompt)
-        if answer.pace is None:
-            return filled
-        return self.pace_reply(table.api, filled[0], answer, prompt), None
-
-    def _unpaced_reply(
-        self, table: Table, selection: Selection, answer: Answer, prompt: Prompt
-    ) -> Filled:
-        if answer.failure is not None:
-            return self._failed.get(table.api, answer.failure, prompt.model, self.render_failure)
-        if selection.rule is not None and answer.number is not None:
-            prepared = self._prepare(table, selection.rule, answer, prompt.options)
-            return prepared.for_request(prompt.model, prompt.body)
-        reply = self._render(table, answer, prompt.options).at_once(MAX_STEPS_AT_ONCE)
-        filled = _fill(table.api, reply, prompt)
-        return (filled, None) if isinstance(reply.steps, LazySteps) else make_ready(filled)
-
-    def pace_reply(self, api: API, reply: Reply, answer: Answer, prompt: Prompt) -> Reply:
-        """Return `reply`, whose steps have their tokens, with the pacing of `answer`, if it has
-        one. A failure has one token."""
-
-        def render_full(failure: Failure) -> Reply:
-            full, _ = self._failed.get(api, failure, prompt.model, self.render_failure)
-            return full
-
-        if answer.pace is None:
-            return reply
-        if answer.failure is not None:
-            reply = with_tokens(reply, 1)
-        return pace_reply(reply, answer.pace, answer.response, prompt.body, render_full)
-
-    def _prepare(
-        self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions
-    ) -> PreparedReply | SharedStream:
-        key = (table.api.name, rule.index, answer.number, options)
-        prepared = self._prepared.get(key)
-        if prepared is None:
-            try:
-                prepared = prepare(self._render(table, answer, options), table.api.echo)
-            except Exception as exc:
-                exc.add_note(rule.label)  # serve.protocol logs it with the exception
-                raise
-            self._prepared[key] = prepared
-        return prepared
-
-    def _render(self, table: Table, answer: Answer, options: ResponseOptions) -> Reply:
-        reply = self.cors.share(render(table.api, answer, options))
-        return set_headers(reply, answer.headers)
-
-    def _render_error(self, table: Table, error: RequestError) -> Reply:
-        return self.cors.share(table.api.vendor.render_error(error, {}))
-
     def _refusal(self, table: Table, error: RequestError) -> Match:
         """Return the match of an invalid request, which is valid for every equal request."""
-        reply, ready = make_ready(self._render_error(table, error))
+        reply, ready = make_ready(self.renderer.render_error(table.api, error))
         return Match(Outcome.REFUSED, reply, ready, reusable=True)
 
 
@@ -706,38 +593,4 @@ def _has_much_to_match(table: Table, prompt: Prompt) -> bool:
     return bool(table.index.readings) and any(
         isinstance(value, list) and len(value) > MAX_MESSAGES_AT_ONCE
         for value in prompt.body.values()
-    )
-
-
-def _match_inputs(
-    table: Table, prompt: Prompt, headers: Mapping[bytes, bytes], whole: Selection | None
-) -> Generator[bool, None, Selection | SelectedInputs | UnmatchedError]:
-    """Return the source of the answer to all inputs of `prompt`, their own sources if a mock with
-    state is among them, or the 404, with pauses (`Pieces`). `whole` is selected for the whole
-    request, if anything is."""
-    batch = table.api.batch
-    unanswered = prompt
-    if batch is not None and table.mocks:
-        has_state = whole is not None and bool(whole.candidates)
-        if whole is not None and not has_state and answers_as_it_is(whole, batch, prompt):
-            return whole
-        selected = yield from select_for_inputs(table, batch, prompt, headers, whole)
-        if isinstance(selected, SelectedInputs):
-            if selected.has_state:
-                return selected
-            return (yield from join_answers(batch, prompt, selected))
-        unanswered = selected
-        yield True
-    elif whole is not None:
-        return whole
-    return no_match(table, headers, unanswered)
-
-
-def _fill(api: API, reply: Reply, prompt: Prompt) -> Reply:
-    """Return `reply`, which is made for `prompt` alone, with the values of its request."""
-    return placeholders.fill(
-        reply,
-        model=prompt.model,
-        input_tokens=tokens.estimate_prompt(prompt.body),
-        echoed=api.echo(prompt.body, None),
     )

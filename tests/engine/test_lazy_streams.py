@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockllm import Config
-from mockllm.engine import engine as engine_module
+from mockllm.engine import rendering
 from mockllm.engine.decision import Decision, Outcome
-from mockllm.engine.engine import MAX_STEPS_AT_ONCE, Engine
+from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
+from mockllm.engine.rendering import MAX_STEPS_AT_ONCE
 from mockllm.exchange import LazySteps
 from mockllm.http1 import framing
 from mockllm.serve.connections import Service
@@ -66,7 +67,7 @@ def decide(engine: Engine, path: str, text: str, **members: Any) -> Decision:
 def decide_at_once(path: str, text: str, **members: Any) -> Decision:
     """The same decision, all of whose steps are generated before."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_module, "MAX_STEPS_AT_ONCE", 1_000_000)
+        patch.setattr(rendering, "MAX_STEPS_AT_ONCE", 1_000_000)
         return decide(echoing(), path, text, **members)
 
 
@@ -127,9 +128,9 @@ def test_a_stream_is_lazy_if_it_has_more_steps_than_are_generated_at_once(
 ) -> None:
     count = len(tuple(decide_at_once(path, LONG).reply.steps))
 
-    monkeypatch.setattr(engine_module, "MAX_STEPS_AT_ONCE", count)
+    monkeypatch.setattr(rendering, "MAX_STEPS_AT_ONCE", count)
     few = decide(echoing(), path, LONG)
-    monkeypatch.setattr(engine_module, "MAX_STEPS_AT_ONCE", count - 1)
+    monkeypatch.setattr(rendering, "MAX_STEPS_AT_ONCE", count - 1)
     many = decide(echoing(), path, LONG)
 
     assert not isinstance(few.reply.steps, LazySteps)

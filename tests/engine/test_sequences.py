@@ -447,7 +447,7 @@ def test_answers_are_prepared_early_unless_there_are_too_many(more: int) -> None
 
     one.warm()
 
-    assert len(one._prepared) == (0 if more else MAX_PREPARED_EARLY)
+    assert len(one.renderer._prepared) == (0 if more else MAX_PREPARED_EARLY)
     assert [ask(App(one)), ask(App(one))] == ["say-a", "say-a"]
 
 

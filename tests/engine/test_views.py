@@ -91,7 +91,7 @@ def test_mocks_of_a_session_end_with_it() -> None:
 
     assert said(observed, "a", "x") == "404"
     assert not observed.app.views.has_added
-    assert observed.app.engine._prepared == {}
+    assert observed.app.engine.renderer._prepared == {}
 
 
 def test_added_mocks_survive_a_reload() -> None:
