@@ -27,6 +27,7 @@ SIGNATURE = {
     "limits": None,
     "drain_timeout": 0.25,
     "journal": 10_000,
+    "quick_retries": False,
 }
 
 
