@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,14 @@ import pytest
 from openai import AsyncOpenAI, NotFoundError, OpenAI
 
 from mockllm import AsyncServer, AsyncSession, Server, Session
-from tests.support.served import API_KEY, chat_request, nothing_left_behind
+from tests.support.served import (
+    API_KEY,
+    PATIENCE,
+    chat_request,
+    http_request,
+    nothing_left_behind,
+    port_of,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -24,9 +32,10 @@ MOCKS: dict[str, Any] = {
             "reply": "word " * 20_000,
             "stream": {"chunk": 100},
         },
+        {"name": "paced", "match": {"user": "paced"}, "reply": "In time", "latency": {"itl": 1e-6}},
     ]
 }
-MANY = 200
+MANY = 10_000
 
 
 @pytest.fixture(autouse=True)
@@ -39,12 +48,32 @@ def client_of(server: Server | Session) -> OpenAI:
     return OpenAI(base_url=server.openai_base_url, api_key=API_KEY, max_retries=0)
 
 
-def test_a_call_is_there_when_its_answer_is() -> None:
-    with Server(MOCKS) as server, client_of(server) as client:
-        for number in range(1, MANY + 1):
-            client.chat.completions.create(**chat_request("weather"))
+def connected(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port_of(server.base_url)), PATIENCE)
 
-            assert len(server.calls) == number
+
+def read_until(client: socket.socket, end: bytes) -> None:
+    """Read an answer up to its last byte, and nothing after it."""
+    read = b""
+    while not read.endswith(end):
+        more = client.recv(65_536)
+        assert more, read
+        read += more
+
+
+@pytest.mark.parametrize("text", ["weather", "paced"])
+def test_a_call_is_there_when_its_last_byte_is_read(text: str) -> None:
+    ends = [(False, b"}"), (True, b"0\r\n\r\n")]
+    with Server(MOCKS, journal=1) as server, connected(server) as client:
+        for number in range(MANY // 2):
+            stream, end = ends[number % 2]
+            path = f"/v1/chat/completions?after={number}"
+            client.sendall(http_request(path, chat_request(text, stream=stream)))
+            read_until(client, end)
+
+            [call] = server.calls
+
+            assert (call.path, call.mock, call.delivery) == (path, text, "complete")
 
 
 @pytest.mark.parametrize("stream", [False, True])
