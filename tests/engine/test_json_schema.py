@@ -65,7 +65,7 @@ def test_examples_of_the_documentation_are_valid(example: str) -> None:
 @pytest.mark.parametrize("member", ["sequence", "first"])
 @pytest.mark.parametrize("right", [True, False])
 def test_answers_of_entries_are_described_too(member: str, right: bool) -> None:
-    finish, kind, data = ("stop", "message_stop", []) if right else ("ended", "message_strt", 1)
+    finish, kind, data = ("stop", "message_stop", []) if right else (1, 1, 1)
     chat = {"choices": [{"message": {"content": "a"}, "finish_reason": finish}]}
     events = [{"type": kind}]
     own = {} if member == "sequence" else {"error": "rate_limit"}

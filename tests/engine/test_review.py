@@ -317,7 +317,7 @@ def test_a_script_that_passes_hides_no_mock(field: str) -> None:
 
 
 def test_problems_of_all_answers_have_their_places() -> None:
-    wrong = {"response": {"creatd": 1}}
+    wrong = {"response": {"created": "now"}}
     calls = {"reply": {"tool_calls": [{"name": "f", "arguments": "{"}]}}
     mock = {
         "first": [wrong, {"error": "rate_limit", "stream": {"chunk": 1}}],
@@ -330,10 +330,10 @@ def test_problems_of_all_answers_have_their_places() -> None:
     ]
 
     assert places == [
-        "first[0].response.creatd",
+        "first[0].response.created",
         "first[1].stream",
         "sequence[1].reply.tool_calls[0].arguments",
-        "sequence[2].response.creatd",
+        "sequence[2].response.created",
         "sequence[2].stream.events",
     ]
 
