@@ -147,3 +147,6 @@ class API:
     refuse: Callable[[str | None], dict[str, Any]] | None = None
     """`refuse(message)`: the response to a flagged prompt, of an API that answers it; None if it
     reports an error."""
+
+    def __hash__(self) -> int:
+        return hash(self.name)

@@ -7,14 +7,20 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given, settings
 
-from mockllm import Config, ConfigError
+from mockllm import Config, ConfigError, ToolCall
 from mockllm.config.reply import Reply
+from mockllm.config.texts import GeneratedText
 from mockllm.engine.loading import load, review
-from mockllm.engine.reply_review import confirm_reply
+from mockllm.engine.reply_review import confirm_reply, form_of
+from mockllm.engine.review import sent_of
 from mockllm.errors import Place, Problem, Severity
+from mockllm.providers.api import API
 from mockllm.providers.openai.chat import CHAT
+from mockllm.providers.reply import NeutralReply
 from mockllm.validation.findings import Finding, Kind
+from tests.support.neutral import APIS, replies, respond
 from tests.support.served import chat_saying, messages_saying
 
 BROKEN = {"tool_calls": [{"name": "f", "arguments": '{"a": '}]}
@@ -74,6 +80,48 @@ def test_what_the_sdk_says_of_a_reply_names_the_api() -> None:
             Severity.WARNING,
         )
     ]
+
+
+def test_replies_of_one_form_are_validated_once() -> None:
+    sent: list[Any] = []
+
+    class Counting:
+        def confirm_response(self, response: Any) -> list[Finding]:
+            sent.append(response)
+            return [Finding(("id",), "expected another", Kind.WRONG)]
+
+    sdk: Any = Counting()
+    calls = [
+        [ToolCall(name=name, id=call_id, arguments={"city": name}) for call_id in ids]
+        for name, *ids in (("f", "a", "b"), ("g", "c", "d"), ("f", None, "b"))
+    ]
+    forms: list[list[Reply]] = [
+        [Reply(text="a"), Reply(text="b" * 1000), Reply(text=GeneratedText(generate="echo"))],
+        [Reply(text="")],
+        [Reply(refusal="a"), Reply(refusal="b")],
+        [Reply(reasoning="a", text="b"), Reply(reasoning="c", text="d")],
+        [Reply(json={"a": [1]}), Reply(json={})],
+        [Reply(text="a", finish="length")],
+        [Reply(tool_calls=calls[0]), Reply(tool_calls=calls[1])],
+        [Reply(tool_calls=calls[2])],
+    ]
+
+    for alike in forms:
+        for reply in alike:
+            (problem,) = confirm_reply(CHAT, sdk, reply, Place())
+            assert problem.message.endswith("id: expected another")
+
+    assert len(sent) == len(forms)
+
+
+@pytest.mark.parametrize("api", APIS, ids=lambda api: api.word)
+@settings(max_examples=30, deadline=None)
+@given(reply=replies())
+def test_replies_of_one_form_have_the_same_findings(api: API, reply: NeutralReply) -> None:
+    def findings(reply: NeutralReply) -> list[Finding]:
+        return [*api.sdk().confirm_response(sent_of(api, respond(api, reply)))]
+
+    assert findings(form_of(reply)) == findings(reply)
 
 
 def test_a_name_used_twice_is_one_warning(tmp_path: Path) -> None:
