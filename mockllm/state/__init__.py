@@ -1,3 +1,3 @@
-"""State that outlives a request, as plain values: stored responses, sequences, sessions and, in the
-future, rate limits. It has no clock, and does not know how other processes reach it.
+"""State that outlives a request, as plain values: stored responses, sequences, sessions and rate
+limits. It has no clock, and does not know how other processes reach it.
 """

@@ -21,6 +21,7 @@ from mockllm.state.choosing import (
     repeat,
 )
 from mockllm.state.draws import Draws
+from mockllm.state.rate_limits import Buckets, Charge, Leases, Limited, Spent
 from mockllm.state.sessions import Sessions
 from mockllm.state.values import ExpiringValues
 
@@ -65,7 +66,8 @@ class EndSession(NamedTuple):
 
 class Reset(NamedTuple):
     """Let the mocks begin anew: those with these `keys`, or all; in this `session`, or in all.
-    Nothing that was taken of them is repeated any more. The result is None."""
+    Nothing that was taken of them is repeated any more. Without `keys`, the buckets of the session
+    are full, or all are. The result is None."""
 
     session: str | None = None
     keys: frozenset[str] | None = None
@@ -96,7 +98,52 @@ class Draw(NamedTuple):
     attempt: Attempt
 
 
-Operation = Draw | Choose | TakeNothing | BeginSession | EndSession | Reset | Put | Get
+class Spend(NamedTuple):
+    """Charge a request in all of its buckets, or in none. The result is a Spent. Limited refuses:
+    one of them has not enough."""
+
+    charges: tuple[Charge, ...]
+
+
+class Settle(NamedTuple):
+    """Settle a `charge` that was spent at the time `since`, now that its true `cost` is known. The
+    result is None."""
+
+    charge: Charge
+    cost: float
+    since: float
+
+
+class Enter(NamedTuple):
+    """Take one of the `places` of a pool of concurrent requests for a `lease`, whose name no other
+    has. It is given back by Leave, or if another operation of the same question refuses. The result
+    is None; PoolFull refuses."""
+
+    pool: str
+    lease: str
+    places: int
+
+
+class Leave(NamedTuple):
+    """Give the place of a lease back, if it has one. The result is None."""
+
+    lease: str
+
+
+Operation = (
+    Draw
+    | Choose
+    | TakeNothing
+    | BeginSession
+    | EndSession
+    | Reset
+    | Put
+    | Get
+    | Spend
+    | Settle
+    | Enter
+    | Leave
+)
 
 # --- Results --------------------------------------------------------------------------------------
 
@@ -111,10 +158,16 @@ class TooManySessions(NamedTuple):
     """No more sessions can be pinned (`sessions.MAX_PINNED`)."""
 
 
-Refusal = Exhausted | NoneLeft | SessionEnded | TooManySessions
-Result = Chosen | Refusal | bytes | int | None
+class PoolFull(NamedTuple):
+    """All places of a pool are taken."""
 
-REFUSALS = (Exhausted, NoneLeft, SessionEnded, TooManySessions)
+    pool: str
+
+
+Refusal = Exhausted | NoneLeft | SessionEnded | TooManySessions | Limited | PoolFull
+Result = Chosen | Spent | Refusal | bytes | int | None
+
+REFUSALS = (Exhausted, NoneLeft, SessionEnded, TooManySessions, Limited, PoolFull)
 
 
 class Store(Protocol):
@@ -130,8 +183,8 @@ class Store(Protocol):
 
 class LocalStore:
     """A store in the memory of one process, used by one thread. It bounds what clients can make it
-    keep: attempts, sessions and values. Mocks, whose number is the author's, it does not bound.
-    `gone` is called with the name of each session that ends or is evicted.
+    keep: attempts, sessions, values and buckets. Mocks, whose number is the author's, it does not
+    bound. `gone` is called with the name of each session that ends or is evicted.
     """
 
     def __init__(self, gone: Callable[[str], None] = lambda session: None) -> None:
@@ -142,6 +195,9 @@ class LocalStore:
         self._attempts = Attempts()
         self._values = ExpiringValues()
         self._draws = Draws()
+        self._buckets = Buckets()
+        self.leases = Leases()
+        """The places of concurrent requests that are taken."""
 
     def perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
         """Return the results of `operations`, as every Store does."""
@@ -150,6 +206,7 @@ class LocalStore:
             result = self._perform(operation, now)
             results.append(result)
             if isinstance(result, REFUSALS):
+                self._take_back(operations[:place])
                 self._skip(operations[place + 1 :], now)
                 break
         return results
@@ -180,6 +237,16 @@ class LocalStore:
             case Reset(within, keys):
                 for each in tuple(self._answered) if within is None else (within,):
                     self._reset(each, keys)
+                if keys is None:
+                    self._buckets.reset(within)
+            case Spend(charges):
+                return self._buckets.spend(charges, now)
+            case Settle(charge, cost, since):
+                self._buckets.settle(charge, cost, since, now)
+            case Enter(pool, lease, places):
+                return None if self.leases.enter(pool, lease, places) else PoolFull(pool)
+            case Leave(lease):
+                self.leases.leave(lease)
             case Draw(session, seed, source, attempt):
                 return self._draws.next_key(seed, session, source, attempt)
             case Put(key, value, lifetime):
@@ -209,6 +276,12 @@ class LocalStore:
             self._attempts.add(session, attempt)
         return choice
 
+    def _take_back(self, operations: Sequence[Operation]) -> None:
+        """Give back the places that `operations` have taken."""
+        for operation in operations:
+            if isinstance(operation, Enter):
+                self.leases.leave(operation.lease)
+
     def _skip(self, operations: Sequence[Operation], now: float) -> None:
         """Record that the attempts of `operations`, which are not performed, take nothing."""
         for operation in operations:
@@ -227,6 +300,7 @@ class LocalStore:
     def _drop(self, session: str) -> None:
         """Drop the state of a session that is gone."""
         self._reset(session, None)
+        self._buckets.reset(session)
         self._gone(session)
 
 

@@ -17,18 +17,24 @@ import pytest
 
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import NONE_LEFT, AtEnd, Candidate, Chosen, Entry, Exhausted, Script
+from mockllm.state.rate_limits import Charge, Limit, Limited, Spent
 from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
 from mockllm.state.store import (
     BeginSession,
     Choose,
     Draw,
     EndSession,
+    Enter,
     Get,
+    Leave,
     Operation,
+    PoolFull,
     Put,
     Reset,
     Result,
     SessionEnded,
+    Settle,
+    Spend,
     Store,
     TakeNothing,
 )
@@ -45,6 +51,9 @@ def mock(
 
 
 FALLBACK = Candidate("fallback")
+
+REQUESTS = Charge("requests", Limit(3, 60.0))
+TOKENS = Charge("tokens", Limit(100, 60.0), 40)
 
 
 class StoreContract:
@@ -358,6 +367,105 @@ class StoreContract:
 
         assert self.choose(mock("a"), body=BODY, retry=1) == Chosen(0, 0, 1)
         assert self.choose(mock("b"), body=OTHER_BODY, retry=1) == Chosen(0, 0, 1, repeated=True)
+
+    # --- Rate limits ---
+
+    def spend(self, *charges: Charge, now: float = 0.0) -> Result:
+        (result,) = self.perform(Spend(charges), now=now)
+        return result
+
+    def test_a_limit_refuses_what_is_beyond_it_until_enough_is_refilled(self) -> None:
+        results = [self.spend(REQUESTS, now=now) for now in (0.0, 0.0, 0.0, 0.0, 20.0, 20.0)]
+
+        assert results == [
+            Spent((1.0,), 0.0),
+            Spent((2.0,), 0.0),
+            Spent((3.0,), 0.0),
+            Limited(0, (3.0,), 20.0),
+            Spent((3.0,), 20.0),
+            Limited(0, (3.0,), 20.0),
+        ]
+
+    def test_a_request_that_one_limit_refuses_is_charged_nowhere(self) -> None:
+        for _ in range(2):
+            self.spend(REQUESTS, TOKENS)
+
+        assert self.spend(REQUESTS, TOKENS) == Limited(1, (2.0, 80.0), 12.0)
+        assert self.spend(REQUESTS) == Spent((3.0,), 0.0)
+
+    def test_a_limited_request_takes_no_answer_and_leaves_nothing_to_repeat(self) -> None:
+        for _ in range(3):
+            self.spend(REQUESTS)
+        self.choose()
+
+        question = (Spend((REQUESTS,)), Choose(COMMON, (mock(),), Attempt(BODY)))
+
+        assert self.perform(*question) == [Limited(0, (3.0,), 20.0)]
+        assert self.choose(retry=1) == Chosen(0, 1, 2)
+
+    def test_an_answer_is_settled_at_what_it_cost(self) -> None:
+        self.spend(TOKENS)
+        self.perform(Settle(TOKENS, cost=10, since=0.0))
+
+        assert self.spend(TOKENS) == Spent((50.0,), 0.0)
+
+    def test_the_buckets_of_a_session_are_its_own(self) -> None:
+        a, b = REQUESTS._replace(session="a"), REQUESTS._replace(session="b")
+        for _ in range(3):
+            self.spend(a)
+
+        assert self.spend(a) == Limited(0, (3.0,), 20.0)
+        assert self.spend(b) == self.spend(REQUESTS) == Spent((1.0,), 0.0)
+
+    def test_the_buckets_of_a_session_end_with_it(self) -> None:
+        own = REQUESTS._replace(session="a")
+        self.perform(BeginSession("a"))
+        self.spend(own)
+        self.perform(EndSession("a"), BeginSession("a"))
+
+        assert self.spend(own) == Spent((1.0,), 0.0)
+
+    def test_a_reset_fills_the_buckets(self) -> None:
+        own = REQUESTS._replace(session="a")
+        self.spend(REQUESTS, own)
+        self.perform(Reset("a"))
+        assert self.spend(REQUESTS, own) == Spent((2.0, 1.0), 0.0)
+
+        self.perform(Reset(keys=frozenset("a")))
+        assert self.spend(REQUESTS, own) == Spent((3.0, 2.0), 0.0)
+
+        self.perform(Reset())
+        assert self.spend(REQUESTS, own) == Spent((1.0, 1.0), 0.0)
+
+    def test_a_pool_has_a_place_again_when_one_is_given_back(self) -> None:
+        enter = [Enter("pool", lease, 2) for lease in "abc"]
+
+        assert self.perform(*enter) == [None, None, PoolFull("pool")]
+        # the refusal has given the others of its question back
+        assert [self.perform(each) for each in enter] == [[None], [None], [PoolFull("pool")]]
+        assert self.perform(Leave("a"), Leave("a"), Leave("unknown"), enter[2]) == [None] * 4
+        assert self.perform(enter[0]) == [PoolFull("pool")]
+
+    def test_a_limited_request_takes_no_place(self) -> None:
+        for _ in range(3):
+            self.spend(REQUESTS)
+
+        assert self.perform(Enter("pool", "a", 1), Spend((REQUESTS,))) == [
+            None,
+            Limited(0, (3.0,), 20.0),
+        ]
+        assert self.perform(Enter("pool", "b", 1)) == [None]
+
+    def test_a_request_without_a_place_is_not_charged(self) -> None:
+        self.perform(Enter("pool", "a", 1))
+
+        assert self.perform(Enter("pool", "b", 1), Spend((REQUESTS,))) == [PoolFull("pool")]
+        assert self.spend(REQUESTS) == Spent((1.0,), 0.0)
+
+    def test_a_reset_leaves_places_to_those_who_have_them(self) -> None:
+        self.perform(Enter("pool", "a", 1), Reset())
+
+        assert self.perform(Enter("pool", "b", 1)) == [PoolFull("pool")]
 
     # --- Values ---
 
