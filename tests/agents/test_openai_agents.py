@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -21,13 +22,15 @@ pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("default")]
     params=[agents.OpenAIChatCompletionsModel, agents.OpenAIResponsesModel],
     ids=["chat", "responses"],
 )
-def agent(request: pytest.FixtureRequest, server: Server, station: Station) -> Any:
+async def agent(
+    request: pytest.FixtureRequest, server: Server, station: Station
+) -> AsyncIterator[Any]:
     agents.set_tracing_disabled(disabled=True)  # it would call the real service
-    client = AsyncOpenAI(base_url=server.openai_base_url, api_key="any")
-    model = request.param(model="gpt-4o", openai_client=client)
-    return agents.Agent(
-        name="Weather", model=model, tools=[agents.function_tool(station.get_weather)]
-    )
+    async with AsyncOpenAI(base_url=server.openai_base_url, api_key="any") as client:
+        model = request.param(model="gpt-4o", openai_client=client)
+        yield agents.Agent(
+            name="Weather", model=model, tools=[agents.function_tool(station.get_weather)]
+        )
 
 
 async def test_the_loop(agent: Any) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from anthropic import AsyncAnthropic
+from openai import AsyncOpenAI
 
 from mockllm import Server
 from tests.agents.weather import ANSWER, QUESTION, Station
@@ -20,33 +23,28 @@ from pydantic_ai.providers.openai import OpenAIProvider
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("default")]
 
 
-def _chat(server: Server) -> Any:
-    provider = OpenAIProvider(base_url=server.openai_base_url, api_key="any")
-    return OpenAIChatModel("gpt-4o", provider=provider)
+@pytest.fixture(params=[OpenAIChatModel, OpenAIResponsesModel, AnthropicModel])
+async def model(request: pytest.FixtureRequest, server: Server) -> AsyncIterator[Any]:
+    """A model of each API. Its client is closed in the loop that has opened it."""
+    if request.param is AnthropicModel:
+        async with AsyncAnthropic(base_url=server.anthropic_base_url, api_key="any") as client:
+            provider = AnthropicProvider(anthropic_client=client)
+            yield AnthropicModel("claude-sonnet-5", provider=provider)
+    else:
+        async with AsyncOpenAI(base_url=server.openai_base_url, api_key="any") as client:
+            yield request.param("gpt-4o", provider=OpenAIProvider(openai_client=client))
 
 
-def _responses(server: Server) -> Any:
-    provider = OpenAIProvider(base_url=server.openai_base_url, api_key="any")
-    return OpenAIResponsesModel("gpt-4o", provider=provider)
-
-
-def _messages(server: Server) -> Any:
-    provider = AnthropicProvider(base_url=server.anthropic_base_url, api_key="any")
-    return AnthropicModel("claude-sonnet-5", provider=provider)
-
-
-@pytest.mark.parametrize("model", [_chat, _responses, _messages])
-async def test_the_loop(server: Server, station: Station, model: Any) -> None:
-    agent = Agent(model(server), tools=[station.get_weather])
+async def test_the_loop(station: Station, model: Any) -> None:
+    agent = Agent(model, tools=[station.get_weather])
 
     result = await agent.run(QUESTION)
 
     assert result.output == ANSWER
 
 
-@pytest.mark.parametrize("model", [_chat, _responses, _messages])
-async def test_the_loop_streamed(server: Server, station: Station, model: Any) -> None:
-    agent = Agent(model(server), tools=[station.get_weather])
+async def test_the_loop_streamed(station: Station, model: Any) -> None:
+    agent = Agent(model, tools=[station.get_weather])
 
     async with agent.run_stream(QUESTION) as result:
         output = await result.get_output()
