@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from mockllm.config.fault import Fault
     from mockllm.config.functions import Prompt
     from mockllm.config.latency import Latency
+    from mockllm.config.match import Match
     from mockllm.config.models import (
         AnthropicMock,
         AnthropicRequestMatch,
         Config,
-        Match,
         Mock,
         OpenAIEmbeddingsMock,
         OpenAIEmbeddingsRequestMatch,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         Stream,
     )
     from mockllm.config.reply import Reply, ToolCall, Usage
+    from mockllm.config.traffic import Traffic
     from mockllm.config.words import (
         all_of,
         any_of,
@@ -98,6 +99,7 @@ __all__ = [
     "Stream",
     "TextMatch",
     "ToolCall",
+    "Traffic",
     "Usage",
     "all_of",
     "any_of",
@@ -119,8 +121,10 @@ _MODULES = (
     "mockllm.config.fault",
     "mockllm.config.functions",
     "mockllm.config.latency",
+    "mockllm.config.match",
     "mockllm.config.models",
     "mockllm.config.reply",
+    "mockllm.config.traffic",
     "mockllm.config.words",
     "mockllm.engine.loading",
     "mockllm.observers.calls",

@@ -42,6 +42,7 @@ from mockllm.state.session_names import (
 )
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import LocalStore, Operation, Reset, Result, SessionEnded
+from mockllm.state.traffic import TrafficTimes
 from mockllm.wire.placeholders import FreshValues
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
@@ -60,7 +61,8 @@ _ENDPOINTS = Routes(_BY_TEMPLATE.items())
 class App:
     """Decides every request: by the mocks of the current engine, or by an endpoint. `clock` returns
     seconds of a monotonic clock, `work_clock` the seconds that this thread has worked; the defaults
-    stand still. `timing` returns how late the steps of paced answers were."""
+    stand still. `timing` returns how late the steps of paced answers were, `elapsed` the seconds
+    since the start of the server, in its own time."""
 
     def __init__(
         self,
@@ -70,12 +72,17 @@ class App:
         clock: Callable[[], float] = lambda: 0.0,
         work_clock: Callable[[], float] = lambda: 0.0,
         timing: Callable[[], Lateness] = Lateness,
+        elapsed: Callable[[], float] = lambda: 0.0,
     ) -> None:
         # of the process
         self._scheme = "https" if tls else "http"
         self._clock = clock
         self._work_clock = work_clock
         self._timing = timing
+        self.elapsed = elapsed
+        """Returns the seconds since the start of the server, in its own time."""
+        self.traffic = TrafficTimes()
+        """When the entries of traffic began, which a reload does not change."""
         self.is_ready = True
         """The answer to ``GET /ready``; False while the server stops."""
         self.stored_responses = StoredResponses()
@@ -94,6 +101,7 @@ class App:
         reloaded = compare(self._engine.stateful_mocks, engine.stateful_mocks)
         if reloaded.gone:
             self.perform(Reset(keys=frozenset(reloaded.gone)))
+        self.traffic.keep(engine.traffic_names)
         self._use(engine)
         return reloaded
 
@@ -101,6 +109,7 @@ class App:
         # of the configuration
         self._engine = engine
         engine.work_clock = self._work_clock
+        engine.elapsed = self._since_begin
         self._tables = self.views.use(engine).routes
         self._local_context = Context(
             engine, lambda: self.is_ready, self.stored_responses, timing=self._timing
@@ -114,6 +123,9 @@ class App:
         mocked = [f"POST {table.api.routes[0]}" for table in engine.tables]
         listed = [f"{route.method} {route.template.replace('...', '')}" for route in LISTED]
         self._hint = f"Known endpoints: {', '.join(mocked + listed)}; {NOT_LISTED}"
+
+    def _since_begin(self, name: str) -> float | None:
+        return self.traffic.elapsed(name, self.elapsed())
 
     def set_peers(self, slots: frozenset[int]) -> None:
         """Set the slots of the other workers, to which requests about unknown responses are

@@ -22,6 +22,8 @@ class ForeignWord(NamedTuple):
 
 _OF_ONE_API = "expected in the list of an API, whose form it has, found in 'mocks'"
 
+_MATCH_OF_ONE_API = "expected in the list of an API, whose form it has, not in 'mocks' or 'traffic'"
+
 
 def _instead(*keys: str) -> dict[str, ForeignWord]:
     """The entries for `keys[1:]`, each of which means the first."""
@@ -53,9 +55,10 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
         **_told(_OF_ONE_API, "events"),
     },
     "Match": {
-        **_told(f"{_OF_ONE_API}; write 'user' or 'tool_result' instead", "message", "input"),
+        **_told(f"{_MATCH_OF_ONE_API}; write 'user' or 'tool_result' instead", "message", "input"),
         **_told(
-            f'{_OF_ONE_API}; write {{"contains": "..."}} as the text of a condition', "match_type"
+            f'{_MATCH_OF_ONE_API}; write {{"contains": "..."}} as the text of a condition',
+            "match_type",
         ),
     },
     "Conditions": {

@@ -35,10 +35,12 @@ from mockllm.config.conditions import Conditions, MatchType
 from mockllm.config.error import AnyError
 from mockllm.config.json_file import read_file
 from mockllm.config.latency import AnyLatency, Latency
+from mockllm.config.match import Match
 from mockllm.config.mistakes import problems
 from mockllm.config.objects import ConfigObject
 from mockllm.config.reply import AnyReply
 from mockllm.config.session_values import checked_session, checked_session_header
+from mockllm.config.traffic import Traffic
 from mockllm.config.values import (
     ChunkSize,
     ListOrNull,
@@ -47,25 +49,9 @@ from mockllm.config.values import (
 )
 from mockllm.errors import NOWHERE, ConfigError, Place, Problem, Severity
 
-_Texts = ListOrNull[str]
-
 
 class _Match(Conditions):
     match_type: MatchType = MatchType.EXACT
-
-
-class Match(Conditions):
-    """The conditions that every API has. All that are present must hold; without any, every request
-    matches."""
-
-    system_contains: _Texts = Field(default_factory=list)
-    """Texts that the instructions of the request (system and developer messages) contain, all of
-    them."""
-    tool_names: _Texts = Field(default_factory=list)
-    """Names of tools that the request offers, all of them."""
-    all_of: Sequence[Match] | None = None
-    any_of: Annotated[Sequence[Match], Field(min_length=1)] | None = None
-    not_: Annotated[Match | None, Field(validation_alias="not", serialization_alias="not")] = None
 
 
 class _ConversationMatch(_Match, Match):
@@ -253,6 +239,9 @@ class Config(ConfigObject):
     """The models that ``/v1/models`` lists, before those that mocks name."""
     latency: AnyLatency | None = None
     """How long answers take, unless a mock says so itself. Errors take no time."""
+    traffic: ListOrNull[Traffic] = Field(default_factory=list)
+    """What happens to all requests that match, whoever answers: errors, faults and latencies, for a
+    while, or to a share of the requests."""
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @classmethod
@@ -269,6 +258,8 @@ class Config(ConfigObject):
         for field in MOCK_FIELDS:
             for index, mock in enumerate(getattr(config, field)):
                 mock.read_from(Place(file=file, field=field, position=index, name=mock.name))
+        for index, entry in enumerate(config.traffic):
+            entry.read_from(Place(file=file, field="traffic", position=index, name=entry.name))
         return config
 
     @classmethod
@@ -312,5 +303,5 @@ MOCK_FIELDS: Mapping[str, type[_Mock]] = {
 }
 """The types of mocks by the field of `Config` that lists them."""
 
-JOINED_FIELDS = (*MOCK_FIELDS, "models")
+JOINED_FIELDS = (*MOCK_FIELDS, "models", "traffic")
 """The lists of `Config` that several files have together."""

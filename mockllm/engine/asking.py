@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 from mockllm.engine.decision import (
@@ -40,9 +40,16 @@ def attempt_of(request: Request) -> Attempt:
 def draw_for(rule: Rule | None, request: Request, session: str, seed: int) -> Draw:
     """Return the operation that draws what happens to the answer of the mock of `rule`, or to one
     that is no mock's."""
-    retry_count = request.first_values.get(RETRY_COUNT)
-    attempt = attempt_at(request.path, request.body, retry_count)
-    return Draw(session, seed, "" if rule is None else rule.label, attempt)
+    return draws_for([rule], request, session, seed)[0]
+
+
+def draws_for(
+    rules: Iterable[Rule | None], request: Request, session: str, seed: int
+) -> tuple[Draw, ...]:
+    """Return the operations that draw what happens to a request, by each of the `rules`."""
+    attempt = attempt_of(request)
+    labels = ["" if rule is None else rule.label for rule in rules]
+    return tuple(Draw(session, seed, label, attempt) for label in labels)
 
 
 def answer_at_once(decided: Decision | Question, store: Store, now: float) -> Decision | Question:

@@ -109,6 +109,7 @@ def join_answers(
         reusable=False,
         faults=faults,
         pace=answers[0].pace,
+        has_own_pace=answers[0].has_own_pace,
     )
     return Selection(source, first.rule, reusable=False)
 

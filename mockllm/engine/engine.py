@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockllm.config.wishes import FAULT, has_wishes, read_wishes
 from mockllm.engine import asking
@@ -31,10 +31,13 @@ from mockllm.engine.decision import (
     Trouble,
     finish,
 )
+from mockllm.engine.effects import NO_EFFECTS, Effects, Elapsed, TrafficEntry, hold
+from mockllm.engine.effects import decide as decide_effects
 from mockllm.engine.failures import compile_error, failed_answer
 from mockllm.engine.faults import (
     compile_faults,
     drawn,
+    in_whole_answer,
     is_drawn,
     replace_reply,
     written_tokens,
@@ -42,7 +45,7 @@ from mockllm.engine.faults import (
 from mockllm.engine.loading import Loaded
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import could_not_make, is_made, make_answer
-from mockllm.engine.match_cache import MAX_ENTRY, MatchCache
+from mockllm.engine.match_cache import MAX_ENTRY, ExposureCache, Key, MatchCache
 from mockllm.engine.mocks import SHARED, Table
 from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.rendering import MAX_STEPS_AT_ONCE, Renderer
@@ -69,7 +72,7 @@ from mockllm.replies.faults import NoSuchPlaceError
 from mockllm.replies.prepared import make_ready
 from mockllm.state.choosing import Choice, Chosen, Exhausted, NoneLeft
 from mockllm.state.sessions import COMMON
-from mockllm.state.store import SessionEnded
+from mockllm.state.store import SessionEnded, TakeNothing
 
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_MESSAGES_AT_ONCE = 2_000  # of a conversation that is read without a pause: 5 to 10 ms
@@ -125,6 +128,9 @@ class Engine:
         """The matches of repeated requests; None without `reuse`."""
         self.work_clock: Callable[[], float] = lambda: 0.0
         """Tells the time that this thread has worked, in seconds; the default stands still."""
+        self.elapsed: Elapsed = lambda name: 0.0
+        """Tells how long an entry of traffic has lasted; the default stands still."""
+        self._exposures = ExposureCache()
         self.chunk = loaded.chunk
         """The size of text deltas of mocks that do not set their own."""
         self.strict_requests = loaded.strict_requests
@@ -134,6 +140,8 @@ class Engine:
         self.pace = loaded.pace
         """How long answers take, unless a mock says so itself."""
         self._by_name = {table.api.name: table for table in loaded.tables}
+        self.traffic_names = frozenset(loaded.traffic_names)
+        """The names of the entries of traffic, by which they are started."""
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -163,7 +171,9 @@ class Engine:
             for entry in entries_of(table.sources[rule.index])
         )
         paces = [self.pace, *(answer.pace for answer in answers)]
-        return dict.fromkeys(pace.pacing.pool for pace in paces if pace is not None)
+        pools = dict.fromkeys(pace.pacing.pool for pace in paces if pace is not None)
+        traffic = [table.traffic for table in self.tables if table.traffic is not None]
+        return pools | dict.fromkeys(pool for each in traffic for pool in each.pools)
 
     def table(self, name: str) -> Table:
         """Return the mocks of the API called `name` (``openai``); a KeyError if there is no such
@@ -206,20 +216,82 @@ class Engine:
             or len(request.body) > MAX_ENTRY
             or (self._client_faults and has_wishes(request.first_values))
         ):
-            match = self._match_anew(table, request, values, find_earlier, session)
-            return Decision.by(match) if isinstance(match, Match) else match
-        lines = map(request.first_values.get, table.index.header_names)
+            received = _Received(table, request, values, find_earlier, session)
+            return self._remember(received, NO_EFFECTS, self._match_anew(received))
+        lines = map(request.first_values.get, table.header_names)
         # `values` are part of the path
         key = (table.version, request.path, request.body, *lines)
-        known = self.match_cache.get(key)
-        if known is None:
-            match = self._match_anew(table, request, values, find_earlier, session)
-            if not isinstance(match, Match):
-                return match
-            known = match
-            if known.reusable:
-                self.match_cache.offer(key, known)
-        return _new(Decision, (known, known.reply, known.ready, COMMON))
+        if table.traffic is None:
+            known = self.match_cache.get(key)
+            if known is not None:
+                return _new(Decision, (known, known.reply, known.ready, COMMON))
+        received = _Received(table, request, values, find_earlier, session, key)
+        entries = None if table.traffic is None else self._exposures.get(key)
+        if entries is None:
+            return self._remember(received, NO_EFFECTS, self._match_anew(received))
+        return self._in_traffic(received, entries, partial(self._decide_by_effects, received))
+
+    def _remember(
+        self, received: _Received, effects: Effects, match: Match | Decision | Question
+    ) -> Decision | Question:
+        """Return the decision by a match, which is kept for equal requests with equal effects."""
+        if not isinstance(match, Match):
+            return match
+        if match.reusable and received.key is not None and self.match_cache is not None:
+            key = _key_with(received.key, effects)
+            if key is not None:
+                self.match_cache.offer(key, match)
+        return _new(Decision, (match, match.reply, match.ready, COMMON))
+
+    def _decide_by_effects(self, received: _Received, effects: Effects) -> Decision | Question:
+        """Return the decision on a request with these effects of traffic."""
+        key = None if received.key is None else _key_with(received.key, effects)
+        known = None if key is None or self.match_cache is None else self.match_cache.get(key)
+        if known is not None:
+            return _new(Decision, (known, known.reply, known.ready, COMMON))
+        return self._remember(received, effects, self._match_anew(received, effects))
+
+    def _in_traffic(
+        self,
+        received: _Received,
+        entries: Sequence[TrafficEntry],
+        decide: Callable[[Effects], Decision | Question],
+    ) -> Decision | Question:
+        """Return what `decide` does with the effects of those of the `entries` that hold now, or
+        the question before it: what is drawn, and that an error takes nothing. (`effects` tells
+        where each kind of effect is applied.)"""
+        held = hold(entries, self.elapsed)
+        if not held:
+            return decide(NO_EFFECTS)
+        drawing = [each.entry for each in held if each.is_drawn]
+        if not drawing:
+            return self._by_effects(received, decide_effects(held, {}), decide)
+        request, session = received.request, received.session
+        draws = asking.draws_for([each.rule for each in drawing], request, session, self.seed)
+
+        def resume(results: Sequence[Any]) -> Decision | Question:
+            drawn = dict(zip(drawing, results, strict=True))
+            return self._by_effects(received, decide_effects(held, drawn), decide)
+
+        return Question(draws, resume)
+
+    def _by_effects(
+        self,
+        received: _Received,
+        effects: Effects,
+        decide: Callable[[Effects], Decision | Question],
+    ) -> Decision | Question:
+        table = received.table
+        if effects.error is None or not table.index.stateful:
+            return decide(effects)
+
+        def resume(results: Sequence[Any]) -> Decision | Question:
+            if isinstance(results[0], SessionEnded):
+                return Decision.by(self._refusal(table, asking.session_ended(results[0])))
+            return decide(effects)
+
+        attempt = asking.attempt_of(received.request)
+        return Question((TakeNothing(received.session, attempt),), resume)
 
     def match(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
@@ -283,22 +355,18 @@ class Engine:
         return none_left(table, rules, prompt)
 
     def _match_anew(
-        self,
-        table: Table,
-        request: Request,
-        values: Values,
-        find_earlier: FindEarlier,
-        session: str,
+        self, received: _Received, effects: Effects | None = None
     ) -> Match | Decision | Question:
         """Match a request without the cache. A match depends only on the path, the body and the
-        headers that rules compare, the key of the cache, unless it depends on what `find_earlier`
-        finds. What else it depends on is a question, and an answer that is made for this request a
-        decision."""
+        headers that rules compare, the key of the cache, and on the `effects` of traffic, unless it
+        depends on what `find_earlier` finds. What else it depends on is a question, and an answer
+        that is made for this request a decision. Without `effects` it is asked which hold."""
+        table, request, values, find_earlier, session, _ = received
         try:
             prompt = table.api.decode(request, values)
             size = len(request.body)
             if size > MAX_UNDIVIDED and (size > MAX_ENTRY or _has_much_to_match(table, prompt)):
-                work = self._match_in_pieces(table, request, prompt, find_earlier, session)
+                work = self._match_in_pieces(received, prompt, effects)
                 return Question((DividedWork(work),), lambda results: results[0])
             table.validate(prompt)
             wished = self._wished(table, request)
@@ -307,46 +375,80 @@ class Engine:
         if wished is not None:
             return self._answered(table, Asked(prompt, request, session), wished)
         looks_back = self._look_back(table, prompt, find_earlier)
-        selection = self._match_all(table, prompt, request.first_values)
+        asked = Asked(prompt, request, session, effects=effects or NO_EFFECTS)
+        if table.traffic is None or effects is not None:
+            return self._match_prompt(table, asked, looks_back=looks_back)
+        entries = table.traffic.select(prompt, request.first_values)
+        if received.key is not None and not looks_back:
+            self._exposures.offer(received.key, entries)
+
+        def decide(effects: Effects) -> Decision | Question:
+            exposed = asked._replace(effects=effects)
+            match = self._match_prompt(table, exposed, looks_back=looks_back)
+            return self._remember(received, effects, match)
+
+        return self._in_traffic(received, entries, decide)
+
+    def _match_prompt(
+        self, table: Table, asked: Asked, *, looks_back: bool
+    ) -> Match | Decision | Question:
+        """Match a valid request, as `_match_anew` does."""
+        if asked.effects.error is not None:
+            return self._answered(table, asked, _selected_error(asked.effects.error))
+        selection = self._match_all(table, asked.prompt, asked.request.first_values)
         if isinstance(selection, SelectedInputs):
-            return self._choose_for_inputs(table, request, prompt, selection, session)
+            return self._choose_for_inputs(table, asked, selection)
         if isinstance(selection, Selection) and selection.candidates:
-            return self._choose(table, request, prompt, selection.candidates, session)
-        match = self._answered(table, Asked(prompt, request, session), selection)
+            return self._choose(table, asked, selection.candidates)
+        match = self._answered(table, asked, selection)
         if looks_back and isinstance(match, Match):
             return match._replace(reusable=False)
         return match
 
     def _match_in_pieces(
-        self,
-        table: Table,
-        request: Request,
-        prompt: Prompt,
-        find_earlier: FindEarlier,
-        session: str,
+        self, received: _Received, prompt: Prompt, effects: Effects | None
     ) -> Generator[bool, None, Decision | Question]:
         """Do what `_match_anew` does after decoding, with pauses (`Pieces`)."""
+        table, request, _, find_earlier, session, _ = received
         yield True
         try:
             table.validate(prompt)
             wished = self._wished(table, request)
         except RequestError as exc:
             return Decision.by(self._refusal(table, exc))
+        asked = Asked(prompt, request, session, effects=effects or NO_EFFECTS)
         if wished is not None:
-            return _uncached(self._answered(table, Asked(prompt, request, session), wished))
+            return _uncached(self._answered(table, asked, wished))
         yield True
         self._look_back(table, prompt, find_earlier)
-        yield from in_pieces(prompt, table.index.readings)
-        headers = request.first_values
+        yield from in_pieces(prompt, table.readings)
+        if table.traffic is None or effects is not None:
+            return (yield from self._match_prompt_in_pieces(table, asked))
+        entries = table.traffic.select(prompt, request.first_values)
+
+        def decide(effects: Effects) -> Decision | Question:
+            exposed = asked._replace(effects=effects)
+            return asking.begin(self._match_prompt_in_pieces(table, exposed))
+
+        return self._in_traffic(received, entries, decide)
+
+    def _match_prompt_in_pieces(
+        self, table: Table, asked: Asked
+    ) -> Generator[bool, None, Decision | Question]:
+        """Do what `_match_prompt` does, with pauses (`Pieces`)."""
+        if asked.effects.error is not None:
+            error = _selected_error(asked.effects.error)
+            return _uncached(self._answered(table, asked, error))
+        prompt, headers = asked.prompt, asked.request.first_values
         whole = self._select(table, prompt, headers)
         yield True
         selection = yield from match_inputs(table, prompt, headers, whole)
         yield True
         if isinstance(selection, SelectedInputs):
-            return self._choose_for_inputs(table, request, prompt, selection, session)
+            return self._choose_for_inputs(table, asked, selection)
         if isinstance(selection, Selection) and selection.candidates:
-            return self._choose(table, request, prompt, selection.candidates, session)
-        return _uncached(self._answered(table, Asked(prompt, request, session), selection))
+            return self._choose(table, asked, selection.candidates)
+        return _uncached(self._answered(table, asked, selection))
 
     def _wished(self, table: Table, request: Request) -> Selection | None:
         """Return the error that the client of a request asks for, as the source of its answer.
@@ -363,11 +465,17 @@ class Engine:
         source = FixedSource(answer, Outcome.ASKED_FOR, reusable=False)
         return Selection(source, None, reusable=False)
 
-    def _faults_of(self, selection: Selection, request: Request) -> Planned:
-        """Return the faults that the client asks for, else those of what was selected."""
-        if self._client_faults and (wished := read_wishes(request.first_values).faults):
-            return compile_faults(wished)
-        return selection.source.faults
+    def _faults_of(self, selection: Selection, asked: Asked) -> tuple[Planned, Rule | None]:
+        """Return the faults that the client asks for, else those of what was selected, else those
+        of traffic, with the rule of the mock or the entry that has them."""
+        if self._client_faults and (wished := read_wishes(asked.request.first_values).faults):
+            return compile_faults(wished), selection.rule
+        source, fault = selection.source, asked.effects.fault
+        if source.faults or fault is None:
+            return source.faults, selection.rule
+        if source.answer(asked.prompt).failure is not None:
+            return in_whole_answer(fault.faults), fault.rule
+        return fault.faults, fault.rule
 
     def _look_back(self, table: Table, prompt: Prompt, find_earlier: FindEarlier) -> bool:
         """Find what `prompt` continues, if a mock depends on it. Returns True if one does."""
@@ -376,64 +484,47 @@ class Engine:
             prompt.earlier = find_earlier(normalise.text(prompt.body.get("previous_response_id")))
         return looks_back
 
-    def _choose(
-        self,
-        table: Table,
-        request: Request,
-        prompt: Prompt,
-        rules: Sequence[Rule],
-        session: str,
-    ) -> Question:
+    def _choose(self, table: Table, asked: Asked, rules: Sequence[Rule]) -> Question:
         """Return the question which mock of `rules` answers."""
 
         def resume(results: Sequence[Any]) -> Decision | Question:
-            chosen = self.chosen(table, prompt, rules, results[0])
+            chosen = self.chosen(table, asked.prompt, rules, results[0])
             number = results[0].number if isinstance(results[0], Chosen) else 0
-            return _uncached(self._answered(table, Asked(prompt, request, session, number), chosen))
+            return _uncached(self._answered(table, asked._replace(call=number), chosen))
 
-        return Question((asking.choice_among(table, rules, request, session),), resume)
+        return Question((asking.choice_among(table, rules, asked.request, asked.session),), resume)
 
     def _choose_for_inputs(
-        self,
-        table: Table,
-        request: Request,
-        prompt: Prompt,
-        selected: SelectedInputs,
-        session: str,
+        self, table: Table, asked: Asked, selected: SelectedInputs
     ) -> Decision | Question:
-        """Return the question which mocks answer the inputs of `prompt`."""
+        """Return the question which mocks answer the inputs of a request."""
 
         def resume(choices: Sequence[Choice] | RequestError) -> Decision | Question:
             if isinstance(choices, RequestError):
-                return Decision.by(self._matched(table, prompt, choices))
+                return Decision.by(self._matched(table, asked, choices))
             chosen: list[Selection] = []
             for each, selection, choice in zip(*selected[:2], choices, strict=True):
                 rules = selection.candidates
                 found = self.chosen(table, each, rules, choice) if rules else selection
                 if isinstance(found, RequestError):
-                    return Decision.by(self._matched(table, each, found))
+                    return Decision.by(self._matched(table, asked._replace(prompt=each), found))
                 chosen.append(found)
-            work = self._join(table, request, prompt, selected._replace(selections=chosen), session)
-            if prompt.inputs > MAX_INPUTS_AT_ONCE:
+            work = self._join(table, asked, selected._replace(selections=chosen))
+            if asked.prompt.inputs > MAX_INPUTS_AT_ONCE:
                 return Question((DividedWork(work),), lambda results: results[0])
             decided: Decision | Question = finish(work)
             return decided
 
         parts = [selection.candidates for selection in selected.selections]
-        return choose_for_parts(table, parts, request, session, resume)
+        return choose_for_parts(table, parts, asked.request, asked.session, resume)
 
     def _join(
-        self,
-        table: Table,
-        request: Request,
-        prompt: Prompt,
-        chosen: SelectedInputs,
-        session: str,
+        self, table: Table, asked: Asked, chosen: SelectedInputs
     ) -> Generator[bool, None, Decision | Question]:
         """Return the decision with the answers to all inputs, with pauses (`Pieces`)."""
         assert table.api.batch is not None
-        selection = yield from join_answers(table.api.batch, prompt, chosen)
-        return _uncached(self._answered(table, Asked(prompt, request, session), selection))
+        selection = yield from join_answers(table.api.batch, asked.prompt, chosen)
+        return _uncached(self._answered(table, asked, selection))
 
     def _answered(
         self, table: Table, asked: Asked, selection: Selection | RequestError
@@ -442,11 +533,11 @@ class Engine:
         to send an answer that is made for this request, or the question if that takes long, or if
         its faults depend on chance."""
         if isinstance(selection, RequestError):
-            return self._matched(table, asked.prompt, selection)
-        faults = self._faults_of(selection, asked.request)
+            return self._matched(table, asked, selection)
+        faults, owner = self._faults_of(selection, asked)
         if not faults or not is_drawn(faults):
             return self._answered_with(table, asked, selection, faults)
-        draw = asking.draw_for(selection.rule, asked.request, asked.session, self.seed)
+        draw = asking.draw_for(owner, asked.request, asked.session, self.seed)
 
         def resume(results: Sequence[Any]) -> Decision | Question:
             happening = drawn(faults, results[0])
@@ -461,7 +552,7 @@ class Engine:
         if is_made(selection.source):
             decide = partial(self._decide_made, table, asked, selection, faults)
             return make_answer(selection.source, asked, self.work_clock, decide)
-        match = self._matched(table, asked.prompt, selection)
+        match = self._matched(table, asked, selection)
         if not faults:
             return match
         if isinstance(match.reply.steps, LazySteps):
@@ -479,7 +570,7 @@ class Engine:
         """Return the decision to send the answer that was `made` for one request, in pieces."""
         if isinstance(made, MadeReplyError):
             return self._failed_decision(table, asked.prompt, selection, made)
-        match = self._matched(table, asked.prompt, selection, made)
+        match = self._matched(table, asked, selection, made)
         if not faults:
             return Decision.by(match)
         return (yield from self._break(table, asked, selection, match, faults))
@@ -509,12 +600,13 @@ class Engine:
                 api, match.reply, faults, model, api.failures, tokens
             )
         except NoSuchPlaceError as exc:
+            _, owner = self._faults_of(selection, asked)
             is_wish = self._client_faults and FAULT in asked.request.first_values
-            if is_wish or selection.rule is None:
+            if is_wish or owner is None:
                 wrong = RequestError(400, f"{FAULT.decode()}: {exc}", code="invalid_wish")
                 return self._refusal(table, wrong)._replace(reusable=False)
-            reply = self.renderer.no_such_place(api, selection.rule, exc)
-            trouble = Trouble(f"{selection.rule.label}: fault", str(exc))
+            reply = self.renderer.no_such_place(api, owner, exc)
+            trouble = Trouble(f"{owner.label}: fault", str(exc))
             failed = replace_reply(match, reply, faults)
             return failed._replace(outcome=Outcome.FAILED, trouble=trouble)
         return replace_reply(match, broken, faults)
@@ -533,12 +625,13 @@ class Engine:
     def _matched(
         self,
         table: Table,
-        prompt: Prompt,
+        asked: Asked,
         selection: Selection | RequestError,
         made: Answer | None = None,
     ) -> Match:
         """Return the match with an answer, the one that was `made` or that of the selected source,
         without its faults; or with an error."""
+        prompt, effects = asked.prompt, asked.effects
         if isinstance(selection, RequestError):
             reply, ready = make_ready(self.renderer.render_error(table.api, selection))
             return Match(
@@ -551,11 +644,14 @@ class Engine:
             )
         source, rule, reusable, _ = selection
         answer = source.answer(prompt) if made is None else made
+        felt: tuple[str, ...] = ()
+        if effects is not NO_EFFECTS:
+            felt, answer = effects.felt(answer), effects.pace(answer)
         reply, ready = self.renderer.reply_to(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
         reusable = reusable and not isinstance(reply.steps, LazySteps)
         said = answer if answer.failure is None else None
-        values = (source.outcome, reply, ready, rule, summary, said, reusable, None, None)
+        values = (source.outcome, reply, ready, rule, summary, said, reusable, None, None, felt)
         return _new(Match, values)
 
     def _fallback(self, table: Table) -> Source | None:
@@ -581,6 +677,32 @@ class Engine:
         return Match(Outcome.REFUSED, reply, ready, reusable=True)
 
 
+class _Received(NamedTuple):
+    """A request to the API of a `table`, with the values of its path, and its key in the caches;
+    None if it is not kept."""
+
+    table: Table
+    request: Request
+    values: Values
+    find_earlier: FindEarlier
+    session: str
+    key: Key | None = None
+
+
+def _key_with(key: Key, effects: Effects) -> Key | None:
+    """Return the key of a match with these effects; None while they rise or fall, since that does
+    not come again."""
+    if effects == NO_EFFECTS:
+        return key
+    return (*key, *effects) if effects.level == 1.0 else None
+
+
+def _selected_error(entry: TrafficEntry) -> Selection:
+    """Return the source of the error of an entry of traffic."""
+    assert entry.error is not None
+    return Selection(FixedSource(entry.error, Outcome.TRAFFIC), None, reusable=True)
+
+
 def _uncached(match: Match | Decision | Question) -> Decision | Question:
     """Return the decision by a match that is not cached."""
     return Decision.by(match._replace(reusable=False)) if isinstance(match, Match) else match
@@ -590,7 +712,7 @@ def _has_much_to_match(table: Table, prompt: Prompt) -> bool:
     """True if a request that is not large takes long to match, for its inputs or its messages."""
     if prompt.inputs > MAX_INPUTS_AT_ONCE:
         return True
-    return bool(table.index.readings) and any(
+    return bool(table.readings) and any(
         isinstance(value, list) and len(value) > MAX_MESSAGES_AT_ONCE
         for value in prompt.body.values()
     )

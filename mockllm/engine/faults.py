@@ -72,6 +72,11 @@ def _place(fault: words.Fault) -> Place:
     return next(Place(name, count) for name, count in counted.items() if count is not None)
 
 
+def in_whole_answer(planned: Planned) -> Planned:
+    """Return the faults that an error can have, which is an answer in place of another."""
+    return tuple(each for each in planned if each.fault.place.word in _WHOLE_ANSWER)
+
+
 def is_drawn(planned: Planned) -> bool:
     """Return True if it depends on chance which of the faults happen."""
     return any(each.chance < 1 for each in planned)

@@ -49,21 +49,28 @@ def set_paces(
     pace = default if mock.pace is None else compile_latency(mock.pace, place.mock)
     has_own = mock.pace is not None
     if not isinstance(source, ScriptedSource):
-        return _with_pace(source, pace, has_own=has_own)
+        return _with_pace(source, pace, is_own=has_own, of_error=has_own)
     found: list[MockSource] = []
     for each, (path, entry) in zip(source.entries, mock.entries(), strict=False):
         if entry.pace is not None:
-            found.append(with_pace(each, compile_latency(entry.pace, place.at(path))))
+            own = compile_latency(entry.pace, place.at(path))
+            found.append(with_pace(each, own, is_own=True))
         else:
-            found.append(_with_pace(each, pace, has_own=has_own and not entry.has_answer))
+            of_error = has_own and not entry.has_answer
+            found.append(_with_pace(each, pace, is_own=has_own, of_error=of_error))
     rest = source.entries[len(found) :]  # the mock's own answer
-    found += [_with_pace(each, pace, has_own=has_own) for each in rest]
+    found += [_with_pace(each, pace, is_own=has_own, of_error=has_own) for each in rest]
     return replace(source, entries=tuple(found))
 
 
-def _with_pace(source: MockSource, pace: Pace | None, *, has_own: bool) -> MockSource:
-    """Return `source` with a pace, which an error has only if the latency is its own."""
-    return with_pace(source, pace) if has_own or source.fixed.failure is None else source
+def _with_pace(
+    source: MockSource, pace: Pace | None, *, is_own: bool, of_error: bool
+) -> MockSource:
+    """Return `source` with a pace, which `is_own` of its mock or that of the file. An error has it
+    only if it is that `of_error`."""
+    if source.fixed.failure is not None and not of_error:
+        return source
+    return with_pace(source, pace, is_own=is_own)
 
 
 # --- review --------------------------------------------------------------------------------------

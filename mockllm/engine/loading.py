@@ -8,7 +8,7 @@ which strict loading treats as an error. What is filled in is a note.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -49,6 +49,7 @@ from mockllm.engine.review import (
 from mockllm.engine.scripts import keys_of
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.engine.surprises import find_surprises
+from mockllm.engine.traffic import TrafficCompiler
 from mockllm.errors import MISSING_EXTRA, ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import HasInputs
@@ -81,6 +82,8 @@ class Loaded:
     """True if requests that the SDK's types do not allow are rejected."""
     pace: Pace | None = None
     """How long answers take that are not a mock's."""
+    traffic_names: tuple[str, ...] = ()
+    """The names of the entries of traffic, by which they are started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,7 @@ def load(config: Config, *, strict_config: bool = False, strict_requests: bool =
         chunk=config.stream.chunk,
         strict_requests=strict_requests,
         pace=compile_latency(config.pace, FILE),
+        traffic_names=tuple(dict.fromkeys(each.name for each in config.traffic if each.name)),
     )
 
 
@@ -170,11 +174,20 @@ def _compile_tables(
     config: Config, *, strict_requests: bool
 ) -> tuple[tuple[Table, ...], list[Problem]]:
     problems: list[Problem] = []
-    shared = _Shared(config)
-    tables = tuple(_table(api, config, shared, problems, strict_requests) for api in APIS)
+    shared, traffic = _Shared(config), TrafficCompiler(config, config.stream.chunk)
+    tables = tuple(
+        _with_traffic(_table(api, config, shared, problems, strict_requests), traffic)
+        for api in APIS
+    )
     # A mistake in a mock of every API is found in each of them.
-    found = dict.fromkeys([*problems, *shared.problems(), *review_latencies(config)])
+    others = (*shared.problems(), *traffic.problems(), *review_latencies(config))
+    found = dict.fromkeys([*problems, *others])
     return tables, list(_with_missing_extras_once(found))
+
+
+def _with_traffic(table: Table, compiler: TrafficCompiler) -> Table:
+    traffic = compiler.compile(table.api)
+    return table if traffic is None else replace(table, traffic=traffic)
 
 
 def _with_missing_extras_once(problems: Iterable[Problem]) -> Iterator[Problem]:

@@ -7,12 +7,15 @@ equal requests is decided after the look-up.
 
 from __future__ import annotations
 
+from typing import Any
+
 from mockllm.bounded_cache import BoundedCache
 from mockllm.engine.decision import Match
+from mockllm.engine.effects import TrafficEntry
 
-Key = tuple[int | str | bytes | None, ...]
-"""Everything that a match depends on: the version of the mocks, the path, the body, and the headers
-that rules compare."""
+Key = tuple[Any, ...]
+"""Everything that a match depends on: the version of the mocks, the path, the body, the headers
+that rules compare and, if there are some, the effects of traffic."""
 
 MAX_BYTES = 32 * 1024 * 1024  # of all requests and replies
 MAX_ENTRY = 1024 * 1024  # bytes of one request and its reply
@@ -21,6 +24,22 @@ PER_STEP = 200  # bytes that a step costs beside its own
 COPIES = 3  # of a reply's bytes: its steps, the same framed, the same in pieces
 TOO_LARGE = MAX_BYTES + 1
 MAX_SEEN = 65_536  # requests received once
+
+
+MAX_EXPOSED = 16 * 1024 * 1024  # bytes of requests whose traffic is known
+
+
+class ExposureCache:
+    """The entries of traffic for requests received at least twice, whether they hold or not."""
+
+    def __init__(self) -> None:
+        self._entries = BoundedCache[Key, tuple[TrafficEntry, ...]](MAX_EXPOSED, max_seen=MAX_SEEN)
+        self.get = self._entries.get
+        """Returns the entries for the request with this key; None if they are not known."""
+
+    def offer(self, key: Key, entries: tuple[TrafficEntry, ...]) -> None:
+        """Keep the entries for a request if its `key` was offered before."""
+        self._entries.offer(key, entries, lambda: PER_ENTRY + _size_of_key(key))
 
 
 class MatchCache:
@@ -52,5 +71,9 @@ def _size(key: Key, match: Match) -> int:
     """Return the estimated size of an entry in bytes, as if no bytes were shared with others."""
     steps = tuple(match.reply.steps)
     reply = COPIES * sum(step.size for step in steps) + PER_STEP * len(steps)
-    size = PER_ENTRY + reply + sum(len(part) for part in key if isinstance(part, (str, bytes)))
+    size = PER_ENTRY + reply + _size_of_key(key)
     return size if size <= MAX_ENTRY else TOO_LARGE
+
+
+def _size_of_key(key: Key) -> int:
+    return sum(len(part) for part in key if isinstance(part, (str, bytes)))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from mockllm.config.answers import MockStream, ReplyStream, WrittenAnswer
 from mockllm.config.fault import Fault
 from mockllm.config.models import AnyMock
 from mockllm.engine.decision import Answer
+from mockllm.engine.effects import Traffic
 from mockllm.engine.failures import compile_error, failed_answer
 from mockllm.engine.faults import compile_faults, is_drawn
 from mockllm.engine.reply import compile_made, compile_reply
@@ -74,11 +75,25 @@ class Table:
     """True if an answer depends on what a request continues."""
     version: int = 0
     """A number that tells the tables of one API apart in which mocks were added at run time."""
+    traffic: Traffic | None = None
+    """What happens to all requests that match; None if nothing does."""
+    header_names: tuple[bytes, ...] = field(init=False)
+    """The headers that some mock or entry of traffic depends on, in lower case, each once."""
+    readings: tuple[Callable[[Prompt], Any], ...] = field(init=False)
+    """What mocks and traffic read of a conversation, in order."""
+
+    def __post_init__(self) -> None:
+        indices = [self.index, *([] if self.traffic is None else [self.traffic.index])]
+        names = [name for index in indices for name in index.header_names]
+        readings = [read for index in indices for read in index.readings]
+        object.__setattr__(self, "header_names", tuple(dict.fromkeys(names)))
+        object.__setattr__(self, "readings", tuple(dict.fromkeys(readings)))
 
     @property
     def looks_back(self) -> bool:
-        """True if a mock depends on what a request continues."""
-        return self.index.looks_back or self.answers_look_back
+        """True if a mock, or an entry of traffic, depends on what a request continues."""
+        traffic = self.traffic is not None and self.traffic.index.looks_back
+        return self.index.looks_back or self.answers_look_back or traffic
 
     def validate(self, prompt: Prompt) -> None:
         """Validate a request against the SDK's type.

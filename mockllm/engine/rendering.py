@@ -28,8 +28,9 @@ from mockllm.wire import placeholders, tokens
 
 MAX_STEPS_AT_ONCE = 64  # of a generated reply; a longer one is generated while it is sent
 
-_PreparedKey = tuple[str, int, int | None, ResponseOptions]
-"""The name of an API, the index of a rule, the number of an answer, and what a client requests."""
+_PreparedKey = tuple[str, int, int | None, ResponseOptions, bool]
+"""The name of an API, the index of a rule, the number of an answer, what a client requests, and
+whether the steps have their tokens, for a pace."""
 
 
 class Renderer:
@@ -88,7 +89,7 @@ class Renderer:
         self, table: Table, rule: Rule, answer: Answer, options: ResponseOptions
     ) -> PreparedReply | SharedStream:
         """Return the prepared reply with `answer`, which is one of the mock of `rule`."""
-        key = (table.api.name, rule.index, answer.number, options)
+        key = (table.api.name, rule.index, answer.number, options, answer.pace is not None)
         prepared = self._prepared.get(key)
         if prepared is None:
             try:

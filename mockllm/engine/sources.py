@@ -165,8 +165,11 @@ class FunctionSource:
             except ValueError as exc:
                 reason = f"the function returned {exc}"[:MAX_REASON]
             else:
-                faults, pace = self.fixed.faults, self.fixed.pace
-                return replace(source, fixed=source.fixed._replace(faults=faults, pace=pace))
+                own = self.fixed
+                fixed = source.fixed._replace(
+                    faults=own.faults, pace=own.pace, has_own_pace=own.has_own_pace
+                )
+                return replace(source, fixed=fixed)
         raise MadeReplyError("reply", reason, error).within(self.path)
 
 
@@ -199,9 +202,9 @@ def entries_of(source: MockSource | ScriptedSource) -> tuple[MockSource, ...]:
     return source.entries if isinstance(source, ScriptedSource) else (source,)
 
 
-def with_pace(source: MockSource, pace: Pace | None) -> MockSource:
-    """Return `source` with the pace of its answers."""
-    return replace(source, fixed=source.fixed._replace(pace=pace))
+def with_pace(source: MockSource, pace: Pace | None, *, is_own: bool) -> MockSource:
+    """Return `source` with the pace of its answers, which is their own or that of the file."""
+    return replace(source, fixed=source.fixed._replace(pace=pace, has_own_pace=is_own))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +217,12 @@ class GeneratedSource:
     chunk: Chunk = "word"
     faults: Planned = ()
     pace: Pace | None = None
+    has_own_pace: bool = False
 
     def answer(self, prompt: Prompt) -> Answer:
         """Return the answer generated from `prompt`."""
-        return Answer(self.generate(prompt), self.chunk, faults=self.faults, pace=self.pace)
+        answer = Answer(self.generate(prompt), self.chunk, faults=self.faults, pace=self.pace)
+        return answer._replace(has_own_pace=True) if self.has_own_pace else answer
 
 
 class Selection(NamedTuple):

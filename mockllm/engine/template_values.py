@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from mockllm.config.functions import Prompt as PromptView
+from mockllm.engine.effects import NO_EFFECTS, Effects
 from mockllm.exchange import Request
 from mockllm.prompt import ConversationMessage, Prompt, ToolResult
 from mockllm.providers import APIS
@@ -24,12 +25,13 @@ LOOKING_BACK = frozenset({"user", "messages", "tool_results", "turn", "step"})
 
 class Asked(NamedTuple):
     """A request that an answer is made for, in a `session`. `call` is the number of this answer of
-    a mock with state, from 1; of others it is 0."""
+    a mock with state, from 1; of others it is 0. `effects` are those of traffic."""
 
     prompt: Prompt
     request: Request
     session: str = COMMON
     call: int = 0
+    effects: Effects = NO_EFFECTS
 
     def view(self) -> PromptView:
         """Return the request as functions and templates see it."""

@@ -58,7 +58,8 @@ class RuleIndex:
         predicates = [predicate for rule in rules for predicate in rule.predicates]
         self.readings = tuple(dict.fromkeys(read for each in predicates for read in each.readings))
         """What the rules read of a conversation, in order."""
-        self._stateful = any(rule.stateful for rule in rules)
+        self.stateful = any(rule.stateful for rule in rules)
+        """True if some rule has state."""
         self._root = _Node(list(map(_Entry.of, rules)))
         self._twins = find_twins(rules)
         self._near_misses = NearMisses(rules)
@@ -75,7 +76,7 @@ class RuleIndex:
 
     def candidates(self, prompt: Prompt, headers: Headers) -> tuple[Rule, ...]:
         """Return the rules that match, in order, up to and including the first without state."""
-        if not self._stateful:
+        if not self.stateful:
             rule = self.find(prompt, headers)
             return () if rule is None else (rule,)
         matching: dict[int, Rule] = {}  # by index, since a rule may be in several nodes

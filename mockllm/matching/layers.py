@@ -26,6 +26,8 @@ class LayeredIndex:
         """True if some rule depends on `Prompt.earlier`."""
         self.readings = tuple(dict.fromkeys(read for layer in layers for read in layer.readings))
         """What the rules read of a conversation, in order."""
+        self.stateful = any(layer.stateful for layer in layers)
+        """True if some rule has state."""
 
     def __len__(self) -> int:
         return len(self.rules)

@@ -56,8 +56,9 @@ def _call_later(seconds: float, callback: Callable[[], None]) -> Timer:
 
 
 class Clock:
-    """The pools of a process. Its time passes `speed` times as fast as that of `now`, in seconds;
-    the process is the one with this `number` of `processes`, which share the places."""
+    """The pools of a process. Its time passes `speed` times as fast as that of `now`, in seconds,
+    and did so since the server `started`, at a time of `now`; by default now. The process is the
+    one with this `number` of `processes`, which share the places."""
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class Clock:
         speed: float = 1.0,
         number: int = 0,
         processes: int = 1,
+        started: float | None = None,
         lateness: Lateness | None = None,
         now: Callable[[], float] = time.monotonic,
         call_later: CallLater = _call_later,
@@ -78,8 +80,10 @@ class Clock:
         self.lateness = lateness or Lateness()
         """How late the steps of paced answers were."""
         # of the answers
-        self.common: Lane[Paced] = Lane(now(), speed)
+        created = now()
+        self.common: Lane[Paced] = Lane(created, speed)
         """The time of all pools that slow nothing down."""
+        self._origin = created - (0.0 if started is None else (created - started) * speed)
         self._pools: dict[PoolRule, Pool[Paced]] = {}
         self._open = 0  # answers that have a place
         # of the timer
@@ -100,6 +104,10 @@ class Clock:
         for pool in self._pools.values():
             pool.set_speed(speed, now)
         self.set_timer()
+
+    def elapsed(self) -> float:
+        """Return the seconds since the server started, in the time of the pools."""
+        return self.common.time_at(self.now()) - self._origin
 
     def enter(self, answer: Paced, rule: PoolRule) -> Pool[Paced] | None:
         """Let an answer begin, in the next iteration of the loop or when there is a place. Returns

@@ -173,6 +173,7 @@ class _EmbeddedServer(RecordedServer[S]):
             clock=time.monotonic,
             work_clock=time.thread_time,
             timing=lambda: clock.lateness,
+            elapsed=clock.elapsed,
         )
         observers = self._begin_recording(app)
         service = Service(app, limits=self._settings.limits, observers=observers, clock=clock)

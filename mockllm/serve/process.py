@@ -170,15 +170,23 @@ class _Process:
     ) -> None:
         self._sock = bound.sock
         self._drain_timeout = settings.drain_timeout
+        slot = 0 if place is None else place.slot
+        clock = Clock(
+            speed=settings.speed,
+            number=slot,
+            processes=settings.workers,
+            started=settings.started,
+            lateness=settings.timing.lateness(slot),
+        )
         app = App(
             engine,
             tls=bound.tls is not None,
             clock=time.monotonic,
             work_clock=time.thread_time,
             timing=settings.timing.total,
+            elapsed=clock.elapsed,
         )
         self._peers = None if place is None else Peers(app, place)
-        slot = 0 if place is None else place.slot
         self._service = Service(
             app,
             limits=settings.limits,
@@ -186,12 +194,7 @@ class _Process:
             unmatched_observers=settings.unmatched_observers,
             performer=self._peers,
             slot=slot,
-            clock=Clock(
-                speed=settings.speed,
-                number=slot,
-                processes=settings.workers,
-                lateness=settings.timing.lateness(slot),
-            ),
+            clock=clock,
         )
         self._listener = Listener(self._service, tls=bound.tls)
         self._cut = False

@@ -48,7 +48,9 @@ class Settings:
     timing: TimingBoard = field(default_factory=TimingBoard)
     """How late the steps of paced answers are; with a slot for each of the processes."""
     speed: float = 1.0
-    """How much faster than real time latencies are."""
+    """How much faster than real time latencies and traffic are."""
+    started: float | None = None
+    """When the server started, on the monotonic clock; None of a process that starts with it."""
     observers: tuple[Observer, ...] = ()
     unmatched_observers: tuple[Observer, ...] = ()
     """Observers of the requests that no mock matches; others cost nothing."""

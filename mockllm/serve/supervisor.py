@@ -21,6 +21,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from mockllm.engine.engine import Engine
 from mockllm.errors import ListenError, MockLLMError
@@ -73,7 +74,7 @@ class Supervisor:
     ) -> None:
         # of the server
         self._bound = bound
-        self._settings = settings
+        self._settings = replace(settings, started=time.monotonic())
         self._hang_timeout = hang_timeout
         self._reload = reload
         self._writers = writers

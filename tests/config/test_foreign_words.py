@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from mockllm.config import foreign_words
 from mockllm.config.answers import EmbeddingsEntry, Entry, ReplyStream
 from mockllm.config.conditions import Conditions
+from mockllm.config.match import Match
 from mockllm.config.models import (
-    Match,
     Mock,
     OpenAIEmbeddingsMock,
     OpenAIRequestMatch,

@@ -22,7 +22,7 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
                 (
                     "a.json: openia: unknown key, expected one of anthropic, cors, latency, "
                     "listen_addr, mocks, models, openai, openai_embeddings, openai_response, "
-                    "require_auth, seed, session, stream; did you mean 'openai'?"
+                    "require_auth, seed, session, stream, traffic; did you mean 'openai'?"
                 )
             ],
         ),
@@ -204,8 +204,8 @@ def test_a_json_path_has_dots_and_brackets() -> None:
             {"reply": "a", "match": {"message": MESSAGE}},
             [
                 (
-                    "match.message: expected in the list of an API, whose form it has, found in "
-                    "'mocks'; write 'user' or 'tool_result' instead"
+                    "match.message: expected in the list of an API, whose form it has, not in "
+                    "'mocks' or 'traffic'; write 'user' or 'tool_result' instead"
                 )
             ],
         ),

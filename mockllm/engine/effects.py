@@ -1,0 +1,184 @@
+"""Decides what traffic does to one request: which entries hold, which are drawn, and what they do.
+
+    select    which entries a request belongs to: as stateless as a match, and kept with it
+    hold      which of them hold now, and how far they have risen: per request
+    draw      which of those with a chance happen: a question to the store, per request
+    decide    of each kind, the first that happens: the `Effects` of the request
+
+Each kind has its place in the order of one request (`engine.Engine`):
+
+    credentials, validation, the client's own wishes
+    error       `_in_traffic`: answers before anything is chosen, and takes nothing (`TakeNothing`)
+    choice      `_match_prompt`: a mock is chosen, and advanced
+    latency     `_matched`: replaces the pace of the file, not that of a mock or an entry
+    fault       `_faults_of`: stands in for a mock that has no faults itself
+
+What limits the number of requests comes between error and choice, and is one atomic step with the
+latter: the operations of `_choose`, and `_in_traffic` for what needs no choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mockllm.engine.decision import Answer, Planned
+from mockllm.engine.pace import Pace
+from mockllm.exchange import PoolRule
+from mockllm.matching.index import RuleIndex
+from mockllm.matching.rule import Rule
+from mockllm.prompt import Prompt
+
+Elapsed = Callable[[str], float | None]
+"""Returns the seconds since the entry with this name began, else since the start of the server;
+None if it is stopped."""
+
+_KEYS = 1 << 64  # of which a drawn one is an integer below
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrafficEntry:
+    """A compiled entry of traffic in one API. Times are in seconds since it began; `end` is None if
+    it does not end."""
+
+    rule: Rule
+    name: str = ""
+    begin: float = 0.0
+    end: float | None = None
+    ramp: float = 0.0
+    chance: float = 1.0
+    error: Answer | None = None
+    """The answer with its failure, which has the latency and the faults of the same entry."""
+    has_latency: bool = False
+    pace: Pace | None = None
+    """The latency; None also if it takes no time."""
+    faults: Planned = ()
+
+    def level(self, elapsed: float | None) -> float:
+        """Return how far it has risen, from 0 (it does not hold) to 1."""
+        if elapsed is None or elapsed < self.begin:
+            return 0.0
+        left = None if self.end is None else self.end - elapsed
+        if left is not None and left <= 0:
+            return 0.0
+        if not self.ramp:
+            return 1.0
+        risen = (elapsed - self.begin) / self.ramp
+        return min(1.0, risen, 1.0 if left is None else left / self.ramp)
+
+
+class Effects(NamedTuple):
+    """What traffic does to one request. An `error` is its answer; else there may be a `latency`,
+    whose times have risen to `level`, and a `fault`."""
+
+    error: TrafficEntry | None = None
+    latency: TrafficEntry | None = None
+    level: float = 1.0
+    fault: TrafficEntry | None = None
+
+    def felt(self, answer: Answer) -> tuple[str, ...]:
+        """Return the labels of the entries that change `answer`, in order, each once. The latency
+        and the faults that it has itself come before."""
+        if self.error is not None:
+            return (self.error.rule.label,)
+        takes_time = answer.failure is None and not answer.has_own_pace
+        felt = (self.latency if takes_time else None, None if answer.faults else self.fault)
+        return tuple(dict.fromkeys(each.rule.label for each in felt if each is not None))
+
+    def pace(self, answer: Answer) -> Answer:
+        """Return `answer` with the latency, unless it has one itself. An error takes no time."""
+        if self.latency is None or answer.failure is not None or answer.has_own_pace:
+            return answer
+        return answer._replace(pace=_blend(answer.pace, self.latency.pace, self.level))
+
+
+NO_EFFECTS = Effects()
+
+
+class Held(NamedTuple):
+    """An entry that holds, and how far it has risen (`TrafficEntry.level`)."""
+
+    entry: TrafficEntry
+    level: float
+
+    @property
+    def is_drawn(self) -> bool:
+        """True if chance decides what it does."""
+        entry = self.entry
+        return entry.chance < 1 or (self.level < 1 and bool(entry.error or entry.faults))
+
+
+def hold(entries: Iterable[TrafficEntry], elapsed: Elapsed) -> list[Held]:
+    """Return the entries that hold now."""
+    levels = ((each, each.level(elapsed(each.name))) for each in entries)
+    return [Held(entry, level) for entry, level in levels if level > 0 and entry.chance > 0]
+
+
+def decide(held: Iterable[Held], drawn: Mapping[TrafficEntry, int]) -> Effects:
+    """Return what the entries that hold do to a request. `drawn` has the keys of those that are
+    drawn: one for all kinds of an entry, so that they happen together."""
+    latency: Held | None = None
+    fault: TrafficEntry | None = None
+    for each in held:
+        entry, level = each
+        place = drawn[entry] / _KEYS if entry in drawn else 0.0
+        if place >= entry.chance:
+            continue
+        has_risen = place < entry.chance * level
+        if entry.error is not None and has_risen:
+            return Effects(error=entry)
+        if entry.has_latency and latency is None:
+            latency = each
+        if entry.faults and fault is None and has_risen:
+            fault = entry
+    if latency is None:
+        return Effects(fault=fault)
+    return Effects(None, latency.entry, latency.level, fault)
+
+
+def _blend(usual: Pace | None, risen: Pace | None, level: float) -> Pace | None:
+    """Return the pace between the `usual` one and one that has `risen` to this level. The answer is
+    in the pool of the latter, if it has one."""
+    if level >= 1 or (usual is None and risen is None):
+        return risen
+    one, other = usual or _no_time(risen), risen or _no_time(usual)
+    pacing, before = other.pacing, one.pacing
+
+    def between(usually: float, at_last: float) -> float:
+        return usually + (at_last - usually) * level
+
+    return other._replace(
+        pacing=pacing._replace(
+            ttft=between(before.ttft, pacing.ttft),
+            itl=between(before.itl, pacing.itl),
+            cv=between(before.cv, pacing.cv),
+        ),
+        per_token=between(one.per_token, other.per_token),
+    )
+
+
+def _no_time(pace: Pace | None) -> Pace:
+    """Return the pace of an answer that takes no time, in the pool of `pace`."""
+    assert pace is not None
+    return pace._replace(pacing=pace.pacing._replace(ttft=0.0, itl=0.0, cv=0.0), per_token=0.0)
+
+
+class Traffic:
+    """The traffic of one API: an index of the requests that its entries are for."""
+
+    def __init__(self, entries: Sequence[TrafficEntry]) -> None:
+        self.entries = tuple(entries)
+        self.index = RuleIndex([entry.rule for entry in entries])
+        """Their rules, which all have state: so each of them that matches is a candidate."""
+        self._by_index = {entry.rule.index: entry for entry in entries}
+
+    def select(self, prompt: Prompt, headers: Mapping[bytes, bytes]) -> tuple[TrafficEntry, ...]:
+        """Return the entries for a request, in order."""
+        found = self.index.candidates(prompt, headers)
+        return tuple(self._by_index[rule.index] for rule in found)
+
+    @property
+    def pools(self) -> list[PoolRule]:
+        """The pools of the latencies."""
+        return [each.pace.pacing.pool for each in self.entries if each.pace is not None]
