@@ -13,6 +13,7 @@ from typing import Any
 from mockllm.errors import ClientError
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.providers.failures import Cases, Failure
+from mockllm.providers.rate_limits import RateLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +44,6 @@ class Vendor:
     render_failure: Callable[[Failure, Cases, str], Reply]
     """`render_failure(failure, own, model)`: a failure that a mock answers with, to a request for
     `model`. `own` are the cases in which the API differs from the vendor's others."""
+
+    limits: RateLimits
+    """How its service limits requests."""

@@ -12,6 +12,7 @@ import orjson
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.providers.anthropic.failures import render_failure
+from mockllm.providers.anthropic.rate_limits import LIMITS
 from mockllm.providers.envelope import JSON_HEADERS, STREAM_HEADERS, error_reply, has_bearer
 from mockllm.providers.failures import Cases, Failure
 from mockllm.providers.vendor import Vendor
@@ -24,24 +25,12 @@ older ones are forgiven what they do not declare."""
 _REQUEST_ID = b"req_011C" + placeholders.UNIQUE_ID
 _REQUEST_ID_JSON = orjson.Fragment(b'"' + _REQUEST_ID + b'"')
 
-_RESET = b"2026-01-01T00:00:00Z"  # in the past, so that no client waits for it
 _HEADERS: Headers = (
     (b"anthropic-organization-id", b"00000000-0000-4000-8000-000000000000"),
-    (b"anthropic-ratelimit-requests-limit", b"4000"),
-    (b"anthropic-ratelimit-requests-remaining", b"3999"),
-    (b"anthropic-ratelimit-requests-reset", _RESET),
-    (b"anthropic-ratelimit-tokens-limit", b"4800000"),
-    (b"anthropic-ratelimit-tokens-remaining", b"4799000"),
-    (b"anthropic-ratelimit-tokens-reset", _RESET),
-    (b"anthropic-ratelimit-input-tokens-limit", b"4000000"),
-    (b"anthropic-ratelimit-input-tokens-remaining", b"3999000"),
-    (b"anthropic-ratelimit-input-tokens-reset", _RESET),
-    (b"anthropic-ratelimit-output-tokens-limit", b"800000"),
-    (b"anthropic-ratelimit-output-tokens-remaining", b"800000"),
-    (b"anthropic-ratelimit-output-tokens-reset", _RESET),
+    *LIMITS.unlimited,
     (b"request-id", _REQUEST_ID),
 )
-"""The headers that clients read. They are constant, because nothing is limited."""
+"""The headers that clients read."""
 
 _ERROR_TYPES = {
     400: "invalid_request_error",
@@ -120,4 +109,5 @@ ANTHROPIC = Vendor(
     stream_headers=STREAM_HEADERS + _HEADERS,
     render_error=_render_error,
     render_failure=_render_failure,
+    limits=LIMITS,
 )

@@ -21,6 +21,8 @@ from mockllm.providers.failures import (
     word_of,
     written_reply,
 )
+from mockllm.providers.openai.durations import spell
+from mockllm.providers.rate_limits import whole_milliseconds
 
 _INVALID = "invalid_request_error"
 _RATE = (
@@ -131,11 +133,7 @@ def render_failure(failure: Failure, own: Cases, model: str, headers: Headers) -
 
 
 def _spell(seconds: float | None) -> str:
-    """Spell a wait as the service does: ``644ms``, ``18.642s``, ``1m2.3s``."""
+    """Spell a wait as the service does."""
     if seconds is None or not math.isfinite(seconds):
         seconds = _USUAL_WAIT
-    if seconds < 1:
-        return f"{math.ceil(seconds * 1000)}ms"
-    minutes, rest = divmod(round(seconds, 3), 60)
-    shown = f"{rest:.3f}".rstrip("0").rstrip(".")
-    return f"{minutes:.0f}m{shown}s" if minutes else f"{shown}s"
+    return spell(whole_milliseconds(seconds, up=True))

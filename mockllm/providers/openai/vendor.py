@@ -12,6 +12,7 @@ from mockllm.exchange import Headers, Reply, Request
 from mockllm.providers.envelope import JSON_HEADERS, STREAM_HEADERS, error_reply, has_bearer
 from mockllm.providers.failures import Cases, Failure
 from mockllm.providers.openai.failures import render_failure
+from mockllm.providers.openai.rate_limits import LIMITS
 from mockllm.providers.vendor import Vendor
 from mockllm.wire import placeholders
 
@@ -25,15 +26,10 @@ _HEADERS: Headers = (
     (b"openai-organization", b"mockllm"),
     (b"openai-processing-ms", placeholders.ELAPSED_MS),
     (b"openai-version", b"2020-10-01"),
-    (b"x-ratelimit-limit-requests", b"10000"),
-    (b"x-ratelimit-limit-tokens", b"30000000"),
-    (b"x-ratelimit-remaining-requests", b"9999"),
-    (b"x-ratelimit-remaining-tokens", b"29999000"),
-    (b"x-ratelimit-reset-requests", b"6ms"),
-    (b"x-ratelimit-reset-tokens", b"2ms"),
+    *LIMITS.unlimited,
     (b"x-request-id", _REQUEST_ID),
 )
-"""The headers that clients read. They are constant, because nothing is limited."""
+"""The headers that clients read."""
 
 _CHALLENGE = b'Bearer realm="OpenAI API"'  # as in recorded answers
 
@@ -82,4 +78,5 @@ OPENAI = Vendor(
     stream_headers=STREAM_HEADERS + _HEADERS,
     render_error=_render_error,
     render_failure=_render_failure,
+    limits=LIMITS,
 )
