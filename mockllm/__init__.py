@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from mockllm.observers.calls import Call
     from mockllm.serve.embedded import AsyncServer, Server
     from mockllm.serve.session import AsyncSession, Session
+    from mockllm.serve.traffic import TrafficHandle
     from mockllm.serve.verifiable import MockHandle
 
 __version__ = "0.1.0"
@@ -100,6 +101,7 @@ __all__ = [
     "TextMatch",
     "ToolCall",
     "Traffic",
+    "TrafficHandle",
     "Usage",
     "all_of",
     "any_of",
@@ -130,6 +132,7 @@ _MODULES = (
     "mockllm.observers.calls",
     "mockllm.serve.embedded",
     "mockllm.serve.session",
+    "mockllm.serve.traffic",
     "mockllm.serve.verifiable",
 )
 """The modules of the public names."""

@@ -19,6 +19,7 @@ from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
 from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import answer_at_once, in_session, session_ended
 from mockllm.engine.decision import Decision, Outcome, Question
+from mockllm.engine.effects import hold
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.engine.views import View, Views
@@ -123,6 +124,12 @@ class App:
         mocked = [f"POST {table.api.routes[0]}" for table in engine.tables]
         listed = [f"{route.method} {route.template.replace('...', '')}" for route in LISTED]
         self._hint = f"Known endpoints: {', '.join(mocked + listed)}; {NOT_LISTED}"
+
+    def holds(self, name: str) -> bool:
+        """Return True if an entry of traffic with this name holds now, for some request."""
+        traffic = [table.traffic for table in self._engine.tables if table.traffic is not None]
+        entries = [entry for each in traffic for entry in each.entries if entry.name == name]
+        return bool(hold(entries, self._since_begin))
 
     def _since_begin(self, name: str) -> float | None:
         return self.traffic.elapsed(name, self.elapsed())

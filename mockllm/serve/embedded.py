@@ -31,7 +31,8 @@ from mockllm.serve.listening import Listening, running_loop
 from mockllm.serve.loop_thread import LoopThread
 from mockllm.serve.recorded import RecordedServer
 from mockllm.serve.session import AsyncSession, S, Session
-from mockllm.serve.settings import MAX_SPEED, Settings
+from mockllm.serve.settings import Settings
+from mockllm.serve.traffic import TrafficServer, check_speed
 from mockllm.serve.verifiable import AsyncWaiting, Waiting
 
 DRAIN_TIMEOUT = 0.25  # seconds; the tests that a server was started for are over when it stops
@@ -46,7 +47,7 @@ ONE_LOOP = (
 logger = logging.getLogger("mockllm")
 
 
-class _EmbeddedServer(RecordedServer[S]):
+class _EmbeddedServer(RecordedServer[S], TrafficServer):
     """The parameters, the base URLs, and the start and stop of a server in a loop."""
 
     def __init__(
@@ -81,12 +82,10 @@ class _EmbeddedServer(RecordedServer[S]):
         _check("port", port, int, "an integer")
         _check("drain_timeout", drain_timeout, (int, float), "a number of seconds")
         _check("journal", journal, int, "a number of requests")
-        _check("speed", speed, (int, float), "a number")
         _check("limits", limits, (Limits, type(None)), "Limits")
         if not drain_timeout >= 0:
             raise ValueError(f"drain_timeout: expected 0 or more, found {drain_timeout}")
-        if not 0 < speed <= MAX_SPEED:
-            raise ValueError(f"speed: expected more than 0, at most {MAX_SPEED:g}, found {speed}")
+        check_speed(speed)
         if journal < 0:
             raise ValueError(f"journal: expected 0 or more, found {journal}")
         # of the server
@@ -179,7 +178,8 @@ class _EmbeddedServer(RecordedServer[S]):
         service = Service(app, limits=self._settings.limits, observers=observers, clock=clock)
         listener = Listener(service, tls=tls)
         await listener.start(sock)
-        return Listening(app, listener, url, files.pop_all(), self._settings.drain_timeout)
+        drain_timeout = self._settings.drain_timeout
+        return Listening(app, listener, clock, url, files.pop_all(), drain_timeout)
 
     async def _load(self) -> Engine:
         """Load the configuration in a thread, and log its warnings."""

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from typing import TypeVar
 
 from mockllm.app import App
+from mockllm.serve.clock import Clock
 from mockllm.serve.listener import Listener
 
 T = TypeVar("T")
@@ -18,10 +19,17 @@ class Listening:
     """A server that listens. Its loop keeps it alive, even if nothing else refers to it."""
 
     def __init__(
-        self, app: App, listener: Listener, url: str, files: ExitStack, drain_timeout: float
+        self,
+        app: App,
+        listener: Listener,
+        clock: Clock,
+        url: str,
+        files: ExitStack,
+        drain_timeout: float,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.app = app
+        self.clock = clock
         self.url = url
         self.listener = listener
         self._files = files

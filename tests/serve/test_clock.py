@@ -193,3 +193,17 @@ def test_five_numbers_reproduce_a_measured_service(
 
     assert found[1] == pytest.approx(between, rel=0.15)
     assert found[0] == pytest.approx(to_first, rel=0.2 if clients < 86 else 0.15)
+
+
+def test_the_time_of_the_server_passes_at_its_speed_since_its_start() -> None:
+    time = ManualTime()
+    time.now = 100.0
+    alone = time.clock(speed=2.0)
+    worker = time.clock(speed=2.0, started=70.0)  # forked 30 seconds after the server began
+    assert (alone.elapsed(), worker.elapsed()) == (0.0, 60.0)
+
+    time.now = 110.0
+    assert (alone.elapsed(), worker.elapsed()) == (20.0, 80.0)
+    alone.speed = worker.speed = 10.0
+    time.now = 111.0
+    assert (alone.elapsed(), worker.elapsed()) == (30.0, 90.0)
