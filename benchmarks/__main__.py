@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import footprint, machine, measure, paced, picture, report, wrk
+from benchmarks import footprint, load_tools, machine, measure, paced, picture, report, service, wrk
 from benchmarks.footprint import Measurement
 from benchmarks.loads import CONDITIONS, GROUPS, IDLE, LARGE, LOADS, MANY, Load
 from benchmarks.measure import FULL, QUICK, Bench, Plan, Row
@@ -23,9 +23,10 @@ RESULTS = Path(__file__).with_name("results")
 OK, MISSED, UNABLE = 0, 1, 2  # exit statuses
 
 EPILOG = f"""\
-names for --only: {", ".join(LOADS)}, {footprint.NAME}, {paced.NAME};
-part of a name selects every load whose name contains it. Those called "conditions_..." are measured
-only if they are selected.
+names for --only: {", ".join(LOADS)}, {footprint.NAME}, {paced.NAME},
+{load_tools.NAME}, {service.NAME}; part of a name selects every load whose name contains it.
+Those called "conditions_...", {load_tools.NAME} and {service.NAME} are measured only if they are
+selected.
 
 Each server has one core to itself; wrk runs on another. CPU µs is the server's CPU time (user and
 system, from the kernel) divided by the number of requests it answered: the median of alternating
@@ -75,6 +76,8 @@ def _measure(plan: Plan, chosen: set[str]) -> tuple[list[Row], list[Measurement]
         bench = Bench(plan, cores, Path(folder), _show_progress)
         measurements = footprint.measure(bench) if footprint.NAME in chosen else []
         measurements += paced.measure(bench) if paced.NAME in chosen else []
+        measurements += load_tools.measure(bench) if load_tools.NAME in chosen else []
+        measurements += service.measure(bench) if service.NAME in chosen else []
         for group in GROUPS:
             loads = _with_references([load for load in group if load.name in chosen])
             rows += measure.measure(bench, loads)
@@ -90,11 +93,11 @@ def _with_references(loads: Sequence[Load]) -> list[Load]:
 
 
 def select_loads(only: Sequence[str], *, quick: bool) -> set[str]:
-    """The names of the loads to measure. By default all but those of conditions, in a quick run all
-    but the large ones too."""
-    names = {*LOADS, footprint.NAME, paced.NAME}
+    """The names of the loads to measure. By default all but those of conditions and those that take
+    minutes, in a quick run all but the large ones too."""
+    names = {*LOADS, footprint.NAME, paced.NAME, load_tools.NAME, service.NAME}
     if not only:
-        names -= CONDITIONS
+        names -= {*CONDITIONS, load_tools.NAME, service.NAME}
         large = {name for name, load in LOADS.items() if load.config in LARGE}
         return names - large if quick else names
     exact = names & set(only)

@@ -33,8 +33,8 @@ _SMALL = LOADS["small"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A quantity to measure: its name in `baseline.json`, its title, its unit: "s", "B", or "x"
-    for a ratio."""
+    """A quantity to measure: its name in `baseline.json`, its title, its unit: "s", "B", "x"
+    for a ratio, or "%" for a fraction."""
 
     name: str
     title: str

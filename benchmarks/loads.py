@@ -39,6 +39,11 @@ PACED = 500  # paced streams at once
 PACED_WORDS = 200
 PACED_TEXT = " ".join(["chunk"] * PACED_WORDS)
 
+LOAD_TOOL_TTFT, LOAD_TOOL_ITL = 0.2, 0.02  # seconds
+LOAD_TOOL_TOKENS = 100
+
+SERVICE_INPUT, SERVICE_TOKENS = 5_000, 500  # tokens
+
 FEW, MANY = 1_000, 100_000  # mocks
 IDLE = 5_000  # keep-alive connections
 SLOW = 500  # connections that ask for a long stream and do not read it
@@ -184,6 +189,20 @@ def _paced() -> Config:
     return {"openai": [mock], "latency": {"ttft": PACED_TTFT, "itl": PACED_ITL}}
 
 
+def _for_load_tools() -> Config:
+    """One mock for any request, whose tokens are 100 to everybody."""
+    return {
+        "openai": [{"match": {}, "reply": {"generate": {"tokens": LOAD_TOOL_TOKENS}}}],
+        "latency": {"ttft": LOAD_TOOL_TTFT, "itl": LOAD_TOOL_ITL},
+    }
+
+
+def _service() -> Config:
+    """One mock with the times of a measured service."""
+    mock = {"match": {}, "reply": {"generate": {"tokens": SERVICE_TOKENS}}}
+    return {"openai": [mock], "latency": "vllm-70b"}
+
+
 def _both_sdks() -> Config:
     answer = {
         "id": "msg_01XFDUDYJgAACzvnptvVoYEL",
@@ -211,6 +230,8 @@ CONFIGS: Mapping[str, Callable[[], Config]] = {
     "one_contains": lambda: {"openai": [_mock(QUESTION, "contains")]},
     "one_terse": lambda: {"openai": [_terse(_mock(QUESTION, "contains"))]},
     "one_paced": _paced,
+    "one_for_load_tools": _for_load_tools,
+    "service": _service,
     "one_streamed": lambda: {"openai": [_mock(QUESTION, reply=STREAMED_TEXT)]},
     "one_and_long": lambda: {"openai": [_mock(QUESTION), _mock(LONG_QUESTION, reply=LONG_TEXT)]},
     "one_of_each_sdk": _both_sdks,
@@ -265,6 +286,8 @@ _SMALL = _post(("user", QUESTION))
 LONG_STREAM = _post(("user", LONG_QUESTION), stream=True)
 LONG_ANSWER = Answer(text=LONG_TEXT, chunks=10_000)
 """The answer to `LONG_STREAM`, the request of slow readers."""
+LONG_PROMPT = _post(("user", f"{COUNT} " + "word" * (SERVICE_INPUT - 7)), stream=True)
+"""A request of `SERVICE_INPUT` tokens."""
 
 
 def _of_mocks(title: str, name: str, config: str, text: str, answer: Answer = Answer()) -> Load:

@@ -102,6 +102,8 @@ def _quantity(value: float, unit: str) -> str:
     match unit:
         case "s":
             return f"{value * MS:,.0f} ms"
+        case "%":
+            return f"{value:.1%}"
         case "x":
             return f"{value:.2f} times"
         case _ if abs(value) >= MB:

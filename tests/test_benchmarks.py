@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from pathlib import Path
 
 import h11
 import pytest
@@ -13,11 +14,13 @@ from benchmarks import (
     conditions,
     exchange,
     footprint,
+    load_tools,
     loads,
     measure,
     paced,
     picture,
     report,
+    service,
     verdict,
     wrk,
 )
@@ -145,7 +148,19 @@ def test_the_baseline_names_only_loads_and_metrics_that_exist() -> None:
     }
     assert set(baseline.ratios_at_least) <= set(LOADS)
     of_paced = {metric.name for metric in (paced.CPU, paced.LATE, paced.MEMORY)}
-    assert set(baseline.footprint_at_most) <= of_servers | of_ours | of_paced
+    of_tools = {each.name for tool in load_tools.TOOLS for each in load_tools.metrics_of(tool)}
+    of_service = {each.name for one in service.SERVICE for each in service.metrics_of(one)}
+    others = of_paced | of_tools | of_service
+    assert set(baseline.footprint_at_most) <= of_servers | of_ours | others
+
+
+def test_the_tokenizer_of_load_generators_knows_every_byte(tmp_path: Path) -> None:
+    load_tools.write_tokenizer(tmp_path)
+
+    tokenizer = json.loads((tmp_path / "tokenizer.json").read_text())
+    symbols = tokenizer["model"]["vocab"]
+    assert sorted(symbols.values()) == list(range(256))
+    assert (symbols["A"], symbols["Ġ"], symbols["Ċ"]) == (0x41, 0x20, 0x0A)
 
 
 def test_the_frames_of_the_paced_limit_are_the_answer_in_as_many_writes_as_tokens() -> None:

@@ -138,12 +138,12 @@ class Files:
     """Creates configuration files in a folder, on demand."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def config(self, name: str) -> Path:
         """The file of `CONFIGS[name]`. A file in aimock's format is written beside it, with those
         mocks that match a message."""
-        path = self._folder / f"{name}.json"
+        path = self.folder / f"{name}.json"
         if not path.exists():
             config = CONFIGS[name]()
             path.write_bytes(orjson.dumps(config))
@@ -153,7 +153,7 @@ class Files:
 
     def write(self, name: str, data: bytes) -> Path:
         """Write any other file and return its path."""
-        path = self._folder / name
+        path = self.folder / name
         path.write_bytes(data)
         return path
 
