@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from mockllm.limits import Limits
     from mockllm.observers.calls import Call
     from mockllm.serve.embedded import AsyncServer, Server
+    from mockllm.serve.gate_handles import AsyncGate, Gate
     from mockllm.serve.session import AsyncSession, Session
     from mockllm.serve.traffic import TrafficHandle
     from mockllm.serve.verifiable import MockHandle
@@ -65,6 +66,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AnthropicMock",
     "AnthropicRequestMatch",
+    "AsyncGate",
     "AsyncServer",
     "AsyncSession",
     "Call",
@@ -74,6 +76,7 @@ __all__ = [
     "Entry",
     "Error",
     "Fault",
+    "Gate",
     "HeaderMatch",
     "Latency",
     "Limits",
@@ -131,6 +134,7 @@ _MODULES = (
     "mockllm.engine.loading",
     "mockllm.observers.calls",
     "mockllm.serve.embedded",
+    "mockllm.serve.gate_handles",
     "mockllm.serve.session",
     "mockllm.serve.traffic",
     "mockllm.serve.verifiable",

@@ -90,6 +90,8 @@ class App:
         """Delivered responses, for ``GET /v1/responses/{id}``."""
         self.store = LocalStore(gone=self._drop_session)
         """The state of mocks and sessions, which a reload does not change."""
+        self.when_session_ends: Callable[[str], None] = lambda session: None
+        """Called with the name of each session that ends or is evicted."""
         self._draws = Draws()
         self.views = Views(engine)
         """What sessions see: with mocks that were added at run time, which a reload keeps."""
@@ -169,6 +171,7 @@ class App:
 
     def _drop_session(self, session: str) -> None:
         """Drop what is remembered of a session that is over."""
+        self.when_session_ends(session)
         self.stored_responses.drop(session)
         dropped = self.views.drop(session)
         if dropped:

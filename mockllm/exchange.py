@@ -48,9 +48,9 @@ class Request(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One event of a stream, or one whole body: wait `pause` seconds after the previous step, then
-    send `pieces`. A small step has one piece; a large one shares its pieces with other deliveries
-    of the same reply.
+    """One event of a stream, or one whole body: wait `pause` seconds after the previous step and,
+    if a `gate` is named, until it lets the reply go on; then send `pieces`. A small step has one
+    piece; a large one shares its pieces with other deliveries of the same reply.
 
     So many `tokens` of the model's output are complete with this step and were not with the one
     before; they are counted in replies with a pacing, which says how long each takes."""
@@ -58,6 +58,7 @@ class Step(NamedTuple):
     pieces: tuple[bytes, ...]
     pause: float = 0.0
     tokens: int = 0
+    gate: str = ""
 
     @property
     def data(self) -> bytes:
@@ -169,8 +170,8 @@ class Reply:
     or the delivery: the model, an id, the time. A `streamed` reply is sent as one HTTP chunk per
     step, and so is one with lazy steps; any other is sent with a Content-Length. `before_head` is
     the pause before the head, in seconds. `preface` is sent as it is before the head, as no service
-    does. `pacing` says how long the tokens of the steps take: then the head is sent with the first
-    step.
+    does. `opening` are steps that come before both, and are sent as they are too. `pacing` says how
+    long the tokens of the steps take: then the head is sent with the first step.
     """
 
     status: int
@@ -181,6 +182,7 @@ class Reply:
     before_head: float = 0.0
     preface: bytes = b""
     pacing: Pacing | None = None
+    opening: tuple[Step, ...] = ()
 
     @property
     def has_length(self) -> bool:

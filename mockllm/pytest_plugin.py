@@ -114,8 +114,10 @@ def pytest_runtest_makereport(
     report = yield
     used = item.stash.get(_USED, None)
     failed = report.when == "call" and report.failed and not item.stash.get(_TOLD, False)
-    if used is not None and failed and used.session.calls:
-        report.sections.append((SECTION, used.session.describe_calls()))
+    if used is not None and failed:
+        record = used.session._read()
+        if record.calls or record.held:
+            report.sections.append((SECTION, used.session.describe_calls()))
     return report
 
 
@@ -127,7 +129,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """List the requests that came after the end of their test."""
+    """List the requests that came after the end of their test, or were held at a gate then."""
     stragglers = _stragglers(config)
     if stragglers:
         terminalreporter.section("requests to llm_server after the end of their test")
@@ -138,8 +140,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def _stragglers(config: pytest.Config) -> list[str]:
-    """The requests that came after the end of their test, a line each. In a process of pytest-xdist
-    they are handed on to the one that reports."""
+    """The requests that came after the end of their test, or were held then, a line each. In a
+    process of pytest-xdist they are handed on to the one that reports."""
     output = getattr(config, "workeroutput", None)
     found: list[str] = config.stash.setdefault(_LATE, [])
     if output is not None:
@@ -178,6 +180,15 @@ class _Servers:
         """Return a name for the session of a test that no other has."""
         return _session_name(test, str(next(self._numbers)))
 
+    def end(self, session: AnySession) -> None:
+        """End the session of a test, and note the gates at which answers of it are still held."""
+        held = session._read().held
+        self._stragglers += [
+            f"{_test_of(session.name)}: {number} held at gate {gate!r}"
+            for gate, number in sorted(held.items())
+        ]
+        session.end()
+
     def _stop_some(self) -> None:
         """Stop the oldest servers beyond `MAX_SERVERS`, but not that of the run."""
         own = [key for key in self._started if key != (_key_of(self._default), False)]
@@ -193,7 +204,7 @@ class _Servers:
         """Stop a server, and note the requests of tests that had ended."""
         server.stop()
         self._stragglers += [
-            f"{str(call.session).rpartition('.')[0]}: {call.method} {call.path}"
+            f"{_test_of(str(call.session))}: {call.method} {call.path}"
             for call in server.calls
             if call.is_late
         ]
@@ -201,6 +212,11 @@ class _Servers:
 
 def _session_name(test: str, suffix: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', test)[:MAX_NAME]}.{suffix}"
+
+
+def _test_of(session: str) -> str:
+    """Return the test of a session, as its name has it."""
+    return session.rpartition(".")[0]
 
 
 def _key_of(source: ConfigSource) -> str:
@@ -254,7 +270,7 @@ def llm_server(request: pytest.FixtureRequest) -> Iterator[AnySession | BaseURLs
     yield session
     del request.node.stash[_USED]
     server.use_session(None)
-    session.end()
+    servers.end(session)
 
 
 @pytest.fixture

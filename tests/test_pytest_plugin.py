@@ -423,6 +423,68 @@ def test_it(late, llm_server):
     )
 
 
+HELD = """
+import threading
+
+def held(llm_server):
+    llm_server.add(reply="Hi", fault={"hold": "approval"})
+    options = {"base_url": llm_server.openai_base_url, "api_key": "k", "max_retries": 0}
+    thread = threading.Thread(target=quietly, args=(options,))
+    thread.start()
+    llm_server.gate("approval").reached()
+    return thread
+
+def quietly(options):
+    try:
+        ask("x", **options)
+    except Exception:
+        pass
+
+@pytest.fixture
+def threads():
+    started = []
+    yield started
+    for thread in started:
+        thread.join(10)
+        assert not thread.is_alive()
+"""
+
+
+def test_answers_that_are_held_at_the_end_of_a_test_are_reported(
+    pytester: pytest.Pytester,
+) -> None:
+    result = run(
+        pytester,
+        HELD
+        + """
+def test_good(threads, llm_server):
+    threads.append(held(llm_server))
+
+def test_bad(threads, llm_server):
+    threads.append(held(llm_server))
+    assert False
+
+def test_released(threads, llm_server):
+    thread = held(llm_server)
+    llm_server.gate("approval").release()
+    thread.join()
+    llm_server.assert_all_called()
+""",
+    )
+
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*requests to llm_server*",
+            "answers that are held: 1 at 'approval'",
+            "*requests to llm_server after the end of their test*",
+            "test_good: 1 held at gate 'approval'",
+            "test_bad: 1 held at gate 'approval'",
+        ]
+    )
+    result.stdout.no_fnmatch_line("test_released: *")
+
+
 def test_servers_of_tests_with_configurations_are_few(pytester: pytest.Pytester) -> None:
     run(
         pytester,

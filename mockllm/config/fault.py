@@ -10,6 +10,7 @@ know the bytes of an answer: that is `replies.faults`.
 from __future__ import annotations
 
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -38,6 +39,16 @@ MAX_COUNT = 2**53 - 1  # of tokens, bytes or events; up to here every JSON reade
 Point = Literal["head", "first_token", "tool_arguments", "before_finish", "before_end"]
 """A moment of an answer that is the same in every API."""
 POINTS: tuple[Point, ...] = get_args(Point)
+
+_GATE = re.compile(r"(?!\.\.?\Z)[A-Za-z0-9._-]{1,128}")
+"""The names of gates, which are parts of URLs, as those of sessions are."""
+GATE_NAMES = "1 to 128 of A-Z a-z 0-9 . _ -"
+
+
+def is_gate_name(name: str) -> bool:
+    """Return True for the valid name of a gate: one of `GATE_NAMES`, but not ``.`` or ``..``."""
+    return _GATE.fullmatch(name) is not None
+
 
 _Count = Annotated[int, Field(strict=True, ge=1, le=MAX_COUNT)]
 
@@ -130,7 +141,7 @@ else:
 
 
 class Fault(ConfigObject):
-    """Something that goes wrong while an answer is sent: one of `end`, `pause`, `send` and
+    """Something that goes wrong while an answer is sent: one of `end`, `pause`, `hold`, `send` and
     `error`."""
 
     end: Literal["cut", "reset", "clean", "hang"] | None = None
@@ -139,6 +150,8 @@ class Fault(ConfigObject):
     ``hang``: nothing more is sent until the client goes."""
     pause: Duration | None = None
     """Nothing is sent for so long."""
+    hold: Annotated[str, Field(strict=True)] | None = None
+    """Nothing is sent until a test lets the answer pass this gate."""
     send: AnyBytes | None = None
     """A text that is put into the body, or ``{"hex": "ff 00"}``. Before the head, it is sent as it
     is."""
@@ -176,12 +189,12 @@ class Fault(ConfigObject):
         assert self.pause is None or isinstance(self.pause, Seconds)
         return self.pause
 
-    @model_validator(mode="before")
+    @field_validator("hold")
     @classmethod
-    def _has_no_gate(cls, value: Any) -> Any:
-        if isinstance(value, Mapping) and "hold" in value:
-            raise contradiction("'hold' is not supported yet: there are no gates")
-        return value
+    def _is_gate(cls, name: str | None) -> str | None:
+        if name is not None and not is_gate_name(name):
+            raise contradiction(f"expected the name of a gate, {GATE_NAMES}; found {name!r:.100}")
+        return name
 
     @field_validator("send")
     @classmethod
@@ -192,7 +205,7 @@ class Fault(ConfigObject):
 
     @model_validator(mode="after")
     def _is_one(self) -> Fault:
-        kinds = ("end", "pause", "send", "error")
+        kinds = ("end", "pause", "hold", "send", "error")
         found = [name for name in kinds if getattr(self, name) is not None]
         if len(found) != 1:
             both = " and ".join(map(repr, found))

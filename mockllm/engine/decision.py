@@ -225,13 +225,15 @@ class End(Enum):
 class Delivery(NamedTuple):
     """The actual course of a delivery, in seconds since the request was complete: the times of the
     decision, of the first byte written and of the end. `started` is the time at which the request
-    was complete, in seconds of the server's monotonic clock."""
+    was complete, in seconds of the server's monotonic clock, `gate` the name of the gate at which
+    the answer was held at its end."""
 
     decided: float
     first_byte: float
     ended: float
     end: End = End.COMPLETE
     started: float = 0.0
+    gate: str = ""
 
 
 class Exchange(NamedTuple):

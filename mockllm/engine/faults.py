@@ -54,6 +54,7 @@ def _compile(fault: words.Fault) -> PlannedFault:
         fault.seconds or 0.0,
         fault.sent,
         inside=fault.inside,
+        gate=fault.hold or "",
     )
     failure = None if fault.failure is None else compile_error(fault.failure)
     return PlannedFault(compiled, failure, fault.chance)

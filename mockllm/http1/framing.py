@@ -30,12 +30,13 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 class Frame(NamedTuple):
     """Bytes on the wire: `data`, sent `pause` seconds after the previous frame. With a `size`, only
     so many of the first bytes are sent, counted once the values of the delivery are filled in.
-    `tokens` are those of its step (`exchange.Step`)."""
+    `tokens` and `gate` are those of its step (`exchange.Step`)."""
 
     pause: float
     data: bytes
     size: int | None = None
     tokens: int = 0
+    gate: str = ""
 
 
 def must_close(reply: Reply, *, is_http11: bool) -> bool:
@@ -47,7 +48,7 @@ def must_close(reply: Reply, *, is_http11: bool) -> bool:
 def frames(
     reply: Reply, *, is_http11: bool = True, close: bool = False, head_only: bool = False
 ) -> Iterator[Frame]:
-    """Yield the head of `reply`, then its steps, encoded lazily.
+    """Yield what opens `reply` as it is, then its head, then its steps, encoded lazily.
 
     A reply without a length has one chunk per step. To an HTTP/1.0 client (`is_http11` is False) it
     ends with the connection, and any other reply announces that the connection stays. With `close`
@@ -56,6 +57,8 @@ def frames(
     ending are left out; closing or resetting the connection, and an ending at a time, are left to
     the caller.
     """
+    for step in reply.opening:
+        yield Frame(step.pause, step.data, gate=step.gate)
     unchunked = must_close(reply, is_http11=is_http11)
     close = close or unchunked
     version = b"1.0" if unchunked else b"1.1"
@@ -87,18 +90,28 @@ def _head(writer: h11.Connection, reply: Reply, *, is_http11: bool, close: bool)
 
 def fastest_frames(reply: Reply, *, is_http11: bool, close: bool) -> Iterator[Frame]:
     """Return the `frames` of `reply`, made without h11 if they can be."""
-    is_plain = reply.ending == COMPLETE and not reply.before_head and not reply.preface
+    opens = reply.before_head or reply.preface or reply.opening
+    is_plain = reply.ending == COMPLETE and not opens
     if is_plain and (reply.streamed or reply.has_length) and is_http11 and not close:
         return FastFraming(reply).frames(reply.steps)
     return frames(reply, is_http11=is_http11, close=close)
 
 
-def hold_head(frames: Iterator[Frame]) -> Iterator[Frame]:
-    """Return `frames` with the head and what follows it in one. Values of the delivery in a head
-    may be shorter than their placeholders, so it is not joined with a frame that is cut. The first
-    step is made at once."""
+def hold_head(frames: Iterator[Frame], opening: int = 0) -> Iterator[Frame]:
+    """Return `frames` with the head, which comes after the `opening` frames, and what follows it in
+    one. Values of the delivery in a head may be shorter than their placeholders, so it is not
+    joined with a frame that is cut; nor with a wait, which comes after it. The first step is made
+    at once."""
+    opened = [next(frames) for _ in range(opening)]
+    held = _hold_head(frames)
+    return chain(opened, held) if opened else held
+
+
+def _hold_head(frames: Iterator[Frame]) -> Iterator[Frame]:
     head = next(frames)
     first = next(frames, Frame(0.0, b""))
+    if first.gate or (first.pause and not first.data):
+        return chain([head, first], frames)
     pause = head.pause + first.pause
     if head.size is None and first.size is None:
         return chain([Frame(pause, head.data + first.data, None, first.tokens)], frames)
@@ -117,7 +130,7 @@ def _body(writer: h11.Connection, reply: Reply) -> Iterator[Frame]:
     """The frames of the steps, up to the ending."""
     left = reply.ending.after
     for step in reply.steps:
-        if left == 0:
+        if left == 0 and step.size:  # an empty step waits before the ending
             return
         if left is None or step.size <= left:
             yield from _step(writer, step)
@@ -134,19 +147,20 @@ def _step(
     """The frames of one step. With `up_to` only that many of its bytes. Then its chunk announces
     all of them, unless it is a `whole_chunk` of those that are sent."""
     if len(step.pieces) == 1 and up_to is None:
-        yield Frame(step.pause, writer.send(h11.Data(step.pieces[0])) or b"", tokens=step.tokens)
+        data = writer.send(h11.Data(step.pieces[0])) or b""
+        yield Frame(step.pause, data, None, step.tokens, step.gate)
         return
-    pause, tokens = step.pause, step.tokens
+    pause, tokens, gate = step.pause, step.tokens, step.gate
     announced = up_to if whole_chunk and up_to is not None else step.size
     sized = h11.Data(cast("bytes", _Sized(announced)))
     for part in writer.send_with_data_passthrough(sized) or ():
         if not isinstance(part, _Sized):
-            yield Frame(pause, part, tokens=tokens)
-            pause, tokens = 0.0, 0
+            yield Frame(pause, part, None, tokens, gate)
+            pause, tokens, gate = 0.0, 0, ""
             continue
         for piece, size in _first_pieces(step, up_to):
-            yield Frame(pause, piece, size, tokens)
-            pause, tokens = 0.0, 0
+            yield Frame(pause, piece, size, tokens, gate)
+            pause, tokens, gate = 0.0, 0, ""
         if up_to is not None and not whole_chunk:
             return
 
@@ -198,10 +212,11 @@ class FastFraming:
             and reply.ending == COMPLETE
             and not reply.before_head
             and not reply.preface
+            and not reply.opening
             and reply.pacing is None
-            and not any(step.pause for step in reply.steps)
+            and not any(step.pause or step.gate for step in reply.steps)
         )
-        """True if such a reply is complete, and has no pause and no pacing."""
+        """True if such a reply is complete, and has no pause, no gate and no pacing."""
         self._bodiless = reply.status in BODILESS
         self.streamed = reply.streamed
         """True if each step is a chunk."""
@@ -222,16 +237,16 @@ class FastFraming:
             yield Frame(0.0, b"%b%d%b" % (self.before, size, self.after))
         else:
             yield Frame(0.0, self.before)
-        for pieces, pause, tokens in steps:
+        for pieces, pause, tokens, gate in steps:
             first, *others = pieces
             if not self.streamed:
-                yield Frame(pause, first, None, tokens)
+                yield Frame(pause, first, None, tokens, gate)
                 yield from (Frame(0.0, piece) for piece in others)
             elif not others:
                 data = b"%x\r\n%b\r\n" % (len(first), first) if first else b""
-                yield _new(Frame, (pause, data, None, tokens))
+                yield _new(Frame, (pause, data, None, tokens, gate))
             else:
-                yield Frame(pause, b"%x\r\n" % sum(map(len, pieces)), None, tokens)
+                yield Frame(pause, b"%x\r\n" % sum(map(len, pieces)), None, tokens, gate)
                 yield from (Frame(0.0, piece) for piece in pieces)
                 yield Frame(0.0, b"\r\n")
         if self.streamed:

@@ -50,6 +50,9 @@ def log_access(exchange: Exchange) -> None:
         words.append(f"session={entry['session']}")
     line = " ".join(str(word) for word in words if word is not None)
     end = "" if delivery.end is End.COMPLETE else f" ({entry['end']})"
+    if delivery.gate:
+        entry["gate"] = delivery.gate
+        end = f" ({entry['end']}, held at {delivery.gate!r})"
     if match.near_miss is not None:
         entry["near_miss"] = describe_near_miss(match.near_miss)
         end += f"; closest mock: {entry['near_miss']}"

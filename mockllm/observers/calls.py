@@ -299,6 +299,12 @@ class Call:
         return _DELIVERIES[self._entry.delivery.end]
 
     @property
+    def held_at(self) -> str | None:
+        """The name of the gate at which the answer was held when its delivery ended, because it was
+        cut there or the client left; None of any other."""
+        return self._entry.delivery.gate or None
+
+    @property
     def started(self) -> float:
         """The time at which the request was complete, in seconds of Unix time."""
         return self._epoch + self._entry.delivery.started

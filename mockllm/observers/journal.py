@@ -9,7 +9,8 @@ the oldest go first. It is used by one thread.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from mockllm.engine.decision import Answer, Exchange, Match, Outcome
@@ -27,10 +28,12 @@ _new = tuple.__new__  # half the time of the class's own constructor
 
 class Record(NamedTuple):
     """What a journal has of a server or a session: its calls in the order in which they began, and
-    the number of earlier ones that it had no room for."""
+    the number of earlier ones that it had no room for. The server adds the number of the answers
+    that are `held`, by the names of their gates: they are no calls yet."""
 
     calls: list[Call]
     lost: int = 0
+    held: Mapping[str, int] = MappingProxyType({})
 
 
 class Journal:

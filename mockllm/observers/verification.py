@@ -212,6 +212,15 @@ def too_few(record: Record, count: int, timeout: float) -> str:
     return "\n".join([expected, "", *_listed(record)])
 
 
+def not_reached(record: Record | None, gate: str, count: int, timeout: float, found: int) -> str:
+    """Return the failure of waiting for `count` answers to reach a gate. There is no record if no
+    journal is kept."""
+    reached = f"found {counted(found, 'answer')}"
+    expected = f"expected {counted(count, 'answer')} at gate {_quoted(gate)} within {timeout:g} s"
+    lines = [] if record is None else ["", *_listed(record)]
+    return "\n".join([f"{expected}, {reached}", *lines])
+
+
 def report(record: Record) -> str:
     """Return the list of the calls, for a report of a test that has failed."""
     lines = _listed(record)
@@ -243,18 +252,26 @@ def _incomplete(record: Record) -> str | None:
 
 def _listed(record: Record) -> list[str]:
     """Return the last calls, a line each, below a heading."""
-    calls = record.calls
+    calls, held = record.calls, _held(record)
     if not calls:
-        return ["there was no request"]
+        return held or ["there was no request"]
     heading = f"{counted(len(calls) + record.lost, 'request')} so far"
     if len(calls) > MAX_LISTED or record.lost:
         heading = f"{heading}, the last {min(len(calls), MAX_LISTED)} of them"
     first = max(0, len(calls) - MAX_LISTED)
     shown = [_cells(call, several=_has_several(record)) for call in calls[first:]]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    return [f"{heading}:"] + [
-        f"{place:>3}. {_joined(cells, widths)}" for place, cells in enumerate(shown, first + 1)
-    ]
+    return (
+        [f"{heading}:"]
+        + [f"{place:>3}. {_joined(cells, widths)}" for place, cells in enumerate(shown, first + 1)]
+        + held
+    )
+
+
+def _held(record: Record) -> list[str]:
+    """Return the line of the requests whose answers are held at gates, if there are some."""
+    counts = [f"{number:,} at {_quoted(gate)}" for gate, number in sorted(record.held.items())]
+    return [f"answers that are held: {', '.join(counts)}"] if counts else []
 
 
 def _has_several(record: Record) -> bool:
@@ -276,10 +293,15 @@ def _cells(call: Call, *, several: bool) -> tuple[str, ...]:
     one of `several` sessions."""
     attempt = f"attempt {call.attempt}" if call.attempt > 1 else ""
     mock = _quoted(call.mock) if call.mock is not None else f"[{call.outcome}]"
-    ended = "" if call.delivery == "complete" else f"({call.delivery.replace('_', ' ')})"
+    ended = "" if call.delivery == "complete" else f"({_how_ended(call)})"
     session = f"session={call.session}" if several and call.session else ""
     words = " ".join(each for each in (_words(call), ended, session) if each)
     return (str(call.status), mock, attempt, _cut(call.model or "", MAX_NAME), words)
+
+
+def _how_ended(call: Call) -> str:
+    how = call.delivery.replace("_", " ")
+    return how if call.held_at is None else f"{how} while held at {_quoted(call.held_at)}"
 
 
 def _words(call: Call) -> str:

@@ -52,8 +52,9 @@ START = Place("start")
 
 
 class Fault(NamedTuple):
-    """What happens at a place: an ending, a pause in seconds, bytes that are sent, or an error,
-    given by its body as a whole answer. `inside` moves an ending into what comes next."""
+    """What happens at a place: an ending, a pause in seconds, bytes that are sent, an error, given
+    by its body as a whole answer, or a wait at a gate. `inside` moves an ending into what comes
+    next."""
 
     place: Place
     end: EndingKind | None = None
@@ -61,6 +62,7 @@ class Fault(NamedTuple):
     data: bytes = b""
     error: Mapping[str, Any] | None = None
     inside: bool = False
+    gate: str = ""
 
 
 class Cut(NamedTuple):
@@ -101,6 +103,12 @@ def _before_head(reply: Reply, fault: Fault) -> Reply:
         return reply
     if fault.end is not None:
         return replace(reply, ending=Ending(fault.end, head=0.5 if fault.inside else 0.0))
+    if fault.gate:
+        opening = reply.opening
+        if reply.preface or reply.before_head:
+            opening += (Step((reply.preface,), reply.before_head),)
+        opening += (Step((b"",), gate=fault.gate),)
+        return replace(reply, before_head=0.0, preface=b"", opening=opening)
     if fault.data:
         return replace(reply, preface=reply.preface + fault.data)
     return replace(reply, before_head=reply.before_head + fault.pause)
@@ -147,7 +155,7 @@ class _Rebuilt:
             self._unsent = 0
             self._tail = self._body.error_steps(fault.error, cut)
         else:
-            self._tail.insert(0, Step((fault.data,), fault.pause))
+            self._tail.insert(0, Step((fault.data,), fault.pause, gate=fault.gate))
 
 
 class _Body:

@@ -121,6 +121,7 @@ class _Variant:
             reply.before_head,
             reply.preface,
             reply.pacing,
+            reply.opening,
         )
         template = self._template
         if template is None or not template.fits(values):
@@ -178,11 +179,12 @@ class FilledSteps(Sequence[Step]):
 class PreparedStep:
     """A step, cut at the placeholders that depend on the request."""
 
-    __slots__ = ("_pieces", "_slots", "pause", "tokens")
+    __slots__ = ("_pieces", "_slots", "gate", "pause", "tokens")
 
     def __init__(self, step: Step) -> None:
         self.pause = step.pause
         self.tokens = step.tokens
+        self.gate = step.gate
         self._pieces: list[bytes] = []
         self._slots = Slots.none()
         for at, piece in enumerate(placeholders.split_of_request(step.data)):
@@ -203,9 +205,9 @@ class PreparedStep:
         pieces = self._pieces.copy()
         self._slots.fill(pieces, values)
         if sum(map(len, pieces)) <= MAX_PIECE:
-            return Step((b"".join(pieces),), self.pause, self.tokens)
+            return Step((b"".join(pieces),), self.pause, self.tokens, self.gate)
         cut = [part for piece in pieces if piece for part in placeholders.cut(piece)]
-        return Step(tuple(cut), self.pause, self.tokens)
+        return Step(tuple(cut), self.pause, self.tokens, self.gate)
 
 
 def make_ready(reply: Reply) -> Filled:

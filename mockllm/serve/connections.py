@@ -26,6 +26,7 @@ from mockllm.redaction import redact_target
 from mockllm.serve.clock import Clock
 from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.functions import Functions
+from mockllm.serve.gates import Gates
 from mockllm.serve.turns import Turns
 
 logger = logging.getLogger("mockllm")
@@ -77,6 +78,7 @@ class Service:
         performer: Performer | None = None,
         slot: int = 0,
         clock: Clock | None = None,
+        gates: Gates | None = None,
     ) -> None:
         # of the server
         self.app = app
@@ -90,6 +92,8 @@ class Service:
         self.functions = Functions()
         self._reported: set[str] = set()  # places of troubles
         self.clock = clock or Clock()
+        self.gates = gates or Gates()
+        app.when_session_ends = self.gates.end_session
         # of the connections
         self.connections: set[Connection] = set()
         self.lingering: dict[Connection, None] = {}
@@ -162,6 +166,7 @@ class Service:
         """Close every connection after its current answer, and idle ones in `last_call` seconds. A
         request that arrives until then is answered with ``Connection: close``."""
         self.draining = True
+        self.gates.stop()  # what is held would use up the time of all others
         self.last_call = last_call
         self.app.is_ready = False
         for connection in tuple(self.connections):

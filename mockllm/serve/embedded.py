@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import math
 import sys
 import time
 import warnings
@@ -26,6 +27,7 @@ from mockllm.limits import Limits
 from mockllm.observers.journal import MAX_ENTRIES
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
+from mockllm.serve.gates import HOLD_FOR, Gates
 from mockllm.serve.listener import Listener
 from mockllm.serve.listening import Listening, running_loop
 from mockllm.serve.loop_thread import LoopThread
@@ -69,6 +71,7 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         drain_timeout: float = DRAIN_TIMEOUT,
         journal: int = MAX_ENTRIES,
         quick_retries: bool = False,
+        hold_for: float = HOLD_FOR,
     ) -> None:
         if ssl_keyfile is not None and ssl_certfile is None:
             raise ValueError("ssl_keyfile needs ssl_certfile")
@@ -83,8 +86,12 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         _check("drain_timeout", drain_timeout, (int, float), "a number of seconds")
         _check("journal", journal, int, "a number of requests")
         _check("limits", limits, (Limits, type(None)), "Limits")
-        if not drain_timeout >= 0:
-            raise ValueError(f"drain_timeout: expected 0 or more, found {drain_timeout}")
+        _check("hold_for", hold_for, (int, float), "a number of seconds")
+        for name, seconds in (("drain_timeout", drain_timeout), ("hold_for", hold_for)):
+            if not seconds >= 0:
+                raise ValueError(f"{name}: expected 0 or more, found {seconds}")
+        if hold_for == math.inf:
+            raise ValueError("hold_for: expected a number of seconds, found infinity")
         check_speed(speed)
         if journal < 0:
             raise ValueError(f"journal: expected 0 or more, found {journal}")
@@ -102,6 +109,7 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
             ssl_keyfile=_path(ssl_keyfile),
             limits=limits or Limits(),
             drain_timeout=drain_timeout,
+            hold_for=hold_for,
             speed=speed,
         )
         self._max_entries = journal
@@ -175,11 +183,13 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
             elapsed=clock.elapsed,
         )
         observers = self._begin_recording(app)
-        service = Service(app, limits=self._settings.limits, observers=observers, clock=clock)
+        gates = Gates(hold_for=self._settings.hold_for)
+        limits = self._settings.limits
+        service = Service(app, limits=limits, observers=observers, clock=clock, gates=gates)
         listener = Listener(service, tls=tls)
         await listener.start(sock)
         drain_timeout = self._settings.drain_timeout
-        return Listening(app, listener, clock, url, files.pop_all(), drain_timeout)
+        return Listening(app, listener, clock, gates, url, files.pop_all(), drain_timeout)
 
     async def _load(self) -> Engine:
         """Load the configuration in a thread, and log its warnings."""
@@ -242,7 +252,8 @@ class AsyncServer(_EmbeddedServer[AsyncSession], AsyncWaiting):
     The warnings of the configuration go to the logger ``mockllm``. `stop` gives responses in
     progress `drain_timeout` seconds (0.25 by default) to finish. Of the requests, `calls` has the
     last 10,000, or as many as `journal` says; with 0 none, and they cost nothing. With
-    `quick_retries` the official clients retry after a millisecond, unless a mock says otherwise.
+    `quick_retries` the official clients retry after a millisecond, unless a mock says otherwise. An
+    answer that a gate holds for `hold_for` seconds (60 by default) is cut.
     """
 
     _session_type = AsyncSession
@@ -276,6 +287,9 @@ class AsyncServer(_EmbeddedServer[AsyncSession], AsyncWaiting):
 
     async def _wait(self, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
         return await self._await_calls(None, count, timeout)
+
+    async def _await_gate(self, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
+        return await self._await_gate_of(None, name, count, timeout)
 
     def _check_own_loop(self) -> None:
         """Raise a RuntimeError if the server was started in another loop than the running one. If
@@ -357,6 +371,9 @@ class Server(_EmbeddedServer[Session], Waiting):
 
     def _wait(self, count: int, timeout: float) -> bool:
         return self._wait_for_calls(None, count, timeout)
+
+    def _wait_for_gate(self, name: str, count: int, timeout: float) -> bool:
+        return self._wait_for_gate_of(None, name, count, timeout)
 
     def _describe_end(self, listening: Listening) -> str:
         end = "it serves until the process ends"

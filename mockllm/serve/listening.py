@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from mockllm.app import App
 from mockllm.serve.clock import Clock
+from mockllm.serve.gates import Gates
 from mockllm.serve.listener import Listener
 
 T = TypeVar("T")
@@ -23,6 +24,7 @@ class Listening:
         app: App,
         listener: Listener,
         clock: Clock,
+        gates: Gates,
         url: str,
         files: ExitStack,
         drain_timeout: float,
@@ -32,6 +34,7 @@ class Listening:
         self.clock = clock
         self.url = url
         self.listener = listener
+        self.gates = gates
         self._files = files
         self._drain_timeout = drain_timeout
         listener.owner = self

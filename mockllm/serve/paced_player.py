@@ -6,10 +6,12 @@ without a timer of its own, because there may be thousands.
     play_due  a deadline has come: all frames that are due leave in one write, and the next deadline
               is set
     resume    the peer reads again: what was due meanwhile leaves
+    pass_gate a test lets the answer go on, which was held at a gate: what follows is due from then
+              on
     abandon   the peer is gone
 
 Deadlines are absolute, so a step that is late delays no other. An answer whose peer reads slowly
-gives its place in the pool to the next one.
+gives its place in the pool to the next one; one that is held at a gate keeps it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from mockllm.engine.decision import End
 from mockllm.exchange import Ending, EndingKind, Pacing
 from mockllm.http1.framing import LAST_CHUNK, Frame
 from mockllm.replies.pacing import Tempo
@@ -75,7 +78,9 @@ class PacedPlayer(Sender):
 
     @property
     def is_held(self) -> bool:
-        """True while the first byte, or a place in the pool, is waited for."""
+        """True while the first byte, a place in the pool, or a gate is waited for."""
+        if self.gate:
+            return True
         return self.first_byte is None and self._due > self._lane.time_at(self._clock.now())
 
     def start(self) -> bool:
@@ -117,6 +122,23 @@ class PacedPlayer(Sender):
             self._wait()
             self._clock.set_timer()
 
+    def pass_gate(self) -> None:
+        """Go on with what was held at the gate."""
+        assert self._next is not None
+        self.gate = ""
+        self._next = self._next._replace(gate="")
+        self._lane.discard(self._entry)  # that of an ending with a time
+        self._due = self._lane.time_at(self._clock.now())
+        if not self._waits_for_peer:
+            self._wait()
+            self._clock.set_timer()
+
+    def cut_off(self) -> None:
+        """End at the gate as if the connection was cut."""
+        self._finish(End.CUT)
+        self._leave()
+        self._over(EndingKind.CUT, None)
+
     def abandon(self) -> None:
         """Leave the pool, and report that the peer has disconnected."""
         self._leave()
@@ -141,7 +163,10 @@ class PacedPlayer(Sender):
                 lane = self._lane
                 own = lane.time_at(min(now, self._until))
                 continue
-            _, data, cut, tokens = self._next
+            _, data, cut, tokens, gate = self._next
+            if gate and self._gates.arrive(self._session, gate, self):
+                self.gate, self._due = gate, math.inf
+                break
             if size > MAX_UNSENT and data != LAST_CHUNK:
                 break
             parts.append(data if cut is None else fill_fresh(data, self._fresh)[:cut])
@@ -167,14 +192,19 @@ class PacedPlayer(Sender):
         kind, time = self._ending.kind, self._ending.time
         if self._next is None:
             return kind if time is None else EndingKind.COMPLETE
-        return kind if now >= self._until and not is_behind else None
+        if now < self._until or is_behind:
+            return None
+        if self.gate:
+            self._gates.leave(self)
+        return kind
 
     def _wait(self) -> None:
         """Let the clock call at the next deadline."""
         due = self._due
         if self._until < math.inf:
             due = min(due, self._lane.time_at(self._until))
-        self._entry = self._lane.add(due, self)
+        if due < math.inf:  # else the answer is held
+            self._entry = self._lane.add(due, self)
 
     def _take(self) -> None:
         """Take the next frame, and set its deadline."""

@@ -2,10 +2,12 @@
 sent, or its peer reads slowly.
 
 A player sends the frames of a reply (`http1.framing.frames`) in order. Before each frame it waits
-for three things:
+for four things:
 
     time   A frame is due after the sum of all pauses before it, counted from the start, so a late
            frame does not delay later ones.
+    gate   A frame with a gate waits there until a test lets it pass (`serve.gates`). The pauses
+           behind it are counted from then on.
     peer   The transport reports when more than MAX_UNSENT bytes wait for the peer, and when they
            are sent. So a slow reader costs that much memory, whatever the size of the answer.
     turn   A player yields to the loop after a few milliseconds, which it shares with all other
@@ -36,6 +38,7 @@ from typing import Any
 from mockllm.engine.decision import End
 from mockllm.exchange import Ending, EndingKind
 from mockllm.http1.framing import LAST_CHUNK, Frame
+from mockllm.serve.gates import Gates
 from mockllm.serve.turns import Turns
 from mockllm.wire.placeholders import FreshValues, fill_fresh
 
@@ -66,12 +69,13 @@ class Sender:
     """Writes the frames of one answer on one connection, and ends it.
 
     `writable` is set while the peer reads fast enough, `peer_finished` once it has closed its side.
-    `ended` is called once: with the last write, or when the peer has disconnected.
+    The answer waits at the `gates` of its `session`. `ended` is called once: with the last write,
+    or when the peer has disconnected.
     """
 
     __slots__ = (
         *("_transport", "_writable", "_peer_finished", "_fresh", "_ended", "_end", "_next", "_due"),
-        *("frames_sent", "first_byte", "hangs"),
+        *("_gates", "_session", "gate", "frames_sent", "first_byte", "hangs"),
     )
 
     def __init__(
@@ -81,6 +85,8 @@ class Sender:
         peer_finished: asyncio.Event,
         fresh: FreshValues,
         *,
+        gates: Gates,
+        session: str,
         ended: Callable[[Sender, End], None],
     ) -> None:
         # of the connection
@@ -91,6 +97,10 @@ class Sender:
         self._fresh = fresh
         self._ended = ended
         self._end: End | None = None
+        self._gates = gates
+        self._session = session
+        self.gate = ""
+        """The name of the gate at which the answer is held, or was at its end."""
         # of the frames
         self._next: Frame | None = None
         self._due = 0.0
@@ -103,12 +113,21 @@ class Sender:
 
     @property
     def is_held(self) -> bool:
-        """True if nothing is sent yet because time must pass first. A peer that closes its side
-        meanwhile cannot be told from one that has left, so it counts as one."""
-        return self.first_byte is None and self._due > time.monotonic()
+        """True if nothing is sent yet because time must pass first, or nothing more at a gate. A
+        peer that closes its side meanwhile cannot be told from one that has left, so it counts as
+        one."""
+        return self.gate != "" or (self.first_byte is None and self._due > time.monotonic())
 
     def resume(self) -> None:
         """Continue: the peer reads again."""
+
+    def pass_gate(self) -> None:
+        """Continue: a test lets the answer pass the gate at which it is held."""
+        raise NotImplementedError
+
+    def cut_off(self) -> None:
+        """End the answer, which is held at a gate, as if the connection was cut."""
+        raise NotImplementedError
 
     async def end(self, kind: EndingKind) -> None:
         """End the message as `kind` specifies, when all frames are sent. After COMPLETE and CLEAN
@@ -127,6 +146,8 @@ class Sender:
     def abandon(self) -> None:
         """Report that the peer has disconnected, unless the end was reported before."""
         self._finish(End.CLIENT_GONE)
+        if self.gate:
+            self._gates.leave(self)
 
     def fail(self) -> None:
         """Report that the frames could not be generated, unless the end was reported before."""
@@ -175,6 +196,7 @@ class Player(Sender):
         super().__init__(*connection, **answer)
         self._turns = turns
         self._until = math.inf  # frames that are due later are not sent
+        self._passing: asyncio.Future[bool] | None = None  # False if the answer is cut off
 
     async def play(self, frames: Iterator[Frame], ending: Ending) -> None:
         """Send `frames`, then end the message as `ending` specifies."""
@@ -196,6 +218,11 @@ class Player(Sender):
             self._turns.spend(time.monotonic() - began)
             if not more:
                 return kind
+            if self._is_at_gate:
+                stopped = await self._wait_at_gate(ending)
+                if stopped is not None:
+                    return stopped
+                continue
             wait = min(self._due, self._until) - time.monotonic()
             if wait > 0:
                 await asyncio.sleep(wait)
@@ -212,11 +239,51 @@ class Player(Sender):
                 return True
             if self._transport.is_closing():
                 return False
+            if self._next.gate:
+                return True
             frame = self._take_with_end(frames, self._next)
             self._write(frame, end if self._next is None else None)
             if time.monotonic() > until:
                 break
         return self._next is not None
+
+    @property
+    def _is_at_gate(self) -> bool:
+        """True if the next frame is due but for its gate."""
+        if self._next is None or not self._next.gate or not self._writable.is_set():
+            return False
+        return self._due <= min(time.monotonic(), self._until)
+
+    async def _wait_at_gate(self, ending: Ending) -> EndingKind | None:
+        """Wait at the gate of the next frame. Returns how the message ends, if it ends there: if it
+        is cut off, or at the time of its ending."""
+        assert self._next is not None
+        name = self._next.gate
+        if self._gates.arrive(self._session, name, self):
+            self.gate = name
+            self._passing = asyncio.get_running_loop().create_future()
+            left = None if self._until == math.inf else max(self._until - time.monotonic(), 0.0)
+            await asyncio.wait((self._passing,), timeout=left)
+            self._gates.leave(self)
+            if not self._passing.done() or not self._passing.result():
+                kind = ending.kind if not self._passing.done() else EndingKind.CUT
+                self._finish(ENDS[kind])
+                return kind
+            self.gate = ""
+            self._due = time.monotonic()
+        self._next = self._next._replace(gate="")
+        return None
+
+    def pass_gate(self) -> None:
+        """Continue after the gate."""
+        assert self._passing is not None
+        self._passing.set_result(True)
+
+    def cut_off(self) -> None:
+        """End the answer at the gate."""
+        assert self._passing is not None
+        self._finish(End.CUT)
+        self._passing.set_result(False)
 
     def _take_with_end(self, frames: Iterator[Frame], frame: Frame) -> Frame:
         """Take the next frame, and return `frame`, which is before it. If only the end of the

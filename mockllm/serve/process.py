@@ -15,6 +15,7 @@ from mockllm.app import App
 from mockllm.engine.engine import Engine
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
+from mockllm.serve.gates import Gates
 from mockllm.serve.listener import Listener
 from mockllm.serve.peers import Peers, Place
 from mockllm.serve.reload import Reload, Reloader, freeze_heap, log_state
@@ -195,6 +196,7 @@ class _Process:
             performer=self._peers,
             slot=slot,
             clock=clock,
+            gates=Gates(hold_for=settings.hold_for),
         )
         self._listener = Listener(self._service, tls=bound.tls)
         self._cut = False

@@ -313,7 +313,14 @@ class HTTPProtocol(asyncio.Protocol):
         ended = self._delivery_observer(request, decision, started, decided)
         turns = self._service.turns
         self._player = Player(
-            self._wire, self._writable, self._peer_finished, fresh, turns=turns, ended=ended
+            self._wire,
+            self._writable,
+            self._peer_finished,
+            fresh,
+            turns=turns,
+            gates=self._service.gates,
+            session=decision.session,
+            ended=ended,
         )
         self._begin(self._play(self._player, frames, decision, closes=closes))
 
@@ -336,12 +343,15 @@ class HTTPProtocol(asyncio.Protocol):
             self._peer_finished,
             fresh,
             frames=framing.hold_head(
-                framing.fastest_frames(reply, is_http11=self._http.is_http11, close=closes)
+                framing.fastest_frames(reply, is_http11=self._http.is_http11, close=closes),
+                len(reply.opening),
             ),
             ending=reply.ending,
             clock=self._service.clock,
             pacing=pacing,
             over=lambda kind, error: self._end_paced(decision, kind, error, closes=closes),
+            gates=self._service.gates,
+            session=decision.session,
             ended=self._delivery_observer(request, decision, started, decided),
         )
         if not player.start():
@@ -359,7 +369,8 @@ class HTTPProtocol(asyncio.Protocol):
 
         def ended(player: Sender, end: End) -> None:
             first = decided if player.first_byte is None else player.first_byte - started
-            delivery = Delivery(decided, first, time.monotonic() - started, end, started)
+            spent = time.monotonic() - started
+            delivery = Delivery(decided, first, spent, end, started, player.gate)
             self._service.observe(request, decision, delivery)
 
         return ended

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
 from mockllm.app import App
 from mockllm.engine.added import AddedMock, compile_added
@@ -19,9 +19,10 @@ from mockllm.observers.subjects import subjects_of
 from mockllm.observers.verification import Subject
 from mockllm.prompt import Earlier
 from mockllm.serve.connections import Observer
+from mockllm.serve.gates import Gates
 from mockllm.serve.listening import Listening, run_in, running_loop
 from mockllm.serve.session import S, SessionServer
-from mockllm.serve.waiting import wait_for_count
+from mockllm.serve.waiting import wait_for_count, wait_for_gate
 from mockllm.state.store import Operation, Result
 
 logger = logging.getLogger("mockllm")
@@ -68,7 +69,12 @@ class RecordedServer(SessionServer[S]):
 
     def _read_journal(self, session: str | None) -> Record:
         journal = self._kept_journal()
-        return self._run(lambda: journal.read(session))
+        listening = self._listening
+        if listening is None:
+            return journal.read(session)
+        return listening.run(
+            lambda: journal.read(session)._replace(held=listening.gates.held(session))
+        )
 
     def _clear_journal(self, session: str | None) -> None:
         journal = self._kept_journal()
@@ -96,14 +102,11 @@ class RecordedServer(SessionServer[S]):
             strict_requests=engine.strict_requests,
         )
 
-        def add() -> bool:
-            if session is not None and not app.store.sessions.is_open(session):
-                return False
+        def add() -> None:
+            self._check_open(listening, session)
             app.add(added, session)
-            return True
 
-        if not listening.run(add):
-            raise RuntimeError(f"the session {session!r} has ended")
+        listening.run(add)
         for warning in added.warnings:
             logger.warning("%s", warning)
         return added
@@ -116,19 +119,62 @@ class RecordedServer(SessionServer[S]):
     def _is_strict(self) -> bool:
         return self._strict_requests
 
+    def _keeps_journal(self) -> bool:
+        return self._max_entries > 0
+
+    def _on_gates_of(self, session: str | None, act: Callable[[Gates, str | None], T]) -> T:
+        listening = self._serving()
+
+        def act_if_open() -> T:
+            self._check_open(listening, session)
+            return act(listening.gates, session)
+
+        return listening.run(act_if_open)
+
+    def _check_open(self, listening: Listening, session: str | None) -> None:
+        if session is not None and not listening.app.store.sessions.is_open(session):
+            raise RuntimeError(f"the session {session!r} has ended")
+
+    async def _await_gate_of(
+        self,
+        session: str | None,
+        name: str,
+        count: int,
+        timeout: float,  # noqa: ASYNC109  # it is the caller's
+    ) -> bool:
+        listening = self._serving()
+        self._on_gates_of(session, lambda gates, session: None)
+        return await self._await_in(
+            listening, wait_for_gate(listening.gates, session, name, count, timeout)
+        )
+
+    def _wait_for_gate_of(self, session: str | None, name: str, count: int, timeout: float) -> bool:
+        listening = self._serving()
+        self._on_gates_of(session, lambda gates, session: None)
+        return self._wait_in(
+            listening, wait_for_gate(listening.gates, session, name, count, timeout)
+        )
+
     async def _await_calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
         journal, listening = self._kept_journal(), self._serving()
-        waiting = wait_for_count(journal, session, count, timeout)
+        return await self._await_in(listening, wait_for_count(journal, session, count, timeout))
+
+    def _wait_for_calls(self, session: str | None, count: int, timeout: float) -> bool:
+        journal, listening = self._kept_journal(), self._serving()
+        return self._wait_in(listening, wait_for_count(journal, session, count, timeout))
+
+    async def _await_in(self, listening: Listening, waiting: Coroutine[Any, Any, bool]) -> bool:
+        """Return the result of `waiting`, in the loop of the server."""
         if listening.loop is running_loop():
             return await waiting
         future = asyncio.run_coroutine_threadsafe(waiting, listening.loop)
         return await asyncio.wrap_future(future)
 
-    def _wait_for_calls(self, session: str | None, count: int, timeout: float) -> bool:
-        journal, listening = self._kept_journal(), self._serving()
+    def _wait_in(self, listening: Listening, waiting: Coroutine[Any, Any, bool]) -> bool:
+        """Do what `_await_in` does, from another thread than that of the server's loop."""
         if listening.loop is running_loop():
+            waiting.close()
             raise RuntimeError("the server cannot answer calls while its own loop waits for them")
-        waiting = wait_for_count(journal, session, count, timeout)
         return asyncio.run_coroutine_threadsafe(waiting, listening.loop).result()
 
     def _forget_earlier(self, session: str) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, Self, TypeVar, overload
 
 from mockllm.engine.added import AddedMock
 from mockllm.observers.journal import Record
 from mockllm.observers.verification import Subject
+from mockllm.serve.gates import Gates
 from mockllm.serve.verifiable import AsyncWaiting, Verifiable, Waiting
 from mockllm.state.session_names import (
     PREFIX,
@@ -24,6 +25,8 @@ from mockllm.state.store import (
     Result,
     TooManySessions,
 )
+
+T = TypeVar("T")
 
 
 class BaseURLs:
@@ -78,6 +81,12 @@ class AnySession(BaseURLs, Verifiable):
     def _read(self) -> Record:
         return self._server._read_journal(self.name)
 
+    def _read_if_kept(self) -> Record | None:
+        return self._read() if self._server._keeps_journal() else None
+
+    def _on_gates(self, act: Callable[[Gates, str | None], T]) -> T:
+        return self._server._on_gates_of(self.name, act)
+
     def _subjects(self) -> dict[str, Subject]:
         return self._server._subjects_of(self.name)
 
@@ -113,12 +122,18 @@ class Session(AnySession, Waiting):
     def _wait(self, count: int, timeout: float) -> bool:
         return self._server._wait_for_calls(self.name, count, timeout)
 
+    def _wait_for_gate(self, name: str, count: int, timeout: float) -> bool:
+        return self._server._wait_for_gate_of(self.name, name, count, timeout)
+
 
 class AsyncSession(AnySession, AsyncWaiting):
     """A session of an `AsyncServer`: like `Session`, but what waits is awaited."""
 
     async def _wait(self, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
         return await self._server._await_calls(self.name, count, timeout)
+
+    async def _await_gate(self, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
+        return await self._server._await_gate_of(self.name, name, count, timeout)
 
 
 S = TypeVar("S", bound=AnySession)
@@ -181,6 +196,12 @@ class SessionServer(BaseURLs, Verifiable, Generic[S]):
     def _read(self) -> Record:
         return self._read_journal(None)
 
+    def _read_if_kept(self) -> Record | None:
+        return self._read() if self._keeps_journal() else None
+
+    def _on_gates(self, act: Callable[[Gates, str | None], T]) -> T:
+        return self._on_gates_of(None, act)
+
     def _subjects(self) -> dict[str, Subject]:
         return self._subjects_of(None)
 
@@ -235,6 +256,30 @@ class SessionServer(BaseURLs, Verifiable, Generic[S]):
 
     def _wait_for_calls(self, session: str | None, count: int, timeout: float) -> bool:
         """Do what `_await_calls` does, from another thread than that of the server's loop."""
+        raise NotImplementedError
+
+    def _keeps_journal(self) -> bool:
+        """Return True if requests are recorded."""
+        raise NotImplementedError
+
+    def _on_gates_of(self, session: str | None, act: Callable[[Gates, str | None], T]) -> T:
+        """Return the result of `act`, called in the loop of the server with its gates and the
+        session. Raises like `_on_gates`."""
+        raise NotImplementedError
+
+    async def _await_gate_of(
+        self,
+        session: str | None,
+        name: str,
+        count: int,
+        timeout: float,  # noqa: ASYNC109  # it is the caller's
+    ) -> bool:
+        """Wait until `count` answers have come to a gate of a session, or of all. Returns False if
+        they have not after `timeout` seconds. Raises like `_on_gates`."""
+        raise NotImplementedError
+
+    def _wait_for_gate_of(self, session: str | None, name: str, count: int, timeout: float) -> bool:
+        """Do what `_await_gate_of` does, from another thread than that of the server's loop."""
         raise NotImplementedError
 
     def _forget_earlier(self, session: str) -> None:

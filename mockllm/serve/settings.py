@@ -14,6 +14,7 @@ from mockllm.config.address import DEFAULT_HOST
 from mockllm.limits import Limits
 from mockllm.serve import address
 from mockllm.serve.connections import Observer
+from mockllm.serve.gates import HOLD_FOR
 from mockllm.serve.timing_board import TimingBoard
 
 MAX_SPEED = 1_000_000.0
@@ -43,6 +44,8 @@ class Settings:
     """Private key of the certificate; None reads it from `ssl_certfile`."""
     limits: Limits = field(default_factory=Limits)
     drain_timeout: float = DRAIN_TIMEOUT
+    hold_for: float = HOLD_FOR
+    """After so long, an answer that a gate holds is cut."""
     workers: int = 1
     """The number of processes, which share the places of pools."""
     timing: TimingBoard = field(default_factory=TimingBoard)

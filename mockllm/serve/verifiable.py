@@ -6,9 +6,9 @@ module below the line of the test.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Self, TypeVar, Unpack
 
 from mockllm.config.added_words import MockWords
 from mockllm.engine.added import AddedMock
@@ -18,8 +18,11 @@ from mockllm.observers.calls import Call
 from mockllm.observers.journal import Record
 from mockllm.observers.subjects import subject_of
 from mockllm.observers.verification import Subject, Times
+from mockllm.serve.checks import WAIT, check_number, check_waiting, fail
+from mockllm.serve.gate_handles import AsyncGate, Gate
+from mockllm.serve.gates import Gates
 
-WAIT = 5.0  # seconds that waiting takes at most, unless a test says otherwise
+T = TypeVar("T")
 _NOT_THE_AUTHOR = ("mockllm.serve.functions", __name__)  # modules of frames above a function
 _ONCE = Times(exactly=1)
 
@@ -75,7 +78,7 @@ class Verifiable:
         was over, the server failed, or its session had ended; with `strict_requests` of the server
         also if it was invalid."""
         __tracebackhide__ = True
-        _fail(verification.unmatched(self._read(), strict=self._is_strict()))
+        fail(verification.unmatched(self._read(), strict=self._is_strict()))
 
     def fail_on_errors(self) -> None:
         """Raise the first exception of a function that should have made an answer, with its own
@@ -89,7 +92,7 @@ class Verifiable:
         """Fail if a mock was never called, or has answers that were not used."""
         __tracebackhide__ = True
         record, subjects = self._read(), self._subjects()
-        _fail(verification.not_called(record, list(subjects.values())))
+        fail(verification.not_called(record, list(subjects.values())))
 
     def assert_order(self, *mocks: MockHandle | str) -> None:
         """Fail unless the mocks, handles or names, were called in this order: of a mock named once
@@ -97,7 +100,7 @@ class Verifiable:
         __tracebackhide__ = True
         handles = [self.mocks[each] if isinstance(each, str) else each for each in mocks]
         record, known = self._read(), self._subjects()
-        _fail(verification.wrong_order(record, [handle._subject(known) for handle in handles]))
+        fail(verification.wrong_order(record, [handle._subject(known) for handle in handles]))
 
     def describe_calls(self) -> str:
         """Return a list of the `calls`, a line each, as the texts of failures have it."""
@@ -105,6 +108,19 @@ class Verifiable:
 
     def _read(self) -> Record:
         """Return what the journal has of the server or the session."""
+        raise NotImplementedError
+
+    def _read_if_kept(self) -> Record | None:
+        """Return what `_read` does; None if no journal is kept."""
+        raise NotImplementedError
+
+    def _on_gates(self, act: Callable[[Gates, str | None], T]) -> T:
+        """Return the result of `act`, called in the loop of the server with its gates and the name
+        of the session, None for all.
+
+        Raises:
+            RuntimeError: the server is not started, or the session has ended.
+        """
         raise NotImplementedError
 
     def _subjects(self) -> dict[str, Subject]:
@@ -131,12 +147,25 @@ class Waiting(Verifiable):
         """Wait until there have been `count` calls, whose retries do not count, and fail after
         `timeout` seconds."""
         __tracebackhide__ = True
-        _check_waiting(count, timeout)
+        check_waiting(count, timeout, "a number of calls")
         if not self._wait(count, timeout):
-            _fail(verification.too_few(self._read(), count, timeout))
+            fail(verification.too_few(self._read(), count, timeout))
+
+    def gate(self, name: str) -> Gate:
+        """Return the gate with this name, at which mocks hold their answers
+        (``"fault": {"hold": "gate-1"}``).
+
+        Raises:
+            TypeError, ValueError: the name is invalid.
+        """
+        return Gate(name, self)
 
     def _wait(self, count: int, timeout: float) -> bool:
         """Return False if there were not `count` calls after `timeout` seconds."""
+        raise NotImplementedError
+
+    def _wait_for_gate(self, name: str, count: int, timeout: float) -> bool:
+        """Return False if `count` answers have not come to a gate after `timeout` seconds."""
         raise NotImplementedError
 
 
@@ -147,12 +176,20 @@ class AsyncWaiting(Verifiable):
         """Wait until there have been `count` calls, whose retries do not count, and fail after
         `timeout` seconds."""
         __tracebackhide__ = True
-        _check_waiting(count, timeout)
+        check_waiting(count, timeout, "a number of calls")
         if not await self._wait(count, timeout):
-            _fail(verification.too_few(self._read(), count, timeout))
+            fail(verification.too_few(self._read(), count, timeout))
+
+    def gate(self, name: str) -> AsyncGate:
+        """Return the gate with this name, like `Waiting.gate`."""
+        return AsyncGate(name, self)
 
     async def _wait(self, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # a word of `Waiting`
         """Return False if there were not `count` calls after `timeout` seconds."""
+        raise NotImplementedError
+
+    async def _await_gate(self, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # a word of `Waiting`
+        """Return False if `count` answers have not come to a gate after `timeout` seconds."""
         raise NotImplementedError
 
 
@@ -248,7 +285,7 @@ class MockHandle:
     def _assert_number(self, times: Times, *, requests: bool = False) -> None:
         __tracebackhide__ = True
         record, subject = self._owner._read(), self._subject()
-        _fail(verification.wrong_number(record, subject, times, requests=requests))
+        fail(verification.wrong_number(record, subject, times, requests=requests))
 
     def _subject(self, known: Mapping[str, Subject] | None = None) -> Subject:
         """Return the mock for verification; `known` are the mocks of its owner, if it has asked."""
@@ -302,7 +339,7 @@ def _times(times: int | None, at_least: int | None, at_most: int | None) -> Time
     """
     for given in (times, at_least, at_most):
         if given is not None:
-            _check_number(given, int, "a number of calls")
+            check_number(given, int, "a number of calls")
     if times is None and at_least is None and at_most is None:
         return Times(at_least=1)
     if times is not None and (at_least is not None or at_most is not None):
@@ -310,22 +347,3 @@ def _times(times: int | None, at_least: int | None, at_most: int | None) -> Time
     if at_least is not None and at_most is not None and at_least > at_most:
         raise ValueError(f"no number is at least {at_least} and at most {at_most}")
     return Times(times, at_least, at_most)
-
-
-def _check_waiting(count: int, timeout: float) -> None:
-    _check_number(count, int, "a number of calls")
-    _check_number(timeout, (int, float), "a time-out in seconds")
-
-
-def _check_number(given: object, kind: type | tuple[type, ...], expected: str) -> None:
-    if not isinstance(given, kind) or isinstance(given, bool):
-        raise TypeError(f"expected {expected}, found {given!r:.100}")
-    if not given >= 0:  # type: ignore[operator]  # it is a number
-        raise ValueError(f"expected {expected}, found {given}")
-
-
-def _fail(text: str | None) -> None:
-    """Raise an AssertionError if there is a failure."""
-    __tracebackhide__ = True
-    if text is not None:
-        raise AssertionError(text)

@@ -1,10 +1,12 @@
-"""Waits for calls, in the loop of the server that gets them."""
+"""Waits for calls, and for answers at gates, in the loop of the server that gets them."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from mockllm.observers.journal import Journal
+from mockllm.serve.gates import Gates
 
 
 async def wait_for_count(
@@ -15,15 +17,42 @@ async def wait_for_count(
 ) -> bool:
     """Wait until `journal` has `count` calls of a session, or of all. Returns False if it has not
     after `timeout` seconds."""
+    return await _wait_until(lambda: journal.count(session) >= count, journal.listeners, timeout)
+
+
+async def wait_for_gate(
+    gates: Gates,
+    session: str | None,
+    name: str,
+    count: int,
+    timeout: float,  # noqa: ASYNC109  # the test's
+) -> bool:
+    """Wait until `count` answers have reached a gate of a session, or of all. Returns False if they
+    have not after `timeout` seconds, or when the server stops."""
+    await _wait_until(
+        lambda: gates.is_stopped or gates.reached(session, name) >= count,
+        gates.listeners,
+        timeout,
+    )
+    return gates.reached(session, name) >= count
+
+
+async def _wait_until(
+    holds: Callable[[], bool],
+    listeners: set[Callable[[], None]],
+    timeout: float,  # noqa: ASYNC109  # the test's
+) -> bool:
+    """Wait until something `holds`, which may change whenever `listeners` are called. Returns False
+    if it does not after `timeout` seconds."""
     changed = asyncio.Event()
-    journal.listeners.add(changed.set)
+    listeners.add(changed.set)
     try:
         async with asyncio.timeout(timeout):
-            while journal.count(session) < count:
+            while not holds():
                 changed.clear()
                 await changed.wait()
     except TimeoutError:
         return False
     finally:
-        journal.listeners.discard(changed.set)
+        listeners.discard(changed.set)
     return True

@@ -74,6 +74,12 @@ def test_a_list_has_several_faults() -> None:
     assert listed(None) == ()
 
 
+def test_an_answer_is_held_at_a_gate() -> None:
+    (fault,) = listed(FAULTS.validate_python({"hold": "gate-1", "after": {"tokens": 5}}))
+
+    assert fault.hold == "gate-1"
+
+
 @pytest.mark.parametrize(
     ("send", "sent"),
     [("data: {é\n\n", "data: {é\n\n".encode()), ({"hex": "ff 00"}, b"\xff\0"), (b"\xff", b"\xff")],
@@ -99,13 +105,13 @@ def test_bytes_are_written_as_they_are_read() -> None:
         ([], "List should have at least 1 item after validation, not 0"),
         (
             {},
-            "expected one of 'end', 'pause', 'send', 'error', found none of them",
+            "expected one of 'end', 'pause', 'hold', 'send', 'error', found none of them",
         ),
         (
             {"end": "cut", "pause": 1},
             (
-                "expected one of 'end', 'pause', 'send', 'error', found 'end' and 'pause': write a "
-                "list of faults"
+                "expected one of 'end', 'pause', 'hold', 'send', 'error', found 'end' and "
+                "'pause': write a list of faults"
             ),
         ),
         (
@@ -116,7 +122,19 @@ def test_bytes_are_written_as_they_are_read() -> None:
             {"end": "clean"},
             ('"clean" ends a body: expected \'after\' beside it, such as "head", found nothing'),
         ),
-        ({"hold": "gate-1"}, "'hold' is not supported yet: there are no gates"),
+        (
+            {"hold": "a b"},
+            "hold: expected the name of a gate, 1 to 128 of A-Z a-z 0-9 . _ -; found",
+        ),
+        ({"hold": ""}, "hold: expected the name of a gate, "),
+        ({"hold": ".."}, "hold: expected the name of a gate, "),
+        ({"hold": "g" * 129}, "hold: expected the name of a gate, "),
+        ({"hold": 5}, "hold: Input should be a valid string"),
+        (
+            {"hold": "g", "pause": 1},
+            "expected one of 'end', 'pause', 'hold', 'send', 'error', found",
+        ),
+        ({"hold": "g", "inside": True}, "expected 'end' beside 'inside', found nothing"),
         ({"pause": 1, "inside": True}, "expected 'end' beside 'inside', found nothing"),
         ({"pause": -1}, "pause: expected a number of seconds, or a text with a unit such as "),
         ({"end": "cut", "chance": 5}, "chance: Input should be less than or equal to 1"),
@@ -169,6 +187,7 @@ def test_a_mistake_has_its_place_and_a_remedy(fault: Any, expected: str) -> None
         {"end": "cut", "after": {"event": "message_start", "nth": 2}, "inside": True},
         {"error": {"as": "rate_limit", "retry_after": "2s"}, "chance": 0.5, "_comment": 1},
         [{"pause": "30s", "after": "first_token"}, {"send": {"hex": "ff 00"}, "after": "head"}],
+        [{"hold": "a"}, {"hold": "gate-1", "after": "before_finish", "chance": 0.5}],
         {"send": ""},
         {"send": {"hex": "f"}},
         {"end": "gone"},

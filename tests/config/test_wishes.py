@@ -52,7 +52,7 @@ def test_wishes_are_words_or_json(headers: dict[bytes, bytes], expected: Wishes)
         ({FAULT: b"clean"}, "x-mockllm-fault: expected an object or a list of objects, found "),
         ({FAULT: b"\xff"}, "x-mockllm-fault: expected an object or a list of objects, found "),
         ({FAULT: b'{"end": "cut", "after": "x"}'}, "x-mockllm-fault.after: expected 'head', "),
-        ({FAULT: b'{"hold": "g"}'}, "x-mockllm-fault: 'hold' is not supported yet"),
+        ({FAULT: b'{"hold": "a/b"}'}, "x-mockllm-fault.hold: expected the name of a gate, "),
         ({ERROR: b"x", FAULT: b"y"}, "; x-mockllm-fault: expected an object"),
     ],
 )

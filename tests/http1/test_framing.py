@@ -212,9 +212,10 @@ replies = st.builds(
     st.sampled_from([(), ((b"date", placeholders.DATE), (b"x-a", b"1"))]),
     st.lists(
         st.builds(
-            lambda data, pause: Step((data,), pause),
+            lambda data, pause, gate: Step((data,), pause, gate=gate),
             st.binary(max_size=40),
             st.sampled_from([0.0, 0.0, 0.0, 0.5]),
+            st.sampled_from(["", "", "", "g"]),
         ),
         max_size=4,
     ).map(tuple),
@@ -229,7 +230,8 @@ def ready(reply: Reply) -> bytes | None:
 
 @given(replies)
 def test_ready_bytes_equal_framed_bytes(reply: Reply) -> None:
-    at_once = reply.ending == COMPLETE and not any(step.pause for step in reply.steps)
+    waits = any(step.pause or step.gate for step in reply.steps)
+    at_once = reply.ending == COMPLETE and not waits
 
     assert ready(reply) == (b"".join(sent(reply)) if at_once else None)
 
@@ -255,17 +257,54 @@ timed = st.builds(
 )
 
 
-def timetable(found: list[Frame]) -> list[tuple[float, int, bytes]]:
-    """The bytes that are sent together: after all pauses and tokens before them."""
-    together: list[tuple[float, int, bytes]] = []
-    pause, tokens = 0.0, 0
+def timetable(found: list[Frame]) -> list[tuple[float, int, int, bytes]]:
+    """The bytes that are sent together: after all pauses, tokens and gates before them."""
+    together: list[tuple[float, int, int, bytes]] = []
+    pause, tokens, gates = 0.0, 0, 0
     for frame in found:
-        pause, tokens = pause + frame.pause, tokens + frame.tokens
-        if together and together[-1][:2] == (pause, tokens):
-            together[-1] = (pause, tokens, together[-1][2] + frame.data)
+        pause, tokens, gates = pause + frame.pause, tokens + frame.tokens, gates + bool(frame.gate)
+        if together and together[-1][:3] == (pause, tokens, gates):
+            together[-1] = (pause, tokens, gates, together[-1][3] + frame.data)
         else:
-            together.append((pause, tokens, frame.data))
+            together.append((pause, tokens, gates, frame.data))
     return together
+
+
+def test_what_opens_a_reply_comes_before_its_head() -> None:
+    opening = (Step((b"<",), 1.0), Step((b"",), gate="g"))
+    reply = replace(WHOLE, opening=opening, before_head=0.5)
+
+    first, second, head, *_ = found = [*frames(reply)]
+
+    assert (first, second) == (Frame(1.0, b"<"), Frame(0.0, b"", gate="g"))
+    assert (head.pause, head.data[:9]) == (0.5, b"HTTP/1.1 ")
+    assert [*fastest_frames(reply, is_http11=True, close=False)] == found
+    held = [*hold_head(frames(reply), 2)]
+    assert held[:2] == [first, second]
+    assert held[2].data == head.data + found[3].data
+    assert ready(reply) is None
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("wait", [Step((b"",), gate="g"), Step((b"",), 2.0)])
+def test_a_wait_behind_the_head_is_not_before_it(streamed: bool, wait: Step) -> None:
+    reply = Reply(200, (), (wait, Step((b"a",), tokens=1)), streamed=streamed)
+
+    head, waiting, *_ = hold_head(fastest_frames(reply, is_http11=True, close=False))
+
+    assert (head.pause, head.gate, head.data[-4:]) == (0.0, "", b"\r\n\r\n")
+    assert waiting == Frame(wait.pause, b"", gate=wait.gate)
+    assert ready(reply) is None
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_wait_may_come_before_an_ending(after: int) -> None:
+    steps = (Step((b"a",)), Step((b"b",)))
+    wait = Step((b"",), 2.0, gate="g")
+    broken = (*steps[:after], wait, *steps[after:])
+    reply = Reply(200, (), broken, Ending(EndingKind.CUT, after=after), streamed=True)
+
+    assert [*frames(reply)][-1] == Frame(2.0, b"", gate="g")
 
 
 @given(timed, st.booleans(), st.booleans())
@@ -282,6 +321,9 @@ def test_a_head_that_is_held_comes_with_the_first_frame(reply: Reply) -> None:
     held = [*hold_head(frames(reply))]
 
     first = rest[0] if rest else Frame(0.0, b"")
+    if first.gate or (first.pause and not first.data):
+        assert held == [head, *rest]
+        return
     assert held[0] == Frame(head.pause + first.pause, head.data + first.data, None, first.tokens)
     assert held[1:] == rest[1:]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mockllm import Call
 from mockllm.engine.decision import Delivery, Exchange
-from mockllm.observers.journal import PER_ENTRY, Journal
+from mockllm.observers.journal import PER_ENTRY, Journal, Record
 from tests.support.observed import PATHS, Observed, request
 from tests.support.served import chat_request, embeddings_request, messages_request
 
@@ -32,7 +32,7 @@ def said(observed: Observed, session: str | None = None) -> list[str]:
 
 
 def test_a_server_without_requests_has_no_calls() -> None:
-    assert Journal().read() == ([], 0)
+    assert Journal().read() == Record([])
 
 
 def test_there_is_a_call_for_every_request() -> None:
@@ -146,7 +146,7 @@ def test_clearing_one_session_leaves_the_others() -> None:
 
     assert (said(observed), observed.journal.read("a").lost) == (["b"], 0)
     observed.journal.clear()
-    assert observed.journal.read() == ([], 0)
+    assert observed.journal.read() == Record([])
 
 
 def test_sessions_that_lost_calls_are_bounded() -> None:

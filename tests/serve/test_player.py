@@ -22,8 +22,10 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import COMPLETE, Ending, EndingKind, LazySteps, Reply, Step
 from mockllm.http1.framing import Frame, frames
+from mockllm.serve.gates import Gates
 from mockllm.serve.player import ENDS, Player
 from mockllm.serve.turns import Turns
+from mockllm.state.sessions import COMMON
 from tests.support.goldens import FRESH
 from tests.support.http.messages import get
 from tests.support.http.peer import Peer
@@ -415,7 +417,14 @@ def player(turns: Turns, transport: Taking | None = None, ends: list[Any] | None
     writable.set()
     connection = (cast("Any", transport or Taking()), writable, asyncio.Event())
     told = [] if ends is None else ends
-    return Player(*connection, FRESH, turns=turns, ended=lambda _, end: told.append(end))
+    return Player(
+        *connection,
+        FRESH,
+        turns=turns,
+        gates=Gates(),
+        session=COMMON,
+        ended=lambda _, end: told.append(end),
+    )
 
 
 class Taking:

@@ -28,6 +28,7 @@ SIGNATURE = {
     "drain_timeout": 0.25,
     "journal": 10_000,
     "quick_retries": False,
+    "hold_for": 60.0,
 }
 
 

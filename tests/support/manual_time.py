@@ -12,8 +12,10 @@ from mockllm.engine.decision import End
 from mockllm.exchange import COMPLETE, Ending, EndingKind, Pacing, PoolRule, Step
 from mockllm.http1.framing import Frame
 from mockllm.serve.clock import Clock
+from mockllm.serve.gates import Gates
 from mockllm.serve.paced_player import PacedPlayer
 from mockllm.serve.player import Sender
+from mockllm.state.sessions import COMMON
 from tests.support.goldens import FRESH
 
 ALONE = PoolRule()
@@ -120,6 +122,8 @@ class Answer:
             clock=clock,
             pacing=pacing,
             over=self._over,
+            gates=Gates(call_later=time.call_later),
+            session=COMMON,
             ended=self._ended,
         )
         self.is_admitted = self.player.start()
