@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from mockllm.config.json_file import SUFFIXES, read_file
 from mockllm.config.models import JOINED_FIELDS, MOCK_FIELDS, Config
+from mockllm.config.traffic import Traffic
 from mockllm.errors import ConfigError, Place, Problem, warning
 
 _NO_FILES = (
@@ -69,10 +70,11 @@ def _files(paths: Iterable[str | Path], problems: list[Problem]) -> Iterator[Pat
 
 
 def _valid_mocks(data: Any, *, file: str) -> Config:
-    """The valid mocks of an invalid configuration, so that the review finds their other problems in
-    the same run."""
+    """The valid mocks and traffic of an invalid configuration, so that the review finds their other
+    problems in the same run."""
     valid: dict[str, Any] = {}
-    for field, kind in MOCK_FIELDS.items():
+    kinds: dict[str, Any] = {**MOCK_FIELDS, "traffic": Traffic}
+    for field, kind in kinds.items():
         written = data.get(field) if isinstance(data, dict) else None
         valid[field] = []
         for index, entry in enumerate(written if isinstance(written, list) else ()):

@@ -42,9 +42,9 @@ class Turn(NamedTuple):
 
 def each_answer_once(config: Config) -> Config:
     """Return `config` with mocks that give each of their answers once, whole and at once: without
-    faults, which clients must not accept."""
+    faults and traffic, which clients must not accept."""
     lists = {field: [_each_once(mock) for mock in getattr(config, field)] for field in MOCK_FIELDS}
-    return config.model_copy(update=lists)
+    return config.model_copy(update={**lists, "traffic": []})
 
 
 def _each_once(mock: AnyMock) -> AnyMock:

@@ -39,7 +39,9 @@ def review_faults(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
     for (path, each), source in zip(written, sources, strict=True):
         owner, path = (each, path) if each.faults else (mock, "")
         for (where, fault), planned in zip(_listed(owner, path), source.fixed.faults, strict=True):
-            reason = _impossible(api, mock, fault) or _missing(api, source, planned)
+            several = _is_of_several_apis(mock)
+            reason = impossible_place(api, fault, several=several)
+            reason = reason or _missing(api, source, planned)
             if reason is not None:
                 yield Problem(place.at(f"{where}.after"), reason)
 
@@ -60,10 +62,11 @@ def _suspicious(
                 yield json_path([where, *part]), message
 
 
-def _impossible(api: API, mock: AnyMock, fault: Fault) -> str | None:
-    """Return why no answer of `api` has the place of a fault, if so."""
+def impossible_place(api: API, fault: Fault, *, several: bool) -> str | None:
+    """Return why no answer of `api` has the place of a fault, if so. `several` is True if the fault
+    is that of answers of several APIs."""
     position = fault.position
-    if position is not None and position.is_of_one_api and _is_of_several_apis(mock):
+    if position is not None and position.is_of_one_api and several:
         name = "event" if position.event is not None else _counted(position)
         return (
             f"{name!r} is another moment in each API: write 'tokens' or a word such as "

@@ -16,6 +16,7 @@ import orjson
 from mockllm.config.conditions import HeaderMatch, MatchType
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock
+from mockllm.config.traffic import Traffic
 from mockllm.engine.conditions import compared_parts
 from mockllm.errors import HTTPError, Place, Problem, RequestError, Severity, warning
 from mockllm.exchange import Request
@@ -58,7 +59,7 @@ _ASSIGNED = (("id",), ("status",))
 
 
 def impossible_headers(
-    api: API, mock: AnyMock, place: Place, *, require_auth: bool
+    api: API, mock: AnyMock | Traffic, place: Place, *, require_auth: bool
 ) -> Iterator[Problem]:
     """Report header rules that no request to `api` can meet, alone or together."""
     found = [
@@ -101,7 +102,7 @@ def _is_accepted(name: bytes, value: bytes, match_type: MatchType) -> bool:
     return True
 
 
-def _contradictions(mock: AnyMock, place: Place) -> Iterator[Problem]:
+def _contradictions(mock: AnyMock | Traffic, place: Place) -> Iterator[Problem]:
     """Report rules for the first value of one header that cannot hold at the same time."""
     exact: dict[bytes, tuple[int, bytes]] = {}
     for at, rule in enumerate(mock.match.headers):
@@ -117,7 +118,7 @@ def _contradictions(mock: AnyMock, place: Place) -> Iterator[Problem]:
 
 
 def _refused_together(
-    api: API, mock: AnyMock, place: Place, require_auth: bool
+    api: API, mock: AnyMock | Traffic, place: Place, require_auth: bool
 ) -> Iterator[Problem]:
     """Report rules that hold for refused requests only, such as one without any credentials."""
     exact = {name: value for name, value in _headers(mock, MatchType.EXACT) if value}
@@ -163,7 +164,7 @@ def arrive(headers: Mapping[bytes, bytes]) -> bool:
     return all(received.get(name) == value for name, value in headers.items())
 
 
-def _headers(mock: AnyMock, match_type: MatchType) -> Iterator[tuple[bytes, bytes]]:
+def _headers(mock: AnyMock | Traffic, match_type: MatchType) -> Iterator[tuple[bytes, bytes]]:
     return (compared_parts(rule) for rule in mock.match.headers if rule.match_type is match_type)
 
 

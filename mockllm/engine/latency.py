@@ -99,6 +99,9 @@ def review_latencies(config: Config) -> Iterator[Problem]:
 def _latencies(config: Config) -> Iterator[tuple[Latency, Place]]:
     if config.pace is not None:
         yield config.pace, Place()
+    for index, entry in enumerate(config.traffic):
+        if entry.pace is not None:
+            yield entry.pace, entry.place_in(index)
     for field in MOCK_FIELDS:
         for index, mock in enumerate(getattr(config, field)):
             place = mock.place_in(field, index)

@@ -119,12 +119,19 @@ def review(*paths: str | Path) -> Review:
     _, more = _compile_tables(config, strict_requests=False)
     found = (*problems, *more)
     places = [mock.place for field in MOCK_FIELDS for mock in getattr(config, field)]
+    places += [entry.place_in(index) for index, entry in enumerate(config.traffic)]
     places += [problem.place for problem in found if isinstance(problem.place, Place)]
     return Review(
         config,
         found,
         served=all(problem.severity is not Severity.ERROR for problem in found),
-        mocks=len({(place.file, place.field, place.position) for place in places if place.field}),
+        mocks=len(
+            {
+                (place.file, place.field, place.position)
+                for place in places
+                if place.field in MOCK_FIELDS
+            }
+        ),
         files=len({place.file for place in places}),
     )
 
@@ -174,7 +181,7 @@ def _compile_tables(
     config: Config, *, strict_requests: bool
 ) -> tuple[tuple[Table, ...], list[Problem]]:
     problems: list[Problem] = []
-    shared, traffic = _Shared(config), TrafficCompiler(config, config.stream.chunk)
+    shared, traffic = _Shared(config), TrafficCompiler(config)
     tables = tuple(
         _with_traffic(_table(api, config, shared, problems, strict_requests), traffic)
         for api in APIS

@@ -12,6 +12,7 @@ from mockllm.config.conditions import MatchType
 from mockllm.config.durations import find_suspicious
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock
+from mockllm.config.traffic import Traffic
 from mockllm.config.values import DONE, OWN_KEYS
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Place, Problem, Severity, warning
@@ -106,7 +107,7 @@ def confirm_match(api: API, sdk: SDK, mock: AnyMock, place: Place) -> Iterator[P
             yield Problem(place.at(path), finding.message, _severity(finding))
 
 
-def empty_conditions(mock: AnyMock, place: Place) -> Iterator[Problem]:
+def empty_conditions(mock: AnyMock | Traffic, place: Place) -> Iterator[Problem]:
     """Report conditions on instructions and tools that have no effect, or can never be met."""
     for name in mock.match.model_fields_set & {"system_contains", "tool_names"}:
         values = getattr(mock.match, name)

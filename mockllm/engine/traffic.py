@@ -1,4 +1,4 @@
-"""Compiles the traffic of a configuration for each API, and reviews it."""
+"""Compiles the traffic of a configuration for each API, and has it reviewed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mockllm.config import traffic as words
 from mockllm.config.models import Config
+from mockllm.engine import traffic_review as review
 from mockllm.engine import unanswerable
 from mockllm.engine.conditions import compile_match
 from mockllm.engine.effects import Traffic, TrafficEntry
@@ -17,39 +18,46 @@ from mockllm.matching.rule import Rule
 from mockllm.providers.api import API
 from mockllm.wire.chunking import Chunk
 
-MIN_SUSPICIOUS = 1000
-"""A number without a unit, in `from`, `to` or `ramp`: 17 minutes, or a second in milliseconds."""
-
 
 class TrafficCompiler:
     """Compiles the traffic of one configuration, API by API."""
 
-    def __init__(self, config: Config, chunk: Chunk) -> None:
+    def __init__(self, config: Config) -> None:
         self._entries = config.traffic
+        self._require_auth = config.require_auth
+        self._chunk = config.stream.chunk
         self._places = [each.place_in(index) for index, each in enumerate(config.traffic)]
-        self._chunk = chunk
-        self._compiled: dict[str, list[TrafficEntry]] = {}  # by the word of the API
         self._never: list[dict[str, str]] = [{} for _ in config.traffic]
+        self._compiled: list[tuple[API, dict[int, TrafficEntry]]] = []
         self._problems: list[Problem] = []
 
     def compile(self, api: API) -> Traffic | None:
         """Return the traffic of `api`; None if no entry is for its requests."""
-        compiled: list[TrafficEntry] = []
+        compiled: dict[int, TrafficEntry] = {}
         for index, (written, place) in enumerate(zip(self._entries, self._places, strict=True)):
             predicates, found = compile_match(api, written.match, place.at("match"))
             self._problems += found
             reason = unanswerable.find_reason(api, predicates)
             if reason is not None:
                 self._never[index][api.word] = reason
-            if not any(problem.severity is Severity.ERROR for problem in found) and not reason:
+            elif not any(problem.severity is Severity.ERROR for problem in found):
                 rule = Rule(index, place, predicates, stateful=True)
-                compiled.append(_compile(api, written, rule, place, self._chunk))
-        self._compiled[api.word] = compiled
-        return Traffic(compiled) if compiled else None
+                compiled[index] = _compile(api, written, rule, place, self._chunk)
+        self._compiled.append((api, compiled))
+        return Traffic([*compiled.values()]) if compiled else None
 
     def problems(self) -> Iterator[Problem]:
         """Yield what is wrong with the entries, when all APIs are compiled."""
         yield from self._problems
+        apis = [api for api, _ in self._compiled]
+        by_api = [compiled for _, compiled in self._compiled]
+        for index, (written, place) in enumerate(zip(self._entries, self._places, strict=True)):
+            meeting = [api for api, compiled in self._compiled if index in compiled]
+            yield from review.review_entry(written, place, meeting, require_auth=self._require_auth)
+            yield from review.never_matching(written, self._never[index], apis, place)
+        yield from review.duplicate_names(self._places)
+        yield from review.hidden_kinds(self._entries, by_api, self._places)
+        yield from review.slow_conditions(by_api, self._places)
 
 
 def _compile(
