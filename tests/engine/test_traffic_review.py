@@ -48,71 +48,62 @@ def test_what_may_happen_is_no_problem(entry: Any) -> None:
     [
         (
             ERROR | {"from": 3000, "to": "2h"},
-            (
-                'traffic[0]: from: 3000 seconds: write "3000ms" if milliseconds are meant, else '
-                '"3000s"'
-            ),
+            ('from: 3000 seconds: write "3000ms" if milliseconds are meant, else "3000s"'),
         ),
-        (ERROR | {"chance": 0}, "traffic[0]: chance: nothing happens with a chance of 0"),
+        (ERROR | {"chance": 0}, "chance: nothing happens with a chance of 0"),
         (
             ERROR | {"from": "10s", "to": "20s", "ramp": "8s"},
             (
-                "traffic[0]: ramp: the whole is never reached, 62% at most, because it falls before it "
+                "ramp: the whole is never reached, 62% at most, because it falls before it "
                 "has risen: write at most half of the time from 'from' to 'to'"
             ),
         ),
         (
             {"latency": {"ttft": 500}},
-            (
-                'traffic[0]: latency.ttft: 500 seconds: write "500ms" if milliseconds are meant, else '
-                '"500s"'
-            ),
+            ('latency.ttft: 500 seconds: write "500ms" if milliseconds are meant, else "500s"'),
         ),
         (
             {"fault": [{"end": "cut", "after": "head"}, {"pause": 300}]},
-            (
-                'traffic[0]: fault[1].pause: 300 seconds: write "300ms" if milliseconds are meant, '
-                'else "300s"'
-            ),
+            ('fault[1].pause: 300 seconds: write "300ms" if milliseconds are meant, else "300s"'),
         ),
         (
             {"error": {"as": "overloaded", "retry_after": 100}},
             (
-                'traffic[0]: error.retry_after: 100 seconds: write "100ms" if milliseconds are meant, '
+                'error.retry_after: 100 seconds: write "100ms" if milliseconds are meant, '
                 'else "100s"'
             ),
         ),
         (
             SLOW | {"match": {"user": "a", "tool_result": "b", "api": ["chat", "messages"]}},
             (
-                "traffic[0]: match: can never match: 'user' holds only without a tool result; write "
+                "match: can never match: 'user' holds only without a tool result; write "
                 "'last_user' for words beside a 'tool_result'"
             ),
         ),
         (
             SLOW | {"match": {"user": "a", "tool_result": "b"}},
             (
-                "traffic[0]: match: can never match: in chat, responses, messages: 'user' holds only "
+                "match: can never match: in chat, responses, messages: 'user' holds only "
                 "without a tool result; write 'last_user' for words beside a 'tool_result'; in "
                 "embeddings: a request of OpenAI Embeddings has no tool results"
             ),
         ),
         (
             SLOW | {"match": {"api": "embeddings", "tools": ["a"]}},
-            "traffic[0]: match: can never match: a request of OpenAI Embeddings has no tools",
+            "match: can never match: a request of OpenAI Embeddings has no tools",
         ),
         (
             SLOW | {"match": {"tool_names": []}},
-            "traffic[0]: match.tool_names: an empty list has no effect",
+            "match.tool_names: an empty list has no effect",
         ),
         (
             SLOW | {"match": {"headers": [{"name": "host", "value": "a b"}]}},
-            "traffic[0]: match.headers[0]: can never match: requests with this 'host' are refused",
+            "match.headers[0]: can never match: requests with this 'host' are refused",
         ),
     ],
 )
 def test_what_is_doubtful_is_a_warning_with_its_place(entry: Any, expected: str) -> None:
-    assert warnings(entry) == [expected]
+    assert warnings(entry) == [f"traffic[0]: {expected}"]
 
 
 def test_a_name_that_is_given_twice_is_a_warning() -> None:
@@ -173,8 +164,8 @@ def test_only_the_kinds_that_are_hidden_are_reported() -> None:
 
     assert warnings(SLOW, both) == [
         (
-            "traffic[1]: latency: never happens: traffic[0] holds for every request that this entry "
-            "is for, and has the same"
+            "traffic[1]: latency: never happens: traffic[0] holds for every request that this "
+            "entry is for, and has the same"
         )
     ]
 
@@ -228,6 +219,14 @@ def test_traffic_counts_as_no_mock(tmp_path: Path) -> None:
     found = review(tmp_path)
 
     assert (found.mocks, found.files) == (1, 3)
-    assert [str(each.place_in(0)) for each in found.config.traffic][-1].endswith(
-        "c.json: traffic[0]"
-    )
+    assert str(found.config.traffic[-1].place_in(0)).endswith("c.json: traffic[0]")
+
+
+def test_other_entries_of_an_invalid_file_are_reviewed_too(tmp_path: Path) -> None:
+    entries = [{"error": "no"}, ERROR | {"chance": 0, "name": "x"}]
+    (tmp_path / "a.json").write_bytes(orjson.dumps({"traffic": entries}))
+
+    found = [str(problem) for problem in review(tmp_path / "a.json").problems]
+
+    assert len(found) == 2
+    assert found[1].endswith("traffic[1] 'x': chance: nothing happens with a chance of 0")
