@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from mockllm.providers.anthropic.messages.echo import EVERYWHERE, INFERENCE_GEO
+from mockllm.providers.call_ids import Link, missing_ids
 from mockllm.providers.counts import count, sum_counts
 from mockllm.providers.members import fill_in
 from mockllm.wire import jsontext, placeholders, tokens
@@ -60,9 +61,10 @@ def complete(response: Object) -> Object:
         },
     )
     if blocks:
-        completed["content"] = [_block(index, block) for index, block in enumerate(blocks)]
+        completed["content"] = _complete_blocks(blocks)
     if isinstance(completed["usage"], dict):
-        completed["usage"] = _usage(completed["usage"], blocks)
+        calls = _server_calls(_blocks(completed))
+        completed["usage"] = _usage(completed["usage"], blocks, calls)
     return completed
 
 
@@ -83,7 +85,29 @@ def _blocks(response: Object) -> list[Any]:
     return content if isinstance(content, list) else []
 
 
-def _block(index: int, block: Any) -> Any:
+def _complete_blocks(blocks: list[Any]) -> list[Any]:
+    """Content blocks with the members that their types require."""
+    links = {index: link for index, block in enumerate(blocks) if (link := _link(block))}
+    ids = missing_ids(links, lambda index: _call_id(links[index].kind, index))
+    return [_block(block, ids.get(index)) for index, block in enumerate(blocks)]
+
+
+def _link(block: Any) -> Link | None:
+    """The call or the result that a block is, if its id is a text or left out."""
+    match block:
+        case {"type": "tool_use" | "server_tool_use" | "mcp_tool_use" as kind}:
+            name, call = "id", kind
+        case {"type": "mcp_tool_result"}:
+            name, call = "tool_use_id", "mcp_tool_use"
+        case {"type": str(kind)} if kind.endswith("_tool_result"):
+            name, call = "tool_use_id", "server_tool_use"
+        case _:
+            return None
+    is_readable = name not in block or isinstance(block[name], str)
+    return Link(call, name == "id", block.get(name)) if is_readable else None
+
+
+def _block(block: Any, call_id: Any) -> Any:
     """A content block with the members that its type requires, where a neutral value exists."""
     match block:
         case {"type": "text"}:
@@ -95,8 +119,9 @@ def _block(index: int, block: Any) -> Any:
         case {"type": "tool_use" | "server_tool_use" | "mcp_tool_use" as kind}:
             name = {"name": block["name"]} if "name" in block else {}
             caller = {"caller": {"type": "direct"}} if kind == "tool_use" else {}
-            call_id = _call_id(kind, index)
             return fill_in(block, {"type": kind, "id": call_id, **name, "input": {}, **caller})
+        case {"type": str(kind)} if call_id is not None:
+            return fill_in(block, {"type": kind, "tool_use_id": call_id})
         case _:
             return block
 
@@ -118,7 +143,7 @@ def _stop_reason(response: Object, blocks: list[Any]) -> str:
     return "tool_use" if calls else "end_turn"
 
 
-def _usage(written: Object, blocks: list[Any]) -> Object:
+def _usage(written: Object, blocks: list[Any], calls: dict[str, int]) -> Object:
     """The usage of an answer, in tokens (`anthropic.types.Usage`, 2.14.0). What is filled in agrees
     with what is written: the thinking is part of the output, the tokens of both caches add up to
     those that create a cache, those of `iterations` to the totals, and the calls of server tools
@@ -132,7 +157,6 @@ def _usage(written: Object, blocks: list[Any]) -> Object:
     output = written.get("output_tokens", max(1, said + thought))  # real ones are never zero
     thinking = {"thinking_tokens": max(min(thought, (count(output) or 0) - said), 0)}
     created, caches = _cache_creation(written)
-    calls = _server_calls(blocks)
     completed = fill_in(
         written,
         {
@@ -194,7 +218,7 @@ def _server_calls(blocks: list[Any]) -> dict[str, int]:
 
 def _is_failure(block: Any) -> bool:
     match block:
-        case {"tool_use_id": str(), "content": {"type": str(kind)}}:
+        case {"tool_use_id": _, "content": {"type": str(kind)}}:
             return kind.endswith("_error")
         case _:
             return False

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from mockllm.providers.call_ids import Link, missing_ids
 from mockllm.providers.members import fill_in
 from mockllm.providers.openai import usage
 from mockllm.providers.openai.responses import echo
@@ -71,6 +72,16 @@ _ITEMS = {
 """For each kind of item: the prefix of its ids, and the members that are filled in, in the order of
 the service."""
 _OTHER = ("item_", "id")  # the SDK's `.stream()` would merge two items without ids
+
+_CALLS_OF_OUTPUTS = {
+    "function_call_output": "function_call",
+    "custom_tool_call_output": "custom_tool_call",
+    "computer_call_output": "computer_call",
+    "shell_call_output": "shell_call",
+    "apply_patch_call_output": "apply_patch_call",
+    "program_output": "program",
+}
+"""The outputs that name their call by its `call_id`."""
 
 _CUT_SHORT = ("message", "function_call", "custom_tool_call")
 """Items that the model itself generates, so that stopping it leaves the last one incomplete."""
@@ -228,13 +239,29 @@ def _items(output: list[Any], status: Any) -> list[Any]:
     """The items of a response with that `status`, each with its missing members filled in."""
     stopped = status in ("incomplete", "failed", "cancelled")
     last = len(output) - 1
+    links = {index: link for index, item in enumerate(output) if (link := _link(item)) is not None}
+    call_ids = missing_ids(links, lambda index: _call_id(f"output.{index}"))
     return [
-        _item(item, f"output.{index}", stopped=stopped and index == last)
+        _item(item, f"output.{index}", call_ids.get(index), stopped=stopped and index == last)
         for index, item in enumerate(output)
     ]
 
 
-def _item(item: Any, place: str, *, stopped: bool) -> Any:
+def _link(item: Any) -> Link | None:
+    """The call or output that an item is, if it has a `call_id`."""
+    kind = kind_of(item)
+    call = _CALLS_OF_OUTPUTS.get(kind, kind)
+    is_linked = call in _CALLS_OF_OUTPUTS.values() and (
+        "call_id" not in item or isinstance(item["call_id"], str)
+    )
+    return Link(call, kind == call, item.get("call_id")) if is_linked else None
+
+
+def _call_id(place: str) -> Any:
+    return placeholders.fresh_id("call_", CALL_ID_LENGTH, f"{place}.call_id")
+
+
+def _item(item: Any, place: str, call_id: Any, *, stopped: bool) -> Any:
     if not isinstance(item, dict):
         return item
     if "type" not in item and ("content" in item or "role" in item):
@@ -242,10 +269,12 @@ def _item(item: Any, place: str, *, stopped: bool) -> Any:
     else:
         kind = kind_of(item)
     prefix, names = _ITEMS.get(kind, _OTHER)
-    values = _values(kind, place) | {
+    values = _values(kind, place, call_id) | {
         "id": placeholders.fresh_id(prefix, ID_LENGTH, place),
         "status": _item_status(item, kind, stopped=stopped),
     }
+    if call_id is not None and "call_id" not in names:
+        names += " call_id"
     completed = fill_in(item, {name: values[name] for name in names.split()})
     for name, part_kind in _part_kinds(kind).items():
         if isinstance(completed.get(name), list):
@@ -253,11 +282,11 @@ def _item(item: Any, place: str, *, stopped: bool) -> Any:
     return completed
 
 
-def _values(kind: str, place: str) -> dict[str, Any]:
+def _values(kind: str, place: str, call_id: Any) -> dict[str, Any]:
     """The defaults of an item's members."""
     return {
         "type": kind,
-        "call_id": placeholders.fresh_id("call_", CALL_ID_LENGTH, f"{place}.call_id"),
+        "call_id": _call_id(place) if call_id is None else call_id,
         "container_id": placeholders.fresh_id("cntr_", ID_LENGTH, f"{place}.container_id"),
         "role": "assistant",
         "content": [],
