@@ -19,6 +19,7 @@ BELOW: list[tuple[Callable[..., Prompt], Any, dict[str, Any], str, int]] = [
     (ask_chat, [USER], {"top_logprobs": -1}, "top_logprobs", 0),
     (ask_responses, "hi", {"max_output_tokens": 15}, "max_output_tokens", 16),
     (ask_responses, "hi", {"top_logprobs": -1}, "top_logprobs", 0),
+    (ask_responses, "hi", {"max_tool_calls": 0}, "max_tool_calls", 1),
     (ask_messages, [USER], {"max_tokens": -1}, "max_tokens", 0),
     (ask_messages, [USER], {"top_k": -1}, "top_k", 0),
     (

@@ -51,6 +51,7 @@ _CONTEXTS: tuple[tuple[str, type | tuple[type, ...]], ...] = (
 
 _MINIMUMS = {
     "max_output_tokens": 16,  # the service: "Expected a value >= 16, but got 10 instead."
+    "max_tool_calls": 1,
     "top_logprobs": 0,
 }
 
