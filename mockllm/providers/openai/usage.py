@@ -103,14 +103,21 @@ def find_contradictions(usage: Any, form: Form) -> Iterator[Finding]:
             written = [name for name in (form.input, form.output) if count(usage.get(name))]
             message = f"{total}, but {' + '.join(written) or form.input} is {both}"
             yield Finding(("usage", "total_tokens"), message, Kind.WRONG)
-    for name, whole in ((form.input, prompt), (form.output, output)):
+    for name, whole, rest in ((form.input, prompt, output), (form.output, output, prompt)):
+        left = None if total is None else max(total - (rest or 0), 0)
         for part, value in _details(usage, name).items():
             size = count(value)
-            in_total = name == form.output and total is not None
-            room = max(whole or 0, (total or 0) - (prompt or 0)) if in_total else whole
-            if whole is not None and size is not None and size > (room or 0):
+            if size is None:
+                continue
+            if whole is None and left is not None and size > left:
+                message = f"{size}, but usage.total_tokens is {total}"
+            elif whole is not None and size > (
+                max(whole, left or 0) if name == form.output else whole
+            ):
                 message = f"{size}, but usage.{name} is {whole}"
-                yield Finding(("usage", f"{name}_details", part), message, Kind.WRONG)
+            else:
+                continue
+            yield Finding(("usage", f"{name}_details", part), message, Kind.WRONG)
 
 
 class _Counts:

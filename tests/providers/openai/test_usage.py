@@ -135,6 +135,18 @@ def test_any_members_of_a_usage_may_be_missing(
             {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 6}},
             "usage.prompt_tokens_details.cached_tokens: 6, but usage.prompt_tokens is 5",
         ),
+        (
+            {"total_tokens": 3, "completion_tokens_details": {"reasoning_tokens": 64}},
+            "usage.completion_tokens_details.reasoning_tokens: 64, but usage.total_tokens is 3",
+        ),
+        (
+            {
+                "completion_tokens": 5,
+                "total_tokens": 20,
+                "prompt_tokens_details": {"cached_tokens": 16},
+            },
+            "usage.prompt_tokens_details.cached_tokens: 16, but usage.total_tokens is 20",
+        ),
     ],
 )
 def test_a_contradiction_names_both_places(usage: Json, found: str) -> None:

@@ -22,6 +22,9 @@ def find_contradictions(response: dict[str, Any]) -> Iterator[Finding]:
         case "end_turn" if calls:
             message = f"'end_turn', but content[{calls[0]}] is a tool_use"
             yield Finding(("stop_reason",), message, Kind.WRONG)
+        case "stop_sequence" if response.get("stop_sequence") is None:
+            message = "'stop_sequence', but stop_sequence is missing or null"
+            yield Finding(("stop_reason",), message, Kind.WRONG)
         case str(reason) if reason != "stop_sequence" and response.get("stop_sequence"):
             message = f"{response['stop_sequence']!r}, but stop_reason is {reason!r}"
             yield Finding(("stop_sequence",), message, Kind.WRONG)

@@ -30,6 +30,10 @@ def found(response: dict[str, Any]) -> list[str]:
             "stop_reason: 'end_turn', but content[1] is a tool_use",
         ),
         (
+            {"content": [TEXT], "stop_reason": "stop_sequence", "stop_sequence": None},
+            "stop_reason: 'stop_sequence', but stop_sequence is missing or null",
+        ),
+        (
             {"stop_sequence": "END", "stop_reason": "max_tokens"},
             "stop_sequence: 'END', but stop_reason is 'max_tokens'",
         ),
