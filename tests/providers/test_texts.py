@@ -183,6 +183,13 @@ def test_every_text_of_a_messages_request_is_searched(block: dict[str, Any]) -> 
         {"role": "assistant", "content": [{"type": "refusal", "refusal": "needle"}]},
         {"role": "assistant", "audio": {"id": "a", "transcript": "needle"}},
         {"role": "assistant", "reasoning_content": "needle"},
+        {"role": "assistant", "reasoning_details": [{"type": "reasoning.text", "text": "needle"}]},
+        {
+            "role": "assistant",
+            "reasoning_details": [{"type": "reasoning.summary", "summary": "needle"}],
+        },
+        {"role": "assistant", "thinking_blocks": [{"type": "thinking", "thinking": "needle"}]},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": [TEXT]}]},
         {"role": "assistant", "function_call": {"name": "f", "arguments": '{"a":"needle"}'}},
         {"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "needle"}}]},
         {

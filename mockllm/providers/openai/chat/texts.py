@@ -13,6 +13,8 @@ MEMBERS: TextMembers = {
     "file": ("file",),
     "function": ("function",),
     "custom": ("custom",),
+    "thinking": ("thinking",),  # of LiteLLM, in a block, and of Mistral, in a part
+    "reasoning.summary": ("summary",),  # of OpenRouter
     "": ("filename", "transcript", "function", "custom", "name", "arguments", "input", "text"),
     OTHER: ("text", "content"),
 }
@@ -26,6 +28,8 @@ REASONING = (
 
 _OF_ASSISTANT = (
     *REASONING,
+    "reasoning_details",  # of OpenRouter
+    "thinking_blocks",  # of LiteLLM
     "content",
     "refusal",
     "audio",
