@@ -34,7 +34,8 @@ def no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> Un
     nearest = table.index.nearest_miss(prompt, headers)
     if nearest is None:
         lists = f"'{table.api.name}' or 'mocks'" if table.api.respond else f"'{table.api.name}'"
-        return UnmatchedError(f"{message} There are no mocks under {lists}.", None)
+        none = f"There are no mocks of {table.api.title} under {lists}."
+        return UnmatchedError(f"{message} {none}", None)
     closest = f"{nearest.rule.label}: {nearest.reason}"
     return UnmatchedError(f"{message} Closest mock: {closest}.", nearest)
 

@@ -8,7 +8,7 @@ from mockllm.matching.folding import MAX_FOLDED, fold, fold_all, folded_messages
 from mockllm.matching.texts import common_prefix, longest_start_within
 from mockllm.prompt import Message, Prompt
 
-WRONG_KIND = 1  # another role
+WRONG_KIND = 1  # another role, or texts where only other parts are expected
 NOTHING_HOLDS = 2
 """Closeness of a rule without a condition on the message, if its first condition fails."""
 RIGHT_KIND = 2  # the same role; characters in common are added, of folded texts
@@ -38,7 +38,7 @@ def closeness_of_texts(
     `above` characters are the same."""
     text, found = fold_all(expected), folded_texts(message, prompt)
     if not text:
-        return RIGHT_KIND
+        return WRONG_KIND if found and not expected else RIGHT_KIND
     if text == found and all(len(each) <= MAX_FOLDED for each in expected):
         return ALIKE + len(text)
     if text in found:

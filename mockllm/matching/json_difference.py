@@ -15,6 +15,8 @@ ABSENT: Any = object()
 _CONTENTS = frozenset({"content", "output"})
 _ONLY_TEXTS = frozenset({("content",), ("output",)})
 """Members of a message that are called the text."""
+_KINDS = ("role", "type")
+"""Members that decide which others there are: compared before them, as words."""
 
 Path = tuple[str | int, ...]
 
@@ -42,7 +44,8 @@ def _first(expected: Any, found: Any, path: Path) -> _Difference | None:
     if path and path[-1] in _CONTENTS and isinstance(expected, list) != isinstance(found, list):
         expected, found = _as_parts(expected), _as_parts(found)
     if isinstance(expected, dict) and isinstance(found, dict):
-        for name in (*expected, *(name for name in found if name not in expected)):
+        kinds = (name for name in _KINDS if name in expected and name in found)
+        for name in (*kinds, *expected, *(name for name in found if name not in expected)):
             inner = _first(expected.get(name, ABSENT), found.get(name, ABSENT), (*path, name))
             if inner is not None:
                 return inner
@@ -66,7 +69,7 @@ def _explain(difference: _Difference, root: str) -> str:
         return f"{where} is {_show(found)}, expected none"
     if found is ABSENT:
         return f"{where} is missing, expected {_show(expected)}"
-    if is_text:
+    if is_text and not (path and path[-1] in _KINDS):
         return f"{where} {explain_difference(expected, found)}"
     if isinstance(expected, list) and isinstance(found, list):
         entries = "entry" if len(found) == 1 else "entries"

@@ -49,7 +49,31 @@ def test_a_long_message_is_cut_in_the_404() -> None:
 def test_an_api_without_mocks_says_so_without_its_sdk() -> None:
     error = told(asked("hi"))["error"]
 
-    assert error["message"].endswith("There are no mocks under 'openai' or 'mocks'.")
+    assert error["message"].endswith(
+        "There are no mocks of OpenAI Chat Completions under 'openai' or 'mocks'."
+    )
+
+
+@pytest.mark.parametrize("api", ["messages", ["responses", "messages"]])
+def test_mocks_of_other_apis_are_not_counted(api: str | list[str]) -> None:
+    config = Config.from_dict({"mocks": [{"match": {"api": api}, "reply": "Hi"}]})
+    app = LoneApp(Engine(load(config)))
+
+    decision = ask("POST", "/v1/chat/completions", body=chat_request("hi"), engine=app)
+
+    assert told(decision)["error"]["message"].endswith(
+        "There are no mocks of OpenAI Chat Completions under 'openai' or 'mocks'."
+    )
+
+
+def test_a_text_is_nearer_to_a_mock_of_a_text_than_to_one_of_an_image() -> None:
+    image = {"type": "image_url", "image_url": {"url": "u"}}
+    mocks = [mock("Hi"), mock("cat")]
+    mocks[0]["match"]["message"]["content"] = [image]
+
+    error = told(asked("dog", *mocks))["error"]
+
+    assert "Closest mock: openai[1]: text differs at character 0" in error["message"]
 
 
 # --- Results of calls -----------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mockllm.matching.closeness import (
     ALIKE,
     RIGHT_KIND,
+    WRONG_KIND,
     closeness_of_start,
     closeness_of_texts,
     folded_texts,
@@ -41,7 +42,8 @@ def test_a_text_to_equal_is_close_by_the_common_start_or_if_it_is_contained() ->
     assert same("Weather") == RIGHT_KIND + len("weather")
     assert same("the") == RIGHT_KIND + len("the")
     assert same("what is", "the  weather?") == ALIKE + len("what is the weather?")
-    assert same() == same("") == RIGHT_KIND
+    assert same("") == RIGHT_KIND
+    assert same() == WRONG_KIND
 
 
 def test_a_text_that_is_not_folded_whole_is_not_alike() -> None:
