@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mockllm.app import App
 from mockllm.serve.clock import Clock
@@ -63,6 +63,22 @@ def run_in(loop: asyncio.AbstractEventLoop, function: Callable[[], T]) -> T:
         return function()
 
     return asyncio.run_coroutine_threadsafe(run(), loop).result()
+
+
+async def await_in(loop: asyncio.AbstractEventLoop, waiting: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `waiting`, which runs in `loop`. The caller may be in that loop, in
+    another one, or in one of trio's; if it is cancelled, so is `waiting`."""
+    if loop is running_loop():
+        return await waiting
+    future = asyncio.run_coroutine_threadsafe(waiting, loop)
+    if running_loop() is not None:
+        return await asyncio.wrap_future(future)
+    from anyio import to_thread  # most callers are in a loop of asyncio, and need none of it
+
+    try:
+        return await to_thread.run_sync(future.result, abandon_on_cancel=True)
+    finally:
+        future.cancel()
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:

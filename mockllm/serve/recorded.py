@@ -20,7 +20,7 @@ from mockllm.observers.verification import Subject
 from mockllm.prompt import Earlier
 from mockllm.serve.connections import Observer
 from mockllm.serve.gates import Gates
-from mockllm.serve.listening import Listening, run_in, running_loop
+from mockllm.serve.listening import Listening, await_in, run_in, running_loop
 from mockllm.serve.session import S, SessionServer
 from mockllm.serve.waiting import wait_for_count, wait_for_gate
 from mockllm.state.store import Operation, Result
@@ -144,8 +144,8 @@ class RecordedServer(SessionServer[S]):
     ) -> bool:
         listening = self._serving()
         self._on_gates_of(session, lambda gates, session: None)
-        return await self._await_in(
-            listening, wait_for_gate(listening.gates, session, name, count, timeout)
+        return await await_in(
+            listening.loop, wait_for_gate(listening.gates, session, name, count, timeout)
         )
 
     def _wait_for_gate_of(self, session: str | None, name: str, count: int, timeout: float) -> bool:
@@ -157,21 +157,14 @@ class RecordedServer(SessionServer[S]):
 
     async def _await_calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
         journal, listening = self._kept_journal(), self._serving()
-        return await self._await_in(listening, wait_for_count(journal, session, count, timeout))
+        return await await_in(listening.loop, wait_for_count(journal, session, count, timeout))
 
     def _wait_for_calls(self, session: str | None, count: int, timeout: float) -> bool:
         journal, listening = self._kept_journal(), self._serving()
         return self._wait_in(listening, wait_for_count(journal, session, count, timeout))
 
-    async def _await_in(self, listening: Listening, waiting: Coroutine[Any, Any, bool]) -> bool:
-        """Return the result of `waiting`, in the loop of the server."""
-        if listening.loop is running_loop():
-            return await waiting
-        future = asyncio.run_coroutine_threadsafe(waiting, listening.loop)
-        return await asyncio.wrap_future(future)
-
     def _wait_in(self, listening: Listening, waiting: Coroutine[Any, Any, bool]) -> bool:
-        """Do what `_await_in` does, from another thread than that of the server's loop."""
+        """Do what `await_in` does, from another thread than that of the loop of the server."""
         if listening.loop is running_loop():
             waiting.close()
             raise RuntimeError("the server cannot answer calls while its own loop waits for them")
