@@ -1,5 +1,5 @@
-"""The specification of reuse: for every history of requests, resets, sessions and reloads, an app
-with caches and one without answer the same."""
+"""The specification of reuse: for every history of requests, resets, sessions, traffic and reloads,
+an app with caches and one without answer the same."""
 
 from __future__ import annotations
 
@@ -38,6 +38,14 @@ SECOND = {"match": {"turn": 2}, "reply": {"template": "{{ turn }} of {{ session 
 CHATS = {"match": {"message": {"role": "user", "content": "next"}}, "reply": "from the own list"}
 TENANT = {"match": {"headers": SCRIPT["match"]["headers"]}, "reply": "for a"}
 DEFAULT = {"headers": {"x-a": "1"}, "reply": "default"}
+TRAFFIC: list[dict[str, Any]] = [
+    {"name": "outage", "from": 10, "to": 20, "error": "overloaded"},
+    {"name": "errors", "match": {"user": "next"}, "chance": 0.5, "error": "rate_limit"},
+    {"name": "slow", "match": {"turn": 2}, "ramp": 20, "latency": {"ttft": 2, "jitter": 1}},
+    {"match": {"headers": SCRIPT["match"]["headers"]}, "latency": "vllm-8b", "chance": 0.5},
+    {"match": {"system": "Be brief"}, "fault": {"end": "cut", "after": "first_token"}},
+    {"fault": {"pause": 1, "chance": 0.5}},
+]
 
 CONFIGURATIONS = [
     load(Config.from_dict(each))
@@ -45,9 +53,12 @@ CONFIGURATIONS = [
         {"mocks": [SCRIPT, FIRST, SECOND, TENANT, DEFAULT]},
         {"mocks": [FIRST, CHANGED_SCRIPT], "openai": [TENANT, CHATS]},
         {"mocks": [SECOND, SCRIPT, DEFAULT], "session": {"header": "x-test"}},
+        {"mocks": [FIRST, SECOND, SCRIPT, DEFAULT], "openai": [CHATS], "traffic": TRAFFIC},
+        {"mocks": [SECOND, TENANT], "traffic": [*reversed(TRAFFIC)], "latency": "vllm-8b"},
     )
 ]
 SESSIONS = ["", "a"]
+WORDS = ["start", "stop", "reset"]
 OPERATIONS: list[Operation] = [
     *(Reset(session) for session in (None, *SESSIONS)),
     *(BeginSession("a", current) for current in (False, True)),
@@ -102,7 +113,8 @@ def _seen(decision: Decision) -> tuple[Any, ...]:
     sent = [fill_fresh(step.data, FRESH) for step in reply.steps]
     at_once = None if ready is None else ready.finish(FRESH)
     label = None if match.rule is None else match.rule.label
-    return reply.status, reply.headers, sent, at_once, match.outcome, label
+    timed = reply.pacing, reply.before_head, reply.ending, [step.pause for step in reply.steps]
+    return reply.status, reply.headers, sent, at_once, timed, match.outcome, label, match.traffic
 
 
 class Reuse(RuleBasedStateMachine):
@@ -110,8 +122,10 @@ class Reuse(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.now = 0.0
         self.reusing, self.plain = (
-            LoneApp(Engine(CONFIGURATIONS[0], reuse=reuse)) for reuse in (True, False)
+            LoneApp(Engine(CONFIGURATIONS[0], reuse=reuse), elapsed=lambda: self.now)
+            for reuse in (True, False)
         )
 
     @initialize(questions=st.lists(QUESTIONS, min_size=1, max_size=3))
@@ -150,6 +164,22 @@ class Reuse(RuleBasedStateMachine):
             assert _seen(reused) == _seen(anew)
             self.reusing.store_response(request, reused, FRESH)
             self.plain.store_response(request, anew, FRESH)
+
+    @rule(seconds=st.sampled_from([0.5, 5, 10, 100]))
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+    @rule(name=st.sampled_from(["outage", "errors", "slow"]), word=st.sampled_from(WORDS))
+    def control(self, name: str, word: str) -> None:
+        """Start, stop or reset an entry of traffic."""
+        for app in (self.reusing, self.plain):
+            if word == "start":
+                app.traffic.start(name, self.now)
+            elif word == "stop":
+                app.traffic.stop(name)
+            else:
+                app.traffic.reset(name)
 
     @rule(change=st.sampled_from([*CONFIGURATIONS, *OPERATIONS, *OPERATIONS]))
     def change(self, change: Loaded | Operation) -> None:

@@ -47,7 +47,7 @@ logger = logging.getLogger("mockllm")
 MIN_LARGE_READ = 16 * KIB  # bytes received at once whose cost is counted
 SECONDS_PER_BYTE = 0.4e-9  # that the loop takes to read bytes, beside what is done with them here
 SECONDS_PER_TLS_BYTE = 3e-9  # the same, if it also decrypts them
-MAX_QUESTIONS = 3  # of one request, one after the other
+MAX_QUESTIONS = 4  # of one request, one after the other: traffic, a choice, a function, its answer
 
 
 class HTTPProtocol(asyncio.Protocol):
