@@ -77,11 +77,12 @@ class PacedPlayer(Sender):
         self._is_behind = False
 
     @property
-    def is_held(self) -> bool:
-        """True while the first byte, a place in the pool, or a gate is waited for."""
-        if self.gate:
-            return True
-        return self.first_byte is None and self._due > self._lane.time_at(self._clock.now())
+    def waits(self) -> bool:
+        """True while a deadline, a place in the pool, or a gate is waited for; not while the peer
+        is, or what is late."""
+        if self._waits_for_peer:
+            return False
+        return self.gate != "" or self._due > self._lane.time_at(self._clock.now())
 
     def start(self) -> bool:
         """Enter the pool. Returns False if it is full."""
@@ -180,6 +181,8 @@ class PacedPlayer(Sender):
             self._write_data(fill_fresh(data, self._fresh), None if kind is None else ENDS[kind])
         if kind is None:
             self._wait()
+            if self._peer_finished.is_set() and self.waits:
+                self._transport.close()  # `abandon` follows
         if self._is_behind:
             self._is_behind = self._due <= own
         else:

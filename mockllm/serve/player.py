@@ -112,11 +112,11 @@ class Sender:
         """True once nothing more is sent, until the peer disconnects."""
 
     @property
-    def is_held(self) -> bool:
-        """True if nothing is sent yet because time must pass first, or nothing more at a gate. A
-        peer that closes its side meanwhile cannot be told from one that has left, so it counts as
-        one."""
-        return self.gate != "" or (self.first_byte is None and self._due > time.monotonic())
+    def waits(self) -> bool:
+        """True if nothing is sent now because time must pass first, or at a gate. A peer that
+        closes its side meanwhile, or has before, cannot be told from one that has left, so it
+        counts as one: otherwise it would be noticed at the next write, which may come late."""
+        return self.gate != "" or self._due > time.monotonic()
 
     def resume(self) -> None:
         """Continue: the peer reads again."""
@@ -141,6 +141,11 @@ class Sender:
         elif kind is EndingKind.HANG:
             self.hangs = True
             await self._peer_finished.wait()
+            self._transport.close()
+
+    def _leave_to_finished(self) -> None:
+        """Before a wait, close if the peer has closed its side: `abandon` follows."""
+        if self._peer_finished.is_set():
             self._transport.close()
 
     def abandon(self) -> None:
@@ -225,6 +230,7 @@ class Player(Sender):
                 continue
             wait = min(self._due, self._until) - time.monotonic()
             if wait > 0:
+                self._leave_to_finished()
                 await asyncio.sleep(wait)
             else:
                 await self._writable.wait()
@@ -261,6 +267,7 @@ class Player(Sender):
         name = self._next.gate
         if self._gates.arrive(self._session, name, self):
             self.gate = name
+            self._leave_to_finished()
             self._passing = asyncio.get_running_loop().create_future()
             left = None if self._until == math.inf else max(self._until - time.monotonic(), 0.0)
             await asyncio.wait((self._passing,), timeout=left)

@@ -97,10 +97,10 @@ class HTTPProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """Answer the requests received so far, then close: the peer has half-closed. But a peer
-        that finishes while a function answers, or before an answer that is held, has left."""
+        that finishes while a function answers, or while an answer waits, has left."""
         self._peer_finished.set()
-        is_held = self._player is not None and self._player.is_held
-        if self.phase is not Phase.ANSWERING or self._is_calling or is_held:
+        waits = self._player is not None and self._player.waits
+        if self.phase is not Phase.ANSWERING or self._is_calling or waits:
             self._wire.close()
         return self._wire.can_write_eof()  # TLS has no half-close (in asyncio)
 

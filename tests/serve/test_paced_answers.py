@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time as real_time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ from mockllm.engine.loading import load
 from mockllm.exchange import Ending, EndingKind, LazySteps, Reply, Request, Step
 from tests.support.apps import LoneApp
 from tests.support.http.answers import Answer, read_answers
-from tests.support.http.messages import asking, post
+from tests.support.http.messages import CHAT, asking, post
 from tests.support.http.peer import Peer
 from tests.support.listening import Edit, Running, running, unchanged
 from tests.support.manual_time import ManualTime
@@ -65,6 +65,11 @@ class Paced:
         while self.entered == before and not peer.received:
             await checkpoint()
         return peer
+
+    async def entry(self) -> None:
+        """Return when an answer is in a pool."""
+        while not self.entered:
+            await checkpoint()
 
     @property
     def entered(self) -> int:
@@ -167,6 +172,28 @@ async def test_a_client_that_leaves_in_the_queue_frees_its_place() -> None:
         third.reset()
 
 
+async def test_a_pool_is_shared_by_sessions() -> None:
+    async with paced({**LATENCY, "concurrency": 1, "queue": 1}) as one:
+        peers = [
+            await one.ask(post(body=asking(stream=True), target=f"/session/{name}{CHAT}"))
+            for name in "abc"
+        ]
+        (pool,) = one.service.clock._pools.values()
+        assert (pool.running, pool.waiting) == (1, 1)
+        (refusal,) = await answers_of(peers[2])
+        assert refusal.status == 503
+
+        one.time.run(1.5)
+        await answers_of(peers[0])
+        assert peers[1].received == b""
+        one.time.run()
+        await answers_of(peers[1])
+
+        assert [exchange.decision.session for exchange in one.seen] == ["c", "a", "b"]
+        for peer in peers:
+            peer.reset()
+
+
 async def test_a_request_beyond_the_queue_is_refused_and_the_connection_stays() -> None:
     async with paced({**LATENCY, "concurrency": 1, "queue": 0}) as one:
         first = await one.ask(STREAM)
@@ -225,11 +252,45 @@ async def test_a_client_that_closes_its_side_before_the_first_byte_has_left(
             peer.reset()
 
 
-async def test_a_client_that_has_closed_its_side_gets_the_rest_of_a_stream() -> None:
-    async with paced() as one:
-        peer = await one.ask(STREAM)
+@pytest.mark.parametrize("leave", [Peer.close, Peer.reset, Peer.half_close])
+async def test_a_client_that_leaves_between_two_tokens_is_noticed_at_once(
+    leave: Callable[[Peer], None],
+) -> None:
+    async with paced({**LATENCY, "concurrency": 1}) as one:
+        first, second = [await one.ask(STREAM) for _ in range(2)]
         one.time.run(1.0)
-        await peer.read_until(b'"one"')
+        await first.read_until(b'"one"')
+
+        leave(first)
+        await one.left(1)
+
+        assert [exchange.delivery.end for exchange in one.seen] == [End.CLIENT_GONE]
+        one.time.run()
+        assert (await second.read_until(DONE)).endswith(DONE)
+        first.reset()
+        second.reset()
+
+
+async def test_a_client_that_sends_no_more_with_its_request_has_left_when_it_must_wait() -> None:
+    async with paced() as one:
+        peer = await Peer.connect(one.server.port)
+        peer.send(STREAM)
+        peer.half_close()
+        while not one.seen:
+            one.time.run(0.5)
+            await checkpoint()
+
+        assert [exchange.delivery.end for exchange in one.seen] == [End.CLIENT_GONE]
+        assert peer.received == b""
+        peer.reset()
+
+
+async def test_a_client_that_sends_no_more_gets_an_answer_that_takes_no_time() -> None:
+    async with paced({"ttft": 1e-9}) as one:
+        peer = await Peer.connect(one.server.port)
+        peer.send(STREAM)
+        await one.entry()
+        one.time.stall(1.0)
         peer.half_close()
         await checkpoint()
         one.time.run()

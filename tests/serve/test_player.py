@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -304,14 +304,30 @@ async def test_observers_see_how_a_delivery_ended(kind: EndingKind, end: End) ->
     assert [exchange.delivery.end for exchange in seen] == [end]
 
 
-async def test_observers_see_that_a_client_is_gone() -> None:
+@pytest.mark.parametrize("leave", [Peer.close, Peer.reset, Peer.half_close])
+async def test_observers_see_at_once_that_a_client_is_gone(leave: Callable[[Peer], None]) -> None:
     seen: list[Exchange] = []
     async with running(EditedApp(paced(0.0, then=FOREVER)), (seen.append,)) as server:
         peer = await Peer.connect(server.port)
         peer.send(STREAM_REQUEST)
         await peer.read_until(b"data: ")
+        leave(peer)
+        await all_closed(server)
         peer.reset()
 
+    assert [exchange.delivery.end for exchange in seen] == [End.CLIENT_GONE]
+
+
+async def test_a_client_that_sends_no_more_with_its_request_has_left_when_it_must_wait() -> None:
+    seen: list[Exchange] = []
+    async with running(EditedApp(paced(0.0, then=FOREVER)), (seen.append,)) as server:
+        peer = await Peer.connect(server.port)
+        peer.send(STREAM_REQUEST)
+        peer.half_close()
+        received = await peer.read_all()
+        peer.reset()
+
+    assert received.count(b"data: ") == 1
     assert [exchange.delivery.end for exchange in seen] == [End.CLIENT_GONE]
 
 
