@@ -9,8 +9,10 @@ from mockllm.engine.decision import (
     CallFunction,
     Decision,
     DividedWork,
+    FindPeer,
     ForwardRequest,
     Question,
+    Wait,
     finish,
 )
 from mockllm.engine.mocks import Table
@@ -56,7 +58,7 @@ def answer_at_once(decided: Decision | Question, store: Store, now: float) -> De
     """Return the decision, with the operations of questions performed by `store`. A question with
     operations that it does not perform is returned as it is."""
     while isinstance(decided, Question):
-        outside = ForwardRequest | DividedWork | CallFunction
+        outside = ForwardRequest | DividedWork | CallFunction | FindPeer | Wait
         operations = [each for each in decided.operations if not isinstance(each, outside)]
         if len(operations) < len(decided.operations):
             break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, Self
 
@@ -41,6 +41,8 @@ class Outcome(Enum):
     REFUSED = "refused"
     """An invalid request: missing credentials, an invalid body, invalid HTTP."""
     ENDPOINT = "endpoint"
+    CONTROL = "control"
+    """Whatever the control API answers."""
     PROBE = "health"
     PREFLIGHT = "preflight"
     NOT_FOUND = "not found"
@@ -189,7 +191,26 @@ class Called(NamedTuple):
     is_late: bool = False
 
 
-Operation = ForwardRequest | DividedWork | CallFunction | store.Operation
+class FindPeer(NamedTuple):
+    """The operation of finding out who sent the request. It is the only one of its question. Its
+    result is a Peer."""
+
+
+class Peer(NamedTuple):
+    """The other end of a connection. It `is_local` if it is on this machine: connected through a
+    Unix socket or from a loopback address."""
+
+    is_local: bool
+
+
+class Wait(NamedTuple):
+    """The operation of waiting for something to happen, such as further requests. It is the only
+    one of its question. Its result is that of what `begin` returns."""
+
+    begin: Callable[[], Awaitable[Any]]
+
+
+Operation = ForwardRequest | DividedWork | CallFunction | FindPeer | Wait | store.Operation
 
 
 class Question(NamedTuple):

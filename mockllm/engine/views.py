@@ -38,6 +38,8 @@ class Views:
         # of the process
         self.numbers = count()
         """The numbers of further mocks, from any thread."""
+        self.highest = -1
+        """The highest number of a mock that was added, whether or not it was removed again."""
         self._versions = count(1)
         self._mocks: dict[str | None, list[AddedMock]] = {}
         """The added mocks of each session, and of all under None, in order of precedence."""
@@ -74,8 +76,27 @@ class Views:
             view = self._own[session] = self._look(session)
         return view
 
+    def find(self, number: int) -> tuple[str | None, AddedMock] | None:
+        """Return the added mock with this number, and the session that it was added to."""
+        for session, mocks in self._mocks.items():
+            for added in mocks:
+                if added.number == number:
+                    return session, added
+        return None
+
+    def added(self, session: str | None) -> Sequence[AddedMock]:
+        """Return the mocks that were added to a session, or to all if that is None, in order of
+        precedence."""
+        return tuple(self._mocks.get(session, ()))
+
+    @property
+    def count(self) -> int:
+        """The number of the added mocks."""
+        return sum(map(len, self._mocks.values()))
+
     def add(self, added: AddedMock, session: str | None) -> None:
         """Add a mock to a session, or to all if that is None."""
+        self.highest = max(self.highest, added.number)
         mocks = self._mocks.setdefault(session, [])
         mocks.insert(0 if added.is_first else len(mocks), added)
         self._change(session)

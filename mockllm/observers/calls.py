@@ -133,11 +133,19 @@ class Call:
     """
 
     def __init__(
-        self, entry: Entry, *, epoch: float = 0.0, find_earlier: FindEarlier = find_nothing
+        self,
+        entry: Entry,
+        *,
+        number: int = 0,
+        epoch: float = 0.0,
+        find_earlier: FindEarlier = find_nothing,
     ) -> None:
-        """`epoch` is the Unix time at which the server's monotonic clock was 0; `find_earlier`
-        returns the conversation that a request continues."""
+        """`number` tells it from all others of its journal, `epoch` is the Unix time at which the
+        server's monotonic clock was 0; `find_earlier` returns the conversation that a request
+        continues."""
         self._entry = entry
+        self.number = number
+        """The number of the call, from 1, in the order in which their answers ended."""
         self._epoch = epoch
         self._find_earlier = find_earlier
 

@@ -9,7 +9,7 @@ the oldest go first. It is used by one thread.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -56,8 +56,10 @@ class Journal:
         self._epoch = epoch
         self._find_earlier = find_earlier
         # of the requests
-        self._entries: deque[tuple[Entry, int]] = deque()  # each with its cost in bytes
+        self._entries: deque[tuple[Entry, int, int]] = deque()
+        """Each with its cost in bytes, and its number."""
         self._bytes = 0
+        self._last = 0  # number of an entry
         self._lost = Counter[str]()  # by session
         self.listeners: set[Callable[[], None]] = set()
         """Called after each new entry."""
@@ -66,8 +68,11 @@ class Journal:
         return len(self._entries)
 
     def observe(self, exchange: Exchange) -> None:
-        """Add the entry of an exchange."""
+        """Add the entry of an exchange. Requests to the control API have none: they ask for what
+        others do."""
         request, (match, reply, _, session), delivery = exchange
+        if match.outcome is Outcome.CONTROL:
+            return
         size = len(request.body)
         if size > self._max_body:
             request = request._replace(body=request.body[: self._max_body])
@@ -91,7 +96,8 @@ class Journal:
                 match.trouble,
             ),
         )
-        self._entries.append((entry, cost))
+        self._last = number = self._last + 1
+        self._entries.append((entry, cost, number))
         self._bytes += cost
         while len(self._entries) > self._max_entries or (
             self._bytes > self._max_bytes and len(self._entries) > 1
@@ -104,30 +110,55 @@ class Journal:
     def read(self, session: str | None = None) -> Record:
         """Return what is recorded of a session, or of all if that is None."""
         entries = sorted(
-            (entry for entry, _ in self._entries if session in (None, entry.session)),
-            key=lambda entry: entry.delivery.started,
+            (each for each in self._entries if session in (None, each[0].session)),
+            key=lambda each: each[0].delivery.started,
         )
-        lost = self._lost.total() if session is None else self._lost[session]
-        epoch, find_earlier = self._epoch, self._find_earlier
-        calls = [Call(entry, epoch=epoch, find_earlier=find_earlier) for entry in entries]
-        return Record(calls, lost)
+        calls = [self._call(entry, number) for entry, _, number in entries]
+        return Record(calls, self.read_lost(session))
+
+    def read_after(self, number: int, session: str | None = None) -> Iterator[Call]:
+        """Return the calls of a session, or of all, with numbers above `number`, in their order:
+        that in which they ended. They are those of this moment."""
+        found = [
+            (entry, each)
+            for entry, _, each in self._entries
+            if each > number and session in (None, entry.session)
+        ]
+        return (self._call(entry, each) for entry, each in found)
+
+    def read_lost(self, session: str | None = None) -> int:
+        """Return the number of calls of a session, or of all, that there was no room for."""
+        return self._lost.total() if session is None else self._lost[session]
+
+    def count_by_mock(self, session: str | None = None) -> Mapping[str, int]:
+        """Return the number of requests that each mock answered, by the labels of its rules."""
+        return Counter(
+            entry.rule.label
+            for entry, _, _ in self._entries
+            if entry.rule is not None and session in (None, entry.session)
+        )
 
     def count(self, session: str | None = None) -> int:
         """Return the number of calls of a session, or of all: their retries do not count."""
-        return sum(entry.is_first for entry, _ in self._entries if session in (None, entry.session))
+        return sum(
+            entry.is_first for entry, _, _ in self._entries if session in (None, entry.session)
+        )
 
     def clear(self, session: str | None = None) -> None:
         """Drop the entries of a session, or all."""
         left = [each for each in self._entries if session not in (None, each[0].session)]
         self._entries = deque(left)
-        self._bytes = sum(cost for _, cost in left)
+        self._bytes = sum(cost for _, cost, _ in left)
         if session is None:
             self._lost.clear()
         else:
             del self._lost[session]
 
+    def _call(self, entry: Entry, number: int) -> Call:
+        return Call(entry, number=number, epoch=self._epoch, find_earlier=self._find_earlier)
+
     def _drop_oldest(self) -> None:
-        entry, cost = self._entries.popleft()
+        entry, cost, _ = self._entries.popleft()
         self._bytes -= cost
         self._lost[entry.session] += 1
         if len(self._lost) > self._max_entries:  # sessions; the first to lose one is long over

@@ -9,6 +9,7 @@ import socket
 import ssl
 import stat
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 from mockllm.config.address import MAX_PORT, parse_host, shown
@@ -160,6 +161,20 @@ def url_of(sock: socket.socket, *, tls: bool = False) -> str:
 def is_unix(sock: socket.socket) -> bool:
     """Return True if `sock` is bound to a path, not a port."""
     return sock.family not in (socket.AF_INET, socket.AF_INET6)
+
+
+def is_local(sock: socket.socket | None, peer: object) -> bool:
+    """Return True if a connection is one of this machine: through a Unix socket, or from a loopback
+    address (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3). `peer` is the address of its other
+    end, as a socket returns it. What is not known is not local."""
+    if sock is not None and is_unix(sock):
+        return True
+    try:
+        host = ip_address(str(peer[0]).partition("%")[0]) if isinstance(peer, tuple) else None
+    except (ValueError, IndexError):
+        return False
+    mapped = getattr(host, "ipv4_mapped", None)  # a client by IPv4 of a socket for both
+    return host is not None and (mapped or host).is_loopback
 
 
 # --- TLS -----------------------------------------------------------------------------------------

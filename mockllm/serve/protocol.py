@@ -23,9 +23,12 @@ from mockllm.engine.decision import (
     Delivery,
     DividedWork,
     End,
+    FindPeer,
     Match,
     Outcome,
+    Peer,
     Question,
+    Wait,
 )
 from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
 from mockllm.exchange import EndingKind, Request
@@ -33,6 +36,7 @@ from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
 from mockllm.limits import KIB
 from mockllm.redaction import redact_target
+from mockllm.serve.address import is_local
 from mockllm.serve.connections import Service
 from mockllm.serve.functions import is_asynchronous
 from mockllm.serve.paced_player import PacedPlayer
@@ -69,7 +73,7 @@ class HTTPProtocol(asyncio.Protocol):
         # of an answer that takes time
         self._task: asyncio.Task[None] | None = None
         self._player: Sender | None = None
-        self._is_calling = False  # a function that is cancelled if the peer leaves
+        self._is_calling = False  # a function, or a wait, that is cancelled if the peer leaves
 
     # --- called by the loop ---
 
@@ -448,11 +452,27 @@ class HTTPProtocol(asyncio.Protocol):
                 results: Sequence[Any] = [await self._service.turns.perform(work.pieces)]
             elif isinstance(work, CallFunction):
                 results = await self._call_functions(decided.operations)
+            elif isinstance(work, FindPeer):
+                results = [self._peer()]
+            elif isinstance(work, Wait):
+                results = [await self._wait(work)]
             else:
                 results = await self._service.performer.perform(decided.operations)
             decided = decided.resume(results)
         assert isinstance(decided, Decision), "too many questions for one request"
         return decided
+
+    def _peer(self) -> Peer:
+        wire = self._wire
+        return Peer(is_local(wire.get_extra_info("socket"), wire.get_extra_info("peername")))
+
+    async def _wait(self, work: Wait) -> Any:
+        """Wait, unless the peer leaves or the server stops."""
+        self._is_calling = True
+        try:
+            return await work.begin()
+        finally:
+            self._is_calling = False
 
     async def _call_functions(self, operations: Sequence[Any]) -> Sequence[Any]:
         """Return the results of functions. Asynchronous ones are cancelled if the peer leaves."""

@@ -200,3 +200,16 @@ def test_reuse_changes_no_answer_while_mocks_come_and_go(steps: list[Any]) -> No
                 configured = {"a": "own", "ab": "shared", "c": "404"}[text]
                 expected = answers[0] if answers else configured
                 assert [said(each, text, session) for each in both] == [expected] * 2
+
+
+def test_added_mocks_are_found_by_their_number_and_owner() -> None:
+    observed = Observed(CONFIG)
+    first = add(observed, None, user="a", reply="x")
+    second = add(observed, "s", user="a", reply="y")
+    views = observed.app.views
+
+    assert (views.find(first.number), views.find(second.number)) == ((None, first), ("s", second))
+    assert (views.added(None), views.added("s"), views.added("t")) == ((first,), (second,), ())
+    assert (views.count, views.highest) == (2, second.number)
+    observed.app.remove(second)
+    assert (views.find(second.number), views.count, views.highest) == (None, 1, second.number)

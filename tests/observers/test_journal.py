@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm import Call
-from mockllm.engine.decision import Delivery, Exchange
+from mockllm.engine.decision import Decision, Delivery, Exchange, Match, Outcome
+from mockllm.exchange import Reply
 from mockllm.observers.journal import PER_ENTRY, Journal, Record
 from tests.support.observed import PATHS, Observed, request
 from tests.support.served import chat_request, embeddings_request, messages_request
@@ -205,3 +206,44 @@ def test_a_reused_match_gives_as_full_a_call_as_a_new_one(history: list[Any]) ->
     first, second = (each.journal.read().calls for each in (reusing, anew))
 
     assert list(map(everything, first)) == list(map(everything, second))
+
+
+def test_calls_are_read_after_the_last_one_seen() -> None:
+    observed = Observed(journal=Journal(max_entries=3))
+    for number in range(5):
+        observed.ask(request(CHAT, chat_request(f"{number}")))
+
+    assert [call.number for call in observed.journal.read().calls] == [3, 4, 5]
+    assert [call.text for call in observed.journal.read_after(3)] == ["3", "4"]
+    assert [*observed.journal.read_after(5)] == []
+    assert [*observed.journal.read_after(0, "other")] == []
+    assert observed.journal.read_lost() == 2
+
+
+def test_numbers_are_never_given_twice() -> None:
+    observed = Observed()
+    observed.ask(request(CHAT, chat_request("a")))
+    observed.journal.clear()
+    observed.ask(request(CHAT, chat_request("b")))
+
+    assert [call.number for call in observed.journal.read().calls] == [2]
+
+
+def test_requests_are_counted_by_mock() -> None:
+    observed = Observed()
+    for session in ("", "/session/a"):
+        observed.ask(request(session + CHAT, chat_request("the weather")))
+    observed.ask(request(CHAT, chat_request("nobody")))
+
+    assert observed.journal.count_by_mock() == {"mocks[0] 'weather'": 2}
+    assert observed.journal.count_by_mock("a") == {"mocks[0] 'weather'": 1}
+
+
+def test_requests_to_the_control_api_are_no_entries() -> None:
+    observed = Observed()
+    asked = request("/__mockllm/calls", b"", method="GET")
+    decision = Decision.by(Match(Outcome.CONTROL, Reply(204, (), ())))
+
+    observed.journal.observe(Exchange(asked, decision, Delivery(0, 0, 0)))
+
+    assert len(observed.journal) == 0

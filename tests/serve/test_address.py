@@ -15,6 +15,7 @@ from mockllm.errors import ListenError
 from mockllm.serve.address import (
     bind,
     bind_beside,
+    is_local,
     is_unix,
     reason_of,
     tls_context,
@@ -326,3 +327,34 @@ def test_a_file_that_is_no_certificate_is_an_error(tmp_path: Path) -> None:
 )
 def test_the_reason_of_an_error_is_in_words(error: Exception, reason: str) -> None:
     assert reason_of(error) == reason
+
+
+# -- peers --
+
+
+@pytest.mark.parametrize(
+    ("peer", "expected"),
+    [
+        (("127.0.0.1", 1), True),
+        (("127.8.9.1", 1), True),
+        (("::1", 1, 0, 0), True),
+        (("::ffff:127.0.0.1", 1, 0, 0), True),
+        (("::ffff:10.0.0.1", 1, 0, 0), False),
+        (("10.0.0.1", 1), False),
+        (("fe80::1%eth0", 1, 0, 2), False),
+        (("localhost", 1), False),
+        ((), False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_peers_of_this_machine_are_told_by_their_address(peer: object, expected: bool) -> None:
+    with socket.socket() as sock:
+        assert is_local(sock, peer) is expected
+        assert is_local(None, peer) is expected
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets")
+def test_peers_of_a_unix_socket_are_of_this_machine() -> None:
+    with socket.socket(socket.AF_UNIX) as sock:
+        assert is_local(sock, "")
