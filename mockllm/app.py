@@ -12,6 +12,8 @@ from functools import partial
 from typing import Any
 
 from mockllm.endpoints.base_urls import Mistake, find_mistake
+from mockllm.endpoints.control import answers as control_answers
+from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.earlier import find_earlier
 from mockllm.endpoints.health import HEALTH, READY, ROOT
 from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
@@ -95,6 +97,8 @@ class App:
         self._draws = Draws()
         self.views = Views(engine)
         """What sessions see: with mocks that were added at run time, which a reload keeps."""
+        self.control: ControlAPI | None = None
+        """Answers requests below ``/__mockllm/``; without it, there is nothing."""
         self._peers: frozenset[int] = frozenset()
         self._use(engine)
 
@@ -225,6 +229,9 @@ class App:
 
     def _decide_in_session(self, received: Request) -> Decision | Question:
         """Return the decision on a request after finding its session, or the question before it."""
+        if self._is_for_control(received):
+            assert self.control is not None
+            return self.control.decide(received)
         in_path, request = split_request(received)
         session = COMMON
         has_session = in_path is not None or request.path not in _WITHOUT_SESSION
@@ -239,6 +246,9 @@ class App:
                 return decision._replace(session=session)
         decided = self._decide_within(session, in_path, request)
         return decided if session == COMMON else in_session(decided, session, received)
+
+    def _is_for_control(self, request: Request) -> bool:
+        return self.control is not None and self.control.owns(request.path)
 
     def _name_session(self, in_path: str | None, request: Request) -> str:
         """Return the session that a request belongs to; `in_path` is the one that its path names.
@@ -277,6 +287,8 @@ class App:
     def render_error(self, request: Request, error: ClientError) -> Reply:
         """Return `error` in the format of the vendor of the request's path; plain JSON if it has
         none."""
+        if self._is_for_control(request):
+            return control_answers.render_error(error)
         _, request = split_request(request)
         table, _ = self._find_table(request.path)
         if table is not None:

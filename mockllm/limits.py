@@ -7,6 +7,8 @@ from dataclasses import dataclass
 KIB = 1024
 MIB = 1024 * KIB
 
+MAX_SPEED = 1_000_000.0  # times as fast as real time
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:

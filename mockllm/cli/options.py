@@ -24,11 +24,15 @@ from mockllm.config.address import (
 )
 from mockllm.config.latency import PRESETS, Latency, parse_latency
 from mockllm.errors import closest
+from mockllm.limits import MAX_SPEED
+from mockllm.observers.journal import MAX_ENTRIES
 from mockllm.redaction import escape
 from mockllm.serve.process import HANG_TIMEOUT
-from mockllm.serve.settings import DRAIN_TIMEOUT, MAX_SPEED
+from mockllm.serve.settings import DRAIN_TIMEOUT
 
 MAX_WORKERS = 1024
+MAX_JOURNAL = 10_000_000  # requests
+TOKEN, OPEN = "token", "open"  # the values of --control
 _NUMBER = re.compile(r"[0-9]{1,9}")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -94,6 +98,18 @@ def _speed(text: str) -> float:
         message = f"expected a number above 0, at most {MAX_SPEED:g}, found {shown(text)}"
         raise argparse.ArgumentTypeError(message)
     return speed
+
+
+def _control(text: str) -> str:
+    if text not in (TOKEN, OPEN):
+        raise argparse.ArgumentTypeError(
+            f"expected --control or --control=open, found {shown(text)}"
+        )
+    return text
+
+
+def _journal(text: str) -> int:
+    return _whole_number(text, 0, MAX_JOURNAL)
 
 
 # --- the tables ----------------------------------------------------------------------------------
@@ -210,6 +226,24 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
             DRAIN_TIMEOUT,
         ),
     ),
+    "control": (
+        Option(
+            "--control",
+            "let clients with the token that is printed, or that in MOCKLLM_CONTROL_TOKEN, read "
+            "what was requested, and add mocks; '--control=open': those of this machine need none",
+            _control,
+            "=open",
+            extra={"nargs": "?", "const": TOKEN},
+        ),
+        Flag("--control-templates", "let mocks that come over the control API have templates"),
+        Option(
+            "--journal",
+            "number of requests that are kept for the control API; default "
+            f"{MAX_ENTRIES:,} with --control, else 0",
+            _journal,
+            "N",
+        ),
+    ),
     "logging": (
         Flag("--access-log", "log one line per request"),
         Option(
@@ -292,7 +326,7 @@ def serve_options(words: Sequence[str]) -> argparse.Namespace:
     """Parse the command line of ``mockllm``. Exits with status 2 if it is invalid. The files of
     `config` are those of --config, then the others."""
     parser = _serve_parser()
-    options = parser.parse(words)
+    options = parser.parse(_with_value(words))
     if "--" not in words:
         _refuse_commands(parser, [file for file in map(str, options.files) if file in words])
     options.config = [*(options.config or ()), *options.files] or None
@@ -300,9 +334,24 @@ def serve_options(words: Sequence[str]) -> argparse.Namespace:
         parser.error("--reload needs a FILE")
     if options.ssl_keyfile and not options.ssl_certfile:
         parser.error("--ssl-keyfile needs --ssl-certfile")
+    if options.control_templates and not options.control:
+        parser.error("--control-templates needs --control")
+    if options.control and options.workers > 1:
+        parser.error(
+            "--control cannot be combined with --workers: each worker process has mocks, sessions "
+            "and calls of its own"
+        )
     if options.uds and (options.host or options.port is not None or options.listen_addr):
         parser.error("--uds cannot be combined with --host, --port or --listen-addr")
     return options
+
+
+def _with_value(words: Sequence[str]) -> list[str]:
+    """Return the words of a command line with the value of ``--control`` written out, which would
+    else take the file behind it for its value."""
+    end = words.index("--") if "--" in words else len(words)
+    first = [f"--control={TOKEN}" if word == "--control" else word for word in words[:end]]
+    return [*first, *words[end:]]
 
 
 def _refuse_commands(parser: _Parser, names: Sequence[str]) -> None:

@@ -14,16 +14,21 @@ from types import FrameType
 
 from mockllm.cli.console import Console
 from mockllm.cli.limit_options import limits_of
+from mockllm.cli.options import OPEN
 from mockllm.cli.terminal import FAILED, MISTAKES, OK
 from mockllm.config import demo
 from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, parse_address
 from mockllm.config.models import Config
+from mockllm.endpoints.control.access import link
+from mockllm.engine.added import prepare
 from mockllm.engine.building import build_engine, read_config
 from mockllm.engine.engine import Engine
 from mockllm.errors import ConfigError, MockLLMError
 from mockllm.observers.access_log import log_access
+from mockllm.observers.journal import MAX_ENTRIES
 from mockllm.observers.lateness import Lateness, as_rows
 from mockllm.observers.unmatched_log import log_unmatched
+from mockllm.serve.controlled import ControlSettings, given_token, make_token
 from mockllm.serve.process import RELOAD_SIGNAL, STOP_SIGNALS, serve
 from mockllm.serve.reload import Reload, Watch
 from mockllm.serve.settings import Settings
@@ -68,6 +73,8 @@ def _serve(options: argparse.Namespace, console: Console, files: contextlib.Exit
 
     def listening() -> None:
         _announce(bound.url, engine.counts, options, console)
+        if settings.control is not None:
+            _announce_control(bound.url, settings.control, console)
 
     if options.workers > 1:
         supervisor = Supervisor(
@@ -113,8 +120,34 @@ def _settings(options: argparse.Namespace, config: Config) -> Settings:
         workers=options.workers,
         timing=TimingBoard(options.workers),
         speed=options.speed,
+        journal=_journal(options),
+        control=_control(options),
         observers=(log_access,) if options.access_log else (),
         unmatched_observers=() if options.access_log else (log_unmatched,),
+    )
+
+
+def _journal(options: argparse.Namespace) -> int:
+    if options.journal is not None:
+        return int(options.journal)
+    return MAX_ENTRIES if options.control else 0
+
+
+def _control(options: argparse.Namespace) -> ControlSettings | None:
+    """Return the parameters of the control API, with its token.
+
+    Raises:
+        MockLLMError: the token in the environment is not valid.
+    """
+    if not options.control:
+        return None
+    token = make_token()
+    prepare()
+    return ControlSettings(
+        token,
+        is_open=options.control == OPEN,
+        allows_templates=options.control_templates,
+        strict_config=options.strict or options.strict_config,
     )
 
 
@@ -215,6 +248,14 @@ def _announce(
         ]
     for hint in hints:
         console.say(hint, text=hint)
+
+
+def _announce_control(url: str, control: ControlSettings, console: Console) -> None:
+    """Write the link to the control API to standard error, with the token in its fragment if nobody
+    else knows it."""
+    is_known = control.is_open or given_token() is not None
+    line = f"control: {link(url, None if is_known else control.token)}"
+    console.say(line, text=line)
 
 
 def _summary(counts: Mapping[str, int]) -> str:

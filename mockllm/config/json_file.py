@@ -70,6 +70,23 @@ def read_file(path: str | Path) -> FileData:
     return FileData(data, tuple(problems))
 
 
+def read_json(content: bytes) -> FileData:
+    """Return the content of a JSON text that is in no file.
+
+    Raises:
+        ConfigError: it is not JSON.
+    """
+    try:
+        data, remarks = _json(content)
+    except SourceError as exc:
+        raise ConfigError((Problem("", str(exc)),)) from exc
+    found = [*islice(remarks, MAX_REMARKS)]
+    problems = [
+        Problem(place_of(path, data, ""), message, severity) for path, message, severity in found
+    ]
+    return FileData(data, tuple(problems))
+
+
 Content = tuple[Any, Iterable[Remark]]
 
 

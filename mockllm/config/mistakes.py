@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -14,11 +14,12 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mockllm.config import foreign_words
 from mockllm.config.objects import keys_of
-from mockllm.errors import Place, Problem, closest, did_you_mean
+from mockllm.errors import ConfigError, Place, Problem, closest, did_you_mean
 from mockllm.wire import jsontext
 
 Location = tuple[int | str, ...]
 Model = type[BaseModel]
+T = TypeVar("T", bound=BaseModel)
 
 CONTRADICTION = "contradiction"
 """The type of an error about several values that do not go together; its text is complete."""
@@ -50,6 +51,18 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
         for detail in details
         if not any(missing in meant for missing in _missing(detail))
     ]
+
+
+def validated(model: type[T], data: Any) -> T:
+    """Return `data` as an object of the type `model`.
+
+    Raises:
+        ConfigError: it is invalid; the error has all mistakes.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as exc:
+        raise ConfigError(tuple(problems(exc, model, data, ""))) from exc
 
 
 def _missing(detail: ErrorDetails) -> list[Location]:

@@ -21,9 +21,9 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.engine.unanswerable import find_reason
 from mockllm.errors import Place, Problem, Severity, warning
+from mockllm.limits import MAX_SPEED
 from mockllm.matching.rule import Rule
 from mockllm.serve.embedded import AsyncServer
-from mockllm.serve.settings import MAX_SPEED
 from mockllm.state.session_names import HEADER
 
 _NOT_CHECKED = "not checked"

@@ -54,16 +54,24 @@ class AddedMock:
         return frozenset(each.rule.index for each in self.by_api.values())
 
 
+def prepare() -> None:
+    """Import what `compile_added` needs, which takes a second, before requests are answered."""
+    for api in APIS:
+        api.sdk()
+
+
 def compile_added(
     words: Mapping[str, object],
     number: int,
     *,
+    field: str | None = None,
     chunk: Chunk = "word",
     pace: Pace | None = None,
     strict: bool = False,
     strict_requests: bool = False,
 ) -> AddedMock:
-    """Return the mock that `words` describe (`config.added_words`). `chunk` and `pace` are those of
+    """Return the mock that `words` describe (`config.added_words`), or the one that they are in the
+    list `field` of a configuration, if that is given. `chunk` and `pace` are those of
     the configuration; with `strict`, likely mistakes are mistakes; with `strict_requests`, the
     server rejects requests that the types of the SDKs do not allow.
 
@@ -73,7 +81,7 @@ def compile_added(
     Raises:
         ConfigError: the mock has mistakes.
     """
-    field, value, is_first = arrange(words)
+    field, value, is_first = arrange(words) if field is None else (field, words, False)
     mock = _validated(field, value, number)
     place = mock.place
     index = FIRST_INDEX - 1 - number if is_first else FIRST_INDEX + number

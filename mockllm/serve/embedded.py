@@ -21,12 +21,14 @@ from mockllm.app import App
 from mockllm.config.address import DEFAULT_HOST
 from mockllm.config.latency import Latency, read_latency
 from mockllm.config.models import Config
+from mockllm.engine.added import prepare
 from mockllm.engine.building import ConfigSource, build_engine
 from mockllm.engine.engine import Engine
 from mockllm.limits import Limits
 from mockllm.observers.journal import MAX_ENTRIES
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
+from mockllm.serve.controlled import ControlSettings, make_token, turn_on
 from mockllm.serve.gates import HOLD_FOR, Gates
 from mockllm.serve.listener import Listener
 from mockllm.serve.listening import Listening, running_loop
@@ -72,6 +74,8 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         journal: int = MAX_ENTRIES,
         quick_retries: bool = False,
         hold_for: float = HOLD_FOR,
+        control: bool = False,
+        control_templates: bool = False,
     ) -> None:
         if ssl_keyfile is not None and ssl_certfile is None:
             raise ValueError("ssl_keyfile needs ssl_certfile")
@@ -93,6 +97,8 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         if hold_for == math.inf:
             raise ValueError("hold_for: expected a number of seconds, found infinity")
         check_speed(speed)
+        if control_templates and not control:
+            raise ValueError("control_templates needs control")
         if journal < 0:
             raise ValueError(f"journal: expected 0 or more, found {journal}")
         # of the server
@@ -114,8 +120,11 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         )
         self._max_entries = journal
         self._quick_retries = quick_retries
+        self._control = control
+        self._control_templates = control_templates
         # while started
         self._started = False
+        self._control_token: str | None = None
 
     @property
     def base_url(self) -> str:
@@ -127,6 +136,22 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
                 closed, or suspended while another one runs.
         """
         return self._serving().url
+
+    @property
+    def control_token(self) -> str:
+        """The token of the control API, for a `Control` in another process: that in the environment
+        variable ``MOCKLLM_CONTROL_TOKEN``, or one that was made at the start.
+
+        Raises:
+            RuntimeError: the server is not started, or has no control API.
+        """
+        if not self._control:
+            raise RuntimeError(
+                f"this {type(self).__name__} has no control API: give it control=True"
+            )
+        self._serving()
+        assert self._control_token is not None  # since the start
+        return self._control_token
 
     def _serving(self) -> Listening:
         """Return the started server, or raise the RuntimeError of `base_url`."""
@@ -183,6 +208,8 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
             elapsed=clock.elapsed,
         )
         observers = self._begin_recording(app)
+        if self._control:
+            self._turn_on_control(app, clock, is_tls=tls is not None)
         gates = Gates(hold_for=self._settings.hold_for)
         limits = self._settings.limits
         service = Service(app, limits=limits, observers=observers, clock=clock, gates=gates)
@@ -190,6 +217,16 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         await listener.start(sock)
         drain_timeout = self._settings.drain_timeout
         return Listening(app, listener, clock, gates, url, files.pop_all(), drain_timeout)
+
+    def _turn_on_control(self, app: App, clock: Clock, *, is_tls: bool) -> None:
+        token = self._control_token = make_token()
+        settings = ControlSettings(
+            token,
+            allows_templates=self._control_templates,
+            strict_config=self._strict_config,
+        )
+        host = self._settings.host
+        turn_on(app, settings, journal=self._journal, clock=clock, host=host, is_tls=is_tls)
 
     async def _load(self) -> Engine:
         """Load the configuration in a thread, and log its warnings."""
@@ -207,6 +244,8 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         return engine
 
     def _build(self) -> Engine:
+        if self._control:
+            prepare()
         cors = None if self._cors else False  # True leaves it to the configuration
         return build_engine(
             self._config,
@@ -254,6 +293,9 @@ class AsyncServer(_EmbeddedServer[AsyncSession], AsyncWaiting):
     last 10,000, or as many as `journal` says; with 0 none, and they cost nothing. With
     `quick_retries` the official clients retry after a millisecond, unless a mock says otherwise. An
     answer that a gate holds for `hold_for` seconds (60 by default) is cut.
+
+    With `control` other processes may read what the server has had, and add mocks, with the
+    `control_token`; theirs may have templates with `control_templates`.
     """
 
     _session_type = AsyncSession

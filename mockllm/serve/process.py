@@ -13,8 +13,10 @@ from enum import Enum
 
 from mockllm.app import App
 from mockllm.engine.engine import Engine
+from mockllm.observers.journal import Journal
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
+from mockllm.serve.controlled import turn_on
 from mockllm.serve.gates import Gates
 from mockllm.serve.listener import Listener
 from mockllm.serve.peers import Peers, Place
@@ -188,10 +190,20 @@ class _Process:
             elapsed=clock.elapsed,
         )
         self._peers = None if place is None else Peers(app, place)
+        journal = _journal(app, settings.journal)
+        if settings.control is not None:
+            turn_on(
+                app,
+                settings.control,
+                journal=journal,
+                clock=clock,
+                host=settings.host,
+                is_tls=bound.tls is not None,
+            )
         self._service = Service(
             app,
             limits=settings.limits,
-            observers=settings.observers,
+            observers=(*(() if journal is None else (journal.observe,)), *settings.observers),
             unmatched_observers=settings.unmatched_observers,
             performer=self._peers,
             slot=slot,
@@ -263,6 +275,14 @@ class _Process:
         await self._listener.stop(timeout, last_call=LAST_CALL, inherited=inherited)
         if handover is not None:
             await handover.hand_over()
+
+
+def _journal(app: App, max_entries: int) -> Journal | None:
+    """Return the journal of a process, which is read in its loop; None if it has no entries."""
+    if not max_entries:
+        return None
+    epoch = time.time() - time.monotonic()
+    return Journal(max_entries=max_entries, epoch=epoch, find_earlier=app.find_earlier)
 
 
 def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:

@@ -14,10 +14,10 @@ from mockllm.config.address import DEFAULT_HOST
 from mockllm.limits import Limits
 from mockllm.serve import address
 from mockllm.serve.connections import Observer
+from mockllm.serve.controlled import ControlSettings
 from mockllm.serve.gates import HOLD_FOR
 from mockllm.serve.timing_board import TimingBoard
 
-MAX_SPEED = 1_000_000.0
 DRAIN_TIMEOUT = 10.0  # seconds that responses in progress have to finish when a server stops
 
 
@@ -54,6 +54,10 @@ class Settings:
     """How much faster than real time latencies and traffic are."""
     started: float | None = None
     """When the server started, on the monotonic clock; None of a process that starts with it."""
+    journal: int = 0
+    """The number of requests that the journal of each process has; 0 keeps none."""
+    control: ControlSettings | None = None
+    """The parameters of the control API; None is without one."""
     observers: tuple[Observer, ...] = ()
     unmatched_observers: tuple[Observer, ...] = ()
     """Observers of the requests that no mock matches; others cost nothing."""

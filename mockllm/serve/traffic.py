@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from mockllm.errors import closest, did_you_mean
+from mockllm.limits import MAX_SPEED
 from mockllm.serve.listening import Listening
-from mockllm.serve.settings import MAX_SPEED, Settings
+from mockllm.serve.settings import Settings
 
 
 class TrafficServer:
@@ -40,6 +41,9 @@ class TrafficServer:
     def speed(self) -> float:
         """How much faster than real time latencies and traffic are. It may be set: open answers
         follow at once, and no time that has passed is counted anew."""
+        listening = self._listening
+        if listening is not None:  # it may have been set over the control API
+            return listening.clock.speed
         return self._settings.speed
 
     @speed.setter

@@ -147,3 +147,43 @@ def test_help_names_the_default_of_every_number(capsys: pytest.CaptureFixture[st
     ]
     assert len(numbers) >= 15
     assert [each for each in numbers if not re.search(r"default [0-9]", each)] == []
+
+
+# --- Control --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "control", "files"),
+    [
+        (["a.json"], None, ["a.json"]),
+        (["--control", "a.json"], "token", ["a.json"]),
+        (["a.json", "--control"], "token", ["a.json"]),
+        (["--control=open", "a.json"], "open", ["a.json"]),
+        (["--control", "--", "a.json"], "token", ["a.json"]),
+    ],
+)
+def test_control_takes_no_file_for_its_value(
+    words: list[str], control: str | None, files: list[str]
+) -> None:
+    options = serve_options(words)
+
+    assert (options.control, [str(each) for each in options.config]) == (control, files)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--control=opne"], "expected --control or --control=open, found 'opne'"),
+        (["--control=sk-secret"], "expected --control or --control=open"),
+        (["--control-templates"], "--control-templates needs --control"),
+        (["--control", "--workers", "2"], "--control cannot be combined with --workers"),
+        (["--journal", "x"], "expected 0 to 10000000"),
+    ],
+)
+def test_wrong_options_of_control_are_one_line(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        serve_options(words)
+
+    assert told in capsys.readouterr().err

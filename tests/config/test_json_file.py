@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mockllm.config.json_file import read_file
+from mockllm.config.json_file import read_file, read_json
 from mockllm.config.source_text import MAX_REMARKS
 from mockllm.errors import ConfigError, Problem, Severity
 from mockllm.wire.jsontext import MAX_VALUES
@@ -153,3 +153,16 @@ def test_the_place_of_a_mistake_is_told(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     file.write_bytes(b'{\n  "a": oops\n}')
     assert "line 2 column 8" in problem_of(file).message
+
+
+def test_a_text_in_no_file_is_read_with_its_remarks() -> None:
+    assert read_json(b'{"a": [1]}') == ({"a": [1]}, ())
+    data, problems = read_json(b'{"a": 1, "a": 2}')
+    assert (data, len(problems)) == ({"a": 2}, 1)
+    assert "occurs twice" in problems[0].message
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"\xff", b"NaN", b"[" * 2_000])
+def test_a_text_that_is_no_json_is_an_error(text: bytes) -> None:
+    with pytest.raises(ConfigError):
+        read_json(text)

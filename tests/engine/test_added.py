@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mockllm.engine.added import FIRST_INDEX, compile_added
+from mockllm.engine.added import FIRST_INDEX, compile_added, prepare
 from mockllm.engine.sources import ScriptedSource
 from mockllm.errors import ConfigError
 
@@ -83,3 +83,14 @@ def test_likely_mistakes_are_mistakes_if_strict() -> None:
         "added[3]: response.choices[0].message.content"
     ]
     assert mistakes(words, strict=True).startswith("added[3]: response.choices[0].message.content")
+
+
+def test_a_mock_may_be_as_in_a_list_of_a_file() -> None:
+    prepare()  # as a server does before it is asked
+    mock = {"name": "a", "match": {"user": "Hello"}, "reply": "Hi"}
+
+    added = compile_added(mock, 3, field="mocks")
+
+    assert str(added.place) == "added[3] 'a'"
+    with pytest.raises(ConfigError, match="unknown key, expected one of"):
+        compile_added({"user": "Hello", "reply": "Hi"}, 4, field="mocks")

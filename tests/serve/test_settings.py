@@ -29,6 +29,8 @@ SIGNATURE = {
     "journal": 10_000,
     "quick_retries": False,
     "hold_for": 60.0,
+    "control": False,
+    "control_templates": False,
 }
 
 

@@ -1,0 +1,260 @@
+"""Changes of ``/mocks``: what a body adds is validated whole, and applied whole or not at all.
+
+{"name": "ask", "user": "Hello", "reply": "Hi"}       one mock, in the words of `server.add`
+{"mocks": [{...}, {...}], "openai": [{...}]}          several, as in a file
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from mockllm.config.mistakes import json_path
+from mockllm.config.models import MOCK_FIELDS
+from mockllm.endpoints.control.answers import (
+    ControlError,
+    answer,
+    check_version,
+    describe,
+    no_content,
+)
+from mockllm.endpoints.control.calls import is_id
+from mockllm.endpoints.control.desk import Asked, Desk, forbidden, invalid, not_found
+from mockllm.endpoints.control.mocks import (
+    Listed,
+    describe_all,
+    find_mock,
+    list_added,
+    see_mocks,
+    version_of_all,
+)
+from mockllm.engine.added import AddedMock, compile_added
+from mockllm.engine.asking import begin
+from mockllm.engine.decision import Decision, Question
+from mockllm.errors import ConfigError, Place, Problem, closest, did_you_mean
+
+MAX_ADDED = 100_000  # mocks of all sessions
+TEMPLATES = (
+    "templates that come over the control API need --control-templates, or in Python "
+    "control_templates=True"
+)
+
+
+class _Written(NamedTuple):
+    """A mock of a body: its place in it, which is empty if the body is the mock, and its words."""
+
+    place: Place
+    words: Mapping[str, Any]
+    field: str | None = None
+
+
+class _Body(NamedTuple):
+    """The mocks of a body, and the mistakes beside them. It is `one` mock, or has lists of them."""
+
+    mocks: list[_Written]
+    problems: list[Problem]
+    is_one: bool
+
+
+def add_mocks(desk: Desk, asked: Asked) -> Decision | Question:
+    """Add the mocks of the body to a session or, without one, for all.
+
+    Raises:
+        ControlError: 400 with all mistakes, 403, 404, 409, 412, 413.
+    """
+    session = _open_scope(desk, asked)
+    body = _read_mocks(asked.body())
+
+    def pieces() -> Generator[bool, None, Decision]:
+        added = yield from _compile(desk, body)
+        check_version(asked.request, version_of_all(see_mocks(desk, session)))
+        _check_open(desk, session)
+        for each in added:
+            desk.server.add(each, session)
+        shown = [list_added(each, session) for each in added]
+        return _answer(desk, shown, session, is_one=body.is_one)
+
+    return begin(pieces())
+
+
+def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
+    """Add the mock of the body under the name in the path, in place of the one that was added under
+    it before. Its sequence begins anew.
+
+    Raises:
+        ControlError: 400 with all mistakes, 403, 404, 409, 412, 413.
+    """
+    session = _open_scope(desk, asked)
+    name = asked.values["name"]
+    body = _read_mocks(asked.body())
+    if not body.is_one:
+        raise invalid("invalid_mock", "The body is one mock here, not lists of them")
+    (one,) = body.mocks
+
+    def pieces() -> Generator[bool, None, Decision]:
+        before = _replaced(desk, name, session)
+        if before is None and is_id(name):
+            raise not_found(f"mock {name}")
+        named = name if before is None else before.mock.name
+        given = one.words.get("name", named)
+        if given != named:
+            message = f"expected {named!r:.100} as in the path, or no name, found {given!r:.100}"
+            body.problems.append(Problem(Place(path="name"), message))
+        named_mock = one._replace(words={**one.words, "name": named})
+        (added,) = yield from _compile(desk, body._replace(mocks=[named_mock]))
+        before = _replaced(desk, name, session)
+        check_version(asked.request, None if before is None else before.version)
+        _check_open(desk, session)
+        if before is not None and before.added is not None:
+            desk.server.remove(before.added)
+        desk.server.add(added, session)
+        shown = [list_added(added, session)]
+        return _answer(desk, shown, session, is_one=True, status=201 if before is None else 200)
+
+    return begin(pieces())
+
+
+def delete_mock(desk: Desk, asked: Asked) -> Decision:
+    """Remove a mock that was added. Its calls stay.
+
+    Raises:
+        ControlError: 400, 403, 404, 409, 412.
+    """
+    session = asked.scope()
+    listed = find_mock(desk, asked.values["name"], session)
+    if listed.added is None:
+        message = f"The mock {listed.name!r:.100} is the configuration's: remove it from its file"
+        raise ControlError(409, "configured", message)
+    if not asked.grant.is_full and listed.session != asked.grant.session:
+        raise forbidden(f"The mock {listed.id} was not added to the session of the token")
+    check_version(asked.request, listed.version)
+    desk.server.remove(listed.added)
+    return no_content()
+
+
+# --- scope ----------------------------------------------------------------------------------------
+
+
+def _open_scope(desk: Desk, asked: Asked) -> str | None:
+    session = asked.scope()
+    _check_open(desk, session)
+    return session
+
+
+def _check_open(desk: Desk, session: str | None) -> None:
+    """Check that mocks can be added to a session: one that is not open would drop them."""
+    if session is not None and not desk.server.store.sessions.is_open(session):
+        message = f"The session {session!r} is not open: begin it with PUT /sessions/{session}"
+        raise ControlError(404, "session_not_open", message)
+
+
+def _replaced(desk: Desk, name: str, session: str | None) -> Listed | None:
+    """Return the mock that was added to this session, or for all, under a name or an id.
+
+    Raises:
+        ControlError: 409, there are several.
+    """
+    own = [list_added(each, session) for each in desk.server.views.added(session)]
+    found = [each for each in own if each.id == name] or [each for each in own if each.name == name]
+    if len(found) > 1:
+        ids = ", ".join(each.id for each in found[:10])
+        message = f"Several mocks are called {name!r:.100}: name one by its id: {ids}"
+        raise ControlError(409, "ambiguous", message)
+    return found[0] if found else None
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def _read_mocks(body: Mapping[str, Any]) -> _Body:
+    """Return the mocks of a body: it is one, or has lists of them, as a file does."""
+    fields = [name for name in body if name in MOCK_FIELDS]
+    if not fields:
+        return _Body([_Written(Place(), body)], [], is_one=True)
+    problems: list[Problem] = []
+    written: list[_Written] = []
+    for key, value in body.items():
+        if key in MOCK_FIELDS and isinstance(value, list):
+            written += _members(key, value, problems)
+        elif key in MOCK_FIELDS:
+            problems.append(Problem(Place(path=key), "expected a list of mocks"))
+        elif not key.startswith(("_", "$")):
+            hint = did_you_mean(closest(key, MOCK_FIELDS))
+            expected = f"lists of mocks beside {fields[0]!r}: one of {', '.join(MOCK_FIELDS)}"
+            message = f"expected {expected}{hint}; the rest is set by the configuration"
+            problems.append(Problem(Place(path=key), message))
+    if not problems and not written:
+        problems.append(Problem(Place(path=fields[0]), "expected at least one mock"))
+    return _Body(written, problems, is_one=False)
+
+
+def _members(field: str, mocks: list[Any], problems: list[Problem]) -> Iterator[_Written]:
+    for position, mock in enumerate(mocks):
+        name = mock.get("name", "") if isinstance(mock, dict) else ""
+        shown = name if isinstance(name, str) else ""
+        place = Place(field=field, position=position, name=shown)
+        if isinstance(mock, dict):
+            yield _Written(place, mock, field)
+        else:
+            problems.append(Problem(place, "expected an object"))
+
+
+def _compile(desk: Desk, body: _Body) -> Generator[bool, None, list[AddedMock]]:
+    """Compile the mocks of a body, with a pause after each.
+
+    Raises:
+        ControlError: 400 with the mistakes of all; 409.
+    """
+    if desk.server.views.count + len(body.mocks) > MAX_ADDED:
+        message = f"At most {MAX_ADDED:,} mocks can be added; remove some, or end their sessions"
+        raise ControlError(409, "too_many_mocks", message)
+    problems = [*body.problems]
+    added: list[AddedMock] = []
+    engine = desk.server.engine
+    for each in body.mocks:
+        try:
+            compiled = compile_added(
+                each.words,
+                next(desk.server.views.numbers),
+                field=each.field,
+                chunk=engine.chunk,
+                pace=engine.pace,
+                strict=desk.strict_config,
+                strict_requests=engine.strict_requests,
+            )
+        except ConfigError as exc:
+            problems += [_placed(problem, each.place) for problem in exc.problems]
+        else:
+            added.append(compiled)
+            if not desk.allows_templates:
+                problems += _templates(compiled, each.place)
+        yield False
+    if problems:
+        what = "The mock has" if body.is_one else "The mocks have"
+        raise invalid("invalid_mock", f"{what} mistakes", problems)
+    return added
+
+
+def _placed(problem: Problem, place: Place) -> Problem:
+    """Return a problem of a mock at its place in the body."""
+    path = problem.place.path if isinstance(problem.place, Place) else ""
+    return replace(problem, place=place.at(path) if path else place)
+
+
+def _templates(added: AddedMock, place: Place) -> Iterator[Problem]:
+    for where, written in added.mock.written():
+        for path, _ in written.said.templates() if written.said is not None else ():
+            yield Problem(place.at(where).at(json_path(["reply", *path])), TEMPLATES)
+
+
+def _answer(
+    desk: Desk, shown: list[Listed], session: str | None, *, is_one: bool, status: int = 201
+) -> Decision:
+    described = describe_all(desk, shown, session)
+    warnings = [
+        describe(warning) for each in shown if each.added for warning in each.added.warnings
+    ]
+    if is_one:
+        return answer({**described[0], "warnings": warnings}, status, etag=shown[0].version)
+    return answer({"mocks": described, "warnings": warnings}, status)

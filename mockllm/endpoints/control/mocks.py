@@ -1,0 +1,182 @@
+"""``/mocks``: the mocks of a server, and those that are added while it runs.
+
+A mock has an ``id``, which no other one has, and a ``name``, which others may have. Those of the
+configuration are read, but not changed: that is done in its files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mockllm.config.models import AnyMock
+from mockllm.endpoints.control.answers import (
+    ControlError,
+    answer,
+    version_of,
+)
+from mockllm.endpoints.control.calls import is_id, label_id, number_of
+from mockllm.endpoints.control.desk import Asked, Desk, not_found
+from mockllm.engine.added import AddedMock
+from mockllm.engine.decision import Decision
+from mockllm.errors import closest, did_you_mean
+from mockllm.observers.subjects import subjects_of
+from mockllm.observers.verification import Progress, Subject
+from mockllm.providers import APIS
+
+MAX_MOCKS = 1_000  # of one page
+
+
+class Listed(NamedTuple):
+    """A mock that a session sees. `added` is None of one of the configuration; `session` is the one
+    that it was added to, or None if all see it."""
+
+    id: str
+    name: str
+    mock: AnyMock
+    apis: tuple[str, ...]
+    session: str | None = None
+    added: AddedMock | None = None
+
+    @property
+    def version(self) -> str:
+        """The ETag: a mock that is replaced has another id."""
+        return version_of(self.id)
+
+
+def see_mocks(desk: Desk, session: str | None) -> Iterator[Listed]:
+    """Yield the mocks that a session sees, or those of all sessions if it is None, in order of
+    precedence."""
+    views = desk.server.views
+    for owner in dict.fromkeys((session, None)):
+        for added in views.added(owner):
+            yield list_added(added, owner)
+    found: dict[str, Listed] = {}
+    for table in desk.server.engine.tables:
+        for mock, place in zip(table.mocks, table.places, strict=True):
+            before = found.get(str(place))
+            apis = (*(() if before is None else before.apis), table.api.word)
+            found[str(place)] = Listed(str(place), place.name or str(place), mock, apis)
+    yield from found.values()
+
+
+def find_mock(desk: Desk, name: str, session: str | None) -> Listed:
+    """Return the mock with this id or, if there is none, the only one with this name, among those
+    that a session sees; among all by its id, if the session is None.
+
+    Raises:
+        ControlError: 404; 409, there are several.
+    """
+    if is_id(name):
+        found = desk.server.views.find(number_of(name))
+        if found is None or (session is not None and found[0] not in (None, session)):
+            raise not_found(f"mock {name}")
+        return list_added(found[1], found[0])
+    known = [*see_mocks(desk, session)]
+    by_id = next((each for each in known if each.id == name), None)
+    if by_id is not None:
+        return by_id
+    named = [each for each in known if each.name == name]
+    if len(named) == 1:
+        return named[0]
+    if named:
+        ids = ", ".join(each.id for each in named[:10])
+        raise ControlError(
+            409, "ambiguous", f"Several mocks are called {name!r:.100}: name one by its id: {ids}"
+        )
+    hint = did_you_mean(closest(name, (each.name for each in known)))
+    raise not_found(f"mock {name!r:.100}", hint)
+
+
+# --- routes ---------------------------------------------------------------------------------------
+
+
+def list_mocks(desk: Desk, asked: Asked) -> Decision:
+    """Answer with the mocks that a session sees, or those of all, in order of precedence. The
+    ``version`` is that of all of them, whatever the page.
+
+    Raises:
+        ControlError: 400, 403.
+    """
+    session = asked.scope()
+    start = asked.number("after", 0)
+    limit = asked.number("limit", MAX_MOCKS, most=MAX_MOCKS)
+    known = [*see_mocks(desk, session)]
+    page = known[start : start + limit]
+    shown = describe_all(desk, page, session)
+    end = start + len(page)
+    body = {"mocks": shown, "next": end, "more": end < len(known)}
+    return answer(body, etag=version_of_all(known))
+
+
+def read_mock(desk: Desk, asked: Asked) -> Decision:
+    """Answer with one mock.
+
+    Raises:
+        ControlError: 400, 403, 404, 409.
+    """
+    session = asked.scope()
+    listed = find_mock(desk, asked.values["name"], session)
+    (shown,) = describe_all(desk, [listed], session)
+    return answer(shown, etag=listed.version)
+
+
+def version_of_all(known: Iterable[Listed]) -> str:
+    """Return the ETag of a list of mocks."""
+    return version_of([each.id for each in known])
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+def list_added(added: AddedMock, session: str | None) -> Listed:
+    """Return a mock that was added to a session, or for all if that is None."""
+    label = str(added.place)
+    words = {api.name: api.word for api in APIS}
+    apis = tuple(words[name] for name in added.by_api)
+    name = added.place.name or label
+    return Listed(label_id(label), name, added.mock, apis, session, added)
+
+
+def describe_all(desk: Desk, page: Sequence[Listed], session: str | None) -> list[dict[str, Any]]:
+    """Return mocks as JSON, with what a session, or all, have had of them."""
+    requests = {} if desk.journal is None else _by_id(desk.journal.count_by_mock(session))
+    store = desk.server.store
+    subjects = subjects_of(desk.server.tables(session), lambda key: store.answered(key, session))
+    return [_describe(each, requests.get(each.id, 0), subjects.get(each.name)) for each in page]
+
+
+def _by_id(counts: Mapping[str, int]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for label, count in counts.items():
+        found[label_id(label)] = found.get(label_id(label), 0) + count
+    return found
+
+
+def _describe(listed: Listed, requests: int, subject: Subject | None) -> dict[str, Any]:
+    progress = None if subject is None else subject.progress
+    return {
+        "id": listed.id,
+        "name": listed.name,
+        "session": listed.session,
+        "is_added": listed.added is not None,
+        "apis": list(listed.apis),
+        "mock": listed.mock.model_dump(
+            mode="json", by_alias=True, exclude_unset=True, fallback=_describe_function
+        ),
+        "requests": requests,
+        "progress": None if progress is None else _describe_progress(progress),
+    }
+
+
+def _describe_progress(progress: Progress) -> dict[str, Any]:
+    return {
+        "given": progress.given,
+        "due": progress.due,
+        "entries": progress.entries,
+        "is_used_up": progress.used_up,
+    }
+
+
+def _describe_function(value: object) -> str:
+    return f"<function {getattr(value, '__qualname__', type(value).__name__)}>"

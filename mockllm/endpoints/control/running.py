@@ -1,0 +1,57 @@
+"""``/speed`` and ``/reset``: how fast time passes, and where sequences stand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StrictFloat, StrictInt
+
+from mockllm.endpoints.control.answers import answer, check_version, no_content, version_of
+from mockllm.endpoints.control.desk import Asked, Desk, Form
+from mockllm.engine.decision import Decision
+from mockllm.limits import MAX_SPEED
+from mockllm.state.store import Reset
+
+
+class Speed(Form):
+    """The body of ``PUT /speed``."""
+
+    speed: Annotated[StrictFloat | StrictInt, Field(gt=0, le=MAX_SPEED)]
+    """How much faster than real time latencies are."""
+
+
+class NoMembers(Form):
+    """A body without members, or none at all."""
+
+
+def read_speed(desk: Desk, asked: Asked) -> Decision:
+    """Answer with the speed."""
+    return _answer(desk)
+
+
+def put_speed(desk: Desk, asked: Asked) -> Decision:
+    """Set the speed: all open answers follow at once.
+
+    Raises:
+        ControlError: 400, 412.
+    """
+    check_version(asked.request, version_of(desk.clock.speed))
+    wanted: Speed = asked.read(Speed)
+    desk.clock.speed = float(wanted.speed)
+    return _answer(desk)
+
+
+def reset(desk: Desk, asked: Asked) -> Decision:
+    """Let the mocks with several answers begin with the first one again, in a session or in all.
+
+    Raises:
+        ControlError: 400, 403.
+    """
+    asked.read(NoMembers)
+    desk.server.perform(Reset(asked.scope()))
+    return no_content()
+
+
+def _answer(desk: Desk) -> Decision:
+    speed = desk.clock.speed
+    return answer({"speed": speed}, etag=version_of(speed))

@@ -1,0 +1,164 @@
+"""``/sessions``: begin and end sessions, and give their tokens away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mockllm.endpoints.control.answers import ControlError, answer, no_content
+from mockllm.endpoints.control.desk import (
+    Asked,
+    Desk,
+    Form,
+    check_session_name,
+    forbidden,
+    not_found,
+)
+from mockllm.engine.decision import Decision
+from mockllm.state.session_names import PREFIX
+from mockllm.state.sessions import COMMON, MAX_PINNED
+from mockllm.state.store import BeginSession, EndSession, TooManySessions
+
+MAX_SESSIONS = 1_000  # of one page
+
+
+class NewSession(Form):
+    """The body of ``POST /sessions``."""
+
+    name: str | None = None
+    """1 to 128 of ``A-Z a-z 0-9 . _ -``. Without it the server chooses one."""
+    current: bool = False
+    """Make it the session of requests that name none."""
+
+
+class SessionSettings(Form):
+    """The body of ``PUT /sessions/{name}``."""
+
+    current: bool = False
+    """Make it the session of requests that name none."""
+
+
+class CurrentSession(Form):
+    """The body of ``PUT /sessions``."""
+
+    current: str | None
+    """The session of requests that name none; null is the common one, which has no name."""
+
+
+def list_sessions(desk: Desk, asked: Asked) -> Decision:
+    """Answer with the open sessions. A token of a session sees only that one.
+
+    Raises:
+        ControlError: 400.
+    """
+    sessions = desk.server.store.sessions
+    start = asked.number("after", 0)
+    limit = asked.number("limit", MAX_SESSIONS, most=MAX_SESSIONS)
+    own = asked.grant.session
+    known = sessions.open if own is None else tuple(filter(sessions.is_open, (own,)))
+    page = known[start : start + limit]
+    end = start + len(page)
+    shown = [_describe(desk, asked, each) for each in page]
+    current = sessions.current or None
+    if own is not None and current != own:
+        current = None
+    return answer({"sessions": shown, "current": current, "next": end, "more": end < len(known)})
+
+
+def read_session(desk: Desk, asked: Asked) -> Decision:
+    """Answer with one open session.
+
+    Raises:
+        ControlError: 400, 403, 404.
+    """
+    name = _named(asked)
+    if not desk.server.store.sessions.is_open(name):
+        raise not_found(f"open session {name!r}")
+    return answer(_describe(desk, asked, name))
+
+
+def create_session(desk: Desk, asked: Asked) -> Decision:
+    """Begin a session, and answer with its token and its base URLs.
+
+    Raises:
+        ControlError: 400, 409.
+    """
+    wanted: NewSession = asked.read(NewSession)
+    name = desk.name_session() if wanted.name is None else check_session_name(wanted.name)
+    return _begin(desk, asked, name, current=wanted.current)
+
+
+def put_session(desk: Desk, asked: Asked) -> Decision:
+    """Begin the session of this name. One that is open keeps its state, one that has ended begins
+    anew.
+
+    Raises:
+        ControlError: 400, 403, 409.
+    """
+    name = _named(asked)
+    wanted: SessionSettings = asked.read(SessionSettings)
+    if wanted.current and not asked.grant.is_full:
+        raise forbidden("A session's token does not make it the session of other requests")
+    return _begin(desk, asked, name, current=wanted.current)
+
+
+def use_session(desk: Desk, asked: Asked) -> Decision:
+    """Make a session the one of requests that name none. It begins if it is not open.
+
+    Raises:
+        ControlError: 400, 409.
+    """
+    wanted: CurrentSession = asked.read(CurrentSession)
+    if wanted.current is None:
+        desk.server.perform(BeginSession(COMMON, current=True))
+        return answer({"current": None})
+    _open(desk, check_session_name(wanted.current), current=True)
+    return answer({"current": wanted.current})
+
+
+def end_session(desk: Desk, asked: Asked) -> Decision:
+    """End a session, and drop its state and its mocks. Its calls can be read until it begins anew.
+
+    Raises:
+        ControlError: 400, 403.
+    """
+    desk.server.perform(EndSession(_named(asked)))
+    return no_content()
+
+
+def _begin(desk: Desk, asked: Asked, name: str, *, current: bool) -> Decision:
+    is_new = not desk.server.store.sessions.is_open(name)
+    _open(desk, name, current=current)
+    return answer(_describe(desk, asked, name), 201 if is_new else 200)
+
+
+def _open(desk: Desk, name: str, *, current: bool) -> None:
+    """Open a session. One that begins anew has no calls."""
+    if desk.journal is not None and not desk.server.store.sessions.is_open(name):
+        desk.journal.clear(name)
+    if isinstance(desk.server.perform(BeginSession(name, current)), TooManySessions):
+        message = f"{MAX_PINNED:,} sessions are open; end those whose test is over"
+        raise ControlError(409, "too_many_sessions", message)
+
+
+def _named(asked: Asked) -> str:
+    """Return the session that the path names.
+
+    Raises:
+        ControlError: 400, 403.
+    """
+    name = check_session_name(asked.values["name"])
+    if asked.grant.session not in (None, name):
+        raise forbidden(f"The token is that of the session {asked.grant.session!r} alone")
+    return name
+
+
+def _describe(desk: Desk, asked: Asked, name: str) -> dict[str, Any]:
+    host = asked.request.first_values.get(b"host", b"localhost").decode("latin-1")
+    url = f"{desk.access.scheme}://{host}{PREFIX}{name}"
+    return {
+        "name": name,
+        "token": desk.access.token_of(name),
+        "base_url": url,
+        "openai_base_url": f"{url}/v1",
+        "anthropic_base_url": url,
+    }

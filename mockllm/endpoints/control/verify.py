@@ -1,0 +1,188 @@
+"""``POST /verify``: the assertions of tests, made where the calls are.
+
+    {"assert": "called", "mock": "ask", "times": 1}      {"assert": "requested", "at_least": 2, ...}
+    {"assert": "order", "mocks": ["ask", "tell"]}        {"assert": "no_unmatched"}
+    {"assert": "all_called"}                             {"assert": "credential", "call": 3, ...}
+    {"assert": "calls", "count": 2, "timeout": 5}        which waits for them
+
+What holds is a 200, what does not is a 409 whose message is the text of the failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
+
+from mockllm.config.mistakes import contradiction
+from mockllm.endpoints.control.answers import ControlError, answer, plain_text
+from mockllm.endpoints.control.calls import is_id, mock_id, number_of
+from mockllm.endpoints.control.desk import Asked, Desk, Form, not_found
+from mockllm.endpoints.control.mocks import find_mock
+from mockllm.engine.decision import Decision, Question, Wait
+from mockllm.errors import closest, did_you_mean
+from mockllm.observers import verification
+from mockllm.observers.journal import Record
+from mockllm.observers.subjects import subject_of, subjects_of
+from mockllm.observers.verification import Subject, Times
+
+MAX_WAIT = 60.0  # seconds; who wants to wait longer asks again
+
+Number = Annotated[StrictInt, Field(ge=0)]
+
+
+class Assertion(Form):
+    """The body of ``POST /verify``."""
+
+    assert_: Annotated[
+        Literal[
+            "called", "requested", "order", "no_unmatched", "all_called", "calls", "credential"
+        ],
+        Field(validation_alias="assert", serialization_alias="assert"),
+    ]
+    """What is asserted."""
+    mock: str | None = None
+    """Of ``called`` and ``requested``: the name or the id of a mock."""
+    times: Number | None = None
+    at_least: Number | None = None
+    at_most: Number | None = None
+    mocks: Annotated[Sequence[str], Field(min_length=1)] | None = None
+    """Of ``order``: the names or ids of mocks."""
+    strict_requests: StrictBool = False
+    """Of ``no_unmatched``: whether invalid requests count."""
+    count: Number | None = None
+    """Of ``calls``: how many there are, whose retries do not count."""
+    timeout: Annotated[StrictFloat | StrictInt, Field(ge=0, le=MAX_WAIT)] = 5.0
+    """Of ``calls``: seconds that are waited for them."""
+    call: Number | None = None
+    """Of ``credential``: the number of a call."""
+    credential: str | None = None
+    """Of ``credential``: what was sent with it."""
+
+    @model_validator(mode="after")
+    def _has_its_members(self) -> Self:
+        kind = self.assert_
+        given = self.model_fields_set - {"assert_"}
+        needed, allowed = _MEMBERS[kind]
+        for name in sorted(given - needed - allowed):
+            raise contradiction(f"does not belong to {kind!r}", name)
+        for name in sorted(needed - given):
+            raise contradiction(f"{kind!r} needs {name!r}")
+        if self.times is not None and (self.at_least, self.at_most) != (None, None):
+            raise contradiction("cannot be combined with 'at_least' or 'at_most'", "times")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise contradiction("no number is at least 'at_least' and at most 'at_most'")
+        return self
+
+
+_TIMES = frozenset({"times", "at_least", "at_most"})
+_NOTHING: frozenset[str] = frozenset()
+_MEMBERS = {
+    "called": (frozenset({"mock"}), _TIMES),
+    "requested": (frozenset({"mock"}), _TIMES),
+    "order": (frozenset({"mocks"}), _NOTHING),
+    "no_unmatched": (_NOTHING, frozenset({"strict_requests"})),
+    "all_called": (_NOTHING, _NOTHING),
+    "calls": (frozenset({"count"}), frozenset({"timeout"})),
+    "credential": (frozenset({"call", "credential"}), _NOTHING),
+}
+"""The members that each assertion needs, and those that it may have."""
+
+
+def verify(desk: Desk, asked: Asked) -> Decision | Question:
+    """Answer whether an assertion holds.
+
+    Raises:
+        ControlError: 400, 403, 404; 409, it does not hold, or there is no journal.
+    """
+    journal, session = desk.calls, asked.scope(common=True)
+    wanted: Assertion = asked.read(Assertion)
+    if wanted.assert_ == "calls":
+        return _wait(desk, wanted, session)
+    record = journal.read(session)
+    match wanted.assert_:
+        case "called" | "requested":
+            subject = _subject(desk, wanted.mock or "", session)
+            requests = wanted.assert_ == "requested"
+            failure = verification.wrong_number(record, subject, _times(wanted), requests=requests)
+        case "order":
+            subjects = [_subject(desk, name, session) for name in wanted.mocks or ()]
+            failure = verification.wrong_order(record, subjects)
+        case "no_unmatched":
+            failure = verification.unmatched(record, strict=wanted.strict_requests)
+        case "all_called":
+            failure = verification.not_called(record, [*_subjects(desk, session).values()])
+        case _:
+            failure = _wrong_credential(record, wanted)
+    return _answer(failure)
+
+
+def report(desk: Desk, asked: Asked) -> Decision:
+    """Answer with the list of the calls, a line each, as the texts of failures have it.
+
+    Raises:
+        ControlError: 400, 403, 409.
+    """
+    record = desk.calls.read(asked.scope(common=True))
+    return plain_text(f"{verification.report(record)}\n")
+
+
+def _wait(desk: Desk, wanted: Assertion, session: str | None) -> Question:
+    """Return the question that waits for calls."""
+    count, timeout = wanted.count or 0, float(wanted.timeout)
+
+    def resume(results: Sequence[Any]) -> Decision:
+        (in_time,) = results
+        record = desk.calls.read(session)
+        return _answer(None if in_time else verification.too_few(record, count, timeout))
+
+    return Question((Wait(lambda: desk.wait(session, count, timeout)),), resume)
+
+
+def _answer(failure: str | None) -> Decision:
+    if failure is not None:
+        raise ControlError(409, "assertion_failed", failure)
+    return answer({"holds": True})
+
+
+def _times(wanted: Assertion) -> Times:
+    if wanted.times is None and wanted.at_least is None and wanted.at_most is None:
+        return Times(at_least=1)
+    return Times(wanted.times, wanted.at_least, wanted.at_most)
+
+
+def _wrong_credential(record: Record, wanted: Assertion) -> str | None:
+    call = next((each for each in record.calls if each.number == wanted.call), None)
+    if call is None:
+        raise not_found(f"call {wanted.call}")
+    if call.sent_credential(wanted.credential or ""):
+        return None
+    return f"call {wanted.call} was not sent with this credential"
+
+
+def _subjects(desk: Desk, session: str | None) -> dict[str, Subject]:
+    server = desk.server
+    return subjects_of(server.tables(session), lambda key: server.store.answered(key, session))
+
+
+def _subject(desk: Desk, name: str, session: str | None) -> Subject:
+    """Return the mock with an id or a name, for verification. One that was removed is still known
+    by its id.
+
+    Raises:
+        ControlError: 404.
+    """
+    known = _subjects(desk, session)
+    if is_id(name):
+        owner = desk.server.views.find(number_of(name))
+        if owner is None and number_of(name) <= desk.server.views.highest:
+            return Subject(name, lambda call: mock_id(call) == name)
+        added = find_mock(desk, name, session).added
+        assert added is not None  # or it would have no such id
+        subject = subject_of(added)
+        same = known.get(subject.name)
+        return subject if same is None else subject._replace(progress=same.progress)
+    if name not in known:
+        raise not_found(f"mock {name!r:.100}", did_you_mean(closest(name, known)))
+    return known[name]

@@ -1,0 +1,355 @@
+"""Reading mocks, and changing them: whole or not at all, with every mistake, at a version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mockllm import Config, ConfigError, Server
+from mockllm.endpoints.control import changes
+from tests.support.control import TOKEN, Controlled
+
+CONFIG: dict[str, Any] = {
+    "openai": [{"name": "own", "match": {"user": "own"}, "reply": "of chat"}],
+    "mocks": [
+        {"name": "greet", "match": {"user": "Hello"}, "reply": "Hi"},
+        {"match": {"user": "steps"}, "sequence": ["one", "two"]},
+    ],
+}
+
+
+@pytest.fixture
+def controlled() -> Controlled:
+    return Controlled(CONFIG)
+
+
+def names(controlled: Controlled, query: str = "", token: str | None = None) -> list[str]:
+    told = controlled.ask("GET", f"mocks{query}", token=token or TOKEN)
+    return [each["name"] for each in told.value["mocks"]]
+
+
+# --- Reading --------------------------------------------------------------------------------------
+
+
+def test_mocks_are_listed_in_order_of_precedence(controlled: Controlled) -> None:
+    controlled.ask("PUT", "sessions/a", {})
+    controlled.ask("POST", "mocks", {"name": "for all", "reply": "x"})
+    controlled.ask("POST", "mocks?session=a", {"name": "of a", "reply": "y"})
+
+    assert names(controlled) == ["for all", "own", "greet", "mocks[1]"]
+    assert names(controlled, "?session=a") == ["of a", "for all", "own", "greet", "mocks[1]"]
+
+
+def test_a_mock_is_shown_with_its_requests_and_progress(controlled: Controlled) -> None:
+    assert controlled.text("steps") == "one"
+
+    shown = controlled.ask("GET", "mocks/mocks[1]").value
+
+    assert shown == {
+        "id": "mocks[1]",
+        "name": "mocks[1]",
+        "session": None,
+        "is_added": False,
+        "apis": ["chat", "responses", "messages"],
+        "mock": {
+            "match": {"user": "steps"},
+            "sequence": [{"reply": {"text": "one"}}, {"reply": {"text": "two"}}],
+        },
+        "requests": 1,
+        "progress": {"given": 1, "due": 2, "entries": 2, "is_used_up": False},
+    }
+
+
+def test_a_list_is_read_page_by_page(controlled: Controlled) -> None:
+    first = controlled.ask("GET", "mocks?limit=2").value
+    second = controlled.ask("GET", f"mocks?limit=2&after={first['next']}").value
+
+    assert [each["name"] for each in first["mocks"] + second["mocks"]] == names(controlled)
+    assert (first["more"], second["more"]) == (True, False)
+
+
+def test_a_misspelt_name_is_a_404_with_a_hint(controlled: Controlled) -> None:
+    told = controlled.ask("GET", "mocks/gret")
+
+    assert told.status == 404
+    assert "did you mean 'greet'?" in told.value["error"]["message"]
+
+
+def test_a_name_in_a_path_is_decoded(controlled: Controlled) -> None:
+    controlled.ask("PUT", "mocks/a%2Fb%20%C3%A9", {"reply": "x"})
+
+    assert controlled.ask("GET", "mocks/a%2Fb%20%C3%A9").value["name"] == "a/b é"
+
+
+def test_functions_of_python_are_named() -> None:
+    def answer(prompt: object) -> str:
+        return "x"
+
+    with Server({"mocks": []}) as server:
+        handle = server.add(reply=answer)
+        assert server._app is not None
+        controlled = Controlled({})
+        controlled.app.add(next(iter(server._app.views.added(None))), None)
+    assert "answer" in controlled.ask("GET", f"mocks/{handle.name}").value["mock"]["reply"]
+
+
+# --- Adding ---------------------------------------------------------------------------------------
+
+
+def test_a_mock_is_added_in_the_words_of_add(controlled: Controlled) -> None:
+    told = controlled.ask("POST", "mocks", {"user": {"contains": "wea"}, "reply": "Sunny"})
+
+    assert (told.status, told.value["id"], told.value["warnings"]) == (201, "added[0]", [])
+    assert controlled.text("the weather") == "Sunny"
+
+
+def test_several_are_added_as_in_a_file(controlled: Controlled) -> None:
+    response = {"choices": [{"message": {"content": "vendor"}}]}
+    body = {
+        "mocks": [{"name": "a", "match": {"user": "a"}, "reply": "A"}],
+        "openai": [{"match": {"message": {"role": "user", "content": "b"}}, "response": response}],
+        "_comment": "the author's own",
+    }
+
+    told = controlled.ask("POST", "mocks", body)
+
+    assert [each["id"] for each in told.value["mocks"]] == ["added[0]", "added[1]"]
+    assert (controlled.text("a"), controlled.text("b")) == ("A", "vendor")
+
+
+def test_first_comes_before_those_that_were_added_earlier(controlled: Controlled) -> None:
+    controlled.ask("POST", "mocks", {"reply": "earlier"})
+    controlled.ask("POST", "mocks", {"reply": "first", "first": True})
+
+    assert controlled.text("x") == "first"
+
+
+def test_every_mistake_is_told_and_nothing_is_added(controlled: Controlled) -> None:
+    body = {
+        "mocks": [
+            {"name": "good", "reply": "x"},
+            {"name": "bad", "match": {"user": 3}, "reply": "x"},
+            {"nam": "x", "reply": "x"},
+            "no mock",
+        ],
+        "openai": {},
+        "latency": "1s",
+    }
+
+    told = controlled.ask("POST", "mocks", body)
+
+    assert (told.status, told.code) == (400, "invalid_mock")
+    places = {each.partition(": ")[0] for each in told.problems}
+    assert places == {"mocks[1] 'bad'", "mocks[2]", "mocks[3]", "openai", "latency"}
+    assert controlled.app.views.count == 0
+
+
+def test_the_mistakes_are_those_of_a_file(controlled: Controlled) -> None:
+    bad = {"name": "bad", "match": {"user": {"contain": "x"}}, "reply": {"txt": "x"}}
+    with pytest.raises(ConfigError) as caught:
+        Config.from_dict({"mocks": [bad]})
+
+    told = controlled.ask("POST", "mocks", {"mocks": [bad]})
+
+    assert told.problems == [str(each) for each in caught.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"{", "invalid_json"),
+        (b"[]", "invalid_body"),
+        (b'"x"', "invalid_body"),
+        (b'{"reply": "a", "reply": "b"}', "invalid_json"),
+        (b"\xff\xfe", "invalid_json"),
+        (b"", "invalid_mock"),
+        (b"{}", "invalid_mock"),
+        (b'{"mocks": []}', "invalid_mock"),
+        (b'{"mocks": null}', "invalid_mock"),
+        (b"[" * 100_000, "invalid_json"),
+        (b'{"reply": "x", "match": {"user": "a"}, "user": "b"}', "invalid_mock"),
+    ],
+)
+def test_a_body_that_is_no_mock_is_a_400(controlled: Controlled, body: bytes, code: str) -> None:
+    told = controlled.ask("POST", "mocks", body)
+
+    assert (told.status, told.code) == (400, code)
+    assert controlled.app.views.count == 0
+
+
+def test_a_body_is_bounded(controlled: Controlled) -> None:
+    told = controlled.ask("POST", "mocks", b'{"reply": "' + b"x" * (4 << 20) + b'"}')
+
+    assert (told.status, told.code) == (413, "too_large")
+
+
+def test_the_number_of_mocks_is_bounded(
+    controlled: Controlled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "MAX_ADDED", 1)
+    controlled.ask("POST", "mocks", {"reply": "x"})
+
+    assert controlled.ask("POST", "mocks", {"reply": "x"}).code == "too_many_mocks"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"reply": {"template": "{{ user }}"}},
+        {"sequence": ["x", {"reply": {"text": {"template": "{{ user }}"}}}]},
+        {"reply": {"tool_calls": [{"name": "f", "arguments": {"a": {"template": "{{ user }}"}}}]}},
+        {"reply": {"json": {"a": [{"template": "{{ user }}"}]}}},
+        {"reply": "x", "first": [{"reply": {"reasoning": {"template": "x"}, "text": "a"}}]},
+        {"mocks": [{"reply": {"template": "{{ user }}"}}]},
+    ],
+)
+def test_templates_need_permission(body: Any) -> None:
+    told = Controlled().ask("POST", "mocks", body)
+    allowed = Controlled(templates=True).ask("POST", "mocks", body)
+
+    assert (told.status, allowed.status) == (400, 201)
+    assert any("--control-templates" in each for each in told.problems)
+
+
+def test_warnings_are_told_or_refused_if_strict() -> None:
+    doubtful = {"name": "a", "reply": {"tool_calls": [{"name": "f", "arguments": "no object"}]}}
+    body = {"openai": [doubtful]}
+
+    told = Controlled().ask("POST", "mocks", body)
+
+    assert told.status == 201
+    assert "not a JSON object" in told.value["warnings"][0]["message"]
+    assert Controlled(strict=True).ask("POST", "mocks", body).status == 400
+
+
+# --- Replacing and removing -----------------------------------------------------------------------
+
+
+def test_put_adds_and_replaces(controlled: Controlled) -> None:
+    added = controlled.ask("PUT", "mocks/x", {"user": "a", "reply": "one"})
+    assert controlled.text("a") == "one"
+    replaced = controlled.ask("PUT", "mocks/x", {"name": "x", "user": "a", "reply": "two"})
+
+    assert (added.status, replaced.status) == (201, 200)
+    assert controlled.text("a") == "two"
+    assert names(controlled).count("x") == 1
+
+
+def test_put_by_an_id_replaces_that_one(controlled: Controlled) -> None:
+    for reply in ("one", "two"):
+        controlled.ask("POST", "mocks", {"name": "same", "user": reply, "reply": reply})
+
+    assert controlled.ask("PUT", "mocks/same", {"reply": "x"}).code == "ambiguous"
+    assert controlled.ask("GET", "mocks/same").code == "ambiguous"
+    assert controlled.ask("DELETE", "mocks/same").code == "ambiguous"
+    assert controlled.ask("PUT", "mocks/added[1]", {"user": "two", "reply": "new"}).status == 200
+    assert (controlled.text("one"), controlled.text("two")) == ("one", "new")
+    assert controlled.ask("PUT", "mocks/added[99]", {"reply": "x"}).status == 404
+
+
+def test_a_bad_replacement_leaves_the_mock(controlled: Controlled) -> None:
+    controlled.ask("PUT", "mocks/x", {"user": "a", "reply": "one"})
+
+    for body in ({"reply": 3}, {"name": "y", "reply": "x"}, {"mocks": [{"reply": "x"}]}):
+        assert controlled.ask("PUT", "mocks/x", body).status == 400
+    assert controlled.text("a") == "one"
+
+
+def test_a_mock_is_removed_and_its_calls_stay(controlled: Controlled) -> None:
+    controlled.ask("PUT", "mocks/x", {"user": "a", "reply": "one"})
+    controlled.text("a")
+
+    assert controlled.ask("DELETE", "mocks/x").status == 204
+    assert controlled.text("a") is None
+    assert controlled.ask("DELETE", "mocks/x").status == 404
+    assert controlled.ask("GET", "calls?mock=added[0]").value["calls"][0]["mock"] == "x"
+
+
+def test_a_configured_mock_is_not_removed(controlled: Controlled) -> None:
+    told = controlled.ask("DELETE", "mocks/greet")
+
+    assert (told.status, told.code) == (409, "configured")
+    assert controlled.text("Hello") == "Hi"
+
+
+# --- Versions -------------------------------------------------------------------------------------
+
+
+def test_a_change_can_be_bound_to_a_version(controlled: Controlled) -> None:
+    controlled.ask("PUT", "mocks/x", {"reply": "one"})
+    seen = controlled.ask("GET", "mocks/x").headers["etag"]
+    controlled.ask("PUT", "mocks/x", {"reply": "two"}, headers={"if-match": seen})
+
+    for method, body in (("PUT", {"reply": "three"}), ("DELETE", None)):
+        told = controlled.ask(method, "mocks/x", body, headers={"if-match": seen})
+        assert (told.status, told.code) == (412, "changed_meanwhile")
+    assert controlled.text("a") == "two"
+    now = controlled.ask("GET", "mocks/x").headers["etag"]
+    assert controlled.ask("DELETE", "mocks/x", headers={"if-match": f'"a", {now}'}).status == 204
+
+
+def test_additions_can_be_bound_to_the_version_of_the_list(controlled: Controlled) -> None:
+    seen = controlled.ask("GET", "mocks?limit=1").headers["etag"]
+    assert controlled.ask("POST", "mocks", {"reply": "a"}, headers={"if-match": seen}).status == 201
+
+    assert controlled.ask("POST", "mocks", {"reply": "b"}, headers={"if-match": seen}).status == 412
+    assert controlled.app.views.count == 1
+
+
+def test_a_version_does_not_change_with_requests(controlled: Controlled) -> None:
+    before = controlled.ask("GET", "mocks").headers["etag"]
+    controlled.text("steps")
+
+    assert controlled.ask("GET", "mocks").headers["etag"] == before
+
+
+def test_a_star_means_that_it_exists(controlled: Controlled) -> None:
+    star = {"if-match": "*"}
+    assert controlled.ask("PUT", "mocks/x", {"reply": "a"}, headers=star).status == 412
+    controlled.ask("PUT", "mocks/x", {"reply": "a"})
+    assert controlled.ask("PUT", "mocks/x", {"reply": "b"}, headers=star).status == 200
+
+
+# --- Sessions -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def token(controlled: Controlled) -> str:
+    controlled.ask("PUT", "sessions/b", {})
+    token: str = controlled.ask("PUT", "sessions/a", {}).value["token"]
+    return token
+
+
+def test_a_token_of_a_session_adds_to_that_one(controlled: Controlled, token: str) -> None:
+    controlled.ask("POST", "mocks", {"user": "x", "reply": "of a"}, token=token)
+
+    assert controlled.text("x", session="a") == "of a"
+    assert controlled.text("x", session="b") is None
+    assert controlled.text("x") is None
+
+
+def test_a_token_of_a_session_changes_no_other(controlled: Controlled, token: str) -> None:
+    controlled.ask("POST", "mocks", {"name": "for all", "reply": "x"})
+    controlled.ask("POST", "mocks?session=b", {"name": "of b", "reply": "y"})
+
+    assert names(controlled, token=token)[0] == "for all"
+    for name, status in (("for all", 403), ("of b", 404), ("added[1]", 404), ("added[0]", 403)):
+        assert (
+            controlled.ask("DELETE", f"mocks/{name.replace(' ', '%20')}", token=token).status
+            == status
+        )
+    assert controlled.ask("POST", "mocks?session=b", {"reply": "x"}, token=token).status == 403
+    assert controlled.ask("GET", "mocks?session=b", token=token).status == 403
+    assert controlled.ask("PUT", "mocks/for%20all", {"reply": "z"}, token=token).status == 201
+    assert controlled.text("q") == "x"
+
+
+def test_a_session_that_is_not_open_gets_no_mocks(controlled: Controlled, token: str) -> None:
+    controlled.ask("DELETE", "sessions/a", token=token)
+
+    told = controlled.ask("POST", "mocks", {"reply": "x"}, token=token)
+
+    assert (told.status, told.code) == (404, "session_not_open")
+    assert controlled.ask("POST", "mocks?session=new", {"reply": "x"}).status == 404
+    assert controlled.app.views.count == 0
