@@ -53,6 +53,11 @@ def files_of(path: Path) -> list[Path]:
     return sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
 
 
+def listed_files(*paths: str | Path) -> list[str]:
+    """Return the files that the paths stand for, whether they can be read or not."""
+    return [str(file) for file in _files(paths, [])]
+
+
 def _files(paths: Iterable[str | Path], problems: list[Problem]) -> Iterator[Path]:
     for given in paths:
         if not str(given).strip():  # as a path, it is the current directory

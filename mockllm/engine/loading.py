@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mockllm.config.answers import WrittenAnswer
-from mockllm.config.files import read_files
+from mockllm.config.files import listed_files, read_files
 from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, Mock, SessionHeader
 from mockllm.engine import calls, unanswerable
 from mockllm.engine.conditions import NEVER, compile_match
@@ -89,8 +89,8 @@ class Loaded:
 @dataclass(frozen=True, slots=True)
 class Review:
     """Everything that is found in files. `config` has their valid mocks; `served` is True if the
-    server would start with them. `mocks` counts the mocks, valid or not, `files` those they are
-    in."""
+    server would start with them. `mocks` counts the mocks, valid or not, `files` what was to be
+    read."""
 
     config: Config
     problems: tuple[Problem, ...]
@@ -132,7 +132,7 @@ def review(*paths: str | Path) -> Review:
                 if place.field in MOCK_FIELDS
             }
         ),
-        files=len({place.file for place in places}),
+        files=len({*listed_files(*paths), *(place.file for place in places)}),
     )
 
 

@@ -46,6 +46,15 @@ def test_totals_count_the_mocks_of_all_files_valid_or_not(tmp_path: Path, capsys
     assert output.startswith("1 error, 2 warnings, 2 notes in 3 mocks of 2 files; ")
 
 
+def test_files_without_mocks_or_problems_are_counted(tmp_path: Path, capsys: Captured) -> None:
+    write(tmp_path / "a.json", {"models": ["m"]})
+    write(tmp_path / "b.json", {})
+
+    assert checked(tmp_path) == 0
+
+    assert capsys.readouterr().out == "0 errors, 0 warnings, 0 notes in 0 mocks of 2 files\n"
+
+
 def test_many_problems_of_one_mock_are_capped(tmp_path: Path, capsys: Captured) -> None:
     file = write(tmp_path / "a.json", {"openai": [misspelt("a", 50), misspelt("b")]})
 
