@@ -160,7 +160,17 @@ def _together(conditions: Sequence[Predicate]) -> str | None:
         return "no tools and some tools cannot both be offered"
     if len({each.expected for each in conditions if isinstance(each, Streams)}) > 1:
         return "'stream' cannot be both true and false"
-    return _impossible_counts(counts) or _excluded(conditions)
+    return _impossible_counts(counts) or _impossible_model(conditions) or _excluded(conditions)
+
+
+def _impossible_model(conditions: Sequence[Predicate]) -> str | None:
+    """Return why no model, which has one name, meets all conditions on it."""
+    tests: list[TextTest] = []
+    for each in conditions:
+        if isinstance(each, TextIs) and each.subject is Subject.MODEL:
+            tests += each.test.tests if isinstance(each.test, AllTests) else [each.test]
+    reason = _impossible_text(AllTests(tuple(tests)))
+    return None if reason is None else f"of the model, {reason}"
 
 
 def _excluded(conditions: Sequence[Predicate]) -> str | None:

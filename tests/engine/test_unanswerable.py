@@ -38,6 +38,11 @@ CONTRADICTIONS = [
     ({"tools": [], "tool_names": ["f"]}, "no tools and some tools cannot both be offered"),
     ({"turn": 2, "step": {"at_least": 3}}, "'step' is at most 'turn', and so at most 2 here"),
     ({"turn": 2, "all_of": [{"turn": {"at_least": 3}}]}, "no 'turn' is in both ranges"),
+    ({"model": "a", "all_of": [{"model": "b"}]}, "of the model, 'a' is not 'b'"),
+    (
+        {"model": "a", "all_of": [{"model": {"contains": "b"}}]},
+        "of the model, 'a' is not a text that contains 'b'",
+    ),
     ({"stream": True, "all_of": [{"stream": False}]}, "'stream' cannot be both true and false"),
     ({"user": {"exact": "hi", "contains": "x"}}, "'hi' is not a text that contains 'x'"),
     (
