@@ -289,3 +289,24 @@ def test_valid_events_have_no_findings() -> None:
 )
 def test_malformed_events_have_findings(api: str, event: Any, findings: list[Finding]) -> None:
     assert SDKS[api].confirm_event(event) == findings
+
+
+MINIMAX = {"base_resp": {"status_code": 0, "status_msg": ""}}
+
+
+@pytest.mark.parametrize(
+    ("api", "members"),
+    [
+        (CHAT, MINIMAX | {"input_sensitive": False, "output_sensitive_type": 0}),
+        (CHAT, {"request_id": "r"}),
+        (CHAT, {"usage": {"cache_read_input_tokens": 0, "extra_properties": {}}}),
+        (CHAT, {"usage": {"prompt_tokens_details": {"cache_creation_tokens": 0}}}),
+        (CHAT, {"choices": [{"message": {"name": "MiniMax AI", "prefix": False}}]}),
+        (RESPONSES, {"kv_transfer_params": None, "input_messages": None, "output_messages": None}),
+        (MESSAGES, MINIMAX),
+    ],
+)
+def test_members_of_compatible_services_are_known(api: str, members: dict[str, Any]) -> None:
+    unknown = [each for each in SDKS[api].confirm_response(members) if each.kind is UNKNOWN]
+
+    assert unknown == []

@@ -12,6 +12,7 @@ ANSWER = Undeclared(
         "input_transformations": "Anthropic",
         "context_management": "Anthropic, in betas",
         "usage.iterations": "Anthropic, in betas",
+        "base_resp": "MiniMax",
     },
     open_enums=("usage.service_tier",),
 )

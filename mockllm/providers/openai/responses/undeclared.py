@@ -1,6 +1,6 @@
 """What services with a Responses API send and openai 3.54.0 does not declare.
 
-``testdata/recorded`` has answers of those named here.
+``testdata/recorded`` has answers of most of those named here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ ANSWER = Undeclared(
         "output_text": "mockllm, which makes a message of it where output is missing",
         "billing": "OpenAI",
         "content_filters": "Azure",
+        "kv_transfer_params": "vLLM",
+        "input_messages": "vLLM",
+        "output_messages": "vLLM",
         "usage.cost": "OpenRouter",
         "usage.cost_details": "OpenRouter",
         "usage.is_byok": "OpenRouter",
