@@ -48,6 +48,9 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
+_MAX_NAME = 100  # characters of the name of a mock that are shown
+
+
 class Place(str):
     """A place in a configuration, as text: ``mocks/a.json: openai[3] 'greet': match.match_type``.
 
@@ -72,7 +75,8 @@ class Place(str):
     ) -> Self:
         """Return the place with these parts."""
         label = "" if position is None else f"{field}[{position}]"
-        named = f"{label} {name!r}" if label and name else label
+        shown = f"{name!r}" if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]!r}…"
+        named = f"{label} {shown}" if label and name else label
         place = super().__new__(cls, ": ".join(part for part in (file, named, path) if part))
         place.file, place.field, place.position = file, field, position
         place.name, place.path = name, path

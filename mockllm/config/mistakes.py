@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from mockllm.config import foreign_words
 from mockllm.config.objects import keys_of
 from mockllm.errors import ConfigError, Place, Problem, closest, did_you_mean
+from mockllm.matching.texts import MAX_QUOTE, quote
 from mockllm.wire import jsontext
 
 Location = tuple[int | str, ...]
@@ -150,10 +151,16 @@ def _name_of(field: str, index: int, data: Any) -> str:
 
 
 def json_path(location: list[int | str]) -> str:
-    """Format ["match", "headers", 0, "name"] as ``match.headers[0].name``."""
-    steps = (step for step in location if not _is_tag(step))
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)
+    """Format ["match", "headers", 0, "name"] as ``match.headers[0].name``. A key that would not be
+    read on one line is quoted, and cut: ``match['a\\nb']``."""
+    path = "".join(_show_step(step) for step in location if not _is_tag(step))
     return path.removeprefix(".")
+
+
+def _show_step(step: int | str) -> str:
+    if isinstance(step, int):
+        return f"[{step}]"
+    return f".{step}" if step.isprintable() and len(step) <= MAX_QUOTE else f"[{quote(step)}]"
 
 
 def _describe_unknown(model: Model, key: str) -> str:

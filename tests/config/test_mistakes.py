@@ -246,3 +246,15 @@ def test_a_mock_of_one_api_has_exactly_one_answer(
     field: str, mock: dict[str, Any], expected: str
 ) -> None:
     assert mistakes({field: [mock]}) == [f"a.json: {field}[0]: {expected}"]
+
+
+def test_a_key_that_does_not_read_on_one_line_is_quoted_and_cut() -> None:
+    path = json_path(["a b", "c\n\x1b[31m", 0, "d" * 1000])
+
+    assert path == f"a b['c\\n\\x1b[31m'][0]['{'d' * 60}'…]"
+
+
+def test_a_long_name_of_a_mock_is_cut() -> None:
+    (mistake, *_) = mistakes({"openai": [{**MOCK, "name": "n" * 10_000, "x": 1}]})
+
+    assert len(mistake) < 400
