@@ -230,6 +230,8 @@ class Prompt:
     """
     inputs: int = 1
     """The number of inputs that are answered one by one: more than one in Embeddings only."""
+    verdicts: dict[Any, bool] | None = field(default=None, repr=False, compare=False)
+    """The conditions that were decided in pieces, each with whether it holds; None if none was."""
     _readings: dict[Callable[[Prompt], Any], Any] | None = field(
         default=None, repr=False, compare=False
     )
@@ -291,6 +293,22 @@ class Prompt:
     def output_limit(self) -> int | None:
         """Return the number of tokens that the answer may have; None if there is no limit."""
         return self.readers.output_limit(self.body)
+
+    def keep_verdict(self, condition: Any, holds: bool) -> None:
+        """Remember whether a condition holds, so that it need not be decided again."""
+        if self.verdicts is None:
+            self.verdicts = {}
+        self.verdicts[condition] = holds
+
+    def has_read(self, read: Callable[[Prompt], Any]) -> bool:
+        """Return True if `once` has the result of `read`."""
+        return self._readings is not None and read in self._readings
+
+    def keep(self, read: Callable[[Prompt], _T], result: _T) -> None:
+        """Keep the result of `read`, which `once` then returns."""
+        if self._readings is None:
+            self._readings = {}
+        self._readings[read] = result
 
     def once(self, read: Callable[[Prompt], _T]) -> _T:
         """Return `read` of this prompt, computed at the first call and cached."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import GeneratedSource, Selection
 from mockllm.engine.unmatched import UnmatchedError, no_match
+from mockllm.matching.effort import Effort
 from mockllm.matching.index import is_reusable
 from mockllm.matching.predicates import ItemsEqual
 from mockllm.matching.rule import Rule
@@ -35,7 +36,11 @@ class SelectedInputs(NamedTuple):
 
 
 def match_inputs(
-    table: Table, prompt: Prompt, headers: Mapping[bytes, bytes], whole: Selection | None
+    table: Table,
+    prompt: Prompt,
+    headers: Mapping[bytes, bytes],
+    whole: Selection | None,
+    effort: Effort,
 ) -> Generator[bool, None, Selection | SelectedInputs | UnmatchedError]:
     """Return the source of the answer to all inputs of `prompt`, their own sources if a mock with
     state is among them, or the 404, with pauses (`Pieces`). `whole` is selected for the whole
@@ -46,7 +51,7 @@ def match_inputs(
         has_state = whole is not None and bool(whole.candidates)
         if whole is not None and not has_state and answers_as_it_is(whole, batch, prompt):
             return whole
-        selected = yield from _select_for_inputs(table, batch, prompt, headers, whole)
+        selected = yield from _select_for_inputs(table, batch, prompt, headers, whole, effort)
         if isinstance(selected, SelectedInputs):
             if selected.has_state:
                 return selected
@@ -55,7 +60,7 @@ def match_inputs(
         yield True
     elif whole is not None:
         return whole
-    return no_match(table, headers, unanswered)
+    return (yield from no_match(table, headers, unanswered, effort))
 
 
 def _select_for_inputs(
@@ -64,6 +69,7 @@ def _select_for_inputs(
     prompt: Prompt,
     headers: Mapping[bytes, bytes],
     whole: Selection | None,
+    effort: Effort,
 ) -> Generator[bool, None, SelectedInputs | Prompt]:
     """Return the sources of the answers to all inputs of `prompt`, or the first input that nothing
     answers, with pauses (`Pieces`). `whole` is selected for the whole request, if anything is; one
@@ -72,7 +78,7 @@ def _select_for_inputs(
     alone = not (whole is not None and _is_exact(whole))
     selections: list[Selection] = []
     for each in inputs:
-        rules = table.index.candidates(each, headers) if alone else ()
+        rules = (yield from table.index.search(each, headers, effort)) if alone else ()
         if rules:
             candidates = () if is_reusable(rules) else _and_whole(rules, whole)
             source = table.sources[rules[0].index]

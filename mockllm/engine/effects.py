@@ -23,9 +23,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mockllm.engine.decision import Answer, Planned
+from mockllm.engine.decision import Answer, Pieces, Planned
 from mockllm.engine.pace import Pace
 from mockllm.exchange import PoolRule
+from mockllm.matching.effort import Effort
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
@@ -175,8 +176,14 @@ class Traffic:
 
     def select(self, prompt: Prompt, headers: Mapping[bytes, bytes]) -> tuple[TrafficEntry, ...]:
         """Return the entries for a request, in order."""
-        found = self.index.candidates(prompt, headers)
-        return tuple(self._by_index[rule.index] for rule in found)
+        return self._entries_of(self.index.candidates(prompt, headers))
+
+    def search(self, prompt: Prompt, headers: Mapping[bytes, bytes]) -> Pieces:
+        """Return what `select` does, in pieces."""
+        return self._entries_of((yield from self.index.search(prompt, headers, Effort())))
+
+    def _entries_of(self, rules: Iterable[Rule]) -> tuple[TrafficEntry, ...]:
+        return tuple(self._by_index[rule.index] for rule in rules)
 
     @property
     def pools(self) -> list[PoolRule]:

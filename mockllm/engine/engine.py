@@ -61,6 +61,8 @@ from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import UnmatchedError, near_miss_of, none_left
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import LazySteps, PoolRule, Request, Step
+from mockllm.limits import KIB
+from mockllm.matching.effort import Effort
 from mockllm.matching.index import is_reusable
 from mockllm.matching.readings import in_pieces
 from mockllm.matching.rule import Rule
@@ -77,6 +79,7 @@ from mockllm.state.store import SessionEnded, TakeNothing
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_MESSAGES_AT_ONCE = 2_000  # of a conversation that is read without a pause: 5 to 10 ms
 MAX_UNDIVIDED = 1024  # bytes of a request that is never divided; it has no room for 400 inputs
+MAX_SMALL = 128 * KIB  # bytes of a request that is decided without a pause: 2 to 6 ms
 MAX_INPUTS_AT_ONCE = 64  # of one request; each takes up to 20 µs, and 2,048 are allowed
 MAX_PREPARED_EARLY = 1_000  # answers; of more, each is prepared when it is first needed
 
@@ -309,18 +312,17 @@ class Engine:
     ) -> Selection | SelectedInputs | UnmatchedError:
         """Return the source that answers `prompt` (`match`); the sources of its inputs, if some of
         these are answered by mocks with state."""
-        selection = self._select(table, prompt, headers)
+        selection = self._select(table, table.index.candidates(prompt, headers))
         if selection is not None and table.api.batch is None:
             return selection
         answered: Selection | SelectedInputs | UnmatchedError = finish(
-            match_inputs(table, prompt, headers, selection)
+            match_inputs(table, prompt, headers, selection, Effort())
         )
         return answered
 
-    def _select(
-        self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
-    ) -> Selection | None:
-        candidates = table.index.candidates(prompt, headers)
+    def _select(self, table: Table, candidates: tuple[Rule, ...]) -> Selection | None:
+        """Return the source of the first of the rules that match, or of what answers if none
+        does."""
         if candidates:
             rule = candidates[0]
             source = table.sources[rule.index]
@@ -365,9 +367,9 @@ class Engine:
         try:
             prompt = table.api.decode(request, values)
             size = len(request.body)
-            if size > MAX_UNDIVIDED and (size > MAX_ENTRY or _has_much_to_match(table, prompt)):
+            if size > MAX_UNDIVIDED and (size > MAX_SMALL or _has_much_to_match(table, prompt)):
                 work = self._match_in_pieces(received, prompt, effects)
-                return Question((DividedWork(work),), lambda results: results[0])
+                return self._perform(received, effects or NO_EFFECTS, work)
             table.validate(prompt)
             wished = self._wished(table, request)
         except RequestError as exc:
@@ -377,37 +379,34 @@ class Engine:
         looks_back = self._look_back(table, prompt, find_earlier)
         asked = Asked(prompt, request, session, effects=effects or NO_EFFECTS)
         if table.traffic is None or effects is not None:
-            return self._match_prompt(table, asked, looks_back=looks_back)
+            return self._match_prompt(received, asked, looks_back=looks_back)
         entries = table.traffic.select(prompt, request.first_values)
         if received.key is not None and not looks_back:
             self._exposures.offer(received.key, entries)
 
         def decide(effects: Effects) -> Decision | Question:
             exposed = asked._replace(effects=effects)
-            match = self._match_prompt(table, exposed, looks_back=looks_back)
+            match = self._match_prompt(received, exposed, looks_back=looks_back)
             return self._remember(received, effects, match)
 
         return self._in_traffic(received, entries, decide)
 
     def _match_prompt(
-        self, table: Table, asked: Asked, *, looks_back: bool
+        self, received: _Received, asked: Asked, *, looks_back: bool
     ) -> Match | Decision | Question:
         """Match a valid request, as `_match_anew` does."""
-        if asked.effects.error is not None:
-            return self._answered(table, asked, _selected_error(asked.effects.error))
+        table, error = received.table, asked.effects.error
+        if error is not None:
+            return self._answered(table, asked, _selected_error(error))
+        if table.index.takes_long(len(asked.request.body)):
+            return self._begin_search(received, asked, looks_back=looks_back)
         selection = self._match_all(table, asked.prompt, asked.request.first_values)
-        if isinstance(selection, SelectedInputs):
-            return self._choose_for_inputs(table, asked, selection)
-        if isinstance(selection, Selection) and selection.candidates:
-            return self._choose(table, asked, selection.candidates)
-        match = self._answered(table, asked, selection)
-        if looks_back and isinstance(match, Match):
-            return match._replace(reusable=False)
-        return match
+        match = self._answer_selected(table, asked, selection)
+        return _cacheable(match, looks_back=looks_back)
 
     def _match_in_pieces(
         self, received: _Received, prompt: Prompt, effects: Effects | None
-    ) -> Generator[bool, None, Decision | Question]:
+    ) -> Generator[bool, None, Match | Decision | Question]:
         """Do what `_match_anew` does after decoding, with pauses (`Pieces`)."""
         table, request, _, find_earlier, session, _ = received
         yield True
@@ -415,40 +414,76 @@ class Engine:
             table.validate(prompt)
             wished = self._wished(table, request)
         except RequestError as exc:
-            return Decision.by(self._refusal(table, exc))
+            return self._refusal(table, exc)
         asked = Asked(prompt, request, session, effects=effects or NO_EFFECTS)
         if wished is not None:
-            return _uncached(self._answered(table, asked, wished))
+            return self._answered(table, asked, wished)
         yield True
-        self._look_back(table, prompt, find_earlier)
+        looks_back = self._look_back(table, prompt, find_earlier)
         yield from in_pieces(prompt, table.readings)
         if table.traffic is None or effects is not None:
-            return (yield from self._match_prompt_in_pieces(table, asked))
-        entries = table.traffic.select(prompt, request.first_values)
+            return (yield from self._search(table, asked, looks_back=looks_back))
+        entries = yield from table.traffic.search(prompt, request.first_values)
+        if received.key is not None and not looks_back:
+            self._exposures.offer(received.key, entries)
 
         def decide(effects: Effects) -> Decision | Question:
             exposed = asked._replace(effects=effects)
-            return asking.begin(self._match_prompt_in_pieces(table, exposed))
+            match = self._begin_search(received, exposed, looks_back=looks_back)
+            return self._remember(received, effects, match)
 
         return self._in_traffic(received, entries, decide)
 
-    def _match_prompt_in_pieces(
-        self, table: Table, asked: Asked
-    ) -> Generator[bool, None, Decision | Question]:
+    def _search(
+        self, table: Table, asked: Asked, *, looks_back: bool
+    ) -> Generator[bool, None, Match | Decision | Question]:
         """Do what `_match_prompt` does, with pauses (`Pieces`)."""
         if asked.effects.error is not None:
-            error = _selected_error(asked.effects.error)
-            return _uncached(self._answered(table, asked, error))
-        prompt, headers = asked.prompt, asked.request.first_values
-        whole = self._select(table, prompt, headers)
-        yield True
-        selection = yield from match_inputs(table, prompt, headers, whole)
-        yield True
+            return self._answered(table, asked, _selected_error(asked.effects.error))
+        prompt, headers, effort = asked.prompt, asked.request.first_values, Effort()
+        candidates = yield from table.index.search(prompt, headers, effort)
+        whole = self._select(table, candidates)
+        selection = yield from match_inputs(table, prompt, headers, whole, effort)
+        if len(asked.request.body) > MAX_SMALL:
+            yield True
+        match = self._answer_selected(table, asked, selection)
+        return _cacheable(match, looks_back=looks_back)
+
+    def _begin_search(
+        self, received: _Received, asked: Asked, *, looks_back: bool
+    ) -> Match | Decision | Question:
+        """Return the result of `_search`, or the question that goes on after a pause in it."""
+        work = self._search(received.table, asked, looks_back=looks_back)
+        try:
+            next(work)
+        except StopIteration as end:
+            result: Match | Decision | Question = end.value
+            return result
+        return self._perform(received, asked.effects, work)
+
+    def _perform(
+        self,
+        received: _Received,
+        effects: Effects,
+        work: Generator[bool, None, Match | Decision | Question],
+    ) -> Question:
+        """Return the question that does `work`, whose match is kept for equal requests."""
+        return Question(
+            (DividedWork(work),), lambda results: self._remember(received, effects, results[0])
+        )
+
+    def _answer_selected(
+        self,
+        table: Table,
+        asked: Asked,
+        selection: Selection | SelectedInputs | UnmatchedError,
+    ) -> Match | Decision | Question:
+        """Return the match with the answer of what was selected, or the question what answers."""
         if isinstance(selection, SelectedInputs):
             return self._choose_for_inputs(table, asked, selection)
         if isinstance(selection, Selection) and selection.candidates:
             return self._choose(table, asked, selection.candidates)
-        return _uncached(self._answered(table, asked, selection))
+        return self._answered(table, asked, selection)
 
     def _wished(self, table: Table, request: Request) -> Selection | None:
         """Return the error that the client of a request asks for, as the source of its answer.
@@ -708,9 +743,21 @@ def _uncached(match: Match | Decision | Question) -> Decision | Question:
     return Decision.by(match._replace(reusable=False)) if isinstance(match, Match) else match
 
 
+def _cacheable(
+    match: Match | Decision | Question, *, looks_back: bool
+) -> Match | Decision | Question:
+    """Return `match`, which may not be cached if it depends on what its request continues."""
+    if looks_back and isinstance(match, Match):
+        return match._replace(reusable=False)
+    return match
+
+
 def _has_much_to_match(table: Table, prompt: Prompt) -> bool:
-    """True if a request that is not large takes long to match, for its inputs or its messages."""
+    """True if a request that is not large takes long to match, for its inputs, its messages, or the
+    traffic."""
     if prompt.inputs > MAX_INPUTS_AT_ONCE:
+        return True
+    if table.traffic is not None and table.traffic.index.takes_long(0):
         return True
     return bool(table.readings) and any(
         isinstance(value, list) and len(value) > MAX_MESSAGES_AT_ONCE

@@ -214,7 +214,7 @@ class _Making:
         """Return `value` with the text of each template in it."""
         match value:
             case Template():
-                values = read_values(value.names, self._asked)
+                values = yield from read_values(value.names, self._asked)
                 return (yield from value.make(values, self._budget))
             case dict():
                 members = dict(value)

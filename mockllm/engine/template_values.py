@@ -6,13 +6,14 @@ template uses it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, NamedTuple
 
 from mockllm.config.functions import Prompt as PromptView
 from mockllm.engine.effects import NO_EFFECTS, Effects
 from mockllm.exchange import Request
-from mockllm.prompt import ConversationMessage, Prompt, ToolResult
+from mockllm.prompt import MESSAGES_AT_ONCE, ConversationMessage, Prompt, ToolResult
 from mockllm.providers import APIS
 from mockllm.replies.template_bounds import TemplateError
 from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
@@ -40,17 +41,36 @@ class Asked(NamedTuple):
         return PromptView(api, self.prompt, self.request, self.session, retries + 1)
 
 
-def read_values(names: Iterable[str], asked: Asked) -> dict[str, Any]:
-    """Return the values called `names`.
+def read_values(names: Iterable[str], asked: Asked) -> Generator[bool, None, dict[str, Any]]:
+    """Return the values called `names`, read in pieces (`decision.Pieces`).
 
     Raises:
         TemplateError: one is not known.
     """
     view = asked.view()
-    try:
-        return {name: asked.call if name == _CALL else VALUES[name](view) for name in names}
-    except LookupError as exc:
-        raise TemplateError(exc.args[0]) from exc
+    values: dict[str, Any] = {}
+    for name in names:
+        if name in LOOKING_BACK:
+            for _ in asked.prompt.read_in_pieces():
+                yield False
+        try:
+            value = asked.call if name == _CALL else VALUES[name](view)
+        except LookupError as exc:
+            raise TemplateError(exc.args[0]) from exc
+        if isinstance(value, map):
+            value = yield from _list_in_pieces(value)
+        values[name] = value
+    return values
+
+
+def _list_in_pieces(entries: Iterator[Any]) -> Generator[bool, None, list[Any]]:
+    """Return a list of the entries, with a pause after each `MESSAGES_AT_ONCE`."""
+    listed: list[Any] = []
+    while more := [*islice(entries, MESSAGES_AT_ONCE)]:
+        listed += more
+        if len(more) == MESSAGES_AT_ONCE:
+            yield False
+    return listed
 
 
 def _message(message: ConversationMessage) -> dict[str, Any]:
@@ -73,16 +93,16 @@ VALUES: Mapping[str, Callable[[PromptView], Any]] = {
     "user": lambda view: view.user,
     "system": lambda view: view.system,
     "model": lambda view: view.model,
-    "messages": lambda view: [*map(_message, view.messages)],
+    "messages": lambda view: map(_message, view.messages),
     "tools": lambda view: [*view.tools],
-    "tool_results": lambda view: [*map(_result, view.tool_results)],
+    "tool_results": lambda view: map(_result, view.tool_results),
     "turn": lambda view: view.turn,
     "step": lambda view: view.step,
     "session": lambda view: view.session,
     "body": lambda view: view.body,
     "headers": lambda view: view.headers,
 }
-"""The values of a request by their names."""
+"""The values of a request by their names. An iterator is one of the entries of a list."""
 _CALL = "call"
 NAMES = frozenset({*VALUES, _CALL})
 """The names that templates may use. A mock has state if it uses ``call``

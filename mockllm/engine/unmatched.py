@@ -7,6 +7,7 @@ from typing import Any
 
 from mockllm.engine.mocks import Table
 from mockllm.errors import RequestError
+from mockllm.matching.effort import Effort, Pieces
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
 from mockllm.matching.texts import quote
@@ -28,10 +29,13 @@ class UnmatchedError(RequestError):
         self.near_miss = near_miss
 
 
-def no_match(table: Table, headers: Mapping[bytes, bytes], prompt: Prompt) -> UnmatchedError:
-    """Return the 404 that names the last message, the nearest mock, and why it does not match."""
+def no_match(
+    table: Table, headers: Mapping[bytes, bytes], prompt: Prompt, effort: Effort
+) -> Pieces[UnmatchedError]:
+    """Return the 404 that names the last message, the nearest mock, and why it does not match, with
+    pauses."""
     message = _no_mock(table, prompt)
-    nearest = table.index.nearest_miss(prompt, headers)
+    nearest = yield from table.index.search_nearest_miss(prompt, headers, effort)
     if nearest is None:
         lists = f"'{table.api.name}' or 'mocks'" if table.api.respond else f"'{table.api.name}'"
         none = f"There are no mocks of {table.api.title} under {lists}."

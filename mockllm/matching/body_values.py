@@ -6,17 +6,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
+import orjson
+
 from mockllm.matching.closeness import ONLY_REQUEST
+from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort
 from mockllm.matching.json_path import MAX_LEVELS, MAX_NODES, Path
 from mockllm.matching.predicates import DECIDE, Difference, Headers, Predicate
 from mockllm.matching.text_tests import TextTest
 from mockllm.matching.texts import MAX_QUOTE
 from mockllm.prompt import Prompt
+
+MAX_CANONICAL = 4_096  # bytes of a value that is shown in its canonical form
+MIN_ENTRY = 2  # bytes of a member, with its comma
+MAX_SHORTER = 4  # times that the canonical form is shorter than JSON: 0 is -0.0
+MAX_HINTED = 32  # values for which a remedy is sought
 
 Canonical = Callable[[Any], bytes]
 """Returns equal bytes for two values if and only if they are the same JSON: 1 is 1.0, not true."""
@@ -43,6 +51,15 @@ class ValueTest(ABC):
         return ""
 
     @property
+    def is_slow(self) -> bool:
+        """True if it has a regular expression."""
+        return False
+
+    def effort(self, value: Any) -> int:
+        """Return about how many nanoseconds it takes at most to test `value`."""
+        return PER_TEXT + PER_CHARACTER * (len(value) if isinstance(value, str) else 0)
+
+    @property
     def key(self) -> bytes | None:
         """The canonical form of the only value that passes; None if there are others."""
         return None
@@ -62,6 +79,8 @@ class ValueEquals(ValueTest):
         return cls(b"%b" % canonical(value), canonical)
 
     def passes(self, value: Any) -> bool:
+        if is_longer(value, len(self.wanted)):
+            return False
         return self.canonical(value) == self.wanted
 
     @property
@@ -84,6 +103,13 @@ class ValueText(ValueTest):
     def hint(self, value: Any) -> str:
         return self.test.hint(value) if isinstance(value, str) else ""
 
+    @property
+    def is_slow(self) -> bool:
+        return self.test.is_slow
+
+    def effort(self, value: Any) -> int:
+        return self.test.effort(len(value)) if isinstance(value, str) else PER_TEXT
+
     def __str__(self) -> str:
         return str(self.test)
 
@@ -99,6 +125,13 @@ class AnyValue(ValueTest):
 
     def hint(self, value: Any) -> str:
         return next(filter(None, (test.hint(value) for test in self.tests)), "")
+
+    @property
+    def is_slow(self) -> bool:
+        return any(test.is_slow for test in self.tests)
+
+    def effort(self, value: Any) -> int:
+        return sum(test.effort(value) for test in self.tests)
 
     def __str__(self) -> str:
         return "one of: " + "; ".join(map(str, self.tests))
@@ -116,8 +149,28 @@ class AllValues(ValueTest):
     def hint(self, value: Any) -> str:
         return next((test.hint(value) for test in self.tests if not test.passes(value)), "")
 
+    @property
+    def is_slow(self) -> bool:
+        return any(test.is_slow for test in self.tests)
+
+    def effort(self, value: Any) -> int:
+        return sum(test.effort(value) for test in self.tests)
+
     def __str__(self) -> str:
         return " and ".join(map(str, self.tests)) if self.tests else "any value"
+
+
+def is_longer(value: Any, size: int) -> bool:
+    """Return True if the canonical form of a value has more than `size` bytes, as it is easily
+    seen: to make that of a megabyte takes 300 ms."""
+    if not isinstance(value, (dict, list)):
+        return isinstance(value, str) and len(value) > size
+    if MIN_ENTRY * len(value) > size:
+        return True
+    try:
+        return len(orjson.dumps(value)) > MAX_SHORTER * size
+    except orjson.JSONEncodeError:  # too deep
+        return False
 
 
 # --- the condition -------------------------------------------------------------------------------
@@ -139,9 +192,30 @@ class BodyHas(Predicate):
             return Difference(ONLY_REQUEST, self._too_large, undecided=True)
         if self.test is None:
             return Difference(ONLY_REQUEST, partial(self._reason, values)) if values else None
-        if any(map(self.test.passes, values)):
+        known = None if prompt.verdicts is None else prompt.verdicts.get(self)
+        if known or (known is None and any(map(self.test.passes, values))):
             return None
         return Difference(ONLY_REQUEST, partial(self._reason, values))
+
+    @property
+    def is_slow(self) -> bool:
+        return self.path.steps is None or (self.test is not None and self.test.is_slow)
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        if prompt.verdicts is not None and self in prompt.verdicts:
+            return
+        yield from self.path.prepare(prompt, effort)
+        values, test = self.path.select(prompt), self.test
+        if values is None or test is None:
+            return
+        holds = False
+        for value in values:
+            holds = test.passes(value)
+            if holds:
+                break
+            if effort.is_much(test.effort(value)):
+                yield False
+        prompt.keep_verdict(self, holds)
 
     def _too_large(self) -> str:
         return (
@@ -151,12 +225,20 @@ class BodyHas(Predicate):
 
     def _reason(self, values: list[Any]) -> str:
         if self.test is None:
-            return f"{self.path.text} is {_shown(self.canonical(values[0]))}, expected nothing"
+            return f"{self.path.text} is {self._beginning(values[0])}, expected nothing"
         if not values:
             return f"{self.path.text} is missing, expected {self.test}"
-        found = _shown(self.canonical(values[0]))
-        hint = next(filter(None, map(self.test.hint, values)), "")
+        found = self._beginning(values[0])
+        hint = next(filter(None, map(self.test.hint, values[:MAX_HINTED])), "")
         return f"{self.path.text} is {found}, expected {self.test}{hint}"
+
+    def _beginning(self, value: Any) -> str:
+        """The beginning of a value, which may be large."""
+        if isinstance(value, str):
+            value = value[: 4 * MAX_QUOTE]
+        if not isinstance(value, (dict, list)) or not is_longer(value, MAX_CANONICAL):
+            return _shown(self.canonical(value))
+        return _shown(orjson.dumps(value, option=orjson.OPT_SORT_KEYS))
 
 
 def _shown(canonical: bytes) -> str:

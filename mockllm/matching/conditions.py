@@ -10,14 +10,16 @@ A condition that cannot be decided does not hold. `logic` combines them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from itertools import chain, islice
 from typing import NamedTuple
 
 from mockllm.matching import readings
 from mockllm.matching.closeness import ALIKE, ONLY_REQUEST, RIGHT_KIND, WRONG_KIND
+from mockllm.matching.effort import Effort
 from mockllm.matching.predicates import (
     DECIDE,
     Difference,
@@ -26,13 +28,20 @@ from mockllm.matching.predicates import (
 )
 from mockllm.matching.readings import Reading, Texts
 from mockllm.matching.subjects import ALL_MESSAGES, ALL_RESULTS, Subject
-from mockllm.matching.text_tests import Fold, TextTest
+from mockllm.matching.text_tests import TextTest, passes_in_pieces
 from mockllm.matching.texts import quote
 from mockllm.prompt import Prompt, ToolResult
 
 MAX_NEAR = 8  # texts of which the nearest is sought
+MAX_HINTED = 32  # texts for which a remedy is sought
 MAX_LISTED = 10  # names in a reason
+CALL_EFFORT = 1_000  # nanoseconds to test whether a result is of a call
 UNKNOWN_CHAIN = "the request continues a conversation that is not known here"
+
+
+def is_known(condition: Predicate, prompt: Prompt) -> bool:
+    """Return True if it was decided in pieces whether `condition` holds."""
+    return prompt.verdicts is not None and condition in prompt.verdicts
 
 
 # --- texts ---------------------------------------------------------------------------------------
@@ -64,8 +73,8 @@ class TextIs(Predicate):
             )
         if not found:
             return Difference(WRONG_KIND, partial(self._no_texts, prompt))
-        texts, test, fold = prompt.once(reading.tested), self.test, readings.fold_of(prompt)
-        if any(test.passes(text, fold) for text in texts):
+        texts, test = prompt.once(reading.tested), self.test
+        if self._is_so(prompt, texts):
             return None
         if not reading.on_message:
             return Difference(
@@ -74,6 +83,24 @@ class TextIs(Predicate):
         above = max(0, closer_than - RIGHT_KIND)
         close = _closeness(test, texts, above, prompt)
         return Difference(RIGHT_KIND + close, partial(self._reason, texts))
+
+    def _is_so(self, prompt: Prompt, texts: Texts) -> bool:
+        known = None if prompt.verdicts is None else prompt.verdicts.get(self)
+        if known is not None:
+            return known
+        test, fold = self.test, readings.fold_of(prompt)
+        return any(test.passes(text, fold) for text in texts)
+
+    @property
+    def is_slow(self) -> bool:
+        return self.test.is_slow
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        texts = prompt.once(self.subject.value.tested)
+        if texts and not is_known(self, prompt):
+            fold = readings.fold_of(prompt)
+            holds = yield from passes_in_pieces(self.test, texts, fold, effort)
+            prompt.keep_verdict(self, holds)
 
     @property
     def readings(self) -> tuple[Reading, ...]:
@@ -96,7 +123,7 @@ class TextIs(Predicate):
         return f"{none}, expected {self.test}"
 
     def _reason(self, texts: Texts) -> str:
-        hint = next(filter(None, map(self.test.hint, texts)), "")
+        hint = next(filter(None, map(self.test.hint, texts[:MAX_HINTED])), "")
         found = quote(texts[0])
         return f"{self.subject.value.failed} is {found}, expected {self.test}{hint}"
 
@@ -137,12 +164,31 @@ class MessageIs(Predicate):
         return Difference(ONLY_REQUEST, lambda: self._reason() + self._hint(prompt))
 
     def _holds(self, prompt: Prompt) -> bool:
+        known = None if prompt.verdicts is None else prompt.verdicts.get(self)
+        if known is not None:
+            return known
         test, fold = self.test, readings.fold_of(prompt)
         return any(
             test is None or any(test.passes(text, fold) for text in texts)
-            for message, texts in prompt.once(readings.spoken_texts)
-            if self.role is None or message.role == self.role
+            for texts in self._texts_of_role(prompt)
         )
+
+    def _texts_of_role(self, prompt: Prompt) -> Iterator[Texts]:
+        """Yield the texts of each message that has the role."""
+        for message, texts in prompt.once(readings.spoken_texts):
+            if self.role is None or message.role == self.role:
+                yield texts
+
+    @property
+    def is_slow(self) -> bool:
+        return self.test is not None and self.test.is_slow
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        if self.test is not None and not is_known(self, prompt):
+            texts = chain.from_iterable(self._texts_of_role(prompt))
+            fold = readings.fold_of(prompt)
+            holds = yield from passes_in_pieces(self.test, texts, fold, effort)
+            prompt.keep_verdict(self, holds)
 
     @property
     def readings(self) -> tuple[Reading, ...]:
@@ -169,13 +215,10 @@ class MessageIs(Predicate):
         return f"no message{of_role} is {self.test}" if self.test else f"no message{of_role}"
 
     def _hint(self, prompt: Prompt) -> str:
-        hints = (
-            self.test.hint(text)
-            for message, texts in prompt.once(readings.spoken_texts)
-            if self.test is not None and self.role in (None, message.role)
-            for text in texts[:MAX_NEAR]
-        )
-        return next(filter(None, hints), "")
+        if self.test is None:
+            return ""
+        texts = chain.from_iterable(each[:MAX_NEAR] for each in self._texts_of_role(prompt))
+        return next(filter(None, map(self.test.hint, islice(texts, MAX_HINTED))), "")
 
     def _unknown_reason(self) -> str:
         return f"{self._reason()} in this request; earlier messages are not in it"
@@ -205,9 +248,8 @@ class ResultIs(Predicate):
         results = prompt.once(readings.result_texts)
         if not results:
             return Difference(WRONG_KIND, lambda: "the last turn has no tool result")
-        fold = readings.fold_of(prompt)
         of_call = [each for each in results if self._is_of_call(each[0])]
-        if any(self._has_text(texts, fold) for _, texts in of_call):
+        if self._is_so(prompt, of_call):
             return None
         undecided = self.name is not None and any(
             not result.name and not prompt.is_known() for result, _ in results
@@ -249,9 +291,35 @@ class ResultIs(Predicate):
             and (self.error is None or result.error is self.error)
         )
 
-    def _has_text(self, texts: Texts, fold: Fold) -> bool:
-        test = self.text
-        return test is None or any(test.passes(text, fold) for text in texts)
+    def _is_so(self, prompt: Prompt, of_call: Sequence[tuple[ToolResult, Texts]]) -> bool:
+        """True if one of the results, which are right but for their texts, is right."""
+        test, fold = self.text, readings.fold_of(prompt)
+        if test is None:
+            return bool(of_call)
+        known = None if prompt.verdicts is None else prompt.verdicts.get(self)
+        if known is not None:
+            return known
+        return any(test.passes(text, fold) for _, texts in of_call for text in texts)
+
+    @property
+    def is_slow(self) -> bool:
+        return any(
+            each is not None and each.is_slow for each in (self.text, self.name, self.call_id)
+        )
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        if not is_known(self, prompt):
+            results = prompt.once(readings.result_texts)
+            of_call: list[Texts] = []
+            for result, texts in results:
+                if self._is_of_call(result):
+                    of_call.append(texts)
+                if effort.is_much(CALL_EFFORT):
+                    yield False
+            if self.text is not None:
+                every, fold = chain.from_iterable(of_call), readings.fold_of(prompt)
+                holds = yield from passes_in_pieces(self.text, every, fold, effort)
+                prompt.keep_verdict(self, holds)
 
     def _call_reason(self, prompt: Prompt, result: ToolResult) -> str:
         """Explain why `result` is not right but for its text."""
@@ -266,7 +334,7 @@ class ResultIs(Predicate):
         return f"{reason}, expected the opposite"
 
     def _text_reason(self, test: TextTest, texts: Texts) -> str:
-        hint = next(filter(None, map(test.hint, texts)), "")
+        hint = next(filter(None, map(test.hint, texts[:MAX_HINTED])), "")
         return f"the tool result is {quote(texts[0])}, expected {test}{hint}"
 
     def covers(self, later: Predicate) -> bool:

@@ -20,10 +20,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
+from mockllm.matching.effort import Effort, Pieces, finish
 from mockllm.matching.explain import NearMiss
-from mockllm.matching.lookups import Family, Home, LookUp, home_of
+from mockllm.matching.lookups import Family, Home, LookUp, home_of, in_pieces
 from mockllm.matching.near_misses import NearMisses
 from mockllm.matching.predicates import Headers, Predicate
 from mockllm.matching.rule import Rule
@@ -32,6 +34,9 @@ from mockllm.prompt import Prompt
 
 MAX_CHECKED = 4
 """Rules that are checked one by one rather than looked up: a look-up takes as long."""
+PER_RULE = 2_000  # nanoseconds to check a rule, beside its texts
+MAX_SMALL = 16 * 1024  # bytes of a body that has few texts
+MAX_SEARCHED = 1_000_000  # bytes of a body times rules; if all rules occur in all of it, some ms
 MAX_DEPTH = 10
 """Nodes in nodes: each halves its rules at least where they can be told apart, and rules with a
 thousand predicates in common would fill as many."""
@@ -60,6 +65,7 @@ class RuleIndex:
         """What the rules read of a conversation, in order."""
         self.stateful = any(rule.stateful for rule in rules)
         """True if some rule has state."""
+        self._is_slow = any(predicate.is_slow for predicate in predicates)
         self._root = _Node(list(map(_Entry.of, rules)))
         self._twins = find_twins(rules)
         self._near_misses = NearMisses(rules)
@@ -82,6 +88,21 @@ class RuleIndex:
         matching: dict[int, Rule] = {}  # by index, since a rule may be in several nodes
         for rule in self._root.matching(prompt, headers, self._twins):
             matching[rule.index] = rule
+        return self._first_of(matching, prompt)
+
+    def takes_long(self, size: int) -> bool:
+        """Return True if it may take long to find the rules that match a request with a body of
+        `size` bytes."""
+        return self._is_slow or size > MAX_SMALL or size * len(self.rules) > MAX_SEARCHED
+
+    def search(self, prompt: Prompt, headers: Headers, effort: Effort) -> Pieces[tuple[Rule, ...]]:
+        """Return the `candidates`, with pauses."""
+        search = _Search(prompt, headers, effort, self._twins)
+        yield from search.visit(self._root)
+        return self._first_of(search.matching, prompt)
+
+    def _first_of(self, matching: Mapping[int, Rule], prompt: Prompt) -> tuple[Rule, ...]:
+        """Return the candidates among all rules that match, which are given by their indices."""
         found: dict[int, Rule] = {}
         for index in sorted(matching):
             for rule in self._preferred(matching[index], prompt):
@@ -96,9 +117,16 @@ class RuleIndex:
         return (twins and preferred(twins, prompt)) or (rule,)
 
     def nearest_miss(self, prompt: Prompt, headers: Headers) -> NearMiss | None:
-        """Return the rule that is closest to matching a prompt that no rule matches; None if there
-        are no rules."""
-        return self._near_misses.find(prompt, headers, self._root.reached(prompt, headers))
+        """Return what `search_nearest_miss` does, without pauses."""
+        return finish(self.search_nearest_miss(prompt, headers, Effort()))
+
+    def search_nearest_miss(
+        self, prompt: Prompt, headers: Headers, effort: Effort
+    ) -> Pieces[NearMiss | None]:
+        """Return the rule that is closest to matching a prompt that no rule matches, with pauses;
+        None if there are no rules."""
+        partly = yield from self._root.reached(prompt, headers, effort)
+        return (yield from self._near_misses.find(prompt, headers, partly, effort))
 
 
 def is_reusable(candidates: Sequence[Rule]) -> bool:
@@ -142,28 +170,28 @@ class _Branch(NamedTuple):
 class _Node:
     """Rules whose looked-up predicates hold, in order."""
 
-    __slots__ = ("_branches", "_checked")
+    __slots__ = ("branches", "checked")
 
     def __init__(self, entries: list[_Entry], depth: int = 0) -> None:
-        self._checked: list[tuple[Rule, tuple[Predicate, ...]]] = []
+        self.checked: list[tuple[Rule, tuple[Predicate, ...]]] = []
         """Rules that are checked one by one, with the predicates to check."""
-        self._branches: list[_Branch] = []
+        self.branches: list[_Branch] = []
         filed: dict[Family, dict[Any, list[_Entry]]] = {}
         looks_up = depth == 0 or (len(entries) > MAX_CHECKED and depth < MAX_DEPTH)
         chosen = _most_selective(entries) if looks_up else [None] * len(entries)
         for entry, choice in zip(entries, chosen, strict=True):
             if choice is None:
-                self._checked.append((entry.rule, entry.unchecked))
+                self.checked.append((entry.rule, entry.unchecked))
             else:
                 _file(filed, entry, *choice)
         for family, by_key in sorted(filed.items(), key=lambda each: each[0].rank):
             nodes = [_Node(below, depth + 1) for below in by_key.values()]
             lowest = min(below[0].rule.index for below in by_key.values())
-            self._branches.append(_Branch(family.look_up(tuple(by_key)), nodes, lowest))
+            self.branches.append(_Branch(family.look_up(tuple(by_key)), nodes, lowest))
 
     def first(self, best: Rule | None, prompt: Prompt, headers: Headers) -> Rule | None:
         """Return the first rule that matches, or `best` if that is earlier."""
-        for rule, unchecked in self._checked:
+        for rule, unchecked in self.checked:
             if best is not None and rule.index >= best.index:
                 break
             for predicate in unchecked:
@@ -172,7 +200,7 @@ class _Node:
             else:
                 best = rule
                 break
-        for look_up, nodes, lowest in self._branches:
+        for look_up, nodes, lowest in self.branches:
             if best is None or lowest < best.index:
                 for place in look_up(prompt, headers):
                     best = nodes[place].first(best, prompt, headers)
@@ -182,29 +210,75 @@ class _Node:
         self, prompt: Prompt, headers: Headers, twins: Mapping[int, Twins]
     ) -> Iterator[Rule]:
         """Yield the rules that match, of each list up to the first without state and twins."""
-        for rule, unchecked in self._checked:
+        for rule, unchecked in self.checked:
             if all(each.difference(prompt, headers) is None for each in unchecked):
                 yield rule
                 if not rule.stateful and rule.index not in twins:
                     break
-        for look_up, nodes, _ in self._branches:
+        for look_up, nodes, _ in self.branches:
             for place in look_up(prompt, headers):
                 yield from nodes[place].matching(prompt, headers, twins)
 
-    def reached(self, prompt: Prompt, headers: Headers) -> Iterator[Rule]:
-        """Yield the rules of which a look-up has found one predicate to hold, and those that have
+    def reached(self, prompt: Prompt, headers: Headers, effort: Effort) -> Pieces[Iterator[Rule]]:
+        """Return the rules of which a look-up has found one predicate to hold, and those that have
         none to look up."""
-        for look_up, nodes, _ in self._branches:
-            for place in look_up(prompt, headers):
-                yield from nodes[place].rules()
-        yield from (rule for rule, _ in self._checked)
+        nodes: list[_Node] = []
+        for look_up, below, _ in self.branches:
+            places = yield from in_pieces(look_up, prompt, headers, effort)
+            nodes += map(below.__getitem__, places)
+        return chain(
+            chain.from_iterable(node.rules() for node in nodes), (rule for rule, _ in self.checked)
+        )
 
     def rules(self) -> Iterator[Rule]:
         """Yield all rules, each list in order."""
-        yield from (rule for rule, _ in self._checked)
-        for _, nodes, _ in self._branches:
+        yield from (rule for rule, _ in self.checked)
+        for _, nodes, _ in self.branches:
             for node in nodes:
                 yield from node.rules()
+
+
+class _Search:
+    """A search for the rules that match, with pauses. `matching` has those that were found, by
+    their indices: all but some behind one without state and twins."""
+
+    def __init__(
+        self, prompt: Prompt, headers: Headers, effort: Effort, twins: Mapping[int, Twins]
+    ) -> None:
+        self._prompt = prompt
+        self._headers = headers
+        self._effort = effort
+        self._twins = twins
+        self._last: int | None = None  # index of the first one found without state and twins
+        self.matching: dict[int, Rule] = {}
+
+    def visit(self, node: _Node) -> Iterator[bool]:
+        """Search a node and those below it."""
+        for rule, unchecked in node.checked:
+            if self._is_behind(rule.index):
+                break
+            if (yield from self._matches(unchecked)):
+                self.matching[rule.index] = rule
+                if not rule.stateful and rule.index not in self._twins:
+                    self._last = rule.index
+                    break
+        for look_up, nodes, lowest in node.branches:
+            if not self._is_behind(lowest):
+                found = yield from in_pieces(look_up, self._prompt, self._headers, self._effort)
+                for place in found:
+                    yield from self.visit(nodes[place])
+
+    def _is_behind(self, index: int) -> bool:
+        return self._last is not None and index > self._last
+
+    def _matches(self, predicates: Sequence[Predicate]) -> Pieces[bool]:
+        for predicate in predicates:
+            yield from predicate.decide_in_pieces(self._prompt, self._headers, self._effort)
+            if predicate.difference(self._prompt, self._headers) is not None:
+                return False
+        if self._effort.is_much(PER_RULE):
+            yield False
+        return True
 
 
 def _file(

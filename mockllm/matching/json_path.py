@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mockllm.errors import MissingExtraError
+from mockllm.matching.effort import Effort, Pieces, finish
 from mockllm.prompt import Prompt
 
 MAX_NODES = 10_000
@@ -26,6 +27,7 @@ MAX_LEVELS = 32
 """Levels of such a body."""
 MAX_STEPS = 10_000
 """Values that such a path may look at, counted as often as it does: 5 to 8 ms."""
+PER_STEP = 1_000  # nanoseconds
 FILTER_CHARACTERS = 3
 """Characters of a filter that take as long for each value as a step."""
 
@@ -46,7 +48,9 @@ class Path:
 
     text: str
     steps: tuple[Step, ...] | None
-    _find: Callable[[Any], list[Any] | None] | None = field(default=None, repr=False, compare=False)
+    _find: Callable[[Any, Effort], Pieces[list[Any] | None]] | None = field(
+        default=None, repr=False, compare=False
+    )
 
     def select(self, prompt: Prompt) -> list[Any] | None:
         """Return the selected values of a body; None if there is too much to look at."""
@@ -54,12 +58,24 @@ class Path:
             return self._walk(prompt.body)
         return prompt.once(self)
 
+    def prepare(self, prompt: Prompt, effort: Effort) -> Iterator[bool]:
+        """Select the values, with pauses (`effort.Pieces`)."""
+        if self.steps is None and not prompt.has_read(self):
+            if not prompt.has_read(_nodes):
+                prompt.once(_nodes)
+                yield False
+            found = yield from self._select(prompt, effort)
+            prompt.keep(self, found)
+
     def __call__(self, prompt: Prompt) -> list[Any] | None:
         """Return the values that a path which is not singular selects. It takes long: use
         `select`."""
+        return finish(self._select(prompt, Effort()))
+
+    def _select(self, prompt: Prompt, effort: Effort) -> Pieces[list[Any] | None]:
         if self._find is None or prompt.once(_nodes) is None:
             return None
-        return self._find(prompt.body)
+        return (yield from self._find(prompt.body, effort))
 
     def _walk(self, value: Any) -> list[Any]:
         for step in self.steps or ():
@@ -138,9 +154,9 @@ def _compiled(text: str) -> Path:
 
     segments = tuple(map(_segment, compiled.segments))
 
-    def find(body: Any) -> list[Any] | None:
+    def find(body: Any, effort: Effort) -> Pieces[list[Any] | None]:
         root = jsonpath.JSONPathNode(value=body, location=(), parent=None, root=body)
-        return _find_all(segments, root)
+        return _find_all(segments, root, effort)
 
     return Path(text, None, find)
 
@@ -180,9 +196,9 @@ def _steps(selector: Any) -> int:
             return 1
 
 
-def _find_all(segments: Iterable[_Segment], root: Any) -> list[Any] | None:
-    """Return the values that `segments` select from the root of a body, in order; None if there are
-    more than `MAX_STEPS` to look at."""
+def _find_all(segments: Iterable[_Segment], root: Any, effort: Effort) -> Pieces[list[Any] | None]:
+    """Return the values that `segments` select from the root of a body, in order, with pauses; None
+    if there are more than `MAX_STEPS` to look at."""
     nodes, left = [root], MAX_STEPS
     for descends, selectors in segments:
         found: list[Any] = []
@@ -194,6 +210,8 @@ def _find_all(segments: Iterable[_Segment], root: Any) -> list[Any] | None:
                     if left < 0:
                         return None
                     found += selector.resolve(each)
+                    if effort.is_much(PER_STEP * (1 + steps * size)):
+                        yield False
         nodes = found
     return [node.value for node in nodes]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mockllm.matching.effort import Effort, Pieces, finish
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.predicates import Headers
@@ -46,12 +47,32 @@ class LayeredIndex:
                 break
         return found
 
+    def takes_long(self, size: int) -> bool:
+        """Return True if it may take long to find the rules that match a request with a body of
+        `size` bytes."""
+        return any(layer.takes_long(size) for layer in self._layers)
+
+    def search(self, prompt: Prompt, headers: Headers, effort: Effort) -> Pieces[tuple[Rule, ...]]:
+        """Return the `candidates`, with pauses."""
+        found: tuple[Rule, ...] = ()
+        for layer in self._layers:
+            found += yield from layer.search(prompt, headers, effort)
+            if found and not found[-1].stateful:
+                break
+        return found
+
     def nearest_miss(self, prompt: Prompt, headers: Headers) -> NearMiss | None:
+        """Return what `search_nearest_miss` does, without pauses."""
+        return finish(self.search_nearest_miss(prompt, headers, Effort()))
+
+    def search_nearest_miss(
+        self, prompt: Prompt, headers: Headers, effort: Effort
+    ) -> Pieces[NearMiss | None]:
         """Return the rule that is closest to matching a prompt that no rule matches, the first of
-        equally close ones; None if there are no rules."""
+        equally close ones, with pauses; None if there are no rules."""
         nearest, closest = None, -1
         for layer in self._layers:
-            miss = layer.nearest_miss(prompt, headers)
+            miss = yield from layer.search_nearest_miss(prompt, headers, effort)
             if miss is None:
                 continue
             difference = miss.rule.difference(prompt, headers, closer_than=0)

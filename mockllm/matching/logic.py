@@ -6,14 +6,22 @@ does not hold, and its negation does not hold either.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from mockllm.matching.closeness import ONLY_REQUEST
+from mockllm.matching.effort import Effort
 from mockllm.matching.predicates import DECIDE, Difference, Headers, Predicate
 from mockllm.prompt import Prompt
+
+
+def _decide_in_pieces(
+    conditions: Iterable[Predicate], prompt: Prompt, headers: Headers, effort: Effort
+) -> Iterator[bool]:
+    for condition in conditions:
+        yield from condition.decide_in_pieces(prompt, headers, effort)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,13 @@ class AllOf(Predicate):
                 return difference
             undecided = undecided or difference
         return undecided
+
+    @property
+    def is_slow(self) -> bool:
+        return any(condition.is_slow for condition in self.conditions)
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        return _decide_in_pieces(self.conditions, prompt, headers, effort)
 
     def covers(self, later: Predicate) -> bool:
         implied = later.conditions if isinstance(later, AllOf) else (later,)
@@ -92,6 +107,13 @@ class AnyOf(Predicate):
             nearest = nearest._replace(reason=partial(self._reason, nearest.reason))
         return nearest._replace(undecided=undecided)
 
+    @property
+    def is_slow(self) -> bool:
+        return any(condition.is_slow for condition in self.conditions)
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        return _decide_in_pieces(self.conditions, prompt, headers, effort)
+
     def covers(self, later: Predicate) -> bool:
         implied = later.conditions if isinstance(later, AnyOf) else (later,)
         return all(any(each.covers(one) for each in self.conditions) for one in implied)
@@ -130,6 +152,13 @@ class Not(Predicate):
         if difference is None:
             return Difference(ONLY_REQUEST, lambda: f"what must not hold does: {self.words}")
         return difference if difference.undecided else None
+
+    @property
+    def is_slow(self) -> bool:
+        return self.condition.is_slow
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        return self.condition.decide_in_pieces(prompt, headers, effort)
 
     def covers(self, later: Predicate) -> bool:
         return isinstance(later, Not) and later.condition.covers(self.condition)

@@ -8,12 +8,12 @@ once: in a dictionary, an automaton or a set of expressions.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from mockllm.matching import readings
-from mockllm.matching.body_values import BodyHas, Canonical, ValueText
+from mockllm.matching.body_values import BodyHas, Canonical, ValueText, is_longer
 from mockllm.matching.conditions import (
     Counter,
     CountIs,
@@ -23,6 +23,7 @@ from mockllm.matching.conditions import (
     Streams,
     TextIs,
 )
+from mockllm.matching.effort import Effort, Pieces
 from mockllm.matching.json_path import Path
 from mockllm.matching.logic import AllOf, AnyOf
 from mockllm.matching.part_predicates import ItemsEndLike, MessageHasParts
@@ -51,9 +52,73 @@ from mockllm.matching.text_tests import (
 from mockllm.matching.texts import quote
 from mockllm.prompt import Prompt
 
+MAX_SHORT = 256  # characters of a text that is looked at in one piece
+PER_SHORT = 2_000  # nanoseconds to look up such a text
+FILTER_CALL = 2_000  # nanoseconds to look for the literals of expressions in another
+FILTER_PER_CHARACTER = 8  # nanoseconds
+
 LookUp = Callable[[Prompt, Headers], Iterable[int]]
 """Returns the positions of the keys that hold, each once, in any order. The rest of a rule is
 checked for each, which may take as long as there are texts."""
+
+
+def in_pieces(
+    look_up: LookUp, prompt: Prompt, headers: Headers, effort: Effort
+) -> Pieces[Iterable[int]]:
+    """Return what `look_up` finds, with pauses."""
+    if isinstance(look_up, TextLookUp):
+        return (yield from look_up.in_pieces(prompt, effort))
+    if isinstance(look_up, _ValueLookUp):
+        yield from look_up.prepare(prompt, effort)
+    return look_up(prompt, headers)
+
+
+Find = Callable[[str], Iterable[int]]
+"""Returns the positions of the keys that hold for one text."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextLookUp:
+    """Finds the keys that hold for one of the texts that `read` gives of a prompt. `in_text` does
+    so for one text, `pieces_in_text` with pauses."""
+
+    read: Callable[[Prompt], Iterable[str]]
+    in_text: Find
+    pieces_in_text: Callable[[str, Effort], Pieces[Iterable[int]]]
+
+    def __call__(self, prompt: Prompt, headers: Headers) -> Iterable[int]:
+        return {place for text in self.read(prompt) for place in self.in_text(text)}
+
+    def in_pieces(self, prompt: Prompt, effort: Effort) -> Pieces[Iterable[int]]:
+        """Return what a call returns, with pauses."""
+        if isinstance(self.read, _BodyTexts):
+            yield from self.read.path.prepare(prompt, effort)
+        found: set[int] = set()
+        for text in self.read(prompt):
+            if len(text) > MAX_SHORT:
+                found.update((yield from self.pieces_in_text(text, effort)))
+            else:
+                found.update(self.in_text(text))
+                if effort.is_much(PER_SHORT):
+                    yield False
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _ValueLookUp:
+    """Finds the keys that are among the values that `read` gives of a prompt."""
+
+    read: Callable[[Prompt], Iterable[Hashable]]
+    places: Mapping[Hashable, int]
+
+    def __call__(self, prompt: Prompt, headers: Headers) -> Iterable[int]:
+        places = self.places
+        return {places[value] for value in self.read(prompt) if value in places}
+
+    def prepare(self, prompt: Prompt, effort: Effort) -> Iterator[bool]:
+        """Do what takes long in a call, with pauses."""
+        if isinstance(self.read, _BodyValues):
+            yield from self.read.path.prepare(prompt, effort)
 
 
 class Family(ABC):
@@ -129,16 +194,12 @@ class _MessageTexts(Family):
     def look_up(self, keys: Sequence[str]) -> LookUp:
         substrings, role = SubstringIndex(keys), self.role
 
-        def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
-            return {
-                place
-                for message in prompt.last_messages
-                if role is None or message.role == role
-                for text in message.search_texts
-                for place in substrings.matches(text)
-            }
+        def read(prompt: Prompt) -> Iterator[str]:
+            for message in prompt.last_messages:
+                if role is None or message.role == role:
+                    yield from message.search_texts
 
-        return find
+        return TextLookUp(read, substrings.matches, substrings.matches_in_pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +221,10 @@ class _Values(Family):
     read: Callable[[Prompt], Iterable[Hashable]]
 
     def look_up(self, keys: Sequence[Hashable]) -> LookUp:
-        places = {key: place for place, key in enumerate(keys)}
         read = self.read
-
-        def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
-            return {places[value] for value in read(prompt) if value in places}
-
-        return find
+        if isinstance(read, _BodyValues):
+            read = replace(read, longest=max(len(key) for key in keys if isinstance(key, bytes)))
+        return _ValueLookUp(read, {key: place for place, key in enumerate(keys)})
 
     def slowness(self, key: Hashable) -> str:
         return _slow_path(self.read)
@@ -183,15 +241,9 @@ class _Texts(Family):
     rank = 4
 
     def look_up(self, keys: Sequence[str]) -> LookUp:
-        substrings, read, folded = SubstringIndex(keys), self.read, self.folded
-
-        def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
-            texts = read(prompt)
-            if folded:
-                texts = map(readings.fold_of(prompt), texts)
-            return {place for text in texts for place in substrings.matches(text)}
-
-        return find
+        substrings, read = SubstringIndex(keys), self.read
+        texts = _folding(read) if self.folded else read
+        return TextLookUp(texts, substrings.matches, substrings.matches_in_pieces)
 
     def slowness(self, key: str) -> str:
         return _slow_path(self.read)
@@ -206,8 +258,15 @@ class _Expressions(Family):
     rank = 5
 
     def look_up(self, keys: Sequence[Matches]) -> LookUp:
-        may_match, read = expression_filter(keys), self.read
-        return lambda prompt, headers: {place for text in read(prompt) for place in may_match(text)}
+        may_match = expression_filter(keys)
+
+        def in_pieces(text: str, effort: Effort) -> Pieces[Iterable[int]]:
+            found = may_match(text)
+            if effort.is_much(FILTER_CALL + FILTER_PER_CHARACTER * len(text)):
+                yield False
+            return found
+
+        return TextLookUp(self.read, may_match, in_pieces)
 
     def slowness(self, key: Matches) -> str:
         if expression_filter([key])(""):
@@ -220,13 +279,16 @@ class _Expressions(Family):
 
 @dataclass(frozen=True, slots=True)
 class _BodyValues:
-    """Reads the values that a path selects, in their canonical form."""
+    """Reads the values that a path selects, in their canonical form, but for those of which that
+    has certainly more than `longest` bytes."""
 
     path: Path
     canonical: Canonical
+    longest: int = 0
 
     def __call__(self, prompt: Prompt) -> Iterable[bytes]:
-        return map(self.canonical, self.path.select(prompt) or ())
+        values = self.path.select(prompt) or ()
+        return (self.canonical(value) for value in values if not is_longer(value, self.longest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +300,11 @@ class _BodyTexts:
     def __call__(self, prompt: Prompt) -> Iterable[str]:
         values = self.path.select(prompt) or ()
         return [value for value in values if isinstance(value, str)]
+
+
+def _folding(read: Callable[[Prompt], Iterable[str]]) -> Callable[[Prompt], Iterable[str]]:
+    """Return a reading of the folded texts."""
+    return lambda prompt: map(readings.fold_of(prompt), read(prompt))
 
 
 def _slow_path(read: Callable[[Prompt], Iterable[Any]]) -> str:

@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple, Self
 
 from mockllm.matching.closeness import RIGHT_KIND
+from mockllm.matching.effort import Effort, Pieces
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.folding import fold_all, folded_messages
 from mockllm.matching.predicates import (
@@ -39,6 +40,8 @@ from mockllm.prompt import Prompt
 MAX_SCANNED = 100  # rules; with no more, the nearest miss is exact unless texts are long
 MAX_PARTLY = 100  # rules that match but for their last conditions, or are of the same call
 MAX_WORK = 2_000_000  # characters that are compared: 1 ms, or 6 ms for what occurs often in part
+PER_RULE = 3_000  # nanoseconds to measure the difference of a rule, beside its texts
+PER_WORK = 1  # nanoseconds for each character that is compared
 MAX_WORDS = 32  # of a request's text that are looked up
 MAX_COMPARED = 200  # characters from the beginning of such a word
 
@@ -60,20 +63,24 @@ class NearMisses:
             beginnings = ((_beginning(rule), at) for at, rule in enumerate(rules))
             self._sorted = sorted((text, at) for text, at in beginnings if text)
 
-    def find(self, prompt: Prompt, headers: Headers, partly: Iterable[Rule]) -> NearMiss | None:
+    def find(
+        self, prompt: Prompt, headers: Headers, partly: Iterable[Rule], effort: Effort
+    ) -> Pieces[NearMiss | None]:
         """Return the nearest miss as `explain.nearest_miss` does, for a prompt that no rule
-        matches. `partly` are the rules whose condition on the message holds.
+        matches, with pauses. `partly` are the rules whose condition on the message holds.
 
         If there are more than `MAX_SCANNED` rules, or more to compare than `MAX_WORK`, a closer
         one, or an earlier one that is equally close, may be missed.
         """
-        search = _Search(prompt, headers)
-        search.measure(sorted(islice(partly, MAX_PARTLY), key=lambda rule: rule.index))
+        search = _Search(prompt, headers, effort)
+        rules = sorted(islice(partly, MAX_PARTLY), key=lambda rule: rule.index)
+        yield from search.measure(rules)
         if self._by_call:
-            search.measure(self._of_same_calls(prompt))
+            yield from search.measure(self._of_same_calls(prompt))
         if self._sorted:
-            search.measure(self._neighbours(prompt))  # first: they leave little to be scanned
-        search.scan(self._scanned)
+            # first: they leave little to be scanned
+            yield from search.measure(self._neighbours(prompt))
+        yield from search.scan(self._scanned)
         return search.result()
 
     def _of_same_calls(self, prompt: Prompt) -> list[Rule]:
@@ -119,30 +126,34 @@ class _Scanned(NamedTuple):
 class _Search:
     """The nearest miss so far."""
 
-    def __init__(self, prompt: Prompt, headers: Headers) -> None:
+    def __init__(self, prompt: Prompt, headers: Headers, effort: Effort) -> None:
         self._prompt = prompt
         self._headers = headers
+        self._effort = effort
         self._nearest: tuple[Rule, Difference] | None = None
         self._closest = 0  # less than any closeness
         self._index = -1  # of the nearest rule
         self._work = MAX_WORK  # that is left
 
-    def measure(self, rules: Iterable[Rule]) -> None:
-        """Consider `rules`."""
+    def measure(self, rules: Iterable[Rule]) -> Iterator[bool]:
+        """Consider `rules`, with pauses."""
         for rule in rules:
             work = rule.work(self._prompt)
             if work > self._work and self._nearest is not None:
                 continue
             self._work -= work
+            yield from rule.decide_in_pieces(self._prompt, self._headers, self._effort)
             least = self._least(rule)
             difference = rule.difference(self._prompt, self._headers, closer_than=least - 1)
             if difference is not None and difference.closeness >= least:
                 self._nearest, self._closest = (rule, difference), difference.closeness
                 self._index = rule.index
+            if self._effort.is_much(PER_RULE + PER_WORK * work):
+                yield False
 
-    def scan(self, rules: Sequence[_Scanned]) -> None:
-        """Consider those of `rules` that may be closer: as many characters of the text must occur
-        in the request, or at its beginning."""
+    def scan(self, rules: Sequence[_Scanned]) -> Iterator[bool]:
+        """Consider those of `rules` that may be closer, with pauses: as many characters of the text
+        must occur in the request, or at its beginning."""
         roles = {message.role for message in self._prompt.last_messages}
         folded = folded_messages(self._prompt)
         first, last, texts = folded[0], folded[-1], "\n".join(folded)
@@ -161,7 +172,7 @@ class _Search:
                             continue
                     elif start not in texts:
                         continue
-            self.measure((rule,))
+            yield from self.measure((rule,))
             closest, index = self._closest, self._index
 
     def _least(self, rule: Rule) -> int:

@@ -16,7 +16,7 @@ checked one by one, it also needs a look-up in `matching.index`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple, Self, cast
@@ -30,6 +30,7 @@ from mockllm.matching.closeness import (
     closeness_of_start,
     closeness_of_texts,
 )
+from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort
 from mockllm.matching.folding import explain_absence
 from mockllm.matching.json_difference import explain_json
 from mockllm.matching.texts import quote
@@ -101,6 +102,17 @@ class Predicate(ABC):
         """Return roughly how many characters `difference` compares; 0 if they are few."""
         return 0
 
+    @property
+    def is_slow(self) -> bool:
+        """True if `difference` may take long even for a small request: there is a regular
+        expression, or a path that may select several values."""
+        return False
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        """Do what takes long in `difference`, with pauses (`effort.Pieces`), and keep the result
+        with `prompt`, so that `difference` takes little time."""
+        return iter(())
+
     def covers(self, later: Predicate) -> bool:
         """Return True if this condition certainly holds for every request for which `later` does.
         False means that it may not."""
@@ -114,6 +126,12 @@ class Predicate(ABC):
     def without_call(self) -> Predicate:
         """Return the condition without that id."""
         return self
+
+
+def _search_effort(prompt: Prompt) -> int:
+    """The nanoseconds that it takes to search the texts of the last messages for another."""
+    texts = [text for message in prompt.last_messages for text in message.search_texts]
+    return PER_TEXT * len(texts) + PER_CHARACTER * sum(map(len, texts))
 
 
 # --- Conditions on the last message -------------------------------------------------------------
@@ -154,9 +172,11 @@ class LastMessagePredicate(Predicate):
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
-        for message in prompt.last_messages:
-            if self.accepts(message):
-                return None
+        verdicts = prompt.verdicts
+        known = None if verdicts is None else verdicts.get(self)
+        if known or (known is None and any(map(self.accepts, prompt.last_messages))):
+            return None
+        message = prompt.last_messages[-1]
         if len(prompt.last_messages) > 1:  # else it is the one that was looked at
             message = self._nearest_message(prompt)
         if self.role is not None and self.role != message.role:
@@ -165,6 +185,13 @@ class LastMessagePredicate(Predicate):
             return self._miss(message, prompt, max(0, closer_than - RIGHT_KIND))
         miss = self._miss(message, prompt, max(0, closer_than - SAME_CALL - RIGHT_KIND))
         return miss._replace(closeness=miss.closeness + SAME_CALL)
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        known = prompt.verdicts
+        if known is None or self not in known:
+            prompt.keep_verdict(self, any(map(self.accepts, prompt.last_messages)))
+            if effort.is_much(prompt.once(_search_effort)):
+                yield False
 
     def _nearest_message(self, prompt: Prompt) -> Message:
         for message in prompt.last_messages:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mockllm.matching.closeness import NOTHING_HOLDS
+from mockllm.matching.effort import Effort
 from mockllm.matching.predicates import DECIDE, Difference, Headers, Predicate
 from mockllm.prompt import Prompt
 
@@ -46,6 +48,13 @@ class Rule:
                     return difference._replace(closeness=NOTHING_HOLDS)
                 return difference
         return None
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        """Do what takes long in `difference`, with pauses (`Predicate.decide_in_pieces`)."""
+        for predicate in self.predicates:
+            yield from predicate.decide_in_pieces(prompt, headers, effort)
+            if prompt.verdicts is not None and prompt.verdicts.get(predicate) is False:
+                break
 
     def work(self, prompt: Prompt) -> int:
         """Return roughly how many characters `difference` compares."""

@@ -15,8 +15,15 @@ from operator import itemgetter
 
 import ahocorasick
 
+from mockllm.matching.effort import MAX_EFFORT, PER_CHARACTER, PER_TEXT, Effort, Pieces
+
 MAX_WITHOUT_AUTOMATON = 8  # needles; `in` finds that many in the same time
 CHARACTERS_PER_MATCH = 160  # that `in` searches while the automaton reports one match (50 ns)
+MAX_AT_ONCE = 65_536  # characters that the automaton searches without a pause
+PER_DEPTH = 2  # nanoseconds
+"""For each character, the automaton looks at all ends of the longest needle that has begun: 300 in
+a text of 1,000,000 times "a", if that is the length of a needle of which each is the letter "a"."""
+PER_MATCH = 100  # nanoseconds that the automaton takes to report one
 MAX_INDEXED = 4_000_000  # characters in an automaton: 180 MB, built in half a second
 
 _NUMBER = itemgetter(1)  # of the needle of a match
@@ -32,6 +39,8 @@ class SubstringIndex:
         self._begun: tuple[list[int], ...] | None = None
         """The needles with each beginning in the automaton; None if it has whole needles."""
         self._size = 0  # characters of a beginning
+        longest = max(map(len, self._texts), default=0)
+        self._at_once = min(MAX_AT_ONCE, max(1, MAX_EFFORT // (PER_DEPTH * max(1, longest))))
         if len(self._texts) > MAX_WITHOUT_AUTOMATON:
             words: Iterable[str] = self._texts
             if sum(map(len, words)) > max_indexed:
@@ -51,6 +60,43 @@ class SubstringIndex:
         if next(matches, None) is not None:
             return self._one_by_one(text)
         return found if self._begun is None else self._always.union(self._complete(found, text))
+
+    def matches_in_pieces(self, text: str, effort: Effort) -> Pieces[Collection[int]]:
+        """Return what `matches` returns, with pauses."""
+        every = range(len(self._texts))
+        if self._automaton is None:
+            return (yield from self._pieces_one_by_one(text, every, effort))
+        found = set() if self._begun else set(self._always)
+        left, size = self._max_matches(text), self._at_once
+        matches = self._automaton.iter(text[:size])
+        for start in range(0, len(text), size):
+            if start:
+                matches.set(text[start : start + size], False)  # goes on in the same state
+            for _, number in matches:
+                found.add(number)
+                left -= 1
+                if left < 0:
+                    return (yield from self._pieces_one_by_one(text, every, effort))
+                if effort.is_much(PER_MATCH):
+                    yield False
+            if effort.is_much(PER_TEXT + min(len(text), size) * MAX_EFFORT // self._at_once):
+                yield False
+        if self._begun is None:
+            return found
+        begun = [number for place in found for number in self._begun[place]]
+        return self._always.union((yield from self._pieces_one_by_one(text, begun, effort)))
+
+    def _pieces_one_by_one(
+        self, text: str, numbers: Iterable[int], effort: Effort
+    ) -> Pieces[Collection[int]]:
+        """Return those of the needles that `text` contains, with pauses."""
+        found: list[int] = []
+        for number in numbers:
+            if self._texts[number] in text:
+                found.append(number)
+            if effort.is_much(PER_TEXT + PER_CHARACTER * len(text)):
+                yield False
+        return found
 
     def some_matches(self, text: str, count: int) -> set[int]:
         """Return the positions of needles that `text` contains. Some may be missing if more than

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mockllm.errors import MissingExtraError
+from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort, Pieces
 from mockllm.matching.folding import MAX_FOLDED, explain_overlooked
 from mockllm.matching.folding import fold as without_overlooked
 from mockllm.matching.texts import common_prefix, longest_start_within, quote
@@ -29,6 +30,7 @@ MAX_EXPRESSION_WORK = 10_000_000
 """Maximum product of the characters looked at and the instructions of an expression. RE2 takes up
 to 0.8 ns for each instruction and character, when an expression has too many states to remember."""
 EXPRESSION_WEIGHT = 4
+EXPRESSION_CALL = 2_000  # nanoseconds to look for an expression, however short the text is
 MAX_REPETITION = 100
 """Maximum of a counted repetition, ``a{100}``: the instructions are multiplied by it."""
 
@@ -48,6 +50,15 @@ class TextTest(ABC):
     def weight(self) -> int:
         """Roughly the time to test a character; 1 for one comparison."""
         return 1
+
+    @property
+    def is_slow(self) -> bool:
+        """True if it has a regular expression."""
+        return False
+
+    def effort(self, length: int) -> int:
+        """Return about how many nanoseconds it takes at most to test a text of this `length`."""
+        return PER_TEXT + PER_CHARACTER * length
 
     @abstractmethod
     def passes(self, text: str, fold: Fold = str.casefold) -> bool:
@@ -90,6 +101,18 @@ def _covers(test: TextTest, later: TextTest) -> bool:
     if isinstance(later, AllTests):
         return any(_covers(test, each) for each in later.tests)
     return test._covers_one(later)
+
+
+def passes_in_pieces(
+    test: TextTest, texts: Iterable[str], fold: Fold, effort: Effort
+) -> Pieces[bool]:
+    """Return True if one of `texts` passes, with pauses."""
+    for text in texts:
+        if test.passes(text, fold):
+            return True
+        if effort.is_much(test.effort(len(text))):
+            yield False
+    return False
 
 
 # --- one operator --------------------------------------------------------------------------------
@@ -256,6 +279,14 @@ class Matches(TextTest):
     def weight(self) -> int:
         return EXPRESSION_WEIGHT
 
+    @property
+    def is_slow(self) -> bool:
+        return True
+
+    def effort(self, length: int) -> int:
+        instructions = max(PER_CHARACTER, int(self._compiled.programsize))
+        return EXPRESSION_CALL + min(length, self.most) * instructions
+
     def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         return self._compiled.search(text[: self.most]) is not None
 
@@ -330,6 +361,13 @@ class AllTests(TextTest):
     def weight(self) -> int:
         return sum(test.weight for test in self.tests)
 
+    @property
+    def is_slow(self) -> bool:
+        return any(test.is_slow for test in self.tests)
+
+    def effort(self, length: int) -> int:
+        return sum(test.effort(length) for test in self.tests)
+
     def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         return all(test.passes(text, fold) for test in self.tests)
 
@@ -357,6 +395,13 @@ class AnyTest(TextTest):
     @property
     def weight(self) -> int:
         return sum(test.weight for test in self.tests)
+
+    @property
+    def is_slow(self) -> bool:
+        return any(test.is_slow for test in self.tests)
+
+    def effort(self, length: int) -> int:
+        return sum(test.effort(length) for test in self.tests)
 
     def passes(self, text: str, fold: Fold = str.casefold) -> bool:
         return any(test.passes(text, fold) for test in self.tests)

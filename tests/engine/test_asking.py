@@ -269,7 +269,7 @@ def test_divided_work_is_left_to_the_caller_who_may_do_it_without_pauses() -> No
 
 def test_a_store_is_asked_after_divided_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "MAX_UNDIVIDED", 0)
-    monkeypatch.setattr(engine_module, "MAX_ENTRY", 0)
+    monkeypatch.setattr(engine_module, "MAX_SMALL", 0)
     app = App(engine(["hi"], {"hi": sequence(Entry(2), Entry())}))
 
     def said() -> Any:
@@ -302,6 +302,29 @@ def test_a_long_conversation_is_read_in_pieces() -> None:
     (work,) = question.operations
     assert isinstance(work, DividedWork)
     assert list(work.pieces).count(False) >= 20
+
+
+@pytest.mark.parametrize("size", [1, 200_000], ids=["small", "large"])
+@pytest.mark.parametrize("regex", ["[0-9]+", "[a-z]{9}x"], ids=["matches", "does not"])
+def test_a_match_that_is_found_in_pieces_is_cached(size: int, regex: str) -> None:
+    mock = {"match": {"user": {"regex": regex}}, "response": {"choices": []}}
+    deciding = Engine(load(Config.from_dict({"openai": [mock]})))
+    body = {"model": "m", "messages": [{"role": "user", "content": "1 " * size}]}
+    request = Request.of(
+        "POST", "/v1/chat/completions", ((b"authorization", b"Bearer any"),), orjson.dumps(body)
+    )
+
+    def decide() -> Decision:
+        decision = without_pauses(deciding.decide(deciding.table("openai"), request))
+        assert isinstance(decision, Decision)
+        return decision
+
+    first = [delivered(decide().reply) for _ in range(2)]  # what comes twice is cached
+
+    assert deciding.match_cache is not None
+    before = deciding.match_cache.hits
+    assert delivered(decide().reply) == first[0] == first[1]
+    assert deciding.match_cache.hits == before + 1
 
 
 def made_in(pauses: int) -> Generator[bool, None, Decision]:

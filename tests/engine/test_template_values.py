@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 import pytest
 
+from mockllm.engine.decision import finish
 from mockllm.engine.template_values import LOOKING_BACK, VALUES, Asked, read_values
 from mockllm.exchange import Request
-from mockllm.prompt import Earlier, Prompt
+from mockllm.prompt import MESSAGES_AT_ONCE, Earlier, Prompt
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API
 from mockllm.providers.openai.chat import CHAT
@@ -72,9 +74,14 @@ def asked(api: API, body: dict[str, Any], *headers: tuple[str, str]) -> Asked:
     return Asked(api.decode(request, NO_VALUES), request, "a session")
 
 
+def values_of(names: Iterable[str], asked: Asked) -> dict[str, Any]:
+    values: dict[str, Any] = finish(read_values(names, asked))
+    return values
+
+
 @pytest.mark.parametrize("api", [CHAT, RESPONSES, MESSAGES], ids=lambda api: api.name)
 def test_a_conversation_has_the_same_values_in_every_api(api: API) -> None:
-    assert read_values(NO_BODY, asked(api, BODIES[api.name])) == {
+    assert values_of(NO_BODY, asked(api, BODIES[api.name])) == {
         "user": "Weather?",
         "system": "Be brief.",
         "model": "m",
@@ -95,10 +102,29 @@ def test_a_conversation_has_the_same_values_in_every_api(api: API) -> None:
     }
 
 
+@pytest.mark.parametrize("count", [0, 1, MESSAGES_AT_ONCE, 3 * MESSAGES_AT_ONCE + 1])
+def test_a_long_conversation_is_read_in_pieces(count: int) -> None:
+    """20,000 messages held the loop for 60 ms."""
+    turns = [{"role": ("user", "assistant")[at % 2], "content": f"{at}"} for at in range(count)]
+    pieces = read_values(["messages"], asked(CHAT, {"messages": turns or [{"role": "system"}]}))
+
+    pauses = 0
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            messages = end.value["messages"]
+            break
+        pauses += 1
+
+    assert [each["text"] for each in messages] == [turn["content"] for turn in turns]
+    assert pauses >= 2 * (count // MESSAGES_AT_ONCE)
+
+
 def test_the_body_is_the_decoded_one() -> None:
     body = BODIES[CHAT.name]
 
-    assert read_values(["body"], asked(CHAT, body)) == {"body": body | {"model": "m"}}
+    assert values_of(["body"], asked(CHAT, body)) == {"body": body | {"model": "m"}}
 
 
 def test_headers_are_in_lower_case_and_credentials_are_hidden() -> None:
@@ -110,7 +136,7 @@ def test_headers_are_in_lower_case_and_credentials_are_hidden() -> None:
         ("x-name", "é"),
     ]
 
-    values = read_values(["headers"], asked(CHAT, BODIES[CHAT.name], *lines))
+    values = values_of(["headers"], asked(CHAT, BODIES[CHAT.name], *lines))
 
     assert values["headers"] == {
         "x-test": "one",
@@ -126,13 +152,13 @@ def test_what_a_request_continues_is_known_or_an_error() -> None:
     known = asked(RESPONSES, body)
     known.prompt.earlier = Earlier(answers=2)
 
-    assert read_values(["turn"], known) == {"turn": 3}
+    assert values_of(["turn"], known) == {"turn": 3}
     with pytest.raises(TemplateError, match="'turn' is not known: the request continues"):
-        read_values(["turn"], unknown)
+        values_of(["turn"], unknown)
 
 
 def test_the_number_of_the_call_is_given() -> None:
-    assert read_values(["call"], asked(CHAT, BODIES[CHAT.name])._replace(call=3)) == {"call": 3}
+    assert values_of(["call"], asked(CHAT, BODIES[CHAT.name])._replace(call=3)) == {"call": 3}
 
 
 def test_every_name_that_looks_back_is_one() -> None:
@@ -142,6 +168,6 @@ def test_every_name_that_looks_back_is_one() -> None:
 def test_a_request_without_a_conversation_has_values() -> None:
     empty = Prompt("openai", "m", (), asked(CHAT, BODIES[CHAT.name]).prompt.options, {})
 
-    values = read_values(NO_BODY, Asked(empty, Request.of("POST", "/")))
+    values = values_of(NO_BODY, Asked(empty, Request.of("POST", "/")))
 
     assert (values["user"], values["messages"], values["turn"]) == ("", [], 1)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockllm.matching import readings, specification
+from mockllm.matching.effort import Effort, finish
 from mockllm.matching.index import RuleIndex, is_reusable
 from mockllm.matching.predicates import HeaderEquals, Headers, MessageContains, OffersTool
 from mockllm.matching.rule import Rule
@@ -20,6 +21,13 @@ from tests.support.matches import compile_rule
 from tests.support.strategies import ASKED, ask_chat
 
 
+class Hurried(Effort):
+    """Pauses wherever it may."""
+
+    def is_much(self, nanoseconds: int) -> bool:
+        return True
+
+
 def check_index(rules: list[Rule], prompt: Prompt, headers: Headers) -> None:
     """Both answers of an index are those of the specification, with state and without."""
     for known in (rules, [replace(rule, stateful=False) for rule in rules]):
@@ -27,6 +35,13 @@ def check_index(rules: list[Rule], prompt: Prompt, headers: Headers) -> None:
         assert index.find(prompt, headers) is specification.first_match(known, prompt, headers)
         expected = specification.candidates(known, prompt, headers)
         assert index.candidates(prompt, headers) == expected
+        other = replace(prompt, verdicts=None, _readings=None)
+        assert finish(index.search(other, headers, Hurried())) == expected
+        assert index.candidates(other, headers) == expected
+        if not expected:
+            nearest = index.nearest_miss(prompt, headers)
+            pieces = index.search_nearest_miss(other, headers, Hurried())
+            assert finish(pieces) == nearest
 
 
 @pytest.mark.parametrize("kind", ASKED)
@@ -44,6 +59,8 @@ def test_mocks_of_every_kind_are_found_in_one_table(kind: str, data: st.DataObje
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mockllm.matching.index.MAX_CHECKED", 0)
         patch.setattr("mockllm.matching.substrings.MAX_WITHOUT_AUTOMATON", 1)
+        patch.setattr("mockllm.matching.substrings.MAX_AT_ONCE", 1)
+        patch.setattr("mockllm.matching.lookups.MAX_SHORT", 0)
         check_index(*data.draw(tables.asked(kind)))
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mockllm.exchange import Request
 from mockllm.matching import readings
 from mockllm.matching.conditions import Counter, CountIs
+from mockllm.matching.effort import Effort, finish
 from mockllm.matching.explain import nearest_miss
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.layers import LayeredIndex
@@ -55,6 +56,8 @@ def test_layers_answer_as_their_rules_one_by_one(layers: list[list[Rule]], text:
     expected = matching if stateless is None else matching[: stateless + 1]
 
     assert index.candidates(prompt, {}) == tuple(expected)
+    assert finish(index.search(prompt, {}, Effort())) == tuple(expected)
+    assert not index.takes_long(100)
     assert index.find(prompt, {}) == (matching[0] if matching else None)
     assert (index.rules, len(index)) == (tuple(rules), len(rules))
     if not matching:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockllm.matching.effort import Effort, finish
 from mockllm.matching.substrings import MAX_WITHOUT_AUTOMATON, SubstringIndex
 
 LETTERS = st.text("abé👩\u200d🚀\x00", max_size=4)
@@ -19,6 +20,23 @@ def test_the_index_finds_the_substrings_that_a_plain_search_finds(
     expected = {place for place, needle in enumerate(texts) if needle in text}
 
     assert set(SubstringIndex(texts).matches(text)) == expected
+
+
+@given(
+    st.lists(LETTERS, unique=True, max_size=4 * MAX_WITHOUT_AUTOMATON),
+    st.text("abé👩\u200d🚀\x00", max_size=60),
+    st.integers(0, 60),
+    st.integers(1, 60),
+)
+def test_a_search_in_pieces_finds_the_same(
+    texts: list[str], text: str, max_indexed: int, at_once: int
+) -> None:
+    index = SubstringIndex(texts, max_indexed=max_indexed)
+    index._at_once = at_once
+
+    found = finish(index.matches_in_pieces(text, Effort()))
+
+    assert set(found) == set(index.matches(text))
 
 
 @given(

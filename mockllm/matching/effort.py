@@ -1,0 +1,57 @@
+"""Divides matching into pieces, so that no request holds the loop for long.
+
+To test one text takes a microsecond or a few milliseconds, but a request may have 20,000 texts and
+a configuration a thousand expressions. So whatever tests texts adds up about how long that takes,
+and pauses when it is much:
+
+    >>> effort = Effort()
+    >>> for text in texts:
+    ...     found = test.passes(text)
+    ...     if effort.is_much(test.effort(len(text))):
+    ...         yield False
+
+The results are those of the functions that do not pause, as property tests verify: what a condition
+found in pieces is kept in `Prompt.verdicts`, where its `difference` looks first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TypeVar
+
+MAX_EFFORT = 1_500_000  # nanoseconds between two pauses, as estimated
+PER_TEXT = 300  # nanoseconds to look at a text, whatever its length
+PER_CHARACTER = 3  # nanoseconds to search a character for one text, if much of that occurs often
+
+_T = TypeVar("_T")
+
+Pieces = Generator[bool, None, _T]
+"""Work with pauses. It yields True before a piece that may take long and cannot be divided, else
+False (`engine.decision.Pieces`)."""
+
+
+def finish(pieces: Pieces[_T]) -> _T:
+    """Return the result of `pieces`, done without a pause."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            result: _T = end.value
+            return result
+
+
+class Effort:
+    """The time that was spent since the last pause, in estimated nanoseconds."""
+
+    __slots__ = ("_spent",)
+
+    def __init__(self) -> None:
+        self._spent = 0
+
+    def is_much(self, nanoseconds: int) -> bool:
+        """Add `nanoseconds`. Returns True if it is time for a pause, which is then to be made."""
+        self._spent += nanoseconds
+        if self._spent < MAX_EFFORT:
+            return False
+        self._spent = 0
+        return True

@@ -1,0 +1,145 @@
+"""Matching in pieces: what it finds is what the index finds at once."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from mockllm.matching.conditions import MessageIs, TextIs
+from mockllm.matching.effort import MAX_EFFORT, Effort, finish
+from mockllm.matching.index import RuleIndex
+from mockllm.matching.predicates import MessageContains, Predicate
+from mockllm.matching.rule import Rule
+from mockllm.matching.subjects import Subject
+from mockllm.matching.text_tests import Contains, Matches
+from mockllm.prompt import Prompt
+from mockllm.providers.openai.chat import CHAT
+from tests.support.matches import compile_rule
+from tests.support.strategies import ask_chat
+
+Json = dict[str, Any]
+
+PARTS = 20_000
+
+
+def test_a_pause_is_due_when_the_effort_adds_up() -> None:
+    effort = Effort()
+
+    assert not effort.is_much(MAX_EFFORT - 1)
+    assert effort.is_much(1)
+    assert not effort.is_much(MAX_EFFORT - 1)
+
+
+def test_work_is_finished_without_pauses() -> None:
+    def work() -> Generator[bool, None, int]:
+        yield False
+        yield True
+        return 7
+
+    assert finish(work()) == 7
+
+
+def pauses_in_search(rules: list[Rule], prompt: Prompt) -> int:
+    """The number of pauses of a search and of the nearest miss behind it, which equal those of the
+    index without pauses."""
+    index, effort, pauses = RuleIndex(rules), Effort(), 0
+
+    def count(work: Generator[bool, None, Any]) -> Any:
+        nonlocal pauses
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                return end.value
+            pauses += 1
+
+    assert count(index.search(prompt, {}, effort)) == index.candidates(prompt, {})
+    nearest = count(index.search_nearest_miss(prompt, {}, effort))
+    assert nearest == index.nearest_miss(prompt, {})
+    return pauses
+
+
+def many_parts() -> Prompt:
+    parts = [{"type": "text", "text": f"part {at}"} for at in range(PARTS)]
+    return ask_chat([{"role": "user", "content": parts}])
+
+
+def many_messages() -> Prompt:
+    roles = ("user", "assistant")
+    return ask_chat([{"role": roles[at % 2], "content": f"no {at}"} for at in range(PARTS)])
+
+
+@pytest.mark.parametrize(
+    ("predicate", "prompt", "least"),
+    [
+        (TextIs(Subject.USER, Matches("[0-9]{7}[a-z]")), many_parts, 40),
+        (TextIs(Subject.USER, Contains("zzz")), many_parts, 8),
+        (TextIs(Subject.USER, Contains("ZZZ", ignores_case=True)), many_parts, 8),
+        (MessageIs(Matches("[0-9]{7}[a-z]"), "user"), many_messages, 20),
+        (MessageContains("zzz", role="user"), many_parts, 8),
+    ],
+)
+def test_many_texts_are_tested_in_pieces(predicate: Predicate, prompt: Any, least: int) -> None:
+    """They held the loop for 50 to 150 ms."""
+    assert pauses_in_search([Rule(0, "", (predicate,))], prompt()) > least
+
+
+def test_a_long_text_is_searched_in_pieces() -> None:
+    """300 substrings, of which each begins everywhere, held the loop for a second."""
+    wanted = [{"contains": "a" * size + "b"} for size in range(1, 300)]
+    rules = [compile_rule(CHAT, {"user": each}, index) for index, each in enumerate(wanted)]
+
+    assert pauses_in_search(rules, ask_chat([{"role": "user", "content": "a" * 100_000}])) > 40
+
+
+def test_many_expressions_are_looked_for_in_pieces() -> None:
+    wanted = [{"regex": f"[a-z]{{{size}}}[0-9]x"} for size in range(1, 100)]
+    rules = [compile_rule(CHAT, {"user": each}, index) for index, each in enumerate(wanted)]
+    parts = [{"type": "text", "text": f"part {at}"} for at in range(100)]
+
+    assert pauses_in_search(rules, ask_chat([{"role": "user", "content": parts}])) > 10
+
+
+def test_many_paths_are_evaluated_in_pieces() -> None:
+    """50 paths that look at 10,000 values each held the loop for 0.9 s."""
+    rules = [compile_rule(CHAT, {"body": {f"$..name{at}": 1}}, at) for at in range(20)]
+    prompt = ask_chat(
+        [{"role": "user", "content": "hi"}], metadata=[{"a": [at]} for at in range(1_000)]
+    )
+
+    assert pauses_in_search(rules, prompt) >= 20
+
+
+def test_what_was_decided_in_pieces_is_not_decided_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = compile_rule(CHAT, {"not": {"any_of": [{"user": {"regex": "b+"}}, {"turn": 2}]}})
+    prompt = ask_chat([{"role": "user", "content": "a"}])
+    index = RuleIndex([rule])
+    assert finish(index.search(prompt, {}, Effort())) == (rule,)
+
+    def fail(test: Matches, text: str, fold: Any = None) -> bool:
+        raise AssertionError(f"{text!r} was tested again")
+
+    monkeypatch.setattr(Matches, "passes", fail)
+
+    assert index.candidates(prompt, {}) == (rule,)
+
+
+@pytest.mark.parametrize(
+    ("match", "size", "expected"),
+    [
+        ({"user": {"contains": "a"}}, 1_000, False),
+        ({"user": {"contains": "a"}}, 100_000, True),
+        ({"user": {"regex": "a"}}, 10, True),
+        ({"tool_result": {"name": {"regex": "a"}}}, 10, True),
+        ({"any_message": {"role": "user", "text": ["b", {"regex": "a"}]}}, 10, True),
+        ({"any_message": {"role": "user"}}, 10, False),
+        ({"not": {"any_of": [{"model": {"regex": "a"}}]}}, 10, True),
+        ({"all_of": [{"body": {"$..a": 1}}]}, 10, True),
+        ({"body": {"$.a": {"any": [1, {"regex": "a", "contains": "a"}]}}}, 10, True),
+        ({"body": {"$.a": 1}}, 10, False),
+    ],
+)
+def test_it_is_known_what_may_take_long(match: Json, size: int, expected: bool) -> None:
+    assert RuleIndex([compile_rule(CHAT, match)]).takes_long(size) is expected
