@@ -20,7 +20,7 @@ from mockllm.engine.loading import load
 from mockllm.errors import ConfigError, Place, Severity
 from tests.engine.test_impossible import RESPONSES
 from tests.support.goldens import TESTDATA
-from tests.test_readme import blocks
+from tests.test_readme import JSON, blocks
 
 Json = dict[str, Any]
 USER = {"role": "user", "content": "hi"}
@@ -57,7 +57,7 @@ def test_it_is_a_json_schema_of_a_sane_size() -> None:
     assert len(json.dumps(schema)) < 600_000
 
 
-@pytest.mark.parametrize("example", blocks("json"))
+@pytest.mark.parametrize("example", blocks(JSON))
 def test_examples_of_the_documentation_are_valid(example: str) -> None:
     assert mistakes(json.loads(example)) == []
 
