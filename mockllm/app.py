@@ -24,6 +24,7 @@ from mockllm.engine.decision import Decision, Outcome, Question
 from mockllm.engine.effects import hold
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
+from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.views import View, Views
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Pacing, Reply, Request
@@ -99,12 +100,15 @@ class App:
         """What sessions see: with mocks that were added at run time, which a reload keeps."""
         self.control: ControlAPI | None = None
         """Answers requests below ``/__mockllm/``; without it, there is nothing."""
+        self._own_traffic: CompiledTraffic | None = None
         self._peers: frozenset[int] = frozenset()
         self._use(engine)
 
     def use(self, engine: Engine) -> Reloaded:
         """Decide all further requests by `engine`. Returns what becomes of the state of its mocks:
         that of those which are gone is dropped, so that they begin anew when they come back."""
+        if self._own_traffic is not None:
+            engine = engine.with_traffic(self._own_traffic)
         reloaded = compare(self._engine.stateful_mocks, engine.stateful_mocks)
         if reloaded.gone:
             self.perform(Reset(keys=frozenset(reloaded.gone)))
@@ -130,6 +134,12 @@ class App:
         mocked = [f"POST {table.api.routes[0]}" for table in engine.tables]
         listed = [f"{route.method} {route.template.replace('...', '')}" for route in LISTED]
         self._hint = f"Known endpoints: {', '.join(mocked + listed)}; {NOT_LISTED}"
+
+    def set_traffic(self, traffic: CompiledTraffic) -> None:
+        """Replace the traffic of the configuration, from the next request on; a reload does not set
+        it again."""
+        self._own_traffic = traffic
+        self.use(self._engine)
 
     def holds(self, name: str) -> bool:
         """Return True if an entry of traffic with this name holds now, for some request."""

@@ -8,6 +8,7 @@ when it is first needed.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -58,6 +59,7 @@ from mockllm.engine.sources import (
     entries_of,
 )
 from mockllm.engine.template_values import Asked
+from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.unmatched import UnmatchedError, near_miss_of, none_left
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import LazySteps, PoolRule, Request, Step
@@ -143,8 +145,26 @@ class Engine:
         self.pace = loaded.pace
         """How long answers take, unless a mock says so itself."""
         self._by_name = {table.api.name: table for table in loaded.tables}
-        self.traffic_names = frozenset(loaded.traffic_names)
+        self.traffic = loaded.traffic
+        """The entries of traffic, as they are written."""
+
+    @property
+    def traffic_names(self) -> frozenset[str]:
         """The names of the entries of traffic, by which they are started."""
+        return frozenset(entry.name for entry in self.traffic if entry.name)
+
+    def with_traffic(self, traffic: CompiledTraffic) -> Engine:
+        """Return an engine with other traffic. Both have the same prepared replies of mocks, which
+        traffic does not change."""
+        other = copy(self)
+        other.tables = tuple(
+            replace(table, traffic=traffic.by_api.get(table.api.name)) for table in self.tables
+        )
+        other._by_name = {table.api.name: table for table in other.tables}
+        other.traffic = traffic.entries
+        other.match_cache = MatchCache() if self.reuses else None
+        other._exposures = ExposureCache()
+        return other
 
     @property
     def counts(self) -> Mapping[str, int]:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from mockllm.config.answers import WrittenAnswer
 from mockllm.config.files import listed_files, read_files
 from mockllm.config.models import MOCK_FIELDS, AnyMock, Config, Mock, SessionHeader
+from mockllm.config.traffic import Traffic
 from mockllm.engine import calls, unanswerable
 from mockllm.engine.conditions import NEVER, compile_match
 from mockllm.engine.fault_review import review_faults
@@ -82,8 +83,8 @@ class Loaded:
     """True if requests that the SDK's types do not allow are rejected."""
     pace: Pace | None = None
     """How long answers take that are not a mock's."""
-    traffic_names: tuple[str, ...] = ()
-    """The names of the entries of traffic, by which they are started."""
+    traffic: tuple[Traffic, ...] = ()
+    """The entries of traffic, as they are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,7 @@ def load(config: Config, *, strict_config: bool = False, strict_requests: bool =
         chunk=config.stream.chunk,
         strict_requests=strict_requests,
         pace=compile_latency(config.pace, FILE),
-        traffic_names=tuple(dict.fromkeys(each.name for each in config.traffic if each.name)),
+        traffic=tuple(config.traffic),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from mockllm.config import traffic as words
 from mockllm.config.models import Config
@@ -12,9 +13,10 @@ from mockllm.engine.conditions import compile_match
 from mockllm.engine.effects import Traffic, TrafficEntry
 from mockllm.engine.failures import compile_error, failed_answer
 from mockllm.engine.faults import compile_faults, in_whole_answer
-from mockllm.engine.latency import compile_latency
-from mockllm.errors import Place, Problem, Severity
+from mockllm.engine.latency import compile_latency, review_latencies
+from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.rule import Rule
+from mockllm.providers import APIS
 from mockllm.providers.api import API
 from mockllm.wire.chunking import Chunk
 
@@ -58,6 +60,36 @@ class TrafficCompiler:
         yield from review.duplicate_names(self._places)
         yield from review.hidden_kinds(self._entries, by_api, self._places)
         yield from review.slow_conditions(by_api, self._places)
+
+
+class CompiledTraffic(NamedTuple):
+    """All traffic of a server: the entries as they are written, compiled for each API by its name,
+    and likely mistakes in them."""
+
+    entries: tuple[words.Traffic, ...]
+    by_api: Mapping[str, Traffic]
+    warnings: tuple[Problem, ...] = ()
+
+
+def compile_traffic(
+    entries: Sequence[object], *, chunk: Chunk, require_auth: bool, strict: bool = False
+) -> CompiledTraffic:
+    """Return traffic that is set at run time. Each of `entries` is written as in a file; the others
+    are those of the configuration. With `strict`, likely mistakes are mistakes.
+
+    Raises:
+        ConfigError: lists the mistakes of all.
+    """
+    stream, written = {"chunk": chunk}, list(entries)
+    config = Config.from_dict({"traffic": written, "stream": stream, "require_auth": require_auth})
+    compiler = TrafficCompiler(config)
+    compiled = {api.name: compiler.compile(api) for api in APIS}
+    problems = dict.fromkeys([*compiler.problems(), *review_latencies(config)])
+    told = tuple(each for each in problems if each.severity is not Severity.NOTE)
+    if any(strict or each.severity is Severity.ERROR for each in told):
+        raise ConfigError(told)
+    by_api = {name: each for name, each in compiled.items() if each is not None}
+    return CompiledTraffic(tuple(config.traffic), by_api, told)
 
 
 def _compile(

@@ -7,14 +7,14 @@ import re
 import secrets
 from dataclasses import dataclass, field
 
-from mockllm.app import App
 from mockllm.endpoints.control.access import Access
 from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.control.desk import Desk
 from mockllm.errors import MockLLMError
 from mockllm.observers.journal import Journal
-from mockllm.serve.clock import Clock
-from mockllm.serve.waiting import wait_for_count
+from mockllm.serve.connections import Service
+from mockllm.serve.gates import Gates
+from mockllm.serve.waiting import wait_for_count, wait_for_gate
 
 TOKEN_VARIABLE = "MOCKLLM_CONTROL_TOKEN"  # noqa: S105  # its name
 MIN_TOKEN = 8  # characters; a made one has 43
@@ -55,32 +55,45 @@ def make_token() -> str:
 
 
 def turn_on(
-    app: App,
+    service: Service,
     settings: ControlSettings,
     *,
     journal: Journal | None,
-    clock: Clock,
     host: str,
     is_tls: bool,
 ) -> None:
-    """Let `app` answer the control API, in the loop of the server."""
-
-    async def wait(session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
-        assert journal is not None  # or the API has refused to wait
-        return await wait_for_count(journal, session, count, timeout)
+    """Let the app of `service` answer the control API, in the loop of the server."""
 
     access = Access(settings.token, settings.is_open, host, is_tls)
     desk = Desk(
-        app,
+        service.app,
         access,
         journal,
-        clock,
-        wait,
+        service.clock,
+        service.gates,
+        _Waiting(journal, service.gates),
         _name_session,
         strict_config=settings.strict_config,
         allows_templates=settings.allows_templates,
     )
-    app.control = ControlAPI(desk)
+    service.app.control = ControlAPI(desk)
+
+
+class _Waiting:
+    """Waits for the control API, in the loop of the server."""
+
+    def __init__(self, journal: Journal | None, gates: Gates) -> None:
+        self._journal = journal
+        self._gates = gates
+
+    async def calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
+        """Wait until there are `count` calls."""
+        assert self._journal is not None  # or the API has refused to wait
+        return await wait_for_count(self._journal, session, count, timeout)
+
+    async def gate(self, session: str | None, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
+        """Wait until `count` answers have reached a gate."""
+        return await wait_for_gate(self._gates, session, name, count, timeout)
 
 
 def _name_session() -> str:

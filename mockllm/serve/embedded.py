@@ -208,17 +208,17 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
             elapsed=clock.elapsed,
         )
         observers = self._begin_recording(app)
-        if self._control:
-            self._turn_on_control(app, clock, is_tls=tls is not None)
         gates = Gates(hold_for=self._settings.hold_for)
         limits = self._settings.limits
         service = Service(app, limits=limits, observers=observers, clock=clock, gates=gates)
+        if self._control:
+            self._turn_on_control(service, is_tls=tls is not None)
         listener = Listener(service, tls=tls)
         await listener.start(sock)
         drain_timeout = self._settings.drain_timeout
         return Listening(app, listener, clock, gates, url, files.pop_all(), drain_timeout)
 
-    def _turn_on_control(self, app: App, clock: Clock, *, is_tls: bool) -> None:
+    def _turn_on_control(self, service: Service, *, is_tls: bool) -> None:
         token = self._control_token = make_token()
         settings = ControlSettings(
             token,
@@ -226,7 +226,7 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
             strict_config=self._strict_config,
         )
         host = self._settings.host
-        turn_on(app, settings, journal=self._journal, clock=clock, host=host, is_tls=is_tls)
+        turn_on(service, settings, journal=self._journal, host=host, is_tls=is_tls)
 
     async def _load(self) -> Engine:
         """Load the configuration in a thread, and log its warnings."""

@@ -191,15 +191,6 @@ class _Process:
         )
         self._peers = None if place is None else Peers(app, place)
         journal = _journal(app, settings.journal)
-        if settings.control is not None:
-            turn_on(
-                app,
-                settings.control,
-                journal=journal,
-                clock=clock,
-                host=settings.host,
-                is_tls=bound.tls is not None,
-            )
         self._service = Service(
             app,
             limits=settings.limits,
@@ -210,6 +201,9 @@ class _Process:
             clock=clock,
             gates=Gates(hold_for=settings.hold_for),
         )
+        if settings.control is not None:
+            host, is_tls = settings.host, bound.tls is not None
+            turn_on(self._service, settings.control, journal=journal, host=host, is_tls=is_tls)
         self._listener = Listener(self._service, tls=bound.tls)
         self._cut = False
         self.stopping = asyncio.Event()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
@@ -51,6 +52,26 @@ class FixedClock:
     speed: float = 1.0
 
 
+@dataclass
+class FixedGates:
+    """Gates that answers have reached as a test says. What is done to them is recorded."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    done: list[tuple[str, str | None, str]] = field(default_factory=list)
+
+    def release(self, session: str | None, name: str) -> None:
+        self.done.append(("release", session, name))
+
+    def open(self, session: str | None, name: str) -> None:
+        self.done.append(("open", session, name))
+
+    def reached(self, session: str | None, name: str) -> int:
+        return self.counts[name]
+
+    def held(self, session: str | None) -> Counter[str]:
+        return self.counts
+
+
 class Controlled:
     """An app with a control API, whose requests are observed by a journal."""
 
@@ -68,7 +89,8 @@ class Controlled:
         self.observed = Observed({} if config is None else config)
         self.app = self.observed.app
         self.clock = FixedClock()
-        self.waits: list[tuple[str | None, int, float]] = []
+        self.gates = FixedGates()
+        self.waits: list[tuple[object, ...]] = []
         self.access = Access(TOKEN, is_open, host, is_tls)
         names = iter(f"session-{number}" for number in range(1_000))
         desk = Desk(
@@ -76,7 +98,8 @@ class Controlled:
             self.access,
             self.observed.journal if journal else None,
             self.clock,
-            self._wait,
+            self.gates,
+            self,
             names.__next__,
             strict_config=strict,
             allows_templates=templates,
@@ -88,9 +111,13 @@ class Controlled:
     def journal(self) -> Journal:
         return self.observed.journal
 
-    async def _wait(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109
+    async def calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109
         self.waits.append((session, count, timeout))
         return self.journal.count(session) >= count
+
+    async def gate(self, session: str | None, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109
+        self.waits.append((session, name, count, timeout))
+        return self.gates.reached(session, name) >= count
 
     def send(self, asked: Request, *, is_local: bool = True) -> Told:
         """Send any request to the app, from a peer on this machine or another one."""

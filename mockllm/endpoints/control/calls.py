@@ -126,6 +126,7 @@ def describe(call: Call) -> dict[str, Any]:
         "near_miss": call.near_miss,
         "traceback": call.traceback,
         "delivery": call.delivery,
+        "held_at": call.held_at,
         "started": call.started,
         "ended": call.ended,
         "ttft": call.ttft,

@@ -69,7 +69,7 @@ def add_mocks(desk: Desk, asked: Asked) -> Decision | Question:
     def pieces() -> Generator[bool, None, Decision]:
         added = yield from _compile(desk, body)
         check_version(asked.request, version_of_all(see_mocks(desk, session)))
-        _check_open(desk, session)
+        desk.check_open(session)
         for each in added:
             desk.server.add(each, session)
         shown = [list_added(each, session) for each in added]
@@ -105,7 +105,7 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
         (added,) = yield from _compile(desk, body._replace(mocks=[named_mock]))
         before = _replaced(desk, name, session)
         check_version(asked.request, None if before is None else before.version)
-        _check_open(desk, session)
+        desk.check_open(session)
         if before is not None and before.added is not None:
             desk.server.remove(before.added)
         desk.server.add(added, session)
@@ -138,15 +138,8 @@ def delete_mock(desk: Desk, asked: Asked) -> Decision:
 
 def _open_scope(desk: Desk, asked: Asked) -> str | None:
     session = asked.scope()
-    _check_open(desk, session)
+    desk.check_open(session)
     return session
-
-
-def _check_open(desk: Desk, session: str | None) -> None:
-    """Check that mocks can be added to a session: one that is not open would drop them."""
-    if session is not None and not desk.server.store.sessions.is_open(session):
-        message = f"The session {session!r} is not open: begin it with PUT /sessions/{session}"
-        raise ControlError(404, "session_not_open", message)
 
 
 def _replaced(desk: Desk, name: str, session: str | None) -> Listed | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import mockllm
 from mockllm.config.models import MOCK_FIELDS, Config
+from mockllm.config.traffic import Traffic
 from mockllm.endpoints.control.access import PREFIX, SAFE
 from mockllm.endpoints.control.answers import answer, page
 from mockllm.endpoints.control.desk import Asked, Desk
@@ -146,7 +147,7 @@ def _config_schemas() -> dict[str, Any]:
     """Return the schemas of mocks and of all that they consist of."""
     schema = Config.model_json_schema(ref_template=_TEMPLATE_REF)
     found: dict[str, Any] = {}
-    todo = [model.__name__ for model in MOCK_FIELDS.values()]
+    todo = [Traffic.__name__, *(model.__name__ for model in MOCK_FIELDS.values())]
     while todo:
         name = todo.pop()
         if name not in found:

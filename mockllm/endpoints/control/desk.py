@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import parse_qsl
@@ -15,15 +16,17 @@ from mockllm.endpoints.control.answers import ControlError
 from mockllm.engine.added import AddedMock
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
+from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.views import Views
 from mockllm.errors import ConfigError, Problem
 from mockllm.exchange import Request
 from mockllm.limits import MIB
-from mockllm.observers.journal import Journal
+from mockllm.observers.journal import Journal, Record
 from mockllm.providers.routes import Values
 from mockllm.state.session_names import describe_mistake, is_session_name
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import LocalStore, Operation, Result
+from mockllm.state.traffic import TrafficTimes
 
 MAX_BODY = 4 * MIB  # of a change; the largest mocks are responses of some 100 kB
 
@@ -33,9 +36,13 @@ class MockedServer(Protocol):
 
     views: Views
     store: LocalStore
+    traffic: TrafficTimes
+    elapsed: Callable[[], float]
 
     @property
     def engine(self) -> Engine: ...
+    def set_traffic(self, traffic: CompiledTraffic) -> None: ...
+    def holds(self, name: str) -> bool: ...
     def tables(self, session: str | None = None) -> Iterable[Table]: ...
     def add(self, added: AddedMock, session: str | None) -> None: ...
     def remove(self, added: AddedMock) -> None: ...
@@ -48,9 +55,24 @@ class Clock(Protocol):
     speed: float
 
 
-WaitForCalls = Callable[[str | None, int, float], Awaitable[bool]]
-"""`wait(session, count, seconds)` waits until there are `count` calls in a session, or in all.
-Returns False if there were not."""
+class Gates(Protocol):
+    """The interface of `serve.gates.Gates` for the control API."""
+
+    def release(self, session: str | None, name: str) -> None: ...
+    def open(self, session: str | None, name: str) -> None: ...
+    def reached(self, session: str | None, name: str) -> int: ...
+    def held(self, session: str | None) -> Counter[str]: ...
+
+
+class Waiting(Protocol):
+    """Waits in the loop of the server. Each returns False if what is waited for did not happen
+    within `timeout` seconds. A session may be None: then all count."""
+
+    async def calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
+        """Wait until there are `count` calls."""
+
+    async def gate(self, session: str | None, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
+        """Wait until `count` answers have reached a gate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +84,8 @@ class Desk:
     access: Access
     journal: Journal | None
     clock: Clock
-    wait: WaitForCalls
+    gates: Gates
+    waiting: Waiting
     name_session: Callable[[], str]
     strict_config: bool = False
     allows_templates: bool = False
@@ -78,6 +101,24 @@ class Desk:
             message = "This server keeps no journal: it was started with a journal of 0 requests"
             raise ControlError(409, "no_journal", message)
         return self.journal
+
+    def read(self, session: str | None) -> Record:
+        """Return what happened in a session, or in all.
+
+        Raises:
+            ControlError: 409, there is no journal.
+        """
+        return self.calls.read(session)._replace(held=self.gates.held(session))
+
+    def check_open(self, session: str | None) -> None:
+        """Check that a session is open: of one that is not, nothing would remain.
+
+        Raises:
+            ControlError: 404.
+        """
+        if session is not None and not self.server.store.sessions.is_open(session):
+            message = f"The session {session!r} is not open: begin it with PUT /sessions/{session}"
+            raise ControlError(404, "session_not_open", message)
 
 
 class Form(ConfigObject):

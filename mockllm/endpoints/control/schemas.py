@@ -92,6 +92,7 @@ _CALL = _object(
         "near_miss": _or_null(TEXT),
         "traceback": TEXT,
         "delivery": {"enum": _DELIVERIES},
+        "held_at": _or_null(TEXT),
         "started": NUMBER,
         "ended": NUMBER,
         "ttft": NUMBER,
@@ -143,6 +144,13 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Sessions": _object({"sessions": _list(ref("Session")), "current": _or_null(TEXT), **_PAGE}),
     "CurrentSession": _object({"current": _or_null(TEXT)}),
+    "KnownTraffic": _object({"traffic": _list(ref("TrafficEntry"))}),
+    "TrafficEntry": _object(
+        {"id": TEXT, "name": TEXT, "holds": FLAG, "entry": {"type": "object"}},
+        optional={"warnings": _list(_PROBLEM)},
+    ),
+    "NewTraffic": _object({"traffic": _list(ref("Traffic"))}),
+    "Gates": _object({"held": {"type": "object", "additionalProperties": COUNT}}),
     "Speed": _object({"speed": {"type": "number", "exclusiveMinimum": 0}}),
 }
 """The schemas of answers, by their names."""

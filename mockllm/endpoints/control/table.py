@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from mockllm.endpoints.control import calls, changes, login, mocks, running, sessions, verify
+from mockllm.endpoints.control import (
+    calls,
+    changes,
+    gates,
+    login,
+    mocks,
+    running,
+    sessions,
+    traffic,
+    verify,
+)
 from mockllm.endpoints.control.route import (
     AFTER,
     API,
@@ -186,6 +196,90 @@ ROUTES: tuple[Route, ...] = (
         needs_own_token=True,
         has_version=True,
         checks_version=True,
+    ),
+    Route(
+        "GET",
+        "traffic",
+        traffic.list_traffic,
+        "List the entries of traffic",
+        (Response(200, "All entries, in order.", "KnownTraffic"),),
+        has_version=True,
+    ),
+    Route(
+        "PUT",
+        "traffic",
+        traffic.put_traffic,
+        "Replace all entries of traffic",
+        (Response(200, "All entries, in order.", "KnownTraffic"),),
+        body="NewTraffic",
+        needs_own_token=True,
+        has_version=True,
+        checks_version=True,
+    ),
+    Route(
+        "GET",
+        "traffic/{name}",
+        traffic.read_traffic,
+        "Read the entries of traffic with one name",
+        (Response(200, "The entries.", "KnownTraffic"),),
+        errors=(404,),
+        has_version=True,
+    ),
+    Route(
+        "PUT",
+        "traffic/{name}",
+        traffic.put_entry,
+        "Replace the entries of traffic with one name by one, or add it",
+        (Response(200, "The entry.", "TrafficEntry"),),
+        body="Traffic",
+        needs_own_token=True,
+        has_version=True,
+        checks_version=True,
+    ),
+    *(
+        Route(
+            "POST",
+            f"traffic/{{name}}/{word}",
+            answer,
+            summary,
+            (_NOTHING,),
+            body=running.NoMembers,
+            errors=(404,),
+            needs_own_token=True,
+        )
+        for word, answer, summary in (
+            ("start", traffic.start_traffic, "Let the entries of traffic with one name begin now"),
+            ("stop", traffic.stop_traffic, "Let the entries of traffic with one name end now"),
+            (
+                "reset",
+                traffic.reset_traffic,
+                "Count them from the start of the server again",
+            ),
+        )
+    ),
+    Route(
+        "GET",
+        "gates",
+        gates.list_gates,
+        "Count the answers that are held at each gate",
+        (Response(200, "The numbers by the names of the gates.", "Gates"),),
+        query=(SESSION,),
+    ),
+    *(
+        Route(
+            "POST",
+            f"gates/{{name}}/{word}",
+            answer,
+            summary,
+            (_NOTHING,),
+            query=(SESSION,),
+            body=running.NoMembers,
+            errors=(404,),
+        )
+        for word, answer, summary in (
+            ("release", gates.release_gate, "Let one answer go on, or the next one that comes"),
+            ("open", gates.open_gate, "Let all answers go on, those that come later too"),
+        )
     ),
     Route(
         "POST",

@@ -3,7 +3,9 @@
     {"assert": "called", "mock": "ask", "times": 1}      {"assert": "requested", "at_least": 2, ...}
     {"assert": "order", "mocks": ["ask", "tell"]}        {"assert": "no_unmatched"}
     {"assert": "all_called"}                             {"assert": "credential", "call": 3, ...}
-    {"assert": "calls", "count": 2, "timeout": 5}        which waits for them
+    {"assert": "calls", "count": 2, "timeout": 5}        {"assert": "gate", "gate": "g", "count": 1}
+
+The last two wait for what is asserted.
 
 What holds is a 200, what does not is a 409 whose message is the text of the failure.
 """
@@ -13,12 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from mockllm.config.mistakes import contradiction
 from mockllm.endpoints.control.answers import ControlError, answer, plain_text
 from mockllm.endpoints.control.calls import is_id, mock_id, number_of
 from mockllm.endpoints.control.desk import Asked, Desk, Form, not_found
+from mockllm.endpoints.control.gates import checked_gate
 from mockllm.endpoints.control.mocks import find_mock
 from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.errors import closest, did_you_mean
@@ -30,6 +33,7 @@ from mockllm.observers.verification import Subject, Times
 MAX_WAIT = 60.0  # seconds; who wants to wait longer asks again
 
 Number = Annotated[StrictInt, Field(ge=0)]
+GateName = Annotated[str, AfterValidator(checked_gate)]
 
 
 class Assertion(Form):
@@ -37,7 +41,14 @@ class Assertion(Form):
 
     assert_: Annotated[
         Literal[
-            "called", "requested", "order", "no_unmatched", "all_called", "calls", "credential"
+            "called",
+            "requested",
+            "order",
+            "no_unmatched",
+            "all_called",
+            "calls",
+            "gate",
+            "credential",
         ],
         Field(validation_alias="assert", serialization_alias="assert"),
     ]
@@ -52,9 +63,12 @@ class Assertion(Form):
     strict_requests: StrictBool = False
     """Of ``no_unmatched``: whether invalid requests count."""
     count: Number | None = None
-    """Of ``calls``: how many there are, whose retries do not count."""
+    """Of ``calls``: how many there are, whose retries do not count. Of ``gate``: how many answers
+    have reached it, by default one."""
     timeout: Annotated[StrictFloat | StrictInt, Field(ge=0, le=MAX_WAIT)] = 5.0
-    """Of ``calls``: seconds that are waited for them."""
+    """Of ``calls`` and ``gate``: seconds that are waited for them."""
+    gate: GateName | None = None
+    """Of ``gate``: its name."""
     call: Number | None = None
     """Of ``credential``: the number of a call."""
     credential: str | None = None
@@ -85,6 +99,7 @@ _MEMBERS = {
     "no_unmatched": (_NOTHING, frozenset({"strict_requests"})),
     "all_called": (_NOTHING, _NOTHING),
     "calls": (frozenset({"count"}), frozenset({"timeout"})),
+    "gate": (frozenset({"gate"}), frozenset({"count", "timeout"})),
     "credential": (frozenset({"call", "credential"}), _NOTHING),
 }
 """The members that each assertion needs, and those that it may have."""
@@ -96,11 +111,13 @@ def verify(desk: Desk, asked: Asked) -> Decision | Question:
     Raises:
         ControlError: 400, 403, 404; 409, it does not hold, or there is no journal.
     """
-    journal, session = desk.calls, asked.scope(common=True)
-    wanted: Assertion = asked.read(Assertion)
+    session = asked.scope(common=True)
+    wanted = asked.read(Assertion)
+    if wanted.assert_ == "gate":
+        return _wait_for_gate(desk, wanted, session)
+    record = desk.read(session)
     if wanted.assert_ == "calls":
-        return _wait(desk, wanted, session)
-    record = journal.read(session)
+        return _wait_for_calls(desk, wanted, session)
     match wanted.assert_:
         case "called" | "requested":
             subject = _subject(desk, wanted.mock or "", session)
@@ -124,20 +141,35 @@ def report(desk: Desk, asked: Asked) -> Decision:
     Raises:
         ControlError: 400, 403, 409.
     """
-    record = desk.calls.read(asked.scope(common=True))
+    record = desk.read(asked.scope(common=True))
     return plain_text(f"{verification.report(record)}\n")
 
 
-def _wait(desk: Desk, wanted: Assertion, session: str | None) -> Question:
-    """Return the question that waits for calls."""
+def _wait_for_calls(desk: Desk, wanted: Assertion, session: str | None) -> Question:
     count, timeout = wanted.count or 0, float(wanted.timeout)
 
     def resume(results: Sequence[Any]) -> Decision:
         (in_time,) = results
-        record = desk.calls.read(session)
-        return _answer(None if in_time else verification.too_few(record, count, timeout))
+        return _answer(
+            None if in_time else verification.too_few(desk.read(session), count, timeout)
+        )
 
-    return Question((Wait(lambda: desk.wait(session, count, timeout)),), resume)
+    return Question((Wait(lambda: desk.waiting.calls(session, count, timeout)),), resume)
+
+
+def _wait_for_gate(desk: Desk, wanted: Assertion, session: str | None) -> Question:
+    name, timeout = wanted.gate or "", float(wanted.timeout)
+    count = 1 if wanted.count is None else wanted.count
+
+    def resume(results: Sequence[Any]) -> Decision:
+        (in_time,) = results
+        if in_time:
+            return _answer(None)
+        found = desk.gates.reached(session, name)
+        record = None if desk.journal is None else desk.read(session)
+        return _answer(verification.not_reached(record, name, count, timeout, found))
+
+    return Question((Wait(lambda: desk.waiting.gate(session, name, count, timeout)),), resume)
 
 
 def _answer(failure: str | None) -> Decision:

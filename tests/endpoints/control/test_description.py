@@ -49,6 +49,18 @@ EXCHANGES: list[tuple[str, str, str, Any, dict[str, str], int]] = [
     ("GET", "speed", "speed", None, {}, 200),
     ("PUT", "speed", "speed", {"speed": 2}, {}, 200),
     ("POST", "reset", "reset", {}, {}, 204),
+    ("GET", "traffic", "traffic", None, {}, 200),
+    ("PUT", "traffic", "traffic", {"traffic": [{"error": "timeout"}]}, {}, 200),
+    ("PUT", "traffic/{name}", "traffic/t", {"latency": {"ttft": "1s"}}, {}, 200),
+    ("GET", "traffic/{name}", "traffic/t", None, {}, 200),
+    ("POST", "traffic/{name}/start", "traffic/t/start", {}, {}, 204),
+    ("POST", "traffic/{name}/stop", "traffic/t/stop", {}, {}, 204),
+    ("POST", "traffic/{name}/reset", "traffic/t/reset", {}, {}, 204),
+    ("POST", "traffic/{name}/reset", "traffic/none/reset", {}, {}, 404),
+    ("GET", "gates", "gates", None, {}, 200),
+    ("POST", "gates/{name}/release", "gates/g/release", {}, {}, 204),
+    ("POST", "gates/{name}/open", "gates/g/open?session=none", {}, {}, 404),
+    ("POST", "gates/{name}/open", "gates/g/open", {}, {}, 204),
     ("POST", "login", "login", {"token": "token-of-the-server"}, {}, 204),
 ]
 """Method, path in the description, path that is asked for, body, headers, status."""

@@ -112,6 +112,21 @@ def test_calls_are_waited_for(controlled: Controlled) -> None:
     assert controlled.waits == [(None, 1, 5.0), ("", 2, 3.0)]
 
 
+def test_answers_at_a_gate_are_waited_for(controlled: Controlled) -> None:
+    controlled.gates.counts["g"] = 1
+
+    assert verify(controlled, that="gate", gate="g").status == 200
+    text = failure(verify(controlled, "?session=a", that="gate", gate="g", count=2, timeout=3))
+    assert text[0] == "expected 2 answers at gate 'g' within 3 s, found 1 answer"
+    assert controlled.waits == [(None, "g", 1, 5.0), ("a", "g", 2, 3.0)]
+
+
+def test_without_a_journal_a_gate_can_be_waited_for() -> None:
+    controlled = Controlled(CONFIG, journal=False)
+
+    assert failure(verify(controlled, that="gate", gate="g"))[0].startswith("expected 1 answer")
+
+
 @pytest.mark.parametrize(
     ("body", "places"),
     [
@@ -123,6 +138,7 @@ def test_calls_are_waited_for(controlled: Controlled) -> None:
         ({"assert": "called", "mock": "a", "times": 1, "at_most": 2}, ["times"]),
         ({"assert": "called", "mock": "a", "at_least": 3, "at_most": 2}, [""]),
         ({"assert": "order", "mocks": []}, ["mocks"]),
+        ({"assert": "gate", "gate": "a b"}, ["gate"]),
         ({"assert": "calls", "count": 1, "timeout": 61}, ["timeout"]),
         ({"assert": "all_called", "mock": "a"}, ["mock"]),
     ],

@@ -1,0 +1,173 @@
+"""``/traffic``: what happens to all requests that match, read, replaced, started and stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mockllm.config.traffic import Traffic
+from mockllm.endpoints.control.answers import (
+    answer,
+    check_version,
+    describe,
+    no_content,
+    version_of,
+)
+from mockllm.endpoints.control.desk import Asked, Desk, invalid, not_found
+from mockllm.endpoints.control.running import NoMembers
+from mockllm.engine.decision import Decision
+from mockllm.engine.traffic import CompiledTraffic, compile_traffic
+from mockllm.errors import ConfigError, Place, Problem, closest, did_you_mean
+
+
+def list_traffic(desk: Desk, asked: Asked) -> Decision:
+    """Answer with all entries, in their order."""
+    return _answer(desk)
+
+
+def put_traffic(desk: Desk, asked: Asked) -> Decision:
+    """Replace all entries. Those that were started by a name that remains stay so.
+
+    Raises:
+        ControlError: 400 with all mistakes, 412.
+    """
+    body = asked.body()
+    entries = body.get("traffic")
+    problems = [
+        Problem(Place(path=key), "unknown key, expected 'traffic'")
+        for key in body
+        if key != "traffic"
+    ]
+    if not isinstance(entries, list):
+        problems.append(Problem(Place(path="traffic"), "expected a list of entries"))
+    if problems or not isinstance(entries, list):
+        raise invalid("invalid_traffic", "The body has mistakes", problems)
+    return _replace(desk, asked, entries)
+
+
+def read_traffic(desk: Desk, asked: Asked) -> Decision:
+    """Answer with the entries of one name.
+
+    Raises:
+        ControlError: 404.
+    """
+    return _answer(desk, _name(desk, asked))
+
+
+def put_entry(desk: Desk, asked: Asked) -> Decision:
+    """Replace the entries of one name by one that stands where the first of them does; add it
+    behind all others if there is none.
+
+    Raises:
+        ControlError: 400 with all mistakes, 412.
+    """
+    name, body = asked.values["name"], asked.body()
+    if body.get("name", name) != name:
+        found = [Problem(Place(path="name"), f"expected {name!r:.100} as in the path, or no name")]
+        raise invalid("invalid_traffic", "The entry has mistakes", found)
+    known = [dump(entry) for entry in desk.server.engine.traffic]
+    at = next((i for i, each in enumerate(known) if each.get("name") == name), len(known))
+    kept = [each for each in known[at:] if each.get("name") != name]
+    return _replace(desk, asked, [*known[:at], {**body, "name": name}, *kept], at)
+
+
+def start_traffic(desk: Desk, asked: Asked) -> Decision:
+    """Let the entries of one name begin now: ``from`` and ``to`` are counted from this moment.
+
+    Raises:
+        ControlError: 404.
+    """
+    name = _changed_name(desk, asked)
+    desk.server.traffic.start(name, desk.server.elapsed())
+    return no_content()
+
+
+def stop_traffic(desk: Desk, asked: Asked) -> Decision:
+    """Let the entries of one name end now, until they are started or reset.
+
+    Raises:
+        ControlError: 404.
+    """
+    desk.server.traffic.stop(_changed_name(desk, asked))
+    return no_content()
+
+
+def reset_traffic(desk: Desk, asked: Asked) -> Decision:
+    """Let the entries of one name be as if they had never been started or stopped.
+
+    Raises:
+        ControlError: 404.
+    """
+    desk.server.traffic.reset(_changed_name(desk, asked))
+    return no_content()
+
+
+def dump(entry: Traffic) -> dict[str, Any]:
+    """Return an entry in the form of a file."""
+    return entry.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def _changed_name(desk: Desk, asked: Asked) -> str:
+    asked.read(NoMembers)
+    return _name(desk, asked)
+
+
+def _name(desk: Desk, asked: Asked) -> str:
+    name, known = asked.values["name"], desk.server.engine.traffic_names
+    if name not in known:
+        raise not_found(f"traffic {name!r:.100}", did_you_mean(closest(name, known)))
+    return name
+
+
+def _replace(desk: Desk, asked: Asked, entries: list[Any], changed: int | None = None) -> Decision:
+    """Replace all entries by these, whose form is that of a file, and answer with all of them, or
+    with the `changed` one."""
+    check_version(asked.request, _version(desk))
+    compiled = _compile(desk, entries, changed)
+    desk.server.set_traffic(compiled)
+    warnings = [describe(each) for each in compiled.warnings]
+    if changed is None:
+        return _answer(desk)
+    entry = _describe(desk, changed, compiled.entries[changed])
+    return answer({**entry, "warnings": warnings}, etag=_version(desk))
+
+
+def _compile(desk: Desk, entries: list[Any], changed: int | None) -> CompiledTraffic:
+    """Compile traffic. The places of mistakes are those in the body: of one entry if only that is
+    `changed`.
+
+    Raises:
+        ControlError: 400 with all mistakes.
+    """
+    engine = desk.server.engine
+    try:
+        return compile_traffic(
+            entries,
+            chunk=engine.chunk,
+            require_auth=engine.require_auth,
+            strict=desk.strict_config,
+        )
+    except ConfigError as exc:
+        what = "The traffic has" if changed is None else "The entry has"
+        raise invalid("invalid_traffic", f"{what} mistakes", exc.problems) from exc
+
+
+def _answer(desk: Desk, name: str | None = None) -> Decision:
+    shown = [
+        _describe(desk, index, entry)
+        for index, entry in enumerate(desk.server.engine.traffic)
+        if name in (None, entry.name)
+    ]
+    return answer({"traffic": shown}, etag=_version(desk))
+
+
+def _describe(desk: Desk, index: int, entry: Traffic) -> dict[str, Any]:
+    return {
+        "id": str(entry.place_in(index)),
+        "name": entry.name,
+        "holds": desk.server.holds(entry.name),
+        "entry": dump(entry),
+    }
+
+
+def _version(desk: Desk) -> str:
+    return version_of([dump(entry) for entry in desk.server.engine.traffic])

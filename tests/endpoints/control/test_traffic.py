@@ -1,0 +1,154 @@
+"""Traffic that is read, replaced, started and stopped over the control API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mockllm.engine.building import build_engine
+from tests.support.control import Controlled
+
+BUSY: dict[str, Any] = {"name": "busy", "match": {"user": "a"}, "error": "overloaded"}
+SLOW: dict[str, Any] = {"latency": {"ttft": 1.0}}
+CONFIG: dict[str, Any] = {"mocks": [{"reply": "Hi"}], "traffic": [BUSY, SLOW]}
+
+
+@pytest.fixture
+def controlled() -> Controlled:
+    return Controlled(CONFIG)
+
+
+def listed(controlled: Controlled) -> list[str]:
+    return [each["id"] for each in controlled.ask("GET", "traffic").value["traffic"]]
+
+
+def test_entries_are_read_as_they_are_written(controlled: Controlled) -> None:
+    shown = controlled.ask("GET", "traffic").value["traffic"]
+
+    assert shown[0] == {
+        "id": "traffic[0] 'busy'",
+        "name": "busy",
+        "holds": True,
+        "entry": {**BUSY, "error": {"as": "overloaded"}},
+    }
+    assert (shown[1]["id"], shown[1]["entry"]) == ("traffic[1]", SLOW)
+    assert controlled.ask("GET", "traffic/busy").value["traffic"] == [shown[0]]
+    told = controlled.ask("GET", "traffic/bsy")
+    assert (told.status, "did you mean 'busy'?" in told.value["error"]["message"]) == (404, True)
+
+
+def test_entries_are_started_and_stopped_by_name(controlled: Controlled) -> None:
+    assert controlled.text("a") is None
+
+    assert controlled.ask("POST", "traffic/busy/stop").status == 204
+    assert controlled.text("a") == "Hi"
+    assert controlled.ask("GET", "traffic/busy").value["traffic"][0]["holds"] is False
+    assert controlled.ask("POST", "traffic/busy/start", {}).status == 204
+    assert controlled.text("a") is None
+    controlled.ask("POST", "traffic/busy/stop")
+    assert controlled.ask("POST", "traffic/busy/reset").status == 204
+    assert controlled.text("a") is None
+    assert controlled.ask("POST", "traffic/none/start").status == 404
+    assert controlled.ask("POST", "traffic/busy/start", {"x": 1}).status == 400
+
+
+def test_all_entries_are_replaced(controlled: Controlled) -> None:
+    controlled.ask("POST", "mocks", {"user": "b", "reply": "added"})
+    told = controlled.ask(
+        "PUT", "traffic", {"traffic": [{"match": {"user": "b"}, "error": "timeout"}]}
+    )
+
+    assert told.status == 200
+    assert (controlled.text("a"), controlled.text("b")) == ("Hi", None)
+    assert controlled.ask("PUT", "traffic", {"traffic": []}).value == {"traffic": []}
+    assert controlled.text("b") == "added"
+
+
+def test_what_was_set_outlives_a_reload(controlled: Controlled) -> None:
+    controlled.ask("PUT", "traffic", {"traffic": []})
+
+    controlled.app.use(build_engine({**CONFIG, "mocks": [{"reply": "reloaded"}]}))
+
+    assert controlled.text("a") == "reloaded"
+
+
+def test_state_outlives_a_change_of_traffic() -> None:
+    controlled = Controlled({"mocks": [{"sequence": ["one", "two"]}], "traffic": []})
+    assert controlled.text("x") == "one"
+
+    controlled.ask("PUT", "traffic", {"traffic": [BUSY]})
+
+    assert controlled.text("x") == "two"
+
+
+def test_an_answer_that_was_cached_feels_new_traffic(controlled: Controlled) -> None:
+    for _ in range(3):
+        assert controlled.text("same") == "Hi"
+
+    controlled.ask("PUT", "traffic/new", {"match": {"user": "same"}, "error": "overloaded"})
+
+    assert controlled.text("same") is None
+
+
+def test_one_entry_is_replaced_where_it_stands_or_added(controlled: Controlled) -> None:
+    told = controlled.ask("PUT", "traffic/busy", {"match": {"user": "c"}, "error": "timeout"})
+    assert told.value["entry"]["error"] == {"as": "timeout"}
+    assert (controlled.text("a"), controlled.text("c")) == ("Hi", None)
+    assert listed(controlled) == ["traffic[0] 'busy'", "traffic[1]"]
+
+    controlled.ask("PUT", "traffic/new", {"name": "new", "error": "timeout"})
+
+    assert listed(controlled) == ["traffic[0] 'busy'", "traffic[1]", "traffic[2] 'new'"]
+    assert controlled.text("x") is None
+
+
+def test_every_mistake_is_told_and_nothing_changes(controlled: Controlled) -> None:
+    entries = [{"eror": "timeout"}, {"name": "x", "match": {"user": 3}, "error": "no word"}, 5]
+
+    told = controlled.ask("PUT", "traffic", {"traffic": entries})
+
+    assert (told.status, told.code) == (400, "invalid_traffic")
+    assert {each.partition(":")[0] for each in told.problems} == {
+        "traffic[0]",
+        "traffic[1] 'x'",
+        "traffic[2]",
+    }
+    assert listed(controlled) == ["traffic[0] 'busy'", "traffic[1]"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("traffic", {}),
+        ("traffic", {"traffic": {}, "x": 1}),
+        ("traffic/busy", {"name": "other", "error": "timeout"}),
+        ("traffic/busy", {}),
+        ("traffic/busy", {"from": "2m", "to": "1m", "error": "timeout"}),
+    ],
+)
+def test_a_wrong_body_changes_nothing(controlled: Controlled, path: str, body: object) -> None:
+    assert controlled.ask("PUT", path, body).code == "invalid_traffic"
+    assert controlled.text("a") is None
+
+
+def test_traffic_can_be_bound_to_a_version(controlled: Controlled) -> None:
+    seen = controlled.ask("GET", "traffic").headers["etag"]
+    assert controlled.ask("PUT", "traffic/busy", SLOW, headers={"if-match": seen}).status == 200
+
+    told = controlled.ask("PUT", "traffic", {"traffic": []}, headers={"if-match": seen})
+
+    assert told.status == 412
+    assert len(listed(controlled)) == 2
+
+
+def test_a_token_of_a_session_reads_traffic_only(controlled: Controlled) -> None:
+    token = controlled.access.token_of("a")
+
+    assert controlled.ask("GET", "traffic", token=token).status == 200
+    for method, path, body in (
+        ("PUT", "traffic", {"traffic": []}),
+        ("PUT", "traffic/busy", SLOW),
+        ("POST", "traffic/busy/stop", {}),
+    ):
+        assert controlled.ask(method, path, body, token=token).status == 403
