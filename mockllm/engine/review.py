@@ -16,8 +16,9 @@ from mockllm.config.traffic import Traffic
 from mockllm.config.values import DONE, OWN_KEYS
 from mockllm.engine.mocks import stream_of
 from mockllm.errors import Place, Problem, Severity, warning
-from mockllm.matching.costs import MAX_COMPARED, is_compared, slow_condition
+from mockllm.matching.costs import MAX_CANDIDATES, MAX_COMPARED, is_compared, slow_condition
 from mockllm.matching.rule import Rule
+from mockllm.matching.shadowing import first_crowded
 from mockllm.prompt import NOT_STREAMED
 from mockllm.providers.api import API, SDK
 from mockllm.providers.error_body import is_error_body
@@ -292,3 +293,11 @@ def costs(rules: Sequence[Rule], places: Sequence[Place]) -> Iterator[Problem]:
             f"2 µs each, because no condition of theirs can be looked up ('not', ranges and the "
             "like cannot); add one that can, such as 'model' or 'user'",
         )
+    crowded = first_crowded(rules, MAX_CANDIDATES)
+    if crowded is not None:
+        message = (
+            f"every request that this mock matches is also matched by {MAX_CANDIDATES} earlier "
+            "mocks with a 'sequence' or 'first', and has to choose among all of them: write them "
+            "as one 'sequence', or tell them apart by their matches"
+        )
+        yield warning(places[crowded.index], message)

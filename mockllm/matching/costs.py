@@ -9,6 +9,7 @@ from __future__ import annotations
 from mockllm.matching.lookups import home_of
 from mockllm.matching.rule import Rule
 
+MAX_CANDIDATES = 64  # rules with state of which a request may have to choose one
 MAX_COMPARED = 64  # rules that may be compared with every request: 0.1 ms
 
 

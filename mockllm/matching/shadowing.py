@@ -51,6 +51,21 @@ def find_shadowed(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
                 yield rule, other
 
 
+def first_crowded(rules: Sequence[Rule], most: int) -> Rule | None:
+    """Return the first rule whose requests are all matched by more than `most` rules with state,
+    itself included: all of them are candidates for each of those requests. None if there is none;
+    it may be missed like a rule that is shadowed. `rules` are in order."""
+    stateful = [rule for rule in rules if rule.stateful]
+    if len(stateful) <= most:
+        return None
+    groups = _Groups(stateful)
+    for rule in stateful[most:]:
+        earlier = islice(groups.possible_covers(rule, rule.index), MAX_COMPARED)
+        if sum(other.covers(rule) for other in earlier) >= most:
+            return rule
+    return None
+
+
 _Group = list[Rule]
 """Rules in order, which differ neither in the text or items of their first condition nor in the
 value of the first header that must have one."""

@@ -10,7 +10,7 @@ import pytest
 
 from mockllm import Config, ConfigError, Entry, Error, OpenAIMock, ResponseEntry
 from mockllm.engine.loading import load, review
-from mockllm.matching.costs import MAX_COMPARED
+from mockllm.matching.costs import MAX_CANDIDATES, MAX_COMPARED
 from mockllm.providers.openai.chat import sdk as chat_sdk
 from mockllm.validation.findings import Finding, Kind
 from tests.support.loads import ANSWER, loaded, mock
@@ -620,3 +620,24 @@ def test_many_mocks_that_every_request_is_compared_with_are_a_warning() -> None:
 
     assert found.startswith("openai[0]: match: this mock and 64 others are compared with every")
     assert warnings(*mocks[1:]) == []
+
+
+@pytest.mark.parametrize("field", ["openai", "mocks"])
+@pytest.mark.parametrize(("earlier", "told"), [(MAX_CANDIDATES - 1, 0), (MAX_CANDIDATES, 1)])
+def test_many_mocks_with_state_for_the_same_requests_are_a_warning(
+    field: str, earlier: int, told: int
+) -> None:
+    script = {"sequence": ["a"], "at_end": "pass"}
+    mocks = [{"match": {"user": {"contains": "a" * size}}, **script} for size in range(1, 50)]
+    mocks += [{"match": {"user": "a" * 50}, **script} for _ in range(earlier - len(mocks) + 1)]
+    mocks += [{"match": {"model": f"m{at}"}, **script} for at in range(100)]
+
+    found = [str(problem) for problem in load(Config.from_dict({field: mocks})).warnings]
+
+    assert len(found) == told
+    for each in found:
+        assert each == (
+            f"{field}[64]: every request that this mock matches is also matched by 64 earlier "
+            "mocks with a 'sequence' or 'first', and has to choose among all of them: write them "
+            "as one 'sequence', or tell them apart by their matches"
+        )
