@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from mockllm.bounded_cache import BoundedCache
 from mockllm.endpoints.base_urls import Mistake, find_mistake
 from mockllm.endpoints.control import answers as control_answers
 from mockllm.endpoints.control.api import ControlAPI
@@ -28,6 +29,7 @@ from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.views import View, Views
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Pacing, Reply, Request
+from mockllm.limits import MIB
 from mockllm.observers.lateness import Lateness
 from mockllm.prompt import Earlier
 from mockllm.providers import envelope, find_vendor
@@ -54,6 +56,13 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS",
 
 _WITHOUT_SESSION = frozenset({HEALTH, READY, ROOT})
 """Paths that say nothing of a session, and answer even if the current one has ended."""
+
+_Unknown = tuple[str, str, str | None, bytes | None, str | None]
+"""What the 404 of an unknown path depends on: the method, the path and the session that it names,
+the host, and the vendor."""
+MAX_UNKNOWN = MIB  # of these 404s
+PER_UNKNOWN = 4096  # bytes; about what one costs, whose text has the path twice
+MAX_UNKNOWN_SEEN = 1024  # paths requested once
 
 _BY_TEMPLATE = {
     template: [route for route in ROUTES if route.template == template]
@@ -126,6 +135,7 @@ class App:
             engine, lambda: self.is_ready, self.stored_responses, timing=self._timing
         )
         self._context = replace(self._local_context, peers=self._peers)
+        self._unknown = BoundedCache[_Unknown, Decision](MAX_UNKNOWN, max_seen=MAX_UNKNOWN_SEEN)
         self._note_default_session()
         self.stored_paths = frozenset(
             path for path, table in self._tables.literal.items() if table.api.name == RESPONSES
@@ -364,6 +374,9 @@ class App:
         return self._make_ready(endpoint_decision(self._refusal(request, error), outcome=outcome))
 
     def _make_ready(self, decision: Decision) -> Decision:
+        """Return the decision of an endpoint ready to be sent, if it is not yet."""
+        if decision.ready is not None:
+            return decision
         reply, ready = make_ready(self._engine.cors.share(decision.reply))
         return decision._replace(reply=reply, ready=ready)
 
@@ -398,11 +411,30 @@ class App:
             if vendor is not None:
                 vendor.authenticate(request, self._engine.require_auth)
             return route.answer(context, request, values)
+        return self._decide_unknown(request, in_path)
+
+    def _decide_unknown(self, request: Request, in_path: str | None) -> Decision:
+        """Return the 404 for a request that no endpoint answers. A client with a wrong base URL
+        sends one after the other: a repeated one costs half as much.
+
+        Raises:
+            RequestError: 405, the path has other methods.
+        """
+        vendor, host = find_vendor(request), request.first_values.get(b"host")
+        name = None if vendor is None else vendor.name
+        key = (request.method, request.path, in_path, host, name)
+        known = self._unknown.get(key)
+        if known is not None:
+            return known
         mistake = find_mistake(request.path, self._is_known, in_path)
         if mistake is None and self._is_known(request.path):
             path = shown_path(in_path, request.path)
             raise _method_not_allowed(request.method, path, self._allowed_methods(request.path))
-        return self._not_found(request, in_path, mistake)
+        decision = self._make_ready(self._not_found(request, in_path, mistake))
+        if self.reuses:
+            size = PER_UNKNOWN + 8 * len(request.path)
+            self._unknown.offer(key, decision, lambda: size)
+        return decision
 
     def _is_route_of(self, api: str, path: str) -> bool:
         table, _ = self._find_table(path)

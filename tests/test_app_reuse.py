@@ -66,6 +66,7 @@ OPERATIONS: list[Operation] = [
 ]
 
 PATHS = {"/v1/chat/completions": KEY, "/v1/messages": ANTHROPIC, "/v1/responses": KEY}
+UNKNOWN_PATHS = ["/v1/unknown", "/chat/completions", "/v1/messages/x", "/else", "/v1/messages"]
 TEXTS = ["next", "never", "hi", "hello"]
 EARLIER = "resp_0123456789abcdef0123e08d3f0d3dc2a9f8867b6fcaa71d"
 """The id of every response that is sent with `FRESH`: the latest is the one that is meant."""
@@ -164,6 +165,27 @@ class Reuse(RuleBasedStateMachine):
             assert _seen(reused) == _seen(anew)
             self.reusing.store_response(request, reused, FRESH)
             self.plain.store_response(request, anew, FRESH)
+
+    @rule(
+        path=st.sampled_from(UNKNOWN_PATHS),
+        method=st.sampled_from(["GET", "POST"]),
+        session=st.sampled_from(SESSIONS),
+        headers=st.sampled_from([(), ((b"anthropic-version", b"1"),), ((b"host", b"a:1"),)]),
+        times=st.integers(1, 3),
+    )
+    def ask_in_vain(
+        self,
+        path: str,
+        method: str,
+        session: str,
+        headers: tuple[tuple[bytes, bytes], ...],
+        times: int,
+    ) -> None:
+        """Send a request to an unknown path, or one that is known, several times."""
+        path = f"/session/{session}{path}" if session else path
+        request = Request.of(method, path, headers, b"")
+        for _ in range(times):
+            assert _seen(self.reusing.decide(request)) == _seen(self.plain.decide(request))
 
     @rule(seconds=st.sampled_from([0.5, 5, 10, 100]))
     def wait(self, seconds: float) -> None:
