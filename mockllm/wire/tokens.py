@@ -68,8 +68,28 @@ def estimate_prompt(body: Mapping[str, Any]) -> int:
     total = 0
     for name, member in body.items():
         if name in _PROMPT_MEMBERS:
-            total += estimate_value(member)
+            total += _estimate_objects(member) if type(member) is list else estimate_value(member)
     messages = body.get("messages", body.get("input"))
     if isinstance(messages, list) and messages and isinstance(messages[0], dict):
         total += TOKENS_PER_MESSAGE * len(messages)
     return max(total, 1)
+
+
+def _estimate_objects(entries: list[Any]) -> int:
+    """Estimate a list as `estimate_value` does: in half the time if it has few objects, each with
+    few members, as most messages and items are."""
+    if not entries or type(entries[0]) is not dict:
+        return estimate_value(entries)
+    total = 0
+    for entry in entries:
+        if type(entry) is not dict:
+            total += estimate_value(entry)
+            continue
+        for key, member in entry.items():
+            if key in _MEDIA_MEMBERS:
+                continue
+            if type(member) is str and member.isascii():
+                total += 1 - (-len(member) // BYTES_PER_TOKEN)
+            else:
+                total += 1 + estimate_value(member)
+    return total

@@ -94,3 +94,21 @@ def test_a_list_counts_as_much_as_its_entries(entries: list[Any]) -> None:
 def wrapped(entry: Any) -> Any:
     """An entry in a list that is not one of numbers only."""
     return [entry, ""]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(0, 9) | st.floats(0, 1) | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["role", "content", *MEDIA]), inner, max_size=3)
+    ),
+)
+
+
+@given(st.lists(JSON))
+def test_a_prompt_is_estimated_like_any_value(entries: list[Any]) -> None:
+    per_message = tokens.TOKENS_PER_MESSAGE * len(entries)
+    has_messages = bool(entries) and isinstance(entries[0], dict)
+    expected = tokens.estimate_value(entries) + (per_message if has_messages else 0)
+
+    assert tokens.estimate_prompt({"messages": entries}) == max(expected, 1)
