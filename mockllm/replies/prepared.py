@@ -18,6 +18,7 @@ from typing import Any, overload
 
 from mockllm.exchange import LazySteps, Reply, Step
 from mockllm.http1.framing import FastFraming
+from mockllm.limits import KIB
 from mockllm.replies.ready import ReadyBytes
 from mockllm.replies.wire_template import RequestValues, Slots, WireTemplate
 from mockllm.wire import placeholders, tokens
@@ -25,6 +26,8 @@ from mockllm.wire.placeholders import MAX_PIECE, NOTHING_ECHOED, Echo, echo_noth
 
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_VARIANTS = 8  # a bound against clients that vary the model or the members
+MAX_COUNTS = 8  # numbers of tokens whose results are kept, of each variant
+MAX_COUNTED = 4 * KIB  # bytes of a reply of which they are kept
 
 Filled = tuple[Reply, ReadyBytes | None]
 """A reply to one request, and its bytes if they can be sent in one write."""
@@ -54,6 +57,10 @@ class PreparedReply:
         if variant.constant is not None:
             return variant.constant
         input_tokens = tokens.estimate_prompt(body) if variant.needs_tokens else 0
+        if variant.needs_only_tokens:
+            filled = variant.of_tokens(input_tokens)
+            if filled is not None:
+                return filled
         return variant.fill(
             _new(RequestValues, (placeholders.model_name(model), input_tokens, echoed))
         )
@@ -103,6 +110,9 @@ class _Variant:
         self._reply = reply
         self.constant = None if placeholders.needs_request(reply) else make_ready(reply)
         self.needs_tokens = placeholders.needs_tokens(reply)
+        is_small = self.needs_tokens and sum(step.size for step in reply.steps) <= MAX_COUNTED
+        self.needs_only_tokens = is_small and placeholders.needs_only_tokens(reply)
+        self._by_tokens: dict[int, Filled | None] = {}
         self._steps: tuple[PreparedStep, ...] = ()
         self._template: WireTemplate | None = None
         self._is_cut = self.constant is not None
@@ -127,6 +137,17 @@ class _Variant:
         if template is None or not template.fits(values):
             return filled, None
         return filled, ReadyBytes(partial(template.join, values))
+
+    def of_tokens(self, input_tokens: int) -> Filled | None:
+        """Return the reply of a variant that `needs_only_tokens`, if this number of tokens is asked
+        for again and there are not too many: prompts of a load test differ in a number or an id."""
+        filled = self._by_tokens.get(input_tokens)
+        if filled is None and input_tokens in self._by_tokens:
+            reply = _edited(self._reply, lambda data: placeholders.fill_tokens(data, input_tokens))
+            filled = self._by_tokens[input_tokens] = make_ready(reply)
+        elif len(self._by_tokens) < MAX_COUNTS:
+            self._by_tokens.setdefault(input_tokens, None)
+        return filled
 
     def _cut(self) -> None:
         """Cut the reply when it is first needed: a server has many mocks."""

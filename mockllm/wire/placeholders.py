@@ -162,6 +162,11 @@ def needs_tokens(reply: Reply) -> bool:
     return any(TOKENS_MARK in step.data for step in reply.steps)
 
 
+def needs_only_tokens(reply: Reply) -> bool:
+    """Return True if `reply` has no placeholders for other values of the request than tokens."""
+    return not any(MODEL in step.data or _ECHO_MARK in step.data for step in reply.steps)
+
+
 def split_of_request(data: bytes) -> list[bytes]:
     """Return ``OF_REQUEST.split(data)``: the bytes between placeholders for values of the request,
     and those placeholders at the odd positions. In a large step the regular expression takes thirty
@@ -213,7 +218,7 @@ def fill_echoes(data: bytes, echoed: Echoed, names: AbstractSet[str] | None = No
     return b"".join(parts)
 
 
-def _fill_tokens(data: bytes, input_tokens: int) -> bytes:
+def fill_tokens(data: bytes, input_tokens: int) -> bytes:
     """Return `data` with its numbers of tokens filled in."""
     parts = data.split(TOKENS_MARK)
     parts[1::2] = [b"%d" % (int(plus) + input_tokens) for plus in parts[1::2]]
@@ -234,7 +239,7 @@ def fill(reply: Reply, *, model: str, input_tokens: int, echoed: Echoed = NOTHIN
         for step in reply.steps:
             data = fill_echoes(step.data.replace(MODEL, name), echoed)
             if TOKENS_MARK in data:
-                data = _fill_tokens(data, input_tokens)
+                data = fill_tokens(data, input_tokens)
             yield step._replace(pieces=cut(data))
 
     lazy = isinstance(reply.steps, LazySteps)

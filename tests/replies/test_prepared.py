@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from mockllm.exchange import COMPLETE, Ending, EndingKind, Reply, Step
 from mockllm.http1.framing import MAX_READY, FastFraming
-from mockllm.replies.prepared import MAX_VARIANTS, PreparedReply, PreparedStep
+from mockllm.replies.prepared import (
+    MAX_COUNTED,
+    MAX_COUNTS,
+    MAX_VARIANTS,
+    PreparedReply,
+    PreparedStep,
+)
 from mockllm.replies.wire_template import RequestValues
 from mockllm.wire import placeholders, tokens
 from mockllm.wire.placeholders import MAX_PIECE, Echoed
@@ -44,16 +50,21 @@ REPLIES = st.builds(
 )
 
 
-@given(REPLIES, st.lists(st.tuples(st.sampled_from(["a", "b", "\u2028"]), ECHOED), min_size=1))
+REQUESTS = st.tuples(
+    st.sampled_from(["a", "b", "\u2028"]), ECHOED, st.sampled_from(["hello", "hello again"])
+)
+
+
+@given(REPLIES, st.lists(REQUESTS, min_size=1))
 def test_a_prepared_reply_is_filled_and_framed_like_any_other(
-    reply: Reply, requests: list[tuple[str, dict[str, bytes]]]
+    reply: Reply, requests: list[tuple[str, dict[str, bytes], str]]
 ) -> None:
     prepared = PreparedReply(reply, lambda body, names: only(names, body["echoed"]))
 
-    for number, (model, echoed) in enumerate(requests):
-        body = BODY | {"echoed": echoed}
+    for number, (model, echoed, text) in enumerate(requests):
+        body = {"messages": [{"role": "user", "content": text}], "echoed": echoed}
         expected = placeholders.fill(
-            reply, model=model, input_tokens=tokens.estimate_prompt(BODY), echoed=echoed
+            reply, model=model, input_tokens=tokens.estimate_prompt(body), echoed=echoed
         )
         data = FastFraming(expected).ready([step.data for step in expected.steps])
 
@@ -78,6 +89,31 @@ def test_a_client_that_invents_models_uses_bounded_memory() -> None:
 
     assert bodies == [b'"m%d"' % n for n in range(2 * MAX_VARIANTS)] * 2
     assert len(prepared._variants) == MAX_VARIANTS
+
+
+def test_replies_to_prompts_of_few_lengths_are_kept() -> None:
+    prepared = PreparedReply(Reply.whole(200, (), b"\xfc: \xfb0\xfb"))
+    prompts = [{"input": "abcd" * size} for size in range(1, 2 * MAX_COUNTS)]
+
+    prepared.for_request("m", BODY)  # from now on, there is a variant for the model
+    for _ in range(3):
+        filled = [prepared.for_request("m", prompt) for prompt in prompts]
+    again = [prepared.for_request("m", prompt) for prompt in prompts]
+
+    assert [reply.body for reply, _ in again] == [
+        b'"m": %d' % size for size in range(1, 2 * MAX_COUNTS)
+    ]
+    kept = [reply is same for (reply, _), (same, _) in zip(filled, again, strict=True)]
+    assert kept == [True] * MAX_COUNTS + [False] * (MAX_COUNTS - 1)
+
+
+def test_large_replies_are_not_kept_for_each_length_of_prompts() -> None:
+    prepared = PreparedReply(Reply.whole(200, (), b"x" * MAX_COUNTED + b"\xfb0\xfb"))
+
+    one, *_, last = [prepared.for_request("m", BODY) for _ in range(4)]
+
+    assert one[0] == last[0]
+    assert one[0] is not last[0]
 
 
 def test_a_reply_that_a_request_makes_large_is_not_sent_in_one_write() -> None:
