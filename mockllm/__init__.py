@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from mockllm.errors import ConfigError, ListenError, MockLLMError
     from mockllm.limits import Limits
     from mockllm.observers.calls import Call
+    from mockllm.observers.timing import Timing
     from mockllm.serve.embedded import AsyncServer, Server
     from mockllm.serve.gate_handles import AsyncGate, Gate
     from mockllm.serve.session import AsyncSession, Session
@@ -102,6 +103,7 @@ __all__ = [
     "SessionHeader",
     "Stream",
     "TextMatch",
+    "Timing",
     "ToolCall",
     "Traffic",
     "TrafficHandle",
@@ -133,6 +135,7 @@ _MODULES = (
     "mockllm.config.words",
     "mockllm.engine.loading",
     "mockllm.observers.calls",
+    "mockllm.observers.timing",
     "mockllm.serve.embedded",
     "mockllm.serve.gate_handles",
     "mockllm.serve.session",

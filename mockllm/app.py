@@ -91,7 +91,8 @@ class App:
         self._scheme = "https" if tls else "http"
         self._clock = clock
         self._work_clock = work_clock
-        self._timing = timing
+        self.timing = timing
+        """Returns how late the steps of paced answers were."""
         self.elapsed = elapsed
         """Returns the seconds since the start of the server, in its own time."""
         self.traffic = TrafficTimes()
@@ -132,7 +133,7 @@ class App:
         engine.elapsed = self._since_begin
         self._tables = self.views.use(engine).routes
         self._local_context = Context(
-            engine, lambda: self.is_ready, self.stored_responses, timing=self._timing
+            engine, lambda: self.is_ready, self.stored_responses, timing=self.timing
         )
         self._context = replace(self._local_context, peers=self._peers)
         self._unknown = BoundedCache[_Unknown, Decision](MAX_UNKNOWN, max_seen=MAX_UNKNOWN_SEEN)

@@ -26,7 +26,8 @@ from mockllm.engine.engine import Engine
 from mockllm.errors import ConfigError, MockLLMError
 from mockllm.observers.access_log import log_access
 from mockllm.observers.journal import MAX_ENTRIES
-from mockllm.observers.lateness import Lateness, as_rows
+from mockllm.observers.lateness import Lateness
+from mockllm.observers.timing import Timing, as_rows
 from mockllm.observers.unmatched_log import log_unmatched
 from mockllm.serve.controlled import ControlSettings, given_token, make_token
 from mockllm.serve.process import RELOAD_SIGNAL, STOP_SIGNALS, serve
@@ -98,7 +99,7 @@ def _summarise(lateness: Lateness, console: Console) -> None:
     else in one line."""
     if not lateness.answers:
         return
-    rows = as_rows(lateness)
+    rows = as_rows(Timing.of(lateness))
     line = "; ".join(f"{name}: {value}" for name, value in rows)
     if not console.is_terminal:
         console.say(line)

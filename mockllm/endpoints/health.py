@@ -7,7 +7,7 @@ from typing import Any
 from mockllm.endpoints.route import Context, endpoint_decision
 from mockllm.engine.decision import Decision, Outcome
 from mockllm.exchange import Request
-from mockllm.observers.lateness import as_object
+from mockllm.observers.timing import Timing, as_object
 from mockllm.providers import envelope
 from mockllm.providers.routes import Values
 
@@ -24,7 +24,7 @@ def health(context: Context, request: Request, values: Values) -> Decision:
         body["reuse"] = {"hits": cache.hits, "misses": cache.misses}
     lateness = context.timing()
     if lateness.answers:
-        body["timing"] = as_object(lateness)
+        body["timing"] = as_object(Timing.of(lateness))
     return endpoint_decision(envelope.json_reply(body), outcome=Outcome.PROBE)
 
 

@@ -1,4 +1,5 @@
-"""How late the steps of paced answers were: a histogram of constant size, and what it says.
+"""How late the steps of paced answers were, and what else tells whether the server was too slow for
+them: a histogram and counters of constant size. `observers.timing` says what they mean.
 
 A step is late by the time from when it was due until it was handed to the system. Steps that waited
 for a slow client are not counted. It does not know why a step was late.
@@ -8,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, MutableSequence, Sequence
-from typing import Any
 
 FINE = 0.0001  # seconds, the width of the first buckets
 FINE_BUCKETS = 100  # up to 10 ms
@@ -17,13 +17,22 @@ MAX = 60.0  # seconds; the last bucket has what is later
 _COARSE_BUCKETS = math.ceil(math.log(MAX / (FINE * FINE_BUCKETS), GROWTH))
 BUCKETS = FINE_BUCKETS + _COARSE_BUCKETS + 1
 
-_LATEST, _ANSWERS, _MOST_OPEN = range(BUCKETS, BUCKETS + 3)
-CELLS = BUCKETS + 3
-"""The numbers that a histogram consists of, each of 64 bits."""
+_LATEST, _ANSWERS, _MOST_OPEN, _STREAMS, _TOKENS, _STALL, _OPEN_TIME, _WORK = range(
+    BUCKETS, BUCKETS + 8
+)
+LOADS = 17
+"""Classes of the number of open answers: 1, 2 to 3, 4 to 7 and so on; 65,536 and more are one."""
+_STEPS_AT = BUCKETS + 8  # the first of as many cells as there are loads
+_LATE_AT = _STEPS_AT + LOADS
+CELLS = _LATE_AT + LOADS
+"""The numbers that all this consists of, each of 64 bits."""
+_LARGEST = (_LATEST, _STALL)  # cells of which not the sum is that of the whole
 _NANOSECOND = 1e-9
 _PER_FINE = 10_000  # fine buckets in a second
 
 MAX_HELD = 0.01  # seconds by which one step in a hundred may be late on schedule
+MAX_LATE = 0.01  # the share of steps that may be late by more
+MIN_SHARE = 0.1  # of all late steps, at a load that is to blame for them
 
 
 def bucket_of(seconds: float) -> int:
@@ -45,26 +54,31 @@ def limit_of(bucket: int) -> float:
 
 
 class Lateness:
-    """A histogram of lateness, in `CELLS` whole numbers, which processes may share. Each has its
-    own: only one process writes."""
+    """A histogram of lateness and counters, in `CELLS` whole numbers, which processes may share.
+    Each has its own: only one process writes."""
 
-    __slots__ = ("_cells", "_latest")
+    __slots__ = ("_cells", "_latest", "_load", "_processes")
 
     def __init__(self, cells: MutableSequence[int] | memoryview | None = None) -> None:
         self._cells = [0] * CELLS if cells is None else cells
         self._latest = 0.0  # of those that were added here
+        self._load = 0  # the class of the number of answers that are open now
+        self._processes = 1
 
     @classmethod
     def sum(cls, parts: Iterable[Lateness]) -> Lateness:
         """Return the histogram of all steps of `parts`. Its `most_open` is that of processes which
         all have their most answers at the same time."""
         total = cls()
+        total._processes = 0
         for part in parts:
-            latest = max(total._cells[_LATEST], part._cells[_LATEST])
+            largest = {cell: max(total._cells[cell], part._cells[cell]) for cell in _LARGEST}
             total._cells = [
                 one + other for one, other in zip(total._cells, part._cells, strict=True)
             ]
-            total._cells[_LATEST] = latest
+            for cell, value in largest.items():
+                total._cells[cell] = value
+            total._processes += part.answers > 0
         return total
 
     @property
@@ -88,23 +102,83 @@ class Lateness:
         return self._cells[_ANSWERS]
 
     @property
+    def streams(self) -> int:
+        """The number of those which are streams."""
+        return self._cells[_STREAMS]
+
+    @property
+    def tokens(self) -> int:
+        """The number of tokens in all steps."""
+        return self._cells[_TOKENS]
+
+    @property
     def most_open(self) -> int:
         """The most paced answers that were open at once."""
         return self._cells[_MOST_OPEN]
 
-    def begin(self, open_answers: int) -> None:
+    @property
+    def longest_stall(self) -> float:
+        """The longest time in seconds by which the loop was late to look at what is due."""
+        return self._cells[_STALL] * _NANOSECOND
+
+    @property
+    def cpu_share(self) -> float:
+        """The share of the time with open answers in which the loops worked: of all their
+        processors, from 0 to 1."""
+        open_time = self._cells[_OPEN_TIME]
+        return min(self._cells[_WORK] / open_time, 1.0) if open_time else 0.0
+
+    @property
+    def late_above(self) -> int:
+        """The number of open answers up to which the steps were in time, as far as it can be said;
+        of all processes together. 0 if there is none."""
+        late = self._cells[_LATE_AT : _LATE_AT + LOADS]
+        steps = self._cells[_STEPS_AT : _STEPS_AT + LOADS]
+        least = sum(late) * MIN_SHARE
+        to_blame = [
+            load
+            for load in range(LOADS)
+            if late[load] > steps[load] * MAX_LATE and late[load] >= least
+        ]
+        return ((1 << min(to_blame)) - 1) * self._processes if to_blame else 0
+
+    def begin(self, open_answers: int, *, is_stream: bool = False) -> None:
         """Count an answer that begins, now that so many are open."""
         self._cells[_ANSWERS] += 1
+        if is_stream:
+            self._cells[_STREAMS] += 1
         if open_answers > self._cells[_MOST_OPEN]:
             self._cells[_MOST_OPEN] = open_answers
+        self.set_load(open_answers)
 
-    def add(self, seconds: float) -> None:
-        """Count a step that was late by so many seconds."""
-        fine = int(seconds * _PER_FINE)  # of nearly all; a call would take as long as the rest
-        self._cells[fine if 0 <= fine < FINE_BUCKETS else bucket_of(seconds)] += 1
-        if seconds > self._latest:
-            self._latest = seconds
-            self._cells[_LATEST] = max(int(seconds / _NANOSECOND), self._cells[_LATEST])
+    def set_load(self, open_answers: int) -> None:
+        """Note that so many answers are open from now on."""
+        self._load = min(max(open_answers.bit_length() - 1, 0), LOADS - 1)
+
+    def add_all(self, dues: Sequence[float], now: float, tokens: int) -> None:
+        """Count the steps, with so many tokens, that were handed over `now` and were due before, in
+        this order."""
+        cells, load = self._cells, self._load
+        for due in dues:
+            seconds = now - due
+            fine = int(seconds * _PER_FINE)  # of nearly all; a call would take as long as the rest
+            cells[fine if 0 <= fine < FINE_BUCKETS else bucket_of(seconds)] += 1
+            if seconds > self._latest:
+                self._latest = seconds
+                cells[_LATEST] = max(int(seconds / _NANOSECOND), cells[_LATEST])
+        cells[_TOKENS] += tokens
+        cells[_STEPS_AT + load] += len(dues)
+        if dues and now - dues[0] > MAX_HELD:
+            cells[_LATE_AT + load] += sum(now - due > MAX_HELD for due in dues)
+
+    def stall(self, seconds: float) -> None:
+        """Note that the loop was late by so many seconds."""
+        self._cells[_STALL] = max(int(seconds / _NANOSECOND), self._cells[_STALL])
+
+    def work(self, seconds: float, of: float) -> None:
+        """Count the seconds in which the loop worked, `of` those in which answers were open."""
+        self._cells[_WORK] += int(seconds / _NANOSECOND)
+        self._cells[_OPEN_TIME] += int(of / _NANOSECOND)
 
     def quantile(self, share: float) -> float:
         """Return the seconds by which at most this share of the steps was late, rounded up to the
@@ -120,46 +194,3 @@ class Lateness:
     def is_held(self) -> bool:
         """True if 99 of 100 steps were late by at most `MAX_HELD`."""
         return self.quantile(0.99) <= MAX_HELD
-
-
-# --- what it says ---------------------------------------------------------------------------------
-
-
-def as_object(lateness: Lateness) -> dict[str, Any]:
-    """Return the counts and the verdict as a JSON object, with times in milliseconds."""
-    return {
-        "answers": lateness.answers,
-        "most_open": lateness.most_open,
-        "steps": lateness.steps,
-        "late_ms": {
-            "p50": _milliseconds(lateness.quantile(0.5)),
-            "p99": _milliseconds(lateness.quantile(0.99)),
-            "max": _milliseconds(lateness.latest),
-        },
-        "verdict": verdict(lateness),
-    }
-
-
-def verdict(lateness: Lateness) -> str:
-    """Say whether the delays that clients saw were those of the configuration."""
-    if lateness.is_held:
-        return "held the schedule"
-    return "late: clients saw delays of the mock server itself; use more --workers or fewer clients"
-
-
-def as_rows(lateness: Lateness) -> list[tuple[str, str]]:
-    """Return the same as names and values of a table."""
-    late = as_object(lateness)["late_ms"]
-    return [
-        ("paced answers", f"{lateness.answers:,}, at most {lateness.most_open:,} open at once"),
-        ("steps", f"{lateness.steps:,}"),
-        (
-            "late by",
-            f"{late['p50']:g} ms (p50), {late['p99']:g} ms (p99), {late['max']:g} ms (max)",
-        ),
-        ("verdict", verdict(lateness)),
-    ]
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(seconds * 1000, 1)

@@ -25,6 +25,7 @@ from mockllm.replies.pools import Admission, Lane, Pool, share
 
 MAX_TICK = 0.004  # seconds of work before other callbacks of the loop have their turn
 RESOLUTION = 0.001  # seconds; that of the timers of uvloop and epoll
+SAMPLE_INTERVAL = 0.1  # seconds between two times at which the work of the loop is counted
 TOLERANCE = 1e-6  # seconds by which a step may be early, because times are rounded
 
 
@@ -33,6 +34,10 @@ class Paced(Protocol):
 
     def begin(self, pool: Pool[Paced], now: float) -> None:
         """Begin: there is a place in the pool."""
+
+    @property
+    def is_stream(self) -> bool:
+        """True if the answer is a stream."""
 
     def play_due(self, now: float) -> None:
         """Play what is due, after the answer was removed from its lane."""
@@ -69,10 +74,13 @@ class Clock:
         started: float | None = None,
         lateness: Lateness | None = None,
         now: Callable[[], float] = time.monotonic,
+        work: Callable[[], float] = time.thread_time,
         call_later: CallLater = _call_later,
     ) -> None:
         # of the process
         self.now = now
+        self._work = work  # the seconds that this thread has worked
+        self._sampled = (0.0, 0.0)  # the time, and the work, when they were last counted
         self._call_later = call_later
         self._speed = speed
         self._number = number
@@ -86,9 +94,11 @@ class Clock:
         self._origin = created - (0.0 if started is None else (created - started) * speed)
         self._pools: dict[PoolRule, Pool[Paced]] = {}
         self._open = 0  # answers that have a place
+        self._counted = 0  # of those, when the last deadlines came
         # of the timer
         self._timer: Timer | None = None
         self._due = math.inf
+        self._fires = 0.0  # when the timer is expected
         self._is_ticking = False
 
     @property
@@ -123,24 +133,35 @@ class Clock:
     def leave(self, answer: Paced, pool: Pool[Paced]) -> None:
         """Give the place of an answer to the next one. Without effect if it has left."""
         now = self.now()
-        self._open -= pool.is_running(answer)
+        was_running = pool.is_running(answer)
+        self._open -= was_running
         follower = pool.leave(answer, now)
         if follower is not None:
             self._begin(follower, pool, now)
         elif not pool.running and self._pools.get(pool.rule) is pool:
             del self._pools[pool.rule]
+        if was_running and not self._open:
+            self._count_work(now)
         self.set_timer()
 
     def _begin(self, answer: Paced, pool: Pool[Paced], now: float) -> None:
         self._open += 1
-        self.lateness.begin(self._open)
+        if self._open == 1:
+            self._sampled = now, self._work()
+        self.lateness.begin(self._open, is_stream=answer.is_stream)
         answer.begin(pool, now)
 
-    def count(self, dues: Sequence[float]) -> None:
-        """Count steps that were handed to the system just now; `dues` is when they were due."""
-        now = self.now()
-        for due in dues:
-            self.lateness.add(now - due)
+    def count(self, dues: Sequence[float], tokens: int) -> None:
+        """Count steps with so many tokens that were handed to the system just now; `dues` is when
+        they were due."""
+        self.lateness.add_all(dues, self.now(), tokens)
+
+    def _count_work(self, now: float) -> None:
+        """Count how long the loop has worked since the last time."""
+        work = self._work()
+        since, before = self._sampled
+        self.lateness.work(work - before, now - since)
+        self._sampled = now, work
 
     def set_timer(self) -> None:
         """Set the timer to the earliest deadline, after a change of deadlines or rates."""
@@ -153,7 +174,9 @@ class Clock:
             self._timer.cancel()
         self._due, self._timer = due, None
         if due < math.inf:
-            self._timer = self._call_later(max(due - self.now(), 0.0), self._tick)
+            now = self.now()
+            self._fires = max(due, now)
+            self._timer = self._call_later(self._fires - now, self._tick)
 
     def _find_pool(self, rule: PoolRule, now: float) -> Pool[Paced]:
         rule = share(rule, self._number, self._processes)
@@ -177,8 +200,17 @@ class Clock:
         """Play whatever is due, for at most `MAX_TICK` seconds at a time."""
         self._timer = None
         self._is_ticking = True
+        now = self.now()
+        stall = now - self._fires - RESOLUTION
+        if stall > 0:
+            self.lateness.stall(stall)
+        if self._open != self._counted:
+            self._counted = self._open
+            self.lateness.set_load(self._open)
+        if now - self._sampled[0] > SAMPLE_INTERVAL:
+            self._count_work(now)
         try:
-            self._play_due(self.now() + TOLERANCE)
+            self._play_due(now + TOLERANCE)
         finally:
             self._is_ticking = False
             self.set_timer()

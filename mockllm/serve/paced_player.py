@@ -39,7 +39,7 @@ class PacedPlayer(Sender):
     __slots__ = (  # there may be thousands
         *("_frames", "_ending", "_until", "_tempo", "_over", "_clock", "_rule", "_pool"),
         *("_lane", "_decode", "_entry", "_has_begun", "_is_first", "_awaits_token"),
-        *("_waits_for_peer", "_is_behind"),
+        *("_waits_for_peer", "_is_behind", "is_stream"),
     )
 
     def __init__(
@@ -49,6 +49,7 @@ class PacedPlayer(Sender):
         ending: Ending,
         clock: Clock,
         pacing: Pacing,
+        is_stream: bool,
         over: Callable[[EndingKind, Exception | None], None],
         **answer: Any,
     ) -> None:
@@ -58,6 +59,7 @@ class PacedPlayer(Sender):
         self._ending = ending
         self._until = math.inf  # in real time; frames that are due later are not sent
         self._tempo = Tempo(pacing)
+        self.is_stream = is_stream
         self._over = over
         # of the pool
         self._clock = clock
@@ -156,6 +158,7 @@ class PacedPlayer(Sender):
         parts: list[bytes] = []
         size = 0
         dues: list[float] = []  # in real time, of the frames with tokens
+        count = 0  # of their tokens
         lane = self._lane
         own = lane.time_at(min(self._until, now))
         while self._next is not None and self._due <= own:
@@ -174,6 +177,7 @@ class PacedPlayer(Sender):
             size += len(data)
             if tokens:
                 dues.append(lane.real_time_of(self._due))
+                count += tokens
             self._take()
         kind = self._end_at(now, is_behind=self._due <= own)
         if parts or kind is not None:
@@ -186,7 +190,7 @@ class PacedPlayer(Sender):
         if self._is_behind:
             self._is_behind = self._due <= own
         else:
-            self._clock.count(dues)
+            self._clock.count(dues, count)
         return kind
 
     def _end_at(self, now: float, *, is_behind: bool) -> EndingKind | None:

@@ -353,6 +353,7 @@ class HTTPProtocol(asyncio.Protocol):
             ending=reply.ending,
             clock=self._service.clock,
             pacing=pacing,
+            is_stream=reply.streamed,
             over=lambda kind, error: self._end_paced(decision, kind, error, closes=closes),
             gates=self._service.gates,
             session=decision.session,

@@ -16,6 +16,7 @@ from mockllm.app import App
 from mockllm.engine.added import AddedMock, compile_added
 from mockllm.observers.journal import Journal, Record
 from mockllm.observers.subjects import subjects_of
+from mockllm.observers.timing import Timing
 from mockllm.observers.verification import Subject
 from mockllm.prompt import Earlier
 from mockllm.serve.connections import Observer
@@ -40,6 +41,17 @@ class RecordedServer(SessionServer[S]):
     _app: App | None = None
     # while started
     _listening: Listening | None = None
+
+    @property
+    def timing(self) -> Timing:
+        """How the times of paced answers were kept, since the start: whether the server was the
+        bottleneck of a load test. It can be read after the stop too.
+
+        Raises:
+            RuntimeError: the server was never started.
+        """
+        app = self._started_app()
+        return self._run(lambda: Timing.of(app.timing()))
 
     def _serving(self) -> Listening:
         """Return the started server, or raise the RuntimeError of `base_url`."""
@@ -81,9 +93,7 @@ class RecordedServer(SessionServer[S]):
         self._run(lambda: journal.clear(session))
 
     def _subjects_of(self, session: str | None) -> dict[str, Subject]:
-        app = self._app
-        if app is None:
-            raise RuntimeError("the server is not started")
+        app = self._started_app()
         return self._run(
             lambda: subjects_of(app.tables(session), lambda key: app.store.answered(key, session))
         )
@@ -178,6 +188,12 @@ class RecordedServer(SessionServer[S]):
                 journal.clear(session)
 
         listening.run(forget)
+
+    def _started_app(self) -> App:
+        """Return the app, also after the end. Raises like `timing`."""
+        if self._app is None:
+            raise RuntimeError("the server is not started")
+        return self._app
 
     def _kept_journal(self) -> Journal:
         """Return the journal, or raise the RuntimeError of `_read_journal`."""

@@ -300,9 +300,9 @@ def latent(tmp_path: Path, *options: str) -> Command:
 def test_the_end_says_how_late_paced_answers_were(tmp_path: Path, workers: str) -> None:
     server = latent(tmp_path, "--workers", workers)
 
-    (line,) = server.told("paced answers: 2, ")
-    assert line.startswith("mockllm: ")
-    assert "; steps: 2; late by: " in line
+    (line,) = server.told("paced answers: 2 ")
+    assert line.startswith("mockllm: paced answers: 2 (0 streams), ")
+    assert "; steps: 2 with " in line
     assert "; verdict: " in line
 
 
@@ -336,12 +336,12 @@ class Said:
 def test_a_summary_is_a_table_on_a_terminal(is_terminal: bool) -> None:
     lateness = Lateness()
     lateness.begin(1)
-    lateness.add(0.0005)
+    lateness.add_all([0.0], 0.0005, 1)
     said = Said(is_terminal=is_terminal)
 
     _summarise(lateness, cast("Any", said))
 
-    assert len(said.lines) == (4 if is_terminal else 1)
+    assert len(said.lines) == (5 if is_terminal else 1)
     assert "held the schedule" in said.lines[-1]
 
 

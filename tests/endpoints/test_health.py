@@ -71,7 +71,7 @@ async def test_health_says_how_late_paced_answers_were() -> None:
 
     assert "timing" not in before
     timing = after["timing"]
-    assert (timing["answers"], timing["most_open"], timing["steps"]) == (1, 1, 1)
+    assert (timing["requests"], timing["most_open"], timing["steps"]) == (1, 1, 1)
     assert 0 <= timing["late_ms"]["p50"] <= timing["late_ms"]["max"]
 
 

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.observers.lateness import (
+    _LATE_AT,
+    _STEPS_AT,
     BUCKETS,
+    LOADS,
     MAX,
     Lateness,
-    as_object,
-    as_rows,
     bucket_of,
     limit_of,
-    verdict,
 )
 
 
@@ -41,7 +41,7 @@ def test_the_last_bucket_has_no_limit() -> None:
 def lateness(*seconds: float) -> Lateness:
     found = Lateness()
     for each in seconds:
-        found.add(each)
+        found.add_all([0.0], each, 1)
     return found
 
 
@@ -89,24 +89,66 @@ def test_answers_are_counted_as_they_begin() -> None:
     assert (total.answers, total.most_open, total.steps) == (8, 6, 2)
 
 
-def test_what_it_says_is_an_object_and_a_table() -> None:
-    found = lateness(*[0.00042] * 99, 0.0083)
-    found.begin(1)
+def test_streams_and_tokens_are_counted() -> None:
+    found = Lateness()
+    found.begin(1, is_stream=True)
+    found.begin(2)
+    found.add_all([1.0, 1.01, 1.02], 1.02, 7)
+    found.add_all([], 1.03, 0)
 
-    assert as_object(found) == {
-        "answers": 1,
-        "most_open": 1,
-        "steps": 100,
-        "late_ms": {"p50": 0.5, "p99": 0.5, "max": 8.3},
-        "verdict": "held the schedule",
-    }
-    assert dict(as_rows(found)) == {
-        "paced answers": "1, at most 1 open at once",
-        "steps": "100",
-        "late by": "0.5 ms (p50), 0.5 ms (p99), 8.3 ms (max)",
-        "verdict": "held the schedule",
-    }
+    assert (found.answers, found.streams, found.steps, found.tokens) == (2, 1, 3, 7)
+    assert found.latest == pytest.approx(0.02)
 
 
-def test_a_server_that_is_late_says_that_it_was() -> None:
-    assert verdict(lateness(0.5)).startswith("late: ")
+def test_the_longest_stall_and_the_work_are_those_of_all_processes() -> None:
+    one, other = Lateness(), Lateness()
+    for found, stall, work in ((one, 0.02, 0.3), (other, 0.05, 0.9)):
+        found.stall(stall)
+        found.stall(0.001)
+        found.work(work, of=1.0)
+
+    total = Lateness.sum([one, other])
+
+    assert (one.longest_stall, total.longest_stall) == pytest.approx((0.02, 0.05))
+    assert (one.cpu_share, total.cpu_share) == pytest.approx((0.3, 0.6))
+    assert Lateness().cpu_share == 0.0
+
+
+def at_loads(*loads: tuple[int, int, int]) -> Lateness:
+    """A histogram of steps at loads: so many open answers, steps in time and late ones."""
+    found = Lateness()
+    for open_answers, in_time, late in loads:
+        found.begin(open_answers)
+        found.add_all([1.0] * in_time, 1.0, in_time)
+        found.add_all([1.0] * late, 1.5, late)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("loads", "above"),
+    [
+        ([], 0),
+        ([(1, 100, 0)], 0),
+        ([(1, 0, 100)], 0),
+        ([(100, 1000, 0), (300, 100, 900)], 255),
+        ([(100, 1000, 5), (300, 100, 900), (700, 0, 900)], 255),
+        ([(2, 5, 2), (300, 1000, 900)], 255),  # a start is not to blame
+        ([(10**9, 0, 100)], 65_535),
+    ],
+)
+def test_it_says_up_to_which_load_the_steps_were_in_time(
+    loads: list[tuple[int, int, int]], above: int
+) -> None:
+    found = at_loads(*loads)
+
+    assert found.late_above == above
+    assert Lateness.sum([found, found, Lateness()]).late_above == 2 * above
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 50), st.integers(0, 50))))
+def test_steps_are_counted_once_at_some_load(loads: list[tuple[int, int, int]]) -> None:
+    found = at_loads(*loads)
+
+    assert found.steps == sum(found._cells[_STEPS_AT : _STEPS_AT + LOADS])
+    assert found.steps == sum(in_time + late for _, in_time, late in loads) == found.tokens
+    assert sum(found._cells[_LATE_AT : _LATE_AT + LOADS]) == sum(late for *_, late in loads)

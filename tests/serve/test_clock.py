@@ -207,3 +207,60 @@ def test_the_time_of_the_server_passes_at_its_speed_since_its_start() -> None:
     alone.speed = worker.speed = 10.0
     time.now = 111.0
     assert (alone.elapsed(), worker.elapsed()) == (30.0, 90.0)
+
+
+# --- The bottleneck -------------------------------------------------------------------------------
+
+
+def test_the_work_is_that_while_answers_are_open() -> None:
+    time = ManualTime()
+    clock = time.clock()
+    time.work = 50.0  # before the first answer
+    for _ in range(2):
+        answers = [Answer(time, clock, pacing(1.0, 1.0), frames_of(1, 1)) for _ in range(3)]
+        time.run(time.now + 1.5)
+        time.work += 0.5
+        time.run(time.now + 1.0)
+        assert all(answer.is_over for answer in answers)
+        time.stall(1000.0)  # without an answer
+        time.work += 7.0
+
+    assert clock.lateness.cpu_share == pytest.approx(0.5 / 2.0)
+    assert clock.lateness.longest_stall == 0.0
+
+
+def test_the_work_is_counted_while_answers_are_open_for_long() -> None:
+    time = ManualTime()
+    clock = time.clock()
+    answer = Answer(time, clock, pacing(1.0, 1.0), frames_of(*[1] * 100))
+    for _ in range(50):
+        time.run(time.now + 1.0)
+        time.work += 0.8
+
+    assert clock.lateness.cpu_share == pytest.approx(0.8, abs=0.02)
+    assert not answer.is_over
+
+
+def test_streams_and_whole_answers_are_told_apart() -> None:
+    time = ManualTime()
+    clock = time.clock()
+    for is_stream in (True, False, True):
+        Answer(time, clock, pacing(), frames_of(1, 5), is_stream=is_stream)
+    time.run()
+
+    assert (clock.lateness.answers, clock.lateness.streams) == (3, 2)
+    assert (clock.lateness.steps, clock.lateness.tokens) == (6, 18)
+
+
+def test_lateness_belongs_to_the_load_at_which_it_was() -> None:
+    time = ManualTime()
+    clock = time.clock()
+    alone = [Answer(time, clock, pacing(), frames_of(*[1] * 50))]
+    time.run()
+    many = [Answer(time, clock, pacing(), frames_of(*[1] * 50)) for _ in range(40)]
+    time.run(time.now + 0.6)
+    time.stall(0.2)
+    time.run()
+
+    assert all(answer.is_over for answer in (*alone, *many))
+    assert clock.lateness.late_above == 31

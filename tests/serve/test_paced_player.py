@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mockllm.engine.decision import End
 from mockllm.exchange import Ending, EndingKind, PoolRule
 from mockllm.http1.framing import Frame
+from mockllm.serve.clock import RESOLUTION
 from mockllm.serve.player import MAX_UNSENT
 from mockllm.wire import placeholders
 from tests.support.goldens import FRESH
@@ -390,5 +391,6 @@ def test_lateness_is_from_when_a_step_was_due() -> None:
     time.stall(0.045)  # until 0.55; steps were due at 0.51 and 0.52
     time.run()
 
-    assert clock.lateness.steps == 3
+    assert (clock.lateness.steps, clock.lateness.tokens) == (3, 3)
     assert clock.lateness.latest == pytest.approx(0.04)
+    assert clock.lateness.longest_stall == pytest.approx(0.04 - RESOLUTION)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI, NotFoundError, OpenAI
 
-from mockllm import AsyncServer, AsyncSession, Server, Session
+from mockllm import AsyncServer, AsyncSession, Server, Session, Timing
 from tests.support.served import (
     API_KEY,
     PATIENCE,
@@ -212,3 +212,25 @@ def test_a_call_knows_the_conversation_that_it_continues() -> None:
         second = client.responses.create(model="m", input="weather", previous_response_id=first.id)
         client.responses.create(model="m", input="weather", previous_response_id=second.id)
         assert [(call.turn, call.step) for call in a.calls] == [(1, 1), (2, 1), (3, 1)]
+
+
+def test_the_times_of_paced_answers_can_be_read_also_after_the_end() -> None:
+    with Server(MOCKS, latency={"ttft": "1ms"}) as server, client_of(server) as client:
+        assert (server.timing.requests, server.timing.verdict) == (0, "no answer was paced")
+        _ = [*client.chat.completions.create(**chat_request("weather"), stream=True)]
+        client.chat.completions.create(**chat_request("weather"))
+        timing = server.timing
+
+    assert (timing.requests, timing.streams, timing.most_open) == (2, 1, 1)
+    assert timing.steps >= 2
+    assert 0 <= timing.late_p50 <= timing.late_max
+    assert 0 <= timing.cpu_share <= 1
+    assert server.timing.requests == 2
+
+
+async def test_an_async_server_has_times_too() -> None:
+    server = AsyncServer(MOCKS, latency={"ttft": "1ms"})
+    with pytest.raises(RuntimeError, match="the server is not started"):
+        _ = server.timing
+    async with server:
+        assert isinstance(server.timing, Timing)

@@ -35,12 +35,14 @@ class ManualTime:
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.work = 0.0
         self._timers: list[tuple[float, int, _Timer]] = []
         self._numbers = count()
 
     def clock(self, **options: Any) -> Clock:
         """A clock in this time."""
-        return Clock(now=lambda: self.now, call_later=self.call_later, **options)
+        times: Any = {"now": lambda: self.now, "work": lambda: self.work, **options}
+        return Clock(call_later=self.call_later, **times)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> _Timer:
         timer = _Timer(callback)
@@ -103,6 +105,7 @@ class Answer:
         frames: Iterable[Frame],
         *,
         ending: Ending = COMPLETE,
+        is_stream: bool = True,
         over: Callable[[], None] = lambda: None,
     ) -> None:
         self.peer = Peer(time)
@@ -121,6 +124,7 @@ class Answer:
             ending=ending,
             clock=clock,
             pacing=pacing,
+            is_stream=is_stream,
             over=self._over,
             gates=Gates(call_later=time.call_later),
             session=COMMON,
