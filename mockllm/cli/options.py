@@ -186,7 +186,13 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
             _latency,
             "LATENCY",
         ),
-        Option("--speed", f"make latencies N times as short; {_DEFAULT}", _speed, "N", 1.0),
+        Option(
+            "--speed",
+            f"make latencies and the times of traffic N times as short; {_DEFAULT}",
+            _speed,
+            "N",
+            1.0,
+        ),
         Flag("--no-summary", "do not say at the end how late paced answers were"),
     ),
     "address": (

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple, Self
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
 from mockllm.engine.asking import begin, draw_for, pause_if_large
 from mockllm.engine.decision import Answer, Called, Decision, Outcome, Planned, Question
+from mockllm.engine.effects import NO_EFFECTS, Effects
 from mockllm.engine.faults import drawn, is_drawn
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import call_of, could_not_make, make_in_pieces
 from mockllm.engine.pace import with_tokens
 from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.rendering import MAX_STEPS_AT_ONCE
-from mockllm.engine.sources import FunctionSource, Selection
+from mockllm.engine.sources import FunctionSource, Selection, faults_of, select_error
 from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
@@ -112,16 +113,35 @@ def _complete(context: Context, request: Request) -> Generator[bool, None, Decis
     (`decision.Pieces`)."""
     wanted = _CompletionRequest.decode(request.body)
     yield from pause_if_large(request)
+    table = context.table(CHAT)
+    if table.traffic is None:
+        return (yield from _complete_in_traffic(context, request, wanted, NO_EFFECTS))
+    first = Asked(_chat_prompt(context, wanted, wanted.prompts[0]), request, context.session)
+
+    def decide(effects: Effects) -> Decision | Question:
+        return begin(_complete_in_traffic(context, request, wanted, effects))
+
+    return context.engine.expose(table, first, decide)
+
+
+def _complete_in_traffic(
+    context: Context, request: Request, wanted: _CompletionRequest, effects: Effects
+) -> Generator[bool, None, Decision | Question]:
+    """Do what `_complete` does after decoding, with these effects of traffic: those on the first
+    prompt."""
     engine = context.engine
     table = context.table(CHAT)
     prompts: list[Prompt] = []
     selections: list[Selection | RequestError] = []
     for place, each in enumerate(wanted.prompts, 1):
-        prompt = _chat_prompt(context, wanted, each if isinstance(each, str) else "")
+        prompt = _chat_prompt(context, wanted, each)
         prompts.append(prompt)
-        selections.append(engine.match(table, prompt, request.first_values))
+        if effects.error is not None:
+            selections.append(select_error(effects.error))
+        else:
+            selections.append(engine.match(table, prompt, request.first_values))
         if isinstance(selections[-1], RequestError):
-            asked = _ask(context, request, prompts)
+            asked = _ask(context, request, prompts, effects)
             return (yield from _make(context, request, wanted, asked, selections))
         if place % MAX_PROMPTS_AT_ONCE == 0:
             yield False
@@ -137,21 +157,25 @@ def _complete(context: Context, request: Request) -> Generator[bool, None, Decis
             )
         ]
         numbers = [choice.number if isinstance(choice, Chosen) else 0 for choice in choices]
-        asked = _ask(context, request, prompts, numbers)
+        asked = _ask(context, request, prompts, effects, numbers)
         return begin(_make(context, request, wanted, asked, chosen))
 
     if any(parts):
         return choose_for_parts(table, parts, request, context.session, resume)
-    asked = _ask(context, request, prompts)
+    asked = _ask(context, request, prompts, effects)
     return (yield from _make(context, request, wanted, asked, selections))
 
 
 def _ask(
-    context: Context, request: Request, prompts: Sequence[Prompt], calls: Sequence[int] = ()
+    context: Context,
+    request: Request,
+    prompts: Sequence[Prompt],
+    effects: Effects,
+    calls: Sequence[int] = (),
 ) -> list[Asked]:
     """Return what answers to the prompts are made for; `calls` are their numbers."""
     return [
-        Asked(prompt, _numbered(request, place), context.session, call)
+        Asked(prompt, _numbered(request, place), context.session, call, effects)
         for place, (prompt, call) in enumerate(zip(prompts, chain(calls, repeat(0)), strict=False))
     ]
 
@@ -189,14 +213,14 @@ def _make(
         if answer.failure is not None:
             reply = engine.renderer.render_failure(chat, answer.failure, wanted.model, _FAILURES)
             reply = engine.renderer.pace_reply(chat, reply, answer, prompt)
-            return _deliver(context, request, prompt, selection, reply)
+            return _deliver(context, request, each, selection, reply, answer)
         sources.append(selection)
-        answers.append(answer)
+        answers.append(each.effects.pace(answer)[0])
     choices = yield from _all_choices(answers)
     reply = engine.cors.share(_render(wanted, answers, choices))
     reply = set_headers(reply, answers[0].headers)
     reply = engine.renderer.pace_reply(chat, reply, answers[0], asked[0].prompt)
-    return _deliver(context, request, asked[-1].prompt, sources[0], reply)
+    return _deliver(context, request, asked[-1], sources[0], reply, answers[0])
 
 
 def _call_functions(
@@ -229,22 +253,33 @@ def _call_functions(
 
 
 def _deliver(
-    context: Context, request: Request, prompt: Prompt, selection: Selection, reply: Reply
+    context: Context,
+    request: Request,
+    asked: Asked,
+    selection: Selection,
+    reply: Reply,
+    answer: Answer,
 ) -> Decision | Question:
-    """Return the decision to send `reply` with the faults of the selected mock, or the question
-    which of them happen."""
-    engine, rule, faults = context.engine, selection.rule, selection.source.faults
+    """Return the decision to send `reply`, which has the `answer`, with the faults of the selected
+    mock, else those of traffic, or the question which of them happen."""
+    engine, prompt = context.engine, asked.prompt
     chat = context.table(CHAT).api
+    faults, owner = faults_of(selection, asked.effects, answer)
+    _, felt = asked.effects.pace(answer)
 
     def decide(happening: Planned) -> Decision:
-        broken = reply
+        broken, traffic = reply, felt
         if happening:
-            broken = engine.renderer.disrupt(chat, reply, happening, prompt.model, rule, _FAILURES)
-        return endpoint_decision(broken, prompt, outcome=selection.source.outcome, rule=rule)
+            broken = engine.renderer.disrupt(chat, reply, happening, prompt.model, owner, _FAILURES)
+            if owner is not None and owner is not selection.rule:
+                traffic = tuple(dict.fromkeys((*felt, owner.label)))
+        outcome = selection.source.outcome
+        decision = endpoint_decision(broken, prompt, outcome=outcome, rule=selection.rule)
+        return decision._replace(match=decision.match._replace(traffic=traffic))
 
-    if rule is None or not is_drawn(faults):
+    if owner is None or not is_drawn(faults):
         return decide(faults)
-    draw = draw_for(rule, request, context.session, engine.seed)
+    draw = draw_for(owner, request, context.session, engine.seed)
     return Question((draw,), lambda results: decide(drawn(faults, results[0])))
 
 
@@ -287,9 +322,11 @@ def _are_tokens(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and _INTEGERS.issuperset(map(type, value))
 
 
-def _chat_prompt(context: Context, wanted: _CompletionRequest, text: str) -> Prompt:
-    """Return the prompt of a Chat Completions request with `text` as the user's message."""
+def _chat_prompt(context: Context, wanted: _CompletionRequest, said: _AnyPrompt) -> Prompt:
+    """Return the prompt of a Chat Completions request in which a user has `said` this. Tokens have
+    no text."""
     table = context.table(CHAT)
+    text = said if isinstance(said, str) else ""
     body: dict[str, Any] = {"model": wanted.model, "messages": [{"role": "user", "content": text}]}
     if wanted.max_tokens is not None:
         body["max_tokens"] = max(wanted.max_tokens, 1)  # here it may be 0

@@ -78,20 +78,15 @@ class Effects(NamedTuple):
     level: float = 1.0
     fault: TrafficEntry | None = None
 
-    def felt(self, answer: Answer) -> tuple[str, ...]:
-        """Return the labels of the entries that change `answer`, in order, each once. The latency
-        and the faults that it has itself come before."""
+    def pace(self, answer: Answer) -> tuple[Answer, tuple[str, ...]]:
+        """Return `answer` with the latency, unless it has one itself, and the label of the entry
+        that it has it from, or whose error it is. An error takes no time."""
         if self.error is not None:
-            return (self.error.rule.label,)
-        takes_time = answer.failure is None and not answer.has_own_pace
-        felt = (self.latency if takes_time else None, None if answer.faults else self.fault)
-        return tuple(dict.fromkeys(each.rule.label for each in felt if each is not None))
-
-    def pace(self, answer: Answer) -> Answer:
-        """Return `answer` with the latency, unless it has one itself. An error takes no time."""
+            return answer, (self.error.rule.label,)
         if self.latency is None or answer.failure is not None or answer.has_own_pace:
-            return answer
-        return answer._replace(pace=_blend(answer.pace, self.latency.pace, self.level))
+            return answer, ()
+        pace = _blend(answer.pace, self.latency.pace, self.level)
+        return answer._replace(pace=pace), (self.latency.rule.label,)
 
 
 NO_EFFECTS = Effects()

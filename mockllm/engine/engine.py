@@ -38,7 +38,6 @@ from mockllm.engine.failures import compile_error, failed_answer
 from mockllm.engine.faults import (
     compile_faults,
     drawn,
-    in_whole_answer,
     is_drawn,
     replace_reply,
     written_tokens,
@@ -57,6 +56,8 @@ from mockllm.engine.sources import (
     Selection,
     Source,
     entries_of,
+    faults_of,
+    select_error,
 )
 from mockllm.engine.template_values import Asked
 from mockllm.engine.traffic import CompiledTraffic
@@ -274,6 +275,21 @@ class Engine:
             return _new(Decision, (known, known.reply, known.ready, COMMON))
         return self._remember(received, effects, self._match_anew(received, effects))
 
+    def expose(
+        self,
+        table: Table,
+        asked: Asked,
+        decide: Callable[[Effects], Decision | Question],
+    ) -> Decision | Question:
+        """Return what `decide` does with the effects of traffic on a request, or the question
+        before it: for an endpoint that answers with the mocks of `table`."""
+        if table.traffic is None:
+            return decide(NO_EFFECTS)
+        request = asked.request
+        received = _Received(table, request, NO_VALUES, find_nothing, asked.session)
+        entries = table.traffic.select(asked.prompt, request.first_values)
+        return self._in_traffic(received, entries, decide)
+
     def _in_traffic(
         self,
         received: _Received,
@@ -417,7 +433,7 @@ class Engine:
         """Match a valid request, as `_match_anew` does."""
         table, error = received.table, asked.effects.error
         if error is not None:
-            return self._answered(table, asked, _selected_error(error))
+            return self._answered(table, asked, select_error(error))
         if table.index.takes_long(len(asked.request.body)):
             return self._begin_search(received, asked, looks_back=looks_back)
         selection = self._match_all(table, asked.prompt, asked.request.first_values)
@@ -459,7 +475,7 @@ class Engine:
     ) -> Generator[bool, None, Match | Decision | Question]:
         """Do what `_match_prompt` does, with pauses (`Pieces`)."""
         if asked.effects.error is not None:
-            return self._answered(table, asked, _selected_error(asked.effects.error))
+            return self._answered(table, asked, select_error(asked.effects.error))
         prompt, headers, effort = asked.prompt, asked.request.first_values, Effort()
         candidates = yield from table.index.search(prompt, headers, effort)
         whole = self._select(table, candidates)
@@ -525,12 +541,9 @@ class Engine:
         of traffic, with the rule of the mock or the entry that has them."""
         if self._client_faults and (wished := read_wishes(asked.request.first_values).faults):
             return compile_faults(wished), selection.rule
-        source, fault = selection.source, asked.effects.fault
-        if source.faults or fault is None:
-            return source.faults, selection.rule
-        if source.answer(asked.prompt).failure is not None:
-            return in_whole_answer(fault.faults), fault.rule
-        return fault.faults, fault.rule
+        if asked.effects.fault is None:
+            return selection.source.faults, selection.rule
+        return faults_of(selection, asked.effects, selection.source.answer(asked.prompt))
 
     def _look_back(self, table: Table, prompt: Prompt, find_earlier: FindEarlier) -> bool:
         """Find what `prompt` continues, if a mock depends on it. Returns True if one does."""
@@ -626,6 +639,9 @@ class Engine:
         if isinstance(made, MadeReplyError):
             return self._failed_decision(table, asked.prompt, selection, made)
         match = self._matched(table, asked, selection, made)
+        if made.failure is not None and asked.effects.fault is not None:
+            happening, _ = faults_of(selection, asked.effects, made)  # of an error
+            faults = tuple(each for each in faults if each in happening)
         if not faults:
             return Decision.by(match)
         return (yield from self._break(table, asked, selection, match, faults))
@@ -664,7 +680,12 @@ class Engine:
             trouble = Trouble(f"{owner.label}: fault", str(exc))
             failed = replace_reply(match, reply, faults)
             return failed._replace(outcome=Outcome.FAILED, trouble=trouble)
-        return replace_reply(match, broken, faults)
+        match = replace_reply(match, broken, faults)
+        fault = asked.effects.fault
+        if fault is None or self._faults_of(selection, asked)[1] is not fault.rule:
+            return match
+        felt = dict.fromkeys((*match.traffic, fault.rule.label))  # each entry once
+        return match._replace(traffic=tuple(felt))
 
     def _failed_decision(
         self, table: Table, prompt: Prompt, selection: Selection, error: MadeReplyError
@@ -701,7 +722,7 @@ class Engine:
         answer = source.answer(prompt) if made is None else made
         felt: tuple[str, ...] = ()
         if effects is not NO_EFFECTS:
-            felt, answer = effects.felt(answer), effects.pace(answer)
+            answer, felt = effects.pace(answer)
         reply, ready = self.renderer.reply_to(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
         reusable = reusable and not isinstance(reply.steps, LazySteps)
@@ -750,12 +771,6 @@ def _key_with(key: Key, effects: Effects) -> Key | None:
     if effects == NO_EFFECTS:
         return key
     return (*key, *effects) if effects.level == 1.0 else None
-
-
-def _selected_error(entry: TrafficEntry) -> Selection:
-    """Return the source of the error of an entry of traffic."""
-    assert entry.error is not None
-    return Selection(FixedSource(entry.error, Outcome.TRAFFIC), None, reusable=True)
 
 
 def _uncached(match: Match | Decision | Question) -> Decision | Question:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, Protocol
 from mockllm.config.functions import ReplyFunction
 from mockllm.config.values import DONE
 from mockllm.engine.decision import Answer, Called, Outcome, Planned
+from mockllm.engine.effects import Effects, TrafficEntry
+from mockllm.engine.faults import in_whole_answer
 from mockllm.engine.made_reply import MadeReply, MadeReplyError
 from mockllm.engine.pace import Pace, with_tokens
 from mockllm.engine.template_values import Asked
@@ -234,6 +236,26 @@ class Selection(NamedTuple):
     """True if an equal request gets the same answer."""
     candidates: tuple[Rule, ...] = ()
     """The rules of which a store chooses one; `source` and `rule` are then those of the first."""
+
+
+def faults_of(
+    selection: Selection, effects: Effects, answer: Answer
+) -> tuple[Planned, Rule | None]:
+    """Return what goes wrong while the `answer` of the selected source is sent: its own faults,
+    else those of traffic, and the rule of the mock or the entry that has them. An error has those
+    of traffic only that are in no place of another answer."""
+    fault = effects.fault
+    if selection.source.faults or fault is None:
+        return selection.source.faults, selection.rule
+    if answer.failure is not None:
+        return in_whole_answer(fault.faults), fault.rule
+    return fault.faults, fault.rule
+
+
+def select_error(entry: TrafficEntry) -> Selection:
+    """Return the source of the error of an entry of traffic."""
+    assert entry.error is not None
+    return Selection(FixedSource(entry.error, Outcome.TRAFFIC), None, reusable=True)
 
 
 def render(api: API, answer: Answer, options: ResponseOptions) -> Reply:

@@ -28,8 +28,8 @@ access = logging.getLogger("mockllm.access")
 def log_access(exchange: Exchange) -> None:
     """Log method, path, status, mock, model, session and the time of the decision in microseconds.
     Without a mock, the line has the outcome in brackets; an incomplete delivery is noted at its
-    end, and the closest mock if none matches. The session is named beside the path, which is logged
-    without its prefix, and not at all if it is the common one."""
+    end, as are entries of traffic, and the closest mock if none matches. The session is named
+    beside the path, which is logged without its prefix, and not at all if it is the common one."""
     request, (match, reply, _, session), delivery = exchange
     _, path = split_path(request.path) if session else (None, request.path)
     model = None if match.summary is None else _model(match.summary.model, request.path)
@@ -53,6 +53,10 @@ def log_access(exchange: Exchange) -> None:
     if delivery.gate:
         entry["gate"] = delivery.gate
         end = f" ({entry['end']}, held at {delivery.gate!r})"
+    if match.traffic:
+        labels = [escape(label) for label in match.traffic]
+        entry["traffic"] = labels
+        end += f"; by {', '.join(labels)}"
     if match.near_miss is not None:
         entry["near_miss"] = describe_near_miss(match.near_miss)
         end += f"; closest mock: {entry['near_miss']}"

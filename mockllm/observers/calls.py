@@ -84,6 +84,7 @@ class Entry(NamedTuple):
     near_miss: NearMiss | None
     delivery: Delivery
     trouble: Trouble | None = None
+    traffic: tuple[str, ...] = ()
 
     @property
     def attempt(self) -> int:
@@ -268,6 +269,12 @@ class Call:
         return None if self._entry.rule is None else name_of(self._entry.rule)
 
     @property
+    def traffic(self) -> tuple[str, ...]:
+        """The names of the entries of `traffic` that have changed the answer; of those without one
+        their places (``traffic[3]``)."""
+        return tuple(map(_name_of_label, self._entry.traffic))
+
+    @property
     def status(self) -> int:
         """The status of the answer."""
         return self._entry.status
@@ -446,5 +453,8 @@ class Call:
 
 def name_of(rule: Rule) -> str:
     """Return the name of a rule's mock; of one without a name its place."""
-    label = rule.label
+    return _name_of_label(rule.label)
+
+
+def _name_of_label(label: str) -> str:
     return (label.name if isinstance(label, Place) else "") or label

@@ -94,6 +94,7 @@ class Journal:
                 match.near_miss,
                 delivery,
                 match.trouble,
+                match.traffic,
             ),
         )
         self._last = number = self._last + 1

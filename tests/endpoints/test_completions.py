@@ -10,7 +10,7 @@ from openai import AsyncOpenAI
 
 from mockllm import AsyncServer, Config
 from mockllm.endpoints.completions import MAX_PROMPTS_AT_ONCE
-from mockllm.engine.decision import Decision
+from mockllm.engine.decision import Decision, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Ending, EndingKind, LazySteps
@@ -298,3 +298,72 @@ def test_a_failed_completion_takes_the_time_of_its_own_latency_only() -> None:
     slow = completed({"ttft": 1}, failing | {"latency": {"ttft": 5}}).reply
     assert slow.pacing is not None
     assert (slow.pacing.ttft, sum(step.tokens for step in slow.steps)) == (5.0, 1)
+
+
+# --- Traffic --------------------------------------------------------------------------------------
+
+
+def in_traffic(*entries: Any, **config: Any) -> LoneApp:
+    written = {"mocks": [{"reply": "one two three"}], "traffic": entries} | config
+    return LoneApp(Engine(load(Config.from_dict(written))))
+
+
+def asked(one: LoneApp, **members: Any) -> Decision:
+    body = {"model": "m", "prompt": "hi"} | members
+    return ask("POST", "/v1/completions", body=body, engine=one)
+
+
+@pytest.mark.parametrize("prompt", ["hi", ["hi", "ho"], [1, 2]])
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_error_of_traffic_is_that_of_chat(prompt: Any, stream: bool) -> None:
+    one = in_traffic({"name": "outage", "match": {"api": "chat"}, "error": "overloaded"})
+
+    found = asked(one, prompt=prompt, stream=stream)
+
+    assert (found.reply.status, found.match.outcome) == (503, Outcome.TRAFFIC)
+    assert found.match.traffic == ("traffic[0] 'outage'",)
+
+
+def test_the_retry_of_a_hit_finds_the_script_of_its_prompt_where_it_stood() -> None:
+    outage = {"name": "outage", "error": "overloaded"}
+    one = in_traffic(outage, mocks=[{"sequence": ["one", "two"]}])
+
+    assert asked(one).reply.status == 503
+    one.traffic.stop("outage")
+
+    assert told(asked(one))["choices"][0]["text"] == "one"
+
+
+def test_a_latency_and_a_fault_of_traffic_apply_to_completions() -> None:
+    fault = {"fault": [{"pause": 2}, {"end": "reset", "after": "head", "chance": 0.5}]}
+    one = in_traffic({"latency": {"ttft": 3}}, fault, {"match": {"api": "messages"}} | fault)
+
+    found = [asked(one) for _ in range(32)]
+
+    assert {each.reply.pacing and each.reply.pacing.ttft for each in found} == {3.0}
+    assert {each.reply.before_head for each in found} == {2.0}
+    assert len({each.reply.ending for each in found}) == 2
+    assert {each.match.traffic for each in found} == {("traffic[0]", "traffic[1]")}
+
+
+def test_what_a_chat_mock_has_itself_comes_before_traffic() -> None:
+    mocks = [
+        {"match": {"user": "error"}, "error": "rate_limit"},
+        {"reply": "a", "latency": "instant", "fault": {"pause": 1}},
+    ]
+    cut = [{"pause": 3}, {"end": "cut", "after": {"tokens": 1}}]
+    one = in_traffic({"latency": {"ttft": 3}, "fault": cut}, mocks=mocks)
+
+    own, error = asked(one), asked(one, prompt="error")
+
+    assert (own.reply.pacing, own.reply.before_head, own.match.traffic) == (None, 1.0, ())
+    assert (error.reply.status, error.reply.pacing, error.reply.before_head) == (429, None, 3.0)
+
+
+def test_an_echo_meets_traffic_too() -> None:
+    engine = Engine(
+        load(Config.from_dict({"traffic": [{"fault": {"end": "reset"}}]})),
+        echo=lambda prompt: prompt.text,
+    )
+
+    assert asked(LoneApp(engine)).reply.ending.head == 0.0

@@ -154,6 +154,44 @@ def test_an_error_may_have_a_fault_of_its_own_entry() -> None:
 
     assert (found.reply.status, found.reply.before_head) == (503, 2.0)
     assert found.reply.ending == COMPLETE  # of an answer that it is not
+    assert found.match.traffic == ("traffic[0]",)
+
+
+def ends(one: LoneApp) -> set[tuple[EndingKind, tuple[str, ...]]]:
+    """How the answers to many requests end, each with the traffic that has changed it."""
+    found = (asked(one) for _ in "x" * 64)
+    return {(each.reply.ending.kind, each.match.traffic) for each in found}
+
+
+def test_what_has_no_effect_is_not_named() -> None:
+    cut = {"fault": [{"end": "cut", "after": "head", "chance": 0.5}], "latency": {"ttft": 1}}
+    mocks = [
+        {"match": {"user": "error"}, "error": "rate_limit"},
+        {"match": {"user": "own"}, "reply": TEXT, "fault": {"pause": 1}, "latency": "instant"},
+        {"reply": TEXT},
+    ]
+    one = app(cut, mocks=mocks)
+
+    assert asked(one, user="error").match.traffic == ()
+    assert asked(one, user="own").match.traffic == ()
+    wishing = {"x-mockllm-fault": '{"pause": 3}'}
+    assert asked(one, headers=wishing).match.traffic == ("traffic[0]",)  # for its latency
+    named = {
+        (each.reply.ending.kind, each.match.traffic) for each in (asked(one) for _ in "x" * 32)
+    }
+    assert named == {
+        (EndingKind.CUT, ("traffic[0]",)),
+        (EndingKind.COMPLETE, ("traffic[0]",)),
+    }
+    one = app(cut | {"latency": "instant", "chance": 0.5}, mocks=mocks)
+    named = {
+        (each.reply.ending.kind, each.match.traffic) for each in (asked(one) for _ in "x" * 64)
+    }
+    assert named == {
+        (EndingKind.CUT, ("traffic[0]",)),
+        (EndingKind.COMPLETE, ("traffic[0]",)),
+        (EndingKind.COMPLETE, ()),
+    }
 
 
 def test_of_each_kind_the_first_entry_counts() -> None:

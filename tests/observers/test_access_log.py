@@ -162,6 +162,18 @@ def test_a_model_is_one_word_of_the_line(model: str, shown: str) -> None:
     assert logged_line(model) == f"POST /v1/chat/completions 200 [echo] {shown} 1000 us"
 
 
+def test_traffic_that_changed_an_answer_is_noted_at_the_end() -> None:
+    request = Request.of("POST", "/v1/chat/completions")
+    match = Match(Outcome.TRAFFIC, Reply(503, (), ()), traffic=("traffic[0] 'a\nb'", "traffic[1]"))
+
+    line, entry = record_of(request, Decision.by(match))
+
+    assert line == (
+        "POST /v1/chat/completions 503 [traffic] 1000 us; by traffic[0] 'a\\nb', traffic[1]"
+    )
+    assert entry["traffic"] == ["traffic[0] 'a\\nb'", "traffic[1]"]
+
+
 def unmatched(texts: list[str], asked: str, **headers: Any) -> tuple[str, dict[str, Any]]:
     """The line and the entry of a request that none of the mocks for these texts matches."""
     mocks = [

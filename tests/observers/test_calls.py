@@ -269,3 +269,23 @@ def test_a_call_is_shown_in_one_line() -> None:
     call = Observed().call(CHAT, chat_request("weather"))
 
     assert repr(call) == "<Call POST /v1/chat/completions 200 'weather' attempt=1>"
+
+
+def test_the_traffic_that_changed_an_answer_is_named() -> None:
+    entries = [
+        {"name": "outage", "match": {"user": "weather"}, "error": "overloaded"},
+        {"latency": {"ttft": 1}, "fault": {"pause": 1}},
+    ]
+    observed = Observed({"mocks": [{"reply": "ok"}], "traffic": entries})
+
+    hit = observed.call("/v1/chat/completions", chat_request("weather"))
+    slow = observed.call("/v1/chat/completions", chat_request("other"))
+
+    assert (hit.traffic, hit.outcome, hit.mock, hit.is_unmatched) == (
+        ("outage",),
+        "traffic",
+        None,
+        False,
+    )
+    assert (slow.traffic, slow.outcome) == (("traffic[1]",), "matched")
+    assert observed.call("/v1/chat/completions", b"{").traffic == ()
