@@ -175,7 +175,10 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
         Flag("--strict-requests", "reject requests that the SDK's types do not allow"),
         Flag("--no-auth", "accept requests without credentials"),
         Flag("--no-cors", "do not let web pages of other origins read responses"),
-        Flag("--client-faults", "let clients ask for errors and faults by x-mockllm- headers"),
+        Flag(
+            "--client-faults",
+            "let clients ask for errors, latencies and faults by x-mockllm- headers",
+        ),
         Flag("--no-reuse", "match every request anew, even one identical to an earlier one"),
     ),
     "latency": (

@@ -142,6 +142,15 @@ def parse_latency(text: str) -> Latency:
     Raises:
         ValueError: it is invalid.
     """
+    return read_latency(read_members(text))
+
+
+def read_members(text: str) -> dict[str, Any]:
+    """Return the members of a latency that is written as `parse_latency` reads it, not validated.
+
+    Raises:
+        ValueError: one has no value, or is written twice.
+    """
     first, *others = text.split(",")
     written = [first, *others] if "=" in first else [f"preset={first}", *others]
     members: dict[str, Any] = {}
@@ -152,7 +161,7 @@ def parse_latency(text: str) -> Latency:
         if name in members:
             raise ValueError(f"{name!r} is written twice")
         members[name] = _number(value)
-    return read_latency(members)
+    return members
 
 
 def _number(text: str) -> float | str:

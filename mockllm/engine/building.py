@@ -48,7 +48,7 @@ def build_engine(
     members unless they are None. The strict parameters are those of `load`. `echo` answers where no
     mock matches; `models` are listed beside those that the mocks name; `reuse` caches the matches
     of repeated requests; `quick_retries` has clients retry at once (`providers.failures.hurry`);
-    with `client_faults`, clients may ask for errors and faults (`config.wishes`).
+    with `client_faults`, clients may ask for errors, latencies and faults (`config.wishes`).
 
     Raises:
         ConfigError: the configuration cannot be served or, with `strict_config`, has warnings.

@@ -123,7 +123,7 @@ class Match(NamedTuple):
     None if no API decoded the request, `answer` if the reply is an error or an endpoint's.
     `near_miss` is the rule that is closest to matching where none does, `trouble` why an answer
     failed. `reusable` matches may be cached. `traffic` has the labels of the entries of traffic
-    that have changed the answer.
+    that have changed the answer, `asked_for` the kinds of what its client has asked for by headers.
     """
 
     outcome: Outcome
@@ -136,6 +136,7 @@ class Match(NamedTuple):
     near_miss: NearMiss | None = None
     trouble: Trouble | None = None
     traffic: tuple[str, ...] = ()
+    asked_for: tuple[str, ...] = ()
 
 
 class Decision(NamedTuple):

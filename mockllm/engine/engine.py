@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
-from mockllm.config.wishes import FAULT, has_wishes, read_wishes
+from mockllm.config.wishes import FAULT, LATENCY, has_wishes, read_wishes
 from mockllm.engine import asking
 from mockllm.engine.batches import (
     SelectedInputs,
@@ -42,6 +42,7 @@ from mockllm.engine.faults import (
     replace_reply,
     written_tokens,
 )
+from mockllm.engine.latency import compile_latency
 from mockllm.engine.loading import Loaded
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import could_not_make, is_made, make_answer
@@ -533,6 +534,7 @@ class Engine:
         if error is None:
             return None
         answer = failed_answer(table.api, compile_error(error), table.chunk)
+        answer = answer._replace(has_own_pace=True)
         source = FixedSource(answer, Outcome.ASKED_FOR, reusable=False)
         return Selection(source, None, reusable=False)
 
@@ -708,6 +710,7 @@ class Engine:
         """Return the match with an answer, the one that was `made` or that of the selected source,
         without its faults; or with an error."""
         prompt, effects = asked.prompt, asked.effects
+        headers = asked.request.first_values
         if isinstance(selection, RequestError):
             reply, ready = make_ready(self.renderer.render_error(table.api, selection))
             return Match(
@@ -723,11 +726,20 @@ class Engine:
         felt: tuple[str, ...] = ()
         if effects is not NO_EFFECTS:
             answer, felt = effects.pace(answer)
+        kinds: tuple[str, ...] = ()
+        if self._client_faults and has_wishes(headers):
+            wishes = read_wishes(headers)
+            kinds = wishes.kinds
+            if wishes.pace is not None:
+                pace = compile_latency(wishes.pace, LATENCY.decode())
+                answer = answer._replace(pace=pace)
+                felt = felt if effects.error is not None else ()
         reply, ready = self.renderer.reply_to(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
         reusable = reusable and not isinstance(reply.steps, LazySteps)
         said = answer if answer.failure is None else None
-        values = (source.outcome, reply, ready, rule, summary, said, reusable, None, None, felt)
+        outcome = source.outcome
+        values = (outcome, reply, ready, rule, summary, said, reusable, None, None, felt, kinds)
         return _new(Match, values)
 
     def _fallback(self, table: Table) -> Source | None:

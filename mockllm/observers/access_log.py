@@ -57,6 +57,9 @@ def log_access(exchange: Exchange) -> None:
         labels = [escape(label) for label in match.traffic]
         entry["traffic"] = labels
         end += f"; by {', '.join(labels)}"
+    if match.asked_for:
+        entry["asked_for"] = [*match.asked_for]
+        end += f"; asked for: {', '.join(match.asked_for)}"
     if match.near_miss is not None:
         entry["near_miss"] = describe_near_miss(match.near_miss)
         end += f"; closest mock: {entry['near_miss']}"

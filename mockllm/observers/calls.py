@@ -85,6 +85,7 @@ class Entry(NamedTuple):
     delivery: Delivery
     trouble: Trouble | None = None
     traffic: tuple[str, ...] = ()
+    asked_for: tuple[str, ...] = ()
 
     @property
     def attempt(self) -> int:
@@ -273,6 +274,12 @@ class Call:
         """The names of the entries of `traffic` that have changed the answer; of those without one
         their places (``traffic[3]``)."""
         return tuple(map(_name_of_label, self._entry.traffic))
+
+    @property
+    def asked_for(self) -> tuple[str, ...]:
+        """What the client has asked for by ``x-mockllm-`` headers and got: ``error``, ``latency``,
+        ``fault``."""
+        return self._entry.asked_for
 
     @property
     def status(self) -> int:

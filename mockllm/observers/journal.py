@@ -95,6 +95,7 @@ class Journal:
                 delivery,
                 match.trouble,
                 match.traffic,
+                match.asked_for,
             ),
         )
         self._last = number = self._last + 1

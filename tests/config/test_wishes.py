@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from mockllm import Error
+from mockllm import Error, Latency
 from mockllm.config.fault import Fault
-from mockllm.config.wishes import ERROR, FAULT, NO_WISHES, Wishes, has_wishes, read_wishes
+from mockllm.config.wishes import (
+    ERROR,
+    FAULT,
+    LATENCY,
+    NO_WISHES,
+    Wishes,
+    has_wishes,
+    read_wishes,
+)
 from mockllm.errors import RequestError
 
 
@@ -30,6 +38,13 @@ def test_a_request_without_the_headers_asks_for_nothing() -> None:
             {FAULT: b'[{"pause": "2s"}, {"end": "cut", "after": {"bytes": 5}}]'},
             Wishes(fault=[Fault(pause="2s"), Fault(end="cut", after={"bytes": 5})]),
         ),
+        ({LATENCY: b"vllm-8b"}, Wishes(latency="vllm-8b")),
+        ({LATENCY: b"ttft=350ms, tps=100"}, Wishes(latency=Latency(ttft="350ms", tps=100))),
+        (
+            {LATENCY: b"vllm-8b,ttft=1"},
+            Wishes(latency=Latency(preset="vllm-8b", ttft=1)),
+        ),
+        ({LATENCY: b'{"itl": "10ms"}'}, Wishes(latency=Latency(itl="10ms"))),
         (
             {ERROR: b"timeout", FAULT: b'{"pause": "2s"}'},
             Wishes(error="timeout", fault=Fault(pause="2s")),
@@ -54,6 +69,14 @@ def test_wishes_are_words_or_json(headers: dict[bytes, bytes], expected: Wishes)
         ({FAULT: b'{"end": "cut", "after": "x"}'}, "x-mockllm-fault.after: expected 'head', "),
         ({FAULT: b'{"hold": "a/b"}'}, "x-mockllm-fault.hold: expected the name of a gate, "),
         ({ERROR: b"x", FAULT: b"y"}, "; x-mockllm-fault: expected an object"),
+        ({LATENCY: b"vllm-9b"}, "x-mockllm-latency.preset: expected 'vllm-8b', "),
+        ({LATENCY: b""}, "x-mockllm-latency.preset: expected 'vllm-8b', "),
+        ({LATENCY: b"ttft=soon"}, "x-mockllm-latency.ttft: expected a number of seconds, "),
+        ({LATENCY: b"ttft=1,ttft=2"}, "x-mockllm-latency: 'ttft' is written twice"),
+        ({LATENCY: b"ttft=1,itl"}, "x-mockllm-latency: expected NAME=VALUE, found 'itl'"),
+        ({LATENCY: b'{"ttft": 1, "tftt": 2}'}, "x-mockllm-latency.tftt: unknown key"),
+        ({LATENCY: b"[1]"}, "x-mockllm-latency: expected a preset or an object"),
+        ({LATENCY: b"\xff"}, "x-mockllm-latency.preset: expected 'vllm-8b', "),
     ],
 )
 def test_a_wish_that_no_mock_could_have_is_a_400(
@@ -65,3 +88,11 @@ def test_a_wish_that_no_mock_could_have_is_a_400(
     assert caught.value.status == 400
     assert caught.value.code == "invalid_wish"
     assert expected in caught.value.message
+
+
+def test_the_kinds_of_wishes_have_names() -> None:
+    headers = {ERROR: b"timeout", LATENCY: b"vllm-8b", FAULT: b"reset"}
+
+    assert read_wishes(headers).kinds == ("error", "latency", "fault")
+    assert read_wishes({LATENCY: b"vllm-8b"}).kinds == ("latency",)
+    assert NO_WISHES.kinds == ()

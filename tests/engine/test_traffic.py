@@ -230,6 +230,49 @@ def test_what_the_client_wishes_comes_first() -> None:
     assert asked(one).reply.ending == RESET
 
 
+def test_a_latency_that_the_client_wishes_comes_before_all_others() -> None:
+    own = {"match": {"user": "own"}, "reply": TEXT, "latency": {"ttft": 9}}
+    failing = {"match": {"user": "error"}, "error": "rate_limit"}
+    one = app({"latency": {"ttft": 5}}, mocks=[own, failing, {"reply": TEXT}])
+    wish = {"x-mockllm-latency": "ttft=2,itl=10ms"}
+
+    found = [asked(one, user=user, headers=wish) for user in ("hi", "own", "error", "hi")]
+
+    assert [each.reply.pacing and each.reply.pacing.ttft for each in found] == [2.0] * 4
+    assert {each.match.asked_for for each in found} == {("latency",)}
+    assert {each.match.traffic for each in found} == {()}
+    assert sum(step.tokens for step in found[0].reply.steps) > 1
+    instant = asked(one, user="own", headers={"x-mockllm-latency": "instant"})
+    assert (instant.reply.pacing, instant.ready is not None) == (None, True)
+    pacing = asked(one, user="own").reply.pacing
+    assert pacing is not None
+    assert pacing.ttft == 9.0
+
+
+def test_an_error_that_the_client_wishes_may_be_late_and_break() -> None:
+    wishes = {
+        "x-mockllm-error": "overloaded",
+        "x-mockllm-latency": '{"ttft": "5s"}',
+        "x-mockllm-fault": '{"pause": 3}',
+    }
+
+    found = asked(app({"latency": {"ttft": 1}}, OUTAGE), headers=wishes)
+
+    assert (found.reply.status, found.reply.before_head) == (503, 3.0)
+    assert found.reply.pacing is not None
+    assert found.reply.pacing.ttft == 5.0
+    assert found.match.asked_for == ("error", "latency", "fault")
+    plain = asked(app({"latency": {"ttft": 1}}), headers={"x-mockllm-error": "overloaded"})
+    assert plain.reply.pacing is None
+
+
+def test_an_error_of_traffic_has_the_latency_that_the_client_wishes() -> None:
+    found = asked(app(OUTAGE), headers={"x-mockllm-latency": "ttft=2"})
+
+    assert found.reply.pacing is not None
+    assert found.match.traffic == ("traffic[0]",)
+
+
 def test_a_request_without_a_mock_is_not_broken() -> None:
     mocks = [{"match": {"user": "other"}, "reply": TEXT}]
     found = asked(app({"fault": {"end": "reset"}, "latency": {"ttft": 1}}, mocks=mocks))

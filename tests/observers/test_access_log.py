@@ -174,6 +174,16 @@ def test_traffic_that_changed_an_answer_is_noted_at_the_end() -> None:
     assert entry["traffic"] == ["traffic[0] 'a\\nb'", "traffic[1]"]
 
 
+def test_what_a_client_has_asked_for_is_noted_at_the_end() -> None:
+    request = Request.of("POST", "/v1/chat/completions")
+    match = Match(Outcome.ASKED_FOR, Reply(503, (), ()), asked_for=("error", "latency"))
+
+    line, entry = record_of(request, Decision.by(match))
+
+    expected = "POST /v1/chat/completions 503 [asked for] 1000 us; asked for: error, latency"
+    assert (line, entry["asked_for"]) == (expected, ["error", "latency"])
+
+
 def unmatched(texts: list[str], asked: str, **headers: Any) -> tuple[str, dict[str, Any]]:
     """The line and the entry of a request that none of the mocks for these texts matches."""
     mocks = [

@@ -123,3 +123,14 @@ def test_a_server_begins_anew_when_it_is_started_again() -> None:
         server.traffic["outage"].stop()
     with server:
         assert holds(server)
+
+
+def test_what_a_client_asks_for_is_in_its_call() -> None:
+    with Server(config()) as server, client_of(server) as client:
+        wishes = {"x-mockllm-latency": "ttft=1ms", "x-mockllm-fault": '{"pause": "1ms"}'}
+        client.with_options(default_headers=wishes).chat.completions.create(
+            model="m", messages=[{"role": "user", "content": "hi"}]
+        )
+        ask(client)
+
+        assert [call.asked_for for call in server.calls] == [("latency", "fault"), ()]
