@@ -76,6 +76,12 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(user) + int(system) for user, system in times) / _TICK
 
 
+def loop_seconds(pid: int) -> float:
+    """Seconds for which the first thread of `pid` has run, in nanoseconds, where `cpu_seconds` has
+    ticks (Linux, Documentation/scheduler/sched-stats.rst)."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
 def memory(pid: int) -> int:
     """Bytes of memory of `pid` and its descendants; shared memory is counted once (PSS)."""
     return sum(_pss(member) for member in family(pid))

@@ -1,4 +1,5 @@
-"""Measures paced streams: what a step costs, how late it is, and the memory of an open stream.
+"""Measures paced streams: what a step costs, how late it is, the memory of an open stream, and for
+how long many that begin at once hold the loop.
 
 The cost is compared in the same rounds with that of a loop that writes ready bytes on the same
 schedule (`servers.paced_limit`). The lateness is the server's own figure, of `GET /health`.
@@ -7,8 +8,11 @@ schedule (`servers.paced_limit`). The lateness is the server's own figure, of `G
 from __future__ import annotations
 
 import json
+import os
+import signal
 import statistics
 import sys
+import time
 from pathlib import Path
 
 from benchmarks import exchange, machine
@@ -34,6 +38,9 @@ HEALTH = b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
 CPU = Metric("paced_cpu", f"CPU of a step, {PACED:,} paced streams, of that of a bare loop", "x")
 LATE = Metric("paced_late", "99 of 100 of their steps are late by at most", "s")
+BURST = 100  # requests that are there when the loop looks
+BURSTS = 20  # the result is their median
+ARRIVALS = Metric("paced_arrivals", f"{BURST} streams that begin at once hold the loop for", "s")
 MEMORY = Metric("paced_memory", "memory of an open paced stream, beside its connection", "B")
 
 _REQUEST = LOADS["stream"].request.render(0)
@@ -43,18 +50,19 @@ _ANSWER = Answer(text=PACED_TEXT, chunks=PACED_WORDS)
 def measure(bench: Bench) -> list[Measurement]:
     """Measure all metrics of paced streams."""
     bench.show_progress(CPU.title)
-    metrics = (CPU, LATE, MEMORY)
+    metrics = (CPU, LATE, MEMORY, ARRIVALS)
     try:
         return [*map(Measurement, metrics, _measure(bench))]
     except (CannotStartError, WrongAnswerError) as exc:
         return [Measurement(metric, None, str(exc)) for metric in metrics]
 
 
-def _measure(bench: Bench) -> tuple[float, float, float]:
+def _measure(bench: Bench) -> tuple[float, float, float, float]:
     with bench.started(OURS, "one_paced") as ours:
         received = exchange.fetch(ours.port, _REQUEST)
         exchange.check(received, _ANSWER)
         memory = _memory(ours)  # to look at it holds the server up, so it is not measured again
+        arrivals = statistics.median(_arrivals(ours) for _ in range(BURSTS))
     port = free_port()
     limit_command = _limit(port, bench.files.write("paced.reply", received.raw))
     with (
@@ -67,7 +75,7 @@ def _measure(bench: Bench) -> tuple[float, float, float]:
                 costs[server.pid].append(_cost(server))
         timing = json.loads(exchange.fetch(ours.port, HEALTH).body)["timing"]
     ratio = statistics.median(costs[ours.pid]) / statistics.median(costs[limit.pid])
-    return ratio, timing["late_ms"]["p99"] / 1000, memory
+    return ratio, timing["late_ms"]["p99"] / 1000, memory, arrivals
 
 
 def _limit(port: int, reply: Path) -> list[str]:
@@ -92,3 +100,20 @@ def _memory(server: Running) -> float:
         grown = machine.memory(server.pid) - before
         streams.read()
         return grown / PACED
+
+
+def _arrivals(server: Running) -> float:
+    """Seconds for which the loop works on requests that arrive at once: while it stands still. It
+    has no other work until their first tokens are due."""
+    with Streams(server.port, _REQUEST, BURST, spread=0.0) as streams:
+        time.sleep(PACED_TTFT / 2)  # the connections are accepted
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            streams.ask()
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        before = machine.loop_seconds(server.pid)
+        time.sleep(PACED_TTFT / 2)
+        worked = machine.loop_seconds(server.pid) - before
+        streams.read()
+        return worked
