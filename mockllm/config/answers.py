@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 from pydantic import (
+    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -28,9 +29,21 @@ from mockllm.config.functions import ReplyFunction, is_function
 from mockllm.config.headers import AnswerHeaders
 from mockllm.config.latency import AnyLatency, Latency
 from mockllm.config.mistakes import ANSWERS, ONE_ANSWER, contradiction
-from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject
+from mockllm.config.objects import ConfigObject
 from mockllm.config.reply import AnyReply, Reply
-from mockllm.config.texts import TEXT_FORM, is_made_text, may_count_calls
+from mockllm.config.schema_rules import (
+    at_least_one_of,
+    at_most_one_of,
+    describe,
+    has,
+    has_value,
+    member,
+    members,
+    none_of,
+    one_of,
+    when,
+)
+from mockllm.config.texts import MADE_KEYS, TEXT_FORM, is_made_text, may_count_calls
 from mockllm.config.values import AlsoWritten, ChunkSize, Event, OptionalSDKObject
 
 MAX_TIMES = 1_000_000_000  # more than anybody sends; sums of a script stay within 64 bits
@@ -153,7 +166,7 @@ def _any_of(names: Sequence[str]) -> str:
     return f"{', '.join(map(repr, names[:-1]))} or {names[-1]!r}"
 
 
-def _answers_in(model: type[ConfigObject], names: Iterable[str] = ANSWERS) -> list[str]:
+def _answers_in(model: type[BaseModel], names: Iterable[str] = ANSWERS) -> list[str]:
     return [name for name in names if name in model.model_fields]
 
 
@@ -179,6 +192,8 @@ class _Entry(WrittenAnswer):
     What makes one answer late or broken belongs here, beside `headers` and `stream`, and counts in
     `advances_retry`.
     """
+
+    model_config = ConfigDict(json_schema_extra=describe(at_most_one_of(*map(has, _OF_ONE_ANSWER))))
 
     times: Times = 1
     """How often the entry is given; ``"always"``, of the last one only, for ever."""
@@ -222,19 +237,23 @@ class Entry(_Entry):
     stream: NeutralStream = ReplyStream()
 
 
-class ResponseEntry(Entry):
-    """One of several answers, which may be in the form of its API: a `response`."""
+class _InOwnForm(_Entry):
+    """The field of the entries in an API's own list. It is validated before `error`, where several
+    answers are found."""
 
     response: OptionalSDKObject = None
     """The answer in the form of the API."""
+
+
+class ResponseEntry(Entry, _InOwnForm):
+    """One of several answers, which may be in the form of its API: a `response`."""
+
     stream: OwnStream = MockStream()
 
 
-class EmbeddingsEntry(_Entry):
+class EmbeddingsEntry(_InOwnForm):
     """One of several answers of Embeddings."""
 
-    response: OptionalSDKObject = None
-    """The answer in the form of the API."""
     error: AnyError | None = Field(default=None, validate_default=True)
     """A failure of the service: a word, or an object."""
 
@@ -272,10 +291,26 @@ else:
 # --- All answers of a mock ------------------------------------------------------------------------
 
 
-def _describe_answers(schema: JsonDict, model: type[ConfigObject]) -> None:
-    """Add to the JSON Schema of a mock that it has exactly one answer."""
-    schema |= OWN_KEYS_SCHEMA
-    schema["oneOf"] = [{"required": [name]} for name in _answers_in(model)]
+_NO_EVENTS = member("stream", none_of(has("events")))
+"""The stream has no events."""
+
+
+def _describe_answers(schema: JsonDict, model: type[BaseModel]) -> None:
+    """Add to the JSON Schema of a mock that it has exactly one answer, and what its entries are."""
+    sequence = has("sequence")
+    has_answer = at_least_one_of(
+        *({"required": [key]} for key in sorted(MADE_KEYS)),
+        *map(has, _answers_in(model, _OF_ONE_ANSWER)),
+    )
+    ends = none_of(has_value("times", ALWAYS))
+    rules = [
+        one_of(*map(has, _answers_in(model))),
+        members("sequence", has_answer),
+        members("first", ends),
+        when(sequence, {"allOf": [members("first", has_answer), _NO_EVENTS]}),
+        when(has("at_end"), sequence),
+    ]
+    describe(*rules)(schema, model)
 
 
 class Answers(WrittenAnswer):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Field,
     StrictBool,
     ValidationInfo,
@@ -25,6 +26,7 @@ from mockllm.config.durations import AnyDuration, Seconds, remedy
 from mockllm.config.headers import HEADER_NAME, AnswerHeaders
 from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import ConfigObject
+from mockllm.config.schema_rules import describe, has, has_key, has_value, none_of, one_of, when
 from mockllm.config.values import AlsoWritten, JSONValue
 from mockllm.exchange import WITHOUT_CONTENT
 
@@ -55,8 +57,19 @@ WORDS: tuple[Word, ...] = get_args(Word)
 _MEDIA_TYPE = re.compile(rf"{HEADER_NAME}/{HEADER_NAME}( ?;[\t -~]*)?")
 
 
+_WORD, _BODY, _MESSAGE = has("as"), has_key("body"), has("message")
+_IS_SENDABLE = (
+    one_of(_WORD, has("status")),
+    when(_BODY, none_of(_WORD, _MESSAGE)),
+    when(has("content_type"), _BODY),
+    when(has_value("status", *sorted(WITHOUT_CONTENT)), none_of(_BODY, _MESSAGE)),
+)
+
+
 class Error(ConfigObject):
     """A failure that each API sends in its own form: a word, or a status."""
+
+    model_config = ConfigDict(json_schema_extra=describe(*_IS_SENDABLE))
 
     word: Word | None = Field(default=None, validation_alias="as", serialization_alias="as")
     """The failure, which has a status, a body and headers in each API."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
     PlainSerializer,
@@ -33,6 +34,17 @@ from mockllm.config.durations import Duration, Seconds
 from mockllm.config.error import AnyError, Error
 from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import ConfigObject
+from mockllm.config.schema_rules import (
+    at_least_one_of,
+    describe,
+    has,
+    has_key,
+    has_value,
+    member,
+    none_of,
+    one_of,
+    when,
+)
 
 MAX_COUNT = 2**53 - 1  # of tokens, bytes or events; up to here every JSON reader counts exactly
 
@@ -53,9 +65,16 @@ def is_gate_name(name: str) -> bool:
 _Count = Annotated[int, Field(strict=True, ge=1, le=MAX_COUNT)]
 
 
+_COUNTED = ("tokens", "time", "bytes", "events", "event")
+
+
 class Position(ConfigObject):
     """A place in an answer, counted from its beginning. It is one of `tokens`, `time`, `bytes`,
     `events` and `event`; the last three differ between APIs."""
+
+    model_config = ConfigDict(
+        json_schema_extra=describe(one_of(*map(has, _COUNTED)), when(has_key("nth"), has("event")))
+    )
 
     tokens: _Count | None = None
     """After so many tokens of the model, estimated as four bytes of text each."""
@@ -79,12 +98,11 @@ class Position(ConfigObject):
 
     @model_validator(mode="after")
     def _is_one(self) -> Position:
-        counted = ("tokens", "time", "bytes", "events", "event")
         values = (self.tokens, self.time, self.bytes_, self.events, self.event)
-        found = [name for name, value in zip(counted, values, strict=True) if value is not None]
+        found = [name for name, value in zip(_COUNTED, values, strict=True) if value is not None]
         if len(found) != 1:
             both = " and ".join(map(repr, found)) or "none of them"
-            raise contradiction(f"expected one of {', '.join(map(repr, counted))}, found {both}")
+            raise contradiction(f"expected one of {', '.join(map(repr, _COUNTED))}, found {both}")
         if "nth" in self.model_fields_set and self.event is None:
             raise contradiction("expected 'event' beside 'nth', found nothing")
         return self
@@ -140,9 +158,24 @@ else:
     ]
 
 
+_KINDS = ("end", "pause", "hold", "send", "error")
+_TIMED = {"required": ["after"], "properties": {"after": {"type": "object", **has("time")}}}
+_INSIDE = has_value("inside", True)
+_IN_STREAM = none_of(has_key("body"), has("headers", {}), has("retry_after"))
+_IS_POSSIBLE = (
+    one_of(*map(has, _KINDS)),
+    when(has_value("end", "clean"), has("after")),
+    when(_INSIDE, has("end")),
+    when(_TIMED, {"allOf": [has_value("end", "cut", "reset", "hang"), none_of(_INSIDE)]}),
+    when(has("after"), member("error", at_least_one_of({"not": {"type": "object"}}, _IN_STREAM))),
+)
+
+
 class Fault(ConfigObject):
     """Something that goes wrong while an answer is sent: one of `end`, `pause`, `hold`, `send` and
     `error`."""
+
+    model_config = ConfigDict(json_schema_extra=describe(*_IS_POSSIBLE))
 
     end: Literal["cut", "reset", "clean", "hang"] | None = None
     """The end of the answer. ``cut``: the connection is closed. ``reset``: it is reset, once the
@@ -205,12 +238,11 @@ class Fault(ConfigObject):
 
     @model_validator(mode="after")
     def _is_one(self) -> Fault:
-        kinds = ("end", "pause", "hold", "send", "error")
-        found = [name for name in kinds if getattr(self, name) is not None]
+        found = [name for name in _KINDS if getattr(self, name) is not None]
         if len(found) != 1:
             both = " and ".join(map(repr, found))
             reason = f"{both}: write a list of faults" if found else "none of them"
-            raise contradiction(f"expected one of {', '.join(map(repr, kinds))}, found {reason}")
+            raise contradiction(f"expected one of {', '.join(map(repr, _KINDS))}, found {reason}")
         return self
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    ConfigDict,
     Discriminator,
     Field,
     PlainValidator,
@@ -28,6 +29,15 @@ from pydantic_core import PydanticCustomError
 from mockllm.config.functions import ReplyFunction, is_function
 from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import ConfigObject
+from mockllm.config.schema_rules import (
+    at_least_one_of,
+    at_most_one_of,
+    describe,
+    has,
+    has_key,
+    has_value,
+    when,
+)
 from mockllm.config.texts import (
     MADE_KEYS,
     GeneratedText,
@@ -100,8 +110,20 @@ class Usage(ConfigObject):
         return value
 
 
+_TEXT, _REFUSAL, _JSON = has("text"), has("refusal"), has_key("json")
+_CALLS = has("tool_calls", [])
+_SAYS_ONE_THING = (
+    at_least_one_of(_TEXT, has("reasoning", ""), _CALLS, has("refusal", ""), _JSON, has("finish")),
+    at_most_one_of(_TEXT, _REFUSAL, _JSON),
+    at_most_one_of(_CALLS, _REFUSAL, _JSON),
+    when(has_value("finish", "tool_calls"), _CALLS),
+)
+
+
 class Reply(ConfigObject):
     """An answer that each API sends in its own form, whole and streamed."""
+
+    model_config = ConfigDict(json_schema_extra=describe(*_SAYS_ONE_THING))
 
     text: Text | None = None
     """The words of the model."""

@@ -202,6 +202,29 @@ def test_an_entry_of_another_list_is_a_mistake_in_python_too(entry: Any) -> None
         Config.from_dict({"mocks": [{"sequence": [entry]}]})
 
 
+@pytest.mark.parametrize("key", ["sequence", "first"])
+@pytest.mark.parametrize(
+    ("field", "answers"),
+    [
+        ("openai", {"reply": "a", "error": "overloaded"}),
+        ("openai", {"response": {"choices": []}, "reply": "a"}),
+        ("anthropic", {"response": {"content": []}, "error": "overloaded"}),
+        ("openai_embeddings", {"response": {"data": []}, "error": "overloaded"}),
+    ],
+)
+def test_an_entry_of_any_list_has_one_answer(field: str, key: str, answers: Any) -> None:
+    """Of two answers in an API's own list, one was ignored."""
+    own = {} if key == "sequence" else {"error": "overloaded"}
+    one, other = map(repr, answers)
+
+    with pytest.raises(ConfigError) as caught:
+        Config.from_dict({field: [{key: [answers], **own}]})
+
+    (problem,) = caught.value.problems
+    assert problem.message == f"expected one answer, found {one} and {other}: keep one of them"
+    assert str(problem.place) == f"{field}[0]: {key}[0]"
+
+
 # --- What stands together ------------------------------------------------------------------------
 
 ENDLESS = "first[1].times: expected a number: what follows 'always' would never be given"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from functools import cache
-from itertools import chain
+from itertools import chain, combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -276,7 +277,7 @@ ANSWERS: list[Any] = [
 
 @pytest.mark.parametrize("field", ["openai", "mocks"])
 def test_what_is_loaded_as_the_answer_of_a_mock_is_valid(field: str) -> None:
-    """The converse does not hold: a schema cannot say which members exclude each other."""
+    """The converse does not hold for all: a schema cannot compare two values."""
     keys = keys_of(MOCK_FIELDS[field]).keys() - {"match", "response"}
     mocks = [{key: value} for key in sorted(keys) for value in ANSWERS]
     mocks += [{"reply": "a", **mock} for mock in mocks if "reply" not in mock]
@@ -285,6 +286,90 @@ def test_what_is_loaded_as_the_answer_of_a_mock_is_valid(field: str) -> None:
 
     assert {*chain.from_iterable(found)} >= {"reply", "error", "sequence", "fault", "stream"}
     assert valid(field, found) == found
+
+
+def combined(options: dict[str, list[Any]], most: int = 2) -> Iterator[Json]:
+    """Objects with up to `most` of the keys, with each of their values."""
+    for size in range(most + 1):
+        for keys in combinations(options, size):
+            for values in product(*(options[key] for key in keys)):
+                yield dict(zip(keys, values, strict=True))
+
+
+REPLIES = combined(
+    {
+        "text": ["a", "", None],
+        "reasoning": ["a", ""],
+        "tool_calls": [[{"name": "f"}], [], None],
+        "refusal": ["no", "", None],
+        "json": [{}, None],
+        "finish": ["stop", "tool_calls", None],
+        "usage": [{}],
+    }
+)
+ERRORS = combined(
+    {
+        "as": ["rate_limit", None],
+        "status": [500, 204, None],
+        "message": ["no", None],
+        "body": [{}, None],
+        "content_type": ["text/plain", None],
+        "retry_after": ["2s"],
+    },
+    most=3,
+)
+FAULTS = combined(
+    {
+        "end": ["cut", "clean", None],
+        "pause": ["1s"],
+        "send": ["x"],
+        "error": ["overloaded", {"status": 500, "body": None}, {"status": 500, "headers": {}}],
+        "hold": ["gate"],
+        "after": ["head", {"tokens": 1}, {"time": "1s"}, {"tokens": 1, "time": 1}, {"nth": 2}, {}],
+        "inside": [True, False],
+    },
+    most=3,
+)
+ENTRIES: dict[str, list[Any]] = {
+    "reply": ["a", {"generate": "echo"}, None],
+    "error": ["overloaded", None],
+    "times": [2, "always"],
+    "retry": ["same", None],
+    "fault": [{"end": "cut"}],
+    "stream": [{}],
+}
+ANSWERS_OF_MOCKS = combined(
+    {
+        "reply": ["a", None],
+        "error": ["overloaded", None],
+        "sequence": [["a"], [{"generate": "echo"}], [{"reply": "a", "times": "always"}], None],
+        "at_end": ["pass", None],
+        "first": [["b"], [], None],
+        "stream": [{"chunk": "char"}],
+    },
+    most=3,
+)
+
+
+@pytest.mark.parametrize("field", ["openai", "mocks"])
+@pytest.mark.parametrize(
+    "mocks",
+    [
+        [{"reply": reply} for reply in REPLIES],
+        [{"error": error} for error in ERRORS],
+        [{"reply": "a", "fault": fault} for fault in FAULTS],
+        [{"sequence": [entry]} for entry in combined(ENTRIES)],
+        [{"reply": "a", "first": [entry]} for entry in combined(ENTRIES)],
+        [{"sequence": ["a"], "first": [entry]} for entry in combined(ENTRIES)],
+        [*ANSWERS_OF_MOCKS],
+    ],
+    ids=["reply", "error", "fault", "sequence", "first", "first beside sequence", "answer"],
+)
+def test_keys_are_valid_together_if_they_are_loaded_together(field: str, mocks: list[Json]) -> None:
+    found = loaded(field, mocks)
+
+    assert valid(field, mocks) == found
+    assert 0 < len(found) < len(mocks)
 
 
 @pytest.mark.parametrize(
