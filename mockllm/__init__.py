@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         SessionHeader,
         Stream,
     )
+    from mockllm.config.rate_limit import RateLimit
     from mockllm.config.reply import Reply, ToolCall, Usage
     from mockllm.config.traffic import Traffic
     from mockllm.config.words import (
@@ -95,6 +96,7 @@ __all__ = [
     "OpenAIResponseMock",
     "OpenAIResponseRequestMatch",
     "Prompt",
+    "RateLimit",
     "Reply",
     "ReplyStream",
     "ResponseEntry",
@@ -130,6 +132,7 @@ _MODULES = (
     "mockllm.config.latency",
     "mockllm.config.match",
     "mockllm.config.models",
+    "mockllm.config.rate_limit",
     "mockllm.config.reply",
     "mockllm.config.traffic",
     "mockllm.config.words",

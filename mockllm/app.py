@@ -21,9 +21,10 @@ from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
 from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
 from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import answer_at_once, in_session, session_ended
-from mockllm.engine.decision import Decision, Outcome, Question
+from mockllm.engine.decision import Admission, Answer, Decision, Outcome, Question
 from mockllm.engine.effects import hold
 from mockllm.engine.engine import Engine
+from mockllm.engine.limiting import Limiter
 from mockllm.engine.mocks import Table
 from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.views import View, Views
@@ -75,7 +76,7 @@ class App:
     """Decides every request: by the mocks of the current engine, or by an endpoint. `clock` returns
     seconds of a monotonic clock, `work_clock` the seconds that this thread has worked; the defaults
     stand still. `timing` returns how late the steps of paced answers were, `elapsed` the seconds
-    since the start of the server, in its own time."""
+    since the start of the server, in its own time. `limiter` admits requests to their limits."""
 
     def __init__(
         self,
@@ -86,6 +87,7 @@ class App:
         work_clock: Callable[[], float] = lambda: 0.0,
         timing: Callable[[], Lateness] = Lateness,
         elapsed: Callable[[], float] = lambda: 0.0,
+        limiter: Limiter | None = None,
     ) -> None:
         # of the process
         self._scheme = "https" if tls else "http"
@@ -95,6 +97,7 @@ class App:
         """Returns how late the steps of paced answers were."""
         self.elapsed = elapsed
         """Returns the seconds since the start of the server, in its own time."""
+        self._limiter = limiter or Limiter(now=elapsed)
         self.traffic = TrafficTimes()
         """When the entries of traffic began, which a reload does not change."""
         self.is_ready = True
@@ -131,6 +134,7 @@ class App:
         self._engine = engine
         engine.work_clock = self._work_clock
         engine.elapsed = self._since_begin
+        engine.limiter = self._limiter
         self._tables = self.views.use(engine).routes
         self._local_context = Context(
             engine, lambda: self.is_ready, self.stored_responses, timing=self.timing
@@ -334,6 +338,13 @@ class App:
                 answer_size=answer.own_size,
             )
             self.stored_responses.append(stored)
+
+    def end_admission(
+        self, admission: Admission, answer: Answer | None = None, share: float = 0.0
+    ) -> None:
+        """End a request that was admitted to its limits, of whose `answer` this `share` was sent,
+        from 0 to 1. Without effect if it has ended before."""
+        self.store.perform(self._limiter.over(admission, answer, share), self._clock())
 
     def pacing_of(self, request: Request, decision: Decision) -> Pacing:
         """Return the pacing of one delivery of a paced reply, with the key of its draws."""

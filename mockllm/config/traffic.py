@@ -20,16 +20,17 @@ from mockllm.config.latency import AnyLatency, Latency
 from mockllm.config.match import Match
 from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import ConfigObject
+from mockllm.config.rate_limit import RateLimit
 from mockllm.errors import NOWHERE, Place
 
-KINDS = ("error", "latency", "fault")
+KINDS = ("error", "rate_limit", "latency", "fault")
 """The kinds of effects that an entry may have, in the order in which they are applied."""
 
 
 class Traffic(ConfigObject):
     """Something that happens to all requests that match, as long as it lasts: an error in place of
-    the answer, a latency, a fault. Of each kind, the first entry that holds counts. A latency or a
-    fault that a mock has itself comes before."""
+    the answer, a rate limit, a latency, a fault. Of each kind, the first entry that holds counts. A
+    latency or a fault that a mock has itself comes before."""
 
     name: str = ""
     """The name, by which it is started and stopped."""
@@ -49,6 +50,8 @@ class Traffic(ConfigObject):
     """The share of the requests that it happens to, from 0 to 1."""
     error: AnyError | None = None
     """A failure of the service, in place of the answer."""
+    rate_limit: RateLimit | None = None
+    """How many requests and tokens are admitted; beyond, the answer is a 429."""
     fault: AnyFaults | None = None
     """What goes wrong while the answer is sent."""
     latency: AnyLatency | None = None

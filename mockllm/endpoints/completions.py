@@ -121,7 +121,8 @@ def _complete(context: Context, request: Request) -> Generator[bool, None, Decis
     def decide(effects: Effects) -> Decision | Question:
         return begin(_complete_in_traffic(context, request, wanted, effects))
 
-    return context.engine.expose(table, first, decide)
+    size = {"input": [*wanted.prompts], "n": len(wanted.prompts), "max_tokens": wanted.max_tokens}
+    return context.engine.expose(table, first, replace(first.prompt, body=size), decide)
 
 
 def _complete_in_traffic(

@@ -15,6 +15,7 @@ from mockllm.engine.decision import (
     Wait,
     finish,
 )
+from mockllm.engine.limiting import abandon
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import ScriptedSource
 from mockllm.engine.unmatched import UnmatchedError
@@ -62,7 +63,13 @@ def answer_at_once(decided: Decision | Question, store: Store, now: float) -> De
         operations = [each for each in decided.operations if not isinstance(each, outside)]
         if len(operations) < len(decided.operations):
             break
-        decided = decided.resume(store.perform(operations, now))
+        results = store.perform(operations, now)
+        try:
+            decided = decided.resume(results)
+        except BaseException:
+            if decided.admission is not None:
+                store.perform(abandon(decided.admission), now)
+            raise
     return decided
 
 
@@ -136,7 +143,10 @@ def in_session(
         each._replace(request=received) if isinstance(each, ForwardRequest) else each
         for each in decided.operations
     )
-    return Question(operations, lambda results: in_session(resume(results), session, received))
+    return decided._replace(
+        operations=operations,
+        resume=lambda results: in_session(resume(results), session, received),
+    )
 
 
 def exhausted(rule: Rule, refusal: Exhausted) -> RequestError:

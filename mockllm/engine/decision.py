@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, Self
 
@@ -13,10 +13,12 @@ from mockllm.exchange import Headers, Reply, Request
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
+from mockllm.providers.api import API
 from mockllm.providers.failures import Failure
 from mockllm.replies.faults import Fault
 from mockllm.replies.ready import ReadyBytes
 from mockllm.state import store
+from mockllm.state.rate_limits import Charge
 from mockllm.state.sessions import COMMON
 from mockllm.wire.chunking import Chunk
 from mockllm.wire.tokens import BYTES_PER_TOKEN, estimate_value
@@ -33,6 +35,8 @@ class Outcome(Enum):
     """An error that the client has asked for."""
     TRAFFIC = "traffic"
     """An error that happens to all requests, or to a share of them, whichever mock would answer."""
+    LIMITED = "rate limited"
+    """A request beyond a rate limit, whichever mock would answer."""
     UNMATCHED = "no match"
     POOL_FULL = "pool full"
     """A request for whose answer there is no place, not even in the queue."""
@@ -139,15 +143,49 @@ class Match(NamedTuple):
     asked_for: tuple[str, ...] = ()
 
 
+class Admission:
+    """A request that was admitted to its rate limits at the time `at`, until the end of its answer.
+
+    `lease` is that of its place; empty if it needs none. `charges` are those that are settled then,
+    by the words of their limits.
+    """
+
+    __slots__ = ("api", "at", "charges", "is_over", "lease")
+
+    def __init__(self, api: API, at: float) -> None:
+        self.api = api
+        self.at = at
+        self.lease = ""
+        self.charges: Mapping[str, Charge] = {}
+        self.is_over = False
+
+    def end(self, costs: Mapping[str, float], now: float) -> tuple[store.Operation, ...]:
+        """Return the operations at the end of the answer, at the time `now`, which has cost so much
+        by these words; nothing if it has ended before."""
+        if self.is_over:
+            return ()
+        self.is_over = True
+        operations: list[store.Operation] = [
+            store.Settle(self.charges[word], cost, self.at, now)
+            for word, cost in costs.items()
+            if word in self.charges
+        ]
+        if self.lease:
+            operations.append(store.Leave(self.lease))
+        return tuple(operations)
+
+
 class Decision(NamedTuple):
     """The answer to one request: its match, and the reply to this request alone. The reply is that
-    of the match unless it is drawn at random or depends on state. `session` is the one that the
-    request belongs to."""
+    of the match unless it is drawn at random, depends on state, or tells of limits. `session` is
+    the one that the request belongs to. With an `admission`, the end of the delivery is to be
+    reported (`App.end_admission`)."""
 
     match: Match
     reply: Reply
     ready: ReadyBytes | None
     session: str = COMMON
+    admission: Admission | None = None
 
     @classmethod
     def by(cls, match: Match) -> Self:
@@ -217,10 +255,12 @@ Operation = ForwardRequest | DividedWork | CallFunction | FindPeer | Wait | stor
 class Question(NamedTuple):
     """A decision that depends on the outside world. `operations` are performed outside, and
     `resume` decides by their results, which are in the same order. It may return another question.
+    A question with an `admission` that is not answered is to be reported like a decision.
     """
 
     operations: tuple[Operation, ...]
     resume: Callable[[Sequence[Any]], Decision | Question]
+    admission: Admission | None = None
 
 
 def finish(pieces: Pieces) -> Any:

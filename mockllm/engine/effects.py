@@ -9,12 +9,10 @@ Each kind has its place in the order of one request (`engine.Engine`):
 
     credentials, validation, the client's own wishes
     error       `_in_traffic`: answers before anything is chosen, and takes nothing (`TakeNothing`)
+    rate limit  `_limited`: admits the request, in one atomic step with the choice
     choice      `_match_prompt`: a mock is chosen, and advanced
     latency     `_matched`: replaces the pace of the file, not that of a mock or an entry
     fault       `_faults_of`: stands in for a mock that has no faults itself
-
-What limits the number of requests comes between error and choice, and is one atomic step with the
-latter: the operations of `_choose`, and `_in_traffic` for what needs no choice.
 """
 
 from __future__ import annotations
@@ -23,13 +21,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mockllm.engine.decision import Answer, Pieces, Planned
+from mockllm.engine.decision import Answer, Pieces, Planned, Summary
+from mockllm.engine.limiting import RateLimit
 from mockllm.engine.pace import Pace
 from mockllm.exchange import PoolRule
 from mockllm.matching.effort import Effort
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
+from mockllm.providers.rate_limits import RateLimits
 
 Elapsed = Callable[[str], float | None]
 """Returns the seconds since the entry with this name began, else since the start of the server;
@@ -55,6 +55,12 @@ class TrafficEntry:
     pace: Pace | None = None
     """The latency; None also if it takes no time."""
     faults: Planned = ()
+    limit: RateLimit | None = None
+
+    @property
+    def has_drawn_kind(self) -> bool:
+        """True if chance rises with it. Only a latency rises by its times."""
+        return bool(self.error or self.faults or self.limit)
 
     def level(self, elapsed: float | None) -> float:
         """Return how far it has risen, from 0 (it does not hold) to 1."""
@@ -71,12 +77,13 @@ class TrafficEntry:
 
 class Effects(NamedTuple):
     """What traffic does to one request. An `error` is its answer; else there may be a `latency`,
-    whose times have risen to `level`, and a `fault`."""
+    whose times have risen to `level`, a `fault`, and a `limit` that may refuse it."""
 
     error: TrafficEntry | None = None
     latency: TrafficEntry | None = None
     level: float = 1.0
     fault: TrafficEntry | None = None
+    limit: TrafficEntry | None = None
 
     def pace(self, answer: Answer) -> tuple[Answer, tuple[str, ...]]:
         """Return `answer` with the latency, unless it has one itself, and the label of the entry
@@ -92,6 +99,15 @@ class Effects(NamedTuple):
 NO_EFFECTS = Effects()
 
 
+class Exposure(NamedTuple):
+    """The entries of traffic that a request belongs to, in order, whether they hold or not. If one
+    of them limits it, `costs` are what it costs, by the words of limits."""
+
+    entries: tuple[TrafficEntry, ...]
+    summary: Summary
+    costs: Mapping[str, int]
+
+
 class Held(NamedTuple):
     """An entry that holds, and how far it has risen (`TrafficEntry.level`)."""
 
@@ -102,7 +118,7 @@ class Held(NamedTuple):
     def is_drawn(self) -> bool:
         """True if chance decides what it does."""
         entry = self.entry
-        return entry.chance < 1 or (self.level < 1 and bool(entry.error or entry.faults))
+        return entry.chance < 1 or (self.level < 1 and entry.has_drawn_kind)
 
 
 def hold(entries: Iterable[TrafficEntry], elapsed: Elapsed) -> list[Held]:
@@ -116,6 +132,7 @@ def decide(held: Iterable[Held], drawn: Mapping[TrafficEntry, int]) -> Effects:
     drawn: one for all kinds of an entry, so that they happen together."""
     latency: Held | None = None
     fault: TrafficEntry | None = None
+    limit: TrafficEntry | None = None
     for each in held:
         entry, level = each
         place = drawn[entry] / _KEYS if entry in drawn else 0.0
@@ -128,9 +145,11 @@ def decide(held: Iterable[Held], drawn: Mapping[TrafficEntry, int]) -> Effects:
             latency = each
         if entry.faults and fault is None and has_risen:
             fault = entry
+        if entry.limit is not None and limit is None and has_risen:
+            limit = entry
     if latency is None:
-        return Effects(fault=fault)
-    return Effects(None, latency.entry, latency.level, fault)
+        return Effects(fault=fault, limit=limit)
+    return Effects(None, latency.entry, latency.level, fault, limit)
 
 
 def _blend(usual: Pace | None, risen: Pace | None, level: float) -> Pace | None:
@@ -169,16 +188,21 @@ class Traffic:
         """Their rules, which all have state: so each of them that matches is a candidate."""
         self._by_index = {entry.rule.index: entry for entry in entries}
 
-    def select(self, prompt: Prompt, headers: Mapping[bytes, bytes]) -> tuple[TrafficEntry, ...]:
-        """Return the entries for a request, in order."""
-        return self._entries_of(self.index.candidates(prompt, headers))
+    def select(
+        self, prompt: Prompt, headers: Mapping[bytes, bytes], limits: RateLimits
+    ) -> Exposure:
+        """Return the entries for a request to an API with these `limits`."""
+        return self._exposure(self.index.candidates(prompt, headers), prompt, limits)
 
-    def search(self, prompt: Prompt, headers: Mapping[bytes, bytes]) -> Pieces:
+    def search(self, prompt: Prompt, headers: Mapping[bytes, bytes], limits: RateLimits) -> Pieces:
         """Return what `select` does, in pieces."""
-        return self._entries_of((yield from self.index.search(prompt, headers, Effort())))
+        found = yield from self.index.search(prompt, headers, Effort())
+        return self._exposure(found, prompt, limits)
 
-    def _entries_of(self, rules: Iterable[Rule]) -> tuple[TrafficEntry, ...]:
-        return tuple(self._by_index[rule.index] for rule in rules)
+    def _exposure(self, rules: Iterable[Rule], prompt: Prompt, limits: RateLimits) -> Exposure:
+        entries = tuple(self._by_index[rule.index] for rule in rules)
+        is_limited = any(entry.limit is not None for entry in entries)
+        return Exposure(entries, Summary.of(prompt), limits.costs(prompt) if is_limited else {})
 
     @property
     def pools(self) -> list[PoolRule]:

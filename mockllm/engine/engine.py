@@ -32,7 +32,7 @@ from mockllm.engine.decision import (
     Trouble,
     finish,
 )
-from mockllm.engine.effects import NO_EFFECTS, Effects, Elapsed, TrafficEntry, hold
+from mockllm.engine.effects import NO_EFFECTS, Effects, Elapsed, Exposure, TrafficEntry, hold
 from mockllm.engine.effects import decide as decide_effects
 from mockllm.engine.failures import compile_error, failed_answer
 from mockllm.engine.faults import (
@@ -43,6 +43,7 @@ from mockllm.engine.faults import (
     written_tokens,
 )
 from mockllm.engine.latency import compile_latency
+from mockllm.engine.limiting import Applicant, Limiter, chooses
 from mockllm.engine.loading import Loaded
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import could_not_make, is_made, make_answer
@@ -64,7 +65,7 @@ from mockllm.engine.template_values import Asked
 from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.unmatched import UnmatchedError, near_miss_of, none_left
 from mockllm.errors import Place, RequestError
-from mockllm.exchange import LazySteps, PoolRule, Request, Step
+from mockllm.exchange import Headers, LazySteps, PoolRule, Request, Step
 from mockllm.limits import KIB
 from mockllm.matching.effort import Effort
 from mockllm.matching.index import is_reusable
@@ -72,6 +73,7 @@ from mockllm.matching.readings import in_pieces
 from mockllm.matching.rule import Rule
 from mockllm.prompt import NOT_STREAMED, Earlier, Prompt
 from mockllm.providers import normalise
+from mockllm.providers.rate_limits import Refusal
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
 from mockllm.replies.faults import NoSuchPlaceError
@@ -137,6 +139,8 @@ class Engine:
         """Tells the time that this thread has worked, in seconds; the default stands still."""
         self.elapsed: Elapsed = lambda name: 0.0
         """Tells how long an entry of traffic has lasted; the default stands still."""
+        self.limiter = Limiter()
+        """Admits requests to the limits of traffic."""
         self._exposures = ExposureCache()
         self.chunk = loaded.chunk
         """The size of text deltas of mocks that do not set their own."""
@@ -249,12 +253,12 @@ class Engine:
         if table.traffic is None:
             known = self.match_cache.get(key)
             if known is not None:
-                return _new(Decision, (known, known.reply, known.ready, COMMON))
+                return _new(Decision, (known, known.reply, known.ready, COMMON, None))
         received = _Received(table, request, values, find_earlier, session, key)
-        entries = None if table.traffic is None else self._exposures.get(key)
-        if entries is None:
+        exposure = None if table.traffic is None else self._exposures.get(key)
+        if exposure is None:
             return self._remember(received, NO_EFFECTS, self._match_anew(received))
-        return self._in_traffic(received, entries, partial(self._decide_by_effects, received))
+        return self._in_traffic(received, exposure, partial(self._decide_by_effects, received))
 
     def _remember(
         self, received: _Received, effects: Effects, match: Match | Decision | Question
@@ -266,72 +270,112 @@ class Engine:
             key = _key_with(received.key, effects)
             if key is not None:
                 self.match_cache.offer(key, match)
-        return _new(Decision, (match, match.reply, match.ready, COMMON))
+        return _new(Decision, (match, match.reply, match.ready, COMMON, None))
 
     def _decide_by_effects(self, received: _Received, effects: Effects) -> Decision | Question:
         """Return the decision on a request with these effects of traffic."""
         key = None if received.key is None else _key_with(received.key, effects)
         known = None if key is None or self.match_cache is None else self.match_cache.get(key)
         if known is not None:
-            return _new(Decision, (known, known.reply, known.ready, COMMON))
+            return _new(Decision, (known, known.reply, known.ready, COMMON, None))
         return self._remember(received, effects, self._match_anew(received, effects))
 
     def expose(
         self,
         table: Table,
         asked: Asked,
+        whole: Prompt,
         decide: Callable[[Effects], Decision | Question],
     ) -> Decision | Question:
         """Return what `decide` does with the effects of traffic on a request, or the question
-        before it: for an endpoint that answers with the mocks of `table`."""
+        before it: for an endpoint that answers with the mocks of `table`. What the request costs is
+        that of the `whole` of it."""
         if table.traffic is None:
             return decide(NO_EFFECTS)
-        request = asked.request
+        request, limits = asked.request, table.api.vendor.limits
         received = _Received(table, request, NO_VALUES, find_nothing, asked.session)
-        entries = table.traffic.select(asked.prompt, request.first_values)
-        return self._in_traffic(received, entries, decide)
+        exposure = table.traffic.select(asked.prompt, request.first_values, limits)
+        if exposure.costs:
+            exposure = exposure._replace(costs=limits.costs(whole))
+        return self._in_traffic(received, exposure, decide)
 
     def _in_traffic(
         self,
         received: _Received,
-        entries: Sequence[TrafficEntry],
+        exposure: Exposure,
         decide: Callable[[Effects], Decision | Question],
     ) -> Decision | Question:
-        """Return what `decide` does with the effects of those of the `entries` that hold now, or
-        the question before it: what is drawn, and that an error takes nothing. (`effects` tells
-        where each kind of effect is applied.)"""
-        held = hold(entries, self.elapsed)
+        """Return what `decide` does with the effects of those entries that hold now, or the
+        question before it: what is drawn, that an error takes nothing, and whether a limit admits
+        the request. (`effects` tells where each kind of effect is applied.)"""
+        held = hold(exposure.entries, self.elapsed)
         if not held:
             return decide(NO_EFFECTS)
         drawing = [each.entry for each in held if each.is_drawn]
         if not drawing:
-            return self._by_effects(received, decide_effects(held, {}), decide)
+            return self._by_effects(received, exposure, decide_effects(held, {}), decide)
         request, session = received.request, received.session
         draws = asking.draws_for([each.rule for each in drawing], request, session, self.seed)
 
         def resume(results: Sequence[Any]) -> Decision | Question:
             drawn = dict(zip(drawing, results, strict=True))
-            return self._by_effects(received, decide_effects(held, drawn), decide)
+            return self._by_effects(received, exposure, decide_effects(held, drawn), decide)
 
         return Question(draws, resume)
 
     def _by_effects(
         self,
         received: _Received,
+        exposure: Exposure,
         effects: Effects,
         decide: Callable[[Effects], Decision | Question],
     ) -> Decision | Question:
-        table = received.table
-        if effects.error is None or not table.index.stateful:
+        if effects.limit is not None:
+            return self._limited(received, exposure, effects, effects.limit, decide)
+        if effects.error is None:
             return decide(effects)
+        return self._take_nothing(received, lambda: decide(effects))
+
+    def _take_nothing(
+        self, received: _Received, decide: Callable[[], Decision | Question]
+    ) -> Decision | Question:
+        """Return what `decide` does about an attempt that takes nothing, or the question before it
+        that leaves nothing for a retry to repeat."""
+        table = received.table
+        if not table.index.stateful:
+            return decide()
 
         def resume(results: Sequence[Any]) -> Decision | Question:
             if isinstance(results[0], SessionEnded):
                 return Decision.by(self._refusal(table, asking.session_ended(results[0])))
-            return decide(effects)
+            return decide()
 
         attempt = asking.attempt_of(received.request)
         return Question((TakeNothing(received.session, attempt),), resume)
+
+    def _limited(
+        self,
+        received: _Received,
+        exposure: Exposure,
+        effects: Effects,
+        entry: TrafficEntry,
+        decide: Callable[[Effects], Decision | Question],
+    ) -> Decision | Question:
+        """Return the question whether the limit of `entry` admits a request."""
+        assert entry.limit is not None
+        api, summary = received.table.api, exposure.summary
+        decided = decide(effects._replace(limit=None))
+
+        def refuse(refusal: Refusal, headers: Headers) -> Decision | Question:
+            reply = self.renderer.render_refusal(api, refusal, headers, summary.model)
+            match = Match(Outcome.LIMITED, *make_ready(reply), summary=summary)
+            decision = Decision.by(match._replace(traffic=(entry.rule.label,)))
+            if chooses(decided):
+                return decision
+            return self._take_nothing(received, lambda: decision)
+
+        asked = Applicant(api, received.request, received.session, summary.model, exposure.costs)
+        return self.limiter.admit(entry.limit, asked, decided, refuse)
 
     def match(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
@@ -417,16 +461,16 @@ class Engine:
         asked = Asked(prompt, request, session, effects=effects or NO_EFFECTS)
         if table.traffic is None or effects is not None:
             return self._match_prompt(received, asked, looks_back=looks_back)
-        entries = table.traffic.select(prompt, request.first_values)
+        exposure = table.traffic.select(prompt, request.first_values, table.api.vendor.limits)
         if received.key is not None and not looks_back:
-            self._exposures.offer(received.key, entries)
+            self._exposures.offer(received.key, exposure)
 
         def decide(effects: Effects) -> Decision | Question:
             exposed = asked._replace(effects=effects)
             match = self._match_prompt(received, exposed, looks_back=looks_back)
             return self._remember(received, effects, match)
 
-        return self._in_traffic(received, entries, decide)
+        return self._in_traffic(received, exposure, decide)
 
     def _match_prompt(
         self, received: _Received, asked: Asked, *, looks_back: bool
@@ -460,16 +504,17 @@ class Engine:
         yield from in_pieces(prompt, table.readings)
         if table.traffic is None or effects is not None:
             return (yield from self._search(table, asked, looks_back=looks_back))
-        entries = yield from table.traffic.search(prompt, request.first_values)
+        limits = table.api.vendor.limits
+        exposure = yield from table.traffic.search(prompt, request.first_values, limits)
         if received.key is not None and not looks_back:
-            self._exposures.offer(received.key, entries)
+            self._exposures.offer(received.key, exposure)
 
         def decide(effects: Effects) -> Decision | Question:
             exposed = asked._replace(effects=effects)
             match = self._begin_search(received, exposed, looks_back=looks_back)
             return self._remember(received, effects, match)
 
-        return self._in_traffic(received, entries, decide)
+        return self._in_traffic(received, exposure, decide)
 
     def _search(
         self, table: Table, asked: Asked, *, looks_back: bool

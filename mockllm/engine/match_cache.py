@@ -11,7 +11,7 @@ from typing import Any
 
 from mockllm.bounded_cache import BoundedCache
 from mockllm.engine.decision import Match
-from mockllm.engine.effects import TrafficEntry
+from mockllm.engine.effects import Exposure
 
 Key = tuple[Any, ...]
 """Everything that a match depends on: the version of the mocks, the path, the body, the headers
@@ -33,13 +33,13 @@ class ExposureCache:
     """The entries of traffic for requests received at least twice, whether they hold or not."""
 
     def __init__(self) -> None:
-        self._entries = BoundedCache[Key, tuple[TrafficEntry, ...]](MAX_EXPOSED, max_seen=MAX_SEEN)
+        self._entries = BoundedCache[Key, Exposure](MAX_EXPOSED, max_seen=MAX_SEEN)
         self.get = self._entries.get
         """Returns the entries for the request with this key; None if they are not known."""
 
-    def offer(self, key: Key, entries: tuple[TrafficEntry, ...]) -> None:
+    def offer(self, key: Key, exposure: Exposure) -> None:
         """Keep the entries for a request if its `key` was offered before."""
-        self._entries.offer(key, entries, lambda: PER_ENTRY + _size_of_key(key))
+        self._entries.offer(key, exposure, lambda: PER_ENTRY + _size_of_key(key))
 
 
 class MatchCache:

@@ -14,14 +14,15 @@ from mockllm.engine.mocks import Table
 from mockllm.engine.pace import pace_reply, with_tokens
 from mockllm.engine.sources import Selection, render
 from mockllm.errors import RequestError
-from mockllm.exchange import LazySteps, Reply
+from mockllm.exchange import Headers, LazySteps, Reply
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.providers.api import API
 from mockllm.providers.failures import Cases, Failure, hurry
+from mockllm.providers.rate_limits import Refusal
 from mockllm.replies.cors import CORS
 from mockllm.replies.faults import NoSuchPlaceError
-from mockllm.replies.headers import set_headers
+from mockllm.replies.headers import join_headers, set_headers
 from mockllm.replies.prepared import Filled, PreparedReply, make_ready
 from mockllm.replies.shared_stream import SharedStream, prepare
 from mockllm.wire import placeholders, tokens
@@ -115,6 +116,17 @@ class Renderer:
         if self._quick_retries:
             reply = hurry(reply, failure)
         return self.cors.share(reply)
+
+    def render_refusal(self, api: API, refusal: Refusal, headers: Headers, model: str) -> Reply:
+        """Return the 429 of a request for `model` that a limit refuses. If the vendor's has headers
+        about limits, they are these `headers`; those of what is not limited are the usual ones."""
+        limits = api.vendor.limits
+        failure, case = limits.refuse(refusal)
+        own = {**api.failures, failure.word: case}
+        reply = self.render_failure(api, failure, model, own)
+        if not limits.refusals_have_headers:
+            return reply
+        return set_headers(reply, join_headers(limits.unlimited, headers))
 
     def break_reply(
         self, api: API, reply: Reply, faults: Planned, model: str, own: Cases, tokens: int = 0

@@ -44,12 +44,12 @@ def keys_of(list_name: str, mocks: Sequence[AnyMock]) -> Mapping[int, str]:
 def _identity(list_name: str, mock: AnyMock) -> Identity:
     if mock.name:
         return Identity(list_name, mock.name, None, None)
-    own = _as_json(mock, include={"response", "reply", "error", "fault", "headers", "stream"})
-    entries = [_as_json(entry) for _, entry in mock.entries()]
-    return Identity(list_name, "", _as_json(mock.match), [own, *entries])
+    own = as_json(mock, include={"response", "reply", "error", "fault", "headers", "stream"})
+    entries = [as_json(entry) for _, entry in mock.entries()]
+    return Identity(list_name, "", as_json(mock.match), [own, *entries])
 
 
-def _as_json(written: ConfigObject, include: set[str] | None = None) -> Any:
+def as_json(written: ConfigObject, include: set[str] | None = None) -> Any:
     """Return what was written as a JSON value; None if it has none, which is reported elsewhere."""
     try:
         value = written.model_dump(mode="json", by_alias=True, exclude_unset=True, include=include)

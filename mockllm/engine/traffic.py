@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from mockllm.config import traffic as words
@@ -14,10 +15,13 @@ from mockllm.engine.effects import Traffic, TrafficEntry
 from mockllm.engine.failures import compile_error, failed_answer
 from mockllm.engine.faults import compile_faults, in_whole_answer
 from mockllm.engine.latency import compile_latency, review_latencies
+from mockllm.engine.limiting import compile_rate_limit
+from mockllm.engine.scripts import as_json
 from mockllm.errors import ConfigError, Place, Problem, Severity
 from mockllm.matching.rule import Rule
 from mockllm.providers import APIS
 from mockllm.providers.api import API
+from mockllm.state.keys import Identity, state_keys
 from mockllm.wire.chunking import Chunk
 
 
@@ -29,6 +33,9 @@ class TrafficCompiler:
         self._require_auth = config.require_auth
         self._chunk = config.stream.chunk
         self._places = [each.place_in(index) for index, each in enumerate(config.traffic)]
+        self._keys = state_keys(
+            Identity("traffic", each.name, as_json(each.match), None) for each in config.traffic
+        )
         self._never: list[dict[str, str]] = [{} for _ in config.traffic]
         self._compiled: list[tuple[API, dict[int, TrafficEntry]]] = []
         self._problems: list[Problem] = []
@@ -44,7 +51,9 @@ class TrafficCompiler:
                 self._never[index][api.word] = reason
             elif not any(problem.severity is Severity.ERROR for problem in found):
                 rule = Rule(index, place, predicates, stateful=True)
-                compiled[index] = _compile(api, written, rule, place, self._chunk)
+                entry = _compile(api, written, rule, place, self._chunk)
+                limit = compile_rate_limit(written.rate_limit, self._keys[index], api)
+                compiled[index] = replace(entry, limit=limit)
         self._compiled.append((api, compiled))
         return Traffic([*compiled.values()]) if compiled else None
 

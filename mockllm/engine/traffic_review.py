@@ -35,6 +35,7 @@ def review_entry(
     yield from _impossible_headers(written, place, apis, require_auth=require_auth)
     yield from _times(written, place)
     yield from _error(written, place)
+    yield from _rate_limit(written, place, apis)
     for number, fault in enumerate(written.faults):
         path = f"fault[{number}]" if isinstance(written.fault, (list, tuple)) else "fault"
         for part, message in find_suspicious(fault):
@@ -79,6 +80,19 @@ def _error(written: Traffic, place: Place) -> Iterator[Problem]:
     if failure.status is not None and failure.status < MIN_ERROR:
         message = f"official clients take an answer with status {failure.status} for no error"
         yield Problem(place.at("error.status"), message, Severity.NOTE)
+
+
+def _rate_limit(written: Traffic, place: Place, apis: Sequence[API]) -> Iterator[Problem]:
+    """Report limits that none of the vendors has whose requests the entry is for."""
+    if written.rate_limit is None or not apis:
+        return
+    known = list(dict.fromkeys(word for api in apis for word in api.vendor.limits.words))
+    for word in written.rate_limit.amounts:
+        if word not in known:
+            names = ", ".join(api.word for api in apis)
+            expected = ", ".join(map(repr, known))
+            message = f"no limit of {names}, for whose requests this entry is: write {expected}"
+            yield Problem(place.at(f"rate_limit.{word}"), message)
 
 
 # --- several APIs, several entries ----------------------------------------------------------------
@@ -131,10 +145,10 @@ def hidden_kinds(
     """Report what never happens of an entry, because of earlier ones that hold for every request
     that it is for: in each API, the first that has the same, or an error."""
     for position, written in enumerate(entries):
-        by_api = [each for each in compiled if position in each]
-        for kind in written.kinds if by_api else ():
+        for kind in written.kinds:
+            by_api = [each for each in compiled if position in each and _has(each[position], kind)]
             covers = [_first_before(entries, each, position, kind) for each in by_api]
-            if None in covers:
+            if not covers or None in covers:
                 continue
             first = covers[0]
             assert first is not None
@@ -146,6 +160,11 @@ def hidden_kinds(
             yield warning(places[position].at(kind), message)
 
 
+def _has(entry: TrafficEntry, kind: str) -> bool:
+    """True if an entry with this kind has it in its API, where its limits may be none."""
+    return kind != "rate_limit" or entry.limit is not None
+
+
 def _first_before(
     entries: Sequence[Traffic], compiled: Compiled, position: int, kind: str
 ) -> int | None:
@@ -154,7 +173,8 @@ def _first_before(
     for earlier, entry in compiled.items():
         if earlier >= position:
             return None
-        has_all = kind in entries[earlier].kinds or entry.error is not None
+        has_kind = kind in entries[earlier].kinds and _has(entry, kind)
+        has_all = has_kind or entry.error is not None
         is_before = has_all and _always_before(entries[earlier], entries[position])
         if is_before and entry.rule.covers(compiled[position].rule):
             return earlier

@@ -30,7 +30,7 @@ def log_access(exchange: Exchange) -> None:
     Without a mock, the line has the outcome in brackets; an incomplete delivery is noted at its
     end, as are entries of traffic, and the closest mock if none matches. The session is named
     beside the path, which is logged without its prefix, and not at all if it is the common one."""
-    request, (match, reply, _, session), delivery = exchange
+    request, (match, reply, _, session, _), delivery = exchange
     _, path = split_path(request.path) if session else (None, request.path)
     model = None if match.summary is None else _model(match.summary.model, request.path)
     entry = {

@@ -70,7 +70,7 @@ class Journal:
     def observe(self, exchange: Exchange) -> None:
         """Add the entry of an exchange. Requests to the control API have none: they ask for what
         others do."""
-        request, (match, reply, _, session), delivery = exchange
+        request, (match, reply, _, session, _), delivery = exchange
         if match.outcome is Outcome.CONTROL:
             return
         size = len(request.body)

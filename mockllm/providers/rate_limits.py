@@ -90,9 +90,10 @@ class RateLimits:
     refuse: Callable[[Refusal], tuple[Failure, Case]]
     """`refuse(refusal)`: the failure beyond a limit, and its form."""
 
-    true_costs: Callable[[Mapping[str, Any]], Mapping[str, int]] | None
-    """`true_costs(usage)`: what an answer with this `usage` has cost, by the words of the limits
-    that are settled when it is over; None if none are."""
+    true_costs: Callable[[Mapping[str, Any], float], Mapping[str, int]] | None
+    """`true_costs(usage, share)`: what an answer with this `usage` has cost, of which a `share`
+    from 0 to 1 was sent, by the words of the limits that are settled when it is over; None if none
+    are."""
 
     refusals_have_headers: bool
     """True if an answer that is refused has the headers, too."""

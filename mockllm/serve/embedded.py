@@ -24,6 +24,7 @@ from mockllm.config.models import Config
 from mockllm.engine.added import prepare
 from mockllm.engine.building import ConfigSource, build_engine
 from mockllm.engine.engine import Engine
+from mockllm.engine.limiting import Limiter
 from mockllm.limits import Limits
 from mockllm.observers.journal import MAX_ENTRIES
 from mockllm.serve.clock import Clock
@@ -206,6 +207,11 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
             work_clock=time.thread_time,
             timing=lambda: clock.lateness,
             elapsed=clock.elapsed,
+            limiter=Limiter(
+                now=clock.elapsed,
+                speed=lambda: clock.speed,
+                wall_clock=time.time,
+            ),
         )
         observers = self._begin_recording(app)
         gates = Gates(hold_for=self._settings.hold_for)

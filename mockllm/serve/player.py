@@ -118,6 +118,11 @@ class Sender:
         counts as one: otherwise it would be noticed at the next write, which may come late."""
         return self.gate != "" or self._due > time.monotonic()
 
+    @property
+    def unsent(self) -> int:
+        """The bytes of the frame that comes next; 0 if there is none."""
+        return 0 if self._next is None else len(self._next.data)
+
     def resume(self) -> None:
         """Continue: the peer reads again."""
 

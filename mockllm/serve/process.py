@@ -13,6 +13,7 @@ from enum import Enum
 
 from mockllm.app import App
 from mockllm.engine.engine import Engine
+from mockllm.engine.limiting import Limiter
 from mockllm.observers.journal import Journal
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
@@ -188,6 +189,13 @@ class _Process:
             work_clock=time.thread_time,
             timing=settings.timing.total,
             elapsed=clock.elapsed,
+            limiter=Limiter(
+                now=clock.elapsed,
+                speed=lambda: clock.speed,
+                wall_clock=time.time,
+                number=slot,
+                processes=settings.workers,
+            ),
         )
         self._peers = None if place is None else Peers(app, place)
         journal = _journal(app, settings.journal)

@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, cast
 
 from mockllm.engine.decision import (
+    Admission,
     CallFunction,
     Decision,
     Delivery,
@@ -42,6 +43,7 @@ from mockllm.serve.functions import is_asynchronous
 from mockllm.serve.paced_player import PacedPlayer
 from mockllm.serve.phase import FOLLOWS, Phase
 from mockllm.serve.player import MAX_UNSENT, Player, Sender
+from mockllm.serve.progress import Progress
 from mockllm.serve.timeouts import Expired, Timeouts
 from mockllm.serve.turns import MAX_SMALL, MIN_CHARGED
 from mockllm.wire.placeholders import FreshValues, fill_fresh
@@ -74,6 +76,8 @@ class HTTPProtocol(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._player: Sender | None = None
         self._is_calling = False  # a function, or a wait, that is cancelled if the peer leaves
+        # of a request with limits
+        self._admission: Admission | None = None  # until its answer ends
 
     # --- called by the loop ---
 
@@ -124,6 +128,7 @@ class HTTPProtocol(asyncio.Protocol):
             task.cancel()
         if player is not None:
             player.abandon()
+        self._end_admission()
         self._service.connections.discard(self)
         self._service.lingering.pop(self, None)
         if not self._service.connections:
@@ -270,6 +275,8 @@ class HTTPProtocol(asyncio.Protocol):
     def _decide(self, request: Request, started: float) -> None:
         try:
             decided = self._service.app.decide(request)
+            if decided.admission is not None:
+                self._admission = decided.admission
             if isinstance(decided, Question):
                 self._begin(self._answer_later(request, decided, started))
             else:
@@ -280,6 +287,7 @@ class HTTPProtocol(asyncio.Protocol):
     def _internal_error(self, request: Request, error: Exception) -> Decision:
         """Log an error of the server itself, and return a 500 in the vendor's format. The
         connection stays open."""
+        self._end_admission()
         notes = ", ".join(getattr(error, "__notes__", ())) or "no mock"
         where = f"{request.method} {redact_target(request.path, '')} ({notes})"
         logger.error("internal error answering %s", where, exc_info=error)
@@ -304,7 +312,7 @@ class HTTPProtocol(asyncio.Protocol):
         if ready is not None and is_http11 and not closes and not head_only:
             self._write_at_once(request, decision, started, decided, fresh, ready.finish(fresh))
             return
-        frames = framing.frames(
+        frames: Iterator[framing.Frame] = framing.frames(
             decision.reply, is_http11=is_http11, close=closes, head_only=head_only
         )
         if ready is not None:
@@ -314,7 +322,8 @@ class HTTPProtocol(asyncio.Protocol):
                 self._close_gently()
             return
         self._record_answer(request, decision, fresh)
-        ended = self._delivery_observer(request, decision, started, decided)
+        frames, progress = self._with_progress(frames, decision)
+        ended = self._delivery_observer(request, decision, started, decided, progress)
         turns = self._service.turns
         self._player = Player(
             self._wire,
@@ -341,15 +350,15 @@ class HTTPProtocol(asyncio.Protocol):
         reply, app = decision.reply, self._service.app
         pacing = app.pacing_of(request, decision)
         decided = time.monotonic() - started
+        frames, progress = self._with_progress(
+            framing.fastest_frames(reply, is_http11=self._http.is_http11, close=closes), decision
+        )
         self._player = player = PacedPlayer(
             self._wire,
             self._writable,
             self._peer_finished,
             fresh,
-            frames=framing.hold_head(
-                framing.fastest_frames(reply, is_http11=self._http.is_http11, close=closes),
-                len(reply.opening),
-            ),
+            frames=framing.hold_head(frames, len(reply.opening)),
             ending=reply.ending,
             clock=self._service.clock,
             pacing=pacing,
@@ -357,7 +366,7 @@ class HTTPProtocol(asyncio.Protocol):
             over=lambda kind, error: self._end_paced(decision, kind, error, closes=closes),
             gates=self._service.gates,
             session=decision.session,
-            ended=self._delivery_observer(request, decision, started, decided),
+            ended=self._delivery_observer(request, decision, started, decided, progress),
         )
         if not player.start():
             self._player = None
@@ -367,18 +376,44 @@ class HTTPProtocol(asyncio.Protocol):
         self._enter_answering()
 
     def _delivery_observer(
-        self, request: Request, decision: Decision, started: float, decided: float
+        self,
+        request: Request,
+        decision: Decision,
+        started: float,
+        decided: float,
+        progress: Progress | None,
     ) -> Callable[[Sender, End], None]:
         """Return a callback for the end of a player's delivery. `started` is in monotonic seconds,
         `decided` in seconds since then."""
 
         def ended(player: Sender, end: End) -> None:
+            if progress is not None:
+                is_whole = end is End.COMPLETE
+                share = 1.0 if is_whole else progress.share(decision.reply, player.unsent)
+                self._end_admission(decision, share)
             first = decided if player.first_byte is None else player.first_byte - started
             spent = time.monotonic() - started
             delivery = Delivery(decided, first, spent, end, started, player.gate)
             self._service.observe(request, decision, delivery)
 
         return ended
+
+    def _with_progress(
+        self, frames: Iterator[framing.Frame], decision: Decision
+    ) -> tuple[Iterator[framing.Frame], Progress | None]:
+        """Return `frames`, counted if the request was admitted to limits, with their count."""
+        if decision.admission is None:
+            return frames, None
+        progress = Progress(frames, 1 + len(decision.reply.opening))
+        return progress, progress
+
+    def _end_admission(self, decision: Decision | None = None, share: float = 0.0) -> None:
+        """Give back the place of the request that is answered, and what this share of its answer
+        has not cost."""
+        admission, self._admission = self._admission, None
+        if admission is not None:
+            answer = None if decision is None else decision.match.answer
+            self._service.app.end_admission(admission, answer, share)
 
     def _write_at_once(
         self,
@@ -390,6 +425,8 @@ class HTTPProtocol(asyncio.Protocol):
         data: bytes,
     ) -> None:
         self._record_answer(request, decision, fresh)
+        if decision.admission is not None:
+            self._end_admission(decision, 1.0)
         if self._service.observers or decision.match.outcome is Outcome.UNMATCHED:
             delivery = Delivery(decided, decided, decided, started=started)
             self._service.observe(request, decision, delivery)
@@ -446,6 +483,8 @@ class HTTPProtocol(asyncio.Protocol):
         """Return the decision that follows from `question` and those after it."""
         decided: Decision | Question = question
         for _ in range(MAX_QUESTIONS):
+            if decided.admission is not None:
+                self._admission = decided.admission
             if not isinstance(decided, Question):
                 break
             work = decided.operations[0]
@@ -461,6 +500,7 @@ class HTTPProtocol(asyncio.Protocol):
                 results = await self._service.performer.perform(decided.operations)
             decided = decided.resume(results)
         assert isinstance(decided, Decision), "too many questions for one request"
+        self._admission = decided.admission
         return decided
 
     def _peer(self) -> Peer:

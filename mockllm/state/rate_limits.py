@@ -84,10 +84,9 @@ class Charge(NamedTuple):
 
 
 class Spent(NamedTuple):
-    """The request was charged at the time `at`: so much is `used` now of each of its buckets."""
+    """The request was charged: so much is `used` now of each of its buckets."""
 
     used: tuple[float, ...]
-    at: float
 
 
 class Limited(NamedTuple):
@@ -121,7 +120,7 @@ class Buckets:
         after = tuple(level + charge.cost for charge, level in zip(charges, used, strict=True))
         for charge, level in zip(charges, after, strict=True):
             self._put(charge, Bucket(level, now))
-        return Spent(after, now)
+        return Spent(after)
 
     def settle(self, charge: Charge, cost: float, since: float, now: float) -> None:
         """Settle a `charge` that was spent at the time `since`, now that the true `cost` is known.

@@ -99,19 +99,22 @@ class Draw(NamedTuple):
 
 
 class Spend(NamedTuple):
-    """Charge a request in all of its buckets, or in none. The result is a Spent. Limited refuses:
-    one of them has not enough."""
+    """Charge a request in all of its buckets, or in none, at the time `at`: seconds of the server's
+    own time, by which buckets are refilled. The result is a Spent. Limited refuses: one of them has
+    not enough."""
 
     charges: tuple[Charge, ...]
+    at: float
 
 
 class Settle(NamedTuple):
-    """Settle a `charge` that was spent at the time `since`, now that its true `cost` is known. The
-    result is None."""
+    """Settle a `charge` that was spent at the time `since`, when its true `cost` is known, at the
+    time `at`. The result is None."""
 
     charge: Charge
     cost: float
     since: float
+    at: float
 
 
 class Enter(NamedTuple):
@@ -239,10 +242,10 @@ class LocalStore:
                     self._reset(each, keys)
                 if keys is None:
                     self._buckets.reset(within)
-            case Spend(charges):
-                return self._buckets.spend(charges, now)
-            case Settle(charge, cost, since):
-                self._buckets.settle(charge, cost, since, now)
+            case Spend(charges, at):
+                return self._buckets.spend(charges, at)
+            case Settle(charge, cost, since, at):
+                self._buckets.settle(charge, cost, since, at)
             case Enter(pool, lease, places):
                 return None if self.leases.enter(pool, lease, places) else PoolFull(pool)
             case Leave(lease):

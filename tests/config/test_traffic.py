@@ -58,7 +58,7 @@ def test_by_default_an_entry_holds_for_everything_and_for_ever() -> None:
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
-        ({}, "expected 'error', 'latency' or 'fault', found none of them"),
+        ({}, "expected 'error', 'rate_limit', 'latency' or 'fault', found none of them"),
         ({"error": "overloaded", "to": 0}, "it ends at 0 s, not after the start of the server"),
         ({"error": "overloaded", "from": "2m", "to": 60}, "it ends at 60 s, not after 120 s"),
         (

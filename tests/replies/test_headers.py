@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import Headers, Reply
-from mockllm.replies.headers import join_headers, set_headers
+from mockllm.http1.framing import frames
+from mockllm.replies.headers import join_headers, replace_lines, set_headers
 
 NAMES = st.sampled_from([b"a", b"b", b"c", b"d"])
 VALUES = st.sampled_from([b"1", b"2"])
@@ -49,3 +50,21 @@ def test_of_headers_set_in_several_places_the_last_count(places: list[dict[bytes
         expected |= place
 
     assert join_headers(*(tuple(each.items()) for each in places)) == tuple(expected.items())
+
+
+@given(
+    st.lists(st.tuples(NAMES, VALUES), unique=True).map(tuple),
+    st.dictionaries(st.tuples(NAMES, VALUES), st.sampled_from([b"", b"long", b"3"])),
+    st.binary(max_size=40) | st.just(b"\r\na: 1\r\n\r\na: 1\r\n"),
+)
+def test_lines_are_replaced_in_bytes_as_in_a_reply(
+    headers: Headers, values: dict[tuple[bytes, bytes], bytes], body: bytes
+) -> None:
+    lines = {line: (line[0], value) for line, value in values.items()}
+    old = Reply.whole(200, headers, body)
+    new = Reply.whole(200, tuple(lines.get(line, line) for line in headers), body)
+
+    def written(one: Reply) -> bytes:
+        return b"".join(frame.data for frame in frames(one))
+
+    assert replace_lines(written(old), lines) == written(new)

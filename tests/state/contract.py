@@ -371,18 +371,18 @@ class StoreContract:
     # --- Rate limits ---
 
     def spend(self, *charges: Charge, now: float = 0.0) -> Result:
-        (result,) = self.perform(Spend(charges), now=now)
+        (result,) = self.perform(Spend(charges, now))
         return result
 
     def test_a_limit_refuses_what_is_beyond_it_until_enough_is_refilled(self) -> None:
         results = [self.spend(REQUESTS, now=now) for now in (0.0, 0.0, 0.0, 0.0, 20.0, 20.0)]
 
         assert results == [
-            Spent((1.0,), 0.0),
-            Spent((2.0,), 0.0),
-            Spent((3.0,), 0.0),
+            Spent((1.0,)),
+            Spent((2.0,)),
+            Spent((3.0,)),
             Limited(0, (3.0,), 20.0),
-            Spent((3.0,), 20.0),
+            Spent((3.0,)),
             Limited(0, (3.0,), 20.0),
         ]
 
@@ -391,23 +391,23 @@ class StoreContract:
             self.spend(REQUESTS, TOKENS)
 
         assert self.spend(REQUESTS, TOKENS) == Limited(1, (2.0, 80.0), 12.0)
-        assert self.spend(REQUESTS) == Spent((3.0,), 0.0)
+        assert self.spend(REQUESTS) == Spent((3.0,))
 
     def test_a_limited_request_takes_no_answer_and_leaves_nothing_to_repeat(self) -> None:
         for _ in range(3):
             self.spend(REQUESTS)
         self.choose()
 
-        question = (Spend((REQUESTS,)), Choose(COMMON, (mock(),), Attempt(BODY)))
+        question = (Spend((REQUESTS,), 0.0), Choose(COMMON, (mock(),), Attempt(BODY)))
 
         assert self.perform(*question) == [Limited(0, (3.0,), 20.0)]
         assert self.choose(retry=1) == Chosen(0, 1, 2)
 
     def test_an_answer_is_settled_at_what_it_cost(self) -> None:
         self.spend(TOKENS)
-        self.perform(Settle(TOKENS, cost=10, since=0.0))
+        self.perform(Settle(TOKENS, cost=10, since=0.0, at=0.0))
 
-        assert self.spend(TOKENS) == Spent((50.0,), 0.0)
+        assert self.spend(TOKENS) == Spent((50.0,))
 
     def test_the_buckets_of_a_session_are_its_own(self) -> None:
         a, b = REQUESTS._replace(session="a"), REQUESTS._replace(session="b")
@@ -415,7 +415,7 @@ class StoreContract:
             self.spend(a)
 
         assert self.spend(a) == Limited(0, (3.0,), 20.0)
-        assert self.spend(b) == self.spend(REQUESTS) == Spent((1.0,), 0.0)
+        assert self.spend(b) == self.spend(REQUESTS) == Spent((1.0,))
 
     def test_the_buckets_of_a_session_end_with_it(self) -> None:
         own = REQUESTS._replace(session="a")
@@ -423,19 +423,19 @@ class StoreContract:
         self.spend(own)
         self.perform(EndSession("a"), BeginSession("a"))
 
-        assert self.spend(own) == Spent((1.0,), 0.0)
+        assert self.spend(own) == Spent((1.0,))
 
     def test_a_reset_fills_the_buckets(self) -> None:
         own = REQUESTS._replace(session="a")
         self.spend(REQUESTS, own)
         self.perform(Reset("a"))
-        assert self.spend(REQUESTS, own) == Spent((2.0, 1.0), 0.0)
+        assert self.spend(REQUESTS, own) == Spent((2.0, 1.0))
 
         self.perform(Reset(keys=frozenset("a")))
-        assert self.spend(REQUESTS, own) == Spent((3.0, 2.0), 0.0)
+        assert self.spend(REQUESTS, own) == Spent((3.0, 2.0))
 
         self.perform(Reset())
-        assert self.spend(REQUESTS, own) == Spent((1.0, 1.0), 0.0)
+        assert self.spend(REQUESTS, own) == Spent((1.0, 1.0))
 
     def test_a_pool_has_a_place_again_when_one_is_given_back(self) -> None:
         enter = [Enter("pool", lease, 2) for lease in "abc"]
@@ -450,7 +450,7 @@ class StoreContract:
         for _ in range(3):
             self.spend(REQUESTS)
 
-        assert self.perform(Enter("pool", "a", 1), Spend((REQUESTS,))) == [
+        assert self.perform(Enter("pool", "a", 1), Spend((REQUESTS,), 0.0)) == [
             None,
             Limited(0, (3.0,), 20.0),
         ]
@@ -459,8 +459,8 @@ class StoreContract:
     def test_a_request_without_a_place_is_not_charged(self) -> None:
         self.perform(Enter("pool", "a", 1))
 
-        assert self.perform(Enter("pool", "b", 1), Spend((REQUESTS,))) == [PoolFull("pool")]
-        assert self.spend(REQUESTS) == Spent((1.0,), 0.0)
+        assert self.perform(Enter("pool", "b", 1), Spend((REQUESTS,), 0.0)) == [PoolFull("pool")]
+        assert self.spend(REQUESTS) == Spent((1.0,))
 
     def test_a_reset_leaves_places_to_those_who_have_them(self) -> None:
         self.perform(Enter("pool", "a", 1), Reset())

@@ -196,9 +196,9 @@ def test_the_bucket_longest_unused_is_forgotten(monkeypatch: pytest.MonkeyPatch)
         buckets.spend([Charge(name, LIMIT, session=session)], 0.0)
 
     assert len(buckets) == 3
-    full = Spent((1.0,), 0.0)
+    full = Spent((1.0,))
     assert buckets.spend([Charge("b", LIMIT, session="s")], 0.0) == full
-    assert buckets.spend([Charge("a", LIMIT)], 0.0) == Spent((3.0,), 0.0)
+    assert buckets.spend([Charge("a", LIMIT)], 0.0) == Spent((3.0,))
 
 
 def test_a_bucket_of_which_nothing_is_used_is_a_full_one() -> None:

@@ -58,16 +58,18 @@ def costs(prompt: Prompt) -> Mapping[str, int]:
     }
 
 
-def true_costs(usage: Mapping[str, Any]) -> Mapping[str, int]:
-    """Return what an answer with this `usage` has cost, as far as that says it. What was read from
-    the cache does not count, what was written to it does."""
+def true_costs(usage: Mapping[str, Any], share: float) -> Mapping[str, int]:
+    """Return what an answer with this `usage` has cost, as far as that says it, if a `share` of its
+    output was sent. What was read from the cache does not count, what was written to it does."""
     found: dict[str, int] = {}
     read = count(usage.get("input_tokens"))
     if read is not None:
         found["itpm"] = read + (count(usage.get("cache_creation_input_tokens")) or 0)
     written = count(usage.get("output_tokens"))
     if written is not None:
-        found["otpm"] = written
+        found["otpm"] = math.ceil(written * share)
+    elif not share:
+        found["otpm"] = 0
     return found
 
 

@@ -91,9 +91,10 @@ def test_a_request_is_charged_its_estimate_and_all_that_it_may_have() -> None:
 
 
 @pytest.mark.parametrize(
-    ("usage", "found"),
+    ("usage", "share", "found"),
     [
-        ({"input_tokens": 10, "output_tokens": 20}, {"itpm": 10, "otpm": 20}),
+        ({"input_tokens": 10, "output_tokens": 20}, 1.0, {"itpm": 10, "otpm": 20}),
+        ({"input_tokens": 10, "output_tokens": 21}, 0.5, {"itpm": 10, "otpm": 11}),
         (
             {
                 "input_tokens": 10,
@@ -101,16 +102,18 @@ def test_a_request_is_charged_its_estimate_and_all_that_it_may_have() -> None:
                 "cache_read_input_tokens": 1000,
                 "output_tokens": 0,
             },
+            1.0,
             {"itpm": 15, "otpm": 0},
         ),
-        ({"cache_creation_input_tokens": 5, "output_tokens": "20"}, {}),
-        ({}, {}),
+        ({"cache_creation_input_tokens": 5, "output_tokens": "20"}, 1.0, {}),
+        ({}, 1.0, {}),
+        ({}, 0.0, {"otpm": 0}),
     ],
 )
 def test_what_was_read_from_the_cache_costs_nothing(
-    usage: dict[str, Any], found: dict[str, int]
+    usage: dict[str, Any], share: float, found: dict[str, int]
 ) -> None:
-    assert true_costs(usage) == found
+    assert true_costs(usage, share) == found
 
 
 # --- The 429 -------------------------------------------------------------------------------------
