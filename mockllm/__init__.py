@@ -12,6 +12,9 @@ import importlib
 
 TYPE_CHECKING = False  # as in `typing`, whose import would take longer than all the others
 if TYPE_CHECKING:
+    from mockllm.client.async_control import AsyncControl, AsyncRemoteSession
+    from mockllm.client.calls import RemoteCall
+    from mockllm.client.control import Control, RemoteSession
     from mockllm.config.answers import (
         EmbeddingsEntry,
         Entry,
@@ -53,7 +56,7 @@ if TYPE_CHECKING:
         starts_with,
     )
     from mockllm.engine.loading import load_config
-    from mockllm.errors import ConfigError, ListenError, MockLLMError
+    from mockllm.errors import ConfigError, ListenError, MockLLMError, RemoteError
     from mockllm.limits import Limits
     from mockllm.observers.calls import Call
     from mockllm.observers.timing import Timing
@@ -68,12 +71,15 @@ __version__ = "0.1.0"
 __all__ = [
     "AnthropicMock",
     "AnthropicRequestMatch",
+    "AsyncControl",
     "AsyncGate",
+    "AsyncRemoteSession",
     "AsyncServer",
     "AsyncSession",
     "Call",
     "Config",
     "ConfigError",
+    "Control",
     "EmbeddingsEntry",
     "Entry",
     "Error",
@@ -97,6 +103,9 @@ __all__ = [
     "OpenAIResponseRequestMatch",
     "Prompt",
     "RateLimit",
+    "RemoteCall",
+    "RemoteError",
+    "RemoteSession",
     "Reply",
     "ReplyStream",
     "ResponseEntry",
@@ -144,6 +153,9 @@ _MODULES = (
     "mockllm.serve.session",
     "mockllm.serve.traffic",
     "mockllm.serve.verifiable",
+    "mockllm.client.calls",
+    "mockllm.client.control",
+    "mockllm.client.async_control",
 )
 """The modules of the public names."""
 

@@ -4,6 +4,7 @@
     ├── ConfigError      the author of a configuration: all mistakes of a run, reported together
     ├── MissingExtraError     whoever installed: a configuration needs a library that is optional
     ├── ListenError      the operator: an address that cannot be listened on
+    ├── RemoteError      a server in another process: not there, or it refuses
     └── ClientError      the client of a request: a status and a message
         ├── RequestError     valid HTTP, rejected by a provider
         └── HTTPError        not valid HTTP: answered once, then the connection closes
@@ -163,6 +164,16 @@ class ConfigError(MockLLMError):
 
 class ListenError(MockLLMError):
     """An address that cannot be listened on; the text says which and why."""
+
+
+class RemoteError(MockLLMError):
+    """A server in another process that cannot be reached, or refuses what is asked over its control
+    API. `status` and `code` are those of its answer: 0 and empty without one."""
+
+    def __init__(self, message: str, *, status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
 
 
 class ClientError(MockLLMError):

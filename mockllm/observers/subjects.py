@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from mockllm.engine.added import AddedMock
 from mockllm.engine.mocks import Table
-from mockllm.engine.sources import ScriptedSource
+from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.matching.rule import Rule
 from mockllm.observers.calls import Call, name_of
 from mockllm.observers.verification import Progress, Subject
@@ -43,6 +43,16 @@ def subject_of(added: AddedMock) -> Subject:
 
 def _answers(name: str) -> Callable[[Call], bool]:
     return lambda call: call.rule is not None and name_of(call.rule) == name
+
+
+def progress_of(
+    sources: Iterable[MockSource | ScriptedSource], answered: Answered
+) -> Progress | None:
+    """Return the progress of a mock with several answers, which has one of `sources` in each API;
+    None of any other."""
+    return _least(
+        [_progress(source, answered) for source in sources if isinstance(source, ScriptedSource)]
+    )
 
 
 def _progress(source: ScriptedSource, answered: Answered) -> Progress:

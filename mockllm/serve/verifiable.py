@@ -259,7 +259,7 @@ class MockHandle:
     ) -> None:
         """Fail unless the mock was called, `times` times, or within the bounds if there are any."""
         __tracebackhide__ = True
-        self._assert_number(_times(times, at_least, at_most))
+        self._assert_number(expected_times(times, at_least, at_most))
 
     def assert_called_once(self) -> None:
         """Fail unless the mock was called exactly once; retries do not count."""
@@ -280,7 +280,7 @@ class MockHandle:
     ) -> None:
         """Fail unless the mock answered requests, like `assert_called`, but retries count too."""
         __tracebackhide__ = True
-        self._assert_number(_times(times, at_least, at_most), requests=True)
+        self._assert_number(expected_times(times, at_least, at_most), requests=True)
 
     def _assert_number(self, times: Times, *, requests: bool = False) -> None:
         __tracebackhide__ = True
@@ -330,8 +330,8 @@ def _of_the_author(traceback: TracebackType | None) -> TracebackType | None:
     return found
 
 
-def _times(times: int | None, at_least: int | None, at_most: int | None) -> Times:
-    """Return the expectation; without any, that it is at least once.
+def expected_times(times: int | None, at_least: int | None, at_most: int | None) -> Times:
+    """Return the expectation of a test; without any, that it is at least once.
 
     Raises:
         TypeError: `times` is combined with a bound, or one of them is not a number.

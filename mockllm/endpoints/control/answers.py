@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
@@ -118,9 +118,9 @@ def version_of(value: Any) -> str:
     return f'"{sha256(jsontext.canonical(value)).hexdigest()[:20]}"'
 
 
-def check_version(request: Request, etag: str | None) -> None:
+def check_version(request: Request, find: Callable[[], str | None]) -> None:
     """Check that what a request changes is still as its client has seen it (RFC 9110, section
-    13.1.1). The `etag` is None if it does not exist.
+    13.1.1). `find` returns its ETag, None if it does not exist.
 
     Raises:
         ControlError: 412.
@@ -128,6 +128,7 @@ def check_version(request: Request, etag: str | None) -> None:
     expected = request.first_values.get(b"if-match")
     if expected is None:
         return
+    etag = find()
     listed = [each.strip() for each in expected.decode("latin-1").split(",")]
     if etag is None or (etag not in listed and listed != ["*"]):
         found = "it does not exist" if etag is None else f"it is now at {etag}"

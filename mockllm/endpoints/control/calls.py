@@ -127,6 +127,7 @@ def describe(call: Call) -> dict[str, Any]:
         "traceback": call.traceback,
         "delivery": call.delivery,
         "held_at": call.held_at,
+        "traffic": list(call.traffic),
         "started": call.started,
         "ended": call.ended,
         "ttft": call.ttft,

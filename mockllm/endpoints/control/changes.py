@@ -68,7 +68,7 @@ def add_mocks(desk: Desk, asked: Asked) -> Decision | Question:
 
     def pieces() -> Generator[bool, None, Decision]:
         added = yield from _compile(desk, body)
-        check_version(asked.request, version_of_all(see_mocks(desk, session)))
+        check_version(asked.request, lambda: version_of_all(see_mocks(desk, session)))
         desk.check_open(session)
         for each in added:
             desk.server.add(each, session)
@@ -104,7 +104,8 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
         named_mock = one._replace(words={**one.words, "name": named})
         (added,) = yield from _compile(desk, body._replace(mocks=[named_mock]))
         before = _replaced(desk, name, session)
-        check_version(asked.request, None if before is None else before.version)
+        seen = None if before is None else before.version
+        check_version(asked.request, lambda: seen)
         desk.check_open(session)
         if before is not None and before.added is not None:
             desk.server.remove(before.added)
@@ -128,7 +129,7 @@ def delete_mock(desk: Desk, asked: Asked) -> Decision:
         raise ControlError(409, "configured", message)
     if not asked.grant.is_full and listed.session != asked.grant.session:
         raise forbidden(f"The mock {listed.id} was not added to the session of the token")
-    check_version(asked.request, listed.version)
+    check_version(asked.request, lambda: listed.version)
     desk.server.remove(listed.added)
     return no_content()
 

@@ -19,22 +19,25 @@ from mockllm.endpoints.control.calls import is_id, label_id, number_of
 from mockllm.endpoints.control.desk import Asked, Desk, not_found
 from mockllm.engine.added import AddedMock
 from mockllm.engine.decision import Decision
+from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.errors import closest, did_you_mean
-from mockllm.observers.subjects import subjects_of
-from mockllm.observers.verification import Progress, Subject
+from mockllm.observers.subjects import progress_of
+from mockllm.observers.verification import Progress
 from mockllm.providers import APIS
 
 MAX_MOCKS = 1_000  # of one page
 
 
 class Listed(NamedTuple):
-    """A mock that a session sees. `added` is None of one of the configuration; `session` is the one
-    that it was added to, or None if all see it."""
+    """A mock that a session sees, with the source of its answers in each of its APIs. `added` is
+    None of one of the configuration; `session` is the one that it was added to, or None if all see
+    it."""
 
     id: str
     name: str
     mock: AnyMock
     apis: tuple[str, ...]
+    sources: tuple[MockSource | ScriptedSource, ...]
     session: str | None = None
     added: AddedMock | None = None
 
@@ -53,10 +56,12 @@ def see_mocks(desk: Desk, session: str | None) -> Iterator[Listed]:
             yield list_added(added, owner)
     found: dict[str, Listed] = {}
     for table in desk.server.engine.tables:
-        for mock, place in zip(table.mocks, table.places, strict=True):
-            before = found.get(str(place))
-            apis = (*(() if before is None else before.apis), table.api.word)
-            found[str(place)] = Listed(str(place), place.name or str(place), mock, apis)
+        for index, (mock, place) in enumerate(zip(table.mocks, table.places, strict=True)):
+            label, source = str(place), table.sources[index]
+            before = found.get(label)
+            apis, sources = ((), ()) if before is None else (before.apis, before.sources)
+            apis, sources = (*apis, table.api.word), (*sources, source)
+            found[label] = Listed(label, place.name or label, mock, apis, sources)
     yield from found.values()
 
 
@@ -135,15 +140,22 @@ def list_added(added: AddedMock, session: str | None) -> Listed:
     words = {api.name: api.word for api in APIS}
     apis = tuple(words[name] for name in added.by_api)
     name = added.place.name or label
-    return Listed(label_id(label), name, added.mock, apis, session, added)
+    sources = tuple(each.source for each in added.by_api.values())
+    return Listed(label_id(label), name, added.mock, apis, sources, session, added)
 
 
 def describe_all(desk: Desk, page: Sequence[Listed], session: str | None) -> list[dict[str, Any]]:
     """Return mocks as JSON, with what a session, or all, have had of them."""
     requests = {} if desk.journal is None else _by_id(desk.journal.count_by_mock(session))
     store = desk.server.store
-    subjects = subjects_of(desk.server.tables(session), lambda key: store.answered(key, session))
-    return [_describe(each, requests.get(each.id, 0), subjects.get(each.name)) for each in page]
+    return [
+        _describe(
+            each,
+            requests.get(each.id, 0),
+            progress_of(each.sources, lambda key: store.answered(key, session)),
+        )
+        for each in page
+    ]
 
 
 def _by_id(counts: Mapping[str, int]) -> dict[str, int]:
@@ -153,8 +165,7 @@ def _by_id(counts: Mapping[str, int]) -> dict[str, int]:
     return found
 
 
-def _describe(listed: Listed, requests: int, subject: Subject | None) -> dict[str, Any]:
-    progress = None if subject is None else subject.progress
+def _describe(listed: Listed, requests: int, progress: Progress | None) -> dict[str, Any]:
     return {
         "id": listed.id,
         "name": listed.name,

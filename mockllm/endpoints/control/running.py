@@ -35,7 +35,7 @@ def put_speed(desk: Desk, asked: Asked) -> Decision:
     Raises:
         ControlError: 400, 412.
     """
-    check_version(asked.request, version_of(desk.clock.speed))
+    check_version(asked.request, lambda: version_of(desk.clock.speed))
     wanted: Speed = asked.read(Speed)
     desk.clock.speed = float(wanted.speed)
     return _answer(desk)

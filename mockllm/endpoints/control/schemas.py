@@ -93,6 +93,7 @@ _CALL = _object(
         "traceback": TEXT,
         "delivery": {"enum": _DELIVERIES},
         "held_at": _or_null(TEXT),
+        "traffic": _list(TEXT),
         "started": NUMBER,
         "ended": NUMBER,
         "ttft": NUMBER,
@@ -132,7 +133,7 @@ SCHEMAS: dict[str, Schema] = {
     },
     "Call": _CALL,
     "Calls": _object({"calls": _list(ref("Call")), "lost": COUNT, **_PAGE}),
-    "Verified": _object({"holds": {"const": True}}),
+    "Verified": _object({"holds": {"const": True}}, optional={"calls": COUNT, "requests": COUNT}),
     "Session": _object(
         {
             "name": TEXT,

@@ -121,7 +121,7 @@ def _name(desk: Desk, asked: Asked) -> str:
 def _replace(desk: Desk, asked: Asked, entries: list[Any], changed: int | None = None) -> Decision:
     """Replace all entries by these, whose form is that of a file, and answer with all of them, or
     with the `changed` one."""
-    check_version(asked.request, _version(desk))
+    check_version(asked.request, lambda: _version(desk))
     compiled = _compile(desk, entries, changed)
     desk.server.set_traffic(compiled)
     warnings = [describe(each) for each in compiled.warnings]

@@ -120,9 +120,7 @@ def verify(desk: Desk, asked: Asked) -> Decision | Question:
         return _wait_for_calls(desk, wanted, session)
     match wanted.assert_:
         case "called" | "requested":
-            subject = _subject(desk, wanted.mock or "", session)
-            requests = wanted.assert_ == "requested"
-            failure = verification.wrong_number(record, subject, _times(wanted), requests=requests)
+            return _count(record, _subject(desk, wanted.mock or "", session), wanted)
         case "order":
             subjects = [_subject(desk, name, session) for name in wanted.mocks or ()]
             failure = verification.wrong_order(record, subjects)
@@ -133,6 +131,17 @@ def verify(desk: Desk, asked: Asked) -> Decision | Question:
         case _:
             failure = _wrong_credential(record, wanted)
     return _answer(failure)
+
+
+def _count(record: Record, subject: Subject, wanted: Assertion) -> Decision:
+    """Answer whether a mock was called as often as expected, and how often it was."""
+    requests = wanted.assert_ == "requested"
+    failure = verification.wrong_number(record, subject, _times(wanted), requests=requests)
+    if failure is not None:
+        return _answer(failure)
+    answered = [call for call in record.calls if subject.answered(call)]
+    calls = verification.calls_among(record.calls, subject.answered)
+    return answer({"holds": True, "calls": len(calls), "requests": len(answered)})
 
 
 def report(desk: Desk, asked: Asked) -> Decision:
