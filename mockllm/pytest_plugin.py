@@ -110,14 +110,16 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the requests of a test to the report of its failure."""
+    """Add the requests of a test to the report of its failure, unless its text lists them."""
     report = yield
     used = item.stash.get(_USED, None)
     failed = report.when == "call" and report.failed and not item.stash.get(_TOLD, False)
     if used is not None and failed:
         record = used.session._read()
-        if record.calls or record.held:
-            report.sections.append((SECTION, used.session.describe_calls()))
+        requests = used.session.describe_calls()
+        is_listed = call.excinfo is not None and requests in str(call.excinfo.value)
+        if (record.calls or record.held) and not is_listed:
+            report.sections.append((SECTION, requests))
     return report
 
 

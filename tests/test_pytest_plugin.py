@@ -129,6 +129,21 @@ def test_it(llm_server, llm_env):
     )
 
 
+def test_requests_that_an_assertion_lists_are_not_listed_again(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+def test_it(llm_server, llm_env):
+    greet = llm_server.add(name="greet", reply="Hi")
+    ask("Hello")
+    greet.assert_not_called()
+""",
+    )
+
+    result.stdout.fnmatch_lines(["E * expected no call of 'greet', found 1 call", "E *  1. 200 *"])
+    result.stdout.no_fnmatch_line("*requests to llm_server*")
+
+
 def test_a_failed_assertion_shows_no_frame_of_ours(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -21,13 +21,14 @@ from mockllm.prompt import ConversationMessage, Prompt, ToolCall, ToolResult
 from tests.support.apps import LoneApp
 from tests.support.conversations import Conversation, as_chat, as_messages, as_responses
 from tests.support.engines import ANTHROPIC, KEY, ask, told
+from tests.support.pages import files_of, lone_examples
 from tests.support.plugins import PLUGIN_OPTIONS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 JSON = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+TEXT = re.compile(r"^```text\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FIRST_PAGES = ("README.md", "docs/configuration.md")
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
 
@@ -92,17 +93,42 @@ def test_the_first_example_has_ten_lines(page: str) -> None:
     assert len(FIRST_EXAMPLES[page].splitlines()) <= 10
 
 
+def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the tests in a folder."""
+    plain = ["-q", "-p", "no:cacheprovider", *PLUGIN_OPTIONS]
+    command = [sys.executable, "-m", "pytest", *plain, *options, str(folder)]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, content in files.items():
+        (folder / name).write_text(content)
+
+
 def test_the_python_examples_pass(tmp_path: Path) -> None:
     """In one process, because it takes seconds to import the SDKs."""
     for page in PAGES:
-        for index, example in enumerate(PYTHON.findall(page.read_text())):
-            (tmp_path / f"test_{page.stem.replace('-', '_')}_{index}.py").write_text(example)
-    options = ["-q", "-p", "no:cacheprovider", *PLUGIN_OPTIONS]
-    command = [sys.executable, "-m", "pytest", *options, str(tmp_path)]
+        prefix = f"test_{page.stem.replace('-', '_')}"
+        examples = enumerate(lone_examples(page))
+        write(tmp_path, {f"{prefix}_{index}.py": example for index, example in examples})
+        write(tmp_path, files_of(page))
 
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = run(tmp_path)
 
-    assert done.returncode == pytest.ExitCode.OK, done.stdout
+    assert done.returncode == 0, done.stdout
+
+
+def test_failures_read_as_the_page_says(tmp_path: Path) -> None:
+    page = ROOT / "docs" / "testing-an-agent.md"
+    files = files_of(page)
+    agent = files["openai_agent.py"].replace("timeout=timeout)", "timeout=timeout, max_retries=0)")
+    write(tmp_path, {**files, "openai_agent.py": agent.replace("in calls:", "in calls[:1]:")})
+
+    done = run(tmp_path, "-p", "no:randomly", "-k", "openai and (two_tools or overloaded)")
+
+    assert "2 failed" in done.stdout
+    for failure in TEXT.findall(page.read_text()):
+        assert failure in done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
