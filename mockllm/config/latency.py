@@ -61,6 +61,8 @@ class Latency(ConfigObject):
     """Tokens per second, in place of `itl`."""
     ttft_per_token: Duration | None = None
     """The time that each token of the prompt adds to that of the first token."""
+    cached: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] | None = None
+    """The share of the prompt's tokens that are cached, from 0 to 1. They add no time."""
     jitter: Annotated[float, Field(strict=True, ge=0, le=10, allow_inf_nan=False)] | None = None
     """How much the times vary: their standard deviation, divided by their mean."""
     pool: Annotated[str, Field(min_length=1)] | None = None
@@ -81,6 +83,8 @@ class Latency(ConfigObject):
     def _agrees(self) -> Latency:
         if self.itl is not None and self.tps is not None:
             raise contradiction("expected either 'itl' or 'tps', found both")
+        if self.cached is not None and self.effective("ttft_per_token") is None:
+            raise contradiction("expected 'ttft_per_token' beside 'cached', found nothing")
         if self.effective("concurrency") is None:
             for name in ("queue", "full", "slowdown"):
                 if name in self.model_fields_set:

@@ -22,7 +22,13 @@ from mockllm.engine.making import call_of, could_not_make, make_in_pieces
 from mockllm.engine.pace import with_tokens
 from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.rendering import MAX_STEPS_AT_ONCE
-from mockllm.engine.sources import FunctionSource, Selection, faults_of, select_error
+from mockllm.engine.sources import (
+    FunctionSource,
+    Selection,
+    faults_of,
+    select_error,
+    with_cached,
+)
 from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
@@ -216,7 +222,7 @@ def _make(
             reply = engine.renderer.pace_reply(chat, reply, answer, prompt)
             return _deliver(context, request, each, selection, reply, answer)
         sources.append(selection)
-        answers.append(each.effects.pace(answer)[0])
+        answers.append(with_cached(chat, each.effects.pace(answer)[0], prompt))
     choices = yield from _all_choices(answers)
     reply = engine.cors.share(_render(wanted, answers, choices))
     reply = set_headers(reply, answers[0].headers)

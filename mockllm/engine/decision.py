@@ -101,6 +101,8 @@ class Answer(NamedTuple):
     """How long the answer takes; None if it takes no time."""
     has_own_pace: bool = False
     """True if `pace` is that of the answer itself, which comes before that of traffic."""
+    is_neutral: bool = False
+    """True if the response says a neutral reply, whose counts are the same in every API."""
 
     @property
     def own_size(self) -> int:

@@ -60,6 +60,7 @@ from mockllm.engine.sources import (
     entries_of,
     faults_of,
     select_error,
+    with_cached,
 )
 from mockllm.engine.template_values import Asked
 from mockllm.engine.traffic import CompiledTraffic
@@ -779,6 +780,8 @@ class Engine:
                 pace = compile_latency(wishes.pace, LATENCY.decode())
                 answer = answer._replace(pace=pace)
                 felt = felt if effects.error is not None else ()
+        if answer.pace is not None and answer.pace.cached:
+            answer = with_cached(table.api, answer, prompt)
         reply, ready = self.renderer.reply_to(table, selection, answer, prompt)
         summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
         reusable = reusable and not isinstance(reply.steps, LazySteps)

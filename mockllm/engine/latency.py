@@ -28,7 +28,7 @@ def compile_latency(latency: Latency | None, place: str) -> Pace | None:
     if not (pacing.ttft or pacing.itl or per_token):
         return None
     full = compile_error(latency.error) if rule.queue is not None else None
-    return Pace(pacing, per_token, full)
+    return Pace(pacing, per_token, full, latency.effective("cached") or 0.0)
 
 
 def _compile_pool(latency: Latency, place: str) -> PoolRule:

@@ -194,7 +194,7 @@ def _source(
         answer = Answer(written.answer or {}, chunk, stream.events, number, headers)
         return FixedSource(answer)
     reply = compile_reply(written.said)
-    fixed = Answer(api.respond(reply, {}), chunk, stream.events, number, headers)
+    fixed = Answer(api.respond(reply, {}), chunk, stream.events, number, headers, is_neutral=True)
     made = compile_made(written.said)
     if made is not None:
         return MadeSource(fixed._replace(number=None), made, api.respond)

@@ -20,11 +20,13 @@ _INPUT = ("prompt_tokens", "input_tokens")
 
 class Pace(NamedTuple):
     """A compiled latency: the pacing of an answer to a prompt without tokens, the seconds that each
-    token of the prompt adds, and what is answered if the pool is full."""
+    token of the prompt adds, what is answered if the pool is full, and the share of the prompt that
+    is cached, which is in the usage of the answer then."""
 
     pacing: Pacing
     per_token: float = 0.0
     full: Failure | None = None
+    cached: float = 0.0
 
 
 def pace_reply(

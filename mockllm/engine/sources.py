@@ -26,7 +26,7 @@ from mockllm.providers.api import API
 from mockllm.providers.reply import NeutralReply
 from mockllm.providers.speech import count_tokens, speak, speak_events
 from mockllm.state.choosing import Candidate
-from mockllm.wire import sse
+from mockllm.wire import sse, tokens
 from mockllm.wire.chunking import Chunk
 
 MAX_REASON = 500  # characters of a reason, which may quote the values of a request
@@ -236,6 +236,21 @@ class Selection(NamedTuple):
     """True if an equal request gets the same answer."""
     candidates: tuple[Rule, ...] = ()
     """The rules of which a store chooses one; `source` and `rule` are then those of the first."""
+
+
+def with_cached(api: API, answer: Answer, prompt: Prompt) -> Answer:
+    """Return the answer to `prompt` with a share of its tokens as cached ones in the usage, if its
+    pace says so. It is one for this prompt alone then."""
+    pace, written = answer.pace, answer.response.get("usage", {})
+    if pace is None or not pace.cached or answer.failure is not None or api.count_cached is None:
+        return answer
+    if not isinstance(written, dict):
+        return answer
+    estimated = tokens.estimate_prompt(prompt.body)
+    usage = api.count_cached(written, estimated, pace.cached, answer.is_neutral)
+    if usage == written:
+        return answer
+    return answer._replace(response=answer.response | {"usage": usage}, number=None)
 
 
 def faults_of(

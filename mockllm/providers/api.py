@@ -6,7 +6,7 @@ know sockets, clocks and tables of mocks; matching and pacing are written once, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -68,6 +68,9 @@ class Batch(NamedTuple):
 
     inputs: Callable[[Any], int]
     """The number of inputs in the `match_field` of a mock's match."""
+
+
+CountCached = Callable[[Mapping[str, Any], int, float, bool], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,12 @@ class API:
 
     speaker: Speaker | None = None
     """How the output of a model is counted; None if the answers of the API have none."""
+
+    count_cached: CountCached | None = None
+    """`count_cached(usage, estimated, share, divided)`: the usage with a share of the prompt's
+    tokens, of which so many are estimated, as cached ones; as it is if it says itself how many are.
+    Counts that are written are divided if they are the same in every API. None if the API has no
+    such count."""
 
     anatomy: Anatomy | None = None
     """The parts of its answers that faults refer to; None if they have no words of a model."""

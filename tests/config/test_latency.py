@@ -82,6 +82,14 @@ def test_members_replace_those_of_the_preset() -> None:
             {"concurrency": 2, "full": "overloaded"},
             "latency: expected 'queue' beside 'full': without it, all requests wait",
         ),
+        (
+            {"ttft": 1, "cached": 0.5},
+            "latency: expected 'ttft_per_token' beside 'cached', found nothing",
+        ),
+        (
+            {"ttft_per_token": 1, "cached": 1.5},
+            "latency.cached: expected at most 1, found 1.5",
+        ),
         ({"tps": 0}, "latency.tps: expected more than 0, found 0"),
         ({"tps": "5"}, "latency.tps: expected a number, found '5'"),
         ({"tps": float("nan")}, "latency.tps: expected a number, found NaN"),

@@ -144,7 +144,7 @@ def test_a_mock_of_an_api_that_does_not_stream_has_the_default_settings() -> Non
 def test_a_reply_is_answered_in_the_form_of_each_api(api: Any) -> None:
     one = source(api, Mock(reply="hi", stream=ReplyStream(chunk=2)), "word")
 
-    assert one.fixed == Answer(api.text_response("hi"), 2, number=0)
+    assert one.fixed == Answer(api.text_response("hi"), 2, number=0, is_neutral=True)
 
 
 def test_only_json_and_calls_depend_on_the_request() -> None:

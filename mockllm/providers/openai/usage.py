@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mockllm.providers.api import CountCached
 from mockllm.providers.counts import count, sum_counts
 from mockllm.providers.members import fill_in
 from mockllm.providers.reply import NeutralUsage
@@ -83,6 +84,28 @@ def spell(usage: NeutralUsage, form: Form) -> dict[str, int | dict[str, int]]:
     if usage.reasoning is not None:
         values[f"{form.output}_details"] = {"reasoning_tokens": usage.reasoning}
     return {name: values[name] for name in form.members if name in values}
+
+
+def count_cached(form: Form) -> CountCached:
+    """Return the function that adds a share of cached tokens to a usage (`API.count_cached`)."""
+    name = f"{form.input}_details"
+
+    def counted(
+        written: Mapping[str, Any], estimated: int, share: float, divided: bool
+    ) -> dict[str, Any]:
+        details = written.get(name, {})
+        said = {*_CACHED, _MISSED}.intersection(written)
+        if said or not isinstance(details, dict) or "cached_tokens" in details:
+            return dict(written)
+        whole = count(written.get(form.input))
+        if whole is None:
+            if form.input in written or "total_tokens" in written:
+                return dict(written)
+            whole = estimated + sum_counts(details.values())
+        cached = {name: {**details, "cached_tokens": int(whole * share)}}
+        return {form.input: whole, **written, **cached}
+
+    return counted
 
 
 def find_contradictions(usage: Any, form: Form) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ and streams. It knows no other API, no socket and no table of mocks.
 from __future__ import annotations
 
 from mockllm.providers.anthropic.messages.anatomy import ANATOMY
-from mockllm.providers.anthropic.messages.answer import refuse, text_response
+from mockllm.providers.anthropic.messages.answer import count_cached, refuse, text_response
 from mockllm.providers.anthropic.messages.contradictions import find_contradictions
 from mockllm.providers.anthropic.messages.echo import echoed
 from mockllm.providers.anthropic.messages.prompt import NAME, compile_match, decode
@@ -41,6 +41,7 @@ MESSAGES = API(
     last_events=("message_stop", "error"),
     respond=respond,
     speaker=SPEAKER,
+    count_cached=count_cached,
     echo=echoed,
     refuse=refuse,
     anatomy=ANATOMY,

@@ -6,6 +6,7 @@ order. It checks no types: a member of a wrong type is served as it is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mockllm.providers.anthropic.messages.echo import EVERYWHERE, INFERENCE_GEO
@@ -181,6 +182,31 @@ def _usage(written: Object, blocks: list[Any], calls: dict[str, int]) -> Object:
         if isinstance(completed.get(name), dict):
             completed[name] = fill_in(completed[name], members)
     return completed
+
+
+_SAYS_CACHED = frozenset(
+    {
+        "cache_read_input_tokens",
+        "cache_creation_input_tokens",
+        "cache_creation",
+        "iterations",
+    }
+)
+"""Members of a usage that says itself what is cached."""
+
+
+def count_cached(
+    written: Mapping[str, Any], estimated: int, share: float, divided: bool
+) -> dict[str, Any]:
+    """The usage with a share of cached tokens (`API.count_cached`). `input_tokens` are the others,
+    so they are changed where they are those of the whole prompt."""
+    whole: int | None = estimated
+    if "input_tokens" in written:
+        whole = count(written["input_tokens"]) if divided else None
+    if whole is None or _SAYS_CACHED.intersection(written):
+        return dict(written)
+    cached = int(whole * share)
+    return {**written, "input_tokens": whole - cached, "cache_read_input_tokens": cached}
 
 
 def _add_up_iterations(written: Object) -> Object:

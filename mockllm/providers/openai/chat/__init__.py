@@ -5,9 +5,9 @@ answers and streams. It knows no other API, no socket and no table of mocks.
 from __future__ import annotations
 
 from mockllm.providers.api import API, SDK
-from mockllm.providers.openai import azure, service_tier
+from mockllm.providers.openai import azure, service_tier, usage
 from mockllm.providers.openai.chat.anatomy import ANATOMY
-from mockllm.providers.openai.chat.answer import text_response
+from mockllm.providers.openai.chat.answer import USAGE, text_response
 from mockllm.providers.openai.chat.contradictions import find_contradictions
 from mockllm.providers.openai.chat.prompt import NAME, compile_match, decode
 from mockllm.providers.openai.chat.render import render
@@ -41,6 +41,7 @@ CHAT = API(
     respond=respond,
     reports_failed_tools=False,
     speaker=SPEAKER,
+    count_cached=usage.count_cached(USAGE),
     echo=service_tier.echoed,
     last_events=("[DONE]",),
     anatomy=ANATOMY,

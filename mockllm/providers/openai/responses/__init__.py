@@ -5,9 +5,9 @@ streams. It knows no other API, no socket and no table of mocks.
 from __future__ import annotations
 
 from mockllm.providers.api import API, SDK
-from mockllm.providers.openai import azure
+from mockllm.providers.openai import azure, usage
 from mockllm.providers.openai.responses.anatomy import ANATOMY
-from mockllm.providers.openai.responses.answer import text_response
+from mockllm.providers.openai.responses.answer import USAGE, text_response
 from mockllm.providers.openai.responses.contradictions import find_contradictions
 from mockllm.providers.openai.responses.echo import echoed
 from mockllm.providers.openai.responses.failures import FAILURES
@@ -42,6 +42,7 @@ RESPONSES = API(
     find_contradictions=find_contradictions,
     respond=respond,
     speaker=SPEAKER,
+    count_cached=usage.count_cached(USAGE),
     echo=echoed,
     last_events=("response.completed", "response.incomplete", "response.failed", "error"),
     failures=FAILURES,
