@@ -19,7 +19,13 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
 
-from mockllm.config.durations import Duration, Seconds, describe_suspicious, find_suspicious
+from mockllm.config.durations import (
+    MIN_SUSPICIOUS,
+    Duration,
+    Seconds,
+    describe_suspicious,
+    find_suspicious,
+)
 from mockllm.config.error import AnyError, Error
 from mockllm.config.mistakes import contradiction, problems
 from mockllm.config.objects import ConfigObject
@@ -203,7 +209,9 @@ def _as_latency(value: Any) -> Any:
     if isinstance(value, (Mapping, Latency)):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        message = f'expected a preset or an object, found {value:g}: write {{"ttft": "{value:g}s"}}'
+        unit = "ms" if value >= MIN_SUSPICIOUS else "s"
+        text = f"{value:g}{unit}"
+        message = f'expected a preset or an object, found {value:g}: write {{"ttft": "{text}"}}'
         raise contradiction(message)
     raise PydanticCustomError("latency_type", "expected a preset or an object")
 

@@ -81,7 +81,7 @@ class Subject(Enum):
         "last_user",
         readings.last_user,
         "the user says nothing",
-        "the user's last words",
+        "the user's last message",
         on_message=True,
     )
     SYSTEM = _of_message(

@@ -99,6 +99,10 @@ def test_members_replace_those_of_the_preset() -> None:
             5,
             'latency: expected a preset or an object, found 5: write {"ttft": "5s"}',
         ),
+        (
+            350,
+            'latency: expected a preset or an object, found 350: write {"ttft": "350ms"}',
+        ),
         (["a"], "latency: expected a preset or an object, found a list"),
         (True, "latency: expected a preset or an object, found true"),
     ],

@@ -337,7 +337,7 @@ TALK = [
         (
             {"last_user": {"starts_with": "cafe\u0301"}},
             (
-                "the user's last words is 'caf\u00e9 please', expected a text that starts with "
+                "the user's last message is 'caf\u00e9 please', expected a text that starts with "
                 "'cafe\u0301'; it differs in look-alike characters only: "
                 "expected 'e\u0301' (U+0065 U+0301), found '\u00e9' (U+00E9)"
             ),
