@@ -158,5 +158,5 @@ def test_the_events_of_a_mock_replace_the_stream_of_its_reply() -> None:
     mock = OpenAIMock(reply="hi", stream=MockStream(events=["[DONE]"]))
 
     assert source(CHAT, mock, "word").fixed == Answer(
-        CHAT.text_response("hi"), "word", ["[DONE]"], number=0
+        CHAT.text_response("hi"), "word", ["[DONE]"], number=0, is_neutral=True
     )
