@@ -5,7 +5,12 @@ import of the rest ends the process quietly.
 from __future__ import annotations
 
 import os
-import signal
+
+TYPE_CHECKING = False  # as in `typing`, whose import would take longer than all the others
+if TYPE_CHECKING:
+    import signal
+else:
+    import _signal as signal  # what `signal` wraps in enums, which takes it a millisecond
 
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
