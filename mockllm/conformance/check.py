@@ -10,7 +10,9 @@ mock is for. A mock with several answers gives each of them once, in order, to e
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mockllm.config.models import MOCK_FIELDS, Config, Mock
@@ -45,7 +47,20 @@ def check_wire(config: Config) -> list[Problem]:
     Raises:
         ConfigError: the configuration cannot be served.
     """
-    return asyncio.run(_check(config))
+    with _only_errors_logged():
+        return asyncio.run(_check(config))
+
+
+@contextmanager
+def _only_errors_logged() -> Iterator[None]:
+    """Keep the server from logging the warnings of the configuration, which are in the report."""
+    logger = logging.getLogger("mockllm")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def count_unchecked(problems: Iterable[Problem]) -> int:

@@ -361,13 +361,14 @@ def written(folder: Path, **config: Any) -> str:
 
 
 def test_the_command_reports_complaints_as_warnings(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     file = written(tmp_path, openai=[chat_mock("hi", chat_saying("ho") | {"created": "now"})])
 
     assert main.main(["check", "--wire", file]) == terminal.WARNINGS
 
     lines = capsys.readouterr().err.splitlines()
+    assert caplog.messages == []  # the report has the warnings of the configuration
     assert [line for line in lines if ": whole: " in line] == [
         (
             f"warning: {file}: openai[0] 'hi': whole: APIResponseValidationError: created: Input "
