@@ -72,9 +72,9 @@ def describe_near_miss(near_miss: NearMiss) -> str:
 
 
 def redact_model(name: str, path: str) -> str:
-    """Return the name of a model. If it is a segment of the path, as Azure's deployments are, it is
-    redacted like one."""
-    return redact_path(name) if name in unquote(path) else name
+    """Return the name of a model, hidden if it begins as a credential does. If it is a segment of
+    the path, as Azure's deployments are, it is redacted like one."""
+    return redact_path(name) if name in unquote(path) else redact_name(name)
 
 
 def _model(name: str, path: str) -> str:

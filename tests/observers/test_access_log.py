@@ -238,10 +238,12 @@ def test_an_early_end_is_logged() -> None:
         ("/openai/deployments/sk-secret/chat/completions", "sk-secret", "***"),
         ("/openai/deployments/sk%2Dsecret/chat/completions", "sk-secret", "***"),
         ("/openai/deployments/gpt-4o/chat/completions", "gpt-4o", "gpt-4o"),
+        ("/v1/chat/completions", "sk-secret", "***"),
+        ("/v1/chat/completions", "ft:gpt-4o:org::9abcDEF1", "ft:gpt-4o:org::9abcDEF1"),
         ("/v1/chat/completions", "llama4maverick17b128e", "llama4maverick17b128e"),
     ],
 )
-def test_a_model_of_the_path_is_redacted_like_the_path(path: str, model: str, shown: str) -> None:
+def test_a_model_is_hidden_if_it_may_be_a_credential(path: str, model: str, shown: str) -> None:
     line = logged_line(model, path=path)
     assert f" {shown} " in line
     assert "secret" not in line
