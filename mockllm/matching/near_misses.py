@@ -53,6 +53,7 @@ class NearMisses:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._scanned = [_Scanned.of(rule) for rule in rules[:MAX_SCANNED]]
+        self._beginnings = _Beginnings.of(self._scanned)
         self._sorted: list[tuple[str, int]] = []
         self._by_call: dict[str, list[Rule]] = {}
         self._rules = tuple(rules)
@@ -80,7 +81,7 @@ class NearMisses:
         if self._sorted:
             # first: they leave little to be scanned
             yield from search.measure(self._neighbours(prompt))
-        yield from search.scan(self._scanned)
+        yield from search.scan(self._scanned, self._beginnings)
         return search.result()
 
     def _of_same_calls(self, prompt: Prompt) -> list[Rule]:
@@ -123,6 +124,35 @@ class _Scanned(NamedTuple):
         return cls(role, _beginning(rule), is_exact, rule)
 
 
+class _Beginnings(NamedTuple):
+    """The beginnings of rules that are compared as a whole, in one text, so that many are looked at
+    in one step."""
+
+    joined: str
+    longest_first: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rules: Sequence[_Scanned]) -> Self | None:
+        """Return those of `rules`; None if there are others among them."""
+        texts = [rule.beginning for rule in rules if rule.is_exact and rule.beginning]
+        if not rules or len(texts) < len(rules) or any("\n" in text for text in texts):
+            return None
+        return cls("\n".join(("", *texts)), tuple(sorted(texts, key=len, reverse=True)))
+
+    def may_have(self, common: int, texts: Sequence[str]) -> bool:
+        """Return True if one of the beginnings may have that many characters in common with one of
+        `texts`: at its beginning, or by all of its own anywhere in it."""
+        if common <= 0 or any(f"\n{text[:common]}" in self.joined for text in texts):
+            return True
+        text = "\n".join(texts)
+        for beginning in self.longest_first:
+            if len(beginning) < common:
+                return False
+            if beginning in text:
+                return True
+        return False
+
+
 class _Search:
     """The nearest miss so far."""
 
@@ -151,14 +181,20 @@ class _Search:
             if self._effort.is_much(PER_RULE + PER_WORK * work):
                 yield False
 
-    def scan(self, rules: Sequence[_Scanned]) -> Iterator[bool]:
+    def scan(self, rules: Sequence[_Scanned], beginnings: _Beginnings | None) -> Iterator[bool]:
         """Consider those of `rules` that may be closer, with pauses: as many characters of the text
         must occur in the request, or at its beginning."""
         roles = {message.role for message in self._prompt.last_messages}
         folded = folded_messages(self._prompt)
         first, last, texts = folded[0], folded[-1], "\n".join(folded)
-        closest, index = self._closest, self._index
+        closest, index, is_new = self._closest, self._index, True
         for role, beginning, is_exact, rule in rules:
+            if closest and rule.index == index:
+                continue
+            if is_new and beginnings is not None and index < rule.index:
+                is_new = False  # this and all further ones are nearer only with one more in common
+                if not beginnings.may_have(closest + 1 - RIGHT_KIND, folded):
+                    return
             if beginning is not None and closest:
                 common = closest + (rule.index > index) - RIGHT_KIND  # see `_least`
                 if common >= 0 and role is not None and role not in roles:
@@ -173,6 +209,7 @@ class _Search:
                     elif start not in texts:
                         continue
             yield from self.measure((rule,))
+            is_new = is_new or closest != self._closest
             closest, index = self._closest, self._index
 
     def _least(self, rule: Rule) -> int:
