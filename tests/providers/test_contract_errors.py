@@ -114,10 +114,10 @@ async def test_a_404_names_the_header_that_differs(openai: AsyncOpenAI) -> None:
 async def test_a_404_of_an_api_without_mocks_names_its_key() -> None:
     async with AsyncServer({}) as server:
         async with AsyncOpenAI(base_url=server.openai_base_url, api_key="any") as client:
-            with pytest.raises(openai_sdk.NotFoundError, match="no mocks under 'openai'"):
+            with pytest.raises(openai_sdk.NotFoundError, match="Chat Completions under 'openai'"):
                 await client.chat.completions.create(**chat_request("hi"))
         async with AsyncAnthropic(base_url=server.anthropic_base_url, api_key="any") as client:
-            with pytest.raises(anthropic_sdk.NotFoundError, match="no mocks under 'anthropic'"):
+            with pytest.raises(anthropic_sdk.NotFoundError, match="Messages under 'anthropic'"):
                 await client.messages.create(**messages_request("hi"))
 
 
