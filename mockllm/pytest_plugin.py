@@ -22,7 +22,11 @@ from uuid import uuid4
 import pytest
 
 if TYPE_CHECKING:
+    from mockllm.client.calls import RemoteCall
+    from mockllm.client.control import RemoteSession
+    from mockllm.client.suite import Suite
     from mockllm.engine.building import ConfigSource
+    from mockllm.observers.calls import Call
     from mockllm.serve.embedded import Server
     from mockllm.serve.session import AnySession, BaseURLs
 
@@ -32,7 +36,10 @@ KEY = "mockllm"  # an API key: clients refuse to start without one
 MAX_SERVERS = 8  # of tests with a configuration of their own, kept for the next one with the same
 MAX_STRAGGLERS = 20  # requests that are listed at the end of the run
 MAX_NAME = 80  # characters of a test's name in that of its session
-_KEEPS = "the mocks that are there are kept, and nothing is known of its requests"
+_KEEPS = (
+    "the mocks that are there are kept, and nothing is known of its requests unless it has "
+    "--control, and its token is in MOCKLLM_CONTROL_TOKEN"
+)
 
 
 class Settings(NamedTuple):
@@ -46,7 +53,7 @@ class Settings(NamedTuple):
 class _Used(NamedTuple):
     """The session of a test, and how it is checked."""
 
-    session: AnySession
+    session: AnySession | RemoteSession
     settings: Settings
 
 
@@ -115,12 +122,23 @@ def pytest_runtest_makereport(
     used = item.stash.get(_USED, None)
     failed = report.when == "call" and report.failed and not item.stash.get(_TOLD, False)
     if used is not None and failed:
-        record = used.session._read()
-        requests = used.session.describe_calls()
+        requests = _describe(used.session)
         is_listed = call.excinfo is not None and requests in str(call.excinfo.value)
-        if (record.calls or record.held) and not is_listed:
+        if requests and not is_listed:
             report.sections.append((SECTION, requests))
     return report
+
+
+def _describe(session: AnySession | RemoteSession) -> str:
+    """Return the requests of a session for a report; empty if there was none."""
+    from mockllm.errors import RemoteError
+    from mockllm.observers.verification import NO_REQUEST
+
+    try:
+        text = session.describe_calls()
+    except RemoteError as exc:  # the server is gone, which must not end the run
+        return str(exc)
+    return "" if text == NO_REQUEST else text
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -184,11 +202,7 @@ class _Servers:
 
     def end(self, session: AnySession) -> None:
         """End the session of a test, and note the gates at which answers of it are still held."""
-        held = session._read().held
-        self._stragglers += [
-            f"{_test_of(session.name)}: {number} held at gate {gate!r}"
-            for gate, number in sorted(held.items())
-        ]
+        self._stragglers += _held_lines(session.name, session._read().held)
         session.end()
 
     def _stop_some(self) -> None:
@@ -205,15 +219,21 @@ class _Servers:
     def _stop(self, server: Server) -> None:
         """Stop a server, and note the requests of tests that had ended."""
         server.stop()
-        self._stragglers += [
-            f"{_test_of(str(call.session))}: {call.method} {call.path}"
-            for call in server.calls
-            if call.is_late
-        ]
+        self._stragglers += [_late_line(call) for call in server.calls if call.is_late]
 
 
 def _session_name(test: str, suffix: str) -> str:
     return f"{re.sub(r'[^A-Za-z0-9_.-]+', '-', test)[:MAX_NAME]}.{suffix}"
+
+
+def _held_lines(session: str, held: Mapping[str, int]) -> list[str]:
+    """Return the lines about gates at which answers of a session were held at its end."""
+    test = _test_of(session)
+    return [f"{test}: {number} held at gate {gate!r}" for gate, number in sorted(held.items())]
+
+
+def _late_line(call: Call | RemoteCall) -> str:
+    return f"{_test_of(str(call.session))}: {call.method} {call.path}"
 
 
 def _test_of(session: str) -> str:
@@ -239,6 +259,21 @@ def _llm_servers(pytestconfig: pytest.Config) -> Iterator[_Servers]:
 
 
 @pytest.fixture(scope="session")
+def _llm_suite(pytestconfig: pytest.Config) -> Iterator[Suite | None]:
+    """The sessions on the server at ``--llm-server-url``; None if only its URLs are known."""
+    from mockllm.client.suite import Suite, connect
+
+    control = connect(str(pytestconfig.getoption("llm_server_url")))
+    if control is None:
+        yield None
+        return
+    suite = Suite(control, uuid4().hex[:12])
+    yield suite
+    _stragglers(pytestconfig).extend(map(_late_line, suite.late()))
+    suite.close()
+
+
+@pytest.fixture(scope="session")
 def llm_base_url(request: pytest.FixtureRequest) -> str:
     """The root URL of the server of the run, for an application that is started once: its requests
     belong to the test that runs, if this uses `llm_server` without `config`."""
@@ -250,19 +285,21 @@ def llm_base_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def llm_server(request: pytest.FixtureRequest) -> Iterator[AnySession | BaseURLs]:
+def llm_server(
+    request: pytest.FixtureRequest,
+) -> Iterator[AnySession | RemoteSession | BaseURLs]:
     """A session of the server of the run, which ends with the test: a `Session`, in an ``async``
-    test an `AsyncSession`. With ``--llm-server-url`` it has only base URLs."""
+    test an `AsyncSession`. With ``--llm-server-url`` it is a `RemoteSession`, with the same words,
+    or has only base URLs if there is no token for that server."""
     settings = _settings_of(request.node)
-    url = request.config.getoption("llm_server_url")
-    if url is not None:
-        yield _elsewhere(str(url).rstrip("/"), settings, request.node.name)
+    if request.config.getoption("llm_server_url") is not None:
+        yield from _elsewhere(request, settings)
         return
     servers: _Servers = request.getfixturevalue("_llm_servers")
     server = servers.get(settings)
     name = servers.name_session(request.node.name)
     session: AnySession = server.session(name)
-    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+    if _is_async(request):
         from mockllm.serve.session import AsyncSession
 
         session = AsyncSession(name, server)
@@ -312,7 +349,47 @@ def _settings_of(item: Any) -> Settings:
     return Settings(**given)
 
 
-def _elsewhere(url: str, settings: Settings, test: str) -> BaseURLs:
+def _is_async(request: pytest.FixtureRequest) -> bool:
+    """Return True if the test runs in an event loop."""
+    return inspect.iscoroutinefunction(getattr(request, "function", None))
+
+
+def _elsewhere(
+    request: pytest.FixtureRequest, settings: Settings
+) -> Iterator[RemoteSession | BaseURLs]:
+    """Yield a session of its own on a server that runs elsewhere."""
+    suite: Suite | None = request.getfixturevalue("_llm_suite")
+    if suite is None:
+        url = str(request.config.getoption("llm_server_url")).rstrip("/")
+        yield _only_urls(url, settings, request.node.name)
+        return
+    lists = {} if settings.config is None else _lists_of(settings.config)
+    test = _session_name(request.node.name, "")[:-1]
+    strict = settings.strict_requests
+    session = suite.begin(test, awaits=_is_async(request), strict_requests=strict)
+    try:
+        if lists:
+            session.add_lists(lists)
+        request.node.stash[_USED] = _Used(session, settings)
+        request.node.stash[_TOLD] = False
+        yield session
+    finally:
+        if _USED in request.node.stash:
+            del request.node.stash[_USED]
+        _stragglers(request.config).extend(_held_lines(session.name, suite.end(session)))
+
+
+def _lists_of(config: ConfigSource) -> Mapping[str, Any]:
+    """Return the mocks of a test's own configuration, or skip the test if it needs more."""
+    from mockllm.client.suite import lists_of
+
+    try:
+        return lists_of(config)
+    except (TypeError, ValueError) as exc:
+        pytest.skip(f"with --llm-server-url, config= of a test has mocks only: {exc}")
+
+
+def _only_urls(url: str, settings: Settings, test: str) -> BaseURLs:
     """Return the base URLs of a session of its own on a server that runs elsewhere."""
     from mockllm.serve.session import BaseURLs
 

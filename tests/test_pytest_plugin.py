@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -381,6 +382,194 @@ def test_config(llm_server):
 
         result.assert_outcomes(passed=1, skipped=1)
         assert len(server.calls) == 1
+
+
+@pytest.fixture
+def driven(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server that runs elsewhere, whose token is in the environment."""
+    monkeypatch.setenv("MOCKLLM_CONTROL_TOKEN", "token-of-the-server")
+    with Server(ELSEWHERE, control=True) as server:
+        yield server
+
+
+ELSEWHERE: dict[str, Any] = {
+    "mocks": [
+        {"name": "there", "match": {"user": "there"}, "reply": "elsewhere"},
+        {"name": "held", "match": {"user": "hold"}, "reply": "x", "fault": {"hold": "g"}},
+    ]
+}
+
+
+def test_a_server_that_runs_elsewhere_is_driven_with_its_token(
+    pytester: pytest.Pytester, driven: Server
+) -> None:
+    result = run(
+        pytester,
+        """
+def test_words(llm_server, llm_env):
+    weather = llm_server.add(user={"contains": "weather"}, reply="Sunny")
+    assert [ask("the weather"), ask("there")] == ["Sunny", "elsewhere"]
+    weather.assert_called_once()
+    llm_server.mocks["there"].assert_called_once()
+    llm_server.assert_order(weather, "there")
+    assert [call.user for call in llm_server.calls] == ["the weather", "there"]
+    llm_server.wait_for_calls(2)
+
+def test_unmatched(llm_server, llm_env):
+    llm_server.add(name="greet", user="Hello", reply="Hi")
+    with pytest.raises(APIStatusError):
+        ask("Hallo")
+
+def test_failed(llm_server, llm_env):
+    ask("there")
+    assert False, "my own reason"
+
+@pytest.mark.llm_server(config={"mocks": [{"reply": "of the test"}]})
+def test_config(llm_server, llm_env):
+    assert ask("there") == "of the test"
+
+@pytest.mark.llm_server(config={"seed": 1})
+def test_more_than_mocks(llm_server):
+    pass
+
+@pytest.mark.llm_server(allow_unmatched=True)
+def test_allowed(llm_server, llm_env):
+    with pytest.raises(APIStatusError):
+        ask("nobody")
+
+@pytest.mark.anyio
+async def test_asynchronous(llm_server, llm_env, anyio_backend):
+    async with AsyncOpenAI() as client:
+        message = {"role": "user", "content": "there"}
+        await client.chat.completions.create(model="gpt-4o", messages=[message])
+    await llm_server.wait_for_calls(1)
+    await llm_server.gate("g").reached(0)
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+""",
+        f"--llm-server-url={driven.base_url}/",
+    )
+
+    result.assert_outcomes(passed=4, failed=2, skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "1 request was not answered by a mock:",
+            '  - 404  [[]no match[]]  gpt-4o  "Hallo"',
+            "       closest mock: added[[]*[]] 'greet': *expected 'Hello'*",
+            "*my own reason*",
+            "*- requests to llm_server -*",
+            "  1. 200  'there' *",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*mockllm/*.py*")
+    assert all(call.session for call in driven.calls)
+
+
+def test_tests_of_many_processes_do_not_see_each_other_on_one_server(
+    pytester: pytest.Pytester, driven: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    pytester.makepyfile(
+        """
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+late_url = []
+
+def ask(url, text):
+    body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+    asked = urllib.request.Request(f"{url}/v1/chat/completions", json.dumps(body).encode())
+    asked.add_header("Authorization", "Bearer any")
+    with urllib.request.urlopen(asked) as answer:
+        return json.load(answer)["choices"][0]["message"]["content"]
+
+@pytest.mark.parametrize("number", range(16))
+def test_it(llm_server, number):
+    mock = llm_server.add(name="same", sequence=[f"{number}", f"{number}!"])
+    url = llm_server.base_url
+    assert [ask(url, "a"), ask(url, "b")] == [f"{number}", f"{number}!"]
+    assert [call.text for call in llm_server.calls] == ["a", "b"]
+    mock.assert_called(times=2)
+    llm_server.assert_order("same", "same")
+    assert sorted(llm_server.mocks) == ["held", "same", "there"]
+    llm_server.reset_state()
+    assert ask(url, "c") == f"{number}"
+
+@pytest.fixture
+def late():
+    urls = []
+    yield urls
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        ask(urls[0], "late")
+
+def test_late(late, llm_server):
+    late.append(llm_server.base_url)
+"""
+    )
+
+    result = pytester.runpytest_subprocess(
+        *PLUGIN, "-n", "8", f"--llm-server-url={driven.base_url}"
+    )
+
+    result.assert_outcomes(passed=17)
+    result.stdout.fnmatch_lines(
+        [
+            "*requests to llm_server after the end of their test*",
+            "test_late: POST /v1/chat/completions",
+        ]
+    )
+    assert len(driven.calls) == 16 * 3 + 1
+    assert driven._app is not None
+    assert driven._app.store.sessions.open == ()
+
+
+def test_answers_that_are_held_elsewhere_are_told(
+    pytester: pytest.Pytester, driven: Server
+) -> None:
+    result = run(
+        pytester,
+        """
+import threading
+
+def test_it(llm_server):
+    url = llm_server.openai_base_url
+    options = {"base_url": url, "api_key": "k", "max_retries": 0}
+
+    def hold():
+        with pytest.raises(Exception):
+            ask("hold", **options)
+
+    threading.Thread(target=hold).start()
+    llm_server.gate("g").reached()
+""",
+        f"--llm-server-url={driven.base_url}",
+    )
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["test_it: 1 held at gate 'g'"])
+
+
+def test_a_server_elsewhere_that_refuses_is_an_error_of_the_test(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOCKLLM_CONTROL_TOKEN", "another-token")
+    with Server({}) as server:
+        result = run(
+            pytester,
+            """
+def test_it(llm_server):
+    pass
+""",
+            f"--llm-server-url={server.base_url}",
+        )
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*RemoteError: *is it a mockllm server with --control?*"])
 
 
 def test_tests_in_many_processes_have_servers_of_their_own(

@@ -23,6 +23,7 @@ from mockllm.observers.calls import Call
 from mockllm.observers.journal import Record
 from mockllm.redaction import escape, redact_text
 
+NO_REQUEST = "there was no request"
 MAX_LISTED = 20  # requests in a failure, the last ones; a screen has room for them
 MAX_COMPARED = 50  # requests, the last ones, of which the closest to a mock is searched
 MAX_WORDS = 60  # characters of the last words of a request
@@ -254,7 +255,7 @@ def _listed(record: Record) -> list[str]:
     """Return the last calls, a line each, below a heading."""
     calls, held = record.calls, _held(record)
     if not calls:
-        return held or ["there was no request"]
+        return held or [NO_REQUEST]
     heading = f"{counted(len(calls) + record.lost, 'request')} so far"
     if len(calls) > MAX_LISTED or record.lost:
         heading = f"{heading}, the last {min(len(calls), MAX_LISTED)} of them"

@@ -19,7 +19,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def controlled() -> Iterator[Server]:
     with Server(CONFIG, control=True) as server:
         yield server
