@@ -331,7 +331,22 @@ def _table(
         places,
         shared=len(listed) - len(own),
         answers_look_back=any(map(looks_back, sources)),
+        elsewhere=RuleIndex(tuple(_of_other_apis(api, listed))),
     )
+
+
+def _of_other_apis(api: API, listed: Sequence[_Listed]) -> Iterator[Rule]:
+    """Yield the rules of mocks that would match requests to `api`, were they not restricted to
+    other APIs: a request that only those match is explained by them. They have a condition on what
+    is said last, or they would explain any request, and none on more than the request's body."""
+    for index, (mock, place, _, mistakes) in enumerate(listed):
+        if mistakes or mock.match.api is None or api.word in mock.match.api:
+            continue
+        match = mock.match.model_copy(update={"api": None})
+        predicates, found = compile_match(api, match, place.at("match"))
+        is_on_more = any(each.header_names or each.looks_back for each in predicates)
+        if not found and not is_on_more and any(each.on_message for each in predicates):
+            yield Rule(index, place, predicates)
 
 
 def _hidden(

@@ -73,6 +73,8 @@ class Table:
     """The number of mocks, at the end of `mocks`, which are those of every API."""
     answers_look_back: bool = False
     """True if an answer depends on what a request continues."""
+    elsewhere: RuleIndex = field(default_factory=lambda: RuleIndex(()))
+    """The mocks that are restricted to other APIs, without this restriction: for explanations."""
     version: int = 0
     """A number that tells the tables of one API apart in which mocks were added at run time."""
     traffic: Traffic | None = None

@@ -35,13 +35,27 @@ def no_match(
     """Return the 404 that names the last message, the nearest mock, and why it does not match, with
     pauses."""
     message = _no_mock(table, prompt)
-    nearest = yield from table.index.search_nearest_miss(prompt, headers, effort)
+    nearest = yield from _elsewhere(table, prompt, effort)
+    if nearest is None:
+        nearest = yield from table.index.search_nearest_miss(prompt, headers, effort)
     if nearest is None:
         lists = f"'{table.api.name}' or 'mocks'" if table.api.respond else f"'{table.api.name}'"
         none = f"There are no mocks of {table.api.title} under {lists}."
         return UnmatchedError(f"{message} {none}", None)
     closest = f"{nearest.rule.label}: {nearest.reason}"
     return UnmatchedError(f"{message} Closest mock: {closest}.", nearest)
+
+
+def _elsewhere(table: Table, prompt: Prompt, effort: Effort) -> Pieces[NearMiss | None]:
+    """Return the mock that would match, if it were not restricted to other APIs."""
+    found = yield from table.elsewhere.search(prompt, {}, effort)
+    if not found:
+        return None
+    (rule,) = found
+    apis = table.mocks[rule.index].match.api or ()
+    expected = " or ".join(map(repr, apis))
+    reason = f"the request is to {table.api.word!r}, expected 'api' {expected}"
+    return NearMiss(rule, reason, reason)
 
 
 def none_left(table: Table, rules: Sequence[Rule], prompt: Prompt) -> UnmatchedError:

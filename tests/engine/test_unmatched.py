@@ -124,3 +124,46 @@ def test_a_mock_of_the_same_call_is_nearer_than_one_with_a_similar_text(
 
     assert f"Closest mock: {name}[2] 'same call': " in error["message"]
     assert "'rain'" in error["message"]
+
+
+HELLO = {"user": {"contains": "hello"}}
+
+
+@pytest.mark.parametrize(
+    ("match", "closest"),
+    [
+        (
+            HELLO | {"api": "responses"},
+            "mocks[1]: the request is to 'chat', expected 'api' 'responses'",
+        ),
+        (
+            HELLO | {"api": ["responses", "messages"], "tools": []},
+            "mocks[1]: the request is to 'chat', expected 'api' 'responses' or 'messages'",
+        ),
+        ({"api": "responses"}, "mocks[0]: the user's last turn is 'hello', expected 'help'"),
+        (
+            {"user": "bye", "api": "responses"},
+            "mocks[0]: the user's last turn is 'hello', expected 'help'",
+        ),
+        (
+            HELLO | {"api": "responses", "turn": 1},  # may depend on earlier requests
+            "mocks[0]: the user's last turn is 'hello', expected 'help'",
+        ),
+    ],
+)
+def test_a_mock_that_is_restricted_to_other_apis_explains_the_404(match: Any, closest: str) -> None:
+    mocks = [{"match": {"user": "help"}, "reply": "a"}, {"match": match, "reply": "b"}]
+    app = LoneApp(Engine(load(Config.from_dict({"mocks": mocks}))))
+
+    decision = ask("POST", "/v1/chat/completions", body=chat_request("hello"), engine=app)
+
+    assert told(decision)["error"]["message"].endswith(f"Closest mock: {closest}.")
+
+
+def test_a_mock_of_another_api_explains_the_404_of_a_list_without_others() -> None:
+    mocks = [{"match": HELLO | {"api": "responses"}, "sequence": ["b"]}]
+    app = LoneApp(Engine(load(Config.from_dict({"mocks": mocks}))))
+
+    decision = ask("POST", "/v1/chat/completions", body=chat_request("hello"), engine=app)
+
+    assert "mocks[0]: the request is to 'chat'" in told(decision)["error"]["message"]
