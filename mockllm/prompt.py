@@ -230,8 +230,9 @@ class Prompt:
     """
     inputs: int = 1
     """The number of inputs that are answered one by one: more than one in Embeddings only."""
-    verdicts: dict[Any, bool] | None = field(default=None, repr=False, compare=False)
-    """The conditions that were decided in pieces, each with whether it holds; None if none was."""
+    verdicts: dict[Any, Any] | None = field(default=None, repr=False, compare=False)
+    """What was decided in pieces: conditions, each with whether it holds, and look-ups, with what
+    they have found; None if nothing was."""
     _readings: dict[Callable[[Prompt], Any], Any] | None = field(
         default=None, repr=False, compare=False
     )
@@ -294,7 +295,7 @@ class Prompt:
         """Return the number of tokens that the answer may have; None if there is no limit."""
         return self.readers.output_limit(self.body)
 
-    def keep_verdict(self, condition: Any, holds: bool) -> None:
+    def keep_verdict(self, condition: Any, holds: Any) -> None:
         """Remember whether a condition holds, so that it need not be decided again."""
         if self.verdicts is None:
             self.verdicts = {}

@@ -32,7 +32,7 @@ def compact(context: Context, request: Request, values: Values) -> Decision | Qu
 def _compact(context: Context, request: Request) -> Generator[bool, None, Decision]:
     """Return the decision of `compact`, made in pieces (`decision.Pieces`)."""
     prompt = yield from decode_like(context, RESPONSES, request, {"input": ""})
-    failed = find_failure(context, RESPONSES, request, prompt)
+    failed = yield from find_failure(context, RESPONSES, request, prompt)
     if failed is not None:
         return failed
     yield from pause_if_large(request)

@@ -146,7 +146,7 @@ def _complete_in_traffic(
         if effects.error is not None:
             selections.append(select_error(effects.error))
         else:
-            selections.append(engine.match(table, prompt, request.first_values))
+            selections.append((yield from engine.match(table, prompt, request.first_values)))
         if isinstance(selections[-1], RequestError):
             asked = _ask(context, request, prompts, effects)
             return (yield from _make(context, request, wanted, asked, selections))

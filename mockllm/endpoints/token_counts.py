@@ -45,7 +45,7 @@ def _count(
     """Return the decision to answer with the number of tokens behind the members of `head`, made in
     pieces (`decision.Pieces`)."""
     prompt = yield from decode_like(context, api, request, defaults)
-    failed = find_failure(context, api, request, prompt)
+    failed = yield from find_failure(context, api, request, prompt)
     if failed is not None:
         return failed
     yield from pause_if_large(request)
@@ -75,13 +75,15 @@ def decode_like(
     return prompt
 
 
-def find_failure(context: Context, api: str, request: Request, prompt: Prompt) -> Decision | None:
-    """Return the decision to answer with the failure of the mock in `api` that matches `prompt`;
-    None if there is no such mock, or if its failure is one of running the model alone."""
+def find_failure(
+    context: Context, api: str, request: Request, prompt: Prompt
+) -> Generator[bool, None, Decision | None]:
+    """Return the decision to answer with the failure of the mock in `api` that matches `prompt`, in
+    pieces; None if there is no such mock, or if its failure is one of running the model alone."""
     table = context.table(api)
     if not table.fails:
         return None
-    selection = context.engine.match(table, prompt, request.first_values)
+    selection = yield from context.engine.match(table, prompt, request.first_values)
     if isinstance(selection, UnmatchedError) or selection.candidates:
         return None  # to count tokens takes no answer of a mock with several
     source, rule, *_ = selection

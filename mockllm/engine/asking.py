@@ -73,7 +73,7 @@ def answer_at_once(decided: Decision | Question, store: Store, now: float) -> De
     return decided
 
 
-MAX_UNDIVIDED = 1024 * 1024  # bytes of a request for which an endpoint does not pause
+MAX_UNDIVIDED = 128 * 1024  # bytes of a request for which an endpoint does not pause
 
 
 def begin(pieces: Generator[bool, None, Decision | Question]) -> Decision | Question:

@@ -380,12 +380,15 @@ class Engine:
 
     def match(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
-    ) -> Selection | UnmatchedError:
-        """Return the source that answers `prompt`, which has one input: the first matching mock,
-        else the echo or the generator of the API; if there is none, the 404 that names the closest
-        mock. Of a mock with state, it is the source before anything is chosen. Pure: renders
-        nothing and changes no state."""
-        selection = self._match_all(table, prompt, headers)
+    ) -> Generator[bool, None, Selection | UnmatchedError]:
+        """Return the source that answers `prompt`, which has one input, with pauses (`Pieces`): the
+        first matching mock, else the echo or the generator of the API; if there is none, the 404
+        that names the closest mock. Of a mock with state, it is the source before anything is
+        chosen. Pure: renders nothing and changes no state."""
+        effort = Effort()
+        candidates = yield from table.index.search(prompt, headers, effort)
+        whole = self._select(table, candidates)
+        selection = yield from match_inputs(table, prompt, headers, whole, effort)
         assert not isinstance(selection, SelectedInputs)
         return selection
 

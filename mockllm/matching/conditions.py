@@ -85,7 +85,7 @@ class TextIs(Predicate):
         return Difference(RIGHT_KIND + close, partial(self._reason, texts))
 
     def _is_so(self, prompt: Prompt, texts: Texts) -> bool:
-        known = None if prompt.verdicts is None else prompt.verdicts.get(self)
+        known: bool | None = None if prompt.verdicts is None else prompt.verdicts.get(self)
         if known is not None:
             return known
         test, fold = self.test, readings.fold_of(prompt)
@@ -164,7 +164,7 @@ class MessageIs(Predicate):
         return Difference(ONLY_REQUEST, lambda: self._reason() + self._hint(prompt))
 
     def _holds(self, prompt: Prompt) -> bool:
-        known = None if prompt.verdicts is None else prompt.verdicts.get(self)
+        known: bool | None = None if prompt.verdicts is None else prompt.verdicts.get(self)
         if known is not None:
             return known
         test, fold = self.test, readings.fold_of(prompt)
@@ -296,7 +296,7 @@ class ResultIs(Predicate):
         test, fold = self.text, readings.fold_of(prompt)
         if test is None:
             return bool(of_call)
-        known = None if prompt.verdicts is None else prompt.verdicts.get(self)
+        known: bool | None = None if prompt.verdicts is None else prompt.verdicts.get(self)
         if known is not None:
             return known
         return any(test.passes(text, fold) for _, texts in of_call for text in texts)

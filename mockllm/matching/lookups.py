@@ -90,7 +90,11 @@ class TextLookUp:
         return {place for text in self.read(prompt) for place in self.in_text(text)}
 
     def in_pieces(self, prompt: Prompt, effort: Effort) -> Pieces[Iterable[int]]:
-        """Return what a call returns, with pauses."""
+        """Return what a call returns, with pauses. It is kept with the prompt, because the closest
+        rule is looked for among those that were found."""
+        known: set[int] | None = None if prompt.verdicts is None else prompt.verdicts.get(self)
+        if known is not None:
+            return known
         if isinstance(self.read, _BodyTexts):
             yield from self.read.path.prepare(prompt, effort)
         found: set[int] = set()
@@ -101,6 +105,7 @@ class TextLookUp:
                 found.update(self.in_text(text))
                 if effort.is_much(PER_SHORT):
                     yield False
+        prompt.keep_verdict(self, found)
         return found
 
 
