@@ -91,3 +91,9 @@ def test_nothing_but_the_answers_is_left_of_a_mock() -> None:
     assert [(entry.fault, entry.times) for _, entry in once.entries()] == [(None, 1)] * 2
     assert once.fault is None
     assert str(once.place) == "a.json: mocks[0] 'plot'"
+
+
+def test_traffic_is_left_out() -> None:
+    written = {"mocks": [{"reply": "a"}], "traffic": [{"error": "overloaded"}]}
+
+    assert each_answer_once(Config.from_dict(written)).traffic == []

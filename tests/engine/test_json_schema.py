@@ -383,3 +383,46 @@ def test_a_key_is_valid_in_the_forms_in_which_it_is_loaded(key: str, value: Any)
         assert mistakes({key: value})
     else:
         assert mistakes({key: value}) == []
+
+
+TRAFFIC: list[Json] = [
+    {"error": "overloaded"},
+    {
+        "name": "a",
+        "from": "2m",
+        "to": 240.5,
+        "ramp": "30s",
+        "chance": 0.3,
+        "error": {"status": 502},
+    },
+    {"match": {"model": {"starts_with": "a"}, "api": "chat"}, "latency": "vllm-8b"},
+    {
+        "latency": {"ttft_per_token": "1ms", "cached": 0.5},
+        "fault": [{"end": "reset"}],
+        "_note": "x",
+    },
+]
+WRONG_TRAFFIC: list[Json] = [
+    {"error": "no"},
+    {"error": "overloaded", "chance": 2},
+    {"error": "overloaded", "from": "soon"},
+    {"error": "overloaded", "until": 5},
+    {"error": "overloaded", "match": {"message": {}}},
+    {"latency": {"ttft_per_token": "1ms", "cached": 2}},
+]
+
+
+@pytest.mark.parametrize("entry", TRAFFIC)
+def test_traffic_is_valid(entry: Json) -> None:
+    config = {"traffic": [entry]}
+
+    assert is_accepted(config)
+    assert mistakes(config) == []
+
+
+@pytest.mark.parametrize("entry", WRONG_TRAFFIC)
+def test_a_mistake_in_traffic_is_found(entry: Json) -> None:
+    config = {"traffic": [entry]}
+
+    assert not is_accepted(config)
+    assert mistakes(config)
