@@ -162,6 +162,20 @@ class Pacing(NamedTuple):
     full: Reply | None = None
 
 
+class Interruption(NamedTuple):
+    """What happens `time` seconds after a reply has begun, unless it is over by then: `step` comes
+    between its steps, and what follows is as late as the step takes.
+
+    An error comes in its place: with the steps that `error` returns, given the number of events
+    before it, in a stream; and `instead` of the reply, if its head is not sent.
+    """
+
+    time: float
+    step: Step = Step((b"",))
+    error: Callable[[int], Sequence[Step]] | None = None
+    instead: Reply | None = None
+
+
 @dataclass(slots=True)  # not frozen, although never modified: it takes half the time to create
 class Reply:
     """An answer before it is framed as HTTP.
@@ -171,7 +185,8 @@ class Reply:
     step, and so is one with lazy steps; any other is sent with a Content-Length. `before_head` is
     the pause before the head, in seconds. `preface` is sent as it is before the head, as no service
     does. `opening` are steps that come before both, and are sent as they are too. `pacing` says how
-    long the tokens of the steps take: then the head is sent with the first step.
+    long the tokens of the steps take: then the head is sent with the first step. `interruptions`
+    come at a time and not at a place.
     """
 
     status: int
@@ -183,6 +198,7 @@ class Reply:
     preface: bytes = b""
     pacing: Pacing | None = None
     opening: tuple[Step, ...] = ()
+    interruptions: tuple[Interruption, ...] = ()
 
     @property
     def has_length(self) -> bool:

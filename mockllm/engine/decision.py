@@ -290,7 +290,8 @@ class Delivery(NamedTuple):
     """The actual course of a delivery, in seconds since the request was complete: the times of the
     decision, of the first byte written and of the end. `started` is the time at which the request
     was complete, in seconds of the server's monotonic clock, `gate` the name of the gate at which
-    the answer was held at its end."""
+    the answer was held at its end, `status` that of an error which was sent in place of the reply;
+    0 if there is none."""
 
     decided: float
     first_byte: float
@@ -298,6 +299,7 @@ class Delivery(NamedTuple):
     end: End = End.COMPLETE
     started: float = 0.0
     gate: str = ""
+    status: int = 0
 
 
 class Exchange(NamedTuple):

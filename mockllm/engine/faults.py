@@ -120,8 +120,9 @@ def disrupt(
         NoSuchPlaceError: the reply does not have the place of a fault.
     """
     for each in planned:
-        at_start = each.fault.place == START
-        if each.failure is not None and (at_start or not reply.streamed or anatomy is None):
+        at_start, at_time = each.fault.place == START, each.fault.place.word == "time"
+        is_answer = at_start or (not at_time and (not reply.streamed or anatomy is None))
+        if each.failure is not None and is_answer:
             return _failed(render(each.failure), planned)
     faults = [_with_error(each, render) for each in planned]
     return apply_faults(reply, [_with_total(each, tokens) for each in faults], anatomy)
@@ -142,5 +143,8 @@ def _with_total(fault: Fault, tokens: int) -> Fault:
 def _with_error(planned: PlannedFault, render: Render) -> Fault:
     if planned.failure is None:
         return planned.fault
-    body = jsontext.loads(placeholders.stand_in(render(planned.failure).body))
-    return planned.fault._replace(error=body)
+    instead = render(planned.failure)
+    body = jsontext.loads(placeholders.stand_in(instead.body))
+    return planned.fault._replace(
+        error=body, instead=instead if planned.fault.place.word == "time" else None
+    )

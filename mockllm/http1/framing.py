@@ -213,6 +213,7 @@ class FastFraming:
             and not reply.before_head
             and not reply.preface
             and not reply.opening
+            and not reply.interruptions
             and reply.pacing is None
             and not any(step.pause or step.gate for step in reply.steps)
         )

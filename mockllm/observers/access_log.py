@@ -36,7 +36,7 @@ def log_access(exchange: Exchange) -> None:
     entry = {
         "method": request.method or "-",
         "path": redact_target(path, request.query),
-        "status": reply.status,
+        "status": delivery.status or reply.status,
         "mock": match.rule.label if match.rule is not None else None,
         "model": model,
         "reason": match.outcome.value,

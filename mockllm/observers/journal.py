@@ -86,7 +86,7 @@ class Journal:
                 request,
                 size,
                 session,
-                reply.status,
+                delivery.status or reply.status,
                 match.outcome,
                 match.rule,
                 match.summary,

@@ -20,10 +20,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from mockllm.exchange import Ending, EndingKind, Reply, Step
+from mockllm.exchange import Ending, EndingKind, Interruption, Reply, Step
 from mockllm.replies.anatomy import Anatomy, StreamReading, Words, find_words, parse_event
 from mockllm.wire import placeholders
 from mockllm.wire.tokens import BYTES_PER_TOKEN
@@ -54,7 +55,8 @@ START = Place("start")
 class Fault(NamedTuple):
     """What happens at a place: an ending, a pause in seconds, bytes that are sent, an error, given
     by its body as a whole answer, or a wait at a gate. `inside` moves an ending into what comes
-    next."""
+    next. `instead` is the error as the answer, which it is if it comes at a time before the
+    head."""
 
     place: Place
     end: EndingKind | None = None
@@ -63,6 +65,7 @@ class Fault(NamedTuple):
     error: Mapping[str, Any] | None = None
     inside: bool = False
     gate: str = ""
+    instead: Reply | None = None
 
 
 class Cut(NamedTuple):
@@ -82,19 +85,22 @@ def apply_faults(reply: Reply, faults: Iterable[Fault], anatomy: Anatomy | None)
     reply = replace(reply, steps=tuple(reply.steps))
     body = _Body(reply, anatomy)
     placed: list[tuple[Cut, Fault]] = []
+    interruptions: list[Interruption] = []
     ending = reply.ending
     for fault in faults:
         if fault.place.word == "start":
             reply = _before_head(reply, fault)
-        elif fault.place.word == "time":
-            assert fault.end is not None
+        elif fault.place.word == "time" and fault.end is not None:
             ending = Ending(fault.end, time=fault.place.number)
+        elif fault.place.word == "time":
+            interruptions.append(body.interruption(fault))
         else:
             placed.append((body.find(fault.place), fault))
     if reply.ending.head < 1:
         return reply
     placed.sort(key=lambda each: each[0])
-    return _Rebuilt(body, replace(reply, ending=ending)).with_faults(placed)
+    reply = replace(reply, ending=ending, interruptions=tuple(interruptions))
+    return _Rebuilt(body, reply).with_faults(placed)
 
 
 def _before_head(reply: Reply, fault: Fault) -> Reply:
@@ -153,7 +159,7 @@ class _Rebuilt:
             if self._end_at != cut:
                 self._ending = Ending(EndingKind.CLEAN)
             self._unsent = 0
-            self._tail = self._body.error_steps(fault.error, cut)
+            self._tail = self._body.error_steps(fault.error, cut.step)
         else:
             self._tail.insert(0, Step((fault.data,), fault.pause, gate=fault.gate))
 
@@ -242,11 +248,20 @@ class _Body:
         wide = _WIDE.search(data)
         return len(data) // 2 if wide is None else wide.end()
 
-    def error_steps(self, error: Mapping[str, Any], cut: Cut) -> list[Step]:
-        """Return the steps that report an error at a cut."""
+    def interruption(self, fault: Fault) -> Interruption:
+        """Return what a fault at a time is."""
+        step = Step((fault.data,), fault.pause, gate=fault.gate)
+        error = fault.error
+        if error is None or not self._streamed or self._anatomy is None:
+            return Interruption(fault.place.number, step, instead=fault.instead)
+        make = partial(self.error_steps, error)
+        return Interruption(fault.place.number, step, make, fault.instead)
+
+    def error_steps(self, error: Mapping[str, Any], sent: int) -> list[Step]:
+        """Return the steps that report an error after so many events."""
         assert self._anatomy is not None
         first = parse_event(self.steps[0].data) if self.steps else None
-        found = self._anatomy.error_events(dict(error), first, cut.step)
+        found = self._anatomy.error_events(dict(error), first, sent)
         frames = (placeholders.undo_stand_in(self._anatomy.frame(event)) for event in found)
         return [Step((frame,)) for frame in frames]
 

@@ -132,6 +132,7 @@ class _Variant:
             reply.preface,
             reply.pacing,
             reply.opening,
+            reply.interruptions,
         )
         template = self._template
         if template is None or not template.fits(values):

@@ -39,7 +39,7 @@ class PacedPlayer(Sender):
     __slots__ = (  # there may be thousands
         *("_frames", "_ending", "_until", "_tempo", "_over", "_clock", "_rule", "_pool"),
         *("_lane", "_decode", "_entry", "_has_begun", "_is_first", "_awaits_token"),
-        *("_waits_for_peer", "_is_behind", "is_stream"),
+        *("_waits_for_peer", "_is_behind", "is_stream", "_began", "_since", "_interrupted_at"),
     )
 
     def __init__(
@@ -58,6 +58,8 @@ class PacedPlayer(Sender):
         self._frames = frames
         self._ending = ending
         self._until = math.inf  # in real time; frames that are due later are not sent
+        self._began = 0.0  # in real time
+        self._interrupted_at = math.inf  # in real time
         self._tempo = Tempo(pacing)
         self.is_stream = is_stream
         self._over = over
@@ -70,6 +72,7 @@ class PacedPlayer(Sender):
         self._entry = 0
         self._due = math.inf  # until there is a place in the pool
         self._has_begun = False
+        self._since = 0.0  # when the frame before was due
         self._is_first = True
         """True until there is a frame with tokens."""
         self._awaits_token = False
@@ -97,6 +100,9 @@ class PacedPlayer(Sender):
         self._due = self._lane.time_at(now)
         if self._ending.time is not None:
             self._until = now + self._ending.time
+        if self._interruptions is not None:
+            self._began = now
+            self._interrupted_at = now + self._interruptions.next_at
         self._wait()
 
     def play_due(self, now: float) -> None:
@@ -160,6 +166,7 @@ class PacedPlayer(Sender):
             or self._awaits_token
             or self._is_behind
             or self._until < math.inf
+            or self._interruptions is not None
             or self._peer_finished.is_set()
         ):
             return self._play(now)
@@ -188,12 +195,18 @@ class PacedPlayer(Sender):
                 dues.append(self._lane.real_time_of(due))
                 count = taken.tokens
         lane = self._lane
-        own = lane.time_at(min(self._until, now))
-        while self._next is not None and self._due <= own:
+        own = lane.time_at(min(self._until, self._interrupted_at, now))
+        while self._next is not None:
+            if self._due > own:
+                if self.gate or self._interrupted_at > min(self._until, now):
+                    break
+                self._interrupt()
+                own = lane.time_at(min(self._until, self._interrupted_at, now))
+                continue
             if self._awaits_token:
                 self._begin_decoding()
                 lane = self._lane
-                own = lane.time_at(min(now, self._until))
+                own = lane.time_at(min(self._until, self._interrupted_at, now))
                 continue
             _, data, cut, tokens, gate = self._next
             if gate and self._gates.arrive(self._session, gate, self):
@@ -201,6 +214,8 @@ class PacedPlayer(Sender):
                 break
             if size > MAX_UNSENT and data != LAST_CHUNK:
                 break
+            if self._interruptions is not None:
+                self._interruptions.passed(self._next)
             parts.append(data if cut is None else fill_fresh(data, self._fresh)[:cut])
             size += len(data)
             if tokens:
@@ -236,14 +251,25 @@ class PacedPlayer(Sender):
     def _wait(self) -> None:
         """Let the clock call at the next deadline."""
         due = self._due
-        if self._until < math.inf:
-            due = min(due, self._lane.time_at(self._until))
+        until = self._until if self.gate else min(self._until, self._interrupted_at)
+        if until < math.inf:
+            due = min(due, self._lane.time_at(until))
         if due < math.inf:  # else the answer is held
             self._entry = self._lane.add(due, self)
 
     def _take(self) -> None:
         """Take the next frame, and set its deadline."""
-        self._next = frame = next(self._frames, None)
+        if self._interruptions is not None:
+            self._since = self._due
+            taken = self._interruptions.take()
+            if taken is not None and taken.rest is not None:  # it was interrupted
+                self._next, self._awaits_token = taken.frame, taken.awaits_token
+                self._due += taken.rest
+                return
+            frame = None if taken is None else taken.frame
+        else:
+            frame = next(self._frames, None)
+        self._next = frame
         if frame is None:
             return
         self._due += frame.pause
@@ -255,6 +281,20 @@ class PacedPlayer(Sender):
         else:
             self._due += self._tempo.further(frame.tokens)
 
+    def _interrupt(self) -> None:
+        """Let an interruption come before the next frame, and what is left of its wait after."""
+        interruptions = self._interruptions
+        assert interruptions is not None
+        assert self._next is not None
+        at = max(self._lane.time_at(self._interrupted_at), self._since)
+        rest = self._due - at
+        interruptions.interrupt(self._next, rest, awaits_token=self._awaits_token)
+        if interruptions.ending is not None:
+            self._ending, self._until = Ending(interruptions.ending), math.inf
+        self._interrupted_at = self._began + interruptions.next_at
+        self._due, self._awaits_token = at, False
+        self._take()
+
     def _begin_decoding(self) -> None:
         """Set the deadline of the next frame, when its first token is complete."""
         assert self._next is not None
@@ -262,6 +302,7 @@ class PacedPlayer(Sender):
         if self._decode is not self._lane:
             self._due = self._decode.time_at(self._lane.real_time_of(self._due))
             self._lane = self._decode
+        self._since = self._due
         self._due += self._tempo.further(self._next.tokens - 1)
 
     # --- the pool ---

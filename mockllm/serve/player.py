@@ -39,6 +39,7 @@ from mockllm.engine.decision import End
 from mockllm.exchange import Ending, EndingKind
 from mockllm.http1.framing import LAST_CHUNK, Frame
 from mockllm.serve.gates import Gates
+from mockllm.serve.interruptions import Interruptions
 from mockllm.serve.turns import Turns
 from mockllm.wire.placeholders import FreshValues, fill_fresh
 
@@ -69,13 +70,13 @@ class Sender:
     """Writes the frames of one answer on one connection, and ends it.
 
     `writable` is set while the peer reads fast enough, `peer_finished` once it has closed its side.
-    The answer waits at the `gates` of its `session`. `ended` is called once: with the last write,
-    or when the peer has disconnected.
+    The answer waits at the `gates` of its `session`. If it has `interruptions`, these make its
+    frames. `ended` is called once: with the last write, or when the peer has disconnected.
     """
 
     __slots__ = (
         *("_transport", "_writable", "_peer_finished", "_fresh", "_ended", "_end", "_next", "_due"),
-        *("_gates", "_session", "gate", "frames_sent", "first_byte", "hangs"),
+        *("_gates", "_session", "gate", "frames_sent", "first_byte", "hangs", "_interruptions"),
     )
 
     def __init__(
@@ -87,6 +88,7 @@ class Sender:
         *,
         gates: Gates,
         session: str,
+        interruptions: Interruptions | None = None,
         ended: Callable[[Sender, End], None],
     ) -> None:
         # of the connection
@@ -102,6 +104,7 @@ class Sender:
         self.gate = ""
         """The name of the gate at which the answer is held, or was at its end."""
         # of the frames
+        self._interruptions = interruptions
         self._next: Frame | None = None
         self._due = 0.0
         self.frames_sent = 0
@@ -120,8 +123,14 @@ class Sender:
 
     @property
     def unsent(self) -> int:
-        """The bytes of the frame that comes next; 0 if there is none."""
-        return 0 if self._next is None else len(self._next.data)
+        """The bytes of the frames of the reply that were taken and not sent."""
+        dropped = 0 if self._interruptions is None else self._interruptions.dropped
+        return dropped + (0 if self._next is None else len(self._next.data))
+
+    @property
+    def replaced_status(self) -> int:
+        """The status of the error that is sent in place of the answer; 0 if there is none."""
+        return 0 if self._interruptions is None else self._interruptions.status
 
     def resume(self) -> None:
         """Continue: the peer reads again."""
@@ -205,6 +214,7 @@ class Player(Sender):
     def __init__(self, *connection: Any, turns: Turns, **answer: Any) -> None:
         super().__init__(*connection, **answer)
         self._turns = turns
+        self._began = 0.0
         self._until = math.inf  # frames that are due later are not sent
         self._passing: asyncio.Future[bool] | None = None  # False if the answer is cut off
 
@@ -216,7 +226,7 @@ class Player(Sender):
         """Send each frame when it is due, a turn at a time. Returns how the message ends: complete,
         if its ending has a time and all frames are due by then."""
         kind = ending.kind if ending.time is None else EndingKind.COMPLETE
-        self._due = time.monotonic()
+        self._began = self._due = time.monotonic()
         self._until = math.inf if ending.time is None else self._due + ending.time
         while True:
             await self._turns.wait()
@@ -224,10 +234,10 @@ class Player(Sender):
             if self._due > self._until and began >= self._until:
                 self._finish(ENDS[ending.kind])
                 return ending.kind
-            more = self._take_turn(frames, ENDS[kind], began + self._turns.left)
+            more = self._take_turn(frames, kind, began + self._turns.left)
             self._turns.spend(time.monotonic() - began)
             if not more:
-                return kind
+                return self._kind_of_end(kind)
             if self._is_at_gate:
                 stopped = await self._wait_at_gate(ending)
                 if stopped is not None:
@@ -240,7 +250,12 @@ class Player(Sender):
             else:
                 await self._writable.wait()
 
-    def _take_turn(self, frames: Iterator[Frame], end: End, until: float) -> bool:
+    def _kind_of_end(self, kind: EndingKind) -> EndingKind:
+        """Return how the message ends: as `kind` says, unless an error has ended it."""
+        ended = None if self._interruptions is None else self._interruptions.ending
+        return kind if ended is None else ended
+
+    def _take_turn(self, frames: Iterator[Frame], kind: EndingKind, until: float) -> bool:
         """Send the frames that are due, until the time `until`. Returns True if more remain and the
         peer is connected."""
         if not self.frames_sent and self._next is None:
@@ -253,7 +268,8 @@ class Player(Sender):
             if self._next.gate:
                 return True
             frame = self._take_with_end(frames, self._next)
-            self._write(frame, end if self._next is None else None)
+            end = ENDS[self._kind_of_end(kind)] if self._next is None else None
+            self._write(frame, end)
             if time.monotonic() > until:
                 break
         return self._next is not None
@@ -308,9 +324,27 @@ class Player(Sender):
         return frame._replace(data=frame.data + LAST_CHUNK)
 
     def _take(self, frames: Iterator[Frame]) -> None:
+        if self._interruptions is not None:
+            self._take_in_time(self._interruptions)
+            return
         self._next = next(frames, None)
         if self._next is not None:
             self._due += self._next.pause
+
+    def _take_in_time(self, interruptions: Interruptions) -> None:
+        """Take the next frame, or that of an interruption which comes before."""
+        while (taken := interruptions.take()) is not None:
+            wait = taken.frame.pause if taken.rest is None else taken.rest
+            at = max(self._began + interruptions.next_at, self._due)
+            left = self._due + wait - at
+            if left <= 0:
+                interruptions.passed(taken.frame)
+                self._due += wait
+                self._next = taken.frame
+                return
+            interruptions.interrupt(taken.frame, left)
+            self._due = at
+        self._next = None
 
 
 def _unacknowledged(raw: socket.socket) -> int:

@@ -40,6 +40,7 @@ from mockllm.redaction import redact_target
 from mockllm.serve.address import is_local
 from mockllm.serve.connections import Service
 from mockllm.serve.functions import is_asynchronous
+from mockllm.serve.interruptions import Interruptions
 from mockllm.serve.paced_player import PacedPlayer
 from mockllm.serve.phase import FOLLOWS, Phase
 from mockllm.serve.player import MAX_UNSENT, Player, Sender
@@ -323,6 +324,9 @@ class HTTPProtocol(asyncio.Protocol):
             return
         self._record_answer(request, decision, fresh)
         frames, progress = self._with_progress(frames, decision)
+        interruptions = None
+        if decision.reply.interruptions and not head_only:
+            interruptions = Interruptions(decision.reply, frames, is_http11=is_http11, close=closes)
         ended = self._delivery_observer(request, decision, started, decided, progress)
         turns = self._service.turns
         self._player = Player(
@@ -333,6 +337,7 @@ class HTTPProtocol(asyncio.Protocol):
             turns=turns,
             gates=self._service.gates,
             session=decision.session,
+            interruptions=interruptions,
             ended=ended,
         )
         self._begin(self._play(self._player, frames, decision, closes=closes))
@@ -350,20 +355,29 @@ class HTTPProtocol(asyncio.Protocol):
         reply, app = decision.reply, self._service.app
         pacing = app.pacing_of(request, decision)
         decided = time.monotonic() - started
+        is_http11 = self._http.is_http11
         frames, progress = self._with_progress(
-            framing.fastest_frames(reply, is_http11=self._http.is_http11, close=closes), decision
+            framing.fastest_frames(reply, is_http11=is_http11, close=closes), decision
         )
+        interruptions = None
+        if reply.interruptions:
+            interruptions = Interruptions(
+                reply, frames, is_http11=is_http11, close=closes, holds_head=True
+            )
         self._player = player = PacedPlayer(
             self._wire,
             self._writable,
             self._peer_finished,
             fresh,
-            frames=framing.hold_head(frames, len(reply.opening)),
+            frames=framing.hold_head(frames, len(reply.opening))
+            if interruptions is None
+            else frames,
             ending=reply.ending,
             clock=self._service.clock,
             pacing=pacing,
             is_stream=reply.streamed,
             over=lambda kind, error: self._end_paced(decision, kind, error, closes=closes),
+            interruptions=interruptions,
             gates=self._service.gates,
             session=decision.session,
             ended=self._delivery_observer(request, decision, started, decided, progress),
@@ -388,12 +402,13 @@ class HTTPProtocol(asyncio.Protocol):
 
         def ended(player: Sender, end: End) -> None:
             if progress is not None:
-                is_whole = end is End.COMPLETE
+                is_whole = end is End.COMPLETE and not player.replaced_status
                 share = 1.0 if is_whole else progress.share(decision.reply, player.unsent)
                 self._end_admission(decision, share)
             first = decided if player.first_byte is None else player.first_byte - started
             spent = time.monotonic() - started
-            delivery = Delivery(decided, first, spent, end, started, player.gate)
+            status = player.replaced_status
+            delivery = Delivery(decided, first, spent, end, started, player.gate, status)
             self._service.observe(request, decision, delivery)
 
         return ended
