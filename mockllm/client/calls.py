@@ -55,6 +55,8 @@ class RemoteCall:
         """The names of the offered tools."""
         self.traffic: tuple[str, ...] = tuple(members.pop("traffic"))
         """The entries of traffic that changed the answer."""
+        self.asked_for: tuple[str, ...] = tuple(members.pop("asked_for"))
+        """What the client asked for by headers."""
         self.messages = tuple(map(_message, members.pop("messages")))
         """The conversation without instructions, in the same form for all APIs."""
         vars(self).update(members)

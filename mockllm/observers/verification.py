@@ -293,11 +293,18 @@ def _cells(call: Call, *, several: bool) -> tuple[str, ...]:
     """Return the status, the mock, the attempt, the model and the last words of a call, which is
     one of `several` sessions."""
     attempt = f"attempt {call.attempt}" if call.attempt > 1 else ""
-    mock = _quoted(call.mock) if call.mock is not None else f"[{call.outcome}]"
     ended = "" if call.delivery == "complete" else f"({_how_ended(call)})"
     session = f"session={call.session}" if several and call.session else ""
     words = " ".join(each for each in (_words(call), ended, session) if each)
-    return (str(call.status), mock, attempt, _cut(call.model or "", MAX_NAME), words)
+    return (str(call.status), _source(call), attempt, _cut(call.model or "", MAX_NAME), words)
+
+
+def _source(call: Call) -> str:
+    """Return the name of the mock that answered; of an error of traffic that of its entry."""
+    if call.mock is not None:
+        return _quoted(call.mock)
+    named = "".join(f" {_quoted(name)}" for name in call.traffic)
+    return f"[{call.outcome}{named}]"
 
 
 def _how_ended(call: Call) -> str:

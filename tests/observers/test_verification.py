@@ -366,3 +366,18 @@ def test_a_report_lists_the_calls_and_why_some_were_unmatched() -> None:
         '  2. 404  [no match]  mock-model  "nothing"',
     ]
     assert lines[3].startswith("request 2: closest mock: mocks[")
+
+
+def test_a_list_of_calls_names_the_traffic_that_answered() -> None:
+    entries = [
+        {"name": "out\nage", "match": {"user": "weather"}, "error": "overloaded"},
+        {"match": {"user": "Paris"}, "error": {"status": 502}},
+    ]
+    observed = Observed(MOCKS | {"traffic": entries})
+    for text in ("weather", "Paris"):
+        observed.ask(request(CHAT, chat_request(text)))
+
+    report = verification.report(observed.journal.read())
+
+    assert "503  [traffic 'out\\nage']" in report
+    assert "502  [traffic 'traffic[1]']" in report

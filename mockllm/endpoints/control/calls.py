@@ -128,6 +128,7 @@ def describe(call: Call) -> dict[str, Any]:
         "delivery": call.delivery,
         "held_at": call.held_at,
         "traffic": list(call.traffic),
+        "asked_for": list(call.asked_for),
         "started": call.started,
         "ended": call.ended,
         "ttft": call.ttft,

@@ -94,6 +94,7 @@ _CALL = _object(
         "delivery": {"enum": _DELIVERIES},
         "held_at": _or_null(TEXT),
         "traffic": _list(TEXT),
+        "asked_for": _list(TEXT),
         "started": NUMBER,
         "ended": NUMBER,
         "ttft": NUMBER,

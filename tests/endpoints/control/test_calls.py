@@ -36,7 +36,7 @@ def test_a_call_is_shown_as_python_shows_it(controlled: Controlled) -> None:
     (shown,) = controlled.ask("GET", "calls").value["calls"]
 
     for name, value in shown.items():
-        if name not in ("messages", "mock_id", "tools", "headers", "traffic"):
+        if name not in ("messages", "mock_id", "tools", "headers", "traffic", "asked_for"):
             assert value == getattr(call, name), name
     assert shown["headers"] == dict(call.headers)
     assert shown["messages"] == [{"role": "user", "texts": ["Hello"], "calls": []}]
