@@ -132,9 +132,9 @@ class App:
     def _use(self, engine: Engine) -> None:
         # of the configuration
         self._engine = engine
-        engine.work_clock = self._work_clock
-        engine.elapsed = self._since_begin
-        engine.limiter = self._limiter
+        engine.responder.work_clock = self._work_clock
+        engine.stage.elapsed = self._since_begin
+        engine.stage.limiter = self._limiter
         self._tables = self.views.use(engine).routes
         self._local_context = Context(
             engine, lambda: self.is_ready, self.stored_responses, timing=self.timing

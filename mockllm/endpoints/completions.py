@@ -128,7 +128,7 @@ def _complete(context: Context, request: Request) -> Generator[bool, None, Decis
         return begin(_complete_in_traffic(context, request, wanted, effects))
 
     size = {"input": [*wanted.prompts], "n": len(wanted.prompts), "max_tokens": wanted.max_tokens}
-    return context.engine.expose(table, first, replace(first.prompt, body=size), decide)
+    return context.engine.stage.expose(table, first, replace(first.prompt, body=size), decide)
 
 
 def _complete_in_traffic(
@@ -214,7 +214,7 @@ def _make(
         if isinstance(selection, RequestError):
             return _unmatched(prompt, selection)
         try:
-            answer = yield from make_in_pieces(selection.source, each, engine.work_clock)
+            answer = yield from make_in_pieces(selection.source, each, engine.responder.work_clock)
         except MadeReplyError as exc:
             return _unmade(prompt, selection, exc)
         if answer.failure is not None:

@@ -5,14 +5,14 @@
     draw      which of those with a chance happen: a question to the store, per request
     decide    of each kind, the first that happens: the `Effects` of the request
 
-Each kind has its place in the order of one request (`engine.Engine`):
+Each kind has its place in the order of one request:
 
     credentials, validation, the client's own wishes
-    error       `_in_traffic`: answers before anything is chosen, and takes nothing (`TakeNothing`)
-    rate limit  `_limited`: admits the request, in one atomic step with the choice
-    choice      `_match_prompt`: a mock is chosen, and advanced
-    latency     `_matched`: replaces the pace of the file, not that of a mock or an entry
-    fault       `_faults_of`: stands in for a mock that has no faults itself
+    error       `TrafficStage`: answers before anything is chosen, and takes nothing (`TakeNothing`)
+    rate limit  `TrafficStage`: admits the request, in one atomic step with the choice
+    choice      `Engine`: a mock is chosen, and advanced
+    latency     `Responder`: replaces the pace of the file, not that of a mock or an entry
+    fault       `Responder`: stands in for a mock that has no faults itself
 """
 
 from __future__ import annotations

@@ -11,77 +11,57 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-from mockllm.config.wishes import FAULT, LATENCY, has_wishes, read_wishes
+from mockllm.config.wishes import has_wishes
 from mockllm.engine import asking
+from mockllm.engine.answering import Responder, uncached
 from mockllm.engine.batches import (
     SelectedInputs,
     join_answers,
     match_inputs,
 )
 from mockllm.engine.decision import (
-    Answer,
     Decision,
     DividedWork,
     Match,
     Outcome,
-    Planned,
     Question,
-    Summary,
-    Trouble,
     finish,
 )
-from mockllm.engine.effects import NO_EFFECTS, Effects, Elapsed, Exposure, TrafficEntry, hold
-from mockllm.engine.effects import decide as decide_effects
-from mockllm.engine.failures import compile_error, failed_answer
-from mockllm.engine.faults import (
-    compile_faults,
-    drawn,
-    is_drawn,
-    replace_reply,
-    written_tokens,
-)
-from mockllm.engine.latency import compile_latency
-from mockllm.engine.limiting import Applicant, Limiter, chooses
+from mockllm.engine.effects import NO_EFFECTS, Effects
 from mockllm.engine.loading import Loaded
-from mockllm.engine.made_reply import MadeReplyError
-from mockllm.engine.making import could_not_make, is_made, make_answer
 from mockllm.engine.match_cache import MAX_ENTRY, ExposureCache, Key, MatchCache
 from mockllm.engine.mocks import SHARED, Table
 from mockllm.engine.parts import choose_for_parts
-from mockllm.engine.rendering import MAX_STEPS_AT_ONCE, Renderer
+from mockllm.engine.received import FindEarlier, Received, find_nothing
+from mockllm.engine.rendering import Renderer
 from mockllm.engine.sources import (
-    FixedSource,
     GeneratedSource,
     ScriptedSource,
     Selection,
     Source,
     entries_of,
-    faults_of,
     select_error,
-    with_cached,
 )
 from mockllm.engine.template_values import Asked
 from mockllm.engine.traffic import CompiledTraffic
-from mockllm.engine.unmatched import UnmatchedError, near_miss_of, none_left
+from mockllm.engine.traffic_stage import TrafficStage
+from mockllm.engine.unmatched import UnmatchedError, none_left
 from mockllm.errors import Place, RequestError
-from mockllm.exchange import Headers, LazySteps, PoolRule, Request, Step
+from mockllm.exchange import PoolRule, Request
 from mockllm.limits import KIB
 from mockllm.matching.effort import Effort
 from mockllm.matching.index import is_reusable
 from mockllm.matching.readings import in_pieces
 from mockllm.matching.rule import Rule
-from mockllm.prompt import NOT_STREAMED, Earlier, Prompt
+from mockllm.prompt import NOT_STREAMED, Prompt
 from mockllm.providers import normalise
-from mockllm.providers.rate_limits import Refusal
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
-from mockllm.replies.faults import NoSuchPlaceError
-from mockllm.replies.prepared import make_ready
 from mockllm.state.choosing import Choice, Chosen, Exhausted, NoneLeft
 from mockllm.state.sessions import COMMON
-from mockllm.state.store import SessionEnded, TakeNothing
+from mockllm.state.store import SessionEnded
 
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_MESSAGES_AT_ONCE = 2_000  # of a conversation that is read without a pause: 5 to 10 ms
@@ -92,13 +72,6 @@ MAX_PREPARED_EARLY = 1_000  # answers; of more, each is prepared when it is firs
 
 Echo = Callable[[Prompt], str]
 """Returns the text of the answer to a prompt that no mock matches."""
-
-FindEarlier = Callable[[str], Earlier | None]
-"""Returns the conversation that ends with the response with this id; None if it is not known."""
-
-
-def find_nothing(response_id: str) -> None:
-    """Know no response."""
 
 
 class Engine:
@@ -136,12 +109,10 @@ class Engine:
         """True if repeated requests are answered from caches, here and in `http1.head_cache`."""
         self.match_cache = MatchCache() if reuse else None
         """The matches of repeated requests; None without `reuse`."""
-        self.work_clock: Callable[[], float] = lambda: 0.0
-        """Tells the time that this thread has worked, in seconds; the default stands still."""
-        self.elapsed: Elapsed = lambda name: 0.0
-        """Tells how long an entry of traffic has lasted; the default stands still."""
-        self.limiter = Limiter()
-        """Admits requests to the limits of traffic."""
+        self.responder = Responder(self.renderer, seed=loaded.seed, client_faults=client_faults)
+        """Makes the answers of what was selected."""
+        self.stage = TrafficStage(self.responder, self.renderer, seed=loaded.seed)
+        """Applies traffic to requests."""
         self._exposures = ExposureCache()
         self.chunk = loaded.chunk
         """The size of text deltas of mocks that do not set their own."""
@@ -240,13 +211,13 @@ class Engine:
         try:
             table.api.vendor.authenticate(request, self.require_auth)
         except RequestError as exc:
-            return Decision.by(self._refusal(table, exc))
+            return Decision.by(self.responder.refuse(table, exc))
         if (
             self.match_cache is None
             or len(request.body) > MAX_ENTRY
             or (self._client_faults and has_wishes(request.first_values))
         ):
-            received = _Received(table, request, values, find_earlier, session)
+            received = Received(table, request, values, find_earlier, session)
             return self._remember(received, NO_EFFECTS, self._match_anew(received))
         lines = map(request.first_values.get, table.header_names)
         # `values` are part of the path
@@ -255,14 +226,14 @@ class Engine:
             known = self.match_cache.get(key)
             if known is not None:
                 return _new(Decision, (known, known.reply, known.ready, COMMON, None))
-        received = _Received(table, request, values, find_earlier, session, key)
+        received = Received(table, request, values, find_earlier, session, key)
         exposure = None if table.traffic is None else self._exposures.get(key)
         if exposure is None:
             return self._remember(received, NO_EFFECTS, self._match_anew(received))
-        return self._in_traffic(received, exposure, partial(self._decide_by_effects, received))
+        return self.stage.apply(received, exposure, partial(self._decide_by_effects, received))
 
     def _remember(
-        self, received: _Received, effects: Effects, match: Match | Decision | Question
+        self, received: Received, effects: Effects, match: Match | Decision | Question
     ) -> Decision | Question:
         """Return the decision by a match, which is kept for equal requests with equal effects."""
         if not isinstance(match, Match):
@@ -273,110 +244,13 @@ class Engine:
                 self.match_cache.offer(key, match)
         return _new(Decision, (match, match.reply, match.ready, COMMON, None))
 
-    def _decide_by_effects(self, received: _Received, effects: Effects) -> Decision | Question:
+    def _decide_by_effects(self, received: Received, effects: Effects) -> Decision | Question:
         """Return the decision on a request with these effects of traffic."""
         key = None if received.key is None else _key_with(received.key, effects)
         known = None if key is None or self.match_cache is None else self.match_cache.get(key)
         if known is not None:
             return _new(Decision, (known, known.reply, known.ready, COMMON, None))
         return self._remember(received, effects, self._match_anew(received, effects))
-
-    def expose(
-        self,
-        table: Table,
-        asked: Asked,
-        whole: Prompt,
-        decide: Callable[[Effects], Decision | Question],
-    ) -> Decision | Question:
-        """Return what `decide` does with the effects of traffic on a request, or the question
-        before it: for an endpoint that answers with the mocks of `table`. What the request costs is
-        that of the `whole` of it."""
-        if table.traffic is None:
-            return decide(NO_EFFECTS)
-        request, limits = asked.request, table.api.vendor.limits
-        received = _Received(table, request, NO_VALUES, find_nothing, asked.session)
-        exposure = table.traffic.select(asked.prompt, request.first_values, limits)
-        if exposure.costs:
-            exposure = exposure._replace(costs=limits.costs(whole))
-        return self._in_traffic(received, exposure, decide)
-
-    def _in_traffic(
-        self,
-        received: _Received,
-        exposure: Exposure,
-        decide: Callable[[Effects], Decision | Question],
-    ) -> Decision | Question:
-        """Return what `decide` does with the effects of those entries that hold now, or the
-        question before it: what is drawn, that an error takes nothing, and whether a limit admits
-        the request. (`effects` tells where each kind of effect is applied.)"""
-        held = hold(exposure.entries, self.elapsed)
-        if not held:
-            return decide(NO_EFFECTS)
-        drawing = [each.entry for each in held if each.is_drawn]
-        if not drawing:
-            return self._by_effects(received, exposure, decide_effects(held, {}), decide)
-        request, session = received.request, received.session
-        draws = asking.draws_for([each.rule for each in drawing], request, session, self.seed)
-
-        def resume(results: Sequence[Any]) -> Decision | Question:
-            drawn = dict(zip(drawing, results, strict=True))
-            return self._by_effects(received, exposure, decide_effects(held, drawn), decide)
-
-        return Question(draws, resume)
-
-    def _by_effects(
-        self,
-        received: _Received,
-        exposure: Exposure,
-        effects: Effects,
-        decide: Callable[[Effects], Decision | Question],
-    ) -> Decision | Question:
-        if effects.limit is not None:
-            return self._limited(received, exposure, effects, effects.limit, decide)
-        if effects.error is None:
-            return decide(effects)
-        return self._take_nothing(received, lambda: decide(effects))
-
-    def _take_nothing(
-        self, received: _Received, decide: Callable[[], Decision | Question]
-    ) -> Decision | Question:
-        """Return what `decide` does about an attempt that takes nothing, or the question before it
-        that leaves nothing for a retry to repeat."""
-        table = received.table
-        if not table.index.stateful:
-            return decide()
-
-        def resume(results: Sequence[Any]) -> Decision | Question:
-            if isinstance(results[0], SessionEnded):
-                return Decision.by(self._refusal(table, asking.session_ended(results[0])))
-            return decide()
-
-        attempt = asking.attempt_of(received.request)
-        return Question((TakeNothing(received.session, attempt),), resume)
-
-    def _limited(
-        self,
-        received: _Received,
-        exposure: Exposure,
-        effects: Effects,
-        entry: TrafficEntry,
-        decide: Callable[[Effects], Decision | Question],
-    ) -> Decision | Question:
-        """Return the question whether the limit of `entry` admits a request."""
-        assert entry.limit is not None
-        api, summary = received.table.api, exposure.summary
-        decided = decide(effects._replace(limit=None))
-
-        def refuse(refusal: Refusal, headers: Headers) -> Decision | Question:
-            reply = self.renderer.render_refusal(api, refusal, headers, summary.model)
-            match = Match(Outcome.LIMITED, *make_ready(reply), summary=summary)
-            decision = Decision.by(match._replace(traffic=(entry.rule.label,)))
-            if chooses(decided):
-                return decision
-            return self._take_nothing(received, lambda: decision)
-
-        asked = Applicant(api, received.request, received.session, summary.model, exposure.costs)
-        return self.limiter.admit(entry.limit, asked, decided, refuse)
 
     def match(
         self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
@@ -442,7 +316,7 @@ class Engine:
         return none_left(table, rules, prompt)
 
     def _match_anew(
-        self, received: _Received, effects: Effects | None = None
+        self, received: Received, effects: Effects | None = None
     ) -> Match | Decision | Question:
         """Match a request without the cache. A match depends only on the path, the body and the
         headers that rules compare, the key of the cache, and on the `effects` of traffic, unless it
@@ -456,11 +330,11 @@ class Engine:
                 work = self._match_in_pieces(received, prompt, effects)
                 return self._perform(received, effects or NO_EFFECTS, work)
             table.validate(prompt)
-            wished = self._wished(table, request)
+            wished = self.responder.wished(table, request)
         except RequestError as exc:
-            return self._refusal(table, exc)
+            return self.responder.refuse(table, exc)
         if wished is not None:
-            return self._answered(table, Asked(prompt, request, session), wished)
+            return self.responder.answer(table, Asked(prompt, request, session), wished)
         looks_back = self._look_back(table, prompt, find_earlier)
         asked = Asked(prompt, request, session, effects=effects or NO_EFFECTS)
         if table.traffic is None or effects is not None:
@@ -474,15 +348,15 @@ class Engine:
             match = self._match_prompt(received, exposed, looks_back=looks_back)
             return self._remember(received, effects, match)
 
-        return self._in_traffic(received, exposure, decide)
+        return self.stage.apply(received, exposure, decide)
 
     def _match_prompt(
-        self, received: _Received, asked: Asked, *, looks_back: bool
+        self, received: Received, asked: Asked, *, looks_back: bool
     ) -> Match | Decision | Question:
         """Match a valid request, as `_match_anew` does."""
         table, error = received.table, asked.effects.error
         if error is not None:
-            return self._answered(table, asked, select_error(error))
+            return self.responder.answer(table, asked, select_error(error))
         if table.index.takes_long(len(asked.request.body)):
             return self._begin_search(received, asked, looks_back=looks_back)
         selection = self._match_all(table, asked.prompt, asked.request.first_values)
@@ -490,19 +364,19 @@ class Engine:
         return _cacheable(match, looks_back=looks_back)
 
     def _match_in_pieces(
-        self, received: _Received, prompt: Prompt, effects: Effects | None
+        self, received: Received, prompt: Prompt, effects: Effects | None
     ) -> Generator[bool, None, Match | Decision | Question]:
         """Do what `_match_anew` does after decoding, with pauses (`Pieces`)."""
         table, request, _, find_earlier, session, _ = received
         yield True
         try:
             table.validate(prompt)
-            wished = self._wished(table, request)
+            wished = self.responder.wished(table, request)
         except RequestError as exc:
-            return self._refusal(table, exc)
+            return self.responder.refuse(table, exc)
         asked = Asked(prompt, request, session, effects=effects or NO_EFFECTS)
         if wished is not None:
-            return self._answered(table, asked, wished)
+            return self.responder.answer(table, asked, wished)
         yield True
         looks_back = self._look_back(table, prompt, find_earlier)
         yield from in_pieces(prompt, table.readings)
@@ -518,14 +392,14 @@ class Engine:
             match = self._begin_search(received, exposed, looks_back=looks_back)
             return self._remember(received, effects, match)
 
-        return self._in_traffic(received, exposure, decide)
+        return self.stage.apply(received, exposure, decide)
 
     def _search(
         self, table: Table, asked: Asked, *, looks_back: bool
     ) -> Generator[bool, None, Match | Decision | Question]:
         """Do what `_match_prompt` does, with pauses (`Pieces`)."""
         if asked.effects.error is not None:
-            return self._answered(table, asked, select_error(asked.effects.error))
+            return self.responder.answer(table, asked, select_error(asked.effects.error))
         prompt, headers, effort = asked.prompt, asked.request.first_values, Effort()
         candidates = yield from table.index.search(prompt, headers, effort)
         whole = self._select(table, candidates)
@@ -536,7 +410,7 @@ class Engine:
         return _cacheable(match, looks_back=looks_back)
 
     def _begin_search(
-        self, received: _Received, asked: Asked, *, looks_back: bool
+        self, received: Received, asked: Asked, *, looks_back: bool
     ) -> Match | Decision | Question:
         """Return the result of `_search`, or the question that goes on after a pause in it."""
         work = self._search(received.table, asked, looks_back=looks_back)
@@ -549,7 +423,7 @@ class Engine:
 
     def _perform(
         self,
-        received: _Received,
+        received: Received,
         effects: Effects,
         work: Generator[bool, None, Match | Decision | Question],
     ) -> Question:
@@ -569,32 +443,7 @@ class Engine:
             return self._choose_for_inputs(table, asked, selection)
         if isinstance(selection, Selection) and selection.candidates:
             return self._choose(table, asked, selection.candidates)
-        return self._answered(table, asked, selection)
-
-    def _wished(self, table: Table, request: Request) -> Selection | None:
-        """Return the error that the client of a request asks for, as the source of its answer.
-
-        Raises:
-            RequestError: 400, the client asks for what no mock could have.
-        """
-        if not self._client_faults:
-            return None
-        error = read_wishes(request.first_values).failure
-        if error is None:
-            return None
-        answer = failed_answer(table.api, compile_error(error), table.chunk)
-        answer = answer._replace(has_own_pace=True)
-        source = FixedSource(answer, Outcome.ASKED_FOR, reusable=False)
-        return Selection(source, None, reusable=False)
-
-    def _faults_of(self, selection: Selection, asked: Asked) -> tuple[Planned, Rule | None]:
-        """Return the faults that the client asks for, else those of what was selected, else those
-        of traffic, with the rule of the mock or the entry that has them."""
-        if self._client_faults and (wished := read_wishes(asked.request.first_values).faults):
-            return compile_faults(wished), selection.rule
-        if asked.effects.fault is None:
-            return selection.source.faults, selection.rule
-        return faults_of(selection, asked.effects, selection.source.answer(asked.prompt))
+        return self.responder.answer(table, asked, selection)
 
     def _look_back(self, table: Table, prompt: Prompt, find_earlier: FindEarlier) -> bool:
         """Find what `prompt` continues, if a mock depends on it. Returns True if one does."""
@@ -609,7 +458,7 @@ class Engine:
         def resume(results: Sequence[Any]) -> Decision | Question:
             chosen = self.chosen(table, asked.prompt, rules, results[0])
             number = results[0].number if isinstance(results[0], Chosen) else 0
-            return _uncached(self._answered(table, asked._replace(call=number), chosen))
+            return uncached(self.responder.answer(table, asked._replace(call=number), chosen))
 
         return Question((asking.choice_among(table, rules, asked.request, asked.session),), resume)
 
@@ -620,13 +469,15 @@ class Engine:
 
         def resume(choices: Sequence[Choice] | RequestError) -> Decision | Question:
             if isinstance(choices, RequestError):
-                return Decision.by(self._matched(table, asked, choices))
+                return Decision.by(self.responder.match(table, asked, choices))
             chosen: list[Selection] = []
             for each, selection, choice in zip(*selected[:2], choices, strict=True):
                 rules = selection.candidates
                 found = self.chosen(table, each, rules, choice) if rules else selection
                 if isinstance(found, RequestError):
-                    return Decision.by(self._matched(table, asked._replace(prompt=each), found))
+                    return Decision.by(
+                        self.responder.match(table, asked._replace(prompt=each), found)
+                    )
                 chosen.append(found)
             work = self._join(table, asked, selected._replace(selections=chosen))
             if asked.prompt.inputs > MAX_INPUTS_AT_ONCE:
@@ -643,155 +494,7 @@ class Engine:
         """Return the decision with the answers to all inputs, with pauses (`Pieces`)."""
         assert table.api.batch is not None
         selection = yield from join_answers(table.api.batch, asked.prompt, chosen)
-        return _uncached(self._answered(table, asked, selection))
-
-    def _answered(
-        self, table: Table, asked: Asked, selection: Selection | RequestError
-    ) -> Match | Decision | Question:
-        """Return the match with the answer of the selected source, or with an error; the decision
-        to send an answer that is made for this request, or the question if that takes long, or if
-        its faults depend on chance."""
-        if isinstance(selection, RequestError):
-            return self._matched(table, asked, selection)
-        faults, owner = self._faults_of(selection, asked)
-        if not faults or not is_drawn(faults):
-            return self._answered_with(table, asked, selection, faults)
-        draw = asking.draw_for(owner, asked.request, asked.session, self.seed)
-
-        def resume(results: Sequence[Any]) -> Decision | Question:
-            happening = drawn(faults, results[0])
-            return _uncached(self._answered_with(table, asked, selection, happening))
-
-        return Question((draw,), resume)
-
-    def _answered_with(
-        self, table: Table, asked: Asked, selection: Selection, faults: Planned
-    ) -> Match | Decision | Question:
-        """Return what `_answered` does, with these faults in the reply."""
-        if is_made(selection.source):
-            decide = partial(self._decide_made, table, asked, selection, faults)
-            return make_answer(selection.source, asked, self.work_clock, decide)
-        match = self._matched(table, asked, selection)
-        if not faults:
-            return match
-        if isinstance(match.reply.steps, LazySteps):
-            return asking.begin(self._break(table, asked, selection, match, faults))
-        return self._broken(table, asked, selection, match, faults)
-
-    def _decide_made(
-        self,
-        table: Table,
-        asked: Asked,
-        selection: Selection,
-        faults: Planned,
-        made: Answer | MadeReplyError,
-    ) -> Generator[bool, None, Decision]:
-        """Return the decision to send the answer that was `made` for one request, in pieces."""
-        if isinstance(made, MadeReplyError):
-            return self._failed_decision(table, asked.prompt, selection, made)
-        match = self._matched(table, asked, selection, made)
-        if made.failure is not None and asked.effects.fault is not None:
-            happening, _ = faults_of(selection, asked.effects, made)  # of an error
-            faults = tuple(each for each in faults if each in happening)
-        if not faults:
-            return Decision.by(match)
-        return (yield from self._break(table, asked, selection, match, faults))
-
-    def _break(
-        self, table: Table, asked: Asked, selection: Selection, match: Match, faults: Planned
-    ) -> Generator[bool, None, Decision]:
-        """Return the decision to send a reply with faults. A stream that is rendered while it is
-        sent is rendered before, in pieces, because a fault may be at its end."""
-        steps: list[Step] = []
-        for step in match.reply.steps:
-            steps.append(step)
-            if not len(steps) % MAX_STEPS_AT_ONCE:
-                yield True
-        match = match._replace(reply=replace(match.reply, steps=tuple(steps)), reusable=False)
-        return Decision.by(self._broken(table, asked, selection, match, faults))
-
-    def _broken(
-        self, table: Table, asked: Asked, selection: Selection, match: Match, faults: Planned
-    ) -> Match:
-        """Return `match` with faults in its reply, or with the error that it does not have the
-        place of one: a client's mistake if that has asked for it, else the author's."""
-        api, model, reply = table.api, asked.prompt.model, match.reply
-        tokens = 0 if match.answer is None else written_tokens(api, match.answer.response)
-        try:
-            broken = self.renderer.break_reply(
-                api, match.reply, faults, model, api.failures, tokens
-            )
-        except NoSuchPlaceError as exc:
-            _, owner = self._faults_of(selection, asked)
-            is_wish = self._client_faults and FAULT in asked.request.first_values
-            if is_wish or owner is None:
-                wrong = RequestError(400, f"{FAULT.decode()}: {exc}", code="invalid_wish")
-                return self._refusal(table, wrong)._replace(reusable=False)
-            reply = self.renderer.no_such_place(api, owner, exc)
-            trouble = Trouble(f"{owner.label}: fault", str(exc))
-            failed = replace_reply(match, reply, faults)
-            return failed._replace(outcome=Outcome.FAILED, trouble=trouble)
-        match = replace_reply(match, broken, faults)
-        fault = asked.effects.fault
-        if fault is None or self._faults_of(selection, asked)[1] is not fault.rule:
-            return match
-        felt = dict.fromkeys((*match.traffic, fault.rule.label))  # each entry once
-        return match._replace(traffic=tuple(felt))
-
-    def _failed_decision(
-        self, table: Table, prompt: Prompt, selection: Selection, error: MadeReplyError
-    ) -> Decision:
-        """Return the decision to report that an answer could not be made."""
-        assert selection.rule is not None
-        refusal, trouble = could_not_make(selection.rule, error)
-        reply, ready = make_ready(self.renderer.render_error(table.api, refusal))
-        summary = Summary.of(prompt)
-        match = Match(Outcome.FAILED, reply, ready, selection.rule, summary, trouble=trouble)
-        return Decision.by(match)
-
-    def _matched(
-        self,
-        table: Table,
-        asked: Asked,
-        selection: Selection | RequestError,
-        made: Answer | None = None,
-    ) -> Match:
-        """Return the match with an answer, the one that was `made` or that of the selected source,
-        without its faults; or with an error."""
-        prompt, effects = asked.prompt, asked.effects
-        headers = asked.request.first_values
-        if isinstance(selection, RequestError):
-            reply, ready = make_ready(self.renderer.render_error(table.api, selection))
-            return Match(
-                Outcome.UNMATCHED,
-                reply,
-                ready,
-                summary=Summary.of(prompt),
-                reusable=True,
-                near_miss=near_miss_of(selection),
-            )
-        source, rule, reusable, _ = selection
-        answer = source.answer(prompt) if made is None else made
-        felt: tuple[str, ...] = ()
-        if effects is not NO_EFFECTS:
-            answer, felt = effects.pace(answer)
-        kinds: tuple[str, ...] = ()
-        if self._client_faults and has_wishes(headers):
-            wishes = read_wishes(headers)
-            kinds = wishes.kinds
-            if wishes.pace is not None:
-                pace = compile_latency(wishes.pace, LATENCY.decode())
-                answer = answer._replace(pace=pace)
-                felt = felt if effects.error is not None else ()
-        if answer.pace is not None and answer.pace.cached:
-            answer = with_cached(table.api, answer, prompt)
-        reply, ready = self.renderer.reply_to(table, selection, answer, prompt)
-        summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
-        reusable = reusable and not isinstance(reply.steps, LazySteps)
-        said = answer if answer.failure is None else None
-        outcome = source.outcome
-        values = (outcome, reply, ready, rule, summary, said, reusable, None, None, felt, kinds)
-        return _new(Match, values)
+        return uncached(self.responder.answer(table, asked, selection))
 
     def _fallback(self, table: Table) -> Source | None:
         """Return the source that answers where no mock matches, if there is one."""
@@ -810,23 +513,6 @@ class Engine:
             pace=self.pace,
         )
 
-    def _refusal(self, table: Table, error: RequestError) -> Match:
-        """Return the match of an invalid request, which is valid for every equal request."""
-        reply, ready = make_ready(self.renderer.render_error(table.api, error))
-        return Match(Outcome.REFUSED, reply, ready, reusable=True)
-
-
-class _Received(NamedTuple):
-    """A request to the API of a `table`, with the values of its path, and its key in the caches;
-    None if it is not kept."""
-
-    table: Table
-    request: Request
-    values: Values
-    find_earlier: FindEarlier
-    session: str
-    key: Key | None = None
-
 
 def _key_with(key: Key, effects: Effects) -> Key | None:
     """Return the key of a match with these effects; None while they rise or fall, since that does
@@ -834,11 +520,6 @@ def _key_with(key: Key, effects: Effects) -> Key | None:
     if effects == NO_EFFECTS:
         return key
     return (*key, *effects) if effects.level == 1.0 else None
-
-
-def _uncached(match: Match | Decision | Question) -> Decision | Question:
-    """Return the decision by a match that is not cached."""
-    return Decision.by(match._replace(reusable=False)) if isinstance(match, Match) else match
 
 
 def _cacheable(

@@ -1,0 +1,247 @@
+"""Makes the answer of what was selected: its reply with its time and its faults, or the error in
+its place.
+
+A reply that is prepared is only looked up; one that is made for a request, or has a fault in a
+stream that is rendered while it is sent, is a question, answered in pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from mockllm.config.wishes import FAULT, LATENCY, has_wishes, read_wishes
+from mockllm.engine import asking
+from mockllm.engine.decision import (
+    Answer,
+    Decision,
+    Match,
+    Outcome,
+    Planned,
+    Question,
+    Summary,
+    Trouble,
+)
+from mockllm.engine.effects import NO_EFFECTS
+from mockllm.engine.failures import compile_error, failed_answer
+from mockllm.engine.faults import (
+    compile_faults,
+    drawn,
+    is_drawn,
+    replace_reply,
+    written_tokens,
+)
+from mockllm.engine.latency import compile_latency
+from mockllm.engine.made_reply import MadeReplyError
+from mockllm.engine.making import could_not_make, is_made, make_answer
+from mockllm.engine.mocks import Table
+from mockllm.engine.rendering import MAX_STEPS_AT_ONCE, Renderer
+from mockllm.engine.sources import FixedSource, Selection, faults_of, with_cached
+from mockllm.engine.template_values import Asked
+from mockllm.engine.unmatched import near_miss_of
+from mockllm.errors import RequestError
+from mockllm.exchange import LazySteps, Request, Step
+from mockllm.matching.rule import Rule
+from mockllm.prompt import Prompt
+from mockllm.replies.faults import NoSuchPlaceError
+from mockllm.replies.prepared import make_ready
+
+_new = tuple.__new__  # half the time of the class's own constructor
+
+
+class Responder:
+    """Makes answers. `seed` is that of what is drawn at random; with `client_faults`, clients may
+    ask for errors, faults and latency (`config.wishes`)."""
+
+    def __init__(self, renderer: Renderer, *, seed: int, client_faults: bool) -> None:
+        self._renderer = renderer
+        self._seed = seed
+        self._client_faults = client_faults
+        # of the process
+        self.work_clock: Callable[[], float] = lambda: 0.0
+        """Tells the time that this thread has worked, in seconds; the default stands still."""
+
+    def answer(
+        self, table: Table, asked: Asked, selection: Selection | RequestError
+    ) -> Match | Decision | Question:
+        """Return the match with the answer of the selected source, or with an error; the decision
+        to send an answer that is made for this request, or the question if that takes long, or if
+        its faults depend on chance."""
+        if isinstance(selection, RequestError):
+            return self.match(table, asked, selection)
+        faults, owner = self._faults_of(selection, asked)
+        if not faults or not is_drawn(faults):
+            return self._answered_with(table, asked, selection, faults)
+        draw = asking.draw_for(owner, asked.request, asked.session, self._seed)
+
+        def resume(results: Sequence[Any]) -> Decision | Question:
+            happening = drawn(faults, results[0])
+            return uncached(self._answered_with(table, asked, selection, happening))
+
+        return Question((draw,), resume)
+
+    def _answered_with(
+        self, table: Table, asked: Asked, selection: Selection, faults: Planned
+    ) -> Match | Decision | Question:
+        """Return what `answer` does, with these faults in the reply."""
+        if is_made(selection.source):
+            decide = partial(self._decide_made, table, asked, selection, faults)
+            return make_answer(selection.source, asked, self.work_clock, decide)
+        match = self.match(table, asked, selection)
+        if not faults:
+            return match
+        if isinstance(match.reply.steps, LazySteps):
+            return asking.begin(self._break(table, asked, selection, match, faults))
+        return self._broken(table, asked, selection, match, faults)
+
+    def _decide_made(
+        self,
+        table: Table,
+        asked: Asked,
+        selection: Selection,
+        faults: Planned,
+        made: Answer | MadeReplyError,
+    ) -> Generator[bool, None, Decision]:
+        """Return the decision to send the answer that was `made` for one request, in pieces."""
+        if isinstance(made, MadeReplyError):
+            return self._failed_decision(table, asked.prompt, selection, made)
+        match = self.match(table, asked, selection, made)
+        if made.failure is not None and asked.effects.fault is not None:
+            happening, _ = faults_of(selection, asked.effects, made)  # of an error
+            faults = tuple(each for each in faults if each in happening)
+        if not faults:
+            return Decision.by(match)
+        return (yield from self._break(table, asked, selection, match, faults))
+
+    def _break(
+        self, table: Table, asked: Asked, selection: Selection, match: Match, faults: Planned
+    ) -> Generator[bool, None, Decision]:
+        """Return the decision to send a reply with faults. A stream that is rendered while it is
+        sent is rendered before, in pieces, because a fault may be at its end."""
+        steps: list[Step] = []
+        for step in match.reply.steps:
+            steps.append(step)
+            if not len(steps) % MAX_STEPS_AT_ONCE:
+                yield True
+        match = match._replace(reply=replace(match.reply, steps=tuple(steps)), reusable=False)
+        return Decision.by(self._broken(table, asked, selection, match, faults))
+
+    def _broken(
+        self, table: Table, asked: Asked, selection: Selection, match: Match, faults: Planned
+    ) -> Match:
+        """Return `match` with faults in its reply, or with the error that it does not have the
+        place of one: a client's mistake if that has asked for it, else the author's."""
+        api, model, reply = table.api, asked.prompt.model, match.reply
+        tokens = 0 if match.answer is None else written_tokens(api, match.answer.response)
+        try:
+            broken = self._renderer.break_reply(
+                api, match.reply, faults, model, api.failures, tokens
+            )
+        except NoSuchPlaceError as exc:
+            _, owner = self._faults_of(selection, asked)
+            is_wish = self._client_faults and FAULT in asked.request.first_values
+            if is_wish or owner is None:
+                wrong = RequestError(400, f"{FAULT.decode()}: {exc}", code="invalid_wish")
+                return self.refuse(table, wrong)._replace(reusable=False)
+            reply = self._renderer.no_such_place(api, owner, exc)
+            trouble = Trouble(f"{owner.label}: fault", str(exc))
+            failed = replace_reply(match, reply, faults)
+            return failed._replace(outcome=Outcome.FAILED, trouble=trouble)
+        match = replace_reply(match, broken, faults)
+        fault = asked.effects.fault
+        if fault is None or self._faults_of(selection, asked)[1] is not fault.rule:
+            return match
+        felt = dict.fromkeys((*match.traffic, fault.rule.label))  # each entry once
+        return match._replace(traffic=tuple(felt))
+
+    def _failed_decision(
+        self, table: Table, prompt: Prompt, selection: Selection, error: MadeReplyError
+    ) -> Decision:
+        """Return the decision to report that an answer could not be made."""
+        assert selection.rule is not None
+        refusal, trouble = could_not_make(selection.rule, error)
+        reply, ready = make_ready(self._renderer.render_error(table.api, refusal))
+        summary = Summary.of(prompt)
+        match = Match(Outcome.FAILED, reply, ready, selection.rule, summary, trouble=trouble)
+        return Decision.by(match)
+
+    def match(
+        self,
+        table: Table,
+        asked: Asked,
+        selection: Selection | RequestError,
+        made: Answer | None = None,
+    ) -> Match:
+        """Return the match with an answer, the one that was `made` or that of the selected source,
+        without its faults; or with an error."""
+        prompt, effects = asked.prompt, asked.effects
+        headers = asked.request.first_values
+        if isinstance(selection, RequestError):
+            reply, ready = make_ready(self._renderer.render_error(table.api, selection))
+            return Match(
+                Outcome.UNMATCHED,
+                reply,
+                ready,
+                summary=Summary.of(prompt),
+                reusable=True,
+                near_miss=near_miss_of(selection),
+            )
+        source, rule, reusable, _ = selection
+        answer = source.answer(prompt) if made is None else made
+        felt: tuple[str, ...] = ()
+        if effects is not NO_EFFECTS:
+            answer, felt = effects.pace(answer)
+        kinds: tuple[str, ...] = ()
+        if self._client_faults and has_wishes(headers):
+            wishes = read_wishes(headers)
+            kinds = wishes.kinds
+            if wishes.pace is not None:
+                pace = compile_latency(wishes.pace, LATENCY.decode())
+                answer = answer._replace(pace=pace)
+                felt = felt if effects.error is not None else ()
+        if answer.pace is not None and answer.pace.cached:
+            answer = with_cached(table.api, answer, prompt)
+        reply, ready = self._renderer.reply_to(table, selection, answer, prompt)
+        summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
+        reusable = reusable and not isinstance(reply.steps, LazySteps)
+        said = answer if answer.failure is None else None
+        outcome = source.outcome
+        values = (outcome, reply, ready, rule, summary, said, reusable, None, None, felt, kinds)
+        return _new(Match, values)
+
+    def refuse(self, table: Table, error: RequestError) -> Match:
+        """Return the match of an invalid request, which is valid for every equal request."""
+        reply, ready = make_ready(self._renderer.render_error(table.api, error))
+        return Match(Outcome.REFUSED, reply, ready, reusable=True)
+
+    def wished(self, table: Table, request: Request) -> Selection | None:
+        """Return the error that the client of a request asks for, as the source of its answer.
+
+        Raises:
+            RequestError: 400, the client asks for what no mock could have.
+        """
+        if not self._client_faults:
+            return None
+        error = read_wishes(request.first_values).failure
+        if error is None:
+            return None
+        answer = failed_answer(table.api, compile_error(error), table.chunk)
+        answer = answer._replace(has_own_pace=True)
+        source = FixedSource(answer, Outcome.ASKED_FOR, reusable=False)
+        return Selection(source, None, reusable=False)
+
+    def _faults_of(self, selection: Selection, asked: Asked) -> tuple[Planned, Rule | None]:
+        """Return the faults that the client asks for, else those of what was selected, else those
+        of traffic, with the rule of the mock or the entry that has them."""
+        if self._client_faults and (wished := read_wishes(asked.request.first_values).faults):
+            return compile_faults(wished), selection.rule
+        if asked.effects.fault is None:
+            return selection.source.faults, selection.rule
+        return faults_of(selection, asked.effects, selection.source.answer(asked.prompt))
+
+
+def uncached(match: Match | Decision | Question) -> Decision | Question:
+    """Return the decision by a match that is not cached."""
+    return Decision.by(match._replace(reusable=False)) if isinstance(match, Match) else match
