@@ -37,7 +37,8 @@ def test_a_number_of_calls(controlled: Controlled) -> None:
 
     expected: list[dict[str, Any]] = [{}, {"times": 1}, {"at_least": 1, "at_most": 2}]
     for times in expected:
-        assert verify(controlled, that="called", mock="ask", **times).value == {"holds": True}
+        verdict = verify(controlled, that="called", mock="ask", **times).value
+        assert verdict == {"holds": True, "calls": 1, "requests": 1}
         assert verify(controlled, that="requested", mock="ask", **times).status == 200
     assert failure(verify(controlled, that="called", mock="ask", times=2)) == [
         "expected 2 calls of 'ask', found 1 call",
