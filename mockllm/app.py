@@ -24,7 +24,7 @@ from mockllm.engine.asking import answer_at_once, in_session, session_ended
 from mockllm.engine.decision import Admission, Answer, Decision, Outcome, Question
 from mockllm.engine.effects import hold
 from mockllm.engine.engine import Engine
-from mockllm.engine.limiting import Limiter
+from mockllm.engine.limiting import NOTHING, Limiter, Sent
 from mockllm.engine.mocks import Table
 from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.views import View, Views
@@ -340,11 +340,11 @@ class App:
             self.stored_responses.append(stored)
 
     def end_admission(
-        self, admission: Admission, answer: Answer | None = None, share: float = 0.0
+        self, admission: Admission, answer: Answer | None = None, sent: Sent = NOTHING
     ) -> None:
-        """End a request that was admitted to its limits, of whose `answer` this `share` was sent,
-        from 0 to 1. Without effect if it has ended before."""
-        self.store.perform(self._limiter.over(admission, answer, share), self._clock())
+        """End a request that was admitted to its limits, of whose `answer` this was sent. Without
+        effect if it has ended before."""
+        self.store.perform(self._limiter.over(admission, answer, sent), self._clock())
 
     def pacing_of(self, request: Request, decision: Decision) -> Pacing:
         """Return the pacing of one delivery of a paced reply, with the key of its draws."""

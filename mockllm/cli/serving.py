@@ -153,8 +153,8 @@ def _control(options: argparse.Namespace) -> ControlSettings | None:
 
 
 def _warn_of_workers(workers: int, engine: Engine) -> None:
-    """Warn of mocks with state, which each worker has for itself, and of pools with fewer places
-    than there are workers."""
+    """Warn of mocks with state, which each worker has for itself, and of pools and limits that are
+    smaller than the number of workers."""
     mocks = len(engine.stateful_mocks)
     if workers > 1 and mocks:
         which = "1 mock has" if mocks == 1 else f"{mocks:,} mocks have"
@@ -172,6 +172,16 @@ def _warn_of_workers(workers: int, engine: Engine) -> None:
                 pool.name,
                 pool.concurrency,
                 pool.concurrency,
+            )
+    for (label, word), amount in engine.rate_limits.items():
+        if amount < workers:
+            logger.warning(
+                "%s limits %r to %d, which is less than the number of worker processes, of which "
+                "each admits 1: use --workers %d",
+                label,
+                word,
+                amount,
+                amount,
             )
 
 

@@ -176,6 +176,23 @@ class Engine:
         traffic = [table.traffic for table in self.tables if table.traffic is not None]
         return pools | dict.fromkeys(pool for each in traffic for pool in each.pools)
 
+    @property
+    def rate_limits(self) -> Mapping[tuple[str, str], int]:
+        """The amounts of all limits of the configuration, by the label of their entry and their
+        word."""
+        entries = [
+            entry
+            for table in self.tables
+            if table.traffic is not None
+            for entry in table.traffic.entries
+        ]
+        return {
+            (entry.rule.label, word): amount
+            for entry in entries
+            if entry.limit is not None
+            for word, amount in entry.limit.all_amounts
+        }
+
     def table(self, name: str) -> Table:
         """Return the mocks of the API called `name` (``openai``); a KeyError if there is no such
         API."""

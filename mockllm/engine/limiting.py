@@ -22,6 +22,7 @@ from mockllm.config import rate_limit as words
 from mockllm.engine.decision import Admission, Answer, Decision, Operation, Question
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.providers.api import API
+from mockllm.providers.counts import count as count_of
 from mockllm.providers.rate_limits import (
     CONCURRENT,
     MINUTE,
@@ -52,6 +53,13 @@ class RateLimit:
     concurrent: int | None
     per: frozenset[str]
 
+    @property
+    def all_amounts(self) -> tuple[tuple[str, int], ...]:
+        """`amounts`, and that of `concurrent`."""
+        if self.concurrent is None:
+            return self.amounts
+        return (*self.amounts, (CONCURRENT, self.concurrent))
+
 
 def compile_rate_limit(written: words.RateLimit | None, key: str, api: API) -> RateLimit | None:
     """Return the limits of `written` in `api`; None if it has none there."""
@@ -62,6 +70,18 @@ def compile_rate_limit(written: words.RateLimit | None, key: str, api: API) -> R
     if not known and written.concurrent is None:
         return None
     return RateLimit(key, vendor, known, written.concurrent, frozenset(written.per))
+
+
+class Sent(NamedTuple):
+    """How much of an answer was sent: the `share` from 0 to 1 or, if they were counted, so many
+    `tokens` of output."""
+
+    share: float = 1.0
+    tokens: int | None = None
+
+
+ALL = Sent()
+NOTHING = Sent(0.0)
 
 
 class Applicant(NamedTuple):
@@ -144,11 +164,11 @@ class Limiter:
         return Question(tuple(operations), resume, admission)
 
     def over(
-        self, admission: Admission, answer: Answer | None, share: float
+        self, admission: Admission, answer: Answer | None, sent: Sent
     ) -> tuple[store.Operation, ...]:
-        """Return the operations at the end of a request that was admitted; none if it has ended
-        before. This `share` of its `answer` was sent, from 0 to 1."""
-        return admission.end(_true_costs(admission, answer, share), self._now())
+        """Return the operations at the end of a request that was admitted, of whose `answer` this
+        was `sent`; none if it has ended before."""
+        return admission.end(_true_costs(admission, answer, sent), self._now())
 
     def _charges(self, limit: RateLimit, asked: Applicant) -> list[tuple[str, Charge]]:
         session = asked.session if "session" in limit.per else None
@@ -215,10 +235,10 @@ class Limiter:
 def abandon(admission: Admission) -> tuple[store.Operation, ...]:
     """Return the operations at the end of a request that was admitted at this moment and will not
     be answered."""
-    return admission.end(_true_costs(admission, None, 0.0), admission.at)
+    return admission.end(_true_costs(admission, None, NOTHING), admission.at)
 
 
-def _true_costs(admission: Admission, answer: Answer | None, share: float) -> Mapping[str, float]:
+def _true_costs(admission: Admission, answer: Answer | None, sent: Sent) -> Mapping[str, float]:
     """Return what an answer has cost, by the words of the limits that are settled. An error has no
     output."""
     api = admission.api
@@ -227,8 +247,12 @@ def _true_costs(admission: Admission, answer: Answer | None, share: float) -> Ma
         return {}
     if answer is None or api.speaker is None:
         return true_costs({}, 0.0)
-    usage = api.speaker.complete(answer.response).get("usage")
-    return true_costs(usage if isinstance(usage, Mapping) else {}, share)
+    written = api.speaker.complete(answer.response).get("usage")
+    usage = written if isinstance(written, Mapping) else {}
+    output = count_of(usage.get(api.speaker.output))
+    if sent.tokens is None or not output:
+        return true_costs(usage, sent.share)
+    return true_costs(usage, min(sent.tokens / output, 1.0))
 
 
 def chooses(question: Decision | Question) -> bool:

@@ -64,8 +64,8 @@ class Interruptions:
         """How the answer ends, if an error has ended it."""
         self.status = 0
         """The status of the error that is sent in place of the answer; 0 if there is none."""
-        self.dropped = 0
-        """The bytes that were taken from the reply when the error came, and are not sent."""
+        self.dropped: tuple[Frame, ...] = ()
+        """What was taken from the reply when the error came, and is not sent."""
 
     @property
     def next_at(self) -> float:
@@ -130,7 +130,7 @@ class Interruptions:
     def _end(self, ending: EndingKind) -> None:
         """End the answer with what is put in now."""
         self.ending = ending
-        self.dropped = sum(len(each.frame.data) for each in self._queue)
+        self.dropped = tuple([each.frame for each in self._queue])
         self._queue.clear()
         self._left.clear()
 

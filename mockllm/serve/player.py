@@ -122,10 +122,10 @@ class Sender:
         return self.gate != "" or self._due > time.monotonic()
 
     @property
-    def unsent(self) -> int:
-        """The bytes of the frames of the reply that were taken and not sent."""
-        dropped = 0 if self._interruptions is None else self._interruptions.dropped
-        return dropped + (0 if self._next is None else len(self._next.data))
+    def unsent(self) -> tuple[Frame, ...]:
+        """The frames of the reply that were taken and not sent."""
+        dropped = () if self._interruptions is None else self._interruptions.dropped
+        return dropped if self._next is None else (*dropped, self._next)
 
     @property
     def replaced_status(self) -> int:

@@ -5,20 +5,24 @@ Only deliveries that were admitted to a limit are counted. What is not counted c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from mockllm.engine.limiting import Sent
 from mockllm.exchange import LazySteps, Reply
 from mockllm.http1.framing import Frame
 
 
 class Progress:
-    """Counts the bytes of a body as its `frames` are taken. So many of them are its `head`, and not
-    counted."""
+    """Counts what is in the body of an answer as its `frames` are taken. So many of them are its
+    `head`, and not counted."""
 
     def __init__(self, frames: Iterator[Frame], head: int = 1) -> None:
         self._frames = frames
         self._head = head
-        self._taken = 0
+        # of what was taken
+        self._events = 0
+        self._size = 0
+        self._tokens = 0
 
     def __iter__(self) -> Iterator[Frame]:
         return self
@@ -28,17 +32,26 @@ class Progress:
         if self._head:
             self._head -= 1
         else:
-            self._taken += len(frame.data) if frame.size is None else frame.size
+            self._events += 1
+            self._size += _size_of(frame)
+            self._tokens += frame.tokens
         return frame
 
-    def share(self, reply: Reply, unsent: int) -> float:
-        """Return the share of `reply` that was sent, from 0 to 1, if so many bytes of what was
-        taken were not. That of a reply whose size is not known is 1."""
+    def sent(self, reply: Reply, unsent: Sequence[Frame]) -> Sent:
+        """Return how much of `reply` was sent: all that was taken but the `unsent` frames. Its
+        tokens, if its steps have them; the share of its bytes; of a reply whose size is not known,
+        one token for each event."""
+        if reply.streamed and reply.pacing is not None:
+            return Sent(tokens=max(self._tokens - sum(frame.tokens for frame in unsent), 0))
         if isinstance(reply.steps, LazySteps):
-            return 1.0
+            return Sent(tokens=max(self._events - len(unsent), 0))
         total = sum(_framed(step.size, streamed=reply.streamed) for step in reply.steps)
-        sent = max(self._taken - unsent, 0)
-        return min(sent / total, 1.0) if total else 1.0
+        size = max(self._size - sum(map(_size_of, unsent)), 0)
+        return Sent(min(size / total, 1.0) if total else 1.0)
+
+
+def _size_of(frame: Frame) -> int:
+    return len(frame.data) if frame.size is None else frame.size
 
 
 def _framed(size: int, *, streamed: bool) -> int:

@@ -31,6 +31,7 @@ from mockllm.engine.decision import (
     Question,
     Wait,
 )
+from mockllm.engine.limiting import ALL, NOTHING, Sent
 from mockllm.errors import ClientError, ForeignProtocolError, HTTPError
 from mockllm.exchange import EndingKind, Request
 from mockllm.http1 import framing
@@ -403,8 +404,8 @@ class HTTPProtocol(asyncio.Protocol):
         def ended(player: Sender, end: End) -> None:
             if progress is not None:
                 is_whole = end is End.COMPLETE and not player.replaced_status
-                share = 1.0 if is_whole else progress.share(decision.reply, player.unsent)
-                self._end_admission(decision, share)
+                sent = ALL if is_whole else progress.sent(decision.reply, player.unsent)
+                self._end_admission(decision, sent)
             first = decided if player.first_byte is None else player.first_byte - started
             spent = time.monotonic() - started
             status = player.replaced_status
@@ -422,13 +423,13 @@ class HTTPProtocol(asyncio.Protocol):
         progress = Progress(frames, 1 + len(decision.reply.opening))
         return progress, progress
 
-    def _end_admission(self, decision: Decision | None = None, share: float = 0.0) -> None:
-        """Give back the place of the request that is answered, and what this share of its answer
-        has not cost."""
+    def _end_admission(self, decision: Decision | None = None, sent: Sent = NOTHING) -> None:
+        """Give back the place of the request that is answered, and what its answer, of which this
+        was sent, has not cost."""
         admission, self._admission = self._admission, None
         if admission is not None:
             answer = None if decision is None else decision.match.answer
-            self._service.app.end_admission(admission, answer, share)
+            self._service.app.end_admission(admission, answer, sent)
 
     def _write_at_once(
         self,
@@ -441,7 +442,7 @@ class HTTPProtocol(asyncio.Protocol):
     ) -> None:
         self._record_answer(request, decision, fresh)
         if decision.admission is not None:
-            self._end_admission(decision, 1.0)
+            self._end_admission(decision, ALL)
         if self._service.observers or decision.match.outcome is Outcome.UNMATCHED:
             delivery = Delivery(decided, decided, decided, started=started)
             self._service.observe(request, decision, delivery)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from openai import OpenAI
 from mockllm.cli.serving import _summarise, _warn_of_workers
 from mockllm.engine.building import build_engine
 from mockllm.observers.lateness import Lateness
-from tests.support.processes import Command, failing, posix, running, write
+from tests.support.processes import Command, ask, failing, posix, running, write
 from tests.support.served import (
     API_KEY,
     chat_mock,
@@ -257,6 +258,38 @@ def test_a_file_with_a_sequence_is_served_by_workers_with_a_warning(tmp_path: Pa
 
     with running(file, "--workers=2", "--port=0") as server:
         server.told("1 mock has several answers in order, which each of the 2 worker processes")
+
+
+@pytest.mark.parametrize(
+    ("workers", "warned"),
+    [(1, []), (2, ["'concurrent' to 1"]), (4, ["'concurrent' to 1", "'rpm' to 3"])],
+)
+def test_a_limit_below_the_number_of_workers_is_a_warning(
+    workers: int, warned: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    limit = {"name": "tier", "rate_limit": {"rpm": 3, "tpm": 1000, "concurrent": 1}}
+
+    _warn_of_workers(workers, build_engine({"mocks": [{"reply": "a"}], "traffic": [limit]}))
+
+    messages = sorted(record.message for record in caplog.records)
+    assert len(messages) == len(warned)
+    for message, words in zip(messages, warned, strict=True):
+        assert message.startswith(f"traffic[0] 'tier' limits {words}, which is less than the")
+
+
+@posix
+def test_workers_have_equal_shares_of_a_limit(tmp_path: Path) -> None:
+    config = {"mocks": [{"reply": "a"}], "traffic": [{"rate_limit": {"rpd": 6}}]}
+    file = write(tmp_path / "a.json", config)
+
+    async def statuses(port: int) -> list[int]:
+        return [(await ask(port)).status for _ in range(60)]  # each on a connection of its own
+
+    with running(file, "--workers=2", "--port=0") as server:
+        found = asyncio.run(statuses(server.port))
+
+    assert found.count(200) == 6
+    assert found.count(429) == 54
 
 
 # --- Latency --------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from mockllm import Config, ConfigError, Mock, RateLimit, Traffic
 from mockllm.engine import limiting
 from mockllm.engine.decision import Decision, Outcome, Question
 from mockllm.engine.engine import Engine
-from mockllm.engine.limiting import Limiter
+from mockllm.engine.limiting import Limiter, Sent
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
 from mockllm.http1 import framing
@@ -86,7 +86,7 @@ def statuses(*decisions: Decision) -> list[int]:
 def over(one: LoneApp, decision: Decision, share: float = 1.0) -> None:
     """End the delivery of a decision of which this share was sent."""
     assert decision.admission is not None
-    one.end_admission(decision.admission, decision.match.answer, share)
+    one.end_admission(decision.admission, decision.match.answer, Sent(share))
 
 
 def limits_of(decision: Decision) -> dict[str, str]:

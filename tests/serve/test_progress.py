@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from mockllm.engine.limiting import ALL, Sent
 from mockllm.exchange import Ending, EndingKind, Reply, Step
 from mockllm.http1.framing import frames
 from mockllm.serve.progress import Progress
+from tests.support.manual_time import pacing
 
 HEADERS = ((b"content-type", b"text/plain"),)
 PARTS = [b"a" * 100, b"b" * 300, b"c" * 600]
@@ -14,29 +18,34 @@ STREAM = Reply.stream(200, HEADERS, PARTS)
 WHOLE = Reply(200, HEADERS, (Step(tuple(PARTS)),))
 
 
-def share(reply: Reply, taken: int, unsent: int = 0) -> float:
-    """The share of a reply when so many of its frames were taken."""
+def sent(reply: Reply, taken: int) -> Sent:
+    """What was sent of a reply when so many of its frames were taken, all but the last of them."""
     progress = Progress(frames(reply))
-    for _ in range(taken):
-        next(progress)
-    return progress.share(reply, unsent)
+    upcoming = None
+    for _ in range(taken + 1):
+        upcoming = next(progress, None)
+    return progress.sent(reply, () if upcoming is None else (upcoming,))
 
 
 @pytest.mark.parametrize(
     ("taken", "expected"), [(0, 0.0), (1, 0.0), (2, 0.1), (3, 0.4), (4, 1.0), (5, 1.0)]
 )
 def test_the_share_of_a_stream_is_that_of_its_chunks(taken: int, expected: float) -> None:
-    assert share(STREAM, taken) == pytest.approx(expected, abs=0.01)
+    assert sent(STREAM, taken).share == pytest.approx(expected, abs=0.01)
 
 
 @pytest.mark.parametrize(("taken", "expected"), [(1, 0.0), (2, 0.1), (3, 0.4), (4, 1.0)])
 def test_the_share_of_a_whole_answer_is_that_of_its_bytes(taken: int, expected: float) -> None:
-    assert share(WHOLE, taken) == expected
+    assert sent(WHOLE, taken) == Sent(expected)
 
 
-def test_what_was_taken_but_not_sent_does_not_count() -> None:
-    assert share(WHOLE, 3, unsent=300) == 0.1
-    assert share(WHOLE, 1, unsent=80) == 0.0
+@pytest.mark.parametrize(("taken", "tokens"), [(0, 0), (1, 0), (2, 1), (3, 1), (4, 4), (5, 4)])
+def test_the_tokens_of_a_paced_stream_are_those_of_its_frames(taken: int, tokens: int) -> None:
+    steps = tuple(
+        step._replace(tokens=number) for step, number in zip(STREAM.steps, [1, 0, 3], strict=True)
+    )
+
+    assert sent(replace(STREAM, steps=steps, pacing=pacing()), taken) == Sent(tokens=tokens)
 
 
 def test_an_answer_that_is_cut_has_the_share_before_the_cut() -> None:
@@ -44,11 +53,15 @@ def test_an_answer_that_is_cut_has_the_share_before_the_cut() -> None:
     progress = Progress(frames(cut))
 
     assert len(list(progress)) == 3
-    assert progress.share(cut, 0) == 0.25
+    assert progress.sent(cut, ()) == Sent(0.25)
 
 
-def test_an_answer_without_a_known_size_counts_as_whole() -> None:
+@pytest.mark.parametrize(("taken", "tokens"), [(0, 0), (1, 0), (2, 1), (4, 3)])
+def test_each_event_of_a_stream_of_unknown_size_is_a_token(taken: int, tokens: int) -> None:
     lazy = Reply.lazy_stream(200, HEADERS, lambda: iter(PARTS))
 
-    assert share(lazy, 2) == 1.0
-    assert share(Reply(204, (), ()), 1) == 1.0
+    assert sent(lazy, taken) == Sent(tokens=tokens)
+
+
+def test_an_answer_without_a_body_is_whole() -> None:
+    assert sent(Reply(204, (), ()), 1) == ALL
