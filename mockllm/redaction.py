@@ -154,9 +154,10 @@ def _redact_parameter(parameter: str) -> str:
 _NOT_SECRET = frozenset({"idempotency-key", "x-mockllm-session"})
 """Headers that are named like secrets and are none."""
 _SECRET_MEMBER = re.compile(
-    r"(?:.*[-_.])?(?:authorization|bearer|cookie|credentials?|jwt|passw(?:or)?d|pwd|secrets?"
-    r"|api[-_]?keys?|(?:access|account|auth|bearer|client|encryption|id|private|refresh|secret"
-    r"|security|session|shared|signing)[-_]?(?:keys?|tokens?|secrets?)"
+    r"(?:.*[-_.])?(?:authorization|bearer|cookie|credentials?|jwt|passphrase|passw(?:or)?d|pwd"
+    r"|secrets?|api[-_]?keys?|(?:access|account|auth(?:orization)?|bearer|client|encryption|id"
+    r"|private|refresh|secret|security|session|shared|signing|subscription)"
+    r"[-_]?(?:keys?|tokens?|secrets?)"
     r"|(?:app|bot|db|github|hf|openai|anthropic|slack|user|x)[-_](?:key|token))",
     re.IGNORECASE,
 )
@@ -169,25 +170,29 @@ _QUERY_SECRET = re.compile(
 _USER_INFO = re.compile(r"(?<=://)[^/\s:@\"']{0,200}:[^/\s@\"']{1,200}(?=@)")
 _QUOTED_MEMBER = re.compile(r'"([^"\\]{1,100})"(\s{0,9}:\s{0,9})"(?:[^"\\]|\\.)+"')
 """A member with a text in a text that is JSON itself, such as the arguments of a call."""
+_ESCAPED_NAME = re.compile(r'(?<!\\)(\\+)"([^"\\]{1,100})\1"\s{0,9}:\s{0,9}\1"')
+"""The beginning of one in JSON in JSON, whose quotation marks are escaped."""
 _SCHEME_WORD = re.compile(r"\b(bearer|basic)(\s+)([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
 
 
-def redact_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return the values of headers by their names, in lower case, with secrets hidden. Values of
-    one name are joined by a comma (RFC 9110, section 5.3)."""
+def redact_headers(
+    headers: Iterable[tuple[bytes, bytes]], known: Collection[str] = ()
+) -> dict[str, str]:
+    """Return the values of headers by their names, in lower case, with secrets and all that is
+    among `known` hidden. Values of one name are joined by a comma (RFC 9110, section 5.3)."""
     readable: dict[str, str] = {}
     for raw_name, raw_value in headers:
         name = raw_name.decode("latin-1").lower()
         secret = is_secret(name) and name not in _NOT_SECRET
-        value = HIDDEN if secret else redact_words(raw_value.decode("latin-1"))
+        value = HIDDEN if secret else redact_words(raw_value.decode("latin-1"), known)
         readable[name] = f"{readable[name]}, {value}" if name in readable else value
     return readable
 
 
 def redact_json(value: Any, known: Collection[str] = ()) -> Any:
     """Return a copy of a JSON value in which the texts of members that are named like credentials
-    are hidden, and those parts of other texts that are credentials: by their form, or because they
-    are among `known`."""
+    are hidden, the values of headers for an MCP server, and those parts of other texts that are
+    credentials: by their form, or because they are among `known`."""
     result = [value]
     todo: list[tuple[Any, Any, bool]] = [(result, 0, False)]  # a container, a key in it, is secret
     while todo:
@@ -196,8 +201,10 @@ def redact_json(value: Any, known: Collection[str] = ()) -> Any:
             case str() as text:
                 container[key] = HIDDEN if secret and text else redact_words(text, known)
             case dict() as members:
-                copied = container[key] = dict(members)
-                todo += [(copied, name, _is_secret_member(name)) for name in copied]
+                copied = {hide_known(name, known): value for name, value in members.items()}
+                container[key] = copied
+                of_mcp = key == "headers" and "server_label" in container
+                todo += [(copied, name, of_mcp or _is_secret_member(name)) for name in copied]
             case list() as items:
                 copied_items = container[key] = list(items)
                 todo += [(copied_items, index, secret) for index in range(len(copied_items))]
@@ -208,17 +215,25 @@ def redact_words(text: str, known: Collection[str] = ()) -> str:
     """Return `text` with its credentials hidden: words that begin as those of well-known services
     do and look random, passwords and signatures in URLs, what follows ``Bearer``, members of JSON
     that are named like credentials, and all that is among `known`."""
-    for secret in known:
-        text = text.replace(secret, HIDDEN)
+    text = hide_known(text, known)
     if "=" in text or "@" in text:
         text = _QUERY_SECRET.sub(rf"\1{HIDDEN}", text)
         text = _USER_INFO.sub(HIDDEN, text)
     if '"' in text:
         text = _QUOTED_MEMBER.sub(_hide_member, text)
+        if '\\"' in text:
+            text = _hide_escaped_members(text)
     text = _SCHEME_WORD.sub(_hide_after_scheme, text)
     if _CREDENTIAL.search(text) is None:
         return text
     return _WORD.sub(lambda found: HIDDEN if _is_credential(found[0]) else found[0], text)
+
+
+def hide_known(text: str, known: Collection[str]) -> str:
+    """Return `text` with all that is among `known` hidden."""
+    for secret in known:
+        text = text.replace(secret, HIDDEN)
+    return text
 
 
 @lru_cache(maxsize=1_000)
@@ -232,6 +247,21 @@ MAX_MEMBER = 100  # characters of a member's name that is examined
 def _hide_member(found: re.Match[str]) -> str:
     name, colon = found[1], found[2]
     return f'"{name}"{colon}"{HIDDEN}"' if _is_secret_member(name) else found[0]
+
+
+def _hide_escaped_members(text: str) -> str:
+    parts, done = [], 0
+    for found in _ESCAPED_NAME.finditer(text):
+        if found.start() < done or not _is_secret_member(found[2]):
+            continue
+        parts += [text[done : found.end()], HIDDEN]
+        mark = f'{found[1]}"'
+        done = text.find(mark, found.end())
+        while done > 0 and text[done - 1] == "\\":  # a mark of a level below
+            done = text.find(mark, done + 1)
+        if done < 0:
+            return "".join(parts)
+    return "".join([*parts, text[done:]])
 
 
 def _hide_after_scheme(found: re.Match[str]) -> str:

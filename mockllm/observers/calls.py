@@ -27,6 +27,7 @@ from mockllm.providers.api import API
 from mockllm.providers.routes import Routes
 from mockllm.redaction import (
     escape,
+    hide_known,
     redact_headers,
     redact_json,
     redact_name,
@@ -165,12 +166,13 @@ class Call:
     @cached_property
     def path(self) -> str:
         """The path with its query, without the session's prefix."""
-        return redact_target(self._unprefixed.path, self._unprefixed.query)
+        target = redact_target(self._unprefixed.path, self._unprefixed.query)
+        return hide_known(target, self._known)
 
     @cached_property
     def headers(self) -> CallHeaders:
         """The headers by name; those with credentials are hidden."""
-        return CallHeaders(redact_headers(self._entry.request.headers))
+        return CallHeaders(redact_headers(self._entry.request.headers, self._known))
 
     @cached_property
     def body(self) -> Any:
@@ -194,7 +196,7 @@ class Call:
     @property
     def session(self) -> str | None:
         """The name of the session; None for the common one."""
-        return redact_name(self._entry.session) or None
+        return hide_known(redact_name(self._entry.session), self._known) or None
 
     # --- the prompt ---
 
@@ -210,7 +212,9 @@ class Call:
     def model(self) -> str | None:
         """The model that was asked for; None if the request was not understood."""
         summary = self._entry.summary
-        return None if summary is None else redact_model(summary.model, self._unprefixed.path)
+        if summary is None:
+            return None
+        return hide_known(redact_model(summary.model, self._unprefixed.path), self._known)
 
     @property
     def stream(self) -> bool:
@@ -303,9 +307,11 @@ class Call:
         one that matched. None unless one should have answered."""
         trouble = self._entry.trouble
         if trouble is not None:
-            return f"{escape(trouble.place)}: {redact_text(trouble.reason)}"
+            reason = redact_text(hide_known(trouble.reason, self._known))
+            return f"{escape(trouble.place)}: {reason}"
         if self._entry.near_miss is not None:
-            return f"closest mock: {describe_near_miss(self._entry.near_miss)}"
+            closest = describe_near_miss(self._entry.near_miss)
+            return f"closest mock: {hide_known(closest, self._known)}"
         return _UNMATCHED.get(self._entry.outcome)
 
     @property
@@ -419,6 +425,12 @@ class Call:
         return frozenset(found) - {""}
 
     @cached_property
+    def _known(self) -> tuple[str, ...]:
+        """The credentials that are hidden wherever they stand, the longest first."""
+        long = (each for each in self._credentials if len(each) >= MIN_KNOWN)
+        return tuple(sorted(long, key=len, reverse=True))
+
+    @cached_property
     def _decoded(self) -> tuple[bytes, Any]:
         """The body without credentials, as bytes and as JSON."""
         if self.is_body_cut:
@@ -426,7 +438,7 @@ class Call:
             kept = f"{len(self._entry.request.body):,}"
             raise ValueError(f"the journal has only the first {kept} of the {size} of this body")
         raw = self._entry.request.body
-        known = [each for each in self._credentials if len(each) >= MIN_KNOWN]
+        known = self._known
         if not raw:
             return b"", None
         try:

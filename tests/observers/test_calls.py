@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -220,6 +221,66 @@ def test_credentials_are_nowhere_in_a_call(path: str) -> None:
     assert SECRET not in everywhere(call)
     assert "swordfish" not in everywhere(call)
     assert call.headers["anthropic-version"] == "2023-06-01"
+
+
+PASSWORD = "Zq7hN2kP9xW4vB8mT3rL6sD1"  # which nothing but its place tells from other words
+MCP = {"type": "mcp", "server_label": "a", "server_url": f"https://h/mcp?api_key={PASSWORD}"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CHAT, chat_request("hi", metadata={"subscription_key": PASSWORD})),
+        (CHAT, chat_request("hi", metadata={"passphrase": PASSWORD})),
+        (CHAT, chat_request(json.dumps({"a": json.dumps({"api_key": PASSWORD})}))),
+        (CHAT, chat_request(json.dumps({"a": json.dumps({"b": json.dumps({"jwt": PASSWORD})})}))),
+        (
+            PATHS["responses"],
+            {"model": "m", "input": "hi", "tools": [{**MCP, "headers": {"X-Tenant": PASSWORD}}]},
+        ),
+        (
+            PATHS["messages"],
+            messages_request("hi", mcp_servers=[{"name": "a", "authorization_token": PASSWORD}]),
+        ),
+    ],
+)
+def test_credentials_are_known_by_their_places(path: str, body: Any) -> None:
+    call = Observed().call(path, body)
+
+    assert PASSWORD not in everywhere(call)
+    assert "***" in json.dumps(call.body)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "query"),
+    [
+        (CHAT, {**chat_request("hi"), "model": PASSWORD}, ""),
+        (CHAT, {**chat_request("hi"), "user": PASSWORD}, ""),
+        (CHAT, {**chat_request("hi"), PASSWORD: 1}, ""),
+        (CHAT, chat_request("hi"), f"after={PASSWORD}"),
+        (CHAT, chat_request(f"is {PASSWORD} my key?"), ""),
+        (f"/session/{PASSWORD}{CHAT}", chat_request("hi"), ""),
+    ],
+)
+def test_the_credential_of_a_request_is_nowhere_else_in_it(
+    path: str, body: Any, query: str
+) -> None:
+    observed = Observed()
+    sent = {"authorization": f"Bearer {PASSWORD}", "x-tenant": PASSWORD}
+    observed.ask(request(path, body, sent, query=query))
+    call = observed.journal.read().calls[0]
+
+    assert PASSWORD not in everywhere(call)
+    assert call.sent_credential(PASSWORD)
+
+
+def test_the_schema_of_a_tool_is_no_credential() -> None:
+    schema = {"headers": {"type": "object"}, "password": {"type": "string"}}
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"properties": schema}}}
+
+    call = Observed().call(CHAT, chat_request("hi", tools=[tool]))
+
+    assert call.body["tools"] == [tool]
 
 
 def test_credentials_are_not_in_an_invalid_body() -> None:
