@@ -25,6 +25,8 @@ NAME = "footprint"  # in `--only`
 STARTS = 3  # the result is their median
 MAX_EMBEDDED = 60.0  # seconds
 ANSWERS = 1_000  # requests while there are slow readers; the result is the longest
+TESTS = 500  # with and without the pytest plugin
+ADDED = 1_000  # mocks, to a server that runs
 STREAMS = 20  # in progress when a server is stopped
 READ_AHEAD = 64 * 1024  # bytes of each stream that have arrived by then
 
@@ -61,6 +63,10 @@ DRAIN = Metric("drain", f"SIGTERM to exit, {STREAMS} such streams read to their 
 START_EMBEDDED = Metric("start_embedded", "AsyncServer.start, 100 mocks, SDKs imported", "s")
 
 
+OF_TESTS = Metric("plugin_tests", f"CPU of the pytest plugin in {TESTS} tests", "s")
+ADD_MANY = Metric("add_many", f"{ADDED:,} mocks added one by one", "s")
+
+
 def of_server(server: str) -> tuple[Metric, Metric, Metric]:
     """The metrics of one server: start-up, memory, memory per idle connection."""
     title = CONTENDERS[server].title
@@ -88,7 +94,8 @@ def measure(bench: Bench) -> list[Measurement]:
         if server in bench.plan.servers:
             add(of_server(server), partial(_of_server, bench, server))
     add((START_ALL,), lambda: (_start(bench, "one_of_each_sdk"),))
-    add((START_EMBEDDED,), lambda: (_embedded(bench.files.config("hundred")),))
+    add((START_EMBEDDED,), lambda: _printed_by("embedded", str(bench.files.config("hundred"))))
+    add((OF_TESTS, ADD_MANY), lambda: _printed_by("suite"))
     add((MEMORY_WORKER,), lambda: (_memory(bench, 3) - _memory(bench, 2),))
     add((MEMORY_SLOW, BESIDE_SLOW), lambda: _slow_readers(bench))
     add((DRAIN,), lambda: (_drain(bench),))
@@ -172,16 +179,13 @@ def _many(bench: Bench) -> tuple[float, float]:
         return running.start, machine.memory(running.pid)
 
 
-def _embedded(config: Path) -> float:
+def _printed_by(module: str, *arguments: str) -> tuple[float, ...]:
+    """Return the numbers that a module of the benchmarks prints."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     try:
         done = subprocess.run(  # noqa: S603  # the command line is ours
-            [sys.executable, "-m", "benchmarks.embedded", str(config)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=MAX_EMBEDDED,
-            check=True,
+            command, cwd=ROOT, capture_output=True, text=True, timeout=MAX_EMBEDDED, check=True
         )
     except subprocess.SubprocessError as exc:
-        raise CannotStartError(f"python -m benchmarks.embedded: {exc}") from exc
-    return float(done.stdout)
+        raise CannotStartError(f"python -m benchmarks.{module}: {exc}") from exc
+    return tuple(map(float, done.stdout.split()))

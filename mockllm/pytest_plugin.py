@@ -295,15 +295,14 @@ def llm_server(
     if request.config.getoption("llm_server_url") is not None:
         yield from _elsewhere(request, settings)
         return
+    from mockllm.serve.session import AsyncSession, Session
+
     servers: _Servers = request.getfixturevalue("_llm_servers")
     server = servers.get(settings)
     name = servers.name_session(request.node.name)
-    session: AnySession = server.session(name)
-    if _is_async(request):
-        from mockllm.serve.session import AsyncSession
-
-        session = AsyncSession(name, server)
     server.use_session(name)
+    kind = AsyncSession if _is_async(request) else Session
+    session: AnySession = kind(name, server)
     request.node.stash[_USED] = _Used(session, settings)
     request.node.stash[_TOLD] = False
     yield session

@@ -141,6 +141,8 @@ def test_the_baseline_names_only_loads_and_metrics_that_exist() -> None:
             footprint.MEMORY_MANY,
             footprint.MEMORY_WORKER,
             footprint.START_EMBEDDED,
+            footprint.OF_TESTS,
+            footprint.ADD_MANY,
             footprint.MEMORY_SLOW,
             footprint.BESIDE_SLOW,
             footprint.DRAIN,

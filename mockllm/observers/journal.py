@@ -58,6 +58,8 @@ class Journal:
         # of the requests
         self._entries: deque[tuple[Entry, int, int]] = deque()
         """Each with its cost in bytes, and its number."""
+        self._by_session: dict[str, deque[tuple[Entry, int, int]]] = {}
+        """The same of each session, so that reading one costs nothing for the others."""
         self._bytes = 0
         self._last = 0  # number of an entry
         self._lost = Counter[str]()  # by session
@@ -99,7 +101,12 @@ class Journal:
             ),
         )
         self._last = number = self._last + 1
-        self._entries.append((entry, cost, number))
+        added = (entry, cost, number)
+        self._entries.append(added)
+        own = self._by_session.get(session)
+        if own is None:
+            own = self._by_session[session] = deque()
+        own.append(added)
         self._bytes += cost
         while len(self._entries) > self._max_entries or (
             self._bytes > self._max_bytes and len(self._entries) > 1
@@ -111,21 +118,14 @@ class Journal:
 
     def read(self, session: str | None = None) -> Record:
         """Return what is recorded of a session, or of all if that is None."""
-        entries = sorted(
-            (each for each in self._entries if session in (None, each[0].session)),
-            key=lambda each: each[0].delivery.started,
-        )
+        entries = sorted(self._of(session), key=lambda each: each[0].delivery.started)
         calls = [self._call(entry, number) for entry, _, number in entries]
         return Record(calls, self.read_lost(session))
 
     def read_after(self, number: int, session: str | None = None) -> Iterator[Call]:
         """Return the calls of a session, or of all, with numbers above `number`, in their order:
         that in which they ended. They are those of this moment."""
-        found = [
-            (entry, each)
-            for entry, _, each in self._entries
-            if each > number and session in (None, entry.session)
-        ]
+        found = [(entry, each) for entry, _, each in self._of(session) if each > number]
         return (self._call(entry, each) for entry, each in found)
 
     def read_lost(self, session: str | None = None) -> int:
@@ -135,32 +135,40 @@ class Journal:
     def count_by_mock(self, session: str | None = None) -> Mapping[str, int]:
         """Return the number of requests that each mock answered, by the labels of its rules."""
         return Counter(
-            entry.rule.label
-            for entry, _, _ in self._entries
-            if entry.rule is not None and session in (None, entry.session)
+            entry.rule.label for entry, _, _ in self._of(session) if entry.rule is not None
         )
 
     def count(self, session: str | None = None) -> int:
         """Return the number of calls of a session, or of all: their retries do not count."""
-        return sum(
-            entry.is_first for entry, _, _ in self._entries if session in (None, entry.session)
-        )
+        return sum(entry.is_first for entry, _, _ in self._of(session))
 
     def clear(self, session: str | None = None) -> None:
         """Drop the entries of a session, or all."""
-        left = [each for each in self._entries if session not in (None, each[0].session)]
-        self._entries = deque(left)
-        self._bytes = sum(cost for _, cost, _ in left)
         if session is None:
+            self._entries.clear()
+            self._by_session.clear()
             self._lost.clear()
-        else:
-            del self._lost[session]
+            self._bytes = 0
+            return
+        del self._lost[session]
+        dropped = self._by_session.pop(session, None)
+        if dropped:
+            self._entries = deque(each for each in self._entries if each[0].session != session)
+            self._bytes -= sum(cost for _, cost, _ in dropped)
+
+    def _of(self, session: str | None) -> deque[tuple[Entry, int, int]]:
+        """Return the entries of a session, or all, in the order in which they ended."""
+        return self._entries if session is None else self._by_session.get(session, deque())
 
     def _call(self, entry: Entry, number: int) -> Call:
         return Call(entry, number=number, epoch=self._epoch, find_earlier=self._find_earlier)
 
     def _drop_oldest(self) -> None:
         entry, cost, _ = self._entries.popleft()
+        own = self._by_session[entry.session]
+        own.popleft()
+        if not own:
+            del self._by_session[entry.session]
         self._bytes -= cost
         self._lost[entry.session] += 1
         if len(self._lost) > self._max_entries:  # sessions; the first to lose one is long over

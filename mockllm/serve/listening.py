@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -58,11 +59,16 @@ def run_in(loop: asyncio.AbstractEventLoop, function: Callable[[], T]) -> T:
     """Return the result of `function`, called in `loop` if that runs."""
     if loop is running_loop() or not loop.is_running():
         return function()
+    result = Future[T]()
 
-    async def run() -> T:
-        return function()
+    def run() -> None:
+        try:
+            result.set_result(function())
+        except BaseException as exc:
+            result.set_exception(exc)
 
-    return asyncio.run_coroutine_threadsafe(run(), loop).result()
+    loop.call_soon_threadsafe(run)  # a task would take twice the time
+    return result.result()
 
 
 async def await_in(loop: asyncio.AbstractEventLoop, waiting: Coroutine[Any, Any, T]) -> T:

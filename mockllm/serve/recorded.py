@@ -24,7 +24,7 @@ from mockllm.serve.gates import Gates
 from mockllm.serve.listening import Listening, await_in, run_in, running_loop
 from mockllm.serve.session import S, SessionServer
 from mockllm.serve.waiting import wait_for_count, wait_for_gate
-from mockllm.state.store import Operation, Result
+from mockllm.state.store import BeginSession, Operation, Result
 
 logger = logging.getLogger("mockllm")
 T = TypeVar("T")
@@ -180,14 +180,15 @@ class RecordedServer(SessionServer[S]):
             raise RuntimeError("the server cannot answer calls while its own loop waits for them")
         return asyncio.run_coroutine_threadsafe(waiting, listening.loop).result()
 
-    def _forget_earlier(self, session: str) -> None:
-        listening, journal = self._serving(), self._journal
+    def _begin(self, operation: BeginSession) -> Result | None:
+        listening, journal, name = self._serving(), self._journal, operation.session
 
-        def forget() -> None:
-            if journal is not None and not listening.app.store.sessions.is_open(session):
-                journal.clear(session)
+        def begin() -> Result:
+            if journal is not None and not listening.app.store.sessions.is_open(name):
+                journal.clear(name)
+            return listening.app.perform(operation)
 
-        listening.run(forget)
+        return listening.run(begin)
 
     def _started_app(self) -> App:
         """Return the app, also after the end. Raises like `timing`."""

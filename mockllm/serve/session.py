@@ -210,8 +210,7 @@ class SessionServer(BaseURLs, Verifiable, Generic[S]):
 
     def _begin_session(self, name: str, *, current: bool) -> None:
         self._check_serving()
-        self._forget_earlier(name)
-        if isinstance(self._perform(BeginSession(name, current)), TooManySessions):
+        if isinstance(self._begin(BeginSession(name, current)), TooManySessions):
             raise RuntimeError(f"{MAX_PINNED:,} sessions are open; end those whose test is over")
 
     def _end_session(self, name: str) -> None:
@@ -282,8 +281,8 @@ class SessionServer(BaseURLs, Verifiable, Generic[S]):
         """Do what `_await_gate_of` does, from another thread than that of the server's loop."""
         raise NotImplementedError
 
-    def _forget_earlier(self, session: str) -> None:
-        """Drop what the journal has of a session that is not open, which is about to begin."""
+    def _begin(self, operation: BeginSession) -> Result | None:
+        """Begin a session, and drop what the journal has of it unless it is open."""
         raise NotImplementedError
 
     def _has_sessions_by_credential(self) -> bool:

@@ -150,6 +150,32 @@ def test_clearing_one_session_leaves_the_others() -> None:
     assert observed.journal.read() == Record([])
 
 
+@given(
+    st.lists(st.sampled_from(["a", "b", "c", "clear a", "clear"]), max_size=12), st.integers(1, 6)
+)
+def test_a_session_has_those_of_all_calls_that_are_its_own(
+    history: list[str], max_entries: int
+) -> None:
+    observed = Observed(journal=Journal(max_entries=max_entries))
+    journal = observed.journal
+    for each in history:
+        match each.split():
+            case ["clear", *session]:
+                journal.clear(*session)
+            case [session]:
+                observed.ask(request(f"/session/{session}{CHAT}", chat_request(each)))
+
+    everything = journal.read().calls
+    for session in "abc":
+        own = [call.number for call in everything if call.session == session]
+        assert [call.number for call in journal.read(session).calls] == own
+        assert journal.count(session) == len(own)
+    assert len(journal) == len(everything)
+    for session in "abc":
+        journal.clear(session)
+    assert (len(journal), journal._bytes) == (0, 0)
+
+
 def test_sessions_that_lost_calls_are_bounded() -> None:
     observed = Observed(journal=Journal(max_entries=1))
     for session in "abc":
