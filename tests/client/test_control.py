@@ -68,20 +68,11 @@ HANDLE = (
     *("called", "calls", "remove", "requests"),
 )
 CALL = (
-    *(
-        "api",
-        "asked_for",
-        "attempt",
-        "body",
-        "delivery",
-        "ended",
-        "held_at",
-        "input_tokens",
-        "is_body_cut",
-    ),
-    *("is_late", "is_unmatched", "messages", "method", "mock", "model", "near_miss", "number"),
-    *("outcome", "output_tokens", "path", "session", "started", "status", "step", "stream"),
-    *("system", "text", "tools", "traceback", "traffic", "ttft", "turn", "user"),
+    *("api", "asked_for", "attempt", "body", "delivery", "ended", "held_at"),
+    *("input_tokens", "is_body_cut", "is_late", "is_unmatched", "messages", "method", "mock"),
+    *("model", "near_miss", "number", "outcome", "output_tokens", "path", "session"),
+    *("started", "status", "step", "stream", "system", "text", "tools"),
+    *("traceback", "traffic", "ttft", "turn", "user"),
 )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
-from mockllm import Config, ConfigError, Traffic
+from mockllm import Config, ConfigError, Traffic, load_config
 
 
 def mistakes(*entries: Any) -> list[str]:
@@ -85,3 +87,14 @@ def test_mistakes_have_their_place_and_a_remedy(entry: Any, expected: str) -> No
 
 def test_all_mistakes_are_found_at_once() -> None:
     assert len(mistakes({}, {"error": "no"}, {"fault": {"end": "maybe"}})) == 3
+
+
+def test_the_entries_of_several_files_are_joined_in_order(tmp_path: Path) -> None:
+    for name in ("b", "a"):
+        entry = {"name": name, "error": "overloaded"}
+        (tmp_path / f"{name}.json").write_bytes(orjson.dumps({"traffic": [entry, entry]}))
+
+    entries = load_config(tmp_path).traffic
+
+    assert [entry.name for entry in entries] == ["a", "a", "b", "b"]
+    assert str(entries[3].place_in(0)) == f"{tmp_path / 'b.json'}: traffic[1] 'b'"
