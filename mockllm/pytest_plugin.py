@@ -48,6 +48,7 @@ class Settings(NamedTuple):
     config: ConfigSource | None = None
     allow_unmatched: bool = False
     strict_requests: bool = False
+    control: bool = False
 
 
 class _Used(NamedTuple):
@@ -86,9 +87,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker."""
     described = (
-        f"{MARKER}(config=None, allow_unmatched=False, strict_requests=False): the mocks of the "
-        "fixture llm_server, as a dict or a path; whether requests without a mock pass; whether "
-        "requests that the SDKs do not allow fail"
+        f"{MARKER}(config=None, allow_unmatched=False, strict_requests=False, control=False): the "
+        "mocks of the fixture llm_server, as a dict or a path; whether requests without a mock "
+        "pass; whether requests that the SDKs do not allow fail; whether other processes may drive "
+        "the server with llm_server.control_token"
     )
     config.addinivalue_line("markers", described)
 
@@ -178,7 +180,7 @@ class _Servers:
     def __init__(self, default: ConfigSource, stragglers: list[str]) -> None:
         self._default = default
         self._stragglers = stragglers
-        self._started: dict[tuple[str, bool], Server] = {}
+        self._started: dict[tuple[str, bool, bool], Server] = {}
         self._numbers = count(1)
 
     def get(self, settings: Settings) -> Server:
@@ -186,11 +188,11 @@ class _Servers:
         from mockllm.serve.embedded import Server
 
         source = self._default if settings.config is None else settings.config
-        key = (_key_of(source), settings.strict_requests)
+        strict, control = settings.strict_requests, settings.control
+        key = (_key_of(source), strict, control)
         server = self._started.get(key)
         if server is None:
-            strict = settings.strict_requests
-            server = Server(source, strict_requests=strict, quick_retries=True)
+            server = Server(source, strict_requests=strict, quick_retries=True, control=control)
             server.start()
             self._started[key] = server
             self._stop_some()
@@ -207,7 +209,7 @@ class _Servers:
 
     def _stop_some(self) -> None:
         """Stop the oldest servers beyond `MAX_SERVERS`, but not that of the run."""
-        own = [key for key in self._started if key != (_key_of(self._default), False)]
+        own = [key for key in self._started if key != (_key_of(self._default), False, False)]
         for key in own[:-MAX_SERVERS]:
             self._stop(self._started.pop(key))
 

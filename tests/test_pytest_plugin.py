@@ -218,6 +218,26 @@ def test_other_config(llm_server, llm_env):
     ).assert_outcomes(passed=3)
 
 
+def test_other_processes_may_drive_the_session_of_a_test(pytester: pytest.Pytester) -> None:
+    run(
+        pytester,
+        """
+from mockllm import Control
+
+@pytest.mark.llm_server(control=True)
+def test_driven(llm_server, llm_env):
+    with Control(llm_server.base_url, token=llm_server.control_token) as control:
+        control.add(user="a", reply="from elsewhere")
+        assert ask("a") == "from elsewhere"
+        assert [call.text for call in control.calls] == ["a"]
+
+def test_not_driven(llm_server):
+    with pytest.raises(RuntimeError, match="give it control=True"):
+        llm_server.control_token
+""",
+    ).assert_outcomes(passed=2)
+
+
 def test_requests_that_are_invalid_may_fail_a_test(pytester: pytest.Pytester) -> None:
     result = run(
         pytester,
@@ -255,7 +275,8 @@ def test_it(llm_server):
 
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["*takes config=, allow_unmatched=, strict_requests=; found '*'"], consecutive=False
+        ["*takes config=, allow_unmatched=, strict_requests=, control=; found '*'"],
+        consecutive=False,
     )
 
 

@@ -185,7 +185,7 @@ class AsyncRemoteSession(AsyncRemoteWords):
         self._words = session
         self.name = session.name
         """The name in the URL, and the value of ``x-mockllm-session``."""
-        self.token = session.token
+        self.control_token = session.control_token
         """A token by which another `Control` sees and changes this session alone."""
 
     async def end(self) -> None:

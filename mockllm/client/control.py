@@ -30,7 +30,8 @@ class Control(RemoteWords):
     is reached through the Unix socket at that path, and `ssl_context` verifies the certificate of
     one with TLS. `timeout` is that of each request, in seconds.
 
-    Nothing is sent before the first word is used.
+    The `url` of a session, ``http://HOST:PORT/session/NAME``, means that session. Nothing is sent
+    before the first word is used.
     """
 
     def __init__(
@@ -43,14 +44,17 @@ class Control(RemoteWords):
         timeout: float = TIMEOUT,
     ) -> None:
         path = None if uds is None else Path(uds)
+        root, found, name = url.rstrip("/").partition(PREFIX)
         super().__init__(
-            Transport(url, token, uds=path, context=ssl_context, timeout=timeout), None
+            Transport(root, token, uds=path, context=ssl_context, timeout=timeout),
+            checked_name(name) if found else None,
         )
 
     @property
     def base_url(self) -> str:
-        """The root URL of the server, without a trailing slash."""
-        return self._transport.url
+        """The URL of the server, or of the session that is meant, without a trailing slash."""
+        within = "" if self._session is None else f"{PREFIX}{self._session}"
+        return f"{self._transport.url}{within}"
 
     def session(self, name: str | None = None) -> RemoteSession:
         """Begin a session and return it; without a name the server chooses one. A session that has
@@ -127,7 +131,7 @@ class RemoteSession(RemoteWords):
         super().__init__(transport, name)
         self.name = name
         """The name in the URL, and the value of ``x-mockllm-session``."""
-        self.token = token
+        self.control_token = token
         """A token by which another `Control` sees and changes this session alone."""
 
     @property

@@ -54,7 +54,7 @@ class Suite:
         what waits is awaited."""
         begun = self.control.session(f"{test}.{self._run}-{next(self._numbers)}")
         kind = AwaitedSession if awaits else RemoteSession
-        session = kind(begun._transport, begun.name, begun.token)
+        session = kind(begun._transport, begun.name, begun.control_token)
         session.strict_requests = strict_requests
         self._names.add(session.name)
         return session

@@ -21,6 +21,7 @@ from mockllm.app import App
 from mockllm.config.address import DEFAULT_HOST
 from mockllm.config.latency import Latency, read_latency
 from mockllm.config.models import Config
+from mockllm.endpoints.control.access import Access
 from mockllm.engine.added import prepare
 from mockllm.engine.building import ConfigSource, build_engine
 from mockllm.engine.engine import Engine
@@ -125,7 +126,6 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         self._control_templates = control_templates
         # while started
         self._started = False
-        self._control_token: str | None = None
 
     @property
     def base_url(self) -> str:
@@ -146,13 +146,18 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         Raises:
             RuntimeError: the server is not started, or has no control API.
         """
+        return self._control_access().token
+
+    def _control_access(self) -> Access:
         if not self._control:
-            raise RuntimeError(
-                f"this {type(self).__name__} has no control API: give it control=True"
-            )
-        self._serving()
-        assert self._control_token is not None  # since the start
-        return self._control_token
+            kind = type(self).__name__
+            raise RuntimeError(f"this {kind} has no control API: give it control=True")
+        control = self._serving().app.control
+        assert control is not None  # since the start
+        return control.access
+
+    def _token_of(self, session: str) -> str:
+        return self._control_access().token_of(session)
 
     def _serving(self) -> Listening:
         """Return the started server, or raise the RuntimeError of `base_url`."""
@@ -225,9 +230,8 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         return Listening(app, listener, clock, gates, url, files.pop_all(), drain_timeout)
 
     def _turn_on_control(self, service: Service, *, is_tls: bool) -> None:
-        token = self._control_token = make_token()
         settings = ControlSettings(
-            token,
+            make_token(),
             allows_templates=self._control_templates,
             strict_config=self._strict_config,
         )

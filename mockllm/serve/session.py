@@ -65,6 +65,16 @@ class AnySession(BaseURLs, Verifiable):
         """
         return f"{self._server.base_url}{PREFIX}{self.name}"
 
+    @property
+    def control_token(self) -> str:
+        """A token by which a `Control` in another process sees and changes this session alone:
+        ``Control(session.base_url, token=session.control_token)``.
+
+        Raises:
+            RuntimeError: the server is not started, or has no control API (`control` of it).
+        """
+        return self._server._token_of(self.name)
+
     def end(self) -> None:
         """End the session and drop its state. For ten minutes its requests get a 404, unless a test
         begins it again. Without effect on a server that is stopped."""
@@ -215,6 +225,10 @@ class SessionServer(BaseURLs, Verifiable, Generic[S]):
 
     def _end_session(self, name: str) -> None:
         self._perform(EndSession(name))
+
+    def _token_of(self, session: str) -> str:
+        """Return the token of a session. Raises like `control_token`."""
+        raise NotImplementedError
 
     def _check_serving(self) -> None:
         """Raise the RuntimeError of `base_url` if there is one."""

@@ -287,7 +287,7 @@ def test_a_session_has_the_same_words(control: Control, controlled: Server) -> N
         assert session.base_url == f"{controlled.base_url}/session/a"
         handle.assert_called_once()
         assert [len(each.calls) for each in (session, other)] == [1, 1]
-        with Control(control.base_url, token=session.token) as narrow:
+        with Control(session.base_url, token=session.control_token) as narrow:
             assert len(narrow.calls) == 1
             narrow.add(user="y", reply="narrow")
             with pytest.raises(RemoteError, match="403 forbidden"):
@@ -390,6 +390,19 @@ def test_a_unix_socket_is_reached(tmp_path: Path) -> None:
     ):
         control.add(reply="x").assert_not_called()
         assert server.mocks["added[0]"].call_count == 0
+
+
+def test_the_url_of_a_session_means_that_one(controlled: Server) -> None:
+    with controlled.session("in-url") as session:
+        tokens = (session.control_token, controlled.control_token)
+        for token in tokens:
+            with Control(f"{session.base_url}/", token=token) as narrow:
+                assert (narrow.base_url, narrow.calls) == (session.base_url, [])
+                narrow.add(name="narrow", reply="x").assert_not_called()
+        assert session.mocks["narrow"].name == "narrow"
+    assert "narrow" not in controlled.mocks
+    with pytest.raises(ValueError, match="Invalid session name"):
+        Control(f"{controlled.base_url}/session/a/v1")
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://h", "http://h/v1", "http://h?x=1", ""])

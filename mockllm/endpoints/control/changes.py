@@ -42,11 +42,20 @@ TEMPLATES = (
 
 
 class _Written(NamedTuple):
-    """A mock of a body: its place in it, which is empty if the body is the mock, and its words."""
+    """A mock of a body: its words, and the list and the position in it, if the body has lists."""
 
-    place: Place
     words: Mapping[str, Any]
     field: str | None = None
+    position: int = 0
+
+    @property
+    def place(self) -> Place:
+        """The place in the body; empty if that is the mock."""
+        if self.field is None:
+            return Place()
+        name = self.words.get("name", "")
+        shown = name if isinstance(name, str) else ""
+        return Place(field=self.field, position=self.position, name=shown)
 
 
 class _Body(NamedTuple):
@@ -73,7 +82,7 @@ def add_mocks(desk: Desk, asked: Asked) -> Decision | Question:
         for each in added:
             desk.server.add(each, session)
         shown = [list_added(each, session) for each in added]
-        return _answer(desk, shown, session, is_one=body.is_one)
+        return (yield from _answer(desk, shown, session, is_one=body.is_one))
 
     return begin(pieces())
 
@@ -111,7 +120,8 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
             desk.server.remove(before.added)
         desk.server.add(added, session)
         shown = [list_added(added, session)]
-        return _answer(desk, shown, session, is_one=True, status=201 if before is None else 200)
+        status = 201 if before is None else 200
+        return (yield from _answer(desk, shown, session, is_one=True, status=status))
 
     return begin(pieces())
 
@@ -165,7 +175,7 @@ def _read_mocks(body: Mapping[str, Any]) -> _Body:
     """Return the mocks of a body: it is one, or has lists of them, as a file does."""
     fields = [name for name in body if name in MOCK_FIELDS]
     if not fields:
-        return _Body([_Written(Place(), body)], [], is_one=True)
+        return _Body([_Written(body)], [], is_one=True)
     problems: list[Problem] = []
     written: list[_Written] = []
     for key, value in body.items():
@@ -185,13 +195,10 @@ def _read_mocks(body: Mapping[str, Any]) -> _Body:
 
 def _members(field: str, mocks: list[Any], problems: list[Problem]) -> Iterator[_Written]:
     for position, mock in enumerate(mocks):
-        name = mock.get("name", "") if isinstance(mock, dict) else ""
-        shown = name if isinstance(name, str) else ""
-        place = Place(field=field, position=position, name=shown)
         if isinstance(mock, dict):
-            yield _Written(place, mock, field)
+            yield _Written(mock, field, position)
         else:
-            problems.append(Problem(place, "expected an object"))
+            problems.append(Problem(Place(field=field, position=position), "expected an object"))
 
 
 def _compile(desk: Desk, body: _Body) -> Generator[bool, None, list[AddedMock]]:
@@ -222,7 +229,7 @@ def _compile(desk: Desk, body: _Body) -> Generator[bool, None, list[AddedMock]]:
         else:
             added.append(compiled)
             if not desk.allows_templates:
-                problems += _templates(compiled, each.place)
+                problems += _templates(compiled, each)
         yield False
     if problems:
         what = "The mock has" if body.is_one else "The mocks have"
@@ -236,16 +243,16 @@ def _placed(problem: Problem, place: Place) -> Problem:
     return replace(problem, place=place.at(path) if path else place)
 
 
-def _templates(added: AddedMock, place: Place) -> Iterator[Problem]:
+def _templates(added: AddedMock, own: _Written) -> Iterator[Problem]:
     for where, written in added.mock.written():
         for path, _ in written.said.templates() if written.said is not None else ():
-            yield Problem(place.at(where).at(json_path(["reply", *path])), TEMPLATES)
+            yield Problem(own.place.at(where).at(json_path(["reply", *path])), TEMPLATES)
 
 
 def _answer(
     desk: Desk, shown: list[Listed], session: str | None, *, is_one: bool, status: int = 201
-) -> Decision:
-    described = describe_all(desk, shown, session)
+) -> Generator[bool, None, Decision]:
+    described = yield from describe_all(desk, shown, session)
     warnings = [
         describe(warning) for each in shown if each.added for warning in each.added.warnings
     ]

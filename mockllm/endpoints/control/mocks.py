@@ -6,7 +6,7 @@ configuration are read, but not changed: that is done in its files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mockllm.config.models import AnyMock
@@ -18,7 +18,8 @@ from mockllm.endpoints.control.answers import (
 from mockllm.endpoints.control.calls import is_id, label_id, number_of
 from mockllm.endpoints.control.desk import Asked, Desk, not_found
 from mockllm.engine.added import AddedMock
-from mockllm.engine.decision import Decision
+from mockllm.engine.asking import begin
+from mockllm.engine.decision import Decision, Question, finish
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.errors import closest, did_you_mean
 from mockllm.observers.subjects import progress_of
@@ -26,6 +27,7 @@ from mockllm.observers.verification import Progress
 from mockllm.providers import APIS
 
 MAX_MOCKS = 1_000  # of one page
+MAX_AT_ONCE = 50  # mocks that are described before other requests have their turn
 
 
 class Listed(NamedTuple):
@@ -96,7 +98,7 @@ def find_mock(desk: Desk, name: str, session: str | None) -> Listed:
 # --- routes ---------------------------------------------------------------------------------------
 
 
-def list_mocks(desk: Desk, asked: Asked) -> Decision:
+def list_mocks(desk: Desk, asked: Asked) -> Decision | Question:
     """Answer with the mocks that a session sees, or those of all, in order of precedence. The
     ``version`` is that of all of them, whatever the page.
 
@@ -108,10 +110,14 @@ def list_mocks(desk: Desk, asked: Asked) -> Decision:
     limit = asked.number("limit", MAX_MOCKS, most=MAX_MOCKS)
     known = [*see_mocks(desk, session)]
     page = known[start : start + limit]
-    shown = describe_all(desk, page, session)
-    end = start + len(page)
-    body = {"mocks": shown, "next": end, "more": end < len(known)}
-    return answer(body, etag=version_of_all(known))
+
+    def pieces() -> Generator[bool, None, Decision]:
+        shown = yield from describe_all(desk, page, session)
+        end = start + len(page)
+        body = {"mocks": shown, "next": end, "more": end < len(known)}
+        return answer(body, etag=version_of_all(known))
+
+    return begin(pieces())
 
 
 def read_mock(desk: Desk, asked: Asked) -> Decision:
@@ -122,7 +128,7 @@ def read_mock(desk: Desk, asked: Asked) -> Decision:
     """
     session = asked.scope()
     listed = find_mock(desk, asked.values["name"], session)
-    (shown,) = describe_all(desk, [listed], session)
+    (shown,) = finish(describe_all(desk, [listed], session))
     return answer(shown, etag=listed.version)
 
 
@@ -144,18 +150,19 @@ def list_added(added: AddedMock, session: str | None) -> Listed:
     return Listed(label_id(label), name, added.mock, apis, sources, session, added)
 
 
-def describe_all(desk: Desk, page: Sequence[Listed], session: str | None) -> list[dict[str, Any]]:
-    """Return mocks as JSON, with what a session, or all, have had of them."""
+def describe_all(
+    desk: Desk, page: Sequence[Listed], session: str | None
+) -> Generator[bool, None, list[dict[str, Any]]]:
+    """Return mocks as JSON, with what a session, or all, have had of them, in pieces."""
     requests = {} if desk.journal is None else _by_id(desk.journal.count_by_mock(session))
     store = desk.server.store
-    return [
-        _describe(
-            each,
-            requests.get(each.id, 0),
-            progress_of(each.sources, lambda key: store.answered(key, session)),
-        )
-        for each in page
-    ]
+    shown: list[dict[str, Any]] = []
+    for listed in page:
+        progress = progress_of(listed.sources, lambda key: store.answered(key, session))
+        shown.append(_describe(listed, requests.get(listed.id, 0), progress))
+        if len(shown) % MAX_AT_ONCE == 0:
+            yield False
+    return shown
 
 
 def _by_id(counts: Mapping[str, int]) -> dict[str, int]:
