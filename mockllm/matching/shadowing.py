@@ -11,6 +11,7 @@ from heapq import merge, nsmallest
 from itertools import islice
 from operator import attrgetter
 
+from mockllm.matching.conditions import TextIs
 from mockllm.matching.predicates import (
     HeaderEquals,
     ItemsEqual,
@@ -19,7 +20,9 @@ from mockllm.matching.predicates import (
     Predicate,
 )
 from mockllm.matching.rule import Rule
+from mockllm.matching.subjects import Subject
 from mockllm.matching.substrings import SubstringIndex
+from mockllm.matching.text_tests import AllTests, AnyTest, Comparison, Contains, Equals, TextTest
 from mockllm.matching.twins import find_twins, first_twin
 
 MAX_COMPARED = 100  # earlier rules that a rule is compared with
@@ -37,18 +40,21 @@ def find_shadowed(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
     first one's place: it is hidden by rules before that, and by a twin with the same call."""
     groups = _Groups(rules)
     twins = find_twins(rules)
+    default = next((rule for rule in rules if not rule.predicates and not rule.passes), None)
     for rule in rules:
         alike = twins.get(rule.index)
         first = first_twin(alike) if alike else rule
-        for other in islice(groups.possible_covers(rule, first.index), MAX_COMPARED):
-            if not other.passes and other.covers(rule):
-                yield rule, other
-                break
-        else:
-            same = alike[rule.call_id] if alike else ()
-            other = next((each for each in same if each is rule or not each.passes), rule)
-            if other is not rule:
-                yield rule, other
+        possible = islice(groups.possible_covers(rule, first.index), MAX_COMPARED)
+        found = next((each for each in possible if not each.passes and each.covers(rule)), None)
+        if default is not None and default.index < (found or first).index:
+            found = default
+        if found is not None:
+            yield rule, found
+            continue
+        same = alike[rule.call_id] if alike else ()
+        other = next((each for each in same if each is rule or not each.passes), rule)
+        if other is not rule:
+            yield rule, other
 
 
 def first_crowded(rules: Sequence[Rule], most: int) -> Rule | None:
@@ -67,8 +73,13 @@ def first_crowded(rules: Sequence[Rule], most: int) -> Rule | None:
 
 
 _Group = list[Rule]
-"""Rules in order, which differ neither in the text or items of their first condition nor in the
-value of the first header that must have one."""
+"""Rules in order, which differ neither in the text, the items or the value of their first condition
+nor in the value of the first header that must have one."""
+
+_Reader = tuple[Subject | None, bool]
+"""What is searched for a text: the texts of a subject, or the message for None; and whether they
+are folded."""
+_MESSAGE: _Reader = (None, False)
 
 _Header = tuple[bytes, bytes]
 """The name and the value of a header that a rule requires."""
@@ -80,21 +91,31 @@ class _Groups:
     """Rules in groups, so that a rule is compared only with those that may cover it."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        by_text: dict[str, _ByHeader] = {}
-        self._by_items: dict[tuple[int, bytes], _ByHeader] = {}
+        by_text: dict[_Reader, dict[str, _ByHeader]] = {}
+        self._by_value: dict[object, _ByHeader] = {}
         self._others: _ByHeader = {}
         for rule in rules:
             match rule.predicates:
                 case (MessageContains(text=text), *_):
-                    by_header = by_text.setdefault(text, {})
+                    by_header = by_text.setdefault(_MESSAGE, {}).setdefault(text, {})
+                case (TextIs(subject, Contains() as test), *_):
+                    reader = (subject, test.ignores_case)
+                    by_header = by_text.setdefault(reader, {}).setdefault(test.compared, {})
+                case (TextIs(subject, Equals() as test), *_):
+                    key = (subject, test.ignores_case, test.compared)
+                    by_header = self._by_value.setdefault(key, {})
                 case (ItemsEqual(size=size, key=key), *_):
-                    by_header = self._by_items.setdefault((size, key), {})
+                    by_header = self._by_value.setdefault((size, key), {})
+                case (first, *_) if type(first).covers is Predicate.covers:  # only what is equal
+                    by_header = self._by_value.setdefault(first, {})
                 case _:
                     by_header = self._others
             header = next(_headers(rule), None)
             by_header.setdefault(header, []).append(rule)
-        self._texts = SubstringIndex(tuple(by_text))
-        self._of_text = list(by_text.values())
+        self._by_text = {
+            reader: (SubstringIndex(tuple(found)), list(found.values()))
+            for reader, found in by_text.items()
+        }
 
     def possible_covers(self, rule: Rule, before: int) -> Iterator[Rule]:
         """Yield rules with an index below `before` in order, each that covers `rule` among them,
@@ -119,14 +140,54 @@ class _Groups:
 
     def _with_first_condition(self, predicates: Sequence[Predicate]) -> Iterator[_ByHeader]:
         yield self._others
-        texts: set[int] = set()
+        values: dict[object, None] = {}
+        texts: dict[tuple[_Reader, int], None] = {}
         for predicate in predicates:
+            values[predicate] = None
             if isinstance(predicate, ItemsEqual):
-                yield self._by_items.get((predicate.size, predicate.key), {})
-            if isinstance(predicate, LastMessagePredicate):
-                for text in predicate.required_texts:
-                    texts |= self._texts.some_matches(text, MAX_FOUND)
-        yield from map(self._of_text.__getitem__, texts)
+                values[predicate.size, predicate.key] = None
+            values |= dict.fromkeys(_equal_keys(predicate))
+            for reader, text in _required_texts(predicate):
+                if reader in self._by_text:
+                    places = self._by_text[reader][0].some_matches(text, MAX_FOUND)
+                    texts |= dict.fromkeys((reader, place) for place in places)
+        yield from (self._by_value[value] for value in values if value in self._by_value)
+        yield from (self._by_text[reader][1][place] for reader, place in texts)
+
+
+def _required_texts(predicate: Predicate) -> Iterator[tuple[_Reader, str]]:
+    """Yield texts that occur in what meets a condition, each with what it occurs in."""
+    if isinstance(predicate, LastMessagePredicate):
+        yield from ((_MESSAGE, text) for text in predicate.required_texts)
+    for subject, test in _comparisons(predicate):
+        if not test.ignores_case:
+            yield (subject, False), test.value
+        yield (subject, True), test.value.casefold()
+
+
+def _equal_keys(predicate: Predicate) -> Iterator[object]:
+    """Yield the keys of the conditions on a whole text that may hold whenever `predicate` does."""
+    for subject, test in _comparisons(predicate):
+        if isinstance(test, Equals):
+            if not test.ignores_case:
+                yield subject, False, test.value
+            yield subject, True, test.value.casefold()
+
+
+def _comparisons(predicate: Predicate) -> Iterator[tuple[Subject, Comparison]]:
+    """Yield the comparisons of a condition on texts, each with what they are about."""
+    if not isinstance(predicate, TextIs):
+        return
+    subjects = [predicate.subject]
+    if predicate.subject is Subject.USER:
+        subjects.append(Subject.LAST_USER)
+    todo: list[TextTest] = [predicate.test]
+    while todo:
+        test = todo.pop()
+        if isinstance(test, Comparison):
+            yield from ((subject, test) for subject in subjects)
+        elif isinstance(test, AllTests | AnyTest):
+            todo += test.tests
 
 
 def _headers(rule: Rule) -> Iterator[_Header]:

@@ -628,8 +628,10 @@ def test_many_mocks_with_state_for_the_same_requests_are_a_warning(
     field: str, earlier: int, told: int
 ) -> None:
     script = {"sequence": ["a"], "at_end": "pass"}
-    mocks = [{"match": {"user": {"contains": "a" * size}}, **script} for size in range(1, 50)]
-    mocks += [{"match": {"user": "a" * 50}, **script} for _ in range(earlier - len(mocks) + 1)]
+    words = [f"word {at:02}" for at in range(50)]
+    mocks = [{"match": {"user": {"contains": word}}, **script} for word in words]
+    whole = {"match": {"user": ", ".join(words)}, **script}
+    mocks += [whole] * (earlier - len(mocks) + 1)
     mocks += [{"match": {"model": f"m{at}"}, **script} for at in range(100)]
 
     found = [str(problem) for problem in load(Config.from_dict({field: mocks})).warnings]

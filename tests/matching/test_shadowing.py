@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,9 @@ from mockllm.matching.shadowing import find_shadowed
 from mockllm.matching.specification import first_match
 from mockllm.matching.twins import find_twins
 from mockllm.prompt import Prompt
+from mockllm.providers.openai.chat import CHAT
+from tests.support import tables
+from tests.support.matches import compile_rule
 from tests.support.strategies import ASKED
 
 
@@ -44,6 +48,42 @@ def test_shadowed_rules_are_found_as_one_by_one(kind: str, data: st.DataObject) 
     passing = data.draw(st.sets(st.integers(0, len(rules))))
     rules = [replace(rule, passes=rule.index in passing) for rule in rules]
     assert list(find_shadowed(rules)) == one_by_one(rules)
+
+
+@pytest.mark.parametrize("kind", tables.KINDS)
+@settings(max_examples=100)
+@given(data=st.data())
+def test_shadowed_rules_of_every_kind_are_found_as_one_by_one(
+    kind: str, data: st.DataObject
+) -> None:
+    rules, _, _ = data.draw(tables.asked(kind))
+    assert list(find_shadowed(rules)) == one_by_one(rules)
+
+
+USER = {"user": "q77"}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "covering", "later"),
+    [
+        (lambda at: {"user": f"q{at}"}, {}, USER),
+        (lambda at: {"user": f"q{at}"}, USER, USER),
+        (lambda at: {"user": f"q{at}"}, {"last_user": {"exact": "Q77", "ignore_case": True}}, USER),
+        (lambda at: {"user": {"contains": f"q{at}x"}}, {"user": {"contains": "q7"}}, USER),
+        (lambda at: {"system": f"q{at}x"}, {"system": "q7"}, {"system": ["q7", "q7"], "turn": 1}),
+        (lambda at: {"model": f"m{at}"}, {"model": "m"}, {"model": {"exact": "m"}}),
+        (lambda at: {"body": {"$.a": at}}, {"body": {"$.a": "x"}}, {"body": {"$.a": "x"}}),
+        (lambda at: {"tools": [f"t{at}"]}, {"tools": ["t"]}, {"tools": ["a", "t"]}),
+        (lambda at: {"headers": [{"name": f"x{at}", "value": "a"}]}, USER, USER),
+    ],
+)
+def test_a_hidden_mock_is_found_behind_many_others(earlier: Any, covering: Any, later: Any) -> None:
+    """Of conditions, only the first 100 mocks were compared with each."""
+    count = 2 * shadowing.MAX_COMPARED
+    matches = [*(earlier(1_000 + at) for at in range(count)), covering, later]
+    rules = [compile_rule(CHAT, match, at) for at, match in enumerate(matches)]
+
+    assert list(find_shadowed(rules)) == [(rules[-1], rules[-2])]
 
 
 def check_unreachable(rules: list[Rule], prompt: Prompt, headers: Headers) -> None:
