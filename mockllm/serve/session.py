@@ -85,7 +85,8 @@ class AnySession(BaseURLs, Verifiable):
         self._server._clear_journal(self.name)
 
     def reset_state(self) -> None:
-        """Let all mocks with several answers begin with the first one again, in this session."""
+        """Let all mocks with several answers begin with the first one again, in this session, and
+        fill its own rate limits."""
         self._server._perform(Reset(self.name))
 
     def _read(self) -> Record:
@@ -200,7 +201,8 @@ class SessionServer(BaseURLs, Verifiable, Generic[S]):
         self._clear_journal(None)
 
     def reset_state(self) -> None:
-        """Let all mocks with several answers begin with the first one again, in all sessions."""
+        """Let all mocks with several answers begin with the first one again, in all sessions, and
+        fill all rate limits."""
         self._perform(Reset())
 
     def _read(self) -> Record:
