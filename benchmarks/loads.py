@@ -38,6 +38,8 @@ PACED_TTFT, PACED_ITL = 0.2, 0.025  # seconds, of paced streams
 PACED = 500  # paced streams at once
 PACED_WORDS = 200
 PACED_TEXT = " ".join(["chunk"] * PACED_WORDS)
+SLOW_ITL = 0.5  # seconds, of paced streams by the ten thousand
+SLOW_WORDS = 20
 
 LOAD_TOOL_TTFT, LOAD_TOOL_ITL = 0.2, 0.02  # seconds
 LOAD_TOOL_TOKENS = 100
@@ -178,15 +180,15 @@ def _questions(count: int, match_type: str) -> Config:
     return {"openai": [_mock(question(number), match_type) for number in range(count)]}
 
 
-def _paced() -> Config:
+def _paced(words: int, itl: float) -> Config:
     """One mock whose stream has a token for each word, sent over some seconds."""
-    mock = _mock(QUESTION, reply=PACED_TEXT)
+    mock = _mock(QUESTION, reply=" ".join(["chunk"] * words))
     mock["response"]["usage"] = {
         "prompt_tokens": 9,
-        "completion_tokens": PACED_WORDS,
-        "total_tokens": 9 + PACED_WORDS,
+        "completion_tokens": words,
+        "total_tokens": 9 + words,
     }
-    return {"openai": [mock], "latency": {"ttft": PACED_TTFT, "itl": PACED_ITL}}
+    return {"openai": [mock], "latency": {"ttft": PACED_TTFT, "itl": itl}}
 
 
 def _for_load_tools() -> Config:
@@ -229,7 +231,8 @@ CONFIGS: Mapping[str, Callable[[], Config]] = {
     "one": lambda: {"openai": [_mock(QUESTION)]},
     "one_contains": lambda: {"openai": [_mock(QUESTION, "contains")]},
     "one_terse": lambda: {"openai": [_terse(_mock(QUESTION, "contains"))]},
-    "one_paced": _paced,
+    "one_paced": lambda: _paced(PACED_WORDS, PACED_ITL),
+    "one_paced_slowly": lambda: _paced(SLOW_WORDS, SLOW_ITL),
     "one_for_load_tools": _for_load_tools,
     "service": _service,
     "one_streamed": lambda: {"openai": [_mock(QUESTION, reply=STREAMED_TEXT)]},

@@ -13,6 +13,7 @@ import signal
 import statistics
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import exchange, machine
@@ -26,6 +27,7 @@ from benchmarks.loads import (
     PACED_TEXT,
     PACED_TTFT,
     PACED_WORDS,
+    SLOW_ITL,
     Answer,
 )
 from benchmarks.measure import FULL, Bench
@@ -37,11 +39,38 @@ SPREAD = 1.0  # seconds in which the streams begin
 HEALTH = b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
 CPU = Metric("paced_cpu", f"CPU of a step, {PACED:,} paced streams, of that of a bare loop", "x")
-LATE = Metric("paced_late", "99 of 100 of their steps are late by at most", "s")
+LATE = Metric(
+    "paced_late",
+    f"99 of 100 steps late by at most, {PACED} streams, {1 / PACED_ITL:g} tokens/s",
+    "s",
+)
 BURST = 100  # requests that are there when the loop looks
 BURSTS = 20  # the result is their median
 ARRIVALS = Metric("paced_arrivals", f"{BURST} streams that begin at once hold the loop for", "s")
 MEMORY = Metric("paced_memory", "memory of an open paced stream, beside its connection", "B")
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """So many streams at once, of a configuration. Its metric is by how much 99 of 100 of their
+    steps are late at most."""
+
+    config: str
+    count: int
+    tokens: float  # per second, of each stream
+
+    @property
+    def metric(self) -> Metric:
+        """The metric of the crowd."""
+        title = f"99 of 100 steps late by at most, {self.count:,} streams, {self.tokens:g} tokens/s"
+        return Metric(f"paced_late_{self.count}", title, "s")
+
+
+CROWDS = (
+    Crowd("one_paced", 2_000, 1 / PACED_ITL),
+    Crowd("one_paced_slowly", 10_000, 1 / SLOW_ITL),
+)
+MAX_FILES = 11_000  # of each process
 
 _REQUEST = LOADS["stream"].request.render(0)
 _ANSWER = Answer(text=PACED_TEXT, chunks=PACED_WORDS)
@@ -52,9 +81,29 @@ def measure(bench: Bench) -> list[Measurement]:
     bench.show_progress(CPU.title)
     metrics = (CPU, LATE, MEMORY, ARRIVALS)
     try:
-        return [*map(Measurement, metrics, _measure(bench))]
+        measurements = [*map(Measurement, metrics, _measure(bench))]
     except (CannotStartError, WrongAnswerError) as exc:
-        return [Measurement(metric, None, str(exc)) for metric in metrics]
+        measurements = [Measurement(metric, None, str(exc)) for metric in metrics]
+    if bench.plan is FULL:
+        measurements += [_late(bench, crowd) for crowd in CROWDS]
+    return measurements
+
+
+def _late(bench: Bench, crowd: Crowd) -> Measurement:
+    bench.show_progress(crowd.metric.title)
+    if not machine.allow_open_files(MAX_FILES):
+        return Measurement(crowd.metric, None, f"the limit on open files is below {MAX_FILES:,}")
+    try:
+        with (
+            bench.started(OURS, crowd.config) as ours,
+            Streams(ours.port, _REQUEST, crowd.count, spread=SPREAD) as streams,
+        ):
+            streams.ask()
+            streams.read()
+            timing = json.loads(exchange.fetch(ours.port, HEALTH).body)["timing"]
+    except (CannotStartError, WrongAnswerError) as exc:
+        return Measurement(crowd.metric, None, str(exc))
+    return Measurement(crowd.metric, timing["late_ms"]["p99"] / 1000)
 
 
 def _measure(bench: Bench) -> tuple[float, float, float, float]:
