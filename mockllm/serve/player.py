@@ -335,15 +335,13 @@ class Player(Sender):
         """Take the next frame, or that of an interruption which comes before."""
         while (taken := interruptions.take()) is not None:
             wait = taken.frame.pause if taken.rest is None else taken.rest
-            at = max(self._began + interruptions.next_at, self._due)
-            left = self._due + wait - at
-            if left <= 0:
+            due, at = self._due + wait, self._began + interruptions.next_at
+            if due <= at:
                 interruptions.passed(taken.frame)
-                self._due += wait
-                self._next = taken.frame
+                self._next, self._due = taken.frame, due
                 return
-            interruptions.interrupt(taken.frame, left)
-            self._due = at
+            self._due = max(at, self._due)  # the time may have come while a gate held the answer
+            interruptions.interrupt(taken.frame, due - self._due)
         self._next = None
 
 

@@ -517,6 +517,27 @@ async def test_an_end_may_follow_a_gate(fault: Any, ended: str, latency: Any) ->
         assert server.gate(GATE).held == 0
 
 
+@pytest.mark.parametrize("latency", [None, LATENCY], ids=["plain", "paced"])
+async def test_an_old_client_is_held_too(latency: Any) -> None:
+    faults = [
+        {"hold": GATE, "after": "first_token"},
+        {"send": ": ping\n\n", "after": {"time": 1e-6}},
+    ]
+    config = holding(faults)
+    if latency is not None:
+        config["latency"] = latency
+    async with serving(config, speed=1000) as (server, ask):
+        peer = await ask(post(body=asking(stream=True), version="1.0"))
+        await server.gate(GATE).reached()
+        assert not peer.ended.is_set()
+        server.gate(GATE).release()
+        received = await peer.read_all()
+
+        assert b": ping\n\n" in received
+        assert b"transfer-encoding" not in received.lower()
+        assert received.endswith(b"data: [DONE]\n\n")
+
+
 async def test_traffic_is_held_too() -> None:
     traffic = [{"fault": {"hold": GATE, "after": "head"}}]
     async with serving({"mocks": [{"reply": TEXT}], "traffic": traffic}) as (server, ask):

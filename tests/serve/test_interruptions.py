@@ -43,10 +43,9 @@ def timetable(reply: Reply, *, is_http11: bool = True) -> list[tuple[float, byte
     due = 0.0
     while (taken := interruptions.take()) is not None:
         wait = taken.frame.pause if taken.rest is None else taken.rest
-        at = max(interruptions.next_at, due)
-        if due + wait > at:
-            interruptions.interrupt(taken.frame, due + wait - at)
-            due = at
+        if due + wait > interruptions.next_at:
+            left, due = due + wait, max(interruptions.next_at, due)
+            interruptions.interrupt(taken.frame, left - due)
             continue
         interruptions.passed(taken.frame)
         due += wait
