@@ -38,6 +38,7 @@ from mockllm.state.rate_limits import Charge, Limit, Limited, Spent
 from mockllm.state.session_names import credential_of, session_of_credential
 from mockllm.state.store import Choose, Enter, PoolFull, Spend
 
+MAX_USAGES = 1_000  # answers of mocks whose usage is kept
 MAX_SHOWN_MODEL = 100  # characters of a model in the name of a bucket; a longer one is hashed
 
 
@@ -95,6 +96,8 @@ class Applicant(NamedTuple):
     costs: Mapping[str, int]
 
 
+Response = Mapping[str, Any]
+
 Refuse = Callable[[Refusal, Headers], Decision | Question]
 """Returns the decision to refuse a request, with these headers about limits, or the question before
 it."""
@@ -123,6 +126,7 @@ class Limiter:
         self._number = number
         self._processes = processes
         self._leases = count()
+        self._usages: dict[int, tuple[Response, Mapping[str, Any]]] = {}
 
     def admit(
         self, limit: RateLimit, asked: Applicant, decided: Decision | Question, refuse: Refuse
@@ -168,7 +172,25 @@ class Limiter:
     ) -> tuple[store.Operation, ...]:
         """Return the operations at the end of a request that was admitted, of whose `answer` this
         was `sent`; none if it has ended before."""
-        return admission.end(_true_costs(admission, answer, sent), self._now())
+        if not admission.charges or answer is None:
+            costs = _true_costs(admission, {}, NOTHING)
+        else:
+            costs = _true_costs(admission, self._usage(admission.api, answer), sent)
+        return admission.end(costs, self._now())
+
+    def _usage(self, api: API, answer: Answer) -> Mapping[str, Any]:
+        """Return the usage of an answer. To complete that of a mock takes 30 µs, so it is kept."""
+        response = answer.response
+        kept = self._usages.get(id(response))
+        if kept is not None and kept[0] is response:
+            return kept[1]
+        usage = {} if api.speaker is None else api.speaker.complete(response).get("usage")
+        found = usage if isinstance(usage, Mapping) else {}
+        if answer.number is not None:
+            if len(self._usages) >= MAX_USAGES:
+                self._usages.clear()
+            self._usages[id(response)] = response, found
+        return found
 
     def _charges(self, limit: RateLimit, asked: Applicant) -> list[tuple[str, Charge]]:
         session = asked.session if "session" in limit.per else None
@@ -235,21 +257,17 @@ class Limiter:
 def abandon(admission: Admission) -> tuple[store.Operation, ...]:
     """Return the operations at the end of a request that was admitted at this moment and will not
     be answered."""
-    return admission.end(_true_costs(admission, None, NOTHING), admission.at)
+    return admission.end(_true_costs(admission, {}, NOTHING), admission.at)
 
 
-def _true_costs(admission: Admission, answer: Answer | None, sent: Sent) -> Mapping[str, float]:
-    """Return what an answer has cost, by the words of the limits that are settled. An error has no
-    output."""
+def _true_costs(admission: Admission, usage: Mapping[str, Any], sent: Sent) -> Mapping[str, float]:
+    """Return what an answer with this `usage` has cost, by the words of the limits that are
+    settled. An error has no output."""
     api = admission.api
     true_costs = api.vendor.limits.true_costs
     if true_costs is None or not admission.charges:
         return {}
-    if answer is None or api.speaker is None:
-        return true_costs({}, 0.0)
-    written = api.speaker.complete(answer.response).get("usage")
-    usage = written if isinstance(written, Mapping) else {}
-    output = count_of(usage.get(api.speaker.output))
+    output = None if api.speaker is None else count_of(usage.get(api.speaker.output))
     if sent.tokens is None or not output:
         return true_costs(usage, sent.share)
     return true_costs(usage, min(sent.tokens / output, 1.0))

@@ -488,6 +488,19 @@ def test_what_was_read_from_the_cache_is_given_back() -> None:
     assert remaining == 100 - told(first)["usage"]["input_tokens"] - charged
 
 
+def test_each_answer_of_a_mock_is_settled_at_its_own_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limiting, "MAX_USAGES", 2)
+    replies = [{"text": "hi", "usage": {"output": number}} for number in (1, 2, 3, 4)]
+    entries = [{"reply": reply, "times": 2} for reply in replies]
+    one = app({"rate_limit": {"otpm": 999}}, mocks=[{"sequence": entries}])
+    used = 0
+    for number in (1, 1, 2, 2, 3, 3, 4, 4):
+        decision = asked(one, MESSAGES)
+        assert limits_of(decision)["output-tokens-remaining"] == f"{999 - used - 20}"
+        over(one, decision)
+        used += number
+
+
 def test_an_error_has_no_output() -> None:
     one = app({"rate_limit": {"otpm": 40}}, mocks=[{"error": "overloaded"}])
     for _ in range(4):
