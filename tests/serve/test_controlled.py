@@ -97,6 +97,19 @@ def test_errors_of_http_have_no_header_of_cors(server: Server) -> None:
     assert b"access-control" not in answer
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_a_foreign_page_reads_and_changes_nothing(server: Server, method: str) -> None:
+    headers = {"origin": "https://evil.example", "access-control-request-method": "POST"}
+    with client(server.base_url, server.control_token) as http:
+        refused = http.request(method, f"{PREFIX}/mocks", json={"reply": "x"}, headers=headers)
+        usual = http.options("/v1/models", headers=headers)
+
+    assert refused.status_code == 403
+    assert not [name for name in refused.headers if name.startswith("access-control-")]
+    assert usual.headers["access-control-allow-origin"] == "*"
+    assert list(server.mocks) == ["greet"]
+
+
 def test_a_token_ends_with_the_server() -> None:
     server = Server(CONFIG, control=True)
     with pytest.raises(RuntimeError, match="not started"):
