@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openai import OpenAI
 
 from mockllm import Server
 from tests.support.plugins import PLUGIN_OPTIONS
@@ -29,6 +30,18 @@ def ask(text, **options):
         answer = client.chat.completions.create(model="gpt-4o", messages=[message])
         return answer.choices[0].message.content
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported() -> None:
+    """Import all that the inner runs need. What they import first is gone from `sys.modules` at
+    their end, while other modules hold parts of it, whose types pydantic then cannot resolve."""
+    with (
+        Server({"mocks": [{"reply": "Hi"}]}, strict_requests=True) as server,
+        OpenAI(base_url=server.openai_base_url, api_key="any") as client,
+    ):
+        server.add(reply="Hello").remove()
+        client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hello"}])
 
 
 @pytest.fixture(autouse=True)
