@@ -173,7 +173,8 @@ def test_the_schema_describes_the_file_format(capsys: pytest.CaptureFixture[str]
         "Mock": ["reply", "error", "sequence"],
     }
     for name, words in answers.items():
-        assert definitions[name]["oneOf"] == [{"required": [word]} for word in words]
+        one_answer = definitions[name]["allOf"][0]["oneOf"]
+        assert [each["required"] for each in one_answer] == [[word] for word in words]
     assert set(definitions["MatchType"]["enum"]) == {"exact", "contains"}
     for name, definition in definitions.items():
         if definition.get("type") == "object" and "." not in name:  # those of SDKs have a prefix
