@@ -121,7 +121,7 @@ async def written(
     loaded: Loaded, connections: list[list[bytes]], *, reuse: bool
 ) -> list[tuple[bytes, list[str]]]:
     """The bytes that a service writes on each of `connections`, in turn, and how each ends. Whether
-    it asks for a body with 100 Continue depends on how much has come when it looks, so on time: this
+    it asks for a body with 100 Continue depends on how much has come when it looks, so on time: it
     is left out."""
     service = Service(App(Engine(loaded, reuse=reuse)))
     service.fresh_values = SameStamper()  # type: ignore[assignment]  # all that is called
