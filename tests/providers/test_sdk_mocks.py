@@ -310,3 +310,10 @@ def test_members_of_compatible_services_are_known(api: str, members: dict[str, A
     unknown = [each for each in SDKS[api].confirm_response(members) if each.kind is UNKNOWN]
 
     assert unknown == []
+
+
+def test_the_metrics_of_bedrock_are_known() -> None:
+    metrics = {"inputTokenCount": 9, "outputTokenCount": 2, "firstByteLatency": 350}
+    event = {"type": "message_stop", "amazon-bedrock-invocationMetrics": metrics}
+
+    assert [each for each in messages_sdk.confirm_event(event) if each.kind is UNKNOWN] == []

@@ -20,6 +20,7 @@ _IN_EVENT = ANSWER.renamed("", "message.")
 EVENT = Undeclared(
     {
         **_IN_EVENT.members,
+        "amazon-bedrock-invocationMetrics": "Bedrock, in message_stop",
         "context_management": "Anthropic, in the message_delta of betas",
         "usage.iterations": "Anthropic, in the message_delta of betas",
     },
