@@ -170,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
         "--quick",
         action="store_true",
         help="fewer rounds, no servers but the limit and this one, and no loads of "
-        f"{MANY:,} mocks: below two minutes instead of ten",
+        f"{MANY:,} mocks: below five minutes instead of twenty",
     )
     parser.add_argument(
         "--only",

@@ -47,8 +47,8 @@ class Plan:
     servers: frozenset[str]
 
 
-QUICK = Plan(1, 2, 110.0, frozenset({LIMIT, OURS}))
-FULL = Plan(1, 5, 570.0, frozenset(CONTENDERS))
+QUICK = Plan(1, 2, 290.0, frozenset({LIMIT, OURS}))
+FULL = Plan(1, 5, 1190.0, frozenset(CONTENDERS))
 
 
 @dataclass(frozen=True, slots=True)
