@@ -29,7 +29,7 @@ from mockllm.engine.decision import (
     Question,
     finish,
 )
-from mockllm.engine.effects import NO_EFFECTS, Effects
+from mockllm.engine.effects import NO_EFFECTS, Effects, Exposure
 from mockllm.engine.loading import Loaded
 from mockllm.engine.match_cache import MAX_ENTRY, ExposureCache, Key, MatchCache
 from mockllm.engine.mocks import SHARED, Table
@@ -243,7 +243,7 @@ class Engine:
             known = self.match_cache.get(key)
             if known is not None:
                 return _new(Decision, (known, known.reply, known.ready, COMMON, None))
-        received = Received(table, request, values, find_earlier, session, key)
+        received = _new(Received, (table, request, values, find_earlier, session, key))
         exposure = None if table.traffic is None else self._exposures.get(key)
         if exposure is None:
             return self._remember(received, NO_EFFECTS, self._match_anew(received))
@@ -353,17 +353,29 @@ class Engine:
         if wished is not None:
             return self.responder.answer(table, Asked(prompt, request, session), wished)
         looks_back = self._look_back(table, prompt, find_earlier)
-        asked = Asked(prompt, request, session, effects=effects or NO_EFFECTS)
+        asked = _new(Asked, (prompt, request, session, 0, effects or NO_EFFECTS))
         if table.traffic is None or effects is not None:
             return self._match_prompt(received, asked, looks_back=looks_back)
         exposure = table.traffic.select(prompt, request.first_values, table.api.vendor.limits)
+        return self._expose(received, asked, exposure, self._match_prompt, looks_back=looks_back)
+
+    def _expose(
+        self,
+        received: Received,
+        asked: Asked,
+        exposure: Exposure,
+        match: Callable[..., Match | Decision | Question],
+        *,
+        looks_back: bool,
+    ) -> Decision | Question:
+        """Return what `match` finds with the effects of traffic on a request."""
         if received.key is not None and not looks_back:
             self._exposures.offer(received.key, exposure)
 
         def decide(effects: Effects) -> Decision | Question:
             exposed = asked._replace(effects=effects)
-            match = self._match_prompt(received, exposed, looks_back=looks_back)
-            return self._remember(received, effects, match)
+            found = match(received, exposed, looks_back=looks_back)
+            return self._remember(received, effects, found)
 
         return self.stage.apply(received, exposure, decide)
 
@@ -401,15 +413,7 @@ class Engine:
             return (yield from self._search(table, asked, looks_back=looks_back))
         limits = table.api.vendor.limits
         exposure = yield from table.traffic.search(prompt, request.first_values, limits)
-        if received.key is not None and not looks_back:
-            self._exposures.offer(received.key, exposure)
-
-        def decide(effects: Effects) -> Decision | Question:
-            exposed = asked._replace(effects=effects)
-            match = self._begin_search(received, exposed, looks_back=looks_back)
-            return self._remember(received, effects, match)
-
-        return self.stage.apply(received, exposure, decide)
+        return self._expose(received, asked, exposure, self._begin_search, looks_back=looks_back)
 
     def _search(
         self, table: Table, asked: Asked, *, looks_back: bool
@@ -534,7 +538,7 @@ class Engine:
 def _key_with(key: Key, effects: Effects) -> Key | None:
     """Return the key of a match with these effects; None while they rise or fall, since that does
     not come again."""
-    if effects == NO_EFFECTS:
+    if effects is NO_EFFECTS or effects == NO_EFFECTS:
         return key
     return (*key, *effects) if effects.level == 1.0 else None
 
