@@ -116,13 +116,16 @@ class RemoteWords(BaseURLs):
         self._wait("calls", timeout, count=count)
 
     def _calls(self, **filters: str) -> list[RemoteCall]:
-        found: list[RemoteCall] = []
+        found = [RemoteCall(each, self._transport) for each in self._list("calls", filters)]
+        return sorted(found, key=lambda call: call.started)
+
+    def _list(self, what: str, filters: Mapping[str, str]) -> Iterator[Any]:
+        """Yield all that the server lists, page by page."""
         after, more = 0, True
         while more:
-            page = self._ask("GET", "calls", query={**filters, "after": after})
-            found += [RemoteCall(each, self._transport) for each in page["calls"]]
+            page = self._ask("GET", what, query={**filters, "after": after})
+            yield from page[what]
             after, more = page["next"], page["more"]
-        return sorted(found, key=lambda call: call.started)
 
     def _verify(self, what: str, **members: Any) -> Any:
         __tracebackhide__ = True
@@ -288,13 +291,7 @@ class RemoteMocks(Mapping[str, RemoteMock]):
         return f"<RemoteMocks {list(self)}>"
 
     def _known(self) -> dict[str, None]:
-        names: list[str] = []
-        after, more = 0, True
-        while more:
-            page = self._owner._ask("GET", "mocks", query={"after": after})
-            names += [each["name"] for each in page["mocks"]]
-            after, more = page["next"], page["more"]
-        return dict.fromkeys(names)
+        return dict.fromkeys(each["name"] for each in self._owner._list("mocks", {}))
 
 
 class RemoteGate:
