@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +127,11 @@ _PLAIN_TOKEN = {"single_word": False, "lstrip": False, "rstrip": False, "normali
 def _byte_symbols() -> list[str]:
     """The characters that stand for the 256 bytes in a byte-level vocabulary: printable ones for
     themselves, and the others, in order, for those from U+0100 on."""
-    symbols: list[str] = []
-    for byte in range(BYTES):
-        printable = 0x21 <= byte <= 0x7E or 0xA1 <= byte <= 0xAC or byte >= 0xAE
-        beyond = sum(not symbol.isascii() and ord(symbol) >= BYTES for symbol in symbols)
-        symbols.append(chr(byte if printable else BYTES + beyond))
-    return symbols
+    beyond = count(BYTES)
+    return [
+        chr(byte if 0x21 <= byte <= 0x7E or 0xA1 <= byte <= 0xAC or byte >= 0xAE else next(beyond))
+        for byte in range(BYTES)
+    ]
 
 
 # --- the load generators -------------------------------------------------------------------------

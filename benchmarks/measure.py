@@ -91,7 +91,6 @@ class Bench:
         self.cores = cores
         self.files = Files(folder)
         self.show_progress = show_progress
-        self._folder = folder
         self._deadline = time.monotonic() + plan.longest
         self._runs = 0
 
@@ -124,7 +123,7 @@ class Bench:
             CannotStartError: it does not run here.
         """
         cores = self.cores.for_workers(workers)
-        log = self._folder / f"{port}.log"
+        log = self.files.folder / f"{port}.log"
         timeout = max(min(MAX_START, self.seconds_left), 0.0)
         with running(command, port, cores, log, timeout=timeout) as server_running:
             yield server_running
