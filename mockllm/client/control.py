@@ -158,7 +158,7 @@ class AwaitedSession(RemoteSession):
     """A session of a server in another process for tests in an event loop: what waits is awaited,
     as it is of an `AsyncSession`. Each other word is a short request."""
 
-    async def wait_for_calls(self, count: int, timeout: float = WAIT) -> None:  # type: ignore[override]  # noqa: ASYNC109
+    async def wait_for_calls(self, count: int, timeout: float = WAIT) -> None:  # type: ignore[override]  # noqa: ASYNC109  # the same word, awaited
         """Wait until there have been `count` calls, and fail after `timeout` seconds."""
         __tracebackhide__ = True
         await to_thread.run_sync(super().wait_for_calls, count, timeout, abandon_on_cancel=True)
@@ -171,7 +171,7 @@ class AwaitedSession(RemoteSession):
 class AwaitedGate(RemoteGate):
     """A gate of an `AwaitedSession`: `reached` is awaited."""
 
-    async def reached(self, n: int = 1, timeout: float = WAIT) -> None:  # type: ignore[override]  # noqa: ASYNC109
+    async def reached(self, n: int = 1, timeout: float = WAIT) -> None:  # type: ignore[override]  # noqa: ASYNC109  # the same word, awaited
         """Wait until so many answers have come to the gate, and fail after `timeout` seconds."""
         __tracebackhide__ = True
         await to_thread.run_sync(super().reached, n, timeout, abandon_on_cancel=True)

@@ -30,7 +30,7 @@ _STOPPING = (KeyboardInterrupt, SystemExit)
 
 def is_asynchronous(function: ReplyFunction) -> bool:
     """True for a coroutine function, or an object whose ``__call__`` is one."""
-    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004  # not whether it can be called
 
 
 class Functions:

@@ -240,7 +240,7 @@ def test_wrong_arguments_are_errors_as_in_python(
     with pytest.raises(error):
         control.mocks["ask"].assert_called(**arguments)
     with pytest.raises(error):
-        control.wait_for_calls(-1 if error is ValueError else "1")  # type: ignore[arg-type]
+        control.wait_for_calls(-1 if error is ValueError else "1")  # type: ignore[arg-type]  # what is tested
 
 
 def test_a_failure_shows_no_frame_of_ours(control: Control) -> None:

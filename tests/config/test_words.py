@@ -93,17 +93,17 @@ def test_matches_of_a_class_are_joined_to_one_of_that_class() -> None:
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda: contains(5), TypeError, "contains: expected a text, found 5"),  # type: ignore[arg-type]
-        (lambda: exact(None), TypeError, "exact: expected a text, found None"),  # type: ignore[arg-type]
+        (lambda: contains(5), TypeError, "contains: expected a text, found 5"),  # type: ignore[arg-type]  # what is tested
+        (lambda: exact(None), TypeError, "exact: expected a text, found None"),  # type: ignore[arg-type]  # what is tested
         (lambda: regex(""), ValueError, "regex: expected a non-empty pattern"),
         (
-            lambda: contains("a", ignore_case="yes"),  # type: ignore[arg-type]
+            lambda: contains("a", ignore_case="yes"),  # type: ignore[arg-type]  # what is tested
             TypeError,
             "contains: ignore_case: expected True or False, found 'yes'",
         ),
         (lambda: any_of(), TypeError, "any_of: expected texts or matches, found nothing"),
-        (lambda: any_of("a", {"user": "b"}), TypeError, "any_of: expected either texts or matches"),  # type: ignore[call-overload]
-        (lambda: all_of(5), TypeError, "all_of: expected texts, or matches such as"),  # type: ignore[call-overload]
+        (lambda: any_of("a", {"user": "b"}), TypeError, "any_of: expected either texts or matches"),  # type: ignore[call-overload]  # what is tested
+        (lambda: all_of(5), TypeError, "all_of: expected texts, or matches such as"),  # type: ignore[call-overload]  # what is tested
         (
             lambda: all_of(contains("a"), contains("b")),
             ValueError,
@@ -114,7 +114,7 @@ def test_matches_of_a_class_are_joined_to_one_of_that_class() -> None:
             ValueError,
             "found different values of ignore_case",
         ),
-        (lambda: not_(contains("a")), TypeError, "not_: expected a match, such as"),  # type: ignore[call-overload]
+        (lambda: not_(contains("a")), TypeError, "not_: expected a match, such as"),  # type: ignore[call-overload]  # what is tested
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_named(make: Any, error: type[Exception], message: str) -> None:

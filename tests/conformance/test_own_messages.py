@@ -23,7 +23,7 @@ def test_without_a_condition_any_message_will_do() -> None:
 
 
 def test_the_message_of_the_mock_is_first() -> None:
-    mock = OpenAIMock(match={"message": USER}, response={})  # type: ignore[arg-type]
+    mock = OpenAIMock(match={"message": USER}, response={})  # type: ignore[arg-type]  # as a file has it
 
     assert next(own_messages(CHAT, mock, ())) == OwnMessages((USER,))
 

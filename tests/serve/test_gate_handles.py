@@ -130,9 +130,9 @@ def test_a_name_that_no_mock_can_have_is_refused(server: Server, name: str) -> N
 
 def test_what_is_no_name_or_no_number_is_refused(server: Server) -> None:
     with pytest.raises(TypeError, match="the name of a gate is a string; found 5"):
-        server.gate(5)  # type: ignore[arg-type]
+        server.gate(5)  # type: ignore[arg-type]  # what is tested
     with pytest.raises(TypeError, match="expected a number of answers, found 'x'"):
-        server.gate("g").reached("x")  # type: ignore[arg-type]
+        server.gate("g").reached("x")  # type: ignore[arg-type]  # what is tested
     assert repr(server.gate("g")) == "<Gate 'g'>"
 
 

@@ -111,11 +111,11 @@ class Controlled:
     def journal(self) -> Journal:
         return self.observed.journal
 
-    async def calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109
+    async def calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # as the control API calls it
         self.waits.append((session, count, timeout))
         return self.journal.count(session) >= count
 
-    async def gate(self, session: str | None, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109
+    async def gate(self, session: str | None, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # as the control API calls it
         self.waits.append((session, name, count, timeout))
         return self.gates.reached(session, name) >= count
 

@@ -132,10 +132,10 @@ def test_tokens_are_estimated_as_in_recorded_answers(messages: list[Any], tokens
         ({"input": [1, 2, 3]}, 3),
         ({"input": [[1, 2, 3], [4]]}, 7),
         (
-            {"messages": [user([{"type": "text", "text": "four"}, {"type": "image_url"}])]},  # type: ignore[arg-type]
+            {"messages": [user([{"type": "text", "text": "four"}, {"type": "image_url"}])]},  # type: ignore[arg-type]  # parts, not a text
             768,
         ),
-        ({"input": [user([{"type": "input_image"}, {"type": "input_text", "text": 3}, 4])]}, 767),  # type: ignore[arg-type]
+        ({"input": [user([{"type": "input_image"}, {"type": "input_text", "text": 3}, 4])]}, 767),  # type: ignore[arg-type]  # parts, not a text
         ({"messages": "four"}, 3),
     ],
 )
