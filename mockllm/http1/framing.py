@@ -146,8 +146,8 @@ def _step(
 ) -> Iterator[Frame]:
     """The frames of one step. With `up_to` only that many of its bytes. Then its chunk announces
     all of them, unless it is a `whole_chunk` of those that are sent."""
-    if len(step.pieces) == 1 and up_to is None:
-        data = writer.send(h11.Data(step.pieces[0])) or b""
+    if up_to is None and (len(step.pieces) == 1 or not step.size):
+        data = writer.send(h11.Data(step.data)) or b""  # empty: it only waits
         yield Frame(step.pause, data, None, step.tokens, step.gate)
         return
     pause, tokens, gate = step.pause, step.tokens, step.gate
@@ -246,6 +246,8 @@ class FastFraming:
             elif not others:
                 data = b"%x\r\n%b\r\n" % (len(first), first) if first else b""
                 yield _new(Frame, (pause, data, None, tokens, gate))
+            elif not any(pieces):
+                yield Frame(pause, b"", None, tokens, gate)
             else:
                 yield Frame(pause, b"%x\r\n" % sum(map(len, pieces)), None, tokens, gate)
                 yield from (Frame(0.0, piece) for piece in pieces)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import h11
@@ -305,6 +306,21 @@ def test_a_wait_may_come_before_an_ending(after: int) -> None:
     reply = Reply(200, (), broken, Ending(EndingKind.CUT, after=after), streamed=True)
 
     assert [*frames(reply)][-1] == Frame(2.0, b"", gate="g")
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("framed", [frames, fastest_frames])
+def test_an_empty_step_of_several_pieces_waits_and_ends_nothing(
+    framed: Callable[..., Iterator[Frame]], streamed: bool
+) -> None:
+    steps = (Step((b"", b""), 2.0, tokens=3, gate="g"), Step((b"a",)))
+    reply = Reply(200, (), steps, streamed=streamed)
+
+    _, waiting, *rest = framed(reply, is_http11=True, close=False)
+
+    assert waiting == Frame(2.0, b"", None, 3, "g")
+    chunked = b"1\r\na\r\n0\r\n\r\n"
+    assert b"".join(frame.data for frame in rest) == (chunked if streamed else b"a")
 
 
 @given(timed, st.booleans(), st.booleans())
