@@ -130,15 +130,18 @@ def _write_briefly(descriptor: int, data: bytes) -> int:
     """Write what a stream takes at once. Returns the number of bytes."""
     if not select.select([], [descriptor], [], 0)[1]:
         return 0
-    # It may block nevertheless: others write to it, too. An alarm then closes the copy, and the
-    # interrupted call fails. Raising in the handler would forget how much a finished call wrote.
+    # It may block nevertheless: others write to it, too. An alarm then puts what cannot be written
+    # in the place of the copy, and the interrupted call fails. A closed number could be another's
+    # by then, and raising in the handler would forget how much a finished call wrote.
     copy = os.dup(descriptor)
 
-    def close(*_: object) -> None:
-        with contextlib.suppress(OSError):
-            os.close(copy)
+    def give_up(*_: object) -> None:
+        with contextlib.suppress(OSError):  # no descriptor is left: the next alarm tries again
+            unwritable = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(unwritable, copy, inheritable=False)
+            os.close(unwritable)
 
-    before = signal.signal(signal.SIGALRM, close)
+    before = signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, PATIENCE, PATIENCE)
     try:
         return os.write(copy, data)
@@ -151,4 +154,4 @@ def _write_briefly(descriptor: int, data: bytes) -> int:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        close()
+        os.close(copy)

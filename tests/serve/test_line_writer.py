@@ -180,6 +180,26 @@ def test_a_pipe_that_another_process_fills_first_blocks_nobody(
         assert read(reader, writer).endswith(b"\n" + LINE)
 
 
+def test_a_write_that_is_given_up_takes_no_descriptor_of_another_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pipe() as (_, descriptor):
+        opened: list[int] = []
+        write = os.write
+
+        def write_slowly(number: int, data: bytes) -> int:
+            signal.pause()  # until the alarm
+            opened.append(os.dup(descriptor))  # as another thread would
+            return write(number, data)
+
+        monkeypatch.setattr("os.write", write_slowly)
+        writer = writer_of(descriptor, threads=False)
+        writer.put(LINE)
+
+        assert writer.is_pending
+        os.close(*opened)  # it is still there
+
+
 def fill(descriptor: int) -> None:
     """Write newlines until a pipe takes no more."""
     os.set_blocking(descriptor, False)
