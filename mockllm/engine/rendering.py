@@ -96,7 +96,7 @@ class Renderer:
             try:
                 prepared = prepare(self._render(table, answer, options), table.api.echo)
             except Exception as exc:
-                exc.add_note(rule.label)  # serve.protocol logs it with the exception
+                exc.add_note(rule.label)  # serve.answering logs it with the exception
                 raise
             self._prepared[key] = prepared
         return prepared

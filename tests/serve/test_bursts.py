@@ -130,7 +130,7 @@ async def test_a_small_request_waits_while_the_time_is_spent_but_not_a_probe() -
 
 
 async def test_a_slow_decision_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mockllm.serve.protocol.MIN_CHARGED", 0.0)
+    monkeypatch.setattr("mockllm.serve.answering.MIN_CHARGED", 0.0)
     monkeypatch.setattr(turns_module, "MAX_TURN", 0.0)
     app = echoing()
     service = Service(app)

@@ -1,0 +1,84 @@
+"""The questions of one request, answered one after the other until it is decided."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from mockllm.engine.decision import (
+    Admission,
+    CallFunction,
+    Decision,
+    DividedWork,
+    FindPeer,
+    Peer,
+    Question,
+    Wait,
+)
+from mockllm.serve.address import is_local
+from mockllm.serve.connections import Service
+from mockllm.serve.functions import is_asynchronous
+
+MAX_QUESTIONS = 4  # of one request, one after the other: traffic, a choice, a function, its answer
+
+
+class Questions:
+    """The questions of one request, which came over `wire`. `admit` is told of its admission to
+    limits as soon as there is one."""
+
+    def __init__(
+        self,
+        service: Service,
+        wire: asyncio.Transport,
+        admit: Callable[[Admission | None], None],
+    ) -> None:
+        self._service = service
+        self._wire = wire
+        self._admit = admit
+        self.is_calling = False
+        """True during a function, or a wait, that is cancelled if the peer leaves."""
+
+    async def resolve(self, question: Question) -> Decision:
+        """Return the decision that follows from `question` and those after it."""
+        decided: Decision | Question = question
+        for _ in range(MAX_QUESTIONS):
+            if decided.admission is not None:
+                self._admit(decided.admission)
+            if not isinstance(decided, Question):
+                break
+            work = decided.operations[0]
+            if isinstance(work, DividedWork):
+                results: Sequence[Any] = [await self._service.turns.perform(work.pieces)]
+            elif isinstance(work, CallFunction):
+                results = await self._call_functions(decided.operations)
+            elif isinstance(work, FindPeer):
+                results = [self._peer()]
+            elif isinstance(work, Wait):
+                results = [await self._wait(work)]
+            else:
+                results = await self._service.performer.perform(decided.operations)
+            decided = decided.resume(results)
+        assert isinstance(decided, Decision), "too many questions for one request"
+        self._admit(decided.admission)
+        return decided
+
+    def _peer(self) -> Peer:
+        wire = self._wire
+        return Peer(is_local(wire.get_extra_info("socket"), wire.get_extra_info("peername")))
+
+    async def _wait(self, work: Wait) -> Any:
+        """Wait, unless the peer leaves or the server stops."""
+        self.is_calling = True
+        try:
+            return await work.begin()
+        finally:
+            self.is_calling = False
+
+    async def _call_functions(self, operations: Sequence[Any]) -> Sequence[Any]:
+        """Return the results of functions. Asynchronous ones are cancelled if the peer leaves."""
+        self.is_calling = any(is_asynchronous(each.function) for each in operations)
+        try:
+            return await self._service.functions.perform(operations)
+        finally:
+            self.is_calling = False
