@@ -211,9 +211,15 @@ class App:
         """True if each API key has a session of its own."""
         return self._engine.session_setting.by_credential
 
-    def perform(self, operation: Operation) -> Result:
-        """Perform one operation on the state, for a test: begin or end a session."""
-        (result,) = self.store.perform((operation,), self._clock())
+    def time(self) -> float:
+        """Return the time of the clock of the server, in seconds."""
+        return self._clock()
+
+    def perform(self, operation: Operation, now: float | None = None) -> Result:
+        """Perform one operation on the state, for a test: begin or end a session. It is done at the
+        time `now`, by default that of the clock."""
+        at = self._clock() if now is None else now
+        (result,) = self.store.perform((operation,), at)
         self._note_default_session()
         return result
 

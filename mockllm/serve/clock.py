@@ -108,11 +108,14 @@ class Clock:
 
     @speed.setter
     def speed(self, speed: float) -> None:
-        now = self.now()
+        self.set_speed(speed, self.now())
+
+    def set_speed(self, speed: float, at: float) -> None:
+        """Set the speed from the time `at` on, which is not before that of the last change."""
         self._speed = speed
-        self.common.set_rate(speed, now)
+        self.common.set_rate(speed, at)
         for pool in self._pools.values():
-            pool.set_speed(speed, now)
+            pool.set_speed(speed, at)
         self.set_timer()
 
     def elapsed(self) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from mockllm.endpoints.control.access import Access
 from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.control.desk import Desk
+from mockllm.endpoints.control.making import LocalChanges
 from mockllm.errors import MockLLMError
 from mockllm.observers.journal import Journal
 from mockllm.serve.connections import Service
@@ -67,6 +68,7 @@ def turn_on(
     access = Access(settings.token, settings.is_open, host, is_tls)
     desk = Desk(
         service.app,
+        LocalChanges(service.app, service.clock, service.gates, journal),
         access,
         journal,
         service.clock,

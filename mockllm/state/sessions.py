@@ -52,14 +52,18 @@ class Sessions:
         """Return True if the session has begun and is neither ended nor evicted."""
         return name == COMMON or name in self._pinned or name in self._unpinned
 
+    def can_begin(self, name: str, now: float) -> bool:
+        """Return True if `begin` would open and pin the session."""
+        self._end_unused(now)
+        return name == COMMON or name in self._pinned or len(self._pinned) < MAX_PINNED
+
     def begin(self, name: str, now: float) -> bool:
         """Open the session and pin it, whether or not it has ended. An open one keeps its state.
         Returns False, without effect, if `MAX_PINNED` are pinned."""
-        self._end_unused(now)
+        if not self.can_begin(name, now):
+            return False
         if name == COMMON:
             return True
-        if name not in self._pinned and len(self._pinned) >= MAX_PINNED:
-            return False
         self._ended.pop(name, None)
         self._unpinned.pop(name, None)
         self._pinned[name] = now

@@ -13,6 +13,7 @@ from mockllm.app import App
 from mockllm.endpoints.control.access import PREFIX, Access
 from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.control.desk import Desk
+from mockllm.endpoints.control.making import LocalChanges
 from mockllm.engine.decision import Decision, DividedWork, FindPeer, Peer, Question, Wait, finish
 from mockllm.exchange import Request
 from mockllm.observers.journal import Journal
@@ -47,9 +48,15 @@ class Told(NamedTuple):
 
 @dataclass
 class FixedClock:
-    """A clock whose speed is a number only."""
+    """A clock whose speed is a number only, and whose time stands still."""
 
     speed: float = 1.0
+
+    def now(self) -> float:
+        return 0.0
+
+    def set_speed(self, speed: float, at: float) -> None:
+        self.speed = speed
 
 
 @dataclass
@@ -70,6 +77,9 @@ class FixedGates:
 
     def held(self, session: str | None) -> Counter[str]:
         return self.counts
+
+    def end_session(self, session: str) -> None:
+        pass
 
 
 class Controlled:
@@ -93,10 +103,12 @@ class Controlled:
         self.waits: list[tuple[object, ...]] = []
         self.access = Access(TOKEN, is_open, host, is_tls)
         names = iter(f"session-{number}" for number in range(1_000))
+        own_journal = self.observed.journal if journal else None
         desk = Desk(
             self.app,
+            LocalChanges(self.app, self.clock, self.gates, own_journal),
             self.access,
-            self.observed.journal if journal else None,
+            own_journal,
             self.clock,
             self.gates,
             self,

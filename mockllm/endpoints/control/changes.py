@@ -31,6 +31,7 @@ from mockllm.endpoints.control.mocks import (
 )
 from mockllm.engine.added import AddedMock, compile_added
 from mockllm.engine.asking import begin
+from mockllm.engine.changes import AddMock, Change, RemoveMock
 from mockllm.engine.decision import Decision, Question
 from mockllm.errors import ConfigError, Place, Problem, closest, did_you_mean
 
@@ -75,14 +76,18 @@ def add_mocks(desk: Desk, asked: Asked) -> Decision | Question:
     session = _open_scope(desk, asked)
     body = _read_mocks(asked.body())
 
-    def pieces() -> Generator[bool, None, Decision]:
+    def pieces() -> Generator[bool, None, Decision | Question]:
         added = yield from _compile(desk, body)
-        check_version(asked.request, lambda: version_of_all(see_mocks(desk, session)))
-        desk.check_open(session)
-        for each in added:
-            desk.server.add(each, session)
+
+        def check() -> list[Change]:
+            check_version(asked.request, lambda: version_of_all(see_mocks(desk, session)))
+            desk.check_open(session)
+            return [AddMock(each, session) for each in added]
+
         shown = [list_added(each, session) for each in added]
-        return (yield from _answer(desk, shown, session, is_one=body.is_one))
+        return desk.changes.commit(
+            check, lambda: begin(_answer(desk, shown, session, is_one=body.is_one))
+        )
 
     return begin(pieces())
 
@@ -101,7 +106,7 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
         raise invalid("invalid_mock", "The body is one mock here, not lists of them")
     (one,) = body.mocks
 
-    def pieces() -> Generator[bool, None, Decision]:
+    def pieces() -> Generator[bool, None, Decision | Question]:
         before = _replaced(desk, name, session)
         if before is None and is_id(name):
             raise not_found(f"mock {name}")
@@ -112,36 +117,49 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
             body.problems.append(Problem(Place(path="name"), message))
         named_mock = one._replace(words={**one.words, "name": named})
         (added,) = yield from _compile(desk, body._replace(mocks=[named_mock]))
-        before = _replaced(desk, name, session)
-        seen = None if before is None else before.version
-        check_version(asked.request, lambda: seen)
-        desk.check_open(session)
-        if before is not None and before.added is not None:
-            desk.server.remove(before.added)
-        desk.server.add(added, session)
-        shown = [list_added(added, session)]
-        status = 201 if before is None else 200
-        return (yield from _answer(desk, shown, session, is_one=True, status=status))
+
+        def check() -> list[Change]:
+            nonlocal before
+            before = _replaced(desk, name, session)
+            seen = None if before is None else before.version
+            check_version(asked.request, lambda: seen)
+            desk.check_open(session)
+            addition = AddMock(added, session)
+            return [addition] if before is None else [_removal(before), addition]
+
+        def answer() -> Decision | Question:
+            shown, status = [list_added(added, session)], 201 if before is None else 200
+            return begin(_answer(desk, shown, session, is_one=True, status=status))
+
+        return desk.changes.commit(check, answer)
 
     return begin(pieces())
 
 
-def delete_mock(desk: Desk, asked: Asked) -> Decision:
+def delete_mock(desk: Desk, asked: Asked) -> Decision | Question:
     """Remove a mock that was added. Its calls stay.
 
     Raises:
         ControlError: 400, 403, 404, 409, 412.
     """
     session = asked.scope()
-    listed = find_mock(desk, asked.values["name"], session)
-    if listed.added is None:
-        message = f"The mock {listed.name!r:.100} is the configuration's: remove it from its file"
-        raise ControlError(409, "configured", message)
-    if not asked.grant.is_full and listed.session != asked.grant.session:
-        raise forbidden(f"The mock {listed.id} was not added to the session of the token")
-    check_version(asked.request, lambda: listed.version)
-    desk.server.remove(listed.added)
-    return no_content()
+
+    def check() -> list[Change]:
+        listed = find_mock(desk, asked.values["name"], session)
+        if listed.added is None:
+            reason = "is the configuration's: remove it from its file"
+            raise ControlError(409, "configured", f"The mock {listed.name!r:.100} {reason}")
+        if not asked.grant.is_full and listed.session != asked.grant.session:
+            raise forbidden(f"The mock {listed.id} was not added to the session of the token")
+        check_version(asked.request, lambda: listed.version)
+        return [_removal(listed)]
+
+    return desk.changes.commit(check, no_content)
+
+
+def _removal(listed: Listed) -> RemoveMock:
+    assert listed.added is not None
+    return RemoveMock(listed.added.number)
 
 
 # --- scope ----------------------------------------------------------------------------------------
@@ -213,11 +231,12 @@ def _compile(desk: Desk, body: _Body) -> Generator[bool, None, list[AddedMock]]:
     problems = [*body.problems]
     added: list[AddedMock] = []
     engine = desk.server.engine
-    for each in body.mocks:
+    numbers = desk.changes.take_numbers(len(body.mocks))
+    for each, number in zip(body.mocks, numbers, strict=True):
         try:
             compiled = compile_added(
                 each.words,
-                next(desk.server.views.numbers),
+                number,
                 field=each.field,
                 chunk=engine.chunk,
                 pace=engine.pace,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -13,10 +12,9 @@ from mockllm.config.mistakes import validated
 from mockllm.config.objects import ConfigObject
 from mockllm.endpoints.control.access import Access, Grant
 from mockllm.endpoints.control.answers import ControlError
-from mockllm.engine.added import AddedMock
+from mockllm.endpoints.control.making import Changes, Clock, Gates
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
-from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.views import Views
 from mockllm.errors import ConfigError, Problem
 from mockllm.exchange import Request
@@ -25,7 +23,7 @@ from mockllm.observers.journal import Journal, Record
 from mockllm.providers.routes import Values
 from mockllm.state.session_names import describe_mistake, is_session_name
 from mockllm.state.sessions import COMMON
-from mockllm.state.store import LocalStore, Operation, Result
+from mockllm.state.store import LocalStore
 from mockllm.state.traffic import TrafficTimes
 
 MAX_BODY = 4 * MIB  # of a change; the largest mocks are responses of some 100 kB
@@ -41,27 +39,9 @@ class MockedServer(Protocol):
 
     @property
     def engine(self) -> Engine: ...
-    def set_traffic(self, traffic: CompiledTraffic) -> None: ...
+    def time(self) -> float: ...
     def holds(self, name: str) -> bool: ...
     def tables(self, session: str | None = None) -> Iterable[Table]: ...
-    def add(self, added: AddedMock, session: str | None) -> None: ...
-    def remove(self, added: AddedMock) -> None: ...
-    def perform(self, operation: Operation) -> Result: ...
-
-
-class Clock(Protocol):
-    """The interface of `serve.clock.Clock` for the control API."""
-
-    speed: float
-
-
-class Gates(Protocol):
-    """The interface of `serve.gates.Gates` for the control API."""
-
-    def release(self, session: str | None, name: str) -> None: ...
-    def open(self, session: str | None, name: str) -> None: ...
-    def reached(self, session: str | None, name: str) -> int: ...
-    def held(self, session: str | None) -> Counter[str]: ...
 
 
 class Waiting(Protocol):
@@ -77,10 +57,11 @@ class Waiting(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The server that the control API belongs to. Without a `journal` nothing is known of its
-    requests. `name_session` makes a name that no session has."""
+    """The server that the control API belongs to, which `changes` change. Without a `journal`
+    nothing is known of its requests. `name_session` makes a name that no session has."""
 
     server: MockedServer
+    changes: Changes
     access: Access
     journal: Journal | None
     clock: Clock

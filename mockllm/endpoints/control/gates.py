@@ -6,7 +6,8 @@ from mockllm.config.fault import GATE_NAMES, is_gate_name
 from mockllm.endpoints.control.answers import ControlError, answer, no_content
 from mockllm.endpoints.control.desk import Asked, Desk
 from mockllm.endpoints.control.running import NoMembers
-from mockllm.engine.decision import Decision
+from mockllm.engine.changes import OpenGate, ReleaseGate
+from mockllm.engine.decision import Decision, Question
 
 
 def list_gates(desk: Desk, asked: Asked) -> Decision:
@@ -18,24 +19,22 @@ def list_gates(desk: Desk, asked: Asked) -> Decision:
     return answer({"held": dict(sorted(desk.gates.held(asked.scope()).items()))})
 
 
-def release_gate(desk: Desk, asked: Asked) -> Decision:
+def release_gate(desk: Desk, asked: Asked) -> Decision | Question:
     """Let one answer go on: the one that has been held longest, or else the next one that comes.
 
     Raises:
         ControlError: 400, 403, 404.
     """
-    desk.gates.release(*_gate(desk, asked))
-    return no_content()
+    return _change(desk, asked, ReleaseGate)
 
 
-def open_gate(desk: Desk, asked: Asked) -> Decision:
+def open_gate(desk: Desk, asked: Asked) -> Decision | Question:
     """Let all answers go on, those that come later too.
 
     Raises:
         ControlError: 400, 403, 404.
     """
-    desk.gates.open(*_gate(desk, asked))
-    return no_content()
+    return _change(desk, asked, OpenGate)
 
 
 def checked_gate(name: str) -> str:
@@ -49,12 +48,20 @@ def checked_gate(name: str) -> str:
     return name
 
 
-def _gate(desk: Desk, asked: Asked) -> tuple[str | None, str]:
-    """Return the session, or None for all, and the name of a gate that is let go."""
+def _change(
+    desk: Desk, asked: Asked, make: type[ReleaseGate] | type[OpenGate]
+) -> Decision | Question:
+    """Change the gate in the path, of a session or of all."""
     asked.read(NoMembers)
     session = asked.scope()
     desk.check_open(session)
     try:
-        return session, checked_gate(asked.values["name"])
+        name = checked_gate(asked.values["name"])
     except ValueError as exc:
         raise ControlError(400, "invalid_gate", f"Invalid name: {exc}") from exc
+
+    def check() -> list[ReleaseGate | OpenGate]:
+        desk.check_open(session)
+        return [make(session, name)]
+
+    return desk.changes.commit(check, no_content)

@@ -8,9 +8,9 @@ from pydantic import Field, StrictFloat, StrictInt
 
 from mockllm.endpoints.control.answers import answer, check_version, no_content, version_of
 from mockllm.endpoints.control.desk import Asked, Desk, Form
-from mockllm.engine.decision import Decision
+from mockllm.engine.changes import ResetMocks, SetSpeed
+from mockllm.engine.decision import Decision, Question
 from mockllm.limits import MAX_SPEED
-from mockllm.state.store import Reset
 
 
 class Speed(Form):
@@ -29,27 +29,30 @@ def read_speed(desk: Desk, asked: Asked) -> Decision:
     return _answer(desk)
 
 
-def put_speed(desk: Desk, asked: Asked) -> Decision:
+def put_speed(desk: Desk, asked: Asked) -> Decision | Question:
     """Set the speed: all open answers follow at once.
 
     Raises:
         ControlError: 400, 412.
     """
-    check_version(asked.request, lambda: version_of(desk.clock.speed))
     wanted: Speed = asked.read(Speed)
-    desk.clock.speed = float(wanted.speed)
-    return _answer(desk)
+
+    def check() -> list[SetSpeed]:
+        check_version(asked.request, lambda: version_of(desk.clock.speed))
+        return [SetSpeed(float(wanted.speed), desk.clock.now())]
+
+    return desk.changes.commit(check, lambda: _answer(desk))
 
 
-def reset(desk: Desk, asked: Asked) -> Decision:
+def reset(desk: Desk, asked: Asked) -> Decision | Question:
     """Let the mocks with several answers begin with the first one again, in a session or in all.
 
     Raises:
         ControlError: 400, 403.
     """
     asked.read(NoMembers)
-    desk.server.perform(Reset(asked.scope()))
-    return no_content()
+    session = asked.scope()
+    return desk.changes.commit(lambda: [ResetMocks(session, desk.server.time())], no_content)
 
 
 def _answer(desk: Desk) -> Decision:

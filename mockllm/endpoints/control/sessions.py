@@ -13,10 +13,10 @@ from mockllm.endpoints.control.desk import (
     forbidden,
     not_found,
 )
-from mockllm.engine.decision import Decision
+from mockllm.engine.changes import CloseSession, OpenSession
+from mockllm.engine.decision import Decision, Question
 from mockllm.state.session_names import PREFIX
 from mockllm.state.sessions import COMMON, MAX_PINNED
-from mockllm.state.store import BeginSession, EndSession, TooManySessions
 
 MAX_SESSIONS = 1_000  # of one page
 
@@ -76,7 +76,7 @@ def read_session(desk: Desk, asked: Asked) -> Decision:
     return answer(_describe(desk, asked, name))
 
 
-def create_session(desk: Desk, asked: Asked) -> Decision:
+def create_session(desk: Desk, asked: Asked) -> Decision | Question:
     """Begin a session, and answer with its token and its base URLs.
 
     Raises:
@@ -87,7 +87,7 @@ def create_session(desk: Desk, asked: Asked) -> Decision:
     return _begin(desk, asked, name, current=wanted.current)
 
 
-def put_session(desk: Desk, asked: Asked) -> Decision:
+def put_session(desk: Desk, asked: Asked) -> Decision | Question:
     """Begin the session of this name. One that is open keeps its state, one that has ended begins
     anew.
 
@@ -101,43 +101,54 @@ def put_session(desk: Desk, asked: Asked) -> Decision:
     return _begin(desk, asked, name, current=wanted.current)
 
 
-def use_session(desk: Desk, asked: Asked) -> Decision:
+def use_session(desk: Desk, asked: Asked) -> Decision | Question:
     """Make a session the one of requests that name none. It begins if it is not open.
 
     Raises:
         ControlError: 400, 409.
     """
     wanted: CurrentSession = asked.read(CurrentSession)
-    if wanted.current is None:
-        desk.server.perform(BeginSession(COMMON, current=True))
-        return answer({"current": None})
-    _open(desk, check_session_name(wanted.current), current=True)
-    return answer({"current": wanted.current})
+    name = COMMON if wanted.current is None else check_session_name(wanted.current)
+    return desk.changes.commit(
+        lambda: [_open(desk, name, current=True)], lambda: answer({"current": wanted.current})
+    )
 
 
-def end_session(desk: Desk, asked: Asked) -> Decision:
+def end_session(desk: Desk, asked: Asked) -> Decision | Question:
     """End a session, and drop its state and its mocks. Its calls can be read until it begins anew.
 
     Raises:
         ControlError: 400, 403.
     """
-    desk.server.perform(EndSession(_named(asked)))
-    return no_content()
+    name = _named(asked)
+    return desk.changes.commit(lambda: [CloseSession(name, desk.server.time())], no_content)
 
 
-def _begin(desk: Desk, asked: Asked, name: str, *, current: bool) -> Decision:
-    is_new = not desk.server.store.sessions.is_open(name)
-    _open(desk, name, current=current)
-    return answer(_describe(desk, asked, name), 201 if is_new else 200)
+def _begin(desk: Desk, asked: Asked, name: str, *, current: bool) -> Decision | Question:
+    opening: OpenSession
+
+    def check() -> list[OpenSession]:
+        nonlocal opening
+        opening = _open(desk, name, current=current)
+        return [opening]
+
+    def answer_with_session() -> Decision:
+        return answer(_describe(desk, asked, name), 201 if opening.is_new else 200)
+
+    return desk.changes.commit(check, answer_with_session)
 
 
-def _open(desk: Desk, name: str, *, current: bool) -> None:
-    """Open a session. One that begins anew has no calls."""
-    if desk.journal is not None and not desk.server.store.sessions.is_open(name):
-        desk.journal.clear(name)
-    if isinstance(desk.server.perform(BeginSession(name, current)), TooManySessions):
+def _open(desk: Desk, name: str, *, current: bool) -> OpenSession:
+    """Return the change that opens a session.
+
+    Raises:
+        ControlError: 409.
+    """
+    sessions, now = desk.server.store.sessions, desk.server.time()
+    if not sessions.can_begin(name, now):
         message = f"{MAX_PINNED:,} sessions are open; end those whose test is over"
         raise ControlError(409, "too_many_sessions", message)
+    return OpenSession(name, current, is_new=not sessions.is_open(name), at=now)
 
 
 def _named(asked: Asked) -> str:

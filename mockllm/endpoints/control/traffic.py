@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from mockllm.config.traffic import Traffic
 from mockllm.endpoints.control.answers import (
@@ -14,7 +15,14 @@ from mockllm.endpoints.control.answers import (
 )
 from mockllm.endpoints.control.desk import Asked, Desk, invalid, not_found
 from mockllm.endpoints.control.running import NoMembers
-from mockllm.engine.decision import Decision
+from mockllm.engine.changes import (
+    Change,
+    ResetTraffic,
+    SetTraffic,
+    StartTraffic,
+    StopTraffic,
+)
+from mockllm.engine.decision import Decision, Question
 from mockllm.engine.traffic import CompiledTraffic, compile_traffic
 from mockllm.errors import ConfigError, Place, Problem, closest, did_you_mean
 
@@ -24,7 +32,7 @@ def list_traffic(desk: Desk, asked: Asked) -> Decision:
     return _answer(desk)
 
 
-def put_traffic(desk: Desk, asked: Asked) -> Decision:
+def put_traffic(desk: Desk, asked: Asked) -> Decision | Question:
     """Replace all entries. Those that were started by a name that remains stay so.
 
     Raises:
@@ -41,7 +49,7 @@ def put_traffic(desk: Desk, asked: Asked) -> Decision:
         problems.append(Problem(Place(path="traffic"), "expected a list of entries"))
     if problems or not isinstance(entries, list):
         raise invalid("invalid_traffic", "The body has mistakes", problems)
-    return _replace(desk, asked, entries)
+    return _replace(desk, asked, lambda: _Entries(entries))
 
 
 def read_traffic(desk: Desk, asked: Asked) -> Decision:
@@ -53,7 +61,7 @@ def read_traffic(desk: Desk, asked: Asked) -> Decision:
     return _answer(desk, _name(desk, asked))
 
 
-def put_entry(desk: Desk, asked: Asked) -> Decision:
+def put_entry(desk: Desk, asked: Asked) -> Decision | Question:
     """Replace the entries of one name by one that stands where the first of them does; add it
     behind all others if there is none.
 
@@ -64,41 +72,41 @@ def put_entry(desk: Desk, asked: Asked) -> Decision:
     if body.get("name", name) != name:
         found = [Problem(Place(path="name"), f"expected {name!r:.100} as in the path, or no name")]
         raise invalid("invalid_traffic", "The entry has mistakes", found)
-    known = [dump(entry) for entry in desk.server.engine.traffic]
-    at = next((i for i, each in enumerate(known) if each.get("name") == name), len(known))
-    kept = [each for each in known[at:] if each.get("name") != name]
-    return _replace(desk, asked, [*known[:at], {**body, "name": name}, *kept], at)
+
+    def arrange() -> _Entries:
+        known = [dump(entry) for entry in desk.server.engine.traffic]
+        at = next((i for i, each in enumerate(known) if each.get("name") == name), len(known))
+        kept = [each for each in known[at:] if each.get("name") != name]
+        return _Entries([*known[:at], {**body, "name": name}, *kept], at)
+
+    return _replace(desk, asked, arrange)
 
 
-def start_traffic(desk: Desk, asked: Asked) -> Decision:
+def start_traffic(desk: Desk, asked: Asked) -> Decision | Question:
     """Let the entries of one name begin now: ``from`` and ``to`` are counted from this moment.
 
     Raises:
         ControlError: 404.
     """
-    name = _changed_name(desk, asked)
-    desk.server.traffic.start(name, desk.server.elapsed())
-    return no_content()
+    return _time(desk, asked, lambda name: StartTraffic(name, desk.server.elapsed()))
 
 
-def stop_traffic(desk: Desk, asked: Asked) -> Decision:
+def stop_traffic(desk: Desk, asked: Asked) -> Decision | Question:
     """Let the entries of one name end now, until they are started or reset.
 
     Raises:
         ControlError: 404.
     """
-    desk.server.traffic.stop(_changed_name(desk, asked))
-    return no_content()
+    return _time(desk, asked, StopTraffic)
 
 
-def reset_traffic(desk: Desk, asked: Asked) -> Decision:
+def reset_traffic(desk: Desk, asked: Asked) -> Decision | Question:
     """Let the entries of one name be as if they had never been started or stopped.
 
     Raises:
         ControlError: 404.
     """
-    desk.server.traffic.reset(_changed_name(desk, asked))
-    return no_content()
+    return _time(desk, asked, ResetTraffic)
 
 
 def dump(entry: Traffic) -> dict[str, Any]:
@@ -106,9 +114,10 @@ def dump(entry: Traffic) -> dict[str, Any]:
     return entry.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
-def _changed_name(desk: Desk, asked: Asked) -> str:
+def _time(desk: Desk, asked: Asked, make: Callable[[str], Change]) -> Decision | Question:
+    """Change when the entries of the name in the path begin."""
     asked.read(NoMembers)
-    return _name(desk, asked)
+    return desk.changes.commit(lambda: [make(_name(desk, asked))], no_content)
 
 
 def _name(desk: Desk, asked: Asked) -> str:
@@ -118,17 +127,34 @@ def _name(desk: Desk, asked: Asked) -> str:
     return name
 
 
-def _replace(desk: Desk, asked: Asked, entries: list[Any], changed: int | None = None) -> Decision:
-    """Replace all entries by these, whose form is that of a file, and answer with all of them, or
-    with the `changed` one."""
-    check_version(asked.request, lambda: _version(desk))
-    compiled = _compile(desk, entries, changed)
-    desk.server.set_traffic(compiled)
-    warnings = [describe(each) for each in compiled.warnings]
-    if changed is None:
-        return _answer(desk)
-    entry = _describe(desk, changed, compiled.entries[changed])
-    return answer({**entry, "warnings": warnings}, etag=_version(desk))
+class _Entries(NamedTuple):
+    """All entries of traffic, in the form of a file; if only one is `changed`, its position."""
+
+    written: list[Any]
+    changed: int | None = None
+
+
+def _replace(desk: Desk, asked: Asked, arrange: Callable[[], _Entries]) -> Decision | Question:
+    """Replace all entries by those of `arrange`, and answer with all of them, or with the changed
+    one."""
+    compiled: CompiledTraffic
+    changed: int | None
+
+    def check() -> list[SetTraffic]:
+        nonlocal compiled, changed
+        check_version(asked.request, lambda: _version(desk))
+        entries, changed = arrange()
+        compiled = _compile(desk, entries, changed)
+        return [SetTraffic(compiled)]
+
+    def answer_with_entries() -> Decision:
+        if changed is None:
+            return _answer(desk)
+        entry = _describe(desk, changed, compiled.entries[changed])
+        warnings = [describe(each) for each in compiled.warnings]
+        return answer({**entry, "warnings": warnings}, etag=_version(desk))
+
+    return desk.changes.commit(check, answer_with_entries)
 
 
 def _compile(desk: Desk, entries: list[Any], changed: int | None) -> CompiledTraffic:

@@ -1,0 +1,142 @@
+"""Makes the changes of the control API: in one process, each as soon as it is checked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Protocol, assert_never
+
+from mockllm.engine.added import AddedMock
+from mockllm.engine.changes import (
+    AddMock,
+    Change,
+    CloseSession,
+    OpenGate,
+    OpenSession,
+    ReleaseGate,
+    RemoveMock,
+    ResetMocks,
+    ResetTraffic,
+    SetSpeed,
+    SetTraffic,
+    StartTraffic,
+    StopTraffic,
+)
+from mockllm.engine.decision import Decision, Question
+from mockllm.engine.traffic import CompiledTraffic
+from mockllm.engine.views import Views
+from mockllm.observers.journal import Journal
+from mockllm.state.store import BeginSession, EndSession, Operation, Reset, Result
+from mockllm.state.traffic import TrafficTimes
+
+Check = Callable[[], Sequence[Change]]
+"""Returns the changes of a request, once the request is checked against what it changes. Raises
+ControlError if it is refused."""
+Answer = Callable[[], Decision | Question]
+"""Returns the answer to a request whose changes are made."""
+
+
+class ChangedServer(Protocol):
+    """The interface of `app.App` for changes."""
+
+    views: Views
+    traffic: TrafficTimes
+
+    def set_traffic(self, traffic: CompiledTraffic) -> None: ...
+    def add(self, added: AddedMock, session: str | None) -> None: ...
+    def remove(self, added: AddedMock) -> None: ...
+    def perform(self, operation: Operation, now: float | None = None) -> Result: ...
+
+
+class Clock(Protocol):
+    """The interface of `serve.clock.Clock` for the control API."""
+
+    @property
+    def speed(self) -> float: ...
+    def now(self) -> float: ...
+    def set_speed(self, speed: float, at: float) -> None: ...
+
+
+class Gates(Protocol):
+    """The interface of `serve.gates.Gates` for the control API."""
+
+    def release(self, session: str | None, name: str) -> None: ...
+    def open(self, session: str | None, name: str) -> None: ...
+    def reached(self, session: str | None, name: str) -> int: ...
+    def held(self, session: str | None) -> Counter[str]: ...
+    def end_session(self, session: str) -> None: ...
+
+
+class Changes(Protocol):
+    """Makes changes, one request's after the other's."""
+
+    def commit(self, check: Check, answer: Answer) -> Decision | Question:
+        """Return `answer` once the changes of `check` are made: all of them, or none if it raises.
+        What `check` sees does not change before they are made."""
+
+    def take_numbers(self, count: int) -> Sequence[int]:
+        """Return so many numbers for added mocks, which no other mock has or will have."""
+
+
+class LocalChanges:
+    """The changes of a server that is one process. The loop of the server makes them."""
+
+    def __init__(
+        self, server: ChangedServer, clock: Clock, gates: Gates, journal: Journal | None
+    ) -> None:
+        self._server = server
+        self._clock = clock
+        self._gates = gates
+        self._journal = journal
+
+    def commit(self, check: Check, answer: Answer) -> Decision | Question:
+        """Return `answer` once the changes of `check` are made, as every Changes does."""
+        for change in check():
+            self.make(change)
+        return answer()
+
+    def take_numbers(self, count: int) -> Sequence[int]:
+        """Return numbers for added mocks, as every Changes does."""
+        numbers = self._server.views.numbers
+        return [next(numbers) for _ in range(count)]
+
+    def make(self, change: Change) -> None:
+        """Make one change that was checked."""
+        server = self._server
+        match change:
+            case AddMock(added, session):
+                server.add(added, session)
+            case RemoveMock(number):
+                found = server.views.find(number)
+                if found is not None:
+                    server.remove(found[1])
+            case SetTraffic(traffic):
+                server.set_traffic(traffic)
+            case StartTraffic(name, at):
+                server.traffic.start(name, at)
+            case StopTraffic(name):
+                server.traffic.stop(name)
+            case ResetTraffic(name):
+                server.traffic.reset(name)
+            case SetSpeed(speed, at):
+                self._clock.set_speed(speed, at)
+            case OpenSession():
+                self._open(change)
+            case CloseSession(session, at):
+                server.perform(EndSession(session), at)
+            case ResetMocks(within, at):
+                server.perform(Reset(within), at)
+            case ReleaseGate(session, name):
+                self._gates.release(session, name)
+            case OpenGate(session, name):
+                self._gates.open(session, name)
+            case _:
+                assert_never(change)
+
+    def _open(self, change: OpenSession) -> None:
+        session, current, is_new, at = change
+        if is_new:
+            self._gates.end_session(session)
+            if self._journal is not None:
+                self._journal.clear(session)
+        self._server.perform(BeginSession(session, current), at)

@@ -1,0 +1,115 @@
+"""What is changed while a server runs, as values.
+
+A change has everything that it depends on: it was checked before, and whoever makes it later, or
+once more in another process, makes the same of it. Its times are those of the monotonic clock of
+the machine, in seconds, unless it says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mockllm.engine.added import AddedMock
+from mockllm.engine.traffic import CompiledTraffic
+
+
+class AddMock(NamedTuple):
+    """Add a mock to a session, or for all if that is None."""
+
+    added: AddedMock
+    session: str | None
+
+
+class RemoveMock(NamedTuple):
+    """Remove the added mock with this number, and its state. Without effect if there is none."""
+
+    number: int
+
+
+class SetTraffic(NamedTuple):
+    """Replace all entries of traffic."""
+
+    traffic: CompiledTraffic
+
+
+class StartTraffic(NamedTuple):
+    """Let the entries of one name begin at the time `at`, in seconds since the start of the server
+    in its own time."""
+
+    name: str
+    at: float
+
+
+class StopTraffic(NamedTuple):
+    """End the entries of one name, until they are started or reset."""
+
+    name: str
+
+
+class ResetTraffic(NamedTuple):
+    """Let the entries of one name be as if they had never been started or stopped."""
+
+    name: str
+
+
+class SetSpeed(NamedTuple):
+    """Let the time of the server pass so much faster than real time from the time `at` on."""
+
+    speed: float
+    at: float
+
+
+class OpenSession(NamedTuple):
+    """Begin a session at the time `at`, and make it `current` if it shall be that of requests which
+    name none. One that `is_new` has no calls yet, and no gates."""
+
+    session: str
+    current: bool
+    is_new: bool
+    at: float
+
+
+class CloseSession(NamedTuple):
+    """End a session at the time `at`, and drop its state and its mocks."""
+
+    session: str
+    at: float
+
+
+class ResetMocks(NamedTuple):
+    """Let the mocks with several answers begin anew at the time `at`, in a session or in all."""
+
+    session: str | None
+    at: float
+
+
+class ReleaseGate(NamedTuple):
+    """Let one answer go on at a gate of a session, or of all if that is None: the one that has been
+    held longest, or else the next one that comes."""
+
+    session: str | None
+    name: str
+
+
+class OpenGate(NamedTuple):
+    """Let all answers go on at a gate of a session, or of all if that is None, those that come
+    later too."""
+
+    session: str | None
+    name: str
+
+
+Change = (
+    AddMock
+    | RemoveMock
+    | SetTraffic
+    | StartTraffic
+    | StopTraffic
+    | ResetTraffic
+    | SetSpeed
+    | OpenSession
+    | CloseSession
+    | ResetMocks
+    | ReleaseGate
+    | OpenGate
+)
