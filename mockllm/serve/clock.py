@@ -118,6 +118,11 @@ class Clock:
             pool.set_speed(speed, at)
         self.set_timer()
 
+    @property
+    def is_pacing(self) -> bool:
+        """True while an answer has a place in a pool."""
+        return self._open > 0
+
     def elapsed(self) -> float:
         """Return the seconds since the server started, in the time of the pools."""
         return self.common.time_at(self.now()) - self._origin

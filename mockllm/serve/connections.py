@@ -33,6 +33,7 @@ logger = logging.getLogger("mockllm")
 
 CLIENT_CLOSED_REQUEST = Reply(499, (), ())  # for observers, as nginx logs it; never sent
 CHECK_INTERVAL = 1.0  # seconds between two checks of the time limits
+MAX_CHECKED = 500  # connections in one iteration of the loop, about a millisecond
 MAX_REPORTED = 1_000  # places whose trouble is logged once
 MAX_STOPPED = 1_000  # connections; to stop and start reading from more would take milliseconds
 
@@ -101,6 +102,8 @@ class Service:
         self.all_closed = asyncio.Event()
         self.all_closed.set()
         self._checker: asyncio.TimerHandle | None = None
+        self._unchecked: list[Connection] = []
+        self._next_check: asyncio.Handle | None = None
         self._stopped: list[Connection] = []
         # of a server that stops
         self.draining = False
@@ -141,15 +144,28 @@ class Service:
         loop = asyncio.get_running_loop()
         # scheduled first, so that an exception below does not end the checks
         self._checker = loop.call_later(CHECK_INTERVAL, self.start_checking)
+        if not self._unchecked:
+            self._unchecked = [*self.connections]
+            self._check_next()
+
+    def _check_next(self) -> None:
+        """Check some connections, and the others in the next iterations of the loop: thousands at
+        once would make what is due meanwhile late."""
+        loop = asyncio.get_running_loop()
+        checked, self._unchecked = self._unchecked[:MAX_CHECKED], self._unchecked[MAX_CHECKED:]
+        self._next_check = loop.call_soon(self._check_next) if self._unchecked else None
         now = loop.time()
-        for connection in tuple(self.connections):
-            connection.check(now)
+        for connection in checked:
+            if connection in self.connections:  # it may have been closed meanwhile
+                connection.check(now)
 
     def stop_checking(self) -> None:
         """Stop checking the time limits."""
-        if self._checker is not None:
-            self._checker.cancel()
-            self._checker = None
+        for handle in (self._checker, self._next_check):
+            if handle is not None:
+                handle.cancel()
+        self._unchecked = []
+        self._checker = self._next_check = None
 
     def stop_reading(self) -> None:
         """Read from no connection for the rest of this iteration of the loop."""

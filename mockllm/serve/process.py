@@ -18,6 +18,7 @@ from mockllm.observers.journal import Journal
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.controlled import turn_on
+from mockllm.serve.garbage import GarbageCollector
 from mockllm.serve.gates import Gates
 from mockllm.serve.listener import Listener
 from mockllm.serve.peers import Peers, Place
@@ -34,6 +35,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 RELOAD_SIGNAL = getattr(signal, "SIGHUP", None)  # Windows has none
 
 LAST_CALL = 0.5  # seconds for idle clients to send one more request when the server stops
+GARBAGE_INTERVAL = 1.0  # seconds between two looks at what has been kept
 HANG_TIMEOUT = 10.0  # seconds without a heartbeat after which a worker counts as hung
 BEATS = 10  # heartbeats in that time
 
@@ -213,6 +215,7 @@ class _Process:
             host, is_tls = settings.host, bound.tls is not None
             turn_on(self._service, settings.control, journal=journal, host=host, is_tls=is_tls)
         self._listener = Listener(self._service, tls=bound.tls)
+        self._garbage = GarbageCollector(lambda: clock.is_pacing)
         self._cut = False
         self.stopping = asyncio.Event()
 
@@ -221,6 +224,12 @@ class _Process:
         if self._peers is not None:
             await self._peers.start()
         await self._listener.start(self._sock)
+        self._garbage.start()
+        self._collect_garbage()
+
+    def _collect_garbage(self) -> None:
+        asyncio.get_running_loop().call_later(GARBAGE_INTERVAL, self._collect_garbage)
+        self._garbage.poll()
 
     def on_signal(self, number: int, act: Callable[[], None]) -> None:
         """Call `act` in the loop when a signal arrives."""

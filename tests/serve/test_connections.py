@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable, Iterable
 
 import openai as openai_sdk
 import pytest
@@ -12,7 +14,7 @@ from mockllm.app import App
 from mockllm.engine.decision import Exchange, Trouble
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
-from mockllm.serve.connections import Service
+from mockllm.serve.connections import MAX_CHECKED, Service
 from tests.support.apps import LoneApp
 from tests.support.http.answers import read_answers
 from tests.support.http.messages import get, post
@@ -102,3 +104,85 @@ def test_an_exception_of_the_author_is_logged_each_time_with_its_traceback(
         service.report(Trouble("mocks[0]: reply", "the function failed", error))
 
     assert [each.exc_info and each.exc_info[1] for each in caplog.records] == [error, error]
+
+
+# --- Checks of the time limits --------------------------------------------------------------------
+
+
+class _Checked:
+    """A connection that counts its checks."""
+
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+        self.checks = 0
+        self._then = then
+
+    def check(self, now: float) -> None:
+        self.checks += 1
+        self._then()
+
+    def stop_reading(self) -> bool:
+        return False
+
+    def start_reading(self) -> None: ...
+    def close_after_last_call(self) -> None: ...
+    def abort(self) -> None: ...
+
+
+def _service(connections: Iterable[_Checked]) -> Service:
+    service = Service(LoneApp(Engine(load(Config.from_dict(CONFIG)))))
+    service.connections.update(connections)
+    return service
+
+
+async def test_a_turn_of_the_loop_checks_some_connections_and_a_round_each_once() -> None:
+    connections = [_Checked() for _ in range(MAX_CHECKED * 2 + 1)]
+    service = _service(connections)
+    counts = []
+    service.start_checking()
+    for _ in range(5):
+        counts.append(sum(each.checks for each in connections))
+        await asyncio.sleep(0)
+    service.stop_checking()
+
+    assert counts == [MAX_CHECKED, 2 * MAX_CHECKED, *[2 * MAX_CHECKED + 1] * 3]
+    assert {each.checks for each in connections} == {1}
+
+
+async def test_a_connection_that_closes_before_its_turn_is_not_checked() -> None:
+    connections = [_Checked() for _ in range(MAX_CHECKED + 10)]
+    service = _service(connections)
+    service.start_checking()
+    closed = [each for each in connections if not each.checks]
+    service.connections.difference_update(closed)
+    await asyncio.sleep(0)
+    service.stop_checking()
+
+    assert [each.checks for each in closed] == [0] * 10
+
+
+async def test_a_check_that_fails_does_not_end_the_round() -> None:
+    calls = 0
+
+    def fail_first() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ZeroDivisionError
+
+    service = _service([_Checked(fail_first) for _ in range(MAX_CHECKED + 10)])
+    with pytest.raises(ZeroDivisionError):
+        service.start_checking()
+    await asyncio.sleep(0)
+    service.stop_checking()
+
+    assert calls == 1 + 10
+
+
+async def test_no_connection_is_checked_once_the_checks_have_stopped() -> None:
+    connections = [_Checked() for _ in range(MAX_CHECKED + 1)]
+    service = _service(connections)
+    service.start_checking()
+    service.stop_checking()
+    await asyncio.sleep(0)
+
+    assert sum(each.checks for each in connections) == MAX_CHECKED

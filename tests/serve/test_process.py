@@ -121,3 +121,36 @@ def test_a_signal_while_loading_ends_it_at_once(
         _, errors = process.communicate(timeout=PATIENCE)
 
     assert (process.returncode, errors) == (0, "")
+
+
+# --- Garbage --------------------------------------------------------------------------------------
+
+_SERVE = """
+import gc, os, signal
+from mockllm.config.models import Config
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import load
+from mockllm.serve import process
+from mockllm.serve.settings import Settings
+
+process.GARBAGE_INTERVAL = 0.0
+polls = []
+process.GarbageCollector.poll = lambda self: polls.append(gc.get_threshold()[2])
+
+def stop():
+    if len(polls) < 2:
+        process.asyncio.get_running_loop().call_soon(stop)
+    else:
+        print(min(polls) > 1_000_000)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+with Settings().bind() as bound:
+    process.serve(Engine(load(Config())), bound, Settings(), listening=stop)
+"""
+
+
+@posix
+def test_a_process_polls_for_garbage_and_the_interpreter_does_not_search_for_it() -> None:
+    script = [sys.executable, "-c", _SERVE]
+    ended = subprocess.run(script, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "True\n", "")

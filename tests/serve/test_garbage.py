@@ -1,0 +1,115 @@
+"""Full collections of garbage wait for paced answers, but not for ever."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from mockllm.serve.garbage import MAX_KEPT, MIN_KEPT, PAUSE, GarbageCollector
+
+
+class Heap:
+    """Stands for the interpreter's: how much was kept, and how often it was searched."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.kept = 0
+        self.is_pacing = False
+        self.collections = 0
+        self.seconds = 0.0  # that a collection takes
+        monkeypatch.setattr(gc, "get_count", lambda: (0, 0, self.kept))
+        monkeypatch.setattr(gc, "collect", self._collect)
+        self.collector = GarbageCollector(lambda: self.is_pacing, now=lambda: self.now)
+
+    def _collect(self) -> None:
+        self.collections += 1
+        self.kept = 0
+        self.now += self.seconds
+
+
+@pytest.fixture
+def heap(monkeypatch: pytest.MonkeyPatch) -> Heap:
+    return Heap(monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("kept", "is_pacing", "collections"),
+    [
+        (MIN_KEPT - 1, False, 0),
+        (MIN_KEPT, False, 1),
+        (MIN_KEPT, True, 0),
+        (MAX_KEPT - 1, True, 0),
+        (MAX_KEPT, True, 1),
+        (MAX_KEPT, False, 1),
+    ],
+)
+def test_a_collection_waits_while_answers_are_paced_and_little_is_kept(
+    heap: Heap, kept: int, is_pacing: bool, collections: int
+) -> None:
+    heap.kept, heap.is_pacing = kept, is_pacing
+    heap.collector.poll()
+    assert heap.collections == collections
+
+
+def test_what_was_put_off_is_done_when_the_last_answer_ends(heap: Heap) -> None:
+    heap.kept, heap.is_pacing = MIN_KEPT, True
+    heap.collector.poll()
+    heap.is_pacing = False
+    heap.collector.poll()
+    assert heap.collections == 1
+
+
+def test_collections_take_a_hundredth_of_the_time(heap: Heap) -> None:
+    heap.seconds = 0.1
+    heap.kept = MAX_KEPT
+    heap.collector.poll()
+
+    heap.kept = MAX_KEPT
+    heap.now = 0.1 + 0.1 * PAUSE - 0.01
+    heap.collector.poll()
+    assert heap.collections == 1
+
+    heap.now += 0.02
+    heap.collector.poll()
+    assert heap.collections == 2
+
+
+@pytest.fixture
+def threshold() -> Iterator[tuple[int, int, int]]:
+    found = gc.get_threshold()
+    yield found
+    gc.set_threshold(*found)
+
+
+def test_the_interpreter_collects_young_objects_as_ever(threshold: tuple[int, int, int]) -> None:
+    collector = GarbageCollector(lambda: False)
+    collector.start()
+    assert gc.get_threshold()[:2] == threshold[:2]
+    assert gc.get_threshold()[2] > 1_000_000
+    collector.stop()
+    assert gc.get_threshold() == threshold
+
+
+def test_a_cycle_that_was_kept_is_freed(threshold: tuple[int, int, int]) -> None:
+    """By a real collection: with the counts of the interpreter."""
+    freed: list[bool] = []
+
+    class Node:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            freed.append(True)
+
+    collector = GarbageCollector(lambda: False)
+    collector.start()
+    node = Node()
+    for _ in range(MIN_KEPT + 2):
+        gc.collect(1)  # kept: it is old now
+    del node
+    assert freed == []
+    collector.poll()
+    assert freed == [True]
+    collector.stop()
