@@ -73,9 +73,19 @@ class Script:
         if self.at_end is AtEnd.REPEAT:
             return len(ends) - 1
         if self.at_end is AtEnd.RESTART:
-            start = ends[self.restart_at - 1] if self.restart_at else 0
+            start = self.first_answer(self.restart_at)
             return bisect_right(ends, start + (taken - ends[-1]) % (ends[-1] - start))
         return None
+
+    @property
+    def total(self) -> int | None:
+        """The number of answers until it is over or goes on as `at_end` says; None if its last
+        entry is given for ever."""
+        return self._ends[-1] if len(self._ends) == len(self.entries) else None
+
+    def first_answer(self, entry: int) -> int:
+        """Return how many answers come before those of this entry."""
+        return self._ends[entry - 1] if entry else 0
 
 
 class Candidate(NamedTuple):

@@ -24,18 +24,28 @@ class Draws:
     def next_key(self, seed: int, session: str, source: str, attempt: Attempt) -> int:
         """Return the key of the next delivery to `attempt` in a `session`, an integer of 64 bits.
         `source` names the mock that answers."""
-        base = _hash(
-            b"%d" % seed,
-            session.encode(errors="surrogatepass"),
-            source.encode(errors="surrogatepass"),
-            attempt.request,
-            b"%d" % attempt.retry,
-        )
+        base = base_of(seed, session, source, attempt)
         count = self._counts.get(base, 0)
         if not count and len(self._counts) >= MAX_COUNTED:
             self._counts.clear()
         self._counts[base] = count + 1
-        return _hash(base.to_bytes(_KEY_BYTES), b"%d" % count)
+        return key_of(base, count)
+
+
+def base_of(seed: int, session: str, source: str, attempt: Attempt) -> int:
+    """Return what tells deliveries to `attempt` from others, an integer of 64 bits."""
+    return _hash(
+        b"%d" % seed,
+        session.encode(errors="surrogatepass"),
+        source.encode(errors="surrogatepass"),
+        attempt.request,
+        b"%d" % attempt.retry,
+    )
+
+
+def key_of(base: int, count: int) -> int:
+    """Return the key of the delivery that comes after `count` others with this `base`."""
+    return _hash(base.to_bytes(_KEY_BYTES), b"%d" % count)
 
 
 def _hash(*parts: bytes) -> int:

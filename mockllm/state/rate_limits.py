@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 MAX_BUCKETS = 65_536  # of all sessions; about 16 MB
-_TOLERANCE = 1e-9  # of a limit: more than what time as a float cannot tell apart
+TOLERANCE = 1e-9  # of a limit: more than what time as a float cannot tell apart
 
 
 class Limit(NamedTuple):
@@ -56,7 +56,7 @@ def used_at(bucket: Bucket, limit: Limit, now: float) -> float:
 
 def fits(used: float, limit: Limit, cost: float) -> bool:
     """Return True if a request with this `cost` may pass when so much is `used`."""
-    return used + cost <= limit.amount * (1 + _TOLERANCE)
+    return used + cost <= limit.amount * (1 + TOLERANCE)
 
 
 def wait_for(used: float, limit: Limit, cost: float) -> float | None:

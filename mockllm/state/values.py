@@ -33,7 +33,7 @@ class ExpiringValues:
         if len(value) > MAX_VALUE:
             return
         self._stored[key] = _Stored(value, until)
-        self._bytes += _size(key, value)
+        self._bytes += size_of(key, value)
         while len(self._stored) > MAX_VALUES or self._bytes > MAX_BYTES:
             self._remove(next(iter(self._stored)))
 
@@ -50,8 +50,9 @@ class ExpiringValues:
     def _remove(self, key: str) -> None:
         removed = self._stored.pop(key, None)
         if removed is not None:
-            self._bytes -= _size(key, removed.value)
+            self._bytes -= size_of(key, removed.value)
 
 
-def _size(key: str, value: bytes) -> int:
+def size_of(key: str, value: bytes) -> int:
+    """Return about how many bytes a value takes."""
     return PER_VALUE + len(key) + len(value)

@@ -1,0 +1,134 @@
+"""Real Redis servers, and a store that asks one of them without a loop."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from mockllm.serve.redis_scripts import Asker, perform_arguments, perform_source, performed
+from mockllm.state.store import Operation, Result
+
+PROGRAM = shutil.which("redis-server")
+
+needs_redis = pytest.mark.skipif(
+    PROGRAM is None and "CI" not in os.environ,
+    reason="redis-server is not installed (apt-get install redis-server)",
+)
+
+_prefixes = (f"test-{number}:" for number in itertools.count())
+
+
+class RedisServer:
+    """A Redis server of its own on a free port, until it is closed. Without `persists` it forgets
+    everything when it is stopped."""
+
+    def __init__(self, *options: str, persists: bool = False) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="mockllm-redis-"))
+        self._options = [*options, "--save", "", "--dir", str(self._folder)]
+        if persists:
+            self._options += ["--appendonly", "yes", "--appendfsync", "always"]
+        self.port = _free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        address = ["--bind", "127.0.0.1", "--port", str(self.port)]
+        command = [PROGRAM or "redis-server", *address, *self._options]
+        output = (self._folder / "log").open("ab")
+        with output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=output)
+        with self.client() as client:
+            while True:
+                try:
+                    client.ping()
+                except redis.AuthenticationError:
+                    return
+                except redis.ConnectionError:
+                    assert self.process.poll() is None, (self._folder / "log").read_text()
+                    continue  # it is loading
+                return
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port, socket_timeout=20)
+
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@cache
+def shared_server() -> RedisServer:
+    """The server of all tests of this process that do not stop it."""
+    server = RedisServer()
+    atexit.register(server.close)
+    return server
+
+
+@cache
+def shared_client() -> redis.Redis:
+    """A client of the shared server."""
+    client = shared_server().client()
+    atexit.register(client.close)
+    return client
+
+
+def all_keys() -> set[str]:
+    """The keys in the shared server."""
+    keys = shared_client().keys()
+    return {key.decode(errors="replace") if isinstance(key, bytes) else key for key in keys}
+
+
+def new_prefix() -> str:
+    """A prefix that no other test of this process has."""
+    return next(_prefixes)
+
+
+@cache
+def _script(source: str) -> Callable[..., Any]:
+    return shared_client().register_script(source)
+
+
+class ScriptStore:
+    """A store in the shared server, whose question is the script that every Redis store runs."""
+
+    def __init__(self, owner: str = "worker") -> None:
+        self.prefix = new_prefix()
+        self._asker = Asker(owner, "epoch")
+        self.gone: list[str] = []
+
+    def perform(self, operations: Sequence[Operation], now: float | None) -> Sequence[Result]:
+        arguments = perform_arguments(operations, self._asker, now)
+        reply = _script(perform_source())([self.prefix], arguments)
+        found = performed(operations, reply)
+        self.gone += found.gone
+        return found.results
