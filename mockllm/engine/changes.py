@@ -61,12 +61,14 @@ class SetSpeed(NamedTuple):
 
 class OpenSession(NamedTuple):
     """Begin a session at the time `at`, and make it `current` if it shall be that of requests which
-    name none. One that `is_new` has no calls yet, and no gates."""
+    name none. One that `is_new` has no gates, and no calls with numbers of at most `last_call`,
+    which are those of an earlier session of its name."""
 
     session: str
     current: bool
     is_new: bool
     at: float
+    last_call: int = 0
 
 
 class CloseSession(NamedTuple):

@@ -9,7 +9,8 @@ the oldest go first. It is used by one thread.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import count, takewhile
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -29,16 +30,27 @@ _new = tuple.__new__  # half the time of the class's own constructor
 class Record(NamedTuple):
     """What a journal has of a server or a session: its calls in the order in which they began, and
     the number of earlier ones that it had no room for. The server adds the number of the answers
-    that are `held`, by the names of their gates: they are no calls yet."""
+    that are `held`, by the names of their gates: they are no calls yet. `missing` says why there
+    may be further calls; it is empty if there are none."""
 
     calls: list[Call]
     lost: int = 0
     held: Mapping[str, int] = MappingProxyType({})
+    missing: str = ""
+
+
+class Kept(NamedTuple):
+    """An entry of a journal, with about what it costs in bytes, and its number."""
+
+    entry: Entry
+    cost: int
+    number: int
 
 
 class Journal:
     """The latest requests of a server, whose monotonic clock was 0 at `epoch`, in Unix time.
-    `find_earlier` returns the conversation that a request continues."""
+    `find_earlier` returns the conversation that a request continues, `next_number` the number of a
+    call: it is above all those that it has returned."""
 
     def __init__(
         self,
@@ -48,6 +60,7 @@ class Journal:
         max_body: int = MAX_BODY,
         epoch: float = 0.0,
         find_earlier: FindEarlier = find_nothing,
+        next_number: Callable[[], int] | None = None,
     ) -> None:
         # of the server
         self._max_entries = max_entries
@@ -55,13 +68,15 @@ class Journal:
         self._max_body = max_body
         self._epoch = epoch
         self._find_earlier = find_earlier
+        self._next_number = next_number or count(1).__next__
         # of the requests
-        self._entries: deque[tuple[Entry, int, int]] = deque()
-        """Each with its cost in bytes, and its number."""
-        self._by_session: dict[str, deque[tuple[Entry, int, int]]] = {}
+        self._entries: deque[Kept] = deque()
+        """In the order of their numbers."""
+        self._by_session: dict[str, deque[Kept]] = {}
         """The same of each session, so that reading one costs nothing for the others."""
         self._bytes = 0
-        self._last = 0  # number of an entry
+        self.last_number = 0
+        """The number of the last request; 0 if there was none."""
         self._lost = Counter[str]()  # by session
         self.listeners: set[Callable[[], None]] = set()
         """Called after each new entry."""
@@ -100,21 +115,43 @@ class Journal:
                 match.asked_for,
             ),
         )
-        self._last = number = self._last + 1
-        added = (entry, cost, number)
-        self._entries.append(added)
-        own = self._by_session.get(session)
-        if own is None:
-            own = self._by_session[session] = deque()
-        own.append(added)
-        self._bytes += cost
-        while len(self._entries) > self._max_entries or (
-            self._bytes > self._max_bytes and len(self._entries) > 1
-        ):
-            self._drop_oldest()
+        self.last_number = number = self._next_number()
+        self._append(_new(Kept, (entry, cost, number)))
         if self.listeners:
             for notify in tuple(self.listeners):
                 notify()
+
+    def insert(self, found: Iterable[Kept]) -> None:
+        """Add entries of other journals that this one has not, each at the place of its number."""
+        late: list[Kept] = []
+        for kept in sorted(found, key=_number):
+            if not late and (not self._entries or kept.number > self._entries[-1].number):
+                self._append(kept)
+            else:
+                late.append(kept)
+        if late:
+            known = {each.number for each in self._entries}
+            every = [*self._entries, *(each for each in late if each.number not in known)]
+            self._fill(sorted(every, key=_number))
+
+    def between(self, after: int, upto: int) -> list[Kept]:
+        """Return the entries with numbers above `after` and at most `upto`, in their order."""
+        found = [*takewhile(lambda each: each.number > after, reversed(self._entries))]
+        found.reverse()
+        while found and found[-1].number > upto:
+            found.pop()
+        return found
+
+    def count_all(self, session: str | None, upto: int) -> int:
+        """Return the number of entries of a session, or of all, with numbers of at most `upto`, and
+        of those that there was no room for."""
+        own = self._of(session)
+        later = sum(1 for _ in takewhile(lambda each: each.number > upto, reversed(own)))
+        return len(own) - later + self.read_lost(session)
+
+    def drop(self, numbers: Collection[int]) -> None:
+        """Drop the entries with these numbers."""
+        self._fill([each for each in self._entries if each.number not in numbers])
 
     def read(self, session: str | None = None) -> Record:
         """Return what is recorded of a session, or of all if that is None."""
@@ -125,8 +162,9 @@ class Journal:
     def read_after(self, number: int, session: str | None = None) -> Iterator[Call]:
         """Return the calls of a session, or of all, with numbers above `number`, in their order:
         that in which they ended. They are those of this moment."""
-        found = [(entry, each) for entry, _, each in self._of(session) if each > number]
-        return (self._call(entry, each) for entry, each in found)
+        found = [*takewhile(lambda each: each.number > number, reversed(self._of(session)))]
+        found.reverse()
+        return (self._call(entry, each) for entry, _, each in found)
 
     def read_lost(self, session: str | None = None) -> int:
         """Return the number of calls of a session, or of all, that there was no room for."""
@@ -142,8 +180,14 @@ class Journal:
         """Return the number of calls of a session, or of all: their retries do not count."""
         return sum(entry.is_first for entry, _, _ in self._of(session))
 
-    def clear(self, session: str | None = None) -> None:
-        """Drop the entries of a session, or all."""
+    def clear(self, session: str | None = None, upto: int | None = None) -> None:
+        """Drop the entries of a session, or all: those with numbers of at most `upto`, if that is
+        given."""
+        later = [] if upto is None else [each for each in self._of(session) if each.number > upto]
+        self._clear(session)
+        self.insert(later)
+
+    def _clear(self, session: str | None) -> None:
         if session is None:
             self._entries.clear()
             self._by_session.clear()
@@ -156,12 +200,35 @@ class Journal:
             self._entries = deque(each for each in self._entries if each[0].session != session)
             self._bytes -= sum(cost for _, cost, _ in dropped)
 
-    def _of(self, session: str | None) -> deque[tuple[Entry, int, int]]:
-        """Return the entries of a session, or all, in the order in which they ended."""
+    def _of(self, session: str | None) -> deque[Kept]:
+        """Return the entries of a session, or all, in the order of their numbers."""
         return self._entries if session is None else self._by_session.get(session, deque())
 
     def _call(self, entry: Entry, number: int) -> Call:
         return Call(entry, number=number, epoch=self._epoch, find_earlier=self._find_earlier)
+
+    def _append(self, kept: Kept) -> None:
+        """Add an entry, the number of which is above all others. The oldest go if there is no
+        room."""
+        entry, cost, _ = kept
+        self._entries.append(kept)
+        own = self._by_session.get(entry.session)
+        if own is None:
+            own = self._by_session[entry.session] = deque()
+        own.append(kept)
+        self._bytes += cost
+        while len(self._entries) > self._max_entries or (
+            self._bytes > self._max_bytes and len(self._entries) > 1
+        ):
+            self._drop_oldest()
+
+    def _fill(self, found: Iterable[Kept]) -> None:
+        """Replace all entries."""
+        self._entries.clear()
+        self._by_session.clear()
+        self._bytes = 0
+        for kept in found:
+            self._append(kept)
 
     def _drop_oldest(self) -> None:
         entry, cost, _ = self._entries.popleft()
@@ -173,6 +240,10 @@ class Journal:
         self._lost[entry.session] += 1
         if len(self._lost) > self._max_entries:  # sessions; the first to lose one is long over
             del self._lost[next(iter(self._lost))]
+
+
+def _number(kept: Kept) -> int:
+    return kept.number
 
 
 def _size_of(answer: Answer, reply: Reply) -> int:

@@ -15,6 +15,7 @@ from mockllm.errors import MockLLMError
 from mockllm.observers.journal import Journal
 from mockllm.serve.connections import Service
 from mockllm.serve.gates import Gates
+from mockllm.serve.own_calls import OwnCalls
 from mockllm.serve.waiting import wait_for_count, wait_for_gate
 
 TOKEN_VARIABLE = "MOCKLLM_CONTROL_TOKEN"  # noqa: S105  # its name
@@ -66,11 +67,12 @@ def turn_on(
     """Let the app of `service` answer the control API, in the loop of the server."""
 
     access = Access(settings.token, settings.is_open, host, is_tls)
+    calls = None if journal is None else OwnCalls(journal)
     desk = Desk(
         service.app,
-        LocalChanges(service.app, service.clock, service.gates, journal),
+        LocalChanges(service.app, service.clock, service.gates, calls),
         access,
-        journal,
+        calls,
         service.clock,
         service.gates,
         _Waiting(journal, service.gates),

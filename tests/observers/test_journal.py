@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -161,7 +162,7 @@ def test_a_session_has_those_of_all_calls_that_are_its_own(
     for each in history:
         match each.split():
             case ["clear", *session]:
-                journal.clear(*session)
+                journal.clear(session[0] if session else None)
             case [session]:
                 observed.ask(request(f"/session/{session}{CHAT}", chat_request(each)))
 
@@ -273,3 +274,55 @@ def test_requests_to_the_control_api_are_no_entries() -> None:
     observed.journal.observe(Exchange(asked, decision, Delivery(0, 0, 0)))
 
     assert len(observed.journal) == 0
+
+
+def kept(journal: Journal) -> list[int]:
+    return [each.number for each in journal.between(0, 1_000)]
+
+
+def test_entries_of_another_journal_come_to_their_places() -> None:
+    numbers = count(1)
+    first, second = (Observed(journal=Journal(next_number=numbers.__next__)) for _ in range(2))
+    for observed in (first, second, second, first, second):
+        observed.ask(request(CHAT, chat_request("hi")))
+    others = second.journal.between(0, 1_000)
+
+    first.journal.insert(others[:1])
+    first.journal.insert(others)
+
+    assert kept(first.journal) == [1, 2, 3, 4, 5]
+    assert [each.number for each in first.journal.between(2, 4)] == [3, 4]
+    assert first.journal.between(5, 9) == []
+
+
+def test_what_is_inserted_is_bounded_too() -> None:
+    many, few = Observed(), Observed(journal=Journal(max_entries=2))
+    for _ in range(4):
+        many.ask(request(CHAT, chat_request("hi")))
+
+    few.journal.insert(many.journal.between(1, 3))
+    few.journal.insert(many.journal.between(0, 4))
+
+    assert kept(few.journal) == [3, 4]
+
+
+def test_calls_are_dropped_up_to_a_number() -> None:
+    observed = Observed()
+    for session in ("a", "b", "a", "a", "b"):
+        observed.ask(request(f"/session/{session}{CHAT}", chat_request("hi")))
+
+    observed.journal.clear("a", 3)
+    assert kept(observed.journal) == [2, 4, 5]
+    observed.journal.clear(upto=4)
+    assert kept(observed.journal) == [5]
+
+
+def test_all_are_counted_up_to_a_number() -> None:
+    observed = Observed(journal=Journal(max_entries=3))
+    for session in ("a", "b", "a", "a"):
+        observed.ask(request(f"/session/{session}{CHAT}", chat_request("hi")))
+    counts = [
+        observed.journal.count_all(session, upto) for session in ("a", None) for upto in (3, 4)
+    ]
+
+    assert counts == [2, 3, 3, 4]

@@ -17,6 +17,7 @@ from mockllm.endpoints.control.making import LocalChanges
 from mockllm.engine.decision import Decision, DividedWork, FindPeer, Peer, Question, Wait, finish
 from mockllm.exchange import Request
 from mockllm.observers.journal import Journal
+from mockllm.serve.own_calls import OwnCalls
 from tests.support.goldens import delivered
 from tests.support.observed import Observed, request
 
@@ -103,12 +104,12 @@ class Controlled:
         self.waits: list[tuple[object, ...]] = []
         self.access = Access(TOKEN, is_open, host, is_tls)
         names = iter(f"session-{number}" for number in range(1_000))
-        own_journal = self.observed.journal if journal else None
+        calls = OwnCalls(self.observed.journal) if journal else None
         desk = Desk(
             self.app,
-            LocalChanges(self.app, self.clock, self.gates, own_journal),
+            LocalChanges(self.app, self.clock, self.gates, calls),
             self.access,
-            own_journal,
+            calls,
             self.clock,
             self.gates,
             self,

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from typing import Any
 
 from mockllm.endpoints.control.answers import answer_with, no_content
-from mockllm.endpoints.control.desk import Asked, Desk
-from mockllm.engine.added import LIST
+from mockllm.endpoints.control.desk import Asked, Desk, bad_parameter
 from mockllm.engine.asking import begin
-from mockllm.engine.decision import Decision, Question
+from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.limits import MIB
 from mockllm.observers.calls import Call
+from mockllm.observers.reading import Reading
+from mockllm.observers.selection import Selection, mock_id
 from mockllm.prompt import ConversationMessage, ToolResult
 from mockllm.wire import jsontext
 
 MAX_CALLS = 1_000  # of one page
 MAX_PAGE = 8 * MIB  # bytes of a page after which no further call is added
-_ID = re.compile(rf"{LIST}\[\d{{1,15}}\]", re.ASCII)
 APIS = ("chat", "responses", "messages", "embeddings")
 
 
@@ -29,68 +28,50 @@ def list_calls(desk: Desk, asked: Asked) -> Decision | Question:
     Raises:
         ControlError: 400, 403, 409.
     """
-    journal, session = desk.calls, asked.scope(common=True)
     last = asked.number("after", 0)
     limit = asked.number("limit", MAX_CALLS, most=MAX_CALLS)
-    unmatched = asked.flag("unmatched")
-    mock, api = asked.query.get("mock"), asked.query.get("api")
+    selection = _selection(asked)
 
-    def is_meant(call: Call) -> bool:
-        return (
-            (mock is None or mock in (call.mock, mock_id(call)))
-            and (api is None or call.api == api)
-            and (unmatched is None or call.is_unmatched == unmatched)
-        )
-
-    def pieces() -> Generator[bool, None, Decision]:
+    def pieces(reading: Reading) -> Generator[bool, None, Decision]:
         found: list[bytes] = []
         size, number, has_more = 0, last, False
-        for call in journal.read_after(last, session):
+        for call in reading.after(last):
             yield False
             if len(found) >= limit or size > MAX_PAGE:
                 has_more = True
                 break
             number = call.number
-            if is_meant(call):
+            if selection.accepts(call):
                 found.append(jsontext.dumps(describe(call)))
                 size += len(found[-1])
-        members = {"next": number, "more": has_more, "lost": journal.read_lost(session)}
+        members = {"next": number, "more": has_more, "lost": reading.lost}
         rest = jsontext.dumps(members)
         return answer_with(b'{"calls":[' + b",".join(found) + b"]," + rest[1:])
 
-    return begin(pieces())
+    return desk.read(selection.session, lambda reading: begin(pieces(reading)))
 
 
-def clear_calls(desk: Desk, asked: Asked) -> Decision:
-    """Drop the calls of a session, or all.
+def clear_calls(desk: Desk, asked: Asked) -> Question:
+    """Drop the calls that the query selects.
 
     Raises:
         ControlError: 400, 403, 409.
     """
-    desk.calls.clear(asked.scope(common=True))
-    return no_content()
+    calls, selection = desk.calls, _selection(asked)
+    return Question((Wait(lambda: calls.clear(selection)),), lambda results: no_content())
 
 
-def mock_id(call: Call) -> str | None:
-    """Return what tells the mock that answered from all others; None if none did."""
-    return None if call.rule is None else label_id(call.rule.label)
+def _selection(asked: Asked) -> Selection:
+    """Return which calls the query selects.
 
-
-def label_id(label: str) -> str:
-    """Return what tells the mock with this label from all others: of one that was added, its number
-    (``added[3]``), because its name may be that of another one."""
-    found = _ID.match(label)
-    return label if found is None else found[0]
-
-
-def is_id(name: str) -> bool:
-    """Return True if `name` is the id of a mock that was added, or has the form of one."""
-    return _ID.fullmatch(name) is not None
-
-
-def number_of(mock_id: str) -> int:
-    """Return the number of a mock that was added, by its id."""
-    return int(mock_id[len(LIST) + 1 : -1])
+    Raises:
+        ControlError: 400, 403.
+    """
+    api = asked.query.get("api")
+    if api is not None and api not in APIS:
+        raise bad_parameter("api", f"one of {', '.join(APIS)}", api)
+    session = asked.scope(common=True)
+    return Selection(session, asked.query.get("mock"), api, asked.flag("unmatched"))
 
 
 def describe(call: Call) -> dict[str, Any]:

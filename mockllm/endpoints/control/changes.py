@@ -19,7 +19,6 @@ from mockllm.endpoints.control.answers import (
     describe,
     no_content,
 )
-from mockllm.endpoints.control.calls import is_id
 from mockllm.endpoints.control.desk import Asked, Desk, forbidden, invalid, not_found
 from mockllm.endpoints.control.mocks import (
     Listed,
@@ -34,6 +33,7 @@ from mockllm.engine.asking import begin
 from mockllm.engine.changes import AddMock, Change, RemoveMock
 from mockllm.engine.decision import Decision, Question
 from mockllm.errors import ConfigError, Place, Problem, closest, did_you_mean
+from mockllm.observers.selection import is_id
 
 MAX_ADDED = 100_000  # mocks of all sessions
 TEMPLATES = (
@@ -271,7 +271,7 @@ def _templates(added: AddedMock, own: _Written) -> Iterator[Problem]:
 def _answer(
     desk: Desk, shown: list[Listed], session: str | None, *, is_one: bool, status: int = 201
 ) -> Generator[bool, None, Decision]:
-    described = yield from describe_all(desk, shown, session)
+    described = yield from describe_all(desk, shown, session, {})  # they are new
     warnings = [
         describe(warning) for each in shown if each.added for warning in each.added.warnings
     ]

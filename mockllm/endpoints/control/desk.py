@@ -13,13 +13,16 @@ from mockllm.config.objects import ConfigObject
 from mockllm.endpoints.control.access import Access, Grant
 from mockllm.endpoints.control.answers import ControlError
 from mockllm.endpoints.control.making import Changes, Clock, Gates
+from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.engine.views import Views
 from mockllm.errors import ConfigError, Problem
 from mockllm.exchange import Request
 from mockllm.limits import MIB
-from mockllm.observers.journal import Journal, Record
+from mockllm.observers.journal import Record
+from mockllm.observers.reading import Reading
+from mockllm.observers.selection import Selection
 from mockllm.providers.routes import Values
 from mockllm.state.session_names import describe_mistake, is_session_name
 from mockllm.state.sessions import COMMON
@@ -44,6 +47,26 @@ class MockedServer(Protocol):
     def tables(self, session: str | None = None) -> Iterable[Table]: ...
 
 
+class Calls(Protocol):
+    """The calls of a server, as its journal has them, or the journals of its processes."""
+
+    def read(self, session: str | None) -> Reading | None:
+        """Return those of a session, or of all; None if other processes must be asked."""
+
+    async def gather(self, session: str | None) -> Reading:
+        """Return those that all processes have."""
+
+    async def clear(self, selection: Selection) -> None:
+        """Drop those that are meant, in all processes."""
+
+    @property
+    def last_number(self) -> int:
+        """The highest number of a call so far, in all processes; 0 if there was none."""
+
+    def forget(self, session: str, upto: int) -> None:
+        """Drop those of a session with numbers of at most `upto`, in this process."""
+
+
 class Waiting(Protocol):
     """Waits in the loop of the server. Each returns False if what is waited for did not happen
     within `timeout` seconds. A session may be None: then all count."""
@@ -63,7 +86,7 @@ class Desk:
     server: MockedServer
     changes: Changes
     access: Access
-    journal: Journal | None
+    journal: Calls | None
     clock: Clock
     gates: Gates
     waiting: Waiting
@@ -72,7 +95,7 @@ class Desk:
     allows_templates: bool = False
 
     @property
-    def calls(self) -> Journal:
+    def calls(self) -> Calls:
         """The journal.
 
         Raises:
@@ -83,13 +106,26 @@ class Desk:
             raise ControlError(409, "no_journal", message)
         return self.journal
 
-    def read(self, session: str | None) -> Record:
-        """Return what happened in a session, or in all.
+    def read(
+        self, session: str | None, answer: Callable[[Reading], Decision | Question]
+    ) -> Decision | Question:
+        """Return the `answer` by the calls of a session, or of all; or the question that asks other
+        processes for theirs first.
 
         Raises:
-            ControlError: 409, there is no journal.
+            ControlError: 409, there is no journal; and those of `answer`.
         """
-        return self.calls.read(session)._replace(held=self.gates.held(session))
+        calls = self.calls
+        reading = calls.read(session)
+        if reading is not None:
+            return answer(reading)
+        return Question((Wait(lambda: calls.gather(session)),), lambda results: answer(*results))
+
+    def verify(
+        self, session: str | None, answer: Callable[[Record], Decision | Question]
+    ) -> Decision | Question:
+        """Return the `answer` by what happened in a session, or in all, as `read` does."""
+        return self.read(session, lambda found: answer(found.record(self.gates.held(session))))
 
     def check_open(self, session: str | None) -> None:
         """Check that a session is open: of one that is not, nothing would remain.

@@ -25,7 +25,6 @@ from mockllm.engine.changes import (
 from mockllm.engine.decision import Decision, Question
 from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.views import Views
-from mockllm.observers.journal import Journal
 from mockllm.state.store import BeginSession, EndSession, Operation, Reset, Result
 from mockllm.state.traffic import TrafficTimes
 
@@ -67,6 +66,13 @@ class Gates(Protocol):
     def end_session(self, session: str) -> None: ...
 
 
+class KnownCalls(Protocol):
+    """The interface of the calls of a server for changes."""
+
+    def forget(self, session: str, upto: int) -> None:
+        """Drop the calls of a session with numbers of at most `upto`."""
+
+
 class Changes(Protocol):
     """Makes changes, one request's after the other's."""
 
@@ -82,7 +88,7 @@ class LocalChanges:
     """The changes of a server that is one process. The loop of the server makes them."""
 
     def __init__(
-        self, server: ChangedServer, clock: Clock, gates: Gates, journal: Journal | None
+        self, server: ChangedServer, clock: Clock, gates: Gates, journal: KnownCalls | None
     ) -> None:
         self._server = server
         self._clock = clock
@@ -134,9 +140,9 @@ class LocalChanges:
                 assert_never(change)
 
     def _open(self, change: OpenSession) -> None:
-        session, current, is_new, at = change
+        session, current, is_new, at, last_call = change
         if is_new:
             self._gates.end_session(session)
             if self._journal is not None:
-                self._journal.clear(session)
+                self._journal.forget(session, last_call)
         self._server.perform(BeginSession(session, current), at)

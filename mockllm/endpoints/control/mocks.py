@@ -6,7 +6,7 @@ configuration are read, but not changed: that is done in its files.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mockllm.config.models import AnyMock
@@ -15,13 +15,13 @@ from mockllm.endpoints.control.answers import (
     answer,
     version_of,
 )
-from mockllm.endpoints.control.calls import is_id, label_id, number_of
 from mockllm.endpoints.control.desk import Asked, Desk, not_found
 from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import begin
 from mockllm.engine.decision import Decision, Question, finish
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.errors import closest, did_you_mean
+from mockllm.observers.selection import is_id, label_id, number_of
 from mockllm.observers.subjects import progress_of
 from mockllm.observers.verification import Progress
 from mockllm.providers import APIS
@@ -111,16 +111,16 @@ def list_mocks(desk: Desk, asked: Asked) -> Decision | Question:
     known = [*see_mocks(desk, session)]
     page = known[start : start + limit]
 
-    def pieces() -> Generator[bool, None, Decision]:
-        shown = yield from describe_all(desk, page, session)
+    def pieces(requests: Mapping[str, int]) -> Generator[bool, None, Decision]:
+        shown = yield from describe_all(desk, page, session, requests)
         end = start + len(page)
         body = {"mocks": shown, "next": end, "more": end < len(known)}
         return answer(body, etag=version_of_all(known))
 
-    return begin(pieces())
+    return _with_counts(desk, session, lambda requests: begin(pieces(requests)))
 
 
-def read_mock(desk: Desk, asked: Asked) -> Decision:
+def read_mock(desk: Desk, asked: Asked) -> Decision | Question:
     """Answer with one mock.
 
     Raises:
@@ -128,8 +128,24 @@ def read_mock(desk: Desk, asked: Asked) -> Decision:
     """
     session = asked.scope()
     listed = find_mock(desk, asked.values["name"], session)
-    (shown,) = finish(describe_all(desk, [listed], session))
-    return answer(shown, etag=listed.version)
+
+    def describe(requests: Mapping[str, int]) -> Decision:
+        (shown,) = finish(describe_all(desk, [listed], session, requests))
+        return answer(shown, etag=listed.version)
+
+    return _with_counts(desk, session, describe)
+
+
+def _with_counts(
+    desk: Desk,
+    session: str | None,
+    show: Callable[[Mapping[str, int]], Decision | Question],
+) -> Decision | Question:
+    """Return the answer that shows the number of requests that each mock has answered in a session,
+    or in all, by the labels of the mocks. Without a journal, there are none."""
+    if desk.journal is None:
+        return show({})
+    return desk.read(session, lambda reading: show(reading.count_by_mock()))
 
 
 def version_of_all(known: Iterable[Listed]) -> str:
@@ -151,10 +167,11 @@ def list_added(added: AddedMock, session: str | None) -> Listed:
 
 
 def describe_all(
-    desk: Desk, page: Sequence[Listed], session: str | None
+    desk: Desk, page: Sequence[Listed], session: str | None, counts: Mapping[str, int]
 ) -> Generator[bool, None, list[dict[str, Any]]]:
-    """Return mocks as JSON, with what a session, or all, have had of them, in pieces."""
-    requests = {} if desk.journal is None else _by_id(desk.journal.count_by_mock(session))
+    """Return mocks as JSON, with what a session, or all, have had of them, in pieces. `counts` are
+    the requests that they have answered, by their labels."""
+    requests = _by_id(counts)
     store = desk.server.store
     shown: list[dict[str, Any]] = []
     for listed in page:

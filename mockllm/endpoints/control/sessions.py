@@ -148,7 +148,8 @@ def _open(desk: Desk, name: str, *, current: bool) -> OpenSession:
     if not sessions.can_begin(name, now):
         message = f"{MAX_PINNED:,} sessions are open; end those whose test is over"
         raise ControlError(409, "too_many_sessions", message)
-    return OpenSession(name, current, is_new=not sessions.is_open(name), at=now)
+    last_call = 0 if desk.journal is None else desk.journal.last_number
+    return OpenSession(name, current, not sessions.is_open(name), now, last_call)
 
 
 def _named(asked: Asked) -> str:

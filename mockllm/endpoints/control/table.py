@@ -98,7 +98,7 @@ ROUTES: tuple[Route, ...] = (
         calls.clear_calls,
         "Drop the calls so far",
         (_NOTHING,),
-        query=(SESSION,),
+        query=(SESSION, MOCK, API, UNMATCHED),
         errors=(409,),
     ),
     Route(

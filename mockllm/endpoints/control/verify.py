@@ -19,7 +19,6 @@ from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, 
 
 from mockllm.config.mistakes import contradiction
 from mockllm.endpoints.control.answers import ControlError, answer, plain_text
-from mockllm.endpoints.control.calls import is_id, mock_id, number_of
 from mockllm.endpoints.control.desk import Asked, Desk, Form, not_found
 from mockllm.endpoints.control.gates import checked_gate
 from mockllm.endpoints.control.mocks import find_mock
@@ -27,6 +26,7 @@ from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.errors import closest, did_you_mean
 from mockllm.observers import verification
 from mockllm.observers.journal import Record
+from mockllm.observers.selection import is_id, mock_id, number_of
 from mockllm.observers.subjects import subject_of, subjects_of
 from mockllm.observers.verification import Subject, Times
 
@@ -115,9 +115,13 @@ def verify(desk: Desk, asked: Asked) -> Decision | Question:
     wanted = asked.read(Assertion)
     if wanted.assert_ == "gate":
         return _wait_for_gate(desk, wanted, session)
-    record = desk.read(session)
     if wanted.assert_ == "calls":
         return _wait_for_calls(desk, wanted, session)
+    return desk.verify(session, lambda record: _verify(desk, record, wanted, session))
+
+
+def _verify(desk: Desk, record: Record, wanted: Assertion, session: str | None) -> Decision:
+    """Answer whether an assertion about calls holds."""
     match wanted.assert_:
         case "called" | "requested":
             return _count(record, _subject(desk, wanted.mock or "", session), wanted)
@@ -144,25 +148,30 @@ def _count(record: Record, subject: Subject, wanted: Assertion) -> Decision:
     return answer({"holds": True, "calls": len(calls), "requests": len(answered)})
 
 
-def report(desk: Desk, asked: Asked) -> Decision:
+def report(desk: Desk, asked: Asked) -> Decision | Question:
     """Answer with the list of the calls, a line each, as the texts of failures have it.
 
     Raises:
         ControlError: 400, 403, 409.
     """
-    record = desk.read(asked.scope(common=True))
-    return plain_text(f"{verification.report(record)}\n")
+    return desk.verify(
+        asked.scope(common=True),
+        lambda record: plain_text(f"{verification.report(record)}\n"),
+    )
 
 
 def _wait_for_calls(desk: Desk, wanted: Assertion, session: str | None) -> Question:
     count, timeout = wanted.count or 0, float(wanted.timeout)
 
-    def resume(results: Sequence[Any]) -> Decision:
+    def resume(results: Sequence[Any]) -> Decision | Question:
         (in_time,) = results
-        return _answer(
-            None if in_time else verification.too_few(desk.read(session), count, timeout)
+        if in_time:
+            return _answer(None)
+        return desk.verify(
+            session, lambda record: _answer(verification.too_few(record, count, timeout))
         )
 
+    _ = desk.calls  # or there is nothing to wait for
     return Question((Wait(lambda: desk.waiting.calls(session, count, timeout)),), resume)
 
 
@@ -170,13 +179,15 @@ def _wait_for_gate(desk: Desk, wanted: Assertion, session: str | None) -> Questi
     name, timeout = wanted.gate or "", float(wanted.timeout)
     count = 1 if wanted.count is None else wanted.count
 
-    def resume(results: Sequence[Any]) -> Decision:
+    def fail(record: Record | None) -> Decision:
+        found = desk.gates.reached(session, name)
+        return _answer(verification.not_reached(record, name, count, timeout, found))
+
+    def resume(results: Sequence[Any]) -> Decision | Question:
         (in_time,) = results
         if in_time:
             return _answer(None)
-        found = desk.gates.reached(session, name)
-        record = None if desk.journal is None else desk.read(session)
-        return _answer(verification.not_reached(record, name, count, timeout, found))
+        return fail(None) if desk.journal is None else desk.verify(session, fail)
 
     return Question((Wait(lambda: desk.waiting.gate(session, name, count, timeout)),), resume)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from mockllm.endpoints.control import calls
 from mockllm.observers.journal import Journal
+from mockllm.observers.selection import Selection
 from tests.support.control import Controlled
 from tests.support.observed import request
 
@@ -173,7 +175,43 @@ def test_calls_are_dropped_of_a_session_or_all(controlled: Controlled) -> None:
     assert [each.session for each in controlled.journal.read().calls] == ["b"]
     assert controlled.ask("DELETE", "calls").status == 204
     assert len(controlled.journal) == 0
-    assert controlled.ask("DELETE", "calls?mock=x").status == 400
+    assert controlled.ask("DELETE", "calls?mok=x").status == 400
+
+
+def test_calls_that_are_selected_are_dropped(controlled: Controlled) -> None:
+    controlled.say("Hello")
+    controlled.say("nobody", session="a")
+    controlled.say("nobody")
+    controlled.observed.ask(request("/v1/responses", {"model": "m", "input": "Hello"}))
+
+    for query, left in (
+        ("session=a&unmatched=false", ["Hello", "nobody", "nobody", "Hello"]),
+        ("session=a&unmatched=true", ["Hello", "nobody", "Hello"]),
+        ("mock=greet&api=responses", ["Hello", "nobody"]),
+        ("mock=greet", ["nobody"]),
+        ("unmatched=true", []),
+    ):
+        assert controlled.ask("DELETE", f"calls?{query}").status == 204
+        assert texts(controlled) == left
+
+
+def test_many_calls_are_dropped_with_pauses(controlled: Controlled) -> None:
+    for number in range(5):
+        controlled.say(f"{number}")
+    pauses = Selection(api="chat").drop_from(controlled.journal)
+    with mock.patch("mockllm.observers.selection.CALLS_AT_ONCE", 2):
+        assert next(pauses) is None
+        controlled.say("meanwhile")
+        assert len([*pauses]) == 1
+
+    assert texts(controlled) == ["meanwhile"]
+
+
+def test_an_unknown_api_is_a_400(controlled: Controlled) -> None:
+    for method in ("GET", "DELETE"):
+        refused = controlled.ask(method, "calls?api=chats")
+        assert (refused.status, refused.code) == (400, "bad_parameter")
+        assert "chat, responses, messages, embeddings" in refused.value["error"]["message"]
 
 
 def test_a_token_of_a_session_sees_that_one(controlled: Controlled) -> None:

@@ -1,0 +1,42 @@
+"""What a reading of calls has found, in the journal of one process or in those of several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from mockllm.observers.calls import Call
+from mockllm.observers.journal import Journal, Record
+
+
+class Reading(NamedTuple):
+    """The calls of a session, or of all if that is None, as a `journal` has them at this moment.
+
+    `lost` calls are not there any more, because there was no room for them. `missing` says why
+    others may not be there; it is empty if all are. Calls with numbers of at most `known_upto` will
+    not be found later; if that is None, it holds for all.
+    """
+
+    journal: Journal
+    session: str | None
+    lost: int
+    missing: str = ""
+    known_upto: int | None = None
+
+    @classmethod
+    def of(cls, journal: Journal, session: str | None) -> Reading:
+        """Return the reading of the only journal of a server."""
+        return cls(journal, session, journal.read_lost(session))
+
+    def record(self, held: Mapping[str, int]) -> Record:
+        """Return the calls for verification, with the number of answers that are held at gates."""
+        calls = self.journal.read(self.session).calls
+        return Record(calls, self.lost, held, self.missing)
+
+    def after(self, number: int) -> Iterator[Call]:
+        """Return the calls with numbers above `number`, in the order in which they ended."""
+        return self.journal.read_after(number, self.session)
+
+    def count_by_mock(self) -> Mapping[str, int]:
+        """Return the number of requests that each mock answered, by the labels of its rules."""
+        return self.journal.count_by_mock(self.session)

@@ -1,0 +1,38 @@
+"""The calls of a server that has one process, for its control API."""
+
+from __future__ import annotations
+
+import asyncio
+
+from mockllm.observers.journal import Journal
+from mockllm.observers.reading import Reading
+from mockllm.observers.selection import Selection
+
+
+class OwnCalls:
+    """The calls that one journal has. It is used in the loop of its server."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def read(self, session: str | None) -> Reading:
+        """Return those of a session, or of all."""
+        return Reading.of(self._journal, session)
+
+    async def gather(self, session: str | None) -> Reading:
+        """Return what `read` does: there are no others."""
+        return self.read(session)
+
+    async def clear(self, selection: Selection) -> None:
+        """Drop those that are meant, a few at a time."""
+        for _ in selection.drop_from(self._journal):
+            await asyncio.sleep(0)
+
+    @property
+    def last_number(self) -> int:
+        """The highest number of a call so far; 0 if there was none."""
+        return self._journal.last_number
+
+    def forget(self, session: str, upto: int) -> None:
+        """Drop those of a session with numbers of at most `upto`."""
+        self._journal.clear(session, upto)
