@@ -6,7 +6,7 @@ mock. A reload replaces the engine (`App.use`); the app and its state remain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
 from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
 from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import answer_at_once, in_session, session_ended
-from mockllm.engine.decision import Admission, Answer, Decision, Outcome, Question
+from mockllm.engine.decision import Admission, Answer, Decision, Match, Outcome, Question
 from mockllm.engine.effects import hold
 from mockllm.engine.engine import Engine
 from mockllm.engine.limiting import NOTHING, Limiter, Sent
@@ -48,7 +48,15 @@ from mockllm.state.session_names import (
     split_request,
 )
 from mockllm.state.sessions import COMMON
-from mockllm.state.store import LocalStore, Operation, Reset, Result, SessionEnded
+from mockllm.state.store import (
+    Admit,
+    LocalStore,
+    Operation,
+    Reset,
+    Result,
+    SessionEnded,
+    StateUnavailableError,
+)
 from mockllm.state.traffic import TrafficTimes
 from mockllm.wire.placeholders import FreshValues
 
@@ -219,9 +227,9 @@ class App:
         """Perform one operation on the state, for a test: begin or end a session. It is done at the
         time `now`, by default that of the clock."""
         at = self._clock() if now is None else now
-        (result,) = self.store.perform((operation,), at)
+        results = self.store.perform_at_once((operation,), at)
         self._note_default_session()
-        return result
+        return results[0]
 
     def _note_default_session(self) -> None:
         """Note whether a request that names no session may belong to another than the common one,
@@ -271,12 +279,17 @@ class App:
                 session = self._name_session(in_path, request)
             except RequestError as exc:
                 return self._refuse(request, exc, Outcome.REFUSED)
-            if not self.store.sessions.admit(session, self._clock()):
-                ended = session_ended(SessionEnded(session))
-                decision = self._refuse(request, ended, Outcome.SESSION_ENDED)
+        if session == COMMON:
+            return self._decide_within(session, in_path, request)
+
+        def admitted(results: Sequence[Any]) -> Decision | Question:
+            (refusal,) = results
+            if isinstance(refusal, SessionEnded):
+                decision = self._refuse(request, session_ended(refusal), Outcome.SESSION_ENDED)
                 return decision._replace(session=session)
-        decided = self._decide_within(session, in_path, request)
-        return decided if session == COMMON else in_session(decided, session, received)
+            return in_session(self._decide_within(session, in_path, request), session, received)
+
+        return Question((Admit(session),), admitted)
 
     def _is_for_control(self, request: Request) -> bool:
         return self.control is not None and self.control.owns(request.path)
@@ -328,6 +341,12 @@ class App:
             reply = self._refusal(request, error)
         return self._engine.cors.share(reply)
 
+    def refuse_without_state(self, request: Request, error: StateUnavailableError) -> Decision:
+        """Return the decision to refuse a request whose state cannot be reached in time."""
+        in_path, inner = split_request(request)
+        decision = Decision.by(Match(Outcome.NO_STATE, self.render_error(request, error)))
+        return decision._replace(session=self._name_session(in_path, inner))
+
     def store_response(self, request: Request, decision: Decision, fresh: FreshValues) -> None:
         """Store a delivered response so that clients of its session can retrieve it. Without effect
         if the decision is an error, or the path another."""
@@ -350,7 +369,9 @@ class App:
     ) -> None:
         """End a request that was admitted to its limits, of whose `answer` this was sent. Without
         effect if it has ended before."""
-        self.store.perform(self._limiter.over(admission, answer, sent), self._clock())
+        operations = self._limiter.over(admission, answer, sent)
+        if operations:
+            self.store.post(operations, self._clock())
 
     def pacing_of(self, request: Request, decision: Decision) -> Pacing:
         """Return the pacing of one delivery of a paced reply, with the key of its draws."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
+from mockllm.engine import decision
 from mockllm.engine.decision import (
     CallFunction,
     Decision,
@@ -25,7 +26,7 @@ from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
 from mockllm.state.attempts import RETRY_COUNT, Attempt, attempt_at
 from mockllm.state.choosing import Candidate, Exhausted
-from mockllm.state.store import Choose, Draw, SessionEnded, Store
+from mockllm.state.store import Choose, Draw, Operation, SessionEnded, Store
 
 
 def choice_among(table: Table, rules: Sequence[Rule], request: Request, session: str) -> Choose:
@@ -57,20 +58,26 @@ def draws_for(
 
 def answer_at_once(decided: Decision | Question, store: Store, now: float) -> Decision | Question:
     """Return the decision, with the operations of questions performed by `store`. A question with
-    operations that it does not perform is returned as it is."""
+    operations that it does not perform, or not at once, is returned as it is."""
     while isinstance(decided, Question):
-        outside = ForwardRequest | DividedWork | CallFunction | FindPeer | Wait
-        operations = [each for each in decided.operations if not isinstance(each, outside)]
-        if len(operations) < len(decided.operations):
+        operations = operations_of_store(decided.operations)
+        results = None if operations is None else store.perform_at_once(operations, now)
+        if results is None:
             break
-        results = store.perform(operations, now)
         try:
             decided = decided.resume(results)
         except BaseException:
             if decided.admission is not None:
-                store.perform(abandon(decided.admission), now)
+                store.post(abandon(decided.admission), now)
             raise
     return decided
+
+
+def operations_of_store(operations: Sequence[decision.Operation]) -> Sequence[Operation] | None:
+    """Return the operations of a question, if a store performs them all; else None."""
+    outside = ForwardRequest | DividedWork | CallFunction | FindPeer | Wait
+    performed = [each for each in operations if not isinstance(each, outside)]
+    return performed if len(performed) == len(operations) else None
 
 
 MAX_UNDIVIDED = 128 * 1024  # bytes of a request for which an endpoint does not pause

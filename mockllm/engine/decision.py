@@ -42,6 +42,8 @@ class Outcome(Enum):
     """A request for whose answer there is no place, not even in the queue."""
     SESSION_ENDED = "session ended"
     """A request that comes after the end of its session."""
+    NO_STATE = "no state"
+    """A request whose state, which other processes share, could not be reached in time."""
     REFUSED = "refused"
     """An invalid request: missing credentials, an invalid body, invalid HTTP."""
     ENDPOINT = "endpoint"

@@ -30,6 +30,7 @@ from mockllm.serve.player import Player, Sender
 from mockllm.serve.progress import Progress
 from mockllm.serve.questions import Questions
 from mockllm.serve.turns import MAX_SMALL, MIN_CHARGED
+from mockllm.state.store import StateUnavailableError
 from mockllm.wire.placeholders import FreshValues, fill_fresh
 
 logger = logging.getLogger("mockllm")
@@ -132,7 +133,7 @@ class Answering:
         """Decide by the results of the question's operations, then deliver the decision."""
         self._questions = Questions(self._service, self._wire, self._admit)
         try:
-            decision = await self._questions.resolve(question)
+            decision = await self._decide_later(request, self._questions, question)
             self._task = None
             self._deliver(request, decision, started)
         except asyncio.CancelledError:
@@ -145,6 +146,15 @@ class Answering:
             self._questions = None
         if not self._is_busy and self.phase is Phase.ANSWERING:
             self._resume()
+
+    async def _decide_later(
+        self, request: Request, questions: Questions, question: Question
+    ) -> Decision:
+        try:
+            return await questions.resolve(question)
+        except StateUnavailableError as exc:
+            self._end_admission()
+            return self._service.app.refuse_without_state(request, exc)
 
     def _admit(self, admission: Admission | None) -> None:
         self._admission = admission

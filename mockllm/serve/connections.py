@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from mockllm.app import App
+from mockllm.engine.asking import operations_of_store
 from mockllm.engine.decision import (
     Decision,
     Delivery,
@@ -109,6 +110,17 @@ class Service:
         self.draining = False
         self.last_call = 0.0
         """Seconds in which idle connections may still send a request."""
+
+    async def perform(self, operations: Sequence[Operation]) -> Sequence[Any]:
+        """Return the results of the operations of a question, in the same order.
+
+        Raises:
+            StateUnavailableError: they are about state, which cannot be reached in time.
+        """
+        about_state = operations_of_store(operations)
+        if about_state is None:
+            return await self.performer.perform(operations)
+        return await self.app.store.perform_later(about_state)
 
     def observe(self, request: Request, decision: Decision, delivery: Delivery) -> None:
         """Pass an exchange to the observers. Their errors are logged, and the client never sees

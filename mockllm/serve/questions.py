@@ -19,8 +19,9 @@ from mockllm.engine.decision import (
 from mockllm.serve.address import is_local
 from mockllm.serve.connections import Service
 from mockllm.serve.functions import is_asynchronous
+from mockllm.state import store
 
-MAX_QUESTIONS = 4  # of one request, one after the other: traffic, a choice, a function, its answer
+MAX_QUESTIONS = 4  # of one request, one after the other, beside those about state
 
 
 class Questions:
@@ -40,14 +41,20 @@ class Questions:
         """True during a function, or a wait, that is cancelled if the peer leaves."""
 
     async def resolve(self, question: Question) -> Decision:
-        """Return the decision that follows from `question` and those after it."""
+        """Return the decision that follows from `question` and those after it.
+
+        Raises:
+            StateUnavailableError: state that is asked for cannot be reached in time.
+        """
         decided: Decision | Question = question
-        for _ in range(MAX_QUESTIONS):
+        left = MAX_QUESTIONS
+        while left:
             if decided.admission is not None:
                 self._admit(decided.admission)
             if not isinstance(decided, Question):
                 break
             work = decided.operations[0]
+            left -= not isinstance(work, store.Operation)
             if isinstance(work, DividedWork):
                 results: Sequence[Any] = [await self._service.turns.perform(work.pieces)]
             elif isinstance(work, CallFunction):
@@ -57,7 +64,7 @@ class Questions:
             elif isinstance(work, Wait):
                 results = [await self._wait(work)]
             else:
-                results = await self._service.performer.perform(decided.operations)
+                results = await self._service.perform(decided.operations)
             decided = decided.resume(results)
         assert isinstance(decided, Decision), "too many questions for one request"
         self._admit(decided.admission)

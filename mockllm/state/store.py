@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from mockllm.errors import RequestError
 from mockllm.state.attempts import Attempt, Attempts
 from mockllm.state.choosing import (
     Candidate,
@@ -42,6 +43,13 @@ class Choose(NamedTuple):
     attempt: Attempt | None = None
 
 
+class Admit(NamedTuple):
+    """Admit a request to its session, which counts as its use and opens an unknown one. The result
+    is None; SessionEnded refuses."""
+
+    session: str
+
+
 class TakeNothing(NamedTuple):
     """Record an attempt that was answered before anything was chosen, by an error of ``traffic``:
     its retry has nothing to repeat. The result is None; SessionEnded refuses."""
@@ -62,6 +70,26 @@ class EndSession(NamedTuple):
     """End a session and drop its state. Its late requests are refused. The result is None."""
 
     session: str
+
+
+class IsOpen(NamedTuple):
+    """Find out whether a session has begun and is neither ended nor evicted. The result is a
+    bool."""
+
+    session: str
+
+
+class ListSessions(NamedTuple):
+    """List the open sessions but the common one: pinned ones first, then in order of their last
+    use. The result is a tuple of names."""
+
+
+class CountAnswers(NamedTuple):
+    """Count the answers that the mocks with these `keys` have given in a session; without one, in
+    the session in which each has given most. The result is a tuple of numbers, in order."""
+
+    keys: tuple[str, ...]
+    session: str | None = None
 
 
 class Reset(NamedTuple):
@@ -135,10 +163,14 @@ class Leave(NamedTuple):
 
 Operation = (
     Draw
+    | Admit
     | Choose
     | TakeNothing
     | BeginSession
     | EndSession
+    | IsOpen
+    | ListSessions
+    | CountAnswers
     | Reset
     | Put
     | Get
@@ -168,17 +200,39 @@ class PoolFull(NamedTuple):
 
 
 Refusal = Exhausted | NoneLeft | SessionEnded | TooManySessions | Limited | PoolFull
-Result = Chosen | Spent | Refusal | bytes | int | None
+Result = Chosen | Spent | Refusal | bytes | int | tuple[str, ...] | tuple[int, ...] | None
 
 REFUSALS = (Exhausted, NoneLeft, SessionEnded, TooManySessions, Limited, PoolFull)
 
 
-class Store(Protocol):
-    """Performs operations, in one atomic step for each call."""
+class StateUnavailableError(RequestError):
+    """The state that a request needs cannot be reached in time. `code` is the reason for programs:
+    ``state_busy`` (other processes use it), ``state_full`` (no space is left), ``state_lost``."""
 
-    def perform(self, operations: Sequence[Operation], now: float) -> Sequence[Result]:
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(503, message, code=code)
+
+
+class Store(Protocol):
+    """Performs operations, in one atomic step for each call. Several processes may share one."""
+
+    def perform_at_once(
+        self, operations: Sequence[Operation], now: float
+    ) -> Sequence[Result] | None:
         """Return the results of `operations` at the time `now`, in seconds of a monotonic clock, up
-        to and including the first that refuses."""
+        to and including the first that refuses. None, without effect, if that takes longer than the
+        loop may stand still: then `perform_later` is for them."""
+
+    async def perform_later(self, operations: Sequence[Operation]) -> Sequence[Result]:
+        """Return the same, by the store's own clock, while the loop goes on.
+
+        Raises:
+            StateUnavailableError: the store cannot be reached in time. The operations may have been
+                performed all the same.
+        """
+
+    def post(self, operations: Sequence[Operation], now: float) -> None:
+        """Perform `operations` whose results nobody needs, at once or soon."""
 
 
 # --- The store of one process ---------------------------------------------------------------------
@@ -214,6 +268,18 @@ class LocalStore:
                 break
         return results
 
+    def perform_at_once(self, operations: Sequence[Operation], now: float) -> list[Result]:
+        """Return the results of `operations`."""
+        return self.perform(operations, now)
+
+    async def perform_later(self, operations: Sequence[Operation]) -> list[Result]:
+        """Not needed: everything can be performed at once."""
+        raise NotImplementedError
+
+    def post(self, operations: Sequence[Operation], now: float) -> None:
+        """Perform `operations` whose results nobody needs."""
+        self.perform(operations, now)
+
     def answered(self, key: str, session: str | None = None) -> int:
         """Return how many answers the mock with this key has given in `session`; without one, in
         the session in which it has given most."""
@@ -222,6 +288,8 @@ class LocalStore:
 
     def _perform(self, operation: Operation, now: float) -> Result:
         match operation:
+            case Admit(session):
+                return None if self.sessions.admit(session, now) else SessionEnded(session)
             case Choose(session, candidates, attempt):
                 if not self.sessions.admit(session, now):
                     return SessionEnded(session)
@@ -237,6 +305,12 @@ class LocalStore:
                 return None if begin(session, now) else TooManySessions()
             case EndSession(session):
                 self.sessions.end(session, now)
+            case IsOpen(session):
+                return self.sessions.is_open(session)
+            case ListSessions():
+                return self.sessions.open
+            case CountAnswers(wanted, within):
+                return tuple(self.answered(key, within) for key in wanted)
             case Reset(within, keys):
                 for each in tuple(self._answered) if within is None else (within,):
                     self._reset(each, keys)

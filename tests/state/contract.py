@@ -1,32 +1,44 @@
 """What every store does, whatever it stores state in.
 
-`StoreContract` has the tests of single behaviours; `make_store_machine` returns a state machine
-that holds a store against `state.specification`. A test module of a store does
+`SessionsContract` has the tests of single behaviours; `make_store_machine` returns a state machine
+that holds a store against `state.specification`, `make_equality_machine` one that holds it equal to
+`LocalStore`. A test module of a store does
 
-    class TestLocalStore(StoreContract):
-        make_store = staticmethod(LocalStore)
+    class TestMyStore(SessionsContract):
+        make_store = staticmethod(make_my_store)
 
-    TestLocalStoreMachine = make_store_machine(LocalStore).TestCase
+    TestMyStoreMachine = make_store_machine(make_my_store).TestCase
+    TestMyStoreEquality = make_equality_machine(make_my_store).TestCase
+
+where `make_my_store` returns an empty store that is asked at a given time (`PerformingStore`). The
+bounds of what is kept are constants of the modules in `state`, which tests make small: a store
+reads them when it performs an operation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import pytest
 
+from mockllm.state import attempts, rate_limits, sessions, values
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import NONE_LEFT, AtEnd, Candidate, Chosen, Entry, Exhausted, Script
 from mockllm.state.rate_limits import Charge, Limit, Limited, Spent
 from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
 from mockllm.state.store import (
+    Admit,
     BeginSession,
     Choose,
+    CountAnswers,
     Draw,
     EndSession,
     Enter,
     Get,
+    IsOpen,
     Leave,
+    ListSessions,
     Operation,
     PoolFull,
     Put,
@@ -35,8 +47,8 @@ from mockllm.state.store import (
     SessionEnded,
     Settle,
     Spend,
-    Store,
     TakeNothing,
+    TooManySessions,
 )
 
 BODY, OTHER_BODY = b"a" * 16, b"b" * 16
@@ -56,10 +68,17 @@ REQUESTS = Charge("requests", Limit(3, 60.0))
 TOKENS = Charge("tokens", Limit(100, 60.0), 40)
 
 
+class PerformingStore(Protocol):
+    """A store that can be asked at a given time, and be waited for."""
+
+    def perform(self, operations: Sequence[Operation], now: float) -> Sequence[Result]:
+        """Return the results of `operations` at the time `now`."""
+
+
 class StoreContract:
     """The behaviour of a store that `make_store` returns."""
 
-    make_store: Callable[[], Store]
+    make_store: Callable[[], PerformingStore]
 
     @pytest.fixture(autouse=True)
     def _fresh_store(self) -> None:
@@ -368,6 +387,96 @@ class StoreContract:
         assert self.choose(mock("a"), body=BODY, retry=1) == Chosen(0, 0, 1)
         assert self.choose(mock("b"), body=OTHER_BODY, retry=1) == Chosen(0, 0, 1, repeated=True)
 
+    # --- Bounds ---
+
+    def test_an_evicted_session_loses_its_state(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sessions, "MAX_UNPINNED", 1)
+        self.choose(session="a")
+        self.choose(session="b")
+
+        assert self.choose(session="a", retry=1) == Chosen(0, 0, 1)
+
+    def test_a_pinned_session_keeps_its_state(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sessions, "MAX_UNPINNED", 1)
+        self.perform(BeginSession("a"))
+        for session in "abc":
+            self.choose(session=session)
+
+        assert self.choose(session="a", retry=1) == Chosen(0, 0, 1, repeated=True)
+
+    def test_of_too_many_equal_attempts_the_first_is_forgotten(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(attempts, "MAX_ATTEMPTS", 2)
+        places = mock("a", Entry(9))
+        for _ in range(3):
+            self.choose(places)
+
+        assert [self.choose(places, retry=1) for _ in range(2)] == [
+            Chosen(0, 0, 3, repeated=True),
+            Chosen(0, 0, 2, repeated=True),
+        ]
+        assert self.choose(places, retry=9) == Chosen(0, 0, 2, repeated=True)
+
+    def test_of_too_many_requests_of_a_session_the_one_longest_unused_is_forgotten(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(attempts, "MAX_PER_SESSION", 2)
+        places, bodies = mock("a", Entry(9)), [name * 16 for name in (b"a", b"b", b"a", b"c")]
+        for body in bodies:
+            self.choose(places, body=body)
+
+        assert self.choose(places, body=b"a" * 16, retry=1) == Chosen(0, 0, 3, repeated=True)
+        assert self.choose(places, body=b"c" * 16, retry=1) == Chosen(0, 0, 4, repeated=True)
+        assert self.choose(places, body=b"b" * 16, retry=1) == Chosen(0, 0, 5)
+
+    def test_of_too_many_attempts_those_of_the_session_longest_unused_are_forgotten(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(attempts, "MAX_KEPT", 3)
+        places = mock("a", Entry(9))
+        for session in ("s", "t", "s", "t"):
+            self.choose(places, session=session)
+
+        assert self.choose(places, session="t", retry=1) == Chosen(0, 0, 2, repeated=True)
+        assert self.choose(places, session="s", retry=1) == Chosen(0, 0, 3)
+
+    def test_of_too_many_buckets_the_one_longest_unused_is_full(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rate_limits, "MAX_BUCKETS", 2)
+        buckets = [REQUESTS._replace(bucket=name) for name in "abac"]
+
+        assert [self.spend(each) for each in buckets] == [
+            Spent((1.0,)),
+            Spent((1.0,)),
+            Spent((2.0,)),
+            Spent((1.0,)),
+        ]
+        assert self.spend(buckets[0]) == Spent((3.0,))
+        assert self.spend(buckets[1]) == Spent((1.0,))
+
+    def test_of_too_many_values_the_one_put_first_is_forgotten(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(values, "MAX_VALUES", 2)
+        self.perform(*(Put(key, b"v", 60.0) for key in "abac"))
+
+        assert self.perform(*map(Get, "abc")) == [b"v", None, b"v"]
+
+    def test_of_too_many_bytes_of_values_the_first_are_forgotten(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(values, "MAX_BYTES", 1_200)
+        self.perform(*(Put(key, b"v" * 250, 60.0) for key in "abaca"))
+
+        assert self.perform(*map(Get, "abc")) == [b"v" * 250, None, b"v" * 250]
+
+    def test_a_value_that_is_not_small_removes_the_one_before_it(self) -> None:
+        self.perform(Put("k", b"v", 60.0), Put("k", b"v" * (values.MAX_VALUE + 1), 60.0))
+
+        assert self.perform(Get("k")) == [None]
+
     # --- Rate limits ---
 
     def spend(self, *charges: Charge, now: float = 0.0) -> Result:
@@ -498,3 +607,80 @@ class StoreContract:
         question = (Get("k"), Put("k", b"v", 60.0), Get("k"), Choose(COMMON, (mock(),)))
 
         assert self.perform(*question) == [None, None, b"v", Chosen(0, 0, 1)]
+
+
+class SessionsContract(StoreContract):
+    """The behaviour of a store that is asked about sessions beside choosing in them."""
+
+    def test_a_request_that_asks_nothing_is_admitted_to_its_session(self) -> None:
+        self.perform(EndSession("ended"))
+
+        assert self.perform(Admit(COMMON), Admit("a"), Admit("ended")) == [
+            None,
+            None,
+            SessionEnded("ended"),
+        ]
+        assert self.perform(ListSessions()) == [("a",)]
+
+    def test_an_admitted_request_is_a_use_of_its_session(self) -> None:
+        self.perform(BeginSession("a"))
+        self.perform(Admit("a"), now=10.0)
+
+        assert self.perform(Admit("a"), now=9.9 + MAX_UNUSED) == [None]
+
+    def test_open_sessions_are_listed_in_order_of_their_use_pinned_ones_first(self) -> None:
+        self.perform(*map(Admit, "abc"), BeginSession("e"), BeginSession("d"), BeginSession("b"))
+        self.perform(Admit("a"), Admit("d"), EndSession("x"))
+
+        assert self.perform(ListSessions()) == [("e", "b", "d", "c", "a")]
+
+    def test_a_session_is_open_until_it_ends(self) -> None:
+        self.perform(Admit("a"), BeginSession("b"))
+        assert self.perform(*map(IsOpen, ("a", "b", "c", COMMON))) == [True, True, False, True]
+
+        self.perform(EndSession("a"), EndSession("b"), EndSession(COMMON))
+        assert self.perform(*map(IsOpen, ("a", "b", COMMON))) == [False, False, True]
+
+    def test_the_current_session_does_not_end_by_being_unused(self) -> None:
+        self.perform(BeginSession("a", current=True), BeginSession("b"))
+
+        self.perform(BeginSession("c"), now=MAX_UNUSED)
+
+        assert self.perform(*map(IsOpen, "abc"), now=MAX_UNUSED) == [True, False, True]
+
+    def test_another_current_session_lets_the_one_before_it_end(self) -> None:
+        self.perform(BeginSession("a", current=True), BeginSession(COMMON, current=True))
+
+        assert self.perform(BeginSession("b"), IsOpen("a"), now=MAX_UNUSED) == [None, False]
+
+    def test_answers_are_counted_in_a_session_or_where_most_were_given(self) -> None:
+        for session in ("", "s", "s"):
+            self.choose(mock("a", Entry(9)), session=session)
+        self.choose(mock("a", Entry(9)), session="s", retry=1)
+        self.choose(mock("b"))
+
+        keys = ("a", "b", "unknown")
+
+        assert self.perform(
+            CountAnswers(keys), CountAnswers(keys, "s"), CountAnswers(keys, COMMON)
+        ) == [(2, 1, 0), (2, 0, 0), (1, 1, 0)]
+
+    def test_a_session_that_no_room_is_left_for_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sessions, "MAX_PINNED", 1)
+
+        assert self.perform(*map(BeginSession, "abc")) == [None, TooManySessions()]
+        assert self.perform(ListSessions()) == [("a",)]
+
+    def test_of_too_many_ended_sessions_the_first_may_begin_again(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sessions, "MAX_ENDED", 2)
+        self.perform(*map(EndSession, "abc"))
+
+        assert [self.perform(Admit(each)) for each in "abc"] == [
+            [None],
+            [SessionEnded("b")],
+            [SessionEnded("c")],
+        ]

@@ -32,9 +32,9 @@ from mockllm.state.store import (
     Reset,
     Result,
     SessionEnded,
-    Store,
     TakeNothing,
 )
+from tests.state.contract import PerformingStore
 from tests.state.scripts import scripts
 
 KEYS = ("a", "b", "c", "d")
@@ -106,7 +106,7 @@ def is_change_due(machine: StoreMachine) -> bool:
 class StoreMachine(RuleBasedStateMachine):
     """Performs every operation on a store and on the specification, and compares the results."""
 
-    make_store: Callable[[], Store]
+    make_store: Callable[[], PerformingStore]
 
     calls: Bundle[Call] = Bundle("calls")
 
@@ -252,6 +252,6 @@ class StoreMachine(RuleBasedStateMachine):
         self.taken = {place for place in self.taken if place[0] != session}
 
 
-def make_store_machine(factory: Callable[[], Store]) -> type[StoreMachine]:
+def make_store_machine(factory: Callable[[], PerformingStore]) -> type[StoreMachine]:
     """Return the state machine of the stores that `factory` returns."""
     return type("StoreMachine", (StoreMachine,), {"make_store": staticmethod(factory)})

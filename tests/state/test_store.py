@@ -1,18 +1,32 @@
-"""The store of one process: the contract of all stores, and its own bounds."""
+"""The store of one process: the contract of all stores, and what only it does."""
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from mockllm.state import sessions
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import Candidate, Chosen, Entry, Script
-from mockllm.state.store import BeginSession, Choose, LocalStore, Result, TooManySessions
-from tests.state.contract import StoreContract
+from mockllm.state.store import (
+    Admit,
+    BeginSession,
+    Choose,
+    EndSession,
+    LocalStore,
+    Result,
+    StateUnavailableError,
+)
+from mockllm.state.values import ExpiringValues
+from tests.state.contract import SessionsContract
+from tests.state.equality import make_equality_machine
 from tests.state.machine import make_store_machine
 
 
-class TestLocalStore(StoreContract):
+class TestLocalStore(SessionsContract):
     make_store = staticmethod(LocalStore)
 
 
@@ -26,35 +40,6 @@ def choose(store: LocalStore, session: str, retry: int = 0) -> Result:
     return result
 
 
-def test_an_evicted_session_loses_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "MAX_UNPINNED", 1)
-    store = LocalStore()
-    choose(store, "a")
-    choose(store, "b")
-
-    assert choose(store, "a", retry=1) == Chosen(0, 0, 1)
-
-
-def test_a_pinned_session_keeps_its_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "MAX_UNPINNED", 1)
-    store = LocalStore()
-    store.perform([BeginSession("a")], 0.0)
-    for session in "abc":
-        choose(store, session)
-
-    assert choose(store, "a", retry=1) == Chosen(0, 0, 1, repeated=True)
-
-
-def test_a_session_that_no_room_is_left_for_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "MAX_PINNED", 1)
-    store = LocalStore()
-
-    results = store.perform([BeginSession(name) for name in "abc"], 0.0)
-
-    assert results == [None, TooManySessions()]
-    assert store.sessions.open == ("a",)
-
-
 def test_a_session_that_begins_may_be_the_current_one() -> None:
     store = LocalStore()
     store.perform([BeginSession("a", current=True), BeginSession("b")], 0.0)
@@ -64,10 +49,65 @@ def test_a_session_that_begins_may_be_the_current_one() -> None:
     assert store.sessions.current == sessions.COMMON
 
 
-def test_a_request_without_a_question_is_admitted_to_its_session() -> None:
+def test_what_is_gone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MAX_UNPINNED", 1)
+    gone: list[str] = []
+    store = LocalStore(gone.append)
+
+    store.perform([Admit("a"), Admit("b"), EndSession("c")], 0.0)
+
+    assert gone == ["a", "c"]
+
+
+def test_everything_is_performed_at_once() -> None:
     store = LocalStore()
 
-    assert store.sessions.admit("a", 0.0)
+    assert store.perform_at_once([Admit("a")], 0.0) == [None]
+    store.post([EndSession("a")], 0.0)
+    assert not store.sessions.is_open("a")
+    with pytest.raises(NotImplementedError):
+        asyncio.run(store.perform_later([Admit("a")]))
+
+
+def test_state_that_cannot_be_reached_is_a_503() -> None:
+    error = StateUnavailableError("state_busy", "Other processes use the state")
+
+    assert (error.status, error.code, error.message) == (
+        503,
+        "state_busy",
+        "Other processes use the state",
+    )
+
+
+# --- The state machine that holds other stores equal to it ----------------------------------------
+
+
+class _LastingValues(ExpiringValues):
+    def get(self, key: str, now: float) -> bytes | None:
+        return super().get(key, 0.0)
+
+
+def test_the_state_machine_finds_a_store_that_differs() -> None:
+    def make() -> LocalStore:
+        store = LocalStore()
+        store._values = _LastingValues()
+        return store
+
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(
+            make_equality_machine(make),
+            settings=settings(max_examples=200, derandomize=True, phases=[Phase.generate]),
+        )
+
+
+def test_the_state_machine_finds_no_difference_where_there_is_none() -> None:
+    run_state_machine_as_test(
+        make_equality_machine(LocalStore), settings=settings(max_examples=5, derandomize=True)
+    )
+
+
+def test_a_session_that_was_chosen_in_is_found_by_a_retry() -> None:
+    store = LocalStore()
+
     assert choose(store, "a") == Chosen(0, 0, 1)
-    store.sessions.end("a", 0.0)
-    assert not store.sessions.admit("a", 0.0)
+    assert choose(store, "a", retry=1) == Chosen(0, 0, 1, repeated=True)

@@ -13,6 +13,7 @@ import openai as openai_sdk
 from openai import AsyncOpenAI
 
 from mockllm import Config
+from mockllm.app import App
 from mockllm.engine.decision import Decision, Exchange
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
@@ -119,7 +120,7 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    engine: LoneApp,
+    engine: App,
     observers: tuple[Callable[[Exchange], None], ...] = (),
     clock: Clock | None = None,
 ) -> AsyncIterator[Running]:
