@@ -45,6 +45,9 @@ class AddedMock:
     mock: AnyMock
     by_api: Mapping[str, Compiled]
     is_first: bool
+    words: Mapping[str, object]
+    """Its words, as they were given to `compile_added`, with the `field`."""
+    field: str | None = None
     warnings: tuple[Problem, ...] = ()
     """Likely mistakes, which do not prevent serving it."""
 
@@ -81,6 +84,7 @@ def compile_added(
     Raises:
         ConfigError: the mock has mistakes.
     """
+    given = field
     field, value, is_first = arrange(words) if field is None else (field, words, False)
     mock = _validated(field, value, number)
     place = mock.place
@@ -99,7 +103,8 @@ def compile_added(
             by_api[api.name] = Compiled(rule, source)
     if not problems and not by_api:
         problems.append(Problem(place.at("match"), "no request to any API can meet it"))
-    return AddedMock(number, place, mock, by_api, is_first, _warnings(problems, strict=strict))
+    warnings = _warnings(problems, strict=strict)
+    return AddedMock(number, place, mock, by_api, is_first, words, given, warnings)
 
 
 def _warnings(problems: Iterable[Problem], *, strict: bool) -> tuple[Problem, ...]:

@@ -7,10 +7,11 @@ the machine, in seconds, unless it says otherwise.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mockllm.engine.added import AddedMock
 from mockllm.engine.traffic import CompiledTraffic
+from mockllm.state.gates import Ticket
 
 
 class AddMock(NamedTuple):
@@ -53,10 +54,12 @@ class ResetTraffic(NamedTuple):
 
 
 class SetSpeed(NamedTuple):
-    """Let the time of the server pass so much faster than real time from the time `at` on."""
+    """Let the time of the server pass so much faster than real time from the time `at` on, at which
+    so many seconds of its own time have `elapsed` since its start."""
 
     speed: float
     at: float
+    elapsed: float
 
 
 class OpenSession(NamedTuple):
@@ -101,6 +104,33 @@ class OpenGate(NamedTuple):
     name: str
 
 
+class ReachGate(NamedTuple):
+    """Let an answer of a session reach a gate, where it is held unless the gate lets it go on."""
+
+    session: str
+    name: str
+    ticket: Ticket
+
+
+class LeaveGate(NamedTuple):
+    """Forget an answer that is held at a gate: it has ended. Without effect if it is not held."""
+
+    ticket: Ticket
+
+
+class ForgetWorker(NamedTuple):
+    """Forget the answers of a process that has died."""
+
+    worker: int
+
+
+class SetGates(NamedTuple):
+    """Let the gates be as they were dumped (`state.gates.GateStates.dump`)."""
+
+    dumped: list[list[Any]]
+
+
+GateChange = ReachGate | LeaveGate | ReleaseGate | OpenGate | ForgetWorker | SetGates
 Change = (
     AddMock
     | RemoveMock
@@ -112,6 +142,5 @@ Change = (
     | OpenSession
     | CloseSession
     | ResetMocks
-    | ReleaseGate
-    | OpenGate
+    | GateChange
 )

@@ -71,7 +71,8 @@ class Lane(Generic[Item]):
         return self._real + (time - self._time) / self._rate
 
     def set_rate(self, rate: float, now: float) -> None:
-        """Let time pass at this rate from `now` on."""
+        """Let time pass at this rate from `now` on, or from the last change if that is later."""
+        now = max(now, self._real)
         if rate != self._rate:
             self._time, self._real, self._rate = self.time_at(now), now, rate
 

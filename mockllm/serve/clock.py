@@ -110,10 +110,14 @@ class Clock:
     def speed(self, speed: float) -> None:
         self.set_speed(speed, self.now())
 
-    def set_speed(self, speed: float, at: float) -> None:
-        """Set the speed from the time `at` on, which is not before that of the last change."""
+    def set_speed(self, speed: float, at: float, elapsed: float | None = None) -> None:
+        """Set the speed from the time `at` on, which is not before that of the last change. Another
+        process that has set it then says what was `elapsed`."""
         self._speed = speed
         self.common.set_rate(speed, at)
+        if elapsed is not None:
+            now = self.now()
+            self._origin = self.common.time_at(now) - elapsed - (now - at) * speed
         for pool in self._pools.values():
             pool.set_speed(speed, at)
         self.set_timer()
@@ -123,9 +127,10 @@ class Clock:
         """True while an answer has a place in a pool."""
         return self._open > 0
 
-    def elapsed(self) -> float:
-        """Return the seconds since the server started, in the time of the pools."""
-        return self.common.time_at(self.now()) - self._origin
+    def elapsed(self, at: float | None = None) -> float:
+        """Return the seconds since the server started, in the time of the pools, at the time `at`,
+        by default now."""
+        return self.common.time_at(self.now() if at is None else at) - self._origin
 
     def enter(self, answer: Paced, rule: PoolRule) -> Pool[Paced] | None:
         """Let an answer begin, in the next iteration of the loop or when there is a place. Returns

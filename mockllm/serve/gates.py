@@ -8,7 +8,9 @@ released, once for each answer, or is opened, for all. What a test does to a gat
                      └──> is held: pass_gate (released) or cut_off (after `hold_for` seconds, at the
                           end of its session, when the server stops); leave, if its peer is gone
 
-All belong to the loop of the server.
+What happens at gates is a change, in whichever process: one process makes it at once (`make`), and
+several make the same ones in the same order (`serve.shared_changes`). All belong to the loop of the
+server.
 """
 
 from __future__ import annotations
@@ -17,13 +19,21 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
+from itertools import count
+from typing import Protocol, assert_never
+
+from mockllm.engine.changes import (
+    ForgetWorker,
+    GateChange,
+    LeaveGate,
+    OpenGate,
+    ReachGate,
+    ReleaseGate,
+    SetGates,
+)
+from mockllm.state.gates import GateStates, Ticket
 
 HOLD_FOR = 60.0  # seconds after which a held answer is cut, unless the server says otherwise
-MAX_GATES = 10_000  # that nothing is held at are kept; clients can name any, and any session
-
-Key = tuple[str | None, str]
-"""A session, or None for all, and a name."""
 
 
 class Held(Protocol):
@@ -50,49 +60,46 @@ def _call_later(seconds: float, callback: Callable[[], None]) -> Timer:
     return asyncio.get_running_loop().call_later(seconds, callback)
 
 
-class _Gate:
-    """The state of a gate."""
-
-    __slots__ = ("held", "is_open", "reached", "releases")
-
-    def __init__(self) -> None:
-        self.held: dict[Held, None] = {}  # in order of arrival
-        self.is_open = False
-        self.releases = 0  # for answers that have not come yet
-        self.reached = 0
-
-    def lets_pass(self) -> bool:
-        """Return True if an answer may go on, which uses up a release."""
-        if self.is_open:
-            return True
-        if self.releases:
-            self.releases -= 1
-            return True
-        return False
-
-
 class _Place:
-    """Where an answer is held, and the timer that ends it."""
+    """The ticket of an answer of this process that is held, its session, and the timer that ends
+    it."""
 
-    __slots__ = ("key", "timer")
+    __slots__ = ("session", "ticket", "timer")
 
-    def __init__(self, key: Key, timer: Timer) -> None:
-        self.key = key
+    def __init__(self, session: str, ticket: Ticket, timer: Timer) -> None:
+        self.session = session
+        self.ticket = ticket
         self.timer = timer
 
 
 class Gates:
-    """The gates of a server, which cuts answers that are held for `hold_for` seconds."""
+    """The gates of a server, which cuts answers that are held for `hold_for` seconds. `worker` is
+    the number of this process."""
 
-    def __init__(self, *, hold_for: float = HOLD_FOR, call_later: CallLater = _call_later) -> None:
-        # of the server
+    def __init__(
+        self,
+        *,
+        hold_for: float = HOLD_FOR,
+        call_later: CallLater = _call_later,
+        worker: int = 0,
+    ) -> None:
+        # of the process
         self._hold_for = hold_for
         self._call_later = call_later
+        self._worker = worker
+        self._numbers = count()
         self._is_stopped = False
         # of the gates
-        self._gates: dict[Key, _Gate] = {}  # the longest unused first
-        self._of_session = Counter[str | None]()  # the number of gates
+        self.states = GateStates()
+        """What all processes know of them."""
+        self.post: Callable[[GateChange], None] = self.make
+        """Makes a change: here at once, or soon, in the order of those of all processes."""
+        self.is_alive: Callable[[int], bool] = lambda worker: True
+        """Returns False of a process that has died, whose answers are held no more."""
+        # of the answers of this process
+        self._arriving: Ticket | None = None
         self._places: dict[Held, _Place] = {}
+        self._answers: dict[Ticket, Held] = {}
         self.listeners: set[Callable[[], None]] = set()
         """Called after an answer has reached a gate, and when the server stops."""
 
@@ -106,113 +113,117 @@ class Gates:
     def arrive(self, session: str, name: str, answer: Held) -> bool:
         """Let an answer of a session reach a gate. Returns True if it is held there: then
         `pass_gate` or `cut_off` of it is called, never from here, or it calls `leave`."""
-        gates = (self._use((session, name)), self._use((None, name)))
-        for gate in gates:
-            gate.reached += 1
-        passes = not self._is_stopped and any(gate.lets_pass() for gate in gates)
-        if not passes:
-            seconds = 0.0 if self._is_stopped else self._hold_for
-            timer = self._call_later(seconds, partial(self._cut, answer))
-            self._places[answer] = _Place((session, name), timer)
-            for gate in gates:
-                gate.held[answer] = None
-        self._drop_unused()
-        self._notify()
-        return not passes
+        ticket = (self._worker, next(self._numbers))
+        if not self._is_stopped:
+            self._arriving = ticket
+            self.post(ReachGate(session, name, ticket))
+            passed, self._arriving = self._arriving != ticket, None
+            if passed:
+                return False
+        seconds = 0.0 if self._is_stopped else self._hold_for
+        timer = self._call_later(seconds, partial(self._cut, answer))
+        self._places[answer] = _Place(session, ticket, timer)
+        self._answers[ticket] = answer
+        return True
 
     def leave(self, answer: Held) -> None:
         """Forget an answer. Without effect if it is not held."""
-        place = self._places.pop(answer, None)
-        if place is not None:
-            place.timer.cancel()
-            session, name = place.key
-            for key in ((session, name), (None, name)):
-                self._gates[key].held.pop(answer, None)
+        ticket = self._forget(answer)
+        if ticket is not None:
+            self.post(LeaveGate(ticket))
 
     # --- tests ---
 
     def release(self, session: str | None, name: str) -> None:
         """Let the answer that has been held longest go on, or the next one that comes."""
-        gate = self._use((session, name))
-        answer = next(iter(gate.held), None)
-        if answer is None:
-            gate.releases += 1
-            self._drop_unused()
-        else:
-            self._let_pass(answer)
+        self.post(ReleaseGate(session, name))
 
     def open(self, session: str | None, name: str) -> None:
         """Let all answers go on, those that come later too."""
-        gate = self._use((session, name))
-        gate.is_open = True
-        for answer in tuple(gate.held):
-            self._let_pass(answer)
-        self._drop_unused()
+        self.post(OpenGate(session, name))
 
     def reached(self, session: str | None, name: str) -> int:
         """Return the number of answers that have reached a gate so far, held or not."""
-        gate = self._gates.get((session, name))
-        return 0 if gate is None else gate.reached
+        return self.states.reached(session, name)
 
     def held(self, session: str | None) -> Counter[str]:
         """Return the number of answers that are held now, by the names of the gates."""
-        return Counter(
-            place.key[1]
-            for place in self._places.values()
-            if session is None or place.key[0] == session
-        )
+        dead = {worker for worker in self.states.workers if not self.is_alive(worker)}
+        return self.states.held(session, lambda ticket: ticket[0] not in dead)
 
     # --- ends ---
 
     def end_session(self, session: str) -> None:
         """Cut the answers that are held in a session, and forget its gates."""
-        self._cut_all(session)
-        if session in self._of_session:
-            self._drop([key for key in self._gates if key[0] == session])
+        for ticket in self.states.end_session(session):
+            answer = self._answers.get(ticket)
+            if answer is not None:
+                self._cut(answer)
+
+    def cut_session(self, session: str) -> None:
+        """Cut the answers of this process that are held in a session."""
+        self._cut_all(answer for answer, place in self._places.items() if place.session == session)
 
     def stop(self) -> None:
         """Cut all answers that are held, and from now on those that would be."""
         self._is_stopped = True
-        self._cut_all(None)
+        self._cut_all(self._places)
         self._notify()
+
+    # --- changes ---
+
+    def make(self, change: GateChange) -> None:
+        """Make a change, of this process or another one."""
+        match change:
+            case ReachGate(session, name, ticket):
+                if self.states.reach(session, name, ticket):
+                    self._let_pass(ticket)
+                self._notify()
+            case LeaveGate(ticket):
+                self.states.leave(ticket)
+            case ReleaseGate(within, name):
+                released = self.states.release(within, name)
+                if released is not None:
+                    self._let_pass(released)
+            case OpenGate(within, name):
+                for ticket in self.states.open(within, name):
+                    self._let_pass(ticket)
+            case ForgetWorker(worker):
+                self.states.forget_worker(worker)
+            case SetGates(dumped):
+                self.states.load(dumped)
+            case _:
+                assert_never(change)
 
     # --- their parts ---
 
-    def _use(self, key: Key) -> _Gate:
-        gate = self._gates.pop(key, None)
-        if gate is None:
-            gate = _Gate()
-            self._of_session[key[0]] += 1
-        self._gates[key] = gate
-        return gate
-
-    def _drop(self, keys: Iterable[Key]) -> None:
-        for key in keys:
-            del self._gates[key]
-            self._of_session[key[0]] -= 1
-            if not self._of_session[key[0]]:
-                del self._of_session[key[0]]
-
-    def _drop_unused(self) -> None:
-        """Forget the gates that have not been used for the longest time, if there are too many."""
-        excess = len(self._gates) - MAX_GATES - 2 * len(self._places)
-        if excess > 0:
-            unused = [key for key, gate in self._gates.items() if not gate.held]
-            self._drop(unused[: excess + MAX_GATES // 10])  # rarely: it looks at all
-
-    def _let_pass(self, answer: Held) -> None:
-        self.leave(answer)
-        answer.pass_gate()
+    def _let_pass(self, ticket: Ticket) -> None:
+        """Let an answer go on, if it is one of this process."""
+        if ticket == self._arriving:
+            self._arriving = None
+            return
+        answer = self._answers.get(ticket)
+        if answer is not None:
+            self._forget(answer)
+            answer.pass_gate()
 
     def _cut(self, answer: Held) -> None:
         self.leave(answer)
         answer.cut_off()
 
-    def _cut_all(self, session: str | None) -> None:
-        """Cut the answers that are held in a session, or all."""
-        for answer, place in [*self._places.items()]:
-            if session is None or place.key[0] == session:
+    def _cut_all(self, answers: Iterable[Held]) -> None:
+        for answer in [*answers]:
+            if answer in self._places:
                 self._cut(answer)
+
+    def _forget(self, answer: Held) -> Ticket | None:
+        """Forget an answer of this process. Returns its ticket; None if it is not held."""
+        place = self._places.pop(answer, None)
+        if place is None:
+            return None
+        place.timer.cancel()
+        del self._answers[place.ticket]
+        return place.ticket
 
     def _notify(self) -> None:
         for notify in tuple(self.listeners):

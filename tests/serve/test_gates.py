@@ -19,8 +19,8 @@ from mockllm import AsyncServer, Config
 from mockllm.engine.building import build_engine
 from mockllm.engine.decision import End, Exchange
 from mockllm.exchange import Ending, EndingKind, Reply, Step
-from mockllm.serve import gates as gates_module
 from mockllm.serve.gates import Gates
+from mockllm.state import gates as gates_state
 from tests.serve.test_paced_answers import LATENCY, STREAM, WHOLE, Paced, PacedApp, answers_of
 from tests.support.http.answers import read_answers
 from tests.support.http.messages import CHAT, MESSAGES, RESPONSES, asking, post
@@ -161,15 +161,16 @@ def test_a_server_that_stops_holds_nothing() -> None:
 
 
 def test_gates_that_clients_name_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gates_module, "MAX_GATES", 100)
+    monkeypatch.setattr(gates_state, "MAX_GATES", 100)
     gates, _ = manual()
     held = Waiter(gates, "kept")
     for number in range(1000):
         gates.open(None, f"g{number}")
         Waiter(gates, f"s{number}", f"g{number}")
 
-    assert len(gates._gates) <= 100 + 2
-    assert set(gates._of_session.elements()) == {session for session, _ in gates._gates}
+    known = gates.states._gates
+    assert len(known) <= 100 + 2
+    assert set(gates.states._of_session.elements()) == {session for session, _ in known}
     assert gates.held("kept") == {GATE: 1}
     gates.release("kept", GATE)
     assert held.happened == "passed"

@@ -14,6 +14,7 @@ from mockllm.endpoints.control.access import PREFIX, Access
 from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.control.desk import Desk
 from mockllm.endpoints.control.making import LocalChanges
+from mockllm.engine.changes import GateChange
 from mockllm.engine.decision import Decision, DividedWork, FindPeer, Peer, Question, Wait, finish
 from mockllm.exchange import Request
 from mockllm.observers.journal import Journal
@@ -56,7 +57,10 @@ class FixedClock:
     def now(self) -> float:
         return 0.0
 
-    def set_speed(self, speed: float, at: float) -> None:
+    def elapsed(self, at: float | None = None) -> float:
+        return 0.0
+
+    def set_speed(self, speed: float, at: float, elapsed: float | None = None) -> None:
         self.speed = speed
 
 
@@ -65,13 +69,10 @@ class FixedGates:
     """Gates that answers have reached as a test says. What is done to them is recorded."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    done: list[tuple[str, str | None, str]] = field(default_factory=list)
+    done: list[GateChange] = field(default_factory=list)
 
-    def release(self, session: str | None, name: str) -> None:
-        self.done.append(("release", session, name))
-
-    def open(self, session: str | None, name: str) -> None:
-        self.done.append(("open", session, name))
+    def make(self, change: GateChange) -> None:
+        self.done.append(change)
 
     def reached(self, session: str | None, name: str) -> int:
         return self.counts[name]

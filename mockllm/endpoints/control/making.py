@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Protocol, assert_never
+from typing import Protocol
 
 from mockllm.engine.added import AddedMock
 from mockllm.engine.changes import (
     AddMock,
     Change,
     CloseSession,
-    OpenGate,
+    GateChange,
     OpenSession,
-    ReleaseGate,
     RemoveMock,
     ResetMocks,
     ResetTraffic,
@@ -53,14 +52,14 @@ class Clock(Protocol):
     @property
     def speed(self) -> float: ...
     def now(self) -> float: ...
-    def set_speed(self, speed: float, at: float) -> None: ...
+    def elapsed(self, at: float | None = None) -> float: ...
+    def set_speed(self, speed: float, at: float, elapsed: float | None = None) -> None: ...
 
 
 class Gates(Protocol):
     """The interface of `serve.gates.Gates` for the control API."""
 
-    def release(self, session: str | None, name: str) -> None: ...
-    def open(self, session: str | None, name: str) -> None: ...
+    def make(self, change: GateChange) -> None: ...
     def reached(self, session: str | None, name: str) -> int: ...
     def held(self, session: str | None) -> Counter[str]: ...
     def end_session(self, session: str) -> None: ...
@@ -116,6 +115,7 @@ class LocalChanges:
                 found = server.views.find(number)
                 if found is not None:
                     server.remove(found[1])
+                server.views.highest = max(server.views.highest, number)
             case SetTraffic(traffic):
                 server.set_traffic(traffic)
             case StartTraffic(name, at):
@@ -124,20 +124,17 @@ class LocalChanges:
                 server.traffic.stop(name)
             case ResetTraffic(name):
                 server.traffic.reset(name)
-            case SetSpeed(speed, at):
-                self._clock.set_speed(speed, at)
+            case SetSpeed(speed, at, elapsed):
+                self._clock.set_speed(speed, at, elapsed)
             case OpenSession():
                 self._open(change)
             case CloseSession(session, at):
+                self._gates.end_session(session)
                 server.perform(EndSession(session), at)
             case ResetMocks(within, at):
                 server.perform(Reset(within), at)
-            case ReleaseGate(session, name):
-                self._gates.release(session, name)
-            case OpenGate(session, name):
-                self._gates.open(session, name)
             case _:
-                assert_never(change)
+                self._gates.make(change)
 
     def _open(self, change: OpenSession) -> None:
         session, current, is_new, at, last_call = change

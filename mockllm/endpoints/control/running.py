@@ -39,7 +39,8 @@ def put_speed(desk: Desk, asked: Asked) -> Decision | Question:
 
     def check() -> list[SetSpeed]:
         check_version(asked.request, lambda: version_of(desk.clock.speed))
-        return [SetSpeed(float(wanted.speed), desk.clock.now())]
+        now = desk.clock.now()
+        return [SetSpeed(float(wanted.speed), now, desk.clock.elapsed(now))]
 
     return desk.changes.commit(check, lambda: _answer(desk))
 

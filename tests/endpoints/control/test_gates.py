@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mockllm.engine.changes import OpenGate, ReleaseGate
 from tests.support.control import Controlled
 
 
@@ -21,9 +22,9 @@ def test_gates_are_let_go_of_a_session_or_of_all(controlled: Controlled) -> None
     assert controlled.ask("POST", "gates/g/open?session=a", {}).status == 204
     assert controlled.ask("POST", "gates/g/release", token=token).status == 204
     assert controlled.gates.done == [
-        ("release", None, "g"),
-        ("open", "a", "g"),
-        ("release", "a", "g"),
+        ReleaseGate(None, "g"),
+        OpenGate("a", "g"),
+        ReleaseGate("a", "g"),
     ]
 
 
