@@ -19,12 +19,14 @@ from mockllm.cli.terminal import (
 )
 from mockllm.engine.loading import Review, review
 from mockllm.errors import Place, Problem, Severity
+from mockllm.serve.schema_folder import keep_schemas
 
 REPORT_FORMATS = ("text", "json")
 
 
 def run_check(options: argparse.Namespace) -> int:
     """Report all problems of the files. Returns the exit status: 2 errors, 1 warnings, else 0."""
+    keep_schemas()
     reviewed = review(*options.files)
     problems = [*reviewed.problems]
     unchecked = 0

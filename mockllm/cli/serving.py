@@ -32,6 +32,7 @@ from mockllm.observers.unmatched_log import log_unmatched
 from mockllm.serve.controlled import ControlSettings, given_token, make_token
 from mockllm.serve.process import RELOAD_SIGNAL, STOP_SIGNALS, serve
 from mockllm.serve.reload import Reload, Watch
+from mockllm.serve.schema_folder import keep_schemas
 from mockllm.serve.settings import Settings
 from mockllm.serve.supervisor import Supervisor, require_workers
 from mockllm.serve.timing_board import TimingBoard
@@ -67,6 +68,7 @@ def _serve(options: argparse.Namespace, console: Console, files: contextlib.Exit
     reload = Reload(lambda: _load_again(options, console), watch) if options.config else None
     if reload is not None and RELOAD_SIGNAL is not None:
         signal.signal(RELOAD_SIGNAL, signal.SIG_IGN)  # the first load is still in progress
+    keep_schemas()
     config = read_config(options.config or demo.config())
     settings = _settings(options, config)
     bound = files.enter_context(settings.bind(shared=options.workers > 1))
@@ -143,7 +145,7 @@ def _control(options: argparse.Namespace) -> ControlSettings | None:
     if not options.control:
         return None
     token = make_token()
-    prepare()
+    prepare(strict_requests=options.strict or options.strict_requests)
     return ControlSettings(
         token,
         is_open=options.control == OPEN,

@@ -57,10 +57,17 @@ class AddedMock:
         return frozenset(each.rule.index for each in self.by_api.values())
 
 
-def prepare() -> None:
-    """Import what `compile_added` needs, which takes a second, before requests are answered."""
+def prepare(*, strict_requests: bool = False) -> None:
+    """Derive what `compile_added` needs of the SDKs' types, which may take seconds, before requests
+    are answered. With `strict_requests`, the server rejects requests that those do not allow."""
     for api in APIS:
-        api.sdk()
+        sdk = api.sdk()
+        sdk.request_confirmer(strict=strict_requests)
+        sdk.known_members()
+        # wrong values, so that what explains findings is there, too
+        sdk.confirm_match([None])
+        sdk.confirm_response({})
+        sdk.confirm_event({})
 
 
 def compile_added(

@@ -32,7 +32,8 @@ class CannotMatch(ValueError):  # noqa: N818  # a statement about the mock, as i
 class SDK(Protocol):
     """An API's module `sdk.py`: the only one that imports the vendor's official SDK.
 
-    Importing it costs a second or two, so it happens when the first mock of the API is loaded.
+    It imports the SDK, which takes a third of a second or more, only for what was not kept of an
+    earlier start, and not before the first mock of the API is loaded.
     """
 
     def request_confirmer(self, *, strict: bool) -> Confirm:
@@ -46,6 +47,9 @@ class SDK(Protocol):
 
     def confirm_event(self, event: dict[str, Any]) -> list[Finding]:
         """Return the findings in one event of a stream."""
+
+    def known_members(self) -> Mapping[str, frozenset[str]]:
+        """Return the declared members of each part of a message, by its `type`."""
 
     def json_schemas(self, definitions: Definitions) -> MockSchemas:
         """Return the JSON Schemas of what a mock holds; their definitions are added to

@@ -36,6 +36,7 @@ from mockllm.serve.listener import Listener
 from mockllm.serve.listening import Listening, running_loop
 from mockllm.serve.loop_thread import LoopThread
 from mockllm.serve.recorded import RecordedServer
+from mockllm.serve.schema_folder import keep_schemas
 from mockllm.serve.session import AsyncSession, S, Session
 from mockllm.serve.settings import Settings
 from mockllm.serve.traffic import TrafficServer, check_speed
@@ -254,8 +255,9 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         return engine
 
     def _build(self) -> Engine:
+        keep_schemas()
         if self._control:
-            prepare()
+            prepare(strict_requests=self._strict_requests)
         cors = None if self._cors else False  # True leaves it to the configuration
         return build_engine(
             self._config,

@@ -16,8 +16,9 @@ from typing import Any
 from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
 from mockllm.errors import closest, did_you_mean
-from mockllm.validation.schema import MISMATCH, MISSPELT, UNDECLARED, eager_schema
-from mockllm.validation.variants import LABEL_PREFIX
+from mockllm.validation.choosers import LABEL_PREFIX, MISSPELT
+from mockllm.validation.declared import Rewriting, compile_validator
+from mockllm.validation.schema import MISMATCH, UNDECLARED
 from mockllm.wire import jsontext
 
 MAX_STEP = 60  # characters of a key in a path: enough to recognise it
@@ -67,7 +68,8 @@ def compile_request(
 ) -> Confirm:
     """Compile a validator that returns the first finding in a request, or None.
 
-    `type_` is anything pydantic can adapt: a TypedDict, a union, a list of them. Unless `strict`,
+    `type_` is anything pydantic can adapt, a TypedDict, a union, a list of them, or that of an SDK
+    that is imported only if it must be (`Declared`). Unless `strict`,
     the TypedDicts named in `lenient_types` may lack any members except those in `always_required`,
     or have null in their place. `widened` are members that are not validated, because later SDKs
     declare them more widely: ``McpCall.error``. The validator does not modify its argument and
@@ -182,16 +184,8 @@ def _validator(
     widened: frozenset[str],
     closed: bool,
 ) -> SchemaValidator:
-    schema = eager_schema(
-        type_,
-        strict=strict,
-        lenient_types=lenient_types,
-        always_required=always_required,
-        collect_all=collect_all,
-        widened=widened,
-        closed=closed,
-    )
-    return SchemaValidator(schema)
+    rewriting = Rewriting(strict, lenient_types, always_required, collect_all, widened, closed)
+    return compile_validator(type_, rewriting)
 
 
 # -- From a pydantic error to a finding -----------------------------------------------------------

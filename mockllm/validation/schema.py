@@ -27,7 +27,7 @@ which is rewritten to
 
     list(tagged-union({0: typed-dict Text, 1: typed-dict Image, OTHER: ...}))
 
-with a function as discriminator (see `variants`). For ``[{"type": "text", "text": 5}]`` the former
+with a function as discriminator (see `choosers`). For ``[{"type": "text", "text": 5}]`` the former
 reports nothing, since nobody iterates. The latter reports one error, at ``0.text``: expected a
 string, found a number (5).
 """
@@ -37,11 +37,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from types import NoneType
-from typing import Any, cast
+from typing import Any
 
-from pydantic_core import CoreSchema, PydanticCustomError
-
-from mockllm.errors import closest
+from mockllm.validation.choosers import LABEL_PREFIX, OTHER, Function
 from mockllm.validation.core_schema import (
     NONE,
     TAGS,
@@ -51,14 +49,12 @@ from mockllm.validation.core_schema import (
     fields_of,
     is_required,
 )
-from mockllm.validation.variants import LABEL_PREFIX, OTHER, Variant, by_tag_alone, by_tag_and_shape
+from mockllm.validation.stored_schema import Never
+from mockllm.validation.variants import Variant, by_tag_alone, by_tag_and_shape
 
 # Error types in addition to those of pydantic.
 UNDECLARED = "mockllm_undeclared"
 MISMATCH = "mockllm_mismatch"
-MISSPELT = "mockllm_misspelt"
-
-MIN_LIKENESS = 0.85  # of a misspelt tag: "input_txt" is meant to be "input_text"
 
 
 def eager_schema(
@@ -70,8 +66,9 @@ def eager_schema(
     collect_all: bool,
     widened: frozenset[str] = frozenset(),
     closed: bool,
-) -> CoreSchema:
-    """Return the rewritten core schema of `type_`, which is anything pydantic can adapt.
+) -> Schema:
+    """Return the rewritten core schema of `type_`, which is anything pydantic can adapt, with each
+    `Function` in it still to be made (`stored_schema`).
 
     Unless `strict`, the TypedDicts named in `lenient_types` may lack any member except those in
     `always_required`. Members in `widened` (``McpCall.error``) may be absent or have any value.
@@ -92,15 +89,11 @@ def eager_schema(
     if rewriter.reached:
         reached = list(rewriter.reached.values())
         rewritten = {"type": "definitions", "schema": rewritten, "definitions": reached}
-    return cast("CoreSchema", rewritten)
-
-
-class _Never:
-    """A type without instances: no JSON value is valid."""
+    return rewritten
 
 
 _ANY: Schema = {"type": "any"}
-_NEVER: Schema = {"type": "is-instance", "cls": _Never}
+_NEVER: Schema = {"type": "is-instance", "cls": Never}
 _STRING: Schema = {"type": "str", "strict": True}
 # An object whose members do not matter. Unlike pydantic's "dict", it does not copy them.
 _OPEN_OBJECT: Schema = {"type": "typed-dict", "fields": {}, "extra_behavior": "ignore"}
@@ -236,21 +229,15 @@ class _Rewriter:
             for index, item in enumerate(items)
         }
         labels = {
-            json_type: f"{LABEL_PREFIX}{index}"
+            json_type.__name__: f"{LABEL_PREFIX}{index}"
             for index, each in enumerate(types)
             for json_type in each or ()
         }
         any_of = f"{LABEL_PREFIX}mixed"
-
-        def choose(value: Any) -> str:
-            if not isinstance(value, list) or not value:
-                return any_of
-            return labels.get(type(value[0]), any_of)
-
         return {
             "type": "tagged-union",
             "choices": {**choices, any_of: mixed},
-            "discriminator": choose,
+            "discriminator": Function("by_first_item", [labels, any_of]),
         }
 
     def _list_of(self, item: Schema) -> Schema:
@@ -277,15 +264,11 @@ class _Rewriter:
         }
         if len(variants) == 1:
             return next(iter(variants.values()))
-        labels = {json_type: f"{LABEL_PREFIX}{json_type.__name__}" for json_type in variants}
-
-        def choose(value: Any) -> str | None:
-            return labels.get(type(value))
-
+        labels = {each.__name__: f"{LABEL_PREFIX}{each.__name__}" for each in variants}
         return {
             "type": "tagged-union",
-            "choices": {labels[json_type]: variants[json_type] for json_type in variants},
-            "discriminator": choose,
+            "choices": {labels[each.__name__]: variants[each] for each in variants},
+            "discriminator": Function("by_json_type", [labels]),
             "custom_error_type": MISMATCH,
             "custom_error_message": _either(variants),
         }
@@ -385,14 +368,7 @@ def _nullable(schema: Schema) -> Schema:
 
 def _unless_misspelt(tags: Sequence[str]) -> Schema:
     """Return the schema of a tag that is unknown, but does not resemble one of `tags`."""
-
-    def check(tag: str) -> str:
-        meant = closest(tag, tags, likeness=MIN_LIKENESS)
-        if meant is not None:
-            raise PydanticCustomError(MISSPELT, "misspelt", {"meant": meant})
-        return tag
-
-    function = {"type": "no-info", "function": check}
+    function = {"type": "no-info", "function": Function("unless_misspelt", tags)}
     return {"type": "function-after", "schema": _STRING, "function": function}
 
 

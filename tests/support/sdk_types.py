@@ -38,19 +38,19 @@ REQUESTS, MATCHES, ANSWERS, EVENTS = "requests", "matches", "answers", "events"
 
 TYPES: Mapping[str, Mapping[str, Any]] = {
     CHAT: {
-        REQUESTS: chat_sdk._Request,
+        REQUESTS: chat_sdk._REQUEST.load(),
         MATCHES: ChatCompletionMessageParam,
         ANSWERS: ChatCompletion,
         EVENTS: ChatCompletionChunk,
     },
     RESPONSES: {
-        REQUESTS: responses_sdk._Request,
+        REQUESTS: responses_sdk._REQUEST.load(),
         MATCHES: ResponseInputItemParam,
         ANSWERS: Response,
         EVENTS: ResponseStreamEvent,
     },
     MESSAGES: {
-        REQUESTS: messages_sdk._Request,
+        REQUESTS: messages_sdk._REQUEST.load(),
         MATCHES: MessageParam,
         ANSWERS: Message,
         EVENTS: RawMessageStreamEvent,

@@ -18,7 +18,9 @@ from mockllm.providers.api import API, SDK
 
 
 def _sdk() -> SDK:
-    from mockllm.providers.anthropic.messages import sdk  # a second: only when it is needed
+    from mockllm.providers.anthropic.messages import (
+        sdk,
+    )  # only when it is needed: it may import the SDK
 
     return sdk
 

@@ -1,25 +1,18 @@
-"""Messages as the official SDK declares them: the only file here that imports it."""
+"""Messages as the official SDK declares them: the only file here that imports it, but only for what
+was not kept (`validation.declared`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from anthropic.types import (
-    ContentBlock,
-    ContentBlockParam,
-    Message,
-    MessageParam,
-    RawMessageStreamEvent,
-)
-from anthropic.types.message_create_params import MessageCreateParamsBase
-from anthropic.types.tool_result_block_param import Content as ToolResultContent
 from typing_extensions import TypedDict
 
 from mockllm.providers.anthropic.messages import older, undeclared
 from mockllm.providers.anthropic.vendor import SDK_VERSION
 from mockllm.validation.core_schema import tagged_members
+from mockllm.validation.declared import Declared, Members, kept_members
 from mockllm.validation.findings import (
     Confirm,
     Finding,
@@ -81,29 +74,79 @@ if _IS_OLDER:
     _LENIENT_IN_MATCHES |= older.ECHOED
 
 
-class _Request(MessageCreateParamsBase, TypedDict, total=False):
-    stream: bool | None  # the SDK declares it in the variants of the type only
+def _load_request() -> Any:
+    from anthropic.types.message_create_params import MessageCreateParamsBase
 
-    # The API accepts them for models that use sampling; anthropic 2.12.0 does not declare them.
-    temperature: float
-    top_p: float
-    top_k: int
+    class _Request(MessageCreateParamsBase, TypedDict, total=False):
+        stream: bool | None  # the SDK declares it in the variants of the type only
 
-    # `client.beta.messages` posts these to the same path; their content is not validated.
-    billing_policy: object
-    compaction: object
-    context_management: object
-    fallback_credit_token: object
-    fallbacks: object
-    mcp_servers: object
-    thread: object
+        # The API accepts them for models that use sampling; anthropic 2.12.0 does not declare them.
+        temperature: float
+        top_p: float
+        top_k: int
+
+        # `client.beta.messages` posts these to the same path; their content is not validated.
+        billing_policy: object
+        compaction: object
+        context_management: object
+        fallback_credit_token: object
+        fallbacks: object
+        mcp_servers: object
+        thread: object
+
+    return _Request
+
+
+def _load_match() -> Any:
+    from anthropic.types import MessageParam
+
+    return MessageParam
+
+
+def _load_beta_match() -> Any:
+    from anthropic.types.beta import BetaMessageParam  # hundreds of types, as of all betas
+
+    return BetaMessageParam
+
+
+def _load_answer() -> Any:
+    from anthropic.types import Message
+
+    return Message
+
+
+def _load_beta_answer() -> Any:
+    from anthropic.types.beta import BetaMessage
+
+    return BetaMessage
+
+
+def _load_event() -> Any:
+    from anthropic.types import RawMessageStreamEvent
+
+    return RawMessageStreamEvent
+
+
+def _load_beta_event() -> Any:
+    from anthropic.types.beta import BetaRawMessageStreamEvent
+
+    return BetaRawMessageStreamEvent
+
+
+_REQUEST = Declared("messages.request", _load_request)
+_MATCH = Declared("messages.match", _load_match)
+_BETA_MATCH = Declared("messages.beta_match", _load_beta_match)
+_ANSWER = Declared("messages.answer", _load_answer)
+_BETA_ANSWER = Declared("messages.beta_answer", _load_beta_answer)
+_EVENT = Declared("messages.event", _load_event)
+_BETA_EVENT = Declared("messages.beta_event", _load_beta_event)
 
 
 @cache  # it takes 50 to 100 ms, and a test suite starts many servers
 def request_confirmer(*, strict: bool) -> Confirm:
     """Compile a validator that returns the first finding in a request body, or None."""
     return compile_request(
-        _Request,
+        _REQUEST,
         strict=strict,
         lenient_types=_ECHOED | older.ECHOED,
         always_required=_ALWAYS_REQUIRED,
@@ -122,8 +165,8 @@ def confirm_match(value: Any) -> list[Finding]:
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
     """Return the findings in a whole answer. What a beta declares is sent to its clients."""
     return _unless_in_beta(
-        confirm_model(Message, response, undeclared.ANSWER.explains, widened=_WIDENED),
-        lambda beta: confirm_model(beta.BetaMessage, response, widened=_WIDENED),
+        confirm_model(_ANSWER, response, undeclared.ANSWER.explains, widened=_WIDENED),
+        lambda: confirm_model(_BETA_ANSWER, response, widened=_WIDENED),
     )
 
 
@@ -132,37 +175,36 @@ def confirm_event(event: dict[str, Any]) -> list[Finding]:
     if isinstance(event, dict) and event.get("type") in ("ping", "error"):
         return []
     return _unless_in_beta(
-        confirm_model(RawMessageStreamEvent, event, undeclared.EVENT.explains, widened=_WIDENED),
-        lambda beta: confirm_model(beta.BetaRawMessageStreamEvent, event, widened=_WIDENED),
+        confirm_model(_EVENT, event, undeclared.EVENT.explains, widened=_WIDENED),
+        lambda: confirm_model(_BETA_EVENT, event, widened=_WIDENED),
     )
 
 
 def _unless_in_beta(
-    findings: list[Finding], confirm_beta: Callable[[Any], list[Finding]]
+    findings: list[Finding], confirm_beta: Callable[[], list[Finding]]
 ) -> list[Finding]:
     """Return the `findings` in places where the types of the betas find fault, too."""
     if not findings:
         return []
-    from anthropic.types import beta  # only where it is needed: hundreds of types
-
-    faulty = {finding.path for finding in confirm_beta(beta)}
+    faulty = {finding.path for finding in confirm_beta()}
     return [finding for finding in findings if finding.path in faulty]
 
 
 def json_schemas(definitions: Definitions) -> MockSchemas:
     """Return the JSON Schemas of what a mock holds, with what the betas declare."""
-    from anthropic.types import beta  # only where it is needed: hundreds of types
+    from anthropic.types import ContentBlock
+    from anthropic.types.beta import BetaContentBlockParam
 
     match = definitions.add(
-        MessageParam, Form.MATCH, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED
+        _MATCH.load(), Form.MATCH, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED
     )
-    definitions.allow(Form.MATCH, tagged_members([beta.BetaContentBlockParam], of_models=True))
+    definitions.allow(Form.MATCH, tagged_members([BetaContentBlockParam], of_models=True))
     answer = definitions.add(
-        beta.BetaMessage, Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
+        _BETA_ANSWER.load(), Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
     )
     definitions.allow(Form.ANSWER, tagged_members([ContentBlock], of_models=True))
     event = definitions.add(
-        beta.BetaRawMessageStreamEvent,
+        _BETA_EVENT.load(),
         Form.EVENT,
         undeclared=[undeclared.EVENT],
         widened=_WIDENED,
@@ -171,20 +213,23 @@ def json_schemas(definitions: Definitions) -> MockSchemas:
 
 
 @cache
-def known_members() -> Mapping[str, frozenset[str]]:
+def known_members() -> Members:
     """Return the declared members of each content block, by its `type`."""
-    if _IS_OLDER:
-        return older.MEMBERS
+    return older.MEMBERS if _IS_OLDER else kept_members("messages", _members)
+
+
+def _members() -> Members:
+    from anthropic.types import ContentBlockParam
+    from anthropic.types.tool_result_block_param import Content as ToolResultContent
+
     return tagged_members([ContentBlockParam, ToolResultContent])
 
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(MessageParam, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED)
+    return compile_match(_MATCH, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED)
 
 
 @cache
 def _beta_match() -> Callable[[Any], list[Finding]]:
-    from anthropic.types.beta import BetaMessageParam  # only where it is needed
-
-    return compile_match(BetaMessageParam, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED)
+    return compile_match(_BETA_MATCH, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED)

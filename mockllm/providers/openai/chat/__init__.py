@@ -18,7 +18,7 @@ from mockllm.providers.openai.vendor import OPENAI
 
 
 def _sdk() -> SDK:
-    from mockllm.providers.openai.chat import sdk  # a second: only when it is needed
+    from mockllm.providers.openai.chat import sdk  # only when it is needed: it may import the SDK
 
     return sdk
 

@@ -1,21 +1,18 @@
-"""Chat Completions as the official SDK declares them: the only file here that imports it."""
+"""Chat Completions as the official SDK declares them: the only file here that imports it, but only
+for what was not kept (`validation.declared`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from openai.types.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionMessage
-from openai.types.chat.chat_completion_assistant_message_param import ContentArrayOfContentPart
-from openai.types.chat.chat_completion_content_part_param import ChatCompletionContentPartParam
-from openai.types.chat.chat_completion_message_param import ChatCompletionMessageParam
-from openai.types.chat.completion_create_params import CompletionCreateParamsBase
 from typing_extensions import TypedDict
 
 from mockllm.providers.openai.chat import older, undeclared
 from mockllm.providers.openai.vendor import SDK_VERSION
 from mockllm.validation.core_schema import tagged_members
+from mockllm.validation.declared import Declared, Members, kept_members
 from mockllm.validation.findings import (
     Confirm,
     Finding,
@@ -44,14 +41,50 @@ _LENIENT_IN_MATCHES = frozenset(
 )
 
 
-class _Request(CompletionCreateParamsBase, TypedDict, total=False):
-    stream: bool | None  # the SDK declares it in the variants of the type only
+def _load_request() -> Any:
+    from openai.types.chat.completion_create_params import CompletionCreateParamsBase
+
+    class _Request(CompletionCreateParamsBase, TypedDict, total=False):
+        stream: bool | None  # the SDK declares it in the variants of the type only
+
+    return _Request
+
+
+def _load_match() -> Any:
+    from openai.types.chat import ChatCompletionMessageParam
+
+    return ChatCompletionMessageParam
+
+
+def _load_message() -> Any:
+    from openai.types.chat import ChatCompletionMessage
+
+    return ChatCompletionMessage
+
+
+def _load_answer() -> Any:
+    from openai.types.chat import ChatCompletion
+
+    return ChatCompletion
+
+
+def _load_event() -> Any:
+    from openai.types.chat import ChatCompletionChunk
+
+    return ChatCompletionChunk
+
+
+_REQUEST = Declared("chat.request", _load_request)
+_MATCH = Declared("chat.match", _load_match)
+_MESSAGE = Declared("chat.message", _load_message)
+_ANSWER = Declared("chat.answer", _load_answer)
+_EVENT = Declared("chat.event", _load_event)
 
 
 @cache  # it takes 50 to 100 ms, and a test suite starts many servers
 def request_confirmer(*, strict: bool) -> Confirm:
     """Compile a validator that returns the first finding in a request body, or None."""
-    return compile_request(_Request, strict=strict, widened=_WIDENED)
+    return compile_request(_REQUEST, strict=strict, widened=_WIDENED)
 
 
 def confirm_match(value: Any) -> list[Finding]:
@@ -59,14 +92,14 @@ def confirm_match(value: Any) -> list[Finding]:
     back."""
     findings = [each for each in _match()(value) if not undeclared.IN_REQUESTS.explains(each)]
     if isinstance(value, dict) and value.get("role") == "assistant":
-        answered = confirm_model(ChatCompletionMessage, value, undeclared.MESSAGE.explains)
+        answered = confirm_model(_MESSAGE, value, undeclared.MESSAGE.explains)
         findings = unless_declared(findings, answered)
     return allow_newer(findings) if _IS_OLDER else findings
 
 
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
     """Return the findings in a whole answer."""
-    return confirm_model(ChatCompletion, response, undeclared.ANSWER.explains, widened=_WIDENED)
+    return confirm_model(_ANSWER, response, undeclared.ANSWER.explains, widened=_WIDENED)
 
 
 def confirm_event(event: dict[str, Any]) -> list[Finding]:
@@ -75,41 +108,42 @@ def confirm_event(event: dict[str, Any]) -> list[Finding]:
         case {"error": dict() | str()}:
             return []
         case _:
-            return confirm_model(
-                ChatCompletionChunk, event, undeclared.CHUNK.explains, widened=_WIDENED
-            )
+            return confirm_model(_EVENT, event, undeclared.CHUNK.explains, widened=_WIDENED)
 
 
 def json_schemas(definitions: Definitions) -> MockSchemas:
     """Return the JSON Schemas of what a mock holds."""
     sent_back = (undeclared.IN_REQUESTS, undeclared.MESSAGE)
     match = definitions.add(
-        ChatCompletionMessageParam,
+        _MATCH.load(),
         Form.MATCH,
         lenient_types=_LENIENT_IN_MATCHES,
         undeclared=sent_back,
         widened=_WIDENED,
     )
-    definitions.allow(Form.MATCH, {"assistant": ChatCompletionMessage.model_fields})
+    definitions.allow(Form.MATCH, {"assistant": _MESSAGE.load().model_fields})
     answer = definitions.add(
-        ChatCompletion, Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
+        _ANSWER.load(), Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
     )
     event = definitions.add(
-        ChatCompletionChunk, Form.EVENT, undeclared=[undeclared.CHUNK], widened=_WIDENED
+        _EVENT.load(), Form.EVENT, undeclared=[undeclared.CHUNK], widened=_WIDENED
     )
     return MockSchemas(match, answer, event)
 
 
 @cache
-def known_members() -> Mapping[str, frozenset[str]]:
+def known_members() -> Members:
     """Return the declared members of each content part, by its `type`."""
-    if _IS_OLDER:
-        return older.MEMBERS
+    return older.MEMBERS if _IS_OLDER else kept_members("chat", _members)
+
+
+def _members() -> Members:
+    from openai.types.chat.chat_completion_assistant_message_param import ContentArrayOfContentPart
+    from openai.types.chat.chat_completion_content_part_param import ChatCompletionContentPartParam
+
     return tagged_members([ChatCompletionContentPartParam, ContentArrayOfContentPart])
 
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(
-        ChatCompletionMessageParam, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED
-    )
+    return compile_match(_MATCH, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED)

@@ -22,7 +22,9 @@ from mockllm.wire import sse
 
 
 def _sdk() -> SDK:
-    from mockllm.providers.openai.embeddings import sdk  # a second: only when it is needed
+    from mockllm.providers.openai.embeddings import (
+        sdk,
+    )  # only when it is needed: it may import the SDK
 
     return sdk
 

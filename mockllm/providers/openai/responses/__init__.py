@@ -20,7 +20,9 @@ from mockllm.providers.openai.vendor import OPENAI
 
 
 def _sdk() -> SDK:
-    from mockllm.providers.openai.responses import sdk  # a second: only when it is needed
+    from mockllm.providers.openai.responses import (
+        sdk,
+    )  # only when it is needed: it may import the SDK
 
     return sdk
 

@@ -1,29 +1,18 @@
-"""Responses as the official SDK declares them: the only file here that imports it."""
+"""Responses as the official SDK declares them: the only file here that imports it, but only for
+what was not kept (`validation.declared`)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
-from openai.types.responses import (
-    EasyInputMessageParam,
-    Response,
-    ResponseItem,
-    ResponseOutputItem,
-    ResponseStreamEvent,
-)
-from openai.types.responses.response_create_params import ResponseCreateParamsBase
-from openai.types.responses.response_input_content_param import ResponseInputContentParam
-from openai.types.responses.response_input_item_param import ResponseInputItemParam
-from openai.types.responses.response_output_message_param import Content as OutputContent
-from openai.types.responses.response_reasoning_item_param import Content as ReasoningContent
-from openai.types.responses.response_reasoning_item_param import Summary as ReasoningSummary
 from typing_extensions import TypedDict
 
 from mockllm.providers.openai.responses import older, undeclared
 from mockllm.providers.openai.vendor import SDK_VERSION
 from mockllm.validation.core_schema import tagged_members
+from mockllm.validation.declared import Declared, Members, kept_members
 from mockllm.validation.findings import (
     Confirm,
     Finding,
@@ -92,15 +81,69 @@ _ALWAYS_REQUIRED = frozenset({"call_id", "name"})
 _LENIENT_IN_MATCHES = _ECHOED | {"EasyInputMessageParam", "Message"}
 
 
-class _Request(ResponseCreateParamsBase, TypedDict, total=False):
-    stream: bool | None  # the SDK declares it in the variants of the type only
+def _load_request() -> Any:
+    from openai.types.responses.response_create_params import ResponseCreateParamsBase
+
+    class _Request(ResponseCreateParamsBase, TypedDict, total=False):
+        stream: bool | None  # the SDK declares it in the variants of the type only
+
+    return _Request
+
+
+def _load_match() -> Any:
+    from openai.types.responses.response_input_item_param import ResponseInputItemParam
+
+    return str | list[ResponseInputItemParam]
+
+
+def _load_easy_inputs() -> Any:
+    from openai.types.responses import EasyInputMessageParam
+
+    return list[EasyInputMessageParam]
+
+
+def _load_outputs() -> Any:
+    from openai.types.responses import ResponseOutputItem
+
+    return list[ResponseOutputItem]
+
+
+def _load_items() -> Any:
+    from openai.types.responses import ResponseItem
+
+    return list[ResponseItem]
+
+
+def _load_answer() -> Any:
+    from openai.types.responses import Response
+
+    return Response
+
+
+def _load_event() -> Any:
+    from openai.types.responses import ResponseStreamEvent
+
+    return ResponseStreamEvent
+
+
+_REQUEST = Declared("responses.request", _load_request)
+_MATCH = Declared("responses.match", _load_match)
+_ANSWER = Declared("responses.answer", _load_answer)
+_EVENT = Declared("responses.event", _load_event)
+
+_DECLARING = (
+    Declared("responses.easy_inputs", _load_easy_inputs),
+    Declared("responses.outputs", _load_outputs),
+    Declared("responses.items", _load_items),
+)
+"""Lists of items that declare members which the chosen type of an input item does not."""
 
 
 @cache  # it takes 50 to 100 ms, and a test suite starts many servers
 def request_confirmer(*, strict: bool) -> Confirm:
     """Compile a validator that returns the first finding in a request body, or None."""
     return compile_request(
-        _Request,
+        _REQUEST,
         strict=strict,
         lenient_types=_ECHOED,
         always_required=_ALWAYS_REQUIRED,
@@ -114,18 +157,14 @@ def confirm_match(value: Any) -> list[Finding]:
     required members, but may have members of the easy one, such as a `phase`."""
     findings = [each for each in _match()(value) if not undeclared.IN_REQUESTS.explains(each)]
     for type_ in _DECLARING if isinstance(value, list) else ():
-        findings = unless_declared(findings, confirm_model(list[type_], value))  # type: ignore[valid-type]  # a union
+        findings = unless_declared(findings, confirm_model(type_, value))
     findings = [each for each in findings if not _is_extra_of_item(each.path, value)]
     return allow_newer(findings) if _IS_OLDER else findings
 
 
-_DECLARING = (EasyInputMessageParam, ResponseOutputItem, ResponseItem)
-"""Types of items that declare members which the chosen type of an input item does not."""
-
-
 def confirm_response(response: dict[str, Any]) -> list[Finding]:
     """Return the findings in a whole answer, including items that the SDK cannot distinguish."""
-    findings = confirm_model(Response, response, undeclared.ANSWER.explains, widened=_WIDENED)
+    findings = confirm_model(_ANSWER, response, undeclared.ANSWER.explains, widened=_WIDENED)
     output = response.get("output") if isinstance(response, dict) else None
     items = output if isinstance(output, list) else []
     unexpected = [finding for finding in findings if not _is_expected(finding, items)]
@@ -183,13 +222,15 @@ def confirm_event(event: dict[str, Any]) -> list[Finding]:
     service sends the nested one, on which the SDK raises."""
     if isinstance(event, dict) and isinstance(event.get("error"), dict):
         return []
-    return confirm_model(ResponseStreamEvent, event, undeclared.EVENT.explains, widened=_WIDENED)
+    return confirm_model(_EVENT, event, undeclared.EVENT.explains, widened=_WIDENED)
 
 
 def json_schemas(definitions: Definitions) -> MockSchemas:
     """Return the JSON Schemas of what a mock holds."""
+    from openai.types.responses import ResponseItem, ResponseOutputItem
+
     match = definitions.add(
-        str | list[ResponseInputItemParam],
+        _MATCH.load(),
         Form.MATCH,
         lenient_types=_LENIENT_IN_MATCHES,
         undeclared=[undeclared.IN_REQUESTS],
@@ -199,10 +240,10 @@ def json_schemas(definitions: Definitions) -> MockSchemas:
         Form.MATCH, tagged_members([ResponseOutputItem, ResponseItem], of_models=True)
     )
     answer = definitions.add(
-        Response, Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
+        _ANSWER.load(), Form.ANSWER, undeclared=[undeclared.ANSWER], widened=_WIDENED
     )
     event = definitions.add(
-        ResponseStreamEvent, Form.EVENT, undeclared=[undeclared.EVENT], widened=_WIDENED
+        _EVENT.load(), Form.EVENT, undeclared=[undeclared.EVENT], widened=_WIDENED
     )
     for kind, name in _UNDECLARED_MEMBERS:
         for form in (Form.MATCH, Form.ANSWER):
@@ -211,13 +252,20 @@ def json_schemas(definitions: Definitions) -> MockSchemas:
 
 
 @cache
-def known_members() -> Mapping[str, frozenset[str]]:
+def known_members() -> Members:
     """Return the declared members of each input item and content part, by its `type`."""
-    if _IS_OLDER:
-        return older.MEMBERS
+    return older.MEMBERS if _IS_OLDER else kept_members("responses", _members)
+
+
+def _members() -> Members:
     from openai.types.responses.response_function_call_output_item_list_param import (
         ResponseFunctionCallOutputItemParam,
     )
+    from openai.types.responses.response_input_content_param import ResponseInputContentParam
+    from openai.types.responses.response_input_item_param import ResponseInputItemParam
+    from openai.types.responses.response_output_message_param import Content as OutputContent
+    from openai.types.responses.response_reasoning_item_param import Content as ReasoningContent
+    from openai.types.responses.response_reasoning_item_param import Summary as ReasoningSummary
 
     return tagged_members(
         [
@@ -233,6 +281,4 @@ def known_members() -> Mapping[str, frozenset[str]]:
 
 @cache
 def _match() -> Callable[[Any], list[Finding]]:
-    return compile_match(
-        str | list[ResponseInputItemParam], lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED
-    )
+    return compile_match(_MATCH, lenient_types=_LENIENT_IN_MATCHES, widened=_WIDENED)

@@ -87,4 +87,4 @@ def test_known_members_are_those_of_messages_blocks() -> None:
 
 def test_beta_members_are_those_of_the_beta_type() -> None:
     beta = BetaParams.__annotations__.keys() - {"betas"}  # a header
-    assert beta <= messages_sdk._Request.__annotations__.keys()
+    assert beta <= messages_sdk._REQUEST.load().__annotations__.keys()
