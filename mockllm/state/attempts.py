@@ -19,9 +19,10 @@ of an attempt that is no longer known takes the next place, as a new request doe
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from hashlib import sha256
 from typing import NamedTuple
+
+from mockllm.state.maps import GroupedMap, LocalMaps, Maps
 
 RETRY_COUNT = b"x-stainless-retry-count"
 
@@ -74,66 +75,58 @@ class Taken(NamedTuple):
     number: int = 0
 
 
+_SIZE = "attempts"
+
+
 class Attempts:
     """The latest attempts of all sessions."""
 
-    def __init__(self) -> None:
-        # a session and, in it, a request are moved to the end when they are used
-        self._sessions: OrderedDict[str, OrderedDict[bytes, list[Taken]]] = OrderedDict()
-        self._size = 0
+    def __init__(self, maps: Maps | None = None) -> None:
+        maps = maps or LocalMaps()
+        # by session and request, each moved to the end when it is used; only bare tuples are in it
+        self._taken: GroupedMap[str, bytes, tuple[tuple[int, str | None, int], ...]]
+        self._taken = maps.grouped("attempts")
+        self._facts = maps.facts
 
     def __len__(self) -> int:
-        return self._size
+        size: int = self._facts.get(_SIZE, 0)
+        return size
 
     def follow(self, session: str, attempt: Attempt) -> Taken | None:
         """Remove and return what was taken by the attempt that a marked retry follows; None if it
         is not known."""
-        requests = self._sessions.get(session)
-        taken = requests.get(attempt.request) if requests is not None else None
+        taken = self._taken.get(session, attempt.request)
         if not taken:
             return None
-        self._size -= 1
-        for place in range(len(taken) - 1, -1, -1):
-            if taken[place].retry == attempt.retry - 1:
-                return taken.pop(place)
-        return taken.pop()
+        before = attempt.retry - 1
+        found = next((at for at in range(len(taken) - 1, -1, -1) if taken[at][0] == before), -1)
+        left = taken[:found] + taken[found + 1 :] if found >= 0 else taken[:-1]
+        self._taken.put(session, attempt.request, left)
+        self._grow(-1)
+        return Taken(*taken[found])
 
     def add(self, session: str, attempt: Attempt, key: str | None = None, number: int = 0) -> None:
         """Remember what `attempt` took: the answer `number` of the mock with this `key`."""
-        requests = self._sessions.get(session)
-        if requests is None:
-            requests = self._sessions[session] = OrderedDict()
-        else:
-            self._sessions.move_to_end(session)
-        taken = requests.get(attempt.request)
-        if taken is None:
-            taken = requests[attempt.request] = []
-        else:
-            requests.move_to_end(attempt.request)
-        taken.append(Taken(attempt.retry, key, number))
-        self._size += 1
-        if len(taken) > MAX_ATTEMPTS:
-            del taken[0]
-            self._size -= 1
-        if len(requests) > MAX_PER_SESSION:
-            self._remove_oldest(requests)
-        if self._size > MAX_KEPT:
-            self._remove_oldest(next(iter(self._sessions.values())))
+        taken = self._taken.get(session, attempt.request) or ()
+        kept = taken[1:] if len(taken) >= MAX_ATTEMPTS else taken
+        after = (*kept, (attempt.retry, key, number))
+        self._taken.put_last(session, attempt.request, after)
+        self._grow(len(after) - len(taken))
+        if self._taken.size(session) > MAX_PER_SESSION:
+            self._grow(-len(self._taken.drop_first(session)))
+        if len(self) > MAX_KEPT:
+            self._grow(-len(self._taken.drop_first()))
 
     def forget(self, session: str, keys: frozenset[str] | None = None) -> None:
         """Forget the attempts of `session`; with `keys`, what they took of these mocks."""
-        requests = self._sessions.get(session)
-        if requests is None:
-            return
         if keys is None:
-            del self._sessions[session]
-            self._size -= sum(map(len, requests.values()))
+            self._grow(-sum(map(len, self._taken.drop_group(session))))
             return
-        for taken in requests.values():
-            taken[:] = [Taken(each.retry) if each.key in keys else each for each in taken]
+        for request, taken in self._taken.items(session):
+            if not keys.isdisjoint(key for _, key, _ in taken if key is not None):
+                left = tuple((each[0], None, 0) if each[1] in keys else each for each in taken)
+                self._taken.put(session, request, left)
 
-    def _remove_oldest(self, requests: OrderedDict[bytes, list[Taken]]) -> None:
-        _, taken = requests.popitem(last=False)
-        self._size -= len(taken)
-        if not requests:
-            self._sessions.popitem(last=False)  # only the session longest unused can be emptied
+    def _grow(self, by: int) -> None:
+        if by:
+            self._facts[_SIZE] = len(self) + by

@@ -8,7 +8,7 @@ often the mock has answered in a session. Everything here is a function of scrip
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import accumulate
@@ -126,12 +126,13 @@ NONE_LEFT = NoneLeft()
 Choice = Chosen | Exhausted | NoneLeft
 
 
-def choose(candidates: Sequence[Candidate], answered: Mapping[str, int]) -> Choice:
-    """Return the first candidate that answers, given how often each has answered (by key)."""
+def choose(candidates: Sequence[Candidate], answered: Callable[[str], int]) -> Choice:
+    """Return the first candidate that answers; `answered` returns how often the one with a key has
+    answered."""
     for place, (key, script) in enumerate(candidates):
         if script is None:
             return Chosen(place)
-        count = answered.get(key, 0)
+        count = answered(key)
         entry = script.entry_at(count)
         if entry is not None:
             return Chosen(place, entry, count + 1)

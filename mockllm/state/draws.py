@@ -9,6 +9,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from mockllm.state.attempts import Attempt
+from mockllm.state.maps import LocalMaps, Maps, OrderedMap
 
 MAX_COUNTED = 65_536  # requests; about 8 MB
 
@@ -18,17 +19,18 @@ _KEY_BYTES = 8
 class Draws:
     """The number of deliveries to each request. If there are too many, all are counted anew."""
 
-    def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
+    def __init__(self, maps: Maps | None = None) -> None:
+        self._counts: OrderedMap[bytes, int] = (maps or LocalMaps()).ordered("draws")
 
     def next_key(self, seed: int, session: str, source: str, attempt: Attempt) -> int:
         """Return the key of the next delivery to `attempt` in a `session`, an integer of 64 bits.
         `source` names the mock that answers."""
         base = base_of(seed, session, source, attempt)
-        count = self._counts.get(base, 0)
+        key = base.to_bytes(_KEY_BYTES)
+        count = self._counts.get(key) or 0
         if not count and len(self._counts) >= MAX_COUNTED:
             self._counts.clear()
-        self._counts[base] = count + 1
+        self._counts.put(key, count + 1)
         return key_of(base, count)
 
 

@@ -3,7 +3,7 @@
 A limit of 60 requests a minute is a bucket of 60 that gains one a second. A bucket is what is used
 of it at a time, so its refill costs nothing and an untouched bucket is a full one. The functions
 are pure: what has happened before is in the bucket, what time it is in their arguments. `Buckets`
-and `Leases` remember the buckets and places of one process.
+and `Leases` remember the buckets and places.
 
 For example, with a limit of 3 in 60 seconds, of which all 3 are used, one more is refused and has
 to wait for (3 + 1 - 3) / 3 of the 60 seconds: 20 s.
@@ -17,9 +17,10 @@ true costs keeps to the same bound, in whichever order answers begin and end.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from mockllm.state.maps import GroupedMap, LocalMaps, Maps, OrderedMap
 
 MAX_BUCKETS = 65_536  # of all sessions; about 16 MB
 TOLERANCE = 1e-9  # of a limit: more than what time as a float cannot tell apart
@@ -103,13 +104,13 @@ class Buckets:
     """The buckets of all sessions, and those that sessions share. If there are too many, what is
     longest unused is forgotten, as if it were full."""
 
-    def __init__(self) -> None:
-        # a session and, in it, a bucket are moved to the end when they are used
-        self._sessions: OrderedDict[str | None, OrderedDict[str, Bucket]] = OrderedDict()
-        self._size = 0
+    def __init__(self, maps: Maps | None = None) -> None:
+        # by session and name, each moved to the end when it is used; only bare tuples are in it
+        self._buckets: GroupedMap[str | None, str, tuple[float, float]]
+        self._buckets = (maps or LocalMaps()).grouped("buckets")
 
     def __len__(self) -> int:
-        return self._size
+        return len(self._buckets)
 
     def spend(self, charges: Sequence[Charge], now: float) -> Spent | Limited:
         """Charge a request in all of its buckets, or in none."""
@@ -119,7 +120,7 @@ class Buckets:
                 return Limited(place, used, wait_for(level, charge.limit, charge.cost))
         after = tuple(level + charge.cost for charge, level in zip(charges, used, strict=True))
         for charge, level in zip(charges, after, strict=True):
-            self._put(charge, Bucket(level, now))
+            self._put(charge, level, now)
         return Spent(after)
 
     def settle(self, charge: Charge, cost: float, since: float, now: float) -> None:
@@ -129,67 +130,51 @@ class Buckets:
         given_back = refund(charge.limit, charge.cost, cost, now - since)
         if given_back and bucket.used:
             level = used_at(bucket, charge.limit, now)
-            self._put(charge, Bucket(max(level - given_back, 0.0), now))
+            self._put(charge, max(level - given_back, 0.0), now)
 
     def reset(self, session: str | None = None) -> None:
         """Fill the buckets of one session; without one, all."""
         if session is None:
-            self._sessions.clear()
-            self._size = 0
+            self._buckets.clear()
         else:
-            self._size -= len(self._sessions.pop(session, ()))
+            self._buckets.drop_group(session)
 
     def _get(self, charge: Charge) -> Bucket:
-        buckets = self._sessions.get(charge.session)
-        return FULL if buckets is None else buckets.get(charge.bucket, FULL)
+        bucket = self._buckets.get(charge.session, charge.bucket)
+        return FULL if bucket is None else Bucket(*bucket)
 
-    def _put(self, charge: Charge, bucket: Bucket) -> None:
-        buckets = self._sessions.get(charge.session)
-        if buckets is None:
-            buckets = self._sessions[charge.session] = OrderedDict()
-        self._sessions.move_to_end(charge.session)
-        if charge.bucket not in buckets:
-            self._size += 1
-        buckets[charge.bucket] = bucket
-        buckets.move_to_end(charge.bucket)
-        if self._size > MAX_BUCKETS:
-            self._forget_oldest()
-
-    def _forget_oldest(self) -> None:
-        session, buckets = next(iter(self._sessions.items()))
-        buckets.popitem(last=False)
-        self._size -= 1
-        if not buckets:
-            del self._sessions[session]
+    def _put(self, charge: Charge, used: float, now: float) -> None:
+        self._buckets.put_last(charge.session, charge.bucket, (used, now))
+        if len(self._buckets) > MAX_BUCKETS:
+            self._buckets.drop_first()
 
 
 class Leases:
     """The places of concurrent requests that are taken. A lease is taken until it is given back."""
 
-    def __init__(self) -> None:
-        self._pools: dict[str, set[str]] = {}
-        self._taken: dict[str, str] = {}  # lease, pool
+    def __init__(self, maps: Maps | None = None) -> None:
+        maps = maps or LocalMaps()
+        self._pools: GroupedMap[str, str, None] = maps.grouped("pools")
+        self._taken: OrderedMap[str, str] = maps.ordered("leases")  # lease, pool
 
     def __len__(self) -> int:
         return len(self._taken)
 
     def enter(self, pool: str, lease: str, places: int) -> bool:
         """Take one of the `places` of a pool. Returns False, without effect, if all are taken."""
-        leases = self._pools.get(pool)
-        if leases is not None and len(leases) >= places:
+        if self._pools.size(pool) >= places:
             return False
-        if leases is None:
-            leases = self._pools[pool] = set()
-        leases.add(lease)
-        self._taken[lease] = pool
+        self._pools.put(pool, lease, None)
+        self._taken.put(lease, pool)
         return True
 
     def leave(self, lease: str) -> None:
         """Give a place back. Without effect if the lease has none."""
-        pool = self._taken.pop(lease, None)
-        if pool is None:
-            return
-        leases = self._pools[pool]
-        leases.discard(lease)
-        if not leases:
-            del self._pools[pool]
+        pool = self._taken.get(lease)
+        if pool is not None:
+            self._taken.drop(lease)
+            self._pools.drop(pool, lease)
+
+    def in_pool(self, pool: str) -> tuple[str, ...]:
+        """Return the leases in a pool."""
+        return tuple(lease for lease, _ in self._pools.items(pool))

@@ -11,8 +11,9 @@ The common session has the name `COMMON`. It is always open.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
+
+from mockllm.state.maps import LocalMaps, Maps, OrderedMap
 
 COMMON = ""
 
@@ -22,6 +23,8 @@ MAX_ENDED = 100_000
 MAX_UNUSED = 3600.0  # seconds until a pinned session ends
 STAYS_ENDED = 600.0  # seconds
 
+_CURRENT = "current session"
+
 
 class Sessions:
     """The sessions of a server. `gone` is called with the name of each session that ends or is
@@ -29,18 +32,20 @@ class Sessions:
     in seconds.
     """
 
-    def __init__(self, gone: Callable[[str], None]) -> None:
+    def __init__(self, gone: Callable[[str], None], maps: Maps | None = None) -> None:
+        maps = maps or LocalMaps()
         self._gone = gone
         # moved to the end when they are used
-        self._pinned: OrderedDict[str, float] = OrderedDict()  # the time of the last use
-        self._unpinned: OrderedDict[str, None] = OrderedDict()
-        self._ended: OrderedDict[str, float] = OrderedDict()  # the time of the end
-        self._current = COMMON
+        self._pinned: OrderedMap[str, float] = maps.ordered("pinned")  # the time of the last use
+        self._unpinned: OrderedMap[str, None] = maps.ordered("unpinned")
+        self._ended: OrderedMap[str, float] = maps.ordered("ended")  # the time of the end
+        self._facts = maps.facts
 
     @property
     def current(self) -> str:
         """The session of requests that name none."""
-        return self._current
+        name: str = self._facts.get(_CURRENT, COMMON)
+        return name
 
     @property
     def open(self) -> tuple[str, ...]:
@@ -64,10 +69,9 @@ class Sessions:
             return False
         if name == COMMON:
             return True
-        self._ended.pop(name, None)
-        self._unpinned.pop(name, None)
-        self._pinned[name] = now
-        self._pinned.move_to_end(name)
+        self._ended.drop(name)
+        self._unpinned.drop(name)
+        self._pinned.put_last(name, now)
         return True
 
     def use(self, name: str, now: float) -> bool:
@@ -75,7 +79,7 @@ class Sessions:
         by being unused. Returns False, without effect, if it cannot begin."""
         if not self.begin(name, now):
             return False
-        self._current = name
+        self._facts[_CURRENT] = name
         return True
 
     def admit(self, name: str, now: float) -> bool:
@@ -83,48 +87,50 @@ class Sessions:
         opens an unknown session. False if the session has ended."""
         if name == COMMON:
             return True
-        if self._pinned:
+        if len(self._pinned):
             self._end_unused(now)
             if name in self._pinned:
-                self._pinned[name] = now
-                self._pinned.move_to_end(name)
+                self._pinned.put_last(name, now)
                 return True
-        if self._ended and self._has_ended(name, now):
+        if len(self._ended) and self._has_ended(name, now):
             return False
-        if name in self._unpinned:
-            self._unpinned.move_to_end(name)
-            return True
-        self._unpinned[name] = None
-        if len(self._unpinned) > MAX_UNPINNED:
-            evicted, _ = self._unpinned.popitem(last=False)
-            self._gone(evicted)
+        is_new = name not in self._unpinned
+        self._unpinned.put_last(name, None)
+        if is_new and len(self._unpinned) > MAX_UNPINNED:
+            self._evict()
         return True
 
     def end(self, name: str, now: float) -> None:
         """End the session, open or unknown. The common one cannot end: nothing happens. A current
         session that ends stays current, so that its late requests are refused."""
         if name != COMMON:
-            self._pinned.pop(name, None)
-            self._unpinned.pop(name, None)
+            self._pinned.drop(name)
+            self._unpinned.drop(name)
             self._mark_ended(name, now)
 
+    def _evict(self) -> None:
+        oldest = self._unpinned.first()
+        if oldest is not None:
+            self._unpinned.drop(oldest[0])
+            self._gone(oldest[0])
+
     def _end_unused(self, now: float) -> None:
-        while self._pinned:
-            name, used = next(iter(self._pinned.items()))
+        while (oldest := self._pinned.first()) is not None:
+            name, used = oldest
             if now - used < MAX_UNUSED:
                 return
-            if name == self._current:
-                self._pinned[name] = now
-                self._pinned.move_to_end(name)
+            if name == self.current:
+                self._pinned.put_last(name, now)
             else:
-                del self._pinned[name]
+                self._pinned.drop(name)
                 self._mark_ended(name, used + MAX_UNUSED)
 
     def _mark_ended(self, name: str, at: float) -> None:
-        self._ended[name] = at
-        self._ended.move_to_end(name)
-        while len(self._ended) > MAX_ENDED or at - next(iter(self._ended.values())) >= STAYS_ENDED:
-            self._ended.popitem(last=False)
+        self._ended.put_last(name, at)
+        while (oldest := self._ended.first()) is not None:
+            if len(self._ended) <= MAX_ENDED and at - oldest[1] < STAYS_ENDED:
+                break
+            self._ended.drop(oldest[0])
         self._gone(name)
 
     def _has_ended(self, name: str, now: float) -> bool:
@@ -133,5 +139,5 @@ class Sessions:
             return False
         if now - at < STAYS_ENDED:
             return True
-        del self._ended[name]
+        self._ended.drop(name)
         return False

@@ -22,6 +22,7 @@ from mockllm.state.choosing import (
     repeat,
 )
 from mockllm.state.draws import Draws
+from mockllm.state.maps import GroupedMap, LocalMaps, Maps
 from mockllm.state.rate_limits import Buckets, Charge, Leases, Limited, Spent
 from mockllm.state.sessions import Sessions
 from mockllm.state.values import ExpiringValues
@@ -235,25 +236,25 @@ class Store(Protocol):
         """Perform `operations` whose results nobody needs, at once or soon."""
 
 
-# --- The store of one process ---------------------------------------------------------------------
+# --- Performing -----------------------------------------------------------------------------------
 
 
-class LocalStore:
-    """A store in the memory of one process, used by one thread. It bounds what clients can make it
-    keep: attempts, sessions, values and buckets. Mocks, whose number is the author's, it does not
-    bound. `gone` is called with the name of each session that ends or is evicted.
+class State:
+    """Performs operations on the state in `maps`. It bounds what clients can make it keep:
+    attempts, sessions, values and buckets. Mocks, whose number is the author's, it does not bound.
+    `gone` is called with the name of each session that ends or is evicted.
     """
 
-    def __init__(self, gone: Callable[[str], None] = lambda session: None) -> None:
+    def __init__(self, maps: Maps, gone: Callable[[str], None]) -> None:
         self._gone = gone
-        self.sessions = Sessions(self._drop)
-        """The sessions, which a request without a question is admitted to."""
-        self._answered: dict[str, dict[str, int]] = {}  # session, key of a mock: answers so far
-        self._attempts = Attempts()
-        self._values = ExpiringValues()
-        self._draws = Draws()
-        self._buckets = Buckets()
-        self.leases = Leases()
+        self.sessions = Sessions(self._drop, maps)
+        # how many answers each mock has given, by session and key of the mock
+        self._answered: GroupedMap[str, str, int] = maps.grouped("answered")
+        self._attempts = Attempts(maps)
+        self._values = ExpiringValues(maps)
+        self._draws = Draws(maps)
+        self._buckets = Buckets(maps)
+        self.leases = Leases(maps)
         """The places of concurrent requests that are taken."""
 
     def perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
@@ -268,23 +269,12 @@ class LocalStore:
                 break
         return results
 
-    def perform_at_once(self, operations: Sequence[Operation], now: float) -> list[Result]:
-        """Return the results of `operations`."""
-        return self.perform(operations, now)
-
-    async def perform_later(self, operations: Sequence[Operation]) -> list[Result]:
-        """Not needed: everything can be performed at once."""
-        raise NotImplementedError
-
-    def post(self, operations: Sequence[Operation], now: float) -> None:
-        """Perform `operations` whose results nobody needs."""
-        self.perform(operations, now)
-
     def answered(self, key: str, session: str | None = None) -> int:
         """Return how many answers the mock with this key has given in `session`; without one, in
         the session in which it has given most."""
-        sessions = self._answered if session is None else (session,)
-        return max((self._answered.get(each, {}).get(key, 0) for each in sessions), default=0)
+        if session is None:
+            return max(self._answered.values_of(key), default=0)
+        return self._answered.get(session, key) or 0
 
     def _perform(self, operation: Operation, now: float) -> Result:
         match operation:
@@ -312,7 +302,7 @@ class LocalStore:
             case CountAnswers(wanted, within):
                 return tuple(self.answered(key, within) for key in wanted)
             case Reset(within, keys):
-                for each in tuple(self._answered) if within is None else (within,):
+                for each in self._answered.groups() if within is None else (within,):
                     self._reset(each, keys)
                 if keys is None:
                     self._buckets.reset(within)
@@ -335,22 +325,28 @@ class LocalStore:
     def _choose(
         self, session: str, candidates: Sequence[Candidate], attempt: Attempt | None
     ) -> Choice:
-        answered = self._answered.get(session)
-        if answered is None:
-            answered = self._answered[session] = {}
-        if attempt is None:
-            return _advance(candidates, answered)
-        before = self._attempts.follow(session, attempt) if attempt.retry else None
+        before = None
+        if attempt is not None and attempt.retry:
+            before = self._attempts.follow(session, attempt)
         choice: Choice | None = None
         if before is not None and before.key is not None:
             choice = repeat(candidates, before.key, before.number)
         if choice is None:
-            choice = _advance(candidates, answered)
-        if isinstance(choice, Chosen):
+            choice = self._advance(session, candidates)
+        if attempt is not None and isinstance(choice, Chosen):
             key = candidates[choice.candidate].key
             self._attempts.add(session, attempt, key, choice.number)
-        else:
+        elif attempt is not None:
             self._attempts.add(session, attempt)
+        return choice
+
+    def _advance(self, session: str, candidates: Sequence[Candidate]) -> Choice:
+        """Choose, and count the answer."""
+        choice = choose(candidates, lambda key: self._answered.get(session, key) or 0)
+        if isinstance(choice, Chosen):
+            key = candidates[choice.candidate].key
+            if choice.number or self._answered.get(session, key) is None:
+                self._answered.put(session, key, choice.number)  # 0: so that a reset finds it
         return choice
 
     def _take_back(self, operations: Sequence[Operation]) -> None:
@@ -368,11 +364,11 @@ class LocalStore:
     def _reset(self, session: str, keys: frozenset[str] | None) -> None:
         self._attempts.forget(session, keys)
         if keys is None:
-            self._answered.pop(session, None)
+            self._answered.drop_group(session)
             return
-        answered = self._answered.get(session, {})
-        for key in keys & answered.keys():
-            del answered[key]
+        for key in keys:
+            if self._answered.get(session, key):
+                self._answered.put(session, key, 0)
 
     def _drop(self, session: str) -> None:
         """Drop the state of a session that is gone."""
@@ -381,9 +377,23 @@ class LocalStore:
         self._gone(session)
 
 
-def _advance(candidates: Sequence[Candidate], answered: dict[str, int]) -> Choice:
-    """Choose, and count the answer."""
-    choice = choose(candidates, answered)
-    if isinstance(choice, Chosen) and choice.number:
-        answered[candidates[choice.candidate].key] = choice.number
-    return choice
+# --- The store of one process ---------------------------------------------------------------------
+
+
+class LocalStore(State):
+    """A store in the memory of one process, used by one thread."""
+
+    def __init__(self, gone: Callable[[str], None] = lambda session: None) -> None:
+        super().__init__(LocalMaps(), gone)
+
+    def perform_at_once(self, operations: Sequence[Operation], now: float) -> list[Result]:
+        """Return the results of `operations`."""
+        return self.perform(operations, now)
+
+    async def perform_later(self, operations: Sequence[Operation]) -> list[Result]:
+        """Not needed: everything can be performed at once."""
+        raise NotImplementedError
+
+    def post(self, operations: Sequence[Operation], now: float) -> None:
+        """Perform `operations` whose results nobody needs."""
+        self.perform(operations, now)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from typing import NamedTuple
+from mockllm.state.maps import LocalMaps, Maps, OrderedMap
 
 MAX_VALUE = 64 * 1024  # bytes of one value
 MAX_VALUES = 10_000
@@ -11,20 +10,25 @@ MAX_BYTES = 16 * 1024 * 1024
 PER_VALUE = 300  # bytes; about what a value costs beside its key and itself
 
 
-class _Stored(NamedTuple):
-    value: bytes
-    until: float
+_SIZE = "bytes of values"
 
 
 class ExpiringValues:
     """Values by key, bounded by number and bytes: the one put longest ago goes first."""
 
-    def __init__(self) -> None:
-        self._stored: OrderedDict[str, _Stored] = OrderedDict()
-        self._bytes = 0
+    def __init__(self, maps: Maps | None = None) -> None:
+        maps = maps or LocalMaps()
+        self._stored: OrderedMap[str, tuple[bytes, float]] = maps.ordered("values")  # until when
+        self._facts = maps.facts
 
     def __len__(self) -> int:
         return len(self._stored)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes all values take."""
+        size: int = self._facts.get(_SIZE, 0)
+        return size
 
     def put(self, key: str, value: bytes, until: float) -> None:
         """Store `value`, in place of an earlier one, for readings before the time `until`. A value
@@ -32,25 +36,33 @@ class ExpiringValues:
         self._remove(key)
         if len(value) > MAX_VALUE:
             return
-        self._stored[key] = _Stored(value, until)
-        self._bytes += size_of(key, value)
-        while len(self._stored) > MAX_VALUES or self._bytes > MAX_BYTES:
-            self._remove(next(iter(self._stored)))
+        self._stored.put_last(key, (value, until))
+        self._grow(size_of(key, value))
+        while len(self._stored) > MAX_VALUES or self.size > MAX_BYTES:
+            oldest = self._stored.first()
+            if oldest is None:
+                break
+            self._remove(oldest[0])
 
     def get(self, key: str, now: float) -> bytes | None:
         """Return the value of `key` at the time `now`, or None."""
         stored = self._stored.get(key)
         if stored is None:
             return None
-        if now >= stored.until:
+        value, until = stored
+        if now >= until:
             self._remove(key)
             return None
-        return stored.value
+        return value
 
     def _remove(self, key: str) -> None:
-        removed = self._stored.pop(key, None)
+        removed = self._stored.get(key)
         if removed is not None:
-            self._bytes -= size_of(key, removed.value)
+            self._stored.drop(key)
+            self._grow(-size_of(key, removed[0]))
+
+    def _grow(self, by: int) -> None:
+        self._facts[_SIZE] = self.size + by
 
 
 def size_of(key: str, value: bytes) -> int:

@@ -155,7 +155,7 @@ def test_mocks_without_state_are_cached_and_ask_nothing() -> None:
 
     assert [ask(app, asking("ho")) for _ in range(3)] == ["ho"] * 3
     assert (len(cache), cache.hits) == (1, 1)
-    assert app.store._answered == {}
+    assert app.store._answered.groups() == ()
 
 
 @pytest.mark.parametrize("at_end", AtEnd)

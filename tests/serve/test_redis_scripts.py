@@ -113,7 +113,7 @@ def test_every_operation_is_that_of_the_store_of_one_process(
     for name, number in {
         "number-of-attempts": len(local._attempts),
         "number-of-buckets": len(local._buckets),
-        "bytes-of-values": local._values._bytes,
+        "bytes-of-values": local._values.size,
     }.items():
         assert int(shared_client().get(store.prefix + name) or 0) == number
 

@@ -212,4 +212,4 @@ def test_pools_and_leases_that_are_over_are_not_kept() -> None:
         leases.leave(f"lease {number}")
 
     assert len(leases) == 0
-    assert leases._pools == {}
+    assert leases._pools.groups() == ()
