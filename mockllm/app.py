@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from mockllm.bounded_cache import BoundedCache
 from mockllm.endpoints.base_urls import Mistake, find_mistake
@@ -17,6 +17,7 @@ from mockllm.endpoints.control import answers as control_answers
 from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.earlier import find_earlier
 from mockllm.endpoints.health import HEALTH, READY, ROOT
+from mockllm.endpoints.metrics import METRICS, MetricsPage
 from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
 from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
 from mockllm.engine.added import AddedMock
@@ -32,6 +33,7 @@ from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Pacing, Reply, Request
 from mockllm.limits import MIB
 from mockllm.observers.lateness import Lateness
+from mockllm.observers.metrics import CountedStore, Meter
 from mockllm.prompt import Earlier
 from mockllm.providers import envelope, find_vendor
 from mockllm.providers.routes import NO_VALUES, Routes, Values
@@ -121,6 +123,7 @@ class App:
         """What sessions see: with mocks that were added at run time, which a reload keeps."""
         self.control: ControlAPI | None = None
         """Answers requests below ``/__mockllm/``; without it, there is nothing."""
+        self._metrics: MetricsPage | None = None
         self._own_traffic: CompiledTraffic | None = None
         self._peers: frozenset[int] = frozenset()
         self._use(engine)
@@ -141,6 +144,7 @@ class App:
         # of the configuration
         self._engine = engine
         engine.responder.work_clock = self._work_clock
+        engine.responder.counts_input = self._metrics is not None
         engine.stage.elapsed = self._since_begin
         engine.stage.limiter = self._limiter
         self._tables = self.views.use(engine).routes
@@ -157,6 +161,12 @@ class App:
         mocked = [f"POST {table.api.routes[0]}" for table in engine.tables]
         listed = [f"{route.method} {route.template.replace('...', '')}" for route in LISTED]
         self._hint = f"Known endpoints: {', '.join(mocked + listed)}; {NOT_LISTED}"
+
+    def show_metrics(self, page: MetricsPage, meter: Meter) -> None:
+        """Answer ``GET /metrics`` with `page`, and have `meter` count operations of the store."""
+        self._metrics = page
+        self.store = cast("Any", CountedStore(self.store, meter))
+        self._engine.responder.counts_input = True
 
     def set_traffic(self, traffic: CompiledTraffic) -> None:
         """Replace the traffic of the configuration, from the next request on; a reload does not set
@@ -271,6 +281,9 @@ class App:
         if self._is_for_control(received):
             assert self.control is not None
             return self.control.decide(received)
+        metrics = self._metrics
+        if metrics is not None and received.path == METRICS:
+            return self._finish(received, lambda: metrics.answer(received))
         in_path, request = split_request(received)
         session = COMMON
         has_session = in_path is not None or request.path not in _WITHOUT_SESSION

@@ -1,12 +1,19 @@
-"""The Dockerfile, as far as it can be checked without Docker."""
+"""The Dockerfile, as far as it can be checked without Docker, and the dashboard without Grafana."""
 
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from mockllm.cli.options import serve_options
+from tests.support.metrics import MeteredApp, Scraped
+from tests.support.observed import SAME_REPLY, request
+from tests.support.served import chat_request
 
 ROOT = Path(__file__).parents[1]
 LINES = (ROOT / "deploy" / "Dockerfile").read_text().splitlines()
@@ -39,3 +46,71 @@ def test_the_command_is_executed_without_a_shell_which_would_keep_signals() -> N
     assert program == "mockllm"
     assert (options.host, options.port) == ("0.0.0.0", int(instructions("EXPOSE")[0]))  # noqa: S104  # as containers need
     assert instructions("USER") == ["nobody"]
+
+
+# --- the dashboard --------------------------------------------------------------------------------
+
+DASHBOARD: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana.json").read_text())
+PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
+EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]]
+
+
+@pytest.fixture(scope="module")
+def scraped() -> Scraped:
+    """The metrics of a server that was asked something."""
+    metered = MeteredApp(SAME_REPLY)
+    metered.ask(request("/v1/chat/completions", chat_request("weather", stream=True)))
+    return metered.scrape()
+
+
+def labels_in(expression: str) -> set[str]:
+    """The labels by which an expression groups or selects."""
+    grouped = re.findall(r"\bby \(([^)]*)\)", expression)
+    selected = re.findall(r"\{([^}]*)\}", expression)
+    names = {name.strip() for each in grouped for name in each.split(",")}
+    return names | {re.split("[=!]", part)[0] for each in selected for part in each.split(",")}
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_each_expression_of_the_dashboard_reads_metrics_that_exist(
+    expression: str, scraped: Scraped
+) -> None:
+    names = re.findall(r"\bmockllm_\w+", expression)
+    assert names
+    for name in names:
+        samples = [*scraped.samples(name)]
+        assert samples
+        known = {label for labels, _ in samples for label in labels} | {"instance"}
+        assert labels_in(expression) <= known
+    for opening, closing in ("()", "{}", "[]"):
+        assert expression.count(opening) == expression.count(closing)
+    for duration in re.findall(r"\[([^]]*)\]", expression):
+        assert duration == "$__rate_interval"
+
+
+def test_the_dashboard_has_no_two_panels_in_one_place() -> None:
+    places = [panel["gridPos"] for panel in PANELS]
+    taken = [
+        (x, y)
+        for place in places
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+
+    assert len(taken) == len(set(taken))
+    assert max(x for x, _ in taken) == 23
+    assert len({panel["id"] for panel in PANELS}) == len(PANELS)
+    assert all(panel["title"] and panel["description"] for panel in PANELS)
+
+
+def test_the_dashboard_shows_every_metric(scraped: Scraped) -> None:
+    shown = " ".join(EXPRESSIONS)
+
+    assert [name for name in scraped.families if name not in shown] == []
+
+
+def test_the_variables_of_the_dashboard_are_declared() -> None:
+    declared = {variable["name"] for variable in DASHBOARD["templating"]["list"]}
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps(PANELS))) - {"__rate_interval"}
+
+    assert used == declared

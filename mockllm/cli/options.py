@@ -33,6 +33,7 @@ from mockllm.serve.settings import DRAIN_TIMEOUT
 MAX_WORKERS = 1024
 MAX_JOURNAL = 10_000_000  # requests
 TOKEN, OPEN = "token", "open"  # the values of --control
+OWN, VLLM = "own", "vllm"  # the values of --metrics
 _NUMBER = re.compile(r"[0-9]{1,9}")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -104,6 +105,14 @@ def _control(text: str) -> str:
     if text not in (TOKEN, OPEN):
         raise argparse.ArgumentTypeError(
             f"expected --control or --control=open, found {shown(text)}"
+        )
+    return text
+
+
+def _metrics(text: str) -> str:
+    if text not in (OWN, VLLM):
+        raise argparse.ArgumentTypeError(
+            f"expected --metrics or --metrics vllm, found {shown(text)}"
         )
     return text
 
@@ -235,6 +244,15 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
             DRAIN_TIMEOUT,
         ),
     ),
+    "metrics": (
+        Option(
+            "--metrics",
+            "answer GET /metrics for Prometheus; '--metrics vllm' adds the names of vLLM",
+            _metrics,
+            VLLM,
+            extra={"nargs": "?", "const": OWN},
+        ),
+    ),
     "control": (
         Option(
             "--control",
@@ -356,11 +374,19 @@ def serve_options(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _with_value(words: Sequence[str]) -> list[str]:
-    """Return the words of a command line with the value of ``--control`` written out, which would
-    else take the file behind it for its value."""
+    """Return the words of a command line with the values of ``--control`` and ``--metrics`` written
+    out, which would else take the file behind them for their value."""
     end = words.index("--") if "--" in words else len(words)
-    first = [f"--control={TOKEN}" if word == "--control" else word for word in words[:end]]
-    return [*first, *words[end:]]
+    written: list[str] = []
+    for word in words[:end]:
+        if word == VLLM and written and written[-1] == f"--metrics={OWN}":
+            written[-1] = f"--metrics={VLLM}"
+        else:
+            written.append(_OPTIONAL_VALUES.get(word, word))
+    return [*written, *words[end:]]
+
+
+_OPTIONAL_VALUES = {"--control": f"--control={TOKEN}", "--metrics": f"--metrics={OWN}"}
 
 
 def _refuse_commands(parser: _Parser, names: Sequence[str]) -> None:

@@ -14,12 +14,13 @@ from types import FrameType
 
 from mockllm.cli.console import Console
 from mockllm.cli.limit_options import limits_of
-from mockllm.cli.options import OPEN
+from mockllm.cli.options import OPEN, VLLM
 from mockllm.cli.terminal import FAILED, MISTAKES, OK
 from mockllm.config import demo
 from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, parse_address
 from mockllm.config.models import Config
 from mockllm.endpoints.control.access import link
+from mockllm.endpoints.metrics import require_metrics
 from mockllm.engine.added import prepare
 from mockllm.engine.building import build_engine, read_config
 from mockllm.engine.engine import Engine
@@ -30,6 +31,7 @@ from mockllm.observers.lateness import Lateness
 from mockllm.observers.timing import Timing, as_rows
 from mockllm.observers.unmatched_log import log_unmatched
 from mockllm.serve.controlled import ControlSettings, given_token, make_token
+from mockllm.serve.metrics_board import MetricsBoard
 from mockllm.serve.process import RELOAD_SIGNAL, STOP_SIGNALS, serve
 from mockllm.serve.reload import Reload, Watch
 from mockllm.serve.schema_folder import keep_schemas
@@ -123,11 +125,24 @@ def _settings(options: argparse.Namespace, config: Config) -> Settings:
         workers=options.workers,
         timing=TimingBoard(options.workers),
         speed=options.speed,
+        metrics=_metrics(options),
         journal=_journal(options),
         control=_control(options),
         observers=(log_access,) if options.access_log else (),
         unmatched_observers=() if options.access_log else (log_unmatched,),
     )
+
+
+def _metrics(options: argparse.Namespace) -> MetricsBoard | None:
+    """Return the memory of the metrics, if they are asked for.
+
+    Raises:
+        MissingExtraError: prometheus_client is not installed.
+    """
+    if not options.metrics:
+        return None
+    require_metrics()
+    return MetricsBoard(options.workers, vllm=options.metrics == VLLM)
 
 
 def _journal(options: argparse.Namespace) -> int:

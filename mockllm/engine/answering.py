@@ -47,6 +47,7 @@ from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.replies.faults import NoSuchPlaceError
 from mockllm.replies.prepared import make_ready
+from mockllm.wire.tokens import estimate_prompt
 
 _new = tuple.__new__  # half the time of the class's own constructor
 
@@ -62,6 +63,8 @@ class Responder:
         # of the process
         self.work_clock: Callable[[], float] = lambda: 0.0
         """Tells the time that this thread has worked, in seconds; the default stands still."""
+        self.counts_input = False
+        """True if the tokens of prompts are estimated for observers."""
 
     def answer(
         self, table: Table, asked: Asked, selection: Selection | RequestError
@@ -204,12 +207,14 @@ class Responder:
         if answer.pace is not None and answer.pace.cached:
             answer = with_cached(table.api, answer, prompt)
         reply, ready = self._renderer.reply_to(table, selection, answer, prompt)
-        summary = _new(Summary, (prompt.endpoint, prompt.model, prompt.options.stream))
+        input_tokens = estimate_prompt(prompt.body) if self.counts_input else 0
+        values = (prompt.endpoint, prompt.model, prompt.options.stream, input_tokens)
+        summary = _new(Summary, values)
         reusable = reusable and not isinstance(reply.steps, LazySteps)
         said = answer if answer.failure is None else None
         outcome = source.outcome
-        values = (outcome, reply, ready, rule, summary, said, reusable, None, None, felt, kinds)
-        return _new(Match, values)
+        first = (outcome, reply, ready, rule, summary, said, reusable)
+        return _new(Match, (*first, None, None, felt, kinds, False))
 
     def refuse(self, table: Table, error: RequestError) -> Match:
         """Return the match of an invalid request, which is valid for every equal request."""

@@ -58,11 +58,13 @@ class Outcome(Enum):
 
 
 class Summary(NamedTuple):
-    """Properties of a request for observers, computed once per match."""
+    """Properties of a request for observers, computed once per match. `input_tokens` are estimated
+    where somebody counts them, else 0."""
 
     api: str
     model: str
     stream: bool
+    input_tokens: int = 0
 
     @classmethod
     def of(cls, prompt: Prompt) -> Self:
@@ -132,6 +134,7 @@ class Match(NamedTuple):
     `near_miss` is the rule that is closest to matching where none does, `trouble` why an answer
     failed. `reusable` matches may be cached. `traffic` has the labels of the entries of traffic
     that have changed the answer, `asked_for` the kinds of what its client has asked for by headers.
+    If it `is_broken`, there are faults in the reply.
     """
 
     outcome: Outcome
@@ -145,6 +148,7 @@ class Match(NamedTuple):
     trouble: Trouble | None = None
     traffic: tuple[str, ...] = ()
     asked_for: tuple[str, ...] = ()
+    is_broken: bool = False
 
 
 class Admission:

@@ -99,7 +99,8 @@ def replace_reply(match: Match, reply: Reply, faults: Planned) -> Match:
     an error cannot be retrieved."""
     is_error = reply.status != match.reply.status or any(each.failure for each in faults)
     reply, ready = make_ready(reply)
-    return match._replace(reply=reply, ready=ready, answer=None if is_error else match.answer)
+    answer = None if is_error else match.answer
+    return match._replace(reply=reply, ready=ready, answer=answer, is_broken=True)
 
 
 def written_tokens(api: API, response: Mapping[str, Any]) -> int:

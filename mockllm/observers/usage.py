@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from mockllm.engine.decision import Answer
@@ -35,6 +36,41 @@ def count_tokens(api: API, prompt: Prompt, answer: Answer | None) -> TokenCounts
     usage = _member(jsontext.loads(fill_fresh(reply.body, _ANY_DELIVERY)), "usage")
     cached = sum_counts(_member(usage, name) for name in _CACHED)
     return TokenCounts(_first(usage, _INPUT) + cached, _first(usage, _OUTPUT))
+
+
+class Counts(NamedTuple):
+    """The tokens of an answer. Without `has_input`, the response does not say how many it has of
+    the prompt: they depend on the request. `is_truncated` if it ended at a limit of tokens."""
+
+    input: int
+    output: int
+    has_input: bool = False
+    is_truncated: bool = False
+
+
+def read_counts(api: API, response: Mapping[str, Any]) -> Counts:
+    """Return the tokens of a configured response, as those in its `usage`."""
+    completed: Mapping[str, Any] = response
+    if api.speaker is not None:
+        completed = api.speaker.complete(dict(response))
+    usage = completed.get("usage")
+    written = next((name for name in _INPUT if count(_member(usage, name)) is not None), None)
+    prompt = 0
+    if written is not None:
+        prompt = _first(usage, _INPUT) + sum_counts(_member(usage, name) for name in _CACHED)
+    is_truncated = _is_truncated(completed)
+    return Counts(prompt, _first(usage, _OUTPUT), written is not None, is_truncated)
+
+
+def _is_truncated(response: Mapping[str, Any]) -> bool:
+    """Return True if a response of Chat, Messages or Responses ended at a limit of tokens."""
+    choices = response.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return (
+        _member(first, "finish_reason") == "length"
+        or response.get("stop_reason") == "max_tokens"
+        or _member(response.get("incomplete_details"), "reason") == "max_output_tokens"
+    )
 
 
 def _first(usage: Any, names: tuple[str, ...]) -> int:

@@ -21,6 +21,7 @@ from mockllm.errors import ClientError
 from mockllm.exchange import EndingKind, Request
 from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
+from mockllm.observers.metrics import Measured
 from mockllm.redaction import redact_target
 from mockllm.serve.connections import Service
 from mockllm.serve.interruptions import Interruptions
@@ -192,7 +193,8 @@ class Answering:
         interruptions = None
         if decision.reply.interruptions and not head_only:
             interruptions = Interruptions(decision.reply, frames, is_http11=is_http11, close=closes)
-        ended = self._delivery_observer(request, decision, started, decided, progress)
+        measured = self._measure(request, decision)
+        ended = self._delivery_observer(request, decision, started, decided, progress, measured)
         turns = self._service.turns
         self._player = Player(
             self._wire,
@@ -229,6 +231,7 @@ class Answering:
             interruptions = Interruptions(
                 reply, frames, is_http11=is_http11, close=closes, holds_head=True
             )
+        measured = self._measure(request, decision)
         self._player = player = PacedPlayer(
             self._wire,
             self._writable,
@@ -245,9 +248,12 @@ class Answering:
             interruptions=interruptions,
             gates=self._service.gates,
             session=decision.session,
-            ended=self._delivery_observer(request, decision, started, decided, progress),
+            measured=measured,
+            ended=self._delivery_observer(request, decision, started, decided, progress, measured),
         )
         if not player.start():
+            if measured is not None:
+                measured.discard()
             self._player = None
             self._deliver(request, app.refuse_for_pool(decision, pacing), started)
             return
@@ -261,28 +267,46 @@ class Answering:
         started: float,
         decided: float,
         progress: Progress | None,
+        measured: Measured | None,
     ) -> Callable[[Sender, End], None]:
         """Return a callback for the end of a player's delivery. `started` is in monotonic seconds,
         `decided` in seconds since then."""
 
         def ended(player: Sender, end: End) -> None:
+            sent = ALL
             if progress is not None:
                 is_whole = end is End.COMPLETE and not player.replaced_status
                 sent = ALL if is_whole else progress.sent(decision.reply, player.unsent)
                 self._end_admission(decision, sent)
+            elif measured is not None and end is not End.COMPLETE:
+                sent = Sent(tokens=measured.tokens)
             first = decided if player.first_byte is None else player.first_byte - started
             spent = time.monotonic() - started
             status = player.replaced_status
+            if measured is not None:
+                begun = 0.0 if player.first_byte is None else first
+                measured.end(status or decision.reply.status, end, begun, spent, sent)
             delivery = Delivery(decided, first, spent, end, started, player.gate, status)
             self._service.observe(request, decision, delivery)
 
         return ended
 
+    def _measure(self, request: Request, decision: Decision) -> Measured | None:
+        """Begin to measure an answer that takes time, if there are metrics."""
+        meter = self._service.meter
+        if meter is None:
+            return None
+        return meter.begin(request, decision.match, is_stream=decision.reply.streamed)
+
     def _with_progress(
-        self, frames: Iterator[framing.Frame], decision: Decision
+        self,
+        frames: Iterator[framing.Frame],
+        decision: Decision,
     ) -> tuple[Iterator[framing.Frame], Progress | None]:
-        """Return `frames`, counted if the request was admitted to limits, with their count."""
-        if decision.admission is None:
+        """Return `frames`, counted if the request was admitted to limits, with their count; also
+        if metrics need it, which count the tokens of a paced answer themselves."""
+        is_metered = self._service.meter is not None and decision.reply.pacing is None
+        if decision.admission is None and not is_metered:
             return frames, None
         progress = Progress(frames, 1 + len(decision.reply.opening))
         return progress, progress
@@ -307,6 +331,8 @@ class Answering:
         self._record_answer(request, decision, fresh)
         if decision.admission is not None:
             self._end_admission(decision, ALL)
+        if self._service.meter is not None:
+            self._service.meter.count(request, decision.match, decided)
         if self._service.observers or decision.match.outcome is Outcome.UNMATCHED:
             delivery = Delivery(decided, decided, decided, started=started)
             self._service.observe(request, decision, delivery)

@@ -127,6 +127,14 @@ class Clock:
         """True while an answer has a place in a pool."""
         return self._open > 0
 
+    def places(self) -> tuple[int, int]:
+        """Return the taken places of the pools that are in use and have a number of places, and all
+        of them."""
+        pools = [pool for pool in self._pools.values() if pool.rule.concurrency is not None]
+        return sum(pool.running for pool in pools), sum(
+            pool.rule.concurrency or 0 for pool in pools
+        )
+
     def elapsed(self, at: float | None = None) -> float:
         """Return the seconds since the server started, in the time of the pools, at the time `at`,
         by default now."""

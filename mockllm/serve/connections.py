@@ -23,6 +23,7 @@ from mockllm.engine.decision import (
 from mockllm.exchange import Reply, Request
 from mockllm.http1.head_cache import HeadCache
 from mockllm.limits import Limits
+from mockllm.observers.metrics import Meter
 from mockllm.redaction import redact_target
 from mockllm.serve.clock import Clock
 from mockllm.serve.fresh_values import FreshValueSource
@@ -81,12 +82,15 @@ class Service:
         slot: int = 0,
         clock: Clock | None = None,
         gates: Gates | None = None,
+        meter: Meter | None = None,
     ) -> None:
         # of the server
         self.app = app
         self.limits = limits or Limits()
         self.observers = observers
         self.unmatched_observers = unmatched_observers
+        self.meter = meter
+        """Counts requests for metrics; None if there are none."""
         self.fresh_values = FreshValueSource(slot)
         self.heads = HeadCache(self.limits, reuse=app.reuses)
         self.performer = performer or NoPeers()
@@ -149,6 +153,9 @@ class Service:
         undecided = Decision.by(Match(Outcome.UNDECIDED, CLIENT_CLOSED_REQUEST))
         spent = time.monotonic() - started
         delivery = Delivery(spent, spent, spent, End.CLIENT_GONE, started)
+        if self.meter is not None:
+            status = CLIENT_CLOSED_REQUEST.status
+            self.meter.count_ended(request, undecided.match, status, End.CLIENT_GONE, spent)
         self.observe(request, undecided, delivery)
 
     def start_checking(self) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 from mockllm.engine.decision import End
 from mockllm.exchange import Ending, EndingKind, Pacing
 from mockllm.http1.framing import LAST_CHUNK, Frame
+from mockllm.observers.metrics import Measured
 from mockllm.replies.pacing import Tempo
 from mockllm.replies.pools import Pool
 from mockllm.serve.clock import Clock, Paced
@@ -33,13 +34,14 @@ from mockllm.wire.placeholders import fill_fresh
 class PacedPlayer(Sender):
     """Sends the frames of one answer by the deadlines of its `pacing`. `over` is called when all
     that precede its `ending` are written, with how the message ends, and the exception if they
-    could not be made; never within `start`, and not if the peer has disconnected. The other
-    arguments are those of `Sender`."""
+    could not be made; never within `start`, and not if the peer has disconnected. `measured` counts
+    the answer for metrics. The other arguments are those of `Sender`."""
 
     __slots__ = (  # there may be thousands
         *("_frames", "_ending", "_until", "_tempo", "_over", "_clock", "_rule", "_pool"),
         *("_lane", "_decode", "_entry", "_has_begun", "_is_first", "_awaits_token"),
         *("_waits_for_peer", "_is_behind", "is_stream", "_began", "_since", "_interrupted_at"),
+        *("_measured", "_count"),
     )
 
     def __init__(
@@ -51,6 +53,7 @@ class PacedPlayer(Sender):
         pacing: Pacing,
         is_stream: bool,
         over: Callable[[EndingKind, Exception | None], None],
+        measured: Measured | None = None,
         **answer: Any,
     ) -> None:
         super().__init__(*connection, **answer)
@@ -65,6 +68,10 @@ class PacedPlayer(Sender):
         self._over = over
         # of the pool
         self._clock = clock
+        self._count = clock.count
+        self._measured = measured
+        if measured is not None:
+            measured.count_steps, self._count = clock.count, measured.count
         self._rule = pacing.pool
         self._pool: Pool[Paced] | None = None
         # of the next deadline: that of a frame, or of the first token
@@ -92,10 +99,14 @@ class PacedPlayer(Sender):
     def start(self) -> bool:
         """Enter the pool. Returns False if it is full."""
         self._pool = self._clock.enter(self, self._rule)
+        if self._measured is not None and self._pool is not None and self._due == math.inf:
+            self._measured.wait()
         return self._pool is not None
 
     def begin(self, pool: Pool[Paced], now: float) -> None:
         """Begin: there is a place in the pool."""
+        if self._measured is not None:
+            self._measured.begin()
         self._lane, self._decode = pool.prefill, pool.decode
         self._due = self._lane.time_at(now)
         if self._ending.time is not None:
@@ -175,7 +186,7 @@ class PacedPlayer(Sender):
             return self._play(now, frame, due)
         self._write_data(fill_fresh(frame.data, self._fresh), None)
         self._entry = lane.add(self._due, self)
-        self._clock.count([lane.real_time_of(due)] if frame.tokens else (), frame.tokens)
+        self._count([lane.real_time_of(due)] if frame.tokens else (), frame.tokens)
         return None
 
     def _play(self, now: float, taken: Frame | None = None, due: float = 0.0) -> EndingKind | None:
@@ -232,8 +243,10 @@ class PacedPlayer(Sender):
                 self._transport.close()  # `abandon` follows
         if self._is_behind:
             self._is_behind = self._due <= own
+            if self._measured is not None:
+                self._measured.tokens += count
         else:
-            self._clock.count(dues, count)
+            self._count(dues, count)
         return kind
 
     def _end_at(self, now: float, *, is_behind: bool) -> EndingKind | None:

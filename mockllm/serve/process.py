@@ -12,18 +12,23 @@ from collections.abc import Callable, Coroutine, Iterator
 from enum import Enum
 
 from mockllm.app import App
+from mockllm.endpoints.metrics import MetricsPage
 from mockllm.engine.engine import Engine
 from mockllm.engine.limiting import Limiter
 from mockllm.observers.journal import Journal
+from mockllm.observers.metric_sums import Sums
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.controlled import turn_on
 from mockllm.serve.garbage import GarbageCollector
 from mockllm.serve.gates import Gates
 from mockllm.serve.listener import Listener
+from mockllm.serve.metrics_board import MetricsBoard
 from mockllm.serve.peers import Peers, Place
 from mockllm.serve.reload import Reload, Reloader, freeze_heap, log_state
+from mockllm.serve.sampling import Sampler
 from mockllm.serve.settings import Bound, Settings
+from mockllm.serve.timing_board import TimingBoard
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 if sys.platform != "win32" and sys.implementation.name == "cpython":
@@ -200,6 +205,8 @@ class _Process:
             ),
         )
         self._peers = None if place is None else Peers(app, place)
+        board = settings.metrics
+        meter = None if board is None else board.meter(time.monotonic)
         journal = _journal(app, settings.journal)
         self._service = Service(
             app,
@@ -210,7 +217,12 @@ class _Process:
             slot=slot,
             clock=clock,
             gates=Gates(hold_for=settings.hold_for),
+            meter=meter,
         )
+        self._sampler: Sampler | None = None
+        if board is not None and meter is not None:
+            self._sampler = sampler = Sampler(self._service, meter)
+            app.show_metrics(_metrics_page(board, sampler, settings.timing), meter)
         if settings.control is not None:
             host, is_tls = settings.host, bound.tls is not None
             turn_on(self._service, settings.control, journal=journal, host=host, is_tls=is_tls)
@@ -223,6 +235,8 @@ class _Process:
         """Accept connections, and answer other workers."""
         if self._peers is not None:
             await self._peers.start()
+        if self._sampler is not None:
+            self._sampler.start()
         await self._listener.start(self._sock)
         self._garbage.start()
         self._collect_garbage()
@@ -286,6 +300,16 @@ class _Process:
         await self._listener.stop(timeout, last_call=LAST_CALL, inherited=inherited)
         if handover is not None:
             await handover.hand_over()
+
+
+def _metrics_page(board: MetricsBoard, sampler: Sampler, timing: TimingBoard) -> MetricsPage:
+    """Return what answers ``GET /metrics``."""
+
+    def read() -> Sums:
+        sampler.sample()
+        return board.sums()
+
+    return MetricsPage(read, timing.total, vllm=board.vllm)
 
 
 def _journal(app: App, max_entries: int) -> Journal | None:

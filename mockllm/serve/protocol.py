@@ -226,6 +226,8 @@ class HTTPProtocol(Answering, asyncio.Protocol):
             return
         asked = self._http.current_request
         reply = self._service.app.render_error(asked, error)
+        if self._service.meter is not None:
+            self._service.meter.count(asked, Match(Outcome.REFUSED, reply), 0.0)
         if self._service.observers:
             decision = Decision.by(Match(Outcome.REFUSED, reply))
             delivery = Delivery(0.0, 0.0, 0.0, started=time.monotonic())

@@ -16,6 +16,7 @@ from mockllm.serve import address
 from mockllm.serve.connections import Observer
 from mockllm.serve.controlled import ControlSettings
 from mockllm.serve.gates import HOLD_FOR
+from mockllm.serve.metrics_board import MetricsBoard
 from mockllm.serve.timing_board import TimingBoard
 
 DRAIN_TIMEOUT = 10.0  # seconds that responses in progress have to finish when a server stops
@@ -50,6 +51,8 @@ class Settings:
     """The number of processes, which share the places of pools."""
     timing: TimingBoard = field(default_factory=TimingBoard)
     """How late the steps of paced answers are; with a slot for each of the processes."""
+    metrics: MetricsBoard | None = None
+    """Counts requests for ``GET /metrics``; None is without."""
     speed: float = 1.0
     """How much faster than real time latencies and traffic are."""
     started: float | None = None

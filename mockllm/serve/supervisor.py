@@ -154,6 +154,8 @@ class Supervisor:
         if code is None:
             return False
         self._release(worker)
+        if self._settings.metrics is not None and worker.part is not None:
+            self._settings.metrics.release(worker.part)
         if slot is not None:
             self._delay(slot, worker, code)
         return True
@@ -197,6 +199,9 @@ class Supervisor:
         now = time.monotonic()
         if any(slot.successor is not None for slot in self._slots):
             return
+        metrics = self._settings.metrics
+        if metrics is not None and metrics.free <= len(self._slots):
+            return  # until processes end that were replaced before
         for slot in self._slots:
             old = slot.worker
             if old is not None and old.generation != self._generation and slot.due <= now:
@@ -270,13 +275,18 @@ class Supervisor:
 
     def _fork(self, slot: Slot, *, successor: bool) -> Worker:
         ours, theirs = socket.socketpair()
+        metrics = self._settings.metrics
+        part = None if metrics is None else metrics.claim()
         pid = os.fork()
         if pid == 0:
             ours.close()
+            if metrics is not None and part is not None:
+                metrics.own = part
             self._work(slot, theirs, successor=successor)
         theirs.close()
         ours.setblocking(False)
         worker = Worker(pid, ours, now=time.monotonic(), generation=self._generation)
+        worker.part = part
         self._selector.register(ours, selectors.EVENT_READ, worker)
         return worker
 

@@ -58,6 +58,8 @@ class Worker:
         """The number of the configuration that it serves."""
         self.deadline: float | None = None
         """When it must have exited; None unless it is retiring."""
+        self.part: int | None = None
+        """The number of its part of the metrics, if there are some."""
         self._state = State.FORKED
 
     @property

@@ -153,6 +153,33 @@ def test_help_names_the_default_of_every_number(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
+    ("words", "metrics", "files"),
+    [
+        (["a.json"], None, ["a.json"]),
+        (["--metrics", "a.json"], "own", ["a.json"]),
+        (["a.json", "--metrics"], "own", ["a.json"]),
+        (["--metrics", "vllm", "a.json"], "vllm", ["a.json"]),
+        (["--metrics=vllm", "a.json"], "vllm", ["a.json"]),
+        (["--metrics", "./vllm"], "own", ["vllm"]),
+        (["--metrics", "--", "vllm"], "own", ["vllm"]),
+    ],
+)
+def test_metrics_take_no_file_but_vllm_for_their_value(
+    words: list[str], metrics: str | None, files: list[str]
+) -> None:
+    options = serve_options(words)
+
+    assert (options.metrics, [str(each) for each in options.config]) == (metrics, files)
+
+
+def test_other_metrics_are_an_error(capsys: Capture) -> None:
+    with pytest.raises(SystemExit):
+        serve_options(["--metrics=vlm"])
+
+    assert "expected --metrics or --metrics vllm, found 'vlm'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("words", "control", "files"),
     [
         (["a.json"], None, ["a.json"]),

@@ -26,16 +26,14 @@ REPLY = Reply.whole(200, (), b"{}")
 @pytest.mark.parametrize(
     ("prompt", "summary"),
     [
-        (ask_chat(HELLO), ("openai", "m", False)),
-        (ask_chat(HELLO, stream=True), ("openai", "m", True)),
-        (ask_responses("hi", stream=True), ("openai_response", "m", True)),
-        (ask_messages(HELLO, stream=False), ("anthropic", "m", False)),
-        (ask_embeddings("hi"), ("openai_embeddings", "m", False)),
+        (ask_chat(HELLO), Summary("openai", "m", False)),
+        (ask_chat(HELLO, stream=True), Summary("openai", "m", True)),
+        (ask_responses("hi", stream=True), Summary("openai_response", "m", True)),
+        (ask_messages(HELLO, stream=False), Summary("anthropic", "m", False)),
+        (ask_embeddings("hi"), Summary("openai_embeddings", "m", False)),
     ],
 )
-def test_a_summary_has_the_api_the_model_and_the_form(
-    prompt: Prompt, summary: tuple[str, str, bool]
-) -> None:
+def test_a_summary_has_the_api_the_model_and_the_form(prompt: Prompt, summary: Summary) -> None:
     assert Summary.of(prompt) == summary
 
 

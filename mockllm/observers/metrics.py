@@ -1,0 +1,381 @@
+"""Counts requests and answers in the cells of this process (`observers.metric_cells`).
+
+A request that is answered at once costs less than 1 µs. It knows no format of metrics, and reads
+nothing from other processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from struct import Struct
+from typing import Any
+
+from mockllm.engine.decision import Answer, End, Match, Summary
+from mockllm.engine.limiting import ALL, Sent
+from mockllm.exchange import Request
+from mockllm.observers.access_log import redact_model
+from mockllm.observers.calls import name_of
+from mockllm.observers.metric_cells import (
+    ABORTED,
+    API_WORDS,
+    CELL_BYTES,
+    DURATION,
+    ENDS,
+    FIRST_BOUND,
+    INPUT,
+    INPUT_SIZE,
+    ITL,
+    LATE_SUM,
+    MAX_GROUPS,
+    NANOSECONDS,
+    NO_GROUP,
+    NO_NAME,
+    OPERATIONS,
+    OPERATIONS_AT,
+    OTHER_NAME,
+    OUTCOMES,
+    OUTPUT,
+    OUTPUT_SIZE,
+    QUEUE_TIME,
+    RETRIES_AT,
+    RUNNING,
+    STOPPED,
+    STREAMS,
+    TRUNCATED,
+    TTFT,
+    WAITING,
+    Key,
+    Kind,
+    NameTable,
+    Part,
+    base_of,
+)
+from mockllm.observers.usage import Counts, read_counts
+from mockllm.providers import APIS
+from mockllm.providers.api import API
+from mockllm.providers.routes import Routes
+from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
+from mockllm.state.session_names import split_path
+from mockllm.state.store import Operation, Result, Store
+
+MAX_KNOWN = 1_024  # matches whose cells are kept
+MAX_COUNTS = 1_000  # answers of mocks whose counts are kept
+_APIS = {api.name: api for api in APIS}
+_API_NUMBERS = {api.name: API_WORDS.index(api.word) for api in APIS}
+_ROUTES = Routes((path, api) for api in APIS for path in api.routes)
+_OUTCOME_NUMBERS = {outcome: number for number, outcome in enumerate(OUTCOMES)}
+_END_NUMBERS = {end: number for number, end in enumerate(ENDS)}
+_OPERATION_CELLS = {kind: OPERATIONS_AT + number for number, kind in enumerate(OPERATIONS)}
+_NOTHING = Counts(0, 0, has_input=True)
+
+
+_pack = Struct("QQ").pack_into  # into the two cells of a row
+
+
+class _Row:
+    """The numbers in a row of this process, which are `at` in its memory."""
+
+    __slots__ = ("at", "count", "nanoseconds")
+
+    def __init__(self, place: int, count: int = 0, nanoseconds: int = 0) -> None:
+        self.at = place * CELL_BYTES
+        self.count = count
+        self.nanoseconds = nanoseconds
+
+
+_UNKNOWN: tuple[Match | None, _Row] = (None, _Row(0))
+
+
+class Meter:
+    """Counts in one `part`. `mocks` and `models` are the tables of their names; `now` returns
+    seconds of a monotonic clock."""
+
+    def __init__(
+        self,
+        part: Part,
+        mocks: NameTable,
+        models: NameTable,
+        *,
+        now: Callable[[], float],
+    ) -> None:
+        self.part = part
+        self.cells = part.cells
+        self.now = now
+        self._memory = part.cells.cast("B")
+        self._mocks = mocks
+        self._models = models
+        self._known: dict[int, tuple[Match | None, _Row]] = {}
+        self._rows: dict[Kind, _Row] = {}
+        self._counts: dict[int, tuple[Mapping[str, Any], Counts]] = {}
+
+    def count(self, request: Request, match: Match, seconds: float) -> None:
+        """Count a request that is answered at once, `seconds` after it was complete. The usual one
+        costs two writes into memory."""
+        known, row = self._known.get(id(match), _UNKNOWN)
+        if known is not match or seconds > FIRST_BOUND or RETRY_COUNT in request.first_values:
+            self._count_whole(request, match, seconds)
+            return
+        row.count = count = row.count + 1
+        row.nanoseconds = nanoseconds = row.nanoseconds + int(seconds * NANOSECONDS)
+        _pack(self._memory, row.at, count, nanoseconds)
+
+    def _count_whole(self, request: Request, match: Match, seconds: float) -> None:
+        """Count a request that is answered at once, and get a row for those that follow."""
+        cells = self.cells
+        api = self.api_of(request, match.summary)
+        key = self._key_of(match, api, match.reply.status, End.COMPLETE)
+        group = self.group_of(request, match)
+        counts = _NOTHING if group is None else self.counts_of(match)
+        is_stream = group is not None and match.reply.streamed
+        cells[self.part.series(key)] += 1
+        self._count_retry(request, api)
+        if group is not None:
+            base = base_of(group)
+            cells[base + INPUT] += counts.input
+            cells[base + OUTPUT] += counts.output
+            DURATION.add(cells, base, seconds)
+            if is_stream:
+                TTFT.add(cells, base, seconds)
+            self._count_details(base, counts, End.COMPLETE)
+        if match.reusable and match.ready is not None:  # others do not come again, or are large
+            kind = Kind(
+                key.pack(),
+                NO_GROUP if group is None else group,
+                counts.input,
+                counts.output,
+                is_stream,
+                counts.is_truncated,
+            )
+            self._keep(match, kind)
+
+    def _keep(self, match: Match, kind: Kind) -> None:
+        """Have further requests with this match counted in a row."""
+        row = self._rows.get(kind)
+        if row is None:
+            place = self.part.row(kind)
+            if place is None:
+                return
+            row = _Row(place, self.cells[place], self.cells[place + 1])
+            self._rows[kind] = row
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[id(match)] = match, row
+
+    def count_ended(
+        self, request: Request, match: Match, status: int, end: End, seconds: float
+    ) -> None:
+        """Count a request that was refused, or whose client left, without an answer of a model."""
+        if end is End.COMPLETE and status == match.reply.status:
+            self.count(request, match, seconds)
+            return
+        api = self.api_of(request, match.summary)
+        self.cells[self.part.series(self._key_of(match, api, status, end))] += 1
+        self._count_retry(request, api)
+
+    def begin(self, request: Request, match: Match, *, is_stream: bool) -> Measured:
+        """Return the measurement of an answer that takes time, and begins now."""
+        return Measured(self, request, match, is_stream=is_stream)
+
+    def count_operations(self, operations: Sequence[Operation]) -> None:
+        """Count the operations of a question to the store."""
+        cells = self.cells
+        for operation in operations:
+            cells[_OPERATION_CELLS[type(operation)]] += 1
+
+    # --- labels ---
+
+    def api_of(self, request: Request, summary: Summary | None) -> int:
+        """Return the number of the API that a request is for."""
+        if summary is not None:
+            return _API_NUMBERS.get(summary.api, 0)
+        _, path = split_path(request.path)
+        if request.method != "POST":
+            return 0
+        api = next((found for found, _ in _ROUTES.find(path)), None)
+        return 0 if api is None else _API_NUMBERS[api.name]
+
+    def group_of(self, request: Request, match: Match) -> int | None:
+        """Return the number of the group of an answer; None if it is not one of a model."""
+        summary, answer = match.summary, match.answer
+        if summary is None or answer is None or summary.api not in _API_NUMBERS:
+            return None
+        api = _API_NUMBERS[summary.api]
+        model = redact_model(summary.model, request.path)
+        number = self._models.number_of(f"{API_WORDS[api]} {model}")
+        return MAX_GROUPS + api if number == OTHER_NAME else number - OTHER_NAME - 1
+
+    def _key_of(self, match: Match, api: int, status: int, end: End) -> Key:
+        mock = NO_NAME if match.rule is None else self._mocks.number_of(name_of(match.rule))
+        outcome = _OUTCOME_NUMBERS[match.outcome]
+        key = Key(api, outcome, _END_NUMBERS[end], match.is_broken, status, mock)
+        return self.part.admit(key)
+
+    def counts_of(self, match: Match) -> Counts:
+        """Return the tokens of an answer. To complete that of a mock takes 30 µs, so they are
+        kept."""
+        summary, answer = match.summary, match.answer
+        if summary is None or answer is None or answer.failure is not None:
+            return _NOTHING
+        counts = self._configured_counts(_APIS[summary.api], answer)
+        return counts if counts.has_input else counts._replace(input=summary.input_tokens)
+
+    def _configured_counts(self, api: API, answer: Answer) -> Counts:
+        kept = self._counts.get(id(answer.response))
+        if kept is not None and kept[0] is answer.response:
+            return kept[1]
+        counts = read_counts(api, answer.response)
+        if answer.number is not None:
+            if len(self._counts) >= MAX_COUNTS:
+                self._counts.clear()
+            self._counts[id(answer.response)] = answer.response, counts
+        return counts
+
+    # --- cells ---
+
+    def _count_retry(self, request: Request, api: int) -> None:
+        if parse_retry_count(request.first_values.get(RETRY_COUNT)):
+            self.cells[RETRIES_AT + api] += 1
+
+    def _count_details(self, base: int, counts: Counts, end: End) -> None:
+        cells = self.cells
+        INPUT_SIZE.add(cells, base, counts.input)
+        OUTPUT_SIZE.add(cells, base, counts.output)
+        if end is not End.COMPLETE:
+            cells[base + ABORTED] += 1
+        else:
+            cells[base + (TRUNCATED if counts.is_truncated else STOPPED)] += 1
+
+
+class Measured:
+    """The measurement of one answer that takes time: paced, large, held, or generated while it is
+    sent. After its creation call `wait` and `begin` if it waits for a place, `count` for each
+    write, and in the end `end` or `discard`, once."""
+
+    __slots__ = (
+        *("_meter", "_request", "_match", "_base", "_is_stream", "_began", "_is_waiting"),
+        *("_last", "tokens", "count_steps"),
+    )
+
+    def __init__(self, meter: Meter, request: Request, match: Match, *, is_stream: bool) -> None:
+        self._meter = meter
+        self._request = request
+        self._match = match
+        group = meter.group_of(request, match)
+        self._base = None if group is None else base_of(group)
+        self._is_stream = is_stream
+        self._began = meter.now()
+        self._is_waiting = False
+        self._last: float | None = None  # when a token was sent
+        self.tokens = 0
+        """The number of tokens that were sent."""
+        self.count_steps: Callable[[Sequence[float], int], None] = _ignore
+        """Also called by `count`; that of the clock, if the answer is paced."""
+        self._change(RUNNING, 1)
+
+    def wait(self) -> None:
+        """Note that the answer waits for a place."""
+        self._is_waiting = True
+        self._change(RUNNING, -1)
+        self._change(WAITING, 1)
+
+    def begin(self) -> None:
+        """Note that the answer has a place."""
+        if self._is_waiting:
+            self._is_waiting = False
+            self._change(WAITING, -1)
+            self._change(RUNNING, 1)
+        if self._base is not None:
+            QUEUE_TIME.add(self._meter.cells, self._base, self._meter.now() - self._began)
+
+    def count(self, dues: Sequence[float], tokens: int) -> None:
+        """Count steps with so many tokens that were sent just now, and when they were due."""
+        self.count_steps(dues, tokens)
+        base, cells, now = self._base, self._meter.cells, self._meter.now()
+        late = sum([now - due for due in dues])
+        if late > 0:
+            cells[LATE_SUM] += int(late * NANOSECONDS)
+        self.tokens += tokens
+        if base is None or not tokens or not self._is_stream:
+            return
+        if self._last is None:
+            TTFT.add(cells, base, now - self._began)
+        else:
+            ITL.add(cells, base, (now - self._last) / tokens, tokens)
+        self._last = now
+
+    def end(self, status: int, end: End, first_byte: float, seconds: float, sent: Sent) -> None:
+        """Count the answer, of which so much was `sent`. The times are in seconds since the request
+        was complete."""
+        meter, base = self._meter, self._base
+        self.discard()
+        api = meter.api_of(self._request, self._match.summary)
+        key = meter._key_of(self._match, api, status, end)
+        meter.cells[meter.part.series(key)] += 1
+        meter._count_retry(self._request, api)
+        if base is None:
+            return
+        counts = meter.counts_of(self._match)
+        counts = counts._replace(output=_part_of(counts.output, sent))
+        meter.cells[base + INPUT] += counts.input
+        meter.cells[base + OUTPUT] += counts.output
+        DURATION.add(meter.cells, base, seconds)
+        if self._is_stream and self.count_steps is _ignore and first_byte > 0:
+            TTFT.add(meter.cells, base, first_byte)
+        meter._count_details(base, counts, end)
+
+    def discard(self) -> None:
+        """Note that the answer is over, without counting it."""
+        self._change(WAITING if self._is_waiting else RUNNING, -1)
+
+    def _change(self, cell: int, by: int) -> None:
+        """Change a gauge, and with it that of the streams."""
+        if self._base is None:
+            return
+        self._meter.cells[self._base + cell] += by
+        if self._is_stream and cell == RUNNING:
+            self._meter.cells[self._base + STREAMS] += by
+
+
+class CountedStore:
+    """A `store` whose operations are counted by `meter`: what is performed of a question. It does
+    all else that the store does."""
+
+    def __init__(self, store: Store, meter: Meter) -> None:
+        self._store = store
+        self._meter = meter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def perform_at_once(
+        self, operations: Sequence[Operation], now: float
+    ) -> Sequence[Result] | None:
+        """Return what the store does."""
+        results = self._store.perform_at_once(operations, now)
+        if results is not None:
+            self._meter.count_operations(operations[: len(results)])
+        return results
+
+    async def perform_later(self, operations: Sequence[Operation]) -> Sequence[Result]:
+        """Return what the store does."""
+        results = await self._store.perform_later(operations)
+        self._meter.count_operations(operations[: len(results)])
+        return results
+
+    def post(self, operations: Sequence[Operation], now: float) -> None:
+        """Do what the store does."""
+        self._meter.count_operations(operations)
+        self._store.post(operations, now)
+
+
+def _ignore(dues: Sequence[float], tokens: int) -> None:
+    """Count nothing."""
+
+
+def _part_of(output: int, sent: Sent) -> int:
+    """Return the number of tokens that were sent."""
+    if sent is ALL:
+        return output
+    if sent.tokens is not None:
+        return min(sent.tokens, output) if output else sent.tokens
+    return int(output * sent.share)

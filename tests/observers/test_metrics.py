@@ -1,0 +1,316 @@
+"""What is counted of requests and answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mockllm.engine.decision import End, Outcome
+from mockllm.engine.limiting import ALL, Sent
+from mockllm.exchange import Request
+from mockllm.observers.metric_cells import (
+    API_WORDS,
+    DURATION,
+    INPUT,
+    ITL,
+    LATE_SUM,
+    OPERATIONS,
+    OPERATIONS_AT,
+    OUTPUT,
+    QUEUE_TIME,
+    RETRIES_AT,
+    RUNNING,
+    STREAMS,
+    TRUNCATED,
+    TTFT,
+    WAITING,
+)
+from mockllm.observers.metric_sums import Requests, Sums, cumulative
+from mockllm.observers.metrics import CountedStore
+from mockllm.serve.metrics_board import MetricsBoard
+from mockllm.state.store import Choose, Enter, Get, LocalStore, Put, Spend
+from tests.support.apps import LoneApp
+from tests.support.observed import PATHS, Observed, request
+from tests.support.served import chat_request, messages_request
+
+CHAT = PATHS["chat"]
+CONFIG: dict[str, Any] = {
+    "mocks": [
+        {"name": "weather", "match": {"user": "weather"}, "reply": "Sunny in Rome"},
+        {
+            "name": "cut off",
+            "match": {"user": "long"},
+            "reply": {
+                "text": "and so on",
+                "finish": "length",
+                "usage": {"input": 70, "output": 5, "cached": 20},
+            },
+        },
+        {"name": "busy", "match": {"user": "busy"}, "error": "overloaded"},
+        {"name": "late", "match": {"user": "late"}, "reply": "ok", "latency": {"ttft": "1s"}},
+        {
+            "name": "broken",
+            "match": {"user": "broken"},
+            "reply": "one two three",
+            "fault": {"after": {"tokens": 2}, "end": "cut"},
+        },
+    ]
+}
+
+
+class Metered:
+    """An app whose requests are counted, at a time that is set by hand."""
+
+    def __init__(self, config: dict[str, Any] = CONFIG) -> None:
+        self.app: LoneApp = Observed(config).app
+        self.now = 100.0
+        self.board = MetricsBoard()
+        self.meter = self.board.meter(lambda: self.now)
+        self.app.engine.responder.counts_input = True
+
+    def count(self, asked: Request, seconds: float = 0.0005, *, times: int = 1) -> None:
+        for _ in range(times):
+            self.meter.count(asked, self.app.decide(asked).match, seconds)
+
+    def begin(self, asked: Request) -> Any:
+        decision = self.app.decide(asked)
+        return self.meter.begin(asked, decision.match, is_stream=decision.reply.streamed)
+
+    @property
+    def sums(self) -> Sums:
+        return self.board.sums()
+
+    def cell(self, number: int) -> int:
+        (group,) = self.sums.groups
+        return group.cells[number]
+
+
+def chat(text: str, **members: Any) -> Request:
+    return request(CHAT, chat_request(text, **members))
+
+
+def rows_used(metered: Metered) -> int:
+    return len([*metered.meter.part.rows()])
+
+
+def test_a_request_is_counted_by_api_status_outcome_and_mock() -> None:
+    metered = Metered()
+    metered.count(chat("weather"))
+    metered.count(chat("busy"))
+    metered.count(chat("nothing matches"))
+    metered.count(request(CHAT, b"{"))
+    metered.count(request("/session/test-1/v1/messages", messages_request("weather")))
+    metered.count(request("/health", b"", method="GET"))
+
+    complete = End.COMPLETE
+    assert metered.sums.requests == {
+        Requests("chat", "200", Outcome.MOCK, "weather", complete, False): 1,
+        Requests("chat", "503", Outcome.MOCK, "busy", complete, False): 1,
+        Requests("chat", "404", Outcome.UNMATCHED, "", complete, False): 1,
+        Requests("chat", "400", Outcome.REFUSED, "", complete, False): 1,
+        Requests("messages", "200", Outcome.MOCK, "weather", complete, False): 1,
+        Requests("", "200", Outcome.PROBE, "", complete, False): 1,
+    }
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("seconds", [0.0002, 0.3])
+def test_repeated_requests_count_as_different_ones(stream: bool, seconds: float) -> None:
+    repeated, once = Metered(), Metered()
+    repeated.count(chat("weather", stream=stream), seconds, times=10)
+    for number in range(10):
+        once.count(chat("weather", stream=stream, user=str(number)), seconds)
+
+    assert rows_used(repeated) == 1
+    assert rows_used(once) == 1  # which is not used: no request came twice
+    assert repeated.sums.requests == once.sums.requests
+    assert repeated.sums.groups == once.sums.groups
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_tokens_are_those_of_usage(times: int) -> None:
+    metered = Metered()
+    metered.count(chat("long"), times=times)
+
+    assert metered.cell(INPUT) == 70 * times
+    assert metered.cell(OUTPUT) == 5 * times
+    assert metered.cell(TRUNCATED) == times
+
+
+def test_cached_tokens_of_messages_are_input_too() -> None:
+    metered = Metered()
+    metered.count(request(PATHS["messages"], messages_request("long")))
+
+    assert metered.cell(INPUT) == 70
+
+
+def test_an_error_has_no_tokens_and_no_time() -> None:
+    metered = Metered()
+    metered.count(chat("busy"), times=3)
+
+    assert metered.sums.groups == []
+
+
+def test_streams_have_a_time_to_first_token() -> None:
+    metered = Metered()
+    metered.count(chat("weather"), 0.25)
+    metered.count(chat("weather", stream=True), 0.25)
+
+    (group,) = metered.sums.groups
+    assert cumulative(TTFT, group.cells)[0][-1] == 1
+    assert cumulative(DURATION, group.cells)[0][-1] == 2
+    assert cumulative(DURATION, group.cells)[1] == 0.5
+
+
+def test_retries_are_counted_also_of_known_requests() -> None:
+    metered = Metered()
+    for attempt in ("0", "1", "2", "many"):
+        headers = {"x-stainless-retry-count": attempt}
+        metered.count(request(CHAT, chat_request("weather"), headers), times=2)
+
+    assert metered.sums.scalars[RETRIES_AT + API_WORDS.index("chat")] == 4
+
+
+def test_models_beyond_the_first_64_are_others() -> None:
+    metered = Metered()
+    for number in range(70):
+        metered.count(request(CHAT, {**chat_request("weather"), "model": f"m{number}"}))
+
+    models = [group.model for group in metered.sums.groups]
+    assert models == [*(f"m{number}" for number in range(64)), "other"]
+
+
+def test_a_model_that_looks_like_a_credential_is_hidden() -> None:
+    metered = Metered()
+    metered.count(request(CHAT, {**chat_request("weather"), "model": "sk-proj-abcdefgh12345678"}))
+
+    (group,) = metered.sums.groups
+    assert "abcdefgh" not in group.model
+
+
+def test_a_client_that_leaves_before_the_decision_is_counted() -> None:
+    metered = Metered()
+    asked = chat("weather")
+    undecided = metered.app.decide(asked).match._replace(outcome=Outcome.UNDECIDED)
+    metered.meter.count_ended(asked, undecided, 499, End.CLIENT_GONE, 0.1)
+
+    (requests,) = metered.sums.requests
+    assert (requests.status, requests.end) == ("499", End.CLIENT_GONE)
+
+
+# --- answers that take time -----------------------------------------------------------------------
+
+
+def test_a_paced_stream_is_measured_as_it_is_sent() -> None:
+    metered = Metered()
+    steps: list[tuple[Any, int]] = []
+    measured = metered.begin(chat("late", stream=True))
+    measured.count_steps = lambda dues, tokens: steps.append((dues, tokens))
+    assert (metered.cell(RUNNING), metered.cell(STREAMS)) == (1, 1)
+    measured.begin()
+    metered.now += 1.0
+    measured.count([metered.now - 0.002], 1)
+    metered.now += 0.06
+    measured.count([metered.now - 0.001, metered.now], 3)
+    measured.count([], 0)
+    measured.end(200, End.COMPLETE, 0.9, 1.06, ALL)
+
+    assert [tokens for _, tokens in steps] == [1, 3, 0]
+    (group,) = metered.sums.groups
+    assert (group.cells[RUNNING], group.cells[STREAMS]) == (0, 0)
+    first, first_sum = cumulative(TTFT, group.cells)
+    assert (first[-1], round(first_sum, 6)) == (1, 1.0)
+    between, between_sum = cumulative(ITL, group.cells)
+    assert (between[-1], round(between_sum, 6)) == (3, 0.06)
+    assert round(metered.sums.scalars[LATE_SUM] / 1e9, 6) == 0.003
+    assert [*metered.sums.requests.values()] == [1]
+
+
+def test_an_answer_waits_and_begins() -> None:
+    metered = Metered()
+    measured = metered.begin(chat("late", stream=True))
+    measured.wait()
+    assert [metered.cell(each) for each in (RUNNING, STREAMS, WAITING)] == [0, 0, 1]
+    metered.now += 2.0
+    measured.begin()
+    assert [metered.cell(each) for each in (RUNNING, STREAMS, WAITING)] == [1, 1, 0]
+    measured.end(200, End.COMPLETE, 2.0, 2.0, ALL)
+
+    (group,) = metered.sums.groups
+    assert cumulative(QUEUE_TIME, group.cells)[1] == 2.0
+    assert [group.cells[each] for each in (RUNNING, STREAMS, WAITING)] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+def test_an_answer_that_is_discarded_leaves_nothing(waits: bool) -> None:
+    metered = Metered()
+    measured = metered.begin(chat("late", stream=True))
+    if waits:
+        measured.wait()
+    measured.discard()
+
+    assert metered.sums.groups == []
+    assert metered.sums.requests == {}
+
+
+@pytest.mark.parametrize(
+    ("sent", "tokens"), [(ALL, 5), (Sent(tokens=2), 2), (Sent(tokens=9), 5), (Sent(0.4), 2)]
+)
+def test_of_a_cut_answer_the_tokens_count_that_were_sent(sent: Sent, tokens: int) -> None:
+    metered = Metered()
+    measured = metered.begin(chat("long", stream=True))
+    measured.end(200, End.CUT, 0.1, 0.2, sent)
+
+    assert (metered.cell(INPUT), metered.cell(OUTPUT)) == (70, tokens)
+    assert next(iter(metered.sums.requests)).end is End.CUT
+
+
+def test_a_fault_is_noted_of_its_mock() -> None:
+    metered = Metered()
+    metered.begin(chat("broken", stream=True)).end(200, End.CUT, 0.1, 0.2, Sent(tokens=1))
+
+    (requests,) = metered.sums.requests
+    assert (requests.mock, requests.is_broken) == ("broken", True)
+
+
+# --- the store ------------------------------------------------------------------------------------
+
+
+def test_operations_are_counted_and_performed() -> None:
+    metered = Metered()
+    store = CountedStore(LocalStore(), metered.meter)
+    results = store.perform_at_once((Put("key", b"value", 5.0), Get("key")), 0.0)
+    store.post((Put("other", b"", 5.0),), 0.0)
+
+    assert results == [None, b"value"]
+    assert store.answered("key") == 0
+    counts = metered.sums.scalars[OPERATIONS_AT : OPERATIONS_AT + len(OPERATIONS)]
+    counted = {kind: count for kind, count in zip(OPERATIONS, counts, strict=True) if count}
+    assert counted == {Put: 2, Get: 1}
+    assert Choose in OPERATIONS
+
+
+class DistantStore(LocalStore):
+    """A store that cannot perform at once."""
+
+    def perform_at_once(self, operations: Any, now: float) -> Any:
+        return None
+
+    async def perform_later(self, operations: Any) -> Any:
+        return self.perform(operations, 0.0)
+
+
+@pytest.mark.anyio
+async def test_operations_of_a_distant_store_are_counted_when_they_are_performed() -> None:
+    metered = Metered()
+    store = CountedStore(DistantStore(), metered.meter)
+    operations = (Spend((), 0.0), Get("key"))
+
+    assert store.perform_at_once(operations, 0.0) is None
+    await store.perform_later(operations)
+    refused = (Enter("pool", "one", 1), Enter("pool", "other", 1), Get("key"))
+    await store.perform_later(refused)
+    counts = metered.sums.scalars[OPERATIONS_AT : OPERATIONS_AT + len(OPERATIONS)]
+    counted = {kind: count for kind, count in zip(OPERATIONS, counts, strict=True) if count}
+    assert counted == {Spend: 1, Get: 1, Enter: 2}
