@@ -5,11 +5,7 @@
 local server, config, is_any = take(), take(), take() == '1'
 local elapsed, speed = take_number(), take_number()
 
-bury_owners()
-for _, name in ipairs(call('ZRANGEBYSCORE', SERVERS, '-inf', exact(real_now - MAX_SILENCE))) do
-  write('ZREM', SERVERS, name)
-  write('HDEL', CONFIGS, name)
-end
+bury_the_dead()
 
 local known_epoch = epoch()
 if not is_any then

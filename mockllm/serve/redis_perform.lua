@@ -66,6 +66,12 @@ local OPERATIONS = {
       return choose(o.session, o.candidates, o.attempt)
     end,
   },
+  admit = {
+    function(o) o.session = take() end,
+    function(o)
+      if not admit(o.session) then return {'session ended'}, true end
+    end,
+  },
   take_nothing = {
     function(o) o.session, o.attempt = take(), take_attempt() end,
     function(o)
@@ -83,6 +89,21 @@ local OPERATIONS = {
   end_session = {
     function(o) o.session = take() end,
     function(o) end_session(o.session) end,
+  },
+  is_open = {
+    function(o) o.session = take() end,
+    function(o) return {'flag', is_open(o.session) and 1 or 0} end,
+  },
+  list_sessions = {
+    function() end,
+    function() return list_sessions() end,
+  },
+  count_answers = {
+    function(o)
+      o.session, o.keys = take_session(), {}
+      for index = 1, take_number() do o.keys[index] = take() end
+    end,
+    function(o) return count_answers(o.session, o.keys) end,
   },
   reset = {
     function(o) o.session, o.keys = take_session(), take_keys() end,

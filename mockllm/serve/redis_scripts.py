@@ -20,13 +20,17 @@ from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import NONE_LEFT, AtEnd, Candidate, Chosen, Exhausted, Script
 from mockllm.state.rate_limits import Charge, Limited, Spent
 from mockllm.state.store import (
+    Admit,
     BeginSession,
     Choose,
+    CountAnswers,
     Draw,
     EndSession,
     Enter,
     Get,
+    IsOpen,
     Leave,
+    ListSessions,
     Operation,
     PoolFull,
     Put,
@@ -43,7 +47,8 @@ LIFETIME = 2 * 24 * 3600  # seconds that a key lives after its last use, if no s
 MAX_SILENCE = 10.0  # seconds without a heartbeat after which a worker counts as dead
 
 _FOLDER = Path(__file__).parent
-_SHARED, _PERFORM, _JOIN = "redis_state.lua", "redis_perform.lua", "redis_join.lua"
+_SHARED = "redis_state.lua"  # in front of each
+_PERFORM, _JOIN, _PART = "redis_perform.lua", "redis_join.lua", "redis_part.lua"
 
 Words = Iterator[bytes]
 
@@ -59,6 +64,11 @@ def perform_source() -> str:
 def join_source() -> str:
     """Return the source of the script of a heartbeat."""
     return _constants() + _read(_SHARED) + _read(_JOIN)
+
+
+def part_source() -> str:
+    """Return the source of the script of a worker that stops."""
+    return _constants() + _read(_SHARED) + _read(_PART)
 
 
 @lru_cache
@@ -92,7 +102,8 @@ def _constants() -> str:
 
 
 class Asker(NamedTuple):
-    """A worker that asks. No other worker has its `name`. `epoch` is the one to begin if Redis has
+    """A worker that asks. Its `name` is that of its server, a space, and what no other worker of it
+    has. `epoch` is the one to begin if Redis has
     none; `lag` is how many seconds its server's own time lags behind that of all servers."""
 
     name: str
@@ -127,6 +138,11 @@ def join_arguments(
     ]
 
 
+def part_arguments(asker: Asker, *, server: str) -> list[bytes]:
+    """Return the arguments of the script of a worker that stops."""
+    return [*_of_asker(asker, None), _text(server)]
+
+
 def _of_asker(asker: Asker, now: float | None) -> Words:
     yield b"" if now is None else _number(now)
     yield _text(asker.name)
@@ -138,6 +154,14 @@ def _write(operation: Operation, asker: Asker) -> Words:
         case Choose(session, candidates, attempt):
             yield from (b"choose", _text(session), *_attempt(attempt))
             yield from _candidates(candidates, attempt)
+        case Admit(session):
+            yield from (b"admit", _text(session))
+        case IsOpen(session):
+            yield from (b"is_open", _text(session))
+        case ListSessions():
+            yield b"list_sessions"
+        case CountAnswers(wanted, within):
+            yield from (b"count_answers", _session(within), _int(len(wanted)), *map(_text, wanted))
         case TakeNothing(session, attempt):
             yield from (b"take_nothing", _text(session), *_attempt(attempt))
         case BeginSession(session, current):
@@ -293,6 +317,9 @@ def _read_limited(operation: Any, fields: Sequence[Any]) -> Result:
 
 _READERS: dict[bytes, Callable[[Any, Sequence[Any]], Result]] = {
     b"none": lambda operation, fields: None,
+    b"flag": lambda operation, fields: bool(fields[0]),
+    b"names": lambda operation, fields: tuple(map(_read_text, fields)),
+    b"counts": lambda operation, fields: tuple(fields),
     b"value": lambda operation, fields: fields[0],
     b"drawn": lambda operation, fields: draws.key_of(_base(operation), fields[0]),
     b"chosen": _read_chosen,

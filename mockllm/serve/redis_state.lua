@@ -338,6 +338,18 @@ local function end_session(name)
   end
 end
 
+local function is_open(name)
+  return name == '' or call('ZSCORE', PINNED, name) or call('ZSCORE', UNPINNED, name)
+end
+
+local function list_sessions() -- pinned ones first, then in order of their last use
+  local list = {'names'}
+  for _, key in ipairs({PINNED, UNPINNED}) do
+    for _, name in ipairs(call('ZRANGE', key, 0, -1)) do table.insert(list, name) end
+  end
+  return list
+end
+
 -- --- Choosing (state/choosing.py) -----------------------------------------------------------------
 
 local function is_over(script, count)
@@ -399,6 +411,18 @@ local function choose(session, candidates, attempt)
   return choice, refused
 end
 
+local function count_answers(session, keys) -- without a session, where each has answered most
+  local counts = {'counts'}
+  for index = 1, #keys do counts[index + 1] = 0 end
+  for _, each in ipairs(session and {session} or call('SMEMBERS', ANSWERED)) do
+    for index, key in ipairs(keys) do
+      local count = tonumber(call('HGET', answers_of(each), key) or 0)
+      counts[index + 1] = math.max(counts[index + 1], count)
+    end
+  end
+  return counts
+end
+
 local function take_nothing(session, attempt)
   if attempt.retry > 0 then follow(session, attempt) end
   add_attempt(session, attempt)
@@ -415,17 +439,31 @@ local function leave(lease, holder)
   end
 end
 
-local function bury_owners()
-  local dead = call('ZRANGEBYSCORE', OWNERS, '-inf', exact(real_now - MAX_SILENCE))
-  for _, name in ipairs(dead) do
-    for _, lease in ipairs(call('SMEMBERS', leases_of(name))) do leave(lease, name) end
-    write('ZREM', OWNERS, name)
+local function bury(name)
+  for _, lease in ipairs(call('SMEMBERS', leases_of(name))) do leave(lease, name) end
+  write('ZREM', OWNERS, name)
+end
+
+local function bury_the_dead() -- workers and servers whose heartbeat has stopped
+  local last = call('ZREVRANGE', OWNERS, 0, 0, 'WITHSCORES')[2]
+  if last and real_now - last > MAX_SILENCE / 2 then
+    -- All were silent: it was Redis that was away. Each has as long again to be heard.
+    for _, key in ipairs({OWNERS, SERVERS}) do
+      for _, name in ipairs(call('ZRANGE', key, 0, -1)) do write('ZADD', key, exact(real_now), name) end
+    end
+    return
+  end
+  local latest = exact(real_now - MAX_SILENCE)
+  for _, name in ipairs(call('ZRANGEBYSCORE', OWNERS, '-inf', latest)) do bury(name) end
+  for _, name in ipairs(call('ZRANGEBYSCORE', SERVERS, '-inf', latest)) do
+    write('ZREM', SERVERS, name)
+    write('HDEL', CONFIGS, name)
   end
 end
 
 local function enter(pool, lease, places)
   if call('SCARD', leases_in(pool)) >= places then
-    bury_owners()
+    bury_the_dead()
     if call('SCARD', leases_in(pool)) >= places then return false end
   end
   write('SADD', leases_in(pool), lease)

@@ -16,13 +16,17 @@ from mockllm.state.choosing import Candidate, Chosen, Entry, Script
 from mockllm.state.rate_limits import Charge, Limit
 from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
 from mockllm.state.store import (
+    Admit,
     BeginSession,
     Choose,
+    CountAnswers,
     Draw,
     EndSession,
     Enter,
     Get,
+    IsOpen,
     Leave,
+    ListSessions,
     LocalStore,
     Operation,
     Put,
@@ -31,7 +35,8 @@ from mockllm.state.store import (
     Spend,
     TakeNothing,
 )
-from tests.state.contract import StoreContract
+from tests.state.contract import SessionsContract
+from tests.state.equality import make_equality_machine
 from tests.state.machine import make_store_machine
 from tests.state.scripts import scripts
 from tests.support.redis_servers import ScriptStore, all_keys, needs_redis, shared_client
@@ -39,12 +44,15 @@ from tests.support.redis_servers import ScriptStore, all_keys, needs_redis, shar
 pytestmark = needs_redis
 
 
-class TestRedisScript(StoreContract):
+class TestRedisScript(SessionsContract):
     make_store = staticmethod(ScriptStore)
 
 
 TestRedisScriptMachine = make_store_machine(ScriptStore).TestCase
 TestRedisScriptMachine.settings = settings(max_examples=30)
+
+TestRedisScriptEquality = make_equality_machine(ScriptStore).TestCase
+TestRedisScriptEquality.settings = settings(max_examples=30)
 
 # --- Against the store of one process, with bounds that a few operations reach --------------------
 
@@ -67,6 +75,10 @@ OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
     st.builds(Choose, SESSIONS, CANDIDATES.map(tuple), st.none() | ATTEMPTS),
     st.builds(Choose, SESSIONS, CANDIDATES.map(tuple), ATTEMPTS),
     st.builds(TakeNothing, SESSIONS, ATTEMPTS),
+    st.builds(Admit, SESSIONS),
+    st.builds(IsOpen, SESSIONS),
+    st.just(ListSessions()),
+    st.builds(CountAnswers, st.lists(KEYS).map(tuple), st.none() | SESSIONS),
     st.builds(BeginSession, SESSIONS, st.booleans()),
     st.builds(EndSession, SESSIONS),
     st.builds(Reset, st.none() | SESSIONS, st.none() | st.frozensets(KEYS)),

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from mockllm.serve.redis_scripts import Asker, perform_arguments, perform_source, performed
 from mockllm.state.store import Operation, Result
@@ -66,7 +68,7 @@ class RedisServer:
                 return
 
     def client(self) -> redis.Redis:
-        return redis.Redis(port=self.port, socket_timeout=20)
+        return redis.Redis(port=self.port, socket_timeout=20, retry=Retry(NoBackoff(), 0))
 
     def kill(self) -> None:
         """End it at once, as a crash does."""

@@ -1,0 +1,121 @@
+"""Runs scripts in a Redis, by the official client, whose connections are those of one process.
+
+A script is sent whole once, and by its hash from then on. A command is sent once: nobody knows of
+one whose answer was lost whether it was performed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mockllm.errors import MockLLMError
+from mockllm.serve.redis_address import RedisAddress
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+MAX_CONNECTIONS = 32  # of one process; questions beyond wait for one of them
+
+
+class LinkError(Exception):
+    """A script was not performed, or its answer was lost. The text is the reason."""
+
+
+class Script(NamedTuple):
+    """The source of a script, and its hash."""
+
+    source: str
+    digest: str
+
+    @classmethod
+    def of(cls, source: str) -> Script:
+        """Return the script with this source."""
+        return cls(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+def require_redis() -> None:
+    """Import redis-py.
+
+    Raises:
+        MockLLMError: it is not installed.
+    """
+    try:
+        import redis.asyncio  # noqa: F401
+    except ImportError:
+        message = "--state needs an extra: pip install 'mockllm-server[redis]'"
+        raise MockLLMError(message) from None
+
+
+class RedisLink:
+    """Runs scripts in the Redis at `address`, each within `timeout` seconds. It is used in one
+    loop, and connects when it is needed."""
+
+    def __init__(self, address: RedisAddress, *, password: str | None, timeout: float) -> None:
+        self._key_prefix = f"{address.prefix}:"
+        self._timeout = timeout
+        self._pool = _pool(address, password, timeout)
+        self._client = _client_of(self._pool)
+
+    async def run(self, script: Script, arguments: Sequence[bytes]) -> Any:
+        """Return what `script` returns.
+
+        Raises:
+            LinkError: it was not performed in time, or its answer was lost.
+        """
+        import redis
+
+        key = self._key_prefix
+        try:
+            async with asyncio.timeout(self._timeout):
+                try:
+                    return await self._client.evalsha(script.digest, 1, key, *arguments)
+                except redis.exceptions.NoScriptError:
+                    return await self._client.eval(script.source, 1, key, *arguments)
+        except (TimeoutError, redis.TimeoutError):
+            raise LinkError(f"no answer within {self._timeout:g} s") from None
+        except (redis.RedisError, OSError) as exc:
+            # where one connection was closed, those that are idle are too
+            await self._pool.disconnect(inuse_connections=False)
+            raise LinkError(_reason(exc)) from exc
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.disconnect()
+
+
+def _pool(
+    address: RedisAddress, password: str | None, timeout: float
+) -> redis.asyncio.BlockingConnectionPool:
+    from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    return BlockingConnectionPool(
+        connection_class=SSLConnection if address.is_tls else Connection,
+        max_connections=MAX_CONNECTIONS,
+        timeout=timeout,
+        host=address.host,
+        port=address.port,
+        db=address.database,
+        username=address.username,
+        password=password,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+        client_name="mockllm",
+    )
+
+
+def _client_of(pool: redis.asyncio.BlockingConnectionPool) -> redis.asyncio.Redis:
+    from redis.asyncio import Redis
+
+    return Redis(connection_pool=pool)
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of an error's text, which names no password."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__

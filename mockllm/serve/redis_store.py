@@ -1,0 +1,371 @@
+"""The store that servers on several machines share, in one Redis.
+
+A question is one script (`serve.redis_scripts`), so it is performed whole or not at all, and in the
+same order for all servers. Redis is never waited for on the straight way: `perform_at_once` says
+"not now", and the request waits in a task.
+
+Each worker sends a heartbeat every `BEAT` seconds, by which it joins and stays. It finds out that
+Redis is back, that it has lost its memory, and that a server with another configuration is there.
+A worker whose heartbeat stops is dead after `redis_scripts.MAX_SILENCE`: its places are free.
+
+    JOINING -> SHARED   the first heartbeat was answered
+    any -> LOST         `MAX_FAILURES` in a row; the next heartbeat that is answered ends it
+    any -> REFUSED      a server has another configuration; it ends when that server does
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Any
+
+from mockllm.serve.redis_address import RedisAddress
+from mockllm.serve.redis_link import LinkError, RedisLink, Script
+from mockllm.serve.redis_scripts import (
+    Asker,
+    join_arguments,
+    join_source,
+    joined,
+    part_arguments,
+    part_source,
+    perform_arguments,
+    perform_source,
+    performed,
+)
+from mockllm.state.draws import Draws
+from mockllm.state.rate_limits import Spent
+from mockllm.state.store import (
+    Admit,
+    Draw,
+    Enter,
+    Leave,
+    Operation,
+    Result,
+    Settle,
+    Spend,
+    StateUnavailableError,
+    TakeNothing,
+)
+
+BEAT = 1.0  # seconds between two heartbeats
+MAX_FAILURES = 3  # in a row, after which nothing but a heartbeat is tried
+MAX_POSTED = 10_000  # operations that wait to be performed
+MAX_BATCH = 100  # of them in one script
+
+logger = logging.getLogger("mockllm")
+
+
+class Condition(Enum):
+    """What a worker knows of the state. The values are those of ``state`` in ``GET /ready``."""
+
+    JOINING = "joining"
+    SHARED = "shared"
+    LOST = "lost"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A worker that shares state. `server` is the name of its server, `worker` what no other worker
+    of it has; `config` is the fingerprint of its configuration, which others may have unless
+    `any_config`. `elapsed` and `speed` are those of the server's own time. While the state is lost,
+    rate limits admit all requests if it `allows_lost`, else none."""
+
+    server: str
+    worker: str
+    config: str
+    any_config: bool = False
+    allows_lost: bool = False
+    elapsed: Callable[[], float] = lambda: 0.0
+    speed: Callable[[], float] = lambda: 1.0
+
+
+class RedisStore:
+    """A `state.store.Store` in the Redis at `address`, each question within `timeout` seconds. It
+    belongs to one loop. `gone` is called with the name of each session that a question of this
+    worker has ended or evicted."""
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        member: Member,
+        *,
+        password: str | None = None,
+        timeout: float = 1.0,
+        gone: Callable[[str], None] = lambda session: None,
+    ) -> None:
+        self.address = address
+        self._member = member
+        self._timeout = timeout
+        self._gone = gone
+        self._link = RedisLink(address, password=password, timeout=timeout)
+        self._perform = Script.of(perform_source())
+        self._join = Script.of(join_source())
+        self._part = Script.of(part_source())
+        self._asker = Asker(f"{member.server} {member.worker}", uuid.uuid4().hex)
+        # what is known of the state
+        self.condition = Condition.JOINING
+        self._first = asyncio.Event()  # set when the condition is known
+        self._failures = 0
+        self._lost_at = 0.0
+        self._epoch: str | None = None
+        self._differs = ""
+        # what goes on
+        self._beating: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._posted: deque[Operation] = deque()
+        self._posting: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[Any]] = set()
+        self._entering: dict[str, asyncio.Task[Any]] = {}  # by the lease
+        self._draws = Draws()  # while the state is lost
+
+    # --- Its life ---
+
+    def start(self) -> None:
+        """Join those who share the state, in a task that goes on until `stop`."""
+        self._beating = asyncio.get_running_loop().create_task(self._beat_forever())
+
+    async def stop(self) -> None:
+        """Perform what was posted, give all places back, and close the connections."""
+        self._stopped = True
+        if self._beating is not None:
+            self._beating.cancel()
+            await asyncio.wait([self._beating])
+        if self.condition is Condition.SHARED:
+            if self._posting is not None:
+                await asyncio.wait([self._posting])
+            with contextlib.suppress(LinkError):
+                await self._link.run(
+                    self._part, part_arguments(self._asker, server=self._member.server)
+                )
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=self._timeout)
+        await self._link.close()
+
+    # --- Questions ---
+
+    def perform_at_once(self, operations: Sequence[Operation], now: float) -> None:
+        """Return None: Redis must be waited for."""
+
+    async def perform_later(self, operations: Sequence[Operation]) -> Sequence[Result]:
+        """Return the results of `operations`, up to and including the first that refuses.
+
+        Raises:
+            StateUnavailableError: the state cannot be reached in time.
+        """
+        reason = await self._reason_not_to_ask()
+        if reason is None:
+            task = self._begin(self._perform_all(operations))
+            for operation in operations:
+                if isinstance(operation, Enter):
+                    self._entering[operation.lease] = task
+                    task.add_done_callback(partial(self._entered, operation.lease))
+            try:
+                return await asyncio.shield(task)  # what is begun is known to have ended
+            except LinkError as exc:
+                reason = str(exc)
+        found = self._answer_without(operations)
+        if found is None:
+            raise self._unavailable(reason)
+        return found
+
+    def post(self, operations: Sequence[Operation], now: float) -> None:
+        """Perform `operations` soon. If Redis cannot be reached, only places are given back, as
+        soon as it can: what is settled twice would be given back twice."""
+        self._posted.extend(operations)
+        while len(self._posted) > MAX_POSTED:
+            self._posted.popleft()
+        self._post_soon()
+
+    async def _reason_not_to_ask(self) -> str | None:
+        """Return why Redis is not asked now; None if it is."""
+        if self.condition is Condition.JOINING:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._timeout):
+                    await self._first.wait()
+        return None if self.condition is Condition.SHARED else "it is not asked"
+
+    async def _perform_all(self, operations: Sequence[Operation]) -> list[Result]:
+        """Perform `operations`, or raise a LinkError."""
+        arguments = perform_arguments(operations, self._asker)
+        try:
+            reply = await self._link.run(self._perform, arguments)
+        except LinkError as exc:
+            self._fail(str(exc))
+            raise
+        self._failures = 0
+        found = performed(operations, reply)
+        self._note_epoch(found.epoch)
+        for session in found.gone:
+            self._gone(session)
+        return found.results
+
+    def _begin(self, work: Coroutine[Any, Any, list[Result]]) -> asyncio.Task[list[Result]]:
+        """Begin `work`, which goes on if the one who waits for it does not."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._end)
+        return task
+
+    def _end(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # which the one who waits for it knows, or nobody
+
+    def _entered(self, lease: str, task: asyncio.Task[Any]) -> None:
+        self._entering.pop(lease, None)
+
+    def _answer_without(self, operations: Sequence[Operation]) -> list[Result] | None:
+        """Return results of `operations` that need not be those of the state; None if they must.
+        Sessions are open, and what is drawn is drawn by this worker alone."""
+        results: list[Result] = []
+        for operation in operations:
+            match operation:
+                case Admit() | TakeNothing():
+                    results.append(None)
+                case Draw(session, seed, source, attempt):
+                    results.append(self._draws.next_key(seed, session, source, attempt))
+                case Enter() if self._member.allows_lost:
+                    results.append(None)
+                case Spend(charges) if self._member.allows_lost:
+                    results.append(Spent(tuple(charge.cost for charge in charges)))
+                case _:
+                    return None
+        return results
+
+    def _unavailable(self, reason: str) -> StateUnavailableError:
+        if self.condition is Condition.REFUSED:
+            return StateUnavailableError(
+                "state_refused",
+                "The state that this mock needs is that of servers with another configuration. "
+                "Give all servers the same, or start them with --state-any-config.",
+            )
+        return StateUnavailableError(
+            "state_lost",
+            f"The state that this mock needs cannot be reached ({reason}). Retry the request.",
+        )
+
+    # --- What is posted ---
+
+    def _post_soon(self) -> None:
+        if self._posted and self._posting is None and self.condition is Condition.SHARED:
+            self._posting = asyncio.get_running_loop().create_task(self._post_all())
+
+    async def _post_all(self) -> None:
+        try:
+            while self._posted:
+                batch = [self._posted.popleft() for _ in range(min(len(self._posted), MAX_BATCH))]
+                await self._wait_for_entries(batch)
+                try:
+                    await self._perform_all(batch)
+                except LinkError:
+                    leaving = [each for each in batch if not isinstance(each, Settle)]
+                    self._posted.extendleft(reversed(leaving))
+                    return
+        finally:
+            self._posting = None
+
+    async def _wait_for_entries(self, operations: Sequence[Operation]) -> None:
+        """Wait until it is known whether those who leave have entered: on another connection, Redis
+        may not have come to it."""
+        leases = [each.lease for each in operations if isinstance(each, Leave)]
+        entering = {self._entering[lease] for lease in leases if lease in self._entering}
+        if entering:
+            await asyncio.wait(entering)
+
+    # --- Heartbeats ---
+
+    async def _beat_forever(self) -> None:
+        while not self._stopped:  # the client may swallow that this task is cancelled
+            try:
+                await self._beat()
+            except Exception:
+                logger.exception("internal error sharing state")
+            await asyncio.sleep(BEAT)
+
+    async def _beat(self) -> None:
+        member = self._member
+        arguments = join_arguments(
+            self._asker,
+            server=member.server,
+            config=member.config,
+            any_config=member.any_config,
+            elapsed=member.elapsed(),
+            speed=member.speed(),
+        )
+        try:
+            found = joined(await self._link.run(self._join, arguments))
+        except LinkError as exc:
+            self._fail(str(exc))
+            return
+        self._failures = 0
+        self._asker = self._asker._replace(lag=found.lag)
+        self._note_epoch(found.epoch)
+        if found.differs:
+            self._refuse(found.differs)
+        else:
+            self._share()
+
+    def _share(self) -> None:
+        if self.condition is Condition.LOST:
+            seconds = time.monotonic() - self._lost_at
+            logger.warning("state in %s can be reached again, after %.1f s", self.address, seconds)
+        elif self.condition is Condition.REFUSED:
+            logger.warning("state in %s is shared: all servers agree again", self.address)
+        self._enter(Condition.SHARED)
+        self._post_soon()
+
+    def _refuse(self, server: str) -> None:
+        if self.condition is not Condition.REFUSED or self._differs != server:
+            logger.error(
+                "state in %s is used by the server %s, whose configuration differs: mocks with "
+                "state get a 503 until both have the same; use --state-any-config, or another "
+                "prefix",
+                self.address,
+                server,
+            )
+        self._differs = server
+        self._enter(Condition.REFUSED)
+
+    def _fail(self, reason: str) -> None:
+        """Count a failure, and give the state up if there are too many."""
+        self._failures += 1
+        if self.condition is Condition.LOST:
+            return
+        if self._failures >= MAX_FAILURES or self.condition is Condition.JOINING:
+            self._lost_at = time.monotonic()
+            limits = "limit nothing" if self._member.allows_lost else "get a 503"
+            logger.error(
+                "state in %s cannot be reached: %s; until it can, mocks with state get a 503, and "
+                "requests with rate limits %s",
+                self.address,
+                reason,
+                limits,
+            )
+            self._enter(Condition.LOST)
+
+    def _enter(self, condition: Condition) -> None:
+        self.condition = condition
+        self._first.set()
+
+    def _note_epoch(self, epoch: str) -> None:
+        """Note whether Redis has forgotten everything since it was asked last."""
+        if self._epoch is not None and epoch != self._epoch:
+            logger.error(
+                "state in %s was lost: Redis has forgotten it; sequences, sessions and rate "
+                "limits begin anew",
+                self.address,
+            )
+        self._epoch = epoch
+        if epoch == self._asker.epoch:
+            self._asker = self._asker._replace(epoch=uuid.uuid4().hex)
