@@ -70,6 +70,10 @@ def find_nothing(response_id: str, session: str) -> None:
     """Know no response."""
 
 
+class ToldError(Exception):
+    """An exception in another process. Its text is the traceback there."""
+
+
 class Entry(NamedTuple):
     """A request as the journal keeps it: with what answered it, and its delivery. The `request` has
     at most the journal's number of bytes; `size` is that of the body as received."""
@@ -318,6 +322,8 @@ class Call:
     def traceback(self) -> str:
         """The traceback of the exception that a function of the mock raised; empty if there is
         none."""
+        if isinstance(self.error, ToldError):
+            return str(self.error)
         return "" if self.error is None else "".join(format_exception(self.error)).rstrip()
 
     @property

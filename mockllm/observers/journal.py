@@ -78,6 +78,8 @@ class Journal:
         self.last_number = 0
         """The number of the last request; 0 if there was none."""
         self._lost = Counter[str]()  # by session
+        self.version = 0
+        """Another number after each change that is no new call."""
         self.listeners: set[Callable[[], None]] = set()
         """Called after each new entry."""
 
@@ -136,18 +138,31 @@ class Journal:
 
     def between(self, after: int, upto: int) -> list[Kept]:
         """Return the entries with numbers above `after` and at most `upto`, in their order."""
-        found = [*takewhile(lambda each: each.number > after, reversed(self._entries))]
-        found.reverse()
+        found = self.since(after, None)
         while found and found[-1].number > upto:
             found.pop()
         return found
 
-    def count_all(self, session: str | None, upto: int) -> int:
-        """Return the number of entries of a session, or of all, with numbers of at most `upto`, and
-        of those that there was no room for."""
+    def size(self, session: str | None, upto: int) -> int:
+        """Return the number of entries of a session, or of all, with numbers of at most `upto`."""
         own = self._of(session)
-        later = sum(1 for _ in takewhile(lambda each: each.number > upto, reversed(own)))
-        return len(own) - later + self.read_lost(session)
+        return len(own) - sum(1 for _ in takewhile(lambda each: each.number > upto, reversed(own)))
+
+    def count_all(self, session: str | None, upto: int) -> int:
+        """Return what `size` does, with those that there was no room for."""
+        return self.size(session, upto) + self.read_lost(session)
+
+    def lost_by_session(self) -> Mapping[str, int]:
+        """Return the numbers of calls that there was no room for."""
+        return dict(self._lost)
+
+    def add_lost(self, lost: Mapping[str, int]) -> None:
+        """Count calls of other journals that there was no room for."""
+        self._lost.update(lost)
+
+    def call(self, kept: Kept) -> Call:
+        """Return an entry as a call."""
+        return self._call(kept.entry, kept.number)
 
     def drop(self, numbers: Collection[int]) -> None:
         """Drop the entries with these numbers."""
@@ -162,9 +177,13 @@ class Journal:
     def read_after(self, number: int, session: str | None = None) -> Iterator[Call]:
         """Return the calls of a session, or of all, with numbers above `number`, in their order:
         that in which they ended. They are those of this moment."""
+        return (self._call(entry, each) for entry, _, each in self.since(number, session))
+
+    def since(self, number: int, session: str | None) -> list[Kept]:
+        """Return the entries of a session, or of all, with numbers above `number`, in order."""
         found = [*takewhile(lambda each: each.number > number, reversed(self._of(session)))]
         found.reverse()
-        return (self._call(entry, each) for entry, _, each in found)
+        return found
 
     def read_lost(self, session: str | None = None) -> int:
         """Return the number of calls of a session, or of all, that there was no room for."""
@@ -188,6 +207,7 @@ class Journal:
         self.insert(later)
 
     def _clear(self, session: str | None) -> None:
+        self.version += 1
         if session is None:
             self._entries.clear()
             self._by_session.clear()
@@ -224,6 +244,7 @@ class Journal:
 
     def _fill(self, found: Iterable[Kept]) -> None:
         """Replace all entries."""
+        self.version += 1
         self._entries.clear()
         self._by_session.clear()
         self._bytes = 0
@@ -240,6 +261,28 @@ class Journal:
         self._lost[entry.session] += 1
         if len(self._lost) > self._max_entries:  # sessions; the first to lose one is long over
             del self._lost[next(iter(self._lost))]
+
+
+class CallCount:
+    """The number of calls of a session, or of all if that is None, as further ones come: their
+    retries do not count. It is counted anew if calls were dropped."""
+
+    def __init__(self, journal: Journal, session: str | None) -> None:
+        self._journal = journal
+        self._session = session
+        self._version = -1
+        self._last = 0  # number of a call
+        self._count = 0
+
+    def now(self) -> int:
+        """Return the number at this moment."""
+        journal = self._journal
+        if journal.version != self._version:
+            self._version, self._last, self._count = journal.version, 0, 0
+        for kept in journal.since(self._last, self._session):
+            self._last = kept.number
+            self._count += kept.entry.is_first
+        return self._count
 
 
 def _number(kept: Kept) -> int:

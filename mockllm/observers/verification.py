@@ -242,6 +242,8 @@ def counted(number: int, noun: str) -> str:
 
 def _incomplete(record: Record) -> str | None:
     """Return the failure of what cannot be told, since the journal has lost requests."""
+    if record.missing:
+        return f"cannot be told: {record.missing}"
     if not record.lost:
         return None
     lost = counted(record.lost, "request")
@@ -254,6 +256,8 @@ def _incomplete(record: Record) -> str | None:
 def _listed(record: Record) -> list[str]:
     """Return the last calls, a line each, below a heading."""
     calls, held = record.calls, _held(record)
+    if record.missing:
+        held = [*held, f"there may be others: {record.missing}"]
     if not calls:
         return held or [NO_REQUEST]
     heading = f"{counted(len(calls) + record.lost, 'request')} so far"

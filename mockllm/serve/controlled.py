@@ -6,17 +6,17 @@ import os
 import re
 import secrets
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from mockllm.endpoints.control.access import Access
 from mockllm.endpoints.control.api import ControlAPI
+from mockllm.endpoints.control.desk import Calls as KnownCalls
 from mockllm.endpoints.control.desk import Desk
 from mockllm.endpoints.control.making import LocalChanges
 from mockllm.errors import MockLLMError
-from mockllm.observers.journal import Journal
 from mockllm.serve.connections import Service
 from mockllm.serve.gates import Gates
-from mockllm.serve.own_calls import OwnCalls
-from mockllm.serve.waiting import wait_for_count, wait_for_gate
+from mockllm.serve.waiting import wait_for_gate
 
 TOKEN_VARIABLE = "MOCKLLM_CONTROL_TOKEN"  # noqa: S105  # its name
 MIN_TOKEN = 8  # characters; a made one has 43
@@ -60,14 +60,13 @@ def turn_on(
     service: Service,
     settings: ControlSettings,
     *,
-    journal: Journal | None,
+    calls: Calls | None,
     host: str,
     is_tls: bool,
 ) -> None:
     """Let the app of `service` answer the control API, in the loop of the server."""
 
     access = Access(settings.token, settings.is_open, host, is_tls)
-    calls = None if journal is None else OwnCalls(journal)
     desk = Desk(
         service.app,
         LocalChanges(service.app, service.clock, service.gates, calls),
@@ -75,7 +74,7 @@ def turn_on(
         calls,
         service.clock,
         service.gates,
-        _Waiting(journal, service.gates),
+        _Waiting(calls, service.gates),
         _name_session,
         strict_config=settings.strict_config,
         allows_templates=settings.allows_templates,
@@ -83,17 +82,25 @@ def turn_on(
     service.app.control = ControlAPI(desk)
 
 
+class Calls(KnownCalls, Protocol):
+    """The calls of a server, for its control API."""
+
+    async def wait(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
+        """Wait until there are `count` calls of a session, or of all. Returns False if there are
+        not after `timeout` seconds."""
+
+
 class _Waiting:
     """Waits for the control API, in the loop of the server."""
 
-    def __init__(self, journal: Journal | None, gates: Gates) -> None:
-        self._journal = journal
+    def __init__(self, calls: Calls | None, gates: Gates) -> None:
+        self._calls = calls
         self._gates = gates
 
     async def calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
         """Wait until there are `count` calls."""
-        assert self._journal is not None  # or the API has refused to wait
-        return await wait_for_count(self._journal, session, count, timeout)
+        assert self._calls is not None  # or the API has refused to wait
+        return await self._calls.wait(session, count, timeout)
 
     async def gate(self, session: str | None, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
         """Wait until `count` answers have reached a gate."""

@@ -35,6 +35,7 @@ from mockllm.serve.gates import HOLD_FOR, Gates
 from mockllm.serve.listener import Listener
 from mockllm.serve.listening import Listening, running_loop
 from mockllm.serve.loop_thread import LoopThread
+from mockllm.serve.own_calls import OwnCalls
 from mockllm.serve.recorded import RecordedServer
 from mockllm.serve.schema_folder import keep_schemas
 from mockllm.serve.session import AsyncSession, S, Session
@@ -236,8 +237,8 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
             allows_templates=self._control_templates,
             strict_config=self._strict_config,
         )
-        host = self._settings.host
-        turn_on(service, settings, journal=self._journal, host=host, is_tls=is_tls)
+        calls = None if self._journal is None else OwnCalls(self._journal)
+        turn_on(service, settings, calls=calls, host=self._settings.host, is_tls=is_tls)
 
     async def _load(self) -> Engine:
         """Load the configuration in a thread, and log its warnings."""

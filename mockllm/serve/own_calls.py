@@ -7,6 +7,7 @@ import asyncio
 from mockllm.observers.journal import Journal
 from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
+from mockllm.serve.waiting import wait_for_count
 
 
 class OwnCalls:
@@ -22,6 +23,11 @@ class OwnCalls:
     async def gather(self, session: str | None) -> Reading:
         """Return what `read` does: there are no others."""
         return self.read(session)
+
+    async def wait(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
+        """Wait until there are `count` calls of a session, or of all. Returns False if there are
+        not after `timeout` seconds."""
+        return await wait_for_count(self._journal, session, count, timeout)
 
     async def clear(self, selection: Selection) -> None:
         """Drop those that are meant, a few at a time."""

@@ -12,6 +12,11 @@ A connection carries one message and its answer:
     {"import": responses, "removed": keys}
                            null, once the responses are stored and those with the keys removed
 
+or several messages, each sent after the answer to the one before; those about calls are described
+in `process_calls`. A process is asked for its calls at a socket of its own, beside that of its
+slot, because all processes have calls: also one that drains, while its successor serves. At its end
+it hands them on.
+
 A worker that replaces another first imports its responses. While the replaced one drains, it sends
 its successor what has changed: the responses that it still delivers, cancels and deletes. So a
 response is always found in the slot that its id names.
@@ -25,8 +30,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Sequence
-from enum import Enum, auto
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,6 +39,8 @@ from mockllm.engine.decision import ForwardRequest, Operation
 from mockllm.errors import ClientError
 from mockllm.exchange import Reply
 from mockllm.serve.address import BACKLOG, reason_of
+from mockllm.serve.call_board import CallBoard
+from mockllm.serve.peer_lines import NoAnswer, PeerLine
 from mockllm.serve.peer_messages import (
     pack_reply,
     pack_request,
@@ -45,6 +51,7 @@ from mockllm.serve.peer_messages import (
     unpack_responses,
     write_message,
 )
+from mockllm.serve.process_calls import WORDS, ProcessCalls, name_of
 from mockllm.state.responses import StoredResponse
 
 MAX_WAIT = 0.1  # seconds for the answer of another worker
@@ -60,9 +67,11 @@ class Switchboard:
 
     def __init__(self, slots: int) -> None:
         """Bind the sockets of `slots` workers. Without a directory for them, which is logged, there
-        are none, and each worker knows its own responses only."""
+        are none, and each worker knows its own responses and calls only."""
         self.paths: list[Path] = []
         self.sockets: list[socket.socket] = []
+        self.calls: CallBoard | None = None
+        """The numbers of calls; None without a directory."""
         self._folder: Path | None = None
         reasons = []
         for parent in dict.fromkeys([tempfile.gettempdir(), SHORT_TEMPORARY_DIRECTORY]):
@@ -72,7 +81,7 @@ class Switchboard:
             except OSError as exc:
                 self.close()
                 reasons.append(f"{parent}: {reason_of(exc)}")
-        message = "workers cannot retrieve each other's responses: no sockets in %s"
+        message = "workers cannot retrieve each other's responses and calls: no sockets in %s"
         logger.warning(message, "; ".join(reasons))
 
     def _bind(self, parent: str, slots: int) -> None:
@@ -84,6 +93,27 @@ class Switchboard:
             sock.bind(str(path))
             sock.listen(BACKLOG)
             sock.setblocking(False)
+        self.calls = CallBoard(self._folder)
+
+    @property
+    def folder(self) -> Path:
+        """The directory of the sockets.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self._folder is None:
+            raise ValueError("no sockets")
+        return self._folder
+
+    def bury(self, process: int) -> int:
+        """Remove the own socket of a process that is dead. Returns the number of calls that are
+        lost with it."""
+        if self.calls is None:
+            return 0
+        lost = self.calls.bury(process)
+        (self.folder / name_of(process)).unlink(missing_ok=True)
+        return lost
 
     def close_but(self, slot: int) -> None:
         """Close the sockets of all slots but one, in the worker of that slot."""
@@ -104,26 +134,26 @@ class Switchboard:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-class _NoAnswer(Enum):
-    """The reason why a worker did not answer."""
-
-    BUSY = auto()
-    GONE = auto()
-
-
 class Place(NamedTuple):
-    """The slot of a worker. A `successor` replaces a worker that is still running."""
+    """The slot of a worker. A `successor` replaces a worker that is still running. Each process has
+    a `number` of its own."""
 
     switchboard: Switchboard
     slot: int
     successor: bool
+    number: int = 0
 
 
 class Peers:
-    """Performs operations in the other workers, and answers those of the others in this one."""
+    """Performs operations in the other workers, and answers those of the others in this one: also
+    those about its `calls`, if it has a journal."""
 
-    def __init__(self, app: App, place: Place) -> None:
+    def __init__(self, app: App, place: Place, calls: ProcessCalls | None = None) -> None:
         self._app = app
+        self._calls = calls
+        self._own_server: asyncio.Server | None = None
+        self._asking: set[asyncio.StreamWriter] = set()
+        """Connections of the others."""
         self._place = place
         self._paths = place.switchboard.paths
         self._others = [slot for slot in range(len(self._paths)) if slot != place.slot]
@@ -134,12 +164,12 @@ class Peers:
     async def start(self) -> None:
         """Start to answer other workers. A successor first imports the responses of the worker that
         it replaces."""
-        board, slot, successor = self._place
+        board, slot, successor, _ = self._place
         if not board.sockets:
             return
         if successor:
             responses = await self._ask(slot, {"export": True}, MAX_HANDOVER)
-            if isinstance(responses, _NoAnswer):
+            if isinstance(responses, NoAnswer):
                 logger.warning("worker %d lost the responses of the worker that it replaces", slot)
             else:
                 self._import(responses)
@@ -148,6 +178,9 @@ class Peers:
         if sys.version_info >= (3, 13):
             options["cleanup_socket"] = False  # the file is the switchboard's
         self._server = await asyncio.start_unix_server(self._serve, **options)
+        if self._calls is not None:
+            path = self._own_path(self._calls)
+            self._own_server = await asyncio.start_unix_server(self._serve, path)
 
     async def perform(self, operations: Sequence[Operation]) -> Sequence[Any]:
         """Return the results of `operations`, in the same order."""
@@ -163,15 +196,37 @@ class Peers:
         if self._paths and (changed or removed):
             message = {"import": pack_responses(changed), "removed": removed}
             answer = await self._ask(self._place.slot, message, MAX_HANDOVER)
-            if isinstance(answer, _NoAnswer):
+            if isinstance(answer, NoAnswer):
                 reason = "worker %d could not hand over %d responses"
                 logger.warning(reason, self._place.slot, len(changed))
 
+    async def hand_on_calls(self) -> None:
+        """Hand the calls on to the successor, and answer no questions about them any more."""
+        calls = self._calls
+        if calls is None or self._own_server is None:
+            return
+        if not await calls.hand_on(self._paths[self._place.slot]):
+            logger.warning("worker %d could not hand on its calls", self._place.slot)
+        self.close()
+        self._own_path(calls).unlink(missing_ok=True)
+
+    def _own_path(self, calls: ProcessCalls) -> Path:
+        return self._place.switchboard.folder / calls.name
+
     def stop(self) -> None:
-        """Stop answering other workers."""
+        """Stop answering other workers in the slot."""
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    def close(self) -> None:
+        """Stop answering other workers."""
+        self.stop()
+        if self._own_server is not None:
+            self._own_server.close()
+            self._own_server = None
+        for writer in self._asking:
+            writer.close()
 
     def remove_socket_files(self) -> None:
         """Remove the files of all workers' sockets."""
@@ -183,37 +238,35 @@ class Peers:
         slots = self._others if operation.slot is None else [operation.slot]
         answers = await asyncio.gather(*(self._ask(slot, message, MAX_WAIT) for slot in slots))
         for answer in answers:
-            if answer is not None and not isinstance(answer, _NoAnswer):
+            if answer is not None and not isinstance(answer, NoAnswer):
                 return unpack_reply(answer)
-        if _NoAnswer.BUSY in answers:
+        if NoAnswer.BUSY in answers:
             return self._app.render_error(operation.request, ClientError(503, BUSY))
         return None
 
     async def _ask(self, slot: int, message: Any, seconds: float) -> Any:
         """Return the answer of the worker in `slot`, or why there is none after `seconds`."""
-        writer: asyncio.StreamWriter | None = None
+        line = PeerLine(self._paths[slot])
         try:
-            async with asyncio.timeout(seconds):
-                reader, writer = await asyncio.open_unix_connection(self._paths[slot])
-                write_message(writer, message)
-                return await read_message(reader)
-        except TimeoutError:  # before OSError, of which it is a subclass
-            return _NoAnswer.BUSY
-        except (OSError, asyncio.IncompleteReadError):
-            return _NoAnswer.GONE
+            return await line.ask(message, seconds)
         finally:
-            if writer is not None:
-                writer.close()
+            line.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._asking.add(writer)
         try:
-            write_message(writer, self._answer(await read_message(reader)))
-            await writer.drain()
+            while True:
+                answer = self._answer(await read_message(reader))
+                write_message(writer, await answer if isinstance(answer, Awaitable) else answer)
+                await writer.drain()
         except (OSError, asyncio.IncompleteReadError):
-            pass  # the other worker has died or no longer waits
+            pass  # the other worker has no further question, has died or no longer waits
+        except asyncio.CancelledError:
+            pass  # this process ends; asyncio.streams would log it
         except Exception:
             logger.exception("internal error answering another worker")
         finally:
+            self._asking.discard(writer)
             writer.close()
 
     def _answer(self, message: Any) -> Any:
@@ -228,6 +281,8 @@ class Peers:
                 self._import(responses)
                 for key in keys:
                     self._app.stored_responses.remove(key)
+            case dict() if self._calls is not None and next(iter(message), None) in WORDS:
+                return self._calls.answer(message)
         return None
 
     def _import(self, packed: Any) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from enum import Enum
+from typing import NamedTuple
 
 from mockllm.app import App
 from mockllm.endpoints.metrics import MetricsPage
@@ -17,14 +18,17 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.limiting import Limiter
 from mockllm.observers.journal import Journal
 from mockllm.observers.metric_sums import Sums
+from mockllm.serve.all_calls import AllCalls
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
-from mockllm.serve.controlled import turn_on
+from mockllm.serve.controlled import Calls, turn_on
 from mockllm.serve.garbage import GarbageCollector
 from mockllm.serve.gates import Gates
 from mockllm.serve.listener import Listener
 from mockllm.serve.metrics_board import MetricsBoard
+from mockllm.serve.own_calls import OwnCalls
 from mockllm.serve.peers import Peers, Place
+from mockllm.serve.process_calls import ProcessCalls
 from mockllm.serve.reload import Reload, Reloader, freeze_heap, log_state
 from mockllm.serve.sampling import Sampler
 from mockllm.serve.settings import Bound, Settings
@@ -204,10 +208,11 @@ class _Process:
                 processes=settings.workers,
             ),
         )
-        self._peers = None if place is None else Peers(app, place)
+        recorded = _record(app, settings.journal, place)
+        journal, calls = recorded.journal, recorded.calls
+        self._peers = None if place is None else Peers(app, place, recorded.own)
         board = settings.metrics
         meter = None if board is None else board.meter(time.monotonic)
-        journal = _journal(app, settings.journal)
         self._service = Service(
             app,
             limits=settings.limits,
@@ -225,7 +230,7 @@ class _Process:
             app.show_metrics(_metrics_page(board, sampler, settings.timing), meter)
         if settings.control is not None:
             host, is_tls = settings.host, bound.tls is not None
-            turn_on(self._service, settings.control, journal=journal, host=host, is_tls=is_tls)
+            turn_on(self._service, settings.control, calls=calls, host=host, is_tls=is_tls)
         self._listener = Listener(self._service, tls=bound.tls)
         self._garbage = GarbageCollector(lambda: clock.is_pacing)
         self._cut = False
@@ -300,6 +305,9 @@ class _Process:
         await self._listener.stop(timeout, last_call=LAST_CALL, inherited=inherited)
         if handover is not None:
             await handover.hand_over()
+            await handover.hand_on_calls()
+        if self._peers is not None:
+            self._peers.close()
 
 
 def _metrics_page(board: MetricsBoard, sampler: Sampler, timing: TimingBoard) -> MetricsPage:
@@ -312,12 +320,37 @@ def _metrics_page(board: MetricsBoard, sampler: Sampler, timing: TimingBoard) ->
     return MetricsPage(read, timing.total, vllm=board.vllm)
 
 
-def _journal(app: App, max_entries: int) -> Journal | None:
-    """Return the journal of a process, which is read in its loop; None if it has no entries."""
+class _Recorded(NamedTuple):
+    """The calls of a process: its journal, what it tells other processes, and what it knows of the
+    calls of all. Each is None if there is none."""
+
+    journal: Journal | None = None
+    own: ProcessCalls | None = None
+    calls: Calls | None = None
+
+
+def _record(app: App, max_entries: int, place: Place | None) -> _Recorded:
+    """Return the calls of a process with a journal of `max_entries`; none is kept if that is 0."""
     if not max_entries:
-        return None
-    epoch = time.time() - time.monotonic()
-    return Journal(max_entries=max_entries, epoch=epoch, find_earlier=app.find_earlier)
+        return _Recorded()
+    board = None if place is None else place.switchboard.calls
+    if place is None or board is None:
+        journal = _journal(app, max_entries)
+        return _Recorded(journal, calls=OwnCalls(journal))
+    journal = _journal(app, max_entries, board.numbers(place.number))
+    own = ProcessCalls(journal, board, place.number)
+    everybody = AllCalls(own, _journal(app, max_entries), place.switchboard.folder)
+    return _Recorded(journal, own, everybody)
+
+
+def _journal(app: App, max_entries: int, next_number: Callable[[], int] | None = None) -> Journal:
+    """Return a journal, which is read in the loop of its process."""
+    return Journal(
+        max_entries=max_entries,
+        epoch=time.time() - time.monotonic(),
+        find_earlier=app.find_earlier,
+        next_number=next_number,
+    )
 
 
 def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:

@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import count as count_from
 
 from mockllm.engine.engine import Engine
 from mockllm.errors import ListenError, MockLLMError
@@ -86,6 +87,8 @@ class Supervisor:
         others = [sock if is_unix(sock) else bind_beside(sock) for _ in range(count - 1)]
         self._slots = [Slot(number, each) for number, each in enumerate([sock, *others])]
         self._retiring: list[Worker] = []
+        self._numbers = count_from(1)
+        self._stops = False
         self._switchboard: Switchboard
         # of the loop
         self._signals: list[int] = []
@@ -156,6 +159,9 @@ class Supervisor:
         self._release(worker)
         if self._settings.metrics is not None and worker.part is not None:
             self._settings.metrics.release(worker.part)
+        lost = self._switchboard.bury(worker.number)
+        if lost and not self._stops:
+            logger.warning("%d calls are lost with worker process %d", lost, worker.pid)
         if slot is not None:
             self._delay(slot, worker, code)
         return True
@@ -277,20 +283,21 @@ class Supervisor:
         ours, theirs = socket.socketpair()
         metrics = self._settings.metrics
         part = None if metrics is None else metrics.claim()
+        number = next(self._numbers)
         pid = os.fork()
         if pid == 0:
             ours.close()
             if metrics is not None and part is not None:
                 metrics.own = part
-            self._work(slot, theirs, successor=successor)
+            self._work(slot, theirs, successor=successor, number=number)
         theirs.close()
         ours.setblocking(False)
-        worker = Worker(pid, ours, now=time.monotonic(), generation=self._generation)
+        worker = Worker(pid, ours, now=time.monotonic(), generation=self._generation, number=number)
         worker.part = part
         self._selector.register(ours, selectors.EVENT_READ, worker)
         return worker
 
-    def _work(self, slot: Slot, channel: socket.socket, *, successor: bool) -> None:
+    def _work(self, slot: Slot, channel: socket.socket, *, successor: bool, number: int) -> None:
         """Run a worker in the forked process. Never returns: nothing of the supervisor may run in
         it."""
         status = 1
@@ -298,15 +305,15 @@ class Supervisor:
             for writer in self._writers:
                 writer.use_thread()
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGINT, RELOAD_SIGNAL):  # a terminal sends them to all processes
-                if number is not None:
-                    signal.signal(number, signal.SIG_IGN)
+            for name in (signal.SIGINT, RELOAD_SIGNAL):  # a terminal sends them to all processes
+                if name is not None:
+                    signal.signal(name, signal.SIG_IGN)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._close_all_except(slot.sock)
             self._switchboard.close_but(slot.number)
             channel.setblocking(False)
             bound = self._bound._replace(sock=slot.sock)
-            place = Place(self._switchboard, slot.number, successor)
+            place = Place(self._switchboard, slot.number, successor, number)
             work(self._engine, bound, self._settings, channel, self._beat, place)
             status = 0
         except BaseException:
@@ -326,6 +333,7 @@ class Supervisor:
         """Drain all workers and kill those that do not exit in time. A second signal cuts all
         connections at once."""
         self._signals.clear()
+        self._stops = True
         for slot in self._slots:
             slot.sock.close()  # or it would queue connections that are never accepted
         self._retiring = self._workers()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from mockllm.observers.journal import Journal
+from mockllm.observers.journal import CallCount, Journal
 from mockllm.serve.gates import Gates
 
 
@@ -17,7 +17,8 @@ async def wait_for_count(
 ) -> bool:
     """Wait until `journal` has `count` calls of a session, or of all. Returns False if it has not
     after `timeout` seconds."""
-    return await _wait_until(lambda: journal.count(session) >= count, journal.listeners, timeout)
+    calls = CallCount(journal, session)
+    return await _wait_until(lambda: calls.now() >= count, journal.listeners, timeout)
 
 
 async def wait_for_gate(

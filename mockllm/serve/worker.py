@@ -49,8 +49,12 @@ _FOLLOWS = {
 class Worker:
     """One child process, and the supervisor's end of the channel to it."""
 
-    def __init__(self, pid: int, channel: socket.socket, *, now: float, generation: int) -> None:
+    def __init__(
+        self, pid: int, channel: socket.socket, *, now: float, generation: int, number: int = 0
+    ) -> None:
         self.pid = pid
+        self.number = number
+        """What tells it from all other processes of the server."""
         self.channel = channel
         self.born = now
         self.last_heard = now

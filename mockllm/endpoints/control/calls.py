@@ -23,7 +23,8 @@ APIS = ("chat", "responses", "messages", "embeddings")
 
 def list_calls(desk: Desk, asked: Asked) -> Decision | Question:
     """Answer with the calls that the query selects, in the order in which they ended: at most a
-    page of them. ``next`` is the number after which the following page begins.
+    page of them. ``next`` is the number after which the following page begins. While calls may be
+    ``missing``, the last page has a ``next`` before them, so that some calls are read again.
 
     Raises:
         ControlError: 400, 403, 409.
@@ -44,7 +45,10 @@ def list_calls(desk: Desk, asked: Asked) -> Decision | Question:
             if selection.accepts(call):
                 found.append(jsontext.dumps(describe(call)))
                 size += len(found[-1])
-        members = {"next": number, "more": has_more, "lost": reading.lost}
+        if reading.known_upto is not None and not has_more:
+            number = min(number, reading.known_upto)  # or what is missing would never be seen
+        missing = reading.missing or None
+        members = {"next": number, "more": has_more, "lost": reading.lost, "missing": missing}
         rest = jsontext.dumps(members)
         return answer_with(b'{"calls":[' + b",".join(found) + b"]," + rest[1:])
 

@@ -133,7 +133,9 @@ SCHEMAS: dict[str, Schema] = {
         ]
     },
     "Call": _CALL,
-    "Calls": _object({"calls": _list(ref("Call")), "lost": COUNT, **_PAGE}),
+    "Calls": _object(
+        {"calls": _list(ref("Call")), "lost": COUNT, "missing": _or_null(TEXT), **_PAGE}
+    ),
     "Verified": _object({"holds": {"const": True}}, optional={"calls": COUNT, "requests": COUNT}),
     "Session": _object(
         {

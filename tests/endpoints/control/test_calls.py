@@ -9,7 +9,9 @@ import pytest
 
 from mockllm.endpoints.control import calls
 from mockllm.observers.journal import Journal
+from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
+from mockllm.serve.own_calls import OwnCalls
 from tests.support.control import Controlled
 from tests.support.observed import request
 
@@ -236,3 +238,27 @@ def test_without_a_journal_there_are_no_calls() -> None:
         assert controlled.ask(method, path, body).code == "no_journal"
     assert controlled.ask("GET", "mocks").status == 200
     assert controlled.ask("POST", "sessions", {}).status == 201
+
+
+class MissingCalls(OwnCalls):
+    """The calls of a process, while another one does not answer."""
+
+    def read(self, session: str | None) -> Reading:
+        return Reading.of(self._journal, session)._replace(missing="one is busy", known_upto=2)
+
+
+def test_what_is_missing_is_told_and_read_later(
+    controlled: Controlled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for text in ("one", "two", "three", "four"):
+        controlled.say(text)
+    assert controlled.ask("GET", "calls").value["missing"] is None
+    monkeypatch.setattr(OwnCalls, "read", MissingCalls.read)
+
+    first = controlled.ask("GET", "calls?limit=3").value
+    last = controlled.ask("GET", f"calls?after={first['next']}").value
+
+    assert [(page["next"], page["more"]) for page in (first, last)] == [(3, True), (2, False)]
+    assert first["missing"] == last["missing"] == "one is busy"
+    refused = controlled.ask("POST", "verify", {"assert": "called", "mock": "greet", "times": 0})
+    assert refused.value["error"]["message"] == "cannot be told: one is busy"

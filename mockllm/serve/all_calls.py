@@ -1,0 +1,246 @@
+"""The calls of all processes of a server, gathered by the one that is asked for them.
+
+It keeps a copy of what it has gathered, so that the next reading asks for what is new. A reading
+begins with a fence, the number of the last call at this moment: every call up to it is found, and
+no later one. A client can ask only after it has read an answer, whose call had its number by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from mockllm.observers.journal import CallCount, Journal, Kept
+from mockllm.observers.reading import Reading
+from mockllm.observers.selection import Selection
+from mockllm.observers.verification import counted
+from mockllm.serve.call_messages import unpack_calls
+from mockllm.serve.peer_lines import NoAnswer, PeerLine
+from mockllm.serve.process_calls import MAX_AWAITED, ProcessCalls, name_of
+
+MAX_WAIT = 0.1  # seconds for each page of the calls of another process
+MAX_ATTEMPTS = 10  # to ask all processes while some of them end
+PAUSE = 0.01  # seconds between two readings of one who waits
+PREFIX = name_of(0)[:-1]
+BUSY = "a worker process has not told its calls within 0.1 s"
+DEAD = "a worker process has just died"
+
+
+class _Told(NamedTuple):
+    """What a process has told of its calls: those since the last reading, and of each session how
+    many it has had, and up to which number they were dropped."""
+
+    kept: list[Kept]
+    counts: Mapping[str | None, int]
+    since: Mapping[str | None, int]
+    adopted: list[str]
+
+
+@dataclass(slots=True, eq=False)
+class _Round:
+    """One reading of all processes, for everybody who asks before it begins."""
+
+    sessions: set[str | None] = field(default_factory=set)
+    found: asyncio.Future[Mapping[str | None, Reading]] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class AllCalls:
+    """The calls of all processes whose sockets are in `folder`, for the control API of the one that
+    has `own`. Their copy is a journal like that of each process."""
+
+    def __init__(self, own: ProcessCalls, copy: Journal, folder: Path) -> None:
+        self._own = own
+        self._copy = copy
+        own.copies.append(copy)
+        self._folder = folder
+        self._lines: dict[str, PeerLine] = {}
+        self._complete = 0
+        """The number up to which the copy has all calls of all processes."""
+        self._next: _Round | None = None
+        self._worker: asyncio.Task[None] | None = None
+
+    # --- reading ---
+
+    def read(self, session: str | None) -> None:
+        """Return None: other processes must be asked."""
+
+    async def gather(self, session: str | None) -> Reading:
+        """Return the calls of a session, or of all, of all processes at this moment."""
+        if self._next is None:
+            self._next = _Round()
+        turn = self._next
+        turn.sessions.add(session)
+        if self._worker is None:
+            self._worker = asyncio.create_task(self._work())
+        found = await asyncio.shield(turn.found)
+        return found[session]
+
+    async def _work(self) -> None:
+        """Make one reading after the other, as long as somebody waits for one."""
+        while self._next is not None:
+            turn, self._next = self._next, None
+            try:
+                turn.found.set_result(await self._read_all(turn.sessions))
+            except Exception as exc:
+                turn.found.set_exception(exc)
+        self._worker = None
+
+    async def _read_all(self, sessions: set[str | None]) -> Mapping[str | None, Reading]:
+        upto = self._own.board.last_number
+        asked = [*sessions]
+        for _ in range(MAX_ATTEMPTS):
+            told = await self._ask_all(upto, asked)
+            if NoAnswer.GONE not in told.values():
+                break
+            await asyncio.sleep(MAX_WAIT / MAX_ATTEMPTS)  # another has its calls, or it is buried
+        known = {name: each for name, each in told.items() if isinstance(each, _Told)}
+        adopted = {name for each in known.values() for name in each.adopted}
+        known = {name: each for name, each in known.items() if name not in adopted}
+        arrived = [kept for each in known.values() for kept in each.kept]
+        self._add(self._own.select_kept(arrived))
+        why = BUSY if NoAnswer.BUSY in told.values() else ""
+        why = DEAD if NoAnswer.GONE in told.values() else why
+        if not why:
+            self._complete = upto
+        return {session: self._reading(session, upto, known, why) for session in asked}
+
+    def _add(self, arrived: list[Kept]) -> None:
+        """Add to the copy what it does not have."""
+        last = self._copy.between(self._complete, self._own.board.last_number)
+        numbers = {each.number for each in last}
+        self._copy.insert(each for each in arrived if each.number not in numbers)
+
+    def _reading(
+        self, session: str | None, upto: int, known: Mapping[str, _Told], why: str
+    ) -> Reading:
+        has = self._copy.size(session, upto)
+        lost = max(0, sum(each.counts[session] for each in known.values()) - has)
+        since = min(each.since[session] for each in known.values())
+        dead = self._own.board.lost_after(since)
+        if dead:
+            why = f"{counted(dead, 'request')} died with a worker process"
+        return Reading(self._copy, session, lost, why, self._complete if why else None)
+
+    # --- asking ---
+
+    async def _ask_all(
+        self, upto: int, sessions: list[str | None]
+    ) -> Mapping[str, _Told | NoAnswer]:
+        """Return what each process tells, this one included, by the names of their sockets."""
+        names = self._names()
+        for name in self._lines.keys() - names:
+            self._lines.pop(name).close()
+        answers = await asyncio.gather(*(self._ask(name, upto, sessions) for name in names))
+        own = self._own
+        told: dict[str, _Told | NoAnswer] = dict(zip(names, answers, strict=True))
+        told[own.name] = _Told(
+            own.journal.between(self._complete, upto),
+            {session: own.count(session, upto) for session in sessions},
+            {session: own.since(session) for session in sessions},
+            own.adopted,
+        )
+        return told
+
+    def _names(self) -> list[str]:
+        """Return the names of the sockets of the other processes."""
+        try:
+            found = [path.name for path in self._folder.iterdir()]
+        except OSError:  # the server ends
+            return []
+        return [name for name in found if name.startswith(PREFIX) and name != self._own.name]
+
+    async def _ask(self, name: str, upto: int, sessions: list[str | None]) -> _Told | NoAnswer:
+        """Return what a process tells, page by page."""
+        line = self._lines.get(name)
+        if line is None:
+            line = self._lines[name] = PeerLine(self._folder / name)
+        kept: list[Kept] = []
+        after, more = self._complete, True
+        while more:
+            message = {"calls": [after, upto], "sessions": sessions}
+            page = await line.ask(message, MAX_WAIT)
+            if isinstance(page, NoAnswer):
+                return page
+            kept += unpack_calls(page["calls"])
+            after, more = kept[-1].number if kept else after, page["more"]
+        counts, since = (
+            dict(zip(sessions, page[member], strict=True)) for member in ("counts", "since")
+        )
+        return _Told(kept, counts, since, page["adopted"])
+
+    def close(self) -> None:
+        """Close the connections to the other processes."""
+        for line in self._lines.values():
+            line.close()
+
+    # --- waiting ---
+
+    async def wait(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the test's
+        """Wait until there are `count` calls of a session, or of all. Returns False if there are
+        not after `timeout` seconds."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout
+        calls = CallCount(self._copy, session)
+        came = asyncio.Event()
+        watched: dict[str, asyncio.Task[None]] = {}
+        self._own.journal.listeners.add(came.set)
+        try:
+            while True:
+                came.clear()
+                upto = self._own.board.last_number
+                await self.gather(session)
+                if calls.now() >= count:
+                    return True
+                left = until - loop.time()
+                if left <= 0:
+                    return False
+                for name in self._names():
+                    if name not in watched or watched[name].done():
+                        watched[name] = asyncio.create_task(self._watch(name, upto, came))
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, MAX_AWAITED)):
+                        await came.wait()
+                await asyncio.sleep(min(PAUSE, max(0.0, until - loop.time())))
+        finally:
+            self._own.journal.listeners.discard(came.set)
+            for task in watched.values():
+                task.cancel()
+
+    async def _watch(self, name: str, number: int, came: asyncio.Event) -> None:
+        """Set `came` once a process has a call with a number above this one."""
+        line = PeerLine(self._folder / name)
+        try:
+            answer = await line.ask({"await": number}, MAX_AWAITED + MAX_WAIT)
+            if not isinstance(answer, NoAnswer):
+                came.set()
+        finally:
+            line.close()
+
+    # --- dropping ---
+
+    @property
+    def last_number(self) -> int:
+        """The highest number of a call so far, in all processes; 0 if there was none."""
+        return self._own.board.last_number
+
+    async def clear(self, selection: Selection) -> None:
+        """Drop the calls of this moment that are meant, in all processes. One that does not answer
+        in time drops them as soon as it can."""
+        upto = self.last_number
+        message = {"clear": selection.to_dict(), "upto": upto}
+        lines = [PeerLine(self._folder / name) for name in self._names()]
+        await asyncio.gather(
+            self._own.clear(selection, upto), *(line.ask(message, MAX_WAIT) for line in lines)
+        )
+        for line in lines:
+            line.close()
+
+    def forget(self, session: str, upto: int) -> None:
+        """Drop those of a session with numbers of at most `upto`, in this process."""
+        self._own.forget(session, upto)

@@ -1,0 +1,57 @@
+"""Connections to other worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any
+
+from mockllm.serve.peer_messages import read_message, write_message
+
+
+class NoAnswer(Enum):
+    """The reason why a process did not answer."""
+
+    BUSY = auto()
+    GONE = auto()
+
+
+class PeerLine:
+    """A connection to the process that listens at `path`, for messages one after the other. It is
+    opened when it is first used, and again after a failure."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = asyncio.Lock()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, message: Any, seconds: float) -> Any:
+        """Return the answer to `message`, or why there is none after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds), self._lock:
+                return await self._exchange(message)
+        except TimeoutError:  # before OSError, of which it is a subclass
+            return NoAnswer.BUSY
+        except (OSError, asyncio.IncompleteReadError):
+            return NoAnswer.GONE
+
+    async def _exchange(self, message: Any) -> Any:
+        is_answered = False
+        try:
+            if self._streams is None:
+                self._streams = await asyncio.open_unix_connection(self._path)
+            reader, writer = self._streams
+            write_message(writer, message)
+            answer = await read_message(reader)
+            is_answered = True
+            return answer
+        finally:
+            if not is_answered:  # what comes later would be taken for another answer
+                self.close()
+
+    def close(self) -> None:
+        """Close the connection, if it is open."""
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
