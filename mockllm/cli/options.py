@@ -27,6 +27,7 @@ from mockllm.errors import closest
 from mockllm.limits import MAX_SPEED
 from mockllm.observers.journal import MAX_ENTRIES
 from mockllm.redaction import escape
+from mockllm.serve.gates import HOLD_FOR
 from mockllm.serve.process import HANG_TIMEOUT
 from mockllm.serve.settings import DRAIN_TIMEOUT
 
@@ -264,6 +265,13 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
         ),
         Flag("--control-templates", "let mocks that come over the control API have templates"),
         Option(
+            "--hold-for",
+            f"cut an answer that a gate holds for this long; {_DEFAULT} seconds",
+            seconds,
+            "SECONDS",
+            HOLD_FOR,
+        ),
+        Option(
             "--journal",
             "number of requests that are kept for the control API; default "
             f"{MAX_ENTRIES:,} with --control, else 0",
@@ -363,6 +371,8 @@ def serve_options(words: Sequence[str]) -> argparse.Namespace:
         parser.error("--ssl-keyfile needs --ssl-certfile")
     if options.control_templates and not options.control:
         parser.error("--control-templates needs --control")
+    if options.journal and not options.control:
+        parser.error("--journal needs --control: only the control API reads what is kept")
     if options.control and options.workers > 1:
         parser.error(
             "--control cannot be combined with --workers: each worker process has mocks, sessions "

@@ -122,6 +122,7 @@ def _settings(options: argparse.Namespace, config: Config) -> Settings:
         ssl_keyfile=options.ssl_keyfile,
         limits=limits_of(options),
         drain_timeout=options.drain_timeout,
+        hold_for=options.hold_for,
         workers=options.workers,
         timing=TimingBoard(options.workers),
         speed=options.speed,

@@ -18,6 +18,7 @@ from mockllm.client.control import Control, RemoteSession
 from mockllm.client.transport import TIMEOUT
 from mockllm.client.words import RemoteGate, RemoteMock, RemoteWords
 from mockllm.config.added_words import MockWords
+from mockllm.observers.timing import Timing
 from mockllm.serve.checks import WAIT
 from mockllm.serve.session import BaseURLs
 
@@ -129,10 +130,18 @@ class AsyncControl(AsyncRemoteWords):
         self._control = Control(url, token=token, uds=uds, ssl_context=ssl_context, timeout=timeout)
         self._words = self._control
 
-    async def session(self, name: str | None = None) -> AsyncRemoteSession:
-        """Begin a session and return it; without a name the server chooses one. Raises like
-        `Control.session`."""
-        return AsyncRemoteSession(await in_thread(self._control.session, name))
+    async def session(
+        self, name: str | None = None, *, credential: str | bytes | None = None
+    ) -> AsyncRemoteSession:
+        """Begin a session and return it: that of the name or of the API key; without either the
+        server chooses a name. Raises like `Control.session`."""
+        return AsyncRemoteSession(
+            await in_thread(self._control.session, name, credential=credential)
+        )
+
+    async def timing(self) -> Timing:
+        """Return how the times of paced answers were kept, since the start of the server."""
+        return await in_thread(lambda: self._control.timing)
 
     async def use_session(self, name: str | None) -> None:
         """Begin a session, and make it the one of all requests that name none. None is the common

@@ -12,6 +12,7 @@ from anyio import to_thread
 
 from mockllm.client.transport import TIMEOUT, Transport
 from mockllm.client.words import RemoteGate, RemoteWords
+from mockllm.observers.timing import Timing
 from mockllm.serve.checks import WAIT
 from mockllm.serve.session import checked_name
 from mockllm.state.session_names import PREFIX
@@ -56,15 +57,27 @@ class Control(RemoteWords):
         within = "" if self._session is None else f"{PREFIX}{self._session}"
         return f"{self._transport.url}{within}"
 
-    def session(self, name: str | None = None) -> RemoteSession:
+    def session(
+        self, name: str | None = None, *, credential: str | bytes | None = None
+    ) -> RemoteSession:
         """Begin a session and return it; without a name the server chooses one. A session that has
         ended begins anew; one that is open keeps its state.
 
+        With `credential` it is the session of the requests with this API key, whichever URL they
+        are sent to, if the configuration has ``"session": "credential"``.
+
         Raises:
             RemoteError: 100,000 sessions are open, or the server refuses it.
-            TypeError, ValueError: the name is invalid.
+            TypeError, ValueError: the name is invalid, or the credential is empty or no text.
         """
-        if name is None:
+        if name is not None and credential is not None:
+            raise TypeError("session() takes the name of a session, or credential=")
+        if credential is not None:
+            key = credential if isinstance(credential, str) else credential.decode()
+            if not key:
+                raise ValueError("credential: expected an API key, found an empty text")
+            begun = self._transport.ask("POST", "sessions", body={"credential": key})
+        elif name is None:
             begun = self._transport.ask("POST", "sessions", body={})
         else:
             begun = self._transport.ask("PUT", "sessions", checked_name(name), body={})
@@ -90,6 +103,12 @@ class Control(RemoteWords):
     @speed.setter
     def speed(self, speed: float) -> None:
         self._transport.ask("PUT", "speed", body={"speed": speed})
+
+    @property
+    def timing(self) -> Timing:
+        """How the times of paced answers were kept, since the start of the server, in all of its
+        processes: whether it was the bottleneck of a load test."""
+        return Timing(**self._transport.ask("GET", "timing"))
 
     @property
     def traffic(self) -> Mapping[str, RemoteTraffic]:

@@ -197,6 +197,10 @@ def test_control_takes_no_file_for_its_value(
     assert (options.control, [str(each) for each in options.config]) == (control, files)
 
 
+def test_no_journal_needs_no_reader() -> None:
+    assert serve_options(["--journal", "0"]).journal == 0
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -205,6 +209,8 @@ def test_control_takes_no_file_for_its_value(
         (["--control-templates"], "--control-templates needs --control"),
         (["--control", "--workers", "2"], "--control cannot be combined with --workers"),
         (["--journal", "x"], "expected 0 to 10000000"),
+        (["--journal", "5"], "--journal needs --control: only the control API reads"),
+        (["--hold-for", "-1"], "expected 0 or more"),
     ],
 )
 def test_wrong_options_of_control_are_one_line(

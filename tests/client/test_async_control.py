@@ -8,7 +8,14 @@ import anyio
 import pytest
 from openai import APIStatusError, AsyncOpenAI
 
-from mockllm import AsyncControl, AsyncRemoteSession, Control, RemoteSession, Server
+from mockllm import (
+    AsyncControl,
+    AsyncRemoteSession,
+    Control,
+    RemoteError,
+    RemoteSession,
+    Server,
+)
 from mockllm.client.async_control import AsyncRemoteGate, AsyncRemoteMock
 from mockllm.client.words import RemoteGate, RemoteMock
 from tests.support.served import PATIENCE, chat_request
@@ -42,6 +49,12 @@ def test_the_words_are_those_that_are_not_awaited() -> None:
     assert _public(RemoteSession) - _public(AsyncRemoteSession) == {"mocks", "strict_requests"}
     assert _public(RemoteMock) - _public(AsyncRemoteMock) == {"called"}
     assert _public(RemoteGate) - _public(AsyncRemoteGate) == set()
+
+
+async def test_the_timing_and_sessions_of_credentials(remote: AsyncControl) -> None:
+    assert (await remote.timing()).verdict == "no answer was paced"
+    with pytest.raises(RemoteError, match='needs "session": "credential"'):
+        await remote.session(credential="sk-a")
 
 
 async def test_mocks_calls_and_assertions(remote: AsyncControl) -> None:

@@ -80,7 +80,11 @@ CALL = (
     ("own", "remote", "names"),
     [
         (Session, RemoteSession, (*VERIFIABLE, "end")),
-        (Server, Control, (*VERIFIABLE, "session", "use_session", "speed", "traffic")),
+        (
+            Server,
+            Control,
+            (*VERIFIABLE, "session", "use_session", "speed", "timing", "traffic"),
+        ),
         (MockHandle, RemoteMock, HANDLE),
         (Gate, RemoteGate, ("held", "open", "reached", "release")),
     ],
@@ -351,6 +355,46 @@ def test_the_speed_is_set(control: Control, controlled: Server) -> None:
     control.speed = 1
     with pytest.raises(RemoteError, match="expected more than 0"):
         control.speed = 0
+
+
+def test_the_timing_is_that_of_the_server() -> None:
+    config = {"mocks": [{"reply": "one two three", "latency": {"ttft": 0.001, "itl": 0.001}}]}
+    with (
+        Server(config, control=True) as server,
+        Control(server.base_url, token=server.control_token) as control,
+    ):
+        assert control.timing.verdict == "no answer was paced"
+        say(control, "x", "y")
+        assert control.timing == server.timing
+        assert control.timing.requests == 2
+
+
+def test_a_session_of_a_credential_is_that_of_its_requests() -> None:
+    config = {"session": "credential", "mocks": [{"reply": "x"}]}
+    with (
+        Server(config, control=True) as server,
+        Control(server.base_url, token=server.control_token) as control,
+        control.session(credential=KEY) as session,
+    ):
+        session.add(user="mine", reply="of the key")
+        assert say(control, "mine") == ["of the key"]
+        assert [call.text for call in session.calls] == ["mine"]
+        assert session.name == server.session(credential=KEY).name
+        assert control.session(credential=KEY.encode()).name == session.name
+        assert control.session(credential="other").calls == []
+
+
+def test_a_session_has_one_name(control: Control) -> None:
+    with pytest.raises(TypeError, match="the name of a session, or credential="):
+        control.session("a", credential="b")
+    with pytest.raises(ValueError, match="found an empty text"):
+        control.session(credential="")
+    with pytest.raises(ValueError, match="utf-8"):
+        control.session(credential=b"\xff")
+    with pytest.raises(RemoteError, match="API keys do not tell sessions apart") as caught:
+        control.session(credential=KEY)
+    assert (caught.value.status, caught.value.code) == (409, "no_sessions_of_credentials")
+    assert KEY not in str(caught.value)
 
 
 # --- Reaching it ----------------------------------------------------------------------------------

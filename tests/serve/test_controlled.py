@@ -277,6 +277,21 @@ def test_open_control_on_a_port_outlives_a_reload(
             assert other.get(f"{PREFIX}/calls", headers=forwarded).is_success
 
 
+@posix
+def test_an_answer_that_is_held_too_long_is_cut(tmp_path: Path) -> None:
+    held = {"mocks": [{"reply": "x", "fault": {"hold": "g", "after": "head"}}]}
+    file = write(tmp_path / "held.json", held)
+    with running("--control=open", "--port=0", "--hold-for=0.01", file) as command:
+        with (
+            client(command.url, None) as http,
+            pytest.raises(httpx.RemoteProtocolError),
+        ):
+            say(http, "x")
+        with client(command.url, None) as http:
+            (call,) = http.get(f"{PREFIX}/calls").json()["calls"]
+    assert (call["delivery"], call["held_at"]) == ("cut", "g")
+
+
 def test_a_bad_token_ends_the_command(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TOKEN_VARIABLE, "short")
 

@@ -21,6 +21,7 @@ from mockllm.errors import ConfigError, Problem
 from mockllm.exchange import Request
 from mockllm.limits import MIB
 from mockllm.observers.journal import Record
+from mockllm.observers.lateness import Lateness
 from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
 from mockllm.providers.routes import Values
@@ -39,9 +40,12 @@ class MockedServer(Protocol):
     store: LocalStore
     traffic: TrafficTimes
     elapsed: Callable[[], float]
+    timing: Callable[[], Lateness]
 
     @property
     def engine(self) -> Engine: ...
+    @property
+    def has_sessions_by_credential(self) -> bool: ...
     def time(self) -> float: ...
     def holds(self, name: str) -> bool: ...
     def tables(self, session: str | None = None) -> Iterable[Table]: ...

@@ -11,6 +11,7 @@ from mockllm.endpoints.control.desk import Asked, Desk, Form
 from mockllm.engine.changes import ResetMocks, SetSpeed
 from mockllm.engine.decision import Decision, Question
 from mockllm.limits import MAX_SPEED
+from mockllm.observers.timing import Timing
 
 
 class Speed(Form):
@@ -27,6 +28,11 @@ class NoMembers(Form):
 def read_speed(desk: Desk, asked: Asked) -> Decision:
     """Answer with the speed."""
     return _answer(desk)
+
+
+def read_timing(desk: Desk, asked: Asked) -> Decision:
+    """Answer how late the steps of paced answers were, in all processes of the server."""
+    return answer(Timing.of(desk.server.timing())._asdict())
 
 
 def put_speed(desk: Desk, asked: Asked) -> Decision | Question:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_type_hints
 
 from mockllm.config.models import MOCK_FIELDS
 from mockllm.endpoints.control.calls import APIS
+from mockllm.observers.timing import Timing
 
 Schema = dict[str, Any]
 
@@ -155,6 +156,12 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "NewTraffic": _object({"traffic": _list(ref("Traffic"))}),
     "Gates": _object({"held": {"type": "object", "additionalProperties": COUNT}}),
+    "Timing": _object(
+        {
+            name: TEXT if kind is str else NUMBER if kind is float else COUNT
+            for name, kind in get_type_hints(Timing).items()
+        }
+    ),
     "Speed": _object({"speed": {"type": "number", "exclusiveMinimum": 0}}),
 }
 """The schemas of answers, by their names."""

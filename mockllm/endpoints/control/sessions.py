@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Self
 
+from pydantic import Field, model_validator
+
+from mockllm.config.mistakes import contradiction
 from mockllm.endpoints.control.answers import ControlError, answer, no_content
 from mockllm.endpoints.control.desk import (
     Asked,
@@ -15,7 +18,7 @@ from mockllm.endpoints.control.desk import (
 )
 from mockllm.engine.changes import CloseSession, OpenSession
 from mockllm.engine.decision import Decision, Question
-from mockllm.state.session_names import PREFIX
+from mockllm.state.session_names import PREFIX, session_of_credential
 from mockllm.state.sessions import COMMON, MAX_PINNED
 
 MAX_SESSIONS = 1_000  # of one page
@@ -26,8 +29,17 @@ class NewSession(Form):
 
     name: str | None = None
     """1 to 128 of ``A-Z a-z 0-9 . _ -``. Without it the server chooses one."""
+    credential: Annotated[str, Field(min_length=1)] | None = None
+    """In place of a name: the session is that of the requests with this API key, if the
+    configuration has ``"session": "credential"``."""
     current: bool = False
     """Make it the session of requests that name none."""
+
+    @model_validator(mode="after")
+    def _has_one_name(self) -> Self:
+        if self.name is not None and self.credential is not None:
+            raise contradiction("cannot be combined with 'name'", "credential")
+        return self
 
 
 class SessionSettings(Form):
@@ -83,7 +95,10 @@ def create_session(desk: Desk, asked: Asked) -> Decision | Question:
         ControlError: 400, 409.
     """
     wanted: NewSession = asked.read(NewSession)
-    name = desk.name_session() if wanted.name is None else check_session_name(wanted.name)
+    if wanted.credential is not None:
+        name = _session_of(desk, wanted.credential)
+    else:
+        name = desk.name_session() if wanted.name is None else check_session_name(wanted.name)
     return _begin(desk, asked, name, current=wanted.current)
 
 
@@ -122,6 +137,19 @@ def end_session(desk: Desk, asked: Asked) -> Decision | Question:
     """
     name = _named(asked)
     return desk.changes.commit(lambda: [CloseSession(name, desk.server.time())], no_content)
+
+
+def _session_of(desk: Desk, credential: str) -> str:
+    """Return the session of an API key.
+
+    Raises:
+        ControlError: 409, the configuration does not make sessions of API keys.
+    """
+    if not desk.server.has_sessions_by_credential:
+        reason = "API keys do not tell sessions apart"
+        message = f'{reason}: the configuration needs "session": "credential"'
+        raise ControlError(409, "no_sessions_of_credentials", message)
+    return session_of_credential(credential.encode())
 
 
 def _begin(desk: Desk, asked: Asked, name: str, *, current: bool) -> Decision | Question:

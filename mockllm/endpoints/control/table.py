@@ -199,6 +199,13 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         "GET",
+        "timing",
+        running.read_timing,
+        "Read how late the steps of paced answers were",
+        (Response(200, "The timing; times are in seconds.", "Timing"),),
+    ),
+    Route(
+        "GET",
         "traffic",
         traffic.list_traffic,
         "List the entries of traffic",

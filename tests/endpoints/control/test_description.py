@@ -46,6 +46,7 @@ EXCHANGES: list[tuple[str, str, str, Any, dict[str, str], int]] = [
     ("PUT", "sessions/{name}", "sessions/b", {}, {}, 200),
     ("PUT", "sessions/{name}", "sessions/c", {}, {}, 201),
     ("DELETE", "sessions/{name}", "sessions/b", None, {}, 204),
+    ("GET", "timing", "timing", None, {}, 200),
     ("GET", "speed", "speed", None, {}, 200),
     ("PUT", "speed", "speed", {"speed": 2}, {}, 200),
     ("POST", "reset", "reset", {}, {}, 204),

@@ -145,3 +145,25 @@ def test_a_list_is_read_page_by_page(controlled: Controlled) -> None:
     assert [each["name"] for each in first["sessions"]] == ["a", "b"]
     assert [each["name"] for each in second["sessions"]] == ["c"]
     assert (first["more"], second["more"]) == (True, False)
+
+
+def test_a_session_may_be_that_of_an_api_key() -> None:
+    controlled = Controlled({"session": "credential", "mocks": [{"reply": "x"}]})
+    begun = controlled.ask("POST", "sessions", {"credential": "sk-a"})
+    assert begun.status == 201
+    name = begun.value["name"]
+    for key in ("sk-a", "sk-b"):
+        controlled.say("hi", key=key)
+
+    assert [call.session for call in controlled.journal.read(name).calls] == [name]
+    assert controlled.ask("POST", "sessions", {"credential": "sk-a"}).status == 200
+    both = controlled.ask("POST", "sessions", {"credential": "sk-a", "name": "a"})
+    assert both.problems == ["credential: cannot be combined with 'name'"]
+    assert controlled.ask("POST", "sessions", {"credential": ""}).status == 400
+
+
+def test_a_session_of_an_api_key_needs_the_configuration(controlled: Controlled) -> None:
+    refused = controlled.ask("POST", "sessions", {"credential": "sk-a"})
+
+    assert (refused.status, refused.code) == (409, "no_sessions_of_credentials")
+    assert "sk-a" not in str(refused.value)
