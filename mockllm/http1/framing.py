@@ -90,11 +90,16 @@ def _head(writer: h11.Connection, reply: Reply, *, is_http11: bool, close: bool)
 
 def fastest_frames(reply: Reply, *, is_http11: bool, close: bool) -> Iterator[Frame]:
     """Return the `frames` of `reply`, made without h11 if they can be."""
-    opens = reply.before_head or reply.preface or reply.opening
-    is_plain = reply.ending == COMPLETE and not opens
-    if is_plain and (reply.streamed or reply.has_length) and is_http11 and not close:
+    if is_plain(reply, is_http11=is_http11, close=close):
         return FastFraming(reply).frames(reply.steps)
     return frames(reply, is_http11=is_http11, close=close)
+
+
+def is_plain(reply: Reply, *, is_http11: bool, close: bool) -> bool:
+    """True if `FastFraming` makes the `frames` of `reply`."""
+    opens = reply.before_head or reply.preface or reply.opening
+    is_whole = reply.ending == COMPLETE and (reply.streamed or reply.has_length)
+    return is_whole and not opens and is_http11 and not close
 
 
 def hold_head(frames: Iterator[Frame], opening: int = 0) -> Iterator[Frame]:

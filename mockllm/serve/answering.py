@@ -224,7 +224,7 @@ class Answering:
         decided = time.monotonic() - started
         is_http11 = self._http.is_http11
         frames, progress = self._with_progress(
-            framing.fastest_frames(reply, is_http11=is_http11, close=closes), decision
+            self._service.frames.of(reply, is_http11=is_http11, close=closes), decision
         )
         interruptions = None
         if reply.interruptions:

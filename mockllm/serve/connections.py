@@ -22,6 +22,7 @@ from mockllm.engine.decision import (
 )
 from mockllm.exchange import Reply, Request
 from mockllm.http1.head_cache import HeadCache
+from mockllm.http1.shared_frames import SharedFrames
 from mockllm.limits import Limits
 from mockllm.observers.metrics import Meter
 from mockllm.redaction import redact_target
@@ -93,6 +94,7 @@ class Service:
         """Counts requests for metrics; None if there are none."""
         self.fresh_values = FreshValueSource(slot)
         self.heads = HeadCache(self.limits, reuse=app.reuses)
+        self.frames = SharedFrames()
         self.performer = performer or NoPeers()
         self.turns = Turns()
         self.functions = Functions()
