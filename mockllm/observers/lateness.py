@@ -155,21 +155,20 @@ class Lateness:
         """Note that so many answers are open from now on."""
         self._load = min(max(open_answers.bit_length() - 1, 0), LOADS - 1)
 
-    def add_all(self, dues: Sequence[float], now: float, tokens: int) -> None:
-        """Count the steps, with so many tokens, that were handed over `now` and were due before, in
-        this order."""
+    def add_all(self, lates: Sequence[float], tokens: int) -> None:
+        """Count steps, with so many tokens, that were late by these seconds."""
         cells, load = self._cells, self._load
-        for due in dues:
-            seconds = now - due
+        for seconds in lates:
             fine = int(seconds * _PER_FINE)  # of nearly all; a call would take as long as the rest
             cells[fine if 0 <= fine < FINE_BUCKETS else bucket_of(seconds)] += 1
-            if seconds > self._latest:
-                self._latest = seconds
-                cells[_LATEST] = max(int(seconds / _NANOSECOND), cells[_LATEST])
         cells[_TOKENS] += tokens
-        cells[_STEPS_AT + load] += len(dues)
-        if dues and now - dues[0] > MAX_HELD:
-            cells[_LATE_AT + load] += sum(now - due > MAX_HELD for due in dues)
+        cells[_STEPS_AT + load] += len(lates)
+        latest = max(lates, default=0.0)
+        if latest > self._latest:
+            self._latest = latest
+            cells[_LATEST] = max(int(latest / _NANOSECOND), cells[_LATEST])
+        if latest > MAX_HELD:
+            cells[_LATE_AT + load] += sum(late > MAX_HELD for late in lates)
 
     def stall(self, seconds: float) -> None:
         """Note that the loop was late by so many seconds."""

@@ -38,7 +38,7 @@ class Tempo:
 
     def further(self, tokens: int) -> float:
         """Return the seconds that so many further tokens take."""
-        if not self._factors or not self._itl or tokens > MAX_DRAWS:
+        if not self._factors or not tokens or not self._itl or tokens > MAX_DRAWS:
             return self._itl * tokens
         return self._itl * sum(self._draw() for _ in range(tokens))
 

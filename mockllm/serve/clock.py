@@ -95,6 +95,10 @@ class Clock:
         self._pools: dict[PoolRule, Pool[Paced]] = {}
         self._open = 0  # answers that have a place
         self._counted = 0  # of those, when the last deadlines came
+        # of a tick
+        self._latest = 0.0  # the time after the step that was counted last
+        self._late: list[float] = []  # the seconds by which its steps were late
+        self._tokens = 0  # of all of them
         # of the timer
         self._timer: Timer | None = None
         self._due = math.inf
@@ -172,10 +176,19 @@ class Clock:
         self.lateness.begin(self._open, is_stream=answer.is_stream)
         answer.begin(pool, now)
 
-    def count(self, dues: Sequence[float], tokens: int) -> None:
-        """Count steps with so many tokens that were handed to the system just now; `dues` is when
-        they were due."""
-        self.lateness.add_all(dues, self.now(), tokens)
+    def count(self, due: float, tokens: int) -> None:
+        """Count a step with so many tokens that was handed to the system just now and was `due`
+        before; with all others of a tick at its end."""
+        self._latest = now = self.now()
+        self._late.append(now - due)
+        self._tokens += tokens
+
+    def count_all(self, dues: Sequence[float], tokens: int) -> None:
+        """Count steps, with so many tokens together, as `count` does: `dues` is when they were
+        due."""
+        self._latest = now = self.now()
+        self._late += [now - due for due in dues]
+        self._tokens += tokens
 
     def _count_work(self, now: float) -> None:
         """Count how long the loop has worked since the last time."""
@@ -234,13 +247,21 @@ class Clock:
             self._play_due(now + TOLERANCE)
         finally:
             self._is_ticking = False
+            self._count_steps()
             self.set_timer()
 
+    def _count_steps(self) -> None:
+        if self._late:
+            self.lateness.add_all(self._late, self._tokens)
+            self._late.clear()
+            self._tokens = 0
+
     def _play_due(self, now: float) -> None:
+        self._latest = now
         until = now + MAX_TICK
         for lane in [*self._lanes()]:
             own = lane.time_at(now)
             while (answer := lane.pop(own)) is not None:
                 answer.play_due(now)
-                if self.now() > until:
+                if self._latest > until:
                     return

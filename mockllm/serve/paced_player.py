@@ -27,6 +27,7 @@ from mockllm.observers.metrics import Measured
 from mockllm.replies.pacing import Tempo
 from mockllm.replies.pools import Pool
 from mockllm.serve.clock import Clock, Paced
+from mockllm.serve.direct_writes import descriptor_of, write
 from mockllm.serve.player import ENDS, MAX_UNSENT, Sender
 from mockllm.wire.placeholders import fill_fresh
 
@@ -41,7 +42,7 @@ class PacedPlayer(Sender):
         *("_frames", "_ending", "_until", "_tempo", "_over", "_clock", "_rule", "_pool"),
         *("_lane", "_decode", "_entry", "_has_begun", "_is_first", "_awaits_token"),
         *("_waits_for_peer", "_is_behind", "is_stream", "_began", "_since", "_interrupted_at"),
-        *("_measured", "_count"),
+        *("_measured", "_descriptor", "_can_be_steady", "_is_steady"),
     )
 
     def __init__(
@@ -57,6 +58,7 @@ class PacedPlayer(Sender):
         **answer: Any,
     ) -> None:
         super().__init__(*connection, **answer)
+        self._descriptor = descriptor_of(self._transport)
         # of the answer
         self._frames = frames
         self._ending = ending
@@ -68,10 +70,9 @@ class PacedPlayer(Sender):
         self._over = over
         # of the pool
         self._clock = clock
-        self._count = clock.count
         self._measured = measured
         if measured is not None:
-            measured.count_steps, self._count = clock.count, measured.count
+            measured.count_steps = clock.count_all
         self._rule = pacing.pool
         self._pool: Pool[Paced] | None = None
         # of the next deadline: that of a frame, or of the first token
@@ -84,6 +85,9 @@ class PacedPlayer(Sender):
         """True until there is a frame with tokens."""
         self._awaits_token = False
         """True if the deadline is that of the first token, which the next frame contains."""
+        self._can_be_steady = ending.time is None and self._interruptions is None
+        self._is_steady = False
+        """True once each frame follows the one before, and nothing else happens meanwhile."""
         # of a peer that reads slowly
         self._waits_for_peer = False
         self._is_behind = False
@@ -127,7 +131,7 @@ class PacedPlayer(Sender):
         failure: Exception | None = None
         kind: EndingKind | None = self._ending.kind
         try:
-            kind = self._play_token(now)
+            kind = self._play_token(now) if self._is_steady else self._play(now)
         except Exception as exc:
             failure = exc
             self.fail()
@@ -167,27 +171,34 @@ class PacedPlayer(Sender):
     # --- frames ---
 
     def _play_token(self, now: float) -> EndingKind | None:
-        """Do what `_play` does. One token in the middle of an answer, the usual case, costs
-        3.2 µs instead of 3.7 without the write of the system."""
+        """Do what `_play` does with one frame of an answer that `_is_steady`, usually a token. That
+        takes 1.9 µs instead of 4 without the write of the system."""
         frame, lane, due = self._next, self._lane, self._due
-        if (
-            frame is None
-            or frame.size is not None
-            or frame.gate
-            or self._awaits_token
-            or self._is_behind
-            or self._until < math.inf
-            or self._interruptions is not None
-            or self._peer_finished.is_set()
-        ):
+        assert frame is not None
+        _, data, cut, tokens, gate = frame
+        if cut is not None or gate or self._peer_finished.is_set():
             return self._play(now)
-        self._take()
-        if self._next is None or self._awaits_token or self._due <= lane.time_at(now):
+        self._next = following = next(self._frames, None)
+        if following is None:
             return self._play(now, frame, due)
-        self._write_data(fill_fresh(frame.data, self._fresh), None)
-        self._entry = lane.add(self._due, self)
-        self._count([lane.real_time_of(due)] if frame.tokens else (), frame.tokens)
+        self._due = next_due = due + following.pause + self._tempo.further(following.tokens)
+        if next_due <= lane.time_at(now):
+            return self._play(now, frame, due)
+        if data:
+            filled = data if data.isascii() else fill_fresh(data, self._fresh)
+            write(self._transport, self._descriptor, filled)
+        self.frames_sent += 1
+        self._entry = lane.add(next_due, self)
+        if tokens:
+            if self._measured is None:
+                self._clock.count(lane.real_time_of(due), tokens)
+            else:
+                self._measured.count([lane.real_time_of(due)], tokens)
         return None
+
+    def _hand_over(self, data: bytes) -> None:
+        """Write to the peer at once, before other answers that are due."""
+        write(self._transport, self._descriptor, data)
 
     def _play(self, now: float, taken: Frame | None = None, due: float = 0.0) -> EndingKind | None:
         """Write the frames that are due, in one piece unless they are large, first the one that was
@@ -246,7 +257,10 @@ class PacedPlayer(Sender):
             if self._measured is not None:
                 self._measured.tokens += count
         else:
-            self._count(dues, count)
+            count_all = self._clock.count_all if self._measured is None else self._measured.count
+            count_all(dues, count)
+        if self._can_be_steady and self.first_byte is not None and not self._is_first:
+            self._is_steady = not (self._is_behind or self._awaits_token)
         return kind
 
     def _end_at(self, now: float, *, is_behind: bool) -> EndingKind | None:
@@ -322,6 +336,7 @@ class PacedPlayer(Sender):
 
     def _park(self) -> None:
         """Wait for the peer, outside of the pool: in the time of those that nothing slows down."""
+        self._is_steady = False
         common = self._clock.common
         self._due = common.time_at(self._lane.real_time_of(self._due))
         self._lane = self._decode = common

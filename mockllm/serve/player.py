@@ -182,8 +182,12 @@ class Sender:
         if end is not None:
             self._finish(end)
         if data:
-            self._transport.write(data)
+            self._hand_over(data)
         self.frames_sent += 1
+
+    def _hand_over(self, data: bytes) -> None:
+        """Write to the peer."""
+        self._transport.write(data)
 
     def _finish(self, end: End) -> None:
         if self._end is None:

@@ -369,7 +369,7 @@ class Said:
 def test_a_summary_is_a_table_on_a_terminal(is_terminal: bool) -> None:
     lateness = Lateness()
     lateness.begin(1)
-    lateness.add_all([0.0], 0.0005, 1)
+    lateness.add_all([0.0005], 1)
     said = Said(is_terminal=is_terminal)
 
     _summarise(lateness, cast("Any", said))

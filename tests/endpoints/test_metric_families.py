@@ -97,9 +97,9 @@ def test_open_and_waiting_answers_are_told() -> None:
 
 def test_late_steps_are_those_of_the_timing() -> None:
     app = metered()
-    app.lateness.add_all([0.0, 0.0, 0.0], 0.0004, 3)
-    app.lateness.add_all([0.0], 0.007, 1)
-    app.lateness.add_all([0.0], 100.0, 1)
+    app.lateness.add_all([0.0004] * 3, 3)
+    app.lateness.add_all([0.007], 1)
+    app.lateness.add_all([100.0], 1)
     scraped = app.scrape()
 
     name = "mockllm_step_lateness_seconds_bucket"

@@ -41,7 +41,7 @@ def test_the_last_bucket_has_no_limit() -> None:
 def lateness(*seconds: float) -> Lateness:
     found = Lateness()
     for each in seconds:
-        found.add_all([0.0], each, 1)
+        found.add_all([each], 1)
     return found
 
 
@@ -93,8 +93,8 @@ def test_streams_and_tokens_are_counted() -> None:
     found = Lateness()
     found.begin(1, is_stream=True)
     found.begin(2)
-    found.add_all([1.0, 1.01, 1.02], 1.02, 7)
-    found.add_all([], 1.03, 0)
+    found.add_all([0.02, 0.01, 0.0], 7)
+    found.add_all([], 0)
 
     assert (found.answers, found.streams, found.steps, found.tokens) == (2, 1, 3, 7)
     assert found.latest == pytest.approx(0.02)
@@ -119,8 +119,8 @@ def at_loads(*loads: tuple[int, int, int]) -> Lateness:
     found = Lateness()
     for open_answers, in_time, late in loads:
         found.begin(open_answers)
-        found.add_all([1.0] * in_time, 1.0, in_time)
-        found.add_all([1.0] * late, 1.5, late)
+        found.add_all([0.0] * in_time, in_time)
+        found.add_all([0.5] * late, late)
     return found
 
 

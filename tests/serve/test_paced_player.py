@@ -142,7 +142,7 @@ def _history(
     """All that is seen of an answer while a peer and a test do `events`."""
     time = ManualTime()
     clock = time.clock()
-    answer = Answer(time, clock, pacing(0.01, 0.01, rule), frames, ending=ending)
+    answer = Answer(time, clock, pacing(0.015, 0.01, rule), frames, ending=ending)
     for seconds, event in events:
         match event:
             case "stall":

@@ -13,7 +13,7 @@ def test_each_slot_counts_for_itself_and_all_are_added_up() -> None:
     for slot in range(3):
         board.lateness(slot).begin(1)
         for _ in range(slot + 1):
-            board.lateness(slot).add_all([0.0], 0.001 * slot, 1)
+            board.lateness(slot).add_all([0.001 * slot], 1)
 
     assert [board.lateness(slot).steps for slot in range(3)] == [1, 2, 3]
     total = board.total()
@@ -26,7 +26,7 @@ def test_what_a_process_has_counted_outlives_it() -> None:
     pid = os.fork()
     if pid == 0:
         board.lateness(1).begin(5)
-        board.lateness(1).add_all([0.0], 0.25, 1)
+        board.lateness(1).add_all([0.25], 1)
         os._exit(0)
     os.waitpid(pid, 0)
 
