@@ -1,15 +1,15 @@
-"""The specification of choosing: simple and slow.
+"""The specification of choosing and of rate limits: simple and slow.
 
 It keeps every attempt since the last reset, goes through the mocks by hand, and counts what was
-taken whenever it is asked. `state.store` gives the same answers faster, as a state machine of tests
-verifies.
+taken whenever it is asked; of a bucket it keeps all that was charged and given back. `state.store`
+gives the same answers faster, as a state machine of tests verifies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, cycle, islice, repeat
+from itertools import chain, cycle, islice, pairwise, repeat
 
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import (
@@ -21,6 +21,7 @@ from mockllm.state.choosing import (
     Exhausted,
     Script,
 )
+from mockllm.state.rate_limits import Limit
 
 
 @dataclass(eq=False)
@@ -129,3 +130,30 @@ def list_of(script: Script, length: int) -> list[int]:
         again = cycle(chain.from_iterable(lists[script.restart_at :]))
         return list(islice(chain(once, again), max(length, len(once))))
     return once
+
+
+@dataclass
+class Ledger:
+    """All that was charged to one bucket, and given back, in order."""
+
+    _entries: list[tuple[float, float]] = field(default_factory=list)
+
+    def level(self, limit: Limit, now: float) -> float:
+        """Return what is used at the time `now`: what was charged, less what comes back with time,
+        never less than nothing."""
+        level = 0.0
+        entries = [*self._entries, (now, 0.0)]
+        for (since, amount), (at, _) in pairwise(entries):
+            level = max(level + amount - limit.amount * (at - since) / limit.window, 0.0)
+        return level
+
+    def charge(self, cost: float, now: float) -> None:
+        """Append what a request was charged."""
+        self._entries.append((now, cost))
+
+    def settle(self, limit: Limit, charged: float, cost: float, since: float, now: float) -> None:
+        """Append what comes back of a request that was `charged` at the time `since`: all that it
+        did not `cost`, less what has come back with time."""
+        by_now = limit.amount * (now - since) / limit.window
+        not_cost = max(charged - max(cost, by_now), 0.0)
+        self._entries.append((now, -min(not_cost, self.level(limit, now))))

@@ -1,7 +1,8 @@
 """A state machine that holds a store against `state.specification`.
 
 Clients' attempts time out, are cancelled before they arrive, or fail, and are retried, marked or
-not, while sessions begin and end, mocks are reset, and the configuration is reloaded.
+not, and refused by limits, while sessions begin and end, mocks are reset, and the configuration is
+reloaded.
 """
 
 from __future__ import annotations
@@ -22,16 +23,22 @@ from hypothesis.stateful import (
 
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import Candidate, Chosen
+from mockllm.state.rate_limits import Charge, Limit, Limited, Spent
 from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
-from mockllm.state.specification import History
+from mockllm.state.specification import History, Ledger
 from mockllm.state.store import (
     BeginSession,
     Choose,
     EndSession,
+    Enter,
+    Leave,
     Operation,
+    PoolFull,
     Reset,
     Result,
     SessionEnded,
+    Settle,
+    Spend,
     TakeNothing,
 )
 from tests.state.contract import PerformingStore
@@ -43,6 +50,9 @@ NOBODY = b"-" * 16  # a request that is never retried
 SESSIONS = (COMMON, "s", "t")
 Tables = dict[bytes, tuple[Candidate, ...]]
 """The candidates of each body."""
+
+LIMITS = {"few": Limit(3, 6.0), "many": Limit(100, 50.0)}  # whose refills are exact as floats
+PLACES = 2
 
 MIN_REQUESTS = 5  # between two changes, so that clients meet each other
 
@@ -74,11 +84,29 @@ class Call:
     attempts: int = 0
 
 
+@dataclass
+class Admitted:
+    """A request that was admitted to limits, and is not over."""
+
+    lease: str | None
+    charges: tuple[Charge, ...]
+    at: float
+
+
+class Ledgers(dict[str, Ledger]):
+    """The buckets of a session, or those that all share, by name."""
+
+    def __missing__(self, name: str) -> Ledger:
+        return self.setdefault(name, Ledger())
+
+
 class SessionModel:
-    """What is known of one session: the attempts in it, and when it was last used and ended."""
+    """What is known of one session: the attempts in it, when it was last used and ended, and its
+    own buckets."""
 
     def __init__(self) -> None:
         self.history = History()
+        self.ledgers = Ledgers()
         self.pinned_since: float | None = None
         self.ended_at: float | None = None
 
@@ -86,10 +114,14 @@ class SessionModel:
         self.ended_at = at
         self.pinned_since = None
         self.history = History()
+        self.ledgers = Ledgers()
 
-    def admits(self, now: float) -> bool:
+    def end_if_unused(self, now: float) -> None:
         if self.pinned_since is not None and now - self.pinned_since >= MAX_UNUSED:
             self.end(self.pinned_since + MAX_UNUSED)
+
+    def admits(self, now: float) -> bool:
+        self.end_if_unused(now)
         if self.ended_at is not None and now - self.ended_at < STAYS_ENDED:
             return False
         self.ended_at = None
@@ -109,6 +141,7 @@ class StoreMachine(RuleBasedStateMachine):
     make_store: Callable[[], PerformingStore]
 
     calls: Bundle[Call] = Bundle("calls")
+    admitted: Bundle[Admitted] = Bundle("admitted")
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,12 +151,25 @@ class StoreMachine(RuleBasedStateMachine):
         self.now = 0.0
         self.taken: set[tuple[str, str, int]] = set()
         self.requests = 0  # since the last change
+        self.ledgers = Ledgers()  # of the buckets that sessions share
+        self.leases: set[str] = set()
+        self.leases_so_far = 0
 
     def perform(self, operation: Operation) -> Result:
-        is_request = isinstance(operation, Choose | TakeNothing)
-        self.requests = self.requests + 1 if is_request else 0
-        (result,) = self.store.perform((operation,), self.now)
+        (result,) = self.perform_all(operation)
         return result
+
+    def perform_all(self, *operations: Operation) -> list[Result]:
+        is_request = isinstance(operations[-1], Choose | TakeNothing)
+        self.requests = self.requests + 1 if is_request else 0
+        return [*self.store.perform(operations, self.now)]
+
+    def admits(self, session: str) -> bool:
+        """Return True if a request is admitted to its session. Others may end by that."""
+        if session != COMMON:
+            for model in self.models.values():
+                model.end_if_unused(self.now)
+        return self.models[session].admits(self.now)
 
     @initialize(configuration=tables())
     def start(self, configuration: Tables) -> None:
@@ -141,9 +187,12 @@ class StoreMachine(RuleBasedStateMachine):
     def ask(self, call: Call) -> None:
         attempt = Attempt(call.body, call.attempts)
         call.attempts += 1
+        result = self.perform(Choose(call.session, self.tables[call.body], attempt))
+        self.check_choice(call, attempt, result)
+
+    def check_choice(self, call: Call, attempt: Attempt, result: Result) -> None:
         model, candidates = self.models[call.session], self.tables[call.body]
-        result = self.perform(Choose(call.session, candidates, attempt))
-        if not model.admits(self.now):
+        if not self.admits(call.session):
             assert result == SessionEnded(call.session)
             return
         assert result == model.history.choose(candidates, attempt)
@@ -190,7 +239,7 @@ class StoreMachine(RuleBasedStateMachine):
         candidates = self.tables[body]
         result = self.perform(Choose(session, candidates))
         model = self.models[session]
-        if model.admits(self.now):
+        if self.admits(session):
             assert result == model.history.choose(candidates, Attempt(NOBODY))
         else:
             assert result == SessionEnded(session)
@@ -201,11 +250,95 @@ class StoreMachine(RuleBasedStateMachine):
         call.attempts += 1
         model = self.models[call.session]
         result = self.perform(TakeNothing(call.session, attempt))
-        if model.admits(self.now):
+        if self.admits(call.session):
             assert result is None
             model.history.take_nothing(attempt)
         else:
             assert result == SessionEnded(call.session)
+
+    # --- Limits ---
+
+    @rule(
+        target=admitted,
+        call=calls,
+        costs=st.dictionaries(
+            st.sampled_from([*LIMITS]), st.sampled_from([0, 1, 1, 2, 60, 101]), min_size=1
+        ),
+        is_own=st.booleans(),
+        takes_place=st.booleans(),
+    )
+    def ask_with_limits(
+        self, call: Call, costs: dict[str, int], is_own: bool, takes_place: bool
+    ) -> Admitted:
+        """A request is charged, and takes a place, in one step with the choice of its answer."""
+        session = call.session if is_own else None
+        charges = tuple(Charge(name, LIMITS[name], costs[name], session) for name in costs)
+        self.leases_so_far += 1
+        lease = f"lease {self.leases_so_far}" if takes_place else None
+        attempt = Attempt(call.body, call.attempts)
+        call.attempts += 1
+        enter = () if lease is None else (Enter("pool", lease, PLACES),)
+        results = self.perform_all(
+            *enter,
+            Spend(charges, self.now),
+            Choose(call.session, self.tables[call.body], attempt),
+        )
+
+        refusal = self.expected_refusal(charges, lease)
+        if refusal is not None:
+            assert results == [*[None] * (lease is not None), refusal][-len(results) :]
+            assert len(results) == (1 if isinstance(refusal, PoolFull) else len(enter) + 1)
+            if self.admits(call.session):
+                self.models[call.session].history.take_nothing(attempt)
+            return multiple()  # type: ignore[return-value]  # adds nothing to the bundle
+        spent = Spent(tuple(self.level(each) for each in charges))
+        assert results[:-1] == [*[None] * (lease is not None), spent]
+        self.check_choice(call, attempt, results[-1])
+        if lease is not None and isinstance(results[-1], Chosen):
+            self.leases.add(lease)
+        return Admitted(lease, charges, self.now)
+
+    def ledger(self, charge: Charge) -> Ledger:
+        shared = charge.session is None
+        return (self.ledgers if shared else self.models[charge.session or ""].ledgers)[
+            charge.bucket
+        ]
+
+    def level(self, charge: Charge) -> float:
+        return self.ledger(charge).level(charge.limit, self.now)
+
+    def expected_refusal(self, charges: tuple[Charge, ...], lease: str | None) -> Result:
+        """Return the refusal of a request; None if it is admitted, which is charged then."""
+        if lease is not None and len(self.leases) >= PLACES:
+            return PoolFull("pool")
+        levels = tuple(self.level(each) for each in charges)
+        for place, (charge, level) in enumerate(zip(charges, levels, strict=True)):
+            limit = charge.limit
+            if level + charge.cost > limit.amount:
+                missing = level + charge.cost - limit.amount
+                may_ever = charge.cost <= limit.amount
+                wait = missing / limit.amount * limit.window if may_ever else None
+                return Limited(place, levels, wait)
+        for charge in charges:
+            self.ledger(charge).charge(charge.cost, self.now)
+        return None
+
+    @rule(request=consumes(admitted), costs=st.lists(st.integers(0, 3), min_size=2, max_size=2))
+    def end_with_limits(self, request: Admitted, costs: list[int]) -> None:
+        """The answer is over: its place is given back, and it cost less, or more, than charged."""
+        leave = () if request.lease is None else (Leave(request.lease),)
+        settle = [
+            Settle(charge, cost, request.at, self.now)
+            for charge, cost in zip(request.charges, costs, strict=False)
+        ]
+        assert self.perform_all(*leave, *settle) == [None] * (len(leave) + len(settle))
+        self.leases.discard(request.lease or "")
+        for charge, cost in zip(request.charges, costs, strict=False):
+            self.ledger(charge).settle(charge.limit, charge.cost, cost, request.at, self.now)
+
+    @rule(seconds=st.sampled_from([0.5, 1.0, 2.0, 20.0]))
+    def refill(self, seconds: float) -> None:
+        self.now += seconds
 
     # --- Tests and the control API ---
 
@@ -215,6 +348,10 @@ class StoreMachine(RuleBasedStateMachine):
         self.perform(Reset(session, keys))
         for name in SESSIONS if session is None else (session,):
             self.models[name].history.reset(keys)
+            if keys is None:
+                self.models[name].ledgers.clear()
+        if keys is None and session is None:
+            self.ledgers.clear()
         self.taken = {
             place
             for place in self.taken
@@ -226,8 +363,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(session=sessions.filter(bool))
     def begin_session(self, session: str) -> None:
         self.perform(BeginSession(session))
+        self.admits(session)
         model = self.models[session]
-        model.admits(self.now)
         model.ended_at = None
         model.pinned_since = self.now
 

@@ -6,7 +6,8 @@ import pytest
 
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import AtEnd, Candidate, Chosen, Entry, Exhausted, Script
-from mockllm.state.specification import History, list_of
+from mockllm.state.rate_limits import Limit
+from mockllm.state.specification import History, Ledger, list_of
 
 TWICE, ONCE = Entry(2), Entry()
 
@@ -70,3 +71,23 @@ def test_a_reset_forgets_everything_or_one_mock() -> None:
 
     history.reset()
     assert history.count("b") == 0
+
+
+def test_a_ledger_is_emptied_by_time_and_never_has_less_than_nothing() -> None:
+    limit, ledger = Limit(3, 6.0), Ledger()
+    ledger.charge(2, 10.0)
+    ledger.charge(1, 11.0)
+
+    assert [ledger.level(limit, now) for now in (11.0, 13.0, 20.0)] == [2.5, 1.5, 0.0]
+    ledger.charge(1, 20.0)
+    assert ledger.level(limit, 20.0) == 1.0
+
+
+@pytest.mark.parametrize(("cost", "level"), [(0, 1.0), (1, 1.0), (2, 2.0), (3, 2.0)])
+def test_what_time_has_given_back_is_not_given_back_again(cost: int, level: float) -> None:
+    limit, ledger = Limit(3, 6.0), Ledger()
+    ledger.charge(2, 10.0)
+    ledger.charge(1, 12.0)
+    ledger.settle(limit, 2, cost, since=10.0, now=12.0)
+
+    assert ledger.level(limit, 12.0) == level
