@@ -112,7 +112,7 @@ class Attempts:
         after = (*kept, (attempt.retry, key, number))
         self._taken.put_last(session, attempt.request, after)
         self._grow(len(after) - len(taken))
-        if self._taken.size(session) > MAX_PER_SESSION:
+        if not taken and self._taken.size(session) > MAX_PER_SESSION:
             self._grow(-len(self._taken.drop_first(session)))
         if len(self) > MAX_KEPT:
             self._grow(-len(self._taken.drop_first()))

@@ -178,3 +178,7 @@ class Leases:
     def in_pool(self, pool: str) -> tuple[str, ...]:
         """Return the leases in a pool."""
         return tuple(lease for lease, _ in self._pools.items(pool))
+
+    def all(self) -> tuple[str, ...]:
+        """Return all leases that have a place."""
+        return tuple(self._taken)

@@ -311,9 +311,10 @@ class State:
             case Settle(charge, cost, since, at):
                 self._buckets.settle(charge, cost, since, at)
             case Enter(pool, lease, places):
-                return None if self.leases.enter(pool, lease, places) else PoolFull(pool)
+                entered = self.leases.enter(pool, self._full_name(lease), places)
+                return None if entered else PoolFull(pool)
             case Leave(lease):
-                self.leases.leave(lease)
+                self.leases.leave(self._full_name(lease))
             case Draw(session, seed, source, attempt):
                 return self._draws.next_key(seed, session, source, attempt)
             case Put(key, value, lifetime):
@@ -353,7 +354,7 @@ class State:
         """Give back the places that `operations` have taken."""
         for operation in operations:
             if isinstance(operation, Enter):
-                self.leases.leave(operation.lease)
+                self.leases.leave(self._full_name(operation.lease))
 
     def _skip(self, operations: Sequence[Operation], now: float) -> None:
         """Record that the attempts of `operations`, which are not performed, take nothing."""
@@ -369,6 +370,10 @@ class State:
         for key in keys:
             if self._answered.get(session, key):
                 self._answered.put(session, key, 0)
+
+    def _full_name(self, lease: str) -> str:
+        """Return the name of a lease of this process among those of all."""
+        return lease
 
     def _drop(self, session: str) -> None:
         """Drop the state of a session that is gone."""

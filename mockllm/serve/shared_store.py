@@ -1,0 +1,320 @@
+"""A store that the workers of a machine share: an SQLite database, and a lock around it.
+
+A question is performed at once if the lock is free. If another process has it, the question waits
+in a lane, in which the lock is tried every millisecond: the loop never waits for another process,
+which may have been stopped while it had the lock. A process that is killed in the middle of a
+question leaves nothing of it behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mockllm.serve.shared_lock import Owners, SharedLock
+from mockllm.serve.shared_maps import SharedMaps
+from mockllm.state.store import (
+    Enter,
+    Operation,
+    PoolFull,
+    Result,
+    State,
+    StateUnavailableError,
+)
+
+logger = logging.getLogger("mockllm")
+
+TIMEOUT = 1.0  # seconds that a question waits for the lock
+RETRY = 1e-3  # seconds between two tries of those that wait
+MAX_TURN = 2e-3  # seconds of the loop for those that wait, one after the other
+BURIAL = 0.05  # seconds between two searches for leases of processes that have ended
+
+FULL = "No space is left for the state that workers share. Make some, or use another --state-dir."
+
+
+class SharedState(State):
+    """The state in a database. A lease belongs to the process that enters it: its full name begins
+    with the number of the process and a space."""
+
+    def __init__(self, maps: SharedMaps, owners: Owners, gone: Callable[[str], None]) -> None:
+        super().__init__(maps, gone)
+        self._owners = owners
+        self._next_burial = 0.0
+
+    def _perform(self, operation: Operation, now: float) -> Result:
+        result = super()._perform(operation, now)
+        if isinstance(result, PoolFull) and isinstance(operation, Enter) and self._may_bury():
+            for lease in self.leases.in_pool(operation.pool):
+                if not self._owners.is_alive(owner_of(lease)):
+                    self.leases.leave(lease)
+            return super()._perform(operation, now)
+        return result
+
+    def _full_name(self, lease: str) -> str:
+        return f"{self._owners.number} {lease}"
+
+    def _may_bury(self) -> bool:
+        """Return True if it is time to search for processes that have ended."""
+        now = time.monotonic()
+        if now < self._next_burial:
+            return False
+        self._next_burial = now + BURIAL
+        return True
+
+    def bury(self, owner: int) -> None:
+        """Give the places of a process back that has ended."""
+        for lease in self.leases.all():
+            if owner_of(lease) == owner:
+                self.leases.leave(lease)
+
+
+def owner_of(lease: str) -> int:
+    """Return the number of the process that has entered a lease."""
+    return int(lease.partition(" ")[0])
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """Operations that wait for the lock, until `deadline` if somebody waits for their `results`."""
+
+    operations: Sequence[Operation]
+    deadline: float
+    results: asyncio.Future[list[Result]] | None = None
+
+
+class SharedStore:
+    """A store in `folder`, which exists, for this process, which has one object of it. Nothing is
+    opened before it is used. `gone` is called with the name of each session that ends or is evicted
+    by a question of this process. `clock` is that of `now`, the same in all processes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        gone: Callable[[str], None] = lambda session: None,
+        *,
+        timeout: float = TIMEOUT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder = folder
+        self._gone = gone
+        self._timeout = timeout
+        self._clock = clock
+        # once it is opened
+        self._lock: SharedLock | None = None
+        self._maps: SharedMaps | None = None
+        self._owners: Owners | None = None
+        self._state: SharedState
+        # of the question that is performed
+        self._gone_now: list[str] = []
+        # of those that wait
+        self._waiting: deque[_Waiting] = deque()
+        self._timer: asyncio.Handle | None = None
+        self._trouble = ""
+
+    def close(self) -> None:
+        """Close what is open: places of this process are those of one that has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for each in (self._maps, self._lock, self._owners):
+            if each is not None:
+                each.close()
+        self._lock = self._maps = self._owners = None
+
+    def perform_at_once(self, operations: Sequence[Operation], now: float) -> list[Result] | None:
+        """Return the results of `operations`; None if another process has the lock, or others wait
+        for it, or if there is trouble, which `perform_later` raises."""
+        if self._waiting:
+            return None
+        try:
+            return self._try_to_perform(operations, now)
+        except StateUnavailableError:
+            return None
+
+    async def perform_later(self, operations: Sequence[Operation]) -> list[Result]:
+        """Return the results of `operations` after those that wait already.
+
+        Raises:
+            StateUnavailableError: other processes have had the lock all the time, or no space is
+                left.
+        """
+        loop = asyncio.get_running_loop()
+        results = loop.create_future()
+        self._waiting.append(_Waiting(operations, loop.time() + self._timeout, results))
+        self._wake(loop)
+        found: list[Result] = await results
+        return found
+
+    def post(self, operations: Sequence[Operation], now: float) -> None:
+        """Perform `operations`, at once or as soon as the lock is free. If no loop is running, they
+        must be performed at once."""
+        if self.perform_at_once(operations, now) is None:
+            self._waiting.append(_Waiting(operations, float("inf")))
+            self._wake(asyncio.get_running_loop())
+
+    def perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
+        """Return the results of `operations`. Waits for the lock, as long as it takes.
+
+        Raises:
+            StateUnavailableError: no space is left.
+        """
+        while (results := self._try_to_perform(operations, now)) is None:
+            time.sleep(RETRY)
+        return results
+
+    # --- performing ---
+
+    def _try_to_perform(self, operations: Sequence[Operation], now: float) -> list[Result] | None:
+        """Return the results of `operations`; None if another process has the lock.
+
+        Raises:
+            StateUnavailableError: the state cannot be opened or written.
+        """
+        lock = self._open_lock()
+        if not lock.acquire():
+            return None
+        try:
+            return self._perform(operations, now)
+        finally:
+            lock.release()
+
+    def _perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
+        """Perform `operations` while this process has the lock. Raises as `_try_to_perform`."""
+        import sqlite3  # see `SharedMaps`
+
+        gone: list[str] = []
+        self._gone_now = gone
+        try:
+            maps = self._maps or self._open()
+            try:
+                maps.begin()
+                results = self._state.perform(operations, now)
+                maps.commit()
+            except BaseException:
+                maps.roll_back()
+                raise
+        except (sqlite3.Error, OSError) as exc:
+            raise self._report(exc) from exc
+        if self._trouble:
+            logger.warning("the state that workers share can be used again")
+            self._trouble = ""
+        for session in gone:
+            self._gone(session)
+        return results
+
+    def _report(self, error: Exception) -> StateUnavailableError:
+        """Return the error of a request whose state cannot be read or written. It is logged once,
+        until there is none."""
+        text = f"{self._folder}: {error}"
+        if not self._trouble:
+            logger.error("the state that workers share cannot be used: %s", text)
+        self._trouble = text
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL" or _is_full(error):
+            return StateUnavailableError("state_full", FULL)
+        return StateUnavailableError(
+            "state_lost", "The state that workers share cannot be used; the server's log says why."
+        )
+
+    # --- opening ---
+
+    def _open_lock(self) -> SharedLock:
+        if self._lock is None:
+            try:
+                self._lock = SharedLock(self._folder / "lock")
+            except OSError as exc:
+                raise self._report(exc) from exc
+        return self._lock
+
+    def _open(self) -> SharedMaps:
+        """Open the database, while this process has the lock. Places of a process that has ended
+        and had the same number are free again."""
+        if self._owners is None:
+            self._owners = Owners(self._folder / "owners")
+        maps = SharedMaps(self._folder / "state")
+        try:
+            self._state = SharedState(maps, self._owners, lambda name: self._gone_now.append(name))
+            maps.begin()
+            self._state.bury(self._owners.number)
+            maps.commit()
+        except BaseException:
+            maps.close()
+            raise
+        self._maps = maps
+        return maps
+
+    # --- the lane of those that wait ---
+
+    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._timer is None:
+            self._timer = loop.call_later(RETRY, self._serve_lane, loop)
+
+    def _serve_lane(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Perform what waits, if the lock is free."""
+        self._timer = None
+        self._give_up(loop.time())
+        try:
+            has_lock = bool(self._waiting) and self._open_lock().acquire(tries=1)
+        except StateUnavailableError as exc:
+            self._fail_all(exc)
+            return
+        if has_lock:
+            assert self._lock is not None
+            try:
+                self._serve_first()
+            finally:
+                self._lock.release()
+        if self._waiting and has_lock:
+            self._timer = loop.call_soon(self._serve_lane, loop)
+        elif self._waiting:
+            self._wake(loop)
+
+    def _serve_first(self) -> None:
+        """Perform what has waited longest, while this process has the lock."""
+        end = time.perf_counter() + MAX_TURN
+        while self._waiting and time.perf_counter() < end:
+            waiting = self._waiting.popleft()
+            future = waiting.results
+            if future is not None and future.done():
+                continue  # the peer has left
+            try:
+                results = self._perform(waiting.operations, self._clock())
+            except StateUnavailableError as exc:
+                if future is not None:
+                    future.set_exception(exc)
+            except Exception as exc:
+                if future is None:
+                    logger.exception("internal error in the state that workers share")
+                else:
+                    future.set_exception(exc)
+            else:
+                if future is not None:
+                    future.set_result(results)
+
+    def _give_up(self, now: float) -> None:
+        """Refuse what has waited too long."""
+        error = StateUnavailableError(
+            "state_busy",
+            f"Another worker has used the shared state for {self._timeout:g} s. Retry the request.",
+        )
+        late = [each for each in self._waiting if each.deadline <= now]
+        for each in late:
+            self._waiting.remove(each)
+            if each.results is not None and not each.results.done():
+                each.results.set_exception(error)
+
+    def _fail_all(self, error: StateUnavailableError) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for each in waiting:
+            if each.results is not None and not each.results.done():
+                each.results.set_exception(error)
+
+
+def _is_full(error: Exception) -> bool:
+    """Return True if an error says that no space is left."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

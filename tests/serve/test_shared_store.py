@@ -1,0 +1,305 @@
+"""A store in a database: the contract of all stores, and what several processes do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from mockllm.serve import shared_maps, shared_store
+from mockllm.serve.shared_lock import SharedLock
+from mockllm.serve.shared_maps import SharedMaps
+from mockllm.serve.shared_store import SharedState, SharedStore
+from mockllm.state.choosing import Candidate, Chosen, Entry, Exhausted, Script
+from mockllm.state.store import (
+    Choose,
+    CountAnswers,
+    EndSession,
+    Enter,
+    Get,
+    Leave,
+    PoolFull,
+    Put,
+    StateUnavailableError,
+)
+from tests.state.contract import SessionsContract
+from tests.state.equality import make_equality_machine
+from tests.state.machine import make_store_machine
+from tests.support.shared_stores import CLIENTS, FreshStores, run_in_process
+
+_STORES = FreshStores()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _removed() -> Iterator[None]:
+    yield
+    _STORES.remove()
+
+
+class TestSharedStore(SessionsContract):
+    make_store = staticmethod(_STORES.make)
+
+
+TestSharedStoreMachine = make_store_machine(_STORES.make).TestCase
+TestSharedStoreMachine.settings = settings(max_examples=30)
+
+TestSharedStoreEquality = make_equality_machine(_STORES.make).TestCase
+TestSharedStoreEquality.settings = settings(max_examples=60)
+
+HOLDER = """
+import os, signal, sys
+from pathlib import Path
+from mockllm.serve.shared_lock import SharedLock
+assert SharedLock(Path(sys.argv[1]) / "lock").acquire()
+print("has the lock", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+ENTERER = """
+import sys
+from pathlib import Path
+from mockllm.serve.shared_store import SharedStore
+from mockllm.state.store import Enter
+store = SharedStore(Path(sys.argv[1]))
+print(store.perform([Enter("pool", "1", 1)], 0.0), flush=True)
+sys.stdin.read()
+"""
+CANDIDATES = (Candidate("a", Script((Entry(), Entry(), Entry()))),)
+NEXT = Choose("", CANDIDATES)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SharedStore]:
+    with closing(SharedStore(tmp_path, timeout=0.05)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def other(tmp_path: Path, store: SharedStore) -> Iterator[SharedLock]:
+    """The lock, as another process has it."""
+    assert store.perform_at_once([NEXT], 0.0) == [Chosen(0, 0, 1)]
+    with closing(SharedLock(tmp_path / "lock")) as lock:
+        assert lock.acquire()
+        yield lock
+
+
+def code_of(error: pytest.ExceptionInfo[StateUnavailableError]) -> str | None:
+    return error.value.code
+
+
+def test_nothing_is_opened_before_it_is_used(tmp_path: Path) -> None:
+    with closing(SharedStore(tmp_path)) as store:
+        assert [*tmp_path.iterdir()] == []
+        store.post([NEXT], 0.0)
+
+        assert {path.name for path in tmp_path.iterdir()} >= {"state", "lock", "owners"}
+
+
+def test_a_question_is_not_performed_while_another_process_has_the_lock(
+    store: SharedStore, other: SharedLock
+) -> None:
+    assert store.perform_at_once([NEXT], 0.0) is None
+    other.release()
+
+    assert store.perform_at_once([NEXT], 0.0) == [Chosen(0, 1, 2)]
+
+
+@pytest.mark.anyio
+async def test_a_question_waits_for_the_lock(store: SharedStore, other: SharedLock) -> None:
+    waiting = [asyncio.create_task(store.perform_later([NEXT])) for _ in range(2)]
+    await asyncio.sleep(0)
+    assert store.perform_at_once([NEXT], 0.0) is None
+    other.release()
+    assert store.perform_at_once([NEXT], 0.0) is None  # others have waited longer
+
+    assert [await each for each in waiting] == [[Chosen(0, 1, 2)], [Chosen(0, 2, 3)]]
+    assert store.perform_at_once([NEXT], 0.0) == [Exhausted(0, 3)]
+
+
+@pytest.mark.anyio
+async def test_a_question_that_has_waited_too_long_is_refused(
+    store: SharedStore, other: SharedLock
+) -> None:
+    with pytest.raises(StateUnavailableError, match=r"for 0\.05 s") as refused:
+        await store.perform_later([NEXT])
+    assert (code_of(refused), refused.value.status) == ("state_busy", 503)
+    other.release()
+
+    assert await store.perform_later([NEXT]) == [Chosen(0, 1, 2)]
+
+
+@pytest.mark.anyio
+async def test_a_question_whose_client_has_left_is_not_performed(
+    store: SharedStore, other: SharedLock
+) -> None:
+    leaving = asyncio.create_task(store.perform_later([NEXT]))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    other.release()
+
+    assert await store.perform_later([NEXT]) == [Chosen(0, 1, 2)]
+
+
+@pytest.mark.anyio
+async def test_what_is_posted_is_performed_before_later_questions(
+    store: SharedStore, other: SharedLock
+) -> None:
+    store.post([Enter("pool", "1", 1)], 0.0)
+    store.post([Leave("1")], 0.0)
+    later = asyncio.create_task(store.perform_later([Enter("pool", "2", 1)]))
+    await asyncio.sleep(0)
+    other.release()
+
+    assert await later == [None]
+
+
+@pytest.mark.anyio
+async def test_what_is_posted_is_never_given_up(store: SharedStore, other: SharedLock) -> None:
+    store.post([Enter("pool", "1", 1)], 0.0)
+    with pytest.raises(StateUnavailableError):
+        await store.perform_later([NEXT])
+    other.release()
+
+    assert await store.perform_later([Enter("pool", "2", 1)]) == [PoolFull("pool")]
+
+
+@pytest.mark.anyio
+async def test_a_process_that_is_stopped_with_the_lock_holds_no_loop(
+    store: SharedStore, tmp_path: Path
+) -> None:
+    store.perform([NEXT], 0.0)
+    holder = run_in_process(HOLDER, tmp_path)
+    assert holder.stdout is not None
+    with holder:
+        assert holder.stdout.readline() == "has the lock\n"
+        os.waitpid(holder.pid, os.WUNTRACED)  # noqa: ASYNC222  # it stops at once
+        refused = asyncio.create_task(store.perform_later([NEXT]))
+        turns = 0
+        while not refused.done():
+            await asyncio.sleep(0)
+            turns += 1
+        with pytest.raises(StateUnavailableError):
+            await refused
+        assert turns > 100  # of the loop meanwhile
+        holder.kill()
+        holder.wait()
+
+    assert store.perform([NEXT], 0.0) == [Chosen(0, 1, 2)]
+
+
+def test_a_place_of_a_process_that_has_ended_is_free_again(
+    store: SharedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_store, "BURIAL", 0.0)
+    holder = run_in_process(ENTERER, tmp_path)
+    assert holder.stdout is not None
+    with holder:
+        assert holder.stdout.readline() == "[None]\n"
+        assert store.perform([Enter("pool", "1", 1)], 0.0) == [PoolFull("pool")]
+        holder.kill()
+        holder.wait()
+
+    assert store.perform([Enter("pool", "1", 1)], 0.0) == [None]
+    assert store.perform([Enter("pool", "2", 1)], 0.0) == [PoolFull("pool")]
+
+
+def test_a_process_whose_number_comes_back_has_none_of_the_old_places(tmp_path: Path) -> None:
+    with closing(SharedStore(tmp_path)) as before:
+        before.perform([Enter("pool", "1", 1)], 0.0)
+
+    with closing(SharedStore(tmp_path)) as store:
+        assert store.perform([Enter("pool", "2", 1)], 0.0) == [None]
+
+
+@pytest.mark.anyio
+async def test_a_full_disk_is_told_and_over_when_there_is_space(
+    store: SharedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(shared_maps, "MAX_PAGES", 40)
+    large = [Put("k", b"v" * 60_000, 60.0)]
+
+    assert store.perform_at_once(large, 0.0) is None
+    with pytest.raises(StateUnavailableError, match="No space is left") as refused:
+        await store.perform_later(large)
+    assert code_of(refused) == "state_full"
+    store.post(large, 0.0)
+    assert await store.perform_later([NEXT]) == [Chosen(0, 0, 1)]
+
+    (trouble, over) = [record.getMessage() for record in caplog.records]
+    assert "cannot be used" in trouble
+    assert "can be used again" in over
+
+
+@pytest.mark.anyio
+async def test_a_directory_that_is_gone_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "gone"
+    with closing(SharedStore(folder)) as store:
+        assert store.perform_at_once([NEXT], 0.0) is None
+        with pytest.raises(StateUnavailableError) as refused:
+            await store.perform_later([NEXT])
+        assert code_of(refused) == "state_lost"
+        folder.mkdir()
+
+        assert await store.perform_later([NEXT]) == [Chosen(0, 0, 1)]
+        assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+def test_sessions_that_are_gone_are_told_when_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone: list[str] = []
+    with closing(SharedStore(tmp_path, gone.append)) as store:
+        store.perform([EndSession("a")], 0.0)
+        monkeypatch.setattr(SharedMaps, "commit", lambda maps: maps.execute("no SQL"))
+        with pytest.raises(StateUnavailableError):
+            store.perform([EndSession("b")], 0.0)
+
+    assert gone == ["a"]
+
+
+def test_an_error_of_the_server_leaves_nothing_behind(
+    store: SharedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    store.perform([NEXT], 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedState, "_advance", fail)
+        with pytest.raises(ZeroDivisionError):
+            store.perform([Put("k", b"v", 60.0), NEXT], 0.0)
+
+    assert store.perform([Get("k"), NEXT], 0.0) == [None, Chosen(0, 1, 2)]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_no_place_is_given_twice_whatever_is_killed(
+    store: SharedStore, tmp_path: Path, seed: int
+) -> None:
+    places, kills, received = 4_000, 25, tmp_path / "received"
+    received.touch()
+    clients = run_in_process(CLIENTS, tmp_path, received, places, 3, kills, seed)
+    assert clients.wait(60) == 0
+    clients.communicate()
+
+    by_client: dict[int, list[int]] = {}
+    for line in received.read_text().splitlines():
+        client, place = map(int, line.split())
+        by_client.setdefault(client, []).append(place)
+    got = [place for found in by_client.values() for place in found]
+    assert len(got) == len(set(got)), "a place was given twice"
+    assert all(found == sorted(found) for found in by_client.values())
+    assert places - kills <= len(got) <= places  # what is missing is lost with a process
+    assert store.perform([CountAnswers(("script",), "s")], 0.0) == [(places,)]
+    database = sqlite3.connect(tmp_path / "state")
+    with closing(database):
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
