@@ -9,24 +9,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, cast
 
 from mockllm.bounded_cache import BoundedCache
 from mockllm.endpoints.base_urls import Mistake, find_mistake
 from mockllm.endpoints.control import answers as control_answers
 from mockllm.endpoints.control.api import ControlAPI
-from mockllm.endpoints.earlier import find_earlier
+from mockllm.endpoints.earlier import Elsewhere, continued_id, find_earlier, look_back
 from mockllm.endpoints.health import HEALTH, READY, ROOT
 from mockllm.endpoints.metrics import METRICS, MetricsPage
 from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
 from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
 from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import answer_at_once, in_session, session_ended
-from mockllm.engine.decision import Admission, Answer, Decision, Match, Outcome, Question
+from mockllm.engine.decision import (
+    Admission,
+    Answer,
+    Decision,
+    FindElsewhere,
+    Match,
+    Outcome,
+    Question,
+)
 from mockllm.engine.effects import hold
 from mockllm.engine.engine import Engine
 from mockllm.engine.limiting import NOTHING, Limiter, Sent
 from mockllm.engine.mocks import Table
+from mockllm.engine.received import FindEarlier
 from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.views import View, Views
 from mockllm.errors import ClientError, RequestError
@@ -74,6 +84,8 @@ the host, and the vendor."""
 MAX_UNKNOWN = MIB  # of these 404s
 PER_UNKNOWN = 4096  # bytes; about what one costs, whose text has the path twice
 MAX_UNKNOWN_SEEN = 1024  # paths requested once
+
+BUSY_PEER = "The worker that may have the response is busy. Retry the request."
 
 _BY_TEMPLATE = {
     template: [route for route in ROUTES if route.template == template]
@@ -187,6 +199,7 @@ class App:
         """Set the slots of the other workers, to which requests about unknown responses are
         forwarded."""
         self._peers = slots
+        self._note_default_session()
         self._context = replace(self._local_context, peers=slots)
 
     @property
@@ -246,7 +259,10 @@ class App:
         or may see other mocks than the one before, so that it need not be asked for each."""
         has_setting = self._engine.session_setting != NO_SETTING
         has_current = self.store.sessions.current != COMMON
-        self._takes_detour = has_setting or has_current or self.views.is_stale
+        looks_back = bool(self._peers) and any(
+            table.looks_back for table in self._tables.literal.values()
+        )
+        self._takes_detour = has_setting or has_current or self.views.is_stale or looks_back
 
     @property
     def reuses(self) -> bool:
@@ -324,12 +340,53 @@ class App:
         if request.method == "POST":
             table, values = next(view.routes.find(request.path), (None, NO_VALUES))
             if table is not None:
-                find = partial(self.find_earlier, session=session)
-                return self._engine.decide(table, request, values, find, session=session)
+                return self._decide_mocked(table, values, request, session)
         context = self._context
         if session != COMMON or self.views.has_added:
             context = replace(context, session=session, added=view.by_name)
         return self._finish(request, lambda: self._decide_endpoint(context, request, in_path))
+
+    def _decide_mocked(
+        self, table: Table, values: Values, request: Request, session: str
+    ) -> Decision | Question:
+        """Decide a request to a mocked API. If a mock depends on what it continues, and another
+        worker may know that, this is asked first."""
+
+        def decide(find_earlier: FindEarlier) -> Decision | Question:
+            return self._engine.decide(table, request, values, find_earlier, session=session)
+
+        continued = self._continued_elsewhere(table, request, session)
+        if continued is None:
+            return decide(partial(self.find_earlier, session=session))
+
+        def resume(results: Sequence[Any]) -> Decision | Question:
+            (found,) = results
+            if found is False:
+                busy = RequestError(503, BUSY_PEER)
+                return Decision.by(self._engine.responder.refuse(table, busy))
+            return decide(lambda response_id: found if response_id == continued else None)
+
+        return Question((FindElsewhere(continued, session),), resume)
+
+    def _continued_elsewhere(self, table: Table, request: Request, session: str) -> str | None:
+        """Return the id of the response that a request continues, if a mock depends on it, this
+        process does not know it, and another one may."""
+        if not self._peers or not table.looks_back or table.api.name != RESPONSES:
+            return None
+        response_id = continued_id(request.body)
+        if response_id is None:
+            return None
+        here = self.look_back(response_id, session)
+        return response_id if isinstance(here, Elsewhere) else None
+
+    def look_back(
+        self, response_id: str, session: str, known: Mapping[str, Earlier] = MappingProxyType({})
+    ) -> Earlier | Elsewhere | None:
+        """Return the conversation that ends with a response of a session, or what of it is not
+        known in this process. Of those that it continues in others, some are `known`."""
+        for name, earlier in known.items():
+            self.stored_responses.note_elsewhere(name, session, earlier)
+        return look_back(replace(self._local_context, session=session), response_id)
 
     def decide_forwarded(self, request: Request) -> Reply | None:
         """Return the reply to a `request` forwarded by another worker; None if this process does
@@ -436,6 +493,12 @@ class App:
         """Return the conversation that ends with a stored response of a session; None if it is not
         known."""
         return find_earlier(replace(self._local_context, session=session), response_id)
+
+    def find_earlier_of_call(self, response_id: str, session: str) -> Earlier | None:
+        """Do what `find_earlier` does, for a call that is read: what other workers have told is
+        known too."""
+        found = self.find_earlier(response_id, session)
+        return found or self.stored_responses.find_elsewhere(response_id, session)
 
     def _find_table(self, path: str) -> tuple[Table | None, Values]:
         """Return the mocks of the API at `path`, and the values of its route."""

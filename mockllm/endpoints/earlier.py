@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import NamedTuple
+
 import orjson
 
 from mockllm.endpoints.route import Context
@@ -11,17 +14,46 @@ from mockllm.prompt import Earlier
 from mockllm.providers import normalise
 from mockllm.providers.openai.responses.conversation import read_messages
 
+_CONTINUES = re.compile(rb'"previous_response_id"\s*:\s*"([^"\\]+)"')
+"""Not within a string of JSON: there, quotes are escaped."""
+
+
+class Elsewhere(NamedTuple):
+    """A response that is not stored in this process, with its id. Another may store it."""
+
+    response_id: str
+
+
+def continued_id(body: bytes) -> str | None:
+    """Return the id of the response that a request continues, without decoding its `body`; None if
+    it continues none. A member of this name in another object may be found in its place."""
+    found = _CONTINUES.search(body)
+    return None if found is None else found[1].decode("utf-8", "replace")
+
 
 def find_earlier(context: Context, response_id: str) -> Earlier | None:
     """Return the conversation that ends with the response with this id; None if this process does
-    not store it, or does not store the whole conversation."""
+    not store it, or does not know the whole conversation."""
+    found = look_back(context, response_id)
+    return None if isinstance(found, Elsewhere) else found
+
+
+def look_back(context: Context, response_id: str) -> Earlier | Elsewhere | None:
+    """Return the conversation that ends with the response with this id, or what of it is not known
+    in this process; None if nobody knows it."""
     chain: list[StoredExchange] = []
     seen: set[str] = set()  # a configured id may be used again, and then refer to itself
     earlier: Earlier | None = None
     while response_id:
         exchange = find_stored(context, response_id)
-        if exchange is None or response_id in seen:
+        if response_id in seen:
             return None
+        if exchange is None:
+            if chain:
+                earlier = context.stored.find_elsewhere(response_id, context.session)
+            if earlier is None:
+                return Elsewhere(response_id)
+            break
         seen.add(response_id)
         earlier = context.stored.earlier.get(exchange.stored.key)
         if earlier is not None:

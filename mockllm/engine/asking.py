@@ -10,6 +10,7 @@ from mockllm.engine.decision import (
     CallFunction,
     Decision,
     DividedWork,
+    FindElsewhere,
     FindPeer,
     ForwardRequest,
     Question,
@@ -75,7 +76,7 @@ def answer_at_once(decided: Decision | Question, store: Store, now: float) -> De
 
 def operations_of_store(operations: Sequence[decision.Operation]) -> Sequence[Operation] | None:
     """Return the operations of a question, if a store performs them all; else None."""
-    outside = ForwardRequest | DividedWork | CallFunction | FindPeer | Wait
+    outside = ForwardRequest | FindElsewhere | DividedWork | CallFunction | FindPeer | Wait
     performed = [each for each in operations if not isinstance(each, outside)]
     return performed if len(performed) == len(operations) else None
 

@@ -209,6 +209,15 @@ class ForwardRequest(NamedTuple):
     slot: int | None
 
 
+class FindElsewhere(NamedTuple):
+    """The operation of asking the other worker processes for the conversation that ends with a
+    response of this session. It is the only one of its question. Its result is an Earlier; None if
+    it is not known, False if one that may know it is busy."""
+
+    response_id: str
+    session: str
+
+
 Pieces = Generator[bool, None, Any]
 """Long work that pauses between its pieces. It yields True before a piece that may take long and
 cannot be divided, else False. Its result is what it returns."""
@@ -257,7 +266,9 @@ class Wait(NamedTuple):
     begin: Callable[[], Awaitable[Any]]
 
 
-Operation = ForwardRequest | DividedWork | CallFunction | FindPeer | Wait | store.Operation
+Operation = (
+    ForwardRequest | FindElsewhere | DividedWork | CallFunction | FindPeer | Wait | store.Operation
+)
 
 
 class Question(NamedTuple):

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from mockllm.endpoints.control.calls import MAX_CALLS
+from mockllm.endpoints.earlier import continued_id
 from mockllm.observers.journal import CallCount, Journal, Kept
 from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
@@ -25,6 +27,7 @@ from mockllm.serve.process_calls import MAX_AWAITED, ProcessCalls, name_of
 MAX_WAIT = 0.1  # seconds for each page of the calls of another process
 MAX_ATTEMPTS = 10  # to ask all processes while some of them end
 PAUSE = 0.01  # seconds between two readings of one who waits
+AT_ONCE = 20  # conversations that are asked for
 PREFIX = name_of(0)[:-1]
 BUSY = "a worker process has not told its calls within 0.1 s"
 DEAD = "a worker process has just died"
@@ -54,7 +57,16 @@ class AllCalls:
     """The calls of all processes whose sockets are in `folder`, for the control API of the one that
     has `own`. Their copy is a journal like that of each process."""
 
-    def __init__(self, own: ProcessCalls, copy: Journal, folder: Path) -> None:
+    def __init__(
+        self,
+        own: ProcessCalls,
+        copy: Journal,
+        folder: Path,
+        find_earlier: Callable[[str, str], Awaitable[object]],
+    ) -> None:
+        """`find_earlier` finds out the conversation that ends with a response of a session, for the
+        calls of `copy`."""
+        self._find_earlier = find_earlier
         self._own = own
         self._copy = copy
         own.copies.append(copy)
@@ -70,8 +82,9 @@ class AllCalls:
     def read(self, session: str | None) -> None:
         """Return None: other processes must be asked."""
 
-    async def gather(self, session: str | None) -> Reading:
-        """Return the calls of a session, or of all, of all processes at this moment."""
+    async def gather(self, session: str | None, after: int | None = None) -> Reading:
+        """Return the calls of a session, or of all, of all processes at this moment. The turns are
+        known of those with numbers above `after`, as far as one page has them."""
         if self._next is None:
             self._next = _Round()
         turn = self._next
@@ -79,7 +92,17 @@ class AllCalls:
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
         found = await asyncio.shield(turn.found)
+        if after is not None:
+            await self._find_turns(self._copy.since(after, session)[:MAX_CALLS])
         return found[session]
+
+    async def _find_turns(self, page: list[Kept]) -> None:
+        """Find the conversations that calls continue, which another process may know."""
+        found = ((continued_id(each.entry.request.body), each.entry.session) for each in page)
+        asked = [*dict.fromkeys((name, session) for name, session in found if name is not None)]
+        for start in range(0, len(asked), AT_ONCE):
+            some = asked[start : start + AT_ONCE]
+            await asyncio.gather(*(self._find_earlier(*each) for each in some))
 
     async def _work(self) -> None:
         """Make one reading after the other, as long as somebody waits for one."""

@@ -20,7 +20,7 @@ class OwnCalls:
         """Return those of a session, or of all."""
         return Reading.of(self._journal, session)
 
-    async def gather(self, session: str | None) -> Reading:
+    async def gather(self, session: str | None, after: int | None = None) -> Reading:
         """Return what `read` does: there are no others."""
         return self.read(session)
 

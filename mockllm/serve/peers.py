@@ -9,6 +9,7 @@ A connection carries one message and its answer:
 
     {"decide": request}    the reply to a request that another worker received, or null
     {"export": true}       all stored responses
+    {"earlier": id, ...}   what is known of a conversation (`earlier_elsewhere`)
     {"import": responses, "removed": keys}
                            null, once the responses are stored and those with the keys removed
 
@@ -34,12 +35,14 @@ from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mockllm.app import App
-from mockllm.engine.decision import ForwardRequest, Operation
+from mockllm.app import BUSY_PEER, App
+from mockllm.endpoints.earlier import Elsewhere
+from mockllm.engine.decision import FindElsewhere, ForwardRequest, Operation
 from mockllm.errors import ClientError
-from mockllm.exchange import Reply
+from mockllm.prompt import Earlier
 from mockllm.serve.address import BACKLOG, reason_of
 from mockllm.serve.call_board import CallBoard
+from mockllm.serve.earlier_elsewhere import EarlierElsewhere
 from mockllm.serve.peer_lines import NoAnswer, PeerLine
 from mockllm.serve.peer_messages import (
     pack_reply,
@@ -57,7 +60,6 @@ from mockllm.state.responses import StoredResponse
 MAX_WAIT = 0.1  # seconds for the answer of another worker
 MAX_HANDOVER = 2.0  # seconds to transfer all responses of a worker
 SHORT_TEMPORARY_DIRECTORY = "/tmp"  # noqa: S108  # the path of a Unix socket has 104 bytes
-BUSY = "The worker that may have the response is busy. Retry the request."
 
 logger = logging.getLogger("mockllm")
 
@@ -158,6 +160,7 @@ class Peers:
         self._paths = place.switchboard.paths
         self._others = [slot for slot in range(len(self._paths)) if slot != place.slot]
         self._server: asyncio.Server | None = None
+        self._earlier = EarlierElsewhere(app, self._others, self._ask_in_time)
         self._handed_over: dict[str, StoredResponse] = {}
         app.set_peers(frozenset(self._others))
 
@@ -185,6 +188,14 @@ class Peers:
     async def perform(self, operations: Sequence[Operation]) -> Sequence[Any]:
         """Return the results of `operations`, in the same order."""
         return await asyncio.gather(*map(self._perform, operations))
+
+    async def find_earlier(self, response_id: str, session: str) -> None:
+        """Find out the conversation that ends with a response of a session, so that this process
+        knows it, if any does."""
+        if isinstance(self._app.look_back(response_id, session), Elsewhere):
+            found = await self._earlier.find(response_id, session)
+            if isinstance(found, Earlier):
+                self._app.stored_responses.note_elsewhere(response_id, session, found)
 
     async def hand_over(self) -> None:
         """Stop answering other workers, and send the successor the responses that it lacks."""
@@ -232,7 +243,9 @@ class Peers:
         """Remove the files of all workers' sockets."""
         self._place.switchboard.remove_files()
 
-    async def _perform(self, operation: Operation) -> Reply | None:
+    async def _perform(self, operation: Operation) -> Any:
+        if isinstance(operation, FindElsewhere):
+            return await self._earlier.find(operation.response_id, operation.session)
         assert isinstance(operation, ForwardRequest)  # the app performs those on state
         message = {"decide": pack_request(operation.request)}
         slots = self._others if operation.slot is None else [operation.slot]
@@ -241,8 +254,11 @@ class Peers:
             if answer is not None and not isinstance(answer, NoAnswer):
                 return unpack_reply(answer)
         if NoAnswer.BUSY in answers:
-            return self._app.render_error(operation.request, ClientError(503, BUSY))
+            return self._app.render_error(operation.request, ClientError(503, BUSY_PEER))
         return None
+
+    async def _ask_in_time(self, slot: int, message: Any) -> Any:
+        return await self._ask(slot, message, MAX_WAIT)
 
     async def _ask(self, slot: int, message: Any, seconds: float) -> Any:
         """Return the answer of the worker in `slot`, or why there is none after `seconds`."""
@@ -274,6 +290,8 @@ class Peers:
             case {"decide": request}:
                 reply = self._app.decide_forwarded(unpack_request(request))
                 return None if reply is None else pack_reply(reply)
+            case {"earlier": response_id, "session": session, "known": known}:
+                return self._earlier.tell(response_id, session, known)
             case {"export": _}:
                 self._handed_over = self._stored_by_key()
                 return pack_responses(self._handed_over.values())

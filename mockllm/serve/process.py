@@ -208,9 +208,7 @@ class _Process:
                 processes=settings.workers,
             ),
         )
-        recorded = _record(app, settings.journal, place)
-        journal, calls = recorded.journal, recorded.calls
-        self._peers = None if place is None else Peers(app, place, recorded.own)
+        self._peers, journal, calls = _record(app, settings.journal, place)
         board = settings.metrics
         meter = None if board is None else board.meter(time.monotonic)
         self._service = Service(
@@ -321,26 +319,29 @@ def _metrics_page(board: MetricsBoard, sampler: Sampler, timing: TimingBoard) ->
 
 
 class _Recorded(NamedTuple):
-    """The calls of a process: its journal, what it tells other processes, and what it knows of the
-    calls of all. Each is None if there is none."""
+    """The other processes, the journal of this one, and what it knows of the calls of all. Each is
+    None if there is none."""
 
+    peers: Peers | None
     journal: Journal | None = None
-    own: ProcessCalls | None = None
     calls: Calls | None = None
 
 
 def _record(app: App, max_entries: int, place: Place | None) -> _Recorded:
     """Return the calls of a process with a journal of `max_entries`; none is kept if that is 0."""
-    if not max_entries:
-        return _Recorded()
     board = None if place is None else place.switchboard.calls
+    if not max_entries:
+        return _Recorded(None if place is None else Peers(app, place))
     if place is None or board is None:
         journal = _journal(app, max_entries)
-        return _Recorded(journal, calls=OwnCalls(journal))
+        peers = None if place is None else Peers(app, place)
+        return _Recorded(peers, journal, OwnCalls(journal))
     journal = _journal(app, max_entries, board.numbers(place.number))
     own = ProcessCalls(journal, board, place.number)
-    everybody = AllCalls(own, _journal(app, max_entries), place.switchboard.folder)
-    return _Recorded(journal, own, everybody)
+    peers = Peers(app, place, own)
+    copy = _journal(app, max_entries)
+    calls = AllCalls(own, copy, place.switchboard.folder, peers.find_earlier)
+    return _Recorded(peers, journal, calls)
 
 
 def _journal(app: App, max_entries: int, next_number: Callable[[], int] | None = None) -> Journal:
@@ -348,7 +349,7 @@ def _journal(app: App, max_entries: int, next_number: Callable[[], int] | None =
     return Journal(
         max_entries=max_entries,
         epoch=time.time() - time.monotonic(),
-        find_earlier=app.find_earlier,
+        find_earlier=app.find_earlier_of_call,
         next_number=next_number,
     )
 

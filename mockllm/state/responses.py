@@ -89,6 +89,8 @@ class StoredResponses:
         self._size = 0
         self.earlier: dict[str, Earlier] = {}
         """The conversations that end with a response, by its key, as far as they were asked for."""
+        self._elsewhere: dict[str, dict[str, Earlier]] = {}
+        """Those that end with a response of another process, by session and id."""
 
     def __len__(self) -> int:
         return len(self._stored)
@@ -119,8 +121,22 @@ class StoredResponses:
             if removed.session != COMMON:
                 self._forget_key(removed.session, key)
 
+    def note_elsewhere(self, response_id: str, session: str, earlier: Earlier) -> None:
+        """Note the conversation that ends with a response of another process, which one that is
+        stored here continues."""
+        known = self._elsewhere.setdefault(session, {})
+        known.pop(response_id, None)
+        known[response_id] = earlier
+        if len(known) > MAX_RESPONSES:
+            del known[next(iter(known))]
+
+    def find_elsewhere(self, response_id: str, session: str) -> Earlier | None:
+        """Return the conversation that `note_elsewhere` noted, or None."""
+        return self._elsewhere.get(session, {}).get(response_id)
+
     def drop(self, session: str) -> None:
         """Remove all responses of a session."""
+        self._elsewhere.pop(session, None)
         for key in tuple(self._keys.get(session, ())):
             self.remove(key)
 

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,8 +24,10 @@ from mockllm.observers.verification import Times
 from mockllm.serve import all_calls, process_calls
 from mockllm.serve.all_calls import BUSY, AllCalls
 from mockllm.serve.call_board import CallBoard
+from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.peers import Peers, Place, Switchboard
 from mockllm.serve.process_calls import ProcessCalls
+from mockllm.wire.placeholders import fill, fill_fresh
 from tests.support.observed import PATHS, SAME_REPLY, Observed, request
 from tests.support.processes import posix
 from tests.support.served import PATIENCE, chat_request
@@ -52,9 +55,11 @@ class Worker:
         journal = Journal(max_entries=max_entries, next_number=self.numbers.numbers(self.number))
         self.observed = Observed(SAME_REPLY, journal=journal)
         self.own = ProcessCalls(journal, self.numbers, self.number)
-        self.calls = AllCalls(self.own, Journal(max_entries=max_entries), board.folder)
         place = Place(board, slot, number is not None, self.number)
-        self.peers = Peers(self.observed.app, place, self.own)
+        app = self.observed.app
+        self.peers = Peers(app, place, self.own)
+        copy = Journal(max_entries=max_entries, find_earlier=app.find_earlier_of_call)
+        self.calls = AllCalls(self.own, copy, board.folder, self.peers.find_earlier)
 
     def say(self, text: str, *, session: str | None = None, attempt: int = 1) -> None:
         """Answer a request, a second after the one before, whoever answered that."""
@@ -271,6 +276,23 @@ async def _compare(history: list[Any], max_entries: int) -> None:
     for worker in workers:
         await worker.close()
     board.close()
+
+
+async def test_turns_are_known_of_conversations_of_other_processes(workers: list[Worker]) -> None:
+    last: str | None = None
+    for turn, worker in enumerate(workers, 1):
+        body = {"model": "m", "input": "weather", "previous_response_id": last}
+        asked = request(PATHS["responses"], body)
+        decision = worker.observed.ask(asked)
+        fresh = FreshValueSource(worker.number).next()
+        worker.observed.app.store_response(asked, decision, fresh)
+        reply = fill(decision.reply, model="m", input_tokens=1)
+        last = orjson.loads(fill_fresh(reply.body, fresh))["id"]
+        assert turn == len(await worker.texts())
+
+    for worker in workers:
+        reading = await worker.calls.gather(None, after=0)
+        assert [call.turn for call in reading.after(0)] == [1, 2, 3]
 
 
 # --- Dropping -------------------------------------------------------------------------------------

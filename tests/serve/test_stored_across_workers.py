@@ -67,3 +67,16 @@ async def test_a_response_is_retrieved_from_any_worker_before_and_after_a_reload
                 openai.responses.retrieve("resp_" + "0" * 48)
 
     assert before == after == [{"old"}] * CONNECTIONS
+
+
+@posix
+async def test_a_conversation_goes_on_in_any_worker(tmp_path: Path) -> None:
+    turns = [{"match": {"turn": turn}, "reply": f"turn {turn}"} for turn in range(1, 9)]
+    file = write(tmp_path / "mocks.json", {"mocks": turns})
+    with running(file, "--port=0", "--workers=3") as command:
+        more: dict[str, str] = {}
+        for turn in range(1, 9):
+            with client(command.port) as openai:
+                answer = openai.responses.create(model="m", input="hi", extra_body=more)
+            assert answer.output_text == f"turn {turn}"
+            more = {"previous_response_id": answer.id}

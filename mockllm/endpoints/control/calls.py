@@ -52,7 +52,7 @@ def list_calls(desk: Desk, asked: Asked) -> Decision | Question:
         rest = jsontext.dumps(members)
         return answer_with(b'{"calls":[' + b",".join(found) + b"]," + rest[1:])
 
-    return desk.read(selection.session, lambda reading: begin(pieces(reading)))
+    return desk.read(selection.session, lambda reading: begin(pieces(reading)), after=last)
 
 
 def clear_calls(desk: Desk, asked: Asked) -> Question:

@@ -57,8 +57,9 @@ class Calls(Protocol):
     def read(self, session: str | None) -> Reading | None:
         """Return those of a session, or of all; None if other processes must be asked."""
 
-    async def gather(self, session: str | None) -> Reading:
-        """Return those that all processes have."""
+    async def gather(self, session: str | None, after: int | None = None) -> Reading:
+        """Return those that all processes have. The turns are known of those with numbers above
+        `after`, as far as one page has them."""
 
     async def clear(self, selection: Selection) -> None:
         """Drop those that are meant, in all processes."""
@@ -111,10 +112,14 @@ class Desk:
         return self.journal
 
     def read(
-        self, session: str | None, answer: Callable[[Reading], Decision | Question]
+        self,
+        session: str | None,
+        answer: Callable[[Reading], Decision | Question],
+        *,
+        after: int | None = None,
     ) -> Decision | Question:
         """Return the `answer` by the calls of a session, or of all; or the question that asks other
-        processes for theirs first.
+        processes for theirs first. The turns of those with numbers above `after` are needed.
 
         Raises:
             ControlError: 409, there is no journal; and those of `answer`.
@@ -123,7 +128,8 @@ class Desk:
         reading = calls.read(session)
         if reading is not None:
             return answer(reading)
-        return Question((Wait(lambda: calls.gather(session)),), lambda results: answer(*results))
+        asked = Wait(lambda: calls.gather(session, after))
+        return Question((asked,), lambda results: answer(*results))
 
     def verify(
         self, session: str | None, answer: Callable[[Record], Decision | Question]

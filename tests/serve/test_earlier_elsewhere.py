@@ -1,0 +1,235 @@
+"""Conversations whose answers come from several workers, which are apps in one loop here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mockllm import Config
+from mockllm.app import App
+from mockllm.engine.asking import without_pauses
+from mockllm.engine.decision import Decision, FindElsewhere, Question
+from mockllm.engine.engine import Engine
+from mockllm.engine.loading import Loaded, load
+from mockllm.exchange import Request
+from mockllm.serve import earlier_elsewhere
+from mockllm.serve.fresh_values import FreshValueSource
+from mockllm.serve.peers import Peers, Place, Switchboard
+from mockllm.wire.placeholders import fill, fill_fresh
+from tests.support.processes import posix
+
+pytestmark = [pytest.mark.anyio, posix]
+
+KEY = (b"authorization", b"Bearer any")
+CALL = {"name": "get_weather", "arguments": {"city": "Paris"}}
+CONFIG: dict[str, Any] = {
+    "mocks": [
+        {"match": {"tool_result": {"name": "get_weather"}, "step": 2}, "reply": "It is sunny"},
+        {"match": {"user": "weather?"}, "reply": {"tool_calls": [CALL]}},
+        *({"match": {"turn": turn}, "reply": f"turn {turn}"} for turn in range(1, 40)),
+    ]
+}
+LOADED: Loaded = load(Config.from_dict(CONFIG))
+
+
+class Worker:
+    """One worker: its app, its peers, and the questions that its requests became."""
+
+    def __init__(
+        self, board: Switchboard, slot: int, loaded: Loaded = LOADED, *, successor: bool = False
+    ) -> None:
+        self.app = App(Engine(loaded))
+        self.peers = Peers(self.app, Place(board, slot, successor))
+        self.asked: list[FindElsewhere] = []
+        self._fresh = FreshValueSource(slot)
+
+    async def say(
+        self, value: Any, after: str | None = None, *, session: str | None = None
+    ) -> dict[str, Any]:
+        """The answer to a request that continues a response."""
+        more = {} if after is None else {"previous_response_id": after}
+        body = orjson.dumps({"model": "m", "input": value, **more})
+        path = "/v1/responses" if session is None else f"/session/{session}/v1/responses"
+        request = Request.of("POST", path, (KEY,), body)
+        decided = without_pauses(self.app.decide(request))
+        while isinstance(decided, Question):
+            (operation,) = decided.operations
+            assert isinstance(operation, FindElsewhere)
+            self.asked.append(operation)
+            decided = decided.resume(await self.peers.perform(decided.operations))
+        assert isinstance(decided, Decision)
+        fresh = self._fresh.next()
+        self.app.store_response(request, decided, fresh)
+        found: dict[str, Any] = orjson.loads(
+            fill_fresh(fill(decided.reply, model="m", input_tokens=1).body, fresh)
+        )
+        return found
+
+
+def words(answer: dict[str, Any]) -> str:
+    """The words of an answer, or the name of the tool that it calls."""
+    (item,) = answer["output"]
+    return str(item["content"][0]["text"] if item["type"] == "message" else item["name"])
+
+
+def result(answer: dict[str, Any]) -> list[Any]:
+    (call,) = answer["output"]
+    return [{"type": "function_call_output", "call_id": call["call_id"], "output": "15"}]
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[list[Worker]]:
+    board = Switchboard(3)
+    made = [Worker(board, slot) for slot in range(3)]
+    for worker in made:
+        await worker.peers.start()
+    yield made
+    for worker in made:
+        worker.peers.close()
+    await asyncio.sleep(0)
+    board.close()
+
+
+async def test_turns_steps_and_names_of_tools_are_known_in_any_worker(
+    workers: list[Worker],
+) -> None:
+    first, second, third = workers
+    asked = await first.say("weather?")
+    assert words(asked) == "get_weather"
+    told = await second.say(result(asked), asked["id"])
+    assert words(told) == "It is sunny"
+    assert words(await third.say("thanks", told["id"])) == "turn 3"
+    assert words(await first.say("thanks", told["id"])) == "turn 3"
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=12))
+@settings(max_examples=20)
+def test_any_way_through_the_workers_is_one_conversation(way: list[int]) -> None:
+    asyncio.run(_follow(way))
+
+
+async def _follow(way: list[int]) -> None:
+    board = Switchboard(3)
+    workers = [Worker(board, slot) for slot in range(3)]
+    for worker in workers:
+        await worker.peers.start()
+    last: str | None = None
+    for turn, place in enumerate(way, 1):
+        answer = await workers[place].say("hi", last)
+        assert words(answer) == f"turn {turn}"
+        last = answer["id"]
+    for worker in workers:
+        worker.peers.close()
+    await asyncio.sleep(0)
+    board.close()
+
+
+async def test_a_conversation_that_nobody_has_looked_at_is_followed_back() -> None:
+    board = Switchboard(3)
+    others = load(Config.from_dict({"mocks": [{"reply": "x"}]}))
+    workers = [Worker(board, 0), Worker(board, 1, others), Worker(board, 2, others)]
+    for worker in workers:
+        await worker.peers.start()
+    last: str | None = None
+    for number in range(10):
+        last = (await workers[1 + number % 2].say("hi", last))["id"]
+    assert [worker.asked for worker in workers] == [[], [], []]
+
+    assert words(await workers[0].say("hi", last)) == "turn 11"
+    assert len(workers[0].asked) == 1
+    for worker in workers:
+        worker.peers.close()
+    await asyncio.sleep(0)
+    board.close()
+
+
+async def test_nobody_is_asked_about_what_is_stored_here(workers: list[Worker]) -> None:
+    first = await workers[0].say("hi")
+    assert words(await workers[0].say("hi", first["id"])) == "turn 2"
+    assert words(await workers[0].say("hi")) == "turn 1"
+
+    assert workers[0].asked == []
+
+
+async def test_a_response_of_another_session_is_not_known(workers: list[Worker]) -> None:
+    first = await workers[0].say("hi", session="a")
+    assert words(await workers[1].say("hi", first["id"], session="a")) == "turn 2"
+    for session in ("b", None):
+        refused = await workers[1].say("hi", first["id"], session=session)
+        assert refused["error"]["code"] == "mock_not_found"
+
+
+async def test_a_response_that_is_deleted_is_not_known(workers: list[Worker]) -> None:
+    first = await workers[0].say("hi")
+    second = await workers[1].say("hi", first["id"])
+    assert words(await workers[2].say("hi", second["id"])) == "turn 3"
+    request = Request.of("DELETE", f"/v1/responses/{second['id']}", (KEY,))
+    assert isinstance(workers[1].app.decide(request), Decision)
+
+    refused = await workers[2].say("hi", second["id"])
+    assert refused["error"]["code"] == "mock_not_found"
+
+
+@pytest.mark.parametrize("unknown", ["resp_nobody", "ü\u2028", "x" * 10_000])
+async def test_what_nobody_knows_is_told(workers: list[Worker], unknown: str) -> None:
+    refused = await workers[1].say("hi", unknown)
+    assert refused["error"]["code"] == "mock_not_found"
+
+
+async def test_a_worker_that_does_not_answer_is_a_503(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mockllm.serve.peers.MAX_WAIT", 0.01)
+    first = await workers[0].say("hi")
+    workers[0].peers.stop()
+
+    refused = await workers[1].say("hi", first["id"])
+
+    assert "Retry the request" in refused["error"]["message"]
+
+
+async def test_a_configured_id_is_looked_for_in_all_workers() -> None:
+    board = Switchboard(3)
+    answers = [
+        {"match": {"turn": turn}, "response": {"id": f"resp_{turn}", "output": []}}
+        for turn in range(1, 6)
+    ]
+    loaded = load(Config.from_dict({"openai_response": answers}))
+    workers = [Worker(board, slot, loaded) for slot in range(3)]
+    for worker in workers:
+        await worker.peers.start()
+    last = None
+    for turn in range(1, 6):
+        last = (await workers[turn % 3].say("hi", last))["id"]
+        assert last == f"resp_{turn}"
+    for worker in workers:
+        worker.peers.close()
+    await asyncio.sleep(0)
+    board.close()
+
+
+async def test_a_conversation_that_refers_to_itself_is_not_known(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    async def ask(slot: int, message: Any) -> Any:
+        asked.append(message["earlier"])
+        return {"a": "b", "b": "a"}[message["earlier"]]
+
+    circle = earlier_elsewhere.EarlierElsewhere(workers[0].app, [1], ask)
+    assert await circle.find("a", "") is None
+    assert asked == ["a", "b"]
+
+    async def ask_on(slot: int, message: Any) -> Any:
+        return f"{message['earlier']}x"
+
+    monkeypatch.setattr(earlier_elsewhere, "MAX_LINKS", 5)
+    endless = earlier_elsewhere.EarlierElsewhere(workers[0].app, [1], ask_on)
+    assert await endless.find("a", "") is None
