@@ -26,12 +26,15 @@ SUMMARY = "The earlier conversation, compacted by mockllm."
 def compact(context: Context, request: Request, values: Values) -> Decision | Question:
     """Answer as `client.responses.compact` and Codex expect. The model's messages, calls and
     results are what is compacted away, as in the service."""
-    return begin(_compact(context, request))
+    leftovers: list[Any] = []
+    return begin(_compact(context, request, leftovers), leftovers)
 
 
-def _compact(context: Context, request: Request) -> Generator[bool, None, Decision]:
+def _compact(
+    context: Context, request: Request, leftovers: list[Any]
+) -> Generator[bool, None, Decision]:
     """Return the decision of `compact`, made in pieces (`decision.Pieces`)."""
-    prompt = yield from decode_like(context, RESPONSES, request, {"input": ""})
+    prompt = yield from decode_like(context, RESPONSES, request, {"input": ""}, leftovers)
     failed = yield from find_failure(context, RESPONSES, request, prompt)
     if failed is not None:
         return failed

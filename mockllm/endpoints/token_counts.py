@@ -14,25 +14,29 @@ from mockllm.endpoints.route import (
     endpoint_decision,
     json_answer,
 )
-from mockllm.engine.asking import begin, pause_if_large
+from mockllm.engine.asking import MAX_UNDIVIDED, begin, pause_if_large
 from mockllm.engine.decision import Decision, Question
 from mockllm.engine.unmatched import UnmatchedError
 from mockllm.exchange import Request
 from mockllm.prompt import Prompt
 from mockllm.providers import request_body
 from mockllm.providers.routes import Values
-from mockllm.wire import jsontext, tokens
+from mockllm.wire import tokens
 
 
 def count_tokens(context: Context, request: Request, values: Values) -> Decision | Question:
     """Answer as anthropic 2.12.0 expects: `MessageTokensCount`."""
-    return begin(_count(context, MESSAGES, request, {"max_tokens": 1}, {}))
+    leftovers: list[Any] = []
+    counted = _count(context, MESSAGES, request, {"max_tokens": 1}, {}, leftovers)
+    return begin(counted, leftovers)
 
 
 def input_tokens(context: Context, request: Request, values: Values) -> Decision | Question:
     """Answer as openai 3.54.0 expects: `InputTokenCountResponse`."""
     head = {"object": "response.input_tokens"}
-    return begin(_count(context, RESPONSES, request, {"model": "any", "input": ""}, head))
+    leftovers: list[Any] = []
+    defaults = {"model": "any", "input": ""}
+    return begin(_count(context, RESPONSES, request, defaults, head, leftovers), leftovers)
 
 
 def _count(
@@ -41,10 +45,11 @@ def _count(
     request: Request,
     defaults: dict[str, Any],
     head: dict[str, Any],
+    leftovers: list[Any],
 ) -> Generator[bool, None, Decision]:
     """Return the decision to answer with the number of tokens behind the members of `head`, made in
     pieces (`decision.Pieces`)."""
-    prompt = yield from decode_like(context, api, request, defaults)
+    prompt = yield from decode_like(context, api, request, defaults, leftovers)
     failed = yield from find_failure(context, api, request, prompt)
     if failed is not None:
         return failed
@@ -54,24 +59,32 @@ def _count(
 
 
 def decode_like(
-    context: Context, api: str, request: Request, defaults: dict[str, Any]
+    context: Context,
+    api: str,
+    request: Request,
+    defaults: dict[str, Any],
+    leftovers: list[Any],
 ) -> Generator[bool, None, Prompt]:
     """Return the prompt of a request that is like one to `api`, validated as such, in pieces.
-    `defaults` are members that the API requires and this request may leave out.
+    `defaults` are members that the API requires and this request may leave out, `leftovers` those
+    of `DividedWork`.
 
     Raises:
         RequestError: 400, naming the invalid member.
     """
     table = context.table(api)
-    members = request_body.read_object(request.body)
-    yield from pause_if_large(request)
+    if len(request.body) > MAX_UNDIVIDED:
+        members = yield from request_body.read_object_in_pieces(request.body, leftovers)
+    else:
+        members = request_body.read_object(request.body)
     present = {name: value for name, value in members.items() if value is not None}
-    body = jsontext.dumps(defaults | present)
-    yield from pause_if_large(request)
-    prompt = table.decode(body)
-    yield from pause_if_large(request)
-    table.validate(prompt)
-    yield from pause_if_large(request)
+    if len(request.body) > MAX_UNDIVIDED:
+        prompt = yield from table.api.read_in_pieces(defaults | present)
+        yield from table.validate_in_pieces(prompt)
+        prompt.body = yield from tokens.estimate_in_pieces(prompt.body)
+    else:
+        prompt = table.api.read(defaults | present, None)
+        table.validate(prompt)
     return prompt
 
 

@@ -84,9 +84,11 @@ def operations_of_store(operations: Sequence[decision.Operation]) -> Sequence[Op
 MAX_UNDIVIDED = 128 * 1024  # bytes of a request for which an endpoint does not pause
 
 
-def begin(pieces: Generator[bool, None, Decision | Question]) -> Decision | Question:
+def begin(
+    pieces: Generator[bool, None, Decision | Question], leftovers: list[Any] | None = None
+) -> Decision | Question:
     """Return the decision that `pieces` make, if there is only one of them; else the question that
-    goes on with the others.
+    goes on with the others. `leftovers` are those of `DividedWork`.
 
     Raises:
         RequestError: the first piece does. If another does, `resume` of the question does.
@@ -96,7 +98,7 @@ def begin(pieces: Generator[bool, None, Decision | Question]) -> Decision | Ques
     except StopIteration as end:
         decided: Decision | Question = end.value
         return decided
-    return Question((DividedWork(_until_error(pieces)),), _resume)
+    return Question((DividedWork(_until_error(pieces), leftovers),), _resume)
 
 
 def pause_if_large(request: Request) -> Generator[bool, None, None]:

@@ -225,9 +225,11 @@ cannot be divided, else False. Its result is what it returns."""
 
 class DividedWork(NamedTuple):
     """The operation of doing long work with pauses, in which other requests are answered. It is the
-    only one of its question. Its result is that of `pieces`."""
+    only one of its question. Its result is that of `pieces`. What is in `leftovers` behind them is
+    let go of little by little: it is what remains of a large body."""
 
     pieces: Pieces
+    leftovers: list[Any] | None = None
 
 
 class CallFunction(NamedTuple):

@@ -62,6 +62,7 @@ from mockllm.replies.cors import CORS
 from mockllm.state.choosing import Choice, Chosen, Exhausted, NoneLeft
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import SessionEnded
+from mockllm.wire import tokens
 
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_MESSAGES_AT_ONCE = 2_000  # of a conversation that is read without a pause: 5 to 10 ms
@@ -340,10 +341,14 @@ class Engine:
         depends on what `find_earlier` finds. What else it depends on is a question, and an answer
         that is made for this request a decision. Without `effects` it is asked which hold."""
         table, request, values, find_earlier, session, _ = received
+        size = len(request.body)
+        if size > MAX_SMALL:
+            leftovers: list[Any] = []
+            work = self._decode_and_match(received, effects, leftovers)
+            return self._perform(received, effects or NO_EFFECTS, work, leftovers)
         try:
             prompt = table.api.decode(request, values)
-            size = len(request.body)
-            if size > MAX_UNDIVIDED and (size > MAX_SMALL or _has_much_to_match(table, prompt)):
+            if size > MAX_UNDIVIDED and _has_much_to_match(table, prompt):
                 work = self._match_in_pieces(received, prompt, effects)
                 return self._perform(received, effects or NO_EFFECTS, work)
             table.validate(prompt)
@@ -392,14 +397,26 @@ class Engine:
         match = self._answer_selected(table, asked, selection)
         return _cacheable(match, looks_back=looks_back)
 
+    def _decode_and_match(
+        self, received: Received, effects: Effects | None, leftovers: list[Any]
+    ) -> Generator[bool, None, Match | Decision | Question]:
+        """Do what `_match_anew` does, with pauses (`Pieces`). `leftovers` are those of
+        `DividedWork`."""
+        table, request, values, *_ = received
+        try:
+            prompt = yield from table.api.decode_in_pieces(request, values, leftovers)
+        except RequestError as exc:
+            return self.responder.refuse(table, exc)
+        return (yield from self._match_in_pieces(received, prompt, effects))
+
     def _match_in_pieces(
         self, received: Received, prompt: Prompt, effects: Effects | None
     ) -> Generator[bool, None, Match | Decision | Question]:
         """Do what `_match_anew` does after decoding, with pauses (`Pieces`)."""
         table, request, _, find_earlier, session, _ = received
-        yield True
         try:
-            table.validate(prompt)
+            yield from table.validate_in_pieces(prompt)
+            prompt.body = yield from tokens.estimate_in_pieces(prompt.body)
             wished = self.responder.wished(table, request)
         except RequestError as exc:
             return self.responder.refuse(table, exc)
@@ -447,10 +464,12 @@ class Engine:
         received: Received,
         effects: Effects,
         work: Generator[bool, None, Match | Decision | Question],
+        leftovers: list[Any] | None = None,
     ) -> Question:
         """Return the question that does `work`, whose match is kept for equal requests."""
         return Question(
-            (DividedWork(work),), lambda results: self._remember(received, effects, results[0])
+            (DividedWork(work, leftovers),),
+            lambda results: self._remember(received, effects, results[0]),
         )
 
     def _answer_selected(

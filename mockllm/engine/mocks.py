@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -36,7 +36,7 @@ from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES
 from mockllm.replies.headers import join_headers
 from mockllm.state.choosing import Candidate
-from mockllm.validation.findings import Confirm
+from mockllm.validation.findings import Confirm, Finding
 from mockllm.validation.findings import Kind as FindingKind
 from mockllm.wire.chunking import Chunk
 
@@ -104,11 +104,15 @@ class Table:
             RequestError: 400, naming the first invalid member.
         """
         finding = self.confirm(prompt.body) if self.confirm is not None else None
-        if finding is None:
-            return
-        if finding.kind is FindingKind.MISSING:
-            raise request_body.missing(finding.place)
-        raise RequestError(400, str(finding), param=finding.place, code="invalid_type")
+        if finding is not None:
+            raise _refusal(finding)
+
+    def validate_in_pieces(self, prompt: Prompt) -> Generator[bool, None, None]:
+        """Do what `validate` does, with pauses (`decision.Pieces`)."""
+        if self.confirm is not None:
+            finding = yield from self.confirm.in_pieces(prompt.body)
+            if finding is not None:
+                raise _refusal(finding)
 
     def decode(self, body: bytes) -> Prompt:
         """Return the prompt of a request to this API with this `body`.
@@ -118,6 +122,12 @@ class Table:
         """
         request = Request.of("POST", self.api.routes[0], body=body)
         return self.api.decode(request, NO_VALUES)
+
+
+def _refusal(finding: Finding) -> RequestError:
+    if finding.kind is FindingKind.MISSING:
+        return request_body.missing(finding.place)
+    return RequestError(400, str(finding), param=finding.place, code="invalid_type")
 
 
 def fails(source: MockSource | ScriptedSource) -> bool:

@@ -6,15 +6,17 @@ know sockets, clocks and tables of mocks; matching and pacing are written once, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.matching.predicates import Predicate
 from mockllm.prompt import Body, Prompt, ResponseOptions
 from mockllm.providers.failures import Cases
 from mockllm.providers.reply import NeutralReply
+from mockllm.providers.request_body import CheckEntries, read_members_in_pieces
 from mockllm.providers.routes import Values
 from mockllm.providers.speech import Speaker
 from mockllm.providers.vendor import Vendor
@@ -100,6 +102,14 @@ class API:
     """`decode(request, values)`: the request as a prompt, checked for its structure only; `values`
     are those in its path. Raises RequestError naming the invalid member."""
 
+    read: Callable[[dict[str, Any], CheckEntries | None], Prompt]
+    """`read(members, check)`: the decoded body of a request as a prompt, as `decode` does. If the
+    entries of its list have been checked in pieces, `check` raises what that has raised."""
+
+    check_in_pieces: Callable[[Mapping[str, Any]], Iterator[None]]
+    """`check_in_pieces(members)`: check the entries of a request's list as `read` does, with a
+    pause after some of them. Without effect if there is no list."""
+
     compile_match: Callable[[Any, bool], Predicate]
     """`compile_match(value, contains)`: a mock's message or input as a predicate. Raises
     CannotMatch if no request can have it, another ValueError if it is not of this API; both with a
@@ -160,6 +170,29 @@ class API:
     refuse: Callable[[str | None], dict[str, Any]] | None = None
     """`refuse(message)`: the response to a flagged prompt, of an API that answers it; None if it
     reports an error."""
+
+    def decode_in_pieces(
+        self, request: Request, values: Values, leftovers: list[Any]
+    ) -> Generator[bool, None, Prompt]:
+        """Do what `decode` does, with pauses (`engine.decision.Pieces`). `leftovers` is that of
+        `json_pieces.loads_in_pieces`."""
+        members = yield from read_members_in_pieces(request.body, values, leftovers)
+        return (yield from self.read_in_pieces(members))
+
+    def read_in_pieces(self, members: dict[str, Any]) -> Generator[bool, None, Prompt]:
+        """Do what `read` does, with pauses (`engine.decision.Pieces`)."""
+        error: RequestError | None = None
+        try:
+            for _ in self.check_in_pieces(members):
+                yield False
+        except RequestError as exc:
+            error = exc
+
+        def check(entries: list[Any]) -> None:
+            if error is not None:
+                raise error
+
+        return self.read(members, check)
 
     def __hash__(self) -> int:
         return hash(self.name)

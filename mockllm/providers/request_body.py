@@ -5,17 +5,23 @@ Each function returns a value of its type or raises a `RequestError` (400) that 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from typing import Any
 
 from mockllm.errors import RequestError
 from mockllm.wire import jsontext
+from mockllm.wire.json_pieces import loads_in_pieces
 
 Body = Mapping[str, Any]
 
 MISSING_MEMBER = "missing_required_parameter"
 """The code of an error about a missing member."""
 
+CheckEntries = Callable[[list[Any]], None]
+"""Checks the structure of the entries of the list that a request is about: its messages, items or
+inputs. Raises RequestError naming the first that is invalid."""
+
+ENTRIES_AT_ONCE = 1_000  # that are checked without a pause: 0.1 to 0.5 ms
 MAX_MODEL = 1_000  # characters; it is repeated in every event of a stream
 
 
@@ -49,8 +55,28 @@ def read_object(body: bytes) -> dict[str, Any]:
     try:
         value = jsontext.loads(body)
     except ValueError as exc:
-        message = f"We could not parse the JSON body of your request: {exc}"
-        raise RequestError(400, message) from exc
+        raise _not_json(exc) from exc
+    return _check_object(value)
+
+
+def read_object_in_pieces(
+    body: bytes, leftovers: list[Any] | None = None
+) -> Generator[bool, None, dict[str, Any]]:
+    """Do what `read_object` does, with pauses (`engine.decision.Pieces`). `leftovers` is that of
+    `loads_in_pieces`."""
+    try:
+        value = yield from loads_in_pieces(body, leftovers)
+    except ValueError as exc:
+        raise _not_json(exc) from exc
+    return _check_object(value)
+
+
+def _not_json(error: ValueError) -> RequestError:
+    message = f"We could not parse the JSON body of your request: {error}"
+    return RequestError(400, message)
+
+
+def _check_object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         message = (
             f"The body of the request: expected a JSON object, found {jsontext.describe(value)}"
@@ -63,10 +89,55 @@ def read_members(body: bytes, values: Mapping[str, str]) -> dict[str, Any]:
     """Decode the body, a JSON object. Missing members are taken from `values`, those in the path,
     which may name the model."""
     members = read_object(body)
+    return _with_values(members, values) if values else members
+
+
+def read_members_in_pieces(
+    body: bytes, values: Mapping[str, str], leftovers: list[Any]
+) -> Generator[bool, None, dict[str, Any]]:
+    """Do what `read_members` does, with pauses (`engine.decision.Pieces`)."""
+    members = yield from read_object_in_pieces(body, leftovers)
+    return _with_values(members, values)
+
+
+def _with_values(members: dict[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
     for name, value in values.items():
         if members.get(name) is None:
             members[name] = value
     return members
+
+
+def check_in_slices(
+    path: str,
+    entries: Any,
+    check: Callable[[list[Any], int], None],
+    has_parts: Callable[[Any], bool] = lambda entry: True,
+) -> Iterator[None]:
+    """Call `check(entries, first)` for one slice of the list at `path` after the other, `first`
+    being the index of the slice's first entry; with a pause after each. Nothing is called for what
+    is no list. The parts of an entry are counted, and those of a large content are checked in
+    slices too, if it `has_parts`."""
+    if not isinstance(entries, list):
+        return
+    first, size = 0, 0
+    for index, entry in enumerate(entries):
+        content = entry.get("content") if isinstance(entry, dict) else None
+        parts = len(content) if isinstance(content, list) else 0
+        if isinstance(content, list) and parts > ENTRIES_AT_ONCE and has_parts(entry):
+            check(entries[first:index], first)
+            check([{**entry, "content": []}], index)
+            for start in range(0, parts, ENTRIES_AT_ONCE):
+                end = start + ENTRIES_AT_ONCE
+                check_parts(content[start:end], f"{path}.{index}.content", start)
+                yield
+            first, size = index + 1, 0
+            continue
+        size += 1 + parts
+        if size >= ENTRIES_AT_ONCE:
+            check(entries[first : index + 1], first)
+            yield
+            first, size = index + 1, 0
+    check(entries[first:], first)
 
 
 def read_model(body: Body) -> str:
@@ -122,9 +193,8 @@ def check_minimums(body: Body, minimums: Mapping[str, int], prefix: str = "") ->
             raise RequestError(400, message, param=path, code="integer_below_min_value")
 
 
-def read_messages(body: Body, roles: Collection[str]) -> list[dict[str, Any]]:
-    """`messages`: a non-empty list of objects with one of `roles` and a content that is a string, a
-    list of parts or null."""
+def read_messages(body: Body) -> list[Any]:
+    """`messages`: a non-empty list."""
     messages = body.get("messages")
     if messages is None:
         raise missing("messages")
@@ -132,7 +202,13 @@ def read_messages(body: Body, roles: Collection[str]) -> list[dict[str, Any]]:
         raise bad("messages", "a list", messages)
     if not messages:
         raise empty("messages", "message")
-    for index, message in enumerate(messages):
+    return messages
+
+
+def check_messages(messages: list[Any], roles: Collection[str], first: int = 0) -> None:
+    """Check that messages, the first of which has the index `first`, are objects with one of
+    `roles` and a content that is a string, a list of parts or null."""
+    for index, message in enumerate(messages, first):
         if (
             isinstance(message, dict)
             and isinstance(role := message.get("role"), str)
@@ -145,7 +221,6 @@ def read_messages(body: Body, roles: Collection[str]) -> list[dict[str, Any]]:
             raise bad(path, "an object", message)
         check_role(message, roles, path)
         check_content(message.get("content"), f"{path}.content")
-    return messages
 
 
 def check_role(message: Body, roles: Collection[str], path: str) -> None:
@@ -163,7 +238,13 @@ def check_content(content: Any, path: str) -> None:
         return
     if not isinstance(content, list):
         raise bad(path, "a string or a list of parts", content)
-    for index, part in enumerate(content):
+    check_parts(content, path)
+
+
+def check_parts(parts: list[Any], path: str, first: int = 0) -> None:
+    """Check that the parts of a content, the first of which has the index `first`, are objects with
+    a `type`."""
+    for index, part in enumerate(parts, first):
         if not isinstance(part, dict):
             raise bad(f"{path}.{index}", "an object", part)
         if not isinstance(part.get("type"), str):

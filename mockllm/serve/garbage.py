@@ -2,8 +2,8 @@
 
 The interpreter does so whenever enough objects have been kept, which holds the loop for 100 ms with
 10,000 open streams, and nearly always in vain: a connection and an answer leave no cycles. So here
-full collections wait until no answer is paced, unless very much has been kept meanwhile, and take a
-hundredth of the time at most. Young objects are collected as ever.
+full collections wait until no answer is paced and no large body is in work, unless very much has
+been kept meanwhile, and take a hundredth of the time at most. Young objects are collected as ever.
 
 It does not know what is collected. An embedded server shares its interpreter with the program, and
 leaves all this alone.
@@ -24,8 +24,8 @@ PAUSE = 100.0  # seconds between two full collections, for each second that one 
 
 
 class GarbageCollector:
-    """Collects all garbage when `poll` finds that it is due. `is_pacing` says whether an answer is
-    open that a collection would make late; `now` is a clock in seconds."""
+    """Collects all garbage when `poll` finds that it is due. `is_pacing` says whether something is
+    open that a collection would make late, or take long for; `now` is a clock in seconds."""
 
     def __init__(
         self, is_pacing: Callable[[], bool], *, now: Callable[[], float] = time.monotonic

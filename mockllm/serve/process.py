@@ -230,7 +230,8 @@ class _Process:
             host, is_tls = settings.host, bound.tls is not None
             turn_on(self._service, settings.control, calls=calls, host=host, is_tls=is_tls)
         self._listener = Listener(self._service, tls=bound.tls)
-        self._garbage = GarbageCollector(lambda: clock.is_pacing)
+        turns = self._service.turns
+        self._garbage = GarbageCollector(lambda: clock.is_pacing or turns.has_large_body)
         self._cut = False
         self.stopping = asyncio.Event()
 

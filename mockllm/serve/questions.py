@@ -56,7 +56,7 @@ class Questions:
             work = decided.operations[0]
             left -= not isinstance(work, store.Operation)
             if isinstance(work, DividedWork):
-                results: Sequence[Any] = [await self._service.turns.perform(work.pieces)]
+                results: Sequence[Any] = [await self._service.turns.perform(*work)]
             elif isinstance(work, CallFunction):
                 results = await self._call_functions(decided.operations)
             elif isinstance(work, FindPeer):

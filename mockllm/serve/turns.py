@@ -4,7 +4,7 @@ Deciding a request of a megabyte takes milliseconds, and generating a long strea
 hundred clients ask for it at once, no other request may wait until all of it is done. So work of
 this kind takes turns: all turns in one iteration of the loop take about MAX_TURN seconds together,
 and the rest of the work waits for a later iteration. A turn that cannot be divided, such as
-decoding one large body, is alone in its iteration.
+searching one long text, is alone in its iteration.
 
 For example, four players of long streams and a large request take turns like this:
 
@@ -17,6 +17,10 @@ For example, four players of long streams and a large request take turns like th
 Work that consists of pieces (`engine.decision.Pieces`) is done by `perform`, as many pieces in one
 turn as there is time for.
 
+What remains of a large body is let go of in the same way, because to free a million values takes
+as long as to decode them. No full collection of garbage begins while such a body is decoded and
+matched: it would look at all of these values, which takes 50 to 100 ms, and none is garbage.
+
 Waiting work is resumed in the order of its deadlines. A large request gets a later one, so that
 small requests need not wait for all large ones that came before.
 """
@@ -24,6 +28,7 @@ small requests need not wait for all large ones that came before.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from heapq import heappop, heappush
 from itertools import count
@@ -36,6 +41,8 @@ MAX_READING = 0.002  # seconds in which large bodies are received in one iterati
 MIN_CHARGED = 0.0002  # seconds; shorter work is not counted, because counting it costs as well
 MAX_SMALL = 64 * 1024  # bytes of a request that is decided at once while there is time
 BYTES_PER_SECOND = 1024 * 1024  # by which a large request's deadline is later
+MAX_FREEING = 0.001  # seconds in which leftovers are freed in one iteration
+MAX_YOUNG = 5_000  # objects that are made between two collections of young garbage: 0.5 to 1 ms
 MAX_RESUMED = 8  # turns that begin in one iteration, if all are short
 
 _Waiting = tuple[float, int, asyncio.Future[None]]
@@ -54,6 +61,8 @@ class Turns:
         self._waiting: list[_Waiting] = []
         self._numbers = count()
         self._is_renewing = False
+        self._leftovers: list[list[Any]] = []
+        self._collections = _Collections()
 
     @property
     def left(self) -> float:
@@ -74,9 +83,23 @@ class Turns:
         self._spent_reading += seconds
         return self._spent_reading >= MAX_READING
 
-    async def perform(self, pieces: Pieces) -> Any:
+    @property
+    def has_large_body(self) -> bool:
+        """True while a large body is in work, or let go of."""
+        return self._collections.are_delayed or bool(self._leftovers)
+
+    async def perform(self, pieces: Pieces, leftovers: list[Any] | None = None) -> Any:
         """Return the result of `pieces`, which are done in turns. One that cannot be divided is the
-        first of its iteration."""
+        first of its iteration. `leftovers` are those of `DividedWork`."""
+        if leftovers is None:
+            return await self._perform(pieces)
+        with self._collections:
+            result = await self._perform(pieces)
+        self._leftovers.append(leftovers)
+        self._renew_later()
+        return result
+
+    async def _perform(self, pieces: Pieces) -> Any:
         alone = False
         while True:
             await self.wait(alone=alone)
@@ -89,6 +112,7 @@ class Turns:
             except StopIteration as end:
                 return end.value
             finally:
+                self._collections.collect_young()
                 self.spend(time.monotonic() - began)
 
     async def wait(self, size: int = 0, *, alone: bool = False) -> None:
@@ -126,8 +150,54 @@ class Turns:
                 future.set_result(None)
                 resumed += 1
         self.over = bool(self._waiting)
-        if self.over:
+        if self._leftovers:
+            self._free()
+        if self.over or self._leftovers:
             self._renew_later()
+
+    def _free(self) -> None:
+        """Let go of leftovers for a moment, but at least of one."""
+        began = time.monotonic()
+        while self._leftovers:
+            if self._leftovers[-1]:
+                self._leftovers[-1].pop()
+            else:
+                self._leftovers.pop()
+            spent = time.monotonic() - began
+            if spent > MAX_FREEING:
+                self._spent += spent
+                break
 
     def _renew_reading(self) -> None:
         self._spent_reading = 0.0
+
+
+class _Collections:
+    """Delays full collections of garbage while large bodies are in work, in a context for each.
+    Young garbage is collected meanwhile; what survives that is not looked at again."""
+
+    def __init__(self) -> None:
+        self._bodies = 0
+        self._delays = False
+
+    @property
+    def are_delayed(self) -> bool:
+        """True while a large body is in work."""
+        return self._bodies > 0
+
+    def __enter__(self) -> None:
+        self._bodies += 1
+        if gc.isenabled():
+            gc.disable()
+            self._delays = True
+
+    def __exit__(self, *_: object) -> None:
+        self._bodies -= 1
+        if not self._bodies and self._delays:
+            gc.enable()
+            self._delays = False
+
+    def collect_young(self) -> None:
+        """Collect young garbage if there may be much."""
+        if self._delays and gc.get_count()[0] > MAX_YOUNG:
+            gc.collect(1)

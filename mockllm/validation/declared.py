@@ -17,6 +17,7 @@ import orjson
 from pydantic_core import SchemaError, SchemaValidator
 
 from mockllm.validation import stored_schema
+from mockllm.validation.core_schema import Schema
 from mockllm.validation.schema import eager_schema
 from mockllm.validation.stored_schema import StoredSchema
 
@@ -78,6 +79,11 @@ class Rewriting(NamedTuple):
 
 def compile_validator(type_: Any, rewriting: Rewriting) -> SchemaValidator:
     """Return a validator of `type_`, which is `Declared` or anything pydantic can adapt."""
+    return compile_schema(type_, rewriting)[0]
+
+
+def compile_schema(type_: Any, rewriting: Rewriting) -> tuple[SchemaValidator, Schema]:
+    """Return a validator of `type_`, and the rewritten schema that it validates by."""
     if not isinstance(type_, Declared):
         return _compile(_derive(type_, rewriting))
     name = _name(type_.name, rewriting)
@@ -86,18 +92,19 @@ def compile_validator(type_: Any, rewriting: Rewriting) -> SchemaValidator:
         with contextlib.suppress(ValueError, TypeError, LookupError, SchemaError):
             return _compile(StoredSchema(kept))
     derived = _derive(type_.load(), rewriting)
-    validator = _compile(derived)
+    compiled = _compile(derived)
     if not derived.foreign:
         _store.write(name, derived.data)
-    return validator
+    return compiled
 
 
 def _derive(type_: Any, rewriting: Rewriting) -> StoredSchema:
     return stored_schema.dump(eager_schema(type_, **rewriting._asdict()))
 
 
-def _compile(stored: StoredSchema) -> SchemaValidator:
-    return SchemaValidator(stored_schema.load(stored))
+def _compile(stored: StoredSchema) -> tuple[SchemaValidator, Schema]:
+    schema = stored_schema.load(stored)
+    return SchemaValidator(schema), schema
 
 
 def _name(name: str, rewriting: Rewriting) -> str:

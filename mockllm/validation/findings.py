@@ -7,7 +7,7 @@ provider: the `sdk.py` files choose the type for each endpoint and the types tha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -17,12 +17,14 @@ from pydantic_core import ErrorDetails, SchemaValidator, ValidationError
 
 from mockllm.errors import closest, did_you_mean
 from mockllm.validation.choosers import LABEL_PREFIX, MISSPELT
-from mockllm.validation.declared import Rewriting, compile_validator
+from mockllm.validation.declared import Rewriting, compile_schema, compile_validator
+from mockllm.validation.reduction import Reduction, declared_names
 from mockllm.validation.schema import MISMATCH, UNDECLARED
 from mockllm.wire import jsontext
 
 MAX_STEP = 60  # characters of a key in a path: enough to recognise it
 MAX_EXPECTED = 200  # characters; some enums of the SDKs have a hundred values
+MAX_ERRORS = 100  # that are described to find the first of them; each takes 2 µs
 MAX_HINTLESS = 60  # characters of expected values among which a reader finds the meant one
 
 _QUOTED = re.compile(r"'([^']*)'")
@@ -54,8 +56,46 @@ class Finding:
         return f"{self.place}: {self.message}" if self.path else self.message
 
 
-Confirm = Callable[[Any], Finding | None]
-"""Validates a decoded JSON value; returns the first finding, or None if the value is valid."""
+class Confirm:
+    """Validates a decoded JSON value; returns the first finding, or None if the value is valid. It
+    does not modify the value and never raises for JSON."""
+
+    def __init__(self, validator: SchemaValidator, declared: frozenset[str]) -> None:
+        self._validator = validator
+        self._declared = declared
+
+    def __call__(self, value: Any) -> Finding | None:
+        try:
+            self._validator.validate_python(value)
+        except ValidationError as error:
+            if error.error_count() <= MAX_ERRORS:
+                return _finding(error.errors(include_url=False)[0])
+        else:
+            return None
+        pieces = self.in_pieces(value)
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as end:
+                finding: Finding | None = end.value
+                return finding
+
+    def in_pieces(self, value: Any) -> Generator[bool, None, Finding | None]:
+        """Do the same, with pauses (`engine.decision.Pieces`)."""
+        reduction = Reduction(self._count_errors, self._declared)
+        reduced = yield from reduction.reduce(value)
+        errors = _errors(self._validator, reduced)
+        if not errors:
+            return None
+        finding = _finding(errors[0])
+        return replace(finding, path=reduction.original(finding.path))
+
+    def _count_errors(self, value: Any) -> int:
+        try:
+            self._validator.validate_python(value)
+        except ValidationError as error:
+            return error.error_count()
+        return 0
 
 
 def compile_request(
@@ -66,17 +106,15 @@ def compile_request(
     always_required: frozenset[str] = frozenset(),
     widened: frozenset[str] | None = None,
 ) -> Confirm:
-    """Compile a validator that returns the first finding in a request, or None.
+    """Compile a validator of requests.
 
     `type_` is anything pydantic can adapt, a TypedDict, a union, a list of them, or that of an SDK
     that is imported only if it must be (`Declared`). Unless `strict`,
     the TypedDicts named in `lenient_types` may lack any members except those in `always_required`,
     or have null in their place. `widened` are members that are not validated, because later SDKs
-    declare them more widely: ``McpCall.error``. The validator does not modify its argument and
-    never raises for JSON.
+    declare them more widely: ``McpCall.error``.
     """
-    validator = _validator(
-        type_,
+    rewriting = Rewriting(
         strict=strict,
         lenient_types=lenient_types,
         always_required=always_required,
@@ -84,15 +122,8 @@ def compile_request(
         widened=widened or frozenset(),
         closed=False,
     )
-
-    def confirm(value: Any) -> Finding | None:
-        try:
-            validator.validate_python(value)
-        except ValidationError as error:
-            return _finding(error.errors(include_url=False)[0])
-        return None
-
-    return confirm
+    validator, schema = compile_schema(type_, rewriting)
+    return Confirm(validator, declared_names(schema))
 
 
 def compile_match(

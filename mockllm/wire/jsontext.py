@@ -26,7 +26,7 @@ embeddings."""
 MAX_LEVELS = 1024
 """Maximum depth of lists and objects that orjson decodes."""
 
-_PIECE = 1024 * 1024  # bytes; a text split at every quote takes thirty times its size
+_PIECE = 128 * 1024  # bytes; a text split at every quote takes thirty times its size
 
 _SURROGATE = re.compile(
     rb"(?<!\\)((?:\\\\)*+)"  # escaped backslashes before it
@@ -52,17 +52,70 @@ def loads(text: bytes, *, max_values: int | None = MAX_VALUES) -> Any:
             orjson's 1,024 levels, or too many values; the message contains the position.
     """
     text = text.removeprefix(BYTE_ORDER_MARK)
-    if max_values is not None and _has_more_values(text, max_values):
-        raise ValueError(f"it has more than {max_values:,} values")
+    if max_values is not None:
+        for _ in check_values(text, max_values):
+            pass
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as exc:
-        if not 0 < text.count(b"\\ud") + text.count(b"\\uD") <= MAX_VALUES:
+        if not may_have_surrogates(text):
             raise ValueError(str(exc)) from exc
     try:
-        return orjson.loads(_SURROGATE.sub(_replace_lone_surrogate, text))
+        return orjson.loads(replace_lone_surrogates(text))
     except orjson.JSONDecodeError as exc:
         raise ValueError(str(exc)) from exc
+
+
+def may_have_surrogates(text: bytes) -> bool:
+    """True if lone surrogates in a text are replaced where it is not JSON."""
+    return 0 < text.count(b"\\ud") + text.count(b"\\uD") <= MAX_VALUES
+
+
+def replace_lone_surrogates(text: bytes) -> bytes:
+    """Replace the escape of each lone surrogate in a JSON text by that of U+FFFD."""
+    return _SURROGATE.sub(_replace_lone_surrogate, text)
+
+
+def without_open_escape(text: bytes) -> bytes:
+    """Return the beginning of a JSON text without a backslash at its end that escapes what follows
+    there."""
+    backslashes = len(text) - len(text.rstrip(b"\\"))
+    return text[:-1] if backslashes % 2 else text
+
+
+def without_escaped_quotes(text: bytes) -> bytes:
+    """Return a JSON text of the same size in which all quotes delimit strings."""
+    return text.replace(rb"\\", b"__").replace(rb"\"", b"__") if b"\\" in text else text
+
+
+def check_values(text: bytes, most: int) -> Iterator[bool]:
+    """Check that a JSON text has at most `most` values, with pauses (`engine.decision.Pieces`); an
+    empty list or object counts twice.
+
+    Separators are counted: first all of them, which is quick, then those outside strings. Beyond
+    the levels that orjson decodes, two separators need three bytes at least (``[],``).
+
+    Raises:
+        ValueError: it has more.
+    """
+    if len(text) <= (most - MAX_LEVELS) * 3 // 2:
+        return
+    separators = 0
+    for start in range(0, len(text), _PIECE):
+        separators += _separators(text[start : start + _PIECE])
+        yield False
+    if separators < most:
+        return
+    values, in_string, start = 1, 0, 0
+    while start < len(text):
+        piece = without_open_escape(text[start : start + _PIECE])
+        start += len(piece) or 1
+        parts = without_escaped_quotes(piece).split(b'"')
+        values += _separators(b" ".join(parts[in_string::2]))
+        if values > most:
+            raise ValueError(f"it has more than {most:,} values")
+        in_string ^= (len(parts) - 1) % 2
+        yield False
 
 
 def dumps(value: Any) -> bytes:
@@ -149,23 +202,6 @@ def describe(value: Any) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
-
-
-def _has_more_values(text: bytes, most: int) -> bool:
-    """True if a JSON text has more than `most` values; an empty list or object counts twice.
-    Separators are counted: first all of them, which is quick, then those outside strings. Beyond
-    the levels that orjson decodes, two separators need three bytes at least (``[],``)."""
-    if len(text) <= (most - MAX_LEVELS) * 3 // 2 or _separators(text) < most:
-        return False
-    text = text.replace(rb"\\", b"").replace(rb"\"", b"")  # the quotes left delimit strings
-    values, in_string = 1, 0
-    for start in range(0, len(text), _PIECE):
-        parts = text[start : start + _PIECE].split(b'"')
-        values += _separators(b" ".join(parts[in_string::2]))
-        if values > most:
-            return True
-        in_string ^= (len(parts) - 1) % 2
-    return False
 
 
 def _separators(text: bytes) -> int:

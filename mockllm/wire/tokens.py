@@ -7,12 +7,13 @@ is not text (images, audio, files) counts only by its caption.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 BYTES_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 3  # role and delimiters, as OpenAI's cookbook counts them
 
+_VALUES_AT_ONCE = 5_000  # whose tokens are estimated without a pause: 1 to 2 ms
 _NUMBERS = frozenset({int, float})
 _PROMPT_MEMBERS = frozenset(
     {"messages", "input", "prompt", "system", "instructions", "tools", "functions"}
@@ -63,12 +64,70 @@ def estimate_value(value: Any) -> int:
     return total
 
 
+class EstimatedBody(dict[str, Any]):
+    """The decoded body of a request whose input tokens have been estimated in pieces."""
+
+    __slots__ = ("input_tokens",)
+
+    def __init__(self, body: Mapping[str, Any], input_tokens: int) -> None:
+        super().__init__(body)
+        self.input_tokens = input_tokens
+
+
+def estimate_in_pieces(body: Mapping[str, Any]) -> Generator[bool, None, EstimatedBody]:
+    """Return `body` with its input tokens, those that `estimate_prompt` returns, with pauses
+    (`engine.decision.Pieces`)."""
+    total = 0
+    for name, member in body.items():
+        if name in _PROMPT_MEMBERS:
+            total += yield from _estimate_in_pieces(member)
+    return EstimatedBody(body, _with_messages(body, total))
+
+
+def _estimate_in_pieces(value: Any) -> Generator[bool, None, int]:
+    total, seen = 0, 0
+    todo = [value]
+    while todo:
+        entry = todo.pop()
+        seen += 1
+        if not seen % _VALUES_AT_ONCE:
+            yield False
+        if isinstance(entry, dict):
+            for key, member in entry.items():
+                seen += 1
+                if not seen % _VALUES_AT_ONCE:
+                    yield False
+                if key in _MEDIA_MEMBERS:
+                    continue
+                total += 1
+                if isinstance(member, str):
+                    total += estimate(member)
+                else:
+                    todo.append(member)
+        elif isinstance(entry, list) and len(entry) > _VALUES_AT_ONCE:
+            for start in range(0, len(entry), _VALUES_AT_ONCE):
+                yield False
+                todo.append(entry[start : start + _VALUES_AT_ONCE])
+        elif isinstance(entry, list) and not _NUMBERS.issuperset(map(type, entry)):
+            todo.extend(entry)
+        else:
+            total += estimate_value(entry)
+    return total
+
+
 def estimate_prompt(body: Mapping[str, Any]) -> int:
     """Estimate the input tokens of a request: messages or input, instructions and tools."""
+    if type(body) is EstimatedBody:
+        return body.input_tokens
     total = 0
     for name, member in body.items():
         if name in _PROMPT_MEMBERS:
             total += _estimate_objects(member) if type(member) is list else estimate_value(member)
+    return _with_messages(body, total)
+
+
+def _with_messages(body: Mapping[str, Any], total: int) -> int:
+    """Return the tokens of a request whose values have so many."""
     messages = body.get("messages", body.get("input"))
     if isinstance(messages, list) and messages and isinstance(messages[0], dict):
         total += TOKENS_PER_MESSAGE * len(messages)

@@ -62,9 +62,9 @@ ENDPOINTS = pytest.mark.parametrize(
 
 
 @ENDPOINTS
-@pytest.mark.parametrize(("text", "pauses"), [("hi", 0), (LARGE, 5)])
+@pytest.mark.parametrize(("text", "pauses"), [("hi", False), (LARGE, True)])
 def test_large_requests_are_counted_with_pauses(
-    path: str, headers: dict[str, str], member: str, text: str, pauses: int
+    path: str, headers: dict[str, str], member: str, text: str, pauses: bool
 ) -> None:
     app = LoneApp(Engine(load(Config.from_dict({}))))
     body = {"model": "m", member: [{"role": "user", "content": text}]}
@@ -72,7 +72,7 @@ def test_large_requests_are_counted_with_pauses(
     answer = told(ask("POST", path, headers, body, engine=app))
 
     assert answer.get("usage", answer)["input_tokens"] == -(-len(text) // 4) + 6
-    assert app.pauses == pauses
+    assert (app.pauses > 0) is pauses
 
 
 @ENDPOINTS

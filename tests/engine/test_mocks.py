@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import orjson
@@ -11,7 +12,7 @@ from mockllm import Config
 from mockllm.config.answers import MockStream, ReplyStream
 from mockllm.config.models import AnyMock, Mock, OpenAIMock
 from mockllm.config.reply import Reply, ToolCall
-from mockllm.engine.decision import Answer
+from mockllm.engine.decision import Answer, finish
 from mockllm.engine.mocks import Table, source_of, stream_of
 from mockllm.engine.sources import FixedSource, MockSource, ReplySource, ScriptedSource
 from mockllm.errors import RequestError
@@ -34,10 +35,29 @@ def table(confirm: Confirm | None) -> Table:
     return Table(CHAT, (), RuleIndex(()), confirm)
 
 
+class Finds(Confirm):
+    """Has the same finding in any value, and remembers the values."""
+
+    def __init__(self, finding: Finding | None) -> None:
+        self.finding = finding
+        self.seen: list[Any] = []
+
+    def __call__(self, value: Any) -> Finding | None:
+        self.seen.append(value)
+        return self.finding
+
+    def in_pieces(self, value: Any) -> Generator[bool, None, Finding | None]:
+        yield False
+        return self(value)
+
+
 def refusal(finding: Finding) -> RequestError:
-    """The error of a request in which there is this finding."""
+    """The error of a request in which there is this finding, in pieces or not."""
     with pytest.raises(RequestError) as caught:
-        table(lambda _: finding).validate(ask_chat(HELLO))
+        table(Finds(finding)).validate(ask_chat(HELLO))
+    with pytest.raises(RequestError) as in_pieces:
+        finish(table(Finds(finding)).validate_in_pieces(ask_chat(HELLO)))
+    assert in_pieces.value.message == caught.value.message
     return caught.value
 
 
@@ -58,10 +78,13 @@ def embeddings() -> AnyMock:
 
 
 def test_the_whole_body_is_validated() -> None:
-    seen: list[Any] = []
+    confirm = Finds(None)
     prompt = ask_chat(HELLO, seed=1)
-    table(seen.append).validate(prompt)
-    assert seen == [{"model": "m", "messages": HELLO, "seed": 1}]
+    table(confirm).validate(prompt)
+    finish(table(confirm).validate_in_pieces(prompt))
+    body = confirm.seen.pop()
+    assert confirm.seen == [body]
+    assert body == {"model": "m", "messages": HELLO, "seed": 1}
 
 
 def test_a_missing_member_is_named_as_the_service_does() -> None:

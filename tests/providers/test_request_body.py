@@ -17,6 +17,13 @@ Refusal = tuple[str, str | None, str | None]
 """The message, `param` and `code` of an error."""
 
 
+def read_messages(body: Any, roles: Any) -> list[Any]:
+    """Read the messages of a body as an API does."""
+    messages = request_body.read_messages(body)
+    request_body.check_messages(messages, roles)
+    return messages
+
+
 def refusal(read: Callable[..., Any], *arguments: Any) -> Refusal:
     """The error 400 of a call."""
     with pytest.raises(RequestError) as info:
@@ -256,12 +263,12 @@ def test_an_input_of_another_type_is_refused(value: Any, found: str) -> None:
 def test_messages_are_returned_as_they_are(content: Any) -> None:
     messages = [{"role": "user", "content": content, "x": 1}, {"role": "assistant"}]
 
-    assert request_body.read_messages({"messages": messages}, ROLES) is messages
+    assert read_messages({"messages": messages}, ROLES) is messages
 
 
 @pytest.mark.parametrize("body", [{}, {"messages": None}])
 def test_messages_are_required(body: dict[str, Any]) -> None:
-    assert refusal(request_body.read_messages, body, ROLES) == absent("messages")
+    assert refusal(read_messages, body, ROLES) == absent("messages")
 
 
 @pytest.mark.parametrize(
@@ -270,11 +277,11 @@ def test_messages_are_required(body: dict[str, Any]) -> None:
 def test_messages_that_are_not_a_list_are_refused(value: Any, found: str) -> None:
     expected = wrong("messages", "a list", found)
 
-    assert refusal(request_body.read_messages, {"messages": value}, ROLES) == expected
+    assert refusal(read_messages, {"messages": value}, ROLES) == expected
 
 
 def test_an_empty_list_of_messages_is_refused() -> None:
-    message, param, code = refusal(request_body.read_messages, {"messages": []}, ROLES)
+    message, param, code = refusal(read_messages, {"messages": []}, ROLES)
 
     assert message.startswith("messages: at least one message is required.")
     assert (param, code) == ("messages", "empty_array")
@@ -323,13 +330,13 @@ def test_an_empty_list_of_messages_is_refused() -> None:
 def test_the_error_of_a_message_has_its_place(message: Any, expected: Refusal) -> None:
     body = {"messages": [{"role": "user", "content": "hi"}, message, None]}
 
-    assert refusal(request_body.read_messages, body, ROLES) == expected
+    assert refusal(read_messages, body, ROLES) == expected
 
 
 def test_the_last_of_many_messages_is_checked() -> None:
     messages = [{"role": "user", "content": "hi"}] * 10_000
 
-    refused = refusal(request_body.read_messages, {"messages": [*messages, 7]}, ROLES)
+    refused = refusal(read_messages, {"messages": [*messages, 7]}, ROLES)
 
     assert refused == wrong("messages.10000", "an object", "7")
 

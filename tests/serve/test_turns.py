@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import weakref
 from collections.abc import Generator
 from types import SimpleNamespace
 
@@ -173,3 +176,76 @@ async def test_a_piece_that_cannot_be_divided_is_alone() -> None:
         rounds.now += 1
 
     assert len(set(began)) == 3
+
+
+async def test_leftovers_are_let_go_of_between_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "MAX_FREEING", 0)
+    rounds = Rounds()
+    leftovers: list[object] = [[number] for number in range(5)]
+    left: list[int] = []
+
+    def work() -> Generator[bool, None, str]:
+        yield False
+        return "done"
+
+    assert await rounds.turns.perform(work(), leftovers) == "done"
+    assert len(leftovers) == 5
+    while leftovers:
+        await asyncio.sleep(0)
+        left.append(len(leftovers))
+
+    assert left[-3:] == [2, 1, 0]
+    await rounds.turns.wait()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_no_full_collection_begins_while_a_large_body_is_in_work(fails: bool) -> None:
+    turns = Turns()
+    enabled: list[bool] = []
+
+    def work() -> Generator[bool, None, None]:
+        for _ in range(3):
+            enabled.append(gc.isenabled())
+            yield True
+        if fails:
+            raise ValueError
+
+    async def perform() -> None:
+        with contextlib.suppress(ValueError):
+            await turns.perform(work(), [])
+
+    assert gc.isenabled()
+    await asyncio.gather(perform(), perform())
+
+    assert enabled == [False] * 6
+    assert gc.isenabled()
+
+
+async def test_young_garbage_is_collected_while_a_large_body_is_in_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns_module, "MAX_YOUNG", 0)
+    collected: list[object] = []
+
+    class Garbage:
+        def __init__(self) -> None:
+            self.itself = self
+            weakref.finalize(self, collected.append, self.__class__)
+
+    def work() -> Generator[bool, None, None]:
+        Garbage()
+        yield True
+        yield True
+
+    await Turns().perform(work(), [])
+
+    assert collected == [Garbage]
+
+
+async def test_collections_that_are_off_stay_off() -> None:
+    gc.disable()
+    try:
+        await Turns().perform((_ for _ in ()), [])
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -112,3 +112,32 @@ def test_a_prompt_is_estimated_like_any_value(entries: list[Any]) -> None:
     expected = tokens.estimate_value(entries) + (per_message if has_messages else 0)
 
     assert tokens.estimate_prompt({"messages": entries}) == max(expected, 1)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(st.sampled_from(["type", "text", "data", "url", "é"]), inner)
+    ),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["messages", "input", "system", "tools", "model"]), JSON),
+    st.integers(1, 5),
+)
+def test_an_estimate_in_pieces_is_that_of_the_whole_body(body: dict[str, Any], most: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tokens, "_VALUES_AT_ONCE", most)
+        pieces = tokens.estimate_in_pieces(body)
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as end:
+                estimated = end.value
+                break
+
+    assert estimated == body
+    assert estimated.input_tokens == tokens.estimate_prompt(body)
+    assert tokens.estimate_prompt(estimated) == estimated.input_tokens

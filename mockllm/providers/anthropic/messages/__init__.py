@@ -8,7 +8,13 @@ from mockllm.providers.anthropic.messages.anatomy import ANATOMY
 from mockllm.providers.anthropic.messages.answer import count_cached, refuse, text_response
 from mockllm.providers.anthropic.messages.contradictions import find_contradictions
 from mockllm.providers.anthropic.messages.echo import echoed
-from mockllm.providers.anthropic.messages.prompt import NAME, compile_match, decode
+from mockllm.providers.anthropic.messages.prompt import (
+    NAME,
+    check_in_pieces,
+    compile_match,
+    decode,
+    read,
+)
 from mockllm.providers.anthropic.messages.render import render
 from mockllm.providers.anthropic.messages.reply import respond
 from mockllm.providers.anthropic.messages.speech import SPEAKER
@@ -34,6 +40,8 @@ MESSAGES = API(
     match_field="message",
     sdk=_sdk,
     decode=decode,
+    read=read,
+    check_in_pieces=check_in_pieces,
     compile_match=compile_match,
     render=render,
     answer_members=("content",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -34,9 +34,18 @@ def decode(request: Request, values: Values) -> Prompt:
     Raises:
         RequestError: 400, naming the member that is missing or has a wrong type.
     """
-    members = request_body.read_members(request.body, values)
+    return read(request_body.read_members(request.body, values))
+
+
+def read(members: dict[str, Any], check: request_body.CheckEntries | None = None) -> Prompt:
+    """Read the decoded body of a request into a prompt, as `decode` does. If its messages have been
+    checked in pieces, `check` raises what that has raised."""
     model = request_body.read_model(members)
-    messages = request_body.read_messages(members, ROLES)
+    messages = request_body.read_messages(members)
+    if check is None:
+        request_body.check_messages(messages, ROLES)
+    else:
+        check(messages)
     if members.get("max_tokens") is None:
         raise request_body.missing("max_tokens")
     request_body.check_minimums(members, _MINIMUMS)
@@ -45,6 +54,15 @@ def decode(request: Request, values: Values) -> Prompt:
     last_messages = normalise.last_and_turn(messages, _message)
     options = STREAMED if stream else NOT_STREAMED
     return Prompt(NAME, model, last_messages, options, members, READERS)
+
+
+def check_in_pieces(members: Mapping[str, Any]) -> Iterator[None]:
+    """Check the messages of a request as `read` does, with a pause after some of them."""
+
+    def check(messages: list[Any], first: int) -> None:
+        request_body.check_messages(messages, ROLES, first)
+
+    return request_body.check_in_slices("messages", members.get("messages"), check)
 
 
 def compile_match(message: dict[str, Any], contains: bool) -> Predicate:

@@ -9,7 +9,13 @@ from mockllm.providers.openai import azure, service_tier, usage
 from mockllm.providers.openai.chat.anatomy import ANATOMY
 from mockllm.providers.openai.chat.answer import USAGE, text_response
 from mockllm.providers.openai.chat.contradictions import find_contradictions
-from mockllm.providers.openai.chat.prompt import NAME, compile_match, decode
+from mockllm.providers.openai.chat.prompt import (
+    NAME,
+    check_in_pieces,
+    compile_match,
+    decode,
+    read,
+)
 from mockllm.providers.openai.chat.render import render
 from mockllm.providers.openai.chat.reply import respond
 from mockllm.providers.openai.chat.speech import SPEAKER
@@ -32,6 +38,8 @@ CHAT = API(
     match_field="message",
     sdk=_sdk,
     decode=decode,
+    read=read,
+    check_in_pieces=check_in_pieces,
     compile_match=compile_match,
     render=render,
     answer_members=("choices",),

@@ -49,12 +49,30 @@ def decode(request: Request, values: Values) -> Prompt:
     Raises:
         RequestError: 400, naming the member that is missing or has a wrong type.
     """
-    members = request_body.read_members(request.body, values)
+    return read(request_body.read_members(request.body, values))
+
+
+def read(members: dict[str, Any], check: request_body.CheckEntries | None = None) -> Prompt:
+    """Read the decoded body of a request into a prompt, as `decode` does. If its messages have been
+    checked in pieces, `check` raises what that has raised."""
     model = request_body.read_model(members)
-    messages = request_body.read_messages(members, MEMBERS)
+    messages = request_body.read_messages(members)
+    if check is None:
+        request_body.check_messages(messages, MEMBERS)
+    else:
+        check(messages)
     request_body.check_minimums(members, _MINIMUMS)
     last_messages = normalise.last_and_turn(messages, _message)
     return Prompt(NAME, model, last_messages, _read_options(members), members, READERS)
+
+
+def check_in_pieces(members: Mapping[str, Any]) -> Iterator[None]:
+    """Check the messages of a request as `read` does, with a pause after some of them."""
+
+    def check(messages: list[Any], first: int) -> None:
+        request_body.check_messages(messages, MEMBERS, first)
+
+    return request_body.check_in_slices("messages", members.get("messages"), check)
 
 
 def compile_match(message: dict[str, Any], contains: bool) -> Predicate:

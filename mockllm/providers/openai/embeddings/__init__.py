@@ -14,7 +14,13 @@ from mockllm.providers.openai.embeddings.batch import (
     split,
 )
 from mockllm.providers.openai.embeddings.contradictions import find_contradictions
-from mockllm.providers.openai.embeddings.prompt import NAME, compile_match, decode
+from mockllm.providers.openai.embeddings.prompt import (
+    NAME,
+    check_in_pieces,
+    compile_match,
+    decode,
+    read,
+)
 from mockllm.providers.openai.embeddings.render import render, text_response
 from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
@@ -38,6 +44,8 @@ EMBEDDINGS = API(
     match_field="input",
     sdk=_sdk,
     decode=decode,
+    read=read,
+    check_in_pieces=check_in_pieces,
     compile_match=compile_match,
     render=render,
     answer_members=("data",),

@@ -11,7 +11,13 @@ from mockllm.providers.openai.responses.answer import USAGE, text_response
 from mockllm.providers.openai.responses.contradictions import find_contradictions
 from mockllm.providers.openai.responses.echo import echoed
 from mockllm.providers.openai.responses.failures import FAILURES
-from mockllm.providers.openai.responses.prompt import NAME, compile_match, decode
+from mockllm.providers.openai.responses.prompt import (
+    NAME,
+    check_in_pieces,
+    compile_match,
+    decode,
+    read,
+)
 from mockllm.providers.openai.responses.render import render
 from mockllm.providers.openai.responses.reply import respond
 from mockllm.providers.openai.responses.speech import SPEAKER
@@ -36,6 +42,8 @@ RESPONSES = API(
     match_field="input",
     sdk=_sdk,
     decode=decode,
+    read=read,
+    check_in_pieces=check_in_pieces,
     compile_match=compile_match,
     render=render,
     answer_members=("status", "output"),

@@ -62,17 +62,27 @@ def decode(request: Request, values: Values) -> Prompt:
     Raises:
         RequestError: 400, naming the member that is missing or has a wrong type.
     """
-    members = request_body.read_members(request.body, values)
+    return read(request_body.read_members(request.body, values))
+
+
+def read(members: dict[str, Any], check: request_body.CheckEntries | None = None) -> Prompt:
+    """Read the decoded body of a request into a prompt, as `decode` does. If its items have been
+    checked in pieces, `check` raises what that has raised."""
     model = _read_model(members)
     if members.get("input") is None and any(isinstance(members.get(n), k) for n, k in _CONTEXTS):
         members["input"] = []
     value = request_body.read_input(members)
     items = items_of(value)
-    for index, item in enumerate(items):
-        _check_item(item, f"input.{index}")
+    (check or _check_items)(items)
     request_body.check_minimums(members, _MINIMUMS)
     last_messages = tuple(_messages(value, items))
     return Prompt(NAME, model, last_messages, _read_options(members), members, READERS)
+
+
+def check_in_pieces(members: Mapping[str, Any]) -> Iterator[None]:
+    """Check the items of a request as `read` does, with a pause after some of them."""
+    items = members.get("input")
+    return request_body.check_in_slices("input", items, _check_items, is_message)
 
 
 def compile_match(value: str | list[Any], contains: bool) -> Predicate:
@@ -171,6 +181,11 @@ def _is_reference(item: Mapping[str, Any]) -> bool:
 def _role(item: Mapping[str, Any]) -> str:
     role = item.get("role")
     return role if isinstance(role, str) else ""
+
+
+def _check_items(items: list[Any], first: int = 0) -> None:
+    for index, item in enumerate(items, first):
+        _check_item(item, f"input.{index}")
 
 
 def _check_item(item: Any, path: str) -> None:

@@ -1,0 +1,92 @@
+"""Requests that are decoded in pieces are decoded like others."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Generator
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mockllm.errors import RequestError
+from mockllm.exchange import Request
+from mockllm.prompt import Prompt
+from mockllm.providers import request_body
+from mockllm.providers.api import API
+from mockllm.providers.openai.embeddings import prompt as embeddings
+from mockllm.providers.registry import APIS
+from mockllm.providers.routes import NO_VALUES
+from mockllm.wire import json_windows
+
+TEXT = {"type": "text", "text": "x"}
+CONTENTS: list[Any] = ["s", [TEXT], [TEXT] * 5, [TEXT, 5, {}], [{"type": 5}] * 4, None, 5, []]
+ENTRIES: list[Any] = [
+    *({"role": role, "content": each} for role in ("user", "nobody") for each in CONTENTS),
+    {"type": "message", "role": "user", "content": [TEXT] * 5},
+    {"type": "reasoning", "id": "r", "summary": [], "content": [5] * 4},
+    {"type": "function_call_output", "call_id": "a", "output": [TEXT]},
+    {"role": "system", "content": "note"},
+    {"id": "a"},
+    {"type": 5},
+    5,
+]
+INPUTS: list[Any] = [
+    "x",
+    [],
+    ["a", "b", "c"] * 4,
+    [1, 2.0, 3] * 4,
+    [1, 2, "x"] * 3,
+    ["a", 1] * 3,
+    [[1, 2, 3, 4], [5, 6, True], [8]],
+    [[1], [], {}],
+    [{}],
+]
+
+
+def outcome(decode: Any) -> Any:
+    try:
+        prompt: Prompt = decode()
+    except RequestError as exc:
+        return exc.status, exc.message, exc.param, exc.code
+    return prompt
+
+
+def finish(pieces: Generator[bool, None, Prompt]) -> Prompt:
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            prompt: Prompt = end.value
+            return prompt
+
+
+@given(
+    st.randoms(use_true_random=False),
+    st.sampled_from(APIS),
+    st.lists(st.sampled_from(ENTRIES), max_size=9),
+    st.sampled_from(INPUTS),
+    st.integers(1, 4),
+)
+@settings(max_examples=400)
+def test_prompts_and_errors_are_those_of_decoding_at_once(
+    random: Random, api: API, entries: list[Any], inputs: Any, most: int
+) -> None:
+    is_embeddings = api.name == "openai_embeddings"
+    list_name = "input" if api.match_field == "input" else "messages"
+    body = {"model": "m", "max_tokens": 4, list_name: inputs if is_embeddings else entries}
+    for name in [*body]:
+        if random.random() < 0.05:
+            body[name] = random.choice([None, 5, "x", {}, []])
+    request = Request.of("POST", api.routes[0], body=orjson.dumps(copy.deepcopy(body)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_windows, "SLICE", 32)
+        patch.setattr(request_body, "ENTRIES_AT_ONCE", most)
+        patch.setattr(embeddings, "ENTRIES_AT_ONCE", most)
+        found = outcome(lambda: finish(api.decode_in_pieces(request, NO_VALUES, [])))
+
+    assert found == outcome(lambda: api.decode(request, NO_VALUES))
