@@ -329,7 +329,11 @@ class App:
         Raises:
             RequestError: 400, the name is invalid.
         """
-        named = named_session(in_path, request.first_values, self._engine.session_setting)
+        setting = self._engine.session_setting
+        own_headers: tuple[bytes, ...] = ()
+        if setting.by_credential and (vendor := find_vendor(request)) is not None:
+            own_headers = vendor.credential_headers(request)
+        named = named_session(in_path, request.first_values, setting, own_headers)
         return self.store.sessions.current if named is None else named
 
     def _decide_within(

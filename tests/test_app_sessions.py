@@ -106,6 +106,31 @@ def test_a_credential_may_name_the_session() -> None:
     assert one[0].session == session_of_credential(b"sk-a")
 
 
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        (CHAT, b"sk-openai"),
+        ("/v1/responses", b"sk-openai"),
+        ("/v1/embeddings", b"sk-openai"),
+        ("/v1/completions", b"sk-openai"),
+        ("/v1/models", b"sk-openai"),
+        ("/openai/deployments/m/chat/completions", b"sk-azure"),
+        ("/openai/v1/responses", b"sk-azure"),
+        ("/v1/messages", b"sk-anthropic"),
+        ("/v1/messages/count_tokens", b"sk-anthropic"),
+    ],
+)
+def test_of_several_credentials_that_of_the_vendor_names_the_session(path: str, key: bytes) -> None:
+    app = counting("credential")
+    credentials = {
+        "authorization": "Bearer sk-openai",
+        "api_key": "sk-azure",
+        "x_api_key": "sk-anthropic",
+    }
+
+    assert ask(app, path, **credentials).session == session_of_credential(key)
+
+
 def test_requests_that_name_no_session_belong_to_the_current_one() -> None:
     app = counting()
     ask(app)

@@ -289,7 +289,8 @@ def _bucket(limit: RateLimit, word: str, asked: Applicant) -> str:
     """Return the name of a bucket. No credential can be recovered from it."""
     parts = [limit.key, word]
     if "key" in limit.per:
-        credential = credential_of(asked.request.first_values)
+        own_headers = asked.api.vendor.credential_headers(asked.request)
+        credential = credential_of(asked.request.first_values, own_headers)
         parts.append("" if credential is None else session_of_credential(credential))
     if "model" in limit.per:
         model = asked.model

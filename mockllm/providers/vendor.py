@@ -35,6 +35,10 @@ class Vendor:
     """`authenticate(request, require_auth)` checks credentials and required headers. Raises
     RequestError."""
 
+    credential_headers: Callable[[Request], tuple[bytes, ...]]
+    """The headers in which this vendor's clients send the credential of a request, in lower case;
+    the usual one first."""
+
     headers: Headers
     stream_headers: Headers
 

@@ -13,7 +13,7 @@ A request that names none belongs to the current session (`sessions.Sessions.cur
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -28,7 +28,8 @@ MAX_QUOTED = 40  # characters of an invalid name in a message
 
 _NAME = re.compile(rf"(?!\.\.?\Z)[A-Za-z0-9._-]{{1,{MAX_NAME}}}")
 _CREDENTIAL = "credential-"
-_CREDENTIAL_HEADERS = (b"x-api-key", b"api-key", b"authorization")
+_AUTHORIZATION = b"authorization"
+_CREDENTIAL_HEADERS = (b"x-api-key", b"api-key", _AUTHORIZATION)
 _BEARER = re.compile(rb"bearer +", re.IGNORECASE)
 
 
@@ -71,10 +72,14 @@ def shown_path(name: str | None, path: str) -> str:
 
 
 def named_session(
-    in_path: str | None, headers: Mapping[bytes, bytes], setting: SessionSetting = NO_SETTING
+    in_path: str | None,
+    headers: Mapping[bytes, bytes],
+    setting: SessionSetting = NO_SETTING,
+    own_headers: Sequence[bytes] = (),
 ) -> str | None:
     """Return the session that a request names; None if it belongs to the current one. `in_path` is
-    the name that `split_path` found, `headers` are the first values by name.
+    the name that `split_path` found, `headers` are the first values by name, `own_headers` those of
+    `credential_of`.
 
     Raises:
         RequestError: 400, the name is invalid.
@@ -88,19 +93,28 @@ def named_session(
         value = headers.get(setting.header)
         return None if value is None else _valid_header(setting.header, value)
     if setting.by_credential:
-        credential = credential_of(headers)
+        credential = credential_of(headers, own_headers)
         return None if credential is None else session_of_credential(credential)
     return None
 
 
-def credential_of(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """Return the API key of a request, in whichever header it was sent; None without one."""
-    for name in _CREDENTIAL_HEADERS:
-        value = headers.get(name)
+def credential_of(
+    headers: Mapping[bytes, bytes], own_headers: Sequence[bytes] = ()
+) -> bytes | None:
+    """Return the API key of a request, in whichever header it was sent; None without one. If there
+    are several, that in the first of `own_headers` counts, in which the vendor's clients send it: a
+    gateway may add another vendor's. An ``Authorization`` without ``Bearer`` comes last."""
+    names = (*own_headers, *_CREDENTIAL_HEADERS)
+    for name in names:
+        value = headers.get(name, b"")
+        begun = _BEARER.match(value)
+        if begun is not None:
+            value = value[begun.end() :]
+        elif name == _AUTHORIZATION:
+            continue
         if value:
-            begun = _BEARER.match(value)
-            return value[begun.end() :] if begun is not None else value
-    return None
+            return value
+    return headers.get(_AUTHORIZATION) or None
 
 
 def session_of_credential(credential: bytes) -> str:

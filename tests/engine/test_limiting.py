@@ -264,6 +264,17 @@ def test_a_key_is_the_same_in_whichever_header_it_comes() -> None:
     assert statuses(first, asked(one, key="sk-a")) == [200, 429]
 
 
+@pytest.mark.parametrize(("path", "own"), [(CHAT, "a"), (MESSAGES, "b")])
+def test_of_several_keys_that_in_the_vendors_own_header_is_limited(path: str, own: str) -> None:
+    one = app({"rate_limit": {"rpm": 1}})
+    keys = {"a": {"authorization": "Bearer sk-a"}, "b": {"x-api-key": "sk-b"}}
+    other = asked(one, path, headers=keys["a"] | {"x-api-key": "sk-c"})
+    both = asked(one, path, headers=keys["a"] | keys["b"])
+    lone = asked(one, path, headers={"x-api-key": "", "authorization": ""} | keys[own])
+
+    assert statuses(other, both, lone) == [200, 200 if own == "b" else 429, 429]
+
+
 def test_all_apis_share_the_limit_of_an_entry() -> None:
     one = app(THREE)
 

@@ -153,6 +153,8 @@ def test_an_invalid_name_in_a_header_is_refused(name: bytes, value: bytes) -> No
         ({b"x-api-key": b"sk-a"}, b"sk-a"),
         ({b"api-key": b"sk-a"}, b"sk-a"),
         ({b"x-api-key": b"", b"api-key": b"sk-a"}, b"sk-a"),
+        ({b"authorization": b"Basic dTpw", b"api-key": b"sk-a"}, b"sk-a"),
+        ({b"authorization": b"Bearer "}, b"Bearer "),
         ({b"x-api-key": b""}, None),
         ({}, None),
     ],
@@ -161,6 +163,26 @@ def test_a_key_is_the_same_credential_in_any_header(
     headers: dict[bytes, bytes], credential: bytes | None
 ) -> None:
     assert credential_of(headers) == credential
+
+
+ALL_KEYS = {b"authorization": b"Bearer sk-a", b"x-api-key": b"sk-x", b"api-key": b"sk-z"}
+
+
+@pytest.mark.parametrize(
+    ("own_headers", "credential"),
+    [
+        ((), b"sk-x"),
+        ((b"authorization",), b"sk-a"),
+        ((b"api-key", b"authorization"), b"sk-z"),
+        ((b"x-goog-api-key", b"authorization"), b"sk-a"),
+    ],
+)
+def test_of_several_keys_that_in_the_vendors_own_header_counts(
+    own_headers: tuple[bytes, ...], credential: bytes
+) -> None:
+    assert credential_of(ALL_KEYS, own_headers) == credential
+    named = named_session(None, ALL_KEYS, BY_CREDENTIAL, own_headers)
+    assert named == session_of_credential(credential)
 
 
 def test_the_session_of_a_credential_has_a_name_that_does_not_reveal_it() -> None:

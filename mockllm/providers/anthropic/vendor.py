@@ -105,6 +105,7 @@ ANTHROPIC = Vendor(
     base_path="",
     owns=_owns,
     authenticate=_authenticate,
+    credential_headers=lambda request: (b"x-api-key", b"authorization"),
     headers=JSON_HEADERS + _HEADERS,
     stream_headers=STREAM_HEADERS + _HEADERS,
     render_error=_render_error,

@@ -31,13 +31,14 @@ _HEADERS: Headers = (
 )
 """The headers that clients read."""
 
+_AZURE = "/openai/"
 _CHALLENGE = b'Bearer realm="OpenAI API"'  # as in recorded answers
 
 _ERROR_TYPES = {401: "invalid_request_error", 429: "requests"}
 
 
 def _owns(request: Request) -> bool:
-    return f"{request.path}/".startswith(("/v1/", "/openai/"))  # the latter is Azure's
+    return f"{request.path}/".startswith(("/v1/", _AZURE))
 
 
 def _authenticate(request: Request, require_auth: bool) -> None:
@@ -53,6 +54,13 @@ def _authenticate(request: Request, require_auth: bool) -> None:
             "You didn't provide an API key. You need to provide your API key in an Authorization "
             "header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY). Any key will do here.",
         )
+
+
+def _credential_headers(request: Request) -> tuple[bytes, ...]:
+    """Azure's clients send a key in a header of its own (openai 3.57.0: `AzureOpenAI`)."""
+    if request.path.startswith(_AZURE):
+        return (b"api-key", b"authorization")
+    return (b"authorization", b"api-key")
 
 
 def _render_error(error: ClientError, extra: Mapping[str, Any]) -> Reply:
@@ -74,6 +82,7 @@ OPENAI = Vendor(
     base_path="/v1",
     owns=_owns,
     authenticate=_authenticate,
+    credential_headers=_credential_headers,
     headers=JSON_HEADERS + _HEADERS,
     stream_headers=STREAM_HEADERS + _HEADERS,
     render_error=_render_error,
