@@ -62,12 +62,14 @@ from mockllm.state.session_names import (
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import (
     Admit,
+    Condition,
     LocalStore,
     Operation,
     Reset,
     Result,
     SessionEnded,
     StateUnavailableError,
+    Store,
 )
 from mockllm.state.traffic import TrafficTimes
 from mockllm.wire.placeholders import FreshValues
@@ -126,8 +128,9 @@ class App:
         """The answer to ``GET /ready``; False while the server stops."""
         self.stored_responses = StoredResponses()
         """Delivered responses, for ``GET /v1/responses/{id}``."""
-        self.store = LocalStore(gone=self._drop_session)
+        self.store = LocalStore(gone=self.forget_session)
         """The state of mocks and sessions, which a reload does not change."""
+        self._condition: Callable[[], Condition] = lambda: Condition.OWN
         self.when_session_ends: Callable[[str], None] = lambda session: None
         """Called with the name of each session that ends or is evicted."""
         self._draws = Draws()
@@ -147,7 +150,7 @@ class App:
             engine = engine.with_traffic(self._own_traffic)
         reloaded = compare(self._engine.stateful_mocks, engine.stateful_mocks)
         if reloaded.gone:
-            self.perform(Reset(keys=frozenset(reloaded.gone)))
+            self.store.post((Reset(keys=frozenset(reloaded.gone)),), self._clock())
         self.traffic.keep(engine.traffic_names)
         self._use(engine)
         return reloaded
@@ -161,7 +164,11 @@ class App:
         engine.stage.limiter = self._limiter
         self._tables = self.views.use(engine).routes
         self._local_context = Context(
-            engine, lambda: self.is_ready, self.stored_responses, timing=self.timing
+            engine,
+            lambda: self.is_ready,
+            self.stored_responses,
+            timing=self.timing,
+            condition=lambda: self._condition(),
         )
         self._context = replace(self._local_context, peers=self._peers)
         self._unknown = BoundedCache[_Unknown, Decision](MAX_UNKNOWN, max_seen=MAX_UNKNOWN_SEEN)
@@ -229,8 +236,14 @@ class App:
             self._note_default_session()
         return self.views.of(session)
 
-    def _drop_session(self, session: str) -> None:
-        """Drop what is remembered of a session that is over."""
+    def share_state(self, store: Store, condition: Callable[[], Condition]) -> None:
+        """Ask `store` from now on, which other servers ask too, and of which `condition` returns
+        what is known."""
+        self.store = cast("Any", store)
+        self._condition = condition
+
+    def forget_session(self, session: str) -> None:
+        """Drop what this process remembers of a session that is over, beside its state."""
         self.when_session_ends(session)
         self.stored_responses.drop(session)
         dropped = self.views.drop(session)

@@ -29,11 +29,14 @@ from mockllm.observers.journal import MAX_ENTRIES
 from mockllm.redaction import escape
 from mockllm.serve.gates import HOLD_FOR
 from mockllm.serve.process import HANG_TIMEOUT
+from mockllm.serve.redis_address import PASSWORD_VARIABLE, RedisAddress, parse_redis_address
 from mockllm.serve.settings import DRAIN_TIMEOUT
+from mockllm.serve.sharing import STATE_TIMEOUT
 
 MAX_WORKERS = 1024
 MAX_JOURNAL = 10_000_000  # requests
 TOKEN, OPEN = "token", "open"  # the values of --control
+REFUSE, ALLOW = "refuse", "allow"  # the values of --state-lost
 OWN, VLLM = "own", "vllm"  # the values of --metrics
 _NUMBER = re.compile(r"[0-9]{1,9}")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -116,6 +119,13 @@ def _metrics(text: str) -> str:
             f"expected --metrics or --metrics vllm, found {shown(text)}"
         )
     return text
+
+
+def _state(text: str) -> RedisAddress:
+    try:
+        return parse_redis_address(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
 def _journal(text: str) -> int:
@@ -244,6 +254,30 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
             "SECONDS",
             DRAIN_TIMEOUT,
         ),
+    ),
+    "state": (
+        Option(
+            "--state",
+            "share sequences, sessions and rate limits with other servers, in the Redis at "
+            "redis://HOST:PORT/DATABASE or rediss://...; ?prefix=NAME tells groups of servers "
+            f"apart. Its password is that in {PASSWORD_VARIABLE}",
+            _state,
+            "URL",
+        ),
+        Option(
+            "--state-timeout",
+            f"time that a request waits for its state; {_DEFAULT} seconds",
+            _seconds_above_zero,
+            "SECONDS",
+            STATE_TIMEOUT,
+        ),
+        Option(
+            "--state-lost",
+            f"let rate limits refuse all requests, or allow them, without state; {_DEFAULT}",
+            default=REFUSE,
+            extra={"choices": (REFUSE, ALLOW)},
+        ),
+        Flag("--state-any-config", "share state with servers whose configuration differs"),
     ),
     "metrics": (
         Option(
@@ -378,6 +412,14 @@ def serve_options(words: Sequence[str]) -> argparse.Namespace:
             "--control cannot be combined with --workers: each worker process has mocks, sessions "
             "and calls of its own"
         )
+    if options.control and options.state:
+        parser.error(
+            "--control cannot be combined with --state: what it adds and changes would be that of "
+            "one server"
+        )
+    for name in ("state_lost", "state_any_config"):
+        if getattr(options, name) != parser.get_default(name) and not options.state:
+            parser.error(f"--{name.replace('_', '-')} needs --state")
     if options.uds and (options.host or options.port is not None or options.listen_addr):
         parser.error("--uds cannot be combined with --host, --port or --listen-addr")
     return options

@@ -14,7 +14,7 @@ from types import FrameType
 
 from mockllm.cli.console import Console
 from mockllm.cli.limit_options import limits_of
-from mockllm.cli.options import OPEN, VLLM
+from mockllm.cli.options import ALLOW, OPEN, VLLM
 from mockllm.cli.terminal import FAILED, MISTAKES, OK
 from mockllm.config import demo
 from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, parse_address
@@ -33,9 +33,12 @@ from mockllm.observers.unmatched_log import log_unmatched
 from mockllm.serve.controlled import ControlSettings, given_token, make_token
 from mockllm.serve.metrics_board import MetricsBoard
 from mockllm.serve.process import RELOAD_SIGNAL, STOP_SIGNALS, serve
+from mockllm.serve.redis_address import given_password
+from mockllm.serve.redis_link import require_redis
 from mockllm.serve.reload import Reload, Watch
 from mockllm.serve.schema_folder import keep_schemas
 from mockllm.serve.settings import Settings
+from mockllm.serve.sharing import Sharing
 from mockllm.serve.supervisor import Supervisor, require_workers
 from mockllm.serve.timing_board import TimingBoard
 
@@ -127,6 +130,7 @@ def _settings(options: argparse.Namespace, config: Config) -> Settings:
         timing=TimingBoard(options.workers),
         speed=options.speed,
         metrics=_metrics(options),
+        sharing=_sharing(options),
         journal=_journal(options),
         control=_control(options),
         observers=(log_access,) if options.access_log else (),
@@ -144,6 +148,24 @@ def _metrics(options: argparse.Namespace) -> MetricsBoard | None:
         return None
     require_metrics()
     return MetricsBoard(options.workers, vllm=options.metrics == VLLM)
+
+
+def _sharing(options: argparse.Namespace) -> Sharing | None:
+    """Return the parameters of the state that is shared with other servers.
+
+    Raises:
+        MockLLMError: redis-py is not installed, or the password in the environment is empty.
+    """
+    if not options.state:
+        return None
+    require_redis()
+    return Sharing(
+        address=options.state,
+        password=given_password(),
+        timeout=options.state_timeout,
+        allows_lost=options.state_lost == ALLOW,
+        any_config=options.state_any_config,
+    )
 
 
 def _journal(options: argparse.Namespace) -> int:
@@ -170,10 +192,10 @@ def _control(options: argparse.Namespace) -> ControlSettings | None:
     )
 
 
-def _warn_of_workers(workers: int, engine: Engine) -> None:
-    """Warn of mocks with state, which each worker has for itself, and of pools and limits that are
-    smaller than the number of workers."""
-    mocks = len(engine.stateful_mocks)
+def _warn_of_workers(workers: int, engine: Engine, *, is_shared: bool = False) -> None:
+    """Warn of mocks with state, which each worker has for itself unless it `is_shared`, and of
+    pools and limits that are smaller than the number of workers."""
+    mocks = 0 if is_shared else len(engine.stateful_mocks)
     if workers > 1 and mocks:
         which = "1 mock has" if mocks == 1 else f"{mocks:,} mocks have"
         logger.warning(
@@ -192,7 +214,7 @@ def _warn_of_workers(workers: int, engine: Engine) -> None:
                 pool.concurrency,
             )
     for (label, word), amount in engine.rate_limits.items():
-        if amount < workers:
+        if amount < workers and not is_shared:
             logger.warning(
                 "%s limits %r to %d, which is less than the number of worker processes, of which "
                 "each admits 1: use --workers %d",
@@ -230,8 +252,9 @@ def _exits_on_signals(files: contextlib.ExitStack, console: Console) -> Iterator
 def _engine(
     options: argparse.Namespace, source: Config | Sequence[Path], console: Console
 ) -> Engine:
+    config = read_config(source)
     engine = build_engine(
-        source,
+        config,
         require_auth=False if options.no_auth else None,
         cors=False if options.no_cors else None,
         latency=options.latency,
@@ -243,8 +266,10 @@ def _engine(
         client_faults=options.client_faults or not options.config,
     )
     console.report(engine.warnings)  # without files, those of the options
-    _warn_of_workers(options.workers, engine)
+    _warn_of_workers(options.workers, engine, is_shared=bool(options.state))
     engine.warm()
+    if options.state:
+        engine.fingerprint = config.fingerprint()
     return engine
 
 

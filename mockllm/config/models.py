@@ -7,6 +7,7 @@ Messages and responses are not validated against the official SDK's types here, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -278,6 +279,12 @@ class Config(ConfigObject):
             raise ConfigError(found)
         config.add_warnings(found)
         return config
+
+    def fingerprint(self) -> str:
+        """Return what tells the configuration from others, whichever address it is served at and
+        whichever files it was read from. It is that of values, and must have no functions."""
+        written = self.model_dump_json(exclude={"listen_addr"})
+        return blake2b(written.encode(), digest_size=16).hexdigest()
 
     @property
     def pace(self) -> Latency | None:

@@ -10,6 +10,7 @@ from mockllm.exchange import Request
 from mockllm.observers.timing import Timing, as_object
 from mockllm.providers import envelope
 from mockllm.providers.routes import Values
+from mockllm.state.store import Condition
 
 HEALTH, READY, ROOT = "/health", "/ready", "/"
 
@@ -29,13 +30,20 @@ def health(context: Context, request: Request, values: Values) -> Decision:
 
 
 def ready(context: Context, request: Request, values: Values) -> Decision:
-    """Answer 200, or 503 while the server stops. It listens only after loading, so it is ready
-    from the first request on."""
-    if context.is_ready():
-        return endpoint_decision(envelope.json_reply({"status": "ready"}), outcome=Outcome.PROBE)
-    return endpoint_decision(
-        envelope.json_reply({"status": "draining"}, 503), outcome=Outcome.PROBE
-    )
+    """Answer 200, or 503 while the server stops, or may not ask the state of other servers. It
+    listens only after loading, so it is ready from the first request on. If it has lost their state
+    it is ready, too: what needs none is answered."""
+    condition = context.condition()
+    status, is_ready = "ready", condition not in (Condition.JOINING, Condition.REFUSED)
+    if not context.is_ready():
+        status, is_ready = "draining", False
+    elif not is_ready:
+        status = condition.value
+    body = {"status": status}
+    if condition is not Condition.OWN:
+        body["state"] = condition.value
+    reply = envelope.json_reply(body, 200 if is_ready else 503)
+    return endpoint_decision(reply, outcome=Outcome.PROBE)
 
 
 def alive(context: Context, request: Request, values: Values) -> Decision:

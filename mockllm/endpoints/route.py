@@ -18,6 +18,7 @@ from mockllm.providers.envelope import JSON_HEADERS
 from mockllm.providers.routes import Values
 from mockllm.state.responses import StoredResponses
 from mockllm.state.sessions import COMMON
+from mockllm.state.store import Condition
 from mockllm.wire import jsontext
 
 CHAT, RESPONSES, MESSAGES = "openai", "openai_response", "anthropic"
@@ -35,6 +36,8 @@ class Context:
     session: str = COMMON
     timing: Callable[[], Lateness] = Lateness
     """How late the steps of paced answers were."""
+    condition: Callable[[], Condition] = lambda: Condition.OWN
+    """What is known of the state of mocks and sessions."""
     added: Mapping[str, Table] | None = None
     """The mocks of each API as the session sees them, if some were added at run time."""
 

@@ -98,6 +98,8 @@ class Engine:
         self.models = models
         """Models that are listed behind those that the mocks name."""
         self.require_auth = loaded.require_auth
+        self.fingerprint = ""
+        """What tells the configuration from others, for servers that share state; else empty."""
         self.seed = loaded.seed
         """The seed of what is drawn at random."""
         self.session_setting = loaded.session

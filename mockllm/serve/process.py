@@ -205,9 +205,10 @@ class _Process:
                 speed=lambda: clock.speed,
                 wall_clock=time.time,
                 number=slot,
-                processes=settings.workers,
+                processes=settings.workers if settings.sharing is None else 1,
             ),
         )
+        self._store = None if settings.sharing is None else settings.sharing.open(app, clock, slot)
         self._peers, journal, calls = _record(app, settings.journal, place)
         board = settings.metrics
         meter = None if board is None else board.meter(time.monotonic)
@@ -241,6 +242,8 @@ class _Process:
             await self._peers.start()
         if self._sampler is not None:
             self._sampler.start()
+        if self._store is not None:
+            self._store.start()
         await self._listener.start(self._sock)
         self._garbage.start()
         self._collect_garbage()
@@ -274,6 +277,8 @@ class _Process:
         """Answer new requests with `engine`; responses in progress are unaffected."""
         if not self.stopping.is_set():
             reloaded = self._service.app.use(engine)
+            if self._store is not None:
+                self._store.use_config(engine.fingerprint)
             log_state(reloaded, engine.stateful_mocks)
             freeze_heap(collect=False)
 
@@ -307,6 +312,8 @@ class _Process:
             await handover.hand_on_calls()
         if self._peers is not None:
             self._peers.close()
+        if self._store is not None:
+            await self._store.stop()
 
 
 def _metrics_page(board: MetricsBoard, sampler: Sampler, timing: TimingBoard) -> MetricsPage:

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mockllm.errors import MockLLMError
+from mockllm.errors import MissingExtraError
 from mockllm.serve.redis_address import RedisAddress
 
 if TYPE_CHECKING:
@@ -40,13 +40,12 @@ def require_redis() -> None:
     """Import redis-py.
 
     Raises:
-        MockLLMError: it is not installed.
+        MissingExtraError: it is not installed.
     """
     try:
         import redis.asyncio  # noqa: F401
     except ImportError:
-        message = "--state needs an extra: pip install 'mockllm-server[redis]'"
-        raise MockLLMError(message) from None
+        raise MissingExtraError("servers that share state", "redis") from None
 
 
 class RedisLink:

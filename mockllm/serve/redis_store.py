@@ -22,8 +22,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -42,8 +41,10 @@ from mockllm.serve.redis_scripts import (
 )
 from mockllm.state.draws import Draws
 from mockllm.state.rate_limits import Spent
+from mockllm.state.sessions import Sessions
 from mockllm.state.store import (
     Admit,
+    Condition,
     Draw,
     Enter,
     Leave,
@@ -61,15 +62,6 @@ MAX_POSTED = 10_000  # operations that wait to be performed
 MAX_BATCH = 100  # of them in one script
 
 logger = logging.getLogger("mockllm")
-
-
-class Condition(Enum):
-    """What a worker knows of the state. The values are those of ``state`` in ``GET /ready``."""
-
-    JOINING = "joining"
-    SHARED = "shared"
-    LOST = "lost"
-    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +95,8 @@ class RedisStore:
         gone: Callable[[str], None] = lambda session: None,
     ) -> None:
         self.address = address
+        self.sessions = Sessions(gone)
+        """Of these, only the current one is asked for, which is the common one."""
         self._member = member
         self._timeout = timeout
         self._gone = gone
@@ -115,6 +109,7 @@ class RedisStore:
         self.condition = Condition.JOINING
         self._first = asyncio.Event()  # set when the condition is known
         self._failures = 0
+        self._failure = f"no answer within {timeout:g} s"  # the reason of the last one
         self._lost_at = 0.0
         self._epoch: str | None = None
         self._differs = ""
@@ -151,6 +146,10 @@ class RedisStore:
         if self._running:
             await asyncio.wait(self._running, timeout=self._timeout)
         await self._link.close()
+
+    def use_config(self, fingerprint: str) -> None:
+        """Share the state, from the next heartbeat on, as a server with this configuration."""
+        self._member = replace(self._member, config=fingerprint)
 
     # --- Questions ---
 
@@ -193,7 +192,7 @@ class RedisStore:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._timeout):
                     await self._first.wait()
-        return None if self.condition is Condition.SHARED else "it is not asked"
+        return None if self.condition is Condition.SHARED else self._failure
 
     async def _perform_all(self, operations: Sequence[Operation]) -> list[Result]:
         """Perform `operations`, or raise a LinkError."""
@@ -340,6 +339,7 @@ class RedisStore:
     def _fail(self, reason: str) -> None:
         """Count a failure, and give the state up if there are too many."""
         self._failures += 1
+        self._failure = reason
         if self.condition is Condition.LOST:
             return
         if self._failures >= MAX_FAILURES or self.condition is Condition.JOINING:

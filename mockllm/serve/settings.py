@@ -17,6 +17,7 @@ from mockllm.serve.connections import Observer
 from mockllm.serve.controlled import ControlSettings
 from mockllm.serve.gates import HOLD_FOR
 from mockllm.serve.metrics_board import MetricsBoard
+from mockllm.serve.sharing import Sharing
 from mockllm.serve.timing_board import TimingBoard
 
 DRAIN_TIMEOUT = 10.0  # seconds that responses in progress have to finish when a server stops
@@ -59,6 +60,8 @@ class Settings:
     """When the server started, on the monotonic clock; None of a process that starts with it."""
     journal: int = 0
     """The number of requests that the journal of each process has; 0 keeps none."""
+    sharing: Sharing | None = None
+    """The state that the server shares with others; None is its own."""
     control: ControlSettings | None = None
     """The parameters of the control API; None is without one."""
     observers: tuple[Observer, ...] = ()

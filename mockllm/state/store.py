@@ -8,6 +8,7 @@ shorter than that of the operations, and its last result is the refusal.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import NamedTuple, Protocol
 
 from mockllm.errors import RequestError
@@ -212,6 +213,21 @@ class StateUnavailableError(RequestError):
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(503, message, code=code)
+
+
+class Condition(Enum):
+    """What a process knows of the state that it asks. The values are those of ``state`` in ``GET
+    /ready``."""
+
+    OWN = "own"
+    """It is that of the process, or of the workers of one server."""
+    JOINING = "joining"
+    """It is that of several servers, and was not reached yet."""
+    SHARED = "shared"
+    LOST = "lost"
+    """It cannot be reached."""
+    REFUSED = "refused"
+    """It is that of a server with another configuration."""
 
 
 class Store(Protocol):

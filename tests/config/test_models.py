@@ -97,3 +97,22 @@ def test_a_response_may_be_deep() -> None:
     assert Config.from_dict({"openai": [MOCK | {"response": response}]}).openai[0].response == (
         response
     )
+
+
+def test_a_fingerprint_tells_configurations_apart_by_what_they_say() -> None:
+    data = {"openai": [MOCK | {"name": "a"}], "mocks": [{"sequence": ["ü", {"error": "conflict"}]}]}
+    config = Config.from_dict(data, file="a.json")
+    same = [Config.from_dict(data, file="b.json"), Config.from_dict({**data, "listen_addr": ":9"})]
+    others = [{**data, "seed": 1}, {**data, "mocks": [{"sequence": ["ü"]}]}, {}]
+
+    assert {each.fingerprint() for each in same} == {config.fingerprint()}
+    prints = {config.fingerprint(), *(Config.from_dict(each).fingerprint() for each in others)}
+    assert len(prints) == 4
+
+
+def test_a_deep_response_has_a_fingerprint() -> None:
+    deep = [
+        Config.from_dict({"openai": [MOCK | {"response": nested(MAX_NESTING - n)}]}) for n in (0, 1)
+    ]
+
+    assert deep[0].fingerprint() != deep[1].fingerprint()

@@ -10,6 +10,7 @@ import pytest
 
 from mockllm import AsyncServer
 from mockllm.serve.listener import Listener
+from mockllm.state.store import Condition, LocalStore
 from tests.support.http.messages import get
 from tests.support.processes import ask, config, connected, nobody_listens
 from tests.support.served import PATIENCE, port_of
@@ -54,6 +55,26 @@ async def test_is_not_ready_while_it_drains() -> None:
         assert await one.is_closed()
         await stopping
     server._listening = None  # it was stopped by its listener
+
+
+@pytest.mark.parametrize(
+    ("condition", "status", "body"),
+    [
+        (Condition.JOINING, 503, {"status": "joining", "state": "joining"}),
+        (Condition.SHARED, 200, {"status": "ready", "state": "shared"}),
+        (Condition.LOST, 200, {"status": "ready", "state": "lost"}),
+        (Condition.REFUSED, 503, {"status": "refused", "state": "refused"}),
+    ],
+)
+async def test_tells_what_is_known_of_the_state_of_several_servers(
+    server: AsyncServer, condition: Condition, status: int, body: dict[str, str]
+) -> None:
+    assert server._listening is not None
+    server._listening.app.share_state(LocalStore(), lambda: condition)
+
+    answer = await ask(port_of(server.base_url), READY)
+
+    assert (answer.status, json.loads(answer.body)) == (status, body)
 
 
 @pytest.mark.parametrize("method", ["POST", "DELETE"])

@@ -67,7 +67,7 @@ class Far(NamedTuple):
 async def far(*traffic: Any) -> AsyncIterator[Far]:
     config = {"mocks": MOCKS, "openai_embeddings": EMBEDDINGS, "traffic": traffic}
     app, seen = App(build_engine(config)), list[Exchange]()
-    app.store = store = DistantStore(app._drop_session)
+    app.store = store = DistantStore(app.forget_session)
     async with running(app, (seen.append,)) as server:
         url = f"http://127.0.0.1:{server.port}"
         async with AsyncAnthropic(base_url=url, api_key=API_KEY, max_retries=0) as claude:

@@ -15,7 +15,7 @@ import pytest
 from mockllm.serve import redis_store
 from mockllm.serve.redis_address import RedisAddress
 from mockllm.serve.redis_scripts import MAX_SILENCE
-from mockllm.serve.redis_store import MAX_FAILURES, Condition, Member, RedisStore
+from mockllm.serve.redis_store import MAX_FAILURES, Member, RedisStore
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import Candidate, Chosen, Entry, Script
 from mockllm.state.draws import Draws
@@ -25,6 +25,7 @@ from mockllm.state.store import (
     Admit,
     BeginSession,
     Choose,
+    Condition,
     Draw,
     EndSession,
     Enter,
