@@ -20,6 +20,7 @@ from mockllm.matching.explain import NearMiss
 from mockllm.matching.predicates import Difference
 from mockllm.matching.rule import Rule
 from mockllm.observers.access_log import describe_near_miss, redact_model
+from mockllm.observers.said import Said, read_said
 from mockllm.observers.usage import TokenCounts, count_tokens
 from mockllm.prompt import ConversationMessage, Earlier, Prompt
 from mockllm.providers import APIS, normalise
@@ -400,6 +401,46 @@ class Call:
             return None
         difference = rule.difference(self._prompt, self._unprefixed.first_values, closer_than=0)
         return (0 if difference is None else difference.closeness), difference
+
+    def differs(self, rule: Rule) -> list[str]:
+        """Return why the request does not match a rule of its API: a sentence for each condition
+        that does not hold, without values of headers and credentials."""
+        if self._prompt is None:
+            return []
+        headers = self._unprefixed.first_values
+        found = (each.difference(self._prompt, headers, closer_than=0) for each in rule.predicates)
+        reasons = [
+            each.reason() if each.logged is None else each.logged()
+            for each in found
+            if each is not None
+        ]
+        return [redact_text(hide_known(reason, self._known)) for reason in reasons]
+
+    @property
+    def said(self) -> Said | None:
+        """What the whole answer of the mock says, without credentials of the request; None if there
+        is none."""
+        answer = self._entry.answer
+        if answer is None or answer.failure is not None:
+            return None
+        said = read_said(answer)
+        if not self._known:
+            return said
+        return said._replace(
+            texts=tuple(hide_known(each, self._known) for each in said.texts),
+            deltas=tuple(self._hide_in(each) for each in said.deltas),
+            reasoning=tuple(hide_known(each, self._known) for each in said.reasoning),
+            calls=tuple(
+                call._replace(arguments=hide_known(call.arguments, self._known))
+                for call in said.calls
+            ),
+        )
+
+    def _hide_in(self, deltas: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the deltas of a text; the text as one delta if credentials are in it."""
+        text = "".join(deltas)
+        hidden = hide_known(text, self._known)
+        return deltas if hidden == text else (hidden,)
 
     # --- reading ---
 

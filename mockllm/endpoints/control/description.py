@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
-from html import escape
 from typing import Any
 
 import mockllm
 from mockllm.config.models import MOCK_FIELDS, Config
 from mockllm.config.traffic import Traffic
 from mockllm.endpoints.control.access import PREFIX, SAFE
-from mockllm.endpoints.control.answers import answer, page
+from mockllm.endpoints.control.answers import answer
 from mockllm.endpoints.control.desk import Asked, Desk
+from mockllm.endpoints.control.live_page import (
+    show_page,
+    show_script,
+    show_style,
+    wants_page,
+)
 from mockllm.endpoints.control.route import Response, Route
 from mockllm.endpoints.control.schemas import SCHEMAS, ref
 from mockllm.endpoints.control.table import ROUTES
@@ -37,9 +42,16 @@ def describe_api(desk: Desk, asked: Asked) -> Decision:
     return answer(document())
 
 
-def show_page(desk: Desk, asked: Asked) -> Decision:
-    """Answer with a page that lists the routes, and needs no token: it says nothing of a server."""
-    return page(_page(ALL_ROUTES))
+def show_root(desk: Desk, asked: Asked) -> Decision:
+    """Answer with the live page, or with the routes for a client that does not accept HTML. It
+    needs no token: both say nothing of a server."""
+    if wants_page(asked):
+        return show_page(desk, asked)
+    routes = [
+        {"method": route.method, "path": PREFIX + route.template, "summary": route.summary}
+        for route in ALL_ROUTES
+    ]
+    return answer({"routes": routes})
 
 
 @cache
@@ -156,36 +168,28 @@ def _config_schemas() -> dict[str, Any]:
     return found
 
 
-def _page(routes: Sequence[Route]) -> str:
-    rows = "\n".join(
-        f"<tr><td>{route.method}</td><td><code>{escape(PREFIX + route.template)}</code></td>"
-        f"<td>{escape(route.summary)}</td></tr>"
-        for route in routes
-    )
-    return f"""\
-<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>mockllm control</title>
-<style>body {{ font: 1rem/1.5 sans-serif; margin: 2rem }} td {{ padding-right: 1rem }}</style>
-<h1>mockllm control</h1>
-<p>This server can be asked what it has had, and changed while it runs. Requests need the header
-<code>Authorization: Bearer TOKEN</code> with the token that the server printed when it started, or
-that of a session; changes also need <code>Content-Type: application/json</code>.</p>
-<table>
-{rows}
-</table>
-"""
-
-
 ALL_ROUTES = (
     Route(
         "GET",
         "",
-        show_page,
-        "Show this page",
-        (Response(200, "A page."),),
+        show_root,
+        "Show the live page, or list the routes if HTML is not accepted",
+        (Response(200, "The routes.", "Routes"),),
         public=True,
+    ),
+    *(
+        Route(
+            "GET",
+            name,
+            show,
+            f"Show the {what} of the live page",
+            (Response(200, "A file."),),
+            public=True,
+        )
+        for name, show, what in (
+            ("page.js", show_script, "script"),
+            ("page.css", show_style, "style"),
+        )
     ),
     Route(
         "GET",

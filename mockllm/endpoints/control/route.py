@@ -32,6 +32,11 @@ LIMIT = Parameter(
     "The largest number of entries of the page.",
     {"type": "integer", "minimum": 0, "maximum": MAX_CALLS, "default": MAX_CALLS},
 )
+LATEST = Parameter(
+    "latest",
+    "The largest number of calls, and of further ones that no mock answered.",
+    {"type": "integer", "minimum": 0, "maximum": 200, "default": 100},
+)
 MOCK = Parameter("mock", "The name or the id of the mock that answered.", {"type": "string"})
 API = Parameter("api", "The API of the request.", {"enum": list(APIS)})
 UNMATCHED = Parameter(

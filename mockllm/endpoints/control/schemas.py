@@ -62,44 +62,69 @@ _MESSAGE = _object(
     optional={"result": _object({"call_id": TEXT, "name": TEXT, "error": FLAG})},
 )
 _DELIVERIES = ["complete", "clean", "cut", "reset", "hang", "client_gone", "error"]
-_CALL = _object(
+_CALL_MEMBERS: Schema = {
+    "number": COUNT,
+    "method": TEXT,
+    "path": TEXT,
+    "headers": {"type": "object", "additionalProperties": TEXT},
+    "body": {"description": "The body as JSON, without credentials."},
+    "is_body_cut": FLAG,
+    "attempt": COUNT,
+    "session": _or_null(TEXT),
+    "api": _or_null({"enum": list(APIS)}),
+    "model": _or_null(TEXT),
+    "stream": FLAG,
+    "user": TEXT,
+    "text": TEXT,
+    "system": TEXT,
+    "tools": _list(TEXT),
+    "messages": _list(_MESSAGE),
+    "turn": _or_null(COUNT),
+    "step": _or_null(COUNT),
+    "input_tokens": COUNT,
+    "output_tokens": COUNT,
+    "mock": _or_null(TEXT),
+    "mock_id": _or_null(TEXT),
+    "status": COUNT,
+    "outcome": TEXT,
+    "is_unmatched": FLAG,
+    "is_late": FLAG,
+    "near_miss": _or_null(TEXT),
+    "traceback": TEXT,
+    "delivery": {"enum": _DELIVERIES},
+    "held_at": _or_null(TEXT),
+    "traffic": _list(TEXT),
+    "asked_for": _list(TEXT),
+    "started": NUMBER,
+    "ended": NUMBER,
+    "ttft": NUMBER,
+}
+_CALL = _object(_CALL_MEMBERS)
+_BRIEF_CALL = _object(
     {
-        "number": COUNT,
-        "method": TEXT,
-        "path": TEXT,
-        "headers": {"type": "object", "additionalProperties": TEXT},
-        "body": {"description": "The body as JSON, without credentials."},
-        "is_body_cut": FLAG,
-        "attempt": COUNT,
-        "session": _or_null(TEXT),
-        "api": _or_null({"enum": list(APIS)}),
-        "model": _or_null(TEXT),
-        "stream": FLAG,
-        "user": TEXT,
-        "text": TEXT,
-        "system": TEXT,
-        "tools": _list(TEXT),
-        "messages": _list(_MESSAGE),
-        "turn": _or_null(COUNT),
-        "step": _or_null(COUNT),
-        "input_tokens": COUNT,
-        "output_tokens": COUNT,
-        "mock": _or_null(TEXT),
-        "mock_id": _or_null(TEXT),
-        "status": COUNT,
-        "outcome": TEXT,
-        "is_unmatched": FLAG,
-        "is_late": FLAG,
-        "near_miss": _or_null(TEXT),
-        "traceback": TEXT,
-        "delivery": {"enum": _DELIVERIES},
-        "held_at": _or_null(TEXT),
-        "traffic": _list(TEXT),
-        "asked_for": _list(TEXT),
-        "started": NUMBER,
-        "ended": NUMBER,
-        "ttft": NUMBER,
+        **{
+            name: _CALL_MEMBERS[name]
+            for name in (
+                *("number", "session", "method", "path", "api", "model", "stream", "mock"),
+                *("status", "outcome", "attempt", "is_unmatched", "near_miss", "delivery"),
+                *("started", "ended", "ttft"),
+            )
+        },
+        "words": TEXT,
     }
+)
+_REPLY = _object(
+    {
+        "texts": _list(TEXT),
+        "deltas": _list(_list(TEXT)),
+        "reasoning": _list(TEXT),
+        "calls": _list(_object({"name": TEXT, "arguments": TEXT})),
+        "vectors": COUNT,
+        "is_cut": FLAG,
+    }
+)
+_MISS = _object(
+    {"mock": TEXT, "id": TEXT, "match": _or_null({"type": "object"}), "reasons": _list(TEXT)}
 )
 
 SCHEMAS: dict[str, Schema] = {
@@ -136,6 +161,22 @@ SCHEMAS: dict[str, Schema] = {
     "Call": _CALL,
     "Calls": _object(
         {"calls": _list(ref("Call")), "lost": COUNT, "missing": _or_null(TEXT), **_PAGE}
+    ),
+    "Routes": _object({"routes": _list(_object({"method": TEXT, "path": TEXT, "summary": TEXT}))}),
+    "WholeCall": _object({**_CALL_MEMBERS, "reply": _or_null(_REPLY)}),
+    "Misses": _object({"misses": _list(_MISS)}),
+    "Watched": _object(
+        {
+            "calls": _list(_BRIEF_CALL),
+            "skipped": COUNT,
+            "next": COUNT,
+            "lost": COUNT,
+            "missing": _or_null(TEXT),
+            "time": NUMBER,
+            "total": _or_null(COUNT),
+            "held": {"type": "object", "additionalProperties": COUNT},
+            "timing": {"type": "object"},
+        }
     ),
     "Verified": _object({"holds": {"const": True}}, optional={"calls": COUNT, "requests": COUNT}),
     "Session": _object(

@@ -210,13 +210,14 @@ def test_a_change_is_json(closed: Controlled, content: str) -> None:
     assert closed.ask("POST", "mocks", {"reply": "Hi"}, headers=headers).status == 201
 
 
-def test_the_page_needs_no_token_but_tells_nothing(closed: Controlled) -> None:
-    told = closed.ask("GET", "", token=None)
+@pytest.mark.parametrize("path", ["", "page.js", "page.css"])
+def test_the_page_needs_no_token_but_tells_nothing(closed: Controlled, path: str) -> None:
+    told = closed.ask("GET", path, token=None, headers={"accept": "text/html,*/*;q=0.8"})
 
     assert told.status == 200
     assert "frame-ancestors 'none'" in told.headers["content-security-policy"]
     assert TOKEN not in told.value
-    assert attack(closed, "GET", "", REBOUND) == 403
+    assert attack(closed, "GET", path, REBOUND) == 403
 
 
 # --- Cookies --------------------------------------------------------------------------------------

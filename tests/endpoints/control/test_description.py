@@ -15,6 +15,8 @@ from tests.support.control import Controlled
 KEPT = {"if-match": '"another"'}
 EXCHANGES: list[tuple[str, str, str, Any, dict[str, str], int]] = [
     ("GET", "", "", None, {}, 200),
+    ("GET", "page.js", "page.js", None, {}, 200),
+    ("GET", "page.css", "page.css", None, {}, 200),
     ("GET", "openapi.json", "openapi.json", None, {}, 200),
     ("GET", "mocks", "mocks?session=a", None, {}, 200),
     ("POST", "mocks", "mocks", {"name": "x", "reply": "y"}, {}, 201),
@@ -34,6 +36,12 @@ EXCHANGES: list[tuple[str, str, str, Any, dict[str, str], int]] = [
     ("GET", "calls", "calls?limit=x", None, {}, 400),
     ("GET", "calls", "calls", None, {"origin": "http://evil.example"}, 403),
     ("GET", "calls", "calls", None, {"authorization": "Bearer x"}, 401),
+    ("GET", "calls/{number}", "calls/1", None, {}, 200),
+    ("GET", "calls/{number}", "calls/99", None, {}, 404),
+    ("GET", "calls/{number}/misses", "calls/2/misses", None, {}, 200),
+    ("GET", "calls/{number}/misses", "calls/0/misses", None, {}, 404),
+    ("GET", "watch", "watch?after=0&latest=5", None, {}, 200),
+    ("GET", "watch", "watch?latest=201", None, {}, 400),
     ("POST", "verify", "verify", {"assert": "called", "mock": "greet"}, {}, 200),
     ("POST", "verify", "verify", {"assert": "called", "mock": "x"}, {}, 409),
     ("GET", "report", "report", None, {}, 200),
@@ -125,10 +133,11 @@ def test_operations_have_names_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("route", ALL_ROUTES, ids=lambda route: f"{route.method} {route.template}")
-def test_the_page_lists_every_route(route: Any) -> None:
-    shown = Controlled().ask("GET", "").value
+def test_a_client_that_accepts_no_html_gets_every_route(route: Any) -> None:
+    shown = Controlled().ask("GET", "").value["routes"]
 
-    assert f"<td>{route.method}</td><td><code>{PREFIX}{route.template}</code></td>" in shown
+    path = PREFIX + route.template
+    assert {"method": route.method, "path": path, "summary": route.summary} in shown
 
 
 def test_the_path_needs_no_slash_at_its_end() -> None:
