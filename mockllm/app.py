@@ -195,9 +195,13 @@ class App:
 
     def holds(self, name: str) -> bool:
         """Return True if an entry of traffic with this name holds now, for some request."""
+        return name in self.holding()
+
+    def holding(self) -> frozenset[str]:
+        """Return the names of the entries of traffic that hold now, for some request."""
         traffic = [table.traffic for table in self._engine.tables if table.traffic is not None]
-        entries = [entry for each in traffic for entry in each.entries if entry.name == name]
-        return bool(hold(entries, self._since_begin))
+        entries = [entry for each in traffic for entry in each.entries]
+        return frozenset(entry.name for entry, _ in hold(entries, self._since_begin))
 
     def _since_begin(self, name: str) -> float | None:
         return self.traffic.elapsed(name, self.elapsed())

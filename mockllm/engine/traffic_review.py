@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from mockllm.config.conditions import APIName
 from mockllm.config.durations import Seconds, find_suspicious, remedy
@@ -20,6 +21,8 @@ from mockllm.providers.api import API
 MIN_SUSPICIOUS = 1_000
 """A number without a unit in `from`, `to` or `ramp`: a quarter of an hour, or a second in
 milliseconds."""
+
+MAX_COMPARED = 100  # earlier entries that an entry is compared with
 
 _TIMES = {"from": "from_", "to": "to", "ramp": "ramp"}
 
@@ -169,8 +172,8 @@ def _first_before(
     entries: Sequence[Traffic], compiled: Compiled, position: int, kind: str
 ) -> int | None:
     """Return the position of the first entry that leaves nothing of this kind to the one at
-    `position` in an API; None if there is none."""
-    for earlier, entry in compiled.items():
+    `position` in an API; None if there is none among the first `MAX_COMPARED`."""
+    for earlier, entry in islice(compiled.items(), MAX_COMPARED):
         if earlier >= position:
             return None
         has_kind = kind in entries[earlier].kinds and _has(entry, kind)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from mockllm.endpoints.control.access import Access
 from mockllm.endpoints.control.api import ControlAPI
@@ -94,6 +97,7 @@ class _Waiting:
     """Waits for the control API, in the loop of the server."""
 
     def __init__(self, calls: Calls | None, gates: Gates) -> None:
+        self._working = asyncio.Lock()
         self._calls = calls
         self._gates = gates
 
@@ -105,6 +109,16 @@ class _Waiting:
     async def gate(self, session: str | None, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
         """Wait until `count` answers have reached a gate."""
         return await wait_for_gate(self._gates, session, name, count, timeout)
+
+    async def thread(self, work: Callable[[], Any]) -> Any:
+        """Return the result of `work`, done in a thread: of one request after the other, because
+        several would take no less time, and slow the loop down."""
+        async with self._working:
+            worker = ThreadPoolExecutor(1, "mockllm-control")
+            try:
+                return await asyncio.get_running_loop().run_in_executor(worker, work)
+            finally:
+                worker.shutdown(wait=False)
 
 
 def _name_session() -> str:

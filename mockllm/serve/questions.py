@@ -21,7 +21,7 @@ from mockllm.serve.connections import Service
 from mockllm.serve.functions import is_asynchronous
 from mockllm.state import store
 
-MAX_QUESTIONS = 4  # of one request, one after the other, beside those about state
+MAX_QUESTIONS = 8  # of one request, one after the other, beside those about state
 
 
 class Questions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,13 @@ def test_objects_of_python_are_sent(control: Control) -> None:
 
     assert say(control, "call") == [None]
     handle.assert_called_once()
+    handle.remove()
+
+
+def test_large_mocks_are_sent(control: Control) -> None:
+    value = [{"number": number} for number in range(5_000)]
+    handle = control.add(user="large", reply={"json": value})
+    assert say(control, "large") == [json.dumps(value, separators=(",", ":"))]
     handle.remove()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -103,6 +103,8 @@ class Controlled:
         self.clock = FixedClock()
         self.gates = FixedGates()
         self.waits: list[tuple[object, ...]] = []
+        self.threads = 0
+        """How often work was done in a thread."""
         self.access = Access(TOKEN, is_open, host, is_tls)
         names = iter(f"session-{number}" for number in range(1_000))
         calls = OwnCalls(self.observed.journal) if journal else None
@@ -132,6 +134,10 @@ class Controlled:
     async def gate(self, session: str | None, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # as the control API calls it
         self.waits.append((session, name, count, timeout))
         return self.gates.reached(session, name) >= count
+
+    async def thread(self, work: Callable[[], Any]) -> Any:
+        self.threads += 1
+        return work()
 
     def send(self, asked: Request, *, is_local: bool = True) -> Told:
         """Send any request to the app, from a peer on this machine or another one."""

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from mockllm.config.mistakes import json_path
@@ -19,7 +20,14 @@ from mockllm.endpoints.control.answers import (
     describe,
     no_content,
 )
-from mockllm.endpoints.control.desk import Asked, Desk, forbidden, invalid, not_found
+from mockllm.endpoints.control.desk import (
+    MAX_AT_ONCE,
+    Asked,
+    Desk,
+    forbidden,
+    invalid,
+    not_found,
+)
 from mockllm.endpoints.control.mocks import (
     Listed,
     describe_all,
@@ -31,7 +39,7 @@ from mockllm.endpoints.control.mocks import (
 from mockllm.engine.added import AddedMock, compile_added
 from mockllm.engine.asking import begin
 from mockllm.engine.changes import AddMock, Change, RemoveMock
-from mockllm.engine.decision import Decision, Question
+from mockllm.engine.decision import Decision, Question, finish
 from mockllm.errors import ConfigError, Place, Problem, closest, did_you_mean
 from mockllm.observers.selection import is_id
 
@@ -74,11 +82,8 @@ def add_mocks(desk: Desk, asked: Asked) -> Decision | Question:
         ControlError: 400 with all mistakes, 403, 404, 409, 412, 413.
     """
     session = _open_scope(desk, asked)
-    body = _read_mocks(asked.body())
 
-    def pieces() -> Generator[bool, None, Decision | Question]:
-        added = yield from _compile(desk, body)
-
+    def add(added: list[AddedMock], *, is_one: bool) -> Decision | Question:
         def check() -> list[Change]:
             check_version(asked.request, lambda: version_of_all(see_mocks(desk, session)))
             desk.check_open(session)
@@ -86,10 +91,14 @@ def add_mocks(desk: Desk, asked: Asked) -> Decision | Question:
 
         shown = [list_added(each, session) for each in added]
         return desk.changes.commit(
-            check, lambda: begin(_answer(desk, shown, session, is_one=body.is_one))
+            check, lambda: begin(_answer(desk, shown, session, is_one=is_one))
         )
 
-    return begin(pieces())
+    return desk.work(
+        asked,
+        lambda: _read_mocks(asked.body()),
+        lambda body: _compile(desk, asked, body, partial(add, is_one=body.is_one)),
+    )
 
 
 def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
@@ -101,12 +110,11 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
     """
     session = _open_scope(desk, asked)
     name = asked.values["name"]
-    body = _read_mocks(asked.body())
-    if not body.is_one:
-        raise invalid("invalid_mock", "The body is one mock here, not lists of them")
-    (one,) = body.mocks
 
-    def pieces() -> Generator[bool, None, Decision | Question]:
+    def compile_named(body: _Body) -> Decision | Question:
+        if not body.is_one:
+            raise invalid("invalid_mock", "The body is one mock here, not lists of them")
+        (one,) = body.mocks
         before = _replaced(desk, name, session)
         if before is None and is_id(name):
             raise not_found(f"mock {name}")
@@ -116,7 +124,11 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
             message = f"expected {named!r:.100} as in the path, or no name, found {given!r:.100}"
             body.problems.append(Problem(Place(path="name"), message))
         named_mock = one._replace(words={**one.words, "name": named})
-        (added,) = yield from _compile(desk, body._replace(mocks=[named_mock]))
+        return _compile(desk, asked, body._replace(mocks=[named_mock]), put)
+
+    def put(compiled: list[AddedMock]) -> Decision | Question:
+        (added,) = compiled
+        before: Listed | None = None
 
         def check() -> list[Change]:
             nonlocal before
@@ -133,7 +145,7 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
 
         return desk.changes.commit(check, answer)
 
-    return begin(pieces())
+    return desk.work(asked, lambda: _read_mocks(asked.body()), compile_named)
 
 
 def delete_mock(desk: Desk, asked: Asked) -> Decision | Question:
@@ -219,8 +231,14 @@ def _members(field: str, mocks: list[Any], problems: list[Problem]) -> Iterator[
             problems.append(Problem(Place(field=field, position=position), "expected an object"))
 
 
-def _compile(desk: Desk, body: _Body) -> Generator[bool, None, list[AddedMock]]:
-    """Compile the mocks of a body, with a pause after each.
+def _compile(
+    desk: Desk,
+    asked: Asked,
+    body: _Body,
+    go_on: Callable[[list[AddedMock]], Decision | Question],
+) -> Decision | Question:
+    """Return what `go_on` makes of the compiled mocks of a body: those of a large one are compiled
+    in a thread.
 
     Raises:
         ControlError: 400 with the mistakes of all; 409.
@@ -228,10 +246,28 @@ def _compile(desk: Desk, body: _Body) -> Generator[bool, None, list[AddedMock]]:
     if desk.server.views.count + len(body.mocks) > MAX_ADDED:
         message = f"At most {MAX_ADDED:,} mocks can be added; remove some, or end their sessions"
         raise ControlError(409, "too_many_mocks", message)
+    numbers = desk.changes.take_numbers(len(body.mocks))
+    if len(asked.request.body) > MAX_AT_ONCE:
+        compiling = _compile_in_pieces(desk, body, numbers)
+        return desk.work(asked, lambda: finish(compiling), go_on)
+
+    def pieces() -> Generator[bool, None, Decision | Question]:
+        return go_on((yield from _compile_in_pieces(desk, body, numbers)))
+
+    return begin(pieces())
+
+
+def _compile_in_pieces(
+    desk: Desk, body: _Body, numbers: Sequence[int]
+) -> Generator[bool, None, list[AddedMock]]:
+    """Compile the mocks of a body, with a pause after each.
+
+    Raises:
+        ControlError: 400 with the mistakes of all.
+    """
     problems = [*body.problems]
     added: list[AddedMock] = []
     engine = desk.server.engine
-    numbers = desk.changes.take_numbers(len(body.mocks))
     for each, number in zip(body.mocks, numbers, strict=True):
         try:
             compiled = compile_added(

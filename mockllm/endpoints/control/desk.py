@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import parse_qsl
@@ -19,7 +19,7 @@ from mockllm.engine.mocks import Table
 from mockllm.engine.views import Views
 from mockllm.errors import ConfigError, Problem
 from mockllm.exchange import Request
-from mockllm.limits import MIB
+from mockllm.limits import KIB, MIB
 from mockllm.observers.journal import Record
 from mockllm.observers.lateness import Lateness
 from mockllm.observers.reading import Reading
@@ -30,7 +30,10 @@ from mockllm.state.sessions import COMMON
 from mockllm.state.store import LocalStore
 from mockllm.state.traffic import TrafficTimes
 
-MAX_BODY = 4 * MIB  # of a change; the largest mocks are responses of some 100 kB
+MAX_BODY = 4 * MIB  # of mocks and traffic; the largest mocks are responses of some 100 kB
+MAX_FORM = 128 * KIB  # of other bodies, which are read at once: 5 ms
+MAX_AT_ONCE = 16 * KIB  # of mocks that are validated without a thread: up to 20 ms
+T = TypeVar("T")
 
 
 class MockedServer(Protocol):
@@ -47,7 +50,7 @@ class MockedServer(Protocol):
     @property
     def has_sessions_by_credential(self) -> bool: ...
     def time(self) -> float: ...
-    def holds(self, name: str) -> bool: ...
+    def holding(self) -> frozenset[str]: ...
     def tables(self, session: str | None = None) -> Iterable[Table]: ...
 
 
@@ -82,6 +85,9 @@ class Waiting(Protocol):
     async def gate(self, session: str | None, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
         """Wait until `count` answers have reached a gate."""
 
+    async def thread(self, work: Callable[[], Any]) -> Any:
+        """Return the result of `work`, done in a thread, so that the loop goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -110,6 +116,37 @@ class Desk:
             message = "This server keeps no journal: it was started with a journal of 0 requests"
             raise ControlError(409, "no_journal", message)
         return self.journal
+
+    def work(
+        self,
+        asked: Asked,
+        work: Callable[[], T],
+        go_on: Callable[[T], Decision | Question],
+        *,
+        is_large: bool = False,
+    ) -> Decision | Question:
+        """Return what `go_on` makes of the result of `work` on the body of a request: at once, or,
+        if the body or the work is large, by the question that has it done in a thread.
+
+        Raises:
+            ControlError: `work` or `go_on` does; of a question, `resume` does.
+        """
+        if len(asked.request.body) <= MAX_AT_ONCE and not is_large:
+            return go_on(work())
+
+        def attempt() -> tuple[T | None, ControlError | None]:
+            try:
+                return work(), None
+            except ControlError as exc:
+                return None, exc
+
+        def resume(results: Sequence[Any]) -> Decision | Question:
+            ((result, error),) = results
+            if error is not None:
+                raise error
+            return go_on(result)
+
+        return Question((Wait(lambda: self.waiting.thread(attempt)),), resume)
 
     def read(
         self,
@@ -208,15 +245,16 @@ class Asked(NamedTuple):
             raise bad_parameter(name, "true or false", text)
         return text == "true"
 
-    def body(self) -> Any:
-        """Return the body as JSON: an object. An empty body is one without members.
+    def body(self, *, most: int = MAX_BODY) -> Any:
+        """Return the body as JSON: an object of at most so many bytes. An empty body is one without
+        members.
 
         Raises:
             ControlError: 400, 413.
         """
         content = self.request.body
-        if len(content) > MAX_BODY:
-            message = f"A body has at most {MAX_BODY:,} bytes here, found {len(content):,}"
+        if len(content) > most:
+            message = f"A body has at most {most:,} bytes here, found {len(content):,}"
             raise ControlError(413, "too_large", message)
         if not content:
             return {}
@@ -237,7 +275,7 @@ class Asked(NamedTuple):
             ControlError: 400 with all mistakes, 413.
         """
         try:
-            return validated(form, self.body())
+            return validated(form, self.body(most=MAX_FORM))
         except ConfigError as exc:
             raise invalid("invalid_body", "The body has mistakes", exc.problems) from exc
 

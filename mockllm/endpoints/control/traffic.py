@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from mockllm.config.traffic import Traffic
 from mockllm.endpoints.control.answers import (
+    ControlError,
     answer,
     check_version,
     describe,
@@ -25,6 +26,11 @@ from mockllm.engine.changes import (
 from mockllm.engine.decision import Decision, Question
 from mockllm.engine.traffic import CompiledTraffic, compile_traffic
 from mockllm.errors import ConfigError, Place, Problem, closest, did_you_mean
+from mockllm.limits import KIB
+
+MAX_TRAFFIC = 1_000  # entries: 2 s of a thread
+FEW = KIB  # bytes of entries that are compiled at once: about ten, which take 20 ms
+FEW_KNOWN = 10
 
 
 def list_traffic(desk: Desk, asked: Asked) -> Decision:
@@ -36,9 +42,21 @@ def put_traffic(desk: Desk, asked: Asked) -> Decision | Question:
     """Replace all entries. Those that were started by a name that remains stay so.
 
     Raises:
-        ControlError: 400 with all mistakes, 412.
+        ControlError: 400 with all mistakes, 412, 413.
     """
-    body = asked.body()
+
+    def arrange() -> _Entries:
+        return _read_all(asked.body())
+
+    return _replace(desk, asked, arrange)
+
+
+def _read_all(body: Mapping[str, Any]) -> _Entries:
+    """Return the entries of a body that has all of them.
+
+    Raises:
+        ControlError: 400 with all mistakes.
+    """
     entries = body.get("traffic")
     problems = [
         Problem(Place(path=key), "unknown key, expected 'traffic'")
@@ -49,7 +67,7 @@ def put_traffic(desk: Desk, asked: Asked) -> Decision | Question:
         problems.append(Problem(Place(path="traffic"), "expected a list of entries"))
     if problems or not isinstance(entries, list):
         raise invalid("invalid_traffic", "The body has mistakes", problems)
-    return _replace(desk, asked, lambda: _Entries(entries))
+    return _Entries(entries)
 
 
 def read_traffic(desk: Desk, asked: Asked) -> Decision:
@@ -66,14 +84,16 @@ def put_entry(desk: Desk, asked: Asked) -> Decision | Question:
     behind all others if there is none.
 
     Raises:
-        ControlError: 400 with all mistakes, 412.
+        ControlError: 400 with all mistakes, 412, 413.
     """
-    name, body = asked.values["name"], asked.body()
-    if body.get("name", name) != name:
-        found = [Problem(Place(path="name"), f"expected {name!r:.100} as in the path, or no name")]
-        raise invalid("invalid_traffic", "The entry has mistakes", found)
+    name = asked.values["name"]
 
     def arrange() -> _Entries:
+        body = asked.body()
+        if body.get("name", name) != name:
+            message = f"expected {name!r:.100} as in the path, or no name"
+            found = [Problem(Place(path="name"), message)]
+            raise invalid("invalid_traffic", "The entry has mistakes", found)
         known = [dump(entry) for entry in desk.server.engine.traffic]
         at = next((i for i, each in enumerate(known) if each.get("name") == name), len(known))
         kept = [each for each in known[at:] if each.get("name") != name]
@@ -134,27 +154,48 @@ class _Entries(NamedTuple):
     changed: int | None = None
 
 
-def _replace(desk: Desk, asked: Asked, arrange: Callable[[], _Entries]) -> Decision | Question:
-    """Replace all entries by those of `arrange`, and answer with all of them, or with the changed
-    one."""
+class _New(NamedTuple):
+    """Traffic that was compiled when the entries had this `version`; if only one is `changed`, its
+    position."""
+
+    version: str
     compiled: CompiledTraffic
     changed: int | None
 
-    def check() -> list[SetTraffic]:
-        nonlocal compiled, changed
-        check_version(asked.request, lambda: _version(desk))
+
+def _replace(desk: Desk, asked: Asked, arrange: Callable[[], _Entries]) -> Decision | Question:
+    """Replace all entries by those of `arrange`, and answer with all of them, or with the changed
+    one. Many are compiled in a thread."""
+
+    def compile_all() -> _New:
+        version = _version(desk)
         entries, changed = arrange()
-        compiled = _compile(desk, entries, changed)
-        return [SetTraffic(compiled)]
+        if len(entries) > MAX_TRAFFIC:
+            message = f"At most {MAX_TRAFFIC:,} entries are taken, found {len(entries):,}"
+            raise ControlError(413, "too_large", message)
+        return _New(version, _compile(desk, entries, changed), changed)
 
-    def answer_with_entries() -> Decision:
-        if changed is None:
-            return _answer(desk)
-        entry = _describe(desk, changed, compiled.entries[changed])
-        warnings = [describe(each) for each in compiled.warnings]
-        return answer({**entry, "warnings": warnings}, etag=_version(desk))
+    def commit(new: _New) -> Decision | Question:
+        def check() -> list[SetTraffic]:
+            nonlocal new
+            check_version(asked.request, lambda: _version(desk))
+            if new.changed is not None and new.version != _version(desk):
+                new = compile_all()  # the others were changed meanwhile
+            return [SetTraffic(new.compiled)]
 
-    return desk.changes.commit(check, answer_with_entries)
+        def answer_with_entries() -> Decision:
+            if new.changed is None:
+                return _answer(desk)
+            written = new.compiled.entries[new.changed]
+            entry = _describe(new.changed, written, desk.server.holding())
+            warnings = [describe(each) for each in new.compiled.warnings]
+            return answer({**entry, "warnings": warnings}, etag=_version(desk))
+
+        return desk.changes.commit(check, answer_with_entries)
+
+    check_version(asked.request, lambda: _version(desk))
+    is_large = len(asked.request.body) > FEW or len(desk.server.engine.traffic) > FEW_KNOWN
+    return desk.work(asked, compile_all, commit, is_large=is_large)
 
 
 def _compile(desk: Desk, entries: list[Any], changed: int | None) -> CompiledTraffic:
@@ -178,19 +219,20 @@ def _compile(desk: Desk, entries: list[Any], changed: int | None) -> CompiledTra
 
 
 def _answer(desk: Desk, name: str | None = None) -> Decision:
+    holding = desk.server.holding()
     shown = [
-        _describe(desk, index, entry)
+        _describe(index, entry, holding)
         for index, entry in enumerate(desk.server.engine.traffic)
         if name in (None, entry.name)
     ]
     return answer({"traffic": shown}, etag=_version(desk))
 
 
-def _describe(desk: Desk, index: int, entry: Traffic) -> dict[str, Any]:
+def _describe(index: int, entry: Traffic, holding: frozenset[str]) -> dict[str, Any]:
     return {
         "id": str(entry.place_in(index)),
         "name": entry.name,
-        "holds": desk.server.holds(entry.name),
+        "holds": entry.name in holding,
         "entry": dump(entry),
     }
 

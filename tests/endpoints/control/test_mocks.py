@@ -353,3 +353,37 @@ def test_a_session_that_is_not_open_gets_no_mocks(controlled: Controlled, token:
     assert (told.status, told.code) == (404, "session_not_open")
     assert controlled.ask("POST", "mocks?session=new", {"reply": "x"}).status == 404
     assert controlled.app.views.count == 0
+
+
+LONG = "word " * 10_000
+
+
+def test_a_large_body_is_validated_in_a_thread(controlled: Controlled) -> None:
+    added = controlled.ask("POST", "mocks", {"mocks": [{"name": "long", "reply": LONG}]})
+    assert (added.status, controlled.threads) == (201, 2)
+    assert controlled.text("anything new") == LONG
+
+    put = controlled.ask("PUT", "mocks/long", {"user": "u", "reply": LONG})
+    assert (put.status, put.value["id"], controlled.threads) == (200, "added[1]", 4)
+    assert controlled.ask("PUT", "mocks/added[9]", {"reply": LONG}).status == 404
+
+
+def test_mistakes_of_a_large_body_are_told_at_once(controlled: Controlled) -> None:
+    wrong = controlled.ask("POST", "mocks", {"mocks": [{"reply": LONG, "user": 3}, {"nam": "x"}]})
+    assert wrong.status == 400
+    assert {each.partition(":")[0] for each in wrong.problems} == {"mocks[0]", "mocks[1]"}
+    assert controlled.ask("POST", "mocks", b"{" + b" " * 20_000).code == "invalid_json"
+    assert controlled.ask("GET", "mocks").value["mocks"][0]["is_added"] is False
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "size"),
+    [("POST", "mocks", 4 << 20), ("POST", "verify", 128 << 10), ("PUT", "speed", 128 << 10)],
+)
+def test_a_body_has_a_size_that_is_told(
+    controlled: Controlled, method: str, path: str, size: int
+) -> None:
+    told = controlled.ask(method, path, b"{" + b" " * size + b"}")
+
+    assert (told.status, told.code) == (413, "too_large")
+    assert f"at most {size:,} bytes" in told.value["error"]["message"]

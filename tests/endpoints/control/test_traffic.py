@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -152,3 +153,42 @@ def test_a_token_of_a_session_reads_traffic_only(controlled: Controlled) -> None
         ("POST", "traffic/busy/stop", {}),
     ):
         assert controlled.ask(method, path, body, token=token).status == 403
+
+
+def test_many_entries_are_compiled_in_a_thread(controlled: Controlled) -> None:
+    entries = [{"match": {"user": f"u{number}"}, "error": "timeout"} for number in range(30)]
+    told = controlled.ask("PUT", "traffic", {"traffic": entries})
+    assert (told.status, len(told.value["traffic"]), controlled.threads) == (200, 30, 1)
+
+    assert controlled.ask("PUT", "traffic/busy", {"error": "overloaded"}).status == 200
+    assert controlled.threads == 2
+    wrong = controlled.ask("PUT", "traffic", {"traffic": [*entries, {"name": "x"}]})
+    (problem,) = wrong.problems
+    assert problem.startswith("traffic[30] 'x': expected 'error'")
+    assert len(listed(controlled)) == 31
+
+
+def test_too_many_entries_are_refused(controlled: Controlled) -> None:
+    told = controlled.ask("PUT", "traffic", {"traffic": [SLOW] * 1_001})
+
+    assert (told.status, told.code) == (413, "too_large")
+    assert len(listed(controlled)) == 2
+
+
+def test_an_entry_meets_those_that_were_changed_meanwhile(
+    controlled: Controlled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [{**SLOW, "name": f"n{number}"} for number in range(12)]
+    controlled.ask("PUT", "traffic", {"traffic": entries})
+
+    async def thread(work: Callable[[], Any]) -> Any:
+        made = work()
+        monkeypatch.undo()
+        controlled.ask("PUT", "traffic", {"traffic": [BUSY]})
+        return made
+
+    monkeypatch.setattr(controlled, "thread", thread)
+    told = controlled.ask("PUT", "traffic/mine", {"error": "timeout"})
+
+    assert told.value["id"] == "traffic[1] 'mine'"
+    assert listed(controlled) == ["traffic[0] 'busy'", "traffic[1] 'mine'"]
