@@ -44,6 +44,7 @@ from mockllm.engine.review import (
     empty_answer,
     empty_conditions,
     impossible_count,
+    not_compared,
     unreachable,
     unserialisable_values,
 )
@@ -355,7 +356,8 @@ def _hidden(
     """Yield the problems of mocks in the API's own list that earlier ones hide; of those that every
     API has, tell `shared`. `listed` has the former, then the latter."""
     own = len(listed) - (len(shared.listed) if api.respond is not None else 0)
-    for rule, covering in find_shadowed(rules):
+    missed: list[Rule] = []
+    for rule, covering in find_shadowed(rules, missed):
         by_script = listed[covering.index].mock.fails_at_end
         if rule.index < own:
             place = listed[rule.index].place
@@ -364,6 +366,10 @@ def _hidden(
             is_default = bool(rule.predicates) and not covering.predicates
             hiding = Covering(covering.label, is_default, by_script)
             shared.hide(rule.index - own, api, hiding)
+    if api is not _CONVERSATIONS[0]:  # those that every API has are told of once
+        missed = [rule for rule in missed if rule.index < own]
+    if missed:
+        yield not_compared(missed, [each.place for each in listed])
 
 
 def _source(

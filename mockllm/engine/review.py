@@ -277,6 +277,18 @@ def unreachable(covering: str, place: Place, *, by_script: bool = False) -> Prob
     return warning(place, message)
 
 
+def not_compared(missed: Sequence[Rule], places: Sequence[Place]) -> Problem:
+    """Report mocks, one at least, that were not compared with all that may hide them. `places` are
+    those of all mocks."""
+    many = f"this mock and {len(missed) - 1} others were" if len(missed) > 1 else "this mock was"
+    message = (
+        f"{many} not compared with each mock before, because too many begin with a condition that "
+        "may hide any ('not', a range, a regular expression): one that hides it may be missed; "
+        "another condition before those, such as 'model', lets fewer be compared"
+    )
+    return Problem(places[missed[0].index].at("match"), message, Severity.NOTE)
+
+
 def costs(rules: Sequence[Rule], places: Sequence[Place]) -> Iterator[Problem]:
     """Report the time that the conditions of an API's rules take in every request. `places` are
     those of the mocks."""

@@ -25,29 +25,49 @@ from mockllm.matching.substrings import SubstringIndex
 from mockllm.matching.text_tests import AllTests, AnyTest, Comparison, Contains, Equals, TextTest
 from mockllm.matching.twins import find_twins, first_twin
 
-MAX_COMPARED = 100  # earlier rules that a rule is compared with
+MAX_COMPARED = 100  # earlier rules that any rule is compared with
+MAX_COMPARISONS = 100_000  # with others, of all rules together; each takes 1 to 3 µs
 MAX_FOUND = 1_000  # texts of other rules that are looked at for each text of a rule
 
 _INDEX = attrgetter("index")
 
 
-def find_shadowed(rules: Sequence[Rule]) -> Iterator[tuple[Rule, Rule]]:
+def find_shadowed(
+    rules: Sequence[Rule], missed: list[Rule] | None = None
+) -> Iterator[tuple[Rule, Rule]]:
     """Yield each rule that is covered by an earlier one, with the first that covers it. `rules` are
-    in order. Some may be missed if more than `MAX_COMPARED` earlier rules have the same first
-    condition or one that holds whenever it does. A rule that passes covers none.
+    in order. A rule that passes covers none.
+
+    A rule is compared with the earlier ones whose first condition is the same, or holds whenever
+    one of its own does, or is of a kind that cannot be looked up: a regular expression, a range,
+    ``not``. If these are too many for `MAX_COMPARED` and `MAX_COMPARISONS`, the rule is added to
+    `missed` unless it is found to be covered.
 
     Of twins (`matching.twins`), the first may answer for any call, and another for its own, in the
     first one's place: it is hidden by rules before that, and by a twin with the same call."""
     groups = _Groups(rules)
     twins = find_twins(rules)
     default = next((rule for rule in rules if not rule.predicates and not rule.passes), None)
+    left = MAX_COMPARISONS
     for rule in rules:
         alike = twins.get(rule.index)
         first = first_twin(alike) if alike else rule
-        possible = islice(groups.possible_covers(rule, first.index), MAX_COMPARED)
-        found = next((each for each in possible if not each.passes and each.covers(rule)), None)
+        compared, found = 0, None
+        most = MAX_COMPARED + left
+        for each in groups.possible_covers(rule, first.index, most + 1):
+            if compared == most:
+                break
+            compared += 1
+            if not each.passes and each.covers(rule):
+                found = each
+                break
+        else:
+            most += 1  # there are no others
+        left -= max(compared - MAX_COMPARED, 0)
         if default is not None and default.index < (found or first).index:
             found = default
+        if found is None and compared == most and missed is not None:
+            missed.append(rule)
         if found is not None:
             yield rule, found
             continue
@@ -66,7 +86,7 @@ def first_crowded(rules: Sequence[Rule], most: int) -> Rule | None:
         return None
     groups = _Groups(stateful)
     for rule in stateful[most:]:
-        earlier = islice(groups.possible_covers(rule, rule.index), MAX_COMPARED)
+        earlier = islice(groups.possible_covers(rule, rule.index, MAX_COMPARED), MAX_COMPARED)
         if sum(other.covers(rule) for other in earlier) >= most:
             return rule
     return None
@@ -117,11 +137,11 @@ class _Groups:
             for reader, found in by_text.items()
         }
 
-    def possible_covers(self, rule: Rule, before: int) -> Iterator[Rule]:
-        """Yield rules with an index below `before` in order, each that covers `rule` among them,
-        except for those that are missed because of the limits."""
+    def possible_covers(self, rule: Rule, before: int, most: int) -> Iterator[Rule]:
+        """Yield rules with an index below `before` in order, each of the first `most` that covers
+        `rule` among them, except for those that are missed because of `MAX_FOUND`."""
         earlier = (group for group in self._groups_of(rule) if group[0].index < before)
-        first = nsmallest(MAX_COMPARED, earlier, key=lambda group: group[0].index)
+        first = nsmallest(most, earlier, key=lambda group: group[0].index)
         for other in merge(*first, key=_INDEX):
             if other.index >= before:
                 return

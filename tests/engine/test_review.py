@@ -10,6 +10,8 @@ import pytest
 
 from mockllm import Config, ConfigError, Entry, Error, OpenAIMock, ResponseEntry
 from mockllm.engine.loading import load, review
+from mockllm.errors import Severity
+from mockllm.matching import shadowing
 from mockllm.matching.costs import MAX_CANDIDATES, MAX_COMPARED
 from mockllm.providers.openai.chat import sdk as chat_sdk
 from mockllm.validation.findings import Finding, Kind
@@ -620,6 +622,24 @@ def test_many_mocks_that_every_request_is_compared_with_are_a_warning() -> None:
 
     assert found.startswith("openai[0]: match: this mock and 64 others are compared with every")
     assert warnings(*mocks[1:]) == []
+
+
+@pytest.mark.parametrize("field", ["openai", "mocks"])
+def test_mocks_that_were_not_compared_with_all_before_are_a_note(
+    field: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadowing, "MAX_COMPARED", 2)
+    monkeypatch.setattr(shadowing, "MAX_COMPARISONS", 0)
+    match = {"user": {"regex": "word"}}
+    mocks = [{"match": {**match, "turn": at}, "reply": "ok"} for at in range(5, 0, -1)]
+    file = tmp_path / "mocks.json"
+    file.write_bytes(orjson.dumps({field: mocks}))
+
+    (found,) = review(file).problems
+
+    assert found.severity is Severity.NOTE
+    assert f"{field}[3]: match: this mock and 1 others were not compared" in str(found)
+    assert "another condition before those, such as 'model'" in str(found)
 
 
 @pytest.mark.parametrize("field", ["openai", "mocks"])

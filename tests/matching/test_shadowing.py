@@ -86,6 +86,49 @@ def test_a_hidden_mock_is_found_behind_many_others(earlier: Any, covering: Any, 
     assert list(find_shadowed(rules)) == [(rules[-1], rules[-2])]
 
 
+MANY: list[Callable[[int], Any]] = [
+    lambda at: {"user": {"regex": f"q{at}x"}},
+    lambda at: {"turn": {"at_least": 2_000 - at}},
+    lambda at: {"not": {"user": f"q{at}"}},
+    lambda at: {"user": {"starts_with": f"q{at}x"}},
+]
+
+
+@pytest.mark.parametrize("earlier", MANY)
+@pytest.mark.parametrize(
+    ("covering", "later"),
+    [
+        ({"user": {"regex": "q7"}}, {"user": {"regex": "q7"}, "turn": 5}),
+        ({"turn": {"at_least": 3}}, {"turn": 5}),
+        ({"not": {"user": {"contains": "z"}}}, {"not": {"user": {"contains": "z"}}, "turn": 5}),
+    ],
+)
+def test_a_hidden_mock_is_found_behind_many_that_cannot_be_looked_up(
+    earlier: Any, covering: Any, later: Any
+) -> None:
+    count = 3 * shadowing.MAX_COMPARED
+    matches = [*(earlier(at) for at in range(count)), covering, later]
+    rules = [compile_rule(CHAT, match, at) for at, match in enumerate(matches)]
+    missed: list[Rule] = []
+
+    assert list(find_shadowed(rules, missed)) == [(rules[-1], rules[-2])]
+    assert missed == []
+
+
+@pytest.mark.parametrize(("left", "missing"), [(0, [4, 5]), (1, [5]), (2, [5]), (3, [])])
+def test_rules_that_are_not_compared_with_all_are_told(
+    left: int, missing: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadowing, "MAX_COMPARED", 3)
+    monkeypatch.setattr(shadowing, "MAX_COMPARISONS", left)
+    matches = [{"user": {"regex": f"q{at}x"}} for at in range(6)]
+    rules = [compile_rule(CHAT, match, at) for at, match in enumerate(matches)]
+    missed: list[Rule] = []
+
+    assert list(find_shadowed(rules, missed)) == []
+    assert [rule.index for rule in missed] == missing
+
+
 def check_unreachable(rules: list[Rule], prompt: Prompt, headers: Headers) -> None:
     """A rule that is found to be shadowed does not answer."""
     shadowed = [rule for rule, _ in find_shadowed(rules)]
