@@ -62,6 +62,7 @@ from mockllm.state.session_names import (
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import (
     Admit,
+    BeginSession,
     Condition,
     LocalStore,
     Operation,
@@ -130,6 +131,7 @@ class App:
         """Delivered responses, for ``GET /v1/responses/{id}``."""
         self.store = LocalStore(gone=self.forget_session)
         """The state of mocks and sessions, which a reload does not change."""
+        self._current_session = COMMON
         self._condition: Callable[[], Condition] = lambda: Condition.OWN
         self.when_session_ends: Callable[[str], None] = lambda session: None
         """Called with the name of each session that ends or is evicted."""
@@ -267,15 +269,29 @@ class App:
         """Perform one operation on the state, for a test: begin or end a session. It is done at the
         time `now`, by default that of the clock."""
         at = self._clock() if now is None else now
-        results = self.store.perform_at_once((operation,), at)
+        results: Sequence[Result] | None = self.store.perform_at_once((operation,), at)
+        if results is None:  # other processes use the state
+            self.store.post((operation,), at)
+        result = None if results is None else results[0]
+        if isinstance(operation, BeginSession) and operation.current and result is None:
+            self.use_session(operation.session)
+        return result
+
+    @property
+    def current_session(self) -> str:
+        """The session of requests that name none."""
+        return self._current_session
+
+    def use_session(self, session: str) -> None:
+        """Let requests that name no session belong to this one, from the next one on."""
+        self._current_session = session
         self._note_default_session()
-        return results[0]
 
     def _note_default_session(self) -> None:
         """Note whether a request that names no session may belong to another than the common one,
         or may see other mocks than the one before, so that it need not be asked for each."""
         has_setting = self._engine.session_setting != NO_SETTING
-        has_current = self.store.sessions.current != COMMON
+        has_current = self._current_session != COMMON
         looks_back = bool(self._peers) and any(
             table.looks_back for table in self._tables.literal.values()
         )
@@ -351,7 +367,7 @@ class App:
         if setting.by_credential and (vendor := find_vendor(request)) is not None:
             own_headers = vendor.credential_headers(request)
         named = named_session(in_path, request.first_values, setting, own_headers)
-        return self.store.sessions.current if named is None else named
+        return self._current_session if named is None else named
 
     def _decide_within(
         self, session: str, in_path: str | None, request: Request

@@ -265,6 +265,13 @@ SERVE_OPTIONS: dict[str, tuple[Option | Flag, ...]] = {
             "URL",
         ),
         Option(
+            "--state-dir",
+            "directory for the state that --workers share, such as places in sequences; by default "
+            "in memory, if possible",
+            Path,
+            "DIR",
+        ),
+        Option(
             "--state-timeout",
             f"time that a request waits for its state; {_DEFAULT} seconds",
             _seconds_above_zero,

@@ -131,6 +131,8 @@ def _settings(options: argparse.Namespace, config: Config) -> Settings:
         speed=options.speed,
         metrics=_metrics(options),
         sharing=_sharing(options),
+        state_dir=options.state_dir,
+        state_timeout=options.state_timeout,
         journal=_journal(options),
         control=_control(options),
         observers=(log_access,) if options.access_log else (),
@@ -192,18 +194,8 @@ def _control(options: argparse.Namespace) -> ControlSettings | None:
     )
 
 
-def _warn_of_workers(workers: int, engine: Engine, *, is_shared: bool = False) -> None:
-    """Warn of mocks with state, which each worker has for itself unless it `is_shared`, and of
-    pools and limits that are smaller than the number of workers."""
-    mocks = 0 if is_shared else len(engine.stateful_mocks)
-    if workers > 1 and mocks:
-        which = "1 mock has" if mocks == 1 else f"{mocks:,} mocks have"
-        logger.warning(
-            "%s several answers in order, which each of the %d worker processes counts on its own: "
-            "a client may get one twice; use --workers 1",
-            which,
-            workers,
-        )
+def _warn_of_workers(workers: int, engine: Engine) -> None:
+    """Warn of pools that are smaller than the number of workers, which have a share of each."""
     for pool in engine.pools:
         if pool.concurrency is not None and pool.concurrency < workers:
             logger.warning(
@@ -212,16 +204,6 @@ def _warn_of_workers(workers: int, engine: Engine, *, is_shared: bool = False) -
                 pool.name,
                 pool.concurrency,
                 pool.concurrency,
-            )
-    for (label, word), amount in engine.rate_limits.items():
-        if amount < workers and not is_shared:
-            logger.warning(
-                "%s limits %r to %d, which is less than the number of worker processes, of which "
-                "each admits 1: use --workers %d",
-                label,
-                word,
-                amount,
-                amount,
             )
 
 
@@ -266,7 +248,7 @@ def _engine(
         client_faults=options.client_faults or not options.config,
     )
     console.report(engine.warnings)  # without files, those of the options
-    _warn_of_workers(options.workers, engine, is_shared=bool(options.state))
+    _warn_of_workers(options.workers, engine)
     engine.warm()
     if options.state:
         engine.fingerprint = config.fingerprint()

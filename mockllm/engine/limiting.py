@@ -107,8 +107,7 @@ class Limiter:
     """Admits requests. It lives as long as the process; the buckets are in the store.
 
     `now` returns seconds of the server's own time, by which buckets are refilled, `speed` how many
-    of them pass in a second, and `wall_clock` the Unix time; the defaults stand still. Of several
-    `processes`, the one with this `number` has its share of every limit.
+    of them pass in a second, and `wall_clock` the Unix time; the defaults stand still.
     """
 
     def __init__(
@@ -117,14 +116,10 @@ class Limiter:
         now: Callable[[], float] = lambda: 0.0,
         speed: Callable[[], float] = lambda: 1.0,
         wall_clock: Callable[[], float] = lambda: 0.0,
-        number: int = 0,
-        processes: int = 1,
     ) -> None:
         self._now = now
         self._speed = speed
         self._wall_clock = wall_clock
-        self._number = number
-        self._processes = processes
         self._leases = count()
         self._usages: dict[int, tuple[Response, Mapping[str, Any]]] = {}
 
@@ -139,9 +134,8 @@ class Limiter:
         operations: list[Operation] = []
         if limit.concurrent is not None:
             pool = _bucket(limit, CONCURRENT, asked)
-            places = self._share(limit.concurrent)
-            admission.lease = f"{self._number} {next(self._leases)}"
-            operations.append(Enter(pool, admission.lease, places))
+            admission.lease = str(next(self._leases))
+            operations.append(Enter(pool, admission.lease, limit.concurrent))
         if charges:
             spend = Spend(tuple(charge for _, charge in charges), now)
             operations.append(spend)
@@ -199,18 +193,13 @@ class Limiter:
                 word,
                 Charge(
                     _bucket(limit, word, asked),
-                    Limit(self._share(amount), WINDOWS[word]),
+                    Limit(amount, WINDOWS[word]),
                     asked.costs[word],
                     session,
                 ),
             )
             for word, amount in limit.amounts
         ]
-
-    def _share(self, amount: int) -> int:
-        """Return the share of this process, at least 1."""
-        share, left = divmod(amount, self._processes)
-        return max(share + (self._number < left), 1)
 
     def _quotas(self, charges: Sequence[tuple[str, Charge]], used: Sequence[float]) -> list[Quota]:
         """Return what is used of the buckets, in windows of real time."""
@@ -242,7 +231,7 @@ class Limiter:
         """Refuse a request for which there is no place. What is used of its buckets is asked for,
         if the answer tells it."""
         assert limit.concurrent is not None
-        places = self._share(limit.concurrent)
+        places = limit.concurrent
         refusal = Refusal(Quota(CONCURRENT, places, MINUTE, places), 1, None)
         if not charges or not limit.vendor.refusals_have_headers:
             return refuse(refusal, ())

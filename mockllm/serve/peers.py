@@ -138,12 +138,15 @@ class Switchboard:
 
 class Place(NamedTuple):
     """The slot of a worker. A `successor` replaces a worker that is still running. Each process has
-    a `number` of its own."""
+    a `number` of its own. The state that workers share is in the directory `state`; `gone` are the
+    keys of mocks that earlier configurations had."""
 
     switchboard: Switchboard
     slot: int
     successor: bool
     number: int = 0
+    state: Path | None = None
+    gone: frozenset[str] = frozenset()
 
 
 class Peers:
@@ -167,7 +170,7 @@ class Peers:
     async def start(self) -> None:
         """Start to answer other workers. A successor first imports the responses of the worker that
         it replaces."""
-        board, slot, successor, _ = self._place
+        board, slot, successor, *_ = self._place
         if not board.sockets:
             return
         if successor:

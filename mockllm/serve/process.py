@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mockllm.app import App
 from mockllm.endpoints.metrics import MetricsPage
@@ -32,7 +32,12 @@ from mockllm.serve.process_calls import ProcessCalls
 from mockllm.serve.reload import Reload, Reloader, freeze_heap, log_state
 from mockllm.serve.sampling import Sampler
 from mockllm.serve.settings import Bound, Settings
+from mockllm.serve.state_folder import remove_folder
 from mockllm.serve.timing_board import TimingBoard
+from mockllm.state.store import Condition, Reset
+
+if TYPE_CHECKING:
+    from mockllm.serve.shared_store import SharedStore
 
 new_event_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 if sys.platform != "win32" and sys.implementation.name == "cpython":
@@ -167,7 +172,7 @@ class _SupervisorChannel:
             messages = b""
         if not messages:
             self._loop.remove_reader(self._channel)
-            self._process.remove_socket_files()  # the supervisor has died
+            self._process.remove_files()  # the supervisor has died
         if Signal.CUT.value in messages:
             self._process.cut()
         elif Signal.RETIRE.value in messages:
@@ -184,6 +189,7 @@ class _Process:
         self, engine: Engine, bound: Bound, settings: Settings, place: Place | None = None
     ) -> None:
         self._sock = bound.sock
+        self._place = place
         self._drain_timeout = settings.drain_timeout
         slot = 0 if place is None else place.slot
         clock = Clock(
@@ -204,12 +210,11 @@ class _Process:
                 now=clock.elapsed,
                 speed=lambda: clock.speed,
                 wall_clock=time.time,
-                number=slot,
-                processes=settings.workers if settings.sharing is None else 1,
             ),
         )
         self._store = None if settings.sharing is None else settings.sharing.open(app, clock, slot)
         self._peers, journal, calls = _record(app, settings.journal, place)
+        self._shared_state = self._share_state(app, settings, place)
         board = settings.metrics
         meter = None if board is None else board.meter(time.monotonic)
         self._service = Service(
@@ -236,6 +241,25 @@ class _Process:
         self._cut = False
         self.stopping = asyncio.Event()
 
+    def _share_state(self, app: App, settings: Settings, place: Place | None) -> SharedStore | None:
+        """Have `app` ask the state that it shares with the other workers of the server, and return
+        its store; None if there are none, or if other servers share it. Nothing is opened yet."""
+        if place is None or place.state is None:
+            return None
+        from mockllm.serve.shared_store import SharedStore  # not on Windows
+
+        store = SharedStore(place.state, app.forget_session, timeout=settings.state_timeout)
+        app.share_state(store, lambda: Condition.OWN)
+        return store
+
+    def _open_state(self) -> None:
+        """Open the state that workers share, if the configuration has some: so the first request
+        need not. Mocks that were gone begin anew when they come back."""
+        engine = self._service.app.engine
+        gone = frozenset[str]() if self._place is None else self._place.gone
+        if self._shared_state is not None and (engine.stateful_mocks or engine.rate_limits or gone):
+            self._shared_state.post((Reset(keys=gone),) if gone else (), time.monotonic())
+
     async def start(self) -> None:
         """Accept connections, and answer other workers."""
         if self._peers is not None:
@@ -244,6 +268,7 @@ class _Process:
             self._sampler.start()
         if self._store is not None:
             self._store.start()
+        self._open_state()
         await self._listener.start(self._sock)
         self._garbage.start()
         self._collect_garbage()
@@ -288,10 +313,12 @@ class _Process:
             self.cut()
         self.stopping.set()
 
-    def remove_socket_files(self) -> None:
-        """Remove the files of all workers' sockets, in place of the supervisor."""
+    def remove_files(self) -> None:
+        """Remove the files of all workers, in place of the supervisor."""
         if self._peers is not None:
             self._peers.remove_socket_files()
+        if self._place is not None and self._place.state is not None:
+            remove_folder(self._place.state)
 
     def cut(self) -> None:
         """Cut all connections."""
@@ -314,6 +341,8 @@ class _Process:
             self._peers.close()
         if self._store is not None:
             await self._store.stop()
+        if self._shared_state is not None:
+            self._shared_state.close()
 
 
 def _metrics_page(board: MetricsBoard, sampler: Sampler, timing: TimingBoard) -> MetricsPage:

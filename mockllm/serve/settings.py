@@ -17,7 +17,7 @@ from mockllm.serve.connections import Observer
 from mockllm.serve.controlled import ControlSettings
 from mockllm.serve.gates import HOLD_FOR
 from mockllm.serve.metrics_board import MetricsBoard
-from mockllm.serve.sharing import Sharing
+from mockllm.serve.sharing import STATE_TIMEOUT, Sharing
 from mockllm.serve.timing_board import TimingBoard
 
 DRAIN_TIMEOUT = 10.0  # seconds that responses in progress have to finish when a server stops
@@ -62,6 +62,10 @@ class Settings:
     """The number of requests that the journal of each process has; 0 keeps none."""
     sharing: Sharing | None = None
     """The state that the server shares with others; None is its own."""
+    state_dir: Path | None = None
+    """Where the state is that worker processes share; None is in memory, if possible."""
+    state_timeout: float = STATE_TIMEOUT
+    """How long a request waits for state that other processes use."""
     control: ControlSettings | None = None
     """The parameters of the control API; None is without one."""
     observers: tuple[Observer, ...] = ()

@@ -36,4 +36,9 @@ class StateFolder:
 
     def remove(self) -> None:
         """Remove the directory with everything in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove_folder(self.path)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove the directory at `path` with everything in it. Without effect if there is none."""
+    shutil.rmtree(path, ignore_errors=True)

@@ -39,7 +39,9 @@ from mockllm.serve.process import (
 )
 from mockllm.serve.reload import POLL, Reload, freeze_heap
 from mockllm.serve.settings import Bound, Settings
+from mockllm.serve.state_folder import StateFolder
 from mockllm.serve.worker import UNWANTED, Slot, State, Worker
+from mockllm.state.keys import compare
 
 logger = logging.getLogger("mockllm")
 
@@ -82,6 +84,7 @@ class Supervisor:
         # of the current configuration
         self._engine = engine
         self._generation = 0
+        self._gone: frozenset[str] = frozenset()  # mocks with state that it has no more
         # of the workers
         sock = bound.sock
         others = [sock if is_unix(sock) else bind_beside(sock) for _ in range(count - 1)]
@@ -90,6 +93,7 @@ class Supervisor:
         self._numbers = count_from(1)
         self._stops = False
         self._switchboard: Switchboard
+        self._folder: StateFolder | None = None
         # of the loop
         self._signals: list[int] = []
         self._selector = selectors.DefaultSelector()
@@ -100,8 +104,13 @@ class Supervisor:
         """Serve until SIGINT or SIGTERM. `listening` is called once, when all workers listen."""
         freeze_heap()  # before the workers are forked: a collection would copy the pages they share
         self._listen()
-        with self._signals_caught(), contextlib.closing(Switchboard(len(self._slots))) as board:
+        with (
+            self._signals_caught(),
+            contextlib.closing(Switchboard(len(self._slots))) as board,
+            self._state_folder() as folder,
+        ):
             self._switchboard = board
+            self._folder = folder
             announced = False
             while not self._should_stop():
                 self._reload_if_due()
@@ -114,6 +123,23 @@ class Supervisor:
                     listening()
                     announced = True
             self._stop()
+
+    @contextlib.contextmanager
+    def _state_folder(self) -> Iterator[StateFolder | None]:
+        """Yield the directory of the state that workers share, which is removed at the end; None if
+        they share that of other servers. Nothing is opened in it.
+
+        Raises:
+            MockLLMError: there is no place for it.
+        """
+        if self._settings.sharing is not None:
+            yield None
+            return
+        folder = StateFolder(self._settings.state_dir)
+        try:
+            yield folder
+        finally:
+            folder.remove()
 
     def _listen(self) -> None:
         try:
@@ -139,6 +165,8 @@ class Supervisor:
             return
         engine = self._reload.run()
         if engine is not None:
+            gone = compare(self._engine.stateful_mocks, engine.stateful_mocks).gone
+            self._gone = (self._gone | set(gone)) - set(engine.stateful_mocks)
             self._engine = engine
             self._generation += 1
             freeze_heap(collect=False)
@@ -313,7 +341,8 @@ class Supervisor:
             self._switchboard.close_but(slot.number)
             channel.setblocking(False)
             bound = self._bound._replace(sock=slot.sock)
-            place = Place(self._switchboard, slot.number, successor, number)
+            state = None if self._folder is None else self._folder.path
+            place = Place(self._switchboard, slot.number, successor, number, state, self._gone)
             work(self._engine, bound, self._settings, channel, self._beat, place)
             status = 0
         except BaseException:

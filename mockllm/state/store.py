@@ -149,8 +149,8 @@ class Settle(NamedTuple):
 
 class Enter(NamedTuple):
     """Take one of the `places` of a pool of concurrent requests for a `lease`, whose name no other
-    has. It is given back by Leave, or if another operation of the same question refuses. The result
-    is None; PoolFull refuses."""
+    of this process has. It is given back by Leave, or if another operation of the same question
+    refuses. The result is None; PoolFull refuses."""
 
     pool: str
     lease: str

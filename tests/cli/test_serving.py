@@ -231,54 +231,8 @@ def test_reload_takes_files_that_are_arguments(tmp_path: Path) -> None:
         server.told("mockllm: reloaded: 0 openai")
 
 
-@pytest.mark.parametrize(
-    ("texts", "workers", "warned"),
-    [
-        (["hi"], 4, "1 mock has several answers in order, which each of the 4 worker processes"),
-        (["hi", "ho"], 2, "2 mocks have several answers in order, which each of the 2 worker"),
-        (["hi"], 1, ""),
-        ([], 4, ""),
-    ],
-)
-def test_several_workers_are_warned_of_with_state(
-    texts: list[str], workers: int, warned: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    scripts = [{"name": text, "sequence": ["a", "b"]} for text in texts]
-
-    _warn_of_workers(workers, build_engine({"mocks": [*scripts, {"reply": "other"}]}))
-
-    messages = [record.message for record in caplog.records]
-    assert [message.startswith(warned) for message in messages] == [True] * bool(warned)
-    assert all(message.endswith("use --workers 1") for message in messages)
-
-
 @posix
-def test_a_file_with_a_sequence_is_served_by_workers_with_a_warning(tmp_path: Path) -> None:
-    file = write(tmp_path / "a.json", {"mocks": [{"sequence": ["a", "b"]}]})
-
-    with running(file, "--workers=2", "--port=0") as server:
-        server.told("1 mock has several answers in order, which each of the 2 worker processes")
-
-
-@pytest.mark.parametrize(
-    ("workers", "warned"),
-    [(1, []), (2, ["'concurrent' to 1"]), (4, ["'concurrent' to 1", "'rpm' to 3"])],
-)
-def test_a_limit_below_the_number_of_workers_is_a_warning(
-    workers: int, warned: list[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    limit = {"name": "tier", "rate_limit": {"rpm": 3, "tpm": 1000, "concurrent": 1}}
-
-    _warn_of_workers(workers, build_engine({"mocks": [{"reply": "a"}], "traffic": [limit]}))
-
-    messages = sorted(record.message for record in caplog.records)
-    assert len(messages) == len(warned)
-    for message, words in zip(messages, warned, strict=True):
-        assert message.startswith(f"traffic[0] 'tier' limits {words}, which is less than the")
-
-
-@posix
-def test_workers_have_equal_shares_of_a_limit(tmp_path: Path) -> None:
+def test_workers_have_one_limit(tmp_path: Path) -> None:
     config = {"mocks": [{"reply": "a"}], "traffic": [{"rate_limit": {"rpd": 6}}]}
     file = write(tmp_path / "a.json", config)
 

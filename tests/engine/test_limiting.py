@@ -35,7 +35,7 @@ class Timed(LoneApp):
     speed = 1.0
 
 
-def app(*entries: Any, reuse: bool = True, processes: int = 1, **config: Any) -> Timed:
+def app(*entries: Any, reuse: bool = True, **config: Any) -> Timed:
     one = Timed(
         engine(*entries, reuse=reuse, **config),
         elapsed=lambda: one.now,
@@ -43,7 +43,6 @@ def app(*entries: Any, reuse: bool = True, processes: int = 1, **config: Any) ->
             now=lambda: one.now,
             speed=lambda: one.speed,
             wall_clock=lambda: 1_740_429_471.5 + one.now / one.speed,
-            processes=processes,
         ),
     )
     return one
@@ -300,24 +299,14 @@ def test_no_credential_can_be_read_from_a_bucket(monkeypatch: pytest.MonkeyPatch
     one = app({"rate_limit": {"rpm": 3, "concurrent": 3}})
     asked(one, key="sk-secret", model="x" * 1000)
 
-    names = repr(vars(one.store._buckets)) + repr(vars(one.store.leases))
+    buckets, leases = one.store._buckets._buckets, one.store.leases
+    names = repr([buckets.items(session) for session in buckets.groups()])
+    names += repr([leases._pools.items(pool) for pool in leases._pools.groups()])
+    names += repr(leases._pools.groups())
 
     assert "sk-secret" not in names
     assert "x" * (limiting.MAX_SHOWN_MODEL + 1) not in names
     assert "credential-" in names
-
-
-def test_of_several_processes_each_has_a_share() -> None:
-    one = app({"rate_limit": {"rpm": 5, "concurrent": 1}}, processes=2)  # the first of two
-
-    found = []
-    for _ in range(4):
-        found.append(asked(one))
-        if found[-1].admission is not None:
-            over(one, found[-1])
-
-    assert statuses(*found) == [200, 200, 200, 429]
-    assert limits_of(found[0])["limit-requests"] == "3"
 
 
 # --- with everything else -------------------------------------------------------------------------
