@@ -1,5 +1,5 @@
-"""The specification of reuse: for every history of requests, resets, sessions, traffic and reloads,
-an app with caches and one without answer the same."""
+"""The specification of reuse: for every history of requests, resets, sessions, traffic, limits and
+reloads, an app with caches and one without answer the same."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from mockllm import Config
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
+from mockllm.engine.limiting import Limiter, Sent
 from mockllm.engine.loading import Loaded, load
 from mockllm.exchange import Request
 from mockllm.state.attempts import RETRY_COUNT
@@ -46,6 +47,14 @@ TRAFFIC: list[dict[str, Any]] = [
     {"match": {"system": "Be brief"}, "fault": {"end": "cut", "after": "first_token"}},
     {"fault": {"pause": 1, "chance": 0.5}},
 ]
+LIMITS: list[dict[str, Any]] = [
+    {
+        "match": {"user": "next"},
+        "rate_limit": {"rpm": 2, "tpm": 100, "itpm": 60, "otpm": 12, "concurrent": 2, "per": []},
+    },
+    {"match": {"turn": 2}, "rate_limit": {"rpm": 3, "per": ["session"]}},
+    {"rate_limit": {"rpm": 4, "otpm": 30, "concurrent": 3}},
+]
 
 CONFIGURATIONS = [
     load(Config.from_dict(each))
@@ -55,6 +64,8 @@ CONFIGURATIONS = [
         {"mocks": [SECOND, SCRIPT, DEFAULT], "session": {"header": "x-test"}},
         {"mocks": [FIRST, SECOND, SCRIPT, DEFAULT], "openai": [CHATS], "traffic": TRAFFIC},
         {"mocks": [SECOND, TENANT], "traffic": [*reversed(TRAFFIC)], "latency": "vllm-8b"},
+        {"mocks": [FIRST, SECOND, SCRIPT, DEFAULT], "traffic": LIMITS},
+        {"mocks": [SCRIPT, TENANT], "openai": [CHATS], "traffic": [*TRAFFIC, *LIMITS]},
     )
 ]
 SESSIONS = ["", "a"]
@@ -115,7 +126,9 @@ def _seen(decision: Decision) -> tuple[Any, ...]:
     at_once = None if ready is None else ready.finish(FRESH)
     label = None if match.rule is None else match.rule.label
     timed = reply.pacing, reply.before_head, reply.ending, [step.pause for step in reply.steps]
-    return reply.status, reply.headers, sent, at_once, timed, match.outcome, label, match.traffic
+    limited = None if decision.admission is None else decision.admission.charges
+    told = match.outcome, label, match.traffic, limited
+    return reply.status, reply.headers, sent, at_once, timed, told
 
 
 class Reuse(RuleBasedStateMachine):
@@ -125,9 +138,15 @@ class Reuse(RuleBasedStateMachine):
         super().__init__()
         self.now = 0.0
         self.reusing, self.plain = (
-            LoneApp(Engine(CONFIGURATIONS[0], reuse=reuse), elapsed=lambda: self.now)
+            LoneApp(
+                Engine(CONFIGURATIONS[0], reuse=reuse),
+                elapsed=lambda: self.now,
+                limiter=Limiter(now=lambda: self.now, wall_clock=lambda: 1_740_429_471.5),
+            )
             for reuse in (True, False)
         )
+        self.open: list[tuple[Decision, Decision]] = []
+        """Answers of both apps to requests that were admitted to limits, which are not over."""
 
     @initialize(questions=st.lists(QUESTIONS, min_size=1, max_size=3))
     def write(self, questions: list[Question]) -> None:
@@ -165,6 +184,18 @@ class Reuse(RuleBasedStateMachine):
             assert _seen(reused) == _seen(anew)
             self.reusing.store_response(request, reused, FRESH)
             self.plain.store_response(request, anew, FRESH)
+            if reused.admission is not None:
+                self.open.append((reused, anew))
+
+    @rule(which=st.integers(0, 9), share=st.sampled_from([0.0, 0.5, 1.0]))
+    def finish(self, which: int, share: float) -> None:
+        """End the delivery of an answer, of which this share was sent."""
+        if not self.open:
+            return
+        decisions = self.open.pop(which % len(self.open))
+        for app, decision in zip((self.reusing, self.plain), decisions, strict=True):
+            assert decision.admission is not None
+            app.end_admission(decision.admission, decision.match.answer, Sent(share))
 
     @rule(
         path=st.sampled_from(UNKNOWN_PATHS),
