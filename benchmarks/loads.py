@@ -41,6 +41,8 @@ PACED_TEXT = " ".join(["chunk"] * PACED_WORDS)
 SLOW_ITL = 0.5  # seconds, of paced streams by the ten thousand
 SLOW_WORDS = 20
 
+ENOUGH = 10**12  # requests or tokens that are never used up
+
 LOAD_TOOL_TTFT, LOAD_TOOL_ITL = 0.2, 0.02  # seconds
 LOAD_TOOL_TOKENS = 100
 
@@ -191,6 +193,11 @@ def _paced(words: int, itl: float) -> Config:
     return {"openai": [mock], "latency": {"ttft": PACED_TTFT, "itl": itl}}
 
 
+def _limited(**limits: int) -> Config:
+    """One mock, behind limits that refuse no request of a benchmark."""
+    return {"openai": [_mock(QUESTION)], "traffic": [{"rate_limit": limits}]}
+
+
 def _for_load_tools() -> Config:
     """One mock for any request, whose tokens are 100 to everybody."""
     return {
@@ -233,6 +240,8 @@ CONFIGS: Mapping[str, Callable[[], Config]] = {
     "one_terse": lambda: {"openai": [_terse(_mock(QUESTION, "contains"))]},
     "one_paced": lambda: _paced(PACED_WORDS, PACED_ITL),
     "one_paced_slowly": lambda: _paced(SLOW_WORDS, SLOW_ITL),
+    "one_limited": lambda: _limited(rpm=ENOUGH, tpm=ENOUGH),
+    "one_with_places": lambda: _limited(concurrent=ENOUGH),
     "one_for_load_tools": _for_load_tools,
     "service": _service,
     "one_streamed": lambda: {"openai": [_mock(QUESTION, reply=STREAMED_TEXT)]},
@@ -360,6 +369,22 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
             servers=(OURS,),
             against="small",
             idle=IDLE,
+        ),
+        Load(
+            "limited",
+            "small request, limits of requests and tokens",
+            "one_limited",
+            _SMALL,
+            servers=(OURS,),
+            against="small",
+        ),
+        Load(
+            "limited_places",
+            "small request, a limit of concurrent ones",
+            "one_with_places",
+            _SMALL,
+            servers=(OURS,),
+            against="small",
         ),
     ),
     (

@@ -96,7 +96,8 @@ def test_names_of_loads_are_unique() -> None:
 def test_requests_repeat_unless_the_load_varies() -> None:
     constant = {name for name, load in LOADS.items() if len(_rendered(load)) == 1}
     assert constant == {
-        *("small", "workers_2", "idle", "sdk_headers", "conversation", "stream", "not_found")
+        *("small", "workers_2", "idle", "limited", "limited_places", "sdk_headers"),
+        *("conversation", "stream", "not_found"),
     }
     assert len({body_of(one) for one in _rendered(LOADS["heads_differ"])}) == 16
     for name in set(LOADS) - constant - {"heads_differ"}:
