@@ -124,10 +124,18 @@ class Limiter:
         self._usages: dict[int, tuple[Response, Mapping[str, Any]]] = {}
 
     def admit(
-        self, limit: RateLimit, asked: Applicant, decided: Decision | Question, refuse: Refuse
+        self,
+        limit: RateLimit,
+        asked: Applicant,
+        decided: Decision | Question,
+        refuse: Refuse,
+        *,
+        chooses_at_once: bool = True,
     ) -> Question:
         """Return the question whether a request is admitted. If it is, the decision is the one
-        `decided`, with the headers of its limits; else what `refuse` returns."""
+        `decided`, with the headers of its limits; else what `refuse` returns. With
+        `chooses_at_once`, what `decided` asks a store is part of the question, so that an attempt
+        that is refused takes nothing."""
         now = self._now()
         charges = self._charges(limit, asked)
         admission = Admission(asked.api, now)
@@ -142,7 +150,7 @@ class Limiter:
             if limit.vendor.true_costs is not None:
                 admission.charges = dict(charges)
         own = len(operations)
-        follows = isinstance(decided, Question) and _is_of_store(decided)
+        follows = chooses_at_once and isinstance(decided, Question) and _is_of_store(decided)
         if isinstance(decided, Question) and follows:
             operations += decided.operations
 

@@ -3,6 +3,10 @@
 A request takes at most one answer of each mock, which is that to all parts that the mock answers:
 an entry is the answer to a request, however many parts this has. So an error of a script is not
 used up by the second part of the request that it fails.
+
+What a request takes is remembered for each mock, and that it has taken something for the request: a
+marked retry repeats what the attempt before it took of each mock, unless that attempt was answered
+before anything was chosen, by a limit or an error of traffic.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ from mockllm.state.store import Choose, SessionEnded
 
 _NEXT = Candidate("")
 """Stands for the mocks behind one whose script may be over."""
+_PARTS = Candidate("parts")
+"""What a request takes for all of its parts."""
 
 Resume = Callable[[Sequence[Choice] | RequestError], Decision | Question]
 """Decides by the choice for each part, in order, or by the error of a refusal."""
@@ -37,7 +43,7 @@ def choose_for_parts(
 ) -> Decision | Question:
     """Return the question which of its rules answers each of the `parts` of `request`, of which
     each has those that match it, in order, up to and including the first without state."""
-    return _Parts(table, parts, asking.attempt_of(request), session, resume).ask()
+    return _Parts(table, parts, asking.attempt_of(request), session, resume).begin()
 
 
 @dataclass
@@ -50,6 +56,25 @@ class _Parts:
     taken: dict[int, Chosen | None] = field(default_factory=dict)
     """What the request took of the mocks that were asked for, by the indices of their rules; None
     of those whose scripts are over."""
+
+    def begin(self) -> Decision | Question:
+        """Ask what the parts get. Of a marked retry it is asked before whether there is anything to
+        repeat."""
+        asked = self.ask()
+        if not isinstance(asked, Question):
+            return asked
+        whole = Choose(self.session, (_PARTS,), self.attempt)
+        first = (whole,) if self.attempt.retry else (whole, *asked.operations)
+        return Question(first, lambda results: self._begun(asked, results))
+
+    def _begun(self, asked: Question, results: Sequence[Any]) -> Decision | Question:
+        if isinstance(results[0], SessionEnded):
+            return self.resume(asking.session_ended(results[0]))
+        if not self.attempt.retry:
+            return asked.resume(results[1:])
+        if not results[0].repeated:
+            self.attempt = self.attempt._replace(retry=0)
+        return self.ask()
 
     def ask(self) -> Decision | Question:
         """Ask for the first mock of each part that has not been asked for. They are asked for one

@@ -10,6 +10,7 @@ from mockllm.engine.mocks import Table
 from mockllm.exchange import Request
 from mockllm.prompt import Earlier
 from mockllm.providers.routes import Values
+from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
 
 FindEarlier = Callable[[str], Earlier | None]
 """Returns the conversation that ends with the response with this id; None if it is not known."""
@@ -29,3 +30,16 @@ class Received(NamedTuple):
     find_earlier: FindEarlier
     session: str
     key: Key | None = None
+
+    @property
+    def keeps_what_it_took(self) -> bool:
+        """True of a marked retry of a request with parts: if it is hit before anything is chosen,
+        the retry after it repeats what the attempt before it took."""
+        has_parts = isinstance(self, WithParts) or self.table.api.batch is not None
+        return has_parts and parse_retry_count(self.request.first_values.get(RETRY_COUNT)) > 0
+
+
+class WithParts(Received):
+    """A request to an endpoint that has each part of it answered by a mock of another API."""
+
+    __slots__ = ()

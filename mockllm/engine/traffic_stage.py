@@ -17,7 +17,7 @@ from mockllm.engine.effects import NO_EFFECTS, Effects, Elapsed, Exposure, Traff
 from mockllm.engine.effects import decide as decide_effects
 from mockllm.engine.limiting import Applicant, Limiter, chooses
 from mockllm.engine.mocks import Table
-from mockllm.engine.received import Received, find_nothing
+from mockllm.engine.received import Received, WithParts, find_nothing
 from mockllm.engine.rendering import Renderer
 from mockllm.engine.template_values import Asked
 from mockllm.exchange import Headers
@@ -57,7 +57,7 @@ class TrafficStage:
         if table.traffic is None:
             return decide(NO_EFFECTS)
         request, limits = asked.request, table.api.vendor.limits
-        received = Received(table, request, NO_VALUES, find_nothing, asked.session)
+        received = WithParts(table, request, NO_VALUES, find_nothing, asked.session)
         exposure = table.traffic.select(asked.prompt, request.first_values, limits)
         if exposure.costs:
             exposure = exposure._replace(costs=limits.costs(whole))
@@ -106,7 +106,7 @@ class TrafficStage:
         """Return what `decide` does about an attempt that takes nothing, or the question before it
         that leaves nothing for a retry to repeat."""
         table = received.table
-        if not table.index.stateful:
+        if not table.index.stateful or received.keeps_what_it_took:
             return decide()
 
         def resume(results: Sequence[Any]) -> Decision | Question:
@@ -134,9 +134,10 @@ class TrafficStage:
             reply = self._renderer.render_refusal(api, refusal, headers, summary.model)
             match = Match(Outcome.LIMITED, *make_ready(reply), summary=summary)
             decision = Decision.by(match._replace(traffic=(entry.rule.label,)))
-            if chooses(decided):
+            if chooses(decided):  # which has recorded that the attempt takes nothing, if it shall
                 return decision
             return self._take_nothing(received, lambda: decision)
 
         asked = Applicant(api, received.request, received.session, summary.model, exposure.costs)
-        return self.limiter.admit(entry.limit, asked, decided, refuse)
+        at_once = not received.keeps_what_it_took
+        return self.limiter.admit(entry.limit, asked, decided, refuse, chooses_at_once=at_once)

@@ -340,6 +340,81 @@ def test_a_limited_attempt_leaves_nothing_for_its_retry_to_repeat() -> None:
     assert told(repeated)["choices"][0]["message"]["content"] == "two"
 
 
+PARTS = "/v1/completions"
+
+
+@pytest.mark.parametrize(
+    "hit",
+    [{"rate_limit": {"rpm": 1}}, {"name": "hit", "error": "overloaded", "from": 30, "to": 50}],
+)
+@pytest.mark.parametrize("hits", [1, 3])
+def test_marked_retries_that_are_hit_leave_what_parts_took_before(
+    hit: dict[str, Any], hits: int
+) -> None:
+    mocks = [{"match": {"user": "a"}, "sequence": ["a1", "a2", "a3"]}, {"sequence": ["b1", "b2"]}]
+    one = app(hit, mocks=mocks)
+
+    def texts(retry: int = 0) -> list[str] | int:
+        decision = asked(one, PARTS, retry=retry, prompt=["a", "b", "a"], max_tokens=1)
+        if decision.reply.status != 200:
+            return decision.reply.status
+        return [choice["text"] for choice in told(decision)["choices"]]
+
+    assert texts() == ["a1", "b1", "a1"]
+    one.now = 40.0
+    assert all(texts(retry) in (429, 503) for retry in range(1, hits + 1))
+    one.now = 100.0
+    assert texts(hits + 1) == ["a1", "b1", "a1"]
+    one.now = 200.0
+    assert texts() == ["a2", "b2", "a2"]
+
+
+@pytest.mark.parametrize(
+    "hit",
+    [{"rate_limit": {"rpm": 1}}, {"name": "hit", "error": "overloaded", "from": 30, "to": 50}],
+)
+def test_the_retry_of_parts_whose_first_attempt_was_hit_repeats_no_other_request(
+    hit: dict[str, Any],
+) -> None:
+    one = app(hit, mocks=[{"sequence": ["one", "two", "three"]}])
+
+    def texts(retry: int = 0) -> list[str] | int:
+        decision = asked(one, PARTS, retry=retry, prompt=["hi", "ho"], max_tokens=1)
+        if decision.reply.status != 200:
+            return decision.reply.status
+        return [choice["text"] for choice in told(decision)["choices"]]
+
+    assert texts() == ["one", "one"]
+    one.now = 40.0
+    assert texts() in (429, 503)
+    one.now = 100.0
+    assert texts(retry=1) == ["two", "two"]
+    one.now = 200.0
+    assert texts(retry=2) == ["two", "two"]
+
+
+@pytest.mark.parametrize("inputs", ["hi", ["hi", "ho"]])
+def test_a_hit_of_a_marked_retry_leaves_what_inputs_took_before(inputs: str | list[str]) -> None:
+    entries = [{"response": {"data": [{"embedding": [float(n)]}]}} for n in range(3)]
+    mocks = [{"match": {}, "sequence": entries}]
+    one = app({"rate_limit": {"rpm": 1}}, openai_embeddings=mocks)
+
+    def value(retry: int = 0) -> float | int:
+        decision = asked(one, EMBEDDINGS, retry=retry, input=inputs)
+        if decision.reply.status != 200:
+            return decision.reply.status
+        (found,) = {each["embedding"][0] for each in told(decision)["data"]}
+        return float(found)
+
+    assert [value(), value(retry=1)] == [0.0, 429]
+    one.now = 60.0
+    assert value(retry=2) == 0.0
+    one.now = 120.0
+    assert [value(), value()] == [1.0, 429]
+    one.now = 180.0
+    assert value(retry=1) == 2.0
+
+
 def test_a_large_limited_attempt_leaves_nothing_to_repeat_either() -> None:
     one = app({"rate_limit": {"rpm": 1}}, mocks=[{"sequence": ["one", "two", "three"]}])
     large = "x" * 2_000_000  # matched in pieces
