@@ -197,6 +197,19 @@ class AsyncRemoteSession(AsyncRemoteWords):
         self.control_token = session.control_token
         """A token by which another `Control` sees and changes this session alone."""
 
+    async def start_traffic(self, name: str) -> None:
+        """Let the entries of the server's traffic with this name begin now, in all sessions."""
+        await in_thread(lambda: self._session.traffic[name].start())
+
+    async def stop_traffic(self, name: str) -> None:
+        """Let the entries of the server's traffic with this name end now, in all sessions."""
+        await in_thread(lambda: self._session.traffic[name].stop())
+
+    async def reset_traffic(self, name: str) -> None:
+        """Let the entries of the server's traffic be as if they had never been started or
+        stopped."""
+        await in_thread(lambda: self._session.traffic[name].reset())
+
     async def end(self) -> None:
         """End the session and drop its state."""
         await in_thread(self._session.end)

@@ -158,6 +158,12 @@ class RemoteSession(RemoteWords):
         """The URL of the server with the session: ``http://HOST:PORT/session/NAME``."""
         return f"{self._transport.url}{PREFIX}{self.name}"
 
+    @property
+    def traffic(self) -> Mapping[str, RemoteTraffic]:
+        """The entries of `traffic` that have a name, to start and stop them. They are those of the
+        server: what is started holds in all sessions."""
+        return RemoteEntries(self._transport)
+
     def end(self) -> None:
         """End the session and drop its state. For ten minutes its requests get a 404, unless a test
         begins it again."""

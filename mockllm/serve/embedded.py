@@ -40,7 +40,7 @@ from mockllm.serve.recorded import RecordedServer
 from mockllm.serve.schema_folder import keep_schemas
 from mockllm.serve.session import AsyncSession, S, Session
 from mockllm.serve.settings import Settings
-from mockllm.serve.traffic import TrafficServer, check_speed
+from mockllm.serve.traffic import TrafficHandle, TrafficServer, check_speed
 from mockllm.serve.verifiable import AsyncWaiting, Waiting
 
 DRAIN_TIMEOUT = 0.25  # seconds; the tests that a server was started for are over when it stops
@@ -157,6 +157,9 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         control = self._serving().app.control
         assert control is not None  # since the start
         return control.access
+
+    def _entries_of_traffic(self) -> Mapping[str, TrafficHandle]:
+        return self.traffic
 
     def _token_of(self, session: str) -> str:
         return self._control_access().token_of(session)

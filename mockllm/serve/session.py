@@ -9,6 +9,7 @@ from mockllm.engine.added import AddedMock
 from mockllm.observers.journal import Record
 from mockllm.observers.verification import Subject
 from mockllm.serve.gates import Gates
+from mockllm.serve.traffic import TrafficHandle
 from mockllm.serve.verifiable import AsyncWaiting, Verifiable, Waiting
 from mockllm.state.session_names import (
     PREFIX,
@@ -74,6 +75,16 @@ class AnySession(BaseURLs, Verifiable):
             RuntimeError: the server is not started, or has no control API (`control` of it).
         """
         return self._server._token_of(self.name)
+
+    @property
+    def traffic(self) -> Mapping[str, TrafficHandle]:
+        """The entries of `traffic` that have a name, to start and stop them. They are those of the
+        server: what is started holds in all sessions.
+
+        Raises:
+            RuntimeError: as `base_url` does, when one of them is looked up.
+        """
+        return self._server._entries_of_traffic()
 
     def end(self) -> None:
         """End the session and drop its state. For ten minutes its requests get a 404, unless a test
@@ -227,6 +238,10 @@ class SessionServer(BaseURLs, Verifiable, Generic[S]):
 
     def _end_session(self, name: str) -> None:
         self._perform(EndSession(name))
+
+    def _entries_of_traffic(self) -> Mapping[str, TrafficHandle]:
+        """Return the handles of the entries of traffic by name."""
+        raise NotImplementedError
 
     def _token_of(self, session: str) -> str:
         """Return the token of a session. Raises like `control_token`."""

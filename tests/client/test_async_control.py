@@ -46,7 +46,9 @@ def _public(kind: type) -> set[str]:
 
 def test_the_words_are_those_that_are_not_awaited() -> None:
     assert _public(Control) - _public(AsyncControl) == {"mocks", "strict_requests", "traffic"}
-    assert _public(RemoteSession) - _public(AsyncRemoteSession) == {"mocks", "strict_requests"}
+    assert _public(RemoteSession) - _public(AsyncRemoteSession) == {
+        *("mocks", "strict_requests", "traffic"),
+    }
     assert _public(RemoteMock) - _public(AsyncRemoteMock) == {"called"}
     assert _public(RemoteGate) - _public(AsyncRemoteGate) == set()
 
@@ -97,6 +99,11 @@ async def test_sessions_gates_speed_and_traffic(remote: AsyncControl) -> None:
         await session.clear_calls()
         await session.reset_state()
         assert await session.calls() == []
+        await session.start_traffic("busy")
+        await session.stop_traffic("busy")
+        await session.reset_traffic("busy")
+        with pytest.raises(KeyError):
+            await session.start_traffic("none")
     await remote.use_session(None)
     await remote.set_speed(2)
     assert await remote.speed() == 2.0

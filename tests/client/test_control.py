@@ -80,7 +80,7 @@ CALL = (
 @pytest.mark.parametrize(
     ("own", "remote", "names"),
     [
-        (Session, RemoteSession, (*VERIFIABLE, "end")),
+        (Session, RemoteSession, (*VERIFIABLE, "end", "traffic")),
         (
             Server,
             Control,
@@ -349,7 +349,11 @@ def test_traffic_is_started_and_replaced(control: Control) -> None:
     with pytest.raises(KeyError, match="no traffic 'x'"):
         control.traffic["x"]
     control.set_traffic([{"name": "now", "match": {"user": "t"}, "error": "overloaded"}])
-    assert control.traffic["now"].holds
+    with control.session("of-traffic") as session:
+        held = [control.traffic["now"].holds]
+        session.traffic["now"].stop()
+        held.append(control.traffic["now"].holds)
+        assert (list(session.traffic), held) == (["now"], [True, False])
     with pytest.raises(ConfigError, match="nothing would happen"):
         control.set_traffic([{"name": "now"}])
     control.set_traffic(

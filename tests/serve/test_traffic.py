@@ -72,6 +72,25 @@ async def test_an_asynchronous_server_has_the_same_words() -> None:
         assert statuses(server) == [200]
 
 
+def test_a_session_starts_and_stops_the_entries_of_its_server() -> None:
+    with Server(config(OUTAGE)) as server, server.session("a") as session:
+        assert {*session.traffic} == {"outage"}
+        session.traffic["outage"].stop()
+        assert not holds(server)
+        server.traffic["outage"].start()
+        assert session.traffic["outage"].holds
+        with pytest.raises(KeyError, match="did you mean 'outage'"):
+            session.traffic["outrage"]
+    with pytest.raises(RuntimeError):
+        session.traffic["outage"]
+
+
+async def test_so_does_a_session_of_an_asynchronous_server() -> None:
+    async with AsyncServer(config(OUTAGE)) as server:
+        server.session("a").traffic["outage"].stop()
+        assert not server.traffic["outage"].holds
+
+
 def test_names_are_looked_up_and_listed() -> None:
     with Server(config(OUTAGE, {"latency": "instant"}, OUTAGE | {"name": "slow"})) as server:
         assert {*server.traffic} == {"outage", "slow"}
