@@ -12,11 +12,13 @@ from dataclasses import replace
 from itertools import chain, repeat
 from typing import Any, NamedTuple, Self
 
+from mockllm.config.wishes import FAULT, LATENCY, NO_WISHES, Wishes
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision
 from mockllm.engine.asking import begin, draw_for, pause_if_large
 from mockllm.engine.decision import Answer, Called, Decision, Outcome, Planned, Question
 from mockllm.engine.effects import NO_EFFECTS, Effects
-from mockllm.engine.faults import drawn, is_drawn
+from mockllm.engine.faults import compile_faults, drawn, is_drawn, written_tokens
+from mockllm.engine.latency import compile_latency
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import call_of, could_not_make, make_in_pieces
 from mockllm.engine.pace import with_tokens
@@ -44,6 +46,7 @@ from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
 from mockllm.providers.speech import UNCUT, Speaker, measure, meter
+from mockllm.replies.faults import NoSuchPlaceError
 from mockllm.replies.headers import set_headers
 from mockllm.state.choosing import Choice, Chosen
 from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
@@ -86,6 +89,8 @@ class _CompletionRequest(NamedTuple):
     max_tokens: int | None
     stream: bool | None
     include_usage: bool | None
+    wishes: Wishes = NO_WISHES
+    """What its client asks for by headers."""
 
     @classmethod
     def decode(cls, body: bytes) -> Self:
@@ -119,8 +124,9 @@ def _complete(context: Context, request: Request) -> Generator[bool, None, Decis
     (`decision.Pieces`)."""
     wanted = _CompletionRequest.decode(request.body)
     yield from pause_if_large(request)
-    table = context.table(CHAT)
-    if table.traffic is None:
+    table, responder = context.table(CHAT), context.engine.responder
+    wanted = wanted._replace(wishes=responder.wishes_of(request))
+    if table.traffic is None or wanted.wishes.error is not None:
         return (yield from _complete_in_traffic(context, request, wanted, NO_EFFECTS))
     first = Asked(_chat_prompt(context, wanted, wanted.prompts[0]), request, context.session)
 
@@ -140,11 +146,14 @@ def _complete_in_traffic(
     table = context.table(CHAT)
     prompts: list[Prompt] = []
     selections: list[Selection | RequestError] = []
+    error = engine.responder.wished(table, request)
+    if effects.error is not None:
+        error = select_error(effects.error)
     for place, each in enumerate(wanted.prompts, 1):
         prompt = _chat_prompt(context, wanted, each)
         prompts.append(prompt)
-        if effects.error is not None:
-            selections.append(select_error(effects.error))
+        if error is not None:
+            selections.append(error)
         else:
             selections.append((yield from engine.match(table, prompt, request.first_values)))
         if isinstance(selections[-1], RequestError):
@@ -217,17 +226,22 @@ def _make(
             answer = yield from make_in_pieces(selection.source, each, engine.responder.work_clock)
         except MadeReplyError as exc:
             return _unmade(prompt, selection, exc)
+        if wanted.wishes.pace is not None:
+            pace = compile_latency(wanted.wishes.pace, LATENCY.decode())
+            answer = answer._replace(pace=pace)
         if answer.failure is not None:
             reply = engine.renderer.render_failure(chat, answer.failure, wanted.model, _FAILURES)
             reply = engine.renderer.pace_reply(chat, reply, answer, prompt)
-            return _deliver(context, request, each, selection, reply, answer)
+            return _deliver(context, request, wanted, each, selection, reply, answer)
         sources.append(selection)
-        answers.append(with_cached(chat, each.effects.pace(answer)[0], prompt))
+        if wanted.wishes.pace is None:
+            answer = each.effects.pace(answer)[0]
+        answers.append(with_cached(chat, answer, prompt))
     choices = yield from _all_choices(answers)
     reply = engine.cors.share(_render(wanted, answers, choices))
     reply = set_headers(reply, answers[0].headers)
     reply = engine.renderer.pace_reply(chat, reply, answers[0], asked[0].prompt)
-    return _deliver(context, request, asked[-1], sources[0], reply, answers[0])
+    return _deliver(context, request, wanted, asked[-1], sources[0], reply, answers[0])
 
 
 def _call_functions(
@@ -262,29 +276,45 @@ def _call_functions(
 def _deliver(
     context: Context,
     request: Request,
+    wanted: _CompletionRequest,
     asked: Asked,
     selection: Selection,
     reply: Reply,
     answer: Answer,
 ) -> Decision | Question:
-    """Return the decision to send `reply`, which has the `answer`, with the faults of the selected
-    mock, else those of traffic, or the question which of them happen."""
-    engine, prompt = context.engine, asked.prompt
+    """Return the decision to send `reply`, which has the `answer`, with the faults that the client
+    asks for, else those of the selected mock, else those of traffic, or the question which of them
+    happen."""
+    engine, prompt, wishes = context.engine, asked.prompt, wanted.wishes
     chat = context.table(CHAT).api
     faults, owner = faults_of(selection, asked.effects, answer)
-    _, felt = asked.effects.pace(answer)
+    if wishes.faults:
+        faults, owner = compile_faults(wishes.faults), selection.rule
+    felt = () if wishes.pace is not None else asked.effects.pace(answer)[1]
+    written = written_tokens(chat, answer.response) if len(wanted.prompts) == 1 else 0
 
     def decide(happening: Planned) -> Decision:
         broken, traffic = reply, felt
-        if happening:
-            broken = engine.renderer.disrupt(chat, reply, happening, prompt.model, owner, _FAILURES)
-            if owner is not None and owner is not selection.rule:
-                traffic = tuple(dict.fromkeys((*felt, owner.label)))
+        try:
+            if happening:
+                broken = engine.renderer.break_reply(
+                    chat, reply, happening, prompt.model, _FAILURES, written
+                )
+        except NoSuchPlaceError as exc:
+            if wishes.faults:
+                wrong = RequestError(400, f"{FAULT.decode()}: {exc}", code="invalid_wish")
+                return endpoint_decision(
+                    OPENAI.render_error(wrong, {}), prompt, outcome=Outcome.REFUSED
+                )
+            broken = engine.renderer.no_such_place(chat, owner, exc)
+        if happening and owner is not None and owner is not selection.rule:
+            traffic = tuple(dict.fromkeys((*felt, owner.label)))
         outcome = selection.source.outcome
         decision = endpoint_decision(broken, prompt, outcome=outcome, rule=selection.rule)
-        return decision._replace(match=decision.match._replace(traffic=traffic))
+        match = decision.match._replace(traffic=traffic, asked_for=wishes.kinds)
+        return decision._replace(match=match)
 
-    if owner is None or not is_drawn(faults):
+    if not is_drawn(faults):
         return decide(faults)
     draw = draw_for(owner, request, context.session, engine.seed)
     return Question((draw,), lambda results: decide(drawn(faults, results[0])))

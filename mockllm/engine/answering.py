@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from mockllm.config.wishes import FAULT, LATENCY, has_wishes, read_wishes
+from mockllm.config.wishes import FAULT, LATENCY, NO_WISHES, Wishes, has_wishes, read_wishes
 from mockllm.engine import asking
 from mockllm.engine.decision import (
     Answer,
@@ -220,6 +220,14 @@ class Responder:
         """Return the match of an invalid request, which is valid for every equal request."""
         reply, ready = make_ready(self._renderer.render_error(table.api, error))
         return Match(Outcome.REFUSED, reply, ready, reusable=True)
+
+    def wishes_of(self, request: Request) -> Wishes:
+        """Return what the client of a request asks for; nothing if clients may not ask.
+
+        Raises:
+            RequestError: 400, the client asks for what no mock could have.
+        """
+        return read_wishes(request.first_values) if self._client_faults else NO_WISHES
 
     def wished(self, table: Table, request: Request) -> Selection | None:
         """Return the error that the client of a request asks for, as the source of its answer.

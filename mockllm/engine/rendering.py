@@ -144,17 +144,6 @@ class Renderer:
 
         return disrupt(reply, faults, api.anatomy, render, tokens)
 
-    def disrupt(
-        self, api: API, reply: Reply, faults: Planned, model: str, rule: Rule | None, own: Cases
-    ) -> Reply:
-        """Return the reply of an endpoint with the faults of the mock of `rule`; a 500 if it does
-        not have the place of one. `own` are the cases in which what is asked differs from the
-        vendor's others."""
-        try:
-            return self.break_reply(api, reply, faults, model, own)
-        except NoSuchPlaceError as exc:
-            return self.no_such_place(api, rule, exc)
-
     def no_such_place(self, api: API, rule: Rule | None, error: NoSuchPlaceError) -> Reply:
         """Return the 500 of a fault of the mock of `rule` whose place a reply does not have."""
         label = "" if rule is None else f"{rule.label}: "

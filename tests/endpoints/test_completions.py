@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import product
 from typing import Any
 
 import openai as openai_sdk
@@ -13,7 +15,7 @@ from mockllm.endpoints.completions import MAX_PROMPTS_AT_ONCE
 from mockllm.engine.decision import Decision, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
-from mockllm.exchange import Ending, EndingKind, LazySteps
+from mockllm.exchange import Ending, EndingKind, LazySteps, Reply
 from mockllm.state.choosing import AtEnd, Entry
 from tests.support.apps import LoneApp
 from tests.support.endpoints import MODELS
@@ -253,6 +255,196 @@ def faulty(fault: Any, **answer: Any) -> LoneApp:
 def asked_for(app: LoneApp, *, stream: bool = False) -> Decision:
     body = {"model": "m", "prompt": "hi", "stream": stream}
     return ask("POST", "/v1/completions", body=body, engine=app)
+
+
+PLACES = (
+    *(None, "head", "first_token", {"tokens": 3}, "before_finish", "before_end", {"time": "2s"}),
+)
+HAPPENINGS: tuple[dict[str, Any], ...] = (
+    *({"end": "cut"}, {"end": "hang"}, {"pause": 1}, {"send": "data: x\n\n"}, {"hold": "gate"}),
+    {"error": "overloaded"},
+)
+SAID = re.compile(rb'"(?:text|content)":"([^"]*)"')
+
+
+def in_both(fault: dict[str, Any], *, stream: bool, text: str) -> tuple[Reply, Reply]:
+    """The replies of legacy completions and of chat with the fault of one mock."""
+    app = faulty(fault, reply=text)
+    chat = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    other = ask("POST", "/v1/chat/completions", KEY, chat, engine=app)
+    return asked_for(app, stream=stream).reply, other.reply
+
+
+def course_of(reply: Reply) -> list[tuple[bytes, float, str, bool]]:
+    """What happens in a stream up to its ending: texts, pauses, gates and errors."""
+    course = []
+    left = reply.ending.after
+    for step in reply.steps:
+        if left is not None and left <= 0:
+            break
+        left = None if left is None else left - step.size
+        text = b"".join(SAID.findall(step.data))
+        is_error = b'"error"' in step.data
+        if text or step.pause or step.gate or is_error:
+            course.append((text, step.pause, step.gate, is_error))
+    return course
+
+
+def place_in_text(reply: Reply) -> int | None:
+    """The place in the text of a whole answer at which it ends; None if it does elsewhere."""
+    begins = reply.body.find(b"Hello")
+    place = -1 if reply.ending.after is None else reply.ending.after - begins
+    return place if 0 < place < len("Hello world, how are you?") else None
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_fault_is_at_the_same_place_of_the_text_as_in_chat(place: Any) -> None:
+    for happens, stream in product(HAPPENINGS, (True, False)):
+        fault = happens if place is None else {**happens, "after": place}
+
+        both = in_both(fault, stream=stream, text="Hello world, how are you?")
+
+        seen = [
+            (
+                reply.status,
+                reply.ending.kind,
+                len(reply.opening),
+                [each.time for each in reply.interruptions],
+                course_of(reply) if stream else place_in_text(reply),
+            )
+            for reply in both
+        ]
+        assert seen[0] == seen[1], (fault, stream)
+
+
+def test_a_fault_may_be_at_the_end_of_a_stream_that_is_made_while_it_is_sent() -> None:
+    text = " ".join(["word"] * 2_000)
+
+    both = in_both({"end": "cut", "after": "before_end"}, stream=True, text=text)
+
+    assert course_of(both[0]) == course_of(both[1])
+    assert b"".join(part for part, *_ in course_of(both[0])) == text.encode()
+
+
+def test_a_fault_counts_the_tokens_that_a_mock_writes() -> None:
+    written = {
+        "choices": [{"message": {"content": "abcdefgh"}}],
+        "usage": {"completion_tokens": 8},
+    }
+    mock = {"response": written, "fault": {"end": "cut", "after": {"tokens": 4}}}
+    app = LoneApp(Engine(load(Config.from_dict({"openai": [mock]}))))
+
+    found = asked_for(app).reply
+
+    body = found.body[: found.ending.after]
+    assert b"abcd" in body
+    assert b"abcde" not in body
+
+
+# --- What a client asks for -----------------------------------------------------------------------
+
+
+def wishing(app: LoneApp, *prompts: str, stream: bool = False, **wishes: str) -> Decision:
+    headers = KEY | {f"x-mockllm-{kind}": wish for kind, wish in wishes.items()}
+    body = {"model": "m", "prompt": [*prompts] or "hi", "stream": stream}
+    return ask("POST", "/v1/completions", headers, body, engine=app)
+
+
+def granting(**config: Any) -> LoneApp:
+    written = {"mocks": [{"sequence": ["one", "two"]}]} | config
+    return LoneApp(Engine(load(Config.from_dict(written)), client_faults=True))
+
+
+def test_a_client_gets_the_error_that_it_asks_for() -> None:
+    outage = {"name": "outage", "match": {"user": "hi"}, "error": "overloaded"}
+    for traffic in ([], [outage]):
+        app = granting(traffic=traffic)
+
+        found = wishing(app, error='{"as": "rate_limit", "retry_after": "1ms"}')
+
+        assert (found.reply.status, found.match.outcome) == (429, Outcome.ASKED_FOR)
+        assert dict(found.reply.headers)[b"retry-after-ms"] == b"1"
+        assert (found.match.asked_for, found.match.traffic) == (("error",), ())
+        assert b"one" in wishing(app, "ho").reply.body  # the script has not moved
+
+
+def test_an_error_that_is_asked_for_costs_nothing_of_a_limit() -> None:
+    app = granting(traffic=[{"rate_limit": {"rpm": 1}}])
+
+    found = [wishing(app, error="overloaded").reply.status for _ in range(3)]
+
+    assert found == [503] * 3
+    assert wishing(app).reply.status == 200
+
+
+def test_a_client_gets_the_latency_that_it_asks_for() -> None:
+    app = granting(latency={"ttft": 5}, traffic=[{"latency": {"ttft": 7}}])
+
+    found = wishing(app, latency="ttft=1s,itl=10ms")
+
+    assert found.reply.pacing is not None
+    assert (found.reply.pacing.ttft, found.reply.pacing.itl) == (1.0, 0.01)
+    assert (found.match.asked_for, found.match.traffic) == (("latency",), ())
+    assert wishing(app, latency="instant").reply.pacing is None
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_gets_the_fault_that_it_asks_for(stream: bool) -> None:
+    app = granting(mocks=[{"reply": "one two three", "fault": {"pause": 1}}])
+
+    found = wishing(app, stream=stream, fault='{"end": "cut", "after": "first_token"}')
+
+    assert found.reply.ending.kind is EndingKind.CUT
+    assert found.reply.before_head == 0.0
+    assert b"on" in found.reply.body[: found.reply.ending.after]
+    assert b"three" not in found.reply.body[: found.reply.ending.after]
+    assert found.match.asked_for == ("fault",)
+
+
+def test_a_fault_that_is_asked_for_may_be_drawn() -> None:
+    app = granting(mocks=[{"reply": "one"}])
+    drawn = '{"end": "reset", "chance": 0.5}'
+
+    assert {wishing(app, fault=drawn).reply.ending.kind for _ in "x" * 32} == {
+        *(EndingKind.RESET, EndingKind.COMPLETE),
+    }
+
+
+def test_an_error_and_a_fault_may_be_asked_for_together() -> None:
+    found = wishing(granting(), error="overloaded", fault='{"pause": "2s"}', latency="ttft=3s")
+
+    assert (found.reply.status, found.reply.before_head) == (503, 2.0)
+    assert found.reply.pacing is not None
+    assert found.match.asked_for == ("error", "latency", "fault")
+
+
+@pytest.mark.parametrize(
+    ("kind", "wish", "message"),
+    [
+        ("fault", "brake", "x-mockllm-fault: "),
+        ("error", "overtired", "x-mockllm-error: "),
+        ("latency", "ttft=soon", "x-mockllm-latency.ttft: "),
+        ("fault", '{"end": "cut", "after": {"events": 1}}', "x-mockllm-fault: the answer is not"),
+    ],
+)
+def test_a_wish_that_no_mock_could_have_is_a_400(kind: str, wish: str, message: str) -> None:
+    wishes: dict[str, Any] = {kind: wish}
+
+    found = wishing(granting(mocks=[{"reply": "one"}]), **wishes)
+
+    assert found.reply.status == 400
+    assert told(found)["error"]["code"] == "invalid_wish"
+    assert told(found)["error"]["message"].startswith(message)
+    assert found.match.outcome is Outcome.REFUSED
+
+
+def test_wishes_are_ignored_unless_they_are_allowed() -> None:
+    app = LoneApp(Engine(load(Config.from_dict({"mocks": [{"reply": "one"}]}))))
+
+    found = wishing(app, error="overloaded", fault="reset", latency="ttft=1s")
+
+    assert (found.reply.status, found.reply.ending, found.reply.pacing) == (200, Ending(), None)
+    assert found.match.asked_for == ()
 
 
 # --- Latency --------------------------------------------------------------------------------------
