@@ -140,12 +140,13 @@ def _verify(desk: Desk, record: Record, wanted: Assertion, session: str | None) 
 def _count(record: Record, subject: Subject, wanted: Assertion) -> Decision:
     """Answer whether a mock was called as often as expected, and how often it was."""
     requests = wanted.assert_ == "requested"
-    failure = verification.wrong_number(record, subject, _times(wanted), requests=requests)
+    counts = verification.count_answered(record, subject)
+    failure = verification.wrong_number(
+        record, subject, _times(wanted), requests=requests, counts=counts
+    )
     if failure is not None:
         return _answer(failure)
-    answered = [call for call in record.calls if subject.answered(call)]
-    calls = verification.calls_among(record.calls, subject.answered)
-    return answer({"holds": True, "calls": len(calls), "requests": len(answered)})
+    return answer({"holds": True, **counts._asdict()})
 
 
 def report(desk: Desk, asked: Asked) -> Decision | Question:
