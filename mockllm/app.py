@@ -90,6 +90,9 @@ MAX_UNKNOWN_SEEN = 1024  # paths requested once
 
 BUSY_PEER = "The worker that may have the response is busy. Retry the request."
 
+_REPEATED = frozenset({Outcome.MOCK, Outcome.ECHO, Outcome.UNMATCHED, Outcome.NOT_FOUND})
+"""Outcomes that repeat themselves, unless state or chance decides the answer."""
+
 _BY_TEMPLATE = {
     template: [route for route in ROUTES if route.template == template]
     for template in dict.fromkeys(route.template for route in ROUTES)
@@ -142,6 +145,7 @@ class App:
         """Answers requests below ``/__mockllm/``; without it, there is nothing."""
         self._metrics: MetricsPage | None = None
         self._own_traffic: CompiledTraffic | None = None
+        self._changes = 0
         self._peers: frozenset[int] = frozenset()
         self._use(engine)
 
@@ -159,6 +163,7 @@ class App:
 
     def _use(self, engine: Engine) -> None:
         # of the configuration
+        self._changes += 1
         self._engine = engine
         engine.responder.work_clock = self._work_clock
         engine.responder.counts_input = self._metrics is not None
@@ -185,6 +190,7 @@ class App:
 
     def show_metrics(self, page: MetricsPage, meter: Meter) -> None:
         """Answer ``GET /metrics`` with `page`, and have `meter` count operations of the store."""
+        self._changes += 1
         self._metrics = page
         self.store = cast("Any", CountedStore(self.store, meter))
         self._engine.responder.counts_input = True
@@ -211,6 +217,7 @@ class App:
     def set_peers(self, slots: frozenset[int]) -> None:
         """Set the slots of the other workers, to which requests about unknown responses are
         forwarded."""
+        self._changes += 1
         self._peers = slots
         self._note_default_session()
         self._context = replace(self._local_context, peers=slots)
@@ -245,11 +252,13 @@ class App:
     def share_state(self, store: Store, condition: Callable[[], Condition]) -> None:
         """Ask `store` from now on, which other servers ask too, and of which `condition` returns
         what is known."""
+        self._changes += 1
         self.store = cast("Any", store)
         self._condition = condition
 
     def forget_session(self, session: str) -> None:
         """Drop what this process remembers of a session that is over, beside its state."""
+        self._changes += 1
         self.when_session_ends(session)
         self.stored_responses.drop(session)
         dropped = self.views.drop(session)
@@ -290,6 +299,7 @@ class App:
     def _note_default_session(self) -> None:
         """Note whether a request that names no session may belong to another than the common one,
         or may see other mocks than the one before, so that it need not be asked for each."""
+        self._changes += 1
         has_setting = self._engine.session_setting != NO_SETTING
         has_current = self._current_session != COMMON
         looks_back = bool(self._peers) and any(
@@ -301,6 +311,38 @@ class App:
     def reuses(self) -> bool:
         """True if repeated requests are answered from caches (see `Engine.reuses`)."""
         return self._engine.reuses
+
+    def changes(self) -> int:
+        """Return the number of changes so far of what decisions depend on beside the request: of
+        the configuration, the mocks, the sessions. It is asked before each decision that is
+        repeated."""
+        return self._changes
+
+    def repeats(self, request: Request, decision: Decision) -> bool:
+        """Return True if `decide` returns this `decision` for every equal request, until `changes`
+        returns another number. Then neither state nor chance, time, traffic or a session of its own
+        has decided it, nor has the absence of credentials."""
+        match = decision.match
+        if (
+            match.outcome not in _REPEATED
+            or not match.reusable
+            or match.trouble is not None
+            or decision.reply is not match.reply
+            or decision.admission is not None
+            or decision.session != COMMON
+            or self._takes_detour
+            or HEADER in request.first_values
+        ):
+            return False
+        if match.outcome is Outcome.NOT_FOUND:
+            in_path, _ = split_request(request)
+            return self.reuses and in_path is None and not self._is_for_control(request)
+        table = self._tables.literal.get(request.path)
+        return (
+            request.method == "POST"
+            and table is not None
+            and self._engine.reuses_match(table, request)
+        )
 
     def decide(self, request: Request) -> Decision | Question:
         """Return the decision on `request`, or the question that must be answered first. Nothing
@@ -583,6 +625,10 @@ class App:
             path = shown_path(in_path, request.path)
             raise _method_not_allowed(request.method, path, self._allowed_methods(request.path))
         decision = self._make_ready(self._not_found(request, in_path, mistake))
+        match = decision.match._replace(
+            reply=decision.reply, ready=decision.ready, reusable=self.reuses
+        )
+        decision = decision._replace(match=match)
         if self.reuses:
             size = PER_UNKNOWN + 8 * len(request.path)
             self._unknown.offer(key, decision, lambda: size)

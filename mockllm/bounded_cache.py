@@ -44,10 +44,15 @@ class BoundedCache(Generic[Key, Value]):
 
     def offer(self, key: Key, value: Value, size: Callable[[], int]) -> None:
         """Admit an entry if its key was offered before. `size` is called only then."""
+        if not self.is_new(key):
+            self.add(key, value, size())
+
+    def is_new(self, key: Key) -> bool:
+        """Return True if `key` was not offered before; it was from now on."""
         hashed = hash(key)
         if hashed in self._seen:
-            self.add(key, value, size())
-            return
+            return False
         if len(self._seen) >= self._max_seen:
             self._seen.clear()
         self._seen.add(hashed)
+        return True

@@ -26,6 +26,14 @@ def test_an_entry_is_added_at_once() -> None:
     assert cache.get("a") == 1
 
 
+def test_a_key_is_new_until_it_was_offered() -> None:
+    cache = BoundedCache[str, int](10, max_seen=5)
+
+    cache.offer("a", 1, lambda: 1)
+
+    assert [cache.is_new("a"), cache.is_new("b"), cache.is_new("b")] == [False, True, False]
+
+
 def test_hashes_of_keys_that_never_repeat_are_bounded() -> None:
     cache = BoundedCache[int, int](10, max_seen=5)
 

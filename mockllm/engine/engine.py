@@ -232,11 +232,7 @@ class Engine:
             table.api.vendor.authenticate(request, self.require_auth)
         except RequestError as exc:
             return Decision.by(self.responder.refuse(table, exc))
-        if (
-            self.match_cache is None
-            or len(request.body) > MAX_ENTRY
-            or (self._client_faults and has_wishes(request.first_values))
-        ):
+        if not self._looks_up(request) or self.match_cache is None:
             received = Received(table, request, values, find_earlier, session)
             return self._remember(received, NO_EFFECTS, self._match_anew(received))
         lines = map(request.first_values.get, table.header_names)
@@ -251,6 +247,17 @@ class Engine:
         if exposure is None:
             return self._remember(received, NO_EFFECTS, self._match_anew(received))
         return self.stage.apply(received, exposure, partial(self._decide_by_effects, received))
+
+    def _looks_up(self, request: Request) -> bool:
+        """Return True if a match of an equal request may answer this one."""
+        if self.match_cache is None or len(request.body) > MAX_ENTRY:
+            return False
+        return not (self._client_faults and has_wishes(request.first_values))
+
+    def reuses_match(self, table: Table, request: Request) -> bool:
+        """Return True if a reusable match of this `request` answers all equal ones, whenever they
+        come."""
+        return table.traffic is None and self._looks_up(request)
 
     def _remember(
         self, received: Received, effects: Effects, match: Match | Decision | Question

@@ -30,6 +30,7 @@ from mockllm.serve.phase import FOLLOWS, Phase
 from mockllm.serve.player import Player, Sender
 from mockllm.serve.progress import Progress
 from mockllm.serve.questions import Questions
+from mockllm.serve.repeats import Repeat
 from mockllm.serve.turns import MAX_SMALL, MIN_CHARGED
 from mockllm.state.store import StateUnavailableError
 from mockllm.wire.placeholders import FreshValues, fill_fresh
@@ -53,6 +54,7 @@ class Answering:
         self.phase = Phase.IDLE
         self._peer_finished = asyncio.Event()  # it sends no more, but may still read
         self._answers = 0
+        self._read: bytes | None = None  # what an idle connection has received at once, meanwhile
         # of an answer that takes time
         self._task: asyncio.Task[None] | None = None
         self._player: Sender | None = None
@@ -162,6 +164,21 @@ class Answering:
 
     # --- from a decision to bytes ---
 
+    def _send_again(self, repeat: Repeat) -> None:
+        """Answer a request as one that was equal to it, with one write."""
+        service = self._service
+        if repeat.matches is not None:
+            repeat.matches.hits += 1
+        is_seen = service.meter is not None or service.observes(repeat.decision.match.outcome)
+        if is_seen or repeat.stores:
+            started = time.monotonic()
+            fresh = service.fresh_values.next()
+            data = repeat.ready.finish(fresh)
+            self._write_at_once(repeat.request, repeat.decision, started, 0.0, fresh, data)
+        else:
+            self._answers += 1
+            self._wire.write(repeat.ready.finish(service.fresh_values.next()))
+
     def _deliver(self, request: Request, decision: Decision, started: float) -> None:
         """Send the answer, with one write if possible. If this raises, nothing was written."""
         if decision.match.trouble is not None:
@@ -177,6 +194,8 @@ class Answering:
             return
         ready = decision.ready if self._writable.is_set() else None
         if ready is not None and is_http11 and not closes and not head_only:
+            if self._read is not None and decision.match.reusable and self._http.is_idle:
+                self._service.repeats.offer(self._read, request, decision)
             self._write_at_once(request, decision, started, decided, fresh, ready.finish(fresh))
             return
         frames: Iterator[framing.Frame] = framing.frames(
@@ -333,7 +352,7 @@ class Answering:
             self._end_admission(decision, ALL)
         if self._service.meter is not None:
             self._service.meter.count(request, decision.match, decided)
-        if self._service.observers or decision.match.outcome is Outcome.UNMATCHED:
+        if self._service.observes(decision.match.outcome):
             delivery = Delivery(decided, decided, decided, started=started)
             self._service.observe(request, decision, delivery)
         self._wire.write(data)

@@ -30,6 +30,7 @@ from mockllm.serve.clock import Clock
 from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.functions import Functions
 from mockllm.serve.gates import Gates
+from mockllm.serve.repeats import Repeats
 from mockllm.serve.turns import Turns
 
 logger = logging.getLogger("mockllm")
@@ -95,6 +96,7 @@ class Service:
         self.fresh_values = FreshValueSource(slot)
         self.heads = HeadCache(self.limits, reuse=app.reuses)
         self.frames = SharedFrames()
+        self.repeats = Repeats(app)
         self.performer = performer or NoPeers()
         self.turns = Turns()
         self.functions = Functions()
@@ -127,6 +129,12 @@ class Service:
         if about_state is None:
             return await self.performer.perform(operations)
         return await self.app.store.perform_later(about_state)
+
+    def observes(self, outcome: Outcome) -> bool:
+        """Return True if there is an observer of exchanges with this outcome."""
+        if self.observers:
+            return True
+        return outcome is Outcome.UNMATCHED and bool(self.unmatched_observers)
 
     def observe(self, request: Request, decision: Decision, delivery: Delivery) -> None:
         """Pass an exchange to the observers. Their errors are logged, and the client never sees
@@ -203,6 +211,7 @@ class Service:
         """Close every connection after its current answer, and idle ones in `last_call` seconds. A
         request that arrives until then is answered with ``Connection: close``."""
         self.draining = True
+        self.repeats.close()
         self.gates.stop()  # what is held would use up the time of all others
         self.last_call = last_call
         self.app.is_ready = False

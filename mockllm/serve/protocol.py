@@ -53,9 +53,25 @@ class HTTPProtocol(Answering, asyncio.Protocol):
             self.close_after_last_call()
 
     def data_received(self, data: bytes) -> None:
-        if self.phase is Phase.LINGERING:
+        if self.phase is Phase.IDLE:
+            repeat = self._service.repeats.find(data)
+            if repeat is not None and self._has_time():
+                self._send_again(repeat)
+                return
+            self._read = data
+            self._receive_any(data)
+            self._read = None  # an idle connection keeps nothing
+        elif self.phase is Phase.LINGERING:
             self._discarded += len(data)
-            return
+        else:
+            self._receive_any(data)
+
+    def _has_time(self) -> bool:
+        """Return True if an answer can be written at once."""
+        can_write = self._writable.is_set() and not self._wire.is_closing()
+        return can_write and not self._service.turns.over
+
+    def _receive_any(self, data: bytes) -> None:
         if len(data) >= MIN_LARGE_READ:
             self._receive_large(data)
         else:
@@ -190,6 +206,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
                 self._wait_for_more()
                 return
             self._answer(request)
+            self._read = None  # a request that follows is not all that was received
             if self._is_busy or self.phase is Phase.LINGERING:
                 return
             if http.is_idle and self.phase is Phase.IDLE and not self._peer_finished.is_set():
