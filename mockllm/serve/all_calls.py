@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mockllm.endpoints.control.calls import MAX_CALLS
 from mockllm.endpoints.earlier import continued_id
@@ -21,15 +21,15 @@ from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
 from mockllm.observers.verification import counted
 from mockllm.serve.call_messages import unpack_calls
-from mockllm.serve.peer_lines import NoAnswer, PeerLine
-from mockllm.serve.process_calls import MAX_AWAITED, ProcessCalls, name_of
+from mockllm.serve.peer_lines import NoAnswer, PeerLine, is_stopped
+from mockllm.serve.process_calls import MAX_AWAITED, PREFIX, ProcessCalls, pid_of
 
-MAX_WAIT = 0.1  # seconds for each page of the calls of another process
+MAX_WAIT = 0.1  # seconds for another process that is stopped
+MAX_BUSY = 3.0  # seconds for one that is not: it has much to do, or the machine has
 MAX_ATTEMPTS = 10  # to ask all processes while some of them end
 PAUSE = 0.01  # seconds between two readings of one who waits
 AT_ONCE = 20  # conversations that are asked for
-PREFIX = name_of(0)[:-1]
-BUSY = "a worker process has not told its calls within 0.1 s"
+BUSY = "a worker process is stopped, or too busy to tell its calls"
 DEAD = "a worker process has just died"
 
 
@@ -187,7 +187,7 @@ class AllCalls:
         after, more = self._complete, True
         while more:
             message = {"calls": [after, upto], "sessions": sessions}
-            page = await line.ask(message, MAX_WAIT)
+            page = await _ask_patiently(line, message, pid_of(name))
             if isinstance(page, NoAnswer):
                 return page
             kept += unpack_calls(page["calls"])
@@ -257,13 +257,28 @@ class AllCalls:
         in time drops them as soon as it can."""
         upto = self.last_number
         message = {"clear": selection.to_dict(), "upto": upto}
-        lines = [PeerLine(self._folder / name) for name in self._names()]
+        lines = {name: PeerLine(self._folder / name) for name in self._names()}
         await asyncio.gather(
-            self._own.clear(selection, upto), *(line.ask(message, MAX_WAIT) for line in lines)
+            self._own.clear(selection, upto),
+            *(_ask_patiently(line, message, pid_of(name)) for name, line in lines.items()),
         )
-        for line in lines:
+        for line in lines.values():
             line.close()
 
     def forget(self, session: str, upto: int) -> None:
         """Drop those of a session with numbers of at most `upto`, in this process."""
         self._own.forget(session, upto)
+
+
+async def _ask_patiently(line: PeerLine, message: Any, pid: int) -> Any:
+    """Return the answer of a process, which gets more time if it is not stopped."""
+    asking = asyncio.ensure_future(line.ask(message, MAX_BUSY))
+    try:
+        while True:
+            done, _ = await asyncio.wait({asking}, timeout=MAX_WAIT)
+            if done:
+                return asking.result()
+            if is_stopped(pid):
+                return NoAnswer.BUSY
+    finally:
+        asking.cancel()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,8 @@ class CallBoard:
         with tempfile.TemporaryFile(buffering=0, dir=folder) as file:
             self._file = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._file)
+        self.epoch = time.time() - time.monotonic()
+        """The time at which the monotonic clock was 0, in Unix time: the same in all processes."""
         memory = mmap.mmap(-1, (_FIRST_LOSS + 2 * MAX_LOSSES) * _CELL_BYTES)  # all zero
         self._cells = memoryview(memory).cast("Q")
 

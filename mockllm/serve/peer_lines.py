@@ -17,6 +17,17 @@ class NoAnswer(Enum):
     GONE = auto()
 
 
+def is_stopped(pid: int) -> bool:
+    """Return True if a process is stopped (SIGSTOP), or has ended. Where the system does not say,
+    it is neither."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return Path("/proc/self/stat").exists()
+    state = status.rpartition(")")[2].split()[0]  # behind the name, which may have any character
+    return state in "TtZX"
+
+
 class PeerLine:
     """A connection to the process that listens at `path`, for messages one after the other. It is
     opened when it is first used, and again after a failure."""

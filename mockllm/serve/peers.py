@@ -108,13 +108,13 @@ class Switchboard:
             raise ValueError("no sockets")
         return self._folder
 
-    def bury(self, process: int) -> int:
+    def bury(self, process: int, pid: int) -> int:
         """Remove the own socket of a process that is dead. Returns the number of calls that are
         lost with it."""
         if self.calls is None:
             return 0
         lost = self.calls.bury(process)
-        (self.folder / name_of(process)).unlink(missing_ok=True)
+        (self.folder / name_of(process, pid)).unlink(missing_ok=True)
         return lost
 
     def close_but(self, slot: int) -> None:

@@ -373,19 +373,25 @@ def _record(app: App, max_entries: int, place: Place | None) -> _Recorded:
         journal = _journal(app, max_entries)
         peers = None if place is None else Peers(app, place)
         return _Recorded(peers, journal, OwnCalls(journal))
-    journal = _journal(app, max_entries, board.numbers(place.number))
+    journal = _journal(app, max_entries, board.epoch, board.numbers(place.number))
     own = ProcessCalls(journal, board, place.number)
     peers = Peers(app, place, own)
-    copy = _journal(app, max_entries)
+    copy = _journal(app, max_entries, board.epoch)
     calls = AllCalls(own, copy, place.switchboard.folder, peers.find_earlier)
     return _Recorded(peers, journal, calls)
 
 
-def _journal(app: App, max_entries: int, next_number: Callable[[], int] | None = None) -> Journal:
-    """Return a journal, which is read in the loop of its process."""
+def _journal(
+    app: App,
+    max_entries: int,
+    epoch: float | None = None,
+    next_number: Callable[[], int] | None = None,
+) -> Journal:
+    """Return a journal, which is read in the loop of its process. `epoch` is the time at which the
+    monotonic clock was 0."""
     return Journal(
         max_entries=max_entries,
-        epoch=time.time() - time.monotonic(),
+        epoch=time.time() - time.monotonic() if epoch is None else epoch,
         find_earlier=app.find_earlier_of_call,
         next_number=next_number,
     )

@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Awaitable, Iterable
 from pathlib import Path
@@ -28,6 +29,7 @@ from mockllm.serve.peer_lines import NoAnswer, PeerLine
 
 WORDS = frozenset({"calls", "clear", "await", "adopt", "adopted"})
 """The first members of the messages that are answered here."""
+PREFIX = "calls-"  # of the names of sockets
 CALLS_AT_ONCE = 200  # of one message: about 3 ms
 BYTES_AT_ONCE = MIB  # of one message, after which no further call is added
 MAX_CLEARED = 1_000  # selections that are remembered, for calls that arrive late
@@ -43,7 +45,7 @@ class ProcessCalls:
     def __init__(self, journal: Journal, board: CallBoard, number: int) -> None:
         self.journal = journal
         self.board = board
-        self.name = name_of(number)
+        self.name = name_of(number, os.getpid())
         """The name of the socket at which other processes ask for the calls."""
         self.adopted: list[str] = []
         """The names of processes that are over, the calls of which the journal has."""
@@ -189,6 +191,11 @@ class ProcessCalls:
         self._note_count()
 
 
-def name_of(number: int) -> str:
-    """Return the name of the socket of the process with this number."""
-    return f"calls-{number}"
+def name_of(number: int, pid: int) -> str:
+    """Return the name of the socket of the process with this number and id."""
+    return f"{PREFIX}{number}-{pid}"
+
+
+def pid_of(name: str) -> int:
+    """Return the id of the process whose socket has this name."""
+    return int(name.rpartition("-")[2])

@@ -187,7 +187,7 @@ class Supervisor:
         self._release(worker)
         if self._settings.metrics is not None and worker.part is not None:
             self._settings.metrics.release(worker.part)
-        lost = self._switchboard.bury(worker.number)
+        lost = self._switchboard.bury(worker.number, worker.pid)
         if lost and not self._stops:
             logger.warning("%d calls are lost with worker process %d", lost, worker.pid)
         if slot is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from itertools import count
 from pathlib import Path
@@ -332,6 +333,7 @@ async def test_a_process_that_is_stopped_is_told_of(
     workers: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(all_calls, "MAX_WAIT", 0.02)
+    monkeypatch.setattr(all_calls, "is_stopped", lambda pid: True)
     workers[1].say("the weather")
     assert await workers[0].texts() == ["the weather"]
     go_on = workers[1].hang()
@@ -354,10 +356,43 @@ async def test_a_process_that_is_stopped_is_told_of(
     assert await workers[0].fail(Times(exactly=3)) is None
 
 
+async def test_a_process_that_is_busy_gets_more_time(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(all_calls, "MAX_WAIT", 0.001)
+    workers[1].say("x")
+    go_on = workers[1].hang()
+    looks = count()
+
+    def is_stopped(pid: int) -> bool:
+        assert pid == os.getpid()
+        if next(looks) == 2:
+            go_on()
+        return False
+
+    monkeypatch.setattr(all_calls, "is_stopped", is_stopped)
+    reading = await workers[0].read()
+
+    assert (texts(reading), reading.missing) == (["x"], "")
+    assert next(looks) >= 3
+
+
+async def test_a_process_that_hangs_is_told_of(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(all_calls, "MAX_WAIT", 0.001)
+    monkeypatch.setattr(all_calls, "MAX_BUSY", 0.01)
+    go_on = workers[1].hang()
+
+    assert (await workers[0].read()).missing == BUSY
+    go_on()
+
+
 async def test_what_was_dropped_meanwhile_does_not_come_back(
     workers: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(all_calls, "MAX_WAIT", 0.02)
+    monkeypatch.setattr(all_calls, "is_stopped", lambda pid: True)
     workers[1].say("nobody", session="a")
     workers[1].say("the weather")
     go_on = workers[1].hang()
@@ -381,7 +416,7 @@ async def test_calls_that_died_with_a_process_are_told_of(workers: list[Worker])
 
     reading = await workers[0].read()
     assert (texts(reading), reading.missing) == (["the weather"], all_calls.DEAD)
-    assert board.bury(1) == 2
+    assert board.bury(1, os.getpid()) == 2
 
     reading = await workers[0].read()
     assert reading.missing == "2 requests died with a worker process"
@@ -403,7 +438,7 @@ async def test_calls_that_were_dropped_do_not_die(workers: list[Worker]) -> None
     workers[1].say("x", session="a")
     workers[1].say("x")
     await workers[0].calls.clear(Selection("a"))
-    assert workers[0].peers._place.switchboard.bury(1) == 1
+    assert workers[0].peers._place.switchboard.bury(1, os.getpid()) == 1
 
 
 # --- Processes that are replaced ------------------------------------------------------------------
@@ -428,13 +463,13 @@ async def test_calls_are_handed_on(workers: list[Worker]) -> None:
         assert texts(reading) == ["before", "draining", "new"]
         assert (reading.lost, reading.missing) == (0, "")
     board = workers[0].peers._place.switchboard
-    assert [board.bury(1), (board.folder / old.own.name).exists()] == [0, False]
+    assert [board.bury(1, os.getpid()), (board.folder / old.own.name).exists()] == [0, False]
     last = await successor_of(successor)
     await successor.peers.hand_over()
     await successor.peers.hand_on_calls()
     await successor.close()
     assert await last.texts() == ["before", "draining", "new"]
-    assert board.bury(last.number) == 3
+    assert board.bury(last.number, os.getpid()) == 3
     await last.close()
 
 
@@ -466,7 +501,7 @@ async def test_what_cannot_be_handed_on_is_lost(
     assert [entry.getMessage() for entry in caplog.records] == [
         "worker 1 could not hand on its calls"
     ]
-    assert board.bury(1) == 1
+    assert board.bury(1, os.getpid()) == 1
 
 
 async def test_calls_that_there_was_no_room_for_are_handed_on() -> None:
@@ -528,6 +563,6 @@ def test_without_sockets_there_are_no_others(
     monkeypatch.setattr("mockllm.serve.peers.SHORT_TEMPORARY_DIRECTORY", str(tmp_path / "too"))
     board = Switchboard(2)
 
-    assert (board.calls, board.bury(0)) == (None, 0)
+    assert (board.calls, board.bury(0, os.getpid())) == (None, 0)
     with pytest.raises(ValueError, match="no sockets"):
         _ = board.folder

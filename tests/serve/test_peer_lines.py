@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mockllm.serve.peer_lines import NoAnswer, PeerLine
+from mockllm.serve.peer_lines import NoAnswer, PeerLine, is_stopped
 from mockllm.serve.peer_messages import read_message, write_message
-from tests.support.processes import posix
+from tests.support.processes import needs_proc, posix
 
 pytestmark = [pytest.mark.anyio, posix]
 
@@ -65,6 +69,21 @@ async def test_a_late_answer_is_not_taken_for_another(tmp_path: Path) -> None:
         line.close()
 
     assert peer.connections == 2
+
+
+@needs_proc
+def test_a_process_that_is_stopped_is_known() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        assert not is_stopped(process.pid)
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        assert is_stopped(process.pid)
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert is_stopped(process.pid)
+    assert is_stopped(process.pid)
+    assert not is_stopped(os.getpid())
 
 
 async def test_one_that_is_gone_is_told(tmp_path: Path) -> None:
