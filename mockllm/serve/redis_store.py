@@ -21,7 +21,7 @@ import logging
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -162,21 +162,38 @@ class RedisStore:
         Raises:
             StateUnavailableError: the state cannot be reached in time.
         """
-        reason = await self._reason_not_to_ask()
-        if reason is None:
-            task = self._begin(self._perform_all(operations))
-            for operation in operations:
-                if isinstance(operation, Enter):
-                    self._entering[operation.lease] = task
-                    task.add_done_callback(partial(self._entered, operation.lease))
+        if self.condition is Condition.JOINING or self.condition is Condition.SHARED:
             try:
-                return await asyncio.shield(task)  # what is begun is known to have ended
+                return await self._ask(operations)
             except LinkError as exc:
                 reason = str(exc)
+        else:
+            reason = self._failure
         found = self._answer_without(operations)
         if found is None:
             raise self._unavailable(reason)
         return found
+
+    async def _ask(self, operations: Sequence[Operation]) -> Sequence[Result]:
+        """Perform `operations` in a task, which goes on if the one who waits for it does not: what
+        is begun is known to have ended. Or raise a LinkError, within the timeout."""
+        deadline = time.monotonic() + self._timeout
+        await self._wait_for_the_first_heartbeat()
+        if self.condition is not Condition.SHARED:
+            raise LinkError(self._failure)
+        task = asyncio.get_running_loop().create_task(self._perform_all(operations))
+        self._running.add(task)
+        task.add_done_callback(self._end)
+        for operation in operations:
+            if isinstance(operation, Enter):
+                self._entering[operation.lease] = task
+                task.add_done_callback(partial(self._entered, operation.lease))
+        # the link has the same timeout, but its client may swallow that it is over
+        left = max(deadline - time.monotonic(), 0.0)
+        done, _ = await asyncio.wait({task}, timeout=left)
+        if not done:
+            raise LinkError(f"no answer within {self._timeout:g} s")
+        return task.result()
 
     def post(self, operations: Sequence[Operation], now: float) -> None:
         """Perform `operations` soon. If Redis cannot be reached, only places are given back, as
@@ -186,13 +203,11 @@ class RedisStore:
             self._posted.popleft()
         self._post_soon()
 
-    async def _reason_not_to_ask(self) -> str | None:
-        """Return why Redis is not asked now; None if it is."""
+    async def _wait_for_the_first_heartbeat(self) -> None:
         if self.condition is Condition.JOINING:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._timeout):
                     await self._first.wait()
-        return None if self.condition is Condition.SHARED else self._failure
 
     async def _perform_all(self, operations: Sequence[Operation]) -> list[Result]:
         """Perform `operations`, or raise a LinkError."""
@@ -208,13 +223,6 @@ class RedisStore:
         for session in found.gone:
             self._gone(session)
         return found.results
-
-    def _begin(self, work: Coroutine[Any, Any, list[Result]]) -> asyncio.Task[list[Result]]:
-        """Begin `work`, which goes on if the one who waits for it does not."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._end)
-        return task
 
     def _end(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -40,6 +40,7 @@ from mockllm.state.store import (
 )
 from tests.support.processes import until
 from tests.support.redis_servers import (
+    CERTIFICATE,
     RedisServer,
     needs_redis,
     new_prefix,
@@ -291,6 +292,35 @@ async def test_a_password_is_sent_and_not_told(caplog: pytest.LogCaptureFixture)
     assert "cannot be reached: " in caplog.text
     assert "secret" not in caplog.text
     assert "hidden" not in caplog.text
+
+
+async def test_a_connection_may_be_encrypted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with contextlib.closing(RedisServer(tls=True)) as redis:
+        encrypted = at(redis)._replace(host="localhost", is_tls=True)
+        async with joined(encrypted) as store:
+            assert await reason(store, NEXT) == "state_lost"
+        assert "certificate verify failed" in caplog.text
+
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+        async with joined(encrypted) as store:
+            assert await ask(store, NEXT) == [Chosen(0, 0, 1)]
+
+
+async def test_what_is_asked_while_redis_does_not_answer_ends_in_time(redis: RedisServer) -> None:
+    async with joined(at(redis), timeout=TIMEOUT) as store:
+        await ask(store, NEXT)
+        late = asyncio.Event()
+
+        async def perform(operations: Sequence[Operation]) -> list[Result]:
+            await late.wait()  # as if its timeout had been swallowed
+            return []
+
+        store._perform_all = perform  # type: ignore[method-assign]
+
+        assert await reason(store, NEXT) == "state_lost"
+        late.set()
 
 
 # --- Servers with different configurations --------------------------------------------------------

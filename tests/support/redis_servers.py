@@ -22,6 +22,9 @@ from redis.retry import Retry
 from mockllm.serve.redis_scripts import Asker, perform_arguments, perform_source, performed
 from mockllm.state.store import Operation, Result
 
+CERTIFICATE, KEY = (
+    Path(__file__).parents[2] / "testdata" / "tls" / name for name in ("cert.pem", "key.pem")
+)
 PROGRAM = shutil.which("redis-server")
 
 needs_redis = pytest.mark.skipif(
@@ -34,13 +37,14 @@ _prefixes = (f"test-{number}:" for number in itertools.count())
 
 class RedisServer:
     """A Redis server of its own on a free port, until it is closed. Without `persists` it forgets
-    everything when it is stopped."""
+    everything when it is stopped. With `tls` it has the certificate `CERTIFICATE`."""
 
-    def __init__(self, *options: str, persists: bool = False) -> None:
+    def __init__(self, *options: str, persists: bool = False, tls: bool = False) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="mockllm-redis-"))
         self._options = [*options, "--save", "", "--dir", str(self._folder)]
         if persists:
             self._options += ["--appendonly", "yes", "--appendfsync", "always"]
+        self._tls = tls
         self.port = _free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -52,6 +56,9 @@ class RedisServer:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         address = ["--bind", "127.0.0.1", "--port", str(self.port)]
+        if self._tls:
+            address[-2:] = ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+            address += ["--tls-cert-file", str(CERTIFICATE), "--tls-key-file", str(KEY)]
         command = [PROGRAM or "redis-server", *address, *self._options]
         output = (self._folder / "log").open("ab")
         with output:
@@ -68,7 +75,13 @@ class RedisServer:
                 return
 
     def client(self) -> redis.Redis:
-        return redis.Redis(port=self.port, socket_timeout=20, retry=Retry(NoBackoff(), 0))
+        return redis.Redis(
+            port=self.port,
+            socket_timeout=20,
+            retry=Retry(NoBackoff(), 0),
+            ssl=self._tls,
+            ssl_ca_certs=str(CERTIFICATE),
+        )
 
     def kill(self) -> None:
         """End it at once, as a crash does."""
