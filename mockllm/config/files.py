@@ -58,6 +58,21 @@ def listed_files(*paths: str | Path) -> list[str]:
     return [str(file) for file in _files(paths, [])]
 
 
+def read_contents(*paths: str | Path, most: int) -> tuple[tuple[str, bytes], ...] | None:
+    """Return the names and contents of the files that the paths stand for; None if one cannot be
+    read, or is larger than `most` bytes."""
+    problems: list[Problem] = []
+    contents: list[tuple[str, bytes]] = []
+    for file in _files(paths, problems):
+        try:
+            if not file.is_file() or file.stat().st_size > most:  # a pipe would block
+                return None
+            contents.append((str(file), file.read_bytes()))
+        except (OSError, ValueError):
+            return None
+    return None if problems else tuple(contents)
+
+
 def _files(paths: Iterable[str | Path], problems: list[Problem]) -> Iterator[Path]:
     for given in paths:
         if not str(given).strip():  # as a path, it is the current directory
