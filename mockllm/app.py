@@ -240,6 +240,7 @@ class App:
         """Remove a mock that was added, and its state."""
         self.views.remove(added)
         self._engine.renderer.forget(added.indices)
+        self._note_default_session()
         self.perform(Reset(keys=frozenset({str(added.place)})))
 
     def _view_of(self, session: str) -> View:
