@@ -31,6 +31,7 @@ from mockllm.engine.decision import (
     Match,
     Outcome,
     Question,
+    Wait,
 )
 from mockllm.engine.effects import hold
 from mockllm.engine.engine import Engine
@@ -64,6 +65,7 @@ from mockllm.state.store import (
     Admit,
     BeginSession,
     Condition,
+    HeldState,
     LocalStore,
     Operation,
     Reset,
@@ -135,6 +137,7 @@ class App:
         self.store = LocalStore(gone=self.forget_session)
         """The state of mocks and sessions, which a reload does not change."""
         self._current_session = COMMON
+        self._shared_state: HeldState | None = None
         self._condition: Callable[[], Condition] = lambda: Condition.OWN
         self.when_session_ends: Callable[[str], None] = lambda session: None
         """Called with the name of each session that ends or is evicted."""
@@ -250,12 +253,18 @@ class App:
             self._note_default_session()
         return self.views.of(session)
 
-    def share_state(self, store: Store, condition: Callable[[], Condition]) -> None:
-        """Ask `store` from now on, which other servers ask too, and of which `condition` returns
-        what is known."""
+    def share_state(
+        self,
+        store: Store,
+        condition: Callable[[], Condition] = lambda: Condition.OWN,
+        held: HeldState | None = None,
+    ) -> None:
+        """Ask `store` from now on, which other processes ask too, and of which `condition` returns
+        what is known. If it can be `held`, the control API looks at it while it is."""
         self._changes += 1
         self.store = cast("Any", store)
         self._condition = condition
+        self._shared_state = held
 
     def forget_session(self, session: str) -> None:
         """Drop what this process remembers of a session that is over, beside its state."""
@@ -371,8 +380,9 @@ class App:
     def _decide_in_session(self, received: Request) -> Decision | Question:
         """Return the decision on a request after finding its session, or the question before it."""
         if self._is_for_control(received):
-            assert self.control is not None
-            return self.control.decide(received)
+            control = self.control
+            assert control is not None
+            return self._holding_state(lambda: control.decide(received))
         metrics = self._metrics
         if metrics is not None and received.path == METRICS:
             return self._finish(received, lambda: metrics.answer(received))
@@ -395,6 +405,36 @@ class App:
             return in_session(self._decide_within(session, in_path, request), session, received)
 
         return Question((Admit(session),), admitted)
+
+    def _holding_state(self, decide: Callable[[], Decision | Question]) -> Decision | Question:
+        """Return what `decide` does while no other process uses the state, or the question after
+        which it does. So it may look at the state, and change it, at once."""
+        shared = self._shared_state
+        if shared is None:
+            return decide()
+        if not shared.hold():
+            return Question(
+                (Wait(shared.hold_later),),
+                lambda results: self._decide_held(shared, decide, is_held=results[0]),
+            )
+        return self._decide_held(shared, decide)
+
+    def _decide_held(
+        self,
+        shared: HeldState,
+        decide: Callable[[], Decision | Question],
+        *,
+        is_held: bool = True,
+    ) -> Decision | Question:
+        try:
+            decided = decide()
+        finally:
+            if is_held:
+                shared.let_go()
+        if isinstance(decided, Decision):
+            return decided
+        resume = decided.resume
+        return decided._replace(resume=lambda results: self._holding_state(lambda: resume(results)))
 
     def _is_for_control(self, request: Request) -> bool:
         return self.control is not None and self.control.owns(request.path)

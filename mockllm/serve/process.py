@@ -34,7 +34,7 @@ from mockllm.serve.sampling import Sampler
 from mockllm.serve.settings import Bound, Settings
 from mockllm.serve.state_folder import remove_folder
 from mockllm.serve.timing_board import TimingBoard
-from mockllm.state.store import Condition, Reset
+from mockllm.state.store import Reset
 
 if TYPE_CHECKING:
     from mockllm.serve.shared_store import SharedStore
@@ -249,7 +249,7 @@ class _Process:
         from mockllm.serve.shared_store import SharedStore  # not on Windows
 
         store = SharedStore(place.state, app.forget_session, timeout=settings.state_timeout)
-        app.share_state(store, lambda: Condition.OWN)
+        app.share_state(store, held=store)
         return store
 
     def _open_state(self) -> None:

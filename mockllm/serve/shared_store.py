@@ -9,6 +9,7 @@ question leaves nothing of it behind.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import time
@@ -16,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from mockllm.serve.shared_lock import Owners, SharedLock
 from mockllm.serve.shared_maps import SharedMaps
@@ -29,6 +31,7 @@ from mockllm.state.store import (
 )
 
 logger = logging.getLogger("mockllm")
+T = TypeVar("T")
 
 TIMEOUT = 1.0  # seconds that a question waits for the lock
 RETRY = 1e-3  # seconds between two tries of those that wait
@@ -79,6 +82,27 @@ def owner_of(lease: str) -> int:
     return int(lease.partition(" ")[0])
 
 
+class SessionsSeen:
+    """What there is to know of the sessions of a state, which is looked at by `look`."""
+
+    def __init__(self, look: Callable[[Callable[[State], Any]], Any]) -> None:
+        self._look = look
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """The open sessions, as those of `Sessions`."""
+        names: tuple[str, ...] = self._look(lambda state: state.sessions.open)
+        return names
+
+    def is_open(self, name: str) -> bool:
+        """Return what `Sessions.is_open` does."""
+        return bool(self._look(lambda state: state.sessions.is_open(name)))
+
+    def can_begin(self, name: str, now: float) -> bool:
+        """Return what `Sessions.can_begin` does."""
+        return bool(self._look(lambda state: state.sessions.can_begin(name, now)))
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting:
     """Operations that wait for the lock, until `deadline` if somebody waits for their `results`."""
@@ -113,6 +137,7 @@ class SharedStore:
         self._state: SharedState
         # of the question that is performed
         self._gone_now: list[str] = []
+        self._held = 0  # so many times
         # of those that wait
         self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.Handle | None = None
@@ -130,7 +155,7 @@ class SharedStore:
     def perform_at_once(self, operations: Sequence[Operation], now: float) -> list[Result] | None:
         """Return the results of `operations`; None if another process has the lock, or others wait
         for it, or if there is trouble, which `perform_later` raises."""
-        if self._waiting:
+        if self._waiting and not self._held:
             return None
         try:
             return self._try_to_perform(operations, now)
@@ -168,6 +193,61 @@ class SharedStore:
             time.sleep(RETRY)
         return results
 
+    # --- looking ---
+
+    def hold(self) -> bool:
+        """Keep other processes from the state until `let_go`, which must be called before the loop
+        goes on. Meanwhile everything is performed at once. Returns False, without effect, if
+        another process has the lock. A state that is held may be held again.
+
+        Raises:
+            StateUnavailableError: the state cannot be opened.
+        """
+        if not self._held and not self._open_lock().acquire():
+            return False
+        self._held += 1
+        return True
+
+    def let_go(self) -> None:
+        """End what the last `hold` began."""
+        self._held -= 1
+        if not self._held and self._lock is not None:
+            self._lock.release()
+
+    async def hold_later(self) -> bool:
+        """Hold the state as soon as no other process does. Returns False if it did all the time, or
+        if the state cannot be opened. Nothing is awaited after it is held."""
+        until = time.monotonic() + self._timeout
+        with contextlib.suppress(StateUnavailableError):
+            while not self.hold():
+                if time.monotonic() > until:
+                    return False
+                await asyncio.sleep(RETRY)
+            return True
+        return False
+
+    def look(self, see: Callable[[State], T]) -> T:
+        """Return what `see` does with the state, at once.
+
+        Raises:
+            StateUnavailableError: another process has the lock, or the state cannot be read.
+        """
+        if not self.hold():
+            raise self._busy()
+        try:
+            return self._do(see)
+        finally:
+            self.let_go()
+
+    def answered(self, key: str, session: str | None = None) -> int:
+        """Return how many answers a mock has given, as `LocalStore` does. Raises as `look`."""
+        return self.look(lambda state: state.answered(key, session))
+
+    @property
+    def sessions(self) -> SessionsSeen:
+        """The sessions, which are looked at whenever they are asked."""
+        return SessionsSeen(self.look)
+
     # --- performing ---
 
     def _try_to_perform(self, operations: Sequence[Operation], now: float) -> list[Result] | None:
@@ -176,16 +256,20 @@ class SharedStore:
         Raises:
             StateUnavailableError: the state cannot be opened or written.
         """
-        lock = self._open_lock()
-        if not lock.acquire():
+        if not self.hold():
             return None
         try:
             return self._perform(operations, now)
         finally:
-            lock.release()
+            self.let_go()
 
     def _perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
         """Perform `operations` while this process has the lock. Raises as `_try_to_perform`."""
+        return self._do(lambda state: state.perform(operations, now))
+
+    def _do(self, act: Callable[[State], T]) -> T:
+        """Return the result of `act`, all of whose effects happen, or none. Raises as
+        `_try_to_perform`."""
         import sqlite3  # see `SharedMaps`
 
         gone: list[str] = []
@@ -194,7 +278,7 @@ class SharedStore:
             maps = self._maps or self._open()
             try:
                 maps.begin()
-                results = self._state.perform(operations, now)
+                result = act(self._state)
                 maps.commit()
             except BaseException:
                 maps.roll_back()
@@ -206,7 +290,7 @@ class SharedStore:
             self._trouble = ""
         for session in gone:
             self._gone(session)
-        return results
+        return result
 
     def _report(self, error: Exception) -> StateUnavailableError:
         """Return the error of a request whose state cannot be read or written. It is logged once,
@@ -298,15 +382,16 @@ class SharedStore:
 
     def _give_up(self, now: float) -> None:
         """Refuse what has waited too long."""
-        error = StateUnavailableError(
-            "state_busy",
-            f"Another worker has used the shared state for {self._timeout:g} s. Retry the request.",
-        )
+        error = self._busy()
         late = [each for each in self._waiting if each.deadline <= now]
         for each in late:
             self._waiting.remove(each)
             if each.results is not None and not each.results.done():
                 each.results.set_exception(error)
+
+    def _busy(self) -> StateUnavailableError:
+        message = "Another worker has used the shared state for too long. Retry the request."
+        return StateUnavailableError("state_busy", message)
 
     def _fail_all(self, error: StateUnavailableError) -> None:
         waiting, self._waiting = self._waiting, deque()

@@ -252,6 +252,20 @@ class Store(Protocol):
         """Perform `operations` whose results nobody needs, at once or soon."""
 
 
+class HeldState(Protocol):
+    """State of several processes, which one of them can keep for itself for a moment."""
+
+    def hold(self) -> bool:
+        """Keep other processes from the state until `let_go`, which must be called before the loop
+        goes on. Returns False if another process uses it."""
+
+    def let_go(self) -> None:
+        """End what the last `hold` began."""
+
+    async def hold_later(self) -> bool:
+        """Hold the state as soon as no other process does. Returns False if that lasts too long."""
+
+
 # --- Performing -----------------------------------------------------------------------------------
 
 

@@ -70,7 +70,7 @@ def list_sessions(desk: Desk, asked: Asked) -> Decision:
     page = known[start : start + limit]
     end = start + len(page)
     shown = [_describe(desk, asked, each) for each in page]
-    current = sessions.current or None
+    current = desk.server.current_session or None
     if own is not None and current != own:
         current = None
     return answer({"sessions": shown, "current": current, "next": end, "more": end < len(known)})
