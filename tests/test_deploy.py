@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mockllm import Server
 from mockllm.cli.options import serve_options
 from tests.support.metrics import MeteredApp, Scraped
 from tests.support.observed import SAME_REPLY, request
@@ -25,7 +28,12 @@ def instructions(name: str) -> list[str]:
 
 
 def test_the_image_is_built_from_all_that_the_project_needs() -> None:
-    copied = [source for rest in instructions("COPY") for source in rest.split()[:-1]]
+    copied = [
+        source
+        for rest in instructions("COPY")
+        for source in rest.split()[:-1]
+        if not rest.startswith("--from=build ")
+    ]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
     assert all((ROOT / source).exists() for source in copied)
@@ -45,7 +53,25 @@ def test_the_command_is_executed_without_a_shell_which_would_keep_signals() -> N
 
     assert program == "mockllm"
     assert (options.host, options.port) == ("0.0.0.0", int(instructions("EXPOSE")[0]))  # noqa: S104  # as containers need
-    assert instructions("USER") == ["nobody"]
+    assert instructions("USER") == ["65534:65534"]
+
+
+def test_the_image_is_healthy_while_the_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    (check,) = instructions("HEALTHCHECK")
+    python, option, code = json.loads(check[check.index("[") :])
+    (port,) = instructions("EXPOSE")
+    assert (python, option) == ("python", "-c")
+    assert f":{port}/health'" in code
+
+    def run(url: str) -> int:
+        there = code.replace(f"http://127.0.0.1:{port}", url)
+        done = subprocess.run([sys.executable, "-c", there], capture_output=True, check=False)
+        return done.returncode
+
+    with Server({"mocks": []}) as server:
+        url = server.base_url
+        assert run(url) == 0
+    assert run(url) != 0
 
 
 # --- the dashboard --------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ class RedisServer:
         if persists:
             self._options += ["--appendonly", "yes", "--appendfsync", "always"]
         self._tls = tls
-        self.port = _free_port()
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -64,15 +64,10 @@ class RedisServer:
         with output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output)
         with self.client() as client:
-            while True:
-                try:
-                    client.ping()
-                except redis.AuthenticationError:
-                    return
-                except redis.ConnectionError:
-                    assert self.process.poll() is None, (self._folder / "log").read_text()
-                    continue  # it is loading
-                return
+            wait_for(client, lambda: self._is_running() or (self._folder / "log").read_text())
+
+    def _is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def client(self) -> redis.Redis:
         return redis.Redis(
@@ -94,7 +89,21 @@ class RedisServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _free_port() -> int:
+def wait_for(client: redis.Redis, is_running: Callable[[], bool | str] = lambda: True) -> None:
+    """Wait until the server of `client` answers, if only that it wants a password."""
+    while True:
+        try:
+            client.ping()
+        except redis.AuthenticationError:
+            return
+        except redis.ConnectionError:  # also while it loads
+            assert is_running() is True
+            continue
+        return
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
