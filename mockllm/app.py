@@ -244,7 +244,7 @@ class App:
         self.views.remove(added)
         self._engine.renderer.forget(added.indices)
         self._note_default_session()
-        self.perform(Reset(keys=frozenset({str(added.place)})))
+        self.perform(Reset(keys=frozenset({added.id})))
 
     def _view_of(self, session: str) -> View:
         """Return what the requests of a session see."""

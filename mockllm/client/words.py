@@ -12,6 +12,7 @@ from mockllm.config.added_words import MockWords
 from mockllm.config.objects import ConfigObject
 from mockllm.endpoints.control.verify import MAX_WAIT
 from mockllm.errors import RemoteError
+from mockllm.observers.selection import is_id
 from mockllm.serve.checks import WAIT, check_waiting
 from mockllm.serve.session import BaseURLs
 from mockllm.serve.verifiable import expected_times
@@ -278,7 +279,7 @@ class RemoteMocks(Mapping[str, RemoteMock]):
     def __getitem__(self, name: str) -> RemoteMock:
         known = self._known()
         if name in known:
-            return RemoteMock(name, self._owner, name)
+            return RemoteMock(name, self._owner, known[name] if is_id(name) else name)
         raise KeyError(f"there is no mock {name!r}")
 
     def __iter__(self) -> Iterator[str]:
@@ -290,8 +291,9 @@ class RemoteMocks(Mapping[str, RemoteMock]):
     def __repr__(self) -> str:
         return f"<RemoteMocks {list(self)}>"
 
-    def _known(self) -> dict[str, None]:
-        return dict.fromkeys(each["name"] for each in self._owner._list("mocks", {}))
+    def _known(self) -> dict[str, str]:
+        """The ids of the mocks by their names."""
+        return {each["name"]: each["id"] for each in self._owner._list("mocks", {})}
 
 
 class RemoteGate:

@@ -42,6 +42,7 @@ class AddedMock:
 
     number: int
     place: Place
+    """Its place in messages: its position among the mocks that its session sees."""
     mock: AnyMock
     by_api: Mapping[str, Compiled]
     is_first: bool
@@ -50,6 +51,11 @@ class AddedMock:
     field: str | None = None
     warnings: tuple[Problem, ...] = ()
     """Likely mistakes, which do not prevent serving it."""
+
+    @property
+    def id(self) -> str:
+        """What tells it from all other mocks of the server, whatever their names and places."""
+        return _id_of(self.number)
 
     @property
     def indices(self) -> frozenset[int]:
@@ -74,6 +80,7 @@ def compile_added(
     words: Mapping[str, object],
     number: int,
     *,
+    position: int | None = None,
     field: str | None = None,
     chunk: Chunk = "word",
     pace: Pace | None = None,
@@ -81,9 +88,10 @@ def compile_added(
     strict_requests: bool = False,
 ) -> AddedMock:
     """Return the mock that `words` describe (`config.added_words`), or the one that they are in the
-    list `field` of a configuration, if that is given. `chunk` and `pace` are those of
-    the configuration; with `strict`, likely mistakes are mistakes; with `strict_requests`, the
-    server rejects requests that the types of the SDKs do not allow.
+    list `field` of a configuration, if that is given. In messages it has the `position`, by default
+    its number. `chunk` and `pace` are those of the configuration; with `strict`, likely mistakes
+    are mistakes; with `strict_requests`, the server rejects requests that the types of the SDKs do
+    not allow.
 
     The answer of a mock of every API is not held against the types of the SDKs unless `strict`:
     this takes longer than everything else, and finds next to nothing in what has no vendor's form.
@@ -93,7 +101,7 @@ def compile_added(
     """
     given = field
     field, value, is_first = arrange(words) if field is None else (field, words, False)
-    mock = _validated(field, value, number)
+    mock = _validated(field, value, number if position is None else position)
     place = mock.place
     index = FIRST_INDEX - 1 - number if is_first else FIRST_INDEX + number
     apis = [api for api in APIS if field == api.name or (field == SHARED and api.respond)]
@@ -106,7 +114,8 @@ def compile_added(
         api.sdk().request_confirmer(strict=strict_requests)  # here, or the next request would wait
         rule = compile_rule(api, index, mock, place, problems)
         if rule is not None and NEVER not in rule.predicates:
-            source = set_paces(source_of(api, mock, chunk, str(place)), mock, place, pace)
+            key = Place(field=LIST, position=number, name=mock.name)
+            source = set_paces(source_of(api, mock, chunk, _id_of(number)), mock, key, pace)
             by_api[api.name] = Compiled(rule, source)
     if not problems and not by_api:
         problems.append(Problem(place.at("match"), "no request to any API can meet it"))
@@ -126,20 +135,33 @@ def _warnings(problems: Iterable[Problem], *, strict: bool) -> tuple[Problem, ..
     return tuple(found)
 
 
-def _validated(field: str, value: Mapping[str, object], number: int) -> AnyMock:
-    """Return the mock with its place, `LIST` and its number."""
+def id_of(rule: Rule) -> str:
+    """Return what tells the mock of a rule from all others: of one that was added, its number
+    (``added[3]``), because others may have its name and its position in messages."""
+    if rule.index < FIRST_INDEX // 2:
+        return str(rule.label)
+    is_first = rule.index < FIRST_INDEX
+    return _id_of(FIRST_INDEX - 1 - rule.index if is_first else rule.index - FIRST_INDEX)
+
+
+def _id_of(number: int) -> str:
+    return f"{LIST}[{number}]"
+
+
+def _validated(field: str, value: Mapping[str, object], position: int) -> AnyMock:
+    """Return the mock with its place, `LIST` and its position."""
     try:
         config = Config.from_dict({field: [value]})
     except ConfigError as exc:
-        raise ConfigError(tuple(_placed(problem, number) for problem in exc.problems)) from None
+        raise ConfigError(tuple(_placed(problem, position) for problem in exc.problems)) from None
     mock: AnyMock = getattr(config, field)[0]
-    mock.read_from(Place(field=LIST, position=number, name=mock.name))
+    mock.read_from(Place(field=LIST, position=position, name=mock.name))
     return mock
 
 
-def _placed(problem: Problem, number: int) -> Problem:
+def _placed(problem: Problem, position: int) -> Problem:
     place = problem.place
     if not isinstance(place, Place):
         return problem
-    own = Place(field=LIST, position=number, name=place.name, path=place.path)
+    own = Place(field=LIST, position=position, name=place.name, path=place.path)
     return replace(problem, place=own)

@@ -58,10 +58,11 @@ def restore(packed: Packed, engine: Engine) -> Change:
     """
     kind, *values = packed
     if kind == AddMock.__name__:
-        session, number, field, words = values
+        session, number, position, field, words = values
         added = compile_added(
             words,
             number,
+            position=position,
             field=field,
             chunk=engine.chunk,
             pace=engine.pace,
@@ -86,7 +87,7 @@ def _pack(change: Change) -> Packed:
     kind = type(change).__name__
     match change:
         case AddMock(added, session):
-            return [kind, session, added.number, added.field, added.words]
+            return [kind, session, added.number, added.place.position, added.field, added.words]
         case SetTraffic(traffic):
             entries = [
                 each.model_dump(mode="json", by_alias=True, exclude_unset=True)

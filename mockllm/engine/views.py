@@ -40,6 +40,8 @@ class Views:
         """The numbers of further mocks, from any thread."""
         self.highest = -1
         """The highest number of a mock that was added, whether or not it was removed again."""
+        self._positions: dict[str | None, int] = {}
+        """The highest position in messages of the mocks of a session, or of all under None."""
         self._versions = count(1)
         self._mocks: dict[str | None, list[AddedMock]] = {}
         """The added mocks of each session, and of all under None, in order of precedence."""
@@ -59,6 +61,17 @@ class Views:
         # of the configuration
         self._engine = engine
         return self.renew()
+
+    def take_positions(self, session: str | None, number: int = 1) -> int:
+        """Return the first of so many positions in messages, for mocks that are to be added to a
+        session, or to all: above those of all others that the session sees, or that any does."""
+        positions = self._positions
+        if session is None:
+            first = 1 + max(positions.values(), default=-1)
+        else:
+            first = 1 + max(positions.get(None, -1), positions.get(session, -1))
+        positions[session] = first + number - 1
+        return first
 
     def renew(self) -> View:
         """Return the view of all sessions without mocks of their own."""
@@ -97,6 +110,8 @@ class Views:
     def add(self, added: AddedMock, session: str | None) -> None:
         """Add a mock to a session, or to all if that is None."""
         self.highest = max(self.highest, added.number)
+        position = added.place.position or 0
+        self._positions[session] = max(self._positions.get(session, -1), position)
         mocks = self._mocks.setdefault(session, [])
         mocks.insert(0 if added.is_first else len(mocks), added)
         self._change(session)
@@ -112,6 +127,7 @@ class Views:
 
     def drop(self, session: str) -> Sequence[AddedMock]:
         """Remove the mocks of a session that is over, and return them."""
+        self._positions.pop(session, None)
         dropped = self._mocks.pop(session, ())
         self._change(session)
         return dropped

@@ -14,6 +14,7 @@ from itertools import count, takewhile
 from types import MappingProxyType
 from typing import NamedTuple
 
+from mockllm.engine.added import id_of
 from mockllm.engine.decision import Answer, Exchange, Match, Outcome
 from mockllm.exchange import LazySteps, Reply
 from mockllm.limits import KIB, MIB
@@ -190,9 +191,9 @@ class Journal:
         return self._lost.total() if session is None else self._lost[session]
 
     def count_by_mock(self, session: str | None = None) -> Mapping[str, int]:
-        """Return the number of requests that each mock answered, by the labels of its rules."""
+        """Return the number of requests that each mock answered, by its id."""
         return Counter(
-            entry.rule.label for entry, _, _ in self._of(session) if entry.rule is not None
+            id_of(entry.rule) for entry, _, _ in self._of(session) if entry.rule is not None
         )
 
     def count(self, session: str | None = None) -> int:

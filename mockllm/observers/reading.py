@@ -38,5 +38,5 @@ class Reading(NamedTuple):
         return self.journal.read_after(number, self.session)
 
     def count_by_mock(self) -> Mapping[str, int]:
-        """Return the number of requests that each mock answered, by the labels of its rules."""
+        """Return the number of requests that each mock answered, by its id."""
         return self.journal.count_by_mock(self.session)

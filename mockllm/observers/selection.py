@@ -7,7 +7,7 @@ import re
 from collections.abc import Generator, Mapping
 from typing import Any, NamedTuple, Self
 
-from mockllm.engine.added import LIST
+from mockllm.engine.added import LIST, id_of
 from mockllm.observers.calls import Call
 from mockllm.observers.journal import Journal
 
@@ -64,14 +64,7 @@ class Selection(NamedTuple):
 
 def mock_id(call: Call) -> str | None:
     """Return what tells the mock that answered from all others; None if none did."""
-    return None if call.rule is None else label_id(call.rule.label)
-
-
-def label_id(label: str) -> str:
-    """Return what tells the mock with this label from all others: of one that was added, its number
-    (``added[3]``), because its name may be that of another one."""
-    found = _ID.match(label)
-    return label if found is None else found[0]
+    return None if call.rule is None else id_of(call.rule)
 
 
 def is_id(name: str) -> bool:

@@ -102,10 +102,10 @@ class RecordedServer(SessionServer[S]):
         listening = self._serving()
         app = listening.app
         engine = app.engine
-        number = next(app.views.numbers)
         added = compile_added(
             words,
-            number,
+            next(app.views.numbers),
+            position=listening.run(lambda: app.views.take_positions(session)),
             chunk=engine.chunk,
             pace=engine.pace,
             strict=self._strict_config,

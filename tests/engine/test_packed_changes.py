@@ -61,7 +61,7 @@ def test_every_kind_of_change_can_be_packed() -> None:
     ],
 )
 def test_a_mock_is_compiled_again(words: dict[str, Any], field: str | None) -> None:
-    added = compile_added(words, 7, field=field)
+    added = compile_added(words, 7, position=2, field=field)
 
     (copy,) = copied(AddMock(added, "a"))
 
@@ -85,4 +85,4 @@ def test_traffic_is_compiled_again() -> None:
 
 def test_a_change_that_an_engine_cannot_have_is_an_error() -> None:
     with pytest.raises(ConfigError):
-        restore(["AddMock", None, 0, None, {"reply": 3}], build_engine(Config.from_dict({})))
+        restore(["AddMock", None, 0, 0, None, {"reply": 3}], build_engine(Config.from_dict({})))

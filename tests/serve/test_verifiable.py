@@ -380,3 +380,15 @@ def test_a_server_that_is_not_started_is_not_waited_for() -> None:
         server.wait_for_calls(1)
     with pytest.raises(RuntimeError, match="the server is not started"):
         list(server.mocks)
+
+
+def test_mocks_without_a_name_are_numbered_by_session() -> None:
+    with Server({}) as server:
+        handles = []
+        for name in ("a", "b"):
+            session = server.session(name)
+            handles.append([session.add(user="x", reply="1"), session.add(user="y", reply="2")])
+        assert [[each.name for each in both] for both in handles] == [["added[0]", "added[1]"]] * 2
+        with pytest.raises(AssertionError, match=r"expected 1 call of 'added\[1\]', found no call"):
+            session.mocks["added[1]"].assert_called_once()
+        assert server.add(reply="x").name == "added[2]"

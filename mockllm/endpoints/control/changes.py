@@ -97,7 +97,7 @@ def add_mocks(desk: Desk, asked: Asked) -> Decision | Question:
     return desk.work(
         asked,
         lambda: _read_mocks(asked.body()),
-        lambda body: _compile(desk, asked, body, partial(add, is_one=body.is_one)),
+        lambda body: _compile(desk, asked, body, session, partial(add, is_one=body.is_one)),
     )
 
 
@@ -124,7 +124,7 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
             message = f"expected {named!r:.100} as in the path, or no name, found {given!r:.100}"
             body.problems.append(Problem(Place(path="name"), message))
         named_mock = one._replace(words={**one.words, "name": named})
-        return _compile(desk, asked, body._replace(mocks=[named_mock]), put)
+        return _compile(desk, asked, body._replace(mocks=[named_mock]), session, put)
 
     def put(compiled: list[AddedMock]) -> Decision | Question:
         (added,) = compiled
@@ -235,6 +235,7 @@ def _compile(
     desk: Desk,
     asked: Asked,
     body: _Body,
+    session: str | None,
     go_on: Callable[[list[AddedMock]], Decision | Question],
 ) -> Decision | Question:
     """Return what `go_on` makes of the compiled mocks of a body: those of a large one are compiled
@@ -247,20 +248,22 @@ def _compile(
         message = f"At most {MAX_ADDED:,} mocks can be added; remove some, or end their sessions"
         raise ControlError(409, "too_many_mocks", message)
     numbers = desk.changes.take_numbers(len(body.mocks))
+    first = desk.server.views.take_positions(session, len(body.mocks))
     if len(asked.request.body) > MAX_AT_ONCE:
-        compiling = _compile_in_pieces(desk, body, numbers)
+        compiling = _compile_in_pieces(desk, body, numbers, first)
         return desk.work(asked, lambda: finish(compiling), go_on)
 
     def pieces() -> Generator[bool, None, Decision | Question]:
-        return go_on((yield from _compile_in_pieces(desk, body, numbers)))
+        return go_on((yield from _compile_in_pieces(desk, body, numbers, first)))
 
     return begin(pieces())
 
 
 def _compile_in_pieces(
-    desk: Desk, body: _Body, numbers: Sequence[int]
+    desk: Desk, body: _Body, numbers: Sequence[int], first: int
 ) -> Generator[bool, None, list[AddedMock]]:
-    """Compile the mocks of a body, with a pause after each.
+    """Compile the mocks of a body, with a pause after each. In messages they have positions from
+    the `first` one on.
 
     Raises:
         ControlError: 400 with the mistakes of all.
@@ -268,11 +271,12 @@ def _compile_in_pieces(
     problems = [*body.problems]
     added: list[AddedMock] = []
     engine = desk.server.engine
-    for each, number in zip(body.mocks, numbers, strict=True):
+    for position, (each, number) in enumerate(zip(body.mocks, numbers, strict=True), first):
         try:
             compiled = compile_added(
                 each.words,
                 number,
+                position=position,
                 field=each.field,
                 chunk=engine.chunk,
                 pace=engine.pace,

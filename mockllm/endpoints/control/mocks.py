@@ -21,7 +21,7 @@ from mockllm.engine.asking import begin
 from mockllm.engine.decision import Decision, Question, finish
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.errors import closest, did_you_mean
-from mockllm.observers.selection import is_id, label_id, number_of
+from mockllm.observers.selection import is_id, number_of
 from mockllm.observers.subjects import progress_of
 from mockllm.observers.verification import Progress
 from mockllm.providers import APIS
@@ -76,9 +76,8 @@ def find_mock(desk: Desk, name: str, session: str | None) -> Listed:
     """
     if is_id(name):
         found = desk.server.views.find(number_of(name))
-        if found is None or (session is not None and found[0] not in (None, session)):
-            raise not_found(f"mock {name}")
-        return list_added(found[1], found[0])
+        if found is not None and (session is None or found[0] in (None, session)):
+            return list_added(found[1], found[0])
     known = [*see_mocks(desk, session)]
     by_id = next((each for each in known if each.id == name), None)
     if by_id is not None:
@@ -142,7 +141,7 @@ def _with_counts(
     show: Callable[[Mapping[str, int]], Decision | Question],
 ) -> Decision | Question:
     """Return the answer that shows the number of requests that each mock has answered in a session,
-    or in all, by the labels of the mocks. Without a journal, there are none."""
+    or in all, by the ids of the mocks. Without a journal, there are none."""
     if desk.journal is None:
         return show({})
     return desk.read(session, lambda reading: show(reading.count_by_mock()))
@@ -158,35 +157,26 @@ def version_of_all(known: Iterable[Listed]) -> str:
 
 def list_added(added: AddedMock, session: str | None) -> Listed:
     """Return a mock that was added to a session, or for all if that is None."""
-    label = str(added.place)
     words = {api.name: api.word for api in APIS}
     apis = tuple(words[name] for name in added.by_api)
-    name = added.place.name or label
+    name = added.place.name or str(added.place)
     sources = tuple(each.source for each in added.by_api.values())
-    return Listed(label_id(label), name, added.mock, apis, sources, session, added)
+    return Listed(added.id, name, added.mock, apis, sources, session, added)
 
 
 def describe_all(
     desk: Desk, page: Sequence[Listed], session: str | None, counts: Mapping[str, int]
 ) -> Generator[bool, None, list[dict[str, Any]]]:
     """Return mocks as JSON, with what a session, or all, have had of them, in pieces. `counts` are
-    the requests that they have answered, by their labels."""
-    requests = _by_id(counts)
+    the requests that they have answered, by their ids."""
     store = desk.server.store
     shown: list[dict[str, Any]] = []
     for listed in page:
         progress = progress_of(listed.sources, lambda key: store.answered(key, session))
-        shown.append(_describe(listed, requests.get(listed.id, 0), progress))
+        shown.append(_describe(listed, counts.get(listed.id, 0), progress))
         if len(shown) % MAX_AT_ONCE == 0:
             yield False
     return shown
-
-
-def _by_id(counts: Mapping[str, int]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for label, count in counts.items():
-        found[label_id(label)] = found.get(label_id(label), 0) + count
-    return found
 
 
 def _describe(listed: Listed, requests: int, progress: Progress | None) -> dict[str, Any]:

@@ -227,15 +227,16 @@ def _subject(desk: Desk, name: str, session: str | None) -> Subject:
         ControlError: 404.
     """
     known = _subjects(desk, session)
-    if is_id(name):
-        owner = desk.server.views.find(number_of(name))
-        if owner is None and number_of(name) <= desk.server.views.highest:
-            return Subject(name, lambda call: mock_id(call) == name)
+    owner = desk.server.views.find(number_of(name)) if is_id(name) else None
+    if owner is not None and (session is None or owner[0] in (None, session)):
         added = find_mock(desk, name, session).added
         assert added is not None  # or it would have no such id
         subject = subject_of(added)
         same = known.get(subject.name)
         return subject if same is None else subject._replace(progress=same.progress)
+    is_removed = is_id(name) and owner is None and number_of(name) <= desk.server.views.highest
+    if name not in known and is_removed:
+        return Subject(name, lambda call: mock_id(call) == name)
     if name not in known:
         raise not_found(f"mock {name!r:.100}", did_you_mean(closest(name, known)))
     return known[name]

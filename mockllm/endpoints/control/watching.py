@@ -14,13 +14,13 @@ from mockllm.endpoints.control.answers import answer
 from mockllm.endpoints.control.calls import describe
 from mockllm.endpoints.control.desk import Asked, Desk, not_found
 from mockllm.endpoints.control.mocks import Listed, see_mocks
+from mockllm.engine.added import id_of
 from mockllm.engine.asking import begin
 from mockllm.engine.decision import Decision, Question
 from mockllm.matching.rule import Rule
 from mockllm.observers.calls import Call
 from mockllm.observers.lateness import Lateness, limit_of
 from mockllm.observers.reading import Reading
-from mockllm.observers.selection import label_id
 from mockllm.observers.timing import Timing, as_object
 
 MAX_LATEST = 200  # calls of one answer, and as many that no mock answered
@@ -117,22 +117,22 @@ def _search(desk: Desk, asked: Asked, call: Call) -> Generator[bool, None, Decis
                 nearest = sorted(nearest, key=lambda miss: miss[:2])[:MAX_MISSES]
                 yield False
     nearest = sorted(nearest, key=lambda miss: miss[:2])[:MAX_MISSES]
-    wanted = {label_id(miss.rule.label) for miss in nearest}
+    wanted = {id_of(miss.rule) for miss in nearest}
     known = {each.id: each for each in see_mocks(desk, session or None) if each.id in wanted}
     misses = [_describe_miss(call, miss.rule, known) for miss in nearest]
     return answer({"misses": misses})
 
 
 def _describe_miss(call: Call, rule: Rule, known: Mapping[str, Listed]) -> dict[str, Any]:
-    listed = known.get(label_id(rule.label))
+    listed = known.get(id_of(rule))
     match = None
     if listed is not None:
         written = listed.mock.model_dump(
             mode="json", by_alias=True, exclude_unset=True, include={"match"}, fallback=str
         )
         match = written.get("match")
-    name = label_id(rule.label) if listed is None else listed.name
-    return {"mock": name, "id": label_id(rule.label), "match": match, "reasons": call.differs(rule)}
+    name = id_of(rule) if listed is None else listed.name
+    return {"mock": name, "id": id_of(rule), "match": match, "reasons": call.differs(rule)}
 
 
 def _with_call(

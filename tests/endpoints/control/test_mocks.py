@@ -387,3 +387,46 @@ def test_a_body_has_a_size_that_is_told(
 
     assert (told.status, told.code) == (413, "too_large")
     assert f"at most {size:,} bytes" in told.value["error"]["message"]
+
+
+def test_mocks_without_a_name_are_numbered_by_session(controlled: Controlled) -> None:
+    added: dict[str, Any] = {}
+    for session in ("a", "b", "a", "b"):
+        controlled.ask("PUT", f"sessions/{session}", {})
+        told = controlled.ask("POST", f"mocks?session={session}", {"user": "x", "reply": session})
+        added.setdefault(session, []).append((told.value["name"], told.value["id"]))
+    assert added == {
+        "a": [("added[0]", "added[0]"), ("added[1]", "added[2]")],
+        "b": [("added[0]", "added[1]"), ("added[1]", "added[3]")],
+    }
+    assert controlled.text("x", session="b") == "b"
+    assert "closest mock" not in str(controlled.say("x", session="b"))
+
+    shown = controlled.ask("GET", "mocks?session=b").value["mocks"]
+    assert [(each["name"], each["id"], each["requests"]) for each in shown[:2]] == [
+        ("added[0]", "added[1]", 2),
+        ("added[1]", "added[3]", 0),
+    ]
+    refused = controlled.ask("POST", "verify?session=b", {"assert": "all_called"})
+    assert "'added[1]': no call" in refused.value["error"]["message"]
+    by_id = {"assert": "called", "mock": "added[3]", "times": 0}
+    assert controlled.ask("POST", "verify?session=b", by_id).status == 200
+    by_name = {"assert": "called", "mock": "added[0]", "times": 2}
+    assert controlled.ask("POST", "verify?session=b", by_name).status == 200
+    assert controlled.ask("POST", "verify?session=b", {**by_id, "mock": "added[2]"}).status == 404
+    assert controlled.ask("GET", "mocks/added[0]?session=b").value["id"] == "added[1]"
+
+    everybody = controlled.ask("POST", "mocks", {"user": "all", "reply": "x"}).value
+    assert (everybody["name"], everybody["id"]) == ("added[2]", "added[4]")
+    controlled.ask("DELETE", "mocks/added[3]")
+    again = controlled.ask("POST", "mocks?session=b", {"user": "x", "reply": "y"}).value
+    assert (again["name"], again["id"]) == ("added[3]", "added[5]")
+
+
+def test_a_session_that_begins_anew_numbers_anew(controlled: Controlled) -> None:
+    for _ in range(2):
+        controlled.ask("PUT", "sessions/a", {})
+        added = controlled.ask("POST", "mocks?session=a", {"sequence": ["one"], "user": "s"})
+        assert added.value["name"] == "added[0]"
+        assert controlled.text("s", session="a") == "one"
+        controlled.ask("DELETE", "sessions/a")
