@@ -13,12 +13,14 @@ from mockllm.serve.waiting import wait_for_count
 class OwnCalls:
     """The calls that one journal has. It is used in the loop of its server."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, *, missing: str = "") -> None:
+        """`missing` says why there are calls that the journal does not have."""
         self._journal = journal
+        self._missing = missing
 
     def read(self, session: str | None) -> Reading:
         """Return those of a session, or of all."""
-        return Reading.of(self._journal, session)
+        return Reading.of(self._journal, session)._replace(missing=self._missing)
 
     async def gather(self, session: str | None, after: int | None = None) -> Reading:
         """Return what `read` does: there are no others."""

@@ -51,6 +51,7 @@ RELOAD_SIGNAL = getattr(signal, "SIGHUP", None)  # Windows has none
 LAST_CALL = 0.5  # seconds for idle clients to send one more request when the server stops
 GARBAGE_INTERVAL = 1.0  # seconds between two looks at what has been kept
 HANG_TIMEOUT = 10.0  # seconds without a heartbeat after which a worker counts as hung
+NO_SOCKETS = "there are no sockets on which other worker processes could be asked for their calls"
 BEATS = 10  # heartbeats in that time
 
 
@@ -372,7 +373,8 @@ def _record(app: App, max_entries: int, place: Place | None) -> _Recorded:
     if place is None or board is None:
         journal = _journal(app, max_entries)
         peers = None if place is None else Peers(app, place)
-        return _Recorded(peers, journal, OwnCalls(journal))
+        missing = "" if place is None else NO_SOCKETS
+        return _Recorded(peers, journal, OwnCalls(journal, missing=missing))
     journal = _journal(app, max_entries, board.epoch, board.numbers(place.number))
     own = ProcessCalls(journal, board, place.number)
     peers = Peers(app, place, own)

@@ -1,0 +1,46 @@
+"""The calls of a process that cannot ask others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mockllm.observers.selection import Selection
+from mockllm.serve.own_calls import OwnCalls
+from mockllm.serve.peers import Place, Switchboard
+from mockllm.serve.process import NO_SOCKETS, _record
+from tests.support.observed import PATHS, Observed, request
+from tests.support.processes import posix
+from tests.support.served import chat_request
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_only_process_has_all_calls() -> None:
+    observed = Observed()
+    calls = OwnCalls(observed.journal)
+    for text in ("a", "b"):
+        observed.ask(request(PATHS["chat"], chat_request(text)))
+
+    assert (calls.last_number, calls.read(None).missing) == (2, "")
+    assert await calls.gather(None) == calls.read(None)
+    assert await calls.wait(None, 2, 0)
+    assert not await calls.wait(None, 3, 0.001)
+    calls.forget("", 1)
+    assert len(observed.journal) == 1
+    await calls.clear(Selection(api="chat"))
+    assert len(observed.journal) == 0
+
+
+@posix
+def test_one_of_several_without_sockets_says_what_it_cannot_know(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    monkeypatch.setattr("mockllm.serve.peers.SHORT_TEMPORARY_DIRECTORY", str(tmp_path / "too"))
+    app = Observed().app
+    for place, missing in ((Place(Switchboard(2), 0, False), NO_SOCKETS), (None, "")):
+        _, _, calls = _record(app, 5, place)
+        assert isinstance(calls, OwnCalls)
+        assert calls.read(None).missing == missing
