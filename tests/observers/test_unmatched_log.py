@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mockllm.observers.unmatched_log import MAX_PER_SECOND, Sampled
+from mockllm.engine.decision import Decision, Delivery, Exchange, Match, Outcome
+from mockllm.exchange import Reply, Request
+from mockllm.observers import unmatched_log
+from mockllm.observers.unmatched_log import MAX_PER_SECOND, Sample, log_unmatched
 from tests.support.http.messages import get
 from tests.support.processes import ask, posix, running, write
 from tests.support.served import chat_mock, chat_request, chat_saying, http_request
@@ -66,20 +69,41 @@ def test_the_access_log_has_it_once(file: Path) -> None:
     assert [line.count("[no match]") for line in lines] == [1, 1]
 
 
-def record(created: float) -> logging.LogRecord:
-    made = logging.LogRecord("mockllm.unmatched", logging.WARNING, "", 0, "%s", ("line",), None)
-    made.created = created
-    return made
+def exchange(at: float) -> Exchange:
+    """A request without a match, whose answer was sent at this time."""
+    match = Match(Outcome.UNMATCHED, Reply.whole(404, (), b""))
+    delivery = Delivery(0.0, 0.0, 0.25, started=at - 0.25)
+    return Exchange(Request.of("POST", "/v1/chat/completions"), Decision.by(match), delivery)
 
 
-def test_of_many_in_a_second_some_are_logged_and_the_others_counted() -> None:
-    sampled = Sampled()
+def test_of_many_in_a_second_some_are_logged_and_the_others_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(unmatched_log, "_sample", Sample())
+    told: list[list[str]] = []
+    for times in ([7.5] * (MAX_PER_SECOND + 2), [8.0], [8.1], [9.1] * (MAX_PER_SECOND + 1), [11.0]):
+        caplog.clear()
+        for at in times:
+            log_unmatched(exchange(at))
+        told.append([entry.getMessage() for entry in caplog.records])
 
-    first = [sampled.filter(record(7.5)) for _ in range(MAX_PER_SECOND + 2)]
-    later, last = record(8.0), record(8.1)
-    passed = [sampled.filter(each) for each in (later, last)]
+    line = "POST /v1/chat/completions 404 no match; there are no mocks of this API"
+    assert told == [
+        [line] * MAX_PER_SECOND,
+        [f"{line} (not logged before: 2 others)"],
+        [line],
+        [line] * MAX_PER_SECOND,
+        [f"{line} (not logged before: 1 other)"],
+    ]
 
-    assert first == [True] * MAX_PER_SECOND + [False] * 2
-    assert passed == [True, True]
-    assert later.getMessage() == "line (not logged before: 2 others)"
-    assert last.getMessage() == "line"
+
+def test_what_is_not_logged_is_not_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(unmatched_log, "_sample", Sample())
+    with caplog.at_level(logging.ERROR, "mockllm.unmatched"):
+        for _ in range(MAX_PER_SECOND + 1):
+            log_unmatched(exchange(7.5))
+    log_unmatched(exchange(7.5))
+
+    assert [entry.getMessage()[-8:] for entry in caplog.records] == ["this API"]

@@ -19,10 +19,11 @@ from mockllm import AsyncServer
 from mockllm.app import App
 from mockllm.config.models import Config
 from mockllm.engine.added import AddedMock, compile_added
-from mockllm.engine.decision import Exchange
+from mockllm.engine.decision import Exchange, Match, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import Loaded, load
 from mockllm.engine.traffic import compile_traffic
+from mockllm.exchange import Request
 from mockllm.serve import repeats
 from mockllm.serve.connections import Service
 from mockllm.serve.phase import Phase
@@ -33,6 +34,7 @@ from mockllm.wire.placeholders import FreshValues
 from tests.support.http.answers import read_answers
 from tests.support.http.messages import (
     CHAT,
+    HELLO,
     KEY,
     RESPONSES,
     asking,
@@ -435,6 +437,23 @@ def test_an_observer_sees_each_exchange() -> None:
 
     assert repeated == plain
     assert len(plain) == 12  # those without a match have an observer of their own beside
+
+
+def test_metrics_count_each_request() -> None:
+    counted: list[tuple[bytes, Outcome]] = []
+
+    class Counting:
+        def count(self, request: Request, match: Match, decided: float) -> None:
+            counted.append((request.body, match.outcome))
+
+    async def send() -> int:
+        serving = Serving(CONFIGURATIONS[0], reuse=True)
+        serving.service.meter = cast("Any", Counting())
+        await received(serving, *[post()] * 5)
+        return len(serving.service.repeats)
+
+    assert asyncio.run(send()) == 1
+    assert counted == [(HELLO, Outcome.MOCK)] * 5
 
 
 def test_repeated_requests_are_calls_and_hits() -> None:
