@@ -22,7 +22,12 @@ from mockllm.endpoints.metrics import METRICS, MetricsPage
 from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
 from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
 from mockllm.engine.added import AddedMock
-from mockllm.engine.asking import answer_at_once, in_session, session_ended
+from mockllm.engine.asking import (
+    answer_at_once,
+    in_session,
+    operations_of_store,
+    session_ended,
+)
 from mockllm.engine.decision import (
     Admission,
     Answer,
@@ -396,15 +401,33 @@ class App:
                 return self._refuse(request, exc, Outcome.REFUSED)
         if session == COMMON:
             return self._decide_within(session, in_path, request)
+        return self._admit(session, in_path, request, received)
+
+    def _admit(
+        self, session: str, in_path: str | None, request: Request, received: Request
+    ) -> Question:
+        """Return the question whether a request may be answered in its session. What a mocked API
+        asks the store is asked in one step with it; an endpoint does nothing before."""
+        decided: Decision | Question | None = None
+        asked: Sequence[Operation] = ()
+        if request.method == "POST" and self._view_of(session).routes.knows(request.path):
+            decided = in_session(self._decide_within(session, in_path, request), session, received)
+            if isinstance(decided, Question):
+                asked = operations_of_store(decided.operations) or ()
 
         def admitted(results: Sequence[Any]) -> Decision | Question:
-            (refusal,) = results
-            if isinstance(refusal, SessionEnded):
-                decision = self._refuse(request, session_ended(refusal), Outcome.SESSION_ENDED)
+            if isinstance(results[0], SessionEnded):
+                ended = session_ended(results[0])
+                decision = self._refuse(request, ended, Outcome.SESSION_ENDED)
                 return decision._replace(session=session)
-            return in_session(self._decide_within(session, in_path, request), session, received)
+            if decided is None:
+                return in_session(self._decide_within(session, in_path, request), session, received)
+            if isinstance(decided, Question) and asked:
+                return decided.resume(results[1:])
+            return decided
 
-        return Question((Admit(session),), admitted)
+        admission = decided.admission if isinstance(decided, Question) and asked else None
+        return Question((Admit(session), *asked), admitted, admission)
 
     def _holding_state(self, decide: Callable[[], Decision | Question]) -> Decision | Question:
         """Return what `decide` does while no other process uses the state, or the question after

@@ -46,6 +46,11 @@ _ADD = 'INSERT INTO entries (map, "group", key, value, place) VALUES (?, ?, ?, ?
 _DROP = 'DELETE FROM entries WHERE map = ? AND "group" = ? AND key = ?'
 _FIRST = 'SELECT key, value FROM entries WHERE map = ? AND "group" = ? ORDER BY place LIMIT 1'
 _ALL = 'SELECT key, value FROM entries WHERE map = ? AND "group" = ? ORDER BY place'
+_DROP_FIRST = """
+DELETE FROM entries WHERE map = ?1 AND "group" = ?2 AND key = (
+    SELECT key FROM entries WHERE map = ?1 AND "group" = ?2 ORDER BY place LIMIT 1
+) RETURNING key, value
+"""
 _DROP_ALL = 'DELETE FROM entries WHERE map = ? AND "group" = ?'
 _VALUES_OF = "SELECT value FROM entries WHERE map = ? AND key = ?"
 _CLEAR = "DELETE FROM entries WHERE map = ?"
@@ -272,10 +277,13 @@ class SharedGroups:
         self._drop(_encode_group(group), _encode(key))
 
     def _drop(self, group: bytes, key: bytes) -> None:
+        self._note_drop(group, key)
+        self._count(group, -self._execute(_DROP, (self._number, group, key)).rowcount)
+
+    def _note_drop(self, group: bytes, key: bytes) -> None:
         last = self._maps.facts.get(self._last)
         if last is not None and last[2] == key and last[0] == group:
             self._maps.facts[self._last] = (group, last[1], None)
-        self._count(group, -self._execute(_DROP, (self._number, group, key)).rowcount)
 
     def drop_group(self, group: Any) -> list[Any]:
         """Remove a group. Returns the values of its keys."""
@@ -294,8 +302,9 @@ class SharedGroups:
             encoded = first[0]
         else:
             encoded = _encode_group(group)
-        key, value = self._execute(_FIRST, (self._number, encoded)).fetchone()
-        self._drop(encoded, key)
+        ((key, value),) = self._execute(_DROP_FIRST, (self._number, encoded)).fetchall()
+        self._note_drop(encoded, key)
+        self._count(encoded, -1)
         return _unpack(value)
 
     def size(self, group: Any) -> int:

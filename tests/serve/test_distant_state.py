@@ -166,3 +166,21 @@ async def test_each_part_of_a_request_may_wait() -> None:
         )
 
         assert [each.embedding for each in found.data] == [[0.5, 0.5]] * 2
+
+
+async def test_a_session_and_its_mock_are_asked_for_in_one_step() -> None:
+    async with far() as one:
+        assert await one.of_session("s").chat() == "one"
+        assert one.store.waited == 1
+        one.store.perform([EndSession("s")], 0.0)
+        with pytest.raises(openai.NotFoundError, match="session 's' has ended"):
+            await one.of_session("s").chat()
+        assert await one.of_session("t").chat() == "one"
+
+
+async def test_an_endpoint_does_nothing_for_a_session_that_has_ended() -> None:
+    async with far() as one:
+        session = one.of_session("s").openai
+        one.store.perform([EndSession("s")], 0.0)
+        with pytest.raises(openai.NotFoundError, match="session 's' has ended"):
+            await session.responses.delete("resp_1")
