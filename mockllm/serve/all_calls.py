@@ -28,6 +28,7 @@ MAX_WAIT = 0.1  # seconds for another process that is stopped
 MAX_BUSY = 3.0  # seconds for one that is not: it has much to do, or the machine has
 MAX_ATTEMPTS = 10  # to ask all processes while some of them end
 PAUSE = 0.01  # seconds between two readings of one who waits
+MAX_UNUSED = 60.0  # seconds after which the copy is dropped
 AT_ONCE = 20  # conversations that are asked for
 BUSY = "a worker process is stopped, or too busy to tell its calls"
 DEAD = "a worker process has just died"
@@ -74,6 +75,7 @@ class AllCalls:
         self._lines: dict[str, PeerLine] = {}
         self._complete = 0
         """The number up to which the copy has all calls of all processes."""
+        self._unused: asyncio.TimerHandle | None = None
         self._next: _Round | None = None
         self._worker: asyncio.Task[None] | None = None
 
@@ -85,6 +87,7 @@ class AllCalls:
     async def gather(self, session: str | None, after: int | None = None) -> Reading:
         """Return the calls of a session, or of all, of all processes at this moment. The turns are
         known of those with numbers above `after`, as far as one page has them."""
+        self._keep_copy()
         if self._next is None:
             self._next = _Round()
         turn = self._next
@@ -95,6 +98,17 @@ class AllCalls:
         if after is not None:
             await self._find_turns(self._copy.since(after, session)[:MAX_CALLS])
         return found[session]
+
+    def _keep_copy(self) -> None:
+        """Keep the copy until it was not used for a while: it may be as large as the journal."""
+        if self._unused is not None:
+            self._unused.cancel()
+        self._unused = asyncio.get_running_loop().call_later(MAX_UNUSED, self._drop_copy)
+
+    def _drop_copy(self) -> None:
+        if self._worker is None:
+            self._copy.clear()
+            self._complete = 0
 
     async def _find_turns(self, page: list[Kept]) -> None:
         """Find the conversations that calls continue, which another process may know."""
@@ -199,6 +213,8 @@ class AllCalls:
 
     def close(self) -> None:
         """Close the connections to the other processes."""
+        if self._unused is not None:
+            self._unused.cancel()
         for line in self._lines.values():
             line.close()
 

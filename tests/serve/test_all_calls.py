@@ -201,6 +201,24 @@ async def test_the_last_calls_of_all_are_kept() -> None:
     board.close()
 
 
+async def test_a_copy_that_is_not_used_is_dropped(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers[1].say("x")
+    assert await workers[0].texts() == ["x"]
+    monkeypatch.setattr(all_calls, "MAX_UNUSED", 0.001)
+    assert await workers[0].texts() == ["x"]
+    copy = workers[0].own.copies[0]
+    while len(copy):  # noqa: ASYNC110  # until it is dropped
+        await asyncio.sleep(0.001)
+
+    workers[2].say("y")
+    monkeypatch.undo()
+    assert await workers[0].texts() == ["x", "y"]
+    reading = await workers[0].read()
+    assert (reading.lost, reading.missing) == (0, "")
+
+
 async def test_readings_at_the_same_time_share_their_questions(workers: list[Worker]) -> None:
     asked: list[Any] = []
     answer = workers[1].own.answer
