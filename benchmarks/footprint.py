@@ -53,7 +53,7 @@ class Measurement:
     why: str = ""
 
 
-START_ALL = Metric("start_both_sdks", "start-up, OpenAI and Anthropic mocks", "s")
+START_ALL = Metric("start_both_sdks", "start-up, OpenAI and Anthropic mocks, not the first", "s")
 START_MANY = Metric("start_many", f"start-up, {MANY:,} mocks", "s")
 MEMORY_MANY = Metric("memory_many", f"memory, {MANY:,} mocks", "B")
 MEMORY_WORKER = Metric("memory_worker", "memory of a third worker", "B")
@@ -93,7 +93,7 @@ def measure(bench: Bench) -> list[Measurement]:
     for server in CONTENDERS:
         if server in bench.plan.servers:
             add(of_server(server), partial(_of_server, bench, server))
-    add((START_ALL,), lambda: (_start(bench, "one_of_each_sdk"),))
+    add((START_ALL,), lambda: (_start_again(bench, "one_of_each_sdk"),))
     add((START_EMBEDDED,), lambda: _printed_by("embedded", str(bench.files.config("hundred"))))
     add((OF_TESTS, ADD_MANY), lambda: _printed_by("suite"))
     add((MEMORY_WORKER,), lambda: (_memory(bench, 3) - _memory(bench, 2),))
@@ -121,6 +121,12 @@ def _of_server(bench: Bench, server: str) -> tuple[float, float, float]:
 def _start(bench: Bench, config: str, server: str = OURS, reply: Path | None = None) -> float:
     with bench.started(server, config, reply=reply) as running:
         return running.start
+
+
+def _start_again(bench: Bench, config: str) -> float:
+    """Seconds of a start for which the one before has kept what it derived of the SDKs' types."""
+    _start(bench, config)
+    return _start(bench, config)
 
 
 def _reply(bench: Bench) -> Path:
