@@ -127,7 +127,7 @@ class Journal:
     def insert(self, found: Iterable[Kept]) -> None:
         """Add entries of other journals that this one has not, each at the place of its number."""
         late: list[Kept] = []
-        for kept in sorted(found, key=_number):
+        for kept in sorted(found, key=get_number):
             if not late and (not self._entries or kept.number > self._entries[-1].number):
                 self._append(kept)
             else:
@@ -135,7 +135,7 @@ class Journal:
         if late:
             known = {each.number for each in self._entries}
             every = [*self._entries, *(each for each in late if each.number not in known)]
-            self._fill(sorted(every, key=_number))
+            self._fill(sorted(every, key=get_number))
 
     def between(self, after: int, upto: int) -> list[Kept]:
         """Return the entries with numbers above `after` and at most `upto`, in their order."""
@@ -286,7 +286,8 @@ class CallCount:
         return self._count
 
 
-def _number(kept: Kept) -> int:
+def get_number(kept: Kept) -> int:
+    """Return the number of an entry, by which entries are sorted."""
     return kept.number
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from mockllm.endpoints.control.calls import MAX_CALLS
 from mockllm.endpoints.earlier import continued_id
-from mockllm.observers.journal import CallCount, Journal, Kept
+from mockllm.observers.journal import CallCount, Journal, Kept, get_number
 from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
 from mockllm.observers.verification import counted
@@ -28,6 +28,7 @@ MAX_WAIT = 0.1  # seconds for another process that is stopped
 MAX_BUSY = 3.0  # seconds for one that is not: it has much to do, or the machine has
 MAX_ATTEMPTS = 10  # to ask all processes while some of them end
 PAUSE = 0.01  # seconds between two readings of one who waits
+MAX_ADDED = 2_000  # calls that are added to the copy without a pause: 3 ms
 MAX_UNUSED = 60.0  # seconds after which the copy is dropped
 AT_ONCE = 20  # conversations that are asked for
 BUSY = "a worker process is stopped, or too busy to tell its calls"
@@ -139,19 +140,22 @@ class AllCalls:
         known = {name: each for name, each in told.items() if isinstance(each, _Told)}
         adopted = {name for each in known.values() for name in each.adopted}
         known = {name: each for name, each in known.items() if name not in adopted}
-        arrived = [kept for each in known.values() for kept in each.kept]
-        self._add(self._own.select_kept(arrived))
+        await self._add([kept for each in known.values() for kept in each.kept])
         why = BUSY if NoAnswer.BUSY in told.values() else ""
         why = DEAD if NoAnswer.GONE in told.values() else why
         if not why:
             self._complete = upto
         return {session: self._reading(session, upto, known, why) for session in asked}
 
-    def _add(self, arrived: list[Kept]) -> None:
-        """Add to the copy what it does not have."""
+    async def _add(self, arrived: list[Kept]) -> None:
+        """Add to the copy what it does not have, in the order of the numbers, a few at a time."""
         last = self._copy.between(self._complete, self._own.board.last_number)
         numbers = {each.number for each in last}
-        self._copy.insert(each for each in arrived if each.number not in numbers)
+        new = sorted((each for each in arrived if each.number not in numbers), key=get_number)
+        for start in range(0, len(new), MAX_ADDED):
+            if start:
+                await asyncio.sleep(0)
+            self._copy.insert(self._own.select_kept(new[start : start + MAX_ADDED]))
 
     def _reading(
         self, session: str | None, upto: int, known: Mapping[str, _Told], why: str

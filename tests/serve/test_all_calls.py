@@ -171,6 +171,7 @@ async def test_many_calls_are_told_page_by_page(
     workers: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process_calls, "CALLS_AT_ONCE", 2)
+    monkeypatch.setattr(all_calls, "MAX_ADDED", 3)
     for number in range(11):
         workers[number % 2].say(f"{number}")
 
