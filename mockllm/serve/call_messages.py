@@ -32,7 +32,8 @@ def pack_calls(kept: Iterable[Kept]) -> Any:
             place = places.get(id(answer.response))
             if place is None:
                 place = places[id(answer.response)] = len(answers)
-                answers.append([jsontext.dumps(answer.response).decode(), answer.chunk])
+                response = jsontext.dumps(answer.response).decode()
+                answers.append([response, answer.chunk, answer.number])
         packed.append([number, cost, place, *_pack_entry(entry)])
     return [answers, packed]
 
@@ -41,8 +42,8 @@ def unpack_calls(packed: Any) -> Iterator[Kept]:
     """Yield the entries that `pack_calls` packed."""
     texts, entries = packed
     answers = [
-        Answer(jsontext.loads(response.encode(), max_values=None), chunk)
-        for response, chunk in texts
+        Answer(jsontext.loads(response.encode(), max_values=None), chunk, number=number)
+        for response, chunk, number in texts
     ]
     rules: dict[Any, Rule] = {}
     for number, cost, place, *rest in entries:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import orjson
 import pytest
 
+from mockllm.observers import usage
 from mockllm.observers.usage import TokenCounts
 from tests.support.goldens import delivered
 from tests.support.observed import PATHS, Observed, request
@@ -47,3 +49,23 @@ def test_an_odd_usage_counts_nothing(usage: Any) -> None:
     observed = Observed({"openai": [{"response": response}]})
 
     assert observed.call(PATHS["chat"], chat_request("hi")).output_tokens == 0
+
+
+def test_an_answer_that_is_told_again_has_the_tokens_of_each_request() -> None:
+    observed = Observed({"mocks": [{"reply": "Hello there"}]})
+    for text in ("hi", "a longer question " * 20, "hi"):
+        decision = observed.ask(request(PATHS["chat"], chat_request(text)))
+        told = orjson.loads(delivered(decision.reply))["usage"]
+        call = observed.journal.read().calls[-1]
+        assert (call.input_tokens, call.output_tokens) == (
+            told["prompt_tokens"],
+            told["completion_tokens"],
+        )
+
+
+def test_many_answers_are_not_all_kept() -> None:
+    observed = Observed({"mocks": [{"sequence": [f"{'a ' * n}" for n in range(1, 6)]}]})
+    with mock.patch.object(usage, "MAX_PREPARED", 2), mock.patch.dict(usage._prepared, clear=True):
+        for number in range(1, 6):
+            call = observed.call(PATHS["chat"], chat_request("hi"))
+            assert (call.output_tokens > 0, len(usage._prepared) <= 2) == (True, True), number
