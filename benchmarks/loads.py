@@ -198,6 +198,13 @@ def _limited(**limits: int) -> Config:
     return {"openai": [_mock(QUESTION)], "traffic": [{"rate_limit": limits}]}
 
 
+def _sequence() -> Config:
+    """One mock with two answers in order, of which the last is repeated."""
+    mock = _mock(QUESTION)
+    answer = {"response": mock.pop("response")}
+    return {"openai": [mock | {"sequence": [answer, answer], "at_end": "repeat"}]}
+
+
 def _for_load_tools() -> Config:
     """One mock for any request, whose tokens are 100 to everybody."""
     return {
@@ -244,6 +251,7 @@ CONFIGS: Mapping[str, Callable[[], Config]] = {
     "one_with_places": lambda: _limited(concurrent=ENOUGH),
     "one_for_load_tools": _for_load_tools,
     "service": _service,
+    "one_sequence": _sequence,
     "one_streamed": lambda: {"openai": [_mock(QUESTION, reply=STREAMED_TEXT)]},
     "one_and_long": lambda: {"openai": [_mock(QUESTION), _mock(LONG_QUESTION, reply=LONG_TEXT)]},
     "one_of_each_sdk": _both_sdks,
@@ -418,6 +426,34 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
             "one_terse",
             _post(("user", f"{QUESTION} {COUNT}")),
             servers=(LIMIT, OURS),
+        ),
+    ),
+    (
+        Load(
+            "stateless_2",
+            "every body different, 2 workers",
+            "one",
+            _unique(QUESTION),
+            servers=(OURS,),
+            against="stateless_2",
+            workers=2,
+        ),
+        Load(
+            "sequence",
+            "every body different, a sequence",
+            "one_sequence",
+            _unique(QUESTION),
+            servers=(OURS,),
+            against="stateless_2",
+        ),
+        Load(
+            "sequence_2",
+            "every body different, a sequence, 2 workers",
+            "one_sequence",
+            _unique(QUESTION),
+            servers=(OURS,),
+            against="stateless_2",
+            workers=2,
         ),
     ),
     (Load("conversation", "35 kB conversation", "one", _conversation("of today")),),

@@ -147,7 +147,11 @@ class Files:
         if not path.exists():
             config = CONFIGS[name]()
             path.write_bytes(orjson.dumps(config))
-            fixtures = [_fixture(mock) for mock in config["openai"] if "message" in mock["match"]]
+            fixtures = [
+                _fixture(mock)
+                for mock in config["openai"]
+                if "message" in mock["match"] and "response" in mock
+            ]
             fixtures_beside(path).write_bytes(orjson.dumps({"fixtures": fixtures}))
         return path
 
