@@ -162,7 +162,7 @@ class AllCalls:
     ) -> Reading:
         has = self._copy.size(session, upto)
         lost = max(0, sum(each.counts[session] for each in known.values()) - has)
-        since = min(each.since[session] for each in known.values())
+        since = max(each.since[session] for each in known.values())  # some learn it later
         dead = self._own.board.lost_after(since)
         if dead:
             why = f"{counted(dead, 'request')} died with a worker process"
