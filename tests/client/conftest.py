@@ -1,14 +1,21 @@
-"""A server with a control API, and a client of it."""
+"""Servers with a control API, of one process and of several, and a client of them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from mockllm import Control, Server
+from mockllm.serve.controlled import TOKEN_VARIABLE
+from tests.support.processes import is_accepted, running, write
 
+TOKEN = "token-of-the-server"
+HAS_WORKERS = os.name == "posix" and is_accepted("--control", "--workers=4")
+WORKERS = [1, *([4] if HAS_WORKERS else [])]
 CONFIG: dict[str, Any] = {
     "mocks": [
         {"name": "ask", "match": {"user": {"contains": "weather"}}, "reply": "Where?"},
@@ -19,10 +26,30 @@ CONFIG: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def controlled() -> Iterator[Server]:
-    with Server(CONFIG, control=True) as server:
-        yield server
+class Controlled(Control):
+    """A server of several processes, with the words of a `Server` and its token."""
+
+    control_token = TOKEN
+
+
+@pytest.fixture(scope="module", params=WORKERS, ids="workers={}".format)
+def controlled(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server in this process, or one of so many workers, which has the same words."""
+    if request.param == 1:
+        with Server(CONFIG, control=True) as server:
+            yield server
+        return
+    folder: Path = tmp_path_factory.mktemp("workers")
+    file = write(folder / "mocks.json", CONFIG)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(TOKEN_VARIABLE, TOKEN)
+        with (
+            running(file, "--port=0", "--control", f"--workers={request.param}") as command,
+            Controlled(command.url, token=TOKEN) as server_of_workers,
+        ):
+            yield cast("Server", server_of_workers)
 
 
 @pytest.fixture

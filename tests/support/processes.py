@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from mockllm.cli.options import serve_options
 from tests.support.served import (
     PATIENCE,
     Json,
@@ -60,6 +62,16 @@ def write(file: Path, content: Json | str) -> Path:
 def remove(file: Path) -> None:
     """Delete `file`."""
     file.unlink()
+
+
+def is_accepted(*options: str) -> bool:
+    """Whether the command takes these options."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        try:
+            serve_options(options)
+        except SystemExit:
+            return False
+    return True
 
 
 class Command:
