@@ -12,7 +12,7 @@ head of 13 lines:
 
 1. The whole head is cached: one dictionary look-up (0.5 µs).
 2. Each line is cached, or its name is and its value is plain visible ASCII, which h11 accepts for
-   any header. The head is put together from these (5 µs).
+   any header. The head is put together from these (4 µs).
 3. Otherwise h11 parses it (50 µs and more), and its lines are cached.
 
 This is right because h11 judges a header line on its own, except where headers together decide on
@@ -49,6 +49,9 @@ FIXED = frozenset({b"host", b"connection"})
 """Headers whose value has a grammar of its own: only lines that h11 has accepted are reused."""
 SINGLE = FIXED | {b"content-length"}
 """Headers that must not be repeated: a head that repeats one goes to h11."""
+Framing = tuple[bool, bytes | None, bytes | None]
+"""Whether it is HTTP/1.1, the host, and the options of the connection."""
+_new = tuple.__new__  # half the time of the class's own constructor
 _NAMELESS = b""  # no header has such a name
 _UNKNOWN = (_NAMELESS, b"")
 _PLAIN_VALUE = re.compile(rb"[!-~](?:[\t -~]*[!-~])?|")
@@ -64,6 +67,7 @@ class HeadCache:
         self._whole = BoundedCache[bytes, Head](MAX_HEADS_SIZE, max_seen=MAX_SEEN)
         self._request_lines = BoundedCache[bytes, RequestLine](MAX_PARTS_SIZE)
         self._lines = BoundedCache[bytes, tuple[bytes, bytes]](MAX_PARTS_SIZE)
+        self._framings = BoundedCache[Framing, bool](MAX_PARTS_SIZE)
         self._names = BoundedCache[bytes, bytes](MAX_PARTS_SIZE)  # a client's spelling: lower case
 
     def read(self, data: bytes) -> Head:
@@ -124,7 +128,22 @@ class HeadCache:
         values = first_values(headers)
         if _NAMELESS in values or len(headers) > self._limits.headers:
             return None
-        return make_head(request_line, headers, values) if _is_usual(headers, values) else None
+        return self._framed(request_line, headers, values) if _is_usual(headers, values) else None
+
+    def _framed(self, line: RequestLine, headers: Headers, values: dict[bytes, bytes]) -> Head:
+        """Return what `make_head` does, for a usual head: without the length of the body, its
+        framing depends on the version, the host and the connection alone, which are nearly always
+        the same (0.5 µs instead of 2)."""
+        framing = (line.is_http11, values.get(b"host"), values.get(b"connection"))
+        keep_alive = self._framings.get(framing)
+        if keep_alive is None:
+            head = make_head(line, headers, values)
+            self._framings.add(framing, head.keep_alive, _size(b"".join(filter(None, framing[1:]))))
+            return head
+        length = values.get(b"content-length")
+        return _new(
+            Head, (line, headers, values, int(length) if length else 0, (), keep_alive, False)
+        )
 
     def _of_known_name(self, line: bytes) -> tuple[bytes, bytes]:
         """The header in `line` if its name is cached and its value is plain; else _UNKNOWN."""
@@ -144,7 +163,7 @@ def _size(key: bytes, headers: int = 1) -> int:
 
 def _is_usual(headers: Headers, values: dict[bytes, bytes]) -> bool:
     """True if there is one Host and no header with an unusual effect on the framing."""
-    if b"host" not in values or not UNUSUAL.isdisjoint(values):
+    if b"host" not in values or not values.keys().isdisjoint(UNUSUAL):
         return False
     return len(values) == len(headers) or not _repeats_a_single(headers)
 

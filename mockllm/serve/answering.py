@@ -186,7 +186,7 @@ class Answering:
         decided = time.monotonic() - started
         fresh = self._service.fresh_values.next(decided)
         is_http11 = self._http.is_http11
-        ends_stream = framing.must_close(decision.reply, is_http11=is_http11)
+        ends_stream = not is_http11 and framing.must_close(decision.reply, is_http11=False)
         closes = ends_stream or self._http.closes or self._service.draining
         head_only = request.method == "HEAD"
         if decision.reply.pacing is not None and not head_only:
