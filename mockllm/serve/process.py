@@ -29,6 +29,7 @@ from mockllm.serve.metrics_board import MetricsBoard
 from mockllm.serve.own_calls import OwnCalls
 from mockllm.serve.peers import Peers, Place
 from mockllm.serve.process_calls import ProcessCalls
+from mockllm.serve.redis_store import RedisStore
 from mockllm.serve.reload import Reload, Reloader, freeze_heap, log_state
 from mockllm.serve.sampling import Sampler
 from mockllm.serve.settings import Bound, Settings
@@ -213,7 +214,10 @@ class _Process:
                 wall_clock=time.time,
             ),
         )
-        self._store = None if settings.sharing is None else settings.sharing.open(app, clock, slot)
+        self._store: RedisStore | None = None
+        if settings.sharing is not None:
+            is_successor = place is not None and place.successor
+            self._store = settings.sharing.open(app, clock, slot, is_successor=is_successor)
         self._peers, journal, calls = _record(app, settings.journal, place)
         self._shared_state = self._share_state(app, settings, place)
         board = settings.metrics
@@ -258,6 +262,8 @@ class _Process:
         need not. Mocks that were gone begin anew when they come back."""
         engine = self._service.app.engine
         gone = frozenset[str]() if self._place is None else self._place.gone
+        if self._store is not None and gone:
+            self._store.post((Reset(keys=gone),), time.monotonic())
         if self._shared_state is not None and (engine.stateful_mocks or engine.rate_limits or gone):
             self._shared_state.post((Reset(keys=gone),) if gone else (), time.monotonic())
 

@@ -4,8 +4,10 @@
 
 local server, config, is_any = take(), take(), take() == '1'
 local elapsed, speed = take_number(), take_number()
+local replaced = take() -- with what the names of workers begin that are dead, if there are some
 
 bury_the_dead()
+if replaced ~= '' then bury_all(replaced) end
 
 local known_epoch = epoch()
 if not is_any then
@@ -38,6 +40,11 @@ while name and now - tonumber(call('HGET', USED, name)) >= LIFETIME / 2 do
   name = first(UNPINNED)
 end
 end_unused()
+local OF_ALL = {
+  PINNED, UNPINNED, ENDED, USED, ENDED_AT, CURRENT, ANSWERED, ATTEMPTS, NUMBER_OF_ATTEMPTS, BUCKETS,
+  NUMBER_OF_BUCKETS, VALUES, VALUES_IN_ORDER, BYTES_OF_VALUES, DRAWS, LEASES, CONFIGS, CLOCK, EPOCH,
+  USES,
+}
 for _, key in ipairs(OF_ALL) do keep(key) end
 for _, key in ipairs({answers_of(''), requests_of(''), taken_of(''), buckets_of(''), levels_of('')}) do
   keep(key)

@@ -3,9 +3,8 @@
 
 local server = take()
 bury(owner)
-local prefix_of_owners = server .. ' '
 for _, name in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
-  if name:sub(1, #prefix_of_owners) == prefix_of_owners then return end
+  if is_of(name, server .. ' ') then return end
 end
 write('ZREM', SERVERS, server)
 write('HDEL', CONFIGS, server)

@@ -56,107 +56,92 @@ local function take_keys() -- or false: all of them
   return keys
 end
 
--- What is `taken` from the arguments of each operation, and what it does with that.
+-- Each operation is read, then performed. There is one function for all of them, because each that a
+-- script defines is made anew whenever it runs.
 
-local OPERATIONS = {
-  choose = {
-    function(o) o.session, o.attempt, o.candidates = take(), take_attempt(), take_candidates() end,
-    function(o)
-      if not admit(o.session) then return {'session ended'}, true end
-      return choose(o.session, o.candidates, o.attempt)
-    end,
-  },
-  admit = {
-    function(o) o.session = take() end,
-    function(o)
-      if not admit(o.session) then return {'session ended'}, true end
-    end,
-  },
-  take_nothing = {
-    function(o) o.session, o.attempt = take(), take_attempt() end,
-    function(o)
-      if not admit(o.session) then return {'session ended'}, true end
-      take_nothing(o.session, o.attempt)
-    end,
-  },
-  begin = {
-    function(o) o.session, o.is_current = take(), take() == '1' end,
-    function(o)
-      if not begin(o.session) then return {'too many sessions'}, true end
-      if o.is_current then write('SET', CURRENT, o.session) end
-    end,
-  },
-  end_session = {
-    function(o) o.session = take() end,
-    function(o) end_session(o.session) end,
-  },
-  is_open = {
-    function(o) o.session = take() end,
-    function(o) return {'flag', is_open(o.session) and 1 or 0} end,
-  },
-  list_sessions = {
-    function() end,
-    function() return list_sessions() end,
-  },
-  count_answers = {
-    function(o)
-      o.session, o.keys = take_session(), {}
-      for index = 1, take_number() do o.keys[index] = take() end
-    end,
-    function(o) return count_answers(o.session, o.keys) end,
-  },
-  reset = {
-    function(o) o.session, o.keys = take_session(), take_keys() end,
-    function(o)
-      local sessions = o.session and {o.session} or call('SMEMBERS', ANSWERED)
-      for _, session in ipairs(sessions) do reset(session, o.keys) end
-      if o.keys then return end
-      local members = o.session and {member_of(o.session)} or call('ZRANGE', BUCKETS, 0, -1)
-      for _, member in ipairs(members) do fill_buckets(member) end
-    end,
-  },
-  put = {
-    function(o) o.key, o.value, o.lifetime, o.size = take(), take(), take_number(), take_number() end,
-    function(o) put(o.key, o.value, now + o.lifetime, o.size) end,
-  },
-  get = {
-    function(o) o.key = take() end,
-    function(o) return get(o.key) end,
-  },
-  draw = {
-    function(o) o.base = take() end,
-    function(o) return draw(o.base) end,
-  },
-  spend = {
-    function(o) o.at, o.charges = take_number(), take_charges() end,
-    function(o) return spend(o.charges, o.at) end,
-  },
-  settle = {
-    function(o)
-      o.charge = take_charge()
-      o.cost, o.since, o.at = take_number(), take_number(), take_number()
-    end,
-    function(o) settle(o.charge, o.cost, o.since, o.at) end,
-  },
-  enter = {
-    function(o) o.pool, o.lease, o.places = take(), take(), take_number() end,
-    function(o)
-      if not enter(o.pool, o.lease, o.places) then return {'pool full'}, true end
-    end,
-  },
-  leave = {
-    function(o) o.lease = take() end,
-    function(o) leave(o.lease, owner) end,
-  },
-}
+local function read(name)
+  local o = {name = name}
+  if name == 'choose' then
+    o.session, o.attempt, o.candidates = take(), take_attempt(), take_candidates()
+  elseif name == 'spend' then
+    o.at, o.charges = take_number(), take_charges()
+  elseif name == 'settle' then
+    o.charge = take_charge()
+    o.cost, o.since, o.at = take_number(), take_number(), take_number()
+  elseif name == 'enter' then
+    o.pool, o.lease, o.places = take(), take(), take_number()
+  elseif name == 'leave' then
+    o.lease = take()
+  elseif name == 'draw' then
+    o.base = take()
+  elseif name == 'take_nothing' then
+    o.session, o.attempt = take(), take_attempt()
+  elseif name == 'begin' then
+    o.session, o.is_current = take(), take() == '1'
+  elseif name == 'reset' then
+    o.session, o.keys = take_session(), take_keys()
+  elseif name == 'put' then
+    o.key, o.value, o.lifetime, o.size = take(), take(), take_number(), take_number()
+  elseif name == 'get' then
+    o.key = take()
+  elseif name == 'count_answers' then
+    o.session, o.keys = take_session(), {}
+    for index = 1, take_number() do o.keys[index] = take() end
+  elseif name ~= 'list_sessions' then -- admit, is_open, end_session
+    o.session = take()
+  end
+  return o
+end
+
+local function reset_all(session, keys) -- of one session, or of all
+  for _, each in ipairs(session and {session} or call('SMEMBERS', ANSWERED)) do reset(each, keys) end
+  if keys then return end
+  local members = session and {member_of(session)} or call('ZRANGE', BUCKETS, 0, -1)
+  for _, member in ipairs(members) do fill_buckets(member) end
+end
+
+local function perform(o) -- the result, and whether it refuses
+  local name = o.name
+  if name == 'choose' then
+    if not admit(o.session) then return {'session ended'}, true end
+    return choose(o.session, o.candidates, o.attempt)
+  elseif name == 'spend' then
+    return spend(o.charges, o.at)
+  elseif name == 'settle' then
+    settle(o.charge, o.cost, o.since, o.at)
+  elseif name == 'enter' then
+    if not enter(o.pool, o.lease, o.places) then return {'pool full'}, true end
+  elseif name == 'leave' then
+    leave(o.lease, owner)
+  elseif name == 'draw' then
+    return draw(o.base)
+  elseif name == 'admit' then
+    if not admit(o.session) then return {'session ended'}, true end
+  elseif name == 'take_nothing' then
+    if not admit(o.session) then return {'session ended'}, true end
+    take_nothing(o.session, o.attempt)
+  elseif name == 'begin' then
+    if not begin(o.session) then return {'too many sessions'}, true end
+    if o.is_current then write('SET', CURRENT, o.session) end
+  elseif name == 'end_session' then
+    end_session(o.session)
+  elseif name == 'is_open' then
+    return {'flag', is_open(o.session) and 1 or 0}
+  elseif name == 'list_sessions' then
+    return list_sessions()
+  elseif name == 'count_answers' then
+    return count_answers(o.session, o.keys)
+  elseif name == 'reset' then
+    reset_all(o.session, o.keys)
+  elseif name == 'put' then
+    put(o.key, o.value, now + o.lifetime, o.size)
+  elseif name == 'get' then
+    return get(o.key)
+  end
+end
 
 local operations = {}
-while place < #ARGV do
-  local name = take()
-  local operation = {name = name}
-  OPERATIONS[name][1](operation)
-  table.insert(operations, operation)
-end
+while place < #ARGV do table.insert(operations, read(take())) end
 
 local function take_back(count) -- the places that the first operations have taken
   for index = 1, count do
@@ -177,7 +162,7 @@ end
 local known_epoch = epoch()
 local results = {}
 for index, operation in ipairs(operations) do
-  local result, refused = OPERATIONS[operation.name][2](operation)
+  local result, refused = perform(operation)
   results[index] = result or {'none'}
   if refused then
     take_back(index - 1)

@@ -123,11 +123,19 @@ def perform_arguments(
 
 
 def join_arguments(
-    asker: Asker, *, server: str, config: str, any_config: bool, elapsed: float, speed: float
+    asker: Asker,
+    *,
+    server: str,
+    config: str,
+    any_config: bool,
+    elapsed: float,
+    speed: float,
+    replaced: str = "",
 ) -> list[bytes]:
     """Return the arguments of the script of a heartbeat. `config` is the fingerprint of the
     server's configuration, which is compared unless it may be `any_config`. `elapsed` is the
-    server's own time in seconds, of which `speed` pass in one."""
+    server's own time in seconds, of which `speed` pass in one. Other workers whose names begin with
+    `replaced` are dead, unless that is empty."""
     return [
         *_of_asker(asker, None),
         _text(server),
@@ -135,6 +143,7 @@ def join_arguments(
         _flag(any_config),
         _number(elapsed),
         _number(speed),
+        _text(replaced),
     ]
 
 

@@ -47,12 +47,6 @@ local CONFIGS = prefix .. 'configs' -- fingerprints, by server
 local CLOCK = prefix .. 'clock'
 local EPOCH, USES = prefix .. 'epoch', prefix .. 'uses'
 
-local OF_ALL = {
-  PINNED, UNPINNED, ENDED, USED, ENDED_AT, CURRENT, ANSWERED, ATTEMPTS, NUMBER_OF_ATTEMPTS, BUCKETS,
-  NUMBER_OF_BUCKETS, VALUES, VALUES_IN_ORDER, BYTES_OF_VALUES, DRAWS, LEASES, CONFIGS, CLOCK, EPOCH,
-  USES,
-}
-
 local function answers_of(session) return prefix .. 'answers:' .. session end
 local function requests_of(session) return prefix .. 'requests:' .. session end
 local function taken_of(session) return prefix .. 'taken:' .. session end
@@ -442,6 +436,16 @@ end
 local function bury(name)
   for _, lease in ipairs(call('SMEMBERS', leases_of(name))) do leave(lease, name) end
   write('ZREM', OWNERS, name)
+end
+
+local function is_of(name, beginning)
+  return name ~= owner and name:sub(1, #beginning) == beginning
+end
+
+local function bury_all(beginning)
+  for _, name in ipairs(call('ZRANGE', OWNERS, 0, -1)) do
+    if is_of(name, beginning) then bury(name) end
+  end
 end
 
 local function bury_the_dead() -- workers and servers whose heartbeat has stopped

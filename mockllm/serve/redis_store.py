@@ -67,13 +67,15 @@ logger = logging.getLogger("mockllm")
 @dataclass(frozen=True, slots=True)
 class Member:
     """A worker that shares state. `server` is the name of its server, `worker` what no other worker
-    of it has; `config` is the fingerprint of its configuration, which others may have unless
-    `any_config`. `elapsed` and `speed` are those of the server's own time. While the state is lost,
-    rate limits admit all requests if it `allows_lost`, else none."""
+    of it has; those whose `worker` begins with `replaced` are dead, unless it is empty. `config` is
+    the fingerprint of its configuration, which all must have unless `any_config`. `elapsed` and
+    `speed` are those of the server's own time. While the state is lost, rate limits admit all
+    requests if it `allows_lost`, else none."""
 
     server: str
     worker: str
     config: str
+    replaced: str = ""
     any_config: bool = False
     allows_lost: bool = False
     elapsed: Callable[[], float] = lambda: 0.0
@@ -181,13 +183,15 @@ class RedisStore:
         await self._wait_for_the_first_heartbeat()
         if self.condition is not Condition.SHARED:
             raise LinkError(self._failure)
+        entering = [each for each in operations if isinstance(each, Enter)]
+        if entering and self._posting is not None:  # on another connection: someone may be leaving
+            await asyncio.wait({self._posting}, timeout=self._timeout)
         task = asyncio.get_running_loop().create_task(self._perform_all(operations))
         self._running.add(task)
         task.add_done_callback(self._end)
-        for operation in operations:
-            if isinstance(operation, Enter):
-                self._entering[operation.lease] = task
-                task.add_done_callback(partial(self._entered, operation.lease))
+        for each in entering:
+            self._entering[each.lease] = task
+            task.add_done_callback(partial(self._entered, each.lease))
         # the link has the same timeout, but its client may swallow that it is over
         left = max(deadline - time.monotonic(), 0.0)
         done, _ = await asyncio.wait({task}, timeout=left)
@@ -302,6 +306,7 @@ class RedisStore:
 
     async def _beat(self) -> None:
         member = self._member
+        is_first = self.condition is Condition.JOINING and member.replaced
         arguments = join_arguments(
             self._asker,
             server=member.server,
@@ -309,6 +314,7 @@ class RedisStore:
             any_config=member.any_config,
             elapsed=member.elapsed(),
             speed=member.speed(),
+            replaced=f"{member.server} {member.replaced}" if is_first else "",
         )
         try:
             found = joined(await self._link.run(self._join, arguments))

@@ -35,13 +35,15 @@ class Sharing:
     server: str = field(default_factory=make_server_name)
     """The name of the server; its workers have the same."""
 
-    def open(self, app: App, clock: Clock, slot: int) -> RedisStore:
+    def open(self, app: App, clock: Clock, slot: int, *, is_successor: bool) -> RedisStore:
         """Have `app` ask the state that is shared, and return the store, which is to be started.
-        It is that of the worker in `slot`, whose own time is that of `clock`."""
+        It is that of the worker in `slot`, whose own time is that of `clock`. Of those before it in
+        its slot, none is alive unless it `is_successor`."""
         member = Member(
             self.server,
             f"{slot}-{secrets.token_hex(4)}",
             app.engine.fingerprint,
+            replaced="" if is_successor else f"{slot}-",
             any_config=self.any_config,
             allows_lost=self.allows_lost,
             elapsed=clock.elapsed,

@@ -413,6 +413,24 @@ async def test_the_places_of_a_worker_that_died_are_free(address: RedisAddress) 
         await store._link.close()
 
 
+async def test_a_worker_frees_the_places_of_the_one_that_it_replaces(
+    address: RedisAddress,
+) -> None:
+    enter = Enter("pool", "1", 3)
+    dead = [RedisStore(address, member(worker=name)) for name in ("0-a", "1-a")]
+    dead.append(RedisStore(address, member("b", "0-a")))
+    for store in dead:
+        store.start()
+        await ask(store, enter)
+        store._beating.cancel()  # type: ignore[union-attr]
+
+    async with joined(address, member(worker="0-b", replaced="0-")) as store:
+        assert await ask(store, enter) == [None]
+        assert await ask(store, enter._replace(lease="2")) == [PoolFull("pool")]
+    for store in dead:
+        await store.stop()
+
+
 async def test_nobody_is_dead_when_it_was_redis_that_was_away(address: RedisAddress) -> None:
     client, owners = shared_client(), f"{address.prefix}:owners"
     stores = [RedisStore(address, member(name)) for name in "ab"]
@@ -441,6 +459,13 @@ async def test_who_leaves_while_it_enters_has_left(address: RedisAddress) -> Non
         await until(lambda: not store._posted and store._posting is None)
 
         assert await ask(store, Enter("pool", "last", 1)) == [None]
+
+
+async def test_who_enters_after_another_has_left_finds_the_place(address: RedisAddress) -> None:
+    async with joined(address) as store:
+        for number in range(50):
+            assert await ask(store, Enter("pool", str(number), 1)) == [None]
+            store.post((Leave(str(number)),), 0.0)
 
 
 async def test_a_place_is_given_back_once_redis_can_be_reached_again() -> None:

@@ -1,0 +1,117 @@
+"""State with several servers on one Redis: what several workers do, two servers of them do."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPException
+from itertools import cycle
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from tests.serve import test_state_across_workers as across_workers
+from tests.serve.test_state_across_workers import admitted, clients
+from tests.support.processes import Command, posix, running, until, write
+from tests.support.redis_servers import needs_redis, new_prefix, shared_server
+from tests.support.served import PATIENCE
+
+pytestmark = [pytest.mark.anyio, needs_redis, posix]
+
+
+class Cluster:
+    """Two servers that clients reach in turn."""
+
+    def __init__(self, commands: list[Command]) -> None:
+        self._commands = commands
+        self._turns = cycle(commands)
+
+    @property
+    def port(self) -> int:
+        return next(self._turns).port
+
+    def workers(self) -> list[int]:
+        return next(self._turns).workers()
+
+
+@contextmanager
+def served_by_one(tmp_path: Path, config: Any, *options: str) -> Iterator[Command]:
+    file = write(tmp_path / "mocks.json", config)
+    state = f"--state={shared_server().url}?prefix={new_prefix().strip(':')}"
+    with running("--config", file, "--workers=2", "--port=0", state, *options) as command:
+        yield command
+
+
+@contextmanager
+def served_by_two(tmp_path: Path, config: Any, *options: str) -> Iterator[Cluster]:
+    file = write(tmp_path / "mocks.json", config)
+    state = f"--state={shared_server().url}?prefix={new_prefix().strip(':')}"
+    with ExitStack() as stack:
+        arguments = ("--workers=2", "--port=0", state, *options)
+        yield Cluster([stack.enter_context(running(file, *arguments)) for _ in range(2)])
+
+
+async def test_a_place_is_one_for_all_and_free_when_its_worker_is_killed(tmp_path: Path) -> None:
+    config = {
+        "mocks": [
+            {"match": {"user": "slow"}, "reply": "at last", "latency": {"ttft": "1h"}},
+            {"match": {"user": "hello"}, "reply": "hi"},
+        ],
+        "traffic": [{"rate_limit": {"concurrent": 1}}],
+    }
+    with served_by_one(tmp_path, config) as command, clients(command, 3) as (slow, other, last):
+
+        def ask_slow() -> None:
+            while slow.ask("slow").status == 429:  # the place of the other is not free yet
+                pass
+
+        def ask_until_it_is_killed() -> None:
+            with pytest.raises((OSError, HTTPException)):
+                ask_slow()
+
+        waiting = Thread(target=ask_until_it_is_killed, name="asyncio_slow")
+        waiting.start()
+        # refused in a row: the first may have been so by its own place before
+        await until(lambda: all(other.ask("hello").status == 429 for _ in range(20)))
+        for worker in command.workers():
+            os.kill(worker, signal.SIGKILL)
+        waiting.join(PATIENCE)
+
+        await until(lambda: admitted(last))
+
+
+def test_a_client_has_its_place_again_after_its_answer(tmp_path: Path) -> None:
+    config = {"mocks": [{"reply": "hi"}], "traffic": [{"rate_limit": {"concurrent": 1}}]}
+    with served_by_one(tmp_path, config) as command, clients(command, 1) as (client,):
+        assert [client.ask().status for _ in range(50)] == [200] * 50
+
+
+@pytest.fixture
+def _one_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(across_workers, "served", served_by_one)
+
+
+@pytest.fixture
+def _two_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(across_workers, "served", served_by_two)
+
+
+@pytest.mark.usefixtures("_two_servers")
+class TestTwoServers:
+    test_entries = staticmethod(across_workers.test_each_entry_of_a_sequence_is_given_once)
+    test_retries = staticmethod(
+        across_workers.test_a_marked_retry_repeats_its_entry_whichever_worker_it_reaches
+    )
+    test_sessions = staticmethod(across_workers.test_a_session_is_one)
+    test_limits = staticmethod(across_workers.test_a_limit_is_the_whole_one_for_all)
+
+
+@pytest.mark.usefixtures("_one_server")
+class TestOneServer:
+    test_reloads = staticmethod(
+        across_workers.test_state_survives_a_reload_and_that_of_a_mock_that_was_gone_does_not
+    )
