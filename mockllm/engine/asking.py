@@ -184,4 +184,6 @@ def session_ended(refusal: SessionEnded) -> RequestError:
 def candidate_of(table: Table, rule: Rule) -> Candidate:
     """Return the mock of `rule` as a store knows it."""
     source = table.sources[rule.index]
-    return source.candidate if isinstance(source, ScriptedSource) else Candidate(rule.label)
+    if isinstance(source, ScriptedSource):
+        return source.candidate
+    return Candidate(str(rule.label))  # a plain string, without the parts of the place

@@ -373,9 +373,9 @@ class SharedGroups:
 
 def _encode(key: Any) -> bytes:
     """Return a key as it is stored: with a letter for its type."""
-    if type(key) is str:
-        return b"s" + key.encode(errors="surrogatepass")
-    return b"b" + key  # type: ignore[no-any-return]  # bytes are the only other type of keys
+    if type(key) is bytes:
+        return b"b" + key
+    return b"s" + key.encode(errors="surrogatepass")  # type: ignore[no-any-return]  # a string
 
 
 def _decode(stored: bytes) -> Any:

@@ -285,3 +285,13 @@ def test_a_directory_for_state_that_is_not_there_is_named(tmp_path: Path) -> Non
         )
     finally:
         command.close()
+
+
+def test_a_mock_without_state_answers_after_one_that_passes(tmp_path: Path) -> None:
+    config = counting(2, at_end="pass")
+    config["mocks"].append({"match": {"user": "next"}, "reply": "no more"})
+    with served(tmp_path, config) as command, clients(command) as all_clients:
+        said = [client.ask(retry=0).text for client in all_clients]
+
+        assert said == ["1", "2", *["no more"] * (CONNECTIONS - 2)]
+        assert all_clients[0].ask(retry=1).text == "no more"

@@ -6,7 +6,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 from mockllm.serve.shared_store import SharedStore
 
@@ -83,3 +86,21 @@ for pid in running:
 """
 """Processes that ask for the places of one script and append each to a file, while some of them are
 killed and replaced: FOLDER FILE PLACES PROCESSES KILLS SEED."""
+
+
+class SpreadStore:
+    """The store of an app whose every question comes from another of four processes, which share
+    their state in `folder`."""
+
+    def __init__(self, folder: Path, gone: Callable[[str], None]) -> None:
+        self.stores = [SharedStore(folder, gone) for _ in range(4)]
+        for store in self.stores:  # whoever opens it gives the leases of this process back
+            store.perform_at_once((), 0.0)
+        self._turns = cycle(self.stores)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(next(self._turns), name)
+
+    def close(self) -> None:
+        for store in self.stores:
+            store.close()
