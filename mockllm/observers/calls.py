@@ -203,6 +203,11 @@ class Call:
         """The name of the session; None for the common one."""
         return hide_known(redact_name(self._entry.session), self._known) or None
 
+    @property
+    def session_key(self) -> str:
+        """What tells its session from others. It may be a credential, and is not shown."""
+        return self._entry.session
+
     # --- the prompt ---
 
     @property

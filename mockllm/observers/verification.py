@@ -172,8 +172,9 @@ def unmatched(record: Record, *, strict: bool = False) -> str | None:
         return _incomplete(record)
     are = "request was" if len(missed) == 1 else "requests were"
     lines = [f"{len(missed):,} {are} not answered by a mock:"]
+    several = _has_several(record)
     for call in missed[:MAX_LISTED]:
-        lines += [_line(call, several=_has_several(record)), *_reason(call, "       ")]
+        lines += [_line(call, several=several), *_reason(call, "       ")]
         lines += [f"       {line}" for line in call.traceback.splitlines()]
     if len(missed) > MAX_LISTED:
         lines.append(f"  ... and {len(missed) - MAX_LISTED:,} more")
@@ -284,7 +285,8 @@ def _listed(record: Record) -> list[str]:
     if len(calls) > MAX_LISTED or record.lost:
         heading = f"{heading}, the last {min(len(calls), MAX_LISTED)} of them"
     first = max(0, len(calls) - MAX_LISTED)
-    shown = [_cells(call, several=_has_several(record)) for call in calls[first:]]
+    several = _has_several(record)
+    shown = [_cells(call, several=several) for call in calls[first:]]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     return (
         [f"{heading}:"]
@@ -301,7 +303,7 @@ def _held(record: Record) -> list[str]:
 
 def _has_several(record: Record) -> bool:
     """Return True if the calls are of several sessions."""
-    return len({call.session for call in record.calls}) > 1
+    return len({call.session_key for call in record.calls}) > 1
 
 
 def _line(call: Call, *, several: bool) -> str:
