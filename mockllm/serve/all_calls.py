@@ -27,7 +27,7 @@ from mockllm.serve.process_calls import MAX_AWAITED, PREFIX, ProcessCalls, pid_o
 MAX_WAIT = 0.1  # seconds for another process that is stopped
 MAX_BUSY = 3.0  # seconds for one that is not: it has much to do, or the machine has
 MAX_ATTEMPTS = 10  # to ask all processes while some of them end
-PAUSE = 0.01  # seconds between two readings of one who waits
+PAUSE = 0.02  # seconds between two readings of one who waits
 MAX_ADDED = 2_000  # calls that are added to the copy without a pause: 3 ms
 MAX_UNUSED = 60.0  # seconds after which the copy is dropped
 AT_ONCE = 20  # conversations that are asked for
@@ -231,7 +231,7 @@ class AllCalls:
         until = loop.time() + timeout
         calls = CallCount(self._copy, session)
         came = asyncio.Event()
-        watched: dict[str, asyncio.Task[None]] = {}
+        watched: dict[str, tuple[PeerLine, asyncio.Task[None]]] = {}
         self._own.journal.listeners.add(came.set)
         try:
             while True:
@@ -243,27 +243,30 @@ class AllCalls:
                 left = until - loop.time()
                 if left <= 0:
                     return False
-                for name in self._names():
-                    if name not in watched or watched[name].done():
-                        watched[name] = asyncio.create_task(self._watch(name, upto, came))
+                self._watch_all(watched, upto, came)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(left, MAX_AWAITED)):
                         await came.wait()
                 await asyncio.sleep(min(PAUSE, max(0.0, until - loop.time())))
         finally:
             self._own.journal.listeners.discard(came.set)
-            for task in watched.values():
+            for line, task in watched.values():
                 task.cancel()
+                line.close()
 
-    async def _watch(self, name: str, number: int, came: asyncio.Event) -> None:
-        """Set `came` once a process has a call with a number above this one."""
-        line = PeerLine(self._folder / name)
-        try:
-            answer = await line.ask({"await": number}, MAX_AWAITED + MAX_WAIT)
-            if not isinstance(answer, NoAnswer):
-                came.set()
-        finally:
-            line.close()
+    def _watch_all(
+        self,
+        watched: dict[str, tuple[PeerLine, asyncio.Task[None]]],
+        number: int,
+        came: asyncio.Event,
+    ) -> None:
+        """Have `came` set once another process has a call with a number above this one. Those that
+        are `watched` already have none above an earlier number either."""
+        for name in self._names():
+            known = watched.get(name)
+            if known is None or known[1].done():
+                line = PeerLine(self._folder / name) if known is None else known[0]
+                watched[name] = line, asyncio.create_task(_watch(line, number, came))
 
     # --- dropping ---
 
@@ -288,6 +291,14 @@ class AllCalls:
     def forget(self, session: str, upto: int) -> None:
         """Drop those of a session with numbers of at most `upto`, in this process."""
         self._own.forget(session, upto)
+
+
+async def _watch(line: PeerLine, number: int, came: asyncio.Event) -> None:
+    """Set `came` once a process has a call with a number above this one, or it has been waited for
+    that long enough."""
+    answer = await line.ask({"await": number}, MAX_AWAITED + MAX_WAIT)
+    if not isinstance(answer, NoAnswer):
+        came.set()
 
 
 async def _ask_patiently(line: PeerLine, message: Any, pid: int) -> Any:
