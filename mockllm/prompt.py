@@ -113,9 +113,9 @@ class Readers(NamedTuple):
     """Functions of an API that read the conversation from a decoded body. They never raise, even if
     the body contains members that an SDK would reject."""
 
-    messages: Callable[[Body], Iterable[ConversationMessage]] = _nothing
-    """The messages in order. An answer may be split as in the request; tool results have a name
-    only where the request states it."""
+    messages: Callable[[Body], Iterable[ConversationMessage | None]] = _nothing
+    """The messages in order, and None for each pause in reading a long one. An answer may be split
+    as in the request; tool results have a name only where the request states it."""
 
     system: Callable[[Body], Iterable[str]] = _nothing
     """The texts of all system and developer messages, in order."""
@@ -335,7 +335,9 @@ def _read_in_pieces(prompt: Prompt) -> Generator[None, None, tuple[ConversationM
     """Return the messages, with those of one answer merged, and with pauses."""
     joined: list[ConversationMessage] = []
     for number, message in enumerate(prompt.readers.messages(prompt.body), 1):
-        if message.role == "assistant" and joined and joined[-1].role == "assistant":
+        if message is None:
+            yield
+        elif message.role == "assistant" and joined and joined[-1].role == "assistant":
             last = joined[-1]
             joined[-1] = replace(
                 last, texts=last.texts + message.texts, calls=last.calls + message.calls
@@ -344,6 +346,7 @@ def _read_in_pieces(prompt: Prompt) -> Generator[None, None, tuple[ConversationM
             joined.append(message)
         if not number % MESSAGES_AT_ONCE:
             yield
+    yield
     earlier = prompt.earlier.calls if prompt.earlier else ()
     calls = chain(earlier, *(message.calls for message in joined))
     names = {call.call_id: call.name for call in calls}

@@ -77,6 +77,7 @@ def _continued(context: Context, exchange: StoredExchange) -> Earlier | None:
     if turn is None or step is None:
         return None
     output = orjson.loads(whole_body(context, exchange)).get("output")
-    answer = read_messages({"input": output if isinstance(output, list) else []})
+    read = read_messages({"input": output if isinstance(output, list) else []})
+    answer = (message for message in read if message is not None)
     calls = tuple(call for message in answer for call in message.calls)
     return Earlier(turn, step, readings.last_user(prompt) or (), calls)

@@ -6,7 +6,7 @@ know sockets, clocks and tables of mocks; matching and pacing are written once, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -15,8 +15,9 @@ from mockllm.exchange import Reply, Request
 from mockllm.matching.predicates import Predicate
 from mockllm.prompt import Body, Prompt, ResponseOptions
 from mockllm.providers.failures import Cases
+from mockllm.providers.normalise import Prepared, Preparing
 from mockllm.providers.reply import NeutralReply
-from mockllm.providers.request_body import CheckEntries, read_members_in_pieces
+from mockllm.providers.request_body import read_members_in_pieces
 from mockllm.providers.routes import Values
 from mockllm.providers.speech import Speaker
 from mockllm.providers.vendor import Vendor
@@ -102,13 +103,12 @@ class API:
     """`decode(request, values)`: the request as a prompt, checked for its structure only; `values`
     are those in its path. Raises RequestError naming the invalid member."""
 
-    read: Callable[[dict[str, Any], CheckEntries | None], Prompt]
-    """`read(members, check)`: the decoded body of a request as a prompt, as `decode` does. If the
-    entries of its list have been checked in pieces, `check` raises what that has raised."""
+    read: Callable[[dict[str, Any], Prepared | None], Prompt]
+    """`read(members, prepared)`: the decoded body of a request as a prompt, as `decode` does. What
+    is `prepared` is not done again."""
 
-    check_in_pieces: Callable[[Mapping[str, Any]], Iterator[None]]
-    """`check_in_pieces(members)`: check the entries of a request's list as `read` does, with a
-    pause after some of them. Without effect if there is no list."""
+    prepare: Callable[[Mapping[str, Any]], Preparing]
+    """`prepare(members)`: do what takes long in `read`, with pauses."""
 
     compile_match: Callable[[Any, bool], Predicate]
     """`compile_match(value, contains)`: a mock's message or input as a predicate. Raises
@@ -181,18 +181,15 @@ class API:
 
     def read_in_pieces(self, members: dict[str, Any]) -> Generator[bool, None, Prompt]:
         """Do what `read` does, with pauses (`engine.decision.Pieces`)."""
-        error: RequestError | None = None
-        try:
-            for _ in self.check_in_pieces(members):
-                yield False
-        except RequestError as exc:
-            error = exc
-
-        def check(entries: list[Any]) -> None:
-            if error is not None:
-                raise error
-
-        return self.read(members, check)
+        pieces = self.prepare(members)
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as end:
+                return self.read(members, Prepared(messages=end.value))
+            except RequestError as exc:
+                return self.read(members, Prepared(exc))
+            yield False
 
     def __hash__(self) -> int:
         return hash(self.name)

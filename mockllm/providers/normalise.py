@@ -7,9 +7,10 @@ text, and parses arguments that are JSON.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
+from mockllm.errors import RequestError
 from mockllm.matching.part_predicates import MessageHasParts
 from mockllm.matching.parts import Part, TextNames, mark_texts
 from mockllm.matching.predicates import (
@@ -89,6 +90,27 @@ def texts(value: Any) -> Iterator[str]:
                     yield text
                 case {"type": str() as kind, "text": str() as text} if kind in TEXT_TYPES:
                     yield text
+
+
+PARTS_AT_ONCE = 1_000  # of one content, that are read without a pause: 0.5 to 2 ms
+
+_T = TypeVar("_T")
+
+
+def is_long(value: Any) -> TypeGuard[list[Any]]:
+    """True for a list that is read in pieces."""
+    return isinstance(value, list) and len(value) > PARTS_AT_ONCE
+
+
+def read_in_slices(
+    values: list[Any], read: Callable[[list[Any]], Iterable[_T]]
+) -> Generator[None, None, tuple[_T, ...]]:
+    """Read a long list, of which `read` reads each entry on its own, with pauses."""
+    found: list[_T] = []
+    for start in range(0, len(values), PARTS_AT_ONCE):
+        found += read(values[start : start + PARTS_AT_ONCE])
+        yield
+    return tuple(found)
 
 
 def text(value: Any) -> str:
@@ -220,12 +242,57 @@ def spread(value: Any, part: Callable[[Any], Any] = lambda part: part) -> list[A
     return [part(each) for each in value] if isinstance(value, list) else []
 
 
-def last_and_turn(messages: list[Any], read: Callable[[Any], Message]) -> tuple[Message, ...]:
+def last_and_turn(
+    messages: list[Any], read: Callable[[Any], Message], prepared: Prepared | None = None
+) -> tuple[Message, ...]:
     """The messages that rules compare: the last one and, if that is a system note, the turn
-    before."""
+    before. Those that are `prepared` are not read again."""
     turn = after_system_notes(messages)
+    if prepared is not None:
+        read = prepared.reader(read)
     last = read(messages[-1])
     return (last,) if turn is None else (last, read(turn))
+
+
+class Prepared(NamedTuple):
+    """What has been done in pieces before a request is read: the `error` of its entries, and the
+    messages that rules compare, by the `id` of their entry, as far as they are long."""
+
+    error: RequestError | None = None
+    messages: Mapping[int, Message] = {}
+
+    def check(self) -> None:
+        """Raise the error of the entries, if there is one."""
+        if self.error is not None:
+            raise self.error
+
+    def reader(self, read: Callable[[Any], Message]) -> Callable[[Any], Message]:
+        """Return `read`, but for the messages that are made."""
+
+        def read_other(entry: Any) -> Message:
+            message = self.messages.get(id(entry))
+            return read(entry) if message is None else message
+
+        return read_other
+
+
+Preparing = Generator[None, None, Mapping[int, Message]]
+"""Checks the entries of a request, and makes the messages of `Prepared`, with pauses."""
+
+
+def last_in_pieces(
+    entries: Any, read: Callable[[Any], Generator[None, None, Message | None]]
+) -> Preparing:
+    """Make the messages of `last_and_turn` that are long, with pauses; `read` makes one, None if it
+    is not long. `entries` are valid."""
+    if not isinstance(entries, list) or not entries:
+        return {}
+    messages: dict[int, Message] = {}
+    for entry in (entries[-1], after_system_notes(entries)):
+        message = None if entry is None else (yield from read(entry))
+        if message is not None:
+            messages[id(entry)] = message
+    return messages
 
 
 def after_system_notes(messages: list[Any]) -> Any | None:

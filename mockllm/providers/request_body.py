@@ -17,10 +17,6 @@ Body = Mapping[str, Any]
 MISSING_MEMBER = "missing_required_parameter"
 """The code of an error about a missing member."""
 
-CheckEntries = Callable[[list[Any]], None]
-"""Checks the structure of the entries of the list that a request is about: its messages, items or
-inputs. Raises RequestError naming the first that is invalid."""
-
 ENTRIES_AT_ONCE = 1_000  # that are checked without a pause: 0.1 to 0.5 ms
 MAX_MODEL = 1_000  # characters; it is repeated in every event of a stream
 

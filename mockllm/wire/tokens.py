@@ -106,8 +106,8 @@ def _estimate_in_pieces(value: Any) -> Generator[bool, None, int]:
                     todo.append(member)
         elif isinstance(entry, list) and len(entry) > _VALUES_AT_ONCE:
             for start in range(0, len(entry), _VALUES_AT_ONCE):
+                total += yield from _estimate_in_pieces(entry[start : start + _VALUES_AT_ONCE])
                 yield False
-                todo.append(entry[start : start + _VALUES_AT_ONCE])
         elif isinstance(entry, list) and not _NUMBERS.issuperset(map(type, entry)):
             todo.extend(entry)
         else:

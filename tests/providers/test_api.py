@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.prompt import Prompt
-from mockllm.providers import request_body
+from mockllm.providers import normalise, request_body
 from mockllm.providers.api import API
 from mockllm.providers.openai.embeddings import prompt as embeddings
 from mockllm.providers.registry import APIS
@@ -23,6 +23,9 @@ from mockllm.providers.routes import NO_VALUES
 from mockllm.wire import json_windows
 
 TEXT = {"type": "text", "text": "x"}
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+USE = {"type": "tool_use", "id": "c", "name": "f", "input": {"a": 1}}
+RESULT = {"type": "tool_result", "tool_use_id": "c", "content": [TEXT] * 5}
 CONTENTS: list[Any] = ["s", [TEXT], [TEXT] * 5, [TEXT, 5, {}], [{"type": 5}] * 4, None, 5, []]
 ENTRIES: list[Any] = [
     *({"role": role, "content": each} for role in ("user", "nobody") for each in CONTENTS),
@@ -30,6 +33,17 @@ ENTRIES: list[Any] = [
     {"type": "reasoning", "id": "r", "summary": [], "content": [5] * 4},
     {"type": "function_call_output", "call_id": "a", "output": [TEXT]},
     {"role": "system", "content": "note"},
+    {"role": "assistant", "content": [TEXT] * 5, "refusal": "no", "tool_calls": [CALL] * 5},
+    {"role": "assistant", "content": [TEXT, USE, USE, TEXT, USE], "reasoning_content": "hm"},
+    {"role": "tool", "tool_call_id": "c", "content": [TEXT] * 5},
+    {"role": "user", "content": [RESULT, TEXT, RESULT, TEXT, {"type": "image", "source": {}}]},
+    {"role": "user", "content": [RESULT] * 5},
+    {
+        "type": "function_call_output",
+        "call_id": "c",
+        "output": [{**TEXT, "type": "input_text"}] * 5,
+    },
+    {"type": "message", "role": "assistant", "content": [TEXT] * 5, "stdout": "x", "status": "a"},
     {"id": "a"},
     {"type": 5},
     5,
@@ -48,11 +62,12 @@ INPUTS: list[Any] = [
 
 
 def outcome(decode: Any) -> Any:
+    """The prompt with its conversation, which is read too, or the error."""
     try:
         prompt: Prompt = decode()
     except RequestError as exc:
         return exc.status, exc.message, exc.param, exc.code
-    return prompt
+    return prompt, prompt.messages()
 
 
 def finish(pieces: Generator[bool, None, Prompt]) -> Prompt:
@@ -87,6 +102,18 @@ def test_prompts_and_errors_are_those_of_decoding_at_once(
         patch.setattr(json_windows, "SLICE", 32)
         patch.setattr(request_body, "ENTRIES_AT_ONCE", most)
         patch.setattr(embeddings, "ENTRIES_AT_ONCE", most)
+        patch.setattr(normalise, "PARTS_AT_ONCE", most)
         found = outcome(lambda: finish(api.decode_in_pieces(request, NO_VALUES, [])))
 
     assert found == outcome(lambda: api.decode(request, NO_VALUES))
+
+
+@pytest.mark.parametrize("api", [api for api in APIS if api.respond is not None])
+def test_a_long_message_is_read_with_pauses(api: API) -> None:
+    kind = "input_text" if api.match_field == "input" else "text"
+    message = {"role": "user", "content": [{"type": kind, "text": "x"}] * 20_000}
+    members = {"model": "m", "max_tokens": 4}
+    members["input" if api.match_field == "input" else "messages"] = [message]
+
+    assert sum(1 for _ in api.prepare(members)) >= 40
+    assert sum(1 for each in api.read(members, None).read_in_pieces()) >= 20

@@ -10,9 +10,9 @@ from mockllm.providers.anthropic.messages.contradictions import find_contradicti
 from mockllm.providers.anthropic.messages.echo import echoed
 from mockllm.providers.anthropic.messages.prompt import (
     NAME,
-    check_in_pieces,
     compile_match,
     decode,
+    prepare,
     read,
 )
 from mockllm.providers.anthropic.messages.render import render
@@ -41,7 +41,7 @@ MESSAGES = API(
     sdk=_sdk,
     decode=decode,
     read=read,
-    check_in_pieces=check_in_pieces,
+    prepare=prepare,
     compile_match=compile_match,
     render=render,
     answer_members=("content",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
 from mockllm.providers import normalise
@@ -10,25 +11,31 @@ from mockllm.providers.anthropic.messages.texts import read_content
 from mockllm.providers.counts import count
 
 
-def read_messages(body: Body) -> Iterator[ConversationMessage]:
-    """The conversation. Each tool result in a user's message is a message of its own, followed by
-    one with the user's own text."""
+def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
+    """The conversation, with pauses. Each tool result in a user's message is a message of its own,
+    followed by one with the user's own text."""
     for message in normalise.objects(body.get("messages")):
         content = message.get("content")
-        texts = tuple(normalise.texts(content))
-        blocks = normalise.objects(content)
+        if normalise.is_long(content):
+            texts = yield from normalise.read_in_slices(content, normalise.texts)
+        else:
+            texts = tuple(normalise.texts(content))
         match message.get("role"):
             case "assistant":
-                calls = (
-                    ToolCall(normalise.text(block.get("id")), normalise.text(block.get("name")))
-                    for block in blocks
-                    if block.get("type") == "tool_use"
-                )
-                yield ConversationMessage("assistant", texts, tuple(calls))
+                if normalise.is_long(content):
+                    calls = yield from normalise.read_in_slices(content, _calls)
+                else:
+                    calls = tuple(_calls(content))
+                yield ConversationMessage("assistant", texts, calls)
             case "user":
-                results = [_result(block) for block in blocks if block.get("type") == "tool_result"]
-                yield from results
-                if texts or not results:
+                has_result = False
+                for number, block in enumerate(normalise.objects(content), 1):
+                    if block.get("type") == "tool_result":
+                        has_result = True
+                        yield from _result(block)
+                    if not number % normalise.PARTS_AT_ONCE:
+                        yield None
+                if texts or not has_result:
                     yield ConversationMessage("user", texts)
 
 
@@ -78,9 +85,21 @@ def _name(choice: Body) -> str:
     return normalise.text(choice.get("name"))
 
 
-def _result(block: Body) -> ToolResult:
-    return ToolResult(
-        texts=tuple(read_content(block.get("content"))),
+def _calls(content: Any) -> Iterator[ToolCall]:
+    for block in normalise.objects(content):
+        if block.get("type") == "tool_use":
+            yield ToolCall(normalise.text(block.get("id")), normalise.text(block.get("name")))
+
+
+def _result(block: Body) -> Iterator[ToolResult | None]:
+    """The result in a block, with pauses before it if it is long."""
+    content = block.get("content")
+    if normalise.is_long(content):
+        texts = yield from normalise.read_in_slices(content, read_content)
+    else:
+        texts = tuple(read_content(content))
+    yield ToolResult(
+        texts=texts,
         call_id=normalise.text(block.get("tool_use_id")),
         error=block.get("is_error") is True,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -37,32 +37,34 @@ def decode(request: Request, values: Values) -> Prompt:
     return read(request_body.read_members(request.body, values))
 
 
-def read(members: dict[str, Any], check: request_body.CheckEntries | None = None) -> Prompt:
-    """Read the decoded body of a request into a prompt, as `decode` does. If its messages have been
-    checked in pieces, `check` raises what that has raised."""
+def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
+    """Read the decoded body of a request into a prompt, as `decode` does. What is `prepared` is not
+    done again."""
     model = request_body.read_model(members)
     messages = request_body.read_messages(members)
-    if check is None:
+    if prepared is None:
         request_body.check_messages(messages, ROLES)
     else:
-        check(messages)
+        prepared.check()
     if members.get("max_tokens") is None:
         raise request_body.missing("max_tokens")
     request_body.check_minimums(members, _MINIMUMS)
     _check_thinking(members.get("thinking"))
     stream = bool(request_body.read_flag(members, "stream"))
-    last_messages = normalise.last_and_turn(messages, _message)
+    last_messages = normalise.last_and_turn(messages, _message, prepared)
     options = STREAMED if stream else NOT_STREAMED
     return Prompt(NAME, model, last_messages, options, members, READERS)
 
 
-def check_in_pieces(members: Mapping[str, Any]) -> Iterator[None]:
-    """Check the messages of a request as `read` does, with a pause after some of them."""
+def prepare(members: Mapping[str, Any]) -> normalise.Preparing:
+    """Do what takes long in `read`, with pauses."""
+    entries = members.get("messages")
 
     def check(messages: list[Any], first: int) -> None:
         request_body.check_messages(messages, ROLES, first)
 
-    return request_body.check_in_slices("messages", members.get("messages"), check)
+    yield from request_body.check_in_slices("messages", entries, check)
+    return (yield from normalise.last_in_pieces(entries, _message_in_pieces))
 
 
 def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
@@ -102,6 +104,16 @@ def _message(message: dict[str, Any]) -> Message:
         texts = search_texts = (content,)
     else:
         texts, search_texts = tuple(_texts(content)), tuple(read_content(content))
+    return Message(message["role"], texts, search_texts, (message,), canonical, _parts)
+
+
+def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message | None]:
+    """The message, with pauses; None if its content is not long."""
+    content = message.get("content")
+    if not normalise.is_long(content):
+        return None
+    texts = yield from normalise.read_in_slices(content, _texts)
+    search_texts = yield from normalise.read_in_slices(content, read_content)
     return Message(message["role"], texts, search_texts, (message,), canonical, _parts)
 
 

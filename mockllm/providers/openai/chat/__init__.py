@@ -11,9 +11,9 @@ from mockllm.providers.openai.chat.answer import USAGE, text_response
 from mockllm.providers.openai.chat.contradictions import find_contradictions
 from mockllm.providers.openai.chat.prompt import (
     NAME,
-    check_in_pieces,
     compile_match,
     decode,
+    prepare,
     read,
 )
 from mockllm.providers.openai.chat.render import render
@@ -39,7 +39,7 @@ CHAT = API(
     sdk=_sdk,
     decode=decode,
     read=read,
-    check_in_pieces=check_in_pieces,
+    prepare=prepare,
     compile_match=compile_match,
     render=render,
     answer_members=("choices",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
 from mockllm.providers import normalise
@@ -10,24 +11,33 @@ from mockllm.providers.counts import count
 from mockllm.providers.openai.chat.texts import read_content
 
 
-def read_messages(body: Body) -> Iterator[ConversationMessage]:
-    """The conversation. The older `function` messages are tool results with the name of the
-    tool."""
+def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
+    """The conversation, with pauses. The older `function` messages are tool results with the name
+    of the tool."""
     for message in normalise.objects(body.get("messages")):
-        content = message.get("content")
-        match message.get("role"):
+        content, role = message.get("content"), message.get("role")
+        read = read_content if role in ("tool", "function") else normalise.texts
+        if normalise.is_long(content):
+            texts = yield from normalise.read_in_slices(content, read)
+        else:
+            texts = tuple(read(content))
+        match role:
             case "user":
-                yield ConversationMessage("user", tuple(normalise.texts(content)))
+                yield ConversationMessage("user", texts)
             case "assistant":
-                texts = tuple(normalise.texts(content))
                 refusal = tuple(normalise.texts(message.get("refusal")))
-                yield ConversationMessage("assistant", texts + refusal, tuple(_calls(message)))
+                called = message.get("tool_calls")
+                if normalise.is_long(called):
+                    calls = yield from normalise.read_in_slices(called, _calls_of)
+                else:
+                    calls = tuple(_calls_of(called))
+                legacy = tuple(_legacy_call(message))
+                yield ConversationMessage("assistant", texts + refusal, calls + legacy)
             case "tool":
                 call_id = normalise.text(message.get("tool_call_id"))
-                yield ToolResult(texts=tuple(read_content(content)), call_id=call_id)
+                yield ToolResult(texts=texts, call_id=call_id)
             case "function":
-                name = normalise.text(message.get("name"))
-                yield ToolResult(texts=tuple(read_content(content)), name=name)
+                yield ToolResult(texts=texts, name=normalise.text(message.get("name")))
 
 
 def read_system(body: Body) -> Iterator[str]:
@@ -76,9 +86,12 @@ READERS = Readers(
 )
 
 
-def _calls(message: Body) -> Iterator[ToolCall]:
-    for call in normalise.objects(message.get("tool_calls")):
+def _calls_of(called: Any) -> Iterator[ToolCall]:
+    for call in normalise.objects(called):
         yield ToolCall(normalise.text(call.get("id")), _name(call))
+
+
+def _legacy_call(message: Body) -> Iterator[ToolCall]:
     function = message.get("function_call")
     if isinstance(function, dict):
         yield ToolCall("", normalise.text(function.get("name")))

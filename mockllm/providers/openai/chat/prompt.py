@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -52,27 +52,29 @@ def decode(request: Request, values: Values) -> Prompt:
     return read(request_body.read_members(request.body, values))
 
 
-def read(members: dict[str, Any], check: request_body.CheckEntries | None = None) -> Prompt:
-    """Read the decoded body of a request into a prompt, as `decode` does. If its messages have been
-    checked in pieces, `check` raises what that has raised."""
+def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
+    """Read the decoded body of a request into a prompt, as `decode` does. What is `prepared` is not
+    done again."""
     model = request_body.read_model(members)
     messages = request_body.read_messages(members)
-    if check is None:
+    if prepared is None:
         request_body.check_messages(messages, MEMBERS)
     else:
-        check(messages)
+        prepared.check()
     request_body.check_minimums(members, _MINIMUMS)
-    last_messages = normalise.last_and_turn(messages, _message)
+    last_messages = normalise.last_and_turn(messages, _message, prepared)
     return Prompt(NAME, model, last_messages, _read_options(members), members, READERS)
 
 
-def check_in_pieces(members: Mapping[str, Any]) -> Iterator[None]:
-    """Check the messages of a request as `read` does, with a pause after some of them."""
+def prepare(members: Mapping[str, Any]) -> normalise.Preparing:
+    """Do what takes long in `read`, with pauses."""
+    entries = members.get("messages")
 
     def check(messages: list[Any], first: int) -> None:
         request_body.check_messages(messages, MEMBERS, first)
 
-    return request_body.check_in_slices("messages", members.get("messages"), check)
+    yield from request_body.check_in_slices("messages", entries, check)
+    return (yield from normalise.last_in_pieces(entries, _message_in_pieces))
 
 
 def compile_match(message: dict[str, Any], contains: bool) -> Predicate:
@@ -143,6 +145,22 @@ def _message(message: dict[str, Any]) -> Message:
     texts = (content,) if isinstance(content, str) else tuple(normalise.texts(content))
     plain = isinstance(content, str) or (content is not None and len(texts) == len(content))
     search_texts = texts if plain and role != "assistant" else chat_texts.search_texts(message)
+    return Message(role, texts, search_texts, (message,), canonical, _parts)
+
+
+def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message | None]:
+    """The message, with pauses; None if its content is not long."""
+    content, role = message.get("content"), message["role"]
+    if not normalise.is_long(content):
+        return None
+    texts = yield from normalise.read_in_slices(content, normalise.texts)
+    search_texts = texts
+    if role == "assistant":
+        before, behind = chat_texts.around_content(message)
+        searched = yield from normalise.read_in_slices(content, chat_texts.read_content)
+        search_texts = (*before, *searched, *behind)
+    elif len(texts) != len(content):
+        search_texts = yield from normalise.read_in_slices(content, chat_texts.read_content)
     return Message(role, texts, search_texts, (message,), canonical, _parts)
 
 

@@ -43,6 +43,18 @@ def read_content(content: Any) -> Iterator[str]:
     return read_texts(content, MEMBERS)
 
 
+def around_content(message: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The texts of the assistant before those of the content, and those behind."""
+    at = _OF_ASSISTANT.index("content")
+    before = [
+        text for name in _OF_ASSISTANT[:at] for text in read_texts(message.get(name), MEMBERS)
+    ]
+    behind = [
+        text for name in _OF_ASSISTANT[at + 1 :] for text in read_texts(message.get(name), MEMBERS)
+    ]
+    return before, behind
+
+
 def search_texts(message: Mapping[str, Any]) -> tuple[str, ...]:
     """All texts of a message. Those of the assistant are in several members."""
     if message.get("role") != "assistant":

@@ -16,9 +16,9 @@ from mockllm.providers.openai.embeddings.batch import (
 from mockllm.providers.openai.embeddings.contradictions import find_contradictions
 from mockllm.providers.openai.embeddings.prompt import (
     NAME,
-    check_in_pieces,
     compile_match,
     decode,
+    prepare,
     read,
 )
 from mockllm.providers.openai.embeddings.render import render, text_response
@@ -45,7 +45,7 @@ EMBEDDINGS = API(
     sdk=_sdk,
     decode=decode,
     read=read,
-    check_in_pieces=check_in_pieces,
+    prepare=prepare,
     compile_match=compile_match,
     render=render,
     answer_members=("data",),

@@ -13,9 +13,9 @@ from mockllm.providers.openai.responses.echo import echoed
 from mockllm.providers.openai.responses.failures import FAILURES
 from mockllm.providers.openai.responses.prompt import (
     NAME,
-    check_in_pieces,
     compile_match,
     decode,
+    prepare,
     read,
 )
 from mockllm.providers.openai.responses.render import render
@@ -43,7 +43,7 @@ RESPONSES = API(
     sdk=_sdk,
     decode=decode,
     read=read,
-    check_in_pieces=check_in_pieces,
+    prepare=prepare,
     compile_match=compile_match,
     render=render,
     answer_members=("status", "output"),

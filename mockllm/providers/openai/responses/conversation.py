@@ -20,16 +20,20 @@ _OTHER_CLIENT_ITEMS = frozenset({"mcp_approval_response", "additional_tools", "c
 """Types of items that clients create and that are neither messages nor results."""
 
 
-def read_messages(body: Body) -> Iterator[ConversationMessage]:
-    """The conversation, without the one that `previous_response_id` refers to."""
+def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
+    """The conversation, with pauses, without the one that `previous_response_id` refers to."""
     for item in normalise.objects(items_of(body["input"])):
         kind = normalise.text(item.get("type"))
         if is_message(item):
             if not normalise.is_system_note(item):
-                texts = tuple(normalise.texts(item.get("content")))
+                content = item.get("content")
+                if normalise.is_long(content):
+                    texts = yield from normalise.read_in_slices(content, normalise.texts)
+                else:
+                    texts = tuple(normalise.texts(content))
                 yield ConversationMessage(normalise.text(item.get("role")), texts)
         elif is_result(item):
-            yield _result(item)
+            yield from _result(item)
         elif kind not in _OTHER_CLIENT_ITEMS:
             yield ConversationMessage("assistant", calls=tuple(_calls(item)))
 
@@ -103,9 +107,15 @@ def call_id_of(item: Mapping[str, Any]) -> str:
     return normalise.text(item.get("call_id")) or normalise.text(item.get("id"))
 
 
-def _result(item: Body) -> ToolResult:
-    return ToolResult(
-        texts=tuple(read_item(item.get("output"))),
+def _result(item: Body) -> Iterator[ToolResult | None]:
+    """The result that an item is, with pauses before it if it is long."""
+    output = item.get("output")
+    if normalise.is_long(output):
+        texts = yield from normalise.read_in_slices(output, read_item)
+    else:
+        texts = tuple(read_item(output))
+    yield ToolResult(
+        texts=texts,
         call_id=call_id_of(item),
         error=item.get("status") == "failed",  # of apply_patch_call_output
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -49,6 +50,9 @@ _CONTEXTS: tuple[tuple[str, type | tuple[type, ...]], ...] = (
 )
 """Members that stand for an input that is stored at the service, so that `input` may be absent."""
 
+_MESSAGE = frozenset({"type", "role", "content", "id", "status"})
+"""The members of an ordinary message."""
+
 _MINIMUMS = {
     "max_output_tokens": 16,  # the service: "Expected a value >= 16, but got 10 instead."
     "max_tool_calls": 1,
@@ -65,24 +69,28 @@ def decode(request: Request, values: Values) -> Prompt:
     return read(request_body.read_members(request.body, values))
 
 
-def read(members: dict[str, Any], check: request_body.CheckEntries | None = None) -> Prompt:
-    """Read the decoded body of a request into a prompt, as `decode` does. If its items have been
-    checked in pieces, `check` raises what that has raised."""
+def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
+    """Read the decoded body of a request into a prompt, as `decode` does. What is `prepared` is not
+    done again."""
     model = _read_model(members)
     if members.get("input") is None and any(isinstance(members.get(n), k) for n, k in _CONTEXTS):
         members["input"] = []
     value = request_body.read_input(members)
     items = items_of(value)
-    (check or _check_items)(items)
+    if prepared is None:
+        _check_items(items)
+    else:
+        prepared.check()
     request_body.check_minimums(members, _MINIMUMS)
-    last_messages = tuple(_messages(value, items))
+    last_messages = tuple(_messages(value, items, prepared))
     return Prompt(NAME, model, last_messages, _read_options(members), members, READERS)
 
 
-def check_in_pieces(members: Mapping[str, Any]) -> Iterator[None]:
-    """Check the items of a request as `read` does, with a pause after some of them."""
+def prepare(members: Mapping[str, Any]) -> normalise.Preparing:
+    """Do what takes long in `read`, with pauses."""
     items = members.get("input")
-    return request_body.check_in_slices("input", items, _check_items, is_message)
+    yield from request_body.check_in_slices("input", items, _check_items, is_message)
+    return (yield from normalise.last_in_pieces(items, _message_in_pieces))
 
 
 def compile_match(value: str | list[Any], contains: bool) -> Predicate:
@@ -202,7 +210,9 @@ def _check_item(item: Any, path: str) -> None:
         raise request_body.bad(f"{path}.type", "a string", item["type"])
 
 
-def _messages(value: str | list[Any], items: list[Any]) -> Iterator[Message]:
+def _messages(
+    value: str | list[Any], items: list[Any], prepared: normalise.Prepared | None
+) -> Iterator[Message]:
     """The whole input with the texts of its last item, then the texts of the last item before
     trailing system notes. Rules search the compact JSON of an item too, so that a mock can match
     on a `call_id`."""
@@ -212,10 +222,28 @@ def _messages(value: str | list[Any], items: list[Any]) -> Iterator[Message]:
         yield Message("user", texts, texts or ("",), items, canonical, _parts)
         return
     for item, whole in ((items[-1], items), (normalise.after_system_notes(items), None)):
-        if item is not None:
-            texts = tuple(_texts(item))
-            search_texts = (*read_item(item), jsontext.dumps(item).decode())
-            yield Message(_role(item), texts, search_texts, whole, canonical, _parts)
+        if item is None:
+            continue
+        made = None if prepared is None else prepared.messages.get(id(item))
+        if made is not None:
+            yield replace(made, items=whole)
+            continue
+        texts = tuple(_texts(item))
+        search_texts = (*read_item(item), jsontext.dumps(item).decode())
+        yield Message(_role(item), texts, search_texts, whole, canonical, _parts)
+
+
+def _message_in_pieces(item: dict[str, Any]) -> Generator[None, None, Message | None]:
+    """The message of an item without its `items`, with pauses; None if its content is not long."""
+    content = item.get("content")
+    if not _MESSAGE.issuperset(item) or not is_message(item) or not normalise.is_long(content):
+        return None
+    texts = yield from normalise.read_in_slices(content, normalise.texts)
+    found = yield from normalise.read_in_slices(
+        content, lambda some: read_item(item | {"content": some})
+    )
+    search_texts = (*found, jsontext.dumps(item).decode())
+    return Message(_role(item), texts, search_texts, None, canonical, _parts)
 
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:

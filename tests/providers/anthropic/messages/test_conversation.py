@@ -14,7 +14,11 @@ IMAGE = {"type": "image", "source": {}}
 
 def user(*blocks: Any) -> list[ConversationMessage]:
     """The messages that a user's message of these blocks is read as."""
-    return list(read_messages({"messages": [{"role": "user", "content": list(blocks)}]}))
+    return [
+        each
+        for each in read_messages({"messages": [{"role": "user", "content": list(blocks)}]})
+        if each is not None
+    ]
 
 
 def result(**members: Any) -> dict[str, Any]:

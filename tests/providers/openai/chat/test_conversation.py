@@ -13,7 +13,7 @@ PARTS = [{"type": "text", "text": "é"}, {"type": "image_url", "image_url": {}},
 
 
 def read(**message: Any) -> list[ConversationMessage]:
-    return list(read_messages({"messages": [message]}))
+    return [each for each in read_messages({"messages": [message]}) if each is not None]
 
 
 @pytest.mark.parametrize("messages", [None, {}, "é", 7, [], [None, 7, "user", ["user"]]])

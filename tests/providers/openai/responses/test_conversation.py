@@ -18,7 +18,7 @@ PARTS = [{"type": "input_text", "text": "é"}, {"type": "input_image"}, None]
 
 
 def read(*items: Any) -> list[ConversationMessage]:
-    return list(read_messages({"input": list(items)}))
+    return [each for each in read_messages({"input": list(items)}) if each is not None]
 
 
 @pytest.mark.parametrize("text", ["", "é", pytest.param("日" * 1_000_000, id="long")])
