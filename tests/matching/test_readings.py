@@ -68,5 +68,5 @@ def test_a_conversation_that_is_read_in_pieces_is_the_same(conversation: Convers
 def test_there_are_pauses_while_a_long_conversation_is_read() -> None:
     prompt = ask_chat([{"role": "user", "content": "hi"}] * (3 * MESSAGES_AT_ONCE))
 
-    assert list(readings.in_pieces(prompt, [readings.messages])) == [False] * 7
+    assert list(readings.in_pieces(prompt, [readings.messages])) == [False] * 8
     assert list(readings.in_pieces(prompt, [readings.messages])) == [False]
