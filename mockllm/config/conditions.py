@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
@@ -26,8 +27,12 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
+from mockllm.config import foreign_words
 from mockllm.config.objects import OWN_KEYS_SCHEMA, ConfigObject, keys_of
 from mockllm.config.values import AlsoWritten, ListOrNull
+from mockllm.errors import closest
+
+MAX_SHOWN = 100  # characters of what is meant, in a message
 
 
 class MatchType(StrEnum):
@@ -198,11 +203,18 @@ class MessageMatch(_WithoutNull):
 
 
 def _tagged(model: type[BaseModel], tag: str) -> Callable[[Any], str | None]:
-    """Return a function that tells `model`, by one of its keys, from the tests of a text."""
+    """Return a function that tells `model`, by one of its keys or what resembles one, from the
+    tests of a text."""
     keys = frozenset(model.model_fields)
+    known = (*TextMatch.model_fields, *keys)
+
+    def is_meant(key: Any) -> bool:
+        if not isinstance(key, str) or key in known:
+            return key in keys
+        return foreign_words.find(model, key) is not None or closest(key, known) in keys
 
     def tag_of(value: Any) -> str | None:
-        if isinstance(value, model) or (isinstance(value, Mapping) and keys.intersection(value)):
+        if isinstance(value, model) or (isinstance(value, Mapping) and any(map(is_meant, value))):
             return tag
         return _kind(_TEXT, "<tests>")(value)
 
@@ -299,6 +311,18 @@ _BODY_SCHEMA: dict[str, Any] = {
 }
 
 
+def _no_object_of_headers(headers: Any) -> Any:
+    """Refuse ``{"x-tenant": "a"}``, with the form that is meant."""
+    if not isinstance(headers, Mapping):
+        return headers
+    name, value = next(iter(headers.items()), ("x-tenant", "a"))
+    found = {"name": name, "value": value if isinstance(value, str) else "..."}
+    meant = json.dumps([found], ensure_ascii=False, default=str)
+    if len(meant) > MAX_SHOWN:
+        meant = '[{"name": "...", "value": "..."}]'
+    raise PydanticCustomError("headers", "expected a list such as {meant}", {"meant": meant})
+
+
 class Conditions(_WithoutNull):
     """Conditions on a request, all of which must hold; the words are the same for every API.
 
@@ -335,7 +359,9 @@ class Conditions(_WithoutNull):
     body: Annotated[dict[StrictStr, Any], WithJsonSchema(_BODY_SCHEMA)] | None = None
     """Values in the request's body, by their JSONPath (RFC 9535): a value, or an object with
     `equals`, `any`, `exists` or the tests of a text."""
-    headers: ListOrNull[HeaderMatch] = Field(default_factory=list)
+    headers: Annotated[ListOrNull[HeaderMatch], BeforeValidator(_no_object_of_headers)] = Field(
+        default_factory=list
+    )
     """Headers that the request must have."""
     all_of: Sequence[Conditions] | None = None
     """Conditions that must all hold."""

@@ -36,6 +36,12 @@ def _told(message: str, *keys: str, meant: str | None = None) -> dict[str, Forei
     return dict.fromkeys(keys, ForeignWord(message, meant))
 
 
+def _test(*keys: str) -> dict[str, ForeignWord]:
+    """The entries for `keys[1:]`, names of a test that other tools give the first."""
+    own = keys[0]
+    return dict.fromkeys(keys[1:], ForeignWord(f"write {own!r} instead", own))
+
+
 _FILLED_IN = "leave it out: each API fills it in"
 
 _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
@@ -72,6 +78,21 @@ _WORDS: Mapping[str, Mapping[str, ForeignWord]] = {
         ),
         **_told("write it as a path of 'body': {\"$.temperature\": 0}", "temperature", "metadata"),
     },
+    "TextMatch": {
+        **_test("exact", "equals", "equal", "eq", "equal_to", "is"),
+        **_test("contains", "includes", "substring", "has", "like"),
+        **_test("starts_with", "prefix", "begins_with", "startsWith", "startswith"),
+        **_test("ends_with", "suffix", "endsWith", "endswith"),
+        **_test("regex", "matches", "match", "pattern", "regexp"),
+        **_test("ignore_case", "case_insensitive", "ignoreCase"),
+    },
+    "ToolResultMatch": {
+        **_instead("name", "tool_name", "tool", "function"),
+        **_instead("call_id", "tool_call_id", "tool_use_id", "id"),
+        **_instead("text", "content", "output"),
+        **_instead("error", "is_error"),
+    },
+    "MessageMatch": _instead("text", "content"),
     "Reply": {
         **_instead("text", "content", "output_text", "message", "answer"),
         **_instead("reasoning", "thinking", "reasoning_content", "reasoning_details", "summary"),

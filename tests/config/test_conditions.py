@@ -161,6 +161,46 @@ def test_the_author_s_own_keys_may_stand_in_values_of_the_body(body: Any) -> Non
         ),
         ({"any_of": []}, "match.any_of: expected a list that is not empty, found an empty one"),
         (
+            {"schema": {"equals": "a"}},
+            "match.schema.equals: write 'exact' instead",
+        ),
+        (
+            {"tool_result": {"tool_name": "f"}},
+            "match.tool_result.tool_name: a word of the vendors' formats; write 'name' instead",
+        ),
+        (
+            {"tool_result": {"nam": "f"}},
+            (
+                "match.tool_result.nam: unknown key, expected one of call_id, error, name, text; "
+                "did you mean 'name'?"
+            ),
+        ),
+        (
+            {"any_message": {"content": "f"}},
+            "match.any_message.content: a word of the vendors' formats; write 'text' instead",
+        ),
+        (
+            {"headers": {"x-tenant": "a"}},
+            (
+                'match.headers: expected a list such as [{"name": "x-tenant", "value": "a"}], '
+                "found an object"
+            ),
+        ),
+        (
+            {"headers": {}},
+            (
+                'match.headers: expected a list such as [{"name": "x-tenant", "value": "a"}], '
+                "found an object"
+            ),
+        ),
+        (
+            {"headers": {"x-tenant": "é" * 1000}},
+            (
+                'match.headers: expected a list such as [{"name": "...", "value": "..."}], '
+                "found an object"
+            ),
+        ),
+        (
             {"all_of": [{"user": {"regex": "a{101}"}}]},
             "match.all_of[0].user: repeats more than 100 times, which takes too long",
         ),

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from mockllm.config import foreign_words
 from mockllm.config.answers import EmbeddingsEntry, Entry, ReplyStream
-from mockllm.config.conditions import Conditions
+from mockllm.config.conditions import Conditions, MessageMatch, TextMatch, ToolResultMatch
 from mockllm.config.match import Match
 from mockllm.config.models import (
     Mock,
@@ -22,7 +22,7 @@ from tests.support.configs import mistakes
 
 MODELS: list[type[BaseModel]] = [
     *(Mock, Entry, OpenAIEmbeddingsMock, EmbeddingsEntry, ReplyStream),
-    *(Match, Conditions, Reply, ToolCall, Usage),
+    *(Match, Conditions, TextMatch, ToolResultMatch, MessageMatch, Reply, ToolCall, Usage),
 ]
 FOREIGN = [
     pytest.param(model, key, id=f"{model.__name__}-{key}")
