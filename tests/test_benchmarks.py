@@ -151,6 +151,7 @@ def test_the_baseline_names_only_loads_and_metrics_that_exist() -> None:
     }
     assert set(baseline.ratios_at_least) <= set(LOADS)
     of_paced = {metric.name for metric in (paced.CPU, paced.LATE, paced.MEMORY, paced.ARRIVALS)}
+    of_paced |= {crowd.metric.name for crowd in paced.CROWDS}
     of_tools = {each.name for tool in load_tools.TOOLS for each in load_tools.metrics_of(tool)}
     of_service = {each.name for one in service.SERVICE for each in service.metrics_of(one)}
     others = of_paced | of_tools | of_service

@@ -1,7 +1,8 @@
 """The limit of paced streams: a loop that writes ready bytes on a fixed schedule, and nothing else.
 
 All streams have the same times, so the order of their deadlines is that of a queue: there is no
-heap, no pool, and nothing is parsed, counted or filled in.
+heap, no pool, and nothing is parsed, counted or filled in. Frames are written to the sockets at
+once, which is faster than the loop's own way.
 
 Usage: python -m benchmarks.servers.paced_limit PORT FILE_OF_THE_REPLY TTFT ITL (in seconds)
 """
@@ -9,6 +10,7 @@ Usage: python -m benchmarks.servers.paced_limit PORT FILE_OF_THE_REPLY TTFT ITL 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import sys
 import time
@@ -84,18 +86,23 @@ class Stream(asyncio.Protocol):
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
         self._transport: asyncio.Transport | None = None
+        self._descriptor = -1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._descriptor = transport.get_extra_info("socket").fileno()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
 
     def data_received(self, data: bytes) -> None:
         if data.endswith(END):
             self._schedule.begin(self)
 
     def write(self, frame: bytes) -> None:
-        """Send a frame."""
+        """Send a frame. Clients read fast enough for it to fit."""
         if self._transport is not None:
-            self._transport.write(frame)
+            os.write(self._descriptor, frame)
 
 
 async def serve(port: int, schedule: Schedule) -> None:
