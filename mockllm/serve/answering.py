@@ -96,7 +96,7 @@ class Answering:
 
     def _decide(self, request: Request, started: float) -> None:
         try:
-            decided = self._service.app.decide(request)
+            decided = self._service.decide(request)
             if decided.admission is not None:
                 self._admission = decided.admission
             if isinstance(decided, Question):

@@ -55,7 +55,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.phase is Phase.IDLE:
             repeat = self._service.repeats.find(data)
-            if repeat is not None and self._has_time():
+            if repeat is not None and self._can_repeat():
                 self._send_again(repeat)
                 return
             self._read = data
@@ -66,10 +66,10 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         else:
             self._receive_any(data)
 
-    def _has_time(self) -> bool:
-        """Return True if an answer can be written at once."""
+    def _can_repeat(self) -> bool:
+        """Return True if an answer can be repeated, and written at once."""
         can_write = self._writable.is_set() and not self._wire.is_closing()
-        return can_write and not self._service.turns.over
+        return can_write and not self._service.turns.over and self._service.repeats_itself
 
     def _receive_any(self, data: bytes) -> None:
         if len(data) >= MIN_LARGE_READ:

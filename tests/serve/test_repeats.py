@@ -421,6 +421,30 @@ def test_a_peer_that_does_not_read_is_answered_in_a_task() -> None:
     assert len(before) % 3 == 0  # one answer as the other
 
 
+def test_whoever_is_put_before_decisions_is_asked_each_time() -> None:
+    """Such as a worker that must know first what others have changed."""
+
+    async def changing() -> tuple[list[bool], int]:
+        serving = Serving(CONFIGURATIONS[0], reuse=True)
+        await received(serving, *[post()] * 3)
+        decide = serving.service.decide
+        asked: list[Request] = []
+
+        def change(request: Request) -> Any:
+            asked.append(request)
+            if len(asked) == 2:
+                serving.app.use(Engine(CONFIGURATIONS[1]))
+            return decide(request)
+
+        serving.service.decide = change
+        for _ in range(3):
+            await serving.receive(-1, post())
+        bodies = [answer.body for answer in read_answers(serving.written[-1])]
+        return [b"changed" in body for body in bodies], len(asked)
+
+    assert asyncio.run(changing()) == ([False] * 4 + [True] * 2, 3)
+
+
 # --- What others see of it ------------------------------------------------------------------------
 
 
