@@ -372,6 +372,33 @@ async def test_a_slow_client_delays_no_other() -> None:
         other.reset()
 
 
+# --- Reloads --------------------------------------------------------------------------------------
+
+
+async def test_a_reload_leaves_open_streams_and_those_that_wait_as_they_are() -> None:
+    """What begins later has the new times, in the same pool."""
+    pool = {"pool": "p", "concurrency": 1}
+    async with paced(LATENCY | pool) as one:
+        opened, waiting = await one.ask(STREAM), await one.ask(STREAM)
+        one.time.run(1.0)
+        await opened.read_until(b'"one"')
+
+        config = {"mocks": [{"reply": "new"}], "latency": LATENCY | pool | {"ttft": "5s"}}
+        one.service.app.use(Engine(load(Config.from_dict(config))))
+        later = await one.ask(STREAM)
+        for peer, not_by, by in ((opened, 1.0, 1.1), (waiting, 1.9, 2.2), (later, 6.9, 7.2)):
+            one.time.run(not_by)
+            await checkpoint()
+            assert DONE not in peer.received
+            one.time.run(by)
+            await peer.read_until(DONE)
+
+        assert [b"two" in peer.received for peer in (opened, waiting, later)] == [True, True, False]
+        assert one.entered == 0
+        for peer in (opened, waiting, later):
+            peer.reset()
+
+
 # --- Stops ----------------------------------------------------------------------------------------
 
 
