@@ -257,7 +257,7 @@ def test_mocks_without_state_open_nothing_and_nothing_is_left(tmp_path: Path) ->
     with served(tmp_path, stateless) as command, clients(command) as all_clients:
         assert {client.ask("hello").text for client in all_clients} == {"hi"}
         (folder,) = (tmp_path / "state").iterdir()
-        assert [*folder.iterdir()] == []
+        assert [path.name for path in folder.iterdir()] == ["server"]
         command.signal(signal.SIGTERM)
         assert command.ended() == 0
 
@@ -295,3 +295,13 @@ def test_a_mock_without_state_answers_after_one_that_passes(tmp_path: Path) -> N
 
         assert said == ["1", "2", *["no more"] * (CONNECTIONS - 2)]
         assert all_clients[0].ask(retry=1).text == "no more"
+
+
+def test_what_a_server_left_behind_that_was_killed_is_removed_by_the_next(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    for _ in range(2):
+        with served(tmp_path, counting(9)) as command, clients(command, 1) as (client,):
+            assert client.ask().text == "1"
+            assert len([*folder.iterdir()]) == 1
+            command.signal_group(signal.SIGKILL)
+            command.ended()
