@@ -46,6 +46,7 @@ _CLOSING = {ord("["): ord("]"), ord("{"): ord("}")}
 _MIN_ROUNDS = 16  # in which pairs of brackets are removed at once
 _MIN_REMOVED = 128  # further rounds have to remove one in so many; otherwise brackets are walked
 _ROOM = b" " * 8192  # of a shortened text: orjson sizes its memory by the text, for fewer levels
+_SURROGATE = 6  # bytes of an escaped one
 _MARGIN = 16  # characters at the end of a shortened text, whose errors may come of that
 
 
@@ -305,12 +306,17 @@ class _Decoder:
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
-            if not self._has_surrogates():
+            if not self._has_surrogates(text):
                 raise
             return orjson.loads(jsontext.replace_lone_surrogates(text))
 
-    def _has_surrogates(self) -> bool:
-        """Return True if lone surrogates in the text are replaced."""
+    def _has_surrogates(self, piece: bytes) -> bool:
+        """Return True if lone surrogates in a piece of the text are replaced: if there are not too
+        many in all."""
+        if b"\\ud" not in piece and b"\\uD" not in piece:
+            return False
+        if len(self._text) <= jsontext.MAX_VALUES * _SURROGATE:
+            return True
         if self._repairs is None:
             self._repairs = jsontext.may_have_surrogates(self._text)
         return self._repairs
@@ -366,7 +372,7 @@ class _Decoder:
         end = json_windows.end_of_character(self._text, start + size)
         document = before + self._text[start:end]
         room = b"" if document.isspace() else _ROOM
-        if self._has_surrogates():
+        if self._has_surrogates(document):
             document = jsontext.replace_lone_surrogates(document)
         try:
             orjson.loads(room + document)
