@@ -209,6 +209,11 @@ class App:
         self._own_traffic = traffic
         self.use(self._engine)
 
+    @property
+    def own_traffic(self) -> CompiledTraffic | None:
+        """The traffic that has replaced that of the configuration; None if none has."""
+        return self._own_traffic
+
     def holds(self, name: str) -> bool:
         """Return True if an entry of traffic with this name holds now, for some request."""
         return name in self.holding()
@@ -246,10 +251,14 @@ class App:
 
     def remove(self, added: AddedMock) -> None:
         """Remove a mock that was added, and its state."""
+        self.drop(added)
+        self.perform(Reset(keys=frozenset({added.id})))
+
+    def drop(self, added: AddedMock) -> None:
+        """Remove a mock that was added, but for its state."""
         self.views.remove(added)
         self._engine.renderer.forget(added.indices)
         self._note_default_session()
-        self.perform(Reset(keys=frozenset({added.id})))
 
     def _view_of(self, session: str) -> View:
         """Return what the requests of a session see."""

@@ -414,11 +414,6 @@ def serve_options(words: Sequence[str]) -> argparse.Namespace:
         parser.error("--control-templates needs --control")
     if options.journal and not options.control:
         parser.error("--journal needs --control: only the control API reads what is kept")
-    if options.control and options.workers > 1:
-        parser.error(
-            "--control cannot be combined with --workers: each worker process has mocks, sessions "
-            "and calls of its own"
-        )
     if options.control and options.state:
         parser.error(
             "--control cannot be combined with --state: what it adds and changes would be that of "

@@ -22,9 +22,11 @@ class AddMock(NamedTuple):
 
 
 class RemoveMock(NamedTuple):
-    """Remove the added mock with this number, and its state. Without effect if there is none."""
+    """Remove the added mock with this number, whose state has this key. Without effect if there is
+    none."""
 
     number: int
+    key: str
 
 
 class SetTraffic(NamedTuple):
@@ -63,29 +65,25 @@ class SetSpeed(NamedTuple):
 
 
 class OpenSession(NamedTuple):
-    """Begin a session at the time `at`, and make it `current` if it shall be that of requests which
-    name none. One that `is_new` has no gates, and no calls with numbers of at most `last_call`,
-    which are those of an earlier session of its name."""
+    """Begin a session, and make it `current` if it shall be that of requests which name none. One
+    that `is_new` has no gates, no mocks, and no calls of this number or a lower one."""
 
     session: str
     current: bool
     is_new: bool
-    at: float
-    last_call: int = 0
+    last_call: int
 
 
 class CloseSession(NamedTuple):
-    """End a session at the time `at`, and drop its state and its mocks."""
+    """End a session, and drop its state and its mocks."""
 
     session: str
-    at: float
 
 
 class ResetMocks(NamedTuple):
-    """Let the mocks with several answers begin anew at the time `at`, in a session or in all."""
+    """Let the mocks with several answers begin anew, in a session or in all."""
 
     session: str | None
-    at: float
 
 
 class ReleaseGate(NamedTuple):

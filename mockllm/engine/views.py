@@ -102,6 +102,11 @@ class Views:
         precedence."""
         return tuple(self._mocks.get(session, ()))
 
+    def all_added(self) -> Iterable[tuple[str | None, Sequence[AddedMock]]]:
+        """Return all sessions with added mocks, and None for all, each with its own in order of
+        precedence."""
+        return [(session, tuple(mocks)) for session, mocks in self._mocks.items()]
+
     @property
     def count(self) -> int:
         """The number of the added mocks."""

@@ -19,6 +19,7 @@ from mockllm.endpoints.control.making import LocalChanges
 from mockllm.errors import MockLLMError
 from mockllm.serve.connections import Service
 from mockllm.serve.gates import Gates
+from mockllm.serve.shared_changes import SharedChanges
 from mockllm.serve.waiting import wait_for_gate
 
 TOKEN_VARIABLE = "MOCKLLM_CONTROL_TOKEN"  # noqa: S105  # its name
@@ -66,13 +67,17 @@ def turn_on(
     calls: Calls | None,
     host: str,
     is_tls: bool,
+    shared: SharedChanges | None = None,
 ) -> None:
-    """Let the app of `service` answer the control API, in the loop of the server."""
-
+    """Let the app of `service` answer the control API, in the loop of the server. Its changes are
+    those of all processes if they are `shared`."""
     access = Access(settings.token, settings.is_open, host, is_tls)
+    local = LocalChanges(service.app, service.clock, service.gates, calls)
+    if shared is not None:
+        shared.use(service, local)
     desk = Desk(
         service.app,
-        LocalChanges(service.app, service.clock, service.gates, calls),
+        local if shared is None else shared,
         access,
         calls,
         service.clock,

@@ -42,6 +42,7 @@ from mockllm.errors import ClientError
 from mockllm.prompt import Earlier
 from mockllm.serve.address import BACKLOG, reason_of
 from mockllm.serve.call_board import CallBoard
+from mockllm.serve.change_log import ChangeBoard
 from mockllm.serve.earlier_elsewhere import EarlierElsewhere
 from mockllm.serve.peer_lines import NoAnswer, PeerLine
 from mockllm.serve.peer_messages import (
@@ -139,7 +140,8 @@ class Switchboard:
 class Place(NamedTuple):
     """The slot of a worker. A `successor` replaces a worker that is still running. Each process has
     a `number` of its own. The state that workers share is in the directory `state`; `gone` are the
-    keys of mocks that earlier configurations had."""
+    keys of mocks that earlier configurations had. What is changed while the server runs is on the
+    `changes`, if it can be changed."""
 
     switchboard: Switchboard
     slot: int
@@ -147,6 +149,7 @@ class Place(NamedTuple):
     number: int = 0
     state: Path | None = None
     gone: frozenset[str] = frozenset()
+    changes: ChangeBoard | None = None
 
 
 class Peers:
@@ -170,10 +173,10 @@ class Peers:
     async def start(self) -> None:
         """Start to answer other workers. A successor first imports the responses of the worker that
         it replaces."""
-        board, slot, successor, *_ = self._place
+        board, slot = self._place.switchboard, self._place.slot
         if not board.sockets:
             return
-        if successor:
+        if self._place.successor:
             responses = await self._ask(slot, {"export": True}, MAX_HANDOVER)
             if isinstance(responses, NoAnswer):
                 logger.warning("worker %d lost the responses of the worker that it replaces", slot)

@@ -33,6 +33,7 @@ from mockllm.serve.redis_store import RedisStore
 from mockllm.serve.reload import Reload, Reloader, freeze_heap, log_state
 from mockllm.serve.sampling import Sampler
 from mockllm.serve.settings import Bound, Settings
+from mockllm.serve.shared_changes import SharedChanges
 from mockllm.serve.state_folder import remove_folder
 from mockllm.serve.timing_board import TimingBoard
 from mockllm.state.store import Reset
@@ -222,6 +223,9 @@ class _Process:
         self._shared_state = self._share_state(app, settings, place)
         board = settings.metrics
         meter = None if board is None else board.meter(time.monotonic)
+        self._shared: SharedChanges | None = None
+        if place is not None and place.changes is not None:
+            self._shared = SharedChanges(place.changes, place.number, self.cut)
         self._service = Service(
             app,
             limits=settings.limits,
@@ -230,7 +234,7 @@ class _Process:
             performer=self._peers,
             slot=slot,
             clock=clock,
-            gates=Gates(hold_for=settings.hold_for),
+            gates=Gates(hold_for=settings.hold_for, worker=0 if place is None else place.number),
             meter=meter,
         )
         self._sampler: Sampler | None = None
@@ -238,8 +242,14 @@ class _Process:
             self._sampler = sampler = Sampler(self._service, meter)
             app.show_metrics(_metrics_page(board, sampler, settings.timing), meter)
         if settings.control is not None:
-            host, is_tls = settings.host, bound.tls is not None
-            turn_on(self._service, settings.control, calls=calls, host=host, is_tls=is_tls)
+            turn_on(
+                self._service,
+                settings.control,
+                calls=calls,
+                host=settings.host,
+                is_tls=bound.tls is not None,
+                shared=self._shared,
+            )
         self._listener = Listener(self._service, tls=bound.tls)
         turns = self._service.turns
         self._garbage = GarbageCollector(lambda: clock.is_pacing or turns.has_large_body)
@@ -269,6 +279,8 @@ class _Process:
 
     async def start(self) -> None:
         """Accept connections, and answer other workers."""
+        if self._shared is not None:
+            self._shared.start()
         if self._peers is not None:
             await self._peers.start()
         if self._sampler is not None:
@@ -346,6 +358,8 @@ class _Process:
             await handover.hand_on_calls()
         if self._peers is not None:
             self._peers.close()
+        if self._shared is not None:
+            self._shared.stop()
         if self._store is not None:
             await self._store.stop()
         if self._shared_state is not None:

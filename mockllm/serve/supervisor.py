@@ -27,6 +27,7 @@ from itertools import count as count_from
 from mockllm.engine.engine import Engine
 from mockllm.errors import ListenError, MockLLMError
 from mockllm.serve.address import BACKLOG, bind_beside, is_unix, reason_of
+from mockllm.serve.change_log import ChangeBoard
 from mockllm.serve.line_writer import RETRY, LineWriter, wait_for_all
 from mockllm.serve.peers import Place, Switchboard
 from mockllm.serve.process import (
@@ -94,6 +95,7 @@ class Supervisor:
         self._stops = False
         self._switchboard: Switchboard
         self._folder: StateFolder | None = None
+        self._changes: ChangeBoard | None
         # of the loop
         self._signals: list[int] = []
         self._selector = selectors.DefaultSelector()
@@ -111,6 +113,7 @@ class Supervisor:
         ):
             self._switchboard = board
             self._folder = folder
+            self._changes = self._make_change_board(board)
             announced = False
             while not self._should_stop():
                 self._reload_if_due()
@@ -140,6 +143,21 @@ class Supervisor:
             yield folder
         finally:
             folder.remove()
+
+    def _make_change_board(self, switchboard: Switchboard) -> ChangeBoard | None:
+        """Return the board by which workers know of each other's changes; None if there are none.
+
+        Raises:
+            MockLLMError: there is no place for it.
+        """
+        if self._settings.control is None:
+            return None
+        if not switchboard.sockets:
+            raise MockLLMError(
+                "--control with --workers needs a temporary directory that can be written: set "
+                "TMPDIR, or use --workers 1"
+            )
+        return ChangeBoard(switchboard.folder)
 
     def _listen(self) -> None:
         try:
@@ -342,7 +360,15 @@ class Supervisor:
             channel.setblocking(False)
             bound = self._bound._replace(sock=slot.sock)
             state = None if self._folder is None else self._folder.path
-            place = Place(self._switchboard, slot.number, successor, number, state, self._gone)
+            place = Place(
+                self._switchboard,
+                slot.number,
+                successor,
+                number,
+                state,
+                self._gone,
+                self._changes,
+            )
             work(self._engine, bound, self._settings, channel, self._beat, place)
             status = 0
         except BaseException:

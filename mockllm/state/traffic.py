@@ -6,7 +6,7 @@ real time.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 
 
 class TrafficTimes:
@@ -14,6 +14,11 @@ class TrafficTimes:
 
     def __init__(self) -> None:
         self._begun: dict[str, float | None] = {}
+
+    @property
+    def begun(self) -> Mapping[str, float | None]:
+        """When those that were started began; None of those that were stopped."""
+        return dict(self._begun)
 
     def start(self, name: str, now: float) -> None:
         """Let the entries with this name begin now, whether they have begun before or not."""

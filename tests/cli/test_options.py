@@ -214,7 +214,6 @@ def test_no_journal_needs_no_reader() -> None:
         (["--control=opne"], "expected --control or --control=open, found 'opne'"),
         (["--control=sk-secret"], "expected --control or --control=open"),
         (["--control-templates"], "--control-templates needs --control"),
-        (["--control", "--workers", "2"], "--control cannot be combined with --workers"),
         (["--journal", "x"], "expected 0 to 10000000"),
         (["--journal", "5"], "--journal needs --control: only the control API reads"),
         (["--hold-for", "-1"], "expected 0 or more"),

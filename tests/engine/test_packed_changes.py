@@ -20,14 +20,14 @@ for _ in range(150):
     DEEP = [DEEP]
 
 PLAIN: list[Change] = [
-    changes.RemoveMock(3),
+    changes.RemoveMock(3, "added[3]"),
     changes.StartTraffic("outage", 1.5),
     changes.StopTraffic("outage"),
     changes.ResetTraffic("outage"),
     changes.SetSpeed(10.0, 12345.678901, 3.25),
-    changes.OpenSession("a", current=True, is_new=False, at=1.0),
-    changes.CloseSession("a", 2.0),
-    changes.ResetMocks(None, 3.0),
+    changes.OpenSession("a", current=True, is_new=False, last_call=7),
+    changes.CloseSession("a"),
+    changes.ResetMocks(None),
     changes.ReachGate("a", "g", (3, 1)),
     changes.LeaveGate((3, 1)),
     changes.ReleaseGate(None, "g"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from itertools import cycle
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import orjson
 
@@ -13,12 +15,20 @@ from mockllm.app import App
 from mockllm.endpoints.control.access import PREFIX, Access
 from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.control.desk import Desk
-from mockllm.endpoints.control.making import LocalChanges
+from mockllm.endpoints.control.making import Changes, LocalChanges
 from mockllm.engine.changes import GateChange
 from mockllm.engine.decision import Decision, DividedWork, FindPeer, Peer, Question, Wait, finish
+from mockllm.engine.engine import Engine
 from mockllm.exchange import Request
 from mockllm.observers.journal import Journal
+from mockllm.serve.change_log import ChangeBoard
+from mockllm.serve.clock import Clock
+from mockllm.serve.connections import Service
+from mockllm.serve.gates import Gates
 from mockllm.serve.own_calls import OwnCalls
+from mockllm.serve.shared_changes import SharedChanges
+from mockllm.state.gates import GateStates
+from tests.support.apps import LoneApp
 from tests.support.goldens import delivered
 from tests.support.observed import Observed, request
 
@@ -68,8 +78,14 @@ class FixedClock:
 class FixedGates:
     """Gates that answers have reached as a test says. What is done to them is recorded."""
 
-    counts: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str]
     done: list[GateChange] = field(default_factory=list)
+    states: GateStates = field(default_factory=GateStates)
+    post: Any = None
+    is_alive: Any = None
+
+    def cut_session(self, session: str) -> None:
+        pass
 
     def make(self, change: GateChange) -> None:
         self.done.append(change)
@@ -84,8 +100,20 @@ class FixedGates:
         pass
 
 
+class Part(NamedTuple):
+    """One process of a server: its app, its clock and its gates."""
+
+    observed: Observed
+    clock: FixedClock
+    gates: FixedGates
+
+
 class Controlled:
-    """An app with a control API, whose requests are observed by a journal."""
+    """An app with a control API, whose requests are observed by a journal.
+
+    With several `workers` there are so many apps, which share what is changed: each request goes to
+    the next one. They have one store and one journal, as if these were shared between processes.
+    """
 
     def __init__(
         self,
@@ -97,35 +125,82 @@ class Controlled:
         strict: bool = False,
         host: str = "127.0.0.1",
         is_tls: bool = False,
+        workers: int = 1,
+        folder: Path = Path(),
     ) -> None:
-        self.observed = Observed({} if config is None else config)
-        self.app = self.observed.app
-        self.clock = FixedClock()
-        self.gates = FixedGates()
+        self.journal = Journal()
         self.waits: list[tuple[object, ...]] = []
         self.threads = 0
         """How often work was done in a thread."""
         self.access = Access(TOKEN, is_open, host, is_tls)
-        names = iter(f"session-{number}" for number in range(1_000))
-        calls = OwnCalls(self.observed.journal) if journal else None
+        self._names = iter(f"session-{number}" for number in range(1_000))
+        self._settings = {"strict_config": strict, "allows_templates": templates}
+        self._calls = OwnCalls(self.journal) if journal else None
+        self._counts = Counter[str]()
+        self._shared: list[SharedChanges] = []
+        board = ChangeBoard(folder) if workers > 1 else None
+        self.parts = [self._begin({} if config is None else config, board) for _ in range(workers)]
+        for part in self.parts:
+            part.observed.app.store = self.parts[0].observed.app.store
+        self._turns = cycle(self.parts)
+
+    def _begin(self, config: Any, board: ChangeBoard | None) -> Part:
+        """Begin one process."""
+        observed = Observed(config, journal=self.journal)
+        app, clock, gates = observed.app, FixedClock(), FixedGates(self._counts)
+        changes: Changes
+        changes = local = LocalChanges(app, clock, gates, self._calls)
+        if board is not None:
+            changes = shared = SharedChanges(board, len(self._shared), lambda: None)
+            service = Service(app, clock=cast("Clock", clock), gates=cast("Gates", gates))
+            shared.use(service, local)
+            self._shared.append(shared)
         desk = Desk(
-            self.app,
-            LocalChanges(self.app, self.clock, self.gates, calls),
+            app,
+            changes,
             self.access,
-            calls,
-            self.clock,
-            self.gates,
+            self._calls,
+            clock,
+            gates,
             self,
-            names.__next__,
-            strict_config=strict,
-            allows_templates=templates,
+            self._names.__next__,
+            **self._settings,
         )
-        self.api = ControlAPI(desk)
-        self.app.control = self.api
+        app.control = ControlAPI(desk)
+        return Part(observed, clock, gates)
+
+    def _next(self) -> Part:
+        """The process that answers the next request, which has made all changes."""
+        for shared in self._shared:
+            shared.catch_up()
+        return next(self._turns)
+
+    def reload(self, engine: Engine) -> None:
+        """Use another configuration in all processes."""
+        for part in self.parts:
+            part.observed.app.use(engine)
+
+    def close(self) -> None:
+        """Close what is shared."""
+        for shared in self._shared:
+            shared.stop()
+            shared.close()
 
     @property
-    def journal(self) -> Journal:
-        return self.observed.journal
+    def observed(self) -> Observed:
+        return self._next().observed
+
+    @property
+    def app(self) -> LoneApp:
+        return self._next().observed.app
+
+    @property
+    def clock(self) -> FixedClock:
+        return self._next().clock
+
+    @property
+    def gates(self) -> FixedGates:
+        return self._next().gates
 
     async def calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # as the control API calls it
         self.waits.append((session, count, timeout))
@@ -133,7 +208,7 @@ class Controlled:
 
     async def gate(self, session: str | None, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # as the control API calls it
         self.waits.append((session, name, count, timeout))
-        return self.gates.reached(session, name) >= count
+        return self._counts[name] >= count
 
     async def thread(self, work: Callable[[], Any]) -> Any:
         self.threads += 1
@@ -141,7 +216,7 @@ class Controlled:
 
     def send(self, asked: Request, *, is_local: bool = True) -> Told:
         """Send any request to the app, from a peer on this machine or another one."""
-        decided: Any = App.decide(self.app, asked)
+        decided: Any = App.decide(self._next().observed.app, asked)
         while isinstance(decided, Question):
             (work,) = decided.operations
             decided = decided.resume([_perform(work, is_local=is_local)])
@@ -186,6 +261,10 @@ class Controlled:
         """The words of the answer to `text`; None if no mock answers."""
         told = self.say(text, session=session)
         return told["choices"][0]["message"]["content"] if "choices" in told else None
+
+
+Begin = Callable[..., Controlled]
+"""Begins a control API: a fixture, which closes it at the end."""
 
 
 def _perform(work: Any, *, is_local: bool) -> Any:

@@ -81,17 +81,16 @@ def add_mocks(desk: Desk, asked: Asked) -> Decision | Question:
     Raises:
         ControlError: 400 with all mistakes, 403, 404, 409, 412, 413.
     """
-    session = _open_scope(desk, asked)
+    session = asked.scope()
 
     def add(added: list[AddedMock], *, is_one: bool) -> Decision | Question:
         def check() -> list[Change]:
             check_version(asked.request, lambda: version_of_all(see_mocks(desk, session)))
-            desk.check_open(session)
             return [AddMock(each, session) for each in added]
 
         shown = [list_added(each, session) for each in added]
         return desk.changes.commit(
-            check, lambda: begin(_answer(desk, shown, session, is_one=is_one))
+            check, lambda changes: begin(_answer(desk, shown, session, is_one=is_one))
         )
 
     return desk.work(
@@ -108,7 +107,7 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
     Raises:
         ControlError: 400 with all mistakes, 403, 404, 409, 412, 413.
     """
-    session = _open_scope(desk, asked)
+    session = asked.scope()
     name = asked.values["name"]
 
     def compile_named(body: _Body) -> Decision | Question:
@@ -135,11 +134,10 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
             before = _replaced(desk, name, session)
             seen = None if before is None else before.version
             check_version(asked.request, lambda: seen)
-            desk.check_open(session)
             addition = AddMock(added, session)
             return [addition] if before is None else [_removal(before), addition]
 
-        def answer() -> Decision | Question:
+        def answer(changes: Sequence[Change]) -> Decision | Question:
             shown, status = [list_added(added, session)], 201 if before is None else 200
             return begin(_answer(desk, shown, session, is_one=True, status=status))
 
@@ -166,21 +164,15 @@ def delete_mock(desk: Desk, asked: Asked) -> Decision | Question:
         check_version(asked.request, lambda: listed.version)
         return [_removal(listed)]
 
-    return desk.changes.commit(check, no_content)
+    return desk.changes.commit(check, lambda changes: no_content())
 
 
 def _removal(listed: Listed) -> RemoveMock:
     assert listed.added is not None
-    return RemoveMock(listed.added.number)
+    return RemoveMock(listed.added.number, listed.added.id)
 
 
 # --- scope ----------------------------------------------------------------------------------------
-
-
-def _open_scope(desk: Desk, asked: Asked) -> str | None:
-    session = asked.scope()
-    desk.check_open(session)
-    return session
 
 
 def _replaced(desk: Desk, name: str, session: str | None) -> Listed | None:
@@ -311,7 +303,7 @@ def _templates(added: AddedMock, own: _Written) -> Iterator[Problem]:
 def _answer(
     desk: Desk, shown: list[Listed], session: str | None, *, is_one: bool, status: int = 201
 ) -> Generator[bool, None, Decision]:
-    described = yield from describe_all(desk, shown, session, {})  # they are new
+    described = yield from describe_all(shown, {}, lambda key: 0)  # they are new
     warnings = [
         describe(warning) for each in shown if each.added for warning in each.added.warnings
     ]

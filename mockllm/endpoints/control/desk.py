@@ -27,7 +27,6 @@ from mockllm.observers.selection import Selection
 from mockllm.providers.routes import Values
 from mockllm.state.session_names import describe_mistake, is_session_name
 from mockllm.state.sessions import COMMON
-from mockllm.state.store import LocalStore
 from mockllm.state.traffic import TrafficTimes
 
 MAX_BODY = 4 * MIB  # of mocks and traffic; the largest mocks are responses of some 100 kB
@@ -40,7 +39,6 @@ class MockedServer(Protocol):
     """The interface of `app.App` for the control API."""
 
     views: Views
-    store: LocalStore
     traffic: TrafficTimes
     elapsed: Callable[[], float]
     timing: Callable[[], Lateness]
@@ -175,16 +173,6 @@ class Desk:
     ) -> Decision | Question:
         """Return the `answer` by what happened in a session, or in all, as `read` does."""
         return self.read(session, lambda found: answer(found.record(self.gates.held(session))))
-
-    def check_open(self, session: str | None) -> None:
-        """Check that a session is open: of one that is not, nothing would remain.
-
-        Raises:
-            ControlError: 404.
-        """
-        if session is not None and not self.server.store.sessions.is_open(session):
-            message = f"The session {session!r} is not open: begin it with PUT /sessions/{session}"
-            raise ControlError(404, "session_not_open", message)
 
 
 class Form(ConfigObject):

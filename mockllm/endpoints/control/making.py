@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from mockllm.endpoints.control.state import operations_of, settle
 from mockllm.engine.added import AddedMock
 from mockllm.engine.changes import (
     AddMock,
@@ -24,14 +25,13 @@ from mockllm.engine.changes import (
 from mockllm.engine.decision import Decision, Question
 from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.views import Views
-from mockllm.state.store import BeginSession, EndSession, Operation, Reset, Result
 from mockllm.state.traffic import TrafficTimes
 
 Check = Callable[[], Sequence[Change]]
 """Returns the changes of a request, once the request is checked against what it changes. Raises
 ControlError if it is refused."""
-Answer = Callable[[], Decision | Question]
-"""Returns the answer to a request whose changes are made."""
+Answer = Callable[[Sequence[Change]], Decision | Question]
+"""Returns the answer to a request whose changes are made, as these are."""
 
 
 class ChangedServer(Protocol):
@@ -40,10 +40,15 @@ class ChangedServer(Protocol):
     views: Views
     traffic: TrafficTimes
 
+    @property
+    def own_traffic(self) -> CompiledTraffic | None: ...
+    @property
+    def current_session(self) -> str: ...
     def set_traffic(self, traffic: CompiledTraffic) -> None: ...
     def add(self, added: AddedMock, session: str | None) -> None: ...
-    def remove(self, added: AddedMock) -> None: ...
-    def perform(self, operation: Operation, now: float | None = None) -> Result: ...
+    def drop(self, added: AddedMock) -> None: ...
+    def use_session(self, session: str) -> None: ...
+    def forget_session(self, session: str) -> None: ...
 
 
 class Clock(Protocol):
@@ -77,7 +82,8 @@ class Changes(Protocol):
 
     def commit(self, check: Check, answer: Answer) -> Decision | Question:
         """Return `answer` once the changes of `check` are made: all of them, or none if it raises.
-        What `check` sees does not change before they are made."""
+        What `check` sees does not change before they are made; their operations on the state are
+        performed between."""
 
     def take_numbers(self, count: int) -> Sequence[int]:
         """Return so many numbers for added mocks, which no other mock has or will have."""
@@ -96,9 +102,16 @@ class LocalChanges:
 
     def commit(self, check: Check, answer: Answer) -> Decision | Question:
         """Return `answer` once the changes of `check` are made, as every Changes does."""
-        for change in check():
-            self.make(change)
-        return answer()
+        changes = check()
+
+        def resume(results: Sequence[Any]) -> Decision | Question:
+            settled = settle(changes, results)
+            for change in settled:
+                self.make(change)
+            return answer(settled)
+
+        operations = operations_of(changes)
+        return Question(tuple(operations), resume) if operations else resume(())
 
     def take_numbers(self, count: int) -> Sequence[int]:
         """Return numbers for added mocks, as every Changes does."""
@@ -106,7 +119,7 @@ class LocalChanges:
         return [next(numbers) for _ in range(count)]
 
     def make(self, change: Change) -> None:
-        """Make one change that was checked."""
+        """Make one change that was checked, in this process: its operations were performed."""
         server = self._server
         match change:
             case AddMock(added, session):
@@ -114,7 +127,7 @@ class LocalChanges:
             case RemoveMock(number):
                 found = server.views.find(number)
                 if found is not None:
-                    server.remove(found[1])
+                    server.drop(found[1])
                 server.views.highest = max(server.views.highest, number)
             case SetTraffic(traffic):
                 server.set_traffic(traffic)
@@ -128,18 +141,22 @@ class LocalChanges:
                 self._clock.set_speed(speed, at, elapsed)
             case OpenSession():
                 self._open(change)
-            case CloseSession(session, at):
-                self._gates.end_session(session)
-                server.perform(EndSession(session), at)
-            case ResetMocks(within, at):
-                server.perform(Reset(within), at)
+            case CloseSession(session):
+                self._end(session)
+            case ResetMocks():
+                pass  # it is about state alone
             case _:
                 self._gates.make(change)
 
     def _open(self, change: OpenSession) -> None:
-        session, current, is_new, at, last_call = change
+        session, current, is_new, last_call = change
         if is_new:
-            self._gates.end_session(session)
+            self._end(session)  # a process that was killed may not have done so
             if self._journal is not None:
                 self._journal.forget(session, last_call)
-        self._server.perform(BeginSession(session, current), at)
+        if current:
+            self._server.use_session(session)
+
+    def _end(self, session: str) -> None:
+        self._gates.end_session(session)
+        self._server.forget_session(session)

@@ -16,13 +16,14 @@ from mockllm.endpoints.control.answers import (
     version_of,
 )
 from mockllm.endpoints.control.desk import Asked, Desk, not_found
+from mockllm.endpoints.control.state import count_answers
 from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import begin
 from mockllm.engine.decision import Decision, Question, finish
 from mockllm.engine.sources import MockSource, ScriptedSource
 from mockllm.errors import closest, did_you_mean
 from mockllm.observers.selection import is_id, number_of
-from mockllm.observers.subjects import progress_of
+from mockllm.observers.subjects import Answered, progress_of
 from mockllm.observers.verification import Progress
 from mockllm.providers import APIS
 
@@ -110,13 +111,13 @@ def list_mocks(desk: Desk, asked: Asked) -> Decision | Question:
     known = [*see_mocks(desk, session)]
     page = known[start : start + limit]
 
-    def pieces(requests: Mapping[str, int]) -> Generator[bool, None, Decision]:
-        shown = yield from describe_all(desk, page, session, requests)
+    def pieces(requests: Mapping[str, int], answered: Answered) -> Generator[bool, None, Decision]:
+        shown = yield from describe_all(page, requests, answered)
         end = start + len(page)
         body = {"mocks": shown, "next": end, "more": end < len(known)}
         return answer(body, etag=version_of_all(known))
 
-    return _with_counts(desk, session, lambda requests: begin(pieces(requests)))
+    return _with_counts(desk, session, page, lambda *counts: begin(pieces(*counts)))
 
 
 def read_mock(desk: Desk, asked: Asked) -> Decision | Question:
@@ -128,23 +129,30 @@ def read_mock(desk: Desk, asked: Asked) -> Decision | Question:
     session = asked.scope()
     listed = find_mock(desk, asked.values["name"], session)
 
-    def describe(requests: Mapping[str, int]) -> Decision:
-        (shown,) = finish(describe_all(desk, [listed], session, requests))
+    def describe(requests: Mapping[str, int], answered: Answered) -> Decision:
+        (shown,) = finish(describe_all([listed], requests, answered))
         return answer(shown, etag=listed.version)
 
-    return _with_counts(desk, session, describe)
+    return _with_counts(desk, session, [listed], describe)
 
 
 def _with_counts(
     desk: Desk,
     session: str | None,
-    show: Callable[[Mapping[str, int]], Decision | Question],
+    page: Sequence[Listed],
+    show: Callable[[Mapping[str, int], Answered], Decision | Question],
 ) -> Decision | Question:
     """Return the answer that shows the number of requests that each mock has answered in a session,
-    or in all, by the ids of the mocks. Without a journal, there are none."""
+    or in all, by the ids of the mocks, and where those with several answers are. Without a journal,
+    there are no numbers."""
+    sources = [source for listed in page for source in listed.sources]
+
+    def go_on(requests: Mapping[str, int]) -> Decision | Question:
+        return count_answers(sources, session, lambda answered: show(requests, answered))
+
     if desk.journal is None:
-        return show({})
-    return desk.read(session, lambda reading: show(reading.count_by_mock()))
+        return go_on({})
+    return desk.read(session, lambda reading: go_on(reading.count_by_mock()))
 
 
 def version_of_all(known: Iterable[Listed]) -> str:
@@ -165,14 +173,13 @@ def list_added(added: AddedMock, session: str | None) -> Listed:
 
 
 def describe_all(
-    desk: Desk, page: Sequence[Listed], session: str | None, counts: Mapping[str, int]
+    page: Sequence[Listed], counts: Mapping[str, int], answered: Answered
 ) -> Generator[bool, None, list[dict[str, Any]]]:
     """Return mocks as JSON, with what a session, or all, have had of them, in pieces. `counts` are
     the requests that they have answered, by their ids."""
-    store = desk.server.store
     shown: list[dict[str, Any]] = []
     for listed in page:
-        progress = progress_of(listed.sources, lambda key: store.answered(key, session))
+        progress = progress_of(listed.sources, answered)
         shown.append(_describe(listed, counts.get(listed.id, 0), progress))
         if len(shown) % MAX_AT_ONCE == 0:
             yield False

@@ -48,7 +48,7 @@ def put_speed(desk: Desk, asked: Asked) -> Decision | Question:
         now = desk.clock.now()
         return [SetSpeed(float(wanted.speed), now, desk.clock.elapsed(now))]
 
-    return desk.changes.commit(check, lambda: _answer(desk))
+    return desk.changes.commit(check, lambda changes: _answer(desk))
 
 
 def reset(desk: Desk, asked: Asked) -> Decision | Question:
@@ -59,7 +59,7 @@ def reset(desk: Desk, asked: Asked) -> Decision | Question:
     """
     asked.read(NoMembers)
     session = asked.scope()
-    return desk.changes.commit(lambda: [ResetMocks(session, desk.server.time())], no_content)
+    return desk.changes.commit(lambda: [ResetMocks(session)], lambda changes: no_content())
 
 
 def _answer(desk: Desk) -> Decision:

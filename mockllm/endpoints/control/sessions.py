@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
@@ -16,10 +17,11 @@ from mockllm.endpoints.control.desk import (
     forbidden,
     not_found,
 )
-from mockllm.engine.changes import CloseSession, OpenSession
+from mockllm.engine.changes import Change, CloseSession, OpenSession
 from mockllm.engine.decision import Decision, Question
 from mockllm.state.session_names import PREFIX, session_of_credential
-from mockllm.state.sessions import COMMON, MAX_PINNED
+from mockllm.state.sessions import COMMON
+from mockllm.state.store import IsOpen, ListSessions
 
 MAX_SESSIONS = 1_000  # of one page
 
@@ -56,36 +58,46 @@ class CurrentSession(Form):
     """The session of requests that name none; null is the common one, which has no name."""
 
 
-def list_sessions(desk: Desk, asked: Asked) -> Decision:
+def list_sessions(desk: Desk, asked: Asked) -> Decision | Question:
     """Answer with the open sessions. A token of a session sees only that one.
 
     Raises:
         ControlError: 400.
     """
-    sessions = desk.server.store.sessions
     start = asked.number("after", 0)
     limit = asked.number("limit", MAX_SESSIONS, most=MAX_SESSIONS)
     own = asked.grant.session
-    known = sessions.open if own is None else tuple(filter(sessions.is_open, (own,)))
-    page = known[start : start + limit]
-    end = start + len(page)
-    shown = [_describe(desk, asked, each) for each in page]
-    current = desk.server.current_session or None
-    if own is not None and current != own:
-        current = None
-    return answer({"sessions": shown, "current": current, "next": end, "more": end < len(known)})
+
+    def show(results: Sequence[Any]) -> Decision:
+        (found,) = results
+        known: tuple[str, ...] = found if own is None else (own,) * found
+        page = known[start : start + limit]
+        end = start + len(page)
+        shown = [_describe(desk, asked, each) for each in page]
+        current = desk.server.current_session or None
+        if own is not None and current != own:
+            current = None
+        body = {"sessions": shown, "current": current, "next": end, "more": end < len(known)}
+        return answer(body)
+
+    return Question((ListSessions() if own is None else IsOpen(own),), show)
 
 
-def read_session(desk: Desk, asked: Asked) -> Decision:
+def read_session(desk: Desk, asked: Asked) -> Decision | Question:
     """Answer with one open session.
 
     Raises:
         ControlError: 400, 403, 404.
     """
     name = _named(asked)
-    if not desk.server.store.sessions.is_open(name):
-        raise not_found(f"open session {name!r}")
-    return answer(_describe(desk, asked, name))
+
+    def show(results: Sequence[Any]) -> Decision:
+        (is_open,) = results
+        if not is_open:
+            raise not_found(f"open session {name!r}")
+        return answer(_describe(desk, asked, name))
+
+    return Question((IsOpen(name),), show)
 
 
 def create_session(desk: Desk, asked: Asked) -> Decision | Question:
@@ -125,7 +137,8 @@ def use_session(desk: Desk, asked: Asked) -> Decision | Question:
     wanted: CurrentSession = asked.read(CurrentSession)
     name = COMMON if wanted.current is None else check_session_name(wanted.current)
     return desk.changes.commit(
-        lambda: [_open(desk, name, current=True)], lambda: answer({"current": wanted.current})
+        lambda: [_opening(desk, name, current=True)],
+        lambda changes: answer({"current": wanted.current}),
     )
 
 
@@ -136,7 +149,7 @@ def end_session(desk: Desk, asked: Asked) -> Decision | Question:
         ControlError: 400, 403.
     """
     name = _named(asked)
-    return desk.changes.commit(lambda: [CloseSession(name, desk.server.time())], no_content)
+    return desk.changes.commit(lambda: [CloseSession(name)], lambda changes: no_content())
 
 
 def _session_of(desk: Desk, credential: str) -> str:
@@ -153,31 +166,18 @@ def _session_of(desk: Desk, credential: str) -> str:
 
 
 def _begin(desk: Desk, asked: Asked, name: str, *, current: bool) -> Decision | Question:
-    opening: OpenSession
-
-    def check() -> list[OpenSession]:
-        nonlocal opening
-        opening = _open(desk, name, current=current)
-        return [opening]
-
-    def answer_with_session() -> Decision:
+    def answer_with_session(changes: Sequence[Change]) -> Decision:
+        (opening,) = changes
+        assert isinstance(opening, OpenSession)
         return answer(_describe(desk, asked, name), 201 if opening.is_new else 200)
 
-    return desk.changes.commit(check, answer_with_session)
+    return desk.changes.commit(lambda: [_opening(desk, name, current=current)], answer_with_session)
 
 
-def _open(desk: Desk, name: str, *, current: bool) -> OpenSession:
-    """Return the change that opens a session.
-
-    Raises:
-        ControlError: 409.
-    """
-    sessions, now = desk.server.store.sessions, desk.server.time()
-    if not sessions.can_begin(name, now):
-        message = f"{MAX_PINNED:,} sessions are open; end those whose test is over"
-        raise ControlError(409, "too_many_sessions", message)
+def _opening(desk: Desk, name: str, *, current: bool) -> OpenSession:
+    """Return the change that begins a session, unless it is open."""
     last_call = 0 if desk.journal is None else desk.journal.last_number
-    return OpenSession(name, current, not sessions.is_open(name), now, last_call)
+    return OpenSession(name, current, is_new=False, last_call=last_call)
 
 
 def _named(asked: Asked) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mockllm.config.traffic import Traffic
@@ -137,7 +137,7 @@ def dump(entry: Traffic) -> dict[str, Any]:
 def _time(desk: Desk, asked: Asked, make: Callable[[str], Change]) -> Decision | Question:
     """Change when the entries of the name in the path begin."""
     asked.read(NoMembers)
-    return desk.changes.commit(lambda: [make(_name(desk, asked))], no_content)
+    return desk.changes.commit(lambda: [make(_name(desk, asked))], lambda changes: no_content())
 
 
 def _name(desk: Desk, asked: Asked) -> str:
@@ -183,7 +183,7 @@ def _replace(desk: Desk, asked: Asked, arrange: Callable[[], _Entries]) -> Decis
                 new = compile_all()  # the others were changed meanwhile
             return [SetTraffic(new.compiled)]
 
-        def answer_with_entries() -> Decision:
+        def answer_with_entries(changes: Sequence[Change]) -> Decision:
             if new.changed is None:
                 return _answer(desk)
             written = new.compiled.entries[new.changed]

@@ -12,7 +12,7 @@ What holds is a 200, what does not is a 409 whose message is the text of the fai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, model_validator
@@ -22,6 +22,7 @@ from mockllm.endpoints.control.answers import ControlError, answer, plain_text
 from mockllm.endpoints.control.desk import Asked, Desk, Form, not_found
 from mockllm.endpoints.control.gates import checked_gate
 from mockllm.endpoints.control.mocks import find_mock
+from mockllm.endpoints.control.state import count_answers
 from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.errors import closest, did_you_mean
 from mockllm.observers import verification
@@ -117,21 +118,39 @@ def verify(desk: Desk, asked: Asked) -> Decision | Question:
         return _wait_for_gate(desk, wanted, session)
     if wanted.assert_ == "calls":
         return _wait_for_calls(desk, wanted, session)
-    return desk.verify(session, lambda record: _verify(desk, record, wanted, session))
+
+    def judge(record: Record) -> Decision | Question:
+        if wanted.assert_ in ("no_unmatched", "credential"):
+            return _verify(desk, record, wanted, session, {})
+        tables = [*desk.server.tables(session)]
+        sources = [table.sources[rule.index] for table in tables for rule in table.index.rules]
+        return count_answers(
+            sources,
+            session,
+            lambda answered: _verify(desk, record, wanted, session, subjects_of(tables, answered)),
+        )
+
+    return desk.verify(session, judge)
 
 
-def _verify(desk: Desk, record: Record, wanted: Assertion, session: str | None) -> Decision:
-    """Answer whether an assertion about calls holds."""
+def _verify(
+    desk: Desk,
+    record: Record,
+    wanted: Assertion,
+    session: str | None,
+    known: Mapping[str, Subject],
+) -> Decision:
+    """Answer whether an assertion about calls holds. `known` are the mocks by their names."""
     match wanted.assert_:
         case "called" | "requested":
-            return _count(record, _subject(desk, wanted.mock or "", session), wanted)
+            return _count(record, _subject(desk, wanted.mock or "", session, known), wanted)
         case "order":
-            subjects = [_subject(desk, name, session) for name in wanted.mocks or ()]
+            subjects = [_subject(desk, name, session, known) for name in wanted.mocks or ()]
             failure = verification.wrong_order(record, subjects)
         case "no_unmatched":
             failure = verification.unmatched(record, strict=wanted.strict_requests)
         case "all_called":
-            failure = verification.not_called(record, [*_subjects(desk, session).values()])
+            failure = verification.not_called(record, [*known.values()])
         case _:
             failure = _wrong_credential(record, wanted)
     return _answer(failure)
@@ -214,19 +233,13 @@ def _wrong_credential(record: Record, wanted: Assertion) -> str | None:
     return f"call {wanted.call} was not sent with this credential"
 
 
-def _subjects(desk: Desk, session: str | None) -> dict[str, Subject]:
-    server = desk.server
-    return subjects_of(server.tables(session), lambda key: server.store.answered(key, session))
-
-
-def _subject(desk: Desk, name: str, session: str | None) -> Subject:
+def _subject(desk: Desk, name: str, session: str | None, known: Mapping[str, Subject]) -> Subject:
     """Return the mock with an id or a name, for verification. One that was removed is still known
     by its id.
 
     Raises:
         ControlError: 404.
     """
-    known = _subjects(desk, session)
     owner = desk.server.views.find(number_of(name)) if is_id(name) else None
     if owner is not None and (session is None or owner[0] in (None, session)):
         added = find_mock(desk, name, session).added

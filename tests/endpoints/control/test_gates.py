@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from mockllm.engine.changes import OpenGate, ReleaseGate
-from tests.support.control import Controlled
+from tests.support.control import Begin, Controlled
 
 
 @pytest.fixture
-def controlled() -> Controlled:
-    controlled = Controlled()
+def controlled(begin: Begin) -> Controlled:
+    controlled = begin()
     controlled.ask("PUT", "sessions/a", {})
     return controlled
 

@@ -8,7 +8,7 @@ import pytest
 
 from mockllm import Config, ConfigError, Server
 from mockllm.endpoints.control import changes
-from tests.support.control import TOKEN, Controlled
+from tests.support.control import TOKEN, Begin, Controlled
 
 CONFIG: dict[str, Any] = {
     "openai": [{"name": "own", "match": {"user": "own"}, "reply": "of chat"}],
@@ -20,8 +20,8 @@ CONFIG: dict[str, Any] = {
 
 
 @pytest.fixture
-def controlled() -> Controlled:
-    return Controlled(CONFIG)
+def controlled(begin: Begin) -> Controlled:
+    return begin(CONFIG)
 
 
 def names(controlled: Controlled, query: str = "", token: str | None = None) -> list[str]:

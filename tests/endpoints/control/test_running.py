@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.control import Controlled
+from tests.support.control import Begin, Controlled
 
 CONFIG = {"mocks": [{"match": {"user": "s"}, "sequence": ["one", "two"]}]}
 
 
 @pytest.fixture
-def controlled() -> Controlled:
-    return Controlled(CONFIG)
+def controlled(begin: Begin) -> Controlled:
+    return begin(CONFIG)
 
 
 def test_the_speed_is_read_and_set(controlled: Controlled) -> None:

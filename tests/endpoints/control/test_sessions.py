@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from mockllm.state import sessions as state
-from tests.support.control import Controlled
+from tests.support.control import Begin, Controlled
 
 CONFIG = {"mocks": [{"name": "steps", "match": {"user": "s"}, "sequence": ["one", "two"]}]}
 
 
 @pytest.fixture
-def controlled() -> Controlled:
-    return Controlled(CONFIG)
+def controlled(begin: Begin) -> Controlled:
+    return begin(CONFIG)
 
 
 def test_a_session_has_a_token_and_base_urls(controlled: Controlled) -> None:

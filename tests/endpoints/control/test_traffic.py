@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mockllm.engine.building import build_engine
-from tests.support.control import Controlled
+from tests.support.control import Begin, Controlled
 
 BUSY: dict[str, Any] = {"name": "busy", "match": {"user": "a"}, "error": "overloaded"}
 SLOW: dict[str, Any] = {"latency": {"ttft": 1.0}}
@@ -16,8 +16,8 @@ CONFIG: dict[str, Any] = {"mocks": [{"reply": "Hi"}], "traffic": [BUSY, SLOW]}
 
 
 @pytest.fixture
-def controlled() -> Controlled:
-    return Controlled(CONFIG)
+def controlled(begin: Begin) -> Controlled:
+    return begin(CONFIG)
 
 
 def listed(controlled: Controlled) -> list[str]:
@@ -69,7 +69,7 @@ def test_all_entries_are_replaced(controlled: Controlled) -> None:
 def test_what_was_set_outlives_a_reload(controlled: Controlled) -> None:
     controlled.ask("PUT", "traffic", {"traffic": []})
 
-    controlled.app.use(build_engine({**CONFIG, "mocks": [{"reply": "reloaded"}]}))
+    controlled.reload(build_engine({**CONFIG, "mocks": [{"reply": "reloaded"}]}))
 
     assert controlled.text("a") == "reloaded"
 
