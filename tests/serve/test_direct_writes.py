@@ -129,5 +129,23 @@ def test_a_peer_that_has_reset_is_a_lost_connection() -> None:
     run(main)
 
 
+@FAMILIES
+@pytest.mark.parametrize("was_asked", [False, True])
+def test_a_transport_that_is_closed_may_be_asked(family: str, was_asked: bool) -> None:
+    """An answer may be decided just when its peer has left."""
+
+    async def main() -> None:
+        async with connected(family) as (server, _):
+            if was_asked:
+                descriptor_of(server.transport)
+            server.transport.abort()
+            assert server.transport.is_closing()
+            descriptor_of(server.transport)
+            await asyncio.wait_for(server.lost.wait(), PATIENCE)
+            descriptor_of(server.transport)
+
+    run(main)
+
+
 def test_it_has_no_descriptor_for_what_is_not_a_socket() -> None:
     assert descriptor_of(asyncio.Transport()) == NO_DESCRIPTOR
