@@ -86,18 +86,19 @@ class Turns:
     @property
     def has_large_body(self) -> bool:
         """True while a large body is in work, or let go of."""
-        return self._collections.are_delayed or bool(self._leftovers)
+        return self._collections.are_delayed
 
     async def perform(self, pieces: Pieces, leftovers: list[Any] | None = None) -> Any:
         """Return the result of `pieces`, which are done in turns. One that cannot be divided is the
         first of its iteration. `leftovers` are those of `DividedWork`."""
         if leftovers is None:
             return await self._perform(pieces)
-        with self._collections:
-            result = await self._perform(pieces)
-        self._leftovers.append(leftovers)
-        self._renew_later()
-        return result
+        self._collections.delay()
+        try:
+            return await self._perform(pieces)
+        finally:
+            self._leftovers.append(leftovers)  # it delays collections until it is gone
+            self._renew_later()
 
     async def _perform(self, pieces: Pieces) -> Any:
         alone = False
@@ -163,6 +164,7 @@ class Turns:
                 self._leftovers[-1].pop()
             else:
                 self._leftovers.pop()
+                self._collections.resume()
             spent = time.monotonic() - began
             if spent > MAX_FREEING:
                 self._spent += spent
@@ -173,8 +175,8 @@ class Turns:
 
 
 class _Collections:
-    """Delays full collections of garbage while large bodies are in work, in a context for each.
-    Young garbage is collected meanwhile; what survives that is not looked at again."""
+    """Delays full collections of garbage from the first large body on until the last is gone. Young
+    garbage is collected meanwhile; what survives that is not looked at again."""
 
     def __init__(self) -> None:
         self._bodies = 0
@@ -185,13 +187,15 @@ class _Collections:
         """True while a large body is in work."""
         return self._bodies > 0
 
-    def __enter__(self) -> None:
+    def delay(self) -> None:
+        """Delay collections for one more body."""
         self._bodies += 1
         if gc.isenabled():
             gc.disable()
             self._delays = True
 
-    def __exit__(self, *_: object) -> None:
+    def resume(self) -> None:
+        """End the delay for one body."""
         self._bodies -= 1
         if not self._bodies and self._delays:
             gc.enable()

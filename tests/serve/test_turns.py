@@ -178,6 +178,13 @@ async def test_a_piece_that_cannot_be_divided_is_alone() -> None:
     assert len(set(began)) == 3
 
 
+async def let_go(turns: Turns) -> None:
+    """Wait until nothing is left over of large bodies."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not turns.has_large_body
+
+
 async def test_leftovers_are_let_go_of_between_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns_module, "MAX_FREEING", 0)
     rounds = Rounds()
@@ -218,6 +225,25 @@ async def test_no_full_collection_begins_while_a_large_body_is_in_work(fails: bo
     await asyncio.gather(perform(), perform())
 
     assert enabled == [False] * 6
+    await let_go(turns)
+    assert gc.isenabled()
+
+
+async def test_no_full_collection_begins_before_leftovers_are_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns_module, "MAX_FREEING", 0)
+    turns = Turns()
+    leftovers: list[object] = [[number] for number in range(5)]
+    enabled: dict[int, bool] = {}
+
+    await turns.perform((_ for _ in ()), leftovers)
+    for _ in range(10):
+        if turns.has_large_body:
+            enabled[len(leftovers)] = gc.isenabled()
+        await asyncio.sleep(0)
+
+    assert enabled == dict.fromkeys(range(5, -1, -1), False)
     assert gc.isenabled()
 
 
@@ -237,7 +263,9 @@ async def test_young_garbage_is_collected_while_a_large_body_is_in_work(
         yield True
         yield True
 
-    await Turns().perform(work(), [])
+    turns = Turns()
+    await turns.perform(work(), [])
+    await let_go(turns)
 
     assert collected == [Garbage]
 
@@ -245,7 +273,9 @@ async def test_young_garbage_is_collected_while_a_large_body_is_in_work(
 async def test_collections_that_are_off_stay_off() -> None:
     gc.disable()
     try:
-        await Turns().perform((_ for _ in ()), [])
+        turns = Turns()
+        await turns.perform((_ for _ in ()), [])
+        await let_go(turns)
         assert not gc.isenabled()
     finally:
         gc.enable()
