@@ -59,6 +59,7 @@ from mockllm.state.session_names import split_path
 from mockllm.state.store import Operation, Result, Store
 
 MAX_KNOWN = 1_024  # matches whose cells are kept
+MAX_LABELS = 2_048  # combinations of labels that are kept
 MAX_COUNTS = 1_000  # answers of mocks whose counts are kept
 _APIS = {api.name: api for api in APIS}
 _API_NUMBERS = {api.name: API_WORDS.index(api.word) for api in APIS}
@@ -77,13 +78,13 @@ class _Row:
 
     __slots__ = ("at", "count", "nanoseconds")
 
-    def __init__(self, place: int, count: int = 0, nanoseconds: int = 0) -> None:
+    def __init__(self, place: int, count: int, nanoseconds: int) -> None:
         self.at = place * CELL_BYTES
         self.count = count
         self.nanoseconds = nanoseconds
 
 
-_UNKNOWN: tuple[Match | None, _Row] = (None, _Row(0))
+_UNKNOWN: tuple[Match | None, _Row | None] = (None, None)
 
 
 class Meter:
@@ -105,14 +106,17 @@ class Meter:
         self._mocks = mocks
         self._models = models
         self._known: dict[int, tuple[Match | None, _Row]] = {}
-        self._rows: dict[Kind, _Row] = {}
+        self._rows: dict[tuple[int, int, int, int, bool, bool], _Row] = {}
+        self._labels: dict[tuple[Any, ...], tuple[int, int]] = {}
         self._counts: dict[int, tuple[Mapping[str, Any], Counts]] = {}
 
     def count(self, request: Request, match: Match, seconds: float) -> None:
         """Count a request that is answered at once, `seconds` after it was complete. The usual one
         costs two writes into memory."""
         known, row = self._known.get(id(match), _UNKNOWN)
-        if known is not match or seconds > FIRST_BOUND or RETRY_COUNT in request.first_values:
+        if known is not match:
+            row = self._row_of(request, match)
+        if row is None or seconds > FIRST_BOUND or RETRY_COUNT in request.first_values:
             self._count_whole(request, match, seconds)
             return
         row.count = count = row.count + 1
@@ -120,46 +124,69 @@ class Meter:
         _pack(self._memory, row.at, count, nanoseconds)
 
     def _count_whole(self, request: Request, match: Match, seconds: float) -> None:
-        """Count a request that is answered at once, and get a row for those that follow."""
+        """Count a request that is answered at once and has no row: that takes 10 µs."""
         cells = self.cells
         api = self.api_of(request, match.summary)
         key = self._key_of(match, api, match.reply.status, End.COMPLETE)
         group = self.group_of(request, match)
-        counts = _NOTHING if group is None else self.counts_of(match)
-        is_stream = group is not None and match.reply.streamed
         cells[self.part.series(key)] += 1
         self._count_retry(request, api)
-        if group is not None:
-            base = base_of(group)
-            cells[base + INPUT] += counts.input
-            cells[base + OUTPUT] += counts.output
-            DURATION.add(cells, base, seconds)
-            if is_stream:
-                TTFT.add(cells, base, seconds)
-            self._count_details(base, counts, End.COMPLETE)
-        if match.reusable and match.ready is not None:  # others do not come again, or are large
-            kind = Kind(
-                key.pack(),
-                NO_GROUP if group is None else group,
-                counts.input,
-                counts.output,
-                is_stream,
-                counts.is_truncated,
-            )
-            self._keep(match, kind)
+        if group is None:
+            return
+        base, counts = base_of(group), self.counts_of(match)
+        cells[base + INPUT] += counts.input
+        cells[base + OUTPUT] += counts.output
+        DURATION.add(cells, base, seconds)
+        if match.reply.streamed:
+            TTFT.add(cells, base, seconds)
+        self._count_details(base, counts, End.COMPLETE)
 
-    def _keep(self, match: Match, kind: Kind) -> None:
-        """Have further requests with this match counted in a row."""
+    def _row_of(self, request: Request, match: Match) -> _Row | None:
+        """Return the row of the requests with this match; None if there is no room for it."""
+        packed, group = self._labels_of(request, match)
+        prompt, output, is_truncated = 0, 0, False
+        if group != NO_GROUP:
+            prompt, output, has_input, is_truncated = self._counts_in(match)
+            if not has_input and match.summary is not None:
+                prompt = match.summary.input_tokens
+        is_stream = group != NO_GROUP and match.reply.streamed
+        kind = (packed, group, prompt, output, is_stream, is_truncated)
         row = self._rows.get(kind)
         if row is None:
-            place = self.part.row(kind)
+            place = self.part.row(Kind(*kind))
             if place is None:
-                return
-            row = _Row(place, self.cells[place], self.cells[place + 1])
-            self._rows[kind] = row
-        if len(self._known) >= MAX_KNOWN:
-            self._known.clear()
-        self._known[id(match)] = match, row
+                return None
+            row = self._rows[kind] = _Row(place, self.cells[place], self.cells[place + 1])
+        if match.reusable and match.ready is not None:  # others do not come again, or are large
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[id(match)] = match, row
+        return row
+
+    def _labels_of(self, request: Request, match: Match) -> tuple[int, int]:
+        """Return the packed key of the series and the number of the group of a request."""
+        rule, summary = match.rule, match.summary
+        asked = (
+            request.method,
+            request.path,
+            None if summary is None else (summary.api, summary.model),
+            None if rule is None else rule.label,
+            match.outcome.value,
+            match.reply.status,
+            match.is_broken,
+            match.answer is None,
+        )
+        labels = self._labels.get(asked)
+        if labels is None:
+            api = self.api_of(request, summary)
+            key = self._key_of(match, api, match.reply.status, End.COMPLETE)
+            self.part.series(key)  # it has its room from now on
+            group = self.group_of(request, match)
+            labels = key.pack(), NO_GROUP if group is None else group
+            if len(self._labels) >= MAX_LABELS:
+                self._labels.clear()
+            self._labels[asked] = labels
+        return labels
 
     def count_ended(
         self, request: Request, match: Match, status: int, end: End, seconds: float
@@ -213,11 +240,17 @@ class Meter:
     def counts_of(self, match: Match) -> Counts:
         """Return the tokens of an answer. To complete that of a mock takes 30 µs, so they are
         kept."""
+        counts = self._counts_in(match)
+        if counts.has_input or match.summary is None:
+            return counts
+        return counts._replace(input=match.summary.input_tokens)
+
+    def _counts_in(self, match: Match) -> Counts:
+        """Return the tokens of an answer, as far as it says them itself."""
         summary, answer = match.summary, match.answer
         if summary is None or answer is None or answer.failure is not None:
             return _NOTHING
-        counts = self._configured_counts(_APIS[summary.api], answer)
-        return counts if counts.has_input else counts._replace(input=summary.input_tokens)
+        return self._configured_counts(_APIS[summary.api], answer)
 
     def _configured_counts(self, api: API, answer: Answer) -> Counts:
         kept = self._counts.get(id(answer.response))
