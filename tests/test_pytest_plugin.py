@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import tomllib
@@ -12,9 +13,12 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
-from mockllm import Server
+from mockllm import Control, Server
+from tests.support.http_library import httpx
 from tests.support.plugins import PLUGIN_OPTIONS
+from tests.support.processes import posix, write
 from tests.support.served import nothing_left_behind
+from tests.support.workers import TOKEN, serving
 
 pytest_plugins = ["pytester"]
 
@@ -418,12 +422,19 @@ def test_config(llm_server):
         assert len(server.calls) == 1
 
 
-@pytest.fixture
-def driven(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """A server that runs elsewhere, whose token is in the environment."""
-    monkeypatch.setenv("MOCKLLM_CONTROL_TOKEN", "token-of-the-server")
-    with Server(ELSEWHERE, control=True) as server:
-        yield server
+@pytest.fixture(params=[1, pytest.param(4, marks=posix)], ids="workers={}".format)
+def driven(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Control]:
+    """A client of a server that runs elsewhere, whose token is in the environment."""
+    monkeypatch.setenv("MOCKLLM_CONTROL_TOKEN", TOKEN)
+    with contextlib.ExitStack() as running:
+        if request.param == 1:
+            url = running.enter_context(Server(ELSEWHERE, control=True)).base_url
+        else:
+            config = write(tmp_path / "elsewhere.json", ELSEWHERE)
+            url = running.enter_context(serving(monkeypatch, config)).command.url
+        yield running.enter_context(Control(url, token=TOKEN))
 
 
 ELSEWHERE: dict[str, Any] = {
@@ -435,7 +446,7 @@ ELSEWHERE: dict[str, Any] = {
 
 
 def test_a_server_that_runs_elsewhere_is_driven_with_its_token(
-    pytester: pytest.Pytester, driven: Server
+    pytester: pytest.Pytester, driven: Control
 ) -> None:
     result = run(
         pytester,
@@ -502,7 +513,7 @@ def anyio_backend():
 
 
 def test_tests_of_many_processes_do_not_see_each_other_on_one_server(
-    pytester: pytest.Pytester, driven: Server, monkeypatch: pytest.MonkeyPatch
+    pytester: pytest.Pytester, driven: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     pytester.makepyfile(
@@ -558,12 +569,13 @@ def test_late(late, llm_server):
         ]
     )
     assert len(driven.calls) == 16 * 3 + 1
-    assert driven._app is not None
-    assert driven._app.store.sessions.open == ()
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    listed = httpx.get(f"{driven.base_url}/__mockllm/sessions", headers=headers)
+    assert listed.json()["sessions"] == []
 
 
 def test_answers_that_are_held_elsewhere_are_told(
-    pytester: pytest.Pytester, driven: Server
+    pytester: pytest.Pytester, driven: Control
 ) -> None:
     result = run(
         pytester,
