@@ -193,8 +193,8 @@ def not_called(record: Record, subjects: Sequence[Subject]) -> str | None:
             lines.append(f"  {subject.quoted}: {subject.progress.describe()}")
     if not lines:
         return None
-    of = f"{len(lines)} of {counted(len(subjects), 'mock')}"
-    uncalled = [f"expected every mock to be called and used up, which {of} were not:", *lines]
+    of = f"{len(lines)} of {counted(len(subjects), 'mock')} {'was' if len(lines) == 1 else 'were'}"
+    uncalled = [f"expected every mock to be called and used up, which {of} not:", *lines]
     return "\n".join([*uncalled, "", *_listed(record)])
 
 

@@ -307,6 +307,14 @@ def test_all_called_names_the_mocks_without_a_call() -> None:
     assert verification.not_called(observed.journal.read(), [mocks[1]]) is None
 
 
+def test_one_mock_without_a_call_is_one() -> None:
+    observed = after("Paris")
+    failure = verification.not_called(observed.journal.read(), [subject(observed, "ask")])
+
+    assert failure is not None
+    assert "which 1 of 1 mock was not:" in failure
+
+
 # --- Order ----------------------------------------------------------------------------------------
 
 
