@@ -193,7 +193,9 @@ class _Servers:
         server = self._started.get(key)
         if server is None:
             server = Server(source, strict_requests=strict, quick_retries=True, control=control)
-            server.start()
+            mistakes = _start(server)
+            if mistakes:  # not where they are caught, or pytest would show the frames of both
+                pytest.fail(f"llm_server: {mistakes}", pytrace=False)
             self._started[key] = server
             self._stop_some()
         return server
@@ -222,6 +224,17 @@ class _Servers:
         """Stop a server, and note the requests of tests that had ended."""
         server.stop()
         self._stragglers += [_late_line(call) for call in server.calls if call.is_late]
+
+
+def _start(server: Server) -> str:
+    """Start a server. Returns the mistakes in its configuration, if it has any."""
+    from mockllm.errors import ConfigError
+
+    try:
+        server.start()
+    except ConfigError as exc:
+        return str(exc)
+    return ""
 
 
 def _session_name(test: str, suffix: str) -> str:

@@ -183,6 +183,50 @@ def test_it(llm_server):
     result.stdout.no_fnmatch_line("*mockllm/serve*")
 
 
+def test_a_mistake_in_a_mock_shows_no_frame_of_ours(pytester: pytest.Pytester) -> None:
+    result = run(
+        pytester,
+        """
+def test_added(llm_server):
+    llm_server.add(user={"contians": "weather"}, reply="Sunny")
+
+def test_named(llm_server):
+    llm_server.add(name="weather", reply="Sunny")
+    llm_server.mocks["wether"].assert_called()
+""",
+    )
+
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            ">   *llm_server.add(user=*",
+            "E   *ConfigError: added?0?: match.user.contians: *did you mean 'contains'?*",
+            '>   *llm_server.mocks?"wether"?.assert_called()',
+            "E   *KeyError: \"there is no mock 'wether'; did you mean 'weather'?\"",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*mockllm/serve*")
+    result.stdout.no_fnmatch_line("*mockllm/config*")
+
+
+@pytest.mark.parametrize("config", ["{'mocks': [{'mtch': {}, 'reply': 'x'}]}", "'missing.json'"])
+def test_a_mistake_in_a_configuration_shows_no_frame_at_all(
+    pytester: pytest.Pytester, config: str
+) -> None:
+    result = run(
+        pytester,
+        f"""
+@pytest.mark.llm_server(config={config})
+def test_it(llm_server):
+    pass
+""",
+    )
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at setup of test_it*", "llm_server: *m[ti][cs][hs]*"])
+    result.stdout.no_fnmatch_line("*mockllm/*")
+
+
 def test_an_error_of_a_function_fails_a_test_with_its_own_traceback(
     pytester: pytest.Pytester,
 ) -> None:

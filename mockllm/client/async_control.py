@@ -56,6 +56,7 @@ class AsyncRemoteWords(BaseURLs):
 
     async def add(self, **words: Unpack[MockWords]) -> AsyncRemoteMock:
         """Add a mock and return its handle. Raises like `Control.add`."""
+        __tracebackhide__ = True
         return AsyncRemoteMock(await in_thread(self._words.add, **words))
 
     async def add_lists(self, lists: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from mockllm.client.transport import Transport
 from mockllm.config.added_words import MockWords
 from mockllm.config.objects import ConfigObject
 from mockllm.endpoints.control.verify import MAX_WAIT
-from mockllm.errors import RemoteError
+from mockllm.errors import ConfigError, RemoteError, closest, did_you_mean
 from mockllm.observers.selection import is_id
 from mockllm.serve.checks import WAIT, check_waiting
 from mockllm.serve.session import BaseURLs
@@ -51,9 +51,12 @@ class RemoteWords(BaseURLs):
             RuntimeError: the session has ended.
             TypeError: a value has no form in JSON.
         """
+        __tracebackhide__ = True
         body = {name: plain(value) for name, value in words.items()}
         try:
             added = self._ask("POST", "mocks", body=body)
+        except ConfigError as exc:
+            raise exc.with_traceback(None) from None
         except RemoteError as exc:
             if exc.code != NOT_OPEN:
                 raise
@@ -277,10 +280,12 @@ class RemoteMocks(Mapping[str, RemoteMock]):
         self._owner = owner
 
     def __getitem__(self, name: str) -> RemoteMock:
+        __tracebackhide__ = True
         known = self._known()
         if name in known:
             return RemoteMock(name, self._owner, known[name] if is_id(name) else name)
-        raise KeyError(f"there is no mock {name!r}")
+        hint = did_you_mean(closest(name, known))
+        raise KeyError(f"there is no mock {name!r}{hint}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._known())

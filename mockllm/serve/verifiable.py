@@ -12,7 +12,7 @@ from typing import Self, TypeVar, Unpack
 
 from mockllm.config.added_words import MockWords
 from mockllm.engine.added import AddedMock
-from mockllm.errors import closest, did_you_mean
+from mockllm.errors import ConfigError, closest, did_you_mean
 from mockllm.observers import verification
 from mockllm.observers.calls import Call
 from mockllm.observers.journal import Record
@@ -63,7 +63,11 @@ class Verifiable:
             ConfigError: the mock has mistakes; the error has all of them.
             RuntimeError: the server is not started, or the session has ended.
         """
-        return MockHandle.of(self._add(words), self)
+        __tracebackhide__ = True
+        try:
+            return MockHandle.of(self._add(words), self)
+        except ConfigError as exc:
+            raise exc.with_traceback(None) from None
 
     def clear_calls(self) -> None:
         """Drop all `calls` so far."""
@@ -303,6 +307,7 @@ class Mocks(Mapping[str, MockHandle]):
         self._owner = owner
 
     def __getitem__(self, name: str) -> MockHandle:
+        __tracebackhide__ = True
         known = self._owner._subjects()
         if name in known:
             return MockHandle(name, self._owner)

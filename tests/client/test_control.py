@@ -265,6 +265,24 @@ def test_a_failure_shows_no_frame_of_ours(control: Control) -> None:
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [
+        (lambda control: control.add(usr="a", reply="b"), ConfigError),
+        (lambda control: control.mocks["aks"], KeyError),
+    ],
+)
+def test_a_mistake_shows_no_frame_of_ours(
+    control: Control, act: Callable[[Control], object], error: type[Exception]
+) -> None:
+    with pytest.raises(error, match="did you mean") as caught:
+        act(control)
+
+    frames = [frame for frame in caught.traceback if "mockllm/client" in str(frame.path)]
+    assert frames
+    assert all(frame.frame.f_locals.get("__tracebackhide__") for frame in frames)
+
+
 def test_calls_are_dropped_and_sequences_begin_anew(control: Control) -> None:
     assert say(control, "steps") == ["one"]
     control.clear_calls()
