@@ -62,6 +62,24 @@ class AddedMock:
         """The indices of its rules, which no other mock has."""
         return frozenset(each.rule.index for each in self.by_api.values())
 
+    def at_position(self, position: int) -> AddedMock:
+        """Return the mock with another position, which others may have taken while it was
+        compiled."""
+        if position == self.place.position:
+            return self
+        place = Place(field=LIST, position=position, name=self.place.name)
+        by_api = {
+            api: replace(each, rule=replace(each.rule, label=place))
+            for api, each in self.by_api.items()
+        }
+        warnings = tuple(
+            replace(each, place=place.at(each.place.path))
+            if isinstance(each.place, Place)
+            else each
+            for each in self.warnings
+        )
+        return replace(self, place=place, by_api=by_api, warnings=warnings)
+
 
 def prepare(*, strict_requests: bool = False) -> None:
     """Derive what `compile_added` needs of the SDKs' types, which may take seconds, before requests

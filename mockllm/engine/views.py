@@ -62,16 +62,13 @@ class Views:
         self._engine = engine
         return self.renew()
 
-    def take_positions(self, session: str | None, number: int = 1) -> int:
-        """Return the first of so many positions in messages, for mocks that are to be added to a
-        session, or to all: above those of all others that the session sees, or that any does."""
+    def next_position(self, session: str | None) -> int:
+        """Return the position in messages of the next mock that is added to a session, or to all:
+        above those of all others that the session sees, or that any does."""
         positions = self._positions
         if session is None:
-            first = 1 + max(positions.values(), default=-1)
-        else:
-            first = 1 + max(positions.get(None, -1), positions.get(session, -1))
-        positions[session] = first + number - 1
-        return first
+            return 1 + max(positions.values(), default=-1)
+        return 1 + max(positions.get(None, -1), positions.get(session, -1))
 
     def renew(self) -> View:
         """Return the view of all sessions without mocks of their own."""

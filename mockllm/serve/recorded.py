@@ -102,21 +102,23 @@ class RecordedServer(SessionServer[S]):
         listening = self._serving()
         app = listening.app
         engine = app.engine
-        added = compile_added(
+        compiled = compile_added(
             words,
             next(app.views.numbers),
-            position=listening.run(lambda: app.views.take_positions(session)),
+            position=listening.run(lambda: app.views.next_position(session)),
             chunk=engine.chunk,
             pace=engine.pace,
             strict=self._strict_config,
             strict_requests=engine.strict_requests,
         )
 
-        def add() -> None:
+        def add() -> AddedMock:
             self._check_open(listening, session)
-            app.add(added, session)
+            placed = compiled.at_position(app.views.next_position(session))
+            app.add(placed, session)
+            return placed
 
-        listening.run(add)
+        added = listening.run(add)
         for warning in added.warnings:
             logger.warning("%s", warning)
         return added

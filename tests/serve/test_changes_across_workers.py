@@ -209,6 +209,31 @@ def test_changes_at_the_same_time_have_one_order(workers: Workers, name: str) ->
     assert len({client.say(name) for client in clients}) == 1
 
 
+def test_mocks_without_a_name_have_names_of_their_own(workers: Workers, name: str) -> None:
+    clients = [*workers.clients().values()]
+    assert clients[0].ask("PUT", f"sessions/{name}").status == 201
+    mock = {"user": "never", "reply": "x"}
+    first = clients[0].ask("POST", f"mocks?session={name}", mock).value["name"]
+    start = int(first.removeprefix("added[")[:-1])  # behind those of all sessions
+
+    def add_some(client: Client) -> list[str]:
+        names = []
+        for _ in range(15):
+            assert client.ask("POST", f"mocks?session={name}", {"usr": "x"}).status == 400
+            names.append(client.ask("POST", f"mocks?session={name}", mock).value["name"])
+        return names
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        names = [each for found in pool.map(add_some, clients) for each in found]
+
+    expected = [f"added[{number}]" for number in range(start, start + 61)]
+    assert sorted([first, *names]) == sorted(expected)
+    for client in clients:
+        listed = client.ask("GET", f"mocks?session={name}").value["mocks"]
+        own = [each["name"] for each in listed if each["session"] == name]
+        assert own == expected
+
+
 async def test_a_change_of_a_killed_worker_is_whole_or_not_there(
     workers: Workers, name: str
 ) -> None:

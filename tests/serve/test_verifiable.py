@@ -392,3 +392,6 @@ def test_mocks_without_a_name_are_numbered_by_session() -> None:
         with pytest.raises(AssertionError, match=r"expected 1 call of 'added\[1\]', found no call"):
             session.mocks["added[1]"].assert_called_once()
         assert server.add(reply="x").name == "added[2]"
+        with pytest.raises(ConfigError):
+            server.add(replay="x")  # type: ignore[call-arg]  # what is tested
+        assert server.add(reply="x").name == "added[3]"  # the mistake was none of them

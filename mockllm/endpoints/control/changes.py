@@ -86,11 +86,10 @@ def add_mocks(desk: Desk, asked: Asked) -> Decision | Question:
     def add(added: list[AddedMock], *, is_one: bool) -> Decision | Question:
         def check() -> list[Change]:
             check_version(asked.request, lambda: version_of_all(see_mocks(desk, session)))
-            return [AddMock(each, session) for each in added]
+            return _additions(desk, added, session)
 
-        shown = [list_added(each, session) for each in added]
         return desk.changes.commit(
-            check, lambda changes: begin(_answer(desk, shown, session, is_one=is_one))
+            check, lambda changes: begin(_answer(desk, changes, session, is_one=is_one))
         )
 
     return desk.work(
@@ -126,7 +125,6 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
         return _compile(desk, asked, body._replace(mocks=[named_mock]), session, put)
 
     def put(compiled: list[AddedMock]) -> Decision | Question:
-        (added,) = compiled
         before: Listed | None = None
 
         def check() -> list[Change]:
@@ -134,12 +132,12 @@ def put_mock(desk: Desk, asked: Asked) -> Decision | Question:
             before = _replaced(desk, name, session)
             seen = None if before is None else before.version
             check_version(asked.request, lambda: seen)
-            addition = AddMock(added, session)
-            return [addition] if before is None else [_removal(before), addition]
+            additions = _additions(desk, compiled, session)
+            return additions if before is None else [_removal(before), *additions]
 
         def answer(changes: Sequence[Change]) -> Decision | Question:
-            shown, status = [list_added(added, session)], 201 if before is None else 200
-            return begin(_answer(desk, shown, session, is_one=True, status=status))
+            status = 201 if before is None else 200
+            return begin(_answer(desk, changes, session, is_one=True, status=status))
 
         return desk.changes.commit(check, answer)
 
@@ -165,6 +163,16 @@ def delete_mock(desk: Desk, asked: Asked) -> Decision | Question:
         return [_removal(listed)]
 
     return desk.changes.commit(check, lambda changes: no_content())
+
+
+def _additions(desk: Desk, compiled: list[AddedMock], session: str | None) -> list[Change]:
+    """Return the changes that add mocks, at the positions that they have from now on: others may
+    have been added while they were compiled."""
+    first = desk.server.views.next_position(session)
+    return [
+        AddMock(each.at_position(position), session)
+        for position, each in enumerate(compiled, first)
+    ]
 
 
 def _removal(listed: Listed) -> RemoveMock:
@@ -240,7 +248,7 @@ def _compile(
         message = f"At most {MAX_ADDED:,} mocks can be added; remove some, or end their sessions"
         raise ControlError(409, "too_many_mocks", message)
     numbers = desk.changes.take_numbers(len(body.mocks))
-    first = desk.server.views.take_positions(session, len(body.mocks))
+    first = desk.server.views.next_position(session)
     if len(asked.request.body) > MAX_AT_ONCE:
         compiling = _compile_in_pieces(desk, body, numbers, first)
         return desk.work(asked, lambda: finish(compiling), go_on)
@@ -301,8 +309,10 @@ def _templates(added: AddedMock, own: _Written) -> Iterator[Problem]:
 
 
 def _answer(
-    desk: Desk, shown: list[Listed], session: str | None, *, is_one: bool, status: int = 201
+    desk: Desk, changes: Sequence[Change], session: str | None, *, is_one: bool, status: int = 201
 ) -> Generator[bool, None, Decision]:
+    """Answer with the mocks that `changes` have added."""
+    shown = [list_added(each.added, session) for each in changes if isinstance(each, AddMock)]
     described = yield from describe_all(shown, {}, lambda key: 0)  # they are new
     warnings = [
         describe(warning) for each in shown if each.added for warning in each.added.warnings
