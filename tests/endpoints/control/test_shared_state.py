@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
@@ -15,10 +15,11 @@ import pytest
 
 from mockllm.app import App
 from mockllm.endpoints.control.access import PREFIX
-from mockllm.engine.decision import Decision, Question, Wait
+from mockllm.engine.decision import Question, Wait
 from mockllm.exchange import Request
 from mockllm.serve.shared_lock import SharedLock
 from mockllm.serve.shared_store import SharedStore
+from mockllm.state.store import IsOpen, StateUnavailableError
 from tests.endpoints.control import test_mocks, test_running, test_sessions
 from tests.support.control import TOKEN, Controlled
 from tests.support.goldens import delivered
@@ -64,8 +65,12 @@ async def until_over(wait: Wait) -> Any:
     return await wait.begin()
 
 
+async def asked_for(store: SharedStore, operations: Sequence[Any]) -> list[Any]:
+    return await store.perform_later(operations)
+
+
 def test_what_another_process_uses_is_waited_for_or_refused(
-    controlled: Controlled, tmp_path: Path
+    controlled: Controlled, store: SharedStore, tmp_path: Path
 ) -> None:
     assert controlled.ask("PUT", "sessions/a", {}).status == 201
     with closing(SharedLock(tmp_path / "lock")) as another:
@@ -76,8 +81,12 @@ def test_what_another_process_uses_is_waited_for_or_refused(
         (wait,) = question.operations
         assert isinstance(wait, Wait)
         is_held = asyncio.run(until_over(wait))
-        refused = question.resume([is_held])
-        assert isinstance(refused, Decision)
+        question = question.resume([is_held])
+        assert isinstance(question, Question)
+        assert question.operations == (IsOpen("a"),)
+        with pytest.raises(StateUnavailableError) as caught:
+            asyncio.run(asked_for(store, question.operations))
+        refused = controlled.app.refuse_without_state(request, caught.value)
         assert refused.reply.status == 503
         assert b'"state_busy"' in delivered(refused.reply)
 
