@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StrictFloat, StrictInt
+from pydantic import Field, StrictFloat
 
 from mockllm.endpoints.control.answers import answer, check_version, no_content, version_of
 from mockllm.endpoints.control.desk import Asked, Desk, Form
@@ -17,7 +17,7 @@ from mockllm.observers.timing import Timing
 class Speed(Form):
     """The body of ``PUT /speed``."""
 
-    speed: Annotated[StrictFloat | StrictInt, Field(gt=0, le=MAX_SPEED)]
+    speed: Annotated[StrictFloat, Field(gt=0, le=MAX_SPEED)]
     """How much faster than real time latencies are."""
 
 
@@ -46,7 +46,7 @@ def put_speed(desk: Desk, asked: Asked) -> Decision | Question:
     def check() -> list[SetSpeed]:
         check_version(asked.request, lambda: version_of(desk.clock.speed))
         now = desk.clock.now()
-        return [SetSpeed(float(wanted.speed), now, desk.clock.elapsed(now))]
+        return [SetSpeed(wanted.speed, now, desk.clock.elapsed(now))]
 
     return desk.changes.commit(check, lambda changes: _answer(desk))
 

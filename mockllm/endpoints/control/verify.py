@@ -66,7 +66,7 @@ class Assertion(Form):
     count: Number | None = None
     """Of ``calls``: how many there are, whose retries do not count. Of ``gate``: how many answers
     have reached it, by default one."""
-    timeout: Annotated[StrictFloat | StrictInt, Field(ge=0, le=MAX_WAIT)] = 5.0
+    timeout: Annotated[StrictFloat, Field(ge=0, le=MAX_WAIT)] = 5.0
     """Of ``calls`` and ``gate``: seconds that are waited for them."""
     gate: GateName | None = None
     """Of ``gate``: its name."""
@@ -181,7 +181,7 @@ def report(desk: Desk, asked: Asked) -> Decision | Question:
 
 
 def _wait_for_calls(desk: Desk, wanted: Assertion, session: str | None) -> Question:
-    count, timeout = wanted.count or 0, float(wanted.timeout)
+    count, timeout = wanted.count or 0, wanted.timeout
 
     def resume(results: Sequence[Any]) -> Decision | Question:
         (in_time,) = results
@@ -196,7 +196,7 @@ def _wait_for_calls(desk: Desk, wanted: Assertion, session: str | None) -> Quest
 
 
 def _wait_for_gate(desk: Desk, wanted: Assertion, session: str | None) -> Question:
-    name, timeout = wanted.gate or "", float(wanted.timeout)
+    name, timeout = wanted.gate or "", wanted.timeout
     count = 1 if wanted.count is None else wanted.count
 
     def fail(record: Record | None) -> Decision:

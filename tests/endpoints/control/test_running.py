@@ -29,6 +29,11 @@ def test_a_wrong_speed_changes_nothing(controlled: Controlled, speed: object) ->
     assert controlled.clock.speed == 1.0
 
 
+def test_a_wrong_speed_is_told_once(controlled: Controlled) -> None:
+    told = controlled.ask("PUT", "speed", {"speed": "fast"}).value["error"]
+    assert told["message"] == "The body has mistakes: speed: expected a number, found 'fast'"
+
+
 def test_a_speed_can_be_bound_to_a_version(controlled: Controlled) -> None:
     seen = controlled.ask("GET", "speed").headers["etag"]
     assert controlled.ask("PUT", "speed", {"speed": 2}, headers={"if-match": seen}).status == 200
