@@ -358,8 +358,10 @@ class SharedGroups:
             if last is not None:
                 del facts[self._last]
         elif last is not None:
-            facts[self._last] = (group, keys, last[2])
+            facts[self._last] = (group, keys, last[2] if by < 0 else None)  # a new key is the last
         else:
+            if keys == by:  # a new group is the last
+                self._forget_last()
             self._groups.put(group, keys)
 
     def _forget_last(self) -> None:

@@ -150,4 +150,20 @@ def test_groups_in_a_database_are_as_those_in_memory(
                 sorted(expected) if name == "values_of" else expected
             )
             assert (shared.groups(), len(shared)) == (local.groups(), len(local))
+            for group in local.groups():
+                assert shared.items(group) == local.items(group)
+        maps.roll_back()
+
+
+@pytest.mark.parametrize(("group", "key"), [("other", "a"), ("g", "b")])
+def test_what_is_new_comes_behind_what_was_put_last(path: Path, group: str, key: str) -> None:
+    with opened(path) as maps:
+        shared, local = maps.grouped("attempts"), LocalGroups[str, str, int]()
+        for each in (shared, local):
+            each.put_last("g", "a", 1)
+            each.put(group, key, 1)
+            each.put_last("g", "a", 1)
+
+        assert shared.groups() == local.groups()
+        assert shared.items("g") == local.items("g")
         maps.roll_back()
