@@ -203,10 +203,10 @@ class Call:
         """The name of the session; None for the common one."""
         return hide_known(redact_name(self._entry.session), self._known) or None
 
-    @property
-    def session_key(self) -> str:
-        """What tells its session from others. It may be a credential, and is not shown."""
-        return self._entry.session
+    def is_beside(self, other: Call) -> bool:
+        """Return True if both are of the same session. The names may be credentials, so they are
+        compared as they were sent, and not shown."""
+        return self._entry.session == other._entry.session
 
     # --- the prompt ---
 

@@ -303,7 +303,7 @@ def _held(record: Record) -> list[str]:
 
 def _has_several(record: Record) -> bool:
     """Return True if the calls are of several sessions."""
-    return len({call.session_key for call in record.calls}) > 1
+    return not all(call.is_beside(record.calls[0]) for call in record.calls)
 
 
 def _line(call: Call, *, several: bool) -> str:
