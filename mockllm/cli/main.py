@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     args = sys.argv[1:] if arguments is None else list(arguments)
     fill_standard_descriptors()
+    was_enabled = gc.isenabled()
     gc.disable()  # loading creates many objects but no garbage; `freeze_heap` enables it again
     try:
         match args:
@@ -56,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _schema(options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from importlib import metadata
@@ -237,6 +238,12 @@ def test_the_schema_accepts_valid_files(capsys: pytest.CaptureFixture[str]) -> N
     validator = jsonschema.Draft202012Validator(schema)
     assert [list(validator.iter_errors(each)) for each in (CLEAN, TERSE)] == [[], []]
     assert list(validator.iter_errors({"opnai": []}))
+
+
+def test_garbage_is_collected_again_behind_the_command(tmp_path: Path) -> None:
+    main(["check", str(write(tmp_path / "clean.json", CLEAN))])
+
+    assert gc.isenabled()
 
 
 def test_an_interrupted_check_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
