@@ -82,12 +82,14 @@ class Listener:
             await self._service.all_closed.wait()
         self._service.stop_checking()
         self._service.functions.close()
+        self._service.turns.stop()
         with contextlib.suppress(TimeoutError):  # peers in a TLS handshake
             await asyncio.wait_for(self._server.wait_closed(), MAX_CLOSE)
 
     def release(self) -> None:
         """Close the socket after the loop has been closed without `stop`."""
         self._service.functions.close()
+        self._service.turns.stop()
         if self._sock is not None:
             with contextlib.suppress(OSError):  # uvloop has closed it
                 self._sock.close()

@@ -100,6 +100,13 @@ class Turns:
             self._leftovers.append(leftovers)  # it delays collections until it is gone
             self._renew_later()
 
+    def stop(self) -> None:
+        """Let go of all leftovers, and delay no collection from now on: the loop may end."""
+        while self._leftovers:
+            self._leftovers.pop()
+            self._collections.resume()
+        self._collections.stop()
+
     async def _perform(self, pieces: Pieces) -> Any:
         alone = False
         while True:
@@ -181,6 +188,7 @@ class _Collections:
     def __init__(self) -> None:
         self._bodies = 0
         self._delays = False
+        self._is_stopped = False
 
     @property
     def are_delayed(self) -> bool:
@@ -190,7 +198,7 @@ class _Collections:
     def delay(self) -> None:
         """Delay collections for one more body."""
         self._bodies += 1
-        if gc.isenabled():
+        if gc.isenabled() and not self._is_stopped:
             gc.disable()
             self._delays = True
 
@@ -198,6 +206,13 @@ class _Collections:
         """End the delay for one body."""
         self._bodies -= 1
         if not self._bodies and self._delays:
+            gc.enable()
+            self._delays = False
+
+    def stop(self) -> None:
+        """End the delay for all bodies, for good."""
+        self._is_stopped = True
+        if self._delays:
             gc.enable()
             self._delays = False
 

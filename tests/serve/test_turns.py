@@ -270,6 +270,20 @@ async def test_young_garbage_is_collected_while_a_large_body_is_in_work(
     assert collected == [Garbage]
 
 
+async def test_a_loop_that_ends_leaves_no_collection_delayed() -> None:
+    turns = Turns()
+    leftovers: list[object] = [[number] for number in range(5)]
+    await turns.perform((_ for _ in ()), leftovers)
+    assert not gc.isenabled()
+
+    turns.stop()
+
+    assert gc.isenabled()
+    await turns.perform((_ for _ in ()), [])
+    assert gc.isenabled()
+    await let_go(turns)
+
+
 async def test_collections_that_are_off_stay_off() -> None:
     gc.disable()
     try:
