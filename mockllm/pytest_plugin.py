@@ -16,7 +16,7 @@ import re
 from collections.abc import Generator, Iterator, Mapping
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from uuid import uuid4
 
 import pytest
@@ -194,8 +194,8 @@ class _Servers:
         if server is None:
             server = Server(source, strict_requests=strict, quick_retries=True, control=control)
             mistakes = _start(server)
-            if mistakes:  # not where they are caught, or pytest would show the frames of both
-                pytest.fail(f"llm_server: {mistakes}", pytrace=False)
+            if mistakes:
+                _refuse(mistakes)
             self._started[key] = server
             self._stop_some()
         return server
@@ -235,6 +235,12 @@ def _start(server: Server) -> str:
     except ConfigError as exc:
         return str(exc)
     return ""
+
+
+def _refuse(mistakes: str) -> NoReturn:
+    """Fail for mistakes in a configuration. Not where they are caught, or pytest would show the
+    frames there too."""
+    pytest.fail(f"llm_server: {mistakes}", pytrace=False)
 
 
 def _session_name(test: str, suffix: str) -> str:
@@ -396,11 +402,16 @@ def _elsewhere(
 def _lists_of(config: ConfigSource) -> Mapping[str, Any]:
     """Return the mocks of a test's own configuration, or skip the test if it needs more."""
     from mockllm.client.suite import lists_of
+    from mockllm.errors import ConfigError
 
+    mistakes = ""
     try:
         return lists_of(config)
+    except ConfigError as exc:
+        mistakes = str(exc)
     except (TypeError, ValueError) as exc:
         pytest.skip(f"with --llm-server-url, config= of a test has mocks only: {exc}")
+    _refuse(mistakes)
 
 
 def _only_urls(url: str, settings: Settings, test: str) -> BaseURLs:

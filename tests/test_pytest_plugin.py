@@ -521,6 +521,10 @@ def test_config(llm_server, llm_env):
 def test_more_than_mocks(llm_server):
     pass
 
+@pytest.mark.llm_server(config={"mocks": [{"mtch": {}, "reply": "x"}]})
+def test_mistake(llm_server):
+    pass
+
 @pytest.mark.llm_server(allow_unmatched=True)
 def test_allowed(llm_server, llm_env):
     with pytest.raises(APIStatusError):
@@ -541,9 +545,10 @@ def anyio_backend():
         f"--llm-server-url={driven.base_url}/",
     )
 
-    result.assert_outcomes(passed=4, failed=2, skipped=1)
+    result.assert_outcomes(passed=4, failed=2, skipped=1, errors=1)
     result.stdout.fnmatch_lines(
         [
+            "llm_server: mocks?0?: mtch: unknown key*",
             "1 request was not answered by a mock:",
             '  - 404  [[]no match[]]  gpt-4o  "Hallo"',
             "       closest mock: added[[]*[]] 'greet': *expected 'Hello'*",
