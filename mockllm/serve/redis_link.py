@@ -43,7 +43,7 @@ def require_redis() -> None:
         MissingExtraError: it is not installed.
     """
     try:
-        import redis.asyncio  # noqa: F401
+        import redis.asyncio  # noqa: F401  # only whether it is there
     except ImportError:
         raise MissingExtraError("servers that share state", "redis") from None
 

@@ -96,7 +96,7 @@ class Worker:
         self.own.answer = late  # type: ignore[method-assign]  # what is tested
 
         def go_on() -> None:
-            self.own.answer = answer  # type: ignore[method-assign]
+            self.own.answer = answer  # type: ignore[method-assign]  # as before
             goes_on.set()
 
         return go_on

@@ -78,7 +78,7 @@ def at(redis: RedisServer) -> RedisAddress:
 
 
 def member(server: str = "a", worker: str = "0", config: str = "c", **rest: object) -> Member:
-    return Member(server, worker, config, **rest)  # type: ignore[arg-type]
+    return Member(server, worker, config, **rest)  # type: ignore[arg-type]  # of any kind
 
 
 @asynccontextmanager
@@ -89,7 +89,7 @@ async def joined(
     timeout: float = 20.0,  # noqa: ASYNC109  # the store's
     **rest: object,
 ) -> AsyncIterator[RedisStore]:
-    store = RedisStore(address, member, timeout=timeout, **rest)  # type: ignore[arg-type]
+    store = RedisStore(address, member, timeout=timeout, **rest)  # type: ignore[arg-type]  # of any kind
     store.start()
     try:
         yield store
@@ -317,7 +317,7 @@ async def test_what_is_asked_while_redis_does_not_answer_ends_in_time(redis: Red
             await late.wait()  # as if its timeout had been swallowed
             return []
 
-        store._perform_all = perform  # type: ignore[method-assign]
+        store._perform_all = perform  # type: ignore[method-assign]  # a failure
 
         assert await reason(store, NEXT) == "state_lost"
         late.set()
@@ -404,7 +404,7 @@ async def test_the_places_of_a_worker_that_died_are_free(address: RedisAddress) 
         store = RedisStore(address, member())
         store.start()
         await ask(store, Enter("pool", "1", 1))
-        store._beating.cancel()  # type: ignore[union-attr]
+        store._beating.cancel()  # type: ignore[union-attr]  # it has begun
         assert await ask(second, Enter("pool", "1", 1)) == [PoolFull("pool")]
 
         client.zincrby(owners, -MAX_SILENCE, store._asker.name)
@@ -422,7 +422,7 @@ async def test_a_worker_frees_the_places_of_the_one_that_it_replaces(
     for store in dead:
         store.start()
         await ask(store, enter)
-        store._beating.cancel()  # type: ignore[union-attr]
+        store._beating.cancel()  # type: ignore[union-attr]  # it has begun
 
     async with joined(address, member(worker="0-b", replaced="0-")) as store:
         assert await ask(store, enter) == [None]
@@ -437,7 +437,7 @@ async def test_nobody_is_dead_when_it_was_redis_that_was_away(address: RedisAddr
     for store in stores:
         store.start()
         await ask(store, Enter("pool", "1", 2))
-        store._beating.cancel()  # type: ignore[union-attr]
+        store._beating.cancel()  # type: ignore[union-attr]  # it has begun
     for store in stores:
         client.zincrby(owners, -2 * MAX_SILENCE, store._asker.name)
 
@@ -504,4 +504,4 @@ async def test_what_is_posted_is_bounded(
         for number in range(5):
             store.post((Leave(str(number)),), 0.0)
 
-        assert [each.lease for each in store._posted] == ["2", "3", "4"]  # type: ignore[union-attr]
+        assert [each.lease for each in store._posted] == ["2", "3", "4"]  # type: ignore[union-attr]  # all are leases
