@@ -346,7 +346,8 @@ def _read_in_pieces(prompt: Prompt) -> Generator[None, None, tuple[ConversationM
             joined.append(message)
         if not number % MESSAGES_AT_ONCE:
             yield
-    yield
+    if len(joined) >= MESSAGES_AT_ONCE:
+        yield
     earlier = prompt.earlier.calls if prompt.earlier else ()
     calls = chain(earlier, *(message.calls for message in joined))
     names = {call.call_id: call.name for call in calls}

@@ -31,7 +31,7 @@ from mockllm.providers.openai.chat import CHAT
 from tests.support.strategies import ask_chat
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
-ASKED = Asked(ask_chat(MESSAGES), Request.of("POST", "/v1/chat/completions"))
+REQUEST = Request.of("POST", "/v1/chat/completions")
 
 
 def source(reply: Any) -> Any:
@@ -53,7 +53,8 @@ class Made:
         return self.decision
 
     def begin(self, reply: Any) -> Decision | Question:
-        return make_answer(source(reply), ASKED, lambda: 0.0, self.decide)
+        asked = Asked(ask_chat(MESSAGES), REQUEST)
+        return make_answer(source(reply), asked, lambda: 0.0, self.decide)
 
 
 def texts(answers: list[Any]) -> list[str]:
