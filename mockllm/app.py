@@ -154,6 +154,7 @@ class App:
         self._metrics: MetricsPage | None = None
         self._own_traffic: CompiledTraffic | None = None
         self._changes = 0
+        self._catch_up: Callable[[], None] | None = None
         self._peers: frozenset[int] = frozenset()
         self._use(engine)
 
@@ -338,9 +339,21 @@ class App:
 
     def changes(self) -> int:
         """Return the number of changes so far of what decisions depend on beside the request: of
-        the configuration, the mocks, the sessions. It is asked before each decision that is
-        repeated."""
+        the configuration, the mocks, the sessions, also by other processes. It is asked before
+        each decision that is repeated."""
+        if self._catch_up is not None:
+            self._catch_up()
         return self._changes
+
+    @property
+    def known_changes(self) -> int:
+        """The number of those changes that held for the last decision."""
+        return self._changes
+
+    def follow(self, catch_up: Callable[[], None]) -> None:
+        """Call `catch_up` before each decision that is repeated: it makes the changes of other
+        processes, as whoever asks for a new decision does before it."""
+        self._catch_up = catch_up
 
     def repeats(self, request: Request, decision: Decision) -> bool:
         """Return True if `decide` returns this `decision` for every equal request, until `changes`

@@ -91,7 +91,6 @@ class Service:
         self.app = app
         self.decide: Callable[[Request], Decision | Question] = app.decide
         """Decides on a request, once the app knows what other processes have changed."""
-        self._plain_decide = self.decide
         self.limits = limits or Limits()
         self.observers = observers
         self.unmatched_observers = unmatched_observers
@@ -133,12 +132,6 @@ class Service:
         if about_state is None:
             return await self.performer.perform(operations)
         return await self.app.store.perform_later(about_state)
-
-    @property
-    def repeats_itself(self) -> bool:
-        """True if answers may be repeated without asking `decide`: nothing else is put before it,
-        such as changes that other processes have made."""
-        return self.decide is self._plain_decide
 
     def observes(self, outcome: Outcome) -> bool:
         """Return True if there is an observer of exchanges with this outcome."""

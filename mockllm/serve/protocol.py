@@ -69,7 +69,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
     def _can_repeat(self) -> bool:
         """Return True if an answer can be repeated, and written at once."""
         can_write = self._writable.is_set() and not self._wire.is_closing()
-        return can_write and not self._service.turns.over and self._service.repeats_itself
+        return can_write and not self._service.turns.over
 
     def _receive_any(self, data: bytes) -> None:
         if len(data) >= MIN_LARGE_READ:

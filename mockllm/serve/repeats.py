@@ -68,7 +68,7 @@ class Repeats:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._version = self._app.changes()
+        self._version = self._app.known_changes
         self._reads = BoundedCache[Hashable, Repeat](MAX_BYTES, max_seen=MAX_SEEN)
         self._get = self._reads.get
 
@@ -91,7 +91,7 @@ class Repeats:
         before and may be repeated."""
         if not self._is_used or len(data) > MAX_READ:
             return
-        if self._version != self._app.changes():
+        if self._version != self._app.known_changes:  # what comes later does not hold for it
             self._begin_anew()
         key = data if len(data) <= MAX_HASHED else _sample(data)
         if self._reads.is_new(key) or decision.ready is None:

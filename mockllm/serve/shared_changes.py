@@ -72,6 +72,7 @@ class SharedChanges:
         self._app, self._clock, self._gates = service.app, service.clock, service.gates
         self._local = local
         service.decide = self.decide
+        service.app.follow(self.follow)
         service.app.when_session_ends = service.gates.cut_session
         service.gates.post = self.post
         service.gates.is_alive = self._bell.is_alive
@@ -97,9 +98,13 @@ class SharedChanges:
 
     def decide(self, request: Request) -> Decision | Question:
         """Decide as the app does, once all changes are made that were made before `request`."""
+        self.follow()
+        return self._app.decide(request)
+
+    def follow(self) -> None:
+        """Make all changes that were made before this moment."""
         if self._generation[0] != self._made:
             self.catch_up()
-        return self._app.decide(request)
 
     def catch_up(self, seconds: float | None = None) -> None:
         """Make what was changed by other processes, or so much of it as can be made in so many

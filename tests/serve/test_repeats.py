@@ -421,28 +421,45 @@ def test_a_peer_that_does_not_read_is_answered_in_a_task() -> None:
     assert len(before) % 3 == 0  # one answer as the other
 
 
-def test_whoever_is_put_before_decisions_is_asked_each_time() -> None:
-    """Such as a worker that must know first what others have changed."""
-
+def test_what_other_processes_have_changed_is_known_before_each_repeat() -> None:
     async def changing() -> tuple[list[bool], int]:
         serving = Serving(CONFIGURATIONS[0], reuse=True)
         await received(serving, *[post()] * 3)
-        decide = serving.service.decide
-        asked: list[Request] = []
+        asked: list[int] = []
 
-        def change(request: Request) -> Any:
-            asked.append(request)
+        def catch_up() -> None:
+            asked.append(len(asked))
             if len(asked) == 2:
                 serving.app.use(Engine(CONFIGURATIONS[1]))
-            return decide(request)
 
-        serving.service.decide = change
+        serving.app.follow(catch_up)
         for _ in range(3):
             await serving.receive(-1, post())
         bodies = [answer.body for answer in read_answers(serving.written[-1])]
         return [b"changed" in body for body in bodies], len(asked)
 
-    assert asyncio.run(changing()) == ([False] * 4 + [True] * 2, 3)
+    assert asyncio.run(changing()) == ([False] * 4 + [True] * 2, 2)
+
+
+def test_an_answer_from_before_a_change_is_not_kept_after_it() -> None:
+    """A process learns of the changes of others in the midst of an answer."""
+
+    async def answers() -> list[bool]:
+        serving = Serving(CONFIGURATIONS[0], reuse=True)
+        await received(serving, post())
+        changes: list[int] = []
+
+        def catch_up() -> None:
+            if not changes:
+                changes.append(1)
+                serving.app.use(Engine(CONFIGURATIONS[1]))
+
+        serving.app.follow(catch_up)
+        for _ in range(3):
+            await serving.receive(-1, post())
+        return [b"changed" in answer.body for answer in read_answers(serving.written[-1])]
+
+    assert asyncio.run(answers()) == [False, False, True, True]
 
 
 # --- What others see of it ------------------------------------------------------------------------

@@ -189,6 +189,18 @@ def change_everything(worker: Worker) -> None:
     assert worker.ask("POST", "gates/released/release")[0] == 204
 
 
+def test_what_is_repeated_learns_of_the_changes_of_others(server: Server) -> None:
+    one, two = server.start(2)
+    known = two.app.changes()
+    assert two.app.changes() == known
+
+    assert one.add("x", "1") == 201
+
+    assert two.app.known_changes == known
+    assert two.app.changes() != known
+    assert two.say("x") == "1"
+
+
 def test_what_one_worker_changes_holds_for_the_next_request_to_any(server: Server) -> None:
     one, two = server.start(2)
 
