@@ -7,8 +7,9 @@ one whose answer was lost whether it was performed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockllm.errors import MissingExtraError
@@ -79,6 +80,27 @@ class RedisLink:
             # where one connection was closed, those that are idle are too
             await self._pool.disconnect(inuse_connections=False)
             raise LinkError(_reason(exc)) from exc
+
+    async def hear(self, channel: str) -> AsyncGenerator[bytes, None]:
+        """Yield what is published in `channel`, whose name begins as all keys do.
+
+        Raises:
+            LinkError: it cannot be heard, or not any more.
+        """
+        import redis
+
+        listener = self._client.pubsub(ignore_subscribe_messages=True)
+        try:
+            await listener.subscribe(f"{self._key_prefix}{channel}")
+            while True:
+                message = await listener.get_message(timeout=self._timeout / 2)
+                if message is not None:
+                    yield message["data"]
+        except (redis.RedisError, OSError) as exc:
+            raise LinkError(_reason(exc)) from exc
+        finally:
+            with contextlib.suppress(redis.RedisError, OSError):
+                await listener.aclose()  # type: ignore[no-untyped-call]  # as redis-py has it
 
     async def close(self) -> None:
         """Close all connections."""

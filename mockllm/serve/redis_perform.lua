@@ -69,7 +69,7 @@ local function read(name)
     o.charge = take_charge()
     o.cost, o.since, o.at = take_number(), take_number(), take_number()
   elseif name == 'enter' then
-    o.pool, o.lease, o.places = take(), take(), take_number()
+    o.pool, o.lease, o.places, o.queue = take(), take(), take_number(), take_number() -- nil: no end
   elseif name == 'leave' then
     o.lease = take()
   elseif name == 'draw' then
@@ -84,6 +84,8 @@ local function read(name)
     o.key, o.value, o.lifetime, o.size = take(), take(), take_number(), take_number()
   elseif name == 'get' then
     o.key = take()
+  elseif name == 'count_places' then
+    o.pool = take()
   elseif name == 'count_answers' then
     o.session, o.keys = take_session(), {}
     for index = 1, take_number() do o.keys[index] = take() end
@@ -110,9 +112,11 @@ local function perform(o) -- the result, and whether it refuses
   elseif name == 'settle' then
     settle(o.charge, o.cost, o.since, o.at)
   elseif name == 'enter' then
-    if not enter(o.pool, o.lease, o.places) then return {'pool full'}, true end
+    return enter(o.pool, o.lease, o.places, o.queue)
   elseif name == 'leave' then
     leave(o.lease, owner)
+  elseif name == 'count_places' then
+    return {'count', call('SCARD', leases_in(o.pool))}
   elseif name == 'draw' then
     return draw(o.base)
   elseif name == 'admit' then

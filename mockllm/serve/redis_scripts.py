@@ -24,10 +24,12 @@ from mockllm.state.store import (
     BeginSession,
     Choose,
     CountAnswers,
+    CountPlaces,
     Draw,
     EndSession,
     Enter,
     Get,
+    InLine,
     IsOpen,
     Leave,
     ListSessions,
@@ -194,8 +196,11 @@ def _write(operation: Operation, asker: Asker) -> Words:
         case Settle(charge, cost, since, at):
             yield from (b"settle", *_charge(charge), _number(cost))
             yield from (_number(since + asker.lag), _number(at + asker.lag))
-        case Enter(pool, lease, places):
+        case Enter(pool, lease, places, queue):
             yield from (b"enter", _text(pool), _lease(asker, lease), _int(places))
+            yield b"" if queue is None else _int(queue)
+        case CountPlaces(pool):
+            yield from (b"count_places", _text(pool))
         case Leave(lease):
             yield from (b"leave", _lease(asker, lease))
 
@@ -338,5 +343,7 @@ _READERS: dict[bytes, Callable[[Any, Sequence[Any]], Result]] = {
     b"too many sessions": lambda operation, fields: TooManySessions(),
     b"spent": lambda operation, fields: Spent(tuple(map(float, fields))),
     b"limited": _read_limited,
+    b"in line": lambda operation, fields: InLine(fields[0]),
+    b"count": lambda operation, fields: fields[0],
     b"pool full": lambda operation, fields: PoolFull(operation.pool),
 }

@@ -53,6 +53,7 @@ local function taken_of(session) return prefix .. 'taken:' .. session end
 local function buckets_of(member) return prefix .. 'buckets:' .. member end
 local function levels_of(member) return prefix .. 'levels:' .. member end
 local function leases_in(pool) return prefix .. 'pool:' .. pool end
+local function line_of(pool) return prefix .. 'line:' .. pool end
 local function leases_of(name) return prefix .. 'owner:' .. name end
 
 local written = {} -- keys, whose lifetime begins anew
@@ -424,12 +425,28 @@ end
 
 -- --- Places of concurrent requests ----------------------------------------------------------------
 
+local function holder_of(lease) -- the worker with whose name it begins
+  return lease:match('^(%S+ %S+) ')
+end
+
+local function give_place(pool) -- to the first in the line, whose worker is told
+  local lease = call('ZPOPMIN', line_of(pool))[1]
+  if lease then
+    write('SADD', leases_in(pool), lease)
+    redis.pcall('PUBLISH', prefix .. 'called:' .. holder_of(lease), lease) -- may be forbidden
+  end
+end
+
 local function leave(lease, holder)
   local pool = call('HGET', LEASES, lease)
   if pool then
     write('HDEL', LEASES, lease)
-    write('SREM', leases_in(pool), lease)
     write('SREM', leases_of(holder), lease)
+    if call('SREM', leases_in(pool), lease) == 1 then
+      give_place(pool)
+    else
+      call('ZREM', line_of(pool), lease)
+    end
   end
 end
 
@@ -465,16 +482,34 @@ local function bury_the_dead() -- workers and servers whose heartbeat has stoppe
   end
 end
 
-local function enter(pool, lease, places)
-  if call('SCARD', leases_in(pool)) >= places then
-    bury_the_dead()
-    if call('SCARD', leases_in(pool)) >= places then return false end
+local function take_place(pool, lease, places, queue) -- or one in the line; nil without either
+  if queue ~= 0 and call('HGET', LEASES, lease) == pool then
+    return call('SISMEMBER', leases_in(pool), lease) == 1 and 'pool' or 'line'
   end
-  write('SADD', leases_in(pool), lease)
+  local found
+  if call('SCARD', leases_in(pool)) < places then
+    write('SADD', leases_in(pool), lease)
+    found = 'pool'
+  elseif queue and call('ZCARD', line_of(pool)) >= queue then
+    return nil
+  else
+    use(line_of(pool), lease)
+    found = 'line'
+  end
   write('HSET', LEASES, lease, pool)
   write('SADD', leases_of(owner), lease)
   write('ZADD', OWNERS, 'NX', exact(real_now), owner)
-  return true
+  return found
+end
+
+local function enter(pool, lease, places, queue)
+  local found = take_place(pool, lease, places, queue)
+  if found ~= 'pool' then
+    bury_the_dead()
+    found = take_place(pool, lease, places, queue)
+  end
+  if found == 'line' then return {'in line', call('SCARD', leases_in(pool))} end
+  if not found then return {'pool full'}, true end
 end
 
 -- --- Values, draws --------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ from mockllm.state.sessions import Sessions
 from mockllm.state.store import (
     Admit,
     Condition,
+    CountPlaces,
     Draw,
     Enter,
     Leave,
@@ -107,6 +108,7 @@ class RedisStore:
         self._join = Script.of(join_source())
         self._part = Script.of(part_source())
         self._asker = Asker(f"{member.server} {member.worker}", uuid.uuid4().hex)
+        self.when_called: Callable[[str], None] = lambda lease: None
         # what is known of the state
         self.condition = Condition.JOINING
         self._first = asyncio.Event()  # set when the condition is known
@@ -117,6 +119,7 @@ class RedisStore:
         self._differs = ""
         # what goes on
         self._beating: asyncio.Task[None] | None = None
+        self._hearing: asyncio.Task[None] | None = None
         self._stopped = False
         self._posted: deque[Operation] = deque()
         self._posting: asyncio.Task[None] | None = None
@@ -133,9 +136,10 @@ class RedisStore:
     async def stop(self) -> None:
         """Perform what was posted, give all places back, and close the connections."""
         self._stopped = True
-        if self._beating is not None:
-            self._beating.cancel()
-            await asyncio.wait([self._beating])
+        for task in (self._beating, self._hearing):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
         if self.condition is Condition.SHARED:
             if self._posting is not None:
                 await asyncio.wait([self._posting])
@@ -248,6 +252,8 @@ class RedisStore:
                     results.append(self._draws.next_key(seed, session, source, attempt))
                 case Enter() if self._member.allows_lost:
                     results.append(None)
+                case CountPlaces() if self._member.allows_lost:
+                    results.append(0)
                 case Spend(charges) if self._member.allows_lost:
                     results.append(Spent(tuple(charge.cost for charge in charges)))
                 case _:
@@ -293,6 +299,23 @@ class RedisStore:
         entering = {self._entering[lease] for lease in leases if lease in self._entering}
         if entering:
             await asyncio.wait(entering)
+
+    # --- Places in lines ---
+
+    def listen(self) -> None:
+        """Hear of places that are given to leases of this worker, from now on, as long as Redis can
+        be reached and allows it."""
+        if self._hearing is None:
+            self._hearing = asyncio.get_running_loop().create_task(self._hear_forever())
+
+    async def _hear_forever(self) -> None:
+        own = f"{self._asker.name} "
+        while not self._stopped:
+            with contextlib.suppress(LinkError):
+                async with contextlib.aclosing(self._link.hear(f"called:{own[:-1]}")) as heard:
+                    async for lease in heard:
+                        self.when_called(lease.decode().removeprefix(own))
+            await asyncio.sleep(BEAT)
 
     # --- Heartbeats ---
 

@@ -23,7 +23,7 @@ LOG_BYTES = 4 * 1024 * 1024  # to which the file of the log is cut after it was 
 
 NAMES = (
     *("answered", "attempts", "buckets", "draws", "ended", "leases", "pinned", "pools"),
-    *("unpinned", "values"),
+    *("unpinned", "values", "lines"),
 )
 """The maps. A number in the database is that of a place here: append only."""
 

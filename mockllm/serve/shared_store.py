@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,10 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mockllm.serve.place_calls import PlaceCalls, call
 from mockllm.serve.shared_lock import Owners, SharedLock
 from mockllm.serve.shared_maps import SharedMaps
 from mockllm.state.store import (
     Enter,
+    InLine,
     Operation,
     PoolFull,
     Result,
@@ -52,11 +55,14 @@ class SharedState(State):
 
     def _perform(self, operation: Operation, now: float) -> Result:
         result = super()._perform(operation, now)
-        if isinstance(result, PoolFull) and isinstance(operation, Enter) and self._may_bury():
-            for lease in self.leases.in_pool(operation.pool):
-                if not self._owners.is_alive(owner_of(lease)):
-                    self.leases.leave(lease)
-            return super()._perform(operation, now)
+        has_no_place = isinstance(result, PoolFull | InLine)
+        if has_no_place and isinstance(operation, Enter) and self._may_bury():
+            owners = set(map(owner_of, self.leases.in_pool(operation.pool)))
+            dead = [owner for owner in owners if not self._owners.is_alive(owner)]
+            for owner in dead:
+                self.bury(owner)
+            if dead:
+                return super()._perform(operation, now)
         return result
 
     def _full_name(self, lease: str) -> str:
@@ -71,7 +77,7 @@ class SharedState(State):
         return True
 
     def bury(self, owner: int) -> None:
-        """Give the places of a process back that has ended."""
+        """Give the places of a process back that has ended, also those in lines."""
         for lease in self.leases.all():
             if owner_of(lease) == owner:
                 self.leases.leave(lease)
@@ -80,6 +86,11 @@ class SharedState(State):
 def owner_of(lease: str) -> int:
     """Return the number of the process that has entered a lease."""
     return int(lease.partition(" ")[0])
+
+
+def _own_name(lease: str) -> str:
+    """Return the name of a lease in the process that has entered it."""
+    return lease.partition(" ")[2]
 
 
 class SessionsSeen:
@@ -130,10 +141,12 @@ class SharedStore:
         self._gone = gone
         self._timeout = timeout
         self._clock = clock
+        self.when_called: Callable[[str], None] = lambda lease: None
         # once it is opened
         self._lock: SharedLock | None = None
         self._maps: SharedMaps | None = None
         self._owners: Owners | None = None
+        self._calls: PlaceCalls | None = None
         self._state: SharedState
         # of the question that is performed
         self._gone_now: list[str] = []
@@ -147,10 +160,10 @@ class SharedStore:
         """Close what is open: places of this process are those of one that has ended."""
         if self._timer is not None:
             self._timer.cancel()
-        for each in (self._maps, self._lock, self._owners):
+        for each in (self._maps, self._lock, self._owners, self._calls):
             if each is not None:
                 each.close()
-        self._lock = self._maps = self._owners = None
+        self._lock = self._maps = self._owners = self._calls = None
 
     def perform_at_once(self, operations: Sequence[Operation], now: float) -> list[Result] | None:
         """Return the results of `operations`; None if another process has the lock, or others wait
@@ -278,6 +291,7 @@ class SharedStore:
             maps = self._maps or self._open()
             try:
                 maps.begin()
+                self._state.leases.called.clear()
                 result = act(self._state)
                 maps.commit()
             except BaseException:
@@ -290,7 +304,27 @@ class SharedStore:
             self._trouble = ""
         for session in gone:
             self._gone(session)
+        if self._state.leases.called:
+            self._call([*self._state.leases.called])
         return result
+
+    def listen(self) -> None:
+        """Hear of places that other processes give to leases of this one, from now on. Without
+        effect if no socket can be made in the folder, whose path may be too long."""
+        if self._calls is None:
+            with contextlib.suppress(OSError):
+                self._calls = PlaceCalls(self._folder, os.getpid())
+                self._calls.listen(lambda lease: self.when_called(lease))
+
+    def _call(self, leases: Sequence[str]) -> None:
+        """Tell the processes of these leases that each has a place now."""
+        assert self._owners is not None
+        for lease in leases:
+            owner, name = owner_of(lease), _own_name(lease)
+            if owner == self._owners.number:
+                self.when_called(name)
+            else:
+                call(self._folder, owner, name)
 
     def _report(self, error: Exception) -> StateUnavailableError:
         """Return the error of a request whose state cannot be read or written. It is logged once,

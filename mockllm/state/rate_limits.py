@@ -150,35 +150,65 @@ class Buckets:
 
 
 class Leases:
-    """The places of concurrent requests that are taken. A lease is taken until it is given back."""
+    """The places of concurrent requests that are taken, and the lines of those that wait for one.
+
+    A lease keeps its place until it is given back. Then the lease that has waited longest in the
+    pool has it, at once: a pool with a free place has no line.
+    """
 
     def __init__(self, maps: Maps | None = None) -> None:
         maps = maps or LocalMaps()
         self._pools: GroupedMap[str, str, None] = maps.grouped("pools")
+        self._lines: GroupedMap[str, str, str] = maps.grouped("lines")  # lease, again
         self._taken: OrderedMap[str, str] = maps.ordered("leases")  # lease, pool
+        self.called: list[str] = []
+        """The leases that had to wait, and have a place now. The store empties it."""
 
     def __len__(self) -> int:
         return len(self._taken)
 
-    def enter(self, pool: str, lease: str, places: int) -> bool:
-        """Take one of the `places` of a pool. Returns False, without effect, if all are taken."""
-        if self._pools.size(pool) >= places:
-            return False
-        self._pools.put(pool, lease, None)
+    def enter(self, pool: str, lease: str, places: int, queue: int | None = 0) -> bool | None:
+        """Take one of the `places` of a pool, or wait for one in its line, which has room for so
+        many; None is unlimited. Returns True if the lease has a place, False if it waits, and None,
+        without effect, if it does neither. A lease that is there already keeps its place."""
+        if queue != 0 and self._taken.get(lease) == pool:
+            return not self._waits(pool, lease)
+        if self._pools.size(pool) < places:
+            self._pools.put(pool, lease, None)
+            self._taken.put(lease, pool)
+            return True
+        if queue is not None and self._lines.size(pool) >= queue:
+            return None
+        self._lines.put(pool, lease, lease)
         self._taken.put(lease, pool)
-        return True
+        return False
 
     def leave(self, lease: str) -> None:
-        """Give a place back. Without effect if the lease has none."""
+        """Give a place, or one in a line, back. Without effect if the lease has none."""
         pool = self._taken.get(lease)
-        if pool is not None:
-            self._taken.drop(lease)
-            self._pools.drop(pool, lease)
+        if pool is None:
+            return
+        self._taken.drop(lease)
+        if self._waits(pool, lease):
+            self._lines.drop(pool, lease)
+            return
+        self._pools.drop(pool, lease)
+        if self._lines.size(pool):
+            following = self._lines.drop_first(pool)
+            self._pools.put(pool, following, None)
+            self.called.append(following)
+
+    def taken(self, pool: str) -> int:
+        """Return the number of places of a pool that are taken."""
+        return self._pools.size(pool)
 
     def in_pool(self, pool: str) -> tuple[str, ...]:
-        """Return the leases in a pool."""
+        """Return the leases that have a place in a pool."""
         return tuple(lease for lease, _ in self._pools.items(pool))
 
     def all(self) -> tuple[str, ...]:
-        """Return all leases that have a place."""
+        """Return all leases that have a place, or wait for one."""
         return tuple(self._taken)
+
+    def _waits(self, pool: str, lease: str) -> bool:
+        return bool(self._lines.size(pool)) and self._lines.get(pool, lease) is not None

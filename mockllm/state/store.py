@@ -150,17 +150,31 @@ class Settle(NamedTuple):
 class Enter(NamedTuple):
     """Take one of the `places` of a pool of concurrent requests for a `lease`, whose name no other
     of this process has. It is given back by Leave, or if another operation of the same question
-    refuses. The result is None; PoolFull refuses."""
+    refuses. The result is None; PoolFull refuses.
+
+    With a `queue`, further leases wait in the line of the pool, at most so many; None is unlimited.
+    Then the result is an InLine, and a place that is given back is that of the first in the line,
+    whose process is told (`Store.when_called`). Who enters again, with a queue, finds out where the
+    lease is.
+    """
 
     pool: str
     lease: str
     places: int
+    queue: int | None = 0
 
 
 class Leave(NamedTuple):
-    """Give the place of a lease back, if it has one. The result is None."""
+    """Give the place of a lease back, or the one that it has in a line, if it has one. The result
+    is None."""
 
     lease: str
+
+
+class CountPlaces(NamedTuple):
+    """Count the places of a pool that are taken. The result is an integer."""
+
+    pool: str
 
 
 Operation = (
@@ -180,6 +194,7 @@ Operation = (
     | Settle
     | Enter
     | Leave
+    | CountPlaces
 )
 
 # --- Results --------------------------------------------------------------------------------------
@@ -196,13 +211,19 @@ class TooManySessions(NamedTuple):
 
 
 class PoolFull(NamedTuple):
-    """All places of a pool are taken."""
+    """All places of a pool are taken, and those in its line."""
 
     pool: str
 
 
+class InLine(NamedTuple):
+    """A lease waits for one of the places of its pool, of which so many are `taken`: all."""
+
+    taken: int
+
+
 Refusal = Exhausted | NoneLeft | SessionEnded | TooManySessions | Limited | PoolFull
-Result = Chosen | Spent | Refusal | bytes | int | tuple[str, ...] | tuple[int, ...] | None
+Result = Chosen | Spent | InLine | Refusal | bytes | int | tuple[str, ...] | tuple[int, ...] | None
 
 REFUSALS = (Exhausted, NoneLeft, SessionEnded, TooManySessions, Limited, PoolFull)
 
@@ -232,6 +253,10 @@ class Condition(Enum):
 
 class Store(Protocol):
     """Performs operations, in one atomic step for each call. Several processes may share one."""
+
+    when_called: Callable[[str], None]
+    """Called in the loop with each lease of this process that has waited in a line and has a place
+    now. A call may get lost, if the process whose lease has left dies at that moment."""
 
     def perform_at_once(
         self, operations: Sequence[Operation], now: float
@@ -285,7 +310,7 @@ class State:
         self._draws = Draws(maps)
         self._buckets = Buckets(maps)
         self.leases = Leases(maps)
-        """The places of concurrent requests that are taken."""
+        """The places of concurrent requests that are taken, and who waits for one."""
 
     def perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
         """Return the results of `operations`, as every Store does."""
@@ -340,9 +365,12 @@ class State:
                 return self._buckets.spend(charges, at)
             case Settle(charge, cost, since, at):
                 self._buckets.settle(charge, cost, since, at)
-            case Enter(pool, lease, places):
-                entered = self.leases.enter(pool, self._full_name(lease), places)
-                return None if entered else PoolFull(pool)
+            case Enter(pool, lease, places, queue):
+                entered = self.leases.enter(pool, self._full_name(lease), places, queue)
+                if not entered:
+                    return PoolFull(pool) if entered is None else InLine(self.leases.taken(pool))
+            case CountPlaces(pool):
+                return self.leases.taken(pool)
             case Leave(lease):
                 self.leases.leave(self._full_name(lease))
             case Draw(session, seed, source, attempt):
@@ -420,6 +448,16 @@ class LocalStore(State):
 
     def __init__(self, gone: Callable[[str], None] = lambda session: None) -> None:
         super().__init__(LocalMaps(), gone)
+        self.when_called: Callable[[str], None] = lambda lease: None
+
+    def perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
+        """Return the results of `operations`, as every Store does."""
+        results = super().perform(operations, now)
+        if self.leases.called:
+            called, self.leases.called = self.leases.called, []
+            for lease in called:
+                self.when_called(lease)
+        return results
 
     def perform_at_once(self, operations: Sequence[Operation], now: float) -> list[Result]:
         """Return the results of `operations`."""

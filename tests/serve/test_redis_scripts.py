@@ -20,6 +20,7 @@ from mockllm.state.store import (
     BeginSession,
     Choose,
     CountAnswers,
+    CountPlaces,
     Draw,
     EndSession,
     Enter,
@@ -70,6 +71,7 @@ CHARGES = st.builds(
 )
 BYTES = st.sampled_from([b"", b"\0\xff", b"v" * 70])
 POOLS, LEASES = st.sampled_from(["p", "q"]), st.sampled_from(["1", "2", "3"])
+LINED = st.sampled_from(["4", "5", "6", "7"])
 
 OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
     st.builds(Choose, SESSIONS, CANDIDATES.map(tuple), st.none() | ATTEMPTS),
@@ -88,7 +90,9 @@ OPERATIONS: st.SearchStrategy[Operation] = st.one_of(
     st.builds(Spend, st.lists(CHARGES, min_size=1, max_size=2).map(tuple), TIMES),
     st.builds(Settle, CHARGES, st.sampled_from([0, 1.5, 9]), TIMES, TIMES),
     st.builds(Enter, POOLS, LEASES, st.integers(1, 2)),
-    st.builds(Leave, LEASES),
+    st.builds(Enter, st.just("r"), LINED, st.integers(1, 2), st.sampled_from([1, None])),
+    st.builds(CountPlaces, st.sampled_from(["p", "r"])),
+    st.builds(Leave, LEASES | LINED),
 )
 WAITS = st.sampled_from([0.0, 0.0, 1 / 3, STAYS_ENDED, MAX_UNUSED / 2, MAX_UNUSED])
 HISTORIES = st.lists(st.tuples(WAITS, st.lists(OPERATIONS, min_size=1, max_size=3)), max_size=30)
@@ -147,6 +151,7 @@ def everything(session: str) -> tuple[Operation, ...]:
         Draw(session, 0, "a", attempt),
         Spend((charge, charge._replace(session=session)), 0.0),
         Enter("pool", "lease", 1),
+        Enter("pool", "waits", 1, None),
         EndSession(f"{session} ended"),
     )
 

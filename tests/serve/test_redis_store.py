@@ -29,6 +29,7 @@ from mockllm.state.store import (
     Draw,
     EndSession,
     Enter,
+    InLine,
     Leave,
     Operation,
     PoolFull,
@@ -466,6 +467,55 @@ async def test_who_enters_after_another_has_left_finds_the_place(address: RedisA
         for number in range(50):
             assert await ask(store, Enter("pool", str(number), 1)) == [None]
             store.post((Leave(str(number)),), 0.0)
+
+
+async def test_a_worker_hears_that_its_lease_has_a_place(address: RedisAddress) -> None:
+    called: list[tuple[str, str]] = []
+    async with joined(address) as first, joined(address, member("b")) as second:
+        for store, name in ((first, "first"), (second, "second")):
+            store.when_called = lambda lease, name=name: called.append((name, lease))  # type: ignore[misc]  # a default
+            store.listen()
+            store.listen()
+        await until(lambda: len(shared_client().pubsub_channels(f"{address.prefix}:*")) == 2)
+        await ask(first, Enter("pool", "1", 1, None), Enter("pool", "2", 1, None))
+        assert await ask(second, Enter("pool", "1", 1, None)) == [InLine(1)]
+
+        first.post((Leave("1"),), 0.0)
+        await until(lambda: called == [("first", "2")])
+        await first.stop()
+
+        await until(lambda: called == [("first", "2"), ("second", "1")])
+        assert await ask(second, Enter("pool", "1", 1, None)) == [None]
+
+
+async def test_a_worker_hears_again_when_redis_can_be_reached_again(redis: RedisServer) -> None:
+    called: list[str] = []
+    async with joined(at(redis)) as store:
+        store.when_called = called.append
+        store.listen()
+        await until(lambda: bool(redis.client().pubsub_channels()))
+        redis.kill()
+        await until(lambda: store.condition is Condition.LOST)
+        redis.start()
+        await until(lambda: store.condition is Condition.SHARED)
+        await until(lambda: bool(redis.client().pubsub_channels()))
+
+        await ask(store, Enter("pool", "1", 1, None), Enter("pool", "2", 1, None), Leave("1"))
+
+        await until(lambda: called == ["2"])
+
+
+async def test_a_user_who_may_not_publish_has_lines_all_the_same(redis: RedisServer) -> None:
+    client = redis.client()
+    rules = ("on", ">secret", "~*", "+@all", "-@pubsub")
+    client.execute_command("ACL", "SETUSER", "limited", *rules)  # type: ignore[no-untyped-call]  # as redis-py has it
+    address = RedisAddress("127.0.0.1", redis.port, username="limited")
+    async with joined(address, password="secret") as store:
+        store.listen()
+        enter = Enter("pool", "2", 1, None)
+
+        assert await ask(store, Enter("pool", "1", 1, None), enter) == [None, InLine(1)]
+        assert await ask(store, Leave("1"), enter) == [None, None]
 
 
 async def test_a_place_is_given_back_once_redis_can_be_reached_again() -> None:

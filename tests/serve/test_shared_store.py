@@ -25,6 +25,7 @@ from mockllm.state.store import (
     EndSession,
     Enter,
     Get,
+    InLine,
     Leave,
     PoolFull,
     Put,
@@ -33,6 +34,7 @@ from mockllm.state.store import (
 from tests.state.contract import SessionsContract
 from tests.state.equality import make_equality_machine
 from tests.state.machine import make_store_machine
+from tests.support.processes import until
 from tests.support.shared_stores import CLIENTS, FreshStores, run_in_process
 
 _STORES = FreshStores()
@@ -69,6 +71,19 @@ from mockllm.serve.shared_store import SharedStore
 from mockllm.state.store import Enter
 store = SharedStore(Path(sys.argv[1]))
 print(store.perform([Enter("pool", "1", 1)], 0.0), flush=True)
+sys.stdin.read()
+"""
+LINED = """
+import sys
+from pathlib import Path
+from mockllm.serve.shared_store import SharedStore
+from mockllm.state.store import Enter, Leave
+store = SharedStore(Path(sys.argv[1]))
+question = [Enter("pool", "1", 1, None), Enter("pool", "2", 1, None)]
+print(store.perform(question, 0.0), flush=True)
+sys.stdin.readline()
+store.perform([Leave("2"), Leave("1")], 0.0)
+print("left", flush=True)
 sys.stdin.read()
 """
 CANDIDATES = (Candidate("a", Script((Entry(), Entry(), Entry()))),)
@@ -210,6 +225,80 @@ def test_a_place_of_a_process_that_has_ended_is_free_again(
 
     assert store.perform([Enter("pool", "1", 1)], 0.0) == [None]
     assert store.perform([Enter("pool", "2", 1)], 0.0) == [PoolFull("pool")]
+
+
+@pytest.mark.anyio
+async def test_the_line_of_a_process_that_is_killed_goes_on_without_it(
+    store: SharedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_store, "BURIAL", 0.0)
+    called: list[str] = []
+    store.when_called = called.append
+    holder = run_in_process(LINED, tmp_path)
+    assert holder.stdout is not None
+    with holder:
+        assert holder.stdout.readline() == "[None, InLine(taken=1)]\n"
+        first, second = (Enter("pool", lease, 1, None) for lease in ("1", "2"))
+        assert store.perform([first, second], 0.0) == [InLine(1), InLine(1)]
+        holder.kill()
+        holder.wait()
+
+    assert store.perform([second], 0.0) == [InLine(1)]
+    assert (store.perform([first], 0.0), called) == ([None], ["1"])
+    assert store.perform([Leave("1"), second], 0.0) == [None, None]
+    assert called == ["1", "2"]
+
+
+@pytest.mark.anyio
+async def test_a_process_is_called_when_its_lease_has_a_place(
+    store: SharedStore, tmp_path: Path
+) -> None:
+    called: list[str] = []
+    store.when_called = called.append
+    store.listen()
+    store.listen()
+    holder = run_in_process(LINED, tmp_path)
+    assert holder.stdout is not None
+    assert holder.stdin is not None
+    with holder:
+        holder.stdout.readline()
+        store.perform([Enter("pool", "a", 1, None)], 0.0)
+        print(file=holder.stdin, flush=True)
+        await until(lambda: called == ["a"])
+
+    assert store.perform([Enter("pool", "a", 1, None)], 0.0) == [None]
+
+
+@pytest.mark.anyio
+async def test_nobody_is_called_of_what_did_not_happen(
+    store: SharedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[str] = []
+    store.when_called = called.append
+    store.perform([Enter("pool", "1", 1, None), Enter("pool", "2", 1, None)], 0.0)
+
+    def fail(self: SharedMaps) -> None:
+        raise sqlite3.OperationalError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SharedMaps, "commit", fail)
+        with pytest.raises(StateUnavailableError):
+            store.perform([Leave("1")], 0.0)
+    assert called == []
+    store.perform([Leave("2"), Leave("1")], 0.0)
+
+    assert called == []
+
+
+@pytest.mark.anyio
+async def test_a_folder_too_deep_for_sockets_has_lines_all_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / ("f" * 100)
+    folder.mkdir()
+    with closing(SharedStore(folder)) as store:
+        store.listen()
+        enter = [Enter("pool", "1", 1, None), Enter("pool", "2", 1, None)]
+
+        assert store.perform([*enter, Leave("1"), enter[1]], 0.0) == [None, InLine(1), None, None]
 
 
 def test_a_process_whose_number_comes_back_has_none_of_the_old_places(tmp_path: Path) -> None:

@@ -32,10 +32,12 @@ from mockllm.state.store import (
     BeginSession,
     Choose,
     CountAnswers,
+    CountPlaces,
     Draw,
     EndSession,
     Enter,
     Get,
+    InLine,
     IsOpen,
     Leave,
     ListSessions,
@@ -570,6 +572,78 @@ class StoreContract:
 
         assert self.perform(Enter("pool", "b", 1), Spend((REQUESTS,), 0.0)) == [PoolFull("pool")]
         assert self.spend(REQUESTS) == Spent((1.0,))
+
+    def enter(self, lease: str, *, places: int = 1, queue: int | None = None) -> Result:
+        """The result of a lease that enters a pool with a line."""
+        (result,) = self.perform(Enter("pool", lease, places, queue))
+        return result
+
+    def test_leases_wait_in_a_line_and_have_places_in_its_order(self) -> None:
+        entered = [self.enter(lease, places=2) for lease in "abcde"]
+        assert entered == [None, None, InLine(2), InLine(2), InLine(2)]
+
+        self.perform(Leave("b"))
+        assert [self.enter(lease, places=2) for lease in "acde"] == [
+            None,
+            None,
+            InLine(2),
+            InLine(2),
+        ]
+        self.perform(Leave("a"), Leave("c"), Leave("d"))
+        assert [self.enter(lease, places=2) for lease in "ef"] == [None, None]
+
+    def test_a_lease_that_leaves_the_line_gives_its_turn_to_the_next(self) -> None:
+        for lease in "abc":
+            self.enter(lease)
+
+        self.perform(Leave("b"), Leave("unknown"), Leave("b"))
+        assert (self.enter("a"), self.enter("c")) == (None, InLine(1))
+        self.perform(Leave("a"))
+
+        assert self.enter("c") is None
+        assert self.perform(CountPlaces("pool")) == [1]
+
+    def test_a_line_has_an_end(self) -> None:
+        results = [self.enter(lease, queue=1) for lease in "abc"]
+
+        assert results == [None, InLine(1), PoolFull("pool")]
+        assert self.enter("b", queue=1) == InLine(1)
+        self.perform(Leave("a"))
+        assert [self.enter(lease, queue=1) for lease in "bcd"] == [
+            None,
+            InLine(1),
+            PoolFull("pool"),
+        ]
+
+    def test_who_had_no_room_in_a_line_has_no_turn(self) -> None:
+        for lease in "ab":
+            self.enter(lease, queue=0)
+        self.perform(Leave("a"))
+
+        assert self.perform(CountPlaces("pool")) == [0]
+
+    def test_pools_have_lines_of_their_own(self) -> None:
+        for pool in ("pool", "other"):
+            for lease in "ab":
+                self.perform(Enter(pool, f"{lease} of {pool}", 1, None))
+
+        self.perform(Leave("a of pool"))
+
+        assert self.perform(
+            Enter("pool", "b of pool", 1, None), Enter("other", "b of other", 1, None)
+        ) == [None, InLine(1)]
+        assert self.perform(*map(CountPlaces, ("pool", "other", "unknown"))) == [1, 1, 0]
+
+    def test_a_place_that_is_taken_back_is_that_of_the_next(self) -> None:
+        self.spend(REQUESTS._replace(cost=3.0))
+        self.enter("a")
+
+        question = (Enter("pool", "b", 1, None), Spend((REQUESTS,), 0.0))
+
+        assert self.perform(*question) == [InLine(1), Limited(0, (3.0,), 20.0)]
+        self.enter("c")
+        self.perform(Leave("a"))
+        assert self.enter("c") is None
 
     def test_a_reset_leaves_places_to_those_who_have_them(self) -> None:
         self.perform(Enter("pool", "a", 1), Reset())

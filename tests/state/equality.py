@@ -26,6 +26,7 @@ from mockllm.state.store import (
     BeginSession,
     Choose,
     CountAnswers,
+    CountPlaces,
     Draw,
     EndSession,
     Enter,
@@ -104,7 +105,15 @@ _of_requests: list[st.SearchStrategy[Any]] = [
     st.builds(Spend, st.lists(_charge, min_size=1, max_size=2).map(_distinct), st.just(0.0)),
     st.builds(Settle, _charge, st.sampled_from([0.0, 1.5]), st.sampled_from([0.0, -5.0]), _zero),
     st.builds(Enter, st.sampled_from(["pool", "other"]), st.sampled_from("123456"), st.just(2)),
-    st.builds(Leave, st.sampled_from("123456")),
+    st.builds(
+        Enter,
+        st.sampled_from(["line", "other line"]),
+        st.sampled_from("abcdef"),
+        st.just(2),
+        st.sampled_from([1, 2, None]),
+    ),
+    st.builds(Leave, st.sampled_from("123456abcdef")),
+    st.builds(CountPlaces, st.sampled_from(["pool", "line", "other line"])),
     st.builds(Put, _key, st.binary(max_size=700), st.sampled_from([0.0, 5.0, 900.0])),
     st.builds(Get, _key),
 ]
@@ -142,7 +151,7 @@ class EqualityMachine(RuleBasedStateMachine):
         self.store = type(self).make_store()
         self.expected = LocalStore()
         self.now = 0.0
-        self.entered: set[str] = set()
+        self.entered: dict[str, str] = {}  # pools, by lease
 
     @rule(question=_questions, seconds=_seconds)
     def ask(self, question: list[Operation], seconds: float) -> None:
@@ -154,13 +163,14 @@ class EqualityMachine(RuleBasedStateMachine):
         assert results == expected
 
     def is_possible(self, operation: Operation) -> bool:
-        """Return False for a lease whose name was entered before: no other has it."""
+        """Return False for a lease whose name was entered before: no other has it, and only who may
+        wait in a line enters again."""
         if not isinstance(operation, Enter):
             return True
-        if operation.lease in self.entered:
-            return False
-        self.entered.add(operation.lease)
-        return True
+        pool = self.entered.setdefault(operation.lease, operation.pool)
+        if operation.queue == 0:
+            self.entered[operation.lease] = ""
+        return pool == operation.pool
 
     def teardown(self) -> None:
         self.patch.undo()

@@ -29,8 +29,10 @@ from mockllm.state.specification import History, Ledger
 from mockllm.state.store import (
     BeginSession,
     Choose,
+    CountPlaces,
     EndSession,
     Enter,
+    InLine,
     Leave,
     Operation,
     PoolFull,
@@ -154,6 +156,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.ledgers = Ledgers()  # of the buckets that sessions share
         self.leases: set[str] = set()
         self.leases_so_far = 0
+        self.line: list[str] = []  # of a pool with a queue: the first have its places
 
     def perform(self, operation: Operation) -> Result:
         (result,) = self.perform_all(operation)
@@ -335,6 +338,37 @@ class StoreMachine(RuleBasedStateMachine):
         self.leases.discard(request.lease or "")
         for charge, cost in zip(request.charges, costs, strict=False):
             self.ledger(charge).settle(charge.limit, charge.cost, cost, request.at, self.now)
+
+    # --- The line of a pool ---
+
+    def standing(self, lease: str) -> Result:
+        """Return what entering again says of a lease that is in the line."""
+        return None if self.line.index(lease) < PLACES else InLine(PLACES)
+
+    @rule(queue=st.sampled_from([1, 2, 2, None]))
+    def enter_line(self, queue: int | None) -> None:
+        self.leases_so_far += 1
+        lease = f"{self.leases_so_far}"
+        result = self.perform(Enter("line", lease, PLACES, queue))
+        if queue is not None and len(self.line) >= PLACES + queue:
+            assert result == PoolFull("line")
+            return
+        self.line.append(lease)
+        assert result == self.standing(lease)
+
+    @precondition(lambda machine: machine.line)
+    @rule(data=st.data())
+    def enter_line_again(self, data: st.DataObject) -> None:
+        lease = data.draw(st.sampled_from(self.line))
+        assert self.perform(Enter("line", lease, PLACES, 2)) == self.standing(lease)
+
+    @precondition(lambda machine: machine.line)
+    @rule(data=st.data())
+    def leave_line(self, data: st.DataObject) -> None:
+        lease = data.draw(st.sampled_from(self.line))
+        self.line.remove(lease)
+        expected = [None, min(len(self.line), PLACES)]
+        assert self.perform_all(Leave(lease), CountPlaces("line")) == expected
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 2.0, 20.0]))
     def refill(self, seconds: float) -> None:

@@ -145,7 +145,7 @@ def _script(source: str) -> Callable[..., Any]:
 class ScriptStore:
     """A store in the shared server, whose question is the script that every Redis store runs."""
 
-    def __init__(self, owner: str = "worker") -> None:
+    def __init__(self, owner: str = "server worker") -> None:
         self.prefix = new_prefix()
         self._asker = Asker(owner, "epoch")
         self.gone: list[str] = []
