@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NoReturn, Unpack
 
 from mockllm.client.calls import RemoteCall
 from mockllm.client.transport import Transport
-from mockllm.config.added_words import MockWords
+from mockllm.config.added_words import PLACE, MockWords
+from mockllm.config.fault import checked_gate_name
 from mockllm.config.objects import ConfigObject
 from mockllm.endpoints.control.verify import MAX_WAIT
-from mockllm.errors import ConfigError, RemoteError, closest, did_you_mean
+from mockllm.errors import ConfigError, Problem, RemoteError, closest, did_you_mean
 from mockllm.observers.selection import is_id
 from mockllm.serve.checks import WAIT, check_waiting
 from mockllm.serve.session import BaseURLs
 from mockllm.serve.verifiable import expected_times
 
 NOT_OPEN = "session_not_open"
-"""The code of the error that mocks cannot be added to a session."""
+"""The code of the error that a session must be open for what is asked."""
 
 
 class RemoteWords(BaseURLs):
@@ -56,11 +58,7 @@ class RemoteWords(BaseURLs):
         try:
             added = self._ask("POST", "mocks", body=body)
         except ConfigError as exc:
-            raise exc.with_traceback(None) from None
-        except RemoteError as exc:
-            if exc.code != NOT_OPEN:
-                raise
-            raise RuntimeError(f"the session {self._session!r} has ended") from exc
+            raise ConfigError(tuple(map(_placed, exc.problems))) from None
         return RemoteMock(added["name"], self, added["id"])
 
     def add_lists(self, lists: Mapping[str, Any]) -> None:
@@ -175,9 +173,19 @@ class RemoteWords(BaseURLs):
         body: Any = None,
         patience: float = 0.0,
     ) -> Any:
-        """Return the answer to a request about this session, or about all."""
+        """Return the answer to a request about this session, or about all.
+
+        Raises:
+            RuntimeError: the session has ended, and is needed for what is asked.
+        """
+        __tracebackhide__ = True
         scoped = {**(query or {}), "session": self._session}
-        return self._transport.ask(method, *path, query=scoped, body=body, patience=patience)
+        try:
+            return self._transport.ask(method, *path, query=scoped, body=body, patience=patience)
+        except RemoteError as exc:
+            if exc.code != NOT_OPEN:
+                raise
+            raise RuntimeError(f"the session {self._session!r} has ended") from exc
 
 
 class RemoteMock:
@@ -305,7 +313,7 @@ class RemoteGate:
     """A gate of a server in another process, or of one of its sessions: the words of a `Gate`."""
 
     def __init__(self, name: str, owner: RemoteWords) -> None:
-        self.name = name
+        self.name = checked_gate_name(name)
         """The name, as ``hold`` of a fault has it."""
         self._owner = owner
 
@@ -314,11 +322,15 @@ class RemoteGate:
 
     def release(self) -> None:
         """Let one answer go on: the one that has been held longest, or, if none is, the next one
-        that comes."""
+        that comes.
+
+        Raises:
+            RuntimeError: the session has ended.
+        """
         self._owner._ask("POST", "gates", self.name, "release")
 
     def open(self) -> None:
-        """Let all answers go on, those that come later too."""
+        """Let all answers go on, those that come later too. Raises like `release`."""
         self._owner._ask("POST", "gates", self.name, "open")
 
     @property
@@ -329,10 +341,15 @@ class RemoteGate:
 
     def reached(self, n: int = 1, timeout: float = WAIT) -> None:
         """Wait until so many answers have come to the gate, held or not, since its session began.
-        Fail after `timeout` seconds."""
+        Fail after `timeout` seconds. Raises like `release`."""
         __tracebackhide__ = True
         check_waiting(n, timeout, "a number of answers")
         self._owner._wait("gate", timeout, gate=self.name, count=n)
+
+
+def _placed(problem: Problem) -> Problem:
+    """Return a mistake in an added mock with its place, as `Server.add` has it."""
+    return problem if problem.place else replace(problem, place=PLACE)
 
 
 def plain(value: Any) -> Any:

@@ -58,6 +58,19 @@ _GATE_SCHEMA = {"type": "string", "pattern": r"^(?!\.\.?$)[A-Za-z0-9._-]{1,128}$
 GATE_NAMES = "1 to 128 of A-Z a-z 0-9 . _ -"
 
 
+def checked_gate_name(name: str) -> str:
+    """Return the valid name of a gate.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a gate is a string; found {name!r:.100}")
+    if not is_gate_name(name):
+        raise ValueError(f"expected the name of a gate, {GATE_NAMES}; found {name!r:.100}")
+    return name
+
+
 def is_gate_name(name: str) -> bool:
     """Return True for the valid name of a gate: one of `GATE_NAMES`, but not ``.`` or ``..``."""
     return _GATE.fullmatch(name) is not None

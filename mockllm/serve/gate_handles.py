@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from mockllm.config.fault import GATE_NAMES, is_gate_name
+from mockllm.config.fault import checked_gate_name
 from mockllm.observers import verification
 from mockllm.observers.journal import Record
 from mockllm.serve.checks import WAIT, check_waiting, fail
@@ -41,11 +41,7 @@ class AnyGate(Generic[AnyOwner]):
     """A gate of a server or of one of its sessions. Every method may be called from any thread."""
 
     def __init__(self, name: str, owner: AnyOwner) -> None:
-        if not isinstance(name, str):
-            raise TypeError(f"the name of a gate is a string; found {name!r:.100}")
-        if not is_gate_name(name):
-            raise ValueError(f"expected the name of a gate, {GATE_NAMES}; found {name!r:.100}")
-        self.name = name
+        self.name = checked_gate_name(name)
         """The name, as ``hold`` of a fault has it."""
         self._owner = owner
 

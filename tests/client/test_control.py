@@ -148,6 +148,19 @@ def test_all_mistakes_are_those_of_python(control: Control, controlled: Server) 
     )
 
 
+def test_a_word_that_is_unknown_has_the_text_of_python(
+    control: Control, controlled: Server
+) -> None:
+    told = []
+    for each in (control, controlled):
+        with pytest.raises(ConfigError) as caught:
+            each.add(usr="a", reply="x")  # type: ignore[call-arg]  # what is tested
+        told.append(str(caught.value))
+
+    assert told[0] == told[1]
+    assert told[0].startswith("add(): unknown key 'usr'")
+
+
 @pytest.mark.parametrize("value", [lambda prompt: "x", {"text": object()}, Reply(text="a"), b"x"])
 def test_what_has_no_json_is_not_sent(control: Control, value: Any) -> None:
     if isinstance(value, Reply):
@@ -343,6 +356,22 @@ def test_a_wrong_name_of_a_session_is_not_sent(control: Control, name: Any) -> N
         control.session(name)
     with pytest.raises((ValueError, TypeError)):
         control.use_session(name)
+
+
+def test_gates_of_a_session_that_has_ended_are_not_let_go(control: Control) -> None:
+    with control.session("over") as session:
+        gate = session.gate("g")
+    for act in (gate.release, gate.open, lambda: gate.reached(timeout=0)):
+        with pytest.raises(RuntimeError, match="the session 'over' has ended"):
+            act()
+
+
+@pytest.mark.parametrize(("name", "error"), [("a b", ValueError), ("", ValueError), (5, TypeError)])
+def test_a_wrong_name_of_a_gate_is_not_sent(
+    control: Control, name: Any, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match="the name of a gate"):
+        control.gate(name)
 
 
 def test_gates_are_let_go(control: Control) -> None:

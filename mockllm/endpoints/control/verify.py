@@ -22,7 +22,7 @@ from mockllm.endpoints.control.answers import ControlError, answer, plain_text
 from mockllm.endpoints.control.desk import Asked, Desk, Form, not_found
 from mockllm.endpoints.control.gates import checked_gate
 from mockllm.endpoints.control.mocks import find_mock
-from mockllm.endpoints.control.state import count_answers
+from mockllm.endpoints.control.state import count_answers, not_open
 from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.errors import closest, did_you_mean
 from mockllm.observers import verification
@@ -30,6 +30,7 @@ from mockllm.observers.journal import Record
 from mockllm.observers.selection import is_id, mock_id, number_of
 from mockllm.observers.subjects import subject_of, subjects_of
 from mockllm.observers.verification import Subject, Times
+from mockllm.state.store import IsOpen
 
 MAX_WAIT = 60.0  # seconds; who wants to wait longer asks again
 
@@ -209,7 +210,24 @@ def _wait_for_gate(desk: Desk, wanted: Assertion, session: str | None) -> Questi
             return _answer(None)
         return fail(None) if desk.journal is None else desk.verify(session, fail)
 
-    return Question((Wait(lambda: desk.waiting.gate(session, name, count, timeout)),), resume)
+    waiting = Question((Wait(lambda: desk.waiting.gate(session, name, count, timeout)),), resume)
+    return waiting if session is None else _once_open(session, waiting)
+
+
+def _once_open(session: str, waiting: Question) -> Question:
+    """Return the question whether a session is open, and what is asked then.
+
+    Raises:
+        ControlError: 404, it is not.
+    """
+
+    def wait(results: Sequence[Any]) -> Question:
+        (is_open,) = results
+        if not is_open:
+            raise not_open(session)
+        return waiting
+
+    return Question((IsOpen(session),), wait)
 
 
 def _answer(failure: str | None) -> Decision:

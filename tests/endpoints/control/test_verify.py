@@ -117,7 +117,11 @@ def test_answers_at_a_gate_are_waited_for(controlled: Controlled) -> None:
     controlled.gates.counts["g"] = 1
 
     assert verify(controlled, that="gate", gate="g").status == 200
-    text = failure(verify(controlled, "?session=a", that="gate", gate="g", count=2, timeout=3))
+    waited = {"that": "gate", "gate": "g", "count": 2, "timeout": 3}
+    refused = verify(controlled, "?session=a", **waited)
+    assert (refused.status, refused.code) == (404, "session_not_open")
+    controlled.ask("PUT", "sessions/a", {})
+    text = failure(verify(controlled, "?session=a", **waited))
     assert text[0] == "expected 2 answers at gate 'g' within 3 s, found 1 answer"
     assert controlled.waits == [(None, "g", 1, 5.0), ("a", "g", 2, 3.0)]
 
