@@ -47,11 +47,12 @@ class TooFarBehindError(MockLLMError):
 
 
 class ChangeBoard:
-    """The part of the log that exists before the fork: the generation, and the folder of files."""
+    """The part of the log that exists before it is opened: the generation, and the folder of files.
+    A `generation` that processes do not share from before the fork is in a file that each maps."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, generation: memoryview | None = None) -> None:
         self.folder = folder
-        self.generation = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
+        self.generation = generation or memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
         """The generation, at index 0."""
 
 
@@ -124,8 +125,16 @@ class ChangeLog:
     @property
     def is_long(self) -> bool:
         """True if the file is to be replaced by its snapshot."""
-        end = self.position % _EPOCH
-        return end >= max(MIN_COMPACTED, MIN_GROWTH * self._snapshot_end)
+        return self.is_longer_than(MIN_COMPACTED)
+
+    def is_longer_than(self, minimum: int) -> bool:
+        """Return True if the file has so many bytes, and has grown far beyond its snapshot."""
+        return self.size >= max(minimum, MIN_GROWTH * self._snapshot_end)
+
+    @property
+    def size(self) -> int:
+        """The bytes of the file up to which this process has read."""
+        return self.position % _EPOCH
 
     def compact(self, snapshot: bytes) -> None:
         """Begin the next file with `snapshot`, in place of all records so far. The lock is held,
@@ -222,14 +231,20 @@ class Tickets:
 
 
 def _write(file: int, data: bytes, at: int) -> None:
-    rest = memoryview(data)
+    written = os.pwrite(file, data, at)
+    if written == len(data):
+        return
+    rest, at = memoryview(data)[written:], at + written
     while rest:
         written = os.pwrite(file, rest, at)
         rest, at = rest[written:], at + written
 
 
 def _read(file: int, at: int, size: int) -> bytes:
-    data = bytearray()
+    found = os.pread(file, size, at)
+    if len(found) == size:
+        return found
+    data = bytearray(found)
     while len(data) < size:
         more = os.pread(file, size - len(data), at + len(data))
         if not more:

@@ -1,4 +1,4 @@
-"""A store that the workers of a machine share: an SQLite database, and a lock around it.
+"""A store that the workers of a machine share: maps that all of them have, and a lock around them.
 
 A question is performed at once if the lock is free. If another process has it, the question waits
 in a lane, in which the lock is tried every millisecond: the loop never waits for another process,
@@ -45,8 +45,8 @@ FULL = "No space is left for the state that workers share. Make some, or use ano
 
 
 class SharedState(State):
-    """The state in a database. A lease belongs to the process that enters it: its full name begins
-    with the number of the process and a space."""
+    """The state in maps of several processes. A lease belongs to the process that enters it: its
+    full name begins with the number of the process and a space."""
 
     def __init__(self, maps: SharedMaps, owners: Owners, gone: Callable[[str], None]) -> None:
         super().__init__(maps, gone)
@@ -283,8 +283,6 @@ class SharedStore:
     def _do(self, act: Callable[[State], T]) -> T:
         """Return the result of `act`, all of whose effects happen, or none. Raises as
         `_try_to_perform`."""
-        import sqlite3  # see `SharedMaps`
-
         gone: list[str] = []
         self._gone_now = gone
         try:
@@ -297,7 +295,7 @@ class SharedStore:
             except BaseException:
                 maps.roll_back()
                 raise
-        except (sqlite3.Error, OSError) as exc:
+        except OSError as exc:
             raise self._report(exc) from exc
         if self._trouble:
             logger.warning("the state that workers share can be used again")
@@ -326,14 +324,14 @@ class SharedStore:
             else:
                 call(self._folder, owner, name)
 
-    def _report(self, error: Exception) -> StateUnavailableError:
+    def _report(self, error: OSError) -> StateUnavailableError:
         """Return the error of a request whose state cannot be read or written. It is logged once,
         until there is none."""
         text = f"{self._folder}: {error}"
         if not self._trouble:
             logger.error("the state that workers share cannot be used: %s", text)
         self._trouble = text
-        if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL" or _is_full(error):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return StateUnavailableError("state_full", FULL)
         return StateUnavailableError(
             "state_lost", "The state that workers share cannot be used; the server's log says why."
@@ -350,7 +348,7 @@ class SharedStore:
         return self._lock
 
     def _open(self) -> SharedMaps:
-        """Open the database, while this process has the lock. Places of a process that has ended
+        """Open the maps, while this process has the lock. Places of a process that has ended
         and had the same number are free again."""
         if self._owners is None:
             self._owners = Owners(self._folder / "owners")
@@ -432,8 +430,3 @@ class SharedStore:
         for each in waiting:
             if each.results is not None and not each.results.done():
                 each.results.set_exception(error)
-
-
-def _is_full(error: Exception) -> bool:
-    """Return True if an error says that no space is left."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

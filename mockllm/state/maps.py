@@ -138,9 +138,17 @@ class LocalGroups(Generic[G, K, V]):
 
     def put_last(self, group: G, key: K, value: V) -> None:
         """Set the value of `key`, and move it and its group to the end."""
-        self.put(group, key, value)
-        self._groups.move_to_end(group)
-        self._groups[group].move_to_end(key)
+        members = self._groups.get(group)
+        if members is None:
+            members = self._groups[group] = OrderedDict()
+        else:
+            self._groups.move_to_end(group)
+        size = len(members)
+        members[key] = value
+        if len(members) == size:
+            members.move_to_end(key)
+        else:
+            self._size += 1
 
     def drop(self, group: G, key: K) -> None:
         """Remove `key` from `group`, and a group that has no other."""

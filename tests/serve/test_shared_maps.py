@@ -1,20 +1,37 @@
-"""Maps in a database: what all maps do, and what a transaction leaves behind."""
+"""Maps of several processes: what all maps do, and what a transaction leaves behind."""
 
 from __future__ import annotations
 
-import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from mockllm.serve import shared_maps
-from mockllm.serve.shared_maps import SharedMaps
+from mockllm.serve import change_log, shared_maps
+from mockllm.serve.shared_maps import SharedGroups, SharedMap, SharedMaps
 from mockllm.state.maps import LocalGroups, LocalMap
 from tests.state.maps_contract import MapsContract
+
+KEYS = st.sampled_from(["a", "b", "c"])
+OF_MAPS = st.one_of(
+    st.tuples(st.sampled_from(["get", "drop"]), KEYS),
+    st.tuples(st.sampled_from(["put", "put_last"]), KEYS, st.sampled_from([None, 1])),
+    st.tuples(st.sampled_from(["first", "clear"])),
+)
+GROUPS = st.sampled_from(["g", None])
+OF_GROUPS = st.one_of(
+    st.tuples(st.sampled_from(["get", "drop"]), GROUPS, KEYS),
+    st.tuples(st.sampled_from(["put", "put_last"]), GROUPS, KEYS, st.sampled_from([1, 2])),
+    st.tuples(st.sampled_from(["drop_group", "drop_first", "size", "items"]), GROUPS),
+    st.tuples(st.sampled_from(["values_of"]), KEYS),
+    st.tuples(st.sampled_from(["groups", "clear"])),
+)
 
 
 @contextmanager
@@ -88,32 +105,194 @@ def test_a_key_that_another_process_has_added_meanwhile_is_no_new_one(tmp_path: 
         assert one.grouped("attempts").items("group") == (("key", 2),)
 
 
-def test_a_database_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_maps, "MAX_PAGES", 32)
+def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_maps, "MAX_BYTES", 32_000)
     with opened(tmp_path / "state") as maps:
-        with pytest.raises(sqlite3.OperationalError, match="full"):
-            maps.ordered("values").put("key", b"v" * 100_000)
+        maps.ordered("values").put("before", 0)
+        maps.commit()
+        maps.begin()
+        maps.ordered("values").put("key", b"v" * 100_000)
+        with pytest.raises(OSError, match="No space left"):
+            maps.commit()
         maps.roll_back()
         maps.begin()
 
+        assert [*maps.ordered("values")] == ["before"]
         maps.ordered("values").put("key", 1)
         maps.commit()
 
 
-KEYS = st.sampled_from(["a", "b", "c"])
-OF_MAPS = st.one_of(
-    st.tuples(st.sampled_from(["get", "drop"]), KEYS),
-    st.tuples(st.sampled_from(["put", "put_last"]), KEYS, st.sampled_from([None, 1])),
-    st.tuples(st.sampled_from(["first", "clear"])),
-)
-GROUPS = st.sampled_from(["g", None])
-OF_GROUPS = st.one_of(
-    st.tuples(st.sampled_from(["get", "drop"]), GROUPS, KEYS),
-    st.tuples(st.sampled_from(["put", "put_last"]), GROUPS, KEYS, st.sampled_from([1, 2])),
-    st.tuples(st.sampled_from(["drop_group", "drop_first", "size", "items"]), GROUPS),
-    st.tuples(st.sampled_from(["values_of"]), KEYS),
-    st.tuples(st.sampled_from(["groups", "clear"])),
-)
+def test_values_of_subclasses_are_bare_for_other_processes(tmp_path: Path) -> None:
+    class Text(str):
+        __slots__ = ()
+
+    with opened(tmp_path / "state") as one, closing(SharedMaps(tmp_path / "state")) as other:
+        one.ordered("values").put(Text("key"), (Text("ü\ud800"), b"b", 1, None))
+        one.commit()
+        other.begin()
+
+        ((key, value),) = other.ordered("values").items()
+        assert (key, value) == ("key", ("ü\ud800", b"b", 1, None))
+        assert {type(key), type(value[0])} == {str}
+
+
+# --- the log and its snapshots --------------------------------------------------------------------
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every transaction replaces the log by a snapshot."""
+    monkeypatch.setattr(shared_maps, "MIN_COMPACTED", 1)
+    monkeypatch.setattr(change_log, "MIN_GROWTH", 0)
+
+
+@pytest.mark.usefixtures("short")
+def test_a_process_that_has_missed_snapshots_begins_with_the_last(tmp_path: Path) -> None:
+    with opened(tmp_path / "state") as one, opened(tmp_path / "state") as other:
+        other.ordered("values").put("old", 1)
+        other.commit()
+        for number in range(10):
+            one.begin()
+            one.ordered("values").drop("old")
+            one.ordered("values").put_last(str(number % 3), number)
+            one.grouped("pools").put(None, "a", number)
+            one.facts["number"] = number
+            one.commit()
+        other.begin()
+
+        assert [*other.ordered("values").items()] == [("1", 7), ("2", 8), ("0", 9)]
+        assert other.grouped("pools").items(None) == (("a", 9),)
+        assert other.facts == {"number": 9}
+    assert len([*tmp_path.glob("changes.[0-9]*")]) == change_log.KEPT_FILES
+
+
+def test_maps_whose_log_cannot_be_read_begin_anew_when_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("unreadable")
+
+    with opened(tmp_path / "state") as one, opened(tmp_path / "state") as other:
+        for number in range(2):
+            one.ordered("values").put(str(number), number)
+            one.commit()
+            one.begin()
+        with monkeypatch.context() as patched:
+            patched.setattr(shared_maps, "_load", fail)
+            with pytest.raises(OSError, match="unreadable"):
+                other.begin()
+            other.roll_back()
+            patched.setattr(shared_maps, "ChangeLog", fail)
+            with pytest.raises(OSError, match="unreadable"):
+                other.begin()
+        other.begin()
+
+        assert [*other.ordered("values")] == ["0", "1"]
+
+
+def test_a_snapshot_for_which_there_is_no_space_is_made_when_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def fail(*_: object) -> None:
+        tried.append(1)
+        raise OSError("full")
+
+    monkeypatch.setattr(shared_maps, "MIN_COMPACTED", 1_000)
+    with opened(tmp_path / "state") as maps:
+
+        def put(times: int) -> None:
+            for number in range(times):
+                maps.begin()
+                maps.ordered("values").put("key", bytes([number]) * 80)
+                maps.commit()
+
+        with monkeypatch.context() as patched:
+            patched.setattr(change_log.ChangeLog, "compact", fail)
+            put(15)
+            assert len(tried) == 1  # not after each transaction
+            put(10)
+            assert len(tried) == 2
+        assert not (tmp_path / "changes.1").exists()
+        put(10)
+        assert (tmp_path / "changes.1").exists()
+        assert maps.ordered("values").get("key") == bytes([9]) * 80
+
+
+class Copies(RuleBasedStateMachine):
+    """Maps of three processes, one of which after the other makes a transaction, and may fail or
+    be replaced; what is expected of them is in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(shared_maps, "MIN_COMPACTED", 300)
+        self.folder = tempfile.TemporaryDirectory()
+        self.copies = [self.open() for _ in range(3)]
+        self.ordered = LocalMap[str, object]()
+        self.grouped = LocalGroups[str | None, str, int]()
+
+    def open(self) -> SharedMaps:
+        return SharedMaps(Path(self.folder.name) / "state")
+
+    @rule(
+        which=st.integers(0, 2),
+        of_maps=st.lists(OF_MAPS, max_size=5),
+        of_groups=st.lists(OF_GROUPS, max_size=5),
+        fails=st.booleans(),
+    )
+    def transact(
+        self,
+        which: int,
+        of_maps: list[tuple[Any, ...]],
+        of_groups: list[tuple[Any, ...]],
+        fails: bool,
+    ) -> None:
+        maps = self.copies[which]
+        maps.begin()
+        values, attempts = maps.ordered("values"), maps.grouped("attempts")
+        self.compare(values, attempts)
+        for name, *arguments in of_maps:
+            getattr(values, name)(*arguments)
+            if not fails:
+                getattr(self.ordered, name)(*arguments)
+        for name, *arguments in of_groups:
+            if name == "drop_first" and not self.can_drop_first(attempts, *arguments):
+                continue
+            getattr(attempts, name)(*arguments)
+            if not fails:
+                getattr(self.grouped, name)(*arguments)
+        if fails:
+            maps.roll_back()
+        else:
+            maps.commit()
+            self.compare(values, attempts)
+
+    @staticmethod
+    def can_drop_first(groups: LocalGroups[Any, Any, Any], group: str | None) -> bool:
+        return bool(groups.size(group) if group else len(groups))
+
+    @rule(which=st.integers(0, 2))
+    def replace(self, which: int) -> None:
+        self.copies[which].close()
+        self.copies[which] = self.open()
+
+    def compare(self, ordered: SharedMap, grouped: SharedGroups) -> None:
+        assert [*ordered.items()] == [*self.ordered.items()]
+        assert (grouped.groups(), len(grouped)) == (self.grouped.groups(), len(self.grouped))
+        for group in grouped.groups():
+            assert grouped.items(group) == self.grouped.items(group)
+
+    def teardown(self) -> None:
+        for each in self.copies:
+            each.close()
+        self.folder.cleanup()
+        self.patch.undo()
+
+
+TestCopies = Copies.TestCase
+TestCopies.settings = settings(max_examples=60)
 
 
 @pytest.fixture(scope="module")
@@ -122,9 +301,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @given(changes=st.lists(OF_MAPS, max_size=20))
-def test_a_map_in_a_database_is_as_one_in_memory(
-    path: Path, changes: list[tuple[str, ...]]
-) -> None:
+def test_a_shared_map_is_as_one_in_memory(path: Path, changes: list[tuple[str, ...]]) -> None:
     with opened(path) as maps:
         shared, local = maps.ordered("values"), LocalMap[str, object]()
         for name, *arguments in changes:
@@ -134,9 +311,7 @@ def test_a_map_in_a_database_is_as_one_in_memory(
 
 
 @given(changes=st.lists(OF_GROUPS, max_size=20))
-def test_groups_in_a_database_are_as_those_in_memory(
-    path: Path, changes: list[tuple[str, ...]]
-) -> None:
+def test_shared_groups_are_as_those_in_memory(path: Path, changes: list[tuple[str, ...]]) -> None:
     with opened(path) as maps:
         shared, local = maps.grouped("attempts"), LocalGroups[str | None, str, int]()
         for name, *arguments in changes:

@@ -1,4 +1,4 @@
-"""Stores in databases, in processes of their own where several of them are needed."""
+"""Stores of several processes, in processes of their own where several of them are needed."""
 
 from __future__ import annotations
 
@@ -45,6 +45,7 @@ def run_in_process(script: str, *arguments: object) -> subprocess.Popen[str]:
 CLIENTS = """
 import os, random, signal, sys, time
 from pathlib import Path
+from mockllm.serve import shared_maps
 from mockllm.serve.shared_store import SharedStore
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import Candidate, Chosen, Entry, Script
@@ -54,6 +55,7 @@ folder, received = Path(sys.argv[1]), os.open(sys.argv[2], os.O_WRONLY | os.O_AP
 places, processes, kills, seed = map(int, sys.argv[3:])
 candidates = (Candidate("script", Script((Entry(places),))),)
 draw = random.Random(seed)
+shared_maps.MIN_COMPACTED = 2_000
 
 def ask(client):
     store, number = SharedStore(folder), 0
@@ -85,7 +87,7 @@ for pid in running:
     os.waitpid(pid, 0)
 """
 """Processes that ask for the places of one script and append each to a file, while some of them are
-killed and replaced: FOLDER FILE PLACES PROCESSES KILLS SEED."""
+killed and replaced, and snapshots are made often: FOLDER FILE PLACES PROCESSES KILLS SEED."""
 
 
 class SpreadStore:
