@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mockllm.cli.limit_options import LIMIT_OPTIONS
-from mockllm.cli.options import CHECK_OPTIONS, SERVE_OPTIONS, Flag, Option
+from mockllm.cli.option_tables import CHECK_OPTIONS, SERVE_OPTIONS, Flag, Option
 from mockllm.config.models import Config
 from mockllm.limits import Limits
 

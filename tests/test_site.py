@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mockllm.cli.options import CHECK_OPTIONS, SERVE_OPTIONS
+from mockllm.cli.option_tables import CHECK_OPTIONS, SERVE_OPTIONS
 from mockllm.config.models import Config
 from mockllm.limits import Limits
 

@@ -14,7 +14,7 @@ from types import FrameType
 
 from mockllm.cli.console import Console
 from mockllm.cli.limit_options import limits_of
-from mockllm.cli.options import ALLOW, OPEN, VLLM
+from mockllm.cli.option_values import ALLOW, OPEN, VLLM
 from mockllm.cli.terminal import FAILED, MISTAKES, OK
 from mockllm.config import demo
 from mockllm.config.address import DEFAULT_HOST, DEFAULT_PORT, parse_address

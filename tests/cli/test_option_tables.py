@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mockllm.cli.limit_options import LIMIT_OPTIONS
-from mockllm.cli.options import CHECK_OPTIONS, SERVE_OPTIONS, check_options, serve_options
+from mockllm.cli.option_tables import CHECK_OPTIONS, SERVE_OPTIONS
+from mockllm.cli.options import check_options, serve_options
 
 OPTIONS = [option for group in SERVE_OPTIONS.values() for option in group]
 
