@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import logging
 import math
@@ -10,7 +9,6 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -22,9 +20,7 @@ from mockllm.config.address import DEFAULT_HOST
 from mockllm.config.latency import Latency, read_latency
 from mockllm.config.models import Config
 from mockllm.endpoints.control.access import Access
-from mockllm.engine.added import prepare
-from mockllm.engine.building import ConfigSource, build_engine
-from mockllm.engine.engine import Engine
+from mockllm.engine.building import ConfigSource
 from mockllm.engine.limiting import Limiter
 from mockllm.limits import Limits
 from mockllm.observers.journal import MAX_ENTRIES
@@ -34,17 +30,16 @@ from mockllm.serve.controlled import ControlSettings, make_token, turn_on
 from mockllm.serve.gates import HOLD_FOR, Gates
 from mockllm.serve.listener import Listener
 from mockllm.serve.listening import Listening, running_loop
+from mockllm.serve.loading import MocksToLoad
 from mockllm.serve.loop_thread import LoopThread
 from mockllm.serve.own_calls import OwnCalls
 from mockllm.serve.recorded import RecordedServer
-from mockllm.serve.schema_folder import keep_schemas
 from mockllm.serve.session import AsyncSession, S, Session
 from mockllm.serve.settings import Settings
 from mockllm.serve.traffic import TrafficHandle, TrafficServer, check_speed
 from mockllm.serve.verifiable import AsyncWaiting, Waiting
 
 DRAIN_TIMEOUT = 0.25  # seconds; the tests that a server was started for are over when it stops
-MAX_LOGGED_WARNINGS = 50  # of a configuration; the number of the others is logged
 
 ONE_LOOP = (
     'Give the fixture of the server and its tests one loop (pytest-asyncio: loop_scope="session" '
@@ -90,27 +85,28 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
             )
         if uds is not None and port:
             raise ValueError("uds cannot be combined with port")
+        if control_templates and not control:
+            raise ValueError("control_templates needs control")
         _check("port", port, int, "an integer")
-        _check("drain_timeout", drain_timeout, (int, float), "a number of seconds")
-        _check("journal", journal, int, "a number of requests")
         _check("limits", limits, (Limits, type(None)), "Limits")
-        _check("hold_for", hold_for, (int, float), "a number of seconds")
-        for name, seconds in (("drain_timeout", drain_timeout), ("hold_for", hold_for)):
-            if not seconds >= 0:
-                raise ValueError(f"{name}: expected 0 or more, found {seconds}")
+        _check_count("journal", journal)
+        _check_seconds("drain_timeout", drain_timeout)
+        _check_seconds("hold_for", hold_for)
         if hold_for == math.inf:
             raise ValueError("hold_for: expected a number of seconds, found infinity")
         check_speed(speed)
-        if control_templates and not control:
-            raise ValueError("control_templates needs control")
-        if journal < 0:
-            raise ValueError(f"journal: expected 0 or more, found {journal}")
         # of the server
-        self._config = config
         self._strict_config = strict or strict_config
         self._strict_requests = strict or strict_requests
-        self._cors = cors
-        self._latency = None if latency is None else read_latency(latency)
+        self._mocks = MocksToLoad(
+            config,
+            strict_config=self._strict_config,
+            strict_requests=self._strict_requests,
+            cors=None if cors else False,  # True leaves it to the configuration
+            latency=None if latency is None else read_latency(latency),
+            quick_retries=quick_retries,
+            can_grow=control,
+        )
         self._settings = Settings(
             host=host,
             port=port,
@@ -123,7 +119,6 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
             speed=speed,
         )
         self._max_entries = journal
-        self._quick_retries = quick_retries
         self._control = control
         self._control_templates = control_templates
         # while started
@@ -207,7 +202,7 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         return self._listening
 
     async def _listen(self, files: ExitStack) -> Listening:
-        engine = await self._load()
+        engine = await self._mocks.load()
         sock, tls, url = files.enter_context(self._settings.bind())
         clock = Clock(speed=self._settings.speed)
         app = App(
@@ -242,36 +237,6 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         )
         calls = None if self._journal is None else OwnCalls(self._journal)
         turn_on(service, settings, calls=calls, host=self._settings.host, is_tls=is_tls)
-
-    async def _load(self) -> Engine:
-        """Load the configuration in a thread, and log its warnings."""
-        loader = ThreadPoolExecutor(1, "mockllm-load")  # the loop's own would keep its thread
-        try:
-            engine = await asyncio.get_running_loop().run_in_executor(loader, self._build)
-            loader.shutdown()
-        finally:
-            loader.shutdown(wait=False)  # if it was cancelled
-        for warning in engine.warnings[:MAX_LOGGED_WARNINGS]:
-            logger.warning("%s", warning)
-        more = len(engine.warnings) - MAX_LOGGED_WARNINGS
-        if more > 0:
-            logger.warning("%d more warnings; 'mockllm check' lists them all", more)
-        return engine
-
-    def _build(self) -> Engine:
-        keep_schemas()
-        if self._control:
-            prepare(strict_requests=self._strict_requests)
-        cors = None if self._cors else False  # True leaves it to the configuration
-        return build_engine(
-            self._config,
-            cors=cors,
-            latency=self._latency,
-            strict_config=self._strict_config,
-            strict_requests=self._strict_requests,
-            quick_retries=self._quick_retries,
-            client_faults=True,
-        )
 
 
 class AsyncServer(_EmbeddedServer[AsyncSession], AsyncWaiting):
@@ -453,6 +418,18 @@ class Server(_EmbeddedServer[Session], Waiting):
 def _check(name: str, value: object, kind: type | tuple[type, ...], expected: str) -> None:
     if not isinstance(value, kind) or isinstance(value, bool):
         raise TypeError(f"{name}: expected {expected}, found {value!r:.100}")
+
+
+def _check_count(name: str, value: int) -> None:
+    _check(name, value, int, "a number of requests")
+    if value < 0:
+        raise ValueError(f"{name}: expected 0 or more, found {value}")
+
+
+def _check_seconds(name: str, value: float) -> None:
+    _check(name, value, (int, float), "a number of seconds")
+    if not value >= 0:
+        raise ValueError(f"{name}: expected 0 or more, found {value}")
 
 
 def _path(given: str | Path | None) -> Path | None:
