@@ -6,27 +6,24 @@ mock. A reload replaces the engine (`App.use`); the app and its state remain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Any, cast
 
-from mockllm.bounded_cache import BoundedCache
-from mockllm.endpoints.base_urls import Mistake, find_mistake
 from mockllm.endpoints.control import answers as control_answers
 from mockllm.endpoints.control.api import ControlAPI
+from mockllm.endpoints.dispatch import Dispatcher
 from mockllm.endpoints.earlier import Elsewhere, continued_id, find_earlier, look_back
 from mockllm.endpoints.health import HEALTH, READY, ROOT
 from mockllm.endpoints.metrics import METRICS, MetricsPage
-from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
-from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
+from mockllm.endpoints.route import RESPONSES, Context
 from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import (
+    admit,
     answer_at_once,
-    in_session,
-    operations_of_store,
-    session_ended,
+    holding_state,
 )
 from mockllm.engine.decision import (
     Admission,
@@ -36,7 +33,6 @@ from mockllm.engine.decision import (
     Match,
     Outcome,
     Question,
-    Wait,
 )
 from mockllm.engine.effects import hold
 from mockllm.engine.engine import Engine
@@ -47,12 +43,11 @@ from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.views import View, Views
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Pacing, Reply, Request
-from mockllm.limits import MIB
 from mockllm.observers.lateness import Lateness
 from mockllm.observers.metrics import CountedStore, Meter
 from mockllm.prompt import Earlier
-from mockllm.providers import envelope, find_vendor
-from mockllm.providers.routes import NO_VALUES, Routes, Values
+from mockllm.providers import find_vendor
+from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.prepared import make_ready
 from mockllm.state.attempts import RETRY_COUNT, attempt_at
 from mockllm.state.draws import Draws
@@ -62,12 +57,10 @@ from mockllm.state.session_names import (
     HEADER,
     NO_SETTING,
     named_session,
-    shown_path,
     split_request,
 )
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import (
-    Admit,
     BeginSession,
     Condition,
     HeldState,
@@ -75,36 +68,19 @@ from mockllm.state.store import (
     Operation,
     Reset,
     Result,
-    SessionEnded,
     StateUnavailableError,
     Store,
 )
 from mockllm.state.traffic import TrafficTimes
 from mockllm.wire.placeholders import FreshValues
 
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"})
-"""RFC 9110, section 9.1, and RFC 5789; `http1` rejects CONNECT."""
-
 _WITHOUT_SESSION = frozenset({HEALTH, READY, ROOT})
 """Paths that say nothing of a session, and answer even if the current one has ended."""
-
-_Unknown = tuple[str, str, str | None, bytes | None, str | None]
-"""What the 404 of an unknown path depends on: the method, the path and the session that it names,
-the host, and the vendor."""
-MAX_UNKNOWN = MIB  # of these 404s
-PER_UNKNOWN = 4096  # bytes; about what one costs, whose text has the path twice
-MAX_UNKNOWN_SEEN = 1024  # paths requested once
 
 BUSY_PEER = "The worker that may have the response is busy. Retry the request."
 
 _REPEATED = frozenset({Outcome.MOCK, Outcome.ECHO, Outcome.UNMATCHED, Outcome.NOT_FOUND})
 """Outcomes that repeat themselves, unless state or chance decides the answer."""
-
-_BY_TEMPLATE = {
-    template: [route for route in ROUTES if route.template == template]
-    for template in dict.fromkeys(route.template for route in ROUTES)
-}
-_ENDPOINTS = Routes(_BY_TEMPLATE.items())
 
 
 class App:
@@ -187,15 +163,12 @@ class App:
             condition=lambda: self._condition(),
         )
         self._context = replace(self._local_context, peers=self._peers)
-        self._unknown = BoundedCache[_Unknown, Decision](MAX_UNKNOWN, max_seen=MAX_UNKNOWN_SEEN)
+        self._dispatcher = Dispatcher(engine, self._tables, scheme=self._scheme)
         self._note_default_session()
         self.stored_paths = frozenset(
             path for path, table in self._tables.literal.items() if table.api.name == RESPONSES
         )
         """Paths whose answers the caller passes to `store_response`."""
-        mocked = [f"POST {table.api.routes[0]}" for table in engine.tables]
-        listed = [f"{route.method} {route.template.replace('...', '')}" for route in LISTED]
-        self._hint = f"Known endpoints: {', '.join(mocked + listed)}; {NOT_LISTED}"
 
     def show_metrics(self, page: MetricsPage, meter: Meter) -> None:
         """Answer ``GET /metrics`` with `page`, and have `meter` count operations of the store."""
@@ -409,10 +382,10 @@ class App:
         if self._is_for_control(received):
             control = self.control
             assert control is not None
-            return self._holding_state(lambda: control.decide(received))
+            return holding_state(self._shared_state, lambda: control.decide(received))
         metrics = self._metrics
         if metrics is not None and received.path == METRICS:
-            return self._finish(received, lambda: metrics.answer(received))
+            return self._dispatcher.finish(received, lambda: metrics.answer(received))
         in_path, request = split_request(received)
         session = COMMON
         has_session = in_path is not None or request.path not in _WITHOUT_SESSION
@@ -420,66 +393,17 @@ class App:
             try:
                 session = self._name_session(in_path, request)
             except RequestError as exc:
-                return self._refuse(request, exc, Outcome.REFUSED)
+                return self._dispatcher.refuse(request, exc, Outcome.REFUSED)
         if session == COMMON:
             return self._decide_within(session, in_path, request)
-        return self._admit(session, in_path, request, received)
-
-    def _admit(
-        self, session: str, in_path: str | None, request: Request, received: Request
-    ) -> Question:
-        """Return the question whether a request may be answered in its session. What a mocked API
-        asks the store is asked in one step with it; an endpoint does nothing before."""
-        decided: Decision | Question | None = None
-        asked: Sequence[Operation] = ()
-        if request.method == "POST" and self._view_of(session).routes.knows(request.path):
-            decided = in_session(self._decide_within(session, in_path, request), session, received)
-            if isinstance(decided, Question):
-                asked = operations_of_store(decided.operations) or ()
-
-        def admitted(results: Sequence[Any]) -> Decision | Question:
-            if isinstance(results[0], SessionEnded):
-                ended = session_ended(results[0])
-                decision = self._refuse(request, ended, Outcome.SESSION_ENDED)
-                return decision._replace(session=session)
-            if decided is None:
-                return in_session(self._decide_within(session, in_path, request), session, received)
-            if isinstance(decided, Question) and asked:
-                return decided.resume(results[1:])
-            return decided
-
-        admission = decided.admission if isinstance(decided, Question) and asked else None
-        return Question((Admit(session), *asked), admitted, admission)
-
-    def _holding_state(self, decide: Callable[[], Decision | Question]) -> Decision | Question:
-        """Return what `decide` does while no other process uses the state, or the question after
-        which it does. So it may look at the state, and change it, at once."""
-        shared = self._shared_state
-        if shared is None:
-            return decide()
-        if not shared.hold():
-            return Question(
-                (Wait(shared.hold_later),),
-                lambda results: self._decide_held(shared, decide, is_held=results[0]),
-            )
-        return self._decide_held(shared, decide)
-
-    def _decide_held(
-        self,
-        shared: HeldState,
-        decide: Callable[[], Decision | Question],
-        *,
-        is_held: bool = True,
-    ) -> Decision | Question:
-        try:
-            decided = decide()
-        finally:
-            if is_held:
-                shared.let_go()
-        if isinstance(decided, Decision):
-            return decided
-        resume = decided.resume
-        return decided._replace(resume=lambda results: self._holding_state(lambda: resume(results)))
+        mocked = request.method == "POST" and self._view_of(session).routes.knows(request.path)
+        return admit(
+            session,
+            received,
+            lambda: self._decide_within(session, in_path, request),
+            lambda error: self._dispatcher.refuse(request, error, Outcome.SESSION_ENDED),
+            in_one_step=mocked,
+        )
 
     def _is_for_control(self, request: Request) -> bool:
         return self.control is not None and self.control.owns(request.path)
@@ -509,7 +433,7 @@ class App:
         context = self._context
         if session != COMMON or self.views.has_added:
             context = replace(context, session=session, added=view.by_name)
-        return self._finish(request, lambda: self._decide_endpoint(context, request, in_path))
+        return self._dispatcher.decide(context, request, in_path)
 
     def _decide_mocked(
         self, table: Table, values: Values, request: Request, session: str
@@ -558,7 +482,7 @@ class App:
         not know what it asks for (404)."""
         in_path, request = split_request(request)
         context = replace(self._local_context, session=self._name_session(in_path, request))
-        decided = self._finish(request, lambda: self._decide_endpoint(context, request, in_path))
+        decided = self._dispatcher.decide(context, request, in_path)
         if isinstance(decided, Question) or decided.reply.status == 404:
             return None
         return decided.reply
@@ -569,11 +493,11 @@ class App:
         if self._is_for_control(request):
             return control_answers.render_error(error)
         _, request = split_request(request)
-        table, _ = self._find_table(request.path)
+        table, _ = next(self._tables.find(request.path), (None, NO_VALUES))
         if table is not None:
             reply = table.api.vendor.render_error(error, {})
         else:
-            reply = self._refusal(request, error)
+            reply = self._dispatcher.render_error(request, error)
         return self._engine.cors.share(reply)
 
     def refuse_without_state(self, request: Request, error: StateUnavailableError) -> Decision:
@@ -628,32 +552,6 @@ class App:
         match = decision.match._replace(outcome=Outcome.POOL_FULL, answer=None)
         return decision._replace(match=match, reply=reply, ready=ready)
 
-    def _finish(
-        self, request: Request, decide: Callable[[], Decision | Question]
-    ) -> Decision | Question:
-        """Return the decision of an endpoint, ready to be sent. A RequestError becomes an error
-        reply; of a question, the decision that follows it is finished."""
-        try:
-            decided = decide()
-        except RequestError as exc:
-            return self._refuse(request, exc, Outcome.REFUSED)
-        if isinstance(decided, Question):
-            resume = decided.resume
-            return decided._replace(
-                resume=lambda results: self._finish(request, lambda: resume(results))
-            )
-        return self._make_ready(decided)
-
-    def _refuse(self, request: Request, error: RequestError, outcome: Outcome) -> Decision:
-        return self._make_ready(endpoint_decision(self._refusal(request, error), outcome=outcome))
-
-    def _make_ready(self, decision: Decision) -> Decision:
-        """Return the decision of an endpoint ready to be sent, if it is not yet."""
-        if decision.ready is not None:
-            return decision
-        reply, ready = make_ready(self._engine.cors.share(decision.reply))
-        return decision._replace(reply=reply, ready=ready)
-
     def find_earlier(self, response_id: str, session: str = COMMON) -> Earlier | None:
         """Return the conversation that ends with a stored response of a session; None if it is not
         known."""
@@ -664,154 +562,3 @@ class App:
         known too."""
         found = self.find_earlier(response_id, session)
         return found or self.stored_responses.find_elsewhere(response_id, session)
-
-    def _find_table(self, path: str) -> tuple[Table | None, Values]:
-        """Return the mocks of the API at `path`, and the values of its route."""
-        return next(self._tables.find(path), (None, NO_VALUES))
-
-    def _decide_endpoint(
-        self, context: Context, request: Request, in_path: str | None
-    ) -> Decision | Question:
-        """Return the decision on every request but a POST to a mocked API. `in_path` is the session
-        that its path named.
-
-        Raises:
-            RequestError: the request is invalid.
-        """
-        if request.method not in METHODS:
-            raise RequestError(501, f"Unsupported method: {request.method}")
-        if request.method == "OPTIONS":
-            return self._preflight(request)
-        if _wants_websocket(request) and self._is_route_of(RESPONSES, request.path):
-            raise _upgrade_required()
-        found = _find_route(request)
-        if found is not None:
-            route, values = found
-            vendor = None if route.public else find_vendor(request)
-            if vendor is not None:
-                vendor.authenticate(request, self._engine.require_auth)
-            return route.answer(context, request, values)
-        return self._decide_unknown(request, in_path)
-
-    def _decide_unknown(self, request: Request, in_path: str | None) -> Decision:
-        """Return the 404 for a request that no endpoint answers. A client with a wrong base URL
-        sends one after the other: a repeated one costs half as much.
-
-        Raises:
-            RequestError: 405, the path has other methods.
-        """
-        vendor, host = find_vendor(request), request.first_values.get(b"host")
-        name = None if vendor is None else vendor.name
-        key = (request.method, request.path, in_path, host, name)
-        known = self._unknown.get(key)
-        if known is not None:
-            return known
-        mistake = find_mistake(request.path, self._is_known, in_path)
-        if mistake is None and self._is_known(request.path):
-            path = shown_path(in_path, request.path)
-            raise _method_not_allowed(request.method, path, self._allowed_methods(request.path))
-        decision = self._make_ready(self._not_found(request, in_path, mistake))
-        match = decision.match._replace(
-            reply=decision.reply, ready=decision.ready, reusable=self.reuses
-        )
-        decision = decision._replace(match=match)
-        if self.reuses:
-            size = PER_UNKNOWN + 8 * len(request.path)
-            self._unknown.offer(key, decision, lambda: size)
-        return decision
-
-    def _is_route_of(self, api: str, path: str) -> bool:
-        table, _ = self._find_table(path)
-        return table is not None and table.api.name == api
-
-    def _allowed_methods(self, path: str) -> list[str]:
-        """Return the methods allowed on `path`; none if it is unknown."""
-        methods = {route.method for route, _ in _routes(path)}
-        if self._find_table(path)[0] is not None:
-            methods.add("POST")
-        if "GET" in methods:
-            methods.add("HEAD")
-        return sorted(methods)
-
-    def _preflight(self, request: Request) -> Decision:
-        """Return the answer to a CORS preflight. An unknown path is allowed, so that the page can
-        read the 404 to its actual request."""
-        allowed = self._allowed_methods(request.path) or ("GET", "HEAD", "POST", "DELETE")
-        methods = ", ".join(allowed).encode()
-        requested = request.first_values.get(b"access-control-request-headers", b"")
-        cors_headers = self._engine.cors.preflight_headers(methods, requested)
-        headers = (envelope.DATE, (b"allow", methods), *cors_headers)
-        return endpoint_decision(Reply(204, headers, ()), outcome=Outcome.PREFLIGHT)
-
-    # --- Errors ---
-
-    def _not_found(
-        self, request: Request, in_path: str | None, mistake: Mistake | None
-    ) -> Decision:
-        """Return a 404 that names the `mistake` in the path, if one was found, and lists the known
-        endpoints where the format of the error allows it."""
-        path = shown_path(in_path, request.path)
-        message = f"Invalid URL ({request.method} {path})"
-        if mistake is not None:
-            host = request.first_values.get(b"host", b"localhost").decode("ascii", "replace")
-            root, prefix = f"{self._scheme}://{host}", shown_path(in_path, "")
-            message = f"{message}. {mistake.explain(root, prefix)}"
-        elif find_vendor(request) is None:
-            message = "Endpoint not found"
-        details = {"path": path, "method": request.method, "hint": self._hint}
-        render_error = _error_renderer(request, mistake)
-        reply = render_error(RequestError(404, message), details)
-        return endpoint_decision(reply, outcome=Outcome.NOT_FOUND)
-
-    def _is_known(self, path: str) -> bool:
-        if path == ROOT:
-            return False
-        return self._tables.knows(path) or _ENDPOINTS.knows(path)
-
-    def _refusal(self, request: Request, error: ClientError) -> Reply:
-        mistake = find_mistake(request.path, self._is_known)
-        return _error_renderer(request, mistake)(error, {})
-
-
-def _routes(path: str) -> Iterator[tuple[Route, Values]]:
-    """Yield the endpoints whose template matches `path`, each with the template's values."""
-    for routes, values in _ENDPOINTS.find(path):
-        for route in routes:
-            yield route, values
-
-
-def _find_route(request: Request) -> tuple[Route, Values] | None:
-    """Return the endpoint for the path and the method of `request`; that of GET also for HEAD."""
-    by_method = {route.method: (route, values) for route, values in _routes(request.path)}
-    if request.method == "HEAD" and "HEAD" not in by_method:
-        return by_method.get("GET")
-    return by_method.get(request.method)
-
-
-def _error_renderer(
-    request: Request, mistake: Mistake | None
-) -> Callable[[ClientError, Mapping[str, Any]], Reply]:
-    """Return the function that renders errors in the format of the vendor that the client means,
-    judged by the corrected path if there is a `mistake` in it."""
-    if mistake is not None:
-        request = request._replace(path=mistake.right_path)
-    vendor = find_vendor(request)
-    return envelope.plain_error if vendor is None else vendor.render_error
-
-
-def _method_not_allowed(method: str, path: str, methods: list[str]) -> RequestError:
-    allowed = ", ".join(methods)
-    message = f"Not allowed to {method} on {path}. Allowed: {allowed}."
-    return RequestError(405, message, headers=((b"allow", allowed.encode()),))
-
-
-def _wants_websocket(request: Request) -> bool:
-    return request.first_values.get(b"upgrade", b"").lower() == b"websocket"
-
-
-def _upgrade_required() -> RequestError:
-    """Return a 426, the only status on which Codex (0.169.0) falls back from a WebSocket to HTTP:
-    on a 404 it tries seven times. RFC 9110, section 15.5.22, requires the Upgrade header."""
-    message = "WebSocket is not supported; send a POST over HTTP/1.1"
-    headers = ((b"upgrade", b"HTTP/1.1"), (b"connection", b"upgrade"))
-    return RequestError(426, message, headers=headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 from mockllm.engine import decision
@@ -27,7 +27,7 @@ from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
 from mockllm.state.attempts import RETRY_COUNT, Attempt, attempt_at
 from mockllm.state.choosing import Candidate, Exhausted
-from mockllm.state.store import Choose, Draw, Operation, SessionEnded, Store
+from mockllm.state.store import Admit, Choose, Draw, HeldState, Operation, SessionEnded, Store
 
 
 def choice_among(table: Table, rules: Sequence[Rule], request: Request, session: str) -> Choose:
@@ -157,6 +157,64 @@ def in_session(
         operations=operations,
         resume=lambda results: in_session(resume(results), session, received),
     )
+
+
+def admit(
+    session: str,
+    received: Request,
+    decide: Callable[[], Decision | Question],
+    refuse: Callable[[RequestError], Decision],
+    *,
+    in_one_step: bool,
+) -> Question:
+    """Return the question whether the request that was `received` may be answered in its `session`,
+    as `decide` does. What that asks a store first is asked `in_one_step` with it, if nothing else
+    is done before. If the session has ended, `refuse` makes the decision."""
+    decided = in_session(decide(), session, received) if in_one_step else None
+    asked: Sequence[Operation] = ()
+    if isinstance(decided, Question):
+        asked = operations_of_store(decided.operations) or ()
+
+    def admitted(results: Sequence[Any]) -> Decision | Question:
+        if isinstance(results[0], SessionEnded):
+            return refuse(session_ended(results[0]))._replace(session=session)
+        if decided is None:
+            return in_session(decide(), session, received)
+        if isinstance(decided, Question) and asked:
+            return decided.resume(results[1:])
+        return decided
+
+    admission = decided.admission if isinstance(decided, Question) and asked else None
+    return Question((Admit(session), *asked), admitted, admission)
+
+
+def holding_state(
+    shared: HeldState | None, decide: Callable[[], Decision | Question]
+) -> Decision | Question:
+    """Return what `decide` does while no other process uses the `shared` state, or the question
+    after which it does. So it may look at the state, and change it, at once."""
+    if shared is None:
+        return decide()
+    if not shared.hold():
+        return Question(
+            (Wait(shared.hold_later),),
+            lambda results: _decide_held(shared, decide, is_held=results[0]),
+        )
+    return _decide_held(shared, decide, is_held=True)
+
+
+def _decide_held(
+    shared: HeldState, decide: Callable[[], Decision | Question], *, is_held: bool
+) -> Decision | Question:
+    try:
+        decided = decide()
+    finally:
+        if is_held:
+            shared.let_go()
+    if isinstance(decided, Decision):
+        return decided
+    resume = decided.resume
+    return decided._replace(resume=lambda results: holding_state(shared, lambda: resume(results)))
 
 
 def exhausted(rule: Rule, refusal: Exhausted) -> RequestError:
