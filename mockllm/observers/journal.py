@@ -4,6 +4,10 @@ what happened.
 An entry is made before the last byte of the answer is written, so that a client which has read its
 answer finds it. The journal is bounded by the number of entries and by the bytes of their bodies;
 the oldest go first. It is used by one thread.
+
+A load test has an entry made for each request and reads none, so what can wait is done when
+somebody asks: the entry of a repeated request is the one that it repeats, with its time and its
+number; sessions are indexed for those who read one; the oldest entries go in batches.
 """
 
 from __future__ import annotations
@@ -15,8 +19,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from mockllm.engine.added import id_of
-from mockllm.engine.decision import Answer, Exchange, Match, Outcome
-from mockllm.exchange import LazySteps, Reply
+from mockllm.engine.decision import Answer, Decision, Delivery, End, Exchange, Match, Outcome
+from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.limits import KIB, MIB
 from mockllm.observers.calls import Call, Entry, FindEarlier, find_nothing
 
@@ -24,6 +28,7 @@ MAX_ENTRIES = 10_000
 MAX_BYTES = 64 * MIB  # of all entries
 MAX_BODY = 4 * MIB  # of one request; a larger one is cut
 PER_ENTRY = 2 * KIB  # bytes; about what an entry costs beside its body
+DROPPED_AT_ONCE = 256  # entries above their number: that takes half the time of one by one
 
 _new = tuple.__new__  # half the time of the class's own constructor
 
@@ -47,6 +52,52 @@ class Kept(NamedTuple):
     cost: int
     number: int
 
+    @property
+    def kept(self) -> Kept:
+        """The entry, as it is."""
+        return self
+
+    @property
+    def like(self) -> Entry:
+        """An entry that is equal, but for its delivery."""
+        return self.entry
+
+    @property
+    def started(self) -> float:
+        """The time at which the request was complete."""
+        return self.entry.delivery.started
+
+
+class Repeated(NamedTuple):
+    """An entry that was not made yet: the request was answered as that of `first`, at once, and
+    was complete at the time `started`."""
+
+    first: Kept
+    started: float
+    number: int
+
+    @property
+    def kept(self) -> Kept:
+        """The entry, made now."""
+        entry, cost, _ = self.first
+        delivery = _new(Delivery, (0.0, 0.0, 0.0, End.COMPLETE, self.started, "", 0))
+        made = _new(Entry, (*entry[:_DELIVERY], delivery, *entry[_DELIVERY + 1 :]))
+        return _new(Kept, (made, cost, self.number))
+
+    @property
+    def like(self) -> Entry:
+        """An entry that is equal, but for its delivery."""
+        return self.first.entry
+
+    @property
+    def cost(self) -> int:
+        """About what the entry costs, in bytes."""
+        return self.first.cost
+
+
+AnyKept = Kept | Repeated
+_DELIVERY = Entry._fields.index("delivery")
+
 
 class Journal:
     """The latest requests of a server, whose monotonic clock was 0 at `epoch`, in Unix time.
@@ -65,16 +116,19 @@ class Journal:
     ) -> None:
         # of the server
         self._max_entries = max_entries
+        self._most_entries = max_entries + min(DROPPED_AT_ONCE, max_entries // 8)
         self._max_bytes = max_bytes
         self._max_body = max_body
         self._epoch = epoch
         self._find_earlier = find_earlier
         self._next_number = next_number or count(1).__next__
         # of the requests
-        self._entries: deque[Kept] = deque()
-        """In the order of their numbers."""
-        self._by_session: dict[str, deque[Kept]] = {}
-        """The same of each session, so that reading one costs nothing for the others."""
+        self._entries: deque[AnyKept] = deque()
+        """In the order of their numbers, up to `_most_entries`."""
+        self._by_session: dict[str, deque[AnyKept]] = {}
+        """The same of each session, so that reading one costs nothing for the others: those with
+        numbers of at most `_indexed`."""
+        self._indexed = 0
         self._bytes = 0
         self.last_number = 0
         """The number of the last request; 0 if there was none."""
@@ -85,51 +139,60 @@ class Journal:
         """Called after each new entry."""
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._of(None))
 
     def observe(self, exchange: Exchange) -> None:
         """Add the entry of an exchange. Requests to the control API have none: they ask for what
         others do."""
-        request, (match, reply, _, session, _), delivery = exchange
-        if match.outcome is Outcome.CONTROL:
+        request, decision, delivery = exchange
+        if decision[0][0] is Outcome.CONTROL:
             return
-        size = len(request.body)
+        self.last_number = number = self._next_number()
+        self._append(self._keep(request, decision, delivery, number))
+        if self.listeners:
+            self._notify()
+
+    def prepare(self, request: Request, decision: Decision) -> Kept:
+        """Return what `observe_again` needs for each request that is answered, at once, as this one
+        is."""
+        return self._keep(request, decision, Delivery(0.0, 0.0, 0.0), 0)
+
+    def observe_again(self, first: Kept, started: float) -> None:
+        """Add the entry of a repeated request, complete at the time `started`, as `observe` does.
+        `first` is what `prepare` has returned for it."""
+        self.last_number = number = self._next_number()
+        self._append(_new(Repeated, (first, started, number)))
+        if self.listeners:
+            self._notify()
+
+    def _notify(self) -> None:
+        for notify in tuple(self.listeners):
+            notify()
+
+    def _keep(self, request: Request, decision: Decision, delivery: Delivery, number: int) -> Kept:
+        """Return the entry of an exchange."""
+        match, reply, _, session, _ = decision
+        outcome, _, _, rule, summary, _, _, near_miss, trouble, traffic, asked_for, _ = match
+        cost = size = len(request.body)
         if size > self._max_body:
             request = request._replace(body=request.body[: self._max_body])
+            cost = self._max_body
         answer = _kept(match)
-        cost = PER_ENTRY + len(request.body)
         if answer is not None and answer.number is None:  # not shared with other entries
             cost += _size_of(answer, reply)
-        entry = _new(
-            Entry,
-            (
-                request,
-                size,
-                session,
-                delivery.status or reply.status,
-                match.outcome,
-                match.rule,
-                match.summary,
-                answer,
-                match.near_miss,
-                delivery,
-                match.trouble,
-                match.traffic,
-                match.asked_for,
-            ),
-        )
-        self.last_number = number = self._next_number()
-        self._append(_new(Kept, (entry, cost, number)))
-        if self.listeners:
-            for notify in tuple(self.listeners):
-                notify()
+        status = delivery.status or reply.status
+        of_request = (request, size, session, status, outcome, rule, summary)
+        of_answer = (answer, near_miss, delivery, trouble, traffic, asked_for)
+        return _new(Kept, (_new(Entry, of_request + of_answer), PER_ENTRY + cost, number))
 
-    def insert(self, found: Iterable[Kept]) -> None:
+    def insert(self, found: Iterable[AnyKept]) -> None:
         """Add entries of other journals that this one has not, each at the place of its number."""
-        late: list[Kept] = []
+        late: list[AnyKept] = []
         for kept in sorted(found, key=get_number):
             if not late and (not self._entries or kept.number > self._entries[-1].number):
                 self._append(kept)
+                if kept.number <= self._indexed:  # others were dropped since
+                    self._note_session(kept)
             else:
                 late.append(kept)
         if late:
@@ -139,10 +202,10 @@ class Journal:
 
     def between(self, after: int, upto: int) -> list[Kept]:
         """Return the entries with numbers above `after` and at most `upto`, in their order."""
-        found = self.since(after, None)
+        found = self._since(after, None)
         while found and found[-1].number > upto:
             found.pop()
-        return found
+        return [each.kept for each in found]
 
     def size(self, session: str | None, upto: int) -> int:
         """Return the number of entries of a session, or of all, with numbers of at most `upto`."""
@@ -155,6 +218,7 @@ class Journal:
 
     def lost_by_session(self) -> Mapping[str, int]:
         """Return the numbers of calls that there was no room for."""
+        self._drop_oldest()
         return dict(self._lost)
 
     def add_lost(self, lost: Mapping[str, int]) -> None:
@@ -163,42 +227,45 @@ class Journal:
 
     def call(self, kept: Kept) -> Call:
         """Return an entry as a call."""
-        return self._call(kept.entry, kept.number)
+        entry, _, number = kept
+        return Call(entry, number=number, epoch=self._epoch, find_earlier=self._find_earlier)
 
     def drop(self, numbers: Collection[int]) -> None:
         """Drop the entries with these numbers."""
-        self._fill([each for each in self._entries if each.number not in numbers])
+        self._fill([each for each in self._of(None) if each.number not in numbers])
 
     def read(self, session: str | None = None) -> Record:
         """Return what is recorded of a session, or of all if that is None."""
-        entries = sorted(self._of(session), key=lambda each: each[0].delivery.started)
-        calls = [self._call(entry, number) for entry, _, number in entries]
-        return Record(calls, self.read_lost(session))
+        entries = sorted(self._of(session), key=lambda each: each.started)
+        return Record([self.call(each.kept) for each in entries], self.read_lost(session))
 
     def read_after(self, number: int, session: str | None = None) -> Iterator[Call]:
         """Return the calls of a session, or of all, with numbers above `number`, in their order:
         that in which they ended. They are those of this moment."""
-        return (self._call(entry, each) for entry, _, each in self.since(number, session))
+        return (self.call(each.kept) for each in self._since(number, session))
 
     def since(self, number: int, session: str | None) -> list[Kept]:
         """Return the entries of a session, or of all, with numbers above `number`, in order."""
+        return [each.kept for each in self._since(number, session)]
+
+    def _since(self, number: int, session: str | None) -> list[AnyKept]:
         found = [*takewhile(lambda each: each.number > number, reversed(self._of(session)))]
         found.reverse()
         return found
 
     def read_lost(self, session: str | None = None) -> int:
         """Return the number of calls of a session, or of all, that there was no room for."""
+        self._drop_oldest()
         return self._lost.total() if session is None else self._lost[session]
 
     def count_by_mock(self, session: str | None = None) -> Mapping[str, int]:
         """Return the number of requests that each mock answered, by its id."""
-        return Counter(
-            id_of(entry.rule) for entry, _, _ in self._of(session) if entry.rule is not None
-        )
+        rules = (each.like.rule for each in self._of(session))
+        return Counter(id_of(rule) for rule in rules if rule is not None)
 
     def count(self, session: str | None = None) -> int:
         """Return the number of calls of a session, or of all: their retries do not count."""
-        return sum(entry.is_first for entry, _, _ in self._of(session))
+        return sum(each.like.is_first for each in self._of(session))
 
     def clear(self, session: str | None = None, upto: int | None = None) -> None:
         """Drop the entries of a session, or all: those with numbers of at most `upto`, if that is
@@ -212,56 +279,76 @@ class Journal:
         if session is None:
             self._entries.clear()
             self._by_session.clear()
+            self._indexed = 0
             self._lost.clear()
             self._bytes = 0
             return
+        dropped = self._of(session)
         del self._lost[session]
-        dropped = self._by_session.pop(session, None)
         if dropped:
-            self._entries = deque(each for each in self._entries if each[0].session != session)
-            self._bytes -= sum(cost for _, cost, _ in dropped)
+            del self._by_session[session]
+            self._entries = deque(each for each in self._entries if each.like.session != session)
+            self._bytes -= sum(each.cost for each in dropped)
 
-    def _of(self, session: str | None) -> deque[Kept]:
+    def _of(self, session: str | None) -> deque[AnyKept]:
         """Return the entries of a session, or all, in the order of their numbers."""
-        return self._entries if session is None else self._by_session.get(session, deque())
+        self._drop_oldest()
+        if session is None:
+            return self._entries
+        self._index()
+        return self._by_session.get(session, deque())
 
-    def _call(self, entry: Entry, number: int) -> Call:
-        return Call(entry, number=number, epoch=self._epoch, find_earlier=self._find_earlier)
+    def _index(self) -> None:
+        """Index the entries that came since the last time."""
+        indexed = self._indexed
+        new = [*takewhile(lambda each: each.number > indexed, reversed(self._entries))]
+        if new:
+            self._indexed = new[0].number
+        for kept in reversed(new):
+            self._note_session(kept)
 
-    def _append(self, kept: Kept) -> None:
+    def _note_session(self, kept: AnyKept) -> None:
+        session = kept.like.session
+        own = self._by_session.get(session)
+        if own is None:
+            own = self._by_session[session] = deque()
+        own.append(kept)
+
+    def _append(self, kept: AnyKept) -> None:
         """Add an entry, the number of which is above all others. The oldest go if there is no
         room."""
-        entry, cost, _ = kept
         self._entries.append(kept)
-        own = self._by_session.get(entry.session)
-        if own is None:
-            own = self._by_session[entry.session] = deque()
-        own.append(kept)
-        self._bytes += cost
-        while len(self._entries) > self._max_entries or (
-            self._bytes > self._max_bytes and len(self._entries) > 1
-        ):
+        self._bytes += kept.cost
+        if len(self._entries) > self._most_entries or self._bytes > self._max_bytes:
             self._drop_oldest()
 
-    def _fill(self, found: Iterable[Kept]) -> None:
+    def _fill(self, found: Iterable[AnyKept]) -> None:
         """Replace all entries."""
         self.version += 1
         self._entries.clear()
         self._by_session.clear()
+        self._indexed = 0
         self._bytes = 0
         for kept in found:
             self._append(kept)
 
     def _drop_oldest(self) -> None:
-        entry, cost, _ = self._entries.popleft()
-        own = self._by_session[entry.session]
-        own.popleft()
-        if not own:
-            del self._by_session[entry.session]
-        self._bytes -= cost
-        self._lost[entry.session] += 1
-        if len(self._lost) > self._max_entries:  # sessions; the first to lose one is long over
-            del self._lost[next(iter(self._lost))]
+        """Drop the entries that there is no room for."""
+        entries, lost = self._entries, self._lost
+        while len(entries) > self._max_entries or (
+            self._bytes > self._max_bytes and len(entries) > 1
+        ):
+            oldest = entries.popleft()
+            session = oldest.like.session
+            self._bytes -= oldest.cost
+            lost[session] += 1
+            if oldest.number <= self._indexed:
+                own = self._by_session[session]
+                own.popleft()
+                if not own:
+                    del self._by_session[session]
+        while len(lost) > self._max_entries:  # sessions; the first to lose one is long over
+            del lost[next(iter(lost))]
 
 
 class CallCount:
@@ -286,7 +373,7 @@ class CallCount:
         return self._count
 
 
-def get_number(kept: Kept) -> int:
+def get_number(kept: AnyKept) -> int:
     """Return the number of an entry, by which entries are sorted."""
     return kept.number
 

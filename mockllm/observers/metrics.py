@@ -73,18 +73,20 @@ _NOTHING = Counts(0, 0, has_input=True)
 _pack = Struct("QQ").pack_into  # into the two cells of a row
 
 
-class _Row:
-    """The numbers in a row of this process, which are `at` in its memory."""
+class Row:
+    """The numbers in a row of this process, which are `at` in its memory, from the cell `place`
+    on."""
 
-    __slots__ = ("at", "count", "nanoseconds")
+    __slots__ = ("at", "count", "nanoseconds", "place")
 
     def __init__(self, place: int, count: int, nanoseconds: int) -> None:
+        self.place = place
         self.at = place * CELL_BYTES
         self.count = count
         self.nanoseconds = nanoseconds
 
 
-_UNKNOWN: tuple[Match | None, _Row | None] = (None, None)
+_UNKNOWN: tuple[Match | None, Row | None] = (None, None)
 
 
 class Meter:
@@ -105,8 +107,8 @@ class Meter:
         self._memory = part.cells.cast("B")
         self._mocks = mocks
         self._models = models
-        self._known: dict[int, tuple[Match | None, _Row]] = {}
-        self._rows: dict[tuple[int, int, int, int, bool, bool], _Row] = {}
+        self._known: dict[int, tuple[Match | None, Row]] = {}
+        self._rows: dict[tuple[int, int, int, int, bool, bool], Row] = {}
         self._labels: dict[tuple[Any, ...], tuple[int, int]] = {}
         self._counts: dict[int, tuple[Mapping[str, Any], Counts]] = {}
 
@@ -122,6 +124,19 @@ class Meter:
         row.count = count = row.count + 1
         row.nanoseconds = nanoseconds = row.nanoseconds + int(seconds * NANOSECONDS)
         _pack(self._memory, row.at, count, nanoseconds)
+
+    def prepare(self, request: Request, match: Match) -> Row | None:
+        """Return the row in which `count_again` counts each request that is answered, at once, as
+        this one is; None if it has none."""
+        if RETRY_COUNT in request.first_values:
+            return None
+        return self._row_of(request, match)
+
+    def count_again(self, row: Row) -> None:
+        """Count a repeated request, whose decision took no time. `row` is what `prepare` has
+        returned for it. That costs one write into memory."""
+        row.count = count = row.count + 1
+        self.cells[row.place] = count
 
     def _count_whole(self, request: Request, match: Match, seconds: float) -> None:
         """Count a request that is answered at once and has no row: that takes 10 µs."""
@@ -141,7 +156,7 @@ class Meter:
             TTFT.add(cells, base, seconds)
         self._count_details(base, counts, End.COMPLETE)
 
-    def _row_of(self, request: Request, match: Match) -> _Row | None:
+    def _row_of(self, request: Request, match: Match) -> Row | None:
         """Return the row of the requests with this match; None if there is no room for it."""
         packed, group = self._labels_of(request, match)
         prompt, output, is_truncated = 0, 0, False
@@ -156,7 +171,7 @@ class Meter:
             place = self.part.row(Kind(*kind))
             if place is None:
                 return None
-            row = self._rows[kind] = _Row(place, self.cells[place], self.cells[place + 1])
+            row = self._rows[kind] = Row(place, self.cells[place], self.cells[place + 1])
         if match.reusable and match.ready is not None:  # others do not come again, or are large
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()

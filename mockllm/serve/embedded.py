@@ -218,10 +218,10 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
                 wall_clock=time.time,
             ),
         )
-        observers = self._begin_recording(app)
+        journal = self._begin_recording(app)
         gates = Gates(hold_for=self._settings.hold_for)
         limits = self._settings.limits
-        service = Service(app, limits=limits, observers=observers, clock=clock, gates=gates)
+        service = Service(app, limits=limits, journal=journal, clock=clock, gates=gates)
         if self._control:
             self._turn_on_control(service, is_tls=tls is not None)
         listener = Listener(service, tls=tls)

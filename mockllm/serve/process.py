@@ -229,8 +229,9 @@ class _Process:
         self._service = Service(
             app,
             limits=settings.limits,
-            observers=(*(() if journal is None else (journal.observe,)), *settings.observers),
+            observers=settings.observers,
             unmatched_observers=settings.unmatched_observers,
+            journal=journal,
             performer=self._peers,
             slot=slot,
             clock=clock,

@@ -245,7 +245,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         reply = self._service.app.render_error(asked, error)
         if self._service.meter is not None:
             self._service.meter.count(asked, Match(Outcome.REFUSED, reply), 0.0)
-        if self._service.observers:
+        if self._service.observes(Outcome.REFUSED):
             decision = Decision.by(Match(Outcome.REFUSED, reply))
             delivery = Delivery(0.0, 0.0, 0.0, started=time.monotonic())
             self._service.observe(asked, decision, delivery)

@@ -19,7 +19,6 @@ from mockllm.observers.subjects import subjects_of
 from mockllm.observers.timing import Timing
 from mockllm.observers.verification import Subject
 from mockllm.prompt import Earlier
-from mockllm.serve.connections import Observer
 from mockllm.serve.gates import Gates
 from mockllm.serve.listening import Listening, await_in, run_in, running_loop
 from mockllm.serve.session import S, SessionServer
@@ -57,11 +56,11 @@ class RecordedServer(SessionServer[S]):
         """Return the started server, or raise the RuntimeError of `base_url`."""
         raise NotImplementedError
 
-    def _begin_recording(self, app: App) -> tuple[Observer, ...]:
-        """Begin a new journal for `app`, and return the observers of its requests."""
+    def _begin_recording(self, app: App) -> Journal | None:
+        """Begin a new journal for `app`, and return it; None if none is kept."""
         self._app, self._journal = app, None
         if not self._max_entries:
-            return ()
+            return None
         loop = asyncio.get_running_loop()
 
         def find_earlier(response_id: str, session: str) -> Earlier | None:
@@ -71,7 +70,7 @@ class RecordedServer(SessionServer[S]):
         self._journal = Journal(
             max_entries=self._max_entries, epoch=epoch, find_earlier=find_earlier
         )
-        return (self._journal.observe,)
+        return self._journal
 
     def _perform(self, operation: Operation) -> Result | None:
         listening = self._listening

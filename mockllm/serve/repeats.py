@@ -19,6 +19,9 @@ There are three caches on the way of a request, and the outermost that has somet
 2. the heads (`http1.head_cache`), by the bytes of a head, whatever the body;
 3. the matches (`engine.match_cache`), by the body and the headers that matter.
 
+What the journal and the metrics have of such a request differs from the one before in its time and
+its number alone, so all else is prepared once.
+
 The hash of a long read would cost more than to parse it (20 µs for 35 kB), so that is looked up by
 a few of its bytes, and compared whole.
 """
@@ -34,6 +37,8 @@ from mockllm.engine.decision import Decision, Outcome
 from mockllm.engine.match_cache import COPIES, MatchCache
 from mockllm.exchange import Request
 from mockllm.limits import KIB, MIB
+from mockllm.observers.journal import Journal, Kept
+from mockllm.observers.metrics import Meter, Row
 from mockllm.replies.ready import ReadyBytes
 
 MAX_BYTES = 32 * MIB  # of all reads and their answers
@@ -46,7 +51,9 @@ SAMPLES = 64  # bytes of a longer one
 
 class Repeat(NamedTuple):
     """A read, the request that it was, and the decision that is answered with the `ready` bytes.
-    `stores` is True if its responses are stored. `matches` counts it, unless that is None."""
+    `stores` is True if its responses are stored. `matches` counts it, unless that is None. So does
+    `counted`, for the metrics; if that is None, they count it as a new one. `entry` is what the
+    journal has of it."""
 
     data: bytes
     request: Request
@@ -54,14 +61,21 @@ class Repeat(NamedTuple):
     ready: ReadyBytes
     stores: bool
     matches: MatchCache | None
+    entry: Kept | None
+    counted: Row | None
 
 
 class Repeats:
-    """The reads of all connections of a server that were answered at least twice."""
+    """The reads of all connections of a server that were answered at least twice, prepared for its
+    `journal` and its `meter`, if there are some."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(
+        self, app: App, journal: Journal | None = None, meter: Meter | None = None
+    ) -> None:
         # of the server
         self._app = app
+        self._journal = journal
+        self._meter = meter
         self._is_used = app.reuses
         # until something changes
         self._version = -1
@@ -101,7 +115,11 @@ class Repeats:
             stores = request.path in app.stored_paths
             is_match = decision.match.outcome is not Outcome.NOT_FOUND
             matches = app.engine.match_cache if is_match else None
-            repeat = Repeat(data, request, decision, decision.ready, stores, matches)
+            journal, meter = self._journal, self._meter
+            entry = None if journal is None else journal.prepare(request, decision)
+            counted = None if meter is None else meter.prepare(request, decision.match)
+            of_answer = decision, decision.ready, stores, matches
+            repeat = Repeat(data, request, *of_answer, entry, counted)
             size = sum(step.size for step in decision.reply.steps)
             self._reads.add(key, repeat, PER_ENTRY + 2 * len(data) + COPIES * size)
 

@@ -169,7 +169,7 @@ def test_every_end_of_a_delivery_has_a_word(end: End, word: str) -> None:
 def test_times_are_those_of_the_clock_on_the_wall() -> None:
     observed = Observed()
     observed.ask(request(CHAT, chat_request("hi")))
-    (entry, *_), *_ = observed.journal._entries
+    (entry, *_), *_ = observed.journal.since(0, None)
     call = Call(entry, epoch=1_000.0)
 
     assert (call.started, call.ttft, call.ended) == (1_001.0, 0.25, 1_001.5)

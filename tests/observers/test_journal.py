@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import count
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from mockllm import Call
 from mockllm.engine.decision import Decision, Delivery, Exchange, Match, Outcome
 from mockllm.exchange import Reply
-from mockllm.observers.journal import PER_ENTRY, Journal, Record
+from mockllm.observers.journal import PER_ENTRY, Journal, Kept, Record, get_number
 from tests.support.observed import PATHS, Observed, request
 from tests.support.served import chat_request, embeddings_request, messages_request
 
@@ -326,3 +327,133 @@ def test_all_are_counted_up_to_a_number() -> None:
     ]
 
     assert counts == [2, 3, 3, 4]
+
+
+# --- What is made when somebody asks --------------------------------------------------------------
+
+
+def test_the_entry_of_a_repeated_request_is_that_of_a_new_one() -> None:
+    observed = Observed()
+    for body in (chat_request("the weather"), chat_request("nobody"), chat_request("busy")):
+        asked = request(CHAT, body)
+        decision = observed.ask(asked)
+        delivery = Delivery(0.0, 0.0, 0.0, started=7.5)
+        observed.journal.observe(Exchange(asked, decision, delivery))
+        observed.journal.observe_again(observed.journal.prepare(asked, decision), 7.5)
+
+        new, again = observed.journal.since(0, None)[-2:]
+
+        assert again == (new.entry, new.cost, new.number + 1)
+        assert again.entry.delivery.started == 7.5
+
+
+def test_entries_that_come_back_are_known_of_their_session() -> None:
+    observed = Observed()
+    journal = observed.journal
+    for _ in range(3):
+        observed.ask(request(f"/session/a{CHAT}", chat_request("hi")))
+    found = journal.since(0, "a")
+
+    journal.clear("a", 1)
+    assert journal.since(0, "a") == found[1:]
+    journal.clear()
+    journal.insert(found[:2])
+    assert journal.since(0, "a") == found[:2]
+
+
+class PlainJournal:
+    """What a journal has, said without what makes it fast."""
+
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        self.max_entries, self.max_bytes = max_entries, max_bytes
+        self.kept: list[Kept] = []
+        self.lost = Counter[str]()
+
+    def add(self, found: list[Kept]) -> None:
+        for each in sorted(found, key=get_number):
+            if each.number not in {kept.number for kept in self.kept}:
+                self.kept = sorted([*self.kept, each], key=get_number)
+        while len(self.kept) > self.max_entries or (
+            len(self.kept) > 1 and sum(each.cost for each in self.kept) > self.max_bytes
+        ):
+            self.lost[self.kept.pop(0).entry.session] += 1
+
+    def of(self, session: str | None) -> list[Kept]:
+        return [each for each in self.kept if session in (None, each.entry.session)]
+
+    def clear(self, session: str | None, upto: int) -> None:
+        for name in [*self.lost] if session is None else [session]:
+            del self.lost[name]
+        own = [each for each in self.of(session) if each.number <= upto]
+        self.kept = [each for each in self.kept if each not in own]
+
+
+SESSIONS = ("", "a", "b")
+SOME_SESSION = st.sampled_from([None, *SESSIONS])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("new"), st.sampled_from(SESSIONS), st.integers(0, 3)),
+        st.tuples(st.just("again"), st.integers(0, 9), st.integers(1, 12)),
+        st.tuples(st.just("elsewhere"), st.sampled_from(SESSIONS)),
+        st.tuples(st.just("insert"), st.sets(st.integers(0, 9), max_size=4)),
+        st.tuples(st.just("drop"), st.sets(st.integers(1, 40), max_size=5)),
+        st.tuples(st.just("clear"), SOME_SESSION, st.integers(0, 40) | st.none()),
+        st.tuples(st.just("read"), SOME_SESSION),
+    ),
+    max_size=25,
+)
+
+
+@given(STEPS, st.integers(1, 30), st.sampled_from([3, 10, 1_000]))
+def test_a_journal_has_what_a_plain_one_has(
+    steps: list[Any], max_entries: int, thousands: int
+) -> None:
+    numbers = count(1)
+    journal = Journal(
+        max_entries=max_entries, max_bytes=thousands * 1_000, next_number=numbers.__next__
+    )
+    plain = PlainJournal(max_entries, thousands * 1_000)
+    decision = Decision.by(Match(Outcome.NOT_FOUND, Reply(404, (), ())))
+    prepared: list[Kept] = []
+    elsewhere: list[Kept] = []
+    for step in steps:
+        match step:
+            case ["new", session, size]:
+                asked = request("/", b"x" * 1_000 * size)
+                own = decision._replace(session=session)
+                journal.observe(Exchange(asked, own, Delivery(0, 0, 0, started=1)))
+                first = journal.prepare(asked, own)
+                prepared.append(first)
+                entry = first.entry._replace(delivery=Delivery(0, 0, 0, started=1))
+                plain.add([Kept(entry, first.cost, journal.last_number)])
+            case ["again", which, times] if prepared:
+                first = prepared[which % len(prepared)]
+                for _ in range(times):
+                    journal.observe_again(first, 2.0)
+                    entry = first.entry._replace(delivery=Delivery(0, 0, 0, started=2.0))
+                    plain.add([Kept(entry, first.cost, journal.last_number)])
+            case ["elsewhere", session] if prepared:
+                entry = prepared[0].entry._replace(session=session)
+                elsewhere.append(Kept(entry, 2_048, next(numbers)))
+            case ["insert", places]:
+                found = [elsewhere[place] for place in places if place < len(elsewhere)]
+                if max_entries > 20 and thousands == 1_000:  # else those that went come back
+                    journal.insert(found)
+                    plain.add(found)
+            case ["drop", dropped]:
+                journal.drop(dropped)
+                plain.kept = [each for each in plain.kept if each.number not in dropped]
+            case ["clear", session, upto]:
+                journal.clear(session, upto)
+                plain.clear(session, 1_000 if upto is None else upto)
+            case ["read", session]:
+                assert journal.since(0, session) == plain.of(session)
+    for each in (None, *SESSIONS):
+        of_each = plain.of(each)
+        assert journal.since(3, each) == [kept for kept in of_each if kept.number > 3]
+        assert journal.between(3, 9) == [kept for kept in plain.kept if 3 < kept.number <= 9]
+        assert journal.size(each, 9) == sum(kept.number <= 9 for kept in of_each)
+        assert journal.read_lost(each) == (plain.lost.total() if each is None else plain.lost[each])
+        assert len(journal.read(each).calls) == journal.count(each) == len(of_each)
+    assert journal.lost_by_session() == {name: lost for name, lost in plain.lost.items() if lost}
+    assert journal._bytes == sum(kept.cost for kept in plain.kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import time
 from collections.abc import Callable, Iterator
 from itertools import count, pairwise
 from typing import Any, cast
@@ -18,14 +19,27 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from mockllm import AsyncServer
 from mockllm.app import App
 from mockllm.config.models import Config
+from mockllm.endpoints.metrics import MetricsPage
 from mockllm.engine.added import AddedMock, compile_added
 from mockllm.engine.decision import Exchange, Match, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import Loaded, load
 from mockllm.engine.traffic import compile_traffic
 from mockllm.exchange import Request
+from mockllm.observers.journal import Journal, Kept
+from mockllm.observers.lateness import Lateness
+from mockllm.observers.metric_cells import (
+    DURATION,
+    INPUT,
+    OPERATIONS_AT,
+    OUTPUT,
+    RETRIES_AT,
+    STOPPED,
+    TRUNCATED,
+)
 from mockllm.serve import repeats
 from mockllm.serve.connections import Service
+from mockllm.serve.metrics_board import MetricsBoard
 from mockllm.serve.phase import Phase
 from mockllm.serve.protocol import HTTPProtocol
 from mockllm.serve.repeats import MAX_HASHED, MAX_READ
@@ -172,15 +186,38 @@ def seen(exchange: Exchange) -> tuple[Any, ...]:
     return request, verdict, reply.status, reply.headers, sent, session, delivery.end
 
 
-class Serving:
-    """A service with connections that records what they write, and what observers see."""
+def shown(kept: Kept) -> tuple[Any, ...]:
+    """All that an entry of a journal has, but the time it took."""
+    (*asked, rule, summary, answer, near_miss, delivery, trouble, traffic, wishes), *rest = kept
+    label = None if rule is None else rule.label
+    said = None if answer is None else (answer.response, answer.number, answer.failure)
+    ended = delivery.end, delivery.gate, delivery.status
+    failed = None if trouble is None else trouble[:2]
+    return *asked, label, summary, said, near_miss, ended, failed, traffic, wishes, *rest
 
-    def __init__(self, loaded: Loaded, *, reuse: bool, observed: bool = False) -> None:
+
+class Serving:
+    """A service with connections that records what they write, and what is seen of it: by
+    observers of all if it is `observed`, by a journal and metrics if it is `recorded`."""
+
+    def __init__(
+        self, loaded: Loaded, *, reuse: bool, observed: bool = False, recorded: bool = False
+    ) -> None:
         self.app = App(Engine(loaded, reuse=reuse))
         self.exchanges: list[tuple[Any, ...]] = []
         unmatched = (lambda exchange: self.exchanges.append(seen(exchange)),)
+        self.journal = Journal(max_entries=50) if recorded else None
+        self.board = MetricsBoard() if recorded else None
+        meter = None
+        if self.board is not None:
+            meter = self.board.meter(lambda: 0.0)
+            self.app.show_metrics(MetricsPage(self.board.sums, Lateness), meter)
         self.service = Service(
-            self.app, observers=unmatched if observed else (), unmatched_observers=unmatched
+            self.app,
+            observers=unmatched if observed else (),
+            unmatched_observers=unmatched,
+            journal=self.journal,
+            meter=meter,
         )
         self.service.fresh_values = Numbered()  # type: ignore[assignment]  # all that is called
         self.connections: list[tuple[HTTPProtocol, Recorded]] = []
@@ -207,6 +244,21 @@ class Serving:
     @property
     def written(self) -> list[bytes]:
         return [transport.data for _, transport in self.connections]
+
+    @property
+    def entries(self) -> list[tuple[Any, ...]]:
+        """What the journal has."""
+        return [] if self.journal is None else [*map(shown, self.journal.since(0, None))]
+
+    @property
+    def counts(self) -> tuple[Any, ...]:
+        """What the metrics have counted, but times."""
+        if self.board is None:
+            return ()
+        sums = self.board.sums()
+        cells = (INPUT, OUTPUT, STOPPED, TRUNCATED, DURATION.end - 1)
+        groups = [(each.api, each.model, *(each.cells[at] for at in cells)) for each in sums.groups]
+        return sums.requests, groups, sums.scalars[RETRIES_AT:OPERATIONS_AT]
 
 
 async def received(serving: Serving, *reads: bytes) -> bytes:
@@ -480,6 +532,61 @@ def test_an_observer_sees_each_exchange() -> None:
     assert len(plain) == 12  # those without a match have an observer of their own beside
 
 
+@pytest.mark.parametrize("place", range(len(MESSAGES)))
+def test_the_journal_and_the_metrics_have_each_request(place: int) -> None:
+    """As full as without reuse, and beside requests that are made anew."""
+    data = MESSAGES[place]
+
+    async def both() -> list[Any]:
+        found = []
+        for reuse in (True, False):
+            serving = Serving(CONFIGURATIONS[0], reuse=reuse, recorded=True)
+            for _ in range(5):
+                await received(serving, data)
+                await received(serving, post("x-stainless-retry-count: 1"))
+            found.append((serving.entries, serving.counts))
+        return found
+
+    repeated, plain = asyncio.run(both())
+
+    assert repeated == plain
+    assert len(plain[0]) == 10
+
+
+def test_repeated_requests_have_times_of_their_own() -> None:
+    async def times() -> tuple[list[float], list[float], float]:
+        serving = Serving(CONFIGURATIONS[0], reuse=True, recorded=True)
+        assert serving.journal is not None
+        asked = []
+        for _ in range(5):
+            asked.append(time.monotonic())
+            await received(serving, post())
+        calls = serving.journal.read().calls
+        return asked, [call.started for call in calls], time.monotonic()
+
+    asked, started, end = asyncio.run(times())
+
+    assert all(a <= b <= c for a, b, c in zip(asked, started, [*asked[1:], end], strict=True))
+
+
+def test_the_entry_of_a_repeated_request_is_there_before_its_answer() -> None:
+    async def lengths() -> list[int]:
+        serving = Serving(CONFIGURATIONS[0], reuse=True, recorded=True)
+        found: list[int] = []
+
+        class Asking(Recorded):
+            def write(self, data: bytes) -> None:
+                found.append(len(serving.entries))
+
+        protocol = HTTPProtocol(serving.service)
+        protocol.connection_made(cast("Any", Asking()))
+        for _ in range(5):
+            protocol.data_received(post())
+        return found
+
+    assert asyncio.run(lengths()) == [1, 2, 3, 4, 5]
+
+
 def test_metrics_count_each_request() -> None:
     counted: list[tuple[bytes, Outcome]] = []
 
@@ -487,9 +594,12 @@ def test_metrics_count_each_request() -> None:
         def count(self, request: Request, match: Match, decided: float) -> None:
             counted.append((request.body, match.outcome))
 
+        def prepare(self, request: Request, match: Match) -> None:
+            """Count each anew."""
+
     async def send() -> int:
         serving = Serving(CONFIGURATIONS[0], reuse=True)
-        serving.service.meter = cast("Any", Counting())
+        serving.service = Service(serving.app, meter=cast("Any", Counting()))
         await received(serving, *[post()] * 5)
         return len(serving.service.repeats)
 
@@ -563,16 +673,17 @@ class Repeating(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
 
     @initialize(
-        observed=st.booleans(),
+        seen_by=st.sampled_from(["nobody", "observers", "records"]),
         few=st.lists(st.sampled_from(MESSAGES), min_size=1, max_size=3),
     )
-    def start(self, observed: bool, few: list[bytes]) -> None:
+    def start(self, seen_by: str, few: list[bytes]) -> None:
         """Choose a few messages, so that a history repeats them."""
         self.few = few
-        self.both = [self._serving(reuse, observed) for reuse in (True, False)]
+        self.both = [self._serving(reuse, seen_by) for reuse in (True, False)]
 
-    def _serving(self, reuse: bool, observed: bool) -> Serving:
-        serving = Serving(CONFIGURATIONS[0], reuse=reuse, observed=observed)
+    def _serving(self, reuse: bool, seen_by: str) -> Serving:
+        observed, recorded = seen_by == "observers", seen_by == "records"
+        serving = Serving(CONFIGURATIONS[0], reuse=reuse, observed=observed, recorded=recorded)
         for _ in range(CONNECTIONS):
             serving.connect()
         return serving
@@ -584,6 +695,7 @@ class Repeating(RuleBasedStateMachine):
         repeating, plain = self.both
         assert repeating.written == plain.written
         assert repeating.exchanges == plain.exchanges
+        assert repeating.entries == plain.entries
 
     @rule(place=st.integers(0, CONNECTIONS - 1), which=st.integers(0, 2), times=st.integers(1, 4))
     def ask(self, place: int, which: int, times: int) -> None:
@@ -641,6 +753,8 @@ class Repeating(RuleBasedStateMachine):
     def teardown(self) -> None:
         """End the loop."""
         self.runner.close()
+        repeating, plain = self.both
+        assert repeating.counts == plain.counts
 
 
 def _boundaries(messages: list[bytes]) -> Iterator[int]:
