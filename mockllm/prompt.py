@@ -10,10 +10,10 @@ for a request. The result has the same form for all APIs, so one condition works
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 Body = Mapping[str, Any]
 _T = TypeVar("_T")
@@ -37,9 +37,17 @@ class ResponseOptions:
 
 MESSAGES_AT_ONCE = 500
 """Messages that are read without a pause: 1 to 3 ms."""
+CALLS_AT_ONCE = 5_000
+"""Calls whose names are kept without a pause: 0.5 ms."""
 
 NOT_STREAMED = ResponseOptions()
 STREAMED = ResponseOptions(stream=True)
+
+
+def slices(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """Yield `values`, as many at a time as are read without a pause."""
+    for start in range(0, len(values), MESSAGES_AT_ONCE):
+        yield values[start : start + MESSAGES_AT_ONCE]
 
 
 # --- The conversation ----------------------------------------------------------------------------
@@ -134,6 +142,10 @@ class Readers(NamedTuple):
 
     output_limit: Callable[[Body], int | None] = _no_limit
     """The number of tokens that the answer may have; None if there is no limit."""
+
+    conversation: str | None = None
+    """The member of the body that is the list of the conversation's messages or items, each of
+    which can be read without the others; None if there is no such list."""
 
 
 NO_CONVERSATION = Readers()
@@ -233,6 +245,9 @@ class Prompt:
     verdicts: dict[Any, Any] | None = field(default=None, repr=False, compare=False)
     """What was decided in pieces: conditions, each with whether it holds, and look-ups, with what
     they have found; None if nothing was."""
+    leftovers: list[Any] | None = field(default=None, repr=False, compare=False)
+    """Where what is read of a large request is kept in small parts, too, to be let go of one by one
+    (`engine.decision.DividedWork`); None for other requests."""
     _readings: dict[Callable[[Prompt], Any], Any] | None = field(
         default=None, repr=False, compare=False
     )
@@ -246,15 +261,7 @@ class Prompt:
 
     def messages(self) -> tuple[ConversationMessage, ...]:
         """Return the whole conversation in order, without system and developer messages."""
-        return self.once(_read_messages)
-
-    def read_in_pieces(self) -> Iterator[None]:
-        """Read the conversation, so that `messages` has it, with a pause after each
-        `MESSAGES_AT_ONCE` messages."""
-        if self._readings is None:
-            self._readings = {}
-        if _read_messages not in self._readings:
-            self._readings[_read_messages] = yield from _read_in_pieces(self)
+        return self.once(read_messages)
 
     def last_turn(self) -> tuple[ConversationMessage, ...]:
         """Return the messages after the model's last answer. A prefill, the start of an answer that
@@ -264,19 +271,19 @@ class Prompt:
     def turns(self) -> tuple[tuple[ConversationMessage, ...], ...]:
         """Return the messages before each of the model's answers, the requested one included: at
         least one turn, of which the last is `last_turn`. A turn may be empty."""
-        return self.once(_read_turns)
+        return self.once(read_turns)
 
     def tool_results(self) -> tuple[ToolResult, ...]:
         """Return the results of all calls, in order."""
-        return self.once(_read_tool_results)
+        return self.once(read_tool_results)
 
     def system(self) -> tuple[str, ...]:
         """Return the texts of all system and developer messages, in order."""
-        return self.once(_read_system)
+        return self.once(read_system)
 
     def tools(self) -> tuple[str, ...]:
         """Return the names of the available tools; the type of a tool that has no name."""
-        return self.once(_read_tools)
+        return self.once(read_tools)
 
     def is_known(self) -> bool:
         """Return False if the request continues a conversation that is not known here."""
@@ -321,8 +328,8 @@ class Prompt:
         return reading
 
 
-def _read_messages(prompt: Prompt) -> tuple[ConversationMessage, ...]:
-    pieces = _read_in_pieces(prompt)
+def read_messages(prompt: Prompt) -> tuple[ConversationMessage, ...]:
+    pieces = read_messages_in_pieces(prompt)
     while True:
         try:
             next(pieces)
@@ -331,32 +338,86 @@ def _read_messages(prompt: Prompt) -> tuple[ConversationMessage, ...]:
             return messages
 
 
-def _read_in_pieces(prompt: Prompt) -> Generator[None, None, tuple[ConversationMessage, ...]]:
+def bodies_in_slices(prompt: Prompt) -> Iterator[Body]:
+    """Yield the body of a request, which is read in one piece; of a long conversation, the body
+    with its first `MESSAGES_AT_ONCE` entries, then as many of the others at a time alone."""
+    member = prompt.readers.conversation
+    entries = prompt.body.get(member or "")
+    if member is None or not isinstance(entries, list) or len(entries) <= MESSAGES_AT_ONCE:
+        yield prompt.body
+        return
+    others: Body = prompt.body
+    for entries_at_once in slices(entries):
+        yield ChainMap({member: entries_at_once}, cast("dict[str, Any]", others))
+        others = {}
+
+
+def read_messages_in_pieces(
+    prompt: Prompt,
+) -> Generator[None, None, tuple[ConversationMessage, ...]]:
     """Return the messages, with those of one answer merged, and with pauses."""
     joined: list[ConversationMessage] = []
-    for number, message in enumerate(prompt.readers.messages(prompt.body), 1):
-        if message is None:
-            yield
-        elif message.role == "assistant" and joined and joined[-1].role == "assistant":
-            last = joined[-1]
-            joined[-1] = replace(
-                last, texts=last.texts + message.texts, calls=last.calls + message.calls
-            )
-        else:
+    answer: _Answer | None = None  # the last message, if it is several in the request
+    names = {call.call_id: call.name for call in prompt.earlier.calls} if prompt.earlier else {}
+    unnamed = False
+    read = 0
+    for body in bodies_in_slices(prompt):
+        for message in prompt.readers.messages(body):
+            if message is None:
+                yield
+                continue
+            read += 1
+            if not read % MESSAGES_AT_ONCE:
+                yield
+            if message.calls:
+                yield from _keep_names(message.calls, names)
+            if message.role == "assistant" and joined and joined[-1].role == "assistant":
+                answer = answer or _Answer(joined[-1])
+                answer.add(message)
+                continue
+            if answer is not None:
+                joined[-1], answer = answer.message(), None
+            unnamed = unnamed or (isinstance(message, ToolResult) and not message.name)
             joined.append(message)
-        if not number % MESSAGES_AT_ONCE:
+    if answer is not None:
+        joined[-1] = answer.message()
+    if unnamed:
+        yield from _name_results(joined, names)
+    return tuple(joined)
+
+
+class _Answer:
+    """The messages of one answer, which are merged when all of them are known: each time, it would
+    take as long as there are messages before."""
+
+    def __init__(self, first: ConversationMessage) -> None:
+        self._first = first
+        self._texts = [*first.texts]
+        self._calls = [*first.calls]
+
+    def add(self, message: ConversationMessage) -> None:
+        self._texts += message.texts
+        self._calls += message.calls
+
+    def message(self) -> ConversationMessage:
+        return replace(self._first, texts=tuple(self._texts), calls=tuple(self._calls))
+
+
+def _keep_names(calls: Sequence[ToolCall], names: dict[str, str]) -> Iterator[None]:
+    """Add the names of calls by their ids, with pauses."""
+    for start in range(0, len(calls), CALLS_AT_ONCE):
+        if start:
             yield
-    if len(joined) >= MESSAGES_AT_ONCE:
-        yield
-    earlier = prompt.earlier.calls if prompt.earlier else ()
-    calls = chain(earlier, *(message.calls for message in joined))
-    names = {call.call_id: call.name for call in calls}
+        names.update(calls[start : start + CALLS_AT_ONCE])
+
+
+def _name_results(joined: list[ConversationMessage], names: Mapping[str, str]) -> Iterator[None]:
+    """Give the results without a name that of their call, with pauses."""
     for place, message in enumerate(joined):
+        if place and not place % MESSAGES_AT_ONCE:
+            yield
         if isinstance(message, ToolResult) and not message.name:
             joined[place] = _named(message, names)
-        if not (place + 1) % MESSAGES_AT_ONCE:
-            yield
-    return tuple(joined)
 
 
 def _named(result: ToolResult, names: Mapping[str, str]) -> ToolResult:
@@ -369,32 +430,54 @@ def _read_last_turn(prompt: Prompt) -> tuple[ConversationMessage, ...]:
     return prompt.turns()[-1]
 
 
-def _read_turns(prompt: Prompt) -> tuple[tuple[ConversationMessage, ...], ...]:
+def read_turns(prompt: Prompt) -> tuple[tuple[ConversationMessage, ...], ...]:
+    """The reading of `Prompt.turns`."""
+    turns = Turns()
+    turns.add(messages_of_turns(prompt))
+    return turns.result()
+
+
+def messages_of_turns(prompt: Prompt) -> tuple[ConversationMessage, ...]:
+    """Return the messages without a prefill."""
     messages = prompt.messages()
-    if messages and _is_prefill(messages[-1]):
-        messages = messages[:-1]
-    turns: list[list[ConversationMessage]] = [[]]
-    for message in messages:
-        if message.role == "assistant":
-            turns.append([])
-        else:
-            turns[-1].append(message)
-    return tuple(map(tuple, turns))
+    return messages[:-1] if messages and _is_prefill(messages[-1]) else messages
+
+
+class Turns:
+    """Divides messages, which are added in order, into the turns before and between answers."""
+
+    def __init__(self) -> None:
+        self._over: list[tuple[ConversationMessage, ...]] = []
+        self._open: list[ConversationMessage] = []
+
+    def add(self, messages: Iterable[ConversationMessage]) -> None:
+        """Add further messages."""
+        over, turn = self._over, self._open
+        for message in messages:
+            if message.role == "assistant":
+                over.append(tuple(turn))
+                turn.clear()
+            else:
+                turn.append(message)
+
+    def result(self) -> tuple[tuple[ConversationMessage, ...], ...]:
+        """Return all turns, of which the last one is not over."""
+        return (*self._over, tuple(self._open))
 
 
 def _is_prefill(last: ConversationMessage) -> bool:
     return last.role == "assistant" and bool(last.texts) and not last.calls
 
 
-def _read_tool_results(prompt: Prompt) -> tuple[ToolResult, ...]:
+def read_tool_results(prompt: Prompt) -> tuple[ToolResult, ...]:
     return tuple(message for message in prompt.messages() if isinstance(message, ToolResult))
 
 
-def _read_system(prompt: Prompt) -> tuple[str, ...]:
+def read_system(prompt: Prompt) -> tuple[str, ...]:
     return tuple(prompt.readers.system(prompt.body))
 
 
-def _read_tools(prompt: Prompt) -> tuple[str, ...]:
+def read_tools(prompt: Prompt) -> tuple[str, ...]:
     return tuple(prompt.readers.tools(prompt.body))
 
 

@@ -47,7 +47,7 @@ class Prompt:
     def user(self) -> str:
         """The user's last words: the last text of the message, because agents put reminders before
         it. Empty if there is none."""
-        words = readings.last_user(self._prompt)
+        words = self._prompt.once(readings.last_user)
         return words[-1] if words else ""
 
     @property
@@ -58,7 +58,7 @@ class Prompt:
     @property
     def messages(self) -> tuple[ConversationMessage, ...]:
         """The conversation without instructions."""
-        return readings.spoken(self._prompt)
+        return self._prompt.once(readings.spoken)
 
     @property
     def tools(self) -> tuple[str, ...]:
@@ -68,19 +68,19 @@ class Prompt:
     @property
     def tool_results(self) -> tuple[ToolResult, ...]:
         """The results of tools in the last turn."""
-        return readings.results(self._prompt)
+        return self._prompt.once(readings.results)
 
     @property
     def turn(self) -> int:
         """The number of the requested answer in the conversation, from 1; a LookupError if the
         request continues a conversation that is not stored."""
-        return _known("turn", readings.turn(self._prompt))
+        return _known("turn", self._prompt.once(readings.turn))
 
     @property
     def step(self) -> int:
         """The number of the requested answer since the user's last words, from 1; a LookupError
         like that of `turn`."""
-        return _known("step", readings.step(self._prompt))
+        return _known("step", self._prompt.once(readings.step))
 
     @property
     def stream(self) -> bool:

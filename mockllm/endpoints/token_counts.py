@@ -79,7 +79,7 @@ def decode_like(
         members = request_body.read_object(request.body)
     present = {name: value for name, value in members.items() if value is not None}
     if len(request.body) > MAX_UNDIVIDED:
-        prompt = yield from table.api.read_in_pieces(defaults | present)
+        prompt = yield from table.api.read_in_pieces(defaults | present, leftovers)
         yield from table.validate_in_pieces(prompt)
         prompt.body = yield from tokens.estimate_in_pieces(prompt.body)
     else:

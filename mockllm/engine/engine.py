@@ -51,9 +51,9 @@ from mockllm.engine.unmatched import UnmatchedError, none_left
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import PoolRule, Request
 from mockllm.limits import KIB
+from mockllm.matching.divided_readings import in_pieces
 from mockllm.matching.effort import Effort
 from mockllm.matching.index import is_reusable
-from mockllm.matching.readings import in_pieces
 from mockllm.matching.rule import Rule
 from mockllm.prompt import NOT_STREAMED, Prompt
 from mockllm.providers import normalise

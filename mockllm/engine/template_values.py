@@ -13,6 +13,9 @@ from typing import Any, NamedTuple
 from mockllm.config.functions import Prompt as PromptView
 from mockllm.engine.effects import NO_EFFECTS, Effects
 from mockllm.exchange import Request
+from mockllm.matching import readings
+from mockllm.matching.divided_readings import in_pieces
+from mockllm.matching.readings import Reading
 from mockllm.prompt import MESSAGES_AT_ONCE, ConversationMessage, Prompt, ToolResult
 from mockllm.providers import APIS
 from mockllm.replies.template_bounds import TemplateError
@@ -22,6 +25,16 @@ from mockllm.state.sessions import COMMON
 _WORDS = {api.name: api.word for api in APIS}
 LOOKING_BACK = frozenset({"user", "messages", "tool_results", "turn", "step"})
 """The names of values that depend on what a request continues."""
+READINGS: Mapping[str, tuple[Reading, ...]] = {
+    "user": (readings.messages, readings.turns, readings.last_user),
+    "system": (readings.system,),
+    "messages": (readings.messages, readings.spoken),
+    "tools": (readings.tools,),
+    "tool_results": (readings.messages, readings.turns, readings.results),
+    "turn": (readings.messages, readings.turns, readings.turn),
+    "step": (readings.messages, readings.turns, readings.step),
+}
+"""What takes long to read for a value where a conversation is long, in order."""
 
 
 class Asked(NamedTuple):
@@ -50,9 +63,7 @@ def read_values(names: Iterable[str], asked: Asked) -> Generator[bool, None, dic
     view = asked.view()
     values: dict[str, Any] = {}
     for name in names:
-        if name in LOOKING_BACK:
-            for _ in asked.prompt.read_in_pieces():
-                yield False
+        yield from in_pieces(asked.prompt, READINGS.get(name, ()))
         try:
             value = asked.call if name == _CALL else VALUES[name](view)
         except LookupError as exc:

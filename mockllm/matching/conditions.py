@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from mockllm.matching import readings
 from mockllm.matching.closeness import ALIKE, ONLY_REQUEST, RIGHT_KIND, WRONG_KIND
-from mockllm.matching.effort import Effort
+from mockllm.matching.effort import PER_TEXT, Effort
 from mockllm.matching.predicates import (
     DECIDE,
     Difference,
@@ -184,11 +184,18 @@ class MessageIs(Predicate):
         return self.test is not None and self.test.is_slow
 
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
-        if self.test is not None and not is_known(self, prompt):
-            texts = chain.from_iterable(self._texts_of_role(prompt))
-            fold = readings.fold_of(prompt)
-            holds = yield from passes_in_pieces(self.test, texts, fold, effort)
-            prompt.keep_verdict(self, holds)
+        if is_known(self, prompt):
+            return
+        test, fold = self.test, readings.fold_of(prompt)
+        holds = False
+        for message, texts in prompt.once(readings.spoken_texts):
+            if self.role is None or message.role == self.role:
+                holds = test is None or (yield from passes_in_pieces(test, texts, fold, effort))
+                if holds:
+                    break
+            if effort.is_much(PER_TEXT):
+                yield False
+        prompt.keep_verdict(self, holds)
 
     @property
     def readings(self) -> tuple[Reading, ...]:
@@ -224,6 +231,16 @@ class MessageIs(Predicate):
         return f"{self._reason()} in this request; earlier messages are not in it"
 
 
+class _Found(NamedTuple):
+    """What a `ResultIs` has found among the results of the last turn."""
+
+    holds: bool
+    of_call: Sequence[tuple[ToolResult, Texts]]
+    """The first results that are right but for their texts, at most `MAX_NEAR`."""
+    unnamed: bool
+    """True if the name of a result matters and is not known; only if it does not hold."""
+
+
 @dataclass(frozen=True, slots=True)
 class ResultIs(Predicate):
     """A tool result of the last turn passes all these tests; None passes any. `name` is that of the
@@ -248,12 +265,11 @@ class ResultIs(Predicate):
         results = prompt.once(readings.result_texts)
         if not results:
             return Difference(WRONG_KIND, lambda: "the last turn has no tool result")
-        of_call = [each for each in results if self._is_of_call(each[0])]
-        if self._is_so(prompt, of_call):
+        found: _Found | None = None if prompt.verdicts is None else prompt.verdicts.get((self,))
+        holds, of_call, unnamed = found or self._find(prompt, results)
+        if holds:
             return None
-        undecided = self.name is not None and any(
-            not result.name and not prompt.is_known() for result, _ in results
-        )
+        undecided = unnamed and not prompt.is_known()
         if not of_call:
             result = results[0][0]
             return Difference(
@@ -262,7 +278,7 @@ class ResultIs(Predicate):
         assert self.text is not None  # else one of them would be right
         nearest, closest = of_call[0][1], 0
         above = max(0, closer_than - RIGHT_KIND)
-        for _, texts in of_call[:MAX_NEAR]:
+        for _, texts in of_call:
             close = _closeness(self.text, texts, max(above, closest), prompt)
             if close > closest:
                 nearest, closest = texts, close
@@ -291,15 +307,16 @@ class ResultIs(Predicate):
             and (self.error is None or result.error is self.error)
         )
 
-    def _is_so(self, prompt: Prompt, of_call: Sequence[tuple[ToolResult, Texts]]) -> bool:
-        """True if one of the results, which are right but for their texts, is right."""
+    def _find(self, prompt: Prompt, results: Sequence[tuple[ToolResult, Texts]]) -> _Found:
+        """Compare the results of the last turn, of which there is at least one."""
+        of_call = [each for each in results if self._is_of_call(each[0])]
         test, fold = self.text, readings.fold_of(prompt)
         if test is None:
-            return bool(of_call)
-        known: bool | None = None if prompt.verdicts is None else prompt.verdicts.get(self)
-        if known is not None:
-            return known
-        return any(test.passes(text, fold) for _, texts in of_call for text in texts)
+            holds = bool(of_call)
+        else:
+            holds = any(test.passes(text, fold) for _, texts in of_call for text in texts)
+        unnamed = not holds and self.name is not None and not all(each.name for each, _ in results)
+        return _Found(holds, of_call[:MAX_NEAR], unnamed)
 
     @property
     def is_slow(self) -> bool:
@@ -308,18 +325,23 @@ class ResultIs(Predicate):
         )
 
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
-        if not is_known(self, prompt):
-            results = prompt.once(readings.result_texts)
-            of_call: list[Texts] = []
-            for result, texts in results:
-                if self._is_of_call(result):
-                    of_call.append(texts)
-                if effort.is_much(CALL_EFFORT):
-                    yield False
-            if self.text is not None:
-                every, fold = chain.from_iterable(of_call), readings.fold_of(prompt)
-                holds = yield from passes_in_pieces(self.text, every, fold, effort)
-                prompt.keep_verdict(self, holds)
+        if is_known(self, prompt):
+            return
+        test, fold = self.text, readings.fold_of(prompt)
+        near: list[tuple[ToolResult, Texts]] = []
+        holds = unnamed = False
+        for result, texts in prompt.once(readings.result_texts):
+            unnamed = unnamed or (self.name is not None and not result.name)
+            if self._is_of_call(result):
+                if len(near) < MAX_NEAR:
+                    near.append((result, texts))
+                holds = test is None or (yield from passes_in_pieces(test, texts, fold, effort))
+                if holds:
+                    break
+            if effort.is_much(CALL_EFFORT):
+                yield False
+        prompt.keep_verdict(self, holds)
+        prompt.keep_verdict((self,), _Found(holds, near, unnamed))
 
     def _call_reason(self, prompt: Prompt, result: ToolResult) -> str:
         """Explain why `result` is not right but for its text."""
@@ -366,6 +388,10 @@ class NoTools(Predicate):
             return None
         return Difference(ONLY_REQUEST, lambda: f"tools are offered: {_listed(offered)}")
 
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        return (readings.tools,)
+
 
 @dataclass(frozen=True, slots=True)
 class OffersAnyTool(Predicate):
@@ -380,6 +406,10 @@ class OffersAnyTool(Predicate):
         if not self.names.isdisjoint(offered):
             return None
         return Difference(ONLY_REQUEST, partial(self._reason, offered))
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        return (readings.tools,)
 
     def covers(self, later: Predicate) -> bool:
         return isinstance(later, OffersAnyTool) and later.names <= self.names
@@ -411,7 +441,7 @@ class CountIs(Predicate):
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        return (readings.messages, readings.turns)
+        return (readings.messages, readings.turns, self.counter.value.read)
 
     @property
     def looks_back(self) -> bool:

@@ -54,6 +54,7 @@ from mockllm.prompt import Prompt
 
 MAX_SHORT = 256  # characters of a text that is looked at in one piece
 PER_SHORT = 2_000  # nanoseconds to look up such a text
+PER_VALUE = 200  # nanoseconds to look up a value
 FILTER_CALL = 2_000  # nanoseconds to look for the literals of expressions in another
 FILTER_PER_CHARACTER = 8  # nanoseconds
 
@@ -69,7 +70,7 @@ def in_pieces(
     if isinstance(look_up, TextLookUp):
         return (yield from look_up.in_pieces(prompt, effort))
     if isinstance(look_up, _ValueLookUp):
-        yield from look_up.prepare(prompt, effort)
+        return (yield from look_up.in_pieces(prompt, effort))
     return look_up(prompt, headers)
 
 
@@ -120,10 +121,18 @@ class _ValueLookUp:
         places = self.places
         return {places[value] for value in self.read(prompt) if value in places}
 
-    def prepare(self, prompt: Prompt, effort: Effort) -> Iterator[bool]:
-        """Do what takes long in a call, with pauses."""
+    def in_pieces(self, prompt: Prompt, effort: Effort) -> Pieces[Iterable[int]]:
+        """Return what a call returns, with pauses."""
         if isinstance(self.read, _BodyValues):
             yield from self.read.path.prepare(prompt, effort)
+        places = self.places
+        found: set[int] = set()
+        for value in self.read(prompt):
+            if value in places:
+                found.add(places[value])
+            if effort.is_much(PER_VALUE):
+                yield False
+        return found
 
 
 class Family(ABC):
@@ -347,11 +356,11 @@ def _result_texts(prompt: Prompt) -> Iterable[str]:
 
 
 def _result_names(prompt: Prompt) -> Iterable[str]:
-    return [result.name for result in prompt.once(readings.results)]
+    return (result.name for result in prompt.once(readings.results))
 
 
 def _result_ids(prompt: Prompt) -> Iterable[str]:
-    return [result.call_id for result in prompt.once(readings.results)]
+    return (result.call_id for result in prompt.once(readings.results))
 
 
 def _all_texts(prompt: Prompt) -> Iterable[str]:

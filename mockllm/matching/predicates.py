@@ -34,7 +34,7 @@ from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort
 from mockllm.matching.folding import explain_absence
 from mockllm.matching.json_difference import explain_json
 from mockllm.matching.texts import quote
-from mockllm.prompt import Message, Prompt
+from mockllm.prompt import Message, Prompt, read_system, read_tools
 from mockllm.redaction import is_secret
 
 Headers = Mapping[bytes, bytes]
@@ -372,9 +372,26 @@ class SystemContains(Predicate):
     def difference(
         self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
     ) -> Difference | None:
-        if any(self.text in text for text in prompt.system()):
+        known = None if prompt.verdicts is None else prompt.verdicts.get(self)
+        if any(self.text in text for text in prompt.system()) if known is None else known:
             return None
         return Difference(ONLY_REQUEST, partial(self._reason, prompt))
+
+    @property
+    def readings(self) -> tuple[Callable[[Prompt], Any], ...]:
+        return (read_system,)
+
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        if prompt.verdicts is not None and self in prompt.verdicts:
+            return
+        holds = False
+        for text in prompt.system():
+            if self.text in text:
+                holds = True
+                break
+            if effort.is_much(PER_TEXT + PER_CHARACTER * len(text)):
+                yield False
+        prompt.keep_verdict(self, holds)
 
     def covers(self, later: Predicate) -> bool:
         return isinstance(later, SystemContains) and self.text in later.text
@@ -397,6 +414,10 @@ class OffersTool(Predicate):
         if self.name in prompt.tools():
             return None
         return Difference(ONLY_REQUEST, partial(self._reason, prompt))
+
+    @property
+    def readings(self) -> tuple[Callable[[Prompt], Any], ...]:
+        return (read_tools,)
 
     def _reason(self, prompt: Prompt) -> str:
         offered = prompt.tools()

@@ -7,12 +7,22 @@ told: the request continues a conversation that is not known here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from itertools import chain
+from typing import Any, TypeVar
 
 from mockllm.matching.folding import fold
-from mockllm.prompt import ConversationMessage, Prompt, ToolResult
+from mockllm.prompt import (
+    ConversationMessage,
+    Prompt,
+    ToolResult,
+    read_messages,
+    read_system,
+    read_tools,
+    read_turns,
+)
 
 Texts = tuple[str, ...]
+_M = TypeVar("_M", bound=ConversationMessage)
 
 
 class Folded(dict[str, str]):
@@ -57,47 +67,36 @@ def with_joined(texts: Texts) -> Texts:
 Reading = Callable[[Prompt], Any]
 
 
-def in_pieces(prompt: Prompt, wanted: Iterable[Reading]) -> Iterator[bool]:
-    """Make the readings `wanted` of a long conversation, with pauses (`engine.decision.Pieces`)."""
-    for read in wanted:
-        if read is messages:
-            for _ in prompt.read_in_pieces():
-                yield False
-        else:
-            prompt.once(read)
-        yield False
-
-
-def messages(prompt: Prompt) -> tuple[ConversationMessage, ...]:
-    """The whole conversation."""
-    return prompt.messages()
-
-
-def turns(prompt: Prompt) -> tuple[tuple[ConversationMessage, ...], ...]:
-    """The messages before each of the model's answers."""
-    return prompt.turns()
+messages = read_messages
+"""The whole conversation."""
+turns = read_turns
+"""The messages before each of the model's answers."""
+system = read_system
+"""The texts of all instructions."""
+tools = read_tools
+"""The names of the tools."""
 
 
 def user(prompt: Prompt) -> Texts:
     """The words of the user in the last turn; none if it has a tool result."""
     turn = prompt.last_turn()
-    return () if _has_result(turn) else _words(turn)
+    return () if has_result(turn) else words(turn)
 
 
 def last_user(prompt: Prompt) -> Texts | None:
     """The user's last words, all those of the same turn."""
     for turn in reversed(prompt.turns()):
-        words = _words(turn)
-        if words:
-            return words
+        found = words(turn)
+        if found:
+            return found
+    return earlier_words(prompt)
+
+
+def earlier_words(prompt: Prompt) -> Texts | None:
+    """The user's last words in what a request continues; none if it continues nothing."""
     if prompt.earlier is not None:
         return prompt.earlier.last_user
     return () if prompt.is_known() else None
-
-
-def system(prompt: Prompt) -> Texts:
-    """The texts of all instructions."""
-    return prompt.system()
 
 
 def turn(prompt: Prompt) -> int | None:
@@ -113,8 +112,14 @@ def step(prompt: Prompt) -> int | None:
     tool result does not count as such words: agents add notes there."""
     turns = prompt.turns()
     for back, messages in enumerate(reversed(turns)):
-        if messages and not _has_result(messages):
+        if messages and not has_result(messages):
             return back + 1
+    return steps_since_earlier_words(prompt)
+
+
+def steps_since_earlier_words(prompt: Prompt) -> int | None:
+    """The `step` of a request without words of the user."""
+    turns = prompt.turns()
     if prompt.earlier is not None:
         return prompt.earlier.step + len(turns)
     return len(turns) if prompt.is_known() else None
@@ -123,51 +128,89 @@ def step(prompt: Prompt) -> int | None:
 def spoken(prompt: Prompt) -> tuple[ConversationMessage, ...]:
     """The messages of the conversation. Those of the user in one turn are one message, because APIs
     differ in how they are split."""
-    joined: list[ConversationMessage] = []
-    words: list[str] = []
-    speaks = False
-    for message in prompt.messages():
-        if message.role == "user":
-            speaks = True
-            words += message.texts
-            continue
-        if message.role == "assistant" and speaks:
-            joined.append(ConversationMessage("user", tuple(words)))
-            words, speaks = [], False
-        joined.append(message)
-    if speaks:
-        joined.append(ConversationMessage("user", tuple(words)))
-    return tuple(joined)
+    joining = Spoken()
+    joining.add(prompt.messages())
+    return joining.result()
+
+
+class Spoken:
+    """Joins messages, which are added in order, as `spoken` does."""
+
+    def __init__(self) -> None:
+        self._joined: list[ConversationMessage] = []
+        self._words: list[str] = []
+        self._speaks = False
+
+    def add(self, messages: Iterable[ConversationMessage]) -> None:
+        """Add further messages."""
+        joined = self._joined
+        for message in messages:
+            if message.role == "user":
+                self._speaks = True
+                self._words += message.texts
+                continue
+            if message.role == "assistant" and self._speaks:
+                self._end_turn()
+            joined.append(message)
+
+    def result(self) -> tuple[ConversationMessage, ...]:
+        """Return all messages; no more can be added."""
+        if self._speaks:
+            self._end_turn()
+        return tuple(self._joined)
+
+    def _end_turn(self) -> None:
+        self._joined.append(ConversationMessage("user", tuple(self._words)))
+        self._words, self._speaks = [], False
 
 
 def spoken_texts(prompt: Prompt) -> tuple[tuple[ConversationMessage, Texts], ...]:
     """The messages of the conversation, each with the texts that are tested."""
-    return tuple((message, with_joined(message.texts)) for message in prompt.once(spoken))
+    return tuple(map(with_tested, prompt.once(spoken)))
+
+
+def with_tested(message: _M) -> tuple[_M, Texts]:
+    """Return a message with its texts that are tested."""
+    return message, with_joined(message.texts)
 
 
 def all_texts(prompt: Prompt) -> Texts:
     """The texts of all messages that are tested."""
-    return tuple(text for _, texts in prompt.once(spoken_texts) for text in texts)
+    return tuple(tested(prompt.once(spoken_texts)))
 
 
 def all_result_texts(prompt: Prompt) -> Texts:
     """The texts of all tool results of the last turn that are tested."""
-    return tuple(text for _, texts in prompt.once(result_texts) for text in texts)
+    return tuple(tested(prompt.once(result_texts)))
+
+
+def tested(messages: Iterable[tuple[ConversationMessage, Texts]]) -> Iterator[str]:
+    """Return the texts of messages that are tested."""
+    return chain.from_iterable(texts for _, texts in messages)
 
 
 def result_texts(prompt: Prompt) -> tuple[tuple[ToolResult, Texts], ...]:
     """The tool results of the last turn, each with the texts that are tested."""
-    return tuple((result, with_joined(result.texts)) for result in prompt.once(results))
+    return tuple(map(with_tested, prompt.once(results)))
 
 
 def results(prompt: Prompt) -> tuple[ToolResult, ...]:
     """The tool results of the last turn."""
-    return tuple(message for message in prompt.last_turn() if isinstance(message, ToolResult))
+    return tuple(results_among(prompt.last_turn()))
 
 
-def _has_result(messages: Iterable[ConversationMessage]) -> bool:
+def results_among(messages: Iterable[ConversationMessage]) -> Iterator[ToolResult]:
+    """Return the tool results among messages."""
+    return (message for message in messages if isinstance(message, ToolResult))
+
+
+def has_result(messages: Iterable[ConversationMessage]) -> bool:
+    """Return True if one of the messages is a tool result."""
     return any(isinstance(message, ToolResult) for message in messages)
 
 
-def _words(messages: Iterable[ConversationMessage]) -> Texts:
-    return tuple(text for message in messages if message.role == "user" for text in message.texts)
+def words(messages: Iterable[ConversationMessage]) -> Texts:
+    """Return the texts of the user."""
+    return tuple(
+        chain.from_iterable(message.texts for message in messages if message.role == "user")
+    )

@@ -7,6 +7,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from mockllm.matching import readings
+from mockllm.matching.divided_readings import divide, joined_in_pieces
+from mockllm.matching.effort import Pieces
 from mockllm.matching.readings import Reading, Texts, with_joined
 from mockllm.prompt import Prompt
 
@@ -45,6 +47,11 @@ def _of_message(name: str, read: Read, none: str, failed: str, *, on_message: bo
         found = prompt.once(read)
         return with_joined(found) if found else ()
 
+    def tested_in_pieces(prompt: Prompt) -> Pieces[Texts]:
+        found = prompt.once(read)
+        return (yield from joined_in_pieces(found)) if found else ()
+
+    divide(tested, tested_in_pieces)
     return _Reading(name, read, none, failed, tested, size_of(tested), on_message)
 
 

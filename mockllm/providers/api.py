@@ -177,19 +177,26 @@ class API:
         """Do what `decode` does, with pauses (`engine.decision.Pieces`). `leftovers` is that of
         `json_pieces.loads_in_pieces`."""
         members = yield from read_members_in_pieces(request.body, values, leftovers)
-        return (yield from self.read_in_pieces(members))
+        return (yield from self.read_in_pieces(members, leftovers))
 
-    def read_in_pieces(self, members: dict[str, Any]) -> Generator[bool, None, Prompt]:
+    def read_in_pieces(
+        self, members: dict[str, Any], leftovers: list[Any]
+    ) -> Generator[bool, None, Prompt]:
         """Do what `read` does, with pauses (`engine.decision.Pieces`)."""
         pieces = self.prepare(members)
         while True:
             try:
                 next(pieces)
             except StopIteration as end:
-                return self.read(members, Prepared(messages=end.value))
+                prepared = end.value
+                break
             except RequestError as exc:
-                return self.read(members, Prepared(exc))
+                prepared = Prepared(exc)
+                break
             yield False
+        prompt = self.read(members, prepared)
+        prompt.leftovers = leftovers
+        return prompt
 
     def __hash__(self) -> int:
         return hash(self.name)

@@ -98,5 +98,9 @@ def test_the_turn_of_a_conversation_that_is_not_stored_is_not_known() -> None:
     with pytest.raises(LookupError, match="'turn' is not known: the request continues"):
         prompt.turn  # noqa: B018  # it raises
 
+
+def test_the_turn_of_a_conversation_that_is_stored_counts_its_answers() -> None:
+    decoded = ask_chat(MESSAGES[2:])
     decoded.earlier = Earlier(answers=3)
-    assert prompt.turn == 5
+
+    assert Prompt("responses", decoded, Request.of("POST", "/"), "", 1).turn == 5

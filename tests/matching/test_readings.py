@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-
 from mockllm.matching import readings
-from mockllm.prompt import MESSAGES_AT_ONCE, ConversationMessage
-from tests.support.conversations import Conversation, as_chat, conversations
+from mockllm.prompt import ConversationMessage
 from tests.support.strategies import ask_chat, ask_messages
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://x"}}
@@ -51,22 +47,3 @@ def test_a_text_is_folded_once() -> None:
 
     assert folded == "hi"
     assert readings.fold_of(prompt)("hI".upper()) is folded
-
-
-@given(conversations())
-def test_a_conversation_that_is_read_in_pieces_is_the_same(conversation: Conversation) -> None:
-    at_once, in_pieces = as_chat(conversation), as_chat(conversation)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mockllm.prompt.MESSAGES_AT_ONCE", 1)
-        pauses = list(readings.in_pieces(in_pieces, [readings.messages, readings.spoken]))
-
-    assert len(pauses) >= 2 + len(conversation.messages)
-    assert in_pieces.messages() == at_once.messages()
-    assert in_pieces.once(readings.spoken) == readings.spoken(at_once)
-
-
-def test_there_are_pauses_while_a_long_conversation_is_read() -> None:
-    prompt = ask_chat([{"role": "user", "content": "hi"}] * (3 * MESSAGES_AT_ONCE))
-
-    assert list(readings.in_pieces(prompt, [readings.messages])) == [False] * 8
-    assert list(readings.in_pieces(prompt, [readings.messages])) == [False]

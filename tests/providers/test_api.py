@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
+from mockllm.matching import readings
+from mockllm.matching.divided_readings import in_pieces
 from mockllm.prompt import Prompt
 from mockllm.providers import normalise, request_body
 from mockllm.providers.api import API
@@ -116,4 +118,4 @@ def test_a_long_message_is_read_with_pauses(api: API) -> None:
     members["input" if api.match_field == "input" else "messages"] = [message]
 
     assert sum(1 for _ in api.prepare(members)) >= 40
-    assert sum(1 for each in api.read(members, None).read_in_pieces()) >= 20
+    assert sum(1 for _ in in_pieces(api.read(members, None), [readings.messages])) >= 20

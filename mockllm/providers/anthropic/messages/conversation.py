@@ -16,16 +16,13 @@ def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
     followed by one with the user's own text."""
     for message in normalise.objects(body.get("messages")):
         content = message.get("content")
-        if normalise.is_long(content):
-            texts = yield from normalise.read_in_slices(content, normalise.texts)
+        if isinstance(content, str):
+            texts: tuple[str, ...] = (content,)
         else:
-            texts = tuple(normalise.texts(content))
+            texts = yield from normalise.read_in_slices(content, normalise.texts)
         match message.get("role"):
             case "assistant":
-                if normalise.is_long(content):
-                    calls = yield from normalise.read_in_slices(content, _calls)
-                else:
-                    calls = tuple(_calls(content))
+                calls = yield from normalise.read_in_slices(content, _calls)
                 yield ConversationMessage("assistant", texts, calls)
             case "user":
                 has_result = False
@@ -78,6 +75,7 @@ READERS = Readers(
     read_schemas,
     read_forced_tool,
     output_limit=read_output_limit,
+    conversation="messages",
 )
 
 
@@ -94,10 +92,7 @@ def _calls(content: Any) -> Iterator[ToolCall]:
 def _result(block: Body) -> Iterator[ToolResult | None]:
     """The result in a block, with pauses before it if it is long."""
     content = block.get("content")
-    if normalise.is_long(content):
-        texts = yield from normalise.read_in_slices(content, read_content)
-    else:
-        texts = tuple(read_content(content))
+    texts = yield from normalise.read_in_slices(content, read_content)
     yield ToolResult(
         texts=texts,
         call_id=normalise.text(block.get("tool_use_id")),

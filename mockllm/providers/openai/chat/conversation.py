@@ -17,20 +17,17 @@ def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
     for message in normalise.objects(body.get("messages")):
         content, role = message.get("content"), message.get("role")
         read = read_content if role in ("tool", "function") else normalise.texts
-        if normalise.is_long(content):
-            texts = yield from normalise.read_in_slices(content, read)
+        if isinstance(content, str):
+            texts: tuple[str, ...] = (content,)
         else:
-            texts = tuple(read(content))
+            texts = yield from normalise.read_in_slices(content, read)
         match role:
             case "user":
                 yield ConversationMessage("user", texts)
             case "assistant":
                 refusal = tuple(normalise.texts(message.get("refusal")))
                 called = message.get("tool_calls")
-                if normalise.is_long(called):
-                    calls = yield from normalise.read_in_slices(called, _calls_of)
-                else:
-                    calls = tuple(_calls_of(called))
+                calls = (yield from normalise.read_in_slices(called, _calls_of)) if called else ()
                 legacy = tuple(_legacy_call(message))
                 yield ConversationMessage("assistant", texts + refusal, calls + legacy)
             case "tool":
@@ -83,6 +80,7 @@ READERS = Readers(
     read_schemas,
     read_forced_tool,
     output_limit=read_output_limit,
+    conversation="messages",
 )
 
 

@@ -5,7 +5,7 @@ It writes only what the completion of a configured response cannot know.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mockllm.prompt import Body
@@ -67,7 +67,7 @@ def _call(call: NeutralCall, *, is_custom: bool) -> dict[str, Any]:
     return {**call_id, "type": "function", "function": function}
 
 
-def _custom_tools(body: Body) -> list[dict[str, Any]]:
+def _custom_tools(body: Body) -> Iterable[dict[str, Any]]:
     return normalise.objects([tool.get("custom") for tool in normalise.objects(body.get("tools"))])
 
 

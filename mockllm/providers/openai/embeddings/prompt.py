@@ -96,7 +96,7 @@ def prepare(members: Mapping[str, Any]) -> normalise.Preparing:
     value = members.get("input")
     if isinstance(value, list) and value:
         yield from _check_inputs(value)
-    return {}
+    return normalise.Prepared()
 
 
 def _check_input(value: list[Any]) -> None:

@@ -27,10 +27,10 @@ def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
         if is_message(item):
             if not normalise.is_system_note(item):
                 content = item.get("content")
-                if normalise.is_long(content):
-                    texts = yield from normalise.read_in_slices(content, normalise.texts)
+                if isinstance(content, str):
+                    texts: tuple[str, ...] = (content,)
                 else:
-                    texts = tuple(normalise.texts(content))
+                    texts = yield from normalise.read_in_slices(content, normalise.texts)
                 yield ConversationMessage(normalise.text(item.get("role")), texts)
         elif is_result(item):
             yield from _result(item)
@@ -81,6 +81,7 @@ READERS = Readers(
     read_forced_tool,
     continues,
     read_output_limit,
+    conversation="input",
 )
 
 
@@ -110,10 +111,7 @@ def call_id_of(item: Mapping[str, Any]) -> str:
 def _result(item: Body) -> Iterator[ToolResult | None]:
     """The result that an item is, with pauses before it if it is long."""
     output = item.get("output")
-    if normalise.is_long(output):
-        texts = yield from normalise.read_in_slices(output, read_item)
-    else:
-        texts = tuple(read_item(output))
+    texts = yield from normalise.read_in_slices(output, read_item)
     yield ToolResult(
         texts=texts,
         call_id=call_id_of(item),

@@ -221,7 +221,7 @@ def _messages(
         # Without an input there is no text that a rule could look for, and an empty one is in any.
         yield Message("user", texts, texts or ("",), items, canonical, _parts)
         return
-    for item, whole in ((items[-1], items), (normalise.after_system_notes(items), None)):
+    for item, whole in ((items[-1], items), (normalise.turn_before(items, prepared), None)):
         if item is None:
             continue
         made = None if prepared is None else prepared.messages.get(id(item))

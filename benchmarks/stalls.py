@@ -1,0 +1,274 @@
+"""Measures how long hostile bodies hold the loop of a server: `python -m benchmarks.stalls`.
+
+Each body is sent to a real server in this process, whose mocks look at what takes long to read.
+Every callback of the server's loop is timed in CPU time of its thread, so that a busy machine does
+not matter. The client is in another thread. Prints, for each shape and each table of mocks, the
+longest callback in milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import http.client
+import sys
+import time
+from asyncio import events
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from mockllm import AsyncServer
+
+CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+MESSAGES, EMBEDDINGS = "/v1/messages", "/v1/embeddings"
+COUNT = "/v1/messages/count_tokens"
+HEADERS = {
+    "authorization": "Bearer x",
+    "x-api-key": "x",
+    "anthropic-version": "2023-06-01",
+    "content-type": "application/json",
+}
+MEGABYTE = 1_000_000
+MAX_TOKENS = 900_000  # of embeddings: 1,000,000 values are the most of a body
+
+Make = Callable[[int], bytes]
+"""Returns a body of about so many bytes."""
+
+
+class Shape(NamedTuple):
+    """A body that a client may send to `path`. `mocks` are the names of the `TABLES` for which it
+    is sent."""
+
+    path: str
+    make: Make
+    mocks: Sequence[str] = ("plain",)
+
+
+def repeated(before: bytes, entry: bytes, after: bytes) -> Make:
+    """Return a maker of bodies with one list of equal entries."""
+
+    def make(size: int) -> bytes:
+        number = size // (len(entry) + 1)
+        return before + b",".join([entry] * number) + after
+
+    return make
+
+
+def numbered(before: bytes, entry: bytes, after: bytes) -> Make:
+    """Return a maker of bodies with entries that differ: ``%d`` in `entry` is a number."""
+
+    def make(size: int) -> bytes:
+        number = size // (len(entry) + 5)
+        return before + b",".join(entry.replace(b"%d", b"%d" % n) for n in range(number)) + after
+
+    return make
+
+
+def filled(before: bytes, piece: bytes, after: bytes) -> Make:
+    """Return a maker of bodies with one long text, number or space of equal `piece`s."""
+    return lambda size: before + piece * (size // len(piece)) + after
+
+
+def _tokens(size: int) -> bytes:
+    number = min(size // 6, MAX_TOKENS)
+    numbers = b",".join(b"%d" % (10_000 + index % 80_000) for index in range(number))
+    return b'{"model":"e","input":[' + numbers + b"]}"
+
+
+def _token_lists(size: int) -> bytes:
+    row = b"[" + b",".join(b"%d" % (10_000 + index) for index in range(1_000)) + b"]"
+    return b'{"model":"e","input":[' + b",".join([row] * min(size // 6_000, 900)) + b"]}"
+
+
+def _deep_tools(size: int) -> bytes:
+    schema = b"{}"
+    for _ in range(40):
+        schema = b'{"type":"object","properties":{"a":%b,"b":{"type":"string"}}}' % schema
+    tool = b'{"type":"function","function":{"name":"f","parameters":%b}}' % schema
+    return repeated(b'{"model":"m","tools":[', tool, b"]," + ASKED)(size)
+
+
+ASKED = b'"messages":[{"role":"user","content":"hello"}]}'
+_CHAT = b'{"model":"m","messages":['
+_ITEMS = b'{"model":"m","input":['
+_PARTS = b'{"model":"m","max_tokens":5,"messages":[{"role":"user","content":['
+_TEXT = b'{"model":"m","messages":[{"role":"user","content":"'
+USER = b'{"role":"user","content":"hello"}'
+SYSTEM = b'{"role":"system","content":"hello"}'
+ANSWERED = b'{"role":"assistant","content":"hi"},' + USER
+SILENT = (
+    b'{"role":"assistant","content":"hi"},'
+    b'{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x"}}]}'
+)
+CALLED = (
+    b'{"role":"assistant","tool_calls":[{"id":"c%d","type":"function","function":'
+    b'{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c%d","content":"ok"}'
+)
+PART = b'{"type":"text","text":"hello there, you"}'
+RESULT = b'{"role":"tool","tool_call_id":"c%d","content":"ok"}'
+ITEM_RESULT = b'{"type":"function_call_output","call_id":"c%d","output":"ok"}'
+BLOCK_RESULT = b'{"type":"tool_result","tool_use_id":"c%d","content":"ok"}'
+TOOL = b'{"type":"function","function":{"name":"f%d"}}'
+
+TABLES: dict[str, list[dict[str, Any]]] = {
+    "plain": [{"reply": "ok"}],
+    "turn": [{"match": {"turn": 7}, "reply": "no"}, {"reply": "ok"}],
+    "step": [{"match": {"step": 7}, "reply": "no"}, {"reply": "ok"}],
+    "user": [{"match": {"user": "zz"}, "reply": "no"}, {"reply": "ok"}],
+    "folded": [
+        {"match": {"user": {"contains": "zz", "ignore_case": True}}, "reply": "no"},
+        {"reply": "ok"},
+    ],
+    "last_user": [{"match": {"last_user": {"regex": "zz$"}}, "reply": "no"}, {"reply": "ok"}],
+    "not_user": [{"match": {"not": {"user": "hello"}}, "reply": "no"}, {"reply": "ok"}],
+    "system": [{"match": {"system": {"contains": "zz"}}, "reply": "no"}, {"reply": "ok"}],
+    "any": [{"match": {"any_message": "zz"}, "reply": "no"}, {"reply": "ok"}],
+    "tools": [{"match": {"tools": ["zz"]}, "reply": "no"}, {"reply": "ok"}],
+    "result": [{"match": {"tool_result": {"name": "zz"}}, "reply": "no"}, {"reply": "ok"}],
+    "result_id": [{"match": {"tool_result": {"call_id": "zz"}}, "reply": "no"}, {"reply": "ok"}],
+    "unmatched": [{"match": {"user": "zz"}, "reply": "no"}, {"match": {"turn": 7}, "reply": "no"}],
+    "template": [{"reply": {"template": "{{ messages | length }}"}}],
+    "path": [{"match": {"body": {"$..zz": "zz"}}, "reply": "no"}, {"reply": "ok"}],
+}
+"""Tables of mocks by their names. Nothing in the shapes matches the first mock of each."""
+
+CONVERSED = ("turn", "step", "user", "folded", "last_user", "not_user", "system", "any")
+"""Tables for many messages."""
+RESULTS = ("turn", "user", "result", "result_id", "last_user", "any", "unmatched")
+"""Tables for many tool results."""
+
+SHAPES: dict[str, Shape] = {
+    "messages": Shape(
+        CHAT, repeated(_CHAT, USER, b"]}"), ("plain", *CONVERSED, "unmatched", "template", "path")
+    ),
+    "system messages": Shape(
+        CHAT, repeated(_CHAT + USER + b",", SYSTEM, b"]}"), ("plain", "system", "user", "unmatched")
+    ),
+    "answers": Shape(
+        CHAT,
+        repeated(_CHAT + USER + b",", b'{"role":"assistant","content":"hi"}', b"," + USER + b"]}"),
+        ("turn", "any", "user"),
+    ),
+    "silent turns": Shape(
+        CHAT,
+        repeated(_CHAT, SILENT, b"]}"),
+        ("last_user", "step", "user", "unmatched"),
+    ),
+    "turns": Shape(CHAT, repeated(_CHAT + USER + b",", ANSWERED, b"]}"), (*CONVERSED, "unmatched")),
+    "calls": Shape(CHAT, numbered(_CHAT + USER + b",", CALLED, b"]}"), RESULTS),
+    "results": Shape(CHAT, numbered(_CHAT + USER + b",", RESULT, b"]}"), RESULTS),
+    "items": Shape(
+        RESPONSES, repeated(_ITEMS, USER, b"]}"), ("plain", *CONVERSED, "unmatched", "template")
+    ),
+    "item results": Shape(RESPONSES, numbered(_ITEMS + USER + b",", ITEM_RESULT, b"]}"), RESULTS),
+    "parts": Shape(
+        MESSAGES,
+        repeated(_PARTS, PART, b"]}]}"),
+        ("plain", *CONVERSED, "unmatched", "template"),
+    ),
+    "block results": Shape(MESSAGES, numbered(_PARTS, BLOCK_RESULT, b"]}]}"), RESULTS),
+    "deep tools": Shape(CHAT, _deep_tools, ("plain", "tools")),
+    "many tools": Shape(
+        CHAT, numbered(b'{"model":"m","tools":[', TOOL, b"]," + ASKED), ("plain", "tools")
+    ),
+    "members": Shape(CHAT, numbered(b'{"model":"m","metadata":{', b'"k%d":"v"', b"}," + ASKED)),
+    "text": Shape(CHAT, filled(_TEXT, b'some \\"words\\"\\n', b'"}]}'), ("plain", "user", "path")),
+    "escapes": Shape(CHAT, filled(_TEXT, b"\\u4e2d", b'"}]}'), ("plain", "user")),
+    "tokens": Shape(EMBEDDINGS, _tokens),
+    "token lists": Shape(EMBEDDINGS, _token_lists),
+    "inputs": Shape(EMBEDDINGS, filled(b'{"model":"e","input":"', b"word ", b'"}')),
+    "counted parts": Shape(COUNT, repeated(_PARTS, PART, b"]}]}")),
+    "number": Shape(CHAT, filled(b'{"model":"m","temperature":1', b"0", b"," + ASKED)),
+    "fraction": Shape(CHAT, filled(b'{"model":"m","temperature":0.', b"01", b"," + ASKED)),
+    "space": Shape(CHAT, filled(b'{"model":"m",', b" ", ASKED)),
+    "space before": Shape(CHAT, filled(b"", b" \n", b'{"model":"m",' + ASKED)),
+    "space behind": Shape(CHAT, filled(b'{"model":"m",' + ASKED, b" ", b"")),
+    "only space": Shape(CHAT, filled(b"", b" ", b"")),
+    "name": Shape(CHAT, filled(b'{"model":"m","', b"a", b'":1,' + ASKED)),
+    "escaped name": Shape(CHAT, filled(b'{"model":"m","', b"\\u4e2d", b'":1,' + ASKED)),
+    "nested names": Shape(
+        CHAT,
+        lambda size: (
+            (b'{"model":"m","metadata":' + (b'{"' + b"n" * (size // 500) + b'":') * 500 + b"1")
+            + (b"}" * 500 + b"," + ASKED)
+        ),
+    ),
+    "brackets": Shape(CHAT, filled(b'{"model":"m","metadata":', b"[", b"")),
+    "strings cut off": Shape(CHAT, filled(b'{"model":"m","metadata":"', b"a", b"")),
+}
+
+
+class Longest:
+    """Times all callbacks of the loop in its thread's CPU time while it is entered; `seconds` has
+    the longest."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> Longest:
+        run = self._run = events.Handle._run
+
+        def timed(handle: events.Handle) -> None:
+            began = time.thread_time()
+            run(handle)
+            self.seconds = max(self.seconds, time.thread_time() - began)
+
+        events.Handle._run = timed  # type: ignore[method-assign, assignment]
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        events.Handle._run = self._run  # type: ignore[method-assign]
+
+
+def post(base_url: str, path: str, body: bytes) -> int:
+    """Send a body and return the status of the answer, which is read."""
+    connection = http.client.HTTPConnection(base_url.removeprefix("http://"), timeout=60)
+    try:
+        connection.request("POST", path, body, HEADERS)
+        response = connection.getresponse()
+        response.read()
+        return response.status
+    finally:
+        connection.close()
+
+
+async def measure(table: str, shape: Shape, size: int) -> tuple[float, int]:
+    """Return the longest callback in seconds, and the status of the answer."""
+    body = shape.make(size)
+    async with AsyncServer({"mocks": TABLES[table]}) as server:
+        small = shape.make(200)
+        await asyncio.to_thread(post, server.base_url, shape.path, small)  # what is made once
+        gc.collect()
+        gc.freeze()
+        with Longest() as longest:
+            status = await asyncio.to_thread(post, server.base_url, shape.path, body)
+            await asyncio.sleep(0.3)  # in which what remains is let go of
+        gc.unfreeze()
+    return longest.seconds, status
+
+
+def selected(only: Sequence[str]) -> Iterator[tuple[str, str, Shape]]:
+    """Yield the shapes and tables whose name, ``shape/table``, contains one of `only`."""
+    for name, shape in SHAPES.items():
+        for table in shape.mocks:
+            if not only or any(part in f"{name}/{table}" for part in only):
+                yield name, table, shape
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.stalls", description=__doc__)
+    parser.add_argument("--megabytes", type=float, default=10.0, help="size of each body")
+    parser.add_argument("--above", type=float, default=0.0, help="milliseconds, less is not shown")
+    parser.add_argument("only", nargs="*", help="parts of names, shape/table")
+    options = parser.parse_args(arguments)
+    for name, table, shape in selected(options.only):
+        seconds, status = asyncio.run(measure(table, shape, round(options.megabytes * MEGABYTE)))
+        if seconds * 1000 >= options.above:
+            sys.stdout.write(f"{seconds * 1000:6.1f} ms  {status}  {name}/{table}\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,207 @@
+"""How the readings of a long conversation are made in pieces, so that it holds nobody up.
+
+A reading that takes long has a function here that returns the same with pauses. Those of a short
+conversation are made at once: a generator takes longer than most of them.
+
+What a reading of 300,000 messages has made takes 20 ms to free, so it is also given to the prompt's
+`leftovers`, in small tuples: whoever has let go of the prompt removes these one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any, TypeVar
+
+from mockllm import prompt as prompts
+from mockllm.matching import readings
+from mockllm.matching.effort import Pieces
+from mockllm.matching.readings import Reading, Texts, with_joined
+from mockllm.prompt import ConversationMessage, Prompt, ToolResult, slices
+
+_S = TypeVar("_S")
+_T = TypeVar("_T")
+
+Divided = Callable[[Prompt], Generator[Any, None, Any]]
+"""Makes a reading with pauses, whatever it yields."""
+
+_SLICES_AT_ONCE = 100  # that are added to the leftovers without a pause
+
+
+def in_pieces(prompt: Prompt, wanted: Iterable[Reading]) -> Pieces[None]:
+    """Make the readings `wanted` of a prompt, so that `Prompt.once` has them, with pauses
+    (`engine.decision.Pieces`)."""
+    for read in wanted:
+        if prompt.has_read(read):
+            continue
+        divided = _DIVIDED.get(read)
+        if divided is None:
+            prompt.once(read)
+            continue
+        pieces = divided(prompt)
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as end:
+                made = end.value
+                break
+            yield False
+        prompt.keep(read, made)
+        if prompt.leftovers is not None and isinstance(made, tuple):
+            yield from _leave(made, prompt.leftovers)
+
+
+def divide(read: Reading, divided: Divided) -> None:
+    """Let `in_pieces` make the reading `read` by `divided`, which returns the same."""
+    _DIVIDED[read] = divided
+
+
+def joined_in_pieces(texts: Texts) -> Pieces[Texts]:
+    """Return what `with_joined` does, with pauses."""
+    if len(texts) <= prompts.MESSAGES_AT_ONCE:
+        return with_joined(texts)
+    parts = yield from _map(texts, lambda each: ("\n".join(each),))
+    return (*texts, "\n".join(parts))
+
+
+def _leave(made: tuple[Any, ...], leftovers: list[Any]) -> Pieces[None]:
+    """Add to `leftovers` what a reading has made, with pauses, if it is much."""
+    if len(made) > prompts.MESSAGES_AT_ONCE:
+        for number, some in enumerate(slices(made)):
+            leftovers.append(some)
+            if number % _SLICES_AT_ONCE == _SLICES_AT_ONCE - 1:
+                yield False
+
+
+def _map(values: Sequence[_S], read: Callable[[Sequence[_S]], Iterable[_T]]) -> Pieces[list[_T]]:
+    """Return what `read` gives of one slice of `values` after the other, with pauses between."""
+    found: list[_T] = []
+    for number, some in enumerate(slices(values)):
+        if number:
+            yield False
+        found += read(some)
+    return found
+
+
+def _turns(prompt: Prompt) -> Pieces[tuple[tuple[ConversationMessage, ...], ...]]:
+    turns = prompts.Turns()
+    for number, some in enumerate(slices(prompts.messages_of_turns(prompt))):
+        if number:
+            yield False
+        turns.add(some)
+    return turns.result()
+
+
+def _user(prompt: Prompt) -> Pieces[Texts]:
+    turn = prompt.last_turn()
+    if (yield from _has_result(turn)):
+        return ()
+    return tuple((yield from _map(turn, readings.words)))
+
+
+def _last_user(prompt: Prompt) -> Pieces[Texts | None]:
+    for back, turn in enumerate(reversed(prompt.turns()), 1):
+        found = yield from _map(turn, readings.words)
+        if found:
+            return tuple(found)
+        if not back % prompts.MESSAGES_AT_ONCE:
+            yield False
+    return readings.earlier_words(prompt)
+
+
+def _step(prompt: Prompt) -> Pieces[int | None]:
+    for back, turn in enumerate(reversed(prompt.turns()), 1):
+        if turn and not (yield from _has_result(turn)):
+            return back
+        if not back % prompts.MESSAGES_AT_ONCE:
+            yield False
+    return readings.steps_since_earlier_words(prompt)
+
+
+def _has_result(turn: Sequence[ConversationMessage]) -> Pieces[bool]:
+    for number, some in enumerate(slices(turn)):
+        if number:
+            yield False
+        if readings.has_result(some):
+            return True
+    return False
+
+
+def _system(prompt: Prompt) -> Pieces[Texts]:
+    found: list[str] = []
+    for number, body in enumerate(prompts.bodies_in_slices(prompt)):
+        if number:
+            yield False
+        found += yield from _drain(prompt.readers.system(body))
+    return tuple(found)
+
+
+def _tools(prompt: Prompt) -> Pieces[Texts]:
+    return tuple((yield from _drain(prompt.readers.tools(prompt.body))))
+
+
+def _drain(values: Iterable[_T]) -> Pieces[list[_T]]:
+    """Return a list of the values, which are read one by one, with pauses."""
+    found: list[_T] = []
+    for value in values:
+        found.append(value)
+        if not len(found) % prompts.MESSAGES_AT_ONCE:
+            yield False
+    return found
+
+
+def _spoken(prompt: Prompt) -> Pieces[tuple[ConversationMessage, ...]]:
+    joining = readings.Spoken()
+    for number, some in enumerate(slices(prompt.messages())):
+        if number:
+            yield False
+        joining.add(some)
+    return joining.result()
+
+
+def _spoken_texts(prompt: Prompt) -> Pieces[tuple[tuple[ConversationMessage, Texts], ...]]:
+    return (yield from _with_tested(prompt.once(readings.spoken)))
+
+
+def _result_texts(prompt: Prompt) -> Pieces[tuple[tuple[ToolResult, Texts], ...]]:
+    return (yield from _with_tested(prompt.once(readings.results)))
+
+
+_M = TypeVar("_M", bound=ConversationMessage)
+
+
+def _with_tested(messages: Sequence[_M]) -> Pieces[tuple[tuple[_M, Texts], ...]]:
+    found: list[tuple[_M, Texts]] = []
+    for message in messages:
+        found.append((message, (yield from joined_in_pieces(message.texts))))
+        if not len(found) % prompts.MESSAGES_AT_ONCE:
+            yield False
+    return tuple(found)
+
+
+def _all_texts(prompt: Prompt) -> Pieces[Texts]:
+    return tuple((yield from _map(prompt.once(readings.spoken_texts), readings.tested)))
+
+
+def _all_result_texts(prompt: Prompt) -> Pieces[Texts]:
+    return tuple((yield from _map(prompt.once(readings.result_texts), readings.tested)))
+
+
+def _results(prompt: Prompt) -> Pieces[tuple[ToolResult, ...]]:
+    return tuple((yield from _map(prompt.last_turn(), readings.results_among)))
+
+
+_DIVIDED: dict[Reading, Divided] = {
+    readings.messages: prompts.read_messages_in_pieces,
+    readings.turns: _turns,
+    readings.system: _system,
+    readings.tools: _tools,
+    readings.user: _user,
+    readings.last_user: _last_user,
+    readings.step: _step,
+    readings.spoken: _spoken,
+    readings.spoken_texts: _spoken_texts,
+    readings.all_texts: _all_texts,
+    readings.results: _results,
+    readings.result_texts: _result_texts,
+    readings.all_result_texts: _all_result_texts,
+}
