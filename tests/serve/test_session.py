@@ -17,7 +17,7 @@ from mockllm import AsyncServer, Config, Server, Session
 from mockllm.engine.building import ConfigSource
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
-from mockllm.serve import embedded, session
+from mockllm.serve import loading, session
 from mockllm.serve.session import SessionServer
 from mockllm.state import sessions
 from mockllm.state.choosing import Entry
@@ -43,7 +43,7 @@ def _counting(monkeypatch: pytest.MonkeyPatch) -> None:
         engine.session_setting = load(Config.model_validate(source)).session
         return engine
 
-    monkeypatch.setattr(embedded, "build_engine", build)
+    monkeypatch.setattr(loading, "build_engine", build)
 
 
 def asked(base_url: str, key: str = API_KEY) -> str | None:
