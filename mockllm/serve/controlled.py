@@ -20,7 +20,7 @@ from mockllm.errors import MockLLMError
 from mockllm.serve.connections import Service
 from mockllm.serve.gates import Gates
 from mockllm.serve.shared_changes import SharedChanges
-from mockllm.serve.waiting import wait_for_gate
+from mockllm.serve.waiting import wait_for_gate, wait_unless_stopped
 
 TOKEN_VARIABLE = "MOCKLLM_CONTROL_TOKEN"  # noqa: S105  # its name
 MIN_TOKEN = 8  # characters; a made one has 43
@@ -107,9 +107,10 @@ class _Waiting:
         self._gates = gates
 
     async def calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
-        """Wait until there are `count` calls."""
+        """Wait until there are `count` calls, or the server stops."""
         assert self._calls is not None  # or the API has refused to wait
-        return await self._calls.wait(session, count, timeout)
+        waiting = self._calls.wait(session, count, timeout)
+        return await wait_unless_stopped(waiting, self._gates)
 
     async def gate(self, session: str | None, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
         """Wait until `count` answers have reached a gate."""

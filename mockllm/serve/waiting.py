@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from mockllm.observers.journal import CallCount, Journal
 from mockllm.serve.gates import Gates
@@ -36,6 +37,24 @@ async def wait_for_gate(
         timeout,
     )
     return gates.reached(session, name) >= count
+
+
+async def wait_unless_stopped(waiting: Coroutine[Any, Any, bool], gates: Gates) -> bool:
+    """Return what `waiting` returns, or False as soon as the server of these gates stops."""
+    task = asyncio.ensure_future(waiting)
+
+    def end() -> None:
+        if gates.is_stopped:
+            task.cancel()
+
+    gates.listeners.add(end)
+    end()
+    try:
+        await asyncio.wait({task})
+    finally:
+        gates.listeners.discard(end)
+        task.cancel()
+    return not task.cancelled() and task.result()
 
 
 async def _wait_until(

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,22 @@ def test_what_python_adds_is_seen_too(server: Server) -> None:
         ).is_success
         assert say(http, "x") is None
     handle.remove()  # without effect
+
+
+def test_who_waits_for_calls_is_answered_when_the_server_stops() -> None:
+    wanted = {"assert": "calls", "count": 1, "timeout": 60}
+    with Server(CONFIG, control=True, drain_timeout=PATIENCE) as server:
+        http = client(server.base_url, server.control_token)
+        with ThreadPoolExecutor(1) as pool:
+            asking = pool.submit(http.post, f"{PREFIX}/verify", json=wanted)
+            journal = server._kept_journal()
+            while not journal.listeners:
+                assert not asking.done()
+            server.stop()
+            answer = asking.result()
+        http.close()
+
+    assert (answer.status_code, answer.headers["connection"]) == (409, "close")
 
 
 def test_without_control_there_is_nothing() -> None:
