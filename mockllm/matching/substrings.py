@@ -9,6 +9,7 @@ only the beginning of each, and `in` searches for the rest where a beginning was
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import itemgetter
@@ -39,8 +40,8 @@ class SubstringIndex:
         self._begun: tuple[list[int], ...] | None = None
         """The needles with each beginning in the automaton; None if it has whole needles."""
         self._size = 0  # characters of a beginning
-        longest = max(map(len, self._texts), default=0)
-        self._at_once = min(MAX_AT_ONCE, max(1, MAX_EFFORT // (PER_DEPTH * max(1, longest))))
+        self._longest = max(1, max(map(len, self._texts), default=0))
+        self._at_once = min(MAX_AT_ONCE, max(1, MAX_EFFORT // (PER_DEPTH * self._longest)))
         if len(self._texts) > MAX_WITHOUT_AUTOMATON:
             words: Iterable[str] = self._texts
             if sum(map(len, words)) > max_indexed:
@@ -68,9 +69,14 @@ class SubstringIndex:
             return (yield from self._pieces_one_by_one(text, every, effort))
         found = set() if self._begun else set(self._always)
         left, size = self._max_matches(text), self._at_once
+        overlap = self._longest - 1 if _may_be_wide(text) and len(text) > size else 0
+        if 2 * overlap > size:
+            return (yield from self._pieces_one_by_one(text, every, effort))
         matches = self._automaton.iter(text[:size])
-        for start in range(0, len(text), size):
-            if start:
+        for start in range(0, max(1, len(text) - overlap), size - overlap):
+            if start and overlap:
+                matches = self._automaton.iter(text[start : start + size])
+            elif start:
                 matches.set(text[start : start + size], False)  # goes on in the same state
             for _, number in matches:
                 found.add(number)
@@ -138,6 +144,16 @@ class SubstringIndex:
 
     def _one_by_one(self, text: str) -> Collection[int]:
         return [number for number, needle in enumerate(self._texts) if needle in text]
+
+
+def _may_be_wide(text: str) -> bool:
+    """False only if no character of `text` is beyond U+FFFF.
+
+    A search must not go on from a part with such a character to one without or back: pyahocorasick
+    2.3 borrows the memory of the one and copies the other, but its iterator remembers from its
+    first part which of the two it is to free. Where it is not known, parts overlap instead.
+    """
+    return not text.isascii() and sys.getsizeof(text) >= 4 * len(text)
 
 
 def _by_beginning(texts: Sequence[str], size: int) -> dict[str, list[int]]:

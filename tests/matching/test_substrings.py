@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +41,24 @@ def test_a_search_in_pieces_finds_the_same(
     found = finish(index.matches_in_pieces(text, Effort()))
 
     assert set(found) == set(index.matches(text))
+
+
+SEARCH = """
+from mockllm.matching.effort import Effort, finish
+from mockllm.matching.substrings import SubstringIndex
+
+index = SubstringIndex(["ab🚀", "🚀b", *(chr(97 + number) * 3 for number in range(20))])
+index._at_once = 16
+for text in ("-" * 32 + "🚀" * 32, "🚀" * 32 + "-" * 32, ("ab🚀" + "-" * 29) * 8):
+    for _ in range(10):
+        assert set(finish(index.matches_in_pieces(text, Effort()))) == set(index.matches(text))
+"""
+
+
+def test_a_search_in_pieces_frees_what_it_has_and_no_more() -> None:
+    """Parts with and without characters beyond U+FFFF: the library would free the memory of one."""
+    checked = {**os.environ, "PYTHONMALLOC": "debug"}
+    subprocess.run([sys.executable, "-c", SEARCH], env=checked, check=True)
 
 
 @given(
