@@ -118,7 +118,7 @@ def test_redis_keeps_everything_and_its_password_secret(
     process = subprocess.Popen([shell, option, here], stdout=subprocess.DEVNULL)
     try:
         with redis.Redis(port=port, password=secret) as client:
-            wait_for(client)
+            wait_for(client, lambda: process.poll() is None)
             kept = {name: client.config_get(name)[name] for name in ("appendfsync", "appendonly")}
             assert kept == {"appendfsync": "always", "appendonly": "yes"}
             assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -103,11 +105,13 @@ def wait_for(client: redis.Redis, is_running: Callable[[], bool | str] = lambda:
 
 
 def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A port on which nobody listens, and that the system gives to no client meanwhile: those are
+    32768 and above."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)  # a seed would give all workers the same
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 @cache
