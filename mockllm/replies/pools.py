@@ -13,12 +13,10 @@ from __future__ import annotations
 
 import math
 from enum import Enum, auto
-from heapq import heapify, heappop, heappush
 from typing import Generic, TypeVar
 
 from mockllm.exchange import PoolRule
-
-MIN_CLEANED = 64  # discarded deadlines that are kept until they are due
+from mockllm.replies.lanes import Lane
 
 Item = TypeVar("Item")
 
@@ -44,66 +42,6 @@ def share(rule: PoolRule, number: int, of: int) -> PoolRule:
 
 def _share(whole: int | None, number: int, of: int, *, least: int) -> int | None:
     return None if whole is None else max((whole + of - 1 - number) // of, least)
-
-
-class Lane(Generic[Item]):
-    """Time that passes at a changing rate, and items with deadlines in it."""
-
-    __slots__ = ("_heap", "_items", "_number", "_rate", "_real", "_time")
-
-    def __init__(self, now: float, rate: float = 1.0) -> None:
-        self._real = now  # when the rate was set
-        self._time = now  # of the lane, then
-        self._rate = rate
-        self._heap: list[tuple[float, int]] = []
-        self._items: dict[int, Item] = {}
-        self._number = 0
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def time_at(self, now: float) -> float:
-        """Return the lane's time when it is `now`."""
-        return self._time + (now - self._real) * self._rate
-
-    def real_time_of(self, time: float) -> float:
-        """Return when it is `time` in the lane, if the rate stays as it is."""
-        return self._real + (time - self._time) / self._rate
-
-    def set_rate(self, rate: float, now: float) -> None:
-        """Let time pass at this rate from `now` on, or from the last change if that is later."""
-        now = max(now, self._real)
-        if rate != self._rate:
-            self._time, self._real, self._rate = self.time_at(now), now, rate
-
-    def add(self, due: float, item: Item) -> int:
-        """Add an item that is due at this time of the lane. Returns its number."""
-        self._number = number = self._number + 1
-        self._items[number] = item
-        heappush(self._heap, (due, number))
-        return number
-
-    def discard(self, number: int) -> None:
-        """Remove the item with this number, if it is still there."""
-        if self._items.pop(number, None) is None:
-            return
-        if len(self._heap) > 2 * len(self._items) + MIN_CLEANED or not self._items:
-            self._heap = [entry for entry in self._heap if entry[1] in self._items]
-            heapify(self._heap)
-
-    def pop(self, time: float) -> Item | None:
-        """Remove and return the first item that is due by `time` of the lane; None if none is."""
-        heap = self._heap
-        while heap and heap[0][0] <= time:
-            item = self._items.pop(heappop(heap)[1], None)
-            if item is not None:
-                return item
-        return None
-
-    def next_deadline(self) -> float:
-        """Return when the first item is due in real time, if the rate stays as it is; infinity if
-        there is none. It may be the deadline of an item that was discarded."""
-        return self.real_time_of(self._heap[0][0]) if self._heap else math.inf
 
 
 class Admission(Enum):

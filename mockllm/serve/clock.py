@@ -1,14 +1,14 @@
 """The deadlines of all paced answers of a process, and the one timer of the loop that serves them.
 
 Answers are kept in pools (`replies.pools`), each with a time of its own. Pools that slow nothing
-down have the same time and share one heap of deadlines; any other pool has two. When an answer
+down have the same time and share one lane of deadlines; any other pool has two. When an answer
 begins or ends, or the speed changes, only rates change: all open answers follow at once, and the
 timer is set anew.
 
     loop's timer ──> tick: for each lane, each answer that is due is played up to now
                      set the timer to the earliest deadline of all lanes
 
-The clock and the timer are handed in: tests drive the same heaps by hand, without waiting.
+The clock and the timer are handed in: tests drive the same lanes by hand, without waiting.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Protocol
 
 from mockllm.exchange import PoolRule
 from mockllm.observers.lateness import Lateness
-from mockllm.replies.pools import Admission, Lane, Pool, share
+from mockllm.replies.lanes import Lane
+from mockllm.replies.pools import Admission, Pool, share
 
 MAX_TICK = 0.004  # seconds of work before other callbacks of the loop have their turn
 RESOLUTION = 0.001  # seconds; that of the timers of uvloop and epoll
@@ -39,8 +40,10 @@ class Paced(Protocol):
     def is_stream(self) -> bool:
         """True if the answer is a stream."""
 
-    def play_due(self, now: float) -> None:
-        """Play what is due, after the answer was removed from its lane."""
+    def play_due(self, now: float, own: float) -> int:
+        """Play what is due by `now`, which is the time `own` of its lane, after the answer was
+        removed from it. Returns the tokens of the step that was sent, if it is still to be
+        counted; else 0."""
 
 
 class Timer(Protocol):
@@ -176,16 +179,9 @@ class Clock:
         self.lateness.begin(self._open, is_stream=answer.is_stream)
         answer.begin(pool, now)
 
-    def count(self, due: float, tokens: int) -> None:
-        """Count a step with so many tokens that was handed to the system just now and was `due`
-        before; with all others of a tick at its end."""
-        self._latest = now = self.now()
-        self._late.append(now - due)
-        self._tokens += tokens
-
     def count_all(self, dues: Sequence[float], tokens: int) -> None:
-        """Count steps, with so many tokens together, as `count` does: `dues` is when they were
-        due."""
+        """Count steps, with so many tokens together, that were handed to the system just now: with
+        all others of a tick at its end. `dues` is when they were due."""
         self._latest = now = self.now()
         self._late += [now - due for due in dues]
         self._tokens += tokens
@@ -261,7 +257,13 @@ class Clock:
         until = now + MAX_TICK
         for lane in [*self._lanes()]:
             own = lane.time_at(now)
-            while (answer := lane.pop(own)) is not None:
-                answer.play_due(now)
+            while (deadline := lane.pop(own)) is not None:
+                due, answer = deadline.due, deadline.item
+                assert answer is not None
+                tokens = answer.play_due(now, own)
+                if tokens:
+                    self._latest = sent = self.now()
+                    self._late.append(sent - lane.real_time_of(due))
+                    self._tokens += tokens
                 if self._latest > until:
                     return

@@ -135,6 +135,9 @@ class Sender:
     def resume(self) -> None:
         """Continue: the peer reads again."""
 
+    def take_care(self) -> None:
+        """Note that the peer reads slowly, or has closed its side."""
+
     def pass_gate(self) -> None:
         """Continue: a test lets the answer pass the gate at which it is held."""
         raise NotImplementedError

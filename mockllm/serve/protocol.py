@@ -81,7 +81,10 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         """Answer the requests received so far, then close: the peer has half-closed. But a peer
         that finishes while a function answers, or while an answer waits, has left."""
         self._peer_finished.set()
-        waits = self._player is not None and self._player.waits
+        waits = False
+        if self._player is not None:
+            self._player.take_care()
+            waits = self._player.waits
         calls = self._questions is not None and self._questions.is_calling
         if self.phase is not Phase.ANSWERING or calls or waits:
             self._wire.close()
@@ -89,6 +92,8 @@ class HTTPProtocol(Answering, asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writable.clear()
+        if self._player is not None:
+            self._player.take_care()
 
     def resume_writing(self) -> None:
         self._writable.set()

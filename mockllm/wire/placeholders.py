@@ -256,6 +256,12 @@ def fill_fresh(data: bytes, fresh: FreshValues) -> bytes:
     )
 
 
+def fill_body(data: bytes, fresh: FreshValues) -> bytes:
+    """Do what `fill_fresh` does with a part of a body, in half the time: DATE and ELAPSED_MS occur
+    in headers only."""
+    return data.replace(UNIQUE_ID, fresh.unique_id).replace(SECONDS, fresh.seconds)
+
+
 STAND_INS = FreshValues(b"\x7f" * 20, b"7093264815", b"\x7f" * 29)
 """Values that stand for those of the delivery while a reply is read as JSON."""
 

@@ -9,94 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import PoolRule
-from mockllm.replies.pools import Admission, Lane, Pool, factor, share
+from mockllm.replies.lanes import Lane
+from mockllm.replies.pools import Admission, Pool, factor, share
 
 RULE = PoolRule("p", concurrency=3, queue=1, slowdown=3.0)
-
-
-# --- Lanes ----------------------------------------------------------------------------------------
-
-
-def test_time_passes_at_the_rate_of_each_moment() -> None:
-    lane: Lane[str] = Lane(10.0)
-
-    lane.set_rate(0.5, 12.0)
-    lane.set_rate(4.0, 14.0)
-
-    assert lane.time_at(15.0) == 10 + 2 + 1 + 4
-    assert lane.real_time_of(17.0) == 15.0
-
-
-def test_items_are_due_in_order() -> None:
-    lane: Lane[str] = Lane(0.0)
-    for due, item in [(3.0, "c"), (1.0, "a"), (2.0, "b")]:
-        lane.add(due, item)
-
-    assert lane.next_deadline() == 1.0
-    assert [lane.pop(2.0) for _ in range(3)] == ["a", "b", None]
-    assert len(lane) == 1
-
-
-def test_items_that_are_due_at_the_same_time_keep_their_order() -> None:
-    lane: Lane[str] = Lane(0.0)
-    for item in "abc":
-        lane.add(1.0, item)
-
-    assert [lane.pop(1.0) for _ in range(3)] == ["a", "b", "c"]
-
-
-def test_a_change_of_the_rate_moves_all_deadlines() -> None:
-    lane: Lane[str] = Lane(0.0)
-    lane.add(10.0, "a")
-
-    lane.set_rate(0.1, 5.0)
-
-    assert lane.next_deadline() == pytest.approx(55.0)
-
-
-def test_a_discarded_item_is_never_due() -> None:
-    lane: Lane[str] = Lane(0.0)
-    number = lane.add(1.0, "a")
-    lane.add(2.0, "b")
-
-    lane.discard(number)
-    lane.discard(number)
-
-    assert lane.pop(5.0) == "b"
-    assert (len(lane), lane.next_deadline()) == (0, math.inf)
-
-
-def test_deadlines_of_discarded_items_are_not_kept_for_long() -> None:
-    lane: Lane[int] = Lane(0.0)
-    lane.add(1.0, -1)
-
-    for item in range(10_000):
-        lane.discard(lane.add(1000.0, item))
-
-    assert len(lane._heap) < 200
-    assert lane.pop(1.0) == -1
-
-
-@given(st.lists(st.tuples(st.integers(0, 50), st.booleans()), min_size=1))
-def test_a_lane_is_a_sorted_list(entries: list[tuple[int, bool]]) -> None:
-    lane: Lane[int] = Lane(0.0)
-    expected = []
-    for place, (due, is_kept) in enumerate(entries):
-        number = lane.add(float(due), place)
-        if is_kept:
-            expected.append((float(due), place))
-        else:
-            lane.discard(number)
-
-    popped = []
-    for time in map(float, range(51)):
-        while (found := lane.pop(time)) is not None:
-            popped.append((time, found))
-
-    assert popped == sorted(expected)
-
-
-# --- Pools ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("running", "expected"), [(0, 1.0), (1, 1.0), (2, 2.0), (3, 3.0)])

@@ -19,6 +19,7 @@ from mockllm.engine.decision import Decision, End, Exchange, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Ending, EndingKind, LazySteps, Reply, Request, Step
+from mockllm.serve.player import MAX_UNSENT
 from tests.support.apps import LoneApp
 from tests.support.http.answers import Answer, read_answers
 from tests.support.http.messages import CHAT, asking, post
@@ -76,6 +77,11 @@ class Paced:
         """The number of answers in pools."""
         pools = self.service.clock._pools.values()
         return sum(pool.running + pool.waiting for pool in pools)
+
+    @property
+    def connections(self) -> list[Any]:
+        """The open connections."""
+        return [*self.service.connections]
 
     async def left(self, count: int = 0) -> None:
         """Return when so many answers are in pools."""
@@ -271,6 +277,24 @@ async def test_a_client_that_leaves_between_two_tokens_is_noticed_at_once(
         second.reset()
 
 
+async def test_a_client_that_leaves_while_a_token_is_late_is_noticed_after_it() -> None:
+    async with paced() as one:
+        peer = await one.ask(STREAM)
+        one.time.run(1.0)
+        await peer.read_until(b'"one"')
+        (connection,) = one.connections
+
+        one.time.stall(0.015)  # " two" was due at 1.01
+        peer.half_close()
+        while not connection._peer_finished.is_set():
+            await checkpoint()
+        one.time.run(one.time.now)
+        await one.left()
+
+        assert [exchange.delivery.end for exchange in one.seen] == [End.CLIENT_GONE]
+        assert b'" two"' in await peer.read_all()
+
+
 async def test_a_client_that_sends_no_more_with_its_request_has_left_when_it_must_wait() -> None:
     async with paced() as one:
         peer = await Peer.connect(one.server.port)
@@ -364,6 +388,8 @@ async def test_a_slow_client_delays_no_other() -> None:
 
         (answer,) = await answers_of(other)
         assert answer.whole
+        unsent = [connection._wire.get_write_buffer_size() for connection in one.connections]
+        assert max(unsent) <= 2 * MAX_UNSENT
         slow.go_on_reading()
         while not slow.received.endswith(DONE):
             one.time.run(one.time.now + 100.0)

@@ -148,7 +148,7 @@ def _history(
             case "stall":
                 time.stall(seconds)
             case "slow":
-                answer.peer.writable.clear()
+                answer.slow_down()
             case "fast":
                 answer.peer.writable.set()
                 answer.player.resume()
@@ -156,6 +156,7 @@ def _history(
                 answer.player._gates.open(COMMON, "gate")
             case "finish":
                 answer.player._peer_finished.set()
+                answer.player.take_care()
         time.run(time.now + seconds)
     seen = (answer.peer.got, answer.ends, answer.kind, answer.is_over, answer.player.gate)
     return (*seen, answer.player.frames_sent, [*clock.lateness._cells], time.timers)
@@ -173,7 +174,7 @@ def test_the_short_way_of_one_token_does_what_the_long_one_does(
     short = _history(frames, events, ending, rule)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PacedPlayer, "_play_token", PacedPlayer._play)
+        patch.setattr(PacedPlayer, "_play_token", lambda *_: -1)
         assert short == _history(frames, events, ending, rule)
 
 
@@ -370,7 +371,7 @@ def test_a_slow_peer_gets_the_rest_when_it_reads_again() -> None:
     time = ManualTime()
     answer = Answer(time, time.clock(), pacing(), frames_of(1, 1, 1, 1))
     time.run(0.505)
-    answer.peer.writable.clear()
+    answer.slow_down()
     time.run(0.525)
     assert answer.peer.times == [0.5]
 
@@ -387,7 +388,7 @@ def test_a_slow_peer_gives_its_place_to_the_next() -> None:
     clock, rule = time.clock(), PoolRule(concurrency=1)
     slow = Answer(time, clock, pacing(rule=rule), frames_of(1, 1, 1))
     follower = Answer(time, clock, pacing(rule=rule), frames_of(1))
-    slow.peer.writable.clear()
+    slow.slow_down()
 
     time.run(10.0)
     assert (slow.is_over, follower.is_over) == (False, True)
@@ -403,7 +404,7 @@ def test_what_a_peer_delays_is_not_late() -> None:
     time = ManualTime()
     clock = time.clock()
     answer = Answer(time, clock, pacing(), frames_of(1, 1, 1, 1))
-    answer.peer.writable.clear()
+    answer.slow_down()
     time.run(0.525)
     answer.peer.writable.set()
     answer.player.resume()
@@ -415,7 +416,7 @@ def test_what_a_peer_delays_is_not_late() -> None:
 def test_a_slow_peer_that_leaves_leaves_nothing_behind() -> None:
     time = ManualTime()
     answer = Answer(time, time.clock(), pacing(), frames_of(1, 1))
-    answer.peer.writable.clear()
+    answer.slow_down()
     time.run(1.0)
 
     answer.player.abandon()
@@ -430,7 +431,7 @@ def test_a_large_answer_leaves_in_pieces_as_the_peer_takes_them() -> None:
     answer = Answer(time, time.clock(), pacing(), frames)
     for _ in range(10):
         time.run(1.0)
-        answer.peer.writable.clear() if answer.peer.got else None
+        answer.slow_down() if answer.peer.got else None
         answer.peer.writable.set()
         answer.player.resume()
 

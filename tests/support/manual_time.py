@@ -89,6 +89,9 @@ class Peer:
     def is_closing(self) -> bool:
         return self.is_gone
 
+    def close(self) -> None:
+        self.is_gone = True
+
     @property
     def times(self) -> list[float]:
         return [time for time, _ in self.got]
@@ -139,6 +142,11 @@ class Answer:
         if error is not None:
             self.errors.append(error)
         self._then()
+
+    def slow_down(self) -> None:
+        """Let the peer read slowly."""
+        self.peer.writable.clear()
+        self.player.take_care()
 
     def _ended(self, sender: Sender, end: End) -> None:
         self.ends.append(end)

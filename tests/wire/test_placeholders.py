@@ -20,6 +20,7 @@ FRESH = FreshValues(
     date=b"Tue, 14 Nov 2023 22:13:20 GMT",
 )
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+BODY_MARKS = [placeholders.UNIQUE_ID, placeholders.SECONDS]
 
 
 def delivered(reply: Reply, *, model: str = "m", input_tokens: int = 7) -> bytes:
@@ -29,6 +30,13 @@ def delivered(reply: Reply, *, model: str = "m", input_tokens: int = 7) -> bytes
 
 def whole(value: object) -> Reply:
     return Reply.whole(200, (), jsontext.dumps(value))
+
+
+@given(st.lists(st.one_of(TEXTS.map(str.encode), st.sampled_from(BODY_MARKS))))
+def test_a_part_of_a_body_is_filled_as_a_whole_answer_is(parts: list[bytes]) -> None:
+    data = b"|".join(parts)
+
+    assert placeholders.fill_body(data, FRESH) == placeholders.fill_fresh(data, FRESH)
 
 
 def test_every_placeholder_is_filled_with_its_value() -> None:
