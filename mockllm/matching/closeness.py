@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from mockllm.matching.folding import MAX_FOLDED, fold, fold_all, folded_messages
 from mockllm.matching.texts import common_prefix, longest_start_within
@@ -36,7 +37,7 @@ def closeness_of_texts(
     """Return how close the texts of a message are to those `expected`: by their common start, or
     the length of those expected if the message contains them. It may be too low if no more than
     `above` characters are the same."""
-    text, found = fold_all(expected), folded_texts(message, prompt)
+    text, found = _fold_expected(tuple(expected)), folded_texts(message, prompt)
     if not text:
         return WRONG_KIND if found and not expected else RIGHT_KIND
     if text == found and all(len(each) <= MAX_FOLDED for each in expected):
@@ -44,6 +45,11 @@ def closeness_of_texts(
     if text in found:
         return RIGHT_KIND + len(text)
     return RIGHT_KIND + common_prefix(text, found, above=above)
+
+
+@lru_cache(maxsize=256)  # of up to 32 kB each: a rule that is near one request is near the next
+def _fold_expected(texts: tuple[str, ...]) -> str:
+    return fold_all(texts)
 
 
 def folded_texts(message: Message, prompt: Prompt) -> str:

@@ -298,6 +298,9 @@ class _ItemsPredicate(LastMessagePredicate):
         same_role = (message for message in whole if message.role == self.role)
         return next(same_role, (whole or prompt.last_messages)[-1])
 
+    def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
+        return iter(())  # one comparison of bytes decides it, without a verdict to be kept
+
     def _has_same_items(self, other: _ItemsPredicate) -> bool:
         return self.size == other.size and self.key == other.key
 

@@ -40,6 +40,31 @@ def test_the_nearest_rule_is_found(kind: str, data: st.DataObject) -> None:
 TEXTS = st.text("ab ", max_size=12)
 
 
+@given(
+    st.lists(st.text("ab ", min_size=1, max_size=8), min_size=1),
+    st.integers(-1, 9),
+    st.lists(TEXTS, min_size=1, max_size=2),
+)
+def test_rules_that_have_too_little_in_common_are_passed_over_at_once(
+    beginnings: list[str], common: int, texts: list[str]
+) -> None:
+    rules = [
+        near_misses._Scanned(None, beginning, is_exact=True, rule=Rule(at, str(at)))
+        for at, beginning in enumerate(beginnings)
+    ]
+    of_all = near_misses._Beginnings.of(rules)
+    assert of_all is not None
+
+    assert of_all.may_have(common, texts) == (
+        common <= 0
+        or any(
+            beginning.startswith(text[:common]) or (len(beginning) >= common and beginning in text)
+            for beginning in beginnings
+            for text in texts
+        )
+    )
+
+
 @given(st.lists(st.tuples(TEXTS, st.booleans()), max_size=30), TEXTS)
 def test_the_nearest_text_is_found(texts: list[tuple[str, bool]], text: str) -> None:
     rules = [
