@@ -259,16 +259,16 @@ class Prompt:
         texts = self.last_messages[-1].texts
         return texts[-1] if texts else ""
 
-    def messages(self) -> tuple[ConversationMessage, ...]:
+    def messages(self) -> Sequence[ConversationMessage]:
         """Return the whole conversation in order, without system and developer messages."""
         return self.once(read_messages)
 
-    def last_turn(self) -> tuple[ConversationMessage, ...]:
+    def last_turn(self) -> Sequence[ConversationMessage]:
         """Return the messages after the model's last answer. A prefill, the start of an answer that
         the model is to continue, is neither part of the turn nor an answer."""
         return self.once(_read_last_turn)
 
-    def turns(self) -> tuple[tuple[ConversationMessage, ...], ...]:
+    def turns(self) -> Sequence[Sequence[ConversationMessage]]:
         """Return the messages before each of the model's answers, the requested one included: at
         least one turn, of which the last is `last_turn`. A turn may be empty."""
         return self.once(read_turns)
@@ -277,11 +277,11 @@ class Prompt:
         """Return the results of all calls, in order."""
         return self.once(read_tool_results)
 
-    def system(self) -> tuple[str, ...]:
+    def system(self) -> Sequence[str]:
         """Return the texts of all system and developer messages, in order."""
         return self.once(read_system)
 
-    def tools(self) -> tuple[str, ...]:
+    def tools(self) -> Sequence[str]:
         """Return the names of the available tools; the type of a tool that has no name."""
         return self.once(read_tools)
 
@@ -328,14 +328,14 @@ class Prompt:
         return reading
 
 
-def read_messages(prompt: Prompt) -> tuple[ConversationMessage, ...]:
+def read_messages(prompt: Prompt) -> Sequence[ConversationMessage]:
     pieces = read_messages_in_pieces(prompt)
     while True:
         try:
             next(pieces)
         except StopIteration as end:
-            messages: tuple[ConversationMessage, ...] = end.value
-            return messages
+            messages: list[ConversationMessage] = end.value
+            return tuple(messages)
 
 
 def bodies_in_slices(prompt: Prompt) -> Iterator[Body]:
@@ -354,14 +354,16 @@ def bodies_in_slices(prompt: Prompt) -> Iterator[Body]:
 
 def read_messages_in_pieces(
     prompt: Prompt,
-) -> Generator[None, None, tuple[ConversationMessage, ...]]:
+) -> Generator[None, None, list[ConversationMessage]]:
     """Return the messages, with those of one answer merged, and with pauses."""
     joined: list[ConversationMessage] = []
     answer: _Answer | None = None  # the last message, if it is several in the request
     names = {call.call_id: call.name for call in prompt.earlier.calls} if prompt.earlier else {}
     unnamed = False
     read = 0
-    for body in bodies_in_slices(prompt):
+    for number, body in enumerate(bodies_in_slices(prompt)):
+        if number:
+            yield
         for message in prompt.readers.messages(body):
             if message is None:
                 yield
@@ -383,7 +385,7 @@ def read_messages_in_pieces(
         joined[-1] = answer.message()
     if unnamed:
         yield from _name_results(joined, names)
-    return tuple(joined)
+    return joined
 
 
 class _Answer:
@@ -411,33 +413,31 @@ def _keep_names(calls: Sequence[ToolCall], names: dict[str, str]) -> Iterator[No
         names.update(calls[start : start + CALLS_AT_ONCE])
 
 
-def _name_results(joined: list[ConversationMessage], names: Mapping[str, str]) -> Iterator[None]:
-    """Give the results without a name that of their call, with pauses."""
-    for place, message in enumerate(joined):
-        if place and not place % MESSAGES_AT_ONCE:
-            yield
+def _name_results(
+    joined: Iterable[ConversationMessage], names: Mapping[str, str]
+) -> Iterator[None]:
+    """Give the results without a name that of their call, with pauses. They are made for this
+    prompt and nobody else has seen them, so they are changed: as many new ones would all be young
+    garbage at once."""
+    for place, message in enumerate(joined, 1):
         if isinstance(message, ToolResult) and not message.name:
-            joined[place] = _named(message, names)
+            object.__setattr__(message, "name", names.get(message.call_id, ""))
+        if not place % MESSAGES_AT_ONCE:
+            yield
 
 
-def _named(result: ToolResult, names: Mapping[str, str]) -> ToolResult:
-    """Return `result` with the name of its call; `dataclasses.replace` takes four times as long."""
-    name = names.get(result.call_id, "")
-    return ToolResult(result.role, result.texts, result.calls, result.call_id, name, result.error)
-
-
-def _read_last_turn(prompt: Prompt) -> tuple[ConversationMessage, ...]:
+def _read_last_turn(prompt: Prompt) -> Sequence[ConversationMessage]:
     return prompt.turns()[-1]
 
 
-def read_turns(prompt: Prompt) -> tuple[tuple[ConversationMessage, ...], ...]:
+def read_turns(prompt: Prompt) -> Sequence[Sequence[ConversationMessage]]:
     """The reading of `Prompt.turns`."""
     turns = Turns()
     turns.add(messages_of_turns(prompt))
-    return turns.result()
+    return tuple(map(tuple, turns.result()))
 
 
-def messages_of_turns(prompt: Prompt) -> tuple[ConversationMessage, ...]:
+def messages_of_turns(prompt: Prompt) -> Sequence[ConversationMessage]:
     """Return the messages without a prefill."""
     messages = prompt.messages()
     return messages[:-1] if messages and _is_prefill(messages[-1]) else messages
@@ -447,7 +447,7 @@ class Turns:
     """Divides messages, which are added in order, into the turns before and between answers."""
 
     def __init__(self) -> None:
-        self._over: list[tuple[ConversationMessage, ...]] = []
+        self._over: list[Sequence[ConversationMessage]] = []
         self._open: list[ConversationMessage] = []
 
     def add(self, messages: Iterable[ConversationMessage]) -> None:
@@ -460,9 +460,10 @@ class Turns:
             else:
                 turn.append(message)
 
-    def result(self) -> tuple[tuple[ConversationMessage, ...], ...]:
-        """Return all turns, of which the last one is not over."""
-        return (*self._over, tuple(self._open))
+    def result(self) -> list[Sequence[ConversationMessage]]:
+        """Return all turns, of which the last one is over with that; no more can be added."""
+        self._over.append(self._open)
+        return self._over
 
 
 def _is_prefill(last: ConversationMessage) -> bool:
@@ -473,11 +474,11 @@ def read_tool_results(prompt: Prompt) -> tuple[ToolResult, ...]:
     return tuple(message for message in prompt.messages() if isinstance(message, ToolResult))
 
 
-def read_system(prompt: Prompt) -> tuple[str, ...]:
+def read_system(prompt: Prompt) -> Sequence[str]:
     return tuple(prompt.readers.system(prompt.body))
 
 
-def read_tools(prompt: Prompt) -> tuple[str, ...]:
+def read_tools(prompt: Prompt) -> Sequence[str]:
     return tuple(prompt.readers.tools(prompt.body))
 
 

@@ -58,17 +58,17 @@ class Prompt:
     @property
     def messages(self) -> tuple[ConversationMessage, ...]:
         """The conversation without instructions."""
-        return self._prompt.once(readings.spoken)
+        return tuple(self._prompt.once(readings.spoken))
 
     @property
     def tools(self) -> tuple[str, ...]:
         """The names of the tools that are offered."""
-        return self._prompt.tools()
+        return tuple(self._prompt.tools())
 
     @property
     def tool_results(self) -> tuple[ToolResult, ...]:
         """The results of tools in the last turn."""
-        return self._prompt.once(readings.results)
+        return tuple(self._prompt.once(readings.results))
 
     @property
     def turn(self) -> int:

@@ -80,4 +80,4 @@ def _continued(context: Context, exchange: StoredExchange) -> Earlier | None:
     read = read_messages({"input": output if isinstance(output, list) else []})
     answer = (message for message in read if message is not None)
     calls = tuple(call for message in answer for call in message.calls)
-    return Earlier(turn, step, readings.last_user(prompt) or (), calls)
+    return Earlier(turn, step, tuple(readings.last_user(prompt) or ()), calls)

@@ -204,6 +204,7 @@ class MessageIs(Predicate):
             readings.spoken,
             readings.spoken_texts,
             readings.all_texts,
+            ALL_MESSAGES,
         )
 
     def work(self, prompt: Prompt) -> int:
@@ -293,6 +294,7 @@ class ResultIs(Predicate):
             readings.results,
             readings.result_texts,
             readings.all_result_texts,
+            ALL_RESULTS,
         )
 
     def work(self, prompt: Prompt) -> int:

@@ -4,7 +4,8 @@ A reading that takes long has a function here that returns the same with pauses.
 conversation are made at once: a generator takes longer than most of them.
 
 What a reading of 300,000 messages has made takes 20 ms to free, so it is also given to the prompt's
-`leftovers`, in small tuples: whoever has let go of the prompt removes these one by one.
+`leftovers`: whoever has let go of the prompt takes it apart. It is a list that grew with the
+reading, not a tuple, because the collection of young garbage looks at all values of a new tuple.
 """
 
 from __future__ import annotations
@@ -23,8 +24,6 @@ _T = TypeVar("_T")
 
 Divided = Callable[[Prompt], Generator[Any, None, Any]]
 """Makes a reading with pauses, whatever it yields."""
-
-_SLICES_AT_ONCE = 100  # that are added to the leftovers without a pause
 
 
 def in_pieces(prompt: Prompt, wanted: Iterable[Reading]) -> Pieces[None]:
@@ -46,8 +45,8 @@ def in_pieces(prompt: Prompt, wanted: Iterable[Reading]) -> Pieces[None]:
                 break
             yield False
         prompt.keep(read, made)
-        if prompt.leftovers is not None and isinstance(made, tuple):
-            yield from _leave(made, prompt.leftovers)
+        if prompt.leftovers is not None and isinstance(made, list):
+            prompt.leftovers.append(made)
 
 
 def divide(read: Reading, divided: Divided) -> None:
@@ -59,20 +58,18 @@ def joined_in_pieces(texts: Texts) -> Pieces[Texts]:
     """Return what `with_joined` does, with pauses."""
     if len(texts) <= prompts.MESSAGES_AT_ONCE:
         return with_joined(texts)
-    parts = yield from _map(texts, lambda each: ("\n".join(each),))
-    return (*texts, "\n".join(parts))
+    parts = yield from read_slices(texts, lambda each: ("\n".join(each),))
+    joined: list[str] = []
+    for some in slices(texts):
+        joined += some
+        yield False
+    joined.append("\n".join(parts))
+    return joined
 
 
-def _leave(made: tuple[Any, ...], leftovers: list[Any]) -> Pieces[None]:
-    """Add to `leftovers` what a reading has made, with pauses, if it is much."""
-    if len(made) > prompts.MESSAGES_AT_ONCE:
-        for number, some in enumerate(slices(made)):
-            leftovers.append(some)
-            if number % _SLICES_AT_ONCE == _SLICES_AT_ONCE - 1:
-                yield False
-
-
-def _map(values: Sequence[_S], read: Callable[[Sequence[_S]], Iterable[_T]]) -> Pieces[list[_T]]:
+def read_slices(
+    values: Sequence[_S], read: Callable[[Sequence[_S]], Iterable[_T]]
+) -> Pieces[list[_T]]:
     """Return what `read` gives of one slice of `values` after the other, with pauses between."""
     found: list[_T] = []
     for number, some in enumerate(slices(values)):
@@ -82,7 +79,7 @@ def _map(values: Sequence[_S], read: Callable[[Sequence[_S]], Iterable[_T]]) -> 
     return found
 
 
-def _turns(prompt: Prompt) -> Pieces[tuple[tuple[ConversationMessage, ...], ...]]:
+def _turns(prompt: Prompt) -> Pieces[Sequence[Sequence[ConversationMessage]]]:
     turns = prompts.Turns()
     for number, some in enumerate(slices(prompts.messages_of_turns(prompt))):
         if number:
@@ -95,14 +92,14 @@ def _user(prompt: Prompt) -> Pieces[Texts]:
     turn = prompt.last_turn()
     if (yield from _has_result(turn)):
         return ()
-    return tuple((yield from _map(turn, readings.words)))
+    return (yield from read_slices(turn, readings.words))
 
 
 def _last_user(prompt: Prompt) -> Pieces[Texts | None]:
     for back, turn in enumerate(reversed(prompt.turns()), 1):
-        found = yield from _map(turn, readings.words)
+        found = yield from read_slices(turn, readings.words)
         if found:
-            return tuple(found)
+            return found
         if not back % prompts.MESSAGES_AT_ONCE:
             yield False
     return readings.earlier_words(prompt)
@@ -132,11 +129,11 @@ def _system(prompt: Prompt) -> Pieces[Texts]:
         if number:
             yield False
         found += yield from _drain(prompt.readers.system(body))
-    return tuple(found)
+    return found
 
 
 def _tools(prompt: Prompt) -> Pieces[Texts]:
-    return tuple((yield from _drain(prompt.readers.tools(prompt.body))))
+    return (yield from _drain(prompt.readers.tools(prompt.body)))
 
 
 def _drain(values: Iterable[_T]) -> Pieces[list[_T]]:
@@ -149,7 +146,7 @@ def _drain(values: Iterable[_T]) -> Pieces[list[_T]]:
     return found
 
 
-def _spoken(prompt: Prompt) -> Pieces[tuple[ConversationMessage, ...]]:
+def _spoken(prompt: Prompt) -> Pieces[Sequence[ConversationMessage]]:
     joining = readings.Spoken()
     for number, some in enumerate(slices(prompt.messages())):
         if number:
@@ -158,36 +155,36 @@ def _spoken(prompt: Prompt) -> Pieces[tuple[ConversationMessage, ...]]:
     return joining.result()
 
 
-def _spoken_texts(prompt: Prompt) -> Pieces[tuple[tuple[ConversationMessage, Texts], ...]]:
+def _spoken_texts(prompt: Prompt) -> Pieces[Sequence[tuple[ConversationMessage, Texts]]]:
     return (yield from _with_tested(prompt.once(readings.spoken)))
 
 
-def _result_texts(prompt: Prompt) -> Pieces[tuple[tuple[ToolResult, Texts], ...]]:
+def _result_texts(prompt: Prompt) -> Pieces[Sequence[tuple[ToolResult, Texts]]]:
     return (yield from _with_tested(prompt.once(readings.results)))
 
 
 _M = TypeVar("_M", bound=ConversationMessage)
 
 
-def _with_tested(messages: Sequence[_M]) -> Pieces[tuple[tuple[_M, Texts], ...]]:
+def _with_tested(messages: Sequence[_M]) -> Pieces[Sequence[tuple[_M, Texts]]]:
     found: list[tuple[_M, Texts]] = []
     for message in messages:
         found.append((message, (yield from joined_in_pieces(message.texts))))
         if not len(found) % prompts.MESSAGES_AT_ONCE:
             yield False
-    return tuple(found)
+    return found
 
 
 def _all_texts(prompt: Prompt) -> Pieces[Texts]:
-    return tuple((yield from _map(prompt.once(readings.spoken_texts), readings.tested)))
+    return (yield from read_slices(prompt.once(readings.spoken_texts), readings.tested))
 
 
 def _all_result_texts(prompt: Prompt) -> Pieces[Texts]:
-    return tuple((yield from _map(prompt.once(readings.result_texts), readings.tested)))
+    return (yield from read_slices(prompt.once(readings.result_texts), readings.tested))
 
 
-def _results(prompt: Prompt) -> Pieces[tuple[ToolResult, ...]]:
-    return tuple((yield from _map(prompt.last_turn(), readings.results_among)))
+def _results(prompt: Prompt) -> Pieces[Sequence[ToolResult]]:
+    return (yield from read_slices(prompt.last_turn(), readings.results_among))
 
 
 _DIVIDED: dict[Reading, Divided] = {

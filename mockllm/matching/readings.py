@@ -6,7 +6,7 @@ told: the request continues a conversation that is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from mockllm.prompt import (
     read_turns,
 )
 
-Texts = tuple[str, ...]
+Texts = Sequence[str]
 _M = TypeVar("_M", bound=ConversationMessage)
 
 
@@ -125,12 +125,12 @@ def steps_since_earlier_words(prompt: Prompt) -> int | None:
     return len(turns) if prompt.is_known() else None
 
 
-def spoken(prompt: Prompt) -> tuple[ConversationMessage, ...]:
+def spoken(prompt: Prompt) -> Sequence[ConversationMessage]:
     """The messages of the conversation. Those of the user in one turn are one message, because APIs
     differ in how they are split."""
     joining = Spoken()
     joining.add(prompt.messages())
-    return joining.result()
+    return tuple(joining.result())
 
 
 class Spoken:
@@ -153,18 +153,18 @@ class Spoken:
                 self._end_turn()
             joined.append(message)
 
-    def result(self) -> tuple[ConversationMessage, ...]:
+    def result(self) -> list[ConversationMessage]:
         """Return all messages; no more can be added."""
         if self._speaks:
             self._end_turn()
-        return tuple(self._joined)
+        return self._joined
 
     def _end_turn(self) -> None:
         self._joined.append(ConversationMessage("user", tuple(self._words)))
         self._words, self._speaks = [], False
 
 
-def spoken_texts(prompt: Prompt) -> tuple[tuple[ConversationMessage, Texts], ...]:
+def spoken_texts(prompt: Prompt) -> Sequence[tuple[ConversationMessage, Texts]]:
     """The messages of the conversation, each with the texts that are tested."""
     return tuple(map(with_tested, prompt.once(spoken)))
 
@@ -189,12 +189,12 @@ def tested(messages: Iterable[tuple[ConversationMessage, Texts]]) -> Iterator[st
     return chain.from_iterable(texts for _, texts in messages)
 
 
-def result_texts(prompt: Prompt) -> tuple[tuple[ToolResult, Texts], ...]:
+def result_texts(prompt: Prompt) -> Sequence[tuple[ToolResult, Texts]]:
     """The tool results of the last turn, each with the texts that are tested."""
     return tuple(map(with_tested, prompt.once(results)))
 
 
-def results(prompt: Prompt) -> tuple[ToolResult, ...]:
+def results(prompt: Prompt) -> Sequence[ToolResult]:
     """The tool results of the last turn."""
     return tuple(results_among(prompt.last_turn()))
 

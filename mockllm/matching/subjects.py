@@ -7,7 +7,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from mockllm.matching import readings
-from mockllm.matching.divided_readings import divide, joined_in_pieces
+from mockllm.matching.divided_readings import divide, joined_in_pieces, read_slices
 from mockllm.matching.effort import Pieces
 from mockllm.matching.readings import Reading, Texts, with_joined
 from mockllm.prompt import Prompt
@@ -37,7 +37,7 @@ class _Reading(NamedTuple):
     def readings(self) -> tuple[Reading, ...]:
         """What takes long to read where a conversation is long, in order."""
         before = (readings.messages, readings.turns) if self.on_message else ()
-        return (*before, self.read, self.tested)
+        return (*before, self.read, self.tested, self.size)
 
 
 def _of_message(name: str, read: Read, none: str, failed: str, *, on_message: bool) -> _Reading:
@@ -67,6 +67,12 @@ def size_of(read: Callable[[Prompt], Texts]) -> Size:
         texts = prompt.once(read)
         return sum(map(len, texts)) + WORK_PER_TEXT * len(texts)
 
+    def size_in_pieces(prompt: Prompt) -> Pieces[int]:
+        texts = prompt.once(read)
+        sizes = yield from read_slices(texts, lambda some: (sum(map(len, some)),))
+        return sum(sizes) + WORK_PER_TEXT * len(texts)
+
+    divide(size, size_in_pieces)
     return size
 
 

@@ -250,13 +250,13 @@ class Call:
     @property
     def tools(self) -> tuple[str, ...]:
         """The names of the offered tools."""
-        return () if self._prompt is None else self._prompt.tools()
+        return () if self._prompt is None else tuple(self._prompt.tools())
 
     @property
     def messages(self) -> tuple[ConversationMessage, ...]:
         """The conversation without instructions, in the same form for all APIs: each message has a
         `role`, `texts` and `calls`."""
-        return () if self._prompt is None else self._prompt.messages()
+        return () if self._prompt is None else tuple(self._prompt.messages())
 
     @property
     def turn(self) -> int | None:

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import time
 from heapq import heappop, heappush
 from itertools import count
@@ -42,6 +43,8 @@ MIN_CHARGED = 0.0002  # seconds; shorter work is not counted, because counting i
 MAX_SMALL = 64 * 1024  # bytes of a request that is decided at once while there is time
 BYTES_PER_SECOND = 1024 * 1024  # by which a large request's deadline is later
 MAX_FREEING = 0.001  # seconds in which leftovers are freed in one iteration
+MAX_FREED = 500  # entries of a list that are freed at once
+_ONLY_HERE = 2  # references to a value in a variable that are counted, if there is no other
 MAX_YOUNG = 5_000  # objects that are made between two collections of young garbage: 0.5 to 1 ms
 MAX_RESUMED = 8  # turns that begin in one iteration, if all are short
 
@@ -168,7 +171,7 @@ class Turns:
         began = time.monotonic()
         while self._leftovers:
             if self._leftovers[-1]:
-                self._leftovers[-1].pop()
+                _free_one(self._leftovers[-1])
             else:
                 self._leftovers.pop()
                 self._collections.resume()
@@ -179,6 +182,14 @@ class Turns:
 
     def _renew_reading(self) -> None:
         self._spent_reading = 0.0
+
+
+def _free_one(leftovers: list[Any]) -> None:
+    """Let go of one of the leftovers; of a long list that nothing else refers to, of a part."""
+    one = leftovers.pop()
+    if one.__class__ is list and len(one) > MAX_FREED and sys.getrefcount(one) == _ONLY_HERE:
+        del one[-MAX_FREED:]
+        leftovers.append(one)
 
 
 class _Collections:

@@ -229,6 +229,39 @@ async def test_no_full_collection_begins_while_a_large_body_is_in_work(fails: bo
     assert gc.isenabled()
 
 
+async def test_a_long_list_is_let_go_of_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "MAX_FREEING", 0)
+    monkeypatch.setattr(turns_module, "MAX_FREED", 2)
+    rounds = Rounds()
+    freed: list[int] = []
+
+    class Entry:
+        def __del__(self) -> None:
+            freed[-1] += 1
+
+    leftovers: list[object] = [[Entry() for _ in range(5)]]
+    assert await rounds.turns.perform((_ for _ in ()), leftovers) is None
+    while leftovers:
+        freed.append(0)
+        await asyncio.sleep(0)
+
+    assert [number for number in freed if number] == [2, 2, 1]
+
+
+async def test_a_long_list_that_is_still_in_use_is_not_taken_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns_module, "MAX_FREED", 2)
+    rounds = Rounds()
+    kept = [1, 2, 3, 4, 5]
+    leftovers: list[object] = [kept]
+
+    await rounds.turns.perform((_ for _ in ()), leftovers)
+    await let_go(rounds.turns)
+
+    assert (leftovers, kept) == ([], [1, 2, 3, 4, 5])
+
+
 async def test_no_full_collection_begins_before_leftovers_are_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
