@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from mockllm.config.objects import ConfigObject
 
@@ -33,3 +33,57 @@ class Unwanted(ConfigObject):
 def test_a_key_may_be_a_word_of_python() -> None:
     assert Unwanted.model_validate({"not": 1}).not_ == 1
     assert Unwanted(not_=1).model_dump() == {"not": 1}
+
+
+class Described(ConfigObject):
+    """An object with docstrings of fields."""
+
+    named: int = Field(1, validation_alias="class")
+    """What is *named*,
+    on two lines."""
+    bare: int = 2
+    own: int = Field(3, description="its own words")
+    """Not these."""
+    again: int = 4
+    """What is declared again."""
+
+    def method(self) -> None:
+        """Nobody's."""
+
+
+class Inheriting(Described):
+    """An object with those of another."""
+
+    again: int = 5
+    nested: Described | None = None
+    """Another object."""
+
+
+def test_a_schema_describes_fields_by_their_docstrings() -> None:
+    schema = Inheriting.model_json_schema()
+    described = {name: each.get("description") for name, each in schema["properties"].items()}
+
+    assert described == {
+        "class": "What is *named*,\non two lines.",
+        "bare": None,
+        "own": "its own words",
+        "again": None,
+        "nested": "Another object.",
+    }
+    nested = schema["$defs"]["Described"]["properties"]
+    assert nested["again"]["description"] == "What is declared again."
+
+
+def test_the_docstrings_are_those_that_pydantic_reads() -> None:
+    class Read(Described):
+        model_config = ConfigDict(use_attribute_docstrings=True)
+
+        read: int = 6
+        """What Pydantic reads."""
+
+    class ReadLater(Described):
+        read: int = 6
+        """What Pydantic reads."""
+
+    schema, later = Read.model_json_schema(), ReadLater.model_json_schema()
+    assert later["properties"] == schema["properties"]
