@@ -70,6 +70,8 @@ def read_values(names: Iterable[str], asked: Asked) -> Generator[bool, None, dic
             raise TemplateError(exc.args[0]) from exc
         if isinstance(value, map):
             value = yield from _list_in_pieces(value)
+            if asked.prompt.leftovers is not None:
+                asked.prompt.leftovers.append(value)
         values[name] = value
     return values
 

@@ -46,6 +46,15 @@ class Questions:
         Raises:
             StateUnavailableError: state that is asked for cannot be reached in time.
         """
+        leftovers: list[list[Any]] = []
+        try:
+            return await self._resolve(question, leftovers)
+        finally:
+            self._let_go(leftovers)
+
+    async def _resolve(self, question: Question, leftovers: list[list[Any]]) -> Decision:
+        """Do what `resolve` does. What remains of a large body is added to `leftovers`: it is not
+        let go of before divided work that goes on with it is done."""
         decided: Decision | Question = question
         left = MAX_QUESTIONS
         while left:
@@ -56,8 +65,14 @@ class Questions:
             work = decided.operations[0]
             left -= not isinstance(work, store.Operation)
             if isinstance(work, DividedWork):
-                results: Sequence[Any] = [await self._service.turns.perform(*work)]
-            elif isinstance(work, CallFunction):
+                if work.leftovers is not None:
+                    self._service.turns.begin_large()
+                    leftovers.append(work.leftovers)
+                results: Sequence[Any] = [await self._service.turns.perform(work.pieces)]
+                decided = decided.resume(results)
+                continue
+            self._let_go(leftovers)  # the others may wait for long
+            if isinstance(work, CallFunction):
                 results = await self._call_functions(decided.operations)
             elif isinstance(work, FindPeer):
                 results = [self._peer()]
@@ -69,6 +84,10 @@ class Questions:
         assert isinstance(decided, Decision), "too many questions for one request"
         self._admit(decided.admission)
         return decided
+
+    def _let_go(self, leftovers: list[list[Any]]) -> None:
+        while leftovers:
+            self._service.turns.let_go(leftovers.pop())
 
     def _peer(self) -> Peer:
         wire = self._wire

@@ -96,12 +96,20 @@ class Turns:
         first of its iteration. `leftovers` are those of `DividedWork`."""
         if leftovers is None:
             return await self._perform(pieces)
-        self._collections.delay()
+        self.begin_large()
         try:
             return await self._perform(pieces)
         finally:
-            self._leftovers.append(leftovers)  # it delays collections until it is gone
-            self._renew_later()
+            self.let_go(leftovers)
+
+    def begin_large(self) -> None:
+        """Begin no full collection until the leftovers of a large body are let go of."""
+        self._collections.delay()
+
+    def let_go(self, leftovers: list[Any]) -> None:
+        """Let go of what remains of a large body, little by little."""
+        self._leftovers.append(leftovers)  # it delays collections until it is gone
+        self._renew_later()
 
     def stop(self) -> None:
         """Let go of all leftovers, and delay no collection from now on: the loop may end."""
