@@ -76,9 +76,14 @@ def answer_at_once(decided: Decision | Question, store: Store, now: float) -> De
 
 def operations_of_store(operations: Sequence[decision.Operation]) -> Sequence[Operation] | None:
     """Return the operations of a question, if a store performs them all; else None."""
-    outside = ForwardRequest | FindElsewhere | DividedWork | CallFunction | FindPeer | Wait
-    performed = [each for each in operations if not isinstance(each, outside)]
-    return performed if len(performed) == len(operations) else None
+    for each in operations:
+        if isinstance(each, _OUTSIDE):
+            return None
+    return operations  # type: ignore[return-value]  # all of them are those of a store
+
+
+_OUTSIDE = (ForwardRequest, FindElsewhere, DividedWork, CallFunction, FindPeer, Wait)
+"""What is not for a store. A union, made for each question, takes 0.5 µs more."""
 
 
 MAX_UNDIVIDED = 128 * 1024  # bytes of a request for which an endpoint does not pause
