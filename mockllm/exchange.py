@@ -144,6 +144,8 @@ class PoolRule(NamedTuple):
     """Answers that wait for a place; None is unlimited."""
     slowdown: float = 1.0
     """The factor on the time of a token at full concurrency."""
+    shared: bool = False
+    """Whether all processes have one line for its places, and not a share of them each."""
 
 
 class Pacing(NamedTuple):

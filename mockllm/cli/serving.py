@@ -197,10 +197,10 @@ def _control(options: argparse.Namespace) -> ControlSettings | None:
 def _warn_of_workers(workers: int, engine: Engine) -> None:
     """Warn of pools that are smaller than the number of workers, which have a share of each."""
     for pool in engine.pools:
-        if pool.concurrency is not None and pool.concurrency < workers:
+        if pool.concurrency is not None and pool.concurrency < workers and not pool.shared:
             logger.warning(
                 "the pool %r has fewer places (%d) than there are worker processes, which have one "
-                "each: use --workers %d",
+                'each: use --workers %d, or "shared": true',
                 pool.name,
                 pool.concurrency,
                 pool.concurrency,

@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     GetJsonSchemaHandler,
+    StrictBool,
     TypeAdapter,
     ValidationError,
     model_validator,
@@ -73,6 +74,9 @@ class Latency(ConfigObject):
     """How much the times vary: their standard deviation, divided by their mean."""
     pool: Annotated[str, Field(min_length=1)] | None = None
     """The name of the pool; by default each latency that is written has its own."""
+    shared: StrictBool = False
+    """Whether all workers, and all servers with the same state, have one line for the pool, and not
+    a share of its places each."""
     concurrency: _Count | None = None
     """The number of answers of the pool that are generated at once."""
     queue: _Size | None = None
@@ -92,8 +96,8 @@ class Latency(ConfigObject):
         if self.cached is not None and self.effective("ttft_per_token") is None:
             raise contradiction("expected 'ttft_per_token' beside 'cached', found nothing")
         if self.effective("concurrency") is None:
-            for name in ("queue", "full", "slowdown"):
-                if name in self.model_fields_set:
+            for name in ("queue", "full", "slowdown", "shared"):
+                if name in self.model_fields_set and getattr(self, name) is not False:
                     raise contradiction(f"expected 'concurrency' beside {name!r}, found nothing")
         if "full" in self.model_fields_set and self.queue is None:
             raise contradiction("expected 'queue' beside 'full': without it, all requests wait")
@@ -174,8 +178,10 @@ def read_members(text: str) -> dict[str, Any]:
     return members
 
 
-def _number(text: str) -> float | str:
-    """Return a number that is written as a text; any other text as it is."""
+def _number(text: str) -> float | str | bool:
+    """Return a number, or true or false, that is written as a text; any other text as it is."""
+    if text in ("true", "false"):
+        return text == "true"
     try:
         return int(text)
     except ValueError:

@@ -180,6 +180,13 @@ class Engine:
         return pools | dict.fromkeys(pool for each in traffic for pool in each.pools)
 
     @property
+    def needs_state(self) -> bool:
+        """True if the configuration has sequences, limits, or pools that processes share."""
+        if self.stateful_mocks or self.rate_limits:
+            return True
+        return any(pool.shared for pool in self.pools)
+
+    @property
     def rate_limits(self) -> Mapping[tuple[str, str], int]:
         """The amounts of all limits of the configuration, by the label of their entry and their
         word."""

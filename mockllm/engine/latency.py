@@ -37,6 +37,7 @@ def _compile_pool(latency: Latency, place: str) -> PoolRule:
         latency.effective("concurrency"),
         latency.effective("queue"),
         latency.effective("slowdown") or 1.0,
+        latency.shared,
     )
 
 
@@ -91,7 +92,7 @@ def review_latencies(config: Config) -> Iterator[Problem]:
         if earlier != rule:
             message = (
                 f"the pool {name!r} has other numbers in {other or 'the file'}: write the same "
-                "'concurrency', 'queue' and 'slowdown', or another name"
+                "'concurrency', 'queue', 'slowdown' and 'shared', or another name"
             )
             yield Problem(place.at(f"{FILE}.pool"), message)
 

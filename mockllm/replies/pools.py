@@ -114,6 +114,44 @@ class Pool(Generic[Item]):
     def _set_rates(self, now: float) -> None:
         if self.prefill is self.decode:  # shared with other pools
             return
-        slower = factor(self.rule, len(self._running))
+        slower = factor(self.rule, self._generated())
         self.prefill.set_rate(self._speed / math.sqrt(slower), now)
         self.decode.set_rate(self._speed / slower, now)
+
+    def _generated(self) -> int:
+        """Return the number of answers that slow each other down."""
+        return len(self._running)
+
+
+class SharedPool(Pool[Item]):
+    """The answers of one process in a pool of several. Who has a place is decided elsewhere: all
+    wait until they are let run."""
+
+    _others = 0
+
+    def enter(self, item: Item, now: float) -> Admission:
+        """Let an answer wait."""
+        self._waiting[item] = None
+        return Admission.WAITS
+
+    def run(self, item: Item, now: float) -> None:
+        """Let an answer begin that waits."""
+        del self._waiting[item]
+        self._running.add(item)
+        self._set_rates(now)
+
+    def leave(self, item: Item, now: float) -> None:
+        """Remove an answer, wherever it is; without effect if it has left. No other begins."""
+        self._waiting.pop(item, None)
+        if item in self._running:
+            self._running.discard(item)
+            self._set_rates(now)
+
+    def set_others(self, number: int, now: float) -> None:
+        """Let so many answers of other processes be generated from `now` on."""
+        if number != self._others:
+            self._others = number
+            self._set_rates(now)
+
+    def _generated(self) -> int:
+        return len(self._running) + self._others

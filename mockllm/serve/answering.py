@@ -13,12 +13,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockllm.engine.decision import Admission, Decision, Delivery, End, Match, Outcome, Question
 from mockllm.engine.limiting import ALL, NOTHING, Sent
 from mockllm.errors import ClientError
-from mockllm.exchange import EndingKind, Request
+from mockllm.exchange import EndingKind, Pacing, Request
 from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
 from mockllm.observers.metrics import Measured
@@ -31,6 +31,7 @@ from mockllm.serve.player import Player, Sender
 from mockllm.serve.progress import Progress
 from mockllm.serve.questions import Questions
 from mockllm.serve.repeats import Repeat
+from mockllm.serve.shared_pools import Entry, Place, SharedPools
 from mockllm.serve.turns import MAX_SMALL, MIN_CHARGED
 from mockllm.state.store import StateUnavailableError
 from mockllm.wire.placeholders import FreshValues, fill_fresh
@@ -38,6 +39,18 @@ from mockllm.wire.placeholders import FreshValues, fill_fresh
 logger = logging.getLogger("mockllm")
 
 _new = tuple.__new__  # half the time of the class's own constructor
+
+
+class PacedAnswer(NamedTuple):
+    """An answer whose tokens take time, to a request that was complete at the time `started`. It
+    `closes` the connection."""
+
+    request: Request
+    decision: Decision
+    pacing: Pacing
+    started: float
+    fresh: FreshValues
+    closes: bool
 
 
 class Answering:
@@ -247,8 +260,58 @@ class Answering:
         closes: bool,
     ) -> None:
         """Send an answer whose tokens take time, or the refusal of its pool."""
-        reply, app = decision.reply, self._service.app
-        pacing = app.pacing_of(request, decision)
+        pacing = self._service.app.pacing_of(request, decision)
+        answer = PacedAnswer(request, decision, pacing, started, fresh, closes)
+        shared = self._service.shared_pools
+        if shared is None or not pacing.pool.shared:
+            self._play_paced(answer)
+            return
+        entry = shared.enter_at_once(pacing.pool)
+        if entry is None:
+            self._begin(self._enter_later(answer, shared))
+        else:
+            self._play_entered(answer, entry)
+
+    async def _enter_later(self, answer: PacedAnswer, shared: SharedPools) -> None:
+        """Send an answer after it has entered a pool that processes share."""
+        request = answer.request
+        try:
+            entry = await shared.enter_later(answer.pacing.pool)
+            self._task = None
+            self._play_entered(answer, entry)
+        except asyncio.CancelledError:
+            self._service.observe_disconnect(request, answer.started)
+            raise
+        except StateUnavailableError as exc:
+            self._task = None
+            self._end_admission()
+            refusal = self._service.app.refuse_without_state(request, exc)
+            self._deliver(request, refusal, answer.started)
+        except Exception as exc:
+            self._task = None
+            self._deliver(request, self._internal_error(request, exc), answer.started)
+        if not self._is_busy and self.phase is Phase.ANSWERING:
+            self._resume()
+
+    def _play_entered(self, answer: PacedAnswer, entry: Entry) -> None:
+        """Send an answer that has a place in a pool or in its line, or the refusal of the pool."""
+        if entry.place is None:
+            self._refuse_for_pool(answer)
+            return
+        try:
+            self._play_paced(answer, entry.place)
+        except BaseException:
+            entry.place.leave()
+            raise
+
+    def _refuse_for_pool(self, answer: PacedAnswer) -> None:
+        refusal = self._service.app.refuse_for_pool(answer.decision, answer.pacing)
+        self._deliver(answer.request, refusal, answer.started)
+
+    def _play_paced(self, answer: PacedAnswer, place: Place | None = None) -> None:
+        """Send an answer in its pool, or the refusal of the pool."""
+        request, decision, pacing, started, fresh, closes = answer
+        reply = decision.reply
         decided = time.monotonic() - started
         is_http11 = self._http.is_http11
         frames, progress = self._with_progress(
@@ -276,6 +339,7 @@ class Answering:
             interruptions=interruptions,
             gates=self._service.gates,
             session=decision.session,
+            place=place,
             measured=measured,
             ended=self._delivery_observer(request, decision, started, decided, progress, measured),
         )
@@ -283,7 +347,7 @@ class Answering:
             if measured is not None:
                 measured.discard()
             self._player = None
-            self._deliver(request, app.refuse_for_pool(decision, pacing), started)
+            self._refuse_for_pool(answer)
             return
         self._record_answer(request, decision, fresh)
         self._enter_answering()

@@ -17,12 +17,13 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
 from mockllm.exchange import PoolRule
 from mockllm.observers.lateness import Lateness
 from mockllm.replies.lanes import Lane
-from mockllm.replies.pools import Admission, Pool, share
+from mockllm.replies.pools import Admission, Pool, SharedPool, share
 
 MAX_TICK = 0.004  # seconds of work before other callbacks of the loop have their turn
 RESOLUTION = 0.001  # seconds; that of the timers of uvloop and epoll
@@ -44,6 +45,17 @@ class Paced(Protocol):
         """Play what is due by `now`, which is the time `own` of its lane, after the answer was
         removed from it. Returns the tokens of the step that was sent, if it is still to be
         counted; else 0."""
+
+
+class SharedPlace(Protocol):
+    """The interface of `serve.shared_pools.Place` for the clock."""
+
+    @property
+    def others(self) -> int:
+        """The number of answers of the pool that other processes generate."""
+
+    def wait(self, begin: Callable[[], None]) -> None:
+        """Have `begin` called when there is a place, now or later."""
 
 
 class Timer(Protocol):
@@ -136,23 +148,29 @@ class Clock:
 
     def places(self) -> tuple[int, int]:
         """Return the taken places of the pools that are in use and have a number of places, and all
-        of them."""
+        of them; of one that is shared, the share of this process."""
         pools = [pool for pool in self._pools.values() if pool.rule.concurrency is not None]
-        return sum(pool.running for pool in pools), sum(
-            pool.rule.concurrency or 0 for pool in pools
-        )
+        own = [self._own_share(pool.rule) if pool.rule.shared else pool.rule for pool in pools]
+        return sum(pool.running for pool in pools), sum(rule.concurrency or 0 for rule in own)
 
     def elapsed(self, at: float | None = None) -> float:
         """Return the seconds since the server started, in the time of the pools, at the time `at`,
         by default now."""
         return self.common.time_at(self.now() if at is None else at) - self._origin
 
-    def enter(self, answer: Paced, rule: PoolRule) -> Pool[Paced] | None:
-        """Let an answer begin, in the next iteration of the loop or when there is a place. Returns
-        its pool; None if that is full."""
+    def enter(
+        self, answer: Paced, rule: PoolRule, place: SharedPlace | None = None
+    ) -> Pool[Paced] | None:
+        """Let an answer begin, in the next iteration of the loop or when there is a place: its own
+        one in a shared pool, if it has one there or in its line. Returns its pool; None if that is
+        full."""
         now = self.now()
-        pool = self._find_pool(rule, now)
+        pool = self._find_pool(rule, now, is_shared=place is not None)
         admission = pool.enter(answer, now)
+        if place is not None:
+            assert isinstance(pool, SharedPool)
+            pool.set_others(place.others, now)
+            place.wait(partial(self._run_shared, answer, pool))
         if admission is Admission.RUNS:
             self._begin(answer, pool, now)
             self.set_timer()
@@ -166,10 +184,23 @@ class Clock:
         follower = pool.leave(answer, now)
         if follower is not None:
             self._begin(follower, pool, now)
-        elif not pool.running and self._pools.get(pool.rule) is pool:
+        elif not pool.running and not pool.waiting and self._pools.get(pool.rule) is pool:
             del self._pools[pool.rule]
         if was_running and not self._open:
             self._count_work(now)
+        self.set_timer()
+
+    def set_others(self, rule: PoolRule, number: int) -> None:
+        """Let other processes generate so many answers of a shared pool."""
+        pool = self._pools.get(rule)
+        if isinstance(pool, SharedPool):
+            pool.set_others(number, self.now())
+            self.set_timer()
+
+    def _run_shared(self, answer: Paced, pool: SharedPool[Paced]) -> None:
+        now = self.now()
+        pool.run(answer, now)
+        self._begin(answer, pool, now)
         self.set_timer()
 
     def _begin(self, answer: Paced, pool: Pool[Paced], now: float) -> None:
@@ -208,14 +239,19 @@ class Clock:
             self._fires = max(due, now)
             self._timer = self._call_later(self._fires - now, self._tick)
 
-    def _find_pool(self, rule: PoolRule, now: float) -> Pool[Paced]:
-        rule = share(rule, self._number, self._processes)
+    def _own_share(self, rule: PoolRule) -> PoolRule:
+        return share(rule, self._number, self._processes)
+
+    def _find_pool(self, rule: PoolRule, now: float, *, is_shared: bool) -> Pool[Paced]:
+        if not is_shared:
+            rule = self._own_share(rule)
         pool = self._pools.get(rule)
         if pool is None:
             prefill = decode = self.common
             if rule.slowdown != 1:
                 prefill, decode = Lane(now, self._speed), Lane(now, self._speed)
-            pool = self._pools[rule] = Pool(rule, prefill, decode, speed=self._speed)
+            kind = SharedPool if is_shared else Pool
+            pool = self._pools[rule] = kind(rule, prefill, decode, speed=self._speed)
         return pool
 
     def _lanes(self) -> Iterator[Lane[Paced]]:

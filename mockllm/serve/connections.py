@@ -33,6 +33,7 @@ from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.functions import Functions
 from mockllm.serve.gates import Gates
 from mockllm.serve.repeats import Repeats
+from mockllm.serve.shared_pools import SharedPools
 from mockllm.serve.turns import Turns
 
 logger = logging.getLogger("mockllm")
@@ -112,6 +113,8 @@ class Service:
         self._reported: set[str] = set()  # places of troubles
         self.clock = clock or Clock()
         self.gates = gates or Gates()
+        self.shared_pools: SharedPools | None = None
+        """The pools that this process shares with others; None if it is alone."""
         app.when_session_ends = self.gates.end_session
         # of the connections
         self.connections: set[Connection] = set()

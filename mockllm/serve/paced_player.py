@@ -30,6 +30,7 @@ from mockllm.replies.pools import Pool
 from mockllm.serve.clock import Clock, Paced
 from mockllm.serve.direct_writes import descriptor_of, write
 from mockllm.serve.player import ENDS, MAX_UNSENT, Sender
+from mockllm.serve.shared_pools import Place
 from mockllm.wire.placeholders import fill_body, fill_fresh
 
 
@@ -45,15 +46,16 @@ class _Due(NamedTuple):
 class PacedPlayer(Sender):
     """Sends the frames of one answer by the deadlines of its `pacing`. `over` is called when all
     that precede its `ending` are written, with how the message ends, and the exception if they
-    could not be made; never within `start`, and not if the peer has disconnected. `measured` counts
-    the answer for metrics. The other arguments are those of `Sender`."""
+    could not be made; never within `start`, and not if the peer has disconnected. `place` is that
+    in a pool that processes share, or in its line. `measured` counts the answer for metrics. The
+    other arguments are those of `Sender`."""
 
     __slots__ = (  # there may be thousands
         *("_frames", "_ending", "_until", "_tempo", "_over", "_clock", "_rule", "_pool"),
         *("_lane", "_decode", "_deadline", "_has_begun", "_is_first", "_awaits_token"),
         *("_waits_for_peer", "_is_behind", "is_stream", "_began", "_since", "_interrupted_at"),
         *("_measured", "_descriptor", "_can_be_steady", "_is_steady", "_taken"),
-        *("_itl", "_is_even"),
+        *("_itl", "_is_even", "_place"),
     )
 
     def __init__(
@@ -65,6 +67,7 @@ class PacedPlayer(Sender):
         pacing: Pacing,
         is_stream: bool,
         over: Callable[[EndingKind, Exception | None], None],
+        place: Place | None = None,
         measured: Measured | None = None,
         **answer: Any,
     ) -> None:
@@ -88,6 +91,7 @@ class PacedPlayer(Sender):
             measured.count_steps = clock.count_all
         self._rule = pacing.pool
         self._pool: Pool[Paced] | None = None
+        self._place = place
         # of the next deadline: that of a frame, or of the first token
         self._lane = self._decode = clock.common
         self._deadline: Deadline[Paced] | None = None  # in the lane
@@ -116,7 +120,7 @@ class PacedPlayer(Sender):
 
     def start(self) -> bool:
         """Enter the pool. Returns False if it is full."""
-        self._pool = self._clock.enter(self, self._rule)
+        self._pool = self._clock.enter(self, self._rule, self._place)
         if self._measured is not None and self._pool is not None and self._due == math.inf:
             self._measured.wait()
         return self._pool is not None
@@ -431,3 +435,5 @@ class PacedPlayer(Sender):
         pool, self._pool = self._pool, None
         if pool is not None:
             self._clock.leave(self, pool)
+            if self._place is not None:
+                self._place.leave()

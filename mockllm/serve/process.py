@@ -34,6 +34,7 @@ from mockllm.serve.reload import Reload, Reloader, freeze_heap, log_state
 from mockllm.serve.sampling import Sampler
 from mockllm.serve.settings import Bound, Settings
 from mockllm.serve.shared_changes import SharedChanges
+from mockllm.serve.shared_pools import SharedPools
 from mockllm.serve.state_folder import remove_folder
 from mockllm.serve.timing_board import TimingBoard
 from mockllm.state.store import Reset
@@ -238,6 +239,8 @@ class _Process:
             gates=Gates(hold_for=settings.hold_for, worker=0 if place is None else place.number),
             meter=meter,
         )
+        if self._store is not None or self._shared_state is not None:
+            self._service.shared_pools = SharedPools(app, clock.set_others)
         self._sampler: Sampler | None = None
         if board is not None and meter is not None:
             self._sampler = sampler = Sampler(self._service, meter)
@@ -275,7 +278,7 @@ class _Process:
         gone = frozenset[str]() if self._place is None else self._place.gone
         if self._store is not None and gone:
             self._store.post((Reset(keys=gone),), time.monotonic())
-        if self._shared_state is not None and (engine.stateful_mocks or engine.rate_limits or gone):
+        if self._shared_state is not None and (engine.needs_state or gone):
             self._shared_state.post((Reset(keys=gone),) if gone else (), time.monotonic())
 
     async def start(self) -> None:
@@ -354,6 +357,8 @@ class _Process:
         if handover is not None:
             await handover.hand_over()
         await self._listener.stop(timeout, last_call=LAST_CALL, inherited=inherited)
+        if self._service.shared_pools is not None:
+            self._service.shared_pools.close()
         if handover is not None:
             await handover.hand_over()
             await handover.hand_on_calls()

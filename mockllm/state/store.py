@@ -258,6 +258,9 @@ class Store(Protocol):
     """Called in the loop with each lease of this process that has waited in a line and has a place
     now. A call may get lost, if the process whose lease has left dies at that moment."""
 
+    def listen(self) -> None:
+        """Have `when_called` called from now on, also of places that other processes give."""
+
     def perform_at_once(
         self, operations: Sequence[Operation], now: float
     ) -> Sequence[Result] | None:
@@ -449,6 +452,9 @@ class LocalStore(State):
     def __init__(self, gone: Callable[[str], None] = lambda session: None) -> None:
         super().__init__(LocalMaps(), gone)
         self.when_called: Callable[[str], None] = lambda lease: None
+
+    def listen(self) -> None:
+        """Do nothing: there are no other processes."""
 
     def perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
         """Return the results of `operations`, as every Store does."""

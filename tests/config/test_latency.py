@@ -78,6 +78,8 @@ def test_members_replace_those_of_the_preset() -> None:
         ({"itl": "1ms", "tps": 2}, "latency: expected either 'itl' or 'tps', found both"),
         ({"queue": 2}, "latency: expected 'concurrency' beside 'queue', found nothing"),
         ({"slowdown": 2}, "latency: expected 'concurrency' beside 'slowdown', found nothing"),
+        ({"shared": True}, "latency: expected 'concurrency' beside 'shared', found nothing"),
+        ({"shared": 1}, "latency.shared: expected true or false, found 1"),
         (
             {"concurrency": 2, "full": "overloaded"},
             "latency: expected 'queue' beside 'full': without it, all requests wait",
@@ -173,6 +175,12 @@ def test_times_that_were_surely_meant_as_milliseconds_are_found() -> None:
         ("ttft=350ms,itl=10ms", {"ttft": "350ms", "itl": "10ms"}),
         ("vllm-70b, ttft = 5s", {"preset": "vllm-70b", "ttft": "5s"}),
         ("preset=vllm-8b,tps=12.5", {"preset": "vllm-8b", "tps": 12.5}),
+        (
+            "vllm-70b,shared=true",
+            {"preset": "vllm-70b", "shared": True},
+        ),
+        ("concurrency=2,shared=false", {"concurrency": 2, "shared": False}),
+        ("shared=false", {"shared": False}),
         (
             "concurrency=3,queue=1,full=rate_limit",
             {"concurrency": 3, "queue": 1, "full": "rate_limit"},

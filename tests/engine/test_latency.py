@@ -25,10 +25,10 @@ def test_a_latency_is_compiled_with_all_its_parts() -> None:
 
 
 def test_a_pool_may_have_a_name() -> None:
-    pace = compile_latency(Latency(ttft=1, pool="gpu", concurrency=1), "here")
+    pace = compile_latency(Latency(ttft=1, pool="gpu", concurrency=1, shared=True), "here")
 
     assert pace is not None
-    assert pace.pacing.pool == PoolRule("gpu", 1)
+    assert pace.pacing.pool == PoolRule("gpu", 1, shared=True)
     assert pace.full is None  # the queue has no end
 
 
@@ -71,7 +71,7 @@ def test_a_pool_has_the_same_numbers_wherever_it_is_written() -> None:
     assert found == (
         "mocks[0]: latency.pool: the pool 'gpu' has other numbers in the file: write "
         "the same "
-        "'concurrency', 'queue' and 'slowdown', or another name"
+        "'concurrency', 'queue', 'slowdown' and 'shared', or another name"
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mockllm.exchange import PoolRule
 from mockllm.replies.lanes import Lane
-from mockllm.replies.pools import Admission, Pool, factor, share
+from mockllm.replies.pools import Admission, Pool, SharedPool, factor, share
 
 RULE = PoolRule("p", concurrency=3, queue=1, slowdown=3.0)
 
@@ -127,3 +127,33 @@ def test_there_are_never_more_answers_than_places(moves: list[tuple[str, bool]])
                 inside.sort(key=lambda each: each in filled._waiting)
         assert filled.running == min(len(inside), 3)
         assert filled.waiting == max(len(inside) - 3, 0)
+
+
+# --- Shared pools ---------------------------------------------------------------------------------
+
+
+def test_answers_of_a_shared_pool_wait_until_they_are_let_run() -> None:
+    pool: SharedPool[str] = SharedPool(RULE, Lane(0.0), Lane(0.0))
+
+    assert [pool.enter(item, 0.0) for item in "abcd"] == [Admission.WAITS] * 4
+    pool.run("b", 0.0)
+    pool.run("a", 0.0)
+    pool.leave("a", 0.0)
+    pool.leave("c", 0.0)
+    pool.leave("c", 0.0)
+
+    assert (pool.running, pool.waiting) == (1, 1)
+    assert [pool.is_running(item) for item in "abcd"] == [False, True, False, False]
+
+
+def test_a_shared_pool_is_slowed_down_by_the_answers_of_all_processes() -> None:
+    pool: SharedPool[str] = SharedPool(RULE, Lane(0.0), Lane(0.0), speed=2.0)
+    pool.enter("a", 0.0)
+    pool.run("a", 0.0)
+
+    pool.set_others(2, 1.0)
+    pool.set_others(0, 4.0)
+
+    # alone twice as fast as real time, beside two others three times as slow as that
+    assert pool.decode.time_at(5.0) == pytest.approx(2 + 3 * 2 / 3 + 2)
+    assert pool.prefill.time_at(5.0) == pytest.approx(2 + 3 * 2 / math.sqrt(3) + 2)

@@ -57,10 +57,11 @@ class Paced:
         self.seen = seen
         self.server = server
         self.service = server.listener._service
+        self.port = server.port
 
     async def ask(self, *requests: bytes) -> Peer:
         """A new client that has sent `requests`, once the first answer has begun or waits."""
-        peer = await Peer.connect(self.server.port)
+        peer = await Peer.connect(self.port)
         before = self.entered
         peer.send(b"".join(requests))
         while self.entered == before and not peer.received:

@@ -108,10 +108,14 @@ class TestTwoServers:
     )
     test_sessions = staticmethod(across_workers.test_a_session_is_one)
     test_limits = staticmethod(across_workers.test_a_limit_is_the_whole_one_for_all)
+    test_lines = staticmethod(across_workers.test_all_wait_in_the_line_of_a_shared_pool)
 
 
 @pytest.mark.usefixtures("_one_server")
 class TestOneServer:
+    test_pools = staticmethod(
+        across_workers.test_a_shared_pool_is_one_and_its_places_are_free_when_workers_are_killed
+    )
     test_reloads = staticmethod(
         across_workers.test_state_survives_a_reload_and_that_of_a_mock_that_was_gone_does_not
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -170,6 +171,63 @@ async def test_a_place_is_one_for_all_and_free_when_its_worker_is_killed(tmp_pat
         waiting.join(PATIENCE)
 
         await until(lambda: admitted(last))
+
+
+def pooled(**words: Any) -> dict[str, Any]:
+    """Mocks in one pool that is shared, one of which takes hours, and another one none."""
+    pool = {"pool": "gpu", "shared": True, **words}
+    return {
+        "mocks": [
+            {"match": {"user": "slow"}, "reply": "at last", "latency": {"ttft": "1h", **pool}},
+            {"match": {"user": "hello"}, "reply": "hi", "latency": {"ttft": "20ms", **pool}},
+            {"reply": "without latency"},
+        ],
+    }
+
+
+async def test_a_shared_pool_is_one_and_its_places_are_free_when_workers_are_killed(
+    tmp_path: Path,
+) -> None:
+    config = pooled(concurrency=2, queue=0, full="rate_limit")
+    with served(tmp_path, config) as command, clients(command, 4) as (*slow, other, last):
+
+        def ask_slow(client: Client) -> None:
+            while client.ask("slow").status == 429:  # another has the place
+                pass
+
+        def ask_until_it_is_killed(client: Client) -> None:
+            with pytest.raises((OSError, HTTPException)):
+                ask_slow(client)
+
+        threads = [
+            threading.Thread(target=ask_until_it_is_killed, args=[each], name="asyncio_slow")
+            for each in slow
+        ]
+        for thread in threads:
+            thread.start()
+        # refused in a row: the first may have been so by its own place before
+        await until(lambda: all(other.ask("hello").status == 429 for _ in range(20)))
+        assert other.ask("else").status == 200
+        for worker in command.workers():
+            os.kill(worker, signal.SIGKILL)
+        for thread in threads:
+            thread.join(PATIENCE)
+
+        await until(lambda: admitted(last))
+
+
+def test_all_wait_in_the_line_of_a_shared_pool(tmp_path: Path) -> None:
+    """Of three workers, each would have a place of its own otherwise."""
+    with served(tmp_path, pooled(concurrency=1)) as command, clients(command) as all_clients:
+        for client in all_clients:
+            client.ask("else")
+        began = time.monotonic()
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            answers = [*pool.map(lambda client: client.ask("hello").text, all_clients)]
+        spent = time.monotonic() - began
+
+    assert answers == ["hi"] * CONNECTIONS
+    assert spent >= CONNECTIONS * 0.02
 
 
 def admitted(client: Client) -> bool:
