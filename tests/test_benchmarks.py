@@ -18,6 +18,7 @@ from benchmarks import (
     loads,
     measure,
     paced,
+    paced_peer,
     picture,
     report,
     service,
@@ -35,6 +36,7 @@ from benchmarks.loads import (
     LIMIT,
     LOADS,
     OURS,
+    PACED_ITL,
     Answer,
     Load,
     Template,
@@ -347,3 +349,16 @@ def test_results_are_json_with_every_round() -> None:
     assert [len(one["rounds"]) for one in results["rows"]] == [3, 3, 1, 0]
     assert results["rows"][1]["ratio"] == 0.5
     assert results["machine"] == {"cpu": "x"}
+
+
+def test_the_drift_of_a_token_is_counted_from_the_first_of_its_stream() -> None:
+    stream = paced_peer.Stream()
+    first, further = b'{"content":""} {"content":"chunk"}', b'{"content":" chunk"}'
+
+    stream.read(first, 10.0)
+    stream.read(b"", 10.01)
+    stream.read(further, 10.0 + PACED_ITL)
+    stream.read(further * 2, 10.0 + 3 * PACED_ITL)
+
+    assert stream.tokens == 4
+    assert stream.drifts == pytest.approx([0.0, PACED_ITL, 0.0])
