@@ -47,7 +47,7 @@ from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.replies.faults import NoSuchPlaceError
 from mockllm.replies.prepared import make_ready
-from mockllm.wire.tokens import estimate_prompt
+from mockllm.wire.tokens import EstimatedBody, estimate_prompt
 
 _new = tuple.__new__  # half the time of the class's own constructor
 
@@ -206,8 +206,12 @@ class Responder:
                 felt = felt if effects.error is not None else ()
         if answer.pace is not None and answer.pace.cached:
             answer = with_cached(table.api, answer, prompt)
+        input_tokens = 0
+        if self.counts_input:
+            input_tokens = estimate_prompt(prompt.body)
+            if type(prompt.body) is not EstimatedBody:  # the answer says how many there are
+                prompt.body = EstimatedBody(prompt.body, input_tokens)
         reply, ready = self._renderer.reply_to(table, selection, answer, prompt)
-        input_tokens = estimate_prompt(prompt.body) if self.counts_input else 0
         values = (prompt.endpoint, prompt.model, prompt.options.stream, input_tokens)
         summary = _new(Summary, values)
         reusable = reusable and not isinstance(reply.steps, LazySteps)

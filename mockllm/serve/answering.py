@@ -423,10 +423,11 @@ class Answering:
         self._record_answer(request, decision, fresh)
         if decision.admission is not None:
             self._end_admission(decision, ALL)
-        if self._service.meter is not None:
-            self._service.meter.count(request, decision.match, decided)
-        if self._service.observes(decision.match.outcome):
-            self._service.observe(request, decision, _delivered_at_once(started, decided))
+        service = self._service
+        if service.meter is not None:
+            service.meter.count(request, decision.match, decided)
+        if service.journal is not None or service.has_observer(decision.match.outcome):
+            service.observe(request, decision, _delivered_at_once(started, decided))
         self._wire.write(data)
 
     def _record_answer(self, request: Request, decision: Decision, fresh: FreshValues) -> None:

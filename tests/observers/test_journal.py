@@ -404,7 +404,7 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS, st.integers(1, 30), st.sampled_from([3, 10, 1_000]))
+@given(STEPS, st.integers(len(SESSIONS), 30), st.sampled_from([3, 10, 1_000]))
 def test_a_journal_has_what_a_plain_one_has(
     steps: list[Any], max_entries: int, thousands: int
 ) -> None:

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from mockllm.config.models import Config
 from mockllm.engine.decision import End, Outcome
+from mockllm.engine.engine import Engine
 from mockllm.engine.limiting import ALL, Sent
+from mockllm.engine.loading import load
 from mockllm.exchange import Request
 from mockllm.observers.metric_cells import (
     API_WORDS,
@@ -112,6 +115,29 @@ def test_a_request_is_counted_by_api_status_outcome_and_mock() -> None:
         Requests("messages", "200", Outcome.MOCK, "weather", complete, False): 1,
         Requests("", "200", Outcome.PROBE, "", complete, False): 1,
     }
+
+
+def test_requests_that_differ_are_counted_as_each_alone() -> None:
+    """Whatever is known of those before, also after a reload."""
+    asked = [
+        request(path, chat_request(text) | {"model": model, "stream": stream, "user": str(number)})
+        for number in range(2)
+        for path in (CHAT, "/session/test-1/v1/chat/completions")
+        for text in ("weather", "busy", "cut", "nothing matches", "weather " * 10)
+        for model in ("m", "n")
+        for stream in (False, True)
+    ]
+    quick, plain = Metered(), Metered()
+    for _ in range(2):
+        for each in asked:
+            quick.count(each)
+            plain.meter._count_whole(each, plain.app.decide(each).match, 0.0005)
+        for metered in (quick, plain):
+            metered.app.use(Engine(load(Config.from_dict(CONFIG))))
+            metered.app.engine.responder.counts_input = True
+
+    assert quick.sums.requests == plain.sums.requests
+    assert quick.sums.groups == plain.sums.groups
 
 
 @pytest.mark.parametrize("stream", [False, True])
