@@ -73,10 +73,11 @@ def loads_in_pieces(text: bytes, leftovers: list[Any] | None = None) -> Generato
     Raises:
         ValueError: as `jsontext.loads` does.
     """
+    whole = text
     text = text.removeprefix(jsontext.BYTE_ORDER_MARK)
     yield from jsontext.check_values(text, jsontext.MAX_VALUES)
     if len(text) <= json_windows.SLICE:
-        return jsontext.loads(text, max_values=None)
+        return jsontext.loads(whole, max_values=None)
     return (yield from _Decoder(text, leftovers).decode())
 
 
@@ -371,6 +372,8 @@ class _Decoder:
         position and the text; None if it has none, or comes of the end."""
         end = json_windows.end_of_character(self._text, start + size)
         document = before + self._text[start:end]
+        if document.isspace() and end < len(self._text):
+            return None  # the value may begin behind it
         room = b"" if document.isspace() else _ROOM
         if self._has_surrogates(document):
             document = jsontext.replace_lone_surrogates(document)

@@ -97,7 +97,10 @@ def test_errors_are_those_of_the_whole_text(
 
 LONG = "x" * 100
 BROKEN = {
+    "space alone": b" \n" * 100,
+    "space before no value": b" " * 200 + b"]",
     "nothing": b"",
+    "two byte-order marks": jsontext.BYTE_ORDER_MARK * 2 + b"[]",
     "spaces": b" " * 100,
     "cut in a long string": f'["{LONG}'.encode(),
     "cut in an escape": f'["{LONG}\\'.encode(),
@@ -133,6 +136,9 @@ def test_error_of_broken_text(text: bytes, size: int) -> None:
 
 
 SOUND = {
+    "space before the value": b" \n" * 100 + b'{"a": 1}',
+    "space before a text": b"\t " * 100 + b'"a"',
+    "space behind the value": b'{"a": 1}' + b" " * 200,
     "duplicate keys": b'{"a": [1,2], "b": {"c": 1, "c": [' + b"1," * 50 + b'2]}, "a": 3, "b": 1}',
     "a duplicate of what is open": b'{"a": {"b": [' + b"1," * 50 + b'1], "b": 2}}',
     "an empty key": b'{"": [' + b"1," * 50 + b'1], "x": {"": {"": "' + b"y" * 90 + b'"}}}',
