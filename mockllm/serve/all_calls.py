@@ -74,11 +74,18 @@ class AllCalls:
         own.copies.append(copy)
         self._folder = folder
         self._lines: dict[str, PeerLine] = {}
+        self._has_cut: Callable[[], bool] = lambda: False
         self._complete = 0
         """The number up to which the copy has all calls of all processes."""
         self._unused: asyncio.TimerHandle | None = None
         self._next: _Round | None = None
         self._worker: asyncio.Task[None] | None = None
+
+    def use_changes(self, follow: Callable[[], None], has_cut: Callable[[], bool]) -> None:
+        """Know of the changes that all processes make: `follow` makes those of others here, and
+        `has_cut` returns True if one has since cut answers of other processes, whose calls are over
+        once they have made it too."""
+        self._own.follow, self._has_cut = follow, has_cut
 
     # --- reading ---
 
@@ -130,6 +137,8 @@ class AllCalls:
         self._worker = None
 
     async def _read_all(self, sessions: set[str | None]) -> Mapping[str | None, Reading]:
+        if self._has_cut():
+            await self._tell_all({"follow": True})
         upto = self._own.board.last_number
         asked = [*sessions]
         for _ in range(MAX_ATTEMPTS):
@@ -215,6 +224,16 @@ class AllCalls:
         )
         return _Told(kept, counts, since, page["adopted"])
 
+    async def _tell_all(self, message: Any) -> None:
+        """Send a message to the other processes, and wait until they have acted on it, or do not
+        answer in time."""
+        lines = {name: PeerLine(self._folder / name) for name in self._names()}
+        await asyncio.gather(
+            *(_ask_patiently(line, message, pid_of(name)) for name, line in lines.items())
+        )
+        for line in lines.values():
+            line.close()
+
     def close(self) -> None:
         """Close the connections to the other processes."""
         if self._unused is not None:
@@ -280,13 +299,7 @@ class AllCalls:
         in time drops them as soon as it can."""
         upto = self.last_number
         message = {"clear": selection.to_dict(), "upto": upto}
-        lines = {name: PeerLine(self._folder / name) for name in self._names()}
-        await asyncio.gather(
-            self._own.clear(selection, upto),
-            *(_ask_patiently(line, message, pid_of(name)) for name, line in lines.items()),
-        )
-        for line in lines.values():
-            line.close()
+        await asyncio.gather(self._own.clear(selection, upto), self._tell_all(message))
 
     def forget(self, session: str, upto: int) -> None:
         """Drop those of a session with numbers of at most `upto`, in this process."""

@@ -17,6 +17,7 @@ from mockllm.endpoints.control.desk import Calls as KnownCalls
 from mockllm.endpoints.control.desk import Desk
 from mockllm.endpoints.control.making import LocalChanges
 from mockllm.errors import MockLLMError
+from mockllm.serve.all_calls import AllCalls
 from mockllm.serve.connections import Service
 from mockllm.serve.gates import Gates
 from mockllm.serve.shared_changes import SharedChanges
@@ -75,6 +76,8 @@ def turn_on(
     local = LocalChanges(service.app, service.clock, service.gates, calls)
     if shared is not None:
         shared.use(service, local)
+        if isinstance(calls, AllCalls):
+            calls.use_changes(shared.follow, service.gates.has_cut)
     desk = Desk(
         service.app,
         local if shared is None else shared,

@@ -100,6 +100,7 @@ class Gates:
         self._arriving: Ticket | None = None
         self._places: dict[Held, _Place] = {}
         self._answers: dict[Ticket, Held] = {}
+        self._has_cut = False
         self.listeners: set[Callable[[], None]] = set()
         """Called after an answer has reached a gate, and when the server stops."""
 
@@ -157,8 +158,16 @@ class Gates:
         """Cut the answers that are held in a session, and forget its gates."""
         for ticket in self.states.end_session(session):
             answer = self._answers.get(ticket)
-            if answer is not None:
+            if answer is None:
+                self._has_cut = True
+            else:
                 self._cut(answer)
+
+    def has_cut(self) -> bool:
+        """Return True if the end of a session has cut answers of other processes since this was
+        last asked. They may not have seen it yet."""
+        has_cut, self._has_cut = self._has_cut, False
+        return has_cut
 
     def cut_session(self, session: str) -> None:
         """Cut the answers of this process that are held in a session."""

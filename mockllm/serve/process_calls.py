@@ -4,6 +4,7 @@
                        a page of its calls with numbers in between, and how many it has had
 {"clear": selection, "upto": number}
                        null, once the calls that are meant are dropped
+{"follow": true}       null, once it has made all changes so far, which may have cut its answers
 {"await": number}      null, once it has a call with a higher number, or some time has passed
 {"adopt": name, "calls": ...}
                        null; the calls of a process that it replaces, page by page
@@ -16,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from mockllm.serve.call_board import CallBoard
 from mockllm.serve.call_messages import pack_calls, unpack_calls
 from mockllm.serve.peer_lines import NoAnswer, PeerLine
 
-WORDS = frozenset({"calls", "clear", "await", "adopt", "adopted"})
+WORDS = frozenset({"calls", "clear", "follow", "await", "adopt", "adopted"})
 """The first members of the messages that are answered here."""
 PREFIX = "calls-"  # of the names of sockets
 CALLS_AT_ONCE = 200  # of one message: about 3 ms
@@ -51,6 +52,8 @@ class ProcessCalls:
         """The names of processes that are over, the calls of which the journal has."""
         self.copies: list[Journal] = []
         """Journals that have calls of other processes too, of which is dropped what is here."""
+        self.follow: Callable[[], None] = lambda: None
+        """Makes all changes that other processes have made so far."""
         self._number = number
         self._arriving: dict[str, list[Kept]] = {}
         """Calls of processes that are not adopted yet."""
@@ -67,6 +70,8 @@ class ProcessCalls:
                 return self._page(after, upto, sessions)
             case {"clear": selection, "upto": upto}:
                 return self.clear(Selection.from_dict(selection), upto)
+            case {"follow": _}:
+                self.follow()
             case {"await": number}:
                 return self._await_call(number)
             case {"adopt": name, "calls": packed}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from collections.abc import Iterator
@@ -107,6 +108,30 @@ def test_open_answers_of_other_workers_follow(workers: Workers, name: str) -> No
 
     assert (slow.text(), held.text()) == ("slow", "held")
     assert slow.ask("GET", "gates").value == {"held": {}}
+
+
+def test_the_end_of_a_session_is_in_its_calls_at_once(workers: Workers, name: str) -> None:
+    clients = workers.clients()
+    slow, other = [*clients][:2]
+    reader = clients[other]
+    assert reader.ask("PUT", f"sessions/{name}", {}).status == 201
+    mock = {"reply": "held", "fault": {"hold": name}}
+    assert reader.ask("POST", f"mocks?session={name}", mock).status == 201
+    clients[slow].begin("x", session=name)
+    wait_at(reader, name, 1)
+    os.kill(slow, signal.SIGSTOP)
+    try:
+        assert reader.ask("DELETE", f"sessions/{name}").status == 204
+        reader.send("GET", f"/__mockllm/calls?session={name}")
+        assert select.select([reader], [], [], 0.01) == ([], [], []), "it has asked nobody"
+    finally:
+        os.kill(slow, signal.SIGCONT)
+
+    found = reader.read().value
+    while found["missing"]:  # the machine is so slow that the other was taken for stopped
+        found = reader.ask("GET", f"calls?session={name}").value
+    (call,) = found["calls"]
+    assert (call["delivery"], call["held_at"]) == ("cut", name)
 
 
 def test_each_release_lets_one_answer_go_over_all_workers(workers: Workers, name: str) -> None:

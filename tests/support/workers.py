@@ -34,6 +34,9 @@ class Client:
         self._connection.connect()
         self.port: int = self._connection.sock.getsockname()[1]
 
+    def fileno(self) -> int:
+        return int(self._connection.sock.fileno())
+
     def send(self, method: str, path: str, body: Any = None) -> None:
         """Send a request, whose answer `read` returns."""
         headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
