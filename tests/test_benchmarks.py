@@ -42,7 +42,7 @@ from benchmarks.loads import (
     Template,
 )
 from benchmarks.measure import Figure, Row
-from benchmarks.servers import CONTENDERS
+from benchmarks.servers import CONTENDERS, as_installed
 from benchmarks.servers.paced_limit import split_reply
 from benchmarks.verdict import Baseline
 from mockllm import Server
@@ -362,3 +362,7 @@ def test_the_drift_of_a_token_is_counted_from_the_first_of_its_stream() -> None:
 
     assert stream.tokens == 4
     assert stream.drifts == pytest.approx([0.0, PACED_ITL, 0.0])
+
+
+def test_servers_start_from_bytecode_like_installed_ones() -> None:
+    assert as_installed({"PATH": "/bin", "PYTHONDONTWRITEBYTECODE": "1"}) == {"PATH": "/bin"}

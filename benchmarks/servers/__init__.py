@@ -193,6 +193,7 @@ def running(
         process = subprocess.Popen(  # noqa: S603  # the command line is ours
             command,
             cwd=ROOT,
+            env=as_installed(os.environ),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -204,6 +205,12 @@ def running(
         yield Running(process.pid, port, time.perf_counter() - started)
     finally:
         _end(process)
+
+
+def as_installed(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a server that keeps its bytecode, as installed packages do: to compile
+    the source anew at each start takes 0.45 s of CPU."""
+    return {name: each for name, each in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def free_port() -> int:
