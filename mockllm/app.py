@@ -122,6 +122,8 @@ class App:
         self._condition: Callable[[], Condition] = lambda: Condition.OWN
         self.when_session_ends: Callable[[str], None] = lambda session: None
         """Called with the name of each session that ends or is evicted."""
+        self.slot = 0
+        """The slot of this worker: without a seed, each draws times of its own."""
         self._draws = Draws()
         self.views = Views(engine)
         """What sessions see: with mocks that were added at run time, which a reload keeps."""
@@ -542,7 +544,10 @@ class App:
         attempt = attempt_at(request.path, request.body, request.first_values.get(RETRY_COUNT))
         rule = decision.match.rule
         source = pacing.pool.name if rule is None else rule.label
-        key = self._draws.next_key(self._engine.seed, decision.session, source, attempt)
+        seed = self._engine.seed
+        if not seed and self.slot:
+            source = f"{source}\0{self.slot}"
+        key = self._draws.next_key(seed, decision.session, source, attempt)
         return pacing._replace(key=key)
 
     def refuse_for_pool(self, decision: Decision, pacing: Pacing) -> Decision:

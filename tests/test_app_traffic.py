@@ -333,3 +333,20 @@ def test_two_kinds_of_chance_are_drawn_apart() -> None:
 
     assert {*found} == {0.0, 1.0, 2.0, 3.0}
     assert found[0.0] > 200
+
+
+@pytest.mark.parametrize(("seed", "differs"), [(0, True), (7, False)])
+def test_workers_draw_times_of_their_own_unless_there_is_a_seed(seed: int, differs: bool) -> None:
+    config = {"seed": seed, "mocks": [{"reply": "hi", "latency": {"ttft": 1, "jitter": 0.5}}]}
+    body = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "hello"}]})
+    request = Request.of("POST", CHAT, (KEY,), body)
+    keys = []
+    for slot in (0, 1, 1):
+        app = LoneApp(Engine(load(Config.from_dict(config))))
+        app.slot = slot
+        decision = app.decide(request)
+        keys.append([app.pacing_of(request, decision).key for _ in range(3)])
+
+    assert keys[1] == keys[2]
+    assert (keys[0] != keys[1]) is differs
+    assert len({*keys[0], *keys[1]}) == (6 if differs else 3)

@@ -216,6 +216,7 @@ class _Process:
                 wall_clock=time.time,
             ),
         )
+        app.slot = slot
         self._store: RedisStore | None = None
         if settings.sharing is not None:
             is_successor = place is not None and place.successor
