@@ -76,6 +76,11 @@ class ChangeLog:
         """True if there are records that this process has not read."""
         return self._generation[0] != self.position
 
+    @property
+    def missed_files(self) -> int:
+        """The number of files that were begun after the one that this process reads."""
+        return self._generation[0] // _EPOCH - self.position // _EPOCH
+
     def read(self) -> list[bytes]:
         """Return the records that this process has not read, in order.
 

@@ -94,7 +94,7 @@ class SharedMaps:
             OSError: the log cannot be read.
         """
         while self._is_spoiled or self._log.is_behind:
-            if self._is_spoiled:
+            if self._is_spoiled or self._log.missed_files > 1:  # the last snapshot is shorter
                 self._begin_anew()
             self._is_spoiled = True
             with suppress(TooFarBehindError):

@@ -127,6 +127,7 @@ def test_a_process_that_missed_several_files_reads_them_one_after_the_other(
             append(writer, b"%d" % number)
             compact(writer, b"snapshot")
 
+        assert (reader.missed_files, writer.missed_files) == (change_log.KEPT_FILES, 0)
         assert reader.read() == [b"%d" % number for number in range(change_log.KEPT_FILES)]
 
 

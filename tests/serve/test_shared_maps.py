@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import marshal
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -144,6 +145,31 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every transaction replaces the log by a snapshot."""
     monkeypatch.setattr(shared_maps, "MIN_COMPACTED", 1)
     monkeypatch.setattr(change_log, "MIN_GROWTH", 0)
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize(("missed", "read"), [(1, [0]), (2, [1])])
+def test_a_process_reads_no_records_that_are_in_a_later_snapshot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missed: int, read: list[int]
+) -> None:
+    with opened(tmp_path / "state") as one, opened(tmp_path / "state") as other:
+        for number in range(missed):
+            one.begin()
+            one.ordered("values").put("key", number)
+            one.commit()
+        applied: list[bytes] = []
+        with monkeypatch.context() as patched:
+            load = marshal.loads
+
+            def note(data: bytes) -> object:
+                applied.append(data)
+                return load(data)
+
+            patched.setattr(shared_maps, "_load", note)
+            other.begin()
+
+        assert [load(record)[0][-1] for record in applied] == read
+        assert other.ordered("values").get("key") == missed - 1
 
 
 @pytest.mark.usefixtures("short")
