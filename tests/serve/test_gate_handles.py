@@ -58,7 +58,6 @@ def failure_of(act: Callable[[], None]) -> str:
 def test_an_answer_is_held_until_it_is_released(server: Server) -> None:
     with server.session("one") as session, asked(session) as texts:
         gate = session.gate("gate-1")
-        assert isinstance(gate, Gate)
         gate.reached()
 
         assert (texts, session.calls, gate.held) == ([], [], 1)
@@ -133,6 +132,10 @@ def test_what_is_no_name_or_no_number_is_refused(server: Server) -> None:
         server.gate(5)  # type: ignore[arg-type]  # what is tested
     with pytest.raises(TypeError, match="expected a number of answers, found 'x'"):
         server.gate("g").reached("x")  # type: ignore[arg-type]  # what is tested
+
+
+def test_a_gate_of_a_server_of_this_process_says_so(server: Server) -> None:
+    assert isinstance(server.gate("g"), Gate)
     assert repr(server.gate("g")) == "<Gate 'g'>"
 
 
