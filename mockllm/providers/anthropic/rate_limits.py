@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from mockllm.exchange import Headers
@@ -102,8 +103,12 @@ def _lines(family: bytes, quotas: Sequence[Quota], now: float) -> list[tuple[byt
 
 def spell_time(seconds: float) -> bytes:
     """Return a Unix time in whole seconds as RFC 3339 writes it: ``2026-01-01T00:00:00Z``."""
-    time = datetime.fromtimestamp(min(math.floor(seconds), _LATEST), UTC)
-    return f"{time:%Y-%m-%dT%H:%M:%SZ}".encode()
+    return _spell_second(min(math.floor(seconds), _LATEST))
+
+
+@lru_cache(maxsize=1024)  # 5 µs each; most of an answer's four are those of the one before
+def _spell_second(second: int) -> bytes:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}".encode()
 
 
 def refuse(refusal: Refusal) -> tuple[Failure, Case]:
