@@ -281,6 +281,8 @@ class _Process:
             self._store.post((Reset(keys=gone),), time.monotonic())
         if self._shared_state is not None and (engine.needs_state or gone):
             self._shared_state.post((Reset(keys=gone),) if gone else (), time.monotonic())
+        if self._shared_state is not None:
+            self._shared_state.follow()
 
     async def start(self) -> None:
         """Accept connections, and answer other workers."""

@@ -39,6 +39,7 @@ T = TypeVar("T")
 TIMEOUT = 1.0  # seconds that a question waits for the lock
 RETRY = 1e-3  # seconds between two tries of those that wait
 MAX_TURN = 2e-3  # seconds of the loop for those that wait, one after the other
+FOLLOW = 0.05  # seconds between two readings of what other processes have changed
 BURIAL = 0.05  # seconds between two searches for leases of processes that have ended
 
 FULL = "No space is left for the state that workers share. Make some, or use another --state-dir."
@@ -154,12 +155,14 @@ class SharedStore:
         # of those that wait
         self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.Handle | None = None
+        self._following: asyncio.Handle | None = None
         self._trouble = ""
 
     def close(self) -> None:
         """Close what is open: places of this process are those of one that has ended."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._following):
+            if timer is not None:
+                timer.cancel()
         for each in (self._maps, self._lock, self._owners, self._calls):
             if each is not None:
                 each.close()
@@ -336,6 +339,24 @@ class SharedStore:
         return StateUnavailableError(
             "state_lost", "The state that workers share cannot be used; the server's log says why."
         )
+
+    # --- following ---
+
+    def follow(self) -> None:
+        """Make the changes of other processes soon after them, from now on, also while nothing is
+        asked: all those of a long time would hold the loop at the next question."""
+        self._following = asyncio.get_running_loop().call_later(FOLLOW, self.follow)
+        with contextlib.suppress(OSError, StateUnavailableError):  # the next question tells it
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self._maps is not None:
+            self._maps.begin()
+        elif (self._folder / "state").exists() and self.hold():
+            try:
+                self._open()
+            finally:
+                self.let_go()
 
     # --- opening ---
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,22 @@ def test_nothing_is_opened_before_it_is_used(tmp_path: Path) -> None:
         store.post([NEXT], 0.0)
 
         assert {path.name for path in tmp_path.iterdir()} >= {"state", "lock", "owners"}
+
+
+@pytest.mark.anyio
+async def test_changes_of_others_are_made_while_nothing_is_asked(tmp_path: Path) -> None:
+    with closing(SharedStore(tmp_path)) as idle, closing(SharedMaps(tmp_path / "state")) as others:
+        idle.follow()
+        for value in ("before it is opened", "after"):
+            others.begin()
+            others.ordered("values").put("key", value)
+            others.commit()
+            await until(partial(has, idle, value))
+
+
+def has(store: SharedStore, value: str) -> bool:
+    """True if the copy in `store` has this value, without asking."""
+    return store._maps is not None and store._maps.ordered("values").get("key") == value
 
 
 def test_a_question_is_not_performed_while_another_process_has_the_lock(
