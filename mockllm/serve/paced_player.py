@@ -237,14 +237,14 @@ class PacedPlayer(Sender):
                 dues.append(lane.real_time_of(due))
                 count += tokens
             due = self._due
-            if following is None or size > MAX_UNSENT or following.size is not None:
+            if following is None or size > MAX_UNSENT:
+                self._taken = _Due(parts, dues, count)
+                return -1
+            if following.size is not None or following.gate:
                 self._taken = _Due(parts, dues, count)
                 return -1
             if due > own:
                 break
-            if following.gate:
-                self._taken = _Due(parts, dues, count)
-                return -1
             frame = following
             self._next = following = next(self._frames, None)
             if following is not None:

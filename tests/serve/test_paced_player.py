@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mockllm.engine.decision import End
@@ -162,6 +162,12 @@ def _history(
     return (*seen, answer.player.frames_sent, [*clock.lateness._cells], time.timers)
 
 
+@example(
+    [*[Frame(0.0, b"a", None, 1, "")] * 3, Frame(0.0, b"a", None, 1, "gate")],
+    [(0.02, "run"), (0.02, "stall"), (1.0, "run")],
+    COMPLETE,
+    ALONE,
+)
 @given(
     FRAMES,
     EVENTS,
