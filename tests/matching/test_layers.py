@@ -75,7 +75,8 @@ def test_layers_name_what_their_rules_read_once() -> None:
 
     layered = LayeredIndex([RuleIndex([each]) for each in counted])
 
-    assert layered.readings == (readings.messages, readings.turns)
+    expected = (readings.messages, readings.turns, readings.turn, readings.step)
+    assert layered.readings == expected
 
 
 def test_no_layers_have_no_rules() -> None:
