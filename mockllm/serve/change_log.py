@@ -101,6 +101,18 @@ class ChangeLog:
                 self._go_on_in(following, epoch + 1)
         return records
 
+    def records_since(self, position: int) -> list[bytes] | None:
+        """Return the records that this process has read since `position`; None if the file was
+        replaced meanwhile.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        epoch, at = divmod(position, _EPOCH)
+        if epoch != self.position // _EPOCH:
+            return None
+        return [*self._read_file(at, self.size)]
+
     # --- writing ---
 
     def lock(self) -> bool:

@@ -13,17 +13,20 @@ import errno
 import marshal
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from types import MethodType
-from typing import Any
+from typing import Any, NamedTuple
 
+from mockllm.engine.decision import finish
 from mockllm.limits import MIB
 from mockllm.serve.change_log import ChangeBoard, ChangeLog, TooFarBehindError
 from mockllm.state.maps import LocalGroups, LocalMap
 
 MAX_BYTES = 256 * MIB  # of the log; more than twice what the bounds of `state` add up to
+AT_ONCE = 1_000  # changes of a snapshot that are written without a pause
 MIN_COMPACTED = MIB // 2  # of a log that is replaced by its snapshot; 15 ms for who reads it all
 
 ORDERED = ("draws", "ended", "leases", "pinned", "unpinned", "values")
@@ -34,6 +37,14 @@ _LEFT = object()
 
 Change = tuple[Any, ...]
 """The number of a method of a map, and its arguments."""
+
+
+class Snapshot(NamedTuple):
+    """What was in the maps when the log had been read up to `position`, as records. In the log it
+    is one record, of which each part is a record."""
+
+    position: int
+    records: list[bytes]
 
 
 class SharedMaps:
@@ -67,6 +78,9 @@ class SharedMaps:
         self._log = ChangeLog(self._board)
         self._is_spoiled = False  # the copy has more or less than the log
         self._longest = 0  # of a log that could not be replaced by its snapshot
+        self.compacts_later = False
+        """Somebody else replaces the log by a snapshot when it `needs_snapshot`."""
+        self.needs_snapshot = False
 
     def _make(self, kind: Any, plain: Any) -> Any:
         made = kind(self._changes, len(self._methods))
@@ -118,7 +132,9 @@ class SharedMaps:
         log.append(record)
         changes.clear()
         if log.is_longer_than(MIN_COMPACTED) and log.size > self._longest:
-            self._compact()
+            self.needs_snapshot = True
+            if not self.compacts_later:
+                self.compact(finish(self.take_snapshot()))
 
     def roll_back(self) -> None:
         """End a transaction, if there is one. Nothing of it has happened."""
@@ -130,7 +146,10 @@ class SharedMaps:
     def _apply(self, record: bytes) -> None:
         methods = self._methods
         for change in _load(record):
-            methods[change[0]](*change[1:])
+            if type(change) is bytes:  # of a snapshot
+                self._apply(change)
+            else:
+                methods[change[0]](*change[1:])
 
     def _begin_anew(self) -> None:
         """Forget everything, so that it is read from the log."""
@@ -141,14 +160,27 @@ class SharedMaps:
             each.clear()
         self._changes.clear()
 
-    def _compact(self) -> None:
-        """Replace the log by what is in the maps, if there is space for both."""
+    def take_snapshot(self) -> Generator[bool, None, Snapshot]:
+        """Return what is in the maps now, made in pieces, between which they may change. Nothing
+        may be missing of the log."""
+        self.needs_snapshot = False
+        position = self._log.position
+        copies = [each.copied() for each in self._all]
+        records: list[bytes] = []
+        for copy in copies:
+            while changes := [*islice(copy, AT_ONCE)]:
+                records.append(_dump(changes))
+                yield False
+        return Snapshot(position, records)
+
+    def compact(self, snapshot: Snapshot) -> None:
+        """Replace the log by `snapshot` and what was changed since, in a transaction that has
+        changed nothing, unless another process has replaced it or there is no space for both."""
         self._longest = 0
-        snapshot: list[Change] = []
-        for each in self._all:
-            snapshot += each.contents()
         try:
-            self._log.compact(_dump(snapshot))
+            since = self._log.records_since(snapshot.position)
+            if since is not None:
+                self._log.compact(_dump([*snapshot.records, *since]))
         except OSError:
             self._longest = self._log.size + MIN_COMPACTED
 
@@ -165,9 +197,10 @@ class _Facts(dict[str, Any]):
         self._record((self._number, name, value))
         super().__setitem__(name, value)
 
-    def contents(self) -> list[Change]:
-        """Return the changes that make it out of an empty one."""
-        return [(self._number, *item) for item in self.items()]
+    def copied(self) -> Iterator[Change]:
+        """Return the changes that make what it is now out of an empty one."""
+        items = [*self.items()]
+        return ((self._number, *item) for item in items)
 
 
 class SharedMap(LocalMap[Any, Any]):
@@ -204,9 +237,10 @@ class SharedMap(LocalMap[Any, Any]):
         self._record((self._clear,))
         super().clear()
 
-    def contents(self) -> list[Change]:
-        """Return the changes that make it out of an empty one."""
-        return [(self._put, *item) for item in self.items()]
+    def copied(self) -> Iterator[Change]:
+        """Return the changes that make what it is now out of an empty one."""
+        items = [*self.items()]
+        return ((self._put, *item) for item in items)
 
 
 class SharedGroups(LocalGroups[Any, Any, Any]):
@@ -252,16 +286,13 @@ class SharedGroups(LocalGroups[Any, Any, Any]):
         self._record((self._clear,))
         super().clear()
 
-    def contents(self) -> Iterator[Change]:
-        """Return the changes that make it out of an empty one."""
-        return (
-            (self._put, group, *item)
-            for group, keys in self._groups.items()
-            for item in keys.items()
-        )
+    def copied(self) -> Iterator[Change]:
+        """Return the changes that make what it is now out of an empty one."""
+        groups = [(group, [*keys.items()]) for group, keys in self._groups.items()]
+        return ((self._put, group, *item) for group, items in groups for item in items)
 
 
-def _dump(changes: list[Change]) -> bytes:
+def _dump(changes: list[Change] | list[bytes]) -> bytes:
     try:
         return marshal.dumps(changes, _FORMAT)
     except ValueError:  # objects of subclasses

@@ -15,14 +15,14 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mockllm.serve.place_calls import PlaceCalls, call
 from mockllm.serve.shared_lock import Owners, SharedLock
-from mockllm.serve.shared_maps import SharedMaps
+from mockllm.serve.shared_maps import SharedMaps, Snapshot
 from mockllm.state.store import (
     Enter,
     InLine,
@@ -156,11 +156,12 @@ class SharedStore:
         self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.Handle | None = None
         self._following: asyncio.Handle | None = None
+        self._compacting: asyncio.Handle | None = None
         self._trouble = ""
 
     def close(self) -> None:
         """Close what is open: places of this process are those of one that has ended."""
-        for timer in (self._timer, self._following):
+        for timer in (self._timer, self._following, self._compacting):
             if timer is not None:
                 timer.cancel()
         for each in (self._maps, self._lock, self._owners, self._calls):
@@ -352,9 +353,40 @@ class SharedStore:
     def _catch_up(self) -> None:
         if self._maps is not None:
             self._maps.begin()
+            self._maps.compacts_later = True
+            if self._maps.needs_snapshot and self._compacting is None:
+                self._compact(self._maps.take_snapshot())
         elif (self._folder / "state").exists() and self.hold():
             try:
                 self._open()
+            finally:
+                self.let_go()
+
+    def _compact(self, pieces: Generator[bool, None, Snapshot]) -> None:
+        """Go on with `pieces` for `MAX_TURN`, and in later turns of the loop."""
+        end = time.perf_counter() + MAX_TURN
+        try:
+            next(pieces)
+            while time.perf_counter() < end:
+                next(pieces)
+        except StopIteration as ended:
+            self._compacting = None
+            self._replace_log(ended.value)
+        else:
+            self._compacting = asyncio.get_running_loop().call_soon(self._compact, pieces)
+
+    def _replace_log(self, snapshot: Snapshot) -> None:
+        """Replace the log by `snapshot`, as soon as no other process has the lock."""
+        self._compacting = None
+        with contextlib.suppress(StateUnavailableError):  # the next question tells it
+            if not self.hold():
+                loop = asyncio.get_running_loop()
+                self._compacting = loop.call_later(RETRY, self._replace_log, snapshot)
+                return
+            try:
+                self._do(lambda state: None)  # so that nothing of the log is missing
+                assert self._maps is not None
+                self._maps.compact(snapshot)
             finally:
                 self.let_go()
 

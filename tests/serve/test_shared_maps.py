@@ -5,7 +5,7 @@ from __future__ import annotations
 import marshal
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
+from mockllm.engine.decision import finish
 from mockllm.serve import change_log, shared_maps
 from mockllm.serve.shared_maps import SharedGroups, SharedMap, SharedMaps
 from mockllm.state.maps import LocalGroups, LocalMap
@@ -168,7 +169,8 @@ def test_a_process_reads_no_records_that_are_in_a_later_snapshot(
             patched.setattr(shared_maps, "_load", note)
             other.begin()
 
-        assert [load(record)[0][-1] for record in applied] == read
+        first = [load(record)[0] for record in applied]
+        assert [change[-1] for change in first if isinstance(change, tuple)] == read
         assert other.ordered("values").get("key") == missed - 1
 
 
@@ -254,8 +256,10 @@ class Copies(RuleBasedStateMachine):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(shared_maps, "MIN_COMPACTED", 300)
+        self.patch.setattr(shared_maps, "AT_ONCE", 2)
         self.folder = tempfile.TemporaryDirectory()
         self.copies = [self.open() for _ in range(3)]
+        self.snapshots: dict[int, tuple[SharedMaps, Any]] = {}
         self.ordered = LocalMap[str, object]()
         self.grouped = LocalGroups[str | None, str, int]()
 
@@ -303,6 +307,31 @@ class Copies(RuleBasedStateMachine):
     def replace(self, which: int) -> None:
         self.copies[which].close()
         self.copies[which] = self.open()
+
+    @rule(which=st.integers(0, 2), later=st.booleans())
+    def compact_later(self, which: int, later: bool) -> None:
+        self.copies[which].compacts_later = later
+
+    @rule(which=st.integers(0, 2), pieces=st.integers(0, 3))
+    def begin_snapshot(self, which: int, pieces: int) -> None:
+        maps = self.copies[which]
+        maps.begin()
+        self.snapshots[which] = maps, maps.take_snapshot()
+        for _ in range(pieces):
+            with suppress(StopIteration):
+                next(self.snapshots[which][1])
+
+    @rule(which=st.integers(0, 2))
+    def finish_snapshot(self, which: int) -> None:
+        if which not in self.snapshots:
+            return
+        maps, pieces = self.snapshots.pop(which)
+        if maps is not self.copies[which]:
+            return  # of a process that was replaced
+        snapshot = finish(pieces)
+        if snapshot is not None:  # it was not finished before
+            maps.begin()
+            maps.compact(snapshot)
 
     def compare(self, ordered: SharedMap, grouped: SharedGroups) -> None:
         assert [*ordered.items()] == [*self.ordered.items()]
