@@ -13,7 +13,6 @@ The clock and the timer are handed in: tests drive the same lanes by hand, witho
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +23,7 @@ from mockllm.exchange import PoolRule
 from mockllm.observers.lateness import Lateness
 from mockllm.replies.lanes import Lane
 from mockllm.replies.pools import Admission, Pool, SharedPool, share
+from mockllm.serve.timers import CallLater, Timer, call_later
 
 MAX_TICK = 0.004  # seconds of work before other callbacks of the loop have their turn
 RESOLUTION = 0.001  # seconds; that of the timers of uvloop and epoll
@@ -58,21 +58,10 @@ class SharedPlace(Protocol):
         """Have `begin` called when there is a place, now or later."""
 
 
-class Timer(Protocol):
-    """A scheduled call."""
-
-    def cancel(self) -> None: ...
-
-
-CallLater = Callable[[float, Callable[[], None]], Timer]
-"""Schedules a call in so many seconds."""
-
-
 def _call_later(seconds: float, callback: Callable[[], None]) -> Timer:
     """Call `callback` in the running loop. The time is rounded up: uvloop would round it to the
     nearest, and a timer that is early would only be set again."""
-    rounded = math.ceil(seconds / RESOLUTION) * RESOLUTION
-    return asyncio.get_running_loop().call_later(rounded, callback)
+    return call_later(math.ceil(seconds / RESOLUTION) * RESOLUTION, callback)
 
 
 class Clock:

@@ -15,7 +15,6 @@ server.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -31,6 +30,7 @@ from mockllm.engine.changes import (
     ReleaseGate,
     SetGates,
 )
+from mockllm.serve.timers import CallLater, Timer, call_later
 from mockllm.state.gates import GateStates, Ticket
 
 HOLD_FOR = 60.0  # seconds after which a held answer is cut, unless the server says otherwise
@@ -44,20 +44,6 @@ class Held(Protocol):
 
     def cut_off(self) -> None:
         """End the answer as if the connection was cut."""
-
-
-class Timer(Protocol):
-    """A scheduled call."""
-
-    def cancel(self) -> None: ...
-
-
-CallLater = Callable[[float, Callable[[], None]], Timer]
-"""Schedules a call in so many seconds."""
-
-
-def _call_later(seconds: float, callback: Callable[[], None]) -> Timer:
-    return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 class _Place:
@@ -80,7 +66,7 @@ class Gates:
         self,
         *,
         hold_for: float = HOLD_FOR,
-        call_later: CallLater = _call_later,
+        call_later: CallLater = call_later,
         worker: int = 0,
     ) -> None:
         # of the process

@@ -4,9 +4,6 @@ loop is, how many connections there are, what the cache of matches has found.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 from mockllm.engine.match_cache import MatchCache
 from mockllm.observers.metric_cells import (
     CONNECTIONS,
@@ -18,22 +15,18 @@ from mockllm.observers.metric_cells import (
     TAKEN,
 )
 from mockllm.observers.metrics import Meter
-from mockllm.serve.clock import CallLater
 from mockllm.serve.connections import Service
+from mockllm.serve.timers import CallLater, call_later
 
 INTERVAL = 0.1  # seconds
 MIN_STALL = 0.01  # seconds by which the loop is late
-
-
-def _call_later(seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-    return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 class Sampler:
     """Samples `service` for its `meter` from `start` on, as long as the loop runs."""
 
     def __init__(
-        self, service: Service, meter: Meter, *, call_later: CallLater = _call_later
+        self, service: Service, meter: Meter, *, call_later: CallLater = call_later
     ) -> None:
         self._service = service
         self._meter = meter

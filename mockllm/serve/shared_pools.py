@@ -16,10 +16,11 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from itertools import count, islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from mockllm.app import App
 from mockllm.exchange import PoolRule
+from mockllm.serve.timers import CallLater, Timer, call_later
 from mockllm.state.store import (
     CountPlaces,
     Enter,
@@ -36,20 +37,6 @@ MAX_POLLED = 16  # of each line
 REFRESH = 0.1  # seconds between two questions how many answers other processes generate
 
 logger = logging.getLogger("mockllm")
-
-
-class Timer(Protocol):
-    """A scheduled call."""
-
-    def cancel(self) -> None: ...
-
-
-CallLater = Callable[[float, Callable[[], None]], Timer]
-"""Schedules a call in so many seconds."""
-
-
-def _call_later(seconds: float, callback: Callable[[], None]) -> Timer:
-    return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 class _Line:
@@ -126,7 +113,7 @@ class SharedPools:
         app: App,
         count_others: Callable[[PoolRule, int], None] = lambda rule, number: None,
         *,
-        call_later: CallLater = _call_later,
+        call_later: CallLater = call_later,
     ) -> None:
         # of the process
         self._app = app
