@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from mockllm.cli.limit_options import seconds
 from mockllm.config.address import MAX_PORT, parse_address, parse_host, shown
 from mockllm.config.latency import Latency, parse_latency
 from mockllm.limits import MAX_SPEED
 from mockllm.serve.redis_address import RedisAddress, parse_redis_address
+
+T = TypeVar("T")
 
 MAX_WORKERS = 1024
 MAX_JOURNAL = 10_000_000  # requests
@@ -25,17 +29,18 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 
 def listen_addr(text: str) -> str:
     """Return HOST:PORT as it is, if it is one."""
-    try:
-        parse_address(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from exc
+    _parsed(parse_address, text)
     return text
 
 
 def host_name(text: str) -> str:
     """Return the name or address of a host."""
+    return _parsed(parse_host, text)
+
+
+def _parsed(parse: Callable[[str], T], text: str) -> T:
     try:
-        return parse_host(text)
+        return parse(text)
     except ValueError as exc:
         raise argparse.ArgumentTypeError(str(exc)) from exc
 
@@ -73,10 +78,7 @@ def seconds_above_zero(text: str) -> float:
 
 def latency_of(text: str) -> Latency:
     """Return a latency: a preset, members, or both."""
-    try:
-        return parse_latency(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from exc
+    return _parsed(parse_latency, text)
 
 
 def speed_of(text: str) -> float:
@@ -111,10 +113,7 @@ def metric_names(text: str) -> str:
 
 def state_address(text: str) -> RedisAddress:
     """Return the address of the Redis that has the state."""
-    try:
-        return parse_redis_address(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from exc
+    return _parsed(parse_redis_address, text)
 
 
 def journal_size(text: str) -> int:
