@@ -202,7 +202,7 @@ class BodyHas(Predicate):
         return self.path.steps is None or (self.test is not None and self.test.is_slow)
 
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
-        if prompt.verdicts is not None and self in prompt.verdicts:
+        if self.is_decided(prompt):
             return
         yield from self.path.prepare(prompt, effort)
         values, test = self.path.select(prompt), self.test

@@ -39,11 +39,6 @@ CALL_EFFORT = 1_000  # nanoseconds to test whether a result is of a call
 UNKNOWN_CHAIN = "the request continues a conversation that is not known here"
 
 
-def is_known(condition: Predicate, prompt: Prompt) -> bool:
-    """Return True if it was decided in pieces whether `condition` holds."""
-    return prompt.verdicts is not None and condition in prompt.verdicts
-
-
 # --- texts ---------------------------------------------------------------------------------------
 
 
@@ -97,7 +92,7 @@ class TextIs(Predicate):
 
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
         texts = prompt.once(self.subject.value.tested)
-        if texts and not is_known(self, prompt):
+        if texts and not self.is_decided(prompt):
             fold = readings.fold_of(prompt)
             holds = yield from passes_in_pieces(self.test, texts, fold, effort)
             prompt.keep_verdict(self, holds)
@@ -184,7 +179,7 @@ class MessageIs(Predicate):
         return self.test is not None and self.test.is_slow
 
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
-        if is_known(self, prompt):
+        if self.is_decided(prompt):
             return
         test, fold = self.test, readings.fold_of(prompt)
         holds = False
@@ -327,7 +322,7 @@ class ResultIs(Predicate):
         )
 
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
-        if is_known(self, prompt):
+        if self.is_decided(prompt):
             return
         test, fold = self.text, readings.fold_of(prompt)
         near: list[tuple[ToolResult, Texts]] = []

@@ -113,6 +113,10 @@ class Predicate(ABC):
         with `prompt`, so that `difference` takes little time."""
         return iter(())
 
+    def is_decided(self, prompt: Prompt) -> bool:
+        """Return True if it was decided in pieces whether the condition holds."""
+        return prompt.verdicts is not None and self in prompt.verdicts
+
     def covers(self, later: Predicate) -> bool:
         """Return True if this condition certainly holds for every request for which `later` does.
         False means that it may not."""
@@ -385,7 +389,7 @@ class SystemContains(Predicate):
         return (read_system,)
 
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
-        if prompt.verdicts is not None and self in prompt.verdicts:
+        if self.is_decided(prompt):
             return
         holds = False
         for text in prompt.system():
