@@ -354,7 +354,7 @@ def bodies_in_slices(prompt: Prompt) -> Iterator[Body]:
 
 def read_messages_in_pieces(
     prompt: Prompt,
-) -> Generator[None, None, list[ConversationMessage]]:
+) -> Generator[bool, None, list[ConversationMessage]]:
     """Return the messages, with those of one answer merged, and with pauses."""
     joined: list[ConversationMessage] = []
     answer: _Answer | None = None  # the last message, if it is several in the request
@@ -363,14 +363,14 @@ def read_messages_in_pieces(
     read = 0
     for number, body in enumerate(bodies_in_slices(prompt)):
         if number:
-            yield
+            yield False
         for message in prompt.readers.messages(body):
             if message is None:
-                yield
+                yield False
                 continue
             read += 1
             if not read % MESSAGES_AT_ONCE:
-                yield
+                yield False
             if message.calls:
                 yield from _keep_names(message.calls, names)
             if message.role == "assistant" and joined and joined[-1].role == "assistant":
@@ -405,17 +405,17 @@ class _Answer:
         return replace(self._first, texts=tuple(self._texts), calls=tuple(self._calls))
 
 
-def _keep_names(calls: Sequence[ToolCall], names: dict[str, str]) -> Iterator[None]:
+def _keep_names(calls: Sequence[ToolCall], names: dict[str, str]) -> Iterator[bool]:
     """Add the names of calls by their ids, with pauses."""
     for start in range(0, len(calls), CALLS_AT_ONCE):
         if start:
-            yield
+            yield False
         names.update(calls[start : start + CALLS_AT_ONCE])
 
 
 def _name_results(
     joined: Iterable[ConversationMessage], names: Mapping[str, str]
-) -> Iterator[None]:
+) -> Iterator[bool]:
     """Give the results without a name that of their call, with pauses. They are made for this
     prompt and nobody else has seen them, so they are changed: as many new ones would all be young
     garbage at once."""
@@ -423,7 +423,7 @@ def _name_results(
         if isinstance(message, ToolResult) and not message.name:
             object.__setattr__(message, "name", names.get(message.call_id, ""))
         if not place % MESSAGES_AT_ONCE:
-            yield
+            yield False
 
 
 def _read_last_turn(prompt: Prompt) -> Sequence[ConversationMessage]:

@@ -10,7 +10,7 @@ reading, not a tuple, because the collection of young garbage looks at all value
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from mockllm import prompt as prompts
@@ -22,8 +22,8 @@ from mockllm.prompt import ConversationMessage, Prompt, ToolResult, slices
 _S = TypeVar("_S")
 _T = TypeVar("_T")
 
-Divided = Callable[[Prompt], Generator[Any, None, Any]]
-"""Makes a reading with pauses, whatever it yields."""
+Divided = Callable[[Prompt], Pieces[Any]]
+"""Makes a reading with pauses."""
 
 
 def in_pieces(prompt: Prompt, wanted: Iterable[Reading]) -> Pieces[None]:
@@ -36,14 +36,7 @@ def in_pieces(prompt: Prompt, wanted: Iterable[Reading]) -> Pieces[None]:
         if divided is None:
             prompt.once(read)
             continue
-        pieces = divided(prompt)
-        while True:
-            try:
-                next(pieces)
-            except StopIteration as end:
-                made = end.value
-                break
-            yield False
+        made = yield from divided(prompt)
         prompt.keep(read, made)
         if prompt.leftovers is not None and isinstance(made, list):
             prompt.leftovers.append(made)
