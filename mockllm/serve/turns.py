@@ -91,17 +91,6 @@ class Turns:
         """True while a large body is in work, or let go of."""
         return self._collections.are_delayed
 
-    async def perform(self, pieces: Pieces, leftovers: list[Any] | None = None) -> Any:
-        """Return the result of `pieces`, which are done in turns. One that cannot be divided is the
-        first of its iteration. `leftovers` are those of `DividedWork`."""
-        if leftovers is None:
-            return await self._perform(pieces)
-        self.begin_large()
-        try:
-            return await self._perform(pieces)
-        finally:
-            self.let_go(leftovers)
-
     def begin_large(self) -> None:
         """Begin no full collection until the leftovers of a large body are let go of."""
         self._collections.delay()
@@ -118,7 +107,9 @@ class Turns:
             self._collections.resume()
         self._collections.stop()
 
-    async def _perform(self, pieces: Pieces) -> Any:
+    async def perform(self, pieces: Pieces) -> Any:
+        """Return the result of `pieces`, which are done in turns. One that cannot be divided is the
+        first of its iteration."""
         alone = False
         while True:
             await self.wait(alone=alone)

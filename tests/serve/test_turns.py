@@ -8,6 +8,7 @@ import gc
 import weakref
 from collections.abc import Generator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -185,6 +186,17 @@ async def let_go(turns: Turns) -> None:
     assert not turns.has_large_body
 
 
+async def perform_large(
+    turns: Turns, pieces: Generator[bool, None, Any], leftovers: list[Any]
+) -> object:
+    """Perform the pieces of work on a large body."""
+    turns.begin_large()
+    try:
+        return await turns.perform(pieces)
+    finally:
+        turns.let_go(leftovers)
+
+
 async def test_leftovers_are_let_go_of_between_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns_module, "MAX_FREEING", 0)
     rounds = Rounds()
@@ -195,7 +207,7 @@ async def test_leftovers_are_let_go_of_between_other_work(monkeypatch: pytest.Mo
         yield False
         return "done"
 
-    assert await rounds.turns.perform(work(), leftovers) == "done"
+    assert await perform_large(rounds.turns, work(), leftovers) == "done"
     assert len(leftovers) == 5
     while leftovers:
         await asyncio.sleep(0)
@@ -219,7 +231,7 @@ async def test_no_full_collection_begins_while_a_large_body_is_in_work(fails: bo
 
     async def perform() -> None:
         with contextlib.suppress(ValueError):
-            await turns.perform(work(), [])
+            await perform_large(turns, work(), [])
 
     assert gc.isenabled()
     await asyncio.gather(perform(), perform())
@@ -240,7 +252,7 @@ async def test_a_long_list_is_let_go_of_in_parts(monkeypatch: pytest.MonkeyPatch
             freed[-1] += 1
 
     leftovers: list[object] = [[Entry() for _ in range(5)]]
-    assert await rounds.turns.perform((_ for _ in ()), leftovers) is None
+    assert await perform_large(rounds.turns, (_ for _ in ()), leftovers) is None
     while leftovers:
         freed.append(0)
         await asyncio.sleep(0)
@@ -256,7 +268,7 @@ async def test_a_long_list_that_is_still_in_use_is_not_taken_apart(
     kept = [1, 2, 3, 4, 5]
     leftovers: list[object] = [kept]
 
-    await rounds.turns.perform((_ for _ in ()), leftovers)
+    await perform_large(rounds.turns, (_ for _ in ()), leftovers)
     await let_go(rounds.turns)
 
     assert (leftovers, kept) == ([], [1, 2, 3, 4, 5])
@@ -270,7 +282,7 @@ async def test_no_full_collection_begins_before_leftovers_are_gone(
     leftovers: list[object] = [[number] for number in range(5)]
     enabled: dict[int, bool] = {}
 
-    await turns.perform((_ for _ in ()), leftovers)
+    await perform_large(turns, (_ for _ in ()), leftovers)
     for _ in range(10):
         if turns.has_large_body:
             enabled[len(leftovers)] = gc.isenabled()
@@ -297,7 +309,7 @@ async def test_young_garbage_is_collected_while_a_large_body_is_in_work(
         yield True
 
     turns = Turns()
-    await turns.perform(work(), [])
+    await perform_large(turns, work(), [])
     await let_go(turns)
 
     assert collected == [Garbage]
@@ -306,13 +318,13 @@ async def test_young_garbage_is_collected_while_a_large_body_is_in_work(
 async def test_a_loop_that_ends_leaves_no_collection_delayed() -> None:
     turns = Turns()
     leftovers: list[object] = [[number] for number in range(5)]
-    await turns.perform((_ for _ in ()), leftovers)
+    await perform_large(turns, (_ for _ in ()), leftovers)
     assert not gc.isenabled()
 
     turns.stop()
 
     assert gc.isenabled()
-    await turns.perform((_ for _ in ()), [])
+    await perform_large(turns, (_ for _ in ()), [])
     assert gc.isenabled()
     await let_go(turns)
 
@@ -321,7 +333,7 @@ async def test_collections_that_are_off_stay_off() -> None:
     gc.disable()
     try:
         turns = Turns()
-        await turns.perform((_ for _ in ()), [])
+        await perform_large(turns, (_ for _ in ()), [])
         await let_go(turns)
         assert not gc.isenabled()
     finally:
