@@ -237,10 +237,12 @@ class PacedPlayer(Sender):
                 dues.append(lane.real_time_of(due))
                 count += tokens
             due = self._due
-            if following is None or size > MAX_UNSENT:
-                self._taken = _Due(parts, dues, count)
-                return -1
-            if following.size is not None or following.gate:
+            if (
+                following is None
+                or following.size is not None
+                or following.gate
+                or size > MAX_UNSENT
+            ):
                 self._taken = _Due(parts, dues, count)
                 return -1
             if due > own:

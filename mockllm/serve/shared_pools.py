@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import Callable, Sequence
 from itertools import count, islice
 from typing import Any, NamedTuple
@@ -127,7 +126,6 @@ class SharedPools:
         self._lines: dict[PoolRule, _Line] = {}
         # of what is asked now and then
         self._timer: Timer | None = None
-        self._wait = math.inf  # its seconds
         self._since_poll = 0.0  # seconds
         self._asking: asyncio.Task[None] | None = None
 
