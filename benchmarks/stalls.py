@@ -214,11 +214,11 @@ class Longest:
             run(handle)
             self.seconds = max(self.seconds, time.thread_time() - began)
 
-        events.Handle._run = timed  # type: ignore[method-assign, assignment]
+        events.Handle._run = timed  # type: ignore[method-assign, assignment]  # timed
         return self
 
     def __exit__(self, *exc: object) -> None:
-        events.Handle._run = self._run  # type: ignore[method-assign]
+        events.Handle._run = self._run  # type: ignore[method-assign]  # as it was
 
 
 def post(base_url: str, path: str, body: bytes) -> int:

@@ -11,9 +11,9 @@ import pytest
 
 from mockllm import Control, Server
 from mockllm.serve.controlled import TOKEN_VARIABLE
+from tests.support.deployments import TOKEN, Controlled
 from tests.support.processes import is_accepted, running, write
 
-TOKEN = "token-of-the-server"
 HAS_WORKERS = os.name == "posix" and is_accepted("--control", "--workers=4")
 WORKERS = [1, *([4] if HAS_WORKERS else [])]
 CONFIG: dict[str, Any] = {
@@ -24,12 +24,6 @@ CONFIG: dict[str, Any] = {
     ],
     "traffic": [{"name": "busy", "match": {"user": "t"}, "from": "1h", "error": "overloaded"}],
 }
-
-
-class Controlled(Control):
-    """A server of several processes, with the words of a `Server` and its token."""
-
-    control_token = TOKEN
 
 
 @pytest.fixture(scope="module", params=WORKERS, ids="workers={}".format)

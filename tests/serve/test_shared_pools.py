@@ -71,20 +71,22 @@ async def sharing(latency: Any, text: str = "one two three") -> AsyncIterator[Sh
     """Two processes."""
     time, views = ManualTime(), Views("a", "b")
     async with AsyncExitStack() as stack:
-        processes = []
+        processes, shared = [], []
         for number, view in enumerate(views.values()):
             app, clock = PacedApp(latency, text=text), time.clock(number=number, processes=2)
             app.share_state(view)
             seen = list[Exchange]()
             service = Service(app, observers=(seen.append,), clock=clock)
-            service.shared_pools = SharedPools(app, clock.set_others, call_later=time.call_later)
+            pools = SharedPools(app, clock.set_others, call_later=time.call_later)
+            service.shared_pools = pools
+            shared.append(pools)
             listener, sock = Listener(service), bind("127.0.0.1", 0)
             await listener.start(sock)
             stack.push_async_callback(listener.stop, PATIENCE)
             processes.append(Process(service, sock.getsockname()[1], time, seen))
         yield Sharing(time, views, processes)
         assert views.taken == 0, "a place was not given back"
-        assert all(not process.service.shared_pools._lines for process in processes)  # type: ignore[union-attr]
+        assert all(not pools._lines for pools in shared)
 
 
 async def test_all_processes_have_one_line() -> None:
