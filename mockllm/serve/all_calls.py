@@ -102,9 +102,12 @@ class AllCalls:
         turn.sessions.add(session)
         if self._worker is None:
             self._worker = asyncio.create_task(self._work())
-        found = await asyncio.shield(turn.found)
-        if after is not None:
-            await self._find_turns(self._copy.since(after, session)[:MAX_CALLS])
+        try:
+            found = await asyncio.shield(turn.found)
+            if after is not None:
+                await self._find_turns(self._copy.since(after, session)[:MAX_CALLS])
+        finally:
+            self._keep_copy()  # if its time came while this was read, it was not dropped
         return found[session]
 
     def _keep_copy(self) -> None:

@@ -220,6 +220,23 @@ async def test_a_copy_that_is_not_used_is_dropped(
     assert (reading.lost, reading.missing) == (0, "")
 
 
+async def test_a_copy_is_dropped_after_a_reading_that_took_longer_than_it_is_kept(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(all_calls, "MAX_UNUSED", 0.001)
+    workers[1].say("x")
+    go_on = workers[1].hang()
+    async with asyncio.timeout(PATIENCE):
+        reading = asyncio.create_task(workers[0].texts())
+        await asyncio.sleep(0.01)  # the loop has passed the time of any timer of this reading
+        assert not reading.done()
+        go_on()
+
+        assert await reading == ["x"]
+        while len(workers[0].own.copies[0]):  # noqa: ASYNC110  # until it is dropped
+            await asyncio.sleep(0.001)
+
+
 async def test_readings_at_the_same_time_share_their_questions(workers: list[Worker]) -> None:
     asked: list[Any] = []
     answer = workers[1].own.answer
