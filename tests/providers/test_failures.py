@@ -54,9 +54,14 @@ def test_every_vendor_has_every_word() -> None:
         (CHAT, "flagged", 400, INVALID, "invalid_prompt", None),
         (CHAT, "bad_key", 401, INVALID, "invalid_api_key", None),
         (CHAT, "billing", 429, "insufficient_quota", "insufficient_quota", None),
+        (CHAT, "permission", 403, INVALID, None, None),
         (CHAT, "not_found", 404, INVALID, "model_not_found", None),
         (RESPONSES, "not_found", 400, INVALID, "model_not_found", "model"),
         (EMBEDDINGS, "not_found", 404, INVALID, "model_not_found", None),
+        (CHAT, "timeout", 408, "server_error", None, None),
+        (CHAT, "conflict", 409, INVALID, None, None),
+        (CHAT, "too_large", 413, INVALID, None, None),
+        (CHAT, "unprocessable", 422, INVALID, None, None),
         (CHAT, "rate_limit", 429, "requests", "rate_limit_exceeded", None),
         (CHAT, "slow_down", 429, "rate_limit_error", "slow_down", None),
         (CHAT, "server_error", 500, "server_error", None, None),
@@ -79,6 +84,7 @@ def test_openai_has_a_type_a_code_and_a_param(
     ("word", "status", "kind"),
     [
         ("bad_request", 400, INVALID),
+        ("context_length", 400, INVALID),
         ("bad_key", 401, "authentication_error"),
         ("billing", 402, "billing_error"),
         ("permission", 403, "permission_error"),
@@ -87,6 +93,7 @@ def test_openai_has_a_type_a_code_and_a_param(
         ("conflict", 409, "conflict_error"),
         ("unprocessable", 422, INVALID),
         ("rate_limit", 429, "rate_limit_error"),
+        ("slow_down", 429, "rate_limit_error"),
         ("server_error", 500, "api_error"),
         ("overloaded", 529, "overloaded_error"),
     ],
@@ -175,6 +182,41 @@ def test_openais_router_answers_without_the_headers_of_the_model_api() -> None:
     assert header(reply, "content-type") == "application/json; charset=utf-8"
     assert header(reply, "openai-processing-ms") is None
     assert header(reply, "x-request-id") is not None
+
+
+@pytest.mark.parametrize("word", sorted(WORDS))
+def test_every_error_of_openai_has_the_headers_of_its_service(word: str) -> None:
+    reply = render(CHAT, Failure(word))
+
+    names = [name.decode() for name, _ in reply.headers]
+    assert {"openai-organization", "openai-project", "x-request-id"} <= set(names)
+    assert (header(reply, "x-content-type-options"), header(reply, "vary")) == ("nosniff", "Origin")
+    assert {"retry-after", "retry-after-ms", "x-should-retry"}.isdisjoint(names)
+    if word != "not_found":
+        assert header(reply, "content-type") == "application/json"
+        assert {"openai-processing-ms", "openai-version"} <= set(names)
+
+
+@pytest.mark.parametrize("word", sorted(WORDS - {"flagged"}))
+def test_every_error_of_anthropic_has_the_headers_of_its_service(word: str) -> None:
+    reply = render(MESSAGES, Failure(word))
+
+    names = {name.decode() for name, _ in reply.headers}
+    is_limited = word in ("rate_limit", "slow_down")
+    assert header(reply, "content-type") == "application/json"
+    assert "request-id" in names
+    assert ("retry-after" in names, "x-should-retry" in names) == (is_limited, is_limited)
+    for limit in ("requests", "tokens", "input-tokens", "output-tokens"):
+        for part in ("limit", "remaining", "reset"):
+            assert (f"anthropic-ratelimit-{limit}-{part}" in names) is is_limited
+
+
+def test_the_cap_of_a_month_does_not_say_when_it_is_over() -> None:
+    body = b'{"error": {"details": {"error_code": "enforced_spend_limit_reached"}}}'
+    reply = render(MESSAGES, Failure(status=429, body=body, content_type=b"application/json"))
+
+    assert header(reply, "retry-after") is None
+    assert header(reply, "x-should-retry") is None
 
 
 @pytest.mark.parametrize(
