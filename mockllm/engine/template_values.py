@@ -6,22 +6,30 @@ template uses it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from itertools import islice
-from typing import Any, NamedTuple
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from mockllm.config.functions import Prompt as PromptView
 from mockllm.engine.effects import NO_EFFECTS, Effects
 from mockllm.exchange import Request
 from mockllm.matching import readings
-from mockllm.matching.divided_readings import in_pieces
+from mockllm.matching.divided_readings import in_pieces, join_in_pieces, read_slices
+from mockllm.matching.effort import Pieces
 from mockllm.matching.readings import Reading
-from mockllm.prompt import MESSAGES_AT_ONCE, ConversationMessage, Prompt, ToolResult
+from mockllm.prompt import (
+    MESSAGES_AT_ONCE,
+    ConversationMessage,
+    Prompt,
+    ToolCall,
+    ToolResult,
+    slices,
+)
 from mockllm.providers import APIS
 from mockllm.replies.template_bounds import TemplateError
 from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
 from mockllm.state.sessions import COMMON
 
+_M = TypeVar("_M", bound=ConversationMessage)
 _WORDS = {api.name: api.word for api in APIS}
 LOOKING_BACK = frozenset({"user", "messages", "tool_results", "turn", "step"})
 """The names of values that depend on what a request continues."""
@@ -64,59 +72,88 @@ def read_values(names: Iterable[str], asked: Asked) -> Generator[bool, None, dic
     values: dict[str, Any] = {}
     for name in names:
         yield from in_pieces(asked.prompt, READINGS.get(name, ()))
-        try:
-            value = asked.call if name == _CALL else VALUES[name](view)
-        except LookupError as exc:
-            raise TemplateError(exc.args[0]) from exc
-        if isinstance(value, map):
-            value = yield from _list_in_pieces(value)
-            if asked.prompt.leftovers is not None:
+        if name in _LONG_VALUES:
+            value = yield from _LONG_VALUES[name](asked.prompt)
+            if asked.prompt.leftovers is not None and isinstance(value, list):
                 asked.prompt.leftovers.append(value)
+        elif name == _CALL:
+            value = asked.call
+        else:
+            try:
+                value = _VALUES[name](view)
+            except LookupError as exc:
+                raise TemplateError(exc.args[0]) from exc
         values[name] = value
     return values
 
 
-def _list_in_pieces(entries: Iterator[Any]) -> Generator[bool, None, list[Any]]:
-    """Return a list of the entries, with a pause after each `MESSAGES_AT_ONCE`."""
-    listed: list[Any] = []
-    while more := [*islice(entries, MESSAGES_AT_ONCE)]:
-        listed += more
-        if len(more) == MESSAGES_AT_ONCE:
+def _system(prompt: Prompt) -> Pieces[str]:
+    return (yield from join_in_pieces(prompt.system()))
+
+
+def _tools(prompt: Prompt) -> Pieces[list[str]]:
+    return (yield from read_slices(prompt.tools(), lambda names: names))
+
+
+def _messages(prompt: Prompt) -> Pieces[list[dict[str, Any]]]:
+    return (yield from _list_in_pieces(prompt.once(readings.spoken), _message))
+
+
+def _tool_results(prompt: Prompt) -> Pieces[list[dict[str, Any]]]:
+    return (yield from _list_in_pieces(prompt.once(readings.results), _result))
+
+
+def _list_in_pieces(
+    messages: Sequence[_M], entry: Callable[[_M, str, list[dict[str, Any]]], dict[str, Any]]
+) -> Pieces[list[dict[str, Any]]]:
+    """Return a list of `entry(message, text, calls)` of each message, which may be long itself."""
+    listed: list[dict[str, Any]] = []
+    for number, some in enumerate(slices(messages)):
+        if number:
             yield False
+        for message in some:
+            if len(message.texts) + len(message.calls) > MESSAGES_AT_ONCE:
+                text = yield from join_in_pieces(message.texts)
+                calls = yield from read_slices(message.calls, _calls)
+            else:
+                text, calls = message.text, _calls(message.calls)
+            listed.append(entry(message, text, calls))
     return listed
 
 
-def _message(message: ConversationMessage) -> dict[str, Any]:
+def _calls(calls: Iterable[ToolCall]) -> list[dict[str, Any]]:
+    return [{"call_id": call.call_id, "name": call.name} for call in calls]
+
+
+def _message(
+    message: ConversationMessage, text: str, calls: list[dict[str, Any]]
+) -> dict[str, Any]:
     if isinstance(message, ToolResult):
-        return {"role": message.role} | _result(message)
-    calls = [{"call_id": call.call_id, "name": call.name} for call in message.calls]
-    return {"role": message.role, "text": message.text, "calls": calls}
+        return {"role": message.role} | _result(message, text)
+    return {"role": message.role, "text": text, "calls": calls}
 
 
-def _result(result: ToolResult) -> dict[str, Any]:
-    return {
-        "name": result.name,
-        "call_id": result.call_id,
-        "text": result.text,
-        "error": result.error,
-    }
+def _result(result: ToolResult, text: str, calls: object = None) -> dict[str, Any]:
+    return {"name": result.name, "call_id": result.call_id, "text": text, "error": result.error}
 
 
-VALUES: Mapping[str, Callable[[PromptView], Any]] = {
+_VALUES: Mapping[str, Callable[[PromptView], Any]] = {
     "user": lambda view: view.user,
-    "system": lambda view: view.system,
     "model": lambda view: view.model,
-    "messages": lambda view: map(_message, view.messages),
-    "tools": lambda view: [*view.tools],
-    "tool_results": lambda view: map(_result, view.tool_results),
     "turn": lambda view: view.turn,
     "step": lambda view: view.step,
     "session": lambda view: view.session,
     "body": lambda view: view.body,
     "headers": lambda view: view.headers,
 }
-"""The values of a request by their names. An iterator is one of the entries of a list."""
+_LONG_VALUES: Mapping[str, Callable[[Prompt], Pieces[Any]]] = {
+    "system": _system,
+    "messages": _messages,
+    "tools": _tools,
+    "tool_results": _tool_results,
+}
+"""Values that may be long, which are made in pieces."""
 _CALL = "call"
-NAMES = frozenset({*VALUES, _CALL})
+NAMES = frozenset({*_VALUES, *_LONG_VALUES, _CALL})
 """The names that templates may use. A mock has state if it uses ``call``
 (`config.texts.may_count_calls`)."""

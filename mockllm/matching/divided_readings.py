@@ -51,13 +51,20 @@ def joined_in_pieces(texts: Texts) -> Pieces[Texts]:
     """Return what `with_joined` does, with pauses."""
     if len(texts) <= prompts.MESSAGES_AT_ONCE:
         return with_joined(texts)
-    parts = yield from read_slices(texts, lambda each: ("\n".join(each),))
     joined: list[str] = []
     for some in slices(texts):
         joined += some
         yield False
-    joined.append("\n".join(parts))
+    joined.append((yield from join_in_pieces(texts)))
     return joined
+
+
+def join_in_pieces(texts: Texts) -> Pieces[str]:
+    """Return `texts`, joined by a newline, with pauses."""
+    parts = yield from read_slices(texts, lambda each: ("\n".join(each),))
+    if len(parts) > 1:
+        yield False
+    return "\n".join(parts)
 
 
 def read_slices(

@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 from mockllm.engine.decision import finish
-from mockllm.engine.template_values import LOOKING_BACK, VALUES, Asked, read_values
+from mockllm.engine.template_values import LOOKING_BACK, NAMES, READINGS, Asked, read_values
 from mockllm.exchange import Request
+from mockllm.matching.divided_readings import in_pieces
 from mockllm.prompt import MESSAGES_AT_ONCE, Earlier, Prompt
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API
@@ -19,7 +20,7 @@ from mockllm.providers.openai.responses import RESPONSES
 from mockllm.providers.routes import NO_VALUES
 from mockllm.replies.template_bounds import TemplateError
 
-NO_BODY = VALUES.keys() - {"body", "headers"}
+NO_BODY = NAMES - {"body", "headers", "call"}
 CALL = {"name": "get_weather", "arguments": "{}"}
 CHAT_CALL = {"id": "c", "type": "function", "function": CALL}
 TOOL: dict[str, Any] = {"name": "get_weather", "parameters": {}}
@@ -79,6 +80,18 @@ def values_of(names: Iterable[str], asked: Asked) -> dict[str, Any]:
     return values
 
 
+def read_with_pauses(names: Iterable[str], asked: Asked) -> tuple[dict[str, Any], int]:
+    """Return what `values_of` does, and the number of pauses."""
+    pieces = read_values(names, asked)
+    pauses = 0
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            return end.value, pauses
+        pauses += 1
+
+
 @pytest.mark.parametrize("api", [CHAT, RESPONSES, MESSAGES], ids=lambda api: api.name)
 def test_a_conversation_has_the_same_values_in_every_api(api: API) -> None:
     assert values_of(NO_BODY, asked(api, BODIES[api.name])) == {
@@ -106,19 +119,76 @@ def test_a_conversation_has_the_same_values_in_every_api(api: API) -> None:
 def test_a_long_conversation_is_read_in_pieces(count: int) -> None:
     """20,000 messages held the loop for 60 ms."""
     turns = [{"role": ("user", "assistant")[at % 2], "content": f"{at}"} for at in range(count)]
-    pieces = read_values(["messages"], asked(CHAT, {"messages": turns or [{"role": "system"}]}))
+    body = {"messages": turns or [{"role": "system"}]}
 
-    pauses = 0
-    while True:
-        try:
-            next(pieces)
-        except StopIteration as end:
-            messages = end.value["messages"]
-            break
-        pauses += 1
+    values, pauses = read_with_pauses(["messages"], asked(CHAT, body))
 
-    assert [each["text"] for each in messages] == [turn["content"] for turn in turns]
-    assert pauses >= 2 * (count // MESSAGES_AT_ONCE)
+    assert [each["text"] for each in values["messages"]] == [turn["content"] for turn in turns]
+    assert pauses >= 2 * (max(count - 1, 0) // MESSAGES_AT_ONCE)
+
+
+LONG = 3 * MESSAGES_AT_ONCE + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "expected"),
+    [
+        (
+            "messages",
+            {"messages": [{"role": "user", "content": "a"}] * LONG},
+            [{"role": "user", "text": "\n".join("a" * LONG), "calls": []}],
+        ),
+        (
+            "messages",
+            {"messages": [{"role": "assistant", "tool_calls": [CHAT_CALL] * LONG}]},
+            [
+                {
+                    "role": "assistant",
+                    "text": "",
+                    "calls": [{"call_id": "c", "name": "get_weather"}] * LONG,
+                }
+            ],
+        ),
+        (
+            "system",
+            {"messages": [{"role": "system", "content": "a"}] * LONG},
+            "\n".join("a" * LONG),
+        ),
+        (
+            "tools",
+            {
+                "messages": [{"role": "user", "content": "a"}],
+                "tools": [{"type": "function", "function": TOOL}] * LONG,
+            },
+            ["get_weather"] * LONG,
+        ),
+        (
+            "tool_results",
+            {
+                "messages": [
+                    {
+                        "role": "tool",
+                        "tool_call_id": "c",
+                        "content": [{"type": "text", "text": "a"}] * LONG,
+                    }
+                ]
+            },
+            [RESULT | {"name": "", "text": "\n".join("a" * LONG)}],
+        ),
+    ],
+    ids=["words", "calls", "system", "tools", "results"],
+)
+def test_a_long_value_is_made_in_pieces(name: str, body: dict[str, Any], expected: Any) -> None:
+    """300,000 texts held the loop for 20 ms when they were joined."""
+    read, pauses_of_reading = asked(CHAT, body), 0
+    for _ in in_pieces(read.prompt, READINGS[name]):
+        pauses_of_reading += 1
+
+    values, pauses = read_with_pauses([name], read)
+
+    assert values == {name: expected}
+    assert pauses >= LONG // MESSAGES_AT_ONCE
+    assert pauses_of_reading
 
 
 def test_the_body_is_the_decoded_one() -> None:
@@ -162,7 +232,7 @@ def test_the_number_of_the_call_is_given() -> None:
 
 
 def test_every_name_that_looks_back_is_one() -> None:
-    assert VALUES.keys() > LOOKING_BACK
+    assert NAMES > LOOKING_BACK
 
 
 def test_a_request_without_a_conversation_has_values() -> None:

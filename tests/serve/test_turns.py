@@ -295,8 +295,9 @@ async def test_no_full_collection_begins_before_leftovers_are_gone(
 async def test_young_garbage_is_collected_while_a_large_body_is_in_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(turns_module, "MAX_YOUNG", 0)
+    """It is before each turn of pieces that are short."""
     collected: list[object] = []
+    at_pauses: list[int] = []
 
     class Garbage:
         def __init__(self) -> None:
@@ -306,13 +307,14 @@ async def test_young_garbage_is_collected_while_a_large_body_is_in_work(
     def work() -> Generator[bool, None, None]:
         Garbage()
         yield True
-        yield True
+        at_pauses.append(len(collected))
+        yield False
+        at_pauses.append(len(collected))
 
-    turns = Turns()
-    await perform_large(turns, work(), [])
-    await let_go(turns)
+    monkeypatch.setattr(turns_module, "MAX_TURN", 0)  # a pause ends the turn
+    await perform_large(Turns(), work(), [])
 
-    assert collected == [Garbage]
+    assert at_pauses == [0, 1]
 
 
 async def test_a_loop_that_ends_leaves_no_collection_delayed() -> None:
