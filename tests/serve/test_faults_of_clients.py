@@ -1,68 +1,46 @@
 """What the official clients make of each fault: the exception they raise, what they have read by
-then, and whether they try again. Sync and async clients of both vendors, three APIs, one server.
+then, and whether they try again. Sync and async clients of both vendors, four APIs, one server.
 
 The facts are those of openai 3.54.0 and anthropic 2.12.0, as measured against a raw socket.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from itertools import count
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
-import anthropic as anthropic_sdk
-import anyio
-import anyio.to_thread
-import openai as openai_sdk
 import pytest
-from anthropic import Anthropic, AsyncAnthropic
-from anyio.lowlevel import checkpoint
-from openai import AsyncOpenAI, OpenAI
 
-from mockllm import AsyncServer
-from tests.support.served import PATIENCE, chat_request, messages_request, responses_request
+from tests.support.client_faults import (
+    STALL,
+    TEXT,
+    WITH_WORDS,
+    Clients,
+    Row,
+    behind_everything,
+    clients,
+    deltas,
+    raw,
+)
 
 pytestmark = pytest.mark.anyio
 
-STALL = "10m"  # on a busy machine a client may look much later than it would; the test ends before
-SHORT, LONG = 1.0, 30.0  # seconds that a client waits for a byte: of a stall, and of others
-TEXT = "Hello world, how are you?"
-
-AT_ONCE = {"retry-after-ms": "1"}
-
-Fault = dict[str, Any] | list[dict[str, Any]]
-
-
-class Outcome(NamedTuple):
-    """What a client did: the exception and its cause by name, the words it had read, and the number
-    of its requests."""
-
-    error: str | None
-    cause: str | None
-    words: str
-    requests: int
-
-
 CUT = {"end": "cut"}
 FIRST = {"after": "first_token"}
+SSE, JSON = "content-type: text/event-stream", "content-type: application/json"
+CHUNKED = "transfer-encoding: chunked"
+AN_ERROR = {"error": {"type": "overloaded_error", "message": "Overloaded"}, "type": "error"}
 
 
-class Row(NamedTuple):
-    """A fault, and what the clients of OpenAI and of Anthropic raise. `words` are read before."""
+def _instead(body: Any, content_type: str | None = None) -> dict[str, Any]:
+    """A mock whose answer is another body, with the status 200."""
+    error = {"status": 200, "body": body}
+    return {"error": error if content_type is None else error | {"content_type": content_type}}
 
-    fault: Fault
-    openai: tuple[str | None, str | None]
-    anthropic: tuple[str | None, str | None]
-    words: str
-    requests: int = 1
-    anthropic_words: str | None = None
 
-    @property
-    def stalls(self) -> bool:
-        """True if the clients wait for nothing."""
-        faults = self.fault if isinstance(self.fault, list) else [self.fault]
-        return any(fault.get("end") == "hang" or "pause" in fault for fault in faults)
+def _in_a_chunk(events: Mapping[str, str]) -> dict[str, str]:
+    """The beginning of a chunk of each API, which is longer than what is there."""
+    return {api: f"fff\r\n{data}" for api, data in events.items()}
 
 
 def _connection(cause: str) -> tuple[str, str]:
@@ -72,6 +50,7 @@ def _connection(cause: str) -> tuple[str, str]:
 NOTHING = (None, None)
 TIMED_OUT = ("APITimeoutError", "ReadTimeout")
 CLOSED = _connection("RemoteProtocolError")
+BROKEN = ("RemoteProtocolError", None)
 WAS_RESET = _connection("ReadError")
 
 STREAMS: dict[str, Row] = {
@@ -82,6 +61,19 @@ STREAMS: dict[str, Row] = {
     "RST before any byte": Row({"end": "reset"}, WAS_RESET, WAS_RESET, "", 2),
     "a stall before the head": Row({"end": "hang"}, TIMED_OUT, TIMED_OUT, "", 2),
     # a stream that breaks: never retried
+    "a length that is too long": Row(
+        raw(f"{SSE}; content-length: 9999", deltas()), CLOSED, BROKEN, "Hello"
+    ),
+    "a bad size of a chunk": Row(raw(f"{SSE}; {CHUNKED}", "no size\r\n"), CLOSED, BROKEN, ""),
+    "FIN inside a chunk": Row(
+        raw(f"{SSE}; {CHUNKED}", _in_a_chunk(deltas())), CLOSED, BROKEN, "Hello"
+    ),
+    "FIN instead of the last chunk": Row(
+        behind_everything("cut"), NOTHING, BROKEN, TEXT, responses=CLOSED
+    ),
+    "RST instead of the last chunk": Row(
+        behind_everything("reset"), NOTHING, ("ReadError", None), TEXT, responses=WAS_RESET
+    ),
     "FIN after the head": Row(CUT | {"after": "head"}, CLOSED, ("RemoteProtocolError", None), ""),
     "FIN between events": Row(CUT | FIRST, CLOSED, ("RemoteProtocolError", None), "Hello"),
     "FIN inside an event": Row(
@@ -108,14 +100,36 @@ STREAMS: dict[str, Row] = {
     "a clean end inside an event": Row(
         {"end": "clean", "inside": True} | FIRST, NOTHING, NOTHING, "Hello"
     ),
+    "the end of the connection between events": Row(raw(SSE, deltas()), NOTHING, NOTHING, "Hello"),
+    "the end of the connection inside an event": Row(raw(SSE, deltas(60)), NOTHING, NOTHING, ""),
     "an empty stream": Row({"end": "clean", "after": "head"}, NOTHING, NOTHING, ""),
     "all but the end": Row({"end": "clean", "after": "before_end"}, NOTHING, NOTHING, TEXT),
     "comments": Row({"send": ": ping\n\n"} | FIRST, NOTHING, NOTHING, TEXT),
+    "comments while nothing is said for longer than the timeout": Row(
+        [{"send": ": ping\n\n"} | FIRST, {"pause": "700ms"} | FIRST] * 4, NOTHING, NOTHING, TEXT
+    ),
     "only comments": Row(
         [{"send": ": ping\n\n", "after": "head"}, {"end": "clean", "after": "head"}],
         NOTHING,
         NOTHING,
         "",
+    ),
+    "only [DONE]": Row(
+        [{"send": "data: [DONE]\n\n", "after": "head"}, {"end": "clean", "after": "head"}],
+        NOTHING,
+        NOTHING,
+        "",
+    ),
+    "JSON": Row(None, NOTHING, NOTHING, "", mock=_instead({"id": "a"})),
+    "HTML": Row(None, NOTHING, NOTHING, "", mock=_instead("<html>")),
+    "the body of an error": Row(None, NOTHING, NOTHING, "", mock=_instead(AN_ERROR)),
+    "no content": Row(None, NOTHING, NOTHING, "", mock={"error": {"status": 204}}),
+    "another content type": Row(
+        None,
+        NOTHING,
+        NOTHING,
+        TEXT,
+        mock={"reply": TEXT, "headers": {"content-type": "text/plain"}},
     ),
     # broken events
     "malformed JSON": Row(
@@ -139,6 +153,12 @@ STREAMS: dict[str, Row] = {
     ),
     "an error and no end of the message": Row(
         [{"error": "rate_limit"} | FIRST, {"end": "reset"} | FIRST],
+        ("APIError", None),
+        ("APIStatusError", None),
+        "Hello",
+    ),
+    "an error with a name": Row(
+        {"send": 'event: error\ndata: {"error": {"message": "m"}}\n\n'} | FIRST,
         ("APIError", None),
         ("APIStatusError", None),
         "Hello",
@@ -170,6 +190,12 @@ STREAMS: dict[str, Row] = {
         TEXT,
         anthropic_words="Hello",
     ),
+    "a failed response": Row(
+        {"send": 'event: response.failed\ndata: {"type": "response.failed"}\n\n'} | FIRST,
+        NOTHING,
+        NOTHING,
+        TEXT,
+    ),
     "a ping": Row(
         {"send": 'event: ping\ndata: {"type": "ping"}\n\n'} | FIRST, NOTHING, NOTHING, TEXT
     ),
@@ -186,6 +212,22 @@ WHOLE: dict[str, Row] = {
     "broken JSON": Row(
         {"end": "clean"} | FIRST, ("JSONDecodeError", None), ("JSONDecodeError", None), ""
     ),
+    "a body whose length is too long": Row(
+        raw(f"{JSON}; content-length: 9999", "{"), CLOSED, CLOSED, "", 2
+    ),
+    "a chunked body that is cut": Row(
+        raw(f"{JSON}; {CHUNKED}", "1\r\n{\r\n"), CLOSED, CLOSED, "", 2
+    ),
+    "a body that ends with the connection": Row(
+        raw(JSON, "{"), ("JSONDecodeError", None), ("JSONDecodeError", None), ""
+    ),
+    "an empty body": Row(
+        None,
+        ("JSONDecodeError", None),
+        ("JSONDecodeError", None),
+        "",
+        mock=_instead("", "application/json"),
+    ),
     "an error in the middle": Row(
         {"error": {"as": "overloaded"}} | FIRST,
         ("InternalServerError", None),
@@ -197,146 +239,51 @@ WHOLE: dict[str, Row] = {
 """The rows about whole answers."""
 
 
-def _config() -> dict[str, Any]:
-    mocks = [
-        {"name": f"{kind}: {name}", "match": {"user": name, "stream": kind == "stream"}}
-        | {"reply": TEXT, "fault": row.fault, "headers": AT_ONCE}
-        for kind, rows in (("stream", STREAMS), ("whole", WHOLE))
-        for name, row in rows.items()
-    ]
-    return {"mocks": mocks}
-
-
-Ask = Callable[[str, str, Row, bool], Awaitable[Outcome]]
-"""``await ask(api, name, row, stream)``: what a client does with the answer of a mock."""
+EMBEDDINGS: dict[str, Row] = {
+    name: WHOLE[name]._replace(fault=fault)
+    for name, fault in (
+        ("FIN before any byte", CUT),
+        ("RST before any byte", {"end": "reset"}),
+        ("a stall before the head", {"end": "hang"}),
+        ("a body that is cut", CUT | {"after": {"bytes": 20}}),
+        ("a body that is reset", {"end": "reset", "after": {"bytes": 20}}),
+        ("a body that stalls", {"end": "hang", "after": {"bytes": 20}}),
+        ("broken JSON", {"end": "clean", "after": {"bytes": 20}}),
+        ("a body whose length is too long", WHOLE["a body whose length is too long"].fault),
+        ("a chunked body that is cut", WHOLE["a chunked body that is cut"].fault),
+        (
+            "a body that ends with the connection",
+            WHOLE["a body that ends with the connection"].fault,
+        ),
+        ("an empty body", None),
+    )
+}
+"""The same rows, of Embeddings, whose answers have no words."""
 
 
 @pytest.fixture(scope="module", params=["sync", "async"])
-async def ask(request: pytest.FixtureRequest) -> AsyncIterator[Ask]:
-    """A client of each vendor, which asks in a session of its own each time."""
-    options: dict[str, Any] = {"api_key": "any", "max_retries": 1}
-    is_sync = request.param == "sync"
-    async with AsyncExitStack() as stack:
-        server = await stack.enter_async_context(AsyncServer(_config(), drain_timeout=0.0))
-        urls = server.openai_base_url, server.anthropic_base_url
-        clients: Any
-        if is_sync:
-            clients = OpenAI(base_url=urls[0], **options), Anthropic(base_url=urls[1], **options)
-            for client in clients:
-                stack.enter_context(client)
-        else:
-            clients = (
-                AsyncOpenAI(base_url=urls[0], **options),
-                AsyncAnthropic(base_url=urls[1], **options),
-            )
-            for client in clients:
-                await stack.enter_async_context(client)
-        numbers = count()
-
-        async def ask(api: str, name: str, row: Row, stream: bool) -> Outcome:
-            session = server.session(f"test-{next(numbers)}")
-            body = _body(api, name) | {
-                "stream": stream,
-                "timeout": _timeout(api, SHORT if row.stalls else LONG),
-                "extra_headers": {"x-mockllm-session": session.name},
-            }
-            create = _create(api, *clients)
-            if is_sync:
-                found = await anyio.to_thread.run_sync(lambda: _read(create, body))
-            else:
-                found = await _read_async(create, body)
-            with anyio.fail_after(PATIENCE):
-                while len(session.calls) < row.requests:  # the end of a stall is seen later
-                    await checkpoint()
-            return Outcome(*found, len(session.calls))
-
-        yield ask
+async def asking(request: pytest.FixtureRequest) -> AsyncIterator[Clients]:
+    tables = {"stream": STREAMS, "whole": WHOLE, "embeddings": EMBEDDINGS}
+    async with clients(tables, sync=request.param == "sync") as found:
+        yield found
 
 
-def _read(create: Any, body: dict[str, Any]) -> tuple[str | None, str | None, str]:
-    words = [""]
-    try:
-        answer = create(**body)
-        if body["stream"]:
-            with answer:
-                for event in answer:
-                    words[0] += _said(event)
-    except Exception as exc:
-        return (*_named(exc), words[0])
-    return (None, None, words[0])
-
-
-async def _read_async(create: Any, body: dict[str, Any]) -> tuple[str | None, str | None, str]:
-    words = [""]
-    try:
-        answer = await create(**body)
-        if body["stream"]:
-            async with answer:
-                async for event in answer:
-                    words[0] += _said(event)
-    except Exception as exc:
-        return (*_named(exc), words[0])
-    return (None, None, words[0])
-
-
-def _create(api: str, openai: Any, anthropic: Any) -> Any:
-    return {
-        "chat": openai.chat.completions.create,
-        "responses": openai.responses.create,
-        "messages": anthropic.messages.create,
-    }[api]
-
-
-def _body(api: str, name: str) -> dict[str, Any]:
-    requests = {
-        "chat": chat_request,
-        "responses": responses_request,
-        "messages": messages_request,
-    }
-    return requests[api](name)
-
-
-def _timeout(api: str, seconds: float) -> Any:
-    """The time that a client waits for a byte. To connect and to send, it has long enough."""
-    sdk: Any = anthropic_sdk if api == "messages" else openai_sdk
-    return sdk.Timeout(LONG, read=seconds)
-
-
-def _said(event: Any) -> str:
-    """The words of the model in an event of any API."""
-    if getattr(event, "choices", None):
-        return event.choices[0].delta.content or ""
-    delta = getattr(event, "delta", None)
-    return delta if isinstance(delta, str) else getattr(delta, "text", None) or ""
-
-
-def _named(error: Exception) -> tuple[str, str | None]:
-    cause = error.__cause__
-    is_of_sdk = isinstance(error, (openai_sdk.APIError, anthropic_sdk.APIError))
-    is_connection = is_of_sdk and isinstance(
-        error, (openai_sdk.APIConnectionError, anthropic_sdk.APIConnectionError)
-    )
-    return type(error).__name__, type(cause).__name__ if is_connection else None
-
-
-def _expected(row: Row, api: str) -> Outcome:
-    error, cause = row.anthropic if api == "messages" else row.openai
-    words = row.words
-    if api == "messages" and row.anthropic_words is not None:
-        words = row.anthropic_words
-    return Outcome(error, cause, words, row.requests)
-
-
-APIS = ("chat", "responses", "messages")
-
-
-@pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("name", STREAMS)
-async def test_a_client_meets_a_fault_in_a_stream(ask: Ask, name: str, api: str) -> None:
-    assert await ask(api, name, STREAMS[name], True) == _expected(STREAMS[name], api)
+async def test_clients_meet_a_fault_in_a_stream(asking: Clients, name: str) -> None:
+    found = await asking.outcomes("stream", name)
+
+    assert found == {api: STREAMS[name].expected(api) for api in WITH_WORDS}
 
 
-@pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("name", WHOLE)
-async def test_a_client_meets_a_fault_in_a_whole_answer(ask: Ask, name: str, api: str) -> None:
-    assert await ask(api, name, WHOLE[name], False) == _expected(WHOLE[name], api)
+async def test_clients_meet_a_fault_in_a_whole_answer(asking: Clients, name: str) -> None:
+    found = await asking.outcomes("whole", name)
+
+    assert found == {api: WHOLE[name].expected(api) for api in WITH_WORDS}
+
+
+@pytest.mark.parametrize("name", EMBEDDINGS)
+async def test_clients_meet_a_fault_in_embeddings(asking: Clients, name: str) -> None:
+    found = await asking.outcomes("embeddings", name)
+
+    assert found == {"embeddings": EMBEDDINGS[name].expected("embeddings")}
