@@ -35,6 +35,7 @@ Elapsed = Callable[[str], float | None]
 """Returns the seconds since the entry with this name began, else since the start of the server;
 None if it is stopped."""
 
+MAX_COMBINATIONS = 1_000  # of entries that are for one request, whose effects are kept
 _KEYS = 1 << 64  # of which a drawn one is an integer below
 
 
@@ -56,6 +57,13 @@ class TrafficEntry:
     """The latency; None also if it takes no time."""
     faults: Planned = ()
     limit: RateLimit | None = None
+
+    @property
+    def is_constant(self) -> bool:
+        """True if it holds for all of its requests, whenever they come: by no chance, at no time,
+        and nobody can start or stop it."""
+        has_times = self.begin > 0 or self.end is not None or self.ramp > 0
+        return not self.name and not has_times and self.chance >= 1
 
     @property
     def has_drawn_kind(self) -> bool:
@@ -95,6 +103,11 @@ class Effects(NamedTuple):
         pace = _blend(answer.pace, self.latency.pace, self.level)
         return answer._replace(pace=pace), (self.latency.rule.label,)
 
+    @property
+    def unlimited(self) -> Effects:
+        """The same without a limit."""
+        return NO_EFFECTS if self[:4] == NO_EFFECTS[:4] else self._replace(limit=None)
+
 
 NO_EFFECTS = Effects()
 
@@ -106,6 +119,8 @@ class Exposure(NamedTuple):
     entries: tuple[TrafficEntry, ...]
     summary: Summary
     costs: Mapping[str, int]
+    constant: Effects | None = None
+    """What the entries do to the request whenever it comes; None if that changes."""
 
 
 class Held(NamedTuple):
@@ -187,6 +202,7 @@ class Traffic:
         self.index = RuleIndex([entry.rule for entry in entries])
         """Their rules, which all have state: so each of them that matches is a candidate."""
         self._by_index = {entry.rule.index: entry for entry in entries}
+        self._constant: dict[tuple[TrafficEntry, ...], Effects | None] = {}
 
     def select(
         self, prompt: Prompt, headers: Mapping[bytes, bytes], limits: RateLimits
@@ -202,7 +218,17 @@ class Traffic:
     def _exposure(self, rules: Iterable[Rule], prompt: Prompt, limits: RateLimits) -> Exposure:
         entries = tuple(self._by_index[rule.index] for rule in rules)
         is_limited = any(entry.limit is not None for entry in entries)
-        return Exposure(entries, Summary.of(prompt), limits.costs(prompt) if is_limited else {})
+        costs = limits.costs(prompt) if is_limited else {}
+        return Exposure(entries, Summary.of(prompt), costs, self._constant_of(entries))
+
+    def _constant_of(self, entries: tuple[TrafficEntry, ...]) -> Effects | None:
+        """Return `Exposure.constant` of a request that these entries are for."""
+        if entries not in self._constant:
+            if len(self._constant) >= MAX_COMBINATIONS:
+                self._constant.clear()
+            held = [Held(entry, 1.0) for entry in entries if entry.is_constant]
+            self._constant[entries] = decide(held, {}) if len(held) == len(entries) else None
+        return self._constant[entries]
 
     @property
     def pools(self) -> list[PoolRule]:

@@ -13,32 +13,40 @@ error of the server cannot come between an admission and the answer that ends it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import count
 from typing import Any, NamedTuple
 
 from mockllm.config import rate_limit as words
 from mockllm.engine.decision import Admission, Answer, Decision, Operation, Question
-from mockllm.exchange import Headers, Reply, Request
+from mockllm.exchange import Headers, Request
 from mockllm.providers.api import API
 from mockllm.providers.counts import count as count_of
 from mockllm.providers.rate_limits import (
     CONCURRENT,
     MINUTE,
     WINDOWS,
+    LimitLines,
     Quota,
     RateLimits,
     Refusal,
 )
-from mockllm.replies.headers import replace_lines
-from mockllm.replies.ready import ReadyBytes
+from mockllm.replies.headers import HeaderLines
 from mockllm.state import store
 from mockllm.state.rate_limits import Charge, Limit, Limited, Spent
-from mockllm.state.session_names import credential_of, session_of_credential
+from mockllm.state.session_names import (
+    CREDENTIAL_HEADERS,
+    credential_of,
+    session_of_credential,
+)
 from mockllm.state.store import Choose, Enter, PoolFull, Spend
 
+_new = tuple.__new__  # half the time of the class's own constructor
 MAX_USAGES = 1_000  # answers of mocks whose usage is kept
+MAX_NAMES = 1_000  # credentials and models whose buckets' names are kept, of each limit
+MAX_KEPT = 500  # characters of a credential and a model, together, of which they are
 MAX_SHOWN_MODEL = 100  # characters of a model in the name of a bucket; a longer one is hashed
 
 
@@ -53,6 +61,26 @@ class RateLimit:
     amounts: tuple[tuple[str, int], ...]
     concurrent: int | None
     per: frozenset[str]
+
+    limits: tuple[Limit, ...]
+    """Those of `amounts`."""
+    shown: LimitLines
+    lines: HeaderLines
+    """The lines of `shown`."""
+    names: dict[tuple[Any, ...], tuple[str, ...]] = field(default_factory=dict)
+    """The names of buckets (`_names`) by what they depend on: 8 µs less than to make them."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words of `amounts`."""
+        return tuple([word for word, _ in self.amounts])
+
+    def headers(self, values: tuple[bytes, ...]) -> Headers:
+        """Return the headers about the limits with these values; none without values."""
+        if not values:
+            return ()
+        lines = zip(self.lines.lines, values, strict=True)
+        return tuple([(name, value) for (name, _), value in lines])
 
     @property
     def all_amounts(self) -> tuple[tuple[str, int], ...]:
@@ -70,7 +98,19 @@ def compile_rate_limit(written: words.RateLimit | None, key: str, api: API) -> R
     known = tuple((word, amounts[word]) for word in vendor.words if word in amounts)
     if not known and written.concurrent is None:
         return None
-    return RateLimit(key, vendor, known, written.concurrent, frozenset(written.per))
+    limits = tuple(Limit(amount, WINDOWS[word]) for word, amount in known)
+    quotas = [Quota(word, amount, WINDOWS[word], 0.0) for word, amount in known]
+    shown = vendor.compile_headers(quotas)
+    per = frozenset(written.per)
+    return RateLimit(
+        key, vendor, known, written.concurrent, per, limits, shown, _header_lines(shown.lines)
+    )
+
+
+@lru_cache(maxsize=64)
+def _header_lines(lines: Headers) -> HeaderLines:
+    """Return the only `HeaderLines` of these, so that limits which differ in amounts share them."""
+    return HeaderLines(lines)
 
 
 class Sent(NamedTuple):
@@ -137,18 +177,24 @@ class Limiter:
         `chooses_at_once`, what `decided` asks a store is part of the question, so that an attempt
         that is refused takes nothing."""
         now = self._now()
-        charges = self._charges(limit, asked)
-        admission = Admission(asked.api, now)
+        names = _names(limit, asked)
+        session = asked.session if "session" in limit.per else None
+        costs = asked.costs
+        charges = [
+            _new(Charge, (name, size, costs[word], session))
+            for name, size, (word, _) in zip(names, limit.limits, limit.amounts, strict=False)
+        ]
+        admission: Admission | None = None
         operations: list[Operation] = []
         if limit.concurrent is not None:
-            pool = _bucket(limit, CONCURRENT, asked)
+            admission = Admission(asked.api, now)
             admission.lease = str(next(self._leases))
-            operations.append(Enter(pool, admission.lease, limit.concurrent))
+            operations.append(Enter(names[-1], admission.lease, limit.concurrent))
         if charges:
-            spend = Spend(tuple(charge for _, charge in charges), now)
-            operations.append(spend)
+            operations.append(_new(Spend, (tuple(charges), now)))
             if limit.vendor.true_costs is not None:
-                admission.charges = dict(charges)
+                admission = admission or Admission(asked.api, now)
+                admission.charges = dict(zip(limit.words, charges, strict=True))
         own = len(operations)
         follows = chooses_at_once and isinstance(decided, Question) and _is_of_store(decided)
         if isinstance(decided, Question) and follows:
@@ -158,23 +204,26 @@ class Limiter:
             result = results[own - 1] if len(results) >= own else results[-1]
             if isinstance(result, PoolFull):
                 return self._refuse_place(limit, charges, now, refuse)
-            used = result.used if isinstance(result, Spent | Limited) else ()
-            headers = self._headers(limit, charges, used)
+            values: tuple[bytes, ...] = ()
+            if isinstance(result, Spent | Limited):
+                values = limit.shown.values(result.used, self._speed(), self._wall_clock())
             if isinstance(result, Limited):
-                return refuse(self._refusal(charges, result), headers)
+                return refuse(self._refusal(limit, charges, result), limit.headers(values))
             then = decided
             if isinstance(then, Question) and follows:
                 then = then.resume(results[own:])
-            return _admitted(then, admission, limit.vendor.unlimited, headers)
+            return _admitted(then, admission, limit.lines, values)
 
-        return Question(tuple(operations), resume, admission)
+        return _new(Question, (tuple(operations), resume, admission))
 
     def over(
         self, admission: Admission, answer: Answer | None, sent: Sent
     ) -> tuple[store.Operation, ...]:
         """Return the operations at the end of a request that was admitted, of whose `answer` this
         was `sent`; none if it has ended before."""
-        if not admission.charges or answer is None:
+        if not admission.charges:
+            costs: Mapping[str, float] = {}
+        elif answer is None:
             costs = _true_costs(admission, {}, NOTHING)
         else:
             costs = _true_costs(admission, self._usage(admission.api, answer), sent)
@@ -194,45 +243,17 @@ class Limiter:
             self._usages[id(response)] = response, found
         return found
 
-    def _charges(self, limit: RateLimit, asked: Applicant) -> list[tuple[str, Charge]]:
-        session = asked.session if "session" in limit.per else None
-        return [
-            (
-                word,
-                Charge(
-                    _bucket(limit, word, asked),
-                    Limit(amount, WINDOWS[word]),
-                    asked.costs[word],
-                    session,
-                ),
-            )
-            for word, amount in limit.amounts
-        ]
-
-    def _quotas(self, charges: Sequence[tuple[str, Charge]], used: Sequence[float]) -> list[Quota]:
-        """Return what is used of the buckets, in windows of real time."""
-        speed = self._speed()
-        return [
-            Quota(word, charge.limit.amount, charge.limit.window / speed, level)
-            for (word, charge), level in zip(charges, used, strict=True)
-        ]
-
-    def _headers(
-        self, limit: RateLimit, charges: Sequence[tuple[str, Charge]], used: Sequence[float]
-    ) -> Headers:
-        if not used:
-            return ()
-        return limit.vendor.headers(self._quotas(charges, used), self._wall_clock())
-
-    def _refusal(self, charges: Sequence[tuple[str, Charge]], limited: Limited) -> Refusal:
-        quota = self._quotas(charges, limited.used)[limited.place]
-        wait = None if limited.wait is None else limited.wait / self._speed()
-        return Refusal(quota, charges[limited.place][1].cost, wait)
+    def _refusal(self, limit: RateLimit, charges: Sequence[Charge], limited: Limited) -> Refusal:
+        place, speed = limited.place, self._speed()
+        (word, amount), charge = limit.amounts[place], charges[place]
+        quota = Quota(word, amount, charge.limit.window / speed, limited.used[place])
+        wait = None if limited.wait is None else limited.wait / speed
+        return Refusal(quota, charge.cost, wait)
 
     def _refuse_place(
         self,
         limit: RateLimit,
-        charges: Sequence[tuple[str, Charge]],
+        charges: Sequence[Charge],
         now: float,
         refuse: Refuse,
     ) -> Decision | Question:
@@ -243,10 +264,12 @@ class Limiter:
         refusal = Refusal(Quota(CONCURRENT, places, MINUTE, places), 1, None)
         if not charges or not limit.vendor.refusals_have_headers:
             return refuse(refusal, ())
-        free = Spend(tuple(charge._replace(cost=0.0) for _, charge in charges), now)
+        free = Spend(tuple(charge._replace(cost=0.0) for charge in charges), now)
 
         def resume(results: Sequence[Any]) -> Decision | Question:
-            return refuse(refusal, self._headers(limit, charges, results[0].used))
+            used = results[0].used
+            values = limit.shown.values(used, self._speed(), self._wall_clock())
+            return refuse(refusal, limit.headers(values))
 
         return Question((free,), resume)
 
@@ -282,11 +305,30 @@ def _is_of_store(question: Question) -> bool:
     return all(isinstance(operation, store.Operation) for operation in question.operations)
 
 
-def _bucket(limit: RateLimit, word: str, asked: Applicant) -> str:
-    """Return the name of a bucket. No credential can be recovered from it."""
+def _names(limit: RateLimit, asked: Applicant) -> tuple[str, ...]:
+    """Return the names of the buckets that a request belongs to, in the order of `amounts`, and of
+    its pool. No credential can be recovered from them."""
+    values = asked.request.first_values
+    own_headers = asked.api.vendor.credential_headers(asked.request)
+    sent = [values.get(name) for name in CREDENTIAL_HEADERS] if "key" in limit.per else ()
+    model = asked.model if "model" in limit.per else None
+    session = asked.session if "session" in limit.per else None
+    key = (session, model, own_headers, *sent)
+    names = limit.names.get(key)
+    if names is None:
+        words = [word for word, _ in limit.all_amounts]
+        names = tuple([_bucket(limit, word, asked, own_headers) for word in words])
+        if sum(map(len, filter(None, (model, *sent)))) <= MAX_KEPT:
+            if len(limit.names) >= MAX_NAMES:
+                limit.names.clear()
+            limit.names[key] = names
+    return names
+
+
+def _bucket(limit: RateLimit, word: str, asked: Applicant, own_headers: tuple[bytes, ...]) -> str:
+    """Return the name of a bucket."""
     parts = [limit.key, word]
     if "key" in limit.per:
-        own_headers = asked.api.vendor.credential_headers(asked.request)
         credential = credential_of(asked.request.first_values, own_headers)
         parts.append("" if credential is None else session_of_credential(credential))
     if "model" in limit.per:
@@ -300,46 +342,22 @@ def _bucket(limit: RateLimit, word: str, asked: Applicant) -> str:
 
 
 def _admitted(
-    decided: Decision | Question, admission: Admission, unlimited: Headers, headers: Headers
+    decided: Decision | Question,
+    admission: Admission | None,
+    lines: HeaderLines,
+    values: tuple[bytes, ...],
 ) -> Decision | Question:
-    """Return the decision on a request that was admitted."""
+    """Return the decision on a request that was admitted, with these values of header lines."""
     if isinstance(decided, Question):
         resume = decided.resume
         return Question(
             decided.operations,
-            lambda results: _admitted(resume(results), admission, unlimited, headers),
+            lambda results: _admitted(resume(results), admission, lines, values),
             admission,
         )
-    written = dict(headers)
-    lines = {line: (line[0], written[line[0]]) for line in unlimited if line[0] in written}
-    reply = _with_lines(decided.reply, lines)
-    if reply is decided.reply:
-        return decided._replace(admission=admission)
-    ready = None if decided.ready is None else _LimitedBytes(decided.ready, lines)
-    return decided._replace(reply=reply, ready=ready, admission=admission)
-
-
-_Lines = Mapping[tuple[bytes, bytes], tuple[bytes, bytes]]
-"""Header lines, by those in whose places they are written."""
-
-
-def _with_lines(reply: Reply, lines: _Lines) -> Reply:
-    """Return `reply` with the lines that it has replaced. A header that a mock has set is another
-    line, and stays."""
-    if lines.keys().isdisjoint(reply.headers):
-        return reply
-    return replace(reply, headers=tuple(lines.get(each, each) for each in reply.headers))
-
-
-class _LimitedBytes(ReadyBytes):
-    """Ready bytes that are shared by many requests, with header lines of one of them."""
-
-    __slots__ = ("_lines", "_shared")
-
-    def __init__(self, shared: ReadyBytes, lines: _Lines) -> None:
-        self._shared = shared
-        self._lines = lines
-
-    def finish(self, fresh: Any) -> bytes:
-        """Return the bytes of one delivery, with its values filled in."""
-        return replace_lines(self._shared.finish(fresh), self._lines)
+    match, reply, ready, session, _ = decided
+    if values:
+        reply = lines.replace(reply, values)
+        if reply is not decided.reply and ready is not None:
+            ready = ready.with_lines(lines, values)
+    return _new(Decision, (match, reply, ready, session, admission))

@@ -72,6 +72,8 @@ class TrafficStage:
         """Return what `decide` does with the effects of those entries that hold now, or the
         question before it: what is drawn, that an error takes nothing, and whether a limit admits
         the request. (`effects` tells where each kind of effect is applied.)"""
+        if exposure.constant is not None:
+            return self._by_effects(received, exposure, exposure.constant, decide)
         held = hold(exposure.entries, self.elapsed)
         if not held:
             return decide(NO_EFFECTS)
@@ -128,7 +130,7 @@ class TrafficStage:
         """Return the question whether the limit of `entry` admits a request."""
         assert entry.limit is not None
         api, summary = received.table.api, exposure.summary
-        decided = decide(effects._replace(limit=None))
+        decided = decide(effects.unlimited)
 
         def refuse(refusal: Refusal, headers: Headers) -> Decision | Question:
             reply = self._renderer.render_refusal(api, refusal, headers, summary.model)

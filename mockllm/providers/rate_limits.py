@@ -47,7 +47,7 @@ class Quota(NamedTuple):
     @property
     def remaining(self) -> int:
         """The whole requests or tokens that are left."""
-        return max(math.floor(self.amount - self.used + _ALMOST), 0)
+        return whole_left(self.amount, self.used)
 
     @property
     def seconds_until_full(self) -> float:
@@ -69,6 +69,17 @@ class Refusal(NamedTuple):
         return self.requested > self.quota.amount
 
 
+class LimitLines(NamedTuple):
+    """The header lines that some limits change: those of `unlimited`, and what they say instead.
+
+    `values(used, speed, now)` are their values, in the same order, when so much is `used` of each
+    limit, whose windows pass so many times as fast as real time, at the Unix time `now`. They are
+    those of `RateLimits.headers` in a sixth of the time."""
+
+    lines: Headers
+    values: Callable[[Sequence[float], float, float], tuple[bytes, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class RateLimits:
     """How a vendor limits requests."""
@@ -87,6 +98,10 @@ class RateLimits:
     """`headers(quotas, now)`: the headers of `unlimited` that these quotas change, at the Unix time
     `now`."""
 
+    compile_headers: Callable[[Sequence[Quota]], LimitLines]
+    """`compile_headers(quotas)`: the same for all requests of these limits, whatever is used of
+    them."""
+
     refuse: Callable[[Refusal], tuple[Failure, Case]]
     """`refuse(refusal)`: the failure beyond a limit, and its form."""
 
@@ -97,6 +112,11 @@ class RateLimits:
 
     refusals_have_headers: bool
     """True if an answer that is refused has the headers, too."""
+
+
+def whole_left(amount: float, used: float) -> int:
+    """Return the whole requests or tokens that are left of an `amount`."""
+    return max(math.floor(amount - used + _ALMOST), 0)
 
 
 def tightest(quotas: Sequence[Quota], words: Sequence[str]) -> Quota | None:

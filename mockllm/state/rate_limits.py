@@ -24,6 +24,7 @@ from mockllm.state.maps import GroupedMap, LocalMaps, Maps, OrderedMap
 
 MAX_BUCKETS = 65_536  # of all sessions; about 16 MB
 TOLERANCE = 1e-9  # of a limit: more than what time as a float cannot tell apart
+_new = tuple.__new__  # half the time of the class's own constructor
 
 
 class Limit(NamedTuple):
@@ -114,14 +115,29 @@ class Buckets:
 
     def spend(self, charges: Sequence[Charge], now: float) -> Spent | Limited:
         """Charge a request in all of its buckets, or in none."""
-        used = tuple(used_at(self._get(charge), charge.limit, now) for charge in charges)
-        for place, (charge, level) in enumerate(zip(charges, used, strict=True)):
-            if not fits(level, charge.limit, charge.cost):
-                return Limited(place, used, wait_for(level, charge.limit, charge.cost))
-        after = tuple(level + charge.cost for charge, level in zip(charges, used, strict=True))
-        for charge, level in zip(charges, after, strict=True):
-            self._put(charge, level, now)
-        return Spent(after)
+        # what `used_at`, `fits` and `_put` do, without their calls: 2 µs less for two buckets
+        buckets = self._buckets
+        used: list[float] = []
+        refused: int | None = None
+        for place, (name, (amount, window), cost, session) in enumerate(charges):
+            bucket = buckets.get(session, name)
+            level = 0.0
+            if bucket is not None:
+                level, at = bucket
+                if level and now > at:
+                    level = max(level - amount * (now - at) / window, 0.0)
+            used.append(level)
+            if level + cost > amount * (1 + TOLERANCE) and refused is None:
+                refused = place
+        if refused is not None:
+            _, limit, cost, _ = charges[refused]
+            return Limited(refused, tuple(used), wait_for(used[refused], limit, cost))
+        for place, (name, _, cost, session) in enumerate(charges):
+            used[place] = level = used[place] + cost
+            buckets.put_last(session, name, (level, now))
+            if len(buckets) > MAX_BUCKETS:
+                buckets.drop_first()
+        return _new(Spent, (tuple(used),))
 
     def settle(self, charge: Charge, cost: float, since: float, now: float) -> None:
         """Settle a `charge` that was spent at the time `since`, now that the true `cost` is known.

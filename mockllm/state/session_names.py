@@ -29,7 +29,8 @@ MAX_QUOTED = 40  # characters of an invalid name in a message
 _NAME = re.compile(rf"(?!\.\.?\Z)[A-Za-z0-9._-]{{1,{MAX_NAME}}}")
 _CREDENTIAL = "credential-"
 _AUTHORIZATION = b"authorization"
-_CREDENTIAL_HEADERS = (b"x-api-key", b"api-key", _AUTHORIZATION)
+CREDENTIAL_HEADERS = (b"x-api-key", b"api-key", _AUTHORIZATION)
+"""The headers that may hold the API key of a request."""
 _BEARER = re.compile(rb"bearer +", re.IGNORECASE)
 
 
@@ -104,7 +105,7 @@ def credential_of(
     """Return the API key of a request, in whichever header it was sent; None without one. If there
     are several, that in the first of `own_headers` counts, in which the vendor's clients send it: a
     gateway may add another vendor's. An ``Authorization`` without ``Bearer`` comes last."""
-    names = (*own_headers, *_CREDENTIAL_HEADERS)
+    names = (*own_headers, *CREDENTIAL_HEADERS)
     for name in names:
         value = headers.get(name, b"")
         begun = _BEARER.match(value)

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockllm.config.rate_limit import RateLimit
+from mockllm.engine import effects
 from mockllm.engine.decision import Answer
-from mockllm.engine.effects import NO_EFFECTS, Effects, Held, TrafficEntry, decide, hold
+from mockllm.engine.effects import (
+    NO_EFFECTS,
+    Effects,
+    Held,
+    Traffic,
+    TrafficEntry,
+    decide,
+    hold,
+)
+from mockllm.engine.limiting import compile_rate_limit
 from mockllm.engine.pace import Pace
 from mockllm.exchange import Pacing, PoolRule
 from mockllm.matching.rule import Rule
+from mockllm.prompt import NOT_STREAMED, Prompt
+from mockllm.providers import APIS
 
 ERROR = Answer({})
 RULE = Rule(0, "traffic[0]")
@@ -116,3 +131,48 @@ def test_a_latency_rises_from_nothing_and_to_nothing() -> None:
     assert to_nothing.pace.pacing.ttft == pytest.approx(1.5)
     assert nothing.pace is None
     assert Effects(latency=instant).pace(Answer({}, pace=pace))[0].pace is None
+
+
+LIMIT = compile_rate_limit(RateLimit(rpm=1), "key", APIS[0])
+entries = st.builds(
+    TrafficEntry,
+    rule=st.just(RULE),
+    name=st.sampled_from(["", "", "named"]),
+    begin=st.sampled_from([0.0, 0.0, 5.0]),
+    end=st.sampled_from([None, None, 9.0]),
+    ramp=st.sampled_from([0.0, 0.0, 3.0]),
+    chance=st.sampled_from([1.0, 1.0, 0.5]),
+    error=st.sampled_from([None, ERROR]),
+    has_latency=st.booleans(),
+    limit=st.sampled_from([None, LIMIT]),
+)
+
+
+@given(st.lists(entries, max_size=3), st.lists(st.none() | st.floats(0, 20), max_size=5))
+def test_effects_that_are_constant_are_those_at_any_time(
+    written: list[TrafficEntry], times: list[float | None]
+) -> None:
+    placed = [
+        replace(entry, rule=Rule(number, "traffic", stateful=True))
+        for number, entry in enumerate(written)
+    ]
+    traffic, api = Traffic(placed), APIS[0]
+    prompt = Prompt(api.name, "m", (), NOT_STREAMED, {})
+
+    constant = traffic.select(prompt, {}, api.vendor.limits).constant
+
+    assert (constant is not None) == all(entry.is_constant for entry in placed)
+    for time in times if constant is not None else ():
+        # who started or stopped it, if it has a name, and how long the server runs
+        held = hold(placed, lambda name, at=time: at if name else 7.0)  # type: ignore[misc]
+        assert decide(held, {}) == constant
+        assert constant.unlimited == constant._replace(limit=None)
+
+
+def test_few_combinations_of_entries_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(effects, "MAX_COMBINATIONS", 2)
+    traffic = Traffic([])
+    for number in range(9):
+        entry = TrafficEntry(Rule(number, "traffic"), has_latency=True)
+        assert traffic._constant_of((entry,)) == Effects(latency=entry)
+        assert len(traffic._constant) <= 2

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mockllm.providers import VENDORS
 from mockllm.providers.rate_limits import WINDOWS, Quota, Refusal, tightest, whole_milliseconds
@@ -48,3 +52,27 @@ def test_every_limit_of_a_vendor_has_a_window_and_headers_that_its_answers_have(
     assert sorted(name for name, _ in written) == sorted(name for name, _ in limits.unlimited)
     assert set(limits.unlimited) <= set(vendor.headers)
     assert set(limits.unlimited) <= set(vendor.stream_headers)
+
+
+@given(st.data())
+@pytest.mark.parametrize("vendor", VENDORS, ids=lambda vendor: vendor.name)
+def test_compiled_headers_are_those_of_the_quotas(vendor: Vendor, data: Any) -> None:
+    limits = vendor.limits
+    words = data.draw(st.lists(st.sampled_from(limits.words), unique=True))
+    amounts = st.sampled_from([1, 3, 999, 1000, 1600, 30_000, 10**12])
+    limited = [Quota(word, data.draw(amounts), WINDOWS[word], 0.0) for word in words]
+    compiled = limits.compile_headers(limited)
+    assert set(compiled.lines) <= set(limits.unlimited)
+    for _ in range(3):
+        speed = data.draw(st.sampled_from([1.0, 10.0, 0.3]))
+        now = data.draw(st.sampled_from([0.0, 1_740_429_471.9, 1e300]))
+        shares = st.sampled_from([0.0, 1.0, 2.0]) | st.floats(0, 1.5)
+        used = [data.draw(shares) * quota.amount for quota in limited]
+        quotas = [
+            quota._replace(window=quota.window / speed, used=level)
+            for quota, level in zip(limited, used, strict=True)
+        ]
+        values = compiled.values(used, speed, now)
+
+        names = [name for name, _ in compiled.lines]
+        assert list(zip(names, values, strict=True)) == [*limits.headers(quotas, now)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.exchange import Headers, Reply
 from mockllm.http1.framing import frames
-from mockllm.replies.headers import join_headers, replace_lines, set_headers
+from mockllm.replies import headers as headers_of
+from mockllm.replies.headers import HeaderLines, join_headers, replace_lines, set_headers
 
 NAMES = st.sampled_from([b"a", b"b", b"c", b"d"])
 VALUES = st.sampled_from([b"1", b"2"])
@@ -68,3 +70,30 @@ def test_lines_are_replaced_in_bytes_as_in_a_reply(
         return b"".join(frame.data for frame in frames(one))
 
     assert replace_lines(written(old), lines) == written(new)
+
+
+@given(
+    st.lists(st.tuples(NAMES, VALUES), unique=True).map(tuple),
+    st.lists(st.lists(st.tuples(NAMES, VALUES)).map(tuple), max_size=3),
+)
+def test_lines_are_replaced_in_one_reply_after_the_other(
+    lines: Headers, lists: list[Headers]
+) -> None:
+    one = HeaderLines(lines)
+    for round_ in range(3):
+        values = [b"%d.%d" % (round_, number) for number in range(len(lines))]
+        new = dict(zip(lines, values, strict=True))
+        for headers in lists:
+            changed = one.replace(reply(headers), values)
+
+            expected = [(line[0], new.get(line, line[1])) for line in headers]
+            assert changed == reply(tuple(expected))
+
+
+def test_the_places_of_lines_are_kept_in_few_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(headers_of, "MAX_LISTS", 2)
+    lines = HeaderLines(((b"a", b"1"),))
+    for number in range(9):
+        old = reply(((b"b", b"%d" % number), (b"a", b"1")))
+        assert lines.replace(old, [b"2"]).headers == ((b"b", b"%d" % number), (b"a", b"2"))
+        assert len(lines._places) <= 2

@@ -18,6 +18,7 @@ from mockllm.state.rate_limits import (
     Limit,
     Limited,
     Spent,
+    fits,
     refund,
     used_at,
     wait_for,
@@ -125,6 +126,40 @@ def test_a_client_that_waits_as_told_gets_all_of_the_limit(limit: Limit, request
         assert isinstance(result, Spent)
 
     assert now == pytest.approx(max(requests - 4, 0) / 4 * limit.window)
+
+
+@given(
+    starts,
+    st.lists(
+        st.tuples(gaps, st.lists(st.tuples(st.integers(0, 2), st.floats(0, 1.2)), max_size=3)),
+        max_size=20,
+    ),
+)
+def test_all_charges_are_spent_or_none_as_each_bucket_says(
+    now: float, requests: list[tuple[float, list[tuple[int, float]]]]
+) -> None:
+    sizes = [Limit(3, 60.0), Limit(30_000, 6.0), Limit(7, 86_400.0)]
+    buckets, known = Buckets(), [rate_limits.FULL] * 3
+    for gap, asked in requests:
+        now += gap * 60
+        which = [*dict(asked)]
+        costs = [dict(asked)[place] * sizes[place].amount for place in which]
+        used = tuple([used_at(known[place], sizes[place], now) for place in which])
+        of_each = [*zip(which, used, costs, strict=True)]
+        refused = [not fits(level, sizes[place], cost) for place, level, cost in of_each]
+
+        found = buckets.spend(
+            [Charge(f"{place}", sizes[place], cost) for place, _, cost in of_each], now
+        )
+
+        if True in refused:
+            first = refused.index(True)
+            place, level, cost = of_each[first]
+            assert found == Limited(first, used, wait_for(level, sizes[place], cost))
+        else:
+            assert found == Spent(tuple([level + cost for _, level, cost in of_each]))
+            for place, level, cost in of_each:
+                known[place] = Bucket(level + cost, now)
 
 
 @given(limits, st.floats(0, 1), st.floats(0, 1))

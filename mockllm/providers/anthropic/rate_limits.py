@@ -16,7 +16,14 @@ from mockllm.exchange import Headers
 from mockllm.prompt import Prompt
 from mockllm.providers.counts import count
 from mockllm.providers.failures import Case, Failure
-from mockllm.providers.rate_limits import CONCURRENT, Quota, RateLimits, Refusal
+from mockllm.providers.rate_limits import (
+    CONCURRENT,
+    LimitLines,
+    Quota,
+    RateLimits,
+    Refusal,
+    whole_left,
+)
 from mockllm.wire import tokens
 
 _ROUNDED = 1000  # tokens; limits below are shown exactly, because no service has such
@@ -101,6 +108,45 @@ def _lines(family: bytes, quotas: Sequence[Quota], now: float) -> list[tuple[byt
     ]
 
 
+def compile_headers(quotas: Sequence[Quota]) -> LimitLines:
+    """Return the headers of these quotas as `LimitLines`."""
+    families = [(_FAMILIES[quota.word], [place]) for place, quota in enumerate(quotas)]
+    both = [place for place, quota in enumerate(quotas) if quota.word != "rpm"]
+    if both:
+        families.append((b"tokens", both))
+    lines: list[tuple[bytes, bytes]] = []
+    shown: list[tuple[list[int], float, bytes, bool]] = []
+    for family, places in families:
+        amount = sum(quotas[place].amount for place in places)
+        is_rounded = amount >= _ROUNDED and family != b"requests"
+        shown.append((places, amount, b"%d" % amount, is_rounded))
+        name = b"anthropic-ratelimit-" + family
+        names = (name + b"-limit", name + b"-remaining", name + b"-reset")
+        lines += [line for line in UNLIMITED if line[0] in names]
+    buckets = [(quota.amount, quota.window) for quota in quotas]
+
+    def values(used: Sequence[float], speed: float, now: float) -> tuple[bytes, ...]:
+        until_full = [
+            level / amount * (window / speed)
+            for level, (amount, window) in zip(used, buckets, strict=True)
+        ]
+        written: list[bytes] = []
+        for places, total, limit, is_rounded in shown:
+            left, remaining, wait = 0.0, 0, 0.0
+            for place in places:
+                amount, level = buckets[place][0], used[place]
+                left += amount - level
+                remaining += whole_left(amount, level)
+                wait = max(wait, until_full[place])
+            if is_rounded:
+                thousands = math.floor(left / _ROUNDED + 0.5)
+                remaining = max(min(thousands * _ROUNDED, int(total)), 0)
+            written += (limit, b"%d" % remaining, spell_time(now + wait))
+        return tuple(written)
+
+    return LimitLines(tuple(lines), values)
+
+
 def spell_time(seconds: float) -> bytes:
     """Return a Unix time in whole seconds as RFC 3339 writes it: ``2026-01-01T00:00:00Z``."""
     return _spell_second(min(math.floor(seconds), _LATEST))
@@ -137,6 +183,7 @@ LIMITS = RateLimits(
     unlimited=UNLIMITED,
     costs=costs,
     headers=limit_headers,
+    compile_headers=compile_headers,
     refuse=refuse,
     true_costs=true_costs,
     refusals_have_headers=True,

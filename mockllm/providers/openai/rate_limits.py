@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from mockllm.exchange import Headers
@@ -19,10 +20,12 @@ from mockllm.providers.failures import Case, Failure
 from mockllm.providers.openai.durations import spell
 from mockllm.providers.rate_limits import (
     CONCURRENT,
+    LimitLines,
     Quota,
     RateLimits,
     Refusal,
     tightest,
+    whole_left,
     whole_milliseconds,
 )
 
@@ -115,6 +118,33 @@ def limit_headers(quotas: Sequence[Quota], now: float) -> Headers:
     return tuple(written)
 
 
+@lru_cache(maxsize=1024)  # of a bucket that is hardly used, nearly all are below a second
+def _spell_reset(milliseconds: int) -> bytes:
+    return spell(milliseconds).encode()
+
+
+def compile_headers(quotas: Sequence[Quota]) -> LimitLines:
+    """Return the headers of these quotas as `LimitLines`."""
+    lines: list[tuple[bytes, bytes]] = []
+    shown: list[tuple[int, float, float, bytes]] = []
+    for number, words in enumerate(_FAMILIES.values()):
+        quota = tightest(quotas, words)
+        if quota is not None:
+            lines += UNLIMITED[number :: len(_FAMILIES)]
+            limit = b"%d" % quota.amount
+            shown.append((quotas.index(quota), quota.amount, quota.window, limit))
+
+    def values(used: Sequence[float], speed: float, now: float) -> tuple[bytes, ...]:
+        written: list[bytes] = []
+        for place, amount, window, limit in shown:
+            level = used[place]
+            reset = _spell_reset(whole_milliseconds(level / amount * (window / speed)))
+            written += (limit, b"%d" % whole_left(amount, level), reset)
+        return tuple(written)
+
+    return LimitLines(tuple(lines), values)
+
+
 def refuse(refusal: Refusal) -> tuple[Failure, Case]:
     """Return the 429. Its type tells of which family the limit is. The service calculates the wait
     from the whole numbers in the message: (used + requested - limit) / limit of the window."""
@@ -147,6 +177,7 @@ LIMITS = RateLimits(
     unlimited=UNLIMITED,
     costs=costs,
     headers=limit_headers,
+    compile_headers=compile_headers,
     refuse=refuse,
     true_costs=None,
     refusals_have_headers=False,  # openai/openai-node#1477
