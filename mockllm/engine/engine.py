@@ -525,15 +525,14 @@ class Engine:
 
         def resume(choices: Sequence[Choice] | RequestError) -> Decision | Question:
             if isinstance(choices, RequestError):
-                return Decision.by(self.responder.match(table, asked, choices))
+                return uncached(self.responder.match(table, asked, choices))
             chosen: list[Selection] = []
             for each, selection, choice in zip(*selected[:2], choices, strict=True):
                 rules = selection.candidates
                 found = self.chosen(table, each, rules, choice) if rules else selection
                 if isinstance(found, RequestError):
-                    return Decision.by(
-                        self.responder.match(table, asked._replace(prompt=each), found)
-                    )
+                    refused = asked._replace(prompt=each)
+                    return uncached(self.responder.match(table, refused, found))
                 chosen.append(found)
             work = self._join(table, asked, selected._replace(selections=chosen))
             if asked.prompt.inputs > MAX_INPUTS_AT_ONCE:

@@ -410,6 +410,18 @@ def test_entries_with_different_numbers_of_vectors_answer_any_number_of_inputs()
     assert vectors(one, "a", "b") == [[3.0], [3.0]]
 
 
+@pytest.mark.parametrize("at_end", ["fail", "pass"])
+def test_an_exhausted_script_of_inputs_is_not_answered_without_asking(at_end: str) -> None:
+    one = app(openai_embeddings=[{"sequence": [vector(1.0)], "at_end": at_end}])
+    body = orjson.dumps({"model": "m", "input": "a"})
+    request = Request.of("POST", "/v1/embeddings", KEY, body)
+
+    decisions = [decide(one, request) for _ in range(4)]
+
+    assert [each.reply.status for each in decisions] == [200, 404, 404, 404]
+    assert not any(one.repeats(request, each) for each in decisions)
+
+
 def test_thousands_of_inputs_are_answered_by_one_entry() -> None:
     one = app(openai_embeddings=[{"sequence": [vector(1.0), vector(2.0)]}])
     inputs = [str(number) for number in range(2_000)]
