@@ -25,7 +25,12 @@ from tests.support.goldens import FRESH
 SCRIPT: dict[str, Any] = {
     "name": "script",
     "match": {"user": "next", "headers": [{"name": "x-tenant", "value": "a"}]},
-    "sequence": ["one", {"error": "overloaded"}, {"reply": "two", "times": 2}],
+    "sequence": [
+        "one",
+        {"error": "overloaded"},
+        {"reply": "two", "times": 2},
+        {"reply": {"template": "{{ session }}, {{ call }}"}, "times": 3},
+    ],
     "at_end": "pass",
 }
 CHANGED_SCRIPT = {**SCRIPT, "sequence": ["other"]}
@@ -127,7 +132,7 @@ def _seen(decision: Decision) -> tuple[Any, ...]:
     label = None if match.rule is None else match.rule.label
     timed = reply.pacing, reply.before_head, reply.ending, [step.pause for step in reply.steps]
     limited = None if decision.admission is None else decision.admission.charges
-    told = match.outcome, label, match.traffic, limited
+    told = match.outcome, label, match.summary, match.answer, match.traffic, limited
     return reply.status, reply.headers, sent, at_once, timed, told
 
 

@@ -261,4 +261,6 @@ class Responder:
 
 def uncached(match: Match | Decision | Question) -> Decision | Question:
     """Return the decision by a match that is not cached."""
-    return Decision.by(match._replace(reusable=False)) if isinstance(match, Match) else match
+    if not isinstance(match, Match):
+        return match
+    return Decision.by(match._replace(reusable=False) if match.reusable else match)

@@ -18,6 +18,7 @@ from mockllm.engine.decision import (
     finish,
 )
 from mockllm.engine.limiting import abandon
+from mockllm.engine.match_cache import Choices, Key
 from mockllm.engine.mocks import Table
 from mockllm.engine.sources import ScriptedSource
 from mockllm.engine.unmatched import UnmatchedError
@@ -29,12 +30,19 @@ from mockllm.state.attempts import RETRY_COUNT, Attempt, attempt_at
 from mockllm.state.choosing import Candidate, Exhausted
 from mockllm.state.store import Admit, Choose, Draw, HeldState, Operation, SessionEnded, Store
 
+_new = tuple.__new__  # half the time of the class's own constructor
 
-def choice_among(table: Table, rules: Sequence[Rule], request: Request, session: str) -> Choose:
-    """Return the operation that chooses among the mocks of `rules`, which match the `request` of
-    this `session`. Its path is without the session's prefix, and its body tells it from others."""
-    candidates = tuple(candidate_of(table, rule) for rule in rules)
-    return Choose(session, candidates, attempt_of(request))
+
+def choices_of(table: Table, rules: tuple[Rule, ...], key: Key = ()) -> Choices:
+    """Return the choices among the mocks of `rules`; `key` is that of the requests they match."""
+    candidates = tuple([candidate_of(table, rule) for rule in rules])
+    return _new(Choices, (rules, candidates, key))
+
+
+def choice_among(choices: Choices, request: Request, session: str) -> Choose:
+    """Return the operation that chooses the mock that answers the `request` of this `session`. Its
+    path is without the session's prefix, and its body tells it from others."""
+    return _new(Choose, (session, choices.candidates, attempt_of(request)))
 
 
 def attempt_of(request: Request) -> Attempt:
@@ -77,13 +85,13 @@ def answer_at_once(decided: Decision | Question, store: Store, now: float) -> De
 def operations_of_store(operations: Sequence[decision.Operation]) -> Sequence[Operation] | None:
     """Return the operations of a question, if a store performs them all; else None."""
     for each in operations:
-        if isinstance(each, _OUTSIDE):
+        if type(each) in _OUTSIDE:
             return None
     return operations  # type: ignore[return-value]  # all of them are those of a store
 
 
-_OUTSIDE = (ForwardRequest, FindElsewhere, DividedWork, CallFunction, FindPeer, Wait)
-"""What is not for a store. A union, made for each question, takes 0.5 µs more."""
+_OUTSIDE = frozenset({ForwardRequest, FindElsewhere, DividedWork, CallFunction, FindPeer, Wait})
+"""What is not for a store."""
 
 
 MAX_UNDIVIDED = 128 * 1024  # bytes of a request for which an endpoint does not pause

@@ -31,7 +31,7 @@ from mockllm.engine.decision import (
 )
 from mockllm.engine.effects import NO_EFFECTS, Effects, Exposure
 from mockllm.engine.loading import Loaded
-from mockllm.engine.match_cache import MAX_ENTRY, ExposureCache, Key, MatchCache
+from mockllm.engine.match_cache import MAX_ENTRY, Choices, ExposureCache, Key, MatchCache
 from mockllm.engine.mocks import SHARED, Table
 from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.received import FindEarlier, Received, find_nothing
@@ -247,8 +247,11 @@ class Engine:
         key = (table.version, request.path, request.body, *lines)
         if table.traffic is None:
             known = self.match_cache.get(key)
-            if known is not None:
+            if isinstance(known, Match):
                 return _new(Decision, (known, known.reply, known.ready, COMMON, None))
+            if known is not None:
+                received = _new(Received, (table, request, values, find_earlier, session, key))
+                return self._choose_again(received, NO_EFFECTS, known)
         received = _new(Received, (table, request, values, find_earlier, session, key))
         exposure = None if table.traffic is None else self._exposures.get(key)
         if exposure is None:
@@ -282,8 +285,10 @@ class Engine:
         """Return the decision on a request with these effects of traffic."""
         key = None if received.key is None else _key_with(received.key, effects)
         known = None if key is None or self.match_cache is None else self.match_cache.get(key)
-        if known is not None:
+        if isinstance(known, Match):
             return _new(Decision, (known, known.reply, known.ready, COMMON, None))
+        if known is not None:
+            return self._choose_again(received, effects, known)
         return self._remember(received, effects, self._match_anew(received, effects))
 
     def match(
@@ -338,7 +343,7 @@ class Engine:
                 source = table.sources[rule.index]
                 if isinstance(source, ScriptedSource):
                     source = source.entries[entry]
-                return Selection(source, rule, reusable=False)
+                return _new(Selection, (source, rule, source.reusable, ()))
             case Exhausted(place):
                 return asking.exhausted(rules[place], result)
             case SessionEnded():
@@ -410,6 +415,8 @@ class Engine:
         if table.index.takes_long(len(asked.request.body)):
             return self._begin_search(received, asked, looks_back=looks_back)
         selection = self._match_all(table, asked.prompt, asked.request.first_values)
+        if type(selection) is Selection and selection.candidates:
+            return self._choose_first(received, asked, selection.candidates, looks_back=looks_back)
         match = self._answer_selected(table, asked, selection)
         return _cacheable(match, looks_back=looks_back)
 
@@ -498,7 +505,8 @@ class Engine:
         if isinstance(selection, SelectedInputs):
             return self._choose_for_inputs(table, asked, selection)
         if isinstance(selection, Selection) and selection.candidates:
-            return self._choose(table, asked, selection.candidates)
+            choices = asking.choices_of(table, selection.candidates)
+            return self._choose(table, asked, choices)
         return self.responder.answer(table, asked, selection)
 
     def _look_back(self, table: Table, prompt: Prompt, find_earlier: FindEarlier) -> bool:
@@ -508,15 +516,59 @@ class Engine:
             prompt.earlier = find_earlier(normalise.text(prompt.body.get("previous_response_id")))
         return looks_back
 
-    def _choose(self, table: Table, asked: Asked, rules: Sequence[Rule]) -> Question:
-        """Return the question which mock of `rules` answers."""
+    def _choose(self, table: Table, asked: Asked, choices: Choices) -> Question:
+        """Return the question which of the mocks that match a request answers."""
 
         def resume(results: Sequence[Any]) -> Decision | Question:
-            chosen = self.chosen(table, asked.prompt, rules, results[0])
-            number = results[0].number if isinstance(results[0], Chosen) else 0
-            return uncached(self.responder.answer(table, asked._replace(call=number), chosen))
+            return uncached(self._answer_choice(table, asked, choices, results[0]))
 
-        return Question((asking.choice_among(table, rules, asked.request, asked.session),), resume)
+        operation = asking.choice_among(choices, asked.request, asked.session)
+        return _new(Question, ((operation,), resume, None))
+
+    def _choose_first(
+        self, received: Received, asked: Asked, rules: tuple[Rule, ...], *, looks_back: bool
+    ) -> Question:
+        """Return the question that `_choose` does. That `rules` match is kept for equal requests
+        with equal effects."""
+        key = None if received.key is None or looks_back else _key_with(received.key, asked.effects)
+        choices = asking.choices_of(received.table, rules, key or ())
+        if key is not None and self.match_cache is not None:
+            self.match_cache.offer(key, choices)
+        return self._choose(received.table, asked, choices)
+
+    def _choose_again(self, received: Received, effects: Effects, known: Choices) -> Question:
+        """Return the question that `_choose` does, about a request whose mocks are known. It is
+        decoded if the answer that is chosen has not been cached."""
+        table, request, values, _, session, _ = received
+        cache = self.match_cache
+        assert cache is not None
+
+        def resume(results: Sequence[Any]) -> Decision | Question:
+            chosen = results[0]
+            match = cache.get_answer(known, chosen) if type(chosen) is Chosen else None
+            if match is None:
+                prompt = table.api.decode(request, values)
+                asked = _new(Asked, (prompt, request, session, 0, effects))
+                found = self._answer_choice(table, asked, known, chosen)
+                if type(chosen) is not Chosen or not isinstance(found, Match):
+                    return uncached(found)
+                match = found._replace(reusable=False)
+                if found.reusable:
+                    cache.add_answer(known, chosen, match)
+            return _new(Decision, (match, match.reply, match.ready, COMMON, None))
+
+        operation = asking.choice_among(known, request, session)
+        return _new(Question, ((operation,), resume, None))
+
+    def _answer_choice(
+        self, table: Table, asked: Asked, choices: Choices, result: Any
+    ) -> Match | Decision | Question:
+        """Return the match with the answer that a store has chosen, or with its refusal."""
+        if type(result) is Chosen:
+            asked = _new(Asked, (*asked[:3], result.number, asked.effects))
+        return self.responder.answer(
+            table, asked, self.chosen(table, asked.prompt, choices.rules, result)
+        )
 
     def _choose_for_inputs(
         self, table: Table, asked: Asked, selected: SelectedInputs

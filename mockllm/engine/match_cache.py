@@ -2,16 +2,19 @@
 
 A look-up costs a hash of the body (a few µs at 35 kB); matching costs 15 µs and, for a conversation
 of that size, 200 µs. A match must not depend on state, time or chance: whatever differs between two
-equal requests is decided after the look-up.
+equal requests is decided after the look-up. Where state decides which mock answers, the cache has
+the mocks of which one is chosen, and the answers that were chosen before.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockllm.bounded_cache import BoundedCache
 from mockllm.engine.decision import Match
 from mockllm.engine.effects import Exposure
+from mockllm.matching.rule import Rule
+from mockllm.state.choosing import Candidate, Chosen
 
 Key = tuple[Any, ...]
 """Everything that a match depends on: the version of the mocks, the path, the body, the headers
@@ -42,19 +45,29 @@ class ExposureCache:
         self._entries.offer(key, exposure, lambda: PER_ENTRY + _size_of_key(key))
 
 
+class Choices(NamedTuple):
+    """The mocks that match a request, by their `rules` in order, of which a store chooses one of
+    the `candidates`. Valid for every equal request; those with this `key`."""
+
+    rules: tuple[Rule, ...]
+    candidates: tuple[Candidate, ...]
+    key: Key = ()
+
+
 class MatchCache:
-    """The matches of requests received at least twice; `hits` and `misses` count the look-ups."""
+    """The matches of requests received at least twice, or the choices among their mocks with the
+    answers that were chosen; `hits` and `misses` count the look-ups of requests."""
 
     def __init__(self) -> None:
-        self._matches = BoundedCache[Key, Match](MAX_BYTES, max_seen=MAX_SEEN)
+        self._matches = BoundedCache[Key, Match | Choices](MAX_BYTES, max_seen=MAX_SEEN)
         self.hits = 0
         self.misses = 0
 
     def __len__(self) -> int:
         return len(self._matches)
 
-    def get(self, key: Key) -> Match | None:
-        """Return the match of `key`; None if it is not cached."""
+    def get(self, key: Key) -> Match | Choices | None:
+        """Return the match of `key`, or the choices; None if it is not cached."""
         match = self._matches.get(key)
         if match is None:
             self.misses += 1
@@ -62,16 +75,27 @@ class MatchCache:
             self.hits += 1
         return match
 
-    def offer(self, key: Key, match: Match) -> None:
-        """Cache a match if its `key` was offered before and it is not too large."""
+    def offer(self, key: Key, match: Match | Choices) -> None:
+        """Cache a match, or choices, if `key` was offered before and they are not too large."""
         self._matches.offer(key, match, lambda: _size(key, match))
 
+    def get_answer(self, choices: Choices, chosen: Chosen) -> Match | None:
+        """Return the match with the answer that was chosen; None if it is not cached."""
+        match = self._matches.get((choices.key, chosen.candidate, chosen.entry))
+        return match if type(match) is Match else None
 
-def _size(key: Key, match: Match) -> int:
+    def add_answer(self, choices: Choices, chosen: Chosen, match: Match) -> None:
+        """Cache the match with an answer of cached `choices`, if it is not too large."""
+        key = (choices.key, chosen.candidate, chosen.entry)
+        self._matches.add(key, match, _size(key, match))
+
+
+def _size(key: Key, match: Match | Choices) -> int:
     """Return the estimated size of an entry in bytes, as if no bytes were shared with others."""
-    steps = tuple(match.reply.steps)
-    reply = COPIES * sum(step.size for step in steps) + PER_STEP * len(steps)
-    size = PER_ENTRY + reply + _size_of_key(key)
+    size = PER_ENTRY + _size_of_key(key)
+    if isinstance(match, Match):
+        steps = tuple(match.reply.steps)
+        size += COPIES * sum(step.size for step in steps) + PER_STEP * len(steps)
     return size if size <= MAX_ENTRY else TOO_LARGE
 
 

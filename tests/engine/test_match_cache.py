@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from mockllm.engine import match_cache
 from mockllm.engine.decision import Match, Outcome
-from mockllm.engine.match_cache import MatchCache
+from mockllm.engine.match_cache import Choices, MatchCache
 from mockllm.providers.envelope import json_reply
+from mockllm.state.choosing import Chosen
 
 
 def match() -> Match:
@@ -33,6 +34,23 @@ def test_a_decision_is_found_by_all_that_it_depends_on() -> None:
 
     assert found == [one, None, None]
     assert (matches.hits, matches.misses) == (1, 2)
+
+
+def test_choices_are_kept_with_the_answers_that_were_chosen() -> None:
+    matches = MatchCache()
+    key = ("/p", b"body")
+    choices = Choices((), (), key)
+    for _ in range(2):
+        matches.offer(key, choices)
+    one, other = match(), match()
+    matches.add_answer(choices, Chosen(0, 0, 1), one)
+    matches.add_answer(choices, Chosen(1, 0, 1), other)
+
+    assert matches.get(key) is choices
+    assert matches.get_answer(choices, Chosen(0, 0, 7, repeated=True)) is one
+    assert matches.get_answer(choices, Chosen(1, 0, 2)) is other
+    assert matches.get_answer(choices, Chosen(0, 1, 2)) is None
+    assert (matches.hits, matches.misses, len(matches)) == (1, 0, 3)
 
 
 def test_older_matches_are_dropped_beyond_the_bound() -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from mockllm import Config
 from mockllm.app import App
 from mockllm.engine.asking import without_pauses
-from mockllm.engine.decision import Decision
-from mockllm.engine.engine import MAX_PREPARED_EARLY, Engine
+from mockllm.engine.decision import Decision, Question
+from mockllm.engine.engine import MAX_PREPARED_EARLY, MAX_SMALL, Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
 from mockllm.state.attempts import Attempt
@@ -123,6 +123,55 @@ def test_an_exhausted_script_is_an_error_that_sdks_do_not_retry(api: str) -> Non
 
     assert reply.status == 404
     assert b"x-should-retry" not in dict(reply.headers)
+
+
+# --- What is cached -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("api", APIS)
+def test_equal_requests_are_matched_twice_and_each_answer_is_made_once(
+    api: str, stream: bool
+) -> None:
+    one = app(mocks=[{"sequence": ["say-a", {"error": "overloaded"}], "at_end": "restart"}])
+    request = asking(api, stream=stream)
+    cache = one.engine.match_cache
+    assert cache is not None
+
+    decisions = [decide(one, request) for _ in range(8)]
+
+    answers = ["say-a", "503" if api != "anthropic" else "529"] * 4
+    assert [told(each) for each in decisions] == answers
+    assert (cache.misses, cache.hits, len(cache)) == (2, 6, 3)
+    assert decisions[2].match is decisions[4].match is decisions[6].match
+    assert decisions[3].match is decisions[5].match is decisions[7].match
+    assert not any(one.repeats(request, each) for each in decisions)
+
+
+def test_what_is_made_for_a_request_is_made_each_time() -> None:
+    template = {"reply": {"template": "say-{{ session or 'nobody' }}{{ call }}"}}
+    one = app(mocks=[{"sequence": ["say-a", template], "at_end": "repeat"}])
+
+    answers = [ask(one) for _ in range(5)]
+    of_session = [ask(one, session="s") for _ in range(2)]
+
+    assert answers == ["say-a", *(f"say-nobody{call}" for call in range(2, 6))]
+    assert of_session == ["say-a", "say-s2"]
+
+
+def test_large_requests_are_decided_in_pieces_each_time() -> None:
+    one = app(mocks=[{"sequence": ["say-a", "say-b"], "at_end": "restart"}])
+    request = asking(text="x" * (MAX_SMALL + 1))
+
+    answers = []
+    for _ in range(4):
+        question = one.decide(request)
+        assert isinstance(question, Question)
+        decided = without_pauses(question)
+        assert isinstance(decided, Decision)
+        answers.append(told(decided))
+
+    assert answers == ["say-a", "say-b"] * 2
 
 
 # --- The end, and what comes first ----------------------------------------------------------------
