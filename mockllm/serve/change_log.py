@@ -62,7 +62,8 @@ class ChangeLog:
 
     def __init__(self, board: ChangeBoard) -> None:
         self._folder = board.folder
-        self._generation = board.generation
+        self.generation = board.generation
+        """The generation of all processes, at index 0."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         self._lock = os.open(board.folder / "changes.lock", flags, 0o600)
         self._file = -1
@@ -74,12 +75,12 @@ class ChangeLog:
     @property
     def is_behind(self) -> bool:
         """True if there are records that this process has not read."""
-        return self._generation[0] != self.position
+        return self.generation[0] != self.position
 
     @property
     def missed_files(self) -> int:
         """The number of files that were begun after the one that this process reads."""
-        return self._generation[0] // _EPOCH - self.position // _EPOCH
+        return self.generation[0] // _EPOCH - self.position // _EPOCH
 
     def read(self) -> list[bytes]:
         """Return the records that this process has not read, in order.
@@ -89,7 +90,7 @@ class ChangeLog:
             OSError: the file cannot be read.
         """
         records: list[bytes] = []
-        while (published := self._generation[0]) != self.position:
+        while (published := self.generation[0]) != self.position:
             epoch, at = divmod(self.position, _EPOCH)
             newest, end = divmod(published, _EPOCH)
             following = None if newest == epoch else self._open(epoch + 1)
@@ -133,11 +134,11 @@ class ChangeLog:
         Raises:
             OSError: it cannot be written; it is as if this was not called.
         """
-        assert not self.is_behind
+        position = self.position
+        assert self.generation[0] == position, "this process is behind"
         data = len(record).to_bytes(_LENGTH) + record
-        _write(self._file, data, self.position % _EPOCH)
-        self.position += len(data)
-        self._generation[0] = self.position
+        _write(self._file, data, position % _EPOCH)
+        self.generation[0] = self.position = position + len(data)
 
     @property
     def is_long(self) -> bool:
@@ -171,7 +172,7 @@ class ChangeLog:
             os.close(file)
             raise
         self._go_on_in(file, epoch + 1)
-        self._generation[0] = self.position
+        self.generation[0] = self.position
         with contextlib.suppress(FileNotFoundError):
             self._path(epoch + 1 - KEPT_FILES).unlink()
 
@@ -185,7 +186,7 @@ class ChangeLog:
     def _open_newest(self) -> None:
         """Go to the beginning of the newest file."""
         while True:
-            epoch = self._generation[0] // _EPOCH
+            epoch = self.generation[0] // _EPOCH
             try:
                 file = self._open(epoch)
             except TooFarBehindError:  # it was replaced this moment

@@ -107,6 +107,9 @@ class SharedMaps:
         Raises:
             OSError: the log cannot be read.
         """
+        log = self._log
+        if log.generation[0] == log.position and not self._is_spoiled:
+            return
         while self._is_spoiled or self._log.is_behind:
             if self._is_spoiled or self._log.missed_files > 1:  # the last snapshot is shorter
                 self._begin_anew()
@@ -131,7 +134,9 @@ class SharedMaps:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         log.append(record)
         changes.clear()
-        if log.is_longer_than(MIN_COMPACTED) and log.size > self._longest:
+        if log.size < MIN_COMPACTED or not log.is_longer_than(MIN_COMPACTED):
+            return
+        if log.size > self._longest:
             self.needs_snapshot = True
             if not self.compacts_later:
                 self.compact(finish(self.take_snapshot()))
@@ -246,13 +251,13 @@ class SharedMap(LocalMap[Any, Any]):
 class SharedGroups(LocalGroups[Any, Any, Any]):
     """A grouped map whose changes are recorded."""
 
-    RECORDED = ("put", "put_last", "drop", "drop_group", "drop_first", "clear")
+    RECORDED = ("put", "put_last", "append", "drop", "drop_group", "drop_first", "clear")
 
     def __init__(self, changes: list[Change], first: int) -> None:
         super().__init__()
         self._record = changes.append
-        self._put, self._put_last, self._drop = range(first, first + 3)
-        self._drop_group, self._drop_first, self._clear = range(first + 3, first + 6)
+        self._put, self._put_last, self._append, self._drop = range(first, first + 4)
+        self._drop_group, self._drop_first, self._clear = range(first + 4, first + 7)
 
     def put(self, group: Any, key: Any, value: Any) -> None:
         """Set the value of `key`, which keeps its place, as the group does."""
@@ -263,6 +268,11 @@ class SharedGroups(LocalGroups[Any, Any, Any]):
         """Set the value of `key`, and move it and its group to the end."""
         self._record((self._put_last, group, key, value))
         super().put_last(group, key, value)
+
+    def append(self, group: Any, key: Any, item: Any, most: int) -> int:
+        """Append to the tuple that is the value of `key`, as `LocalGroups` does."""
+        self._record((self._append, group, key, item, most))
+        return super().append(group, key, item, most)
 
     def drop(self, group: Any, key: Any) -> None:
         """Remove `key` from `group`, and a group that has no other."""

@@ -25,9 +25,7 @@ from mockllm.serve.shared_lock import Owners, SharedLock
 from mockllm.serve.shared_maps import SharedMaps, Snapshot
 from mockllm.state.store import (
     Enter,
-    InLine,
     Operation,
-    PoolFull,
     Result,
     State,
     StateUnavailableError,
@@ -54,16 +52,15 @@ class SharedState(State):
         self._owners = owners
         self._next_burial = 0.0
 
-    def _perform(self, operation: Operation, now: float) -> Result:
-        result = super()._perform(operation, now)
-        has_no_place = isinstance(result, PoolFull | InLine)
-        if has_no_place and isinstance(operation, Enter) and self._may_bury():
+    def _enter(self, operation: Enter) -> Result:
+        result = super()._enter(operation)
+        if result is not None and self._may_bury():
             owners = set(map(owner_of, self.leases.in_pool(operation.pool)))
             dead = [owner for owner in owners if not self._owners.is_alive(owner)]
             for owner in dead:
                 self.bury(owner)
             if dead:
-                return super()._perform(operation, now)
+                return super()._enter(operation)
         return result
 
     def _full_name(self, lease: str) -> str:
@@ -273,8 +270,9 @@ class SharedStore:
         Raises:
             StateUnavailableError: the state cannot be opened or written.
         """
-        if not self.hold():
+        if not self._held and not (self._lock or self._open_lock()).acquire():
             return None
+        self._held += 1
         try:
             return self._perform(operations, now)
         finally:
@@ -282,19 +280,20 @@ class SharedStore:
 
     def _perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
         """Perform `operations` while this process has the lock. Raises as `_try_to_perform`."""
-        return self._do(lambda state: state.perform(operations, now))
+        return self._do(SharedState.perform, operations, now)
 
-    def _do(self, act: Callable[[State], T]) -> T:
-        """Return the result of `act`, all of whose effects happen, or none. Raises as
-        `_try_to_perform`."""
+    def _do(self, act: Callable[..., T], *arguments: Any) -> T:
+        """Return the result of `act` with the state and the arguments, all of whose effects happen,
+        or none. Raises as `_try_to_perform`."""
         gone: list[str] = []
         self._gone_now = gone
         try:
             maps = self._maps or self._open()
             try:
                 maps.begin()
-                self._state.leases.called.clear()
-                result = act(self._state)
+                state = self._state
+                called = state.leases.called = []
+                result = act(state, *arguments)
                 maps.commit()
             except BaseException:
                 maps.roll_back()
@@ -306,8 +305,8 @@ class SharedStore:
             self._trouble = ""
         for session in gone:
             self._gone(session)
-        if self._state.leases.called:
-            self._call([*self._state.leases.called])
+        if called:
+            self._call(called)
         return result
 
     def listen(self) -> None:

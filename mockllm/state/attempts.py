@@ -19,8 +19,9 @@ of an attempt that is no longer known takes the next place, as a new request doe
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mockllm.state.maps import GroupedMap, LocalMaps, Maps
 
@@ -31,6 +32,9 @@ MAX_PER_SESSION = 4_096  # requests
 MAX_KEPT = 16_384  # attempts of all sessions; about 6 MB
 _HASH = 16  # bytes; 2**64 requests until two of them are likely to be taken for one
 _MAX_DIGITS = 6  # of a retry count; longer ones were not written by an SDK
+_MAX_PATHS = 64  # whose hashes are kept
+
+_new = tuple.__new__  # half the time of the class's own constructor
 
 
 class Attempt(NamedTuple):
@@ -51,12 +55,18 @@ def attempt_at(path: str, body: bytes, retry_count: bytes | None) -> Attempt:
     """Return the attempt at a request to `path`, without the session's prefix. `retry_count` is the
     value of the header `RETRY_COUNT`; an absent one, and one that is not a number, is 0.
 
-    Hashing takes 0.6 µs for a small body, 20 µs for one of 35 kB.
+    Hashing takes 0.4 µs for a small body, 20 µs for one of 35 kB.
     """
-    hashed = sha256(path.encode(errors="surrogatepass"))
-    hashed.update(b"\0")
+    hashed = _hash_of(path).copy()
     hashed.update(body)
-    return Attempt(hashed.digest()[:_HASH], parse_retry_count(retry_count))
+    retry = 0 if retry_count is None else parse_retry_count(retry_count)
+    return _new(Attempt, (hashed.digest()[:_HASH], retry))
+
+
+@lru_cache(maxsize=_MAX_PATHS)
+def _hash_of(path: str) -> Any:
+    """Return the hash of a path, which is to be copied."""
+    return sha256(path.encode(errors="surrogatepass") + b"\0")
 
 
 def parse_retry_count(value: bytes | None) -> int:
@@ -107,15 +117,14 @@ class Attempts:
 
     def add(self, session: str, attempt: Attempt, key: str | None = None, number: int = 0) -> None:
         """Remember what `attempt` took: the answer `number` of the mock with this `key`."""
-        taken = self._taken.get(session, attempt.request) or ()
-        kept = taken[1:] if len(taken) >= MAX_ATTEMPTS else taken
-        after = (*kept, (attempt.retry, key, number))
-        self._taken.put_last(session, attempt.request, after)
-        self._grow(len(after) - len(taken))
-        if not taken and self._taken.size(session) > MAX_PER_SESSION:
-            self._grow(-len(self._taken.drop_first(session)))
-        if len(self) > MAX_KEPT:
-            self._grow(-len(self._taken.drop_first()))
+        request, retry = attempt
+        before = self._taken.append(session, request, (retry, key, number), MAX_ATTEMPTS)
+        size = self._facts.get(_SIZE, 0) + (before < MAX_ATTEMPTS)
+        if not before and self._taken.size(session) > MAX_PER_SESSION:
+            size -= len(self._taken.drop_first(session))
+        if size > MAX_KEPT:
+            size -= len(self._taken.drop_first())
+        self._facts[_SIZE] = size
 
     def forget(self, session: str, keys: frozenset[str] | None = None) -> None:
         """Forget the attempts of `session`; with `keys`, what they took of these mocks."""

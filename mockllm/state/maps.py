@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
 K = TypeVar("K")
@@ -51,6 +51,10 @@ class GroupedMap(Protocol[G, K, V]):
     def put_last(self, group: G, key: K, value: V) -> None:
         """Set the value of `key`, and move it and its group to the end."""
 
+    def append(self, group: G, key: K, item: Any, most: int) -> int:
+        """Append to the tuple that is the value of `key`, without its first item if it has `most`
+        already, and move the key and its group to the end. Returns how many items it had."""
+
     def drop(self, group: G, key: K) -> None:
         """Remove `key` from `group`, and a group that has no other."""
 
@@ -62,6 +66,9 @@ class GroupedMap(Protocol[G, K, V]):
 
     def size(self, group: G) -> int:
         """Return the number of keys in `group`."""
+
+    def of(self, group: G) -> Mapping[K, V]:
+        """Return the values of the keys of `group`, until something is changed."""
 
     def groups(self) -> tuple[G, ...]:
         """Return the groups in order."""
@@ -150,6 +157,24 @@ class LocalGroups(Generic[G, K, V]):
         else:
             self._size += 1
 
+    def append(self, group: G, key: K, item: Any, most: int) -> int:
+        """Append to the tuple that is the value of `key`, without its first item if it has `most`
+        already, and move the key and its group to the end. Returns how many items it had."""
+        groups: OrderedDict[G, OrderedDict[K, Any]] = self._groups
+        members = groups.get(group)
+        if members is None:
+            members = groups[group] = OrderedDict()
+        elif len(groups) > 1:
+            groups.move_to_end(group)
+        items: tuple[Any, ...] | None = members.get(key)
+        if items is None:
+            members[key] = (item,)
+            self._size += 1
+            return 0
+        members[key] = (*(items[1:] if len(items) >= most else items), item)
+        members.move_to_end(key)
+        return len(items)
+
     def drop(self, group: G, key: K) -> None:
         """Remove `key` from `group`, and a group that has no other."""
         members = self._groups.get(group)
@@ -180,6 +205,10 @@ class LocalGroups(Generic[G, K, V]):
     def size(self, group: G) -> int:
         """Return the number of keys in `group`."""
         return len(self._groups.get(group, ()))
+
+    def of(self, group: G) -> Mapping[K, V]:
+        """Return the values of the keys of `group`, until something is changed."""
+        return self._groups.get(group, {})
 
     def groups(self) -> tuple[G, ...]:
         """Return the groups in order."""

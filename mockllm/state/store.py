@@ -25,7 +25,7 @@ from mockllm.state.choosing import (
 from mockllm.state.draws import Draws
 from mockllm.state.maps import GroupedMap, LocalMaps, Maps
 from mockllm.state.rate_limits import Buckets, Charge, Leases, Limited, Spent
-from mockllm.state.sessions import Sessions
+from mockllm.state.sessions import COMMON, Sessions
 from mockllm.state.values import ExpiringValues
 
 # --- Operations -----------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ class InLine(NamedTuple):
 Refusal = Exhausted | NoneLeft | SessionEnded | TooManySessions | Limited | PoolFull
 Result = Chosen | Spent | InLine | Refusal | bytes | int | tuple[str, ...] | tuple[int, ...] | None
 
-REFUSALS = (Exhausted, NoneLeft, SessionEnded, TooManySessions, Limited, PoolFull)
+REFUSALS = frozenset({Exhausted, NoneLeft, SessionEnded, TooManySessions, Limited, PoolFull})
 
 
 class StateUnavailableError(RequestError):
@@ -317,11 +317,13 @@ class State:
 
     def perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
         """Return the results of `operations`, as every Store does."""
+        if len(operations) == 1:
+            return [self._perform(operations[0], now)]
         results: list[Result] = []
         for place, operation in enumerate(operations):
             result = self._perform(operation, now)
             results.append(result)
-            if isinstance(result, REFUSALS):
+            if type(result) in REFUSALS:
                 self._take_back(operations[:place])
                 self._skip(operations[place + 1 :], now)
                 break
@@ -335,13 +337,11 @@ class State:
         return self._answered.get(session, key) or 0
 
     def _perform(self, operation: Operation, now: float) -> Result:
+        if type(operation) is Choose:  # most of them are
+            return self._choose(operation, now)
         match operation:
             case Admit(session):
                 return None if self.sessions.admit(session, now) else SessionEnded(session)
-            case Choose(session, candidates, attempt):
-                if not self.sessions.admit(session, now):
-                    return SessionEnded(session)
-                return self._choose(session, candidates, attempt)
             case TakeNothing(session, attempt):
                 if not self.sessions.admit(session, now):
                     return SessionEnded(session)
@@ -368,10 +368,8 @@ class State:
                 return self._buckets.spend(charges, at)
             case Settle(charge, cost, since, at):
                 self._buckets.settle(charge, cost, since, at)
-            case Enter(pool, lease, places, queue):
-                entered = self.leases.enter(pool, self._full_name(lease), places, queue)
-                if not entered:
-                    return PoolFull(pool) if entered is None else InLine(self.leases.taken(pool))
+            case Enter():
+                return self._enter(operation)
             case CountPlaces(pool):
                 return self.leases.taken(pool)
             case Leave(lease):
@@ -384,32 +382,41 @@ class State:
                 return self._values.get(key, now)
         return None
 
-    def _choose(
-        self, session: str, candidates: Sequence[Candidate], attempt: Attempt | None
-    ) -> Choice:
-        before = None
+    def _choose(self, operation: Choose, now: float) -> Choice | SessionEnded:
+        session, candidates, attempt = operation
+        if session != COMMON and not self.sessions.admit(session, now):
+            return SessionEnded(session)
+        choice: Choice | None = None
         if attempt is not None and attempt.retry:
             before = self._attempts.follow(session, attempt)
-        choice: Choice | None = None
-        if before is not None and before.key is not None:
-            choice = repeat(candidates, before.key, before.number)
+            if before is not None and before.key is not None:
+                choice = repeat(candidates, before.key, before.number)
         if choice is None:
             choice = self._advance(session, candidates)
-        if attempt is not None and isinstance(choice, Chosen):
-            key = candidates[choice.candidate].key
-            self._attempts.add(session, attempt, key, choice.number)
-        elif attempt is not None:
-            self._attempts.add(session, attempt)
+        if attempt is not None:
+            if type(choice) is Chosen:
+                key = candidates[choice.candidate].key
+                self._attempts.add(session, attempt, key, choice.number)
+            else:
+                self._attempts.add(session, attempt)
         return choice
 
     def _advance(self, session: str, candidates: Sequence[Candidate]) -> Choice:
         """Choose, and count the answer."""
-        choice = choose(candidates, lambda key: self._answered.get(session, key) or 0)
-        if isinstance(choice, Chosen):
-            key = candidates[choice.candidate].key
-            if choice.number or self._answered.get(session, key) is None:
-                self._answered.put(session, key, choice.number)  # 0: so that a reset finds it
+        answered = self._answered.of(session)
+        choice = choose(candidates, answered)
+        if type(choice) is Chosen:
+            key, number = candidates[choice.candidate].key, choice.number
+            if number or key not in answered:
+                self._answered.put(session, key, number)  # 0: so that a reset finds it
         return choice
+
+    def _enter(self, operation: Enter) -> Result:
+        pool, lease, places, queue = operation
+        entered = self.leases.enter(pool, self._full_name(lease), places, queue)
+        if entered:
+            return None
+        return PoolFull(pool) if entered is None else InLine(self.leases.taken(pool))
 
     def _take_back(self, operations: Sequence[Operation]) -> None:
         """Give back the places that `operations` have taken."""

@@ -67,16 +67,16 @@ def test_the_first_candidate_whose_script_is_not_over_is_chosen() -> None:
     once = Script((Entry(),), AtEnd.PASS)
     candidates = (Candidate("a", once), Candidate("b", once), Candidate("c"))
 
-    assert choose(candidates, Counter[str]().__getitem__) == Chosen(0, 0, 1)
-    assert choose(candidates, Counter({"a": 1}).__getitem__) == Chosen(1, 0, 1)
-    assert choose(candidates, Counter({"a": 1, "b": 1}).__getitem__) == Chosen(2)
-    assert choose(candidates[:2], Counter({"a": 1, "b": 1}).__getitem__) == NONE_LEFT
+    assert choose(candidates, Counter[str]()) == Chosen(0, 0, 1)
+    assert choose(candidates, Counter({"a": 1})) == Chosen(1, 0, 1)
+    assert choose(candidates, Counter({"a": 1, "b": 1})) == Chosen(2)
+    assert choose(candidates[:2], Counter({"a": 1, "b": 1})) == NONE_LEFT
 
 
 def test_an_exhausted_mock_lets_no_later_one_answer() -> None:
     candidates = (Candidate("a", Script((Entry(3),))), Candidate("b"))
 
-    assert choose(candidates, Counter({"a": 3}).__getitem__) == Exhausted(0, 3)
+    assert choose(candidates, Counter({"a": 3})) == Exhausted(0, 3)
 
 
 # --- Repeating ------------------------------------------------------------------------------------
