@@ -47,6 +47,7 @@ from mockllm.observers.lateness import Lateness
 from mockllm.observers.metrics import CountedStore, Meter
 from mockllm.prompt import Earlier
 from mockllm.providers import find_vendor
+from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.prepared import make_ready
 from mockllm.state.attempts import RETRY_COUNT, attempt_at
@@ -130,6 +131,7 @@ class App:
         self.control: ControlAPI | None = None
         """Answers requests below ``/__mockllm/``; without it, there is nothing."""
         self._metrics: MetricsPage | None = None
+        self._needs_input: Callable[[API, Answer], bool] | None = None
         self._own_traffic: CompiledTraffic | None = None
         self._changes = 0
         self._catch_up: Callable[[], None] | None = None
@@ -153,7 +155,7 @@ class App:
         self._changes += 1
         self._engine = engine
         engine.responder.work_clock = self._work_clock
-        engine.responder.counts_input = self._metrics is not None
+        engine.responder.needs_input = self._needs_input
         engine.stage.elapsed = self._since_begin
         engine.stage.limiter = self._limiter
         self._tables = self.views.use(engine).routes
@@ -177,7 +179,7 @@ class App:
         self._changes += 1
         self._metrics = page
         self.store = cast("Any", CountedStore(self.store, meter))
-        self._engine.responder.counts_input = True
+        self._needs_input = self._engine.responder.needs_input = meter.needs_input
 
     def set_traffic(self, traffic: CompiledTraffic) -> None:
         """Replace the traffic of the configuration, from the next request on; a reload does not set

@@ -7,7 +7,7 @@ stream that is rendered while it is sent, is a question, answered in pieces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -45,10 +45,12 @@ from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps, Request, Step
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
+from mockllm.providers.api import API
 from mockllm.replies.faults import NoSuchPlaceError
 from mockllm.replies.prepared import make_ready
 from mockllm.wire.tokens import EstimatedBody, estimate_prompt
 
+MAX_SAYING_INPUT = 16_384  # responses that say the tokens of their prompts
 _new = tuple.__new__  # half the time of the class's own constructor
 
 
@@ -63,8 +65,10 @@ class Responder:
         # of the process
         self.work_clock: Callable[[], float] = lambda: 0.0
         """Tells the time that this thread has worked, in seconds; the default stands still."""
-        self.counts_input = False
-        """True if the tokens of prompts are estimated for observers."""
+        self.needs_input: Callable[[API, Answer], bool] | None = None
+        """Returns True if observers need the tokens of a prompt with this answer; None if there are
+        no such observers."""
+        self._says_input: dict[int, Mapping[str, Any]] = {}  # responses of which it returned False
 
     def answer(
         self, table: Table, asked: Asked, selection: Selection | RequestError
@@ -207,10 +211,10 @@ class Responder:
         if answer.pace is not None and answer.pace.cached:
             answer = with_cached(table.api, answer, prompt)
         input_tokens = 0
-        if self.counts_input:
-            input_tokens = estimate_prompt(prompt.body)
-            if type(prompt.body) is not EstimatedBody:  # the answer says how many there are
-                prompt.body = EstimatedBody(prompt.body, input_tokens)
+        if self.needs_input is not None:
+            response = answer.response
+            if self._says_input.get(id(response)) is not response:
+                input_tokens = self._count_input(self.needs_input, table.api, answer, prompt)
         reply, ready = self._renderer.reply_to(table, selection, answer, prompt)
         values = (prompt.endpoint, prompt.model, prompt.options.stream, input_tokens)
         summary = _new(Summary, values)
@@ -219,6 +223,26 @@ class Responder:
         outcome = source.outcome
         first = (outcome, reply, ready, rule, summary, said, reusable)
         return _new(Match, (*first, None, None, felt, kinds, False))
+
+    def _count_input(
+        self,
+        needs_input: Callable[[API, Answer], bool],
+        api: API,
+        answer: Answer,
+        prompt: Prompt,
+    ) -> int:
+        """Return the tokens of the prompt if observers need them, else 0. They are estimated once:
+        the answer may say how many there are."""
+        if not needs_input(api, answer):
+            if len(self._says_input) >= MAX_SAYING_INPUT:
+                self._says_input.clear()
+            self._says_input[id(answer.response)] = answer.response
+            return 0
+        input_tokens = estimate_prompt(prompt.body)
+        if type(prompt.body) is not EstimatedBody:
+            prompt.body = EstimatedBody(prompt.body)
+            prompt.body.input_tokens = input_tokens
+        return input_tokens
 
     def refuse(self, table: Table, error: RequestError) -> Match:
         """Return the match of an invalid request, which is valid for every equal request."""

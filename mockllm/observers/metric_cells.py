@@ -6,7 +6,7 @@ all parts share; a part refers to them by number.
 
     part    scalars | groups: one for each API and model
                     | series: (key, count), one for each combination of the labels of a request
-                    | rows: requests that are answered at once, and differ in the time alone
+                    | rows: requests that are answered at once, and have nearly all in common
     table   the number of names | names
 
 This module knows no clock, and not where the memory comes from.
@@ -54,7 +54,8 @@ class Histogram(NamedTuple):
     ) -> None:
         """Count `count` equal values in the histogram of what begins at `base`."""
         at = base + self.at
-        cells[at] += round(value * self.scale) * count
+        scale = self.scale
+        cells[at] += (int(value) if scale == 1 else round(value * scale)) * count
         cells[at + 1 + bisect_left(self.bounds, value)] += count
 
 
@@ -166,25 +167,35 @@ class Key(NamedTuple):
 class Kind(NamedTuple):
     """What the requests of a row have in common: their `key`, the number of their group, or
     `NO_GROUP`, the tokens in and out, and whether the answer `is_stream` and `is_truncated`, by a
-    limit of tokens. Each takes so little time that it belongs to the first bucket."""
+    limit of tokens. Tokens in or out are None if they differ from one request to the next; then
+    they are counted in the group. Each takes so little time that it belongs to the first bucket."""
 
     key: int
     group: int
-    input: int
-    output: int
+    input: int | None
+    output: int | None
     is_stream: bool
     is_truncated: bool
 
     def pack(self) -> tuple[int, int, int, int]:
         """Return the kind as the first cells of its row."""
-        flags = (self.group << 2) | (self.is_stream << 1) | self.is_truncated
-        return self.key, flags, self.input, self.output
+        prompt, output = self.input, self.output
+        flags = (self.group << 4) | (self.is_stream << 1) | self.is_truncated
+        flags |= ((prompt is None) << 3) | ((output is None) << 2)
+        return self.key, flags, prompt or 0, output or 0
 
     @classmethod
     def unpack(cls, cells: Sequence[int]) -> Kind:
         """Return the kind of a row."""
         key, flags, prompt, output, *_ = cells
-        return cls(key, flags >> 2, prompt, output, bool(flags & 2), bool(flags & 1))
+        return cls(
+            key,
+            flags >> 4,
+            None if flags & 8 else prompt,
+            None if flags & 4 else output,
+            bool(flags & 2),
+            bool(flags & 1),
+        )
 
 
 # --- names ----------------------------------------------------------------------------------------

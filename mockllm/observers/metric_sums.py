@@ -106,14 +106,17 @@ def _add(one: Sequence[int], other: Sequence[int]) -> list[int]:
 
 def _add_row(cells: list[int], kind: Kind, count: int, nanoseconds: int) -> None:
     """Count the requests of a row in their group."""
-    cells[INPUT] += kind.input * count
-    cells[OUTPUT] += kind.output * count
     cells[TRUNCATED if kind.is_truncated else STOPPED] += count
     for histogram in (DURATION, TTFT) if kind.is_stream else (DURATION,):
         cells[histogram.at] += nanoseconds
         cells[histogram.at + 1] += count
-    for histogram, tokens in ((INPUT_SIZE, kind.input), (OUTPUT_SIZE, kind.output)):
-        histogram.add(cells, 0, tokens, count)
+    for cell, histogram, tokens in (
+        (INPUT, INPUT_SIZE, kind.input),
+        (OUTPUT, OUTPUT_SIZE, kind.output),
+    ):
+        if tokens is not None:
+            cells[cell] += tokens * count
+            histogram.add(cells, 0, tokens, count)
 
 
 def _requests(key: Key, names: Sequence[str]) -> Requests:

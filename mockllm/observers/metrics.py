@@ -13,7 +13,6 @@ from typing import Any
 from mockllm.engine.decision import Answer, End, Match, Summary
 from mockllm.engine.limiting import ALL, Sent
 from mockllm.exchange import Request
-from mockllm.matching.rule import Rule
 from mockllm.observers.access_log import redact_model
 from mockllm.observers.calls import name_of
 from mockllm.observers.metric_cells import (
@@ -59,9 +58,10 @@ from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
 from mockllm.state.session_names import split_path
 from mockllm.state.store import Operation, Result, Store
 
-MAX_KNOWN = 1_024  # matches whose cells are kept
-MAX_LABELS = 2_048  # combinations of labels that are kept
-MAX_COUNTS = 1_000  # answers of mocks whose counts are kept
+MAX_KNOWN = 16_384  # combinations of what a row depends on, and answers, that are kept
+MAX_LABEL = 512  # characters of a path and a model that are kept
+MAX_BY_INPUT = 16  # numbers of tokens of prompts with an answer that have a row of their own
+MAX_COUNTS = 16_384  # answers of mocks whose counts are kept
 _APIS = {api.name: api for api in APIS}
 _API_NUMBERS = {api.name: API_WORDS.index(api.word) for api in APIS}
 _ROUTES = Routes((path, api) for api in APIS for path in api.routes)
@@ -72,22 +72,40 @@ _NOTHING = Counts(0, 0, has_input=True)
 
 
 _pack = Struct("QQ").pack_into  # into the two cells of a row
+_FIRST_ATTEMPT = b"0"  # the official clients say so in each request
 
 
 class Row:
     """The numbers in a row of this process, which are `at` in its memory, from the cell `place`
-    on."""
+    on. If some tokens of its requests are counted in their group, that begins at `base`, and
+    `by_input` has the rows of the first numbers of tokens of prompts, which have all of them."""
 
-    __slots__ = ("at", "count", "nanoseconds", "place")
+    __slots__ = ("at", "base", "by_input", "count", "kind", "nanoseconds", "place")
 
-    def __init__(self, place: int, count: int, nanoseconds: int) -> None:
+    def __init__(self, place: int, count: int, nanoseconds: int, kind: Kind) -> None:
         self.place = place
         self.at = place * CELL_BYTES
         self.count = count
         self.nanoseconds = nanoseconds
+        self.kind = kind
+        is_whole = kind.input is not None and kind.output is not None
+        self.base = None if is_whole else base_of(kind.group)
+        self.by_input: dict[int, Row] = {}
 
 
-_UNKNOWN: tuple[Match | None, Row | None] = (None, None)
+class _Last:
+    """The last request that was answered with one answer of a mock, and its row."""
+
+    __slots__ = ("answer", "model", "path", "row", "rule", "status", "streamed")
+
+    def __init__(self, request: Request, match: Match, model: str, row: Row) -> None:
+        self.answer = match.answer  # so that no other one has its address
+        self.rule = match.rule
+        self.path = request.path
+        self.model = model
+        self.status = match.reply.status
+        self.streamed = match.reply.streamed
+        self.row = row
 
 
 class Meter:
@@ -108,37 +126,81 @@ class Meter:
         self._memory = part.cells.cast("B")
         self._mocks = mocks
         self._models = models
-        self._known: dict[int, tuple[Match | None, Row]] = {}
-        self._rows: dict[tuple[int, int, int, int, bool, bool], Row] = {}
-        self._labels: dict[tuple[Any, ...], tuple[int, int]] = {}
-        self._of_mocks: dict[tuple[Any, ...], tuple[Rule, Mapping[str, Any], Any, Row]] = {}
+        self._last: dict[int, _Last] = {}
+        self._known: dict[tuple[Any, ...], tuple[Row, tuple[Any, ...]]] = {}
+        self._rows: dict[Kind, Row] = {}
         self._counts: dict[int, tuple[Mapping[str, Any], Counts]] = {}
+        self._made: tuple[Mapping[str, Any] | None, Counts] = None, _NOTHING  # the last one
 
     def count(self, request: Request, match: Match, seconds: float) -> None:
-        """Count a request that is answered at once, `seconds` after it was complete. The usual one
-        costs two writes into memory."""
-        known, row = self._known.get(id(match), _UNKNOWN)
-        if known is not match:
+        """Count a request that is answered at once, `seconds` after it was complete. If it has what
+        matters in common with the last one that was answered by its mock, it costs a few
+        comparisons and a write into memory."""
+        last, summary, reply = self._last.get(id(match.answer)), match.summary, match.reply
+        row: Row | None
+        if (
+            last is not None
+            and summary is not None
+            and last.path == request.path
+            and last.model == summary.model
+            and last.rule is match.rule
+            and last.streamed is reply.streamed
+            and last.status == reply.status
+            and not match.is_broken
+        ):
+            row = last.row
+            if row.base is not None:
+                row = row.by_input.get(summary.input_tokens) or self._row_by_input(row, match)
+        else:
             row = self._row_of(request, match)
-        if row is None or seconds > FIRST_BOUND or RETRY_COUNT in request.first_values:
+        if row is None or seconds > FIRST_BOUND:
             self._count_whole(request, match, seconds)
             return
         row.count = count = row.count + 1
         row.nanoseconds = nanoseconds = row.nanoseconds + int(seconds * NANOSECONDS)
         _pack(self._memory, row.at, count, nanoseconds)
+        if row.base is not None:
+            self._count_tokens(row, row.base, match)
+        if request.first_values.get(RETRY_COUNT, _FIRST_ATTEMPT) != _FIRST_ATTEMPT:
+            self._count_retry(request, self.api_of(request, summary))
 
     def prepare(self, request: Request, match: Match) -> Row | None:
         """Return the row in which `count_again` counts each request that is answered, at once, as
         this one is; None if it has none."""
-        if RETRY_COUNT in request.first_values:
+        if request.first_values.get(RETRY_COUNT, _FIRST_ATTEMPT) != _FIRST_ATTEMPT:
             return None
-        return self._row_of(request, match)
+        row = self._row_of(request, match)
+        if row is None or row.base is None:
+            return row
+        counts = self.counts_of(match)
+        return self._row(row.kind._replace(input=counts.input, output=counts.output))
 
     def count_again(self, row: Row) -> None:
         """Count a repeated request, whose decision took no time. `row` is what `prepare` has
         returned for it. That costs one write into memory."""
         row.count = count = row.count + 1
         self.cells[row.place] = count
+
+    def needs_input(self, api: API, answer: Answer) -> bool:
+        """Return True if the tokens of a prompt must be estimated because the answer to it does not
+        say how many there are."""
+        if answer.failure is not None:
+            return False
+        return answer.number is None or not self._configured_counts(api, answer).has_input
+
+    def _count_tokens(self, row: Row, base: int, match: Match) -> None:
+        """Count the tokens that are not in the row of a request."""
+        cells = self.cells
+        if row.kind.output is None:
+            counts = self.counts_of(match)
+            cells[base + OUTPUT] += counts.output
+            OUTPUT_SIZE.add(cells, base, counts.output)
+            prompt = counts.input
+        else:
+            assert match.summary is not None  # or it had no group
+            prompt = match.summary.input_tokens
+        cells[base + INPUT] += prompt
+        INPUT_SIZE.add(cells, base, prompt)
 
     def _count_whole(self, request: Request, match: Match, seconds: float) -> None:
         """Count a request that is answered at once and has no row: that takes 10 µs."""
@@ -159,76 +221,79 @@ class Meter:
         self._count_details(base, counts, End.COMPLETE)
 
     def _row_of(self, request: Request, match: Match) -> Row | None:
-        """Return the row of the requests with this match; None if there is no room for it. That of
-        an answer of a mock is known by what it depends on, which takes a fifth of the time."""
-        answer, rule = match.answer, match.rule
-        if rule is None or answer is None or answer.number is None:
-            return self._find_row(request, match)
-        response = answer.response
-        key = (id(rule), id(response), match.summary, request.path, match.reply.status)
-        of_match = (match.outcome, match.is_broken, match.reply.streamed, answer.failure)
-        known = self._of_mocks.get(key)
-        if (
-            known is not None
-            and known[0] is rule  # and no other one that has its address by now
-            and known[1] is response
-            and known[2] == of_match
-        ):
-            return known[3]
-        row = self._find_row(request, match)
-        if row is not None:
-            if len(self._of_mocks) >= MAX_LABELS:
-                self._of_mocks.clear()
-            self._of_mocks[key] = rule, response, of_match, row
-        return row
-
-    def _find_row(self, request: Request, match: Match) -> Row | None:
-        packed, group = self._labels_of(request, match)
-        prompt, output, is_truncated = 0, 0, False
-        if group != NO_GROUP:
-            prompt, output, has_input, is_truncated = self._counts_in(match)
-            if not has_input and match.summary is not None:
-                prompt = match.summary.input_tokens
-        is_stream = group != NO_GROUP and match.reply.streamed
-        kind = (packed, group, prompt, output, is_stream, is_truncated)
-        row = self._rows.get(kind)
-        if row is None:
-            place = self.part.row(Kind(*kind))
-            if place is None:
-                return None
-            row = self._rows[kind] = Row(place, self.cells[place], self.cells[place + 1])
-        answer = match.answer
-        is_of_mock = match.rule is not None and answer is not None and answer.number is not None
-        if match.reusable and match.ready is not None and not is_of_mock:  # others are large
+        """Return the row of the requests with this match; None if there is no room for it. It is
+        known by all that it depends on, which takes a fifth of the time of finding it."""
+        rule, summary, answer, reply = match.rule, match.summary, match.answer, match.reply
+        api = model = response = None
+        is_truncated = False
+        if summary is not None:
+            api = summary.api
+            if answer is not None:
+                model = summary.model
+        if answer is not None and answer.number is not None:
+            response = answer.response
+        elif answer is not None:
+            is_truncated = self._counts_in(match).is_truncated
+        key = (
+            *(id(match.outcome), id(rule), id(response), answer is None, request.method),
+            *(request.path, api, model, reply.status, reply.streamed, match.is_broken),
+            is_truncated,
+        )
+        known = self._known.get(key)
+        row = self._row(self._kind_of(request, match)) if known is None else known[0]
+        if row is None or len(request.path) + len(model or "") > MAX_LABEL:
+            return row
+        if known is None:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
-            self._known[id(match)] = match, row
+            self._known[key] = row, (rule, response)  # so that no others have their addresses
+        if response is not None and model is not None and not match.is_broken:
+            if len(self._last) >= MAX_KNOWN:
+                self._last.clear()
+            self._last[id(answer)] = _Last(request, match, model, row)
         return row
 
-    def _labels_of(self, request: Request, match: Match) -> tuple[int, int]:
-        """Return the packed key of the series and the number of the group of a request."""
-        rule, summary = match.rule, match.summary
-        asked = (
-            request.method,
-            request.path,
-            None if summary is None else (summary.api, summary.model),
-            None if rule is None else rule.label,
-            match.outcome.value,
-            match.reply.status,
-            match.is_broken,
-            match.answer is None,
+    def _kind_of(self, request: Request, match: Match) -> Kind:
+        """Return what the requests have in common that are answered as this one is."""
+        answer = match.answer
+        key = self._key_of(
+            match, self.api_of(request, match.summary), match.reply.status, End.COMPLETE
         )
-        labels = self._labels.get(asked)
-        if labels is None:
-            api = self.api_of(request, summary)
-            key = self._key_of(match, api, match.reply.status, End.COMPLETE)
-            self.part.series(key)  # it has its room from now on
-            group = self.group_of(request, match)
-            labels = key.pack(), NO_GROUP if group is None else group
-            if len(self._labels) >= MAX_LABELS:
-                self._labels.clear()
-            self._labels[asked] = labels
-        return labels
+        self.part.series(key)  # it has its room from now on
+        group = self.group_of(request, match)
+        if group is None or answer is None:
+            return Kind(key.pack(), NO_GROUP, 0, 0, is_stream=False, is_truncated=False)
+        counts, is_shared = self._counts_in(match), answer.number is not None
+        return Kind(
+            key.pack(),
+            group,
+            counts.input if counts.has_input and is_shared else None,
+            counts.output if is_shared else None,
+            match.reply.streamed,
+            counts.is_truncated,
+        )
+
+    def _row_by_input(self, row: Row, match: Match) -> Row:
+        """Return the row of requests with as many tokens as this one, if there are few of them and
+        their answers have equal numbers of tokens; else `row`."""
+        if row.kind.output is None or len(row.by_input) >= MAX_BY_INPUT:
+            return row
+        counts = self.counts_of(match)
+        found = self._row(row.kind._replace(input=counts.input))
+        if found is None:
+            return row
+        row.by_input[counts.input] = found
+        return found
+
+    def _row(self, kind: Kind) -> Row | None:
+        """Return the row of a kind; None if there is no room for it."""
+        row = self._rows.get(kind)
+        if row is None:
+            place = self.part.row(kind)
+            if place is not None:
+                row = Row(place, self.cells[place], self.cells[place + 1], kind)
+                self._rows[kind] = row
+        return row
 
     def count_ended(
         self, request: Request, match: Match, status: int, end: End, seconds: float
@@ -298,8 +363,12 @@ class Meter:
         kept = self._counts.get(id(answer.response))
         if kept is not None and kept[0] is answer.response:
             return kept[1]
+        if self._made[0] is answer.response:
+            return self._made[1]
         counts = read_counts(api, answer.response)
-        if answer.number is not None:
+        if answer.number is None:
+            self._made = answer.response, counts
+        else:
             if len(self._counts) >= MAX_COUNTS:
                 self._counts.clear()
             self._counts[id(answer.response)] = answer.response, counts

@@ -140,8 +140,8 @@ def test_all_series_without_room_have_some() -> None:
         Kind,
         key=st.integers(1, 2**60),
         group=st.integers(0, NO_GROUP),
-        input=st.integers(0, 2**53),
-        output=st.integers(0, 2**53),
+        input=st.none() | st.integers(0, 2**53),
+        output=st.none() | st.integers(0, 2**53),
         is_stream=st.booleans(),
         is_truncated=st.booleans(),
     )

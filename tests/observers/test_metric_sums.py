@@ -8,9 +8,11 @@ from mockllm.observers.metric_cells import (
     DURATION,
     HITS,
     INPUT,
+    INPUT_SIZE,
     MAX_GROUPS,
     OTHER_STATUS,
     OUTPUT,
+    OUTPUT_SIZE,
     PART_CELLS,
     STOPPED,
     TTFT,
@@ -60,6 +62,22 @@ def test_a_row_counts_as_its_requests_would_one_by_one() -> None:
         counts, total = cumulative(histogram, group.cells)
         assert counts == [4] * (len(histogram.bounds) + 1)
         assert round(total, 9) == 0.002
+
+
+def test_tokens_that_are_not_in_a_row_are_those_of_its_group() -> None:
+    one = part()
+    row = one.row(Kind(MATCHED.pack(), 0, None, 3, False, False))
+    assert row is not None
+    one.cells[row] = 2
+    one.cells[base_of(0) + INPUT] = 30
+    for tokens in (10, 20):
+        INPUT_SIZE.add(one.cells, base_of(0), tokens)
+
+    (group,) = Sums([one], ["greet"], ["chat a model"]).groups
+
+    assert [group.cells[cell] for cell in (INPUT, OUTPUT, STOPPED)] == [30, 6, 2]
+    assert cumulative(INPUT_SIZE, group.cells)[1] == 30
+    assert cumulative(OUTPUT_SIZE, group.cells)[1] == 6
 
 
 def test_names_without_room_are_other() -> None:

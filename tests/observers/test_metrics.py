@@ -30,7 +30,7 @@ from mockllm.observers.metric_cells import (
     WAITING,
 )
 from mockllm.observers.metric_sums import Requests, Sums, cumulative
-from mockllm.observers.metrics import CountedStore
+from mockllm.observers.metrics import MAX_BY_INPUT, MAX_LABEL, CountedStore
 from mockllm.serve.metrics_board import MetricsBoard
 from mockllm.state.store import Choose, Enter, Get, LocalStore, Put, Spend
 from tests.support.apps import LoneApp
@@ -50,6 +50,7 @@ CONFIG: dict[str, Any] = {
                 "usage": {"input": 70, "output": 5, "cached": 20},
             },
         },
+        {"match": {"user": "say"}, "reply": {"generate": "echo"}},
         {"name": "busy", "match": {"user": "busy"}, "error": "overloaded"},
         {"name": "late", "match": {"user": "late"}, "reply": "ok", "latency": {"ttft": "1s"}},
         {
@@ -70,7 +71,7 @@ class Metered:
         self.now = 100.0
         self.board = MetricsBoard()
         self.meter = self.board.meter(lambda: self.now)
-        self.app.engine.responder.counts_input = True
+        self.app.engine.responder.needs_input = self.meter.needs_input
 
     def count(self, asked: Request, seconds: float = 0.0005, *, times: int = 1) -> None:
         for _ in range(times):
@@ -134,7 +135,7 @@ def test_requests_that_differ_are_counted_as_each_alone() -> None:
             plain.meter._count_whole(each, plain.app.decide(each).match, 0.0005)
         for metered in (quick, plain):
             metered.app.use(Engine(load(Config.from_dict(CONFIG))))
-            metered.app.engine.responder.counts_input = True
+            metered.app.engine.responder.needs_input = metered.meter.needs_input
 
     assert quick.sums.requests == plain.sums.requests
     assert quick.sums.groups == plain.sums.groups
@@ -148,10 +149,61 @@ def test_repeated_requests_count_as_different_ones(stream: bool, seconds: float)
     for number in range(10):
         once.count(chat("weather", stream=stream, user=str(number)), seconds)
 
-    assert rows_used(repeated) == 1
-    assert rows_used(once) == 1  # which is not used: no request came twice
+    assert rows_used(repeated) == rows_used(once) == 2  # with the tokens of prompts and without
     assert repeated.sums.requests == once.sums.requests
     assert repeated.sums.groups == once.sums.groups
+
+
+def test_prompts_of_many_lengths_are_counted_in_few_rows() -> None:
+    quick, plain = Metered(), Metered()
+    for number in range(200):
+        each = chat("weather", instructions="many " * number)
+        quick.count(each)
+        plain.meter._count_whole(each, plain.app.decide(each).match, 0.0005)
+
+    assert rows_used(quick) <= 1 + MAX_BY_INPUT
+    assert quick.sums.groups == plain.sums.groups
+    assert quick.sums.requests == plain.sums.requests
+
+
+@pytest.mark.parametrize("number", [3, 40])
+def test_repeats_count_as_new_requests_do(number: int) -> None:
+    repeated, new = Metered(), Metered()
+    for length in range(number):
+        for text in ("weather", "busy", "long", "nothing matches", "say"):
+            each = chat(text, instructions="many " * length)
+            match = repeated.app.decide(each).match
+            row = repeated.meter.prepare(each, match)
+            assert row is not None
+            repeated.meter.count_again(row)
+            new.count(each, 0.0)
+
+    assert repeated.sums.requests == new.sums.requests
+    assert repeated.sums.groups == new.sums.groups
+
+
+def test_tokens_are_estimated_only_where_the_answer_does_not_say_them() -> None:
+    metered = Metered()
+    estimated = [
+        metered.app.decide(chat(text)).match.summary for text in ("weather", "long", "say") * 2
+    ]
+
+    assert [each is not None and each.input_tokens > 0 for each in estimated] == [
+        True,
+        False,
+        True,
+    ] * 2
+
+
+def test_names_that_clients_vary_are_not_kept_if_they_are_long() -> None:
+    metered = Metered()
+    for number in range(3):
+        metered.count(request(CHAT, chat_request("weather") | {"model": f"{number}" * MAX_LABEL}))
+        metered.count(request("/" + f"{number}" * MAX_LABEL, b"", method="GET"))
+
+    assert sum(metered.sums.requests.values()) == 6
+    assert not metered.meter._known
+    assert not metered.meter._last
 
 
 @pytest.mark.parametrize("times", [1, 3])
