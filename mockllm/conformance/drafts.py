@@ -13,17 +13,17 @@ from typing import NamedTuple
 
 from mockllm.conformance.examples import TEXTS, find_texts
 from mockllm.conformance.requirements import ANY_TOOL, Requirements
-from mockllm.matching.conditions import (
+from mockllm.matching.request_predicates import (
     Counter,
     CountIs,
-    MessageIs,
+    HasInputs,
     NoTools,
     OffersAnyTool,
-    ResultIs,
-    TextIs,
+    OffersTool,
+    SystemContains,
 )
-from mockllm.matching.predicates import HasInputs, OffersTool, SystemContains
 from mockllm.matching.subjects import Subject
+from mockllm.matching.text_predicates import MessageIs, ResultIs, TextIs
 from mockllm.matching.text_tests import Contains, Equals, TextTest
 from mockllm.prompt import ConversationMessage, ToolCall, ToolResult
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mockllm.conformance.requirements import Requirements
 from mockllm.engine.impossible import CREDENTIALS, SAMPLES
-from mockllm.matching.predicates import HeaderContains, HeaderEquals
+from mockllm.matching.header_predicates import HeaderContains, HeaderEquals
 from mockllm.providers.api import API
 
 _UNJOINED = frozenset({b"host", b"content-length"})

@@ -11,8 +11,9 @@ import orjson
 from mockllm.config.models import AnyMock
 from mockllm.conformance.examples import TEXTS
 from mockllm.conformance.requirements import Requirements
+from mockllm.matching.message_predicates import ItemsEndWith, ItemsEqual, MessageContains
 from mockllm.matching.part_predicates import ItemsEndLike, MessageHasParts
-from mockllm.matching.predicates import ItemsEndWith, ItemsEqual, MessageContains, Predicate
+from mockllm.matching.predicate import Predicate
 from mockllm.providers.api import API
 
 

@@ -8,9 +8,9 @@ from itertools import chain
 from typing import NamedTuple
 
 from mockllm.matching.body_values import AllValues, BodyHas
-from mockllm.matching.conditions import CountIs, NoTools, Streams
 from mockllm.matching.logic import AllOf, AnyOf, Not
-from mockllm.matching.predicates import OffersTool, Predicate
+from mockllm.matching.predicate import Predicate
+from mockllm.matching.request_predicates import CountIs, NoTools, OffersTool, Streams
 
 ANY_TOOL = "a_tool"
 """The name of a tool where any will do."""

@@ -15,7 +15,7 @@ from mockllm.engine.sources import GeneratedSource, Selection
 from mockllm.engine.unmatched import UnmatchedError, no_match
 from mockllm.matching.effort import Effort
 from mockllm.matching.index import is_reusable
-from mockllm.matching.predicates import ItemsEqual
+from mockllm.matching.message_predicates import ItemsEqual
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.api import Batch

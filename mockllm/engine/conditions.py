@@ -23,26 +23,21 @@ from mockllm.matching.body_values import (
     ValueTest,
     ValueText,
 )
-from mockllm.matching.conditions import (
-    Counter,
-    CountIs,
-    MessageIs,
-    NoTools,
-    OffersAnyTool,
-    ResultIs,
-    Streams,
-    TextIs,
-)
+from mockllm.matching.header_predicates import HeaderContains, HeaderEquals
 from mockllm.matching.json_path import read_path
 from mockllm.matching.logic import AllOf, AnyOf, Not
-from mockllm.matching.predicates import (
-    HeaderContains,
-    HeaderEquals,
+from mockllm.matching.predicate import Predicate
+from mockllm.matching.request_predicates import (
+    Counter,
+    CountIs,
+    NoTools,
+    OffersAnyTool,
     OffersTool,
-    Predicate,
+    Streams,
     SystemContains,
 )
 from mockllm.matching.subjects import Subject
+from mockllm.matching.text_predicates import MessageIs, ResultIs, TextIs
 from mockllm.matching.text_tests import (
     AllTests,
     AnyTest,

@@ -22,7 +22,7 @@ from mockllm.errors import HTTPError, Place, Problem, RequestError, Severity, wa
 from mockllm.exchange import Request
 from mockllm.http1 import heads
 from mockllm.limits import Limits
-from mockllm.matching.predicates import ItemsEndWith, ItemsEqual
+from mockllm.matching.message_predicates import ItemsEndWith, ItemsEqual
 from mockllm.matching.rule import Rule
 from mockllm.providers.api import API
 from mockllm.providers.request_body import MISSING_MEMBER

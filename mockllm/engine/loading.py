@@ -54,7 +54,7 @@ from mockllm.engine.surprises import find_surprises
 from mockllm.engine.traffic import TrafficCompiler
 from mockllm.errors import MISSING_EXTRA, ConfigError, Place, Problem, Severity
 from mockllm.matching.index import RuleIndex
-from mockllm.matching.predicates import HasInputs
+from mockllm.matching.request_predicates import HasInputs
 from mockllm.matching.rule import Rule
 from mockllm.matching.shadowing import find_shadowed
 from mockllm.providers import APIS

@@ -11,19 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from mockllm.config.conditions import Conditions
 from mockllm.engine.conditions import NEVER
 from mockllm.errors import Place, Problem, warning
-from mockllm.matching.conditions import (
+from mockllm.matching.logic import AllOf, AnyOf, Not
+from mockllm.matching.predicate import Predicate
+from mockllm.matching.request_predicates import (
     Counter,
     CountIs,
-    MessageIs,
     NoTools,
     OffersAnyTool,
-    ResultIs,
+    OffersTool,
     Streams,
-    TextIs,
+    SystemContains,
 )
-from mockllm.matching.logic import AllOf, AnyOf, Not
-from mockllm.matching.predicates import OffersTool, Predicate, SystemContains
 from mockllm.matching.subjects import Subject
+from mockllm.matching.text_predicates import MessageIs, ResultIs, TextIs
 from mockllm.matching.text_tests import AllTests, AnyTest, Equals, TextTest
 from mockllm.providers.api import API
 

@@ -16,7 +16,7 @@ import orjson
 from mockllm.matching.closeness import ONLY_REQUEST
 from mockllm.matching.effort import PER_CHARACTER, PER_TEXT, Effort
 from mockllm.matching.json_path import MAX_LEVELS, MAX_NODES, Path
-from mockllm.matching.predicates import DECIDE, Difference, Headers, Predicate
+from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.matching.text_tests import TextTest
 from mockllm.matching.texts import MAX_QUOTE
 from mockllm.prompt import Prompt

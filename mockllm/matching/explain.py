@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
-from mockllm.matching.predicates import Difference, Headers
+from mockllm.matching.predicate import Difference, Headers
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 

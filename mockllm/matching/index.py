@@ -27,7 +27,7 @@ from mockllm.matching.effort import Effort, Pieces, finish
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.lookups import Family, Home, LookUp, home_of, in_pieces
 from mockllm.matching.near_misses import NearMisses
-from mockllm.matching.predicates import Headers, Predicate
+from mockllm.matching.predicate import Headers, Predicate
 from mockllm.matching.rule import Rule
 from mockllm.matching.twins import Twins, find_twins, preferred
 from mockllm.prompt import Prompt

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mockllm.matching.effort import Effort, Pieces, finish
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.index import RuleIndex
-from mockllm.matching.predicates import Headers
+from mockllm.matching.predicate import Headers
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 

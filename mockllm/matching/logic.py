@@ -13,7 +13,7 @@ from typing import Any
 
 from mockllm.matching.closeness import ONLY_REQUEST
 from mockllm.matching.effort import Effort
-from mockllm.matching.predicates import DECIDE, Difference, Headers, Predicate
+from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.prompt import Prompt
 
 

@@ -14,31 +14,24 @@ from typing import Any, NamedTuple
 
 from mockllm.matching import readings
 from mockllm.matching.body_values import BodyHas, Canonical, ValueText, is_longer
-from mockllm.matching.conditions import (
-    Counter,
-    CountIs,
-    MessageIs,
-    OffersAnyTool,
-    ResultIs,
-    Streams,
-    TextIs,
-)
 from mockllm.matching.effort import Effort, Pieces
+from mockllm.matching.header_predicates import HeaderEquals
 from mockllm.matching.json_path import Path
 from mockllm.matching.logic import AllOf, AnyOf
+from mockllm.matching.message_predicates import ItemsEndWith, ItemsEqual, MessageContains
 from mockllm.matching.part_predicates import ItemsEndLike, MessageHasParts
-from mockllm.matching.predicates import (
-    HeaderEquals,
-    Headers,
-    ItemsEndWith,
-    ItemsEqual,
-    MessageContains,
+from mockllm.matching.predicate import Headers, Predicate
+from mockllm.matching.request_predicates import (
+    Counter,
+    CountIs,
+    OffersAnyTool,
     OffersTool,
-    Predicate,
+    Streams,
     SystemContains,
 )
 from mockllm.matching.subjects import Subject
 from mockllm.matching.substrings import SubstringIndex
+from mockllm.matching.text_predicates import MessageIs, ResultIs, TextIs
 from mockllm.matching.text_tests import (
     AllTests,
     AnyTest,

@@ -27,13 +27,8 @@ from mockllm.matching.closeness import RIGHT_KIND
 from mockllm.matching.effort import Effort, Pieces
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.folding import fold_all, folded_messages
-from mockllm.matching.predicates import (
-    Difference,
-    Headers,
-    ItemsEndWith,
-    ItemsEqual,
-    LastMessagePredicate,
-)
+from mockllm.matching.message_predicates import ItemsEndWith, ItemsEqual, LastMessagePredicate
+from mockllm.matching.predicate import Difference, Headers
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 

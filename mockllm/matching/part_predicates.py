@@ -9,14 +9,9 @@ from typing import Any
 
 from mockllm.matching.closeness import RIGHT_KIND, WRONG_KIND, closeness_of_start
 from mockllm.matching.folding import explain_absence
+from mockllm.matching.message_predicates import CallPredicate, LastMessagePredicate, MessageContains
 from mockllm.matching.parts import Part, is_within
-from mockllm.matching.predicates import (
-    CallPredicate,
-    Difference,
-    LastMessagePredicate,
-    MessageContains,
-    Predicate,
-)
+from mockllm.matching.predicate import Difference, Predicate
 from mockllm.matching.texts import quote
 from mockllm.prompt import Message, Prompt
 

@@ -22,6 +22,7 @@ from mockllm.prompt import (
 )
 
 Texts = Sequence[str]
+UNKNOWN_CHAIN = "the request continues a conversation that is not known here"
 _M = TypeVar("_M", bound=ConversationMessage)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mockllm.matching.closeness import NOTHING_HOLDS
 from mockllm.matching.effort import Effort
-from mockllm.matching.predicates import DECIDE, Difference, Headers, Predicate
+from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.prompt import Prompt
 
 

@@ -11,17 +11,13 @@ from heapq import merge, nsmallest
 from itertools import islice
 from operator import attrgetter
 
-from mockllm.matching.conditions import TextIs
-from mockllm.matching.predicates import (
-    HeaderEquals,
-    ItemsEqual,
-    LastMessagePredicate,
-    MessageContains,
-    Predicate,
-)
+from mockllm.matching.header_predicates import HeaderEquals
+from mockllm.matching.message_predicates import ItemsEqual, LastMessagePredicate, MessageContains
+from mockllm.matching.predicate import Predicate
 from mockllm.matching.rule import Rule
 from mockllm.matching.subjects import Subject
 from mockllm.matching.substrings import SubstringIndex
+from mockllm.matching.text_predicates import TextIs
 from mockllm.matching.text_tests import AllTests, AnyTest, Comparison, Contains, Equals, TextTest
 from mockllm.matching.twins import find_twins, first_twin
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mockllm.matching.predicates import Headers
+from mockllm.matching.predicate import Headers
 from mockllm.matching.rule import Rule
 from mockllm.matching.twins import find_twins, preferred
 from mockllm.prompt import Prompt

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mockllm.matching.predicates import Predicate
+from mockllm.matching.predicate import Predicate
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 

@@ -17,7 +17,7 @@ from mockllm.errors import Place, RequestError
 from mockllm.exchange import Request
 from mockllm.matching import readings
 from mockllm.matching.explain import NearMiss
-from mockllm.matching.predicates import Difference
+from mockllm.matching.predicate import Difference
 from mockllm.matching.rule import Rule
 from mockllm.observers.access_log import describe_near_miss, redact_model
 from mockllm.observers.said import Said, read_said

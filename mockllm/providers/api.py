@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
-from mockllm.matching.predicates import Predicate
+from mockllm.matching.predicate import Predicate
 from mockllm.prompt import Body, Prompt, ResponseOptions
 from mockllm.providers.failures import Cases
 from mockllm.providers.normalise import Prepared, Preparing

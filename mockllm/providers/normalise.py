@@ -11,15 +11,15 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from mockllm.errors import RequestError
-from mockllm.matching.part_predicates import MessageHasParts
-from mockllm.matching.parts import Part, TextNames, mark_texts
-from mockllm.matching.predicates import (
+from mockllm.matching.message_predicates import (
     ItemsEqual,
     LastMessagePredicate,
     MessageContains,
-    Predicate,
     Relaxed,
 )
+from mockllm.matching.part_predicates import MessageHasParts
+from mockllm.matching.parts import Part, TextNames, mark_texts
+from mockllm.matching.predicate import Predicate
 from mockllm.prompt import Message, MessagePart
 from mockllm.wire import jsontext
 

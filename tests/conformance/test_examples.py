@@ -13,7 +13,7 @@ from mockllm.conformance.examples import TEXTS, find_texts, find_values
 from mockllm.engine.conditions import compile_match
 from mockllm.errors import NOWHERE
 from mockllm.matching.body_values import AllValues, BodyHas
-from mockllm.matching.conditions import TextIs
+from mockllm.matching.text_predicates import TextIs
 from mockllm.matching.text_tests import TextTest
 from mockllm.providers.openai.chat import CHAT
 from tests.support import matches

@@ -6,7 +6,7 @@ import pytest
 
 from mockllm.conformance.headers import find_headers
 from mockllm.conformance.requirements import Requirement
-from mockllm.matching.predicates import HeaderContains, HeaderEquals
+from mockllm.matching.header_predicates import HeaderContains, HeaderEquals
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.openai.chat import CHAT
 

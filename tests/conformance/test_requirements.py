@@ -7,9 +7,9 @@ from itertools import islice
 from hypothesis import given
 
 from mockllm.conformance.requirements import alternatives
-from mockllm.matching.conditions import Counter, CountIs, NoTools, Streams
 from mockllm.matching.logic import AllOf, AnyOf, Not
-from mockllm.matching.predicates import OffersTool, Predicate
+from mockllm.matching.predicate import Predicate
+from mockllm.matching.request_predicates import Counter, CountIs, NoTools, OffersTool, Streams
 from mockllm.providers.openai.chat import CHAT
 from tests.support import conversations, matches
 

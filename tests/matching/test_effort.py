@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from mockllm.matching.conditions import MessageIs, TextIs
 from mockllm.matching.effort import MAX_EFFORT, Effort, finish
 from mockllm.matching.index import RuleIndex
-from mockllm.matching.predicates import MessageContains, Predicate
+from mockllm.matching.message_predicates import MessageContains
+from mockllm.matching.predicate import Predicate
 from mockllm.matching.rule import Rule
 from mockllm.matching.subjects import Subject
+from mockllm.matching.text_predicates import MessageIs, TextIs
 from mockllm.matching.text_tests import Contains, Matches
 from mockllm.prompt import Prompt
 from mockllm.providers.openai.chat import CHAT

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 
 from mockllm.matching.explain import NearMiss, nearest_miss
-from mockllm.matching.predicates import HeaderEquals, Headers
+from mockllm.matching.header_predicates import HeaderEquals
+from mockllm.matching.predicate import Headers
 from mockllm.matching.rule import Rule
 from mockllm.matching.texts import MAX_SEARCHED, quote
 from mockllm.prompt import Prompt

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from mockllm.matching import readings, specification
 from mockllm.matching.effort import Effort, finish
+from mockllm.matching.header_predicates import HeaderEquals
 from mockllm.matching.index import RuleIndex, is_reusable
-from mockllm.matching.predicates import HeaderEquals, Headers, MessageContains, OffersTool
+from mockllm.matching.message_predicates import MessageContains
+from mockllm.matching.predicate import Headers
+from mockllm.matching.request_predicates import OffersTool
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.openai.chat import CHAT

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mockllm.matching.logic import AllOf, AnyOf, Not
-from mockllm.matching.predicates import Difference, Predicate
+from mockllm.matching.predicate import Difference, Predicate
 from tests.support.strategies import ask_chat
 
 

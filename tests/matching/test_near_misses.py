@@ -9,11 +9,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from mockllm.matching import near_misses
-from mockllm.matching.conditions import MAX_NEAR, ResultIs
 from mockllm.matching.explain import nearest_miss
 from mockllm.matching.index import RuleIndex
-from mockllm.matching.predicates import Headers, MessageContains, Predicate
+from mockllm.matching.message_predicates import MessageContains
+from mockllm.matching.predicate import Headers, Predicate
 from mockllm.matching.rule import Rule
+from mockllm.matching.text_predicates import MAX_NEAR, ResultIs
 from mockllm.matching.text_tests import Contains
 from mockllm.prompt import Prompt
 from mockllm.providers.openai.chat import CHAT

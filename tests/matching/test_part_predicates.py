@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.matching.predicates import Predicate
+from mockllm.matching.predicate import Predicate
 from mockllm.prompt import Prompt
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockllm.matching import shadowing
-from mockllm.matching.predicates import HeaderEquals, Headers, MessageContains, Predicate
+from mockllm.matching.header_predicates import HeaderEquals
+from mockllm.matching.message_predicates import MessageContains
+from mockllm.matching.predicate import Headers, Predicate
 from mockllm.matching.rule import Rule
 from mockllm.matching.shadowing import find_shadowed
 from mockllm.matching.specification import first_match

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mockllm.matching.predicates import HeaderContains, HeaderEquals
+from mockllm.matching.header_predicates import HeaderContains, HeaderEquals
 from mockllm.matching.rule import Rule
 from mockllm.matching.specification import first_match
 from mockllm.prompt import Prompt

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from mockllm.matching.predicates import MessageContains, SystemContains
+from mockllm.matching.message_predicates import MessageContains
+from mockllm.matching.request_predicates import SystemContains
 from mockllm.matching.rule import Rule
 from mockllm.matching.twins import find_twins, first_twin, preferred
 from tests.support.strategies import ask_chat

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mockllm.matching.message_predicates import ItemsEqual, MessageContains
 from mockllm.matching.part_predicates import MessageHasParts
 from mockllm.matching.parts import Part
-from mockllm.matching.predicates import ItemsEqual, MessageContains, Predicate
+from mockllm.matching.predicate import Predicate
 from mockllm.prompt import Message, MessagePart
 from mockllm.providers import normalise
 from mockllm.wire import jsontext

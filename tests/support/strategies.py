@@ -9,16 +9,9 @@ import orjson
 from hypothesis import strategies as st
 
 from mockllm.exchange import Request
-from mockllm.matching.predicates import (
-    DECIDE,
-    Difference,
-    HeaderContains,
-    HeaderEquals,
-    Headers,
-    OffersTool,
-    Predicate,
-    SystemContains,
-)
+from mockllm.matching.header_predicates import HeaderContains, HeaderEquals
+from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
+from mockllm.matching.request_predicates import OffersTool, SystemContains
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.anthropic.messages import MESSAGES

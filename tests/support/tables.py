@@ -12,7 +12,7 @@ from mockllm.config import models
 from mockllm.config.conditions import Conditions
 from mockllm.engine.conditions import compile_match
 from mockllm.errors import Place, Severity
-from mockllm.matching.predicates import Headers
+from mockllm.matching.predicate import Headers
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.api import API

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from mockllm.exchange import Request
-from mockllm.matching.predicates import Predicate
+from mockllm.matching.predicate import Predicate
 from mockllm.prompt import NOT_STREAMED, STREAMED, Message, MessagePart, Prompt
 from mockllm.providers import normalise, request_body
 from mockllm.providers.anthropic.messages.conversation import READERS

@@ -8,8 +8,9 @@ from functools import cache
 from typing import Any
 
 from mockllm.exchange import Request
+from mockllm.matching.message_predicates import LastMessagePredicate
 from mockllm.matching.part_predicates import MessageHasParts
-from mockllm.matching.predicates import LastMessagePredicate, Predicate
+from mockllm.matching.predicate import Predicate
 from mockllm.prompt import NOT_STREAMED, Message, MessagePart, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body
 from mockllm.providers.openai.chat import texts as chat_texts

@@ -7,14 +7,14 @@ from typing import Any
 
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
-from mockllm.matching.part_predicates import MessageHasParts
-from mockllm.matching.predicates import (
+from mockllm.matching.message_predicates import (
     ItemsEqual,
     LastMessagePredicate,
     MessageContains,
-    Predicate,
     Relaxed,
 )
+from mockllm.matching.part_predicates import MessageHasParts
+from mockllm.matching.predicate import Predicate
 from mockllm.prompt import (
     Body,
     ConversationMessage,

@@ -8,15 +8,10 @@ from functools import cache
 from typing import Any
 
 from mockllm.exchange import Request
+from mockllm.matching.message_predicates import ItemsEndWith, ItemsEqual, MessageContains, Relaxed
 from mockllm.matching.part_predicates import ItemsEndLike
 from mockllm.matching.parts import Part
-from mockllm.matching.predicates import (
-    ItemsEndWith,
-    ItemsEqual,
-    MessageContains,
-    Predicate,
-    Relaxed,
-)
+from mockllm.matching.predicate import Predicate
 from mockllm.matching.texts import MAX_QUOTE
 from mockllm.prompt import Message, MessagePart, Prompt, ResponseOptions
 from mockllm.providers import normalise, request_body

@@ -1,4 +1,4 @@
-"""The conditions of a mock's `match`, beside those on its message and headers in `predicates`.
+"""Conditions on the texts of a conversation: what was said, and what tools returned.
 
 Each reads one thing of the request and tests it:
 
@@ -10,9 +10,8 @@ A condition that cannot be decided does not hold. `logic` combines them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from itertools import chain, islice
 from typing import NamedTuple
@@ -20,13 +19,8 @@ from typing import NamedTuple
 from mockllm.matching import readings
 from mockllm.matching.closeness import ALIKE, ONLY_REQUEST, RIGHT_KIND, WRONG_KIND
 from mockllm.matching.effort import PER_TEXT, Effort
-from mockllm.matching.predicates import (
-    DECIDE,
-    Difference,
-    Headers,
-    Predicate,
-)
-from mockllm.matching.readings import Reading, Texts
+from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
+from mockllm.matching.readings import UNKNOWN_CHAIN, Reading, Texts
 from mockllm.matching.subjects import ALL_MESSAGES, ALL_RESULTS, Subject
 from mockllm.matching.text_tests import TextTest, passes_in_pieces
 from mockllm.matching.texts import quote
@@ -34,12 +28,7 @@ from mockllm.prompt import Prompt, ToolResult
 
 MAX_NEAR = 8  # texts of which the nearest is sought
 MAX_HINTED = 32  # texts for which a remedy is sought
-MAX_LISTED = 10  # names in a reason
 CALL_EFFORT = 1_000  # nanoseconds to test whether a result is of a call
-UNKNOWN_CHAIN = "the request continues a conversation that is not known here"
-
-
-# --- texts ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,123 +357,3 @@ class ResultIs(Predicate):
 
 def _covers(test: TextTest | None, later: TextTest | None) -> bool:
     return test is None or (later is not None and test.covers(later))
-
-
-# --- tools, counts, options ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class NoTools(Predicate):
-    """The request offers no tools."""
-
-    def difference(
-        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
-    ) -> Difference | None:
-        offered = prompt.tools()
-        if not offered:
-            return None
-        return Difference(ONLY_REQUEST, lambda: f"tools are offered: {_listed(offered)}")
-
-    @property
-    def readings(self) -> tuple[Reading, ...]:
-        return (readings.tools,)
-
-
-@dataclass(frozen=True, slots=True)
-class OffersAnyTool(Predicate):
-    """The request offers one of the tools called `names`."""
-
-    names: frozenset[str]
-
-    def difference(
-        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
-    ) -> Difference | None:
-        offered = prompt.tools()
-        if not self.names.isdisjoint(offered):
-            return None
-        return Difference(ONLY_REQUEST, partial(self._reason, offered))
-
-    @property
-    def readings(self) -> tuple[Reading, ...]:
-        return (readings.tools,)
-
-    def covers(self, later: Predicate) -> bool:
-        return isinstance(later, OffersAnyTool) and later.names <= self.names
-
-    def _reason(self, offered: Texts) -> str:
-        found = f"only {_listed(offered)} are offered" if offered else "no tools are offered"
-        return f"{found}, expected one of {_listed(sorted(self.names))}"
-
-
-class _Count(NamedTuple):
-    name: str
-    read: Callable[[Prompt], int | None]
-
-
-class Counter(Enum):
-    """The number that a `CountIs` is about."""
-
-    TURN = _Count("turn", readings.turn)
-    STEP = _Count("step", readings.step)
-
-
-@dataclass(frozen=True, slots=True)
-class CountIs(Predicate):
-    """A number is at least `low` and at most `high` (None: any)."""
-
-    counter: Counter
-    low: int = 1
-    high: int | None = None
-
-    @property
-    def readings(self) -> tuple[Reading, ...]:
-        return (readings.messages, readings.turns, self.counter.value.read)
-
-    @property
-    def looks_back(self) -> bool:
-        return True
-
-    def difference(
-        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
-    ) -> Difference | None:
-        name, read = self.counter.value
-        found = prompt.once(read)
-        if found is None:
-            return Difference(ONLY_REQUEST, lambda: f"{name}: {UNKNOWN_CHAIN}", undecided=True)
-        if found >= self.low and (self.high is None or found <= self.high):
-            return None
-        return Difference(ONLY_REQUEST, lambda: f"{name} is {found}, expected {self._expected()}")
-
-    def covers(self, later: Predicate) -> bool:
-        return (
-            isinstance(later, CountIs)
-            and self.counter is later.counter
-            and self.low <= later.low
-            and (self.high is None or (later.high is not None and later.high <= self.high))
-        )
-
-    def _expected(self) -> str:
-        if self.high is None:
-            return f"at least {self.low}"
-        return str(self.low) if self.low == self.high else f"{self.low} to {self.high}"
-
-
-@dataclass(frozen=True, slots=True)
-class Streams(Predicate):
-    """The client asks for a stream, or not."""
-
-    expected: bool
-
-    def difference(
-        self, prompt: Prompt, headers: Headers, *, closer_than: int = DECIDE
-    ) -> Difference | None:
-        if prompt.options.stream is self.expected:
-            return None
-        reason = "no stream is asked for" if self.expected else "a stream is asked for"
-        return Difference(ONLY_REQUEST, lambda: reason)
-
-
-def _listed(names: Iterable[str]) -> str:
-    shown = [quote(name) for name in names]
-    more = ", …" if len(shown) > MAX_LISTED else ""
-    return ", ".join(shown[:MAX_LISTED]) + more
