@@ -128,6 +128,63 @@ async def test_a_cut_is_a_close_in_the_middle(stream: bool, version: str, tls: b
     assert not data.endswith(b"0\r\n\r\n")
 
 
+@in_all_framings
+async def test_a_clean_end_is_that_of_its_framing(stream: bool, version: str, tls: bool) -> None:
+    fault = {"end": "clean", "after": {"tokens": 3}}
+    sent = request(stream=stream, version=version, more="Connection: close\r\n")
+
+    data, end = await answer(fault, sent, tls=tls)
+
+    assert end == "closed"
+    assert b"world" in data
+    assert b"how" not in data
+    head, _, body = data.partition(b"\r\n\r\n")
+    if version == "1.1" and stream:
+        assert data.endswith(b"\r\n0\r\n\r\n")
+    elif not stream:
+        assert b"\r\ncontent-length: %d\r\n" % len(body) in head
+
+
+@in_all_framings
+async def test_an_error_is_in_the_stream_or_the_answer(
+    stream: bool, version: str, tls: bool
+) -> None:
+    fault = {"error": "overloaded", "after": {"tokens": 3}}
+    sent = request(stream=stream, version=version, more="Connection: close\r\n")
+
+    data, end = await answer(fault, sent, tls=tls)
+
+    assert end == "closed"
+    assert b"server_is_overloaded" in data
+    assert (b" 200 " in data[:15], b"world" in data) == (stream, stream)
+
+
+@in_all_framings
+async def test_an_answer_hangs_until_the_server_stops(
+    stream: bool, version: str, tls: bool
+) -> None:
+    files: dict[str, Any] = {"ssl_certfile": CERTIFICATE, "ssl_keyfile": KEY} if tls else {}
+    server = AsyncServer(mocks({"end": "hang", "after": {"tokens": 3}}), **files)
+    await server.start()
+    found = []
+
+    async def ask() -> None:
+        port = int(server.base_url.rpartition(":")[2])
+        sent = request(stream=stream, version=version)
+        found.append(await anyio.to_thread.run_sync(lambda: read(port, sent, tls=tls)))
+
+    with anyio.fail_after(PATIENCE):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            await server.wait_for_calls(1)  # an answer that hangs is over
+            assert found == []
+            await server.stop()
+
+    ((data, _),) = found
+    assert b"world" in data
+    assert b"how" not in data
+
+
 @pytest.mark.parametrize("end", ["cut", "reset"])
 async def test_nothing_is_sent_before_the_head(end: str) -> None:
     assert await answer({"end": end}, request()) == (b"", "closed" if end == "cut" else "reset")

@@ -18,6 +18,8 @@ class Peer(asyncio.Protocol):
         self.received = bytearray()
         self.ended = asyncio.Event()
         """Set when the server sends no more, or the connection is lost."""
+        self.was_reset = False
+        """True once the server has reset the connection."""
         self._came = asyncio.Event()
         self._transport: asyncio.Transport | None = None
 
@@ -45,6 +47,7 @@ class Peer(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.was_reset = isinstance(exc, ConnectionResetError)
         self._end()
 
     def _end(self) -> None:
