@@ -91,12 +91,14 @@ def _estimate_in_pieces(value: Any) -> Generator[bool, None, int]:
     while todo:
         entry = todo.pop()
         seen += 1
-        if not seen % _VALUES_AT_ONCE:
+        if seen >= _VALUES_AT_ONCE:
+            seen = 0
             yield False
         if isinstance(entry, dict):
             for key, member in entry.items():
                 seen += 1
-                if not seen % _VALUES_AT_ONCE:
+                if seen >= _VALUES_AT_ONCE:
+                    seen = 0
                     yield False
                 if key in _MEDIA_MEMBERS:
                     continue
@@ -112,6 +114,7 @@ def _estimate_in_pieces(value: Any) -> Generator[bool, None, int]:
         elif isinstance(entry, list) and not _NUMBERS.issuperset(map(type, entry)):
             todo.extend(entry)
         else:
+            seen += len(entry) if isinstance(entry, list) else 0
             total += estimate_value(entry)
     return total
 

@@ -141,3 +141,20 @@ def test_an_estimate_in_pieces_is_that_of_the_whole_body(body: dict[str, Any], m
     assert estimated == body
     assert estimated.input_tokens == tokens.estimate_prompt(body)
     assert tokens.estimate_prompt(estimated) == estimated.input_tokens
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [[7] * 1_000] * 100,
+        [{"a": 7}] * 50_000,
+        [7] * 100_000,
+        [{str(name): 7 for name in range(100_000)}],
+    ],
+    ids=["lists", "objects", "numbers", "members"],
+)
+def test_there_is_a_pause_after_some_values(entries: list[Any]) -> None:
+    """900 lists of 1,000 tokens held the loop for 30 ms."""
+    pauses = sum(1 for _ in tokens.estimate_in_pieces({"input": entries}))
+
+    assert pauses >= 100_000 // tokens._VALUES_AT_ONCE - 1

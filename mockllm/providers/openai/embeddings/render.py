@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ from mockllm.providers.counts import count, indices
 from mockllm.providers.members import fill_in
 from mockllm.providers.openai.embeddings.vectors import (
     DIMENSIONS,
+    GeneratedVector,
     count_numbers,
     encode,
     vector,
@@ -45,10 +46,11 @@ def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     completed = complete(response)
     data = completed["data"]
     if isinstance(data, list):
-        if sum(count_numbers(each) for each in _embeddings(data)) > MAX_NUMBERS_AT_ONCE:
+        if _takes_long(list(_embeddings(data))):
             pieces = partial(_pieces, completed, base64=options.base64)
             return Reply.lazy_whole(200, OPENAI.headers, pieces)
-        completed["data"] = list(_encoded(data, base64=options.base64))
+        encoder = _Encoder(data, base64=options.base64)
+        completed["data"] = list(map(encoder.encode, data))
     return Reply.whole(200, OPENAI.headers, jsontext.dumps(completed))
 
 
@@ -80,33 +82,56 @@ def _entry(entry: Any, index: int) -> Any:
     return {"object": "embedding", "index": index} | entry
 
 
+def _takes_long(embeddings: Sequence[Any]) -> bool:
+    """True for the embeddings of an answer that is encoded while it is sent."""
+    if sum(map(count_numbers, embeddings)) > MAX_NUMBERS_AT_ONCE:
+        return True
+    return any(isinstance(each, GeneratedVector) and each.is_long for each in embeddings)
+
+
 def _pieces(completed: dict[str, Any], *, base64: bool) -> Iterator[bytes]:
-    """Yield the JSON text of a completed response in pieces: one for each entry of `data`."""
+    """Yield the JSON text of a completed response in pieces: one for each entry of `data`, and
+    empty ones for the pauses in generating a vector of a long input."""
     text = jsontext.dumps(completed | {"data": orjson.Fragment(_DATA)})
     before, _, after = text.partition(_DATA)
     start = before + b"["
-    for entry in _encoded(completed["data"], base64=base64):
-        yield start + jsontext.dumps(entry)
+    encoder = _Encoder(completed["data"], base64=base64)
+    for entry in completed["data"]:
+        for _ in encoder.generate(entry):
+            yield b""
+        yield start + jsontext.dumps(encoder.encode(entry))
         start = b","
     yield (b"" if completed["data"] else start) + b"]" + after
 
 
-def _encoded(entries: list[Any], *, base64: bool) -> Iterator[Any]:
-    """Yield the entries with their vectors encoded. A vector that several entries share is encoded
-    once."""
-    encoded: dict[int, Any] = {}
-    shared = Counter(map(id, _embeddings(entries)))
-    for entry in entries:
+class _Encoder:
+    """Encodes the vectors of `entries`. One that several entries share is encoded once."""
+
+    def __init__(self, entries: list[Any], *, base64: bool) -> None:
+        self._base64 = base64
+        self._shared = Counter(map(id, _embeddings(entries)))
+        self._encoded: dict[int, Any] = {}
+        self._generated: dict[int, list[float]] = {}
+
+    def generate(self, entry: Any) -> Iterator[bool]:
+        """Generate the vector of an entry, if that of a long input is to be generated for it, with
+        pauses; `encode` takes it."""
+        for embedding in _embeddings([entry]):
+            if isinstance(embedding, GeneratedVector) and embedding.is_long:
+                self._generated[id(embedding)] = yield from embedding.in_pieces()
+
+    def encode(self, entry: Any) -> Any:
+        """Return an entry with its vector encoded."""
         if not isinstance(entry, dict) or "embedding" not in entry:
-            yield entry
-            continue
+            return entry
         embedding = entry["embedding"]
-        vector = encoded.get(id(embedding))
-        if vector is None:
-            vector = encode(embedding, base64=base64)
-            if shared[id(embedding)] > 1:
-                vector = encoded[id(embedding)] = orjson.Fragment(jsontext.dumps(vector))
-        yield entry | {"embedding": vector}
+        found = self._encoded.get(id(embedding))
+        if found is None:
+            generated = self._generated.pop(id(embedding), embedding)
+            found = encode(generated, base64=self._base64)
+            if self._shared[id(embedding)] > 1:
+                found = self._encoded[id(embedding)] = orjson.Fragment(jsontext.dumps(found))
+        return entry | {"embedding": found}
 
 
 def _embeddings(entries: list[Any]) -> Iterator[Any]:

@@ -25,7 +25,13 @@ from mockllm.providers.openai.embeddings.render import (
     render,
     text_response,
 )
-from mockllm.providers.openai.embeddings.vectors import DIMENSIONS, GeneratedVector, vector
+from mockllm.providers.openai.embeddings.vectors import (
+    CHARACTERS_AT_ONCE,
+    DIMENSIONS,
+    TOKENS_AT_ONCE,
+    GeneratedVector,
+    vector,
+)
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import NO_VALUES
 from tests.support import goldens
@@ -238,15 +244,16 @@ def test_an_answer_in_pieces_has_the_same_body(
 def test_the_vectors_of_a_large_answer_are_generated_while_it_is_sent(
     base64: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[Any] = []
-    vector = vectors_module.vector
-
-    def recorded(value: Any, dimensions: int) -> list[float]:
-        made.append(value)
-        return vector(value, dimensions)
-
-    monkeypatch.setattr(vectors_module, "vector", recorded)
     values = [str(number) for number in range(MAX_NUMBERS_AT_ONCE // 1000 + 1)]
+    expected = [vector(value, 1000) for value in values]
+    made: list[list[float]] = []
+    vector_of = vectors_module._vector_of
+
+    def recorded(found: Any, dimensions: int) -> list[float]:
+        made.append(vector_of(found, dimensions))
+        return made[-1]
+
+    monkeypatch.setattr(vectors_module, "_vector_of", recorded)
 
     reply = render(generate(asked(values, dimensions=1000)), ResponseOptions(base64=base64), "word")
     steps = iter(reply.steps)
@@ -255,8 +262,34 @@ def test_the_vectors_of_a_large_answer_are_generated_while_it_is_sent(
     after_one = list(made)
     rest = len(list(steps))
 
-    assert (before, after_one, made) == ([], values[:1], values)
+    assert (before, after_one, made) == ([], expected[:1], expected)
     assert rest == len(values)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["word " * CHARACTERS_AT_ONCE, [*range(3 * TOKENS_AT_ONCE + 1)]],
+    ids=["text", "tokens"],
+)
+def test_a_long_input_is_hashed_while_the_answer_is_sent(value: Any) -> None:
+    """900,000 tokens held the loop for 40 ms."""
+    reply = render(generate(asked(value)), ResponseOptions(), "word")
+
+    pieces = [piece for step in reply.steps for piece in step.pieces]
+    pauses = next(at for at, piece in enumerate(pieces) if piece)
+    assert pieces[:pauses] == [b""] * pauses
+    assert pauses >= 3
+    [entry] = served(generate(asked(value)))["data"]
+    assert entry["embedding"] == vector(value, DIMENSIONS)
+
+
+def test_vectors_of_long_inputs_are_generated_for_their_own_entries() -> None:
+    texts = [letter * 2 * CHARACTERS_AT_ONCE for letter in "ab"]
+
+    answer = served(generate(asked([*texts, "c"])))
+
+    embeddings = [entry["embedding"] for entry in answer["data"]]
+    assert embeddings == [vector(text, DIMENSIONS) for text in [*texts, "c"]]
 
 
 # --- generate ------------------------------------------------------------------------------------
