@@ -235,7 +235,7 @@ class App:
     def drop(self, added: AddedMock) -> None:
         """Remove a mock that was added, but for its state."""
         self.views.remove(added)
-        self._engine.renderer.forget(added.indices)
+        self._engine.forget(added.indices)
         self._note_default_session()
 
     def _view_of(self, session: str) -> View:
@@ -265,7 +265,7 @@ class App:
         self.stored_responses.drop(session)
         dropped = self.views.drop(session)
         if dropped:
-            self._engine.renderer.forget(frozenset().union(*(added.indices for added in dropped)))
+            self._engine.forget(frozenset().union(*(added.indices for added in dropped)))
 
     @property
     def has_sessions_by_credential(self) -> bool:

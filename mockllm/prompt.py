@@ -19,11 +19,10 @@ Body = Mapping[str, Any]
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseOptions:
+class ResponseOptions(NamedTuple):
     """The form of response that a client requests. Options that an API lacks have their defaults.
 
-    Hashable, because a reply is rendered once for each combination in use.
+    Hashable in little time, because a reply is rendered once for each combination in use.
     """
 
     stream: bool = False
@@ -189,8 +188,8 @@ class Message:
     """
     parts_of: Callable[[Any], Iterable[MessagePart]] = _no_parts
     """Returns the parts of one item."""
-    _keys_by_size: dict[int, bytes] = field(default_factory=dict, repr=False, compare=False)
-    _item_keys: list[bytes] = field(default_factory=list, repr=False, compare=False)
+    _keys_by_size: dict[int, bytes] | None = field(default=None, repr=False, compare=False)
+    _item_keys: list[bytes] | None = field(default=None, repr=False, compare=False)
     """The canonical forms of the last items, in reverse order."""
     _parts: tuple[MessagePart, ...] | None = field(default=None, repr=False, compare=False)
 
@@ -202,6 +201,8 @@ class Message:
     def key_of_last(self, size: int) -> bytes:
         """Return the canonical form of the last `size` items. Computed on first use and cached,
         because conversations are long and most rules compare texts only."""
+        if self._keys_by_size is None or self._item_keys is None:
+            self._keys_by_size, self._item_keys = {}, []
         key = self._keys_by_size.get(size)
         if key is None:
             items, keys = self.items or (), self._item_keys

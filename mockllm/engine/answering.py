@@ -212,9 +212,7 @@ class Responder:
             answer = with_cached(table.api, answer, prompt)
         input_tokens = 0
         if self.needs_input is not None:
-            response = answer.response
-            if self._says_input.get(id(response)) is not response:
-                input_tokens = self._count_input(self.needs_input, table.api, answer, prompt)
+            input_tokens = self.count_input(table.api, answer, prompt)
         reply, ready = self._renderer.reply_to(table, selection, answer, prompt)
         values = (prompt.endpoint, prompt.model, prompt.options.stream, input_tokens)
         summary = _new(Summary, values)
@@ -224,15 +222,12 @@ class Responder:
         first = (outcome, reply, ready, rule, summary, said, reusable)
         return _new(Match, (*first, None, None, felt, kinds, False))
 
-    def _count_input(
-        self,
-        needs_input: Callable[[API, Answer], bool],
-        api: API,
-        answer: Answer,
-        prompt: Prompt,
-    ) -> int:
+    def count_input(self, api: API, answer: Answer, prompt: Prompt) -> int:
         """Return the tokens of the prompt if observers need them, else 0. They are estimated once:
         the answer may say how many there are."""
+        response, needs_input = answer.response, self.needs_input
+        if needs_input is None or self._says_input.get(id(response)) is response:
+            return 0
         if not needs_input(api, answer):
             if len(self._says_input) >= MAX_SAYING_INPUT:
                 self._says_input.clear()

@@ -7,7 +7,7 @@ when it is first needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence, Set
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -44,6 +44,7 @@ from mockllm.engine.sources import (
     entries_of,
     select_error,
 )
+from mockllm.engine.straight import StraightAnswers
 from mockllm.engine.template_values import Asked
 from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.traffic_stage import TrafficStage
@@ -117,6 +118,11 @@ class Engine:
         self.stage = TrafficStage(self.responder, self.renderer, seed=loaded.seed)
         """Applies traffic to requests."""
         self._exposures = ExposureCache()
+        self._straight = StraightAnswers(self.renderer, self.responder)
+        self._goes_straight = reuse and not client_faults
+        self._authentic: tuple[Any, Any] = (None, None)
+        """The vendor and the headers of the last request with credentials. Heads are cached, so
+        that most requests of a client have the same: 0.1 µs instead of 0.5."""
         self.chunk = loaded.chunk
         """The size of text deltas of mocks that do not set their own."""
         self.strict_requests = loaded.strict_requests
@@ -222,6 +228,11 @@ class Engine:
                 if answer.failure is None and answer.number is not None:
                     self.renderer.prepare(table, rule, answer, NOT_STREAMED)
 
+    def forget(self, indices: Set[int]) -> None:
+        """Drop the prepared replies of mocks that are gone, by the indices of their rules."""
+        self.renderer.forget(indices)
+        self._straight.forget(indices)
+
     def decide(
         self,
         table: Table,
@@ -235,10 +246,15 @@ class Engine:
         If a mock with state matches, return the question which mock of this `session` answers.
         `find_earlier` is asked only if a mock depends on what the request continues. Nothing that a
         client sends makes this raise: an invalid request gets an error reply."""
-        try:
-            table.api.vendor.authenticate(request, self.require_auth)
-        except RequestError as exc:
-            return Decision.by(self.responder.refuse(table, exc))
+        credentials = (table.api.vendor, request.first_values)
+        if credentials[1] is not self._authentic[1] or credentials[0] is not self._authentic[0]:
+            try:
+                table.api.vendor.authenticate(request, self.require_auth)
+            except RequestError as exc:
+                return Decision.by(self.responder.refuse(table, exc))
+            self._authentic = credentials
+        if len(request.body) <= table.straight_size and self._goes_straight:
+            return self._decide_straight(table, request, values, find_earlier, session)
         if not self._looks_up(request) or self.match_cache is None:
             received = Received(table, request, values, find_earlier, session)
             return self._remember(received, NO_EFFECTS, self._match_anew(received))
@@ -258,6 +274,49 @@ class Engine:
             return self._remember(received, NO_EFFECTS, self._match_anew(received))
         return self.stage.apply(received, exposure, partial(self._decide_by_effects, received))
 
+    def _decide_straight(
+        self,
+        table: Table,
+        request: Request,
+        values: Values,
+        find_earlier: FindEarlier,
+        session: str,
+    ) -> Decision | Question:
+        """Do what the rest of `decide` does, for a small request to mocks without traffic and state
+        (`mocks.Table.straight_size`)."""
+        headers, cache = request.first_values, self.match_cache
+        key: Key | None = None
+        if cache is not None:
+            key = (table.version, request.path, request.body)
+            if table.header_names:
+                key = (*key, *map(headers.get, table.header_names))
+            known = cache.get(key)
+            if type(known) is Match:
+                return _new(Decision, (known, known.reply, known.ready, COMMON, None))
+        found: Match | Decision | Question
+        try:
+            prompt = table.api.decode(request, values)
+            if (table.looks_back and prompt.readers.continues(prompt.body)) or (
+                len(request.body) > MAX_UNDIVIDED and _has_much_to_match(table, prompt)
+            ):
+                received = Received(table, request, values, find_earlier, session, key)
+                return self._remember(received, NO_EFFECTS, self._match_anew(received))
+            if table.confirm is not None:
+                table.validate(prompt)
+        except RequestError as exc:
+            found = self.responder.refuse(table, exc)
+        else:
+            rule = table.index.find(prompt, headers)
+            if rule is not None:
+                decision = self._straight.decide(table, rule, prompt)
+                if decision is not None:
+                    if key is not None and cache is not None:
+                        cache.offer(key, decision.match)
+                    return decision
+            selection = self._selected(table, prompt, headers, () if rule is None else (rule,))
+            found = self._answer_selected(table, Asked(prompt, request, session), selection)
+        return self._keep(key, found)
+
     def _looks_up(self, request: Request) -> bool:
         """Return True if a match of an equal request may answer this one."""
         if self.match_cache is None or len(request.body) > MAX_ENTRY:
@@ -273,12 +332,15 @@ class Engine:
         self, received: Received, effects: Effects, match: Match | Decision | Question
     ) -> Decision | Question:
         """Return the decision by a match, which is kept for equal requests with equal effects."""
+        key = None if received.key is None else _key_with(received.key, effects)
+        return self._keep(key, match)
+
+    def _keep(self, key: Key | None, match: Match | Decision | Question) -> Decision | Question:
+        """Return the decision by a match, which is kept under `key` if it has one."""
         if not isinstance(match, Match):
             return match
-        if match.reusable and received.key is not None and self.match_cache is not None:
-            key = _key_with(received.key, effects)
-            if key is not None:
-                self.match_cache.offer(key, match)
+        if match.reusable and key is not None and self.match_cache is not None:
+            self.match_cache.offer(key, match)
         return _new(Decision, (match, match.reply, match.ready, COMMON, None))
 
     def _decide_by_effects(self, received: Received, effects: Effects) -> Decision | Question:
@@ -310,7 +372,17 @@ class Engine:
     ) -> Selection | SelectedInputs | UnmatchedError:
         """Return the source that answers `prompt` (`match`); the sources of its inputs, if some of
         these are answered by mocks with state."""
-        selection = self._select(table, table.index.candidates(prompt, headers))
+        return self._selected(table, prompt, headers, table.index.candidates(prompt, headers))
+
+    def _selected(
+        self,
+        table: Table,
+        prompt: Prompt,
+        headers: Mapping[bytes, bytes],
+        candidates: tuple[Rule, ...],
+    ) -> Selection | SelectedInputs | UnmatchedError:
+        """Return what `_match_all` does, given the rules that match."""
+        selection = self._select(table, candidates)
         if selection is not None and table.api.batch is None:
             return selection
         answered: Selection | SelectedInputs | UnmatchedError = finish(

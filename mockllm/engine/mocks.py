@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,6 +29,7 @@ from mockllm.engine.sources import (
 )
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import Headers, Request
+from mockllm.limits import KIB
 from mockllm.matching.index import RuleIndex
 from mockllm.matching.layers import LayeredIndex
 from mockllm.prompt import Prompt
@@ -43,6 +45,7 @@ from mockllm.wire.chunking import Chunk
 SHARED = "mocks"
 """The list of the mocks that every API has."""
 
+MAX_STRAIGHT = 16 * KIB  # bytes of a request that is decided on the short way
 _NOT_STREAMED = MockStream()
 NO_SOURCE = FixedSource(Answer({}))
 """The source of a mock that is not served, because JSON cannot represent it."""
@@ -83,6 +86,11 @@ class Table:
     """The headers that some mock or entry of traffic depends on, in lower case, each once."""
     readings: tuple[Callable[[Prompt], Any], ...] = field(init=False)
     """What mocks and traffic read of a conversation, in order."""
+    looks_back: bool = field(init=False)
+    """True if a mock, or an entry of traffic, depends on what a request continues."""
+    straight_size: int = field(init=False)
+    """The bytes of a body up to which a request is decided on the short way (`engine.straight`); -1
+    if none is."""
 
     def __post_init__(self) -> None:
         indices = [self.index, *([] if self.traffic is None else [self.traffic.index])]
@@ -90,12 +98,14 @@ class Table:
         readings = [read for index in indices for read in index.readings]
         object.__setattr__(self, "header_names", tuple(dict.fromkeys(names)))
         object.__setattr__(self, "readings", tuple(dict.fromkeys(readings)))
+        looks_back = self.answers_look_back or any(index.looks_back for index in indices)
+        object.__setattr__(self, "looks_back", looks_back)
+        object.__setattr__(self, "straight_size", self._measure_straight())
 
-    @property
-    def looks_back(self) -> bool:
-        """True if a mock, or an entry of traffic, depends on what a request continues."""
-        traffic = self.traffic is not None and self.traffic.index.looks_back
-        return self.index.looks_back or self.answers_look_back or traffic
+    def _measure_straight(self) -> int:
+        if self.api.batch is not None or self.traffic is not None or self.index.stateful:
+            return -1
+        return bisect_left(range(1 + MAX_STRAIGHT), True, key=self.index.takes_long) - 1
 
     def validate(self, prompt: Prompt) -> None:
         """Validate a request against the SDK's type.

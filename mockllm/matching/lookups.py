@@ -8,8 +8,9 @@ once: in a dictionary, an automaton or a set of expressions.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 from mockllm.matching import readings
@@ -67,7 +68,7 @@ def in_pieces(
     return look_up(prompt, headers)
 
 
-Find = Callable[[str], Iterable[int]]
+Find = Callable[[str], Collection[int]]
 """Returns the positions of the keys that hold for one text."""
 
 
@@ -81,7 +82,12 @@ class TextLookUp:
     pieces_in_text: Callable[[str, Effort], Pieces[Iterable[int]]]
 
     def __call__(self, prompt: Prompt, headers: Headers) -> Iterable[int]:
-        return {place for text in self.read(prompt) for place in self.in_text(text)}
+        found: Collection[int] = ()
+        for text in self.read(prompt):
+            places = self.in_text(text)
+            if places:
+                found = {*found, *places} if found else places
+        return found
 
     def in_pieces(self, prompt: Prompt, effort: Effort) -> Pieces[Iterable[int]]:
         """Return what a call returns, with pauses. It is kept with the prompt, because the closest
@@ -201,10 +207,12 @@ class _MessageTexts(Family):
     def look_up(self, keys: Sequence[str]) -> LookUp:
         substrings, role = SubstringIndex(keys), self.role
 
-        def read(prompt: Prompt) -> Iterator[str]:
-            for message in prompt.last_messages:
-                if role is None or message.role == role:
-                    yield from message.search_texts
+        def read(prompt: Prompt) -> Iterable[str]:
+            messages = prompt.last_messages
+            if len(messages) == 1:  # as nearly always
+                return messages[0].search_texts if role in (None, messages[0].role) else ()
+            of_role = (message for message in messages if role in (None, message.role))
+            return chain.from_iterable(message.search_texts for message in of_role)
 
         return TextLookUp(read, substrings.matches, substrings.matches_in_pieces)
 

@@ -254,6 +254,8 @@ def last_and_turn(
     before. Those that are `prepared` are not read again."""
     if prepared is not None:
         read = prepared.reader(read)
+    elif not is_system_note(messages[-1]):
+        return (read(messages[-1]),)
     last = read(messages[-1])
     turn = turn_before(messages, prepared)
     return (last,) if turn is None else (last, read(turn))

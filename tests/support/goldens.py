@@ -15,7 +15,7 @@ compared byte for byte ever after.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class Case:
     def render(self, *, stream: bool) -> bytes:
         """The body of the answer, delivered."""
         renderer = import_module(RENDERERS[self.folder.parent.relative_to(TESTDATA).as_posix()])
-        options = replace(self.options, stream=stream)
+        options = self.options._replace(stream=stream)
         return delivered(renderer.render(self.response, options, self.chunk))
 
 

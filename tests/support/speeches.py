@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -15,7 +14,7 @@ from tests.support import goldens
 
 def check_steps(speaker: Speaker, case: goldens.Case) -> None:
     """The steps of a case are its golden stream, and have the tokens of its usage."""
-    options = replace(case.options, stream=True)
+    options = case.options._replace(stream=True)
 
     steps = [*speak(speaker, case.response, options, case.chunk)]
 

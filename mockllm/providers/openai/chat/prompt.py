@@ -126,6 +126,8 @@ def _compile_result(message: dict[str, Any]) -> LastMessagePredicate:
 
 
 def _read_options(members: Mapping[str, Any]) -> ResponseOptions:
+    if "stream" not in members and "stream_options" not in members:
+        return NOT_STREAMED
     stream = request_body.read_flag(members, "stream")
     if not stream and "stream_options" not in members:
         return NOT_STREAMED
@@ -143,6 +145,9 @@ def _read_options(members: Mapping[str, Any]) -> ResponseOptions:
 
 def _message(message: dict[str, Any]) -> Message:
     content, role = message.get("content"), message["role"]
+    if isinstance(content, str) and role != "assistant":  # as nearly always
+        texts: tuple[str, ...] = (content,)
+        return Message(role, texts, texts, (message,), canonical, _parts)
     texts = (content,) if isinstance(content, str) else tuple(normalise.texts(content))
     plain = isinstance(content, str) or (content is not None and len(texts) == len(content))
     search_texts = texts if plain and role != "assistant" else chat_texts.search_texts(message)
