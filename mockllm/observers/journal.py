@@ -6,8 +6,9 @@ answer finds it. The journal is bounded by the number of entries and by the byte
 the oldest go first. It is used by one thread.
 
 A load test has an entry made for each request and reads none, so what can wait is done when
-somebody asks: the entry of a repeated request is the one that it repeats, with its time and its
-number; sessions are indexed for those who read one; the oldest entries go in batches.
+somebody asks: a request that a mock answered at once is noted, and its entry made from that; the
+entry of a repeated request is the one that it repeats, with its time and its number; sessions are
+indexed for those who read one; the oldest entries go in batches.
 """
 
 from __future__ import annotations
@@ -16,10 +17,18 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import count, takewhile
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mockllm.engine.added import id_of
-from mockllm.engine.decision import Answer, Decision, Delivery, End, Exchange, Match, Outcome
+from mockllm.engine.decision import (
+    Answer,
+    Decision,
+    Delivery,
+    End,
+    Exchange,
+    Match,
+    Outcome,
+)
 from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.limits import KIB, MIB
 from mockllm.observers.calls import Call, Entry, FindEarlier, find_nothing
@@ -52,29 +61,15 @@ class Kept(NamedTuple):
     cost: int
     number: int
 
-    @property
-    def kept(self) -> Kept:
-        """The entry, as it is."""
-        return self
-
-    @property
-    def like(self) -> Entry:
-        """An entry that is equal, but for its delivery."""
-        return self.entry
-
-    @property
-    def started(self) -> float:
-        """The time at which the request was complete."""
-        return self.entry.delivery.started
-
 
 class Repeated(NamedTuple):
     """An entry that was not made yet: the request was answered as that of `first`, at once, and
     was complete at the time `started`."""
 
     first: Kept
-    started: float
+    cost: int
     number: int
+    started: float
 
     @property
     def kept(self) -> Kept:
@@ -84,18 +79,17 @@ class Repeated(NamedTuple):
         made = _new(Entry, (*entry[:_DELIVERY], delivery, *entry[_DELIVERY + 1 :]))
         return _new(Kept, (made, cost, self.number))
 
-    @property
-    def like(self) -> Entry:
-        """An entry that is equal, but for its delivery."""
-        return self.first.entry
 
-    @property
-    def cost(self) -> int:
-        """About what the entry costs, in bytes."""
-        return self.first.cost
+Noted = tuple[Request, int, int, str, int, Match, float, float]
+"""An entry that was not made yet, of a request that a mock answered at once: the request, the cost,
+the number, the session, the status, the match, the time at which the request was complete, and the
+seconds from then until it was decided. A plain tuple, because an object takes three times as long.
+"""
 
-
-AnyKept = Kept | Repeated
+AnyKept = Kept | Repeated | Noted
+_COST: Final = 1  # its place in each of them
+_NUMBER: Final = 2
+_SESSION: Final = 3  # its place in a Noted
 _DELIVERY = Entry._fields.index("delivery")
 
 
@@ -152,6 +146,30 @@ class Journal:
         if self.listeners:
             self._notify()
 
+    def note(self, request: Request, decision: Decision, started: float, decided: float) -> None:
+        """Add the entry of a request that was complete at the time `started`, and is answered at
+        once, `decided` seconds later, as `observe` does."""
+        match, reply, _, session, _ = decision
+        answer, size = match.answer, len(request.body)
+        if (
+            match.rule is None
+            or match.is_broken
+            or (answer is not None and answer.number is None)
+            or size > self._max_body
+        ):  # the reply may be this request's alone, and large
+            delivery = Delivery(decided, decided, decided, started=started)
+            self.observe(Exchange(request, decision, delivery))
+            return
+        cost = PER_ENTRY + size
+        self.last_number = number = self._next_number()
+        noted = (request, cost, number, session, reply.status, match, started, decided)
+        self._entries.append(noted)
+        self._bytes = total = self._bytes + cost
+        if total > self._max_bytes or len(self._entries) > self._most_entries:
+            self._drop_oldest()
+        if self.listeners:
+            self._notify()
+
     def prepare(self, request: Request, decision: Decision) -> Kept:
         """Return what `observe_again` needs for each request that is answered, at once, as this one
         is."""
@@ -161,7 +179,7 @@ class Journal:
         """Add the entry of a repeated request, complete at the time `started`, as `observe` does.
         `first` is what `prepare` has returned for it."""
         self.last_number = number = self._next_number()
-        self._append(_new(Repeated, (first, started, number)))
+        self._append(_new(Repeated, (first, first[_COST], number, started)))
         if self.listeners:
             self._notify()
 
@@ -172,45 +190,44 @@ class Journal:
     def _keep(self, request: Request, decision: Decision, delivery: Delivery, number: int) -> Kept:
         """Return the entry of an exchange."""
         match, reply, _, session, _ = decision
-        outcome, _, _, rule, summary, _, _, near_miss, trouble, traffic, asked_for, _ = match
         cost = size = len(request.body)
         if size > self._max_body:
             request = request._replace(body=request.body[: self._max_body])
             cost = self._max_body
-        answer = _kept(match)
-        if answer is not None and answer.number is None:  # not shared with other entries
-            cost += _size_of(answer, reply)
         status = delivery.status or reply.status
-        of_request = (request, size, session, status, outcome, rule, summary)
-        of_answer = (answer, near_miss, delivery, trouble, traffic, asked_for)
-        return _new(Kept, (_new(Entry, of_request + of_answer), PER_ENTRY + cost, number))
+        entry = _entry(request, size, session, status, match, delivery)
+        if entry.answer is not None and entry.answer.number is None:  # not shared with others
+            cost += _size_of(entry.answer, reply)
+        return _new(Kept, (entry, PER_ENTRY + cost, number))
 
     def insert(self, found: Iterable[AnyKept]) -> None:
         """Add entries of other journals that this one has not, each at the place of its number."""
         late: list[AnyKept] = []
         for kept in sorted(found, key=get_number):
-            if not late and (not self._entries or kept.number > self._entries[-1].number):
+            if not late and (not self._entries or kept[_NUMBER] > self._entries[-1][_NUMBER]):
                 self._append(kept)
-                if kept.number <= self._indexed:  # others were dropped since
+                if kept[_NUMBER] <= self._indexed:  # others were dropped since
                     self._note_session(kept)
             else:
                 late.append(kept)
         if late:
-            known = {each.number for each in self._entries}
-            every = [*self._entries, *(each for each in late if each.number not in known)]
+            known = {each[_NUMBER] for each in self._entries}
+            every = [*self._entries, *(each for each in late if each[_NUMBER] not in known)]
             self._fill(sorted(every, key=get_number))
 
     def between(self, after: int, upto: int) -> list[Kept]:
         """Return the entries with numbers above `after` and at most `upto`, in their order."""
         found = self._since(after, None)
-        while found and found[-1].number > upto:
+        while found and found[-1][_NUMBER] > upto:
             found.pop()
-        return [each.kept for each in found]
+        return [_kept(each) for each in found]
 
     def size(self, session: str | None, upto: int) -> int:
         """Return the number of entries of a session, or of all, with numbers of at most `upto`."""
         own = self._of(session)
-        return len(own) - sum(1 for _ in takewhile(lambda each: each.number > upto, reversed(own)))
+        return len(own) - sum(
+            1 for _ in takewhile(lambda each: each[_NUMBER] > upto, reversed(own))
+        )
 
     def count_all(self, session: str | None, upto: int) -> int:
         """Return what `size` does, with those that there was no room for."""
@@ -232,24 +249,25 @@ class Journal:
 
     def drop(self, numbers: Collection[int]) -> None:
         """Drop the entries with these numbers."""
-        self._fill([each for each in self._of(None) if each.number not in numbers])
+        self._fill([each for each in self._of(None) if each[_NUMBER] not in numbers])
 
     def read(self, session: str | None = None) -> Record:
         """Return what is recorded of a session, or of all if that is None."""
-        entries = sorted(self._of(session), key=lambda each: each.started)
-        return Record([self.call(each.kept) for each in entries], self.read_lost(session))
+        found = [_kept(each) for each in self._of(session)]
+        found.sort(key=lambda each: each.entry.delivery.started)
+        return Record([self.call(each) for each in found], self.read_lost(session))
 
     def read_after(self, number: int, session: str | None = None) -> Iterator[Call]:
         """Return the calls of a session, or of all, with numbers above `number`, in their order:
         that in which they ended. They are those of this moment."""
-        return (self.call(each.kept) for each in self._since(number, session))
+        return (self.call(_kept(each)) for each in self._since(number, session))
 
     def since(self, number: int, session: str | None) -> list[Kept]:
         """Return the entries of a session, or of all, with numbers above `number`, in order."""
-        return [each.kept for each in self._since(number, session)]
+        return [_kept(each) for each in self._since(number, session)]
 
     def _since(self, number: int, session: str | None) -> list[AnyKept]:
-        found = [*takewhile(lambda each: each.number > number, reversed(self._of(session)))]
+        found = [*takewhile(lambda each: each[_NUMBER] > number, reversed(self._of(session)))]
         found.reverse()
         return found
 
@@ -260,17 +278,17 @@ class Journal:
 
     def count_by_mock(self, session: str | None = None) -> Mapping[str, int]:
         """Return the number of requests that each mock answered, by its id."""
-        rules = (each.like.rule for each in self._of(session))
+        rules = (_like(each).rule for each in self._of(session))
         return Counter(id_of(rule) for rule in rules if rule is not None)
 
     def count(self, session: str | None = None) -> int:
         """Return the number of calls of a session, or of all: their retries do not count."""
-        return sum(each.like.is_first for each in self._of(session))
+        return sum(_like(each).is_first for each in self._of(session))
 
     def clear(self, session: str | None = None, upto: int | None = None) -> None:
         """Drop the entries of a session, or all: those with numbers of at most `upto`, if that is
         given."""
-        later = [] if upto is None else [each for each in self._of(session) if each.number > upto]
+        later = [] if upto is None else [each for each in self._of(session) if each[_NUMBER] > upto]
         self._clear(session)
         self.insert(later)
 
@@ -287,8 +305,8 @@ class Journal:
         del self._lost[session]
         if dropped:
             del self._by_session[session]
-            self._entries = deque(each for each in self._entries if each.like.session != session)
-            self._bytes -= sum(each.cost for each in dropped)
+            self._entries = deque(each for each in self._entries if _session_of(each) != session)
+            self._bytes -= sum(each[_COST] for each in dropped)
 
     def _of(self, session: str | None) -> deque[AnyKept]:
         """Return the entries of a session, or all, in the order of their numbers."""
@@ -301,14 +319,14 @@ class Journal:
     def _index(self) -> None:
         """Index the entries that came since the last time."""
         indexed = self._indexed
-        new = [*takewhile(lambda each: each.number > indexed, reversed(self._entries))]
+        new = [*takewhile(lambda each: each[_NUMBER] > indexed, reversed(self._entries))]
         if new:
-            self._indexed = new[0].number
+            self._indexed = new[0][_NUMBER]
         for kept in reversed(new):
             self._note_session(kept)
 
     def _note_session(self, kept: AnyKept) -> None:
-        session = kept.like.session
+        session = _session_of(kept)
         own = self._by_session.get(session)
         if own is None:
             own = self._by_session[session] = deque()
@@ -318,7 +336,7 @@ class Journal:
         """Add an entry, the number of which is above all others. The oldest go if there is no
         room."""
         self._entries.append(kept)
-        self._bytes += kept.cost
+        self._bytes += kept[_COST]
         if len(self._entries) > self._most_entries or self._bytes > self._max_bytes:
             self._drop_oldest()
 
@@ -339,10 +357,10 @@ class Journal:
             self._bytes > self._max_bytes and len(entries) > 1
         ):
             oldest = entries.popleft()
-            session = oldest.like.session
-            self._bytes -= oldest.cost
+            session = _session_of(oldest)
+            self._bytes -= oldest[_COST]
             lost[session] += 1
-            if oldest.number <= self._indexed:
+            if oldest[_NUMBER] <= self._indexed:
                 own = self._by_session[session]
                 own.popleft()
                 if not own:
@@ -375,7 +393,43 @@ class CallCount:
 
 def get_number(kept: AnyKept) -> int:
     """Return the number of an entry, by which entries are sorted."""
-    return kept.number
+    return kept[_NUMBER]
+
+
+def _session_of(each: AnyKept) -> str:
+    """Return the session of an entry."""
+    if isinstance(each, Repeated):
+        return each.first.entry.session
+    return each.entry.session if isinstance(each, Kept) else each[_SESSION]
+
+
+def _kept(each: AnyKept) -> Kept:
+    """Return an entry, made now unless it is."""
+    if isinstance(each, Kept):
+        return each
+    return each.kept if isinstance(each, Repeated) else _make(each)
+
+
+def _like(each: AnyKept) -> Entry:
+    """Return an entry that is equal, but for its delivery."""
+    return each.first.entry if isinstance(each, Repeated) else _kept(each).entry
+
+
+def _make(noted: Noted) -> Kept:
+    """Return the entry of what was noted."""
+    request, cost, number, session, status, match, started, decided = noted
+    delivery = Delivery(decided, decided, decided, started=started)
+    return Kept(_entry(request, len(request.body), session, status, match, delivery), cost, number)
+
+
+def _entry(
+    request: Request, size: int, session: str, status: int, match: Match, delivery: Delivery
+) -> Entry:
+    outcome, _, _, rule, summary, answer, _, near_miss, trouble, traffic, asked_for, _ = match
+    if outcome is Outcome.GENERATED:  # vectors, which have no tokens, and are large
+        answer = None
+    of_request = (request, size, session, status, outcome, rule, summary)
+    return _new(Entry, (*of_request, answer, near_miss, delivery, trouble, traffic, asked_for))
 
 
 def _size_of(answer: Answer, reply: Reply) -> int:
@@ -383,9 +437,3 @@ def _size_of(answer: Answer, reply: Reply) -> int:
     if isinstance(reply.steps, LazySteps):
         return answer.own_size
     return sum(step.size for step in reply.steps)
-
-
-def _kept(match: Match) -> Answer | None:
-    """Return the answer of a match, for its number of tokens. Generated vectors are dropped: they
-    have none, and are large."""
-    return None if match.outcome is Outcome.GENERATED else match.answer

@@ -194,10 +194,13 @@ class Answering:
         fresh = service.fresh_values.next()
         if stores:
             service.app.store_response(request, decision, fresh)
-        if service.has_observer(decision.match.outcome):
+        if service.has_observers and service.has_observer(decision.match.outcome):
             service.observe(request, decision, _delivered_at_once(time.monotonic(), 0.0))
         elif journal is not None and entry is not None:
-            journal.observe_again(entry, time.monotonic())
+            try:
+                journal.observe_again(entry, time.monotonic())
+            except Exception as exc:
+                service.log_not_observed(request, exc)
         self._answers += 1
         self._wire.write(ready.finish(fresh))
 
@@ -426,8 +429,13 @@ class Answering:
         service = self._service
         if service.meter is not None:
             service.meter.count(request, decision.match, decided)
-        if service.journal is not None or service.has_observer(decision.match.outcome):
+        if service.has_observers and service.has_observer(decision.match.outcome):
             service.observe(request, decision, _delivered_at_once(started, decided))
+        elif service.journal is not None:
+            try:
+                service.journal.note(request, decision, started, decided)
+            except Exception as exc:
+                service.log_not_observed(request, exc)
         self._wire.write(data)
 
     def _record_answer(self, request: Request, decision: Decision, fresh: FreshValues) -> None:

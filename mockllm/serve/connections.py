@@ -99,6 +99,8 @@ class Service:
         self.limits = limits or Limits()
         self.observers = observers
         self.unmatched_observers = unmatched_observers
+        self.has_observers = bool(observers or unmatched_observers)
+        """False if there are no observers of any exchange, beside the journal."""
         self.journal = journal
         """Has the latest exchanges; None if there is none."""
         self.meter = meter
@@ -170,9 +172,13 @@ class Service:
     def _pass_on(self, exchange: Exchange, observe: Observer) -> None:
         try:
             observe(exchange)
-        except Exception:
-            target = redact_target(exchange.request.path, "")
-            logger.exception("internal error observing %s", target)
+        except Exception as exc:
+            self.log_not_observed(exchange.request, exc)
+
+    def log_not_observed(self, request: Request, error: Exception) -> None:
+        """Log the error of an observer, or of the journal."""
+        where = redact_target(request.path, "")
+        logger.error("internal error observing %s", where, exc_info=error)
 
     def report(self, trouble: Trouble) -> None:
         """Log why an answer failed: of each place once, or with its traceback each time."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mockllm import Call
 from mockllm.engine.decision import Decision, Delivery, Exchange, Match, Outcome
 from mockllm.exchange import Reply
+from mockllm.matching.rule import Rule
 from mockllm.observers.journal import PER_ENTRY, Journal, Kept, Record, get_number
 from tests.support.observed import PATHS, Observed, request
 from tests.support.served import chat_request, embeddings_request, messages_request
@@ -347,6 +348,72 @@ def test_the_entry_of_a_repeated_request_is_that_of_a_new_one() -> None:
         assert again.entry.delivery.started == 7.5
 
 
+ANSWERED_AT_ONCE: dict[str, Any] = {
+    "mocks": [
+        {"name": "weather", "match": {"user": {"contains": "weather"}}, "reply": "Sunny"},
+        {"name": "busy", "match": {"user": "busy"}, "error": "overloaded"},
+        {"name": "next", "match": {"user": "next"}, "sequence": ["one", {"error": "timeout"}]},
+        {"match": {"user": "made"}, "reply": {"template": "{{ turn }}"}},
+        {
+            "match": {"user": "broken"},
+            "reply": "a b",
+            "fault": {"after": {"tokens": 1}, "send": "x"},
+        },
+    ],
+    "traffic": [{"match": {"user": "next"}, "rate_limit": {"rpm": 1_000}}],
+}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([CHAT, PATHS["messages"], "/session/a/v1/chat/completions", "/health"]),
+            st.sampled_from(
+                ["weather", "busy", "next", "made", "broken", "nobody", "weather" * 99]
+            ),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_what_was_noted_is_as_full_as_what_was_observed(asked: list[tuple[str, str, bool]]) -> None:
+    noting, observing = Journal(max_body=500), Observed(ANSWERED_AT_ONCE)
+    observing.journal = Journal(max_body=500)
+    for number, (path, text, stream) in enumerate(asked):
+        each = request(path, messages_request(text, stream=stream))
+        decision = observing.app.decide(each)
+        assert isinstance(decision, Decision)
+        delivery = Delivery(0.25, 0.25, 0.25, started=number)
+        observing.journal.observe(Exchange(each, decision, delivery))
+        noting.note(each, decision, number, 0.25)
+
+    assert noting.since(0, None) == observing.journal.since(0, None)
+    assert noting.since(0, "a") == observing.journal.since(0, "a")
+    assert noting.count_by_mock() == observing.journal.count_by_mock()
+    assert noting.count("a") == observing.journal.count("a")
+    assert noting.last_number == len(asked)
+
+
+def test_an_answer_of_the_control_api_is_not_noted() -> None:
+    journal = Journal()
+    asked = request("/__mockllm/calls", b"", method="GET")
+
+    journal.note(asked, Decision.by(Match(Outcome.CONTROL, Reply(204, (), ()))), 0.0, 0.0)
+
+    assert (len(journal), journal.last_number) == (0, 0)
+
+
+def test_listeners_hear_of_what_was_noted() -> None:
+    observed = Observed()
+    asked = request(CHAT, chat_request("the weather"))
+    lengths: list[int] = []
+    observed.journal.listeners.add(lambda: lengths.append(len(observed.journal)))
+    observed.journal.note(asked, observed.app.decide(asked), 0.0, 0.0)
+
+    assert lengths == [1]
+
+
 def test_entries_that_come_back_are_known_of_their_session() -> None:
     observed = Observed()
     journal = observed.journal
@@ -393,6 +460,7 @@ SOME_SESSION = st.sampled_from([None, *SESSIONS])
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("new"), st.sampled_from(SESSIONS), st.integers(0, 3)),
+        st.tuples(st.just("noted"), st.sampled_from(SESSIONS), st.integers(0, 3)),
         st.tuples(st.just("again"), st.integers(0, 9), st.integers(1, 12)),
         st.tuples(st.just("elsewhere"), st.sampled_from(SESSIONS)),
         st.tuples(st.just("insert"), st.sets(st.integers(0, 9), max_size=4)),
@@ -414,6 +482,7 @@ def test_a_journal_has_what_a_plain_one_has(
     )
     plain = PlainJournal(max_entries, thousands * 1_000)
     decision = Decision.by(Match(Outcome.NOT_FOUND, Reply(404, (), ())))
+    answered = Decision.by(Match(Outcome.MOCK, Reply(200, (), ()), rule=Rule(0, "mocks[0]")))
     prepared: list[Kept] = []
     elsewhere: list[Kept] = []
     for step in steps:
@@ -426,6 +495,13 @@ def test_a_journal_has_what_a_plain_one_has(
                 prepared.append(first)
                 entry = first.entry._replace(delivery=Delivery(0, 0, 0, started=1))
                 plain.add([Kept(entry, first.cost, journal.last_number)])
+            case ["noted", session, size]:
+                asked = request("/", b"x" * 1_000 * size)
+                own = answered._replace(session=session)
+                journal.note(asked, own, 1.0, 0.0)
+                entry = journal.prepare(asked, own).entry
+                entry = entry._replace(delivery=Delivery(0, 0, 0, started=1))
+                plain.add([Kept(entry, PER_ENTRY + 1_000 * size, journal.last_number)])
             case ["again", which, times] if prepared:
                 first = prepared[which % len(prepared)]
                 for _ in range(times):

@@ -23,6 +23,7 @@ from mockllm.engine.loading import Loaded, load
 from mockllm.exchange import Request, Step
 from mockllm.http1.framing import CONTINUE
 from mockllm.limits import Limits
+from mockllm.observers.journal import Journal
 from mockllm.serve.connections import Service
 from mockllm.serve.phase import Phase
 from mockllm.serve.protocol import HTTPProtocol
@@ -271,6 +272,22 @@ def test_a_failing_observer_is_logged_and_does_not_affect_clients(
     assert transport.data.count(b"HTTP/1.1 400") == 1
     assert len(seen) == 3
     assert len(caplog.records) == 3
+
+
+def test_a_failing_journal_does_not_disturb_the_client(
+    loaded: Loaded, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    journal = Journal()
+    journal.listeners.add(fail)
+    service = Service(App(Engine(loaded)), journal=journal)
+    transport = asyncio.run(conversation(service, post(), post(), post(), b"nonsense\r\n\r\n"))
+
+    assert transport.data.count(b"HTTP/1.1 200") == 3
+    assert transport.data.count(b"HTTP/1.1 400") == 1
+    assert len(journal) == len(caplog.records) == 4
 
 
 def test_a_peer_that_resets_before_the_close_is_no_error(
