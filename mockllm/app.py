@@ -133,14 +133,18 @@ class App:
         self._metrics: MetricsPage | None = None
         self._needs_input: Callable[[API, Answer], bool] | None = None
         self._own_traffic: CompiledTraffic | None = None
+        self._configured = engine
         self._changes = 0
         self._catch_up: Callable[[], None] | None = None
+        self.asks_first = False
+        """True if other servers are asked before each decision: none is repeated without it."""
         self._peers: frozenset[int] = frozenset()
         self._use(engine)
 
     def use(self, engine: Engine) -> Reloaded:
         """Decide all further requests by `engine`. Returns what becomes of the state of its mocks:
         that of those which are gone is dropped, so that they begin anew when they come back."""
+        self._configured = engine
         if self._own_traffic is not None:
             engine = engine.with_traffic(self._own_traffic)
         reloaded = compare(self._engine.stateful_mocks, engine.stateful_mocks)
@@ -181,11 +185,11 @@ class App:
         self.store = cast("Any", CountedStore(self.store, meter))
         self._needs_input = self._engine.responder.needs_input = meter.needs_input
 
-    def set_traffic(self, traffic: CompiledTraffic) -> None:
+    def set_traffic(self, traffic: CompiledTraffic | None) -> None:
         """Replace the traffic of the configuration, from the next request on; a reload does not set
-        it again."""
+        it again. None is that of the configuration."""
         self._own_traffic = traffic
-        self.use(self._engine)
+        self.use(self._configured)
 
     @property
     def own_traffic(self) -> CompiledTraffic | None:
@@ -338,7 +342,8 @@ class App:
         has decided it, nor has the absence of credentials."""
         match = decision.match
         if (
-            match.outcome not in _REPEATED
+            self.asks_first
+            or match.outcome not in _REPEATED
             or not match.reusable
             or match.trouble is not None
             or decision.reply is not match.reply

@@ -74,11 +74,6 @@ def serve_options(words: Sequence[str]) -> argparse.Namespace:
         parser.error("--control-templates needs --control")
     if options.journal and not options.control:
         parser.error("--journal needs --control: only the control API reads what is kept")
-    if options.control and options.state:
-        parser.error(
-            "--control cannot be combined with --state: what it adds and changes would be that of "
-            "one server"
-        )
     for name in ("state_lost", "state_any_config"):
         if getattr(options, name) != parser.get_default(name) and not options.state:
             parser.error(f"--{name.replace('_', '-')} needs --state")

@@ -263,9 +263,11 @@ class Peer(NamedTuple):
 
 class Wait(NamedTuple):
     """The operation of waiting for something to happen, such as further requests. It is the only
-    one of its question. Its result is that of what `begin` returns."""
+    one of its question. Its result is that of what `begin` returns. During one that `is_brief`, a
+    peer that sends no more is still answered; otherwise it counts as gone."""
 
     begin: Callable[[], Awaitable[Any]]
+    is_brief: bool = False
 
 
 Operation = (

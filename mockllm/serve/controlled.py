@@ -19,6 +19,7 @@ from mockllm.endpoints.control.making import LocalChanges
 from mockllm.errors import MockLLMError
 from mockllm.serve.all_calls import AllCalls
 from mockllm.serve.connections import Service
+from mockllm.serve.distant_changes import DistantChanges
 from mockllm.serve.gates import Gates
 from mockllm.serve.shared_changes import SharedChanges
 from mockllm.serve.waiting import wait_for_gate, wait_unless_stopped
@@ -68,13 +69,15 @@ def turn_on(
     calls: Calls | None,
     host: str,
     is_tls: bool,
-    shared: SharedChanges | None = None,
+    shared: SharedChanges | DistantChanges | None = None,
 ) -> None:
     """Let the app of `service` answer the control API, in the loop of the server. Its changes are
-    those of all processes if they are `shared`."""
+    those of all processes, or of all servers, if they are `shared`."""
     access = Access(settings.token, settings.is_open, host, is_tls)
     local = LocalChanges(service.app, service.clock, service.gates, calls)
-    if shared is not None:
+    if isinstance(shared, DistantChanges):
+        shared.use(service, local, lambda: 0 if calls is None else calls.last_number)
+    elif shared is not None:
         shared.use(service, local)
         if isinstance(calls, AllCalls):
             calls.use_changes(shared.follow, service.gates.has_cut)

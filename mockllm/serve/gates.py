@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import count
-from typing import Protocol, assert_never
+from typing import Any, Protocol, assert_never
 
 from mockllm.engine.changes import (
     ForgetWorker,
@@ -186,11 +186,19 @@ class Gates:
             case ForgetWorker(worker):
                 self.states.forget_worker(worker)
             case SetGates(dumped):
-                self.states.load(dumped)
+                self._load(dumped)
             case _:
                 assert_never(change)
 
     # --- their parts ---
+
+    def _load(self, dumped: Iterable[Iterable[Any]]) -> None:
+        """Know what was dumped. What was held here and is not there was let go meanwhile."""
+        held = [ticket for ticket in self._answers if self.states.is_held(ticket)]
+        self.states.load(dumped)
+        for ticket in held:
+            if not self.states.is_held(ticket):
+                self._let_pass(ticket)
 
     def _let_pass(self, ticket: Ticket) -> None:
         """Let an answer go on, if it is one of this process."""

@@ -22,6 +22,7 @@ from mockllm.serve.all_calls import AllCalls
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.controlled import Calls, turn_on
+from mockllm.serve.distant_changes import DistantChanges
 from mockllm.serve.garbage import GarbageCollector
 from mockllm.serve.gates import Gates
 from mockllm.serve.listener import Listener
@@ -226,7 +227,11 @@ class _Process:
         board = settings.metrics
         meter = None if board is None else board.meter(time.monotonic)
         self._shared: SharedChanges | None = None
-        if place is not None and place.changes is not None:
+        self._distant: DistantChanges | None = None
+        number = 0 if place is None else place.number
+        if self._store is not None and settings.control is not None:
+            self._distant, number = DistantChanges(self._store), self._store.number
+        elif place is not None and place.changes is not None:
             self._shared = SharedChanges(place.changes, place.number, self.cut)
         self._service = Service(
             app,
@@ -237,7 +242,7 @@ class _Process:
             performer=self._peers,
             slot=slot,
             clock=clock,
-            gates=Gates(hold_for=settings.hold_for, worker=0 if place is None else place.number),
+            gates=Gates(hold_for=settings.hold_for, worker=number),
             meter=meter,
         )
         if self._store is not None or self._shared_state is not None:
@@ -253,7 +258,7 @@ class _Process:
                 calls=calls,
                 host=settings.host,
                 is_tls=bound.tls is not None,
-                shared=self._shared,
+                shared=self._distant or self._shared,
             )
         self._listener = Listener(self._service, tls=bound.tls)
         turns = self._service.turns
@@ -294,6 +299,8 @@ class _Process:
             self._sampler.start()
         if self._store is not None:
             self._store.start()
+        if self._distant is not None:
+            await self._distant.start()
         self._open_state()
         await self._listener.start(self._sock)
         self._garbage.start()
@@ -369,6 +376,8 @@ class _Process:
             self._peers.close()
         if self._shared is not None:
             self._shared.stop()
+        if self._distant is not None:
+            await self._distant.stop()
         if self._store is not None:
             await self._store.stop()
         if self._shared_state is not None:

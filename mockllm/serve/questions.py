@@ -95,7 +95,7 @@ class Questions:
 
     async def _wait(self, work: Wait) -> Any:
         """Wait, unless the peer leaves or the server stops."""
-        self.is_calling = True
+        self.is_calling = not work.is_brief
         try:
             return await work.begin()
         finally:

@@ -43,7 +43,7 @@ end_unused()
 local OF_ALL = {
   PINNED, UNPINNED, ENDED, USED, ENDED_AT, CURRENT, ANSWERED, ATTEMPTS, NUMBER_OF_ATTEMPTS, BUCKETS,
   NUMBER_OF_BUCKETS, VALUES, VALUES_IN_ORDER, BYTES_OF_VALUES, DRAWS, LEASES, CONFIGS, CLOCK, EPOCH,
-  USES,
+  USES, prefix .. 'changes', prefix .. 'changes-snapshot', prefix .. 'changes-records',
 }
 for _, key in ipairs(OF_ALL) do keep(key) end
 for _, key in ipairs({answers_of(''), requests_of(''), taken_of(''), buckets_of(''), levels_of('')}) do

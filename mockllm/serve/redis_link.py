@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockllm.errors import MissingExtraError
@@ -65,17 +65,42 @@ class RedisLink:
         Raises:
             LinkError: it was not performed in time, or its answer was lost.
         """
+        key, client = self._key_prefix, self._client
+
+        async def run() -> Any:
+            import redis
+
+            try:
+                return await client.evalsha(script.digest, 1, key, *arguments)
+            except redis.exceptions.NoScriptError:
+                return await client.eval(script.source, 1, key, *arguments)
+
+        return await self._within(self._timeout, run)
+
+    async def wait_for_entry(self, stream: str, after: str, seconds: float) -> bool:
+        """Return True once a stream has an entry after the one with an id; False if none has come
+        in so many seconds, which are less than the timeout of the link. The prefix comes before the
+        name of the stream.
+
+        Raises:
+            LinkError: Redis cannot be reached.
+        """
+        streams: Any = {f"{self._key_prefix}{stream}": after}
+        block = max(int(1000 * seconds), 1)
+        return bool(
+            await self._within(
+                self._timeout, lambda: self._client.xread(streams, count=1, block=block)
+            )
+        )
+
+    async def _within(self, seconds: float, ask: Callable[[], Awaitable[Any]]) -> Any:
         import redis
 
-        key = self._key_prefix
         try:
-            async with asyncio.timeout(self._timeout):
-                try:
-                    return await self._client.evalsha(script.digest, 1, key, *arguments)
-                except redis.exceptions.NoScriptError:
-                    return await self._client.eval(script.source, 1, key, *arguments)
+            async with asyncio.timeout(seconds):
+                return await ask()
         except (TimeoutError, redis.TimeoutError):
-            raise LinkError(f"no answer within {self._timeout:g} s") from None
+            raise LinkError(f"no answer within {seconds:g} s") from None
         except (redis.RedisError, OSError) as exc:
             # where one connection was closed, those that are idle are too
             await self._pool.disconnect(inuse_connections=False)

@@ -83,6 +83,14 @@ class Member:
     speed: Callable[[], float] = lambda: 1.0
 
 
+def number_of(worker: str) -> int:
+    """Return the number at the end of the name of a worker, in hexadecimal; -1 without one."""
+    try:
+        return int(worker.rpartition("-")[2], 16)
+    except ValueError:
+        return -1
+
+
 class RedisStore:
     """A `state.store.Store` in the Redis at `address`, each question within `timeout` seconds. It
     belongs to one loop. `gone` is called with the name of each session that a question of this
@@ -103,7 +111,8 @@ class RedisStore:
         self._member = member
         self._timeout = timeout
         self._gone = gone
-        self._link = RedisLink(address, password=password, timeout=timeout)
+        self._password = password
+        self._link = self.new_link(timeout)
         self._perform = Script.of(perform_source())
         self._join = Script.of(join_source())
         self._part = Script.of(part_source())
@@ -126,6 +135,20 @@ class RedisStore:
         self._running: set[asyncio.Task[Any]] = set()
         self._entering: dict[str, asyncio.Task[Any]] = {}  # by the lease
         self._draws = Draws()  # while the state is lost
+
+    def new_link(self, timeout: float) -> RedisLink:
+        """Return another link to the same Redis, which is to be closed."""
+        return RedisLink(self.address, password=self._password, timeout=timeout)
+
+    @property
+    def timeout(self) -> float:
+        """The seconds within which each question is answered."""
+        return self._timeout
+
+    @property
+    def number(self) -> int:
+        """The number of this worker, which no other one of any server has."""
+        return number_of(self._member.worker)
 
     # --- Its life ---
 
@@ -179,6 +202,24 @@ class RedisStore:
         if found is None:
             raise self._unavailable(reason)
         return found
+
+    async def run(self, script: Script, arguments: Sequence[bytes]) -> Any:
+        """Return what another script returns, on what the servers share beside the state of mocks.
+
+        Raises:
+            StateUnavailableError: it was not performed in time, or its answer was lost.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._wait_for_the_first_heartbeat()
+                if self.condition is not Condition.SHARED:
+                    raise self._unavailable(self._failure)
+                reply = await self._link.run(script, arguments)
+        except (LinkError, TimeoutError) as exc:
+            self._fail(str(exc) or f"no answer within {self._timeout:g} s")
+            raise self._unavailable(self._failure) from exc
+        self._failures = 0
+        return reply
 
     async def _ask(self, operations: Sequence[Operation]) -> Sequence[Result]:
         """Perform `operations` in a task, which goes on if the one who waits for it does not: what

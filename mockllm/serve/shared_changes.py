@@ -139,16 +139,19 @@ class SharedChanges:
 
     # --- what this process changes ---
 
-    def take_numbers(self, count: int) -> Sequence[int]:
-        """Return numbers for added mocks, as every Changes does.
+    def with_numbers(
+        self, count: int, go_on: Callable[[Sequence[int]], Decision | Question]
+    ) -> Decision | Question:
+        """Go on with numbers for added mocks, as every Changes does.
 
         Raises:
             ControlError: 503, they cannot be written.
         """
         try:
-            return self._numbers.take(count)
+            numbers = self._numbers.take(count)
         except OSError as exc:
             raise _not_written(exc) from exc
+        return go_on(numbers)
 
     def commit(self, check: Check, answer: Answer) -> Decision | Question:
         """Return `answer` once the changes of `check` are made, as every Changes does.

@@ -41,7 +41,7 @@ class Sharing:
         its slot, none is alive unless it `is_successor`."""
         member = Member(
             self.server,
-            f"{slot}-{secrets.token_hex(4)}",
+            f"{slot}-{secrets.token_hex(6)}",
             app.engine.fingerprint,
             replaced="" if is_successor else f"{slot}-",
             any_config=self.any_config,

@@ -145,12 +145,13 @@ class Supervisor:
             folder.remove()
 
     def _make_change_board(self, switchboard: Switchboard) -> ChangeBoard | None:
-        """Return the board by which workers know of each other's changes; None if there are none.
+        """Return the board by which workers know of each other's changes; None if there are none,
+        or if those of all servers are known in another way.
 
         Raises:
             MockLLMError: there is no place for it.
         """
-        if self._settings.control is None:
+        if self._settings.control is None or self._settings.sharing is not None:
             return None
         if not switchboard.sockets:
             raise MockLLMError(

@@ -122,6 +122,10 @@ class GateStates:
         gate = self._gates.get((session, name))
         return 0 if gate is None else gate.reached
 
+    def is_held(self, ticket: Ticket) -> bool:
+        """Return True if this answer is held."""
+        return ticket in self._places
+
     def held_in(self, session: str | None) -> list[Ticket]:
         """Return the answers that are held in a session, or in all, in order of arrival."""
         return [

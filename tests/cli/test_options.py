@@ -52,7 +52,6 @@ Capture = pytest.CaptureFixture[str]
         (["--state-lost", "maybe"], "--state-lost: invalid choice: 'maybe'"),
         (["--state-lost", "allow"], "--state-lost needs --state"),
         (["--state-any-config"], "--state-any-config needs --state"),
-        (["--state", "redis://host", "--control"], "--control cannot be combined with --state"),
         (["--drain-timeout", "nan"], "--drain-timeout"),
         (["--log-level", "loud"], "--log-level"),
         (["--confg", "a.json"], "--confg"),

@@ -70,6 +70,9 @@ def known(client: Client) -> list[Any]:
     read = [client.ask("GET", path) for path in paths]
     for mock in read[0].value["mocks"]:
         del mock["requests"]  # those of a killed worker are lost
+    for session in read[1].value["sessions"]:
+        for member in ("base_url", "openai_base_url", "anthropic_base_url"):
+            session[member] = session[member].split("/", 3)[3]  # each server has its own port
     return read
 
 

@@ -17,7 +17,7 @@ from mockllm import Config, Control
 from mockllm.client.words import plain
 from mockllm.serve.controlled import TOKEN_VARIABLE
 from tests.support.balancer import Balancer
-from tests.support.processes import Command, is_accepted, running, write
+from tests.support.processes import Command, running, write
 from tests.support.redis_servers import needs_redis, new_prefix, shared_server
 
 TOKEN = "token-of-the-server"
@@ -26,15 +26,7 @@ WORKERS, SERVERS = "four workers", "two servers"
 
 MARKS: dict[str, list[pytest.MarkDecorator]] = {
     WORKERS: [pytest.mark.skipif(os.name != "posix", reason="worker processes")],
-    SERVERS: [
-        needs_redis,
-        pytest.mark.xfail(
-            not is_accepted("--control", "--state=redis://127.0.0.1/0"),
-            reason="--control cannot be combined with --state",
-            strict=True,
-            run=False,
-        ),
-    ],
+    SERVERS: [needs_redis],
 }
 """Where tests of a kind run."""
 

@@ -7,27 +7,38 @@ from collections.abc import Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
-from tests.support.deployments import MARKS
+import pytest
+
+from tests.support.deployments import MARKS, SERVERS
+
+ONE_JOURNAL = pytest.mark.xfail(run=False, reason="each server has the calls that it has answered")
 
 
 def suites(
-    module: ModuleType, config: Any, *, without: Mapping[str, str], lends: str = ""
+    module: ModuleType,
+    config: Any,
+    *,
+    without: Mapping[str, str],
+    lends: str = "",
+    reads_calls: bool = False,
 ) -> Iterator[tuple[str, type]]:
     """Yield the names of classes, and classes, with the tests of `module`: one for each kind of
     `deployments`. They have a `kind` and a `config`.
 
     Those with an argument `server` get the server of the class, and, if it `lends` something under
     a name of the module, those that use that. Left out are the tests that say so themselves, and
-    those `without` which it runs, for the reason given.
+    those `without` which it runs, for the reason given. A module that `reads_calls` finds those of
+    one server.
     """
     tests = dict(_tests_of(module, lends))
     assert tests.keys() >= without.keys(), "a test that is left out is not there"
     kept = {name: staticmethod(test) for name, test in tests.items() if name not in without}
     title = "".join(map(str.title, module.__name__.rpartition("test_")[2].split("_")))
     for kind, marks in MARKS.items():
+        own = [ONE_JOURNAL] if reads_calls and kind == SERVERS else []
         members = {
             "__doc__": module.__doc__,
-            "pytestmark": marks,
+            "pytestmark": [*marks, *own],
             "kind": kind,
             "config": config,
             "lends": lends,

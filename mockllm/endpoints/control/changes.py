@@ -247,16 +247,19 @@ def _compile(
     if desk.server.views.count + len(body.mocks) > MAX_ADDED:
         message = f"At most {MAX_ADDED:,} mocks can be added; remove some, or end their sessions"
         raise ControlError(409, "too_many_mocks", message)
-    numbers = desk.changes.take_numbers(len(body.mocks))
     first = desk.server.views.next_position(session)
-    if len(asked.request.body) > MAX_AT_ONCE:
-        compiling = _compile_in_pieces(desk, body, numbers, first)
-        return desk.work(asked, lambda: finish(compiling), go_on)
 
-    def pieces() -> Generator[bool, None, Decision | Question]:
-        return go_on((yield from _compile_in_pieces(desk, body, numbers, first)))
+    def compile_numbered(numbers: Sequence[int]) -> Decision | Question:
+        if len(asked.request.body) > MAX_AT_ONCE:
+            compiling = _compile_in_pieces(desk, body, numbers, first)
+            return desk.work(asked, lambda: finish(compiling), go_on)
 
-    return begin(pieces())
+        def pieces() -> Generator[bool, None, Decision | Question]:
+            return go_on((yield from _compile_in_pieces(desk, body, numbers, first)))
+
+        return begin(pieces())
+
+    return desk.changes.with_numbers(len(body.mocks), compile_numbered)
 
 
 def _compile_in_pieces(

@@ -44,7 +44,7 @@ class ChangedServer(Protocol):
     def own_traffic(self) -> CompiledTraffic | None: ...
     @property
     def current_session(self) -> str: ...
-    def set_traffic(self, traffic: CompiledTraffic) -> None: ...
+    def set_traffic(self, traffic: CompiledTraffic | None) -> None: ...
     def add(self, added: AddedMock, session: str | None) -> None: ...
     def drop(self, added: AddedMock) -> None: ...
     def use_session(self, session: str) -> None: ...
@@ -85,8 +85,11 @@ class Changes(Protocol):
         What `check` sees does not change before they are made; their operations on the state are
         performed between."""
 
-    def take_numbers(self, count: int) -> Sequence[int]:
-        """Return so many numbers for added mocks, which no other mock has or will have."""
+    def with_numbers(
+        self, count: int, go_on: Callable[[Sequence[int]], Decision | Question]
+    ) -> Decision | Question:
+        """Return what `go_on` makes of so many numbers for added mocks, which no other mock has or
+        will have; or the question that asks for them first."""
 
 
 class LocalChanges:
@@ -113,10 +116,12 @@ class LocalChanges:
         operations = operations_of(changes)
         return Question(tuple(operations), resume) if operations else resume(())
 
-    def take_numbers(self, count: int) -> Sequence[int]:
-        """Return numbers for added mocks, as every Changes does."""
+    def with_numbers(
+        self, count: int, go_on: Callable[[Sequence[int]], Decision | Question]
+    ) -> Decision | Question:
+        """Go on with numbers for added mocks, as every Changes does."""
         numbers = self._server.views.numbers
-        return [next(numbers) for _ in range(count)]
+        return go_on([next(numbers) for _ in range(count)])
 
     def make(self, change: Change) -> None:
         """Make one change that was checked, in this process: its operations were performed."""
@@ -147,6 +152,17 @@ class LocalChanges:
                 pass  # it is about state alone
             case _:
                 self._gates.make(change)
+
+    def begin_anew(self) -> None:
+        """Forget all changes so far, before those of a snapshot are made."""
+        server = self._server
+        for _, mocks in server.views.all_added():
+            for each in mocks:
+                server.drop(each)
+        for name in server.traffic.begun:
+            server.traffic.reset(name)
+        if server.own_traffic is not None:
+            server.set_traffic(None)
 
     def _open(self, change: OpenSession) -> None:
         session, current, is_new, last_call = change
