@@ -104,9 +104,13 @@ class Workers:
 
     def _owner_of(self, client: Client) -> int:
         """The worker that has accepted a connection, by the table of the system."""
-        peer = f":{client.port:04X}"
+        ends = f":{self.command.port:04X}", f":{client.port:04X}"
         lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
-        (inode,) = [each[9] for each in lines if each[2].endswith(peer) and each[9] != "0"]
+        (inode,) = {  # the system may list one twice
+            inode
+            for _, here, there, *_, inode in (each[:10] for each in lines)
+            if here.endswith(ends[0]) and there.endswith(ends[1]) and inode != "0"
+        }
         for pid in self.command.workers():
             for file in Path(f"/proc/{pid}/fd").iterdir():
                 if os.path.lexists(file) and file.readlink() == Path(f"socket:[{inode}]"):
