@@ -418,7 +418,7 @@ async def test_another_configuration_follows_no_changes(servers: Servers) -> Non
 
 
 async def test_a_lock_that_is_never_given_back_is_lost(servers: Servers, prefix: str) -> None:
-    one, two = await servers.start(2, timeout=0.05)
+    one, two = await servers.start(2, timeout=1.0)
     shared_client().set(f"{prefix}:changes-lock", "of one that died", px=100)
 
     statuses = [(await each.ask("PUT", "speed", {"speed": 2}))[0] for each in (one, two)]

@@ -93,6 +93,10 @@ SUITES = [
         lends="app",
         without={
             "test_a_script_for_several_apis_is_one_script": BY_FILE,
+            "test_large_requests_are_decided_in_pieces_each_time": IN_PROCESS,
+            "test_equal_requests_are_matched_twice_and_each_answer_is_made_once": IN_PROCESS,
+            "test_what_is_made_for_a_request_is_made_each_time": "apps have sessions",
+            "test_an_exhausted_script_of_inputs_is_not_answered_without_asking": IN_PROCESS,
             "test_an_entry_is_streamed_in_chunks_of_its_own_or_of_the_mock_or_of_the_file": BY_FILE,
         },
     ),
