@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mockllm.bounded_cache import BoundedCache
+from mockllm.bounded_cache import PATIENCE, RARELY, BoundedCache, Patience
 
 ENTRIES = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12)), max_size=40)
 
@@ -64,3 +64,14 @@ def test_an_entry_larger_than_the_bound_is_not_admitted() -> None:
     cache.add("b", 2, 11)
 
     assert ("a" in cache, "b" in cache) == (True, False)
+
+
+def test_after_many_look_ups_in_vain_few_are_made() -> None:
+    patience = Patience()
+
+    rests = []
+    for _ in range(PATIENCE + 1):
+        rests.append(patience.rest)
+        patience.note_in_vain()
+
+    assert rests == [0] * PATIENCE + [RARELY - 1]

@@ -258,6 +258,10 @@ class Engine:
         if not self._looks_up(request) or self.match_cache is None:
             received = Received(table, request, values, find_earlier, session)
             return self._remember(received, NO_EFFECTS, self._match_anew(received))
+        if self.match_cache.rest and table.traffic is None:
+            self.match_cache.leave_out()
+            received = Received(table, request, values, find_earlier, session)
+            return self._remember(received, NO_EFFECTS, self._match_anew(received))
         lines = map(request.first_values.get, table.header_names)
         # `values` are part of the path
         key = (table.version, request.path, request.body, *lines)
@@ -286,7 +290,9 @@ class Engine:
         (`mocks.Table.straight_size`)."""
         headers, cache = request.first_values, self.match_cache
         key: Key | None = None
-        if cache is not None:
+        if cache is not None and cache.rest:
+            cache.leave_out()
+        elif cache is not None:
             key = (table.version, request.path, request.body)
             if table.header_names:
                 key = (*key, *map(headers.get, table.header_names))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from mockllm.bounded_cache import BoundedCache
+from mockllm.bounded_cache import BoundedCache, Patience
 from mockllm.engine.decision import Match
 from mockllm.engine.effects import Exposure
 from mockllm.matching.rule import Rule
@@ -54,11 +54,13 @@ class Choices(NamedTuple):
     key: Key = ()
 
 
-class MatchCache:
+class MatchCache(Patience):
     """The matches of requests received at least twice, or the choices among their mocks with the
-    answers that were chosen; `hits` and `misses` count the look-ups of requests."""
+    answers that were chosen; `hits` and `misses` count the requests, whether they are looked up or
+    not."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._matches = BoundedCache[Key, Match | Choices](MAX_BYTES, max_seen=MAX_SEEN)
         self.hits = 0
         self.misses = 0
@@ -71,9 +73,16 @@ class MatchCache:
         match = self._matches.get(key)
         if match is None:
             self.misses += 1
+            self.note_in_vain()
         else:
             self.hits += 1
+            self._in_vain = 0
         return match
+
+    def leave_out(self) -> None:
+        """Count a request that is not looked up."""
+        self.rest -= 1
+        self.misses += 1
 
     def offer(self, key: Key, match: Match | Choices) -> None:
         """Cache a match, or choices, if `key` was offered before and they are not too large."""

@@ -66,6 +66,7 @@ class Answering:
         self._http = HTTPConnection(service.heads, service.limits)
         self._writable = asyncio.Event()
         self._writable.set()
+        self._can_write = True  # what `_writable` says
         self.phase = Phase.IDLE
         self._peer_finished = asyncio.Event()  # it sends no more, but may still read
         self._answers = 0
@@ -210,23 +211,29 @@ class Answering:
             self._service.report(decision.match.trouble)
         decided = time.monotonic() - started
         fresh = self._service.fresh_values.next(decided)
-        is_http11 = self._http.is_http11
+        http, ready = self._http, decision.ready
+        if (
+            ready is not None
+            and self._can_write
+            and http.stays_open
+            and not self._service.draining
+            and request.method != "HEAD"
+        ):
+            if self._read is not None and decision.match.reusable and http.is_idle:
+                self._service.repeats.offer(self._read, request, decision)
+            self._write_at_once(request, decision, started, decided, fresh, ready.finish(fresh))
+            return
+        is_http11 = http.is_http11
         ends_stream = not is_http11 and framing.must_close(decision.reply, is_http11=False)
-        closes = ends_stream or self._http.closes or self._service.draining
+        closes = ends_stream or http.closes or self._service.draining
         head_only = request.method == "HEAD"
         if decision.reply.pacing is not None and not head_only:
             self._deliver_paced(request, decision, started, fresh, closes=closes)
             return
-        ready = decision.ready if self._writable.is_set() else None
-        if ready is not None and is_http11 and not closes and not head_only:
-            if self._read is not None and decision.match.reusable and self._http.is_idle:
-                self._service.repeats.offer(self._read, request, decision)
-            self._write_at_once(request, decision, started, decided, fresh, ready.finish(fresh))
-            return
         frames: Iterator[framing.Frame] = framing.frames(
             decision.reply, is_http11=is_http11, close=closes, head_only=head_only
         )
-        if ready is not None:
+        if ready is not None and self._can_write:
             data = fill_fresh(b"".join(frame.data for frame in frames), fresh)
             self._write_at_once(request, decision, started, decided, fresh, data)
             if closes:
@@ -423,10 +430,12 @@ class Answering:
         fresh: FreshValues,
         data: bytes,
     ) -> None:
-        self._record_answer(request, decision, fresh)
+        service = self._service
+        self._answers += 1
+        if decision.session or request.path in service.app.stored_paths:
+            service.app.store_response(request, decision, fresh)
         if decision.admission is not None:
             self._end_admission(decision, ALL)
-        service = self._service
         if service.meter is not None:
             service.meter.count(request, decision.match, decided)
         if service.has_observers and service.has_observer(decision.match.outcome):

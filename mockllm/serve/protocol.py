@@ -54,12 +54,19 @@ class HTTPProtocol(Answering, asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self.phase is Phase.IDLE:
-            repeat = self._service.repeats.find(data)
-            if repeat is not None and self._can_repeat():
-                self._send_again(repeat)
-                return
-            self._read = data
-            self._receive_any(data)
+            repeats = self._service.repeats
+            if repeats.rest:
+                repeats.rest -= 1
+            else:
+                repeat = repeats.find(data)
+                if repeat is not None and self._can_repeat():
+                    self._send_again(repeat)
+                    return
+                self._read = data
+            if len(data) >= MIN_LARGE_READ:
+                self._receive_large(data)
+            else:
+                self._receive_first(data)
             self._read = None  # an idle connection keeps nothing
         elif self.phase is Phase.LINGERING:
             self._discarded += len(data)
@@ -68,8 +75,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
 
     def _can_repeat(self) -> bool:
         """Return True if an answer can be repeated, and written at once."""
-        can_write = self._writable.is_set() and not self._wire.is_closing()
-        return can_write and not self._service.turns.over
+        return self._can_write and not self._wire.is_closing() and not self._service.turns.over
 
     def _receive_any(self, data: bytes) -> None:
         if len(data) >= MIN_LARGE_READ:
@@ -91,11 +97,13 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         return self._wire.can_write_eof()  # TLS has no half-close (in asyncio)
 
     def pause_writing(self) -> None:
+        self._can_write = False
         self._writable.clear()
         if self._player is not None:
             self._player.take_care()
 
     def resume_writing(self) -> None:
+        self._can_write = True
         self._writable.set()
         if self._player is not None:
             self._player.resume()
@@ -184,6 +192,25 @@ class HTTPProtocol(Answering, asyncio.Protocol):
             self._advance()
         elif self._http.unread > self._service.limits.unread:
             self._wire.pause_reading()
+
+    def _receive_first(self, data: bytes) -> None:
+        """Do what `_receive` does, on an idle connection: without a loop, since nearly all that
+        comes first is one request."""
+        if self._wire.is_closing():
+            self._http.receive_data(data)
+            return
+        try:
+            request = self._http.receive_first(data)
+        except HTTPError as exc:
+            self._refuse(exc)
+            return
+        if request is None:
+            self._wait_for_more()
+            return
+        self._answer(request)
+        if self.phase is Phase.IDLE and not self._http.is_idle and not self._is_busy:
+            self._read = None  # a request that follows is not all that was received
+            self._advance()
 
     def _receive_large(self, data: bytes) -> None:
         """Receive a large piece of a body. After too many of them in one iteration of the loop, the

@@ -32,7 +32,7 @@ from collections.abc import Hashable
 from typing import NamedTuple
 
 from mockllm.app import App
-from mockllm.bounded_cache import BoundedCache
+from mockllm.bounded_cache import BoundedCache, Patience
 from mockllm.engine.decision import Decision, Outcome
 from mockllm.engine.match_cache import COPIES, MatchCache
 from mockllm.exchange import Request
@@ -65,13 +65,14 @@ class Repeat(NamedTuple):
     counted: Row | None
 
 
-class Repeats:
+class Repeats(Patience):
     """The reads of all connections of a server that were answered at least twice, prepared for its
     `journal` and its `meter`, if there are some."""
 
     def __init__(
         self, app: App, journal: Journal | None = None, meter: Meter | None = None
     ) -> None:
+        super().__init__()
         # of the server
         self._app = app
         self._journal = journal
@@ -94,7 +95,9 @@ class Repeats:
         is_short = len(data) <= MAX_HASHED
         repeat = self._get(data if is_short else _sample(data))
         if repeat is None or not (is_short or repeat.data == data):
+            self.note_in_vain()
             return None
+        self._in_vain = 0
         if self._version != self._app.changes():
             self._begin_anew()
             return None

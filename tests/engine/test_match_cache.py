@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+
+from mockllm.bounded_cache import RARELY
 from mockllm.engine import match_cache
 from mockllm.engine.decision import Match, Outcome
 from mockllm.engine.match_cache import Choices, MatchCache
@@ -34,6 +37,26 @@ def test_a_decision_is_found_by_all_that_it_depends_on() -> None:
 
     assert found == [one, None, None]
     assert (matches.hits, matches.misses) == (1, 2)
+
+
+def test_a_request_that_is_left_out_is_one_whose_match_was_not_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mockllm.bounded_cache.PATIENCE", 2)
+    matches = MatchCache()
+    keep(matches, ("/p", b"body"), match())
+    matches.get(("/p", b"one"))
+    matches.get(("/p", b"two"))
+
+    left_out = matches.rest
+    while matches.rest:
+        matches.leave_out()
+
+    assert left_out == RARELY - 1
+    assert matches.get(("/p", b"body")) is not None
+    assert (matches.hits, matches.misses, matches.rest) == (1, 2 + left_out, 0)
+    matches.get(("/p", b"three"))
+    assert matches.rest == 0  # something was found meanwhile
 
 
 def test_choices_are_kept_with_the_answers_that_were_chosen() -> None:

@@ -27,22 +27,30 @@ OLD = b"GET /old HTTP/1.0\r\n\r\n"
 LAST = b"GET /last HTTP/1.1\r\nhost: h\r\nconnection: keep-alive, Close\r\n\r\n"
 
 
-def read(*parts: bytes, heads: HeadCache | None = None) -> tuple[list[Request], bool]:
+def read(
+    *parts: bytes, heads: HeadCache | None = None, first: bool = False
+) -> tuple[list[Request], bool]:
     """The requests in `parts`, and whether the connection closes after them. With
-    `heads`, what is remembered from earlier connections is used."""
+    `heads`, what is remembered from earlier connections is used; with `first`, what an idle
+    connection receives is received as such."""
     connection = HTTPConnection(heads or HeadCache())
     requests = []
     for part in parts:
-        connection.receive_data(part)
-        while (request := connection.next_request()) is not None:
+        if first and connection.is_idle:
+            request = connection.receive_first(part)
+        else:
+            connection.receive_data(part)
+            request = connection.next_request()
+        while request is not None:
             requests.append(request)
+            request = connection.next_request()
     return requests, connection.closes
 
 
-def outcome(*parts: bytes, heads: HeadCache | None = None) -> object:
+def outcome(*parts: bytes, heads: HeadCache | None = None, first: bool = False) -> object:
     """The result of `read`; an error is its status and text."""
     try:
-        return read(*parts, heads=heads)
+        return read(*parts, heads=heads, first=first)
     except HTTPError as exc:
         return exc.status, exc.message
 
@@ -54,6 +62,30 @@ def test_a_request_is_read_whole() -> None:
     assert request == Request.of("POST", "/v1/x", headers, b"hello", query="a=1")
     assert request.first_values[b"x-a"] == b"one"
     assert not closes
+
+
+@given(
+    messages=st.lists(st.sampled_from([LENGTH, CHUNKED, BARE, OLD, LAST, b"\r\n", b"?\r\n\r\n"])),
+    cuts=st.sets(st.integers(0, 400), max_size=5),
+    known=st.booleans(),
+)
+def test_what_comes_first_is_read_as_all_else(
+    messages: list[bytes], cuts: set[int], known: bool
+) -> None:
+    stream = b"".join(messages)
+    places = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})
+    parts = [stream[start:end] for start, end in itertools.pairwise(places)]
+    heads = [HeadCache(), HeadCache()]
+    if known:
+        for cache in heads:
+            read(LENGTH, LENGTH, BARE, BARE, heads=cache)
+
+    plain, at_first = (
+        outcome(*parts, heads=cache, first=first)
+        for cache, first in zip(heads, (False, True), strict=True)
+    )
+
+    assert at_first == plain
 
 
 @pytest.mark.parametrize("message", [LENGTH, CHUNKED, BARE, OLD, LAST, b"\r\n\r\n" + BARE + LENGTH])

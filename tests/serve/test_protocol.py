@@ -175,6 +175,24 @@ def test_reuse_changes_no_byte(loaded: Loaded, connections: list[list[bytes]]) -
     assert remembered == fresh
 
 
+@settings(max_examples=50)
+@given(conversations())
+def test_reuse_changes_no_byte_after_many_look_ups_in_vain(
+    loaded: Loaded, connections: list[list[bytes]]
+) -> None:
+    async def both() -> tuple[object, object]:
+        again = connections * 5
+        fresh = await written(loaded, again, reuse=False)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("mockllm.bounded_cache.PATIENCE", 2)
+            patch.setattr("mockllm.bounded_cache.RARELY", 3)
+            return await written(loaded, again, reuse=True), fresh
+
+    remembered, fresh = asyncio.run(both())
+
+    assert remembered == fresh
+
+
 @pytest.mark.parametrize("message", MESSAGES)
 def test_reuse_changes_no_byte_of_any_message(loaded: Loaded, message: bytes) -> None:
     connections = [[message]] * 4

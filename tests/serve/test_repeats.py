@@ -16,7 +16,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from mockllm import AsyncServer
+from mockllm import AsyncServer, bounded_cache
 from mockllm.app import App
 from mockllm.config.models import Config
 from mockllm.endpoints.metrics import MetricsPage
@@ -330,6 +330,23 @@ def test_no_other_read_is_kept(data: bytes) -> None:
         return len(serving.service.repeats)
 
     assert asyncio.run(kept()) == 0
+
+
+def test_reads_are_kept_again_after_many_that_never_came_again() -> None:
+    async def kept() -> tuple[int, int]:
+        serving = Serving(CONFIGURATIONS[0], reuse=True)
+        differing = [
+            post(body=asking("Hello", user=str(n))) for n in range(bounded_cache.PATIENCE + 20)
+        ]
+        await received(serving, *differing)
+        resting = serving.service.repeats.rest
+        await received(serving, *[post()] * (3 * bounded_cache.RARELY))
+        return resting, len(serving.service.repeats)
+
+    resting, count = asyncio.run(kept())
+
+    assert resting > 0
+    assert count == 1
 
 
 def test_without_reuse_nothing_is_kept() -> None:
