@@ -224,21 +224,30 @@ def wrong_order(record: Record, subjects: Sequence[Subject]) -> str | None:
     return _incomplete(record)
 
 
-def too_few(record: Record, count: int, timeout: float) -> str:
-    """Return the failure of waiting for `count` calls."""
+def too_few(record: Record, count: int, timeout: float, *, is_stopped: bool = False) -> str:
+    """Return the failure of waiting for `count` calls, which ends early if the server stops."""
     found = calls_among(record.calls)
     counts = counted(len(found), "call")
     if len(found) != len(record.calls):
         counts = f"{counts}, {counted(len(record.calls), 'request')}"
-    expected = f"expected {counted(count, 'call')} within {timeout:g} s, found {counts}"
+    expected = f"expected {counted(count, 'call')} {_until(timeout, is_stopped)}, found {counts}"
     return "\n".join([expected, "", *_listed(record)])
 
 
-def not_reached(record: Record | None, gate: str, count: int, timeout: float, found: int) -> str:
-    """Return the failure of waiting for `count` answers to reach a gate. There is no record if no
-    journal is kept."""
+def not_reached(
+    record: Record | None,
+    gate: str,
+    count: int,
+    timeout: float,
+    found: int,
+    *,
+    is_stopped: bool = False,
+) -> str:
+    """Return the failure of waiting for `count` answers to reach a gate, which ends early if the
+    server stops. There is no record if no journal is kept."""
     reached = f"found {counted(found, 'answer')}"
-    expected = f"expected {counted(count, 'answer')} at gate {_quoted(gate)} within {timeout:g} s"
+    until = _until(timeout, is_stopped)
+    expected = f"expected {counted(count, 'answer')} at gate {_quoted(gate)} {until}"
     lines = [] if record is None else ["", *_listed(record)]
     return "\n".join([f"{expected}, {reached}", *lines])
 
@@ -259,6 +268,10 @@ def counted(number: int, noun: str) -> str:
 
 
 # --- Their parts ----------------------------------------------------------------------------------
+
+
+def _until(timeout: float, is_stopped: bool) -> str:
+    return "before the server stopped" if is_stopped else f"within {timeout:g} s"
 
 
 def _incomplete(record: Record) -> str | None:

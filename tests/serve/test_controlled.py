@@ -81,20 +81,35 @@ def test_what_python_adds_is_seen_too(server: Server) -> None:
     handle.remove()  # without effect
 
 
-def test_who_waits_for_calls_is_answered_when_the_server_stops() -> None:
-    wanted = {"assert": "calls", "count": 1, "timeout": 60}
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (
+            {"assert": "calls", "count": 1, "timeout": 60},
+            "expected 1 call before the server stopped, found no call",
+        ),
+        (
+            {"assert": "gate", "gate": "g", "timeout": 60},
+            "expected 1 answer at gate 'g' before the server stopped, found no answer",
+        ),
+    ],
+)
+def test_who_waits_is_answered_when_the_server_stops(
+    wanted: dict[str, object], expected: str
+) -> None:
     with Server(CONFIG, control=True, drain_timeout=PATIENCE) as server:
         http = client(server.base_url, server.control_token)
+        listeners = server._serving().gates.listeners
         with ThreadPoolExecutor(1) as pool:
             asking = pool.submit(http.post, f"{PREFIX}/verify", json=wanted)
-            journal = server._kept_journal()
-            while not journal.listeners:
+            while not listeners:
                 assert not asking.done()
             server.stop()
             answer = asking.result()
         http.close()
 
     assert (answer.status_code, answer.headers["connection"]) == (409, "close")
+    assert answer.json()["error"]["message"].splitlines()[0] == expected
 
 
 def test_without_control_there_is_nothing() -> None:

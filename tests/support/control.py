@@ -83,6 +83,7 @@ class FixedGates:
     states: GateStates = field(default_factory=GateStates)
     post: Any = None
     is_alive: Any = None
+    is_stopped: bool = False
 
     def cut_session(self, session: str) -> None:
         pass

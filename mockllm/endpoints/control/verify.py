@@ -188,9 +188,12 @@ def _wait_for_calls(desk: Desk, wanted: Assertion, session: str | None) -> Quest
         (in_time,) = results
         if in_time:
             return _answer(None)
-        return desk.verify(
-            session, lambda record: _answer(verification.too_few(record, count, timeout))
-        )
+        is_stopped = desk.gates.is_stopped
+
+        def fail(record: Record) -> Decision:
+            return _answer(verification.too_few(record, count, timeout, is_stopped=is_stopped))
+
+        return desk.verify(session, fail)
 
     _ = desk.calls  # or there is nothing to wait for
     return Question((Wait(lambda: desk.waiting.calls(session, count, timeout)),), resume)
@@ -202,7 +205,10 @@ def _wait_for_gate(desk: Desk, wanted: Assertion, session: str | None) -> Questi
 
     def fail(record: Record | None) -> Decision:
         found = desk.gates.reached(session, name)
-        return _answer(verification.not_reached(record, name, count, timeout, found))
+        failure = verification.not_reached(
+            record, name, count, timeout, found, is_stopped=desk.gates.is_stopped
+        )
+        return _answer(failure)
 
     def resume(results: Sequence[Any]) -> Decision | Question:
         (in_time,) = results
