@@ -114,7 +114,7 @@ NO_EFFECTS = Effects()
 
 class Exposure(NamedTuple):
     """The entries of traffic that a request belongs to, in order, whether they hold or not. If one
-    of them limits it, `costs` are what it costs, by the words of limits."""
+    of them charges it, `costs` are what it costs, by the words of limits."""
 
     entries: tuple[TrafficEntry, ...]
     summary: Summary
@@ -202,12 +202,15 @@ class Traffic:
         self.index = RuleIndex([entry.rule for entry in entries])
         """Their rules, which all have state: so each of them that matches is a candidate."""
         self._by_index = {entry.rule.index: entry for entry in entries}
+        self._is_for_all = not any(entry.rule.predicates for entry in entries)
         self._constant: dict[tuple[TrafficEntry, ...], Effects | None] = {}
 
     def select(
         self, prompt: Prompt, headers: Mapping[bytes, bytes], limits: RateLimits
     ) -> Exposure:
         """Return the entries for a request to an API with these `limits`."""
+        if self._is_for_all:
+            return self._exposure(self.index.rules, prompt, limits)
         return self._exposure(self.index.candidates(prompt, headers), prompt, limits)
 
     def search(self, prompt: Prompt, headers: Mapping[bytes, bytes], limits: RateLimits) -> Pieces:
@@ -217,8 +220,8 @@ class Traffic:
 
     def _exposure(self, rules: Iterable[Rule], prompt: Prompt, limits: RateLimits) -> Exposure:
         entries = tuple(self._by_index[rule.index] for rule in rules)
-        is_limited = any(entry.limit is not None for entry in entries)
-        costs = limits.costs(prompt) if is_limited else {}
+        is_charged = any(entry.limit is not None and entry.limit.amounts for entry in entries)
+        costs = limits.costs(prompt) if is_charged else {}
         return Exposure(entries, Summary.of(prompt), costs, self._constant_of(entries))
 
     def _constant_of(self, entries: tuple[TrafficEntry, ...]) -> Effects | None:

@@ -115,7 +115,7 @@ class Buckets:
 
     def spend(self, charges: Sequence[Charge], now: float) -> Spent | Limited:
         """Charge a request in all of its buckets, or in none."""
-        # what `used_at`, `fits` and `_put` do, without their calls: 2 µs less for two buckets
+        # what `used_at` and `fits` do, without their calls: 2 µs less for two buckets
         buckets = self._buckets
         used: list[float] = []
         refused: int | None = None
@@ -142,11 +142,12 @@ class Buckets:
     def settle(self, charge: Charge, cost: float, since: float, now: float) -> None:
         """Settle a `charge` that was spent at the time `since`, now that the true `cost` is known.
         Without effect on a bucket that is full or forgotten."""
-        bucket = self._get(charge)
-        given_back = refund(charge.limit, charge.cost, cost, now - since)
-        if given_back and bucket.used:
-            level = used_at(bucket, charge.limit, now)
-            self._put(charge, max(level - given_back, 0.0), now)
+        name, limit, charged, session = charge
+        bucket = self._buckets.get(session, name)
+        given_back = refund(limit, charged, cost, now - since)
+        if given_back and bucket is not None and bucket[0]:
+            level = max(used_at(_new(Bucket, bucket), limit, now) - given_back, 0.0)
+            self._buckets.put_last(session, name, (level, now))  # which it has already
 
     def reset(self, session: str | None = None) -> None:
         """Fill the buckets of one session; without one, all."""
@@ -154,15 +155,6 @@ class Buckets:
             self._buckets.clear()
         else:
             self._buckets.drop_group(session)
-
-    def _get(self, charge: Charge) -> Bucket:
-        bucket = self._buckets.get(charge.session, charge.bucket)
-        return FULL if bucket is None else Bucket(*bucket)
-
-    def _put(self, charge: Charge, used: float, now: float) -> None:
-        self._buckets.put_last(charge.session, charge.bucket, (used, now))
-        if len(self._buckets) > MAX_BUCKETS:
-            self._buckets.drop_first()
 
 
 class Leases:

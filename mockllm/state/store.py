@@ -339,7 +339,15 @@ class State:
     def _perform(self, operation: Operation, now: float) -> Result:
         if type(operation) is Choose:  # most of them are
             return self._choose(operation, now)
-        match operation:
+        match operation:  # first what limits ask for each request
+            case Spend(charges, at):
+                return self._buckets.spend(charges, at)
+            case Settle(charge, cost, since, at):
+                self._buckets.settle(charge, cost, since, at)
+            case Enter():
+                return self._enter(operation)
+            case Leave(lease):
+                self.leases.leave(self._full_name(lease))
             case Admit(session):
                 return None if self.sessions.admit(session, now) else SessionEnded(session)
             case TakeNothing(session, attempt):
@@ -364,16 +372,8 @@ class State:
                     self._reset(each, keys)
                 if keys is None:
                     self._buckets.reset(within)
-            case Spend(charges, at):
-                return self._buckets.spend(charges, at)
-            case Settle(charge, cost, since, at):
-                self._buckets.settle(charge, cost, since, at)
-            case Enter():
-                return self._enter(operation)
             case CountPlaces(pool):
                 return self.leases.taken(pool)
-            case Leave(lease):
-                self.leases.leave(self._full_name(lease))
             case Draw(session, seed, source, attempt):
                 return self._draws.next_key(seed, session, source, attempt)
             case Put(key, value, lifetime):

@@ -176,3 +176,14 @@ def test_few_combinations_of_entries_are_kept(monkeypatch: pytest.MonkeyPatch) -
         entry = TrafficEntry(Rule(number, "traffic"), has_latency=True)
         assert traffic._constant_of((entry,)) == Effects(latency=entry)
         assert len(traffic._constant) <= 2
+
+
+def test_only_limits_of_amounts_need_the_costs_of_a_request() -> None:
+    api = APIS[0]
+    prompt = Prompt(api.name, "m", (), NOT_STREAMED, {})
+    for words, costs in ((RateLimit(concurrent=1), {}), (RateLimit(rpm=1), {"rpm": 1})):
+        entry = TrafficEntry(Rule(0, "traffic"), limit=compile_rate_limit(words, "key", api))
+        exposure = Traffic([entry]).select(prompt, {}, api.vendor.limits)
+        assert exposure.entries == (entry,)
+        assert {**exposure.costs, **costs} == exposure.costs
+        assert bool(exposure.costs) == bool(costs)

@@ -126,21 +126,23 @@ def compile_headers(quotas: Sequence[Quota]) -> LimitLines:
     buckets = [(quota.amount, quota.window) for quota in quotas]
 
     def values(used: Sequence[float], speed: float, now: float) -> tuple[bytes, ...]:
-        until_full = [
-            level / amount * (window / speed)
-            for level, (amount, window) in zip(used, buckets, strict=True)
-        ]
+        resets: list[float] = []
+        lefts: list[float] = []
+        for level, (amount, window) in zip(used, buckets, strict=True):
+            resets.append(level / amount * (window / speed))
+            lefts.append(amount - level)
         written: list[bytes] = []
         for places, total, limit, is_rounded in shown:
-            left, remaining, wait = 0.0, 0, 0.0
-            for place in places:
-                amount, level = buckets[place][0], used[place]
-                left += amount - level
-                remaining += whole_left(amount, level)
-                wait = max(wait, until_full[place])
+            first = places[0]
+            left, wait = lefts[first], resets[first]
+            for place in places[1:]:
+                left += lefts[place]
+                wait = max(wait, resets[place])
             if is_rounded:
                 thousands = math.floor(left / _ROUNDED + 0.5)
-                remaining = max(min(thousands * _ROUNDED, int(total)), 0)
+                remaining = max(min(thousands * _ROUNDED, total), 0)
+            else:
+                remaining = sum([whole_left(buckets[each][0], used[each]) for each in places])
             written += (limit, b"%d" % remaining, spell_time(now + wait))
         return tuple(written)
 
