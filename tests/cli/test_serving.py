@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 from anthropic import Anthropic
-from openai import OpenAI
+from openai import APIStatusError, OpenAI
 
 from mockllm.cli.serving import _summarise, _warn_of_workers
 from mockllm.engine.building import build_engine
@@ -106,7 +106,40 @@ def test_an_embedding_is_echoed(openai: OpenAI) -> None:
     assert one == same != other
 
 
+WISHES = {
+    "x-mockllm-error": "permission",
+    "x-mockllm-latency": '{"ttft": "1ms"}',
+    "x-mockllm-fault": '{"pause": "1ms"}',
+}
+
+
+def _status(openai: OpenAI, **wishes: str) -> int:
+    raw = openai.chat.completions.with_raw_response
+    try:
+        return raw.create(**chat_request("one"), extra_headers=wishes).status_code
+    except APIStatusError as exc:
+        return exc.status_code
+
+
+def test_a_client_of_the_demo_gets_what_it_asks_for(openai: OpenAI) -> None:
+    assert _status(openai) == 200
+    assert _status(openai, **WISHES) == 403
+
+
 # --- With a configuration -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [(), ("--client-faults",)], ids=["off", "on"])
+def test_a_client_gets_what_it_asks_for_if_the_command_allows_it(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    file = write(tmp_path / "a.json", {"openai": [chat_mock("one", chat_saying("file"))]})
+    with (
+        running(file, "--port", "0", *options) as server,
+        OpenAI(base_url=f"{server.url}/v1", api_key=API_KEY, max_retries=0) as client,
+    ):
+        assert _status(client, **WISHES) == (403 if options else 200)
+        assert _status(client, **{"x-mockllm-fault": "nonsense"}) == (400 if options else 200)
 
 
 def test_serves_files_and_directories_in_order_and_ends_on_ctrl_c(tmp_path: Path) -> None:
