@@ -22,6 +22,8 @@ There are three caches on the way of a request, and the outermost that has somet
 What the journal and the metrics have of such a request differs from the one before in its time and
 its number alone, so all else is prepared once.
 
+Where reads never come again, few are looked up and kept (`bounded_cache.Patience`).
+
 The hash of a long read would cost more than to parse it (20 µs for 35 kB), so that is looked up by
 a few of its bytes, and compared whole.
 """

@@ -337,3 +337,91 @@ def test_nothing_is_cached_when_reuse_is_off() -> None:
     memory.read(head(b"X-Id: 1"))
 
     assert memory.recall(head(b"X-Id: 1")) is None
+
+
+SHARED = [b"Accept: */*", b"X-B: b", b"Authorization: Bearer any", b"Connection: keep-alive"]
+
+
+@st.composite
+def alike(draw: st.DrawFn) -> list[bytes]:
+    """Heads that differ in the values of the same lines, then some with other values, or other
+    lines in the place of these."""
+    value = st.sampled_from(VALUES[-6:])
+    names = draw(st.sampled_from([[b"X-Id"], [b"X-Id", b"X-Trace"], [b"X-Id", b"Content-Length"]]))
+    around = draw(st.permutations([b"Host: h", *SHARED]))
+    at = draw(st.integers(0, len(around)))
+    request_line = draw(st.sampled_from(REQUEST_LINES))
+
+    def head(others: list[bytes]) -> bytes:
+        return joined([request_line, *around[:at], *others, *around[at:]])
+
+    def others(value: st.SearchStrategy[bytes], colon: bytes = b": ") -> list[bytes]:
+        number = st.sampled_from([b"5", b"12", b"0"])
+        lengths = st.one_of(number, value) if colon != b": " else number
+        return [name + colon + draw(lengths if name[:1] == b"C" else value) for name in names]
+
+    taught = [head(others(value)) for _ in range(4)]
+    odd = st.sampled_from(VALUES + ODD_VALUES)
+    strange = [head(others(odd, draw(st.sampled_from(COLONS + ODD_COLONS)))) for _ in range(4)]
+    mutants = [joined(draw(mutated([request_line, *around[:at], *others(odd), *around[at:]])))]
+    return taught + draw(st.permutations(strange + mutants + taught))
+
+
+@settings(max_examples=300)
+@given(alike())
+def test_a_head_that_differs_where_others_did_equals_that_of_h11(history: list[bytes]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(head_cache, "HEADS_PER_SHAPE", 1)
+        memory = HeadCache()
+
+        assert [recalled(memory, data) for data in history] == [asked(data) for data in history]
+
+
+def with_ids(number: int) -> bytes:
+    trace, length = b"X-Trace: t%d" % number, b"content-length: %d" % (number % 7)
+    return joined([REQUEST_LINES[0], b"Host: h", *SHARED, b"X-Id: %d" % number, trace, length])
+
+
+def test_of_heads_that_differ_in_a_place_only_this_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = HeadCache()
+    for number in range(3):
+        memory.read(with_ids(number))
+
+    monkeypatch.setattr(memory, "_by_lines", None)
+
+    assert memory.read(with_ids(12345)) == parse(with_ids(12345), Limits())
+
+
+def test_few_shapes_are_kept_of_clients_that_change_them() -> None:
+    memory = HeadCache()
+    heads = [
+        joined([REQUEST_LINES[0], b"Host: h", *SHARED, *(b"X-%d: %d" % (kind, each),)])
+        for each in range(5)
+        for kind in range(100)
+        for _ in range(2)
+    ]
+
+    for number, data in enumerate(heads):
+        memory.read(data.replace(b"b\r\n", b"b%d\r\n" % number))
+
+    assert len(memory._shapes) <= head_cache.MAX_SHAPES
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"Host: h%d"],
+        [b"X-Id: %d", b"X-Id: 2"],
+        [b"X-Id: %d", b"Content-Encoding: gzip"],
+    ],
+    ids=["a name with a grammar", "a name that occurs twice", "an unusual head"],
+)
+def test_heads_that_h11_must_see_whole_have_no_shape(lines: list[bytes]) -> None:
+    memory = HeadCache()
+
+    for number in range(5):
+        filled = [line % number if b"%d" in line else line for line in lines]
+        own = [] if lines[0].startswith(b"Host") else [b"Host: h"]
+        memory.read(joined([REQUEST_LINES[0], *own, *SHARED, *filled]))
+
+    assert memory._shapes == []
