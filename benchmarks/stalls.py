@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mockllm import AsyncServer
+from mockllm.wire.json_pieces import MAX_MEMBERS
+from mockllm.wire.json_windows import MAX_UNDIVIDED
 
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 MESSAGES, EMBEDDINGS = "/v1/messages", "/v1/embeddings"
@@ -87,6 +89,11 @@ def _deep_tools(size: int) -> bytes:
         schema = b'{"type":"object","properties":{"a":%b,"b":{"type":"string"}}}' % schema
     tool = b'{"type":"function","function":{"name":"f","parameters":%b}}' % schema
     return repeated(b'{"model":"m","tools":[', tool, b"]," + ASKED)(size)
+
+
+def _allowed_members(size: int) -> bytes:
+    most = MAX_MEMBERS * (len(b'"k":"v",') + 6)
+    return numbered(b'{"model":"m","tools":[{"a":{', b'"k%d":"v"', b"}}]," + ASKED)(min(size, most))
 
 
 ASKED = b'"messages":[{"role":"user","content":"hello"}]}'
@@ -173,6 +180,7 @@ SHAPES: dict[str, Shape] = {
         CHAT, numbered(b'{"model":"m","tools":[', TOOL, b"]," + ASKED), ("plain", "tools")
     ),
     "members": Shape(CHAT, numbered(b'{"model":"m","metadata":{', b'"k%d":"v"', b"}," + ASKED)),
+    "allowed members": Shape(CHAT, _allowed_members),
     "text": Shape(CHAT, filled(_TEXT, b'some \\"words\\"\\n', b'"}]}'), ("plain", "user", "path")),
     "escapes": Shape(CHAT, filled(_TEXT, b"\\u4e2d", b'"}]}'), ("plain", "user")),
     "tokens": Shape(EMBEDDINGS, _tokens),
@@ -187,6 +195,17 @@ SHAPES: dict[str, Shape] = {
     "only space": Shape(CHAT, filled(b"", b" ", b"")),
     "name": Shape(CHAT, filled(b'{"model":"m","', b"a", b'":1,' + ASKED)),
     "escaped name": Shape(CHAT, filled(b'{"model":"m","', b"\\u4e2d", b'":1,' + ASKED)),
+    "allowed names": Shape(
+        CHAT,
+        lambda size: (
+            b'{"model":"m","metadata":{'
+            + b",".join(
+                b'"%d%b":1' % (n, b"\\u4e2d" * (MAX_UNDIVIDED // 6 - 9))
+                for n in range(size // MAX_UNDIVIDED)
+            )
+            + (b"}," + ASKED)
+        ),
+    ),
     "nested names": Shape(
         CHAT,
         lambda size: (

@@ -1,14 +1,15 @@
 """Decodes a large JSON text in pieces, so that others need not wait until all of it is decoded.
 
 `jsontext.loads` is the specification: `loads_in_pieces` returns the same value, or raises the same
-error, of any text.
+error, of any text that has no name, number or object beyond the bounds.
 
 Theory of operation
 ===================
 
 orjson decodes whole texts only, 10 MB of small objects in 60 ms. Here the text is cut at commas
 outside of strings, about one in `json_windows.SLICE` bytes, and what is between two cuts is decoded
-alone, in brackets of its own, in twice the time. These messages are cut at the second comma, behind
+alone, in brackets of its own, in twice the time. Where there is no comma, it is cut at a bracket,
+and much white space is passed over. These messages are cut at the second comma, behind
 which two containers are open, the object and the list::
 
     {"model": "m", "messages": [{"role": "user"}, {"role": "user"}]}
@@ -23,13 +24,14 @@ The second piece closes both: ``[{"role": "user"}]``, then ``[""]`` and ``""``, 
 text is removed. Brackets that are closed in their piece are orjson's business. The text of a string
 that is longer than a slice is cut between two characters, and the pieces are joined.
 
+What has to be decoded or freed at once is bounded: names, numbers, and the members of an object.
+
 Where a piece is not JSON, the error is that of a text which begins with the piece, behind the
 brackets that are open there, with the position moved.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from enum import Enum
 from typing import Any
@@ -37,17 +39,15 @@ from typing import Any
 import orjson
 
 from mockllm.wire import json_windows, jsontext
-from mockllm.wire.json_windows import Cut, Window
+from mockllm.wire.json_errors import Errors
+from mockllm.wire.json_windows import SPACE, Cut, Window
 
-_SPACE = b" \t\n\r"
 _OTHERS = bytes(set(range(256)) - set(b"[]{}"))
-_BRACKET = re.compile(rb"[\[\]{}]")
-_CLOSING = {ord("["): ord("]"), ord("{"): ord("}")}
 _MIN_ROUNDS = 16  # in which pairs of brackets are removed at once
 _MIN_REMOVED = 128  # further rounds have to remove one in so many; otherwise brackets are walked
-_ROOM = b" " * 8192  # of a shortened text: orjson sizes its memory by the text, for fewer levels
-_SURROGATE = 6  # bytes of an escaped one
-_MARGIN = 16  # characters at the end of a shortened text, whose errors may come of that
+MAX_MEMBERS = 150_000
+"""Maximum number of members of an object in a large text. To add one, or free all, takes 5 ms."""
+_TOO_LONG = f"a number or the name of a member has more than {json_windows.MAX_UNDIVIDED:,} bytes"
 
 
 class _Edge(Enum):
@@ -71,7 +71,8 @@ def loads_in_pieces(text: bytes, leftovers: list[Any] | None = None) -> Generato
     one by one.
 
     Raises:
-        ValueError: as `jsontext.loads` does.
+        ValueError: as `jsontext.loads` does, and for an object of more than `MAX_MEMBERS` members,
+            and a name or a number of more than `json_windows.MAX_UNDIVIDED` bytes.
     """
     whole = text
     text = text.removeprefix(jsontext.BYTE_ORDER_MARK)
@@ -99,22 +100,34 @@ class _Decoder:
         """What is before the next piece."""
         self._string_from: int | None = None
         """The offset of the piece of a long string that is being decoded."""
+        self._cut = 0
+        """The offset behind the last cut: that of the next piece, or of what is held."""
+        self._held = b""
+        """What is behind the last cut, if much white space follows it, which is before the next
+        piece."""
+        self._has_ended = False
         self._value: Any = None
-        self._repairs: bool | None = None
+        self._errors = Errors(text)
 
     def decode(self) -> Generator[bool, None, Any]:
         """Return the value of the text, in pieces."""
         size = json_windows.SLICE
         try:
-            while self._edge is not _Edge.TEXT or not self._start:
+            while not self._has_ended:
                 self._were_lists = [isinstance(each, list) for each in self._open]
-                window = json_windows.open_window(self._text, self._start, size)
-                has_cut = self._take_window(window)
-                if not has_cut and window.ends_in_string and self._is_before_value(window):
+                window = json_windows.open_window(self._text, self._start, size, self._held)
+                yield from self._refuse_long(window)
+                if self._take_window(window):
+                    pass
+                elif window.ends_in_string and self._is_before_value(window):
                     yield from self._take_string(window)
-                elif not has_cut:
+                elif not self._take_to_bracket(window):
                     yield from self._check_beginning(size)
-                    size *= 2
+                    if window.ends_in_space:
+                        yield from self._pass_space(window)
+                        size = json_windows.SLICE
+                    else:
+                        size *= 2
                     continue
                 size = json_windows.SLICE
                 yield False
@@ -125,13 +138,13 @@ class _Decoder:
     def _take_window(self, window: Window) -> bool:
         """Take the text of a window up to a comma, or all if it is the last. Returns False if there
         is no comma in it."""
-        if self._start + window.size >= len(self._text) and not window.ends_in_string:
+        if self._offset(window.size) >= len(self._text) and not window.ends_in_string:
             number = len(window.parts) - 1
             cut = Cut(len(window.neutral), number, len(window.parts[number]))
             self._take(window, cut, _Edge.TEXT)
             if self._open:
                 raise _InvalidError
-            self._start, self._edge = len(self._text), _Edge.TEXT
+            self._has_ended = True
             return True
         found = json_windows.find_cut(window)
         if found is None:
@@ -139,8 +152,35 @@ class _Decoder:
         self._take(window, found, _Edge.COMMA)
         if not self._open:
             raise _InvalidError
-        self._start, self._edge = self._start + found.offset + 1, _Edge.COMMA
+        self._go_on(self._offset(found.offset) + 1, _Edge.COMMA)
         return True
+
+    def _take_to_bracket(self, window: Window) -> bool:
+        """Take the text of a window without a comma up to its last bracket, and that. Returns False
+        if there is none."""
+        found = json_windows.find_bracket(window)
+        if found is None:
+            return False
+        bracket = window.neutral[found.offset]
+        container = _CONTAINERS[bracket]
+        if bracket in json_windows.OPENING:
+            self._take(window, found, _Edge.OPENED)
+            self._begin(container())
+            self._go_on(self._offset(found.offset) + 1, _Edge.OPENED)
+            return True
+        self._take(window, found, _Edge.CLOSED)
+        if not self._open or self._open.pop().__class__ is not container:
+            raise _InvalidError
+        self._go_on(self._offset(found.offset) + 1, _Edge.CLOSED)
+        return True
+
+    def _offset(self, offset: int) -> int:
+        """Return the offset in the text of what is at `offset` of a window, behind what is held."""
+        return self._start - len(self._held) + offset
+
+    def _go_on(self, start: int, edge: _Edge) -> None:
+        """Let the next piece begin at `start`, behind `edge`."""
+        self._start, self._edge, self._cut, self._held = start, edge, start, b""
 
     def _take(self, window: Window, cut: Cut, end: _Edge) -> None:
         """Decode the text up to `cut`, with `end` behind it."""
@@ -162,7 +202,12 @@ class _Decoder:
 
     def _take_segments(self, window: Window, cut: Cut, end: _Edge) -> None:
         """Decode the text up to `cut`, in which containers begin or end that others close."""
-        closing, opening = self._unmatched(window, cut)
+        unmatched = json_windows.unmatched_brackets(window, cut)
+        if unmatched is None:
+            raise _InvalidError
+        closing, opening, deepest = unmatched
+        if len(closing) > len(self._open) or len(self._open) + deepest > jsontext.MAX_LEVELS:
+            raise _InvalidError
         start, edge = 0, self._edge
         for offset in closing:
             self._take_segment(window, start, offset, edge, _Edge.CLOSED)
@@ -175,35 +220,11 @@ class _Decoder:
             start, edge = offset + 1, _Edge.OPENED
         self._take_segment(window, start, cut.offset, edge, end)
 
-    def _unmatched(self, window: Window, cut: Cut) -> tuple[list[int], list[int]]:
-        """Return the offsets of the brackets up to `cut` that end containers which were open
-        before, and of those that begin containers which are open behind it."""
-        closing: list[int] = []
-        opening: list[tuple[int, int]] = []
-        offset, deepest = 0, 0
-        for number in range(0, cut.number + 1, 2):
-            part = window.parts[number]
-            for match in _BRACKET.finditer(part, 0, cut.at if number == cut.number else len(part)):
-                at = match.start()
-                bracket = part[at]
-                if bracket in _CLOSING:
-                    opening.append((_CLOSING[bracket], offset + at))
-                    deepest = max(deepest, len(opening) - len(closing))
-                elif not opening:
-                    closing.append(offset + at)
-                elif opening.pop()[0] != bracket:
-                    raise _InvalidError
-            if number < cut.number:
-                offset += len(part) + len(window.parts[number + 1]) + 2
-        if len(closing) > len(self._open) or len(self._open) + deepest > jsontext.MAX_LEVELS:
-            raise _InvalidError
-        return closing, [at for _, at in opening]
-
     def _take_segment(
         self, window: Window, start: int, end: int, before: _Edge, behind: _Edge
     ) -> None:
         """Decode what is between two offsets of a window, in the innermost open container."""
-        segment = self._text[self._start + start : self._start + end]
+        segment = window.text[start:end]
         if not self._open:
             self._take_outside(segment, before, behind)
         elif isinstance(self._open[-1], list):
@@ -219,7 +240,7 @@ class _Decoder:
         """Take what is before or behind the value: nothing, unless it is the value itself."""
         if before is _Edge.TEXT and behind is _Edge.TEXT:
             self._value = self._loads(segment)
-        elif segment.strip(_SPACE) or behind is _Edge.COMMA:
+        elif segment.strip(SPACE) or behind is _Edge.COMMA:
             raise _InvalidError
         elif behind is _Edge.OPENED and before is not _Edge.TEXT:
             raise _InvalidError  # a second value
@@ -231,7 +252,7 @@ class _Decoder:
         found = self._loads(
             b"[%b%b%b]" % (b'""' if has_ended else b"", segment, b'""' if begins else b"")
         )
-        if not found:
+        if not found and not _is_empty(before, behind):
             raise _InvalidError  # two commas, or one before or behind a bracket
         added = found[has_ended : len(found) - begins]
         entries.extend(added)
@@ -241,16 +262,18 @@ class _Decoder:
         self, members: dict[str, Any], segment: bytes, before: _Edge, behind: _Edge
     ) -> None:
         if before is _Edge.CLOSED:
-            segment = segment.lstrip(_SPACE)
+            segment = segment.lstrip(SPACE)
             if not segment and behind is not _Edge.OPENED:
                 return
             if not segment.startswith(b","):
                 raise _InvalidError
             segment = segment[1:]
         found = self._loads(b"{%b%b}" % (segment, b'""' if behind is _Edge.OPENED else b""))
-        if not found:
+        if not found and not _is_empty(before, behind):
             raise _InvalidError
         members.update(found)
+        if len(members) > MAX_MEMBERS:
+            raise ValueError(f"an object has more than {MAX_MEMBERS:,} members")
         self._keep(found)
 
     def _keep(self, found: list[Any] | dict[str, Any]) -> None:
@@ -274,10 +297,10 @@ class _Decoder:
 
     def _is_before_value(self, window: Window) -> bool:
         """Return True if the string at the end of a window is a value. A key is decoded whole."""
-        before = self._text[self._start : self._start + window.string_offset].rstrip(_SPACE)
+        before = window.text[: window.string_offset].rstrip(SPACE)
         if before:
             return before[-1:] in (b"[", b":")
-        if self._edge is _Edge.COMMA:
+        if self._edge in (_Edge.COMMA, _Edge.OPENED):
             return isinstance(self._open[-1], list)
         return self._edge is _Edge.TEXT
 
@@ -286,7 +309,7 @@ class _Decoder:
         offset = window.string_offset
         number = len(window.parts) - 2
         self._take(window, Cut(offset, number, len(window.parts[number])), _Edge.OPENED)
-        self._string_from = self._start + offset + 1
+        self._string_from = self._offset(offset) + 1
         pieces: list[str] = []
         while True:
             text, has_ended = json_windows.string_piece(self._text, self._string_from)
@@ -298,8 +321,35 @@ class _Decoder:
                 break
             yield False
         self._add("".join(pieces))
-        self._start, self._edge = self._string_from + 1, _Edge.CLOSED
+        self._go_on(self._string_from + 1, _Edge.CLOSED)
         self._string_from = None
+
+    # -- What is long ------------------------------------------------------------------------------
+
+    def _refuse_long(self, window: Window) -> Generator[bool, None, None]:
+        """Refuse a name of a member, or a number, that is too long to be decoded at once."""
+        if window.size <= json_windows.MAX_UNDIVIDED:
+            return
+        is_value = window.ends_in_string and self._is_before_value(window)
+        at = json_windows.long_name_or_number(window, is_value=is_value)
+        if at is not None:
+            yield from self._errors.refuse(self._offset(at), _TOO_LONG)
+
+    def _check_beginning(self, size: int) -> Generator[bool, None, None]:
+        """Check that the text up to `size` bytes behind the last cut can be the beginning of JSON,
+        before more of it is decoded at once."""
+        if self._errors.find(self._start, self._open_text() + self._held, size) is not None:
+            raise _InvalidError
+        yield False
+
+    def _pass_space(self, window: Window) -> Generator[bool, None, None]:
+        """Pass over the white space with which a window ends. What is before it is held, and one
+        space instead."""
+        self._start += window.size - len(self._held)
+        self._held = window.text.rstrip(SPACE) + b" "
+        while (end := json_windows.end_of_space(self._text, self._start)) > self._start:
+            self._start = end
+            yield False
 
     # -- Errors ------------------------------------------------------------------------------------
 
@@ -307,55 +357,16 @@ class _Decoder:
         try:
             return orjson.loads(text)
         except orjson.JSONDecodeError:
-            if not self._has_surrogates(text):
+            if not self._errors.has_surrogates(text):
                 raise
             return orjson.loads(jsontext.replace_lone_surrogates(text))
 
-    def _has_surrogates(self, piece: bytes) -> bool:
-        """Return True if lone surrogates in a piece of the text are replaced: if there are not too
-        many in all."""
-        if b"\\ud" not in piece and b"\\uD" not in piece:
-            return False
-        if len(self._text) <= jsontext.MAX_VALUES * _SURROGATE:
-            return True
-        if self._repairs is None:
-            self._repairs = jsontext.may_have_surrogates(self._text)
-        return self._repairs
-
-    def _check_beginning(self, size: int) -> Generator[bool, None, None]:
-        """Check that the text up to `size` bytes behind the last cut can be the beginning of JSON,
-        before more of it is decoded at once."""
-        if self._error_in(self._start, self._open_text(), size) is not None:
-            raise _InvalidError
-        yield False
-
     def _fail(self) -> Generator[bool, None, Any]:
         """Raise the error of the text behind the last cut."""
-        start, before = self._start, self._open_text()
         if self._string_from is not None:
-            start, before = self._string_from, b'"'
-        lines, characters, last = 1, 0, -1
-        for at, end, piece in json_windows.slices(self._text):
-            yield False
-            if at >= start:
-                continue  # invalid UTF-8 is the error of a text, wherever it is
-            counted = piece if end <= start else self._text[at:start].decode()
-            lines += counted.count("\n")
-            if "\n" in counted:
-                last = characters + counted.rfind("\n")
-            characters += len(counted)
-        size = json_windows.SLICE
-        while (error := self._error_in(start, before, size)) is None:
-            if start + size >= len(self._text):
-                return jsontext.loads(self._text, max_values=None)
-            yield True
-            size *= 2
-        message, position, document = error
-        column = document.rfind("\n", 0, position)
-        lines += document.count("\n", 0, position)
-        position += characters - len(before)
-        last = last if column < 0 else characters - len(before) + column
-        raise ValueError(f"{message}: line {lines} column {position - last} (char {position})")
+            return (yield from self._errors.fail(self._string_from, b'"'))
+        before = self._open_text()
+        return (yield from self._errors.fail(self._start, before, self._held, self._cut))
 
     def _open_text(self) -> bytes:
         """Return a text that leaves the same containers open, as far as an error shows it."""
@@ -363,29 +374,23 @@ class _Decoder:
         if not kinds:
             return b'""' if self._edge is _Edge.CLOSED else b""
         outer = b"".join(b"[" if is_list else b'{"":' for is_list in kinds[:-1])
-        if self._edge is _Edge.COMMA:
-            return outer + (b'["",' if kinds[-1] else b'{"":"",')
-        return outer + (b'[""' if kinds[-1] else b'{"":""')
-
-    def _error_in(self, start: int, before: bytes, size: int) -> tuple[str, int, str] | None:
-        """Return the error in `size` bytes of the text from `start` on, behind `before`, with its
-        position and the text; None if it has none, or comes of the end."""
-        end = json_windows.end_of_character(self._text, start + size)
-        document = before + self._text[start:end]
-        if document.isspace() and end < len(self._text):
-            return None  # the value may begin behind it
-        room = b"" if document.isspace() else _ROOM
-        if self._has_surrogates(document):
-            document = jsontext.replace_lone_surrogates(document)
-        try:
-            orjson.loads(room + document)
-        except orjson.JSONDecodeError as exc:
-            text = exc.doc
-            if end == len(self._text) or exc.pos < len(text) - _MARGIN:
-                return exc.msg, exc.pos - len(room), text[len(room) :]
-        return None
+        return outer + _BEGINNINGS[self._edge, kinds[-1]]
 
 
+def _is_empty(before: _Edge, behind: _Edge) -> bool:
+    """Return True if there may be nothing between these edges: in an empty container."""
+    return before is _Edge.OPENED and behind is _Edge.CLOSED
+
+
+_BEGINNINGS = {
+    (_Edge.COMMA, True): b'["",',
+    (_Edge.COMMA, False): b'{"":"",',
+    (_Edge.OPENED, True): b"[",
+    (_Edge.OPENED, False): b"{",
+    (_Edge.CLOSED, True): b'[""',
+    (_Edge.CLOSED, False): b'{"":""',
+}
+"""What leaves a list, or an object, open at an edge."""
 _CONTAINERS: dict[int, type[list[Any]] | type[dict[str, Any]]] = {
     ord("["): list,
     ord("]"): list,

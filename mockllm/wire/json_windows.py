@@ -12,8 +12,18 @@ from mockllm.wire import jsontext
 
 SLICE = 32 * 1024  # bytes that are decoded without a pause: 0.5 to 2 ms
 
-_OPENING = frozenset(b"[{")
-_CLOSING = frozenset(b"]}")
+MAX_UNDIVIDED = 128 * 1024
+"""Maximum bytes of a name of a member, or of a number, which are decoded in 1 to 2 ms."""
+MAX_SPACE = 1024 * 1024  # bytes of white space that are passed over without a pause: 1 ms
+MIN_SPACE = 1024  # bytes of white space at the end of a window that is passed over
+SPACE = b" \t\n\r"
+
+_BRACKETS = (b"[", b"]", b"{", b"}")
+_BRACKET = re.compile(rb"[\[\]{}]")
+_NUMBER = re.compile(rb"[-+.0-9eE]+")
+OPENING = {ord("["): ord("]"), ord("{"): ord("}")}
+"""The brackets that open a container, each with the one that closes it."""
+_CLOSING = frozenset(OPENING.values())
 _COMMA = ord(",")
 _TAIL = 512  # strings, and four times as many bytes beside them, in which a cut is looked for
 _PAIR = 12  # bytes of an escaped surrogate pair, the longest spelling of a character
@@ -21,9 +31,10 @@ _FIRST_HALF = re.compile(rb"\\u[dD][89abAB]")
 
 
 class Window(NamedTuple):
-    """The text from a cut on, `size` bytes. In `neutral` no quote is escaped; `parts` is that split
-    at the quotes, so that every second one is the inside of a string."""
+    """The `text` from a cut on, `size` bytes. In `neutral` no quote is escaped; `parts` is that
+    split at the quotes, so that every second one is the inside of a string."""
 
+    text: bytes
     size: int
     neutral: bytes
     parts: list[bytes]
@@ -32,6 +43,12 @@ class Window(NamedTuple):
     def ends_in_string(self) -> bool:
         """True if it ends inside a string."""
         return not len(self.parts) % 2
+
+    @property
+    def ends_in_space(self) -> bool:
+        """True if it ends with much white space."""
+        tail = self.text[-MIN_SPACE:]
+        return not self.ends_in_string and len(tail) == MIN_SPACE and tail.isspace()
 
     @property
     def string_offset(self) -> int:
@@ -48,11 +65,12 @@ class Cut(NamedTuple):
     at: int
 
 
-def open_window(text: bytes, start: int, size: int) -> Window:
-    """Return the window of about `size` bytes from `start` on, which is outside of strings."""
-    chunk = jsontext.without_open_escape(text[start : start + size])
+def open_window(text: bytes, start: int, size: int, before: bytes = b"") -> Window:
+    """Return the window of `before` and about `size` bytes from `start` on; both begin outside of
+    strings."""
+    chunk = jsontext.without_open_escape(before + text[start : start + size])
     neutral = jsontext.without_escaped_quotes(chunk)
-    return Window(len(chunk), neutral, neutral.split(b'"'))
+    return Window(chunk, len(chunk), neutral, neutral.split(b'"'))
 
 
 def find_cut(window: Window) -> Cut | None:
@@ -68,7 +86,7 @@ def find_cut(window: Window) -> Cut | None:
     level, lowest, found = 0, 0, -1
     for offset in range(len(tail) - 1, -1, -1):
         byte = tail[offset]
-        if byte in _OPENING:
+        if byte in OPENING:
             level -= 1
         elif byte in _CLOSING:
             level += 1
@@ -88,6 +106,67 @@ def find_cut(window: Window) -> Cut | None:
         tail = tail[: tail.rfind(b'"')]
     behind = len(tail) - found
     return Cut(end - behind, number, len(window.parts[number]) - behind)
+
+
+def find_bracket(window: Window) -> Cut | None:
+    """Return the place of a window's last bracket outside of strings; None if there is none."""
+    end = window.size
+    for number in range(len(window.parts) - 1, -1, -1):
+        part = window.parts[number]
+        if not number % 2:
+            at = max(map(part.rfind, _BRACKETS))
+            if at >= 0:
+                return Cut(end - len(part) + at, number, at)
+        end -= len(part) + 1
+    return None
+
+
+def unmatched_brackets(window: Window, cut: Cut) -> tuple[list[int], list[int], int] | None:
+    """Return the offsets of the brackets up to `cut` that end containers which were open before, of
+    those that begin containers which are open behind it, and how many more than before are open at
+    most; None if a bracket is closed by one of the other kind."""
+    closing: list[int] = []
+    opening: list[tuple[int, int]] = []
+    offset, deepest = 0, 0
+    for number in range(0, cut.number + 1, 2):
+        part = window.parts[number]
+        for match in _BRACKET.finditer(part, 0, cut.at if number == cut.number else len(part)):
+            at = match.start()
+            bracket = part[at]
+            if bracket in OPENING:
+                opening.append((OPENING[bracket], offset + at))
+                deepest = max(deepest, len(opening) - len(closing))
+            elif not opening:
+                closing.append(offset + at)
+            elif opening.pop()[0] != bracket:
+                return None
+        if number < cut.number:
+            offset += len(part) + len(window.parts[number + 1]) + 2
+    return closing, [at for _, at in opening], deepest
+
+
+def long_name_or_number(window: Window, *, is_value: bool) -> int | None:
+    """Return the offset of a name of a member, or of a number, of more than `MAX_UNDIVIDED` bytes;
+    None if there is none. `is_value` tells of the string in which the window ends, if it does."""
+    offset, last = 0, len(window.parts) - 1
+    for number, part in enumerate(window.parts):
+        if not number % 2:
+            for match in _NUMBER.finditer(part):
+                if match.end() - match.start() > MAX_UNDIVIDED:
+                    return offset + match.start()
+        elif len(part) > MAX_UNDIVIDED:
+            is_open = number == last
+            if not is_value if is_open else window.parts[number + 1].lstrip().startswith(b":"):
+                return offset - 1
+        offset += len(part) + 1
+    return None
+
+
+def end_of_space(text: bytes, start: int) -> int:
+    """Return the offset at which white space ends that begins at `start`, at most `MAX_SPACE`
+    behind that."""
+    chunk = text[start : start + MAX_SPACE]
+    return start + len(chunk) - len(chunk.lstrip(SPACE))
 
 
 def string_piece(text: bytes, start: int) -> tuple[bytes, bool]:

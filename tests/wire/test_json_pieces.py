@@ -40,7 +40,7 @@ VALUES = st.recursive(
 MISTAKES = st.sampled_from(
     [
         *(b'{ } [ ] , : " \\ 1 u NaN 1e999 ,, "a":1, "a" \\ud83d \\ude00 \\u12'.split()),
-        *(b" ", b"\n", b"\xff", b"\xc3", b"\xef\xbb\xbf", b"\x00", b"  ,  "),
+        *(b" " * 30, b"\n" * 80, b" ", b"\n", b"\xff", b"\xc3", b"\xef\xbb\xbf", b"\x00", b"  ,  "),
     ]
 )
 
@@ -64,6 +64,8 @@ def finish(pieces: Generator[bool, None, Any]) -> Any:
 def in_pieces(text: bytes, size: int) -> tuple[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_windows, "SLICE", size)
+        patch.setattr(json_windows, "MIN_SPACE", 20)
+        patch.setattr(json_windows, "MAX_SPACE", 30)
         return outcome(lambda: finish(json_pieces.loads_in_pieces(text)))
 
 
@@ -98,6 +100,16 @@ def test_errors_are_those_of_the_whole_text(
 LONG = "x" * 100
 BROKEN = {
     "space alone": b" \n" * 100,
+    "text behind a text and much space": '"é"'.encode() + b" \n" * 200 + b"x",
+    "text behind much space": b'["a"]' + b" \n" * 200 + b"x",
+    "another error behind much space": b'{"a":' + b" " * 90 + b"\n" * 90 + b"1" + b" " * 90 + b"x}",
+    "a wrong bracket behind much space": b"[{" + b" " * 90 + b"]" + b" " * 90,
+    "a comma behind a bracket and space": b"[" + b" " * 90 + b"," + b" " * 90 + b"1]",
+    "a comma before a bracket and space": b"[[1]," + b" " * 90 + b"]" + b" " * 90,
+    "a bracket too much": b"[" * 60 + b"]" * 61,
+    "nothing closed": b"[" * 60,
+    "an object's bracket behind much space": b'["a", [' + b" " * 90 + b"}" + b" " * 90 + b"]",
+    "a name without value": b'{"a": {"b": {"' + b"n" * 90 + b'"' + b" " * 90 + b"}}}",
     "space before no value": b" " * 200 + b"]",
     "nothing": b"",
     "two byte-order marks": jsontext.BYTE_ORDER_MARK * 2 + b"[]",
@@ -151,6 +163,15 @@ SOUND = {
     "as deep as possible": b"[1," * 1024 + b"1" + b"]" * 1024,
     "much space": b"[1," + b" " * 500 + b"2" + b"\n" * 500 + b"]",
     "a long number": b"[1," + b"1" * 300 + b", 2]",
+    "nested names": (b'{"' + b"n" * 50 + b'": ') * 30 + b"[ ]" + b"}" * 30,
+    "nested lists": b"[" * 200 + b"1" + b"]" * 200,
+    "empty containers": b"[ " + b" " * 90 + b"{ " + b" " * 90 + b"}" + b" " * 90 + b"]",
+    "space everywhere": b'{"a": [1, {"b": "c"}], "d": {}}'.replace(b" ", b"")
+    .translate(None)
+    .replace(b":", b" " * 90 + b":" + b"\n" * 90)
+    .replace(b",", b"\t" * 90 + b"," + b" " * 90)
+    .replace(b"}", b" " * 90 + b"}" + b" " * 90),
+    "a key of space": b'{"a": {"' + b" " * 300 + b'": 1}}',
 }
 
 
@@ -190,3 +211,103 @@ def test_leftovers_have_all_members_in_small_containers() -> None:
     left = {id(entry) for each in leftovers if isinstance(each, list) for entry in each}
     assert left == set(map(id, value["messages"]))
     assert max(map(len, leftovers)) < 1_500
+
+
+# --- What is refused ------------------------------------------------------------------------------
+
+REFUSED = "a number or the name of a member has more than 131,072 bytes: line "
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (b'{"a": 1, "%b": 2}', "1 column 10 (char 9)"),
+        (b'{"a": {"b": {"%b": 2}}}', "1 column 14 (char 13)"),
+        (b'{"a": 1, "b": %b, "c": "d"}', "1 column 15 (char 14)"),
+        (b'{"a": -%b}', "1 column 7 (char 6)"),
+        (b"%b", "1 column 1 (char 0)"),
+        (
+            b'{"\xc3\xa9": "' + b"v" * 99_999 + b'",\n"%b": 1}',
+            "2 column 1 (char 100009)",
+        ),
+        (b'{"a":' + b" " * 99_999 + b'"b", "%b": 1}', "1 column 100010 (char 100009)"),
+    ],
+)
+def test_a_long_name_or_number_is_refused(text: bytes, place: str) -> None:
+    long = text % (b"0." + b"1" * json_windows.MAX_UNDIVIDED)
+    allowed = text % (b"0." + b"1" * (json_windows.MAX_UNDIVIDED - 3))
+
+    error = outcome(lambda: finish(json_pieces.loads_in_pieces(long)))
+    assert error == ("error", REFUSED + place)
+    decoded = outcome(lambda: finish(json_pieces.loads_in_pieces(allowed)))
+    assert decoded == outcome(lambda: jsontext.loads(allowed))
+
+
+@given(
+    st.lists(VALUES, max_size=6) | VALUES,
+    SLICES,
+    st.booleans(),
+    st.sampled_from([60, 100, 200]),
+)
+@settings(max_examples=300)
+def test_only_long_names_and_numbers_are_refused(
+    value: Any, size: int, escaped: bool, most: int
+) -> None:
+    value = [value, {"n" * 70: {"m" * 150: 10**110}}, value]
+    text = json.dumps(value, ensure_ascii=escaped).encode()
+    longest = max(152 if most < 152 else 0, 111)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_windows, "MAX_UNDIVIDED", most)
+        found = in_pieces(text, size)
+
+    if longest > most:
+        assert found[0] == "error"
+        assert "the name of a member has more than" in found[1]
+    else:
+        assert found == outcome(lambda: jsontext.loads(text))
+
+
+@pytest.mark.parametrize("size", [24, 100])
+def test_an_object_with_too_many_members_is_refused(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_pieces, "MAX_MEMBERS", 50)
+    most = json.dumps({"a": {str(number): number for number in range(50)}, "b": [1] * 90}).encode()
+    more = json.dumps({"a": {str(number): number for number in range(51)}, "b": [1] * 90}).encode()
+
+    assert in_pieces(most, size)[0] == "value"
+    assert in_pieces(more, size) == ("error", "an object has more than 50 members")
+
+
+# --- Pieces ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"a":1,' + b" " * 4_000_000 + b'"b":2}',
+        b" \n" * 2_000_000 + b"{}",
+        b"{}" + b" " * 4_000_000,
+        b" " * 4_000_000,
+        b'{"a":' + b" " * 2_000_000 + b'"b"' + b" " * 2_000_000 + b"}",
+        (b'{"' + b"n" * 20_000 + b'":') * 200 + b"1" + b"}" * 200,
+        b'{"a":"' + b"a" * 4_000_000 + b'"}',
+        b'{"' + b"n" * 4_000_000 + b'":1}',
+        b'{"n":0.' + b"1" * 4_000_000 + b"}",
+    ],
+    ids=["space", "before", "behind", "alone", "around", "names", "text", "name", "number"],
+)
+def test_no_piece_is_long(text: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 MB of space, of a name or of a number held the loop for 30 to 90 ms."""
+    decoded: list[int] = []
+    loads = orjson.loads
+
+    def recorded(piece: bytes) -> Any:
+        decoded.append(len(piece))
+        return loads(piece)
+
+    monkeypatch.setattr(orjson, "loads", recorded)
+    outcome(lambda: finish(json_pieces.loads_in_pieces(text)))
+
+    assert 0 < max(decoded) < 3 * json_windows.MAX_UNDIVIDED
