@@ -3,6 +3,7 @@ what the installed SDKs are too old for."""
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -23,6 +24,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     from tests.support import old_sdks  # once its asserts are rewritten
 
     old_sdks.skip(items)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the tests and what they import to each search for garbage, which else takes up to half
+    a second: it is there until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

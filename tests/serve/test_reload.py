@@ -222,6 +222,8 @@ def test_a_replaced_engine_is_freed() -> None:
         assert (mock(), replaced()) == (None, None)
     finally:
         gc.unfreeze()
+        gc.collect()
+        gc.freeze()  # what was frozen before
         gc.enable()
 
 

@@ -136,6 +136,8 @@ def nothing_left_behind() -> Iterator[None]:
     threads, descriptors = _threads(), _descriptors()
     yield
     gc.collect()  # a socket that nobody closed warns now, and warnings are errors
+    for each in _threads() - threads:
+        each.join(PATIENCE)  # one may be about to end
     assert _threads() == threads
     assert _descriptors() <= descriptors
 
