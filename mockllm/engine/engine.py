@@ -50,7 +50,7 @@ from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.traffic_stage import TrafficStage
 from mockllm.engine.unmatched import UnmatchedError, none_left
 from mockllm.errors import Place, RequestError
-from mockllm.exchange import PoolRule, Request
+from mockllm.exchange import LazySteps, PoolRule, Request
 from mockllm.limits import KIB
 from mockllm.matching.divided_readings import in_pieces
 from mockllm.matching.effort import Effort
@@ -421,7 +421,7 @@ class Engine:
                 source = table.sources[rule.index]
                 if isinstance(source, ScriptedSource):
                     source = source.entries[entry]
-                return _new(Selection, (source, rule, source.reusable, ()))
+                return _new(Selection, (source, rule, False, ()))
             case Exhausted(place):
                 return asking.exhausted(rules[place], result)
             case SessionEnded():
@@ -628,10 +628,10 @@ class Engine:
                 prompt = table.api.decode(request, values)
                 asked = _new(Asked, (prompt, request, session, 0, effects))
                 found = self._answer_choice(table, asked, known, chosen)
-                if type(chosen) is not Chosen or not isinstance(found, Match):
+                if not isinstance(found, Match) or type(chosen) is not Chosen:
                     return uncached(found)
-                match = found._replace(reusable=False)
-                if found.reusable:
+                match = found
+                if self._is_reusable(table, known, chosen, match):
                     cache.add_answer(known, chosen, match)
             return _new(Decision, (match, match.reply, match.ready, COMMON, None))
 
@@ -643,10 +643,16 @@ class Engine:
     ) -> Match | Decision | Question:
         """Return the match with the answer that a store has chosen, or with its refusal."""
         if type(result) is Chosen:
-            asked = _new(Asked, (*asked[:3], result.number, asked.effects))
-        return self.responder.answer(
-            table, asked, self.chosen(table, asked.prompt, choices.rules, result)
-        )
+            prompt, request, session, _, effects = asked
+            asked = _new(Asked, (prompt, request, session, result.number, effects))
+        selection = self.chosen(table, asked.prompt, choices.rules, result)
+        return self.responder.answer(table, asked, selection)
+
+    def _is_reusable(self, table: Table, choices: Choices, chosen: Chosen, match: Match) -> bool:
+        """Return True if `match` is that of every equal request for which this is chosen."""
+        source = table.sources[choices.rules[chosen.candidate].index]
+        entry = entries_of(source)[chosen.entry]
+        return entry.reusable and not isinstance(match.reply.steps, LazySteps)
 
     def _choose_for_inputs(
         self, table: Table, asked: Asked, selected: SelectedInputs

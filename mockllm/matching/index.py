@@ -86,8 +86,7 @@ class RuleIndex:
             rule = self.find(prompt, headers)
             return () if rule is None else (rule,)
         matching: dict[int, Rule] = {}  # by index, since a rule may be in several nodes
-        for rule in self._root.matching(prompt, headers, self._twins):
-            matching[rule.index] = rule
+        self._root.find_all(matching, prompt, headers, self._twins)
         return self._first_of(matching, prompt)
 
     def takes_long(self, size: int) -> bool:
@@ -103,6 +102,8 @@ class RuleIndex:
 
     def _first_of(self, matching: Mapping[int, Rule], prompt: Prompt) -> tuple[Rule, ...]:
         """Return the candidates among all rules that match, which are given by their indices."""
+        if len(matching) == 1 and not self._twins:
+            return tuple(matching.values())
         found: dict[int, Rule] = {}
         for index in sorted(matching):
             for rule in self._preferred(matching[index], prompt):
@@ -206,18 +207,26 @@ class _Node:
                     best = nodes[place].first(best, prompt, headers)
         return best
 
-    def matching(
-        self, prompt: Prompt, headers: Headers, twins: Mapping[int, Twins]
-    ) -> Iterator[Rule]:
-        """Yield the rules that match, of each list up to the first without state and twins."""
+    def find_all(
+        self,
+        found: dict[int, Rule],
+        prompt: Prompt,
+        headers: Headers,
+        twins: Mapping[int, Twins],
+    ) -> None:
+        """Add the rules that match to `found`, by their indices: of each list up to the first
+        without state and twins."""
         for rule, unchecked in self.checked:
-            if all(each.difference(prompt, headers) is None for each in unchecked):
-                yield rule
+            for predicate in unchecked:
+                if predicate.difference(prompt, headers) is not None:
+                    break
+            else:
+                found[rule.index] = rule
                 if not rule.stateful and rule.index not in twins:
                     break
         for look_up, nodes, _ in self.branches:
             for place in look_up(prompt, headers):
-                yield from nodes[place].matching(prompt, headers, twins)
+                nodes[place].find_all(found, prompt, headers, twins)
 
     def reached(self, prompt: Prompt, headers: Headers, effort: Effort) -> Pieces[Iterator[Rule]]:
         """Return the rules of which a look-up has found one predicate to hold, and those that have
