@@ -24,7 +24,6 @@ import errno
 import mmap
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from mockllm.errors import MockLLMError
@@ -62,8 +61,7 @@ class ChangeLog:
 
     def __init__(self, board: ChangeBoard) -> None:
         self._folder = board.folder
-        self.generation = board.generation
-        """The generation of all processes, at index 0."""
+        self._generation = board.generation
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         self._lock = os.open(board.folder / "changes.lock", flags, 0o600)
         self._file = -1
@@ -75,12 +73,12 @@ class ChangeLog:
     @property
     def is_behind(self) -> bool:
         """True if there are records that this process has not read."""
-        return self.generation[0] != self.position
+        return self._generation[0] != self.position
 
     @property
     def missed_files(self) -> int:
         """The number of files that were begun after the one that this process reads."""
-        return self.generation[0] // _EPOCH - self.position // _EPOCH
+        return self._generation[0] // _EPOCH - self.position // _EPOCH
 
     def read(self) -> list[bytes]:
         """Return the records that this process has not read, in order.
@@ -89,15 +87,20 @@ class ChangeLog:
             TooFarBehindError: some of them are gone.
             OSError: the file cannot be read.
         """
-        records: list[bytes] = []
-        while (published := self.generation[0]) != self.position:
+        position, published = self.position, self._generation[0]
+        if published - position < _EPOCH - position % _EPOCH:  # in the same file, as nearly always
+            records = self._read_file(position % _EPOCH, published % _EPOCH)
+            self.position = published
+            return records
+        records = []
+        while (published := self._generation[0]) != self.position:
             epoch, at = divmod(self.position, _EPOCH)
             newest, end = divmod(published, _EPOCH)
-            following = None if newest == epoch else self._open(epoch + 1)
-            if following is None:
+            if newest == epoch:
                 records += self._read_file(at, end)
                 self.position = published
             else:
+                following = self._open(epoch + 1)
                 records += self._read_file(at, _number(following, 0, _END))
                 self._go_on_in(following, epoch + 1)
         return records
@@ -112,7 +115,7 @@ class ChangeLog:
         epoch, at = divmod(position, _EPOCH)
         if epoch != self.position // _EPOCH:
             return None
-        return [*self._read_file(at, self.size)]
+        return self._read_file(at, self.size)
 
     # --- writing ---
 
@@ -135,19 +138,26 @@ class ChangeLog:
             OSError: it cannot be written; it is as if this was not called.
         """
         position = self.position
-        assert self.generation[0] == position, "this process is behind"
+        assert self._generation[0] == position, "this process is behind"
         data = len(record).to_bytes(_LENGTH) + record
         _write(self._file, data, position % _EPOCH)
-        self.generation[0] = self.position = position + len(data)
+        self._generation[0] = self.position = position + len(data)
 
     @property
     def is_long(self) -> bool:
         """True if the file is to be replaced by its snapshot."""
         return self.is_longer_than(MIN_COMPACTED)
 
-    def is_longer_than(self, minimum: int) -> bool:
-        """Return True if the file has so many bytes, and has grown far beyond its snapshot."""
-        return self.size >= max(minimum, MIN_GROWTH * self._snapshot_end)
+    def is_longer_than(self, minimum: int, size: int | None = None) -> bool:
+        """Return True if the file, or its first `size` bytes, are at least so many, and far more
+        than its snapshot."""
+        length = self.size if size is None else size
+        return length >= max(minimum, MIN_GROWTH * self._snapshot_end)
+
+    @property
+    def file_number(self) -> int:
+        """The number of the file that this process reads."""
+        return self.position // _EPOCH
 
     @property
     def size(self) -> int:
@@ -172,7 +182,7 @@ class ChangeLog:
             os.close(file)
             raise
         self._go_on_in(file, epoch + 1)
-        self.generation[0] = self.position
+        self._generation[0] = self.position
         with contextlib.suppress(FileNotFoundError):
             self._path(epoch + 1 - KEPT_FILES).unlink()
 
@@ -186,7 +196,7 @@ class ChangeLog:
     def _open_newest(self) -> None:
         """Go to the beginning of the newest file."""
         while True:
-            epoch = self.generation[0] // _EPOCH
+            epoch = self._generation[0] // _EPOCH
             try:
                 file = self._open(epoch)
             except TooFarBehindError:  # it was replaced this moment
@@ -215,13 +225,15 @@ class ChangeLog:
     def _path(self, epoch: int) -> Path:
         return self._folder / f"changes.{epoch}"
 
-    def _read_file(self, at: int, end: int) -> Iterator[bytes]:
+    def _read_file(self, at: int, end: int) -> list[bytes]:
         data = _read(self._file, at, end - at)
-        place = 0
-        while place < len(data):
+        records: list[bytes] = []
+        place, size = 0, len(data)
+        while place < size:
             begin = place + _LENGTH
             place = begin + int.from_bytes(data[place:begin])
-            yield data[begin:place]
+            records.append(data[begin:place])
+        return records
 
 
 class Tickets:

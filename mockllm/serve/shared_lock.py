@@ -12,6 +12,8 @@ from pathlib import Path
 TRIES = 3
 PAUSE = 20e-6  # seconds between two tries, in which a lock is probably released
 
+_TRY = fcntl.LOCK_EX | fcntl.LOCK_NB
+
 
 class SharedLock:
     """A lock that one of several processes has. Each has its own object on the same file."""
@@ -31,15 +33,17 @@ class SharedLock:
     def acquire(self, tries: int = TRIES) -> bool:
         """Take the lock if no other process has it. Returns False if one has it in all `tries`,
         between which this process does nothing for `PAUSE`."""
-        for left in range(tries - 1, -1, -1):
+        file = self._file
+        while True:
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, _TRY)
             except BlockingIOError:
-                if left:
-                    _pause()
+                tries -= 1
+                if not tries:
+                    return False
+                _pause()
             else:
                 return True
-        return False
 
     def release(self) -> None:
         """Release the lock."""

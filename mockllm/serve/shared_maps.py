@@ -13,7 +13,7 @@ import errno
 import marshal
 import mmap
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from mockllm.engine.decision import finish
 from mockllm.limits import MIB
 from mockllm.serve.change_log import ChangeBoard, ChangeLog, TooFarBehindError
+from mockllm.state.attempts import Attempts, Taken
 from mockllm.state.maps import LocalGroups, LocalMap
 
 MAX_BYTES = 256 * MIB  # of the log; more than twice what the bounds of `state` add up to
@@ -30,10 +31,11 @@ AT_ONCE = 1_000  # changes of a snapshot that are written without a pause
 MIN_COMPACTED = MIB // 2  # of a log that is replaced by its snapshot; 15 ms for who reads it all
 
 ORDERED = ("draws", "ended", "leases", "pinned", "unpinned", "values")
-GROUPED = ("answered", "attempts", "buckets", "lines", "pools")
+GROUPED = ("answered", "buckets", "lines", "pools")
 
 _FORMAT = 2  # of `marshal`: without references, for which it would look
 _LEFT = object()
+_NONE = -1  # no number of a file
 
 Change = tuple[Any, ...]
 """The number of a method of a map, and its arguments."""
@@ -71,16 +73,16 @@ class SharedMaps:
         self._grouped: dict[str, SharedGroups] = {
             name: self._make(SharedGroups, LocalGroups) for name in GROUPED
         }
-        self._all: tuple[_Facts | SharedMap | SharedGroups, ...]
-        self._all = (self._facts, *self._ordered.values(), *self._grouped.values())
+        self._attempts: SharedAttempts = self._make(SharedAttempts, Attempts)
+        self._all: tuple[_Facts | SharedMap | SharedGroups | SharedAttempts, ...]
+        self._all = (self._facts, *self._ordered.values(), *self._grouped.values(), self._attempts)
         self._generation = _map_number(path)
         self._board = ChangeBoard(path.parent, memoryview(self._generation).cast("Q"))
         self._log = ChangeLog(self._board)
         self._is_spoiled = False  # the copy has more or less than the log
-        self._longest = 0  # of a log that could not be replaced by its snapshot
+        self._long_file = _NONE  # the number of the file that this process has made long
         self.compacts_later = False
         """Somebody else replaces the log by a snapshot when it `needs_snapshot`."""
-        self.needs_snapshot = False
 
     def _make(self, kind: Any, plain: Any) -> Any:
         made = kind(self._changes, len(self._methods))
@@ -101,23 +103,32 @@ class SharedMaps:
         """Return the grouped map with this name."""
         return self._grouped[name]
 
+    def attempts(self) -> SharedAttempts:
+        """Return the attempts."""
+        return self._attempts
+
+    @property
+    def is_behind(self) -> bool:
+        """True if other processes have made changes that this one has not."""
+        return self._log.is_behind
+
     def begin(self) -> None:
         """Begin a transaction: what happens until `commit` happens as a whole, or not at all.
 
         Raises:
             OSError: the log cannot be read.
         """
-        log = self._log
-        if log.generation[0] == log.position and not self._is_spoiled:
-            return
         while self._is_spoiled or self._log.is_behind:
             if self._is_spoiled or self._log.missed_files > 1:  # the last snapshot is shorter
                 self._begin_anew()
             self._is_spoiled = True
-            with suppress(TooFarBehindError):
-                for record in self._log.read():
-                    self._apply(record)
-                self._is_spoiled = False
+            try:
+                records = self._log.read()
+            except TooFarBehindError:
+                continue
+            for record in records:
+                self._apply(record)
+            self._is_spoiled = False
 
     def commit(self) -> None:
         """End a transaction. Everything that it has changed is there.
@@ -130,16 +141,30 @@ class SharedMaps:
             return
         record = _dump(changes)
         log = self._log
-        if log.size + len(record) > MAX_BYTES:
+        before = log.size
+        if before + len(record) > MAX_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         log.append(record)
         changes.clear()
-        if log.size < MIN_COMPACTED or not log.is_longer_than(MIN_COMPACTED):
-            return
-        if log.size > self._longest:
-            self.needs_snapshot = True
+        if log.size >= MIN_COMPACTED and self._makes_long(before):
+            self._long_file = log.file_number
             if not self.compacts_later:
                 self.compact(finish(self.take_snapshot()))
+
+    def _makes_long(self, before: int) -> bool:
+        """Return True if this process has made the log, which had so many bytes `before`, so long
+        that it is to be replaced: one of several processes does that. If it dies before, or there
+        was no space, it is the one that makes the log longer by `MIN_COMPACTED` again."""
+        log = self._log
+        if not log.is_longer_than(MIN_COMPACTED):
+            return False
+        is_first = not log.is_longer_than(MIN_COMPACTED, before)
+        return is_first or before // MIN_COMPACTED != log.size // MIN_COMPACTED
+
+    @property
+    def needs_snapshot(self) -> bool:
+        """True if this process is to replace the log by a snapshot, and no other has done so."""
+        return self._long_file == self._log.file_number
 
     def roll_back(self) -> None:
         """End a transaction, if there is one. Nothing of it has happened."""
@@ -166,28 +191,27 @@ class SharedMaps:
         self._changes.clear()
 
     def take_snapshot(self) -> Generator[bool, None, Snapshot]:
-        """Return what is in the maps now, made in pieces, between which they may change. Nothing
-        may be missing of the log."""
-        self.needs_snapshot = False
-        position = self._log.position
-        copies = [each.copied() for each in self._all]
-        records: list[bytes] = []
-        for copy in copies:
-            while changes := [*islice(copy, AT_ONCE)]:
-                records.append(_dump(changes))
-                yield False
-        return Snapshot(position, records)
+        """Return what is in the maps now, to be made in pieces, between which they may change.
+        Nothing may be missing of the log."""
+        self._long_file = _NONE
+        return _pack(self._log.position, [each.copied() for each in self._all])
 
     def compact(self, snapshot: Snapshot) -> None:
         """Replace the log by `snapshot` and what was changed since, in a transaction that has
         changed nothing, unless another process has replaced it or there is no space for both."""
-        self._longest = 0
-        try:
+        with suppress(OSError):
             since = self._log.records_since(snapshot.position)
             if since is not None:
                 self._log.compact(_dump([*snapshot.records, *since]))
-        except OSError:
-            self._longest = self._log.size + MIN_COMPACTED
+
+
+def _pack(position: int, copies: Iterable[Iterator[Change]]) -> Generator[bool, None, Snapshot]:
+    records: list[bytes] = []
+    for copy in copies:
+        while changes := [*islice(copy, AT_ONCE)]:
+            records.append(_dump(changes))
+            yield False
+    return Snapshot(position, records)
 
 
 class _Facts(dict[str, Any]):
@@ -200,7 +224,7 @@ class _Facts(dict[str, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._record((self._number, name, value))
-        super().__setitem__(name, value)
+        dict.__setitem__(self, name, value)
 
     def copied(self) -> Iterator[Change]:
         """Return the changes that make what it is now out of an empty one."""
@@ -251,28 +275,23 @@ class SharedMap(LocalMap[Any, Any]):
 class SharedGroups(LocalGroups[Any, Any, Any]):
     """A grouped map whose changes are recorded."""
 
-    RECORDED = ("put", "put_last", "append", "drop", "drop_group", "drop_first", "clear")
+    RECORDED = ("put", "put_last", "drop", "drop_group", "drop_first", "clear")
 
     def __init__(self, changes: list[Change], first: int) -> None:
         super().__init__()
         self._record = changes.append
-        self._put, self._put_last, self._append, self._drop = range(first, first + 4)
-        self._drop_group, self._drop_first, self._clear = range(first + 4, first + 7)
+        self._put, self._put_last, self._drop = range(first, first + 3)
+        self._drop_group, self._drop_first, self._clear = range(first + 3, first + 6)
 
     def put(self, group: Any, key: Any, value: Any) -> None:
         """Set the value of `key`, which keeps its place, as the group does."""
         self._record((self._put, group, key, value))
-        super().put(group, key, value)
+        LocalGroups.put(self, group, key, value)
 
     def put_last(self, group: Any, key: Any, value: Any) -> None:
         """Set the value of `key`, and move it and its group to the end."""
         self._record((self._put_last, group, key, value))
-        super().put_last(group, key, value)
-
-    def append(self, group: Any, key: Any, item: Any, most: int) -> int:
-        """Append to the tuple that is the value of `key`, as `LocalGroups` does."""
-        self._record((self._append, group, key, item, most))
-        return super().append(group, key, item, most)
+        LocalGroups.put_last(self, group, key, value)
 
     def drop(self, group: Any, key: Any) -> None:
         """Remove `key` from `group`, and a group that has no other."""
@@ -289,7 +308,7 @@ class SharedGroups(LocalGroups[Any, Any, Any]):
     def drop_first(self, group: Any = None) -> Any:
         """Remove the first key of `group`, or of the first group. Returns its value."""
         self._record((self._drop_first, group))
-        return super().drop_first(group)
+        return LocalGroups.drop_first(self, group)
 
     def clear(self) -> None:
         """Remove all groups."""
@@ -300,6 +319,47 @@ class SharedGroups(LocalGroups[Any, Any, Any]):
         """Return the changes that make what it is now out of an empty one."""
         groups = [(group, [*keys.items()]) for group, keys in self._groups.items()]
         return ((self._put, group, *item) for group, items in groups for item in items)
+
+
+class SharedAttempts(Attempts):
+    """Attempts whose changes are recorded."""
+
+    RECORDED = ("add", "follow", "forget", "put", "clear")
+
+    def __init__(self, changes: list[Change], first: int) -> None:
+        super().__init__()
+        self._record = changes.append
+        self._add, self._follow, self._forget, self._put, self._clear = range(first, first + 5)
+
+    def add(
+        self, session: str, attempt: tuple[bytes, int], key: str | None = None, number: int = 0
+    ) -> None:
+        """Remember what `attempt` took."""
+        request, retry = attempt
+        self._record((self._add, session, (request, retry), key, number))
+        Attempts.add(self, session, attempt, key, number)
+
+    def follow(self, session: str, attempt: tuple[bytes, int]) -> Taken | None:
+        """Remove and return what was taken by the attempt that a marked retry follows."""
+        taken = super().follow(session, attempt)
+        if taken is not None:
+            self._record((self._follow, session, tuple(attempt)))
+        return taken
+
+    def forget(self, session: str, keys: Collection[str] | None = None) -> None:
+        """Forget the attempts of `session`, or what they took."""
+        self._record((self._forget, session, None if keys is None else tuple(keys)))
+        super().forget(session, keys)
+
+    def clear(self) -> None:
+        """Forget all attempts."""
+        self._record((self._clear,))
+        super().clear()
+
+    def copied(self) -> Iterator[Change]:
+        """Return the changes that make what it is now out of an empty one."""
+        trails = self.trails()
+        return ((self._put, *each) for each in trails)
 
 
 def _dump(changes: list[Change] | list[bytes]) -> bytes:

@@ -19,11 +19,11 @@ of an attempt that is no longer known takes the next place, as a new request doe
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Collection
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
-
-from mockllm.state.maps import GroupedMap, LocalMaps, Maps
 
 RETRY_COUNT = b"x-stainless-retry-count"
 
@@ -85,57 +85,107 @@ class Taken(NamedTuple):
     number: int = 0
 
 
-_SIZE = "attempts"
+Trail = tuple[Any, ...]
+"""The attempts at one request, in order: of each its retry count, its key and its number, one after
+the other, so that there is one object for a request."""
+
+_PARTS = 3  # of an attempt in a trail
+_NO_TRAILS: OrderedDict[bytes, Trail] = OrderedDict()
 
 
 class Attempts:
     """The latest attempts of all sessions."""
 
-    def __init__(self, maps: Maps | None = None) -> None:
-        maps = maps or LocalMaps()
-        # by session and request, each moved to the end when it is used; only bare tuples are in it
-        self._taken: GroupedMap[str, bytes, tuple[tuple[int, str | None, int], ...]]
-        self._taken = maps.grouped("attempts")
-        self._facts = maps.facts
+    def __init__(self) -> None:
+        # by session and request, each moved to the end when it is used
+        self._trails: OrderedDict[str, OrderedDict[bytes, Trail]] = OrderedDict()
+        self._size = 0
 
     def __len__(self) -> int:
-        size: int = self._facts.get(_SIZE, 0)
-        return size
+        return self._size
 
-    def follow(self, session: str, attempt: Attempt) -> Taken | None:
-        """Remove and return what was taken by the attempt that a marked retry follows; None if it
-        is not known."""
-        taken = self._taken.get(session, attempt.request)
-        if not taken:
-            return None
-        before = attempt.retry - 1
-        found = next((at for at in range(len(taken) - 1, -1, -1) if taken[at][0] == before), -1)
-        left = taken[:found] + taken[found + 1 :] if found >= 0 else taken[:-1]
-        self._taken.put(session, attempt.request, left)
-        self._grow(-1)
-        return Taken(*taken[found])
-
-    def add(self, session: str, attempt: Attempt, key: str | None = None, number: int = 0) -> None:
+    def add(
+        self, session: str, attempt: tuple[bytes, int], key: str | None = None, number: int = 0
+    ) -> None:
         """Remember what `attempt` took: the answer `number` of the mock with this `key`."""
         request, retry = attempt
-        before = self._taken.append(session, request, (retry, key, number), MAX_ATTEMPTS)
-        size = self._facts.get(_SIZE, 0) + (before < MAX_ATTEMPTS)
-        if not before and self._taken.size(session) > MAX_PER_SESSION:
-            size -= len(self._taken.drop_first(session))
-        if size > MAX_KEPT:
-            size -= len(self._taken.drop_first())
-        self._facts[_SIZE] = size
+        sessions = self._trails
+        requests = sessions.get(session)
+        if requests is None:
+            requests = sessions[session] = OrderedDict()
+        elif len(sessions) > 1:
+            sessions.move_to_end(session)
+        trail = requests.get(request)
+        self._size += 1
+        if trail is None:
+            requests[request] = (retry, key, number)
+            if len(requests) > MAX_PER_SESSION:
+                self._drop_first(session)
+        else:
+            if len(trail) >= _PARTS * MAX_ATTEMPTS:
+                trail = trail[_PARTS:]
+                self._size -= 1
+            requests[request] = (*trail, retry, key, number)
+            requests.move_to_end(request)
+        if self._size > MAX_KEPT:
+            self._drop_first(next(iter(sessions)))
 
-    def forget(self, session: str, keys: frozenset[str] | None = None) -> None:
+    def follow(self, session: str, attempt: tuple[bytes, int]) -> Taken | None:
+        """Remove and return what was taken by the attempt that a marked retry follows; None if it
+        is not known."""
+        request, retry = attempt
+        requests = self._trails.get(session)
+        trail = None if requests is None else requests.get(request)
+        if requests is None or not trail:
+            return None
+        places = range(len(trail) - _PARTS, -1, -_PARTS)
+        found = next((at for at in places if trail[at] == retry - 1), places[0])
+        requests[request] = trail[:found] + trail[found + _PARTS :]
+        self._size -= 1
+        return Taken(*trail[found : found + _PARTS])
+
+    def forget(self, session: str, keys: Collection[str] | None = None) -> None:
         """Forget the attempts of `session`; with `keys`, what they took of these mocks."""
         if keys is None:
-            self._grow(-sum(map(len, self._taken.drop_group(session))))
+            dropped = self._trails.pop(session, _NO_TRAILS)
+            self._size -= sum(map(len, dropped.values())) // _PARTS
             return
-        for request, taken in self._taken.items(session):
-            if not keys.isdisjoint(key for _, key, _ in taken if key is not None):
-                left = tuple((each[0], None, 0) if each[1] in keys else each for each in taken)
-                self._taken.put(session, request, left)
+        requests = self._trails.get(session, _NO_TRAILS)
+        for request, trail in requests.items():
+            if not set(keys).isdisjoint(trail[1::_PARTS]):
+                requests[request] = _without(keys, trail)
 
-    def _grow(self, by: int) -> None:
-        if by:
-            self._facts[_SIZE] = len(self) + by
+    def put(self, session: str, request: bytes, trail: Trail) -> None:
+        """Set the attempts at a request that is not known."""
+        self._trails.setdefault(session, OrderedDict())[request] = trail
+        self._size += len(trail) // _PARTS
+
+    def clear(self) -> None:
+        """Forget all attempts."""
+        self._trails.clear()
+        self._size = 0
+
+    def trails(self) -> list[tuple[str, bytes, Trail]]:
+        """Return the sessions in order, with the attempts at each of their requests."""
+        return [
+            (session, *trail)
+            for session, requests in self._trails.items()
+            for trail in requests.items()
+        ]
+
+    def _drop_first(self, session: str) -> None:
+        requests = self._trails[session]
+        _, trail = requests.popitem(last=False)
+        self._size -= len(trail) // _PARTS
+        if not requests:
+            del self._trails[session]
+
+
+def _without(keys: Collection[str], trail: Trail) -> Trail:
+    """Return `trail` with attempts that took nothing in place of those that took of these mocks."""
+    attempts = (trail[at : at + _PARTS] for at in range(0, len(trail), _PARTS))
+    return tuple(
+        part
+        for retry, key, number in attempts
+        for part in ((retry, None, 0) if key in keys else (retry, key, number))
+    )

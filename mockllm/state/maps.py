@@ -9,6 +9,8 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
+from mockllm.state.attempts import Attempts
+
 K = TypeVar("K")
 V = TypeVar("V")
 G = TypeVar("G")
@@ -51,10 +53,6 @@ class GroupedMap(Protocol[G, K, V]):
     def put_last(self, group: G, key: K, value: V) -> None:
         """Set the value of `key`, and move it and its group to the end."""
 
-    def append(self, group: G, key: K, item: Any, most: int) -> int:
-        """Append to the tuple that is the value of `key`, without its first item if it has `most`
-        already, and move the key and its group to the end. Returns how many items it had."""
-
     def drop(self, group: G, key: K) -> None:
         """Remove `key` from `group`, and a group that has no other."""
 
@@ -95,6 +93,9 @@ class Maps(Protocol):
 
     def grouped(self, name: str) -> GroupedMap[Any, Any, Any]:
         """Return the grouped map with this name. A group is a string, or None."""
+
+    def attempts(self) -> Attempts:
+        """Return the attempts of the store."""
 
 
 class LocalMap(OrderedDict[K, V]):
@@ -145,35 +146,18 @@ class LocalGroups(Generic[G, K, V]):
 
     def put_last(self, group: G, key: K, value: V) -> None:
         """Set the value of `key`, and move it and its group to the end."""
-        members = self._groups.get(group)
+        groups = self._groups
+        members = groups.get(group)
         if members is None:
-            members = self._groups[group] = OrderedDict()
-        else:
-            self._groups.move_to_end(group)
+            members = groups[group] = OrderedDict()
+        elif len(groups) > 1:
+            groups.move_to_end(group)
         size = len(members)
         members[key] = value
         if len(members) == size:
             members.move_to_end(key)
         else:
             self._size += 1
-
-    def append(self, group: G, key: K, item: Any, most: int) -> int:
-        """Append to the tuple that is the value of `key`, without its first item if it has `most`
-        already, and move the key and its group to the end. Returns how many items it had."""
-        groups: OrderedDict[G, OrderedDict[K, Any]] = self._groups
-        members = groups.get(group)
-        if members is None:
-            members = groups[group] = OrderedDict()
-        elif len(groups) > 1:
-            groups.move_to_end(group)
-        items: tuple[Any, ...] | None = members.get(key)
-        if items is None:
-            members[key] = (item,)
-            self._size += 1
-            return 0
-        members[key] = (*(items[1:] if len(items) >= most else items), item)
-        members.move_to_end(key)
-        return len(items)
 
     def drop(self, group: G, key: K) -> None:
         """Remove `key` from `group`, and a group that has no other."""
@@ -242,3 +226,7 @@ class LocalMaps:
     def grouped(self, name: str) -> LocalGroups[Any, Any, Any]:
         """Return an empty grouped map."""
         return LocalGroups()
+
+    def attempts(self) -> Attempts:
+        """Return attempts of which there are none."""
+        return Attempts()

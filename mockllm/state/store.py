@@ -12,7 +12,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from mockllm.errors import RequestError
-from mockllm.state.attempts import Attempt, Attempts
+from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import (
     Candidate,
     Choice,
@@ -308,7 +308,7 @@ class State:
         self.sessions = Sessions(self._drop, maps)
         # how many answers each mock has given, by session and key of the mock
         self._answered: GroupedMap[str, str, int] = maps.grouped("answered")
-        self._attempts = Attempts(maps)
+        self._attempts = maps.attempts()
         self._values = ExpiringValues(maps)
         self._draws = Draws(maps)
         self._buckets = Buckets(maps)
@@ -318,7 +318,10 @@ class State:
     def perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
         """Return the results of `operations`, as every Store does."""
         if len(operations) == 1:
-            return [self._perform(operations[0], now)]
+            operation = operations[0]
+            if type(operation) is Choose:  # most questions are this one
+                return [self._choose(operation, now)]
+            return [self._perform(operation, now)]
         results: list[Result] = []
         for place, operation in enumerate(operations):
             result = self._perform(operation, now)
@@ -337,9 +340,9 @@ class State:
         return self._answered.get(session, key) or 0
 
     def _perform(self, operation: Operation, now: float) -> Result:
-        if type(operation) is Choose:  # most of them are
-            return self._choose(operation, now)
-        match operation:  # first what limits ask for each request
+        match operation:  # first what is asked for each request
+            case Choose():
+                return self._choose(operation, now)
             case Spend(charges, at):
                 return self._buckets.spend(charges, at)
             case Settle(charge, cost, since, at):
@@ -465,16 +468,14 @@ class LocalStore(State):
 
     def perform(self, operations: Sequence[Operation], now: float) -> list[Result]:
         """Return the results of `operations`, as every Store does."""
-        results = super().perform(operations, now)
+        results = State.perform(self, operations, now)
         if self.leases.called:
             called, self.leases.called = self.leases.called, []
             for lease in called:
                 self.when_called(lease)
         return results
 
-    def perform_at_once(self, operations: Sequence[Operation], now: float) -> list[Result]:
-        """Return the results of `operations`."""
-        return self.perform(operations, now)
+    perform_at_once = perform
 
     async def perform_later(self, operations: Sequence[Operation]) -> list[Result]:
         """Not needed: everything can be performed at once."""

@@ -16,7 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from mockllm.engine.decision import finish
 from mockllm.serve import change_log, shared_maps
-from mockllm.serve.shared_maps import SharedGroups, SharedMap, SharedMaps
+from mockllm.serve.shared_maps import SharedMaps
+from mockllm.state import attempts
+from mockllm.state.attempts import Attempt, Attempts
 from mockllm.state.maps import LocalGroups, LocalMap
 from tests.state.maps_contract import MapsContract
 
@@ -33,6 +35,13 @@ OF_GROUPS = st.one_of(
     st.tuples(st.sampled_from(["drop_group", "drop_first", "size", "items"]), GROUPS),
     st.tuples(st.sampled_from(["values_of"]), KEYS),
     st.tuples(st.sampled_from(["groups", "clear"])),
+)
+SESSIONS = st.sampled_from(["", "s"])
+ATTEMPTS = st.builds(Attempt, st.sampled_from([b"x" * 16, b"y" * 16, b"z" * 16]), st.integers(0, 2))
+OF_ATTEMPTS = st.one_of(
+    st.tuples(st.just("add"), SESSIONS, ATTEMPTS, st.none() | KEYS, st.integers(0, 2)),
+    st.tuples(st.just("follow"), SESSIONS, ATTEMPTS),
+    st.tuples(st.just("forget"), SESSIONS, st.none() | st.frozensets(KEYS)),
 )
 
 
@@ -53,14 +62,14 @@ class TestSharedMaps(MapsContract):
 def test_what_was_committed_is_there_for_the_next_process(tmp_path: Path) -> None:
     with opened(tmp_path / "state") as maps:
         maps.ordered("values").put_last("key", b"value")
-        maps.grouped("attempts").put_last("group", "key", (1, 2))
+        maps.grouped("answered").put_last("group", "key", (1, 2))
         maps.facts["current"] = "s"
         maps.commit()
 
     with opened(tmp_path / "state") as maps:
         assert (maps.ordered("values").get("key"), maps.facts["current"]) == (b"value", "s")
-        assert maps.grouped("attempts").items("group") == (("key", (1, 2)),)
-        assert len(maps.grouped("attempts")) == len(maps.ordered("values")) == 1
+        assert maps.grouped("answered").items("group") == (("key", (1, 2)),)
+        assert len(maps.grouped("answered")) == len(maps.ordered("values")) == 1
 
 
 def test_what_was_not_committed_has_not_happened(tmp_path: Path) -> None:
@@ -82,7 +91,7 @@ def test_two_processes_see_what_the_other_has_committed(tmp_path: Path) -> None:
     ):
         for number, maps in enumerate((one, other, other, one, other)):
             maps.begin()
-            answered, groups = maps.ordered("values"), maps.grouped("attempts")
+            answered, groups = maps.ordered("values"), maps.grouped("answered")
             assert [*answered] == [str(each) for each in range(number)]
             assert groups.get("group", f"key {number}") is None
             answered.put_last(str(number), number)
@@ -91,20 +100,20 @@ def test_two_processes_see_what_the_other_has_committed(tmp_path: Path) -> None:
             maps.commit()
 
         one.begin()
-        assert one.grouped("attempts").size("group") == 4
+        assert one.grouped("answered").size("group") == 4
 
 
 def test_a_key_that_another_process_has_added_meanwhile_is_no_new_one(tmp_path: Path) -> None:
     with opened(tmp_path / "state") as one, closing(SharedMaps(tmp_path / "state")) as other:
-        assert one.grouped("attempts").get("group", "key") is None
+        assert one.grouped("answered").get("group", "key") is None
         one.commit()
         other.begin()
-        other.grouped("attempts").put("group", "key", 1)
+        other.grouped("answered").put("group", "key", 1)
         other.commit()
         one.begin()
-        one.grouped("attempts").put("group", "key", 2)
+        one.grouped("answered").put("group", "key", 2)
 
-        assert one.grouped("attempts").items("group") == (("key", 2),)
+        assert one.grouped("answered").items("group") == (("key", 2),)
 
 
 def test_the_log_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,6 +227,34 @@ def test_maps_whose_log_cannot_be_read_begin_anew_when_it_can(
         assert [*other.ordered("values")] == ["0", "1"]
 
 
+def test_one_process_replaces_a_log_that_is_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_maps, "MIN_COMPACTED", 1_000)
+    with opened(tmp_path / "state") as one, opened(tmp_path / "state") as other:
+        one.compacts_later = other.compacts_later = True
+        told = []
+        for number in range(30):
+            maps = (one, other)[number % 2]
+            maps.begin()
+            maps.ordered("values").put("key", bytes([number]) * 80)
+            maps.commit()
+            told.append((one.needs_snapshot, other.needs_snapshot))
+
+        nobody, first, last = dict.fromkeys(told)
+        assert (nobody, sum(first)) == ((False, False), 1)  # the one that has made it long
+        assert last == (
+            True,
+            True,
+        )  # and another when it is longer by as much: that one may be dead
+        long, behind = (one, other) if first[0] else (other, one)
+        snapshot = finish(long.take_snapshot())
+        long.begin()
+        long.compact(snapshot)
+        behind.begin()
+        assert (long.needs_snapshot, behind.needs_snapshot) == (False, False)
+
+
 def test_a_snapshot_for_which_there_is_no_space_is_made_when_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,11 +294,14 @@ class Copies(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(shared_maps, "MIN_COMPACTED", 300)
         self.patch.setattr(shared_maps, "AT_ONCE", 2)
+        for name, bound in (("MAX_ATTEMPTS", 2), ("MAX_PER_SESSION", 2), ("MAX_KEPT", 4)):
+            self.patch.setattr(attempts, name, bound)
         self.folder = tempfile.TemporaryDirectory()
         self.copies = [self.open() for _ in range(3)]
         self.snapshots: dict[int, tuple[SharedMaps, Any]] = {}
         self.ordered = LocalMap[str, object]()
         self.grouped = LocalGroups[str | None, str, int]()
+        self.attempts = Attempts()
 
     def open(self) -> SharedMaps:
         return SharedMaps(Path(self.folder.name) / "state")
@@ -270,6 +310,7 @@ class Copies(RuleBasedStateMachine):
         which=st.integers(0, 2),
         of_maps=st.lists(OF_MAPS, max_size=5),
         of_groups=st.lists(OF_GROUPS, max_size=5),
+        of_attempts=st.lists(OF_ATTEMPTS, max_size=5),
         fails=st.booleans(),
     )
     def transact(
@@ -277,27 +318,32 @@ class Copies(RuleBasedStateMachine):
         which: int,
         of_maps: list[tuple[Any, ...]],
         of_groups: list[tuple[Any, ...]],
+        of_attempts: list[tuple[Any, ...]],
         fails: bool,
     ) -> None:
         maps = self.copies[which]
         maps.begin()
-        values, attempts = maps.ordered("values"), maps.grouped("attempts")
-        self.compare(values, attempts)
+        values, answered = maps.ordered("values"), maps.grouped("answered")
+        self.compare(maps)
         for name, *arguments in of_maps:
             getattr(values, name)(*arguments)
             if not fails:
                 getattr(self.ordered, name)(*arguments)
         for name, *arguments in of_groups:
-            if name == "drop_first" and not self.can_drop_first(attempts, *arguments):
+            if name == "drop_first" and not self.can_drop_first(answered, *arguments):
                 continue
-            getattr(attempts, name)(*arguments)
+            getattr(answered, name)(*arguments)
             if not fails:
                 getattr(self.grouped, name)(*arguments)
+        for name, *arguments in of_attempts:
+            found = getattr(maps.attempts(), name)(*arguments)
+            if not fails:
+                assert found == getattr(self.attempts, name)(*arguments)
         if fails:
             maps.roll_back()
         else:
             maps.commit()
-            self.compare(values, attempts)
+            self.compare(maps)
 
     @staticmethod
     def can_drop_first(groups: LocalGroups[Any, Any, Any], group: str | None) -> bool:
@@ -333,11 +379,14 @@ class Copies(RuleBasedStateMachine):
             maps.begin()
             maps.compact(snapshot)
 
-    def compare(self, ordered: SharedMap, grouped: SharedGroups) -> None:
+    def compare(self, maps: SharedMaps) -> None:
+        ordered, grouped = maps.ordered("values"), maps.grouped("answered")
         assert [*ordered.items()] == [*self.ordered.items()]
         assert (grouped.groups(), len(grouped)) == (self.grouped.groups(), len(self.grouped))
         for group in grouped.groups():
             assert grouped.items(group) == self.grouped.items(group)
+        assert maps.attempts().trails() == self.attempts.trails()
+        assert len(maps.attempts()) == len(self.attempts)
 
     def teardown(self) -> None:
         for each in self.copies:
@@ -368,7 +417,7 @@ def test_a_shared_map_is_as_one_in_memory(path: Path, changes: list[tuple[str, .
 @given(changes=st.lists(OF_GROUPS, max_size=20))
 def test_shared_groups_are_as_those_in_memory(path: Path, changes: list[tuple[str, ...]]) -> None:
     with opened(path) as maps:
-        shared, local = maps.grouped("attempts"), LocalGroups[str | None, str, int]()
+        shared, local = maps.grouped("answered"), LocalGroups[str | None, str, int]()
         for name, *arguments in changes:
             if name == "drop_first" and not (
                 local.size(arguments[0]) if arguments[0] else len(local)
@@ -385,10 +434,23 @@ def test_shared_groups_are_as_those_in_memory(path: Path, changes: list[tuple[st
         maps.roll_back()
 
 
+def test_the_log_of_a_request_that_comes_again_stays_small(tmp_path: Path) -> None:
+    with opened(tmp_path / "state") as maps:
+        sizes = []
+        for number in range(100):
+            before = maps._log.size
+            maps.attempts().add("", Attempt(b"x" * 16), "key", 1_000 + number)
+            maps.commit()
+            sizes.append(maps._log.size - before)
+
+    assert len(set(sizes)) == 1
+    assert sizes[0] < 100
+
+
 @pytest.mark.parametrize(("group", "key"), [("other", "a"), ("g", "b")])
 def test_what_is_new_comes_behind_what_was_put_last(path: Path, group: str, key: str) -> None:
     with opened(path) as maps:
-        shared, local = maps.grouped("attempts"), LocalGroups[str, str, int]()
+        shared, local = maps.grouped("answered"), LocalGroups[str, str, int]()
         for each in (shared, local):
             each.put_last("g", "a", 1)
             each.put(group, key, 1)

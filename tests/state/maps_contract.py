@@ -40,7 +40,7 @@ class MapsContract:
             self.maps = maps
             self.one: OrderedMap[Any, Any] = maps.ordered("draws")
             self.other: OrderedMap[Any, Any] = maps.ordered("values")
-            self.grouped: GroupedMap[Any, Any, Any] = maps.grouped("attempts")
+            self.grouped: GroupedMap[Any, Any, Any] = maps.grouped("answered")
             yield
 
     @pytest.mark.parametrize("value", VALUES, ids=repr)
