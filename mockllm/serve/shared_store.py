@@ -15,14 +15,15 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from mockllm.serve.place_calls import PlaceCalls, call
+from mockllm.serve.shared_following import Following
 from mockllm.serve.shared_lock import Owners, SharedLock
-from mockllm.serve.shared_maps import SharedMaps, Snapshot
+from mockllm.serve.shared_maps import SharedMaps
 from mockllm.state.store import (
     Enter,
     Operation,
@@ -37,7 +38,6 @@ T = TypeVar("T")
 TIMEOUT = 1.0  # seconds that a question waits for the lock
 RETRY = 1e-3  # seconds between two tries of those that wait
 MAX_TURN = 2e-3  # seconds of the loop for those that wait, one after the other
-FOLLOW = 0.05  # seconds between two readings of what other processes have changed
 BURIAL = 0.05  # seconds between two searches for leases of processes that have ended
 
 FULL = "No space is left for the state that workers share. Make some, or use another --state-dir."
@@ -152,15 +152,15 @@ class SharedStore:
         # of those that wait
         self._waiting: deque[_Waiting] = deque()
         self._timer: asyncio.Handle | None = None
-        self._following: asyncio.Handle | None = None
-        self._compacting: asyncio.Handle | None = None
+        # between questions
+        self._following = Following(self, self._find_maps)
         self._trouble = ""
 
     def close(self) -> None:
         """Close what is open: places of this process are those of one that has ended."""
-        for timer in (self._timer, self._following, self._compacting):
-            if timer is not None:
-                timer.cancel()
+        self._following.stop()
+        if self._timer is not None:
+            self._timer.cancel()
         for each in (self._maps, self._lock, self._owners, self._calls):
             if each is not None:
                 each.close()
@@ -270,8 +270,11 @@ class SharedStore:
         Raises:
             StateUnavailableError: the state cannot be opened or written.
         """
-        if not self._held and not (self._lock or self._open_lock()).acquire():
-            return None
+        if not self._held:
+            if self._maps is not None and self._maps.is_behind:
+                self._read_ahead(self._maps)
+            if not (self._lock or self._open_lock()).acquire():
+                return None
         self._held += 1
         try:
             return self._perform(operations, now)
@@ -309,6 +312,14 @@ class SharedStore:
             self._call(called)
         return result
 
+    def _read_ahead(self, maps: SharedMaps) -> None:
+        """Make what others have changed before this process has the lock, so that they have to wait
+        for less."""
+        try:
+            maps.begin()
+        except OSError:
+            return  # it comes again
+
     def listen(self) -> None:
         """Hear of places that other processes give to leases of this one, from now on. Without
         effect if no socket can be made in the folder, whose path may be too long."""
@@ -345,49 +356,21 @@ class SharedStore:
     def follow(self) -> None:
         """Make the changes of other processes soon after them, from now on, also while nothing is
         asked: all those of a long time would hold the loop at the next question."""
-        self._following = asyncio.get_running_loop().call_later(FOLLOW, self.follow)
-        with contextlib.suppress(OSError, StateUnavailableError):  # the next question tells it
-            self._catch_up()
+        self._following.start()
 
-    def _catch_up(self) -> None:
-        if self._maps is not None:
-            self._maps.begin()
-            self._maps.compacts_later = True
-            if self._maps.needs_snapshot and self._compacting is None:
-                self._compact(self._maps.take_snapshot())
-        elif (self._folder / "state").exists() and self.hold():
+    def _find_maps(self) -> SharedMaps | None:
+        """Return the maps, which are opened if another process has; None if there are none yet.
+
+        Raises:
+            OSError: they cannot be opened.
+            StateUnavailableError: the same.
+        """
+        if self._maps is None and (self._folder / "state").exists() and self.hold():
             try:
-                self._open()
+                return self._open()
             finally:
                 self.let_go()
-
-    def _compact(self, pieces: Generator[bool, None, Snapshot]) -> None:
-        """Go on with `pieces` for `MAX_TURN`, and in later turns of the loop."""
-        end = time.perf_counter() + MAX_TURN
-        try:
-            next(pieces)
-            while time.perf_counter() < end:
-                next(pieces)
-        except StopIteration as ended:
-            self._compacting = None
-            self._replace_log(ended.value)
-        else:
-            self._compacting = asyncio.get_running_loop().call_soon(self._compact, pieces)
-
-    def _replace_log(self, snapshot: Snapshot) -> None:
-        """Replace the log by `snapshot`, as soon as no other process has the lock."""
-        self._compacting = None
-        with contextlib.suppress(StateUnavailableError):  # the next question tells it
-            if not self.hold():
-                loop = asyncio.get_running_loop()
-                self._compacting = loop.call_later(RETRY, self._replace_log, snapshot)
-                return
-            try:
-                self._do(lambda state: None)  # so that nothing of the log is missing
-                assert self._maps is not None
-                self._maps.compact(snapshot)
-            finally:
-                self.let_go()
+        return self._maps
 
     # --- opening ---
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -116,46 +114,6 @@ def test_nothing_is_opened_before_it_is_used(tmp_path: Path) -> None:
         store.post([NEXT], 0.0)
 
         assert {path.name for path in tmp_path.iterdir()} >= {"state", "lock", "owners"}
-
-
-@pytest.mark.anyio
-async def test_changes_of_others_are_made_while_nothing_is_asked(tmp_path: Path) -> None:
-    with closing(SharedStore(tmp_path)) as idle, closing(SharedMaps(tmp_path / "state")) as others:
-        idle.follow()
-        for value in ("before it is opened", "after"):
-            others.begin()
-            others.ordered("values").put("key", value)
-            others.commit()
-            await until(partial(has, idle, value))
-
-
-@pytest.mark.anyio
-async def test_a_long_log_is_replaced_in_turns_of_the_loop(
-    store: SharedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shared_maps, "MIN_COMPACTED", 3_000)
-    monkeypatch.setattr(shared_maps, "AT_ONCE", 1)
-    monkeypatch.setattr(shared_store, "MAX_TURN", 0.0)
-    store.post([NEXT], 0.0)
-    store.follow()
-
-    def asked() -> bool:
-        assert store.perform_at_once([Put(str(next(keys)), b"v" * 100, 60.0)], 0.0) == [None]
-        return (tmp_path / "changes.1").exists()
-
-    keys = itertools.count()
-    await until(asked)
-    expected = [f"{number}" for number in range(next(keys))]
-    with closing(SharedMaps(tmp_path / "state")) as others:
-        others.begin()
-        assert store._maps is not None
-        assert [*others.ordered("values")] == [*store._maps.ordered("values")]
-        assert {str(key) for key in others.ordered("values")} >= set(expected)
-
-
-def has(store: SharedStore, value: str) -> bool:
-    """True if the copy in `store` has this value, without asking."""
-    return store._maps is not None and store._maps.ordered("values").get("key") == value
 
 
 def test_a_question_is_not_performed_while_another_process_has_the_lock(
