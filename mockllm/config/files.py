@@ -114,7 +114,11 @@ def _merged(configs: Sequence[Config]) -> Config:
         merged |= {name: getattr(config, name) for name in config.model_fields_set}
     for field in JOINED_FIELDS:
         merged[field] = [entry for config in configs for entry in getattr(config, field)]
-    return Config.model_construct(**merged)
+    joined = Config.model_construct(**merged)
+    for config in configs:
+        if "latency" in config.model_fields_set:
+            joined.keep_latency_place(config)
+    return joined
 
 
 def _contradictions(read: Iterable[tuple[str, Config]]) -> Iterator[Problem]:

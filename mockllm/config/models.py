@@ -244,6 +244,8 @@ class Config(ConfigObject):
     """What happens to all requests that match, whoever answers: errors, faults and latencies, for a
     while, or to a share of the requests."""
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
+    _latency_read: tuple[object, str] = PrivateAttr(default=(None, ""))
+    """The `latency` that was read from a file, and the file's name."""
 
     @classmethod
     def from_dict(cls, data: Any, *, file: str = "") -> Self:
@@ -261,6 +263,7 @@ class Config(ConfigObject):
                 mock.read_from(Place(file=file, field=field, position=index, name=mock.name))
         for index, entry in enumerate(config.traffic):
             entry.read_from(Place(file=file, field="traffic", position=index, name=entry.name))
+        config._latency_read = config.latency, file
         return config
 
     @classmethod
@@ -290,6 +293,16 @@ class Config(ConfigObject):
     def pace(self) -> Latency | None:
         """`latency` as an object: validation has converted presets."""
         return cast("Latency | None", self.latency)
+
+    @property
+    def latency_place(self) -> Place:
+        """The file that `latency` was read from; empty if it is from elsewhere."""
+        latency, file = self._latency_read
+        return Place(file=file) if latency is self.latency else Place()
+
+    def keep_latency_place(self, read: Config) -> None:
+        """Record that `latency` is that of a configuration which was read."""
+        self._latency_read = read._latency_read
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

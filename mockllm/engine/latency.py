@@ -99,7 +99,7 @@ def review_latencies(config: Config) -> Iterator[Problem]:
 
 def _latencies(config: Config) -> Iterator[tuple[Latency, Place]]:
     if config.pace is not None:
-        yield config.pace, Place()
+        yield config.pace, config.latency_place
     for index, entry in enumerate(config.traffic):
         if entry.pace is not None:
             yield entry.pace, entry.place_in(index)

@@ -10,6 +10,7 @@ import pytest
 
 from mockllm import Config, ConfigError, load_config
 from mockllm.config.files import files_of, read_files
+from mockllm.config.latency import read_latency
 from mockllm.engine.loading import load, review
 from tests.support.loads import ANSWER, mock
 
@@ -80,6 +81,27 @@ def test_a_setting_that_two_files_have_differently_is_a_warning(tmp_path: Path) 
         f'{two}: listen_addr: ":2" replaces ":1" of {one}; {remedy}',
         f'{two}: stream: {{"chunk": 3}} replaces {{"chunk": "char"}} of {one}; {remedy}',
     }
+
+
+def test_the_file_of_a_doubtful_latency_is_named_and_counted_once(tmp_path: Path) -> None:
+    for name, latency in (("a", {"ttft": 350}), ("b", {"ttft": 1}), ("c", {"itl": 20})):
+        (tmp_path / f"{name}.json").write_bytes(orjson.dumps({"latency": latency}))
+    (tmp_path / "d.json").write_bytes(orjson.dumps({"mocks": [{"reply": "x"}]}))
+
+    found = review(tmp_path)
+
+    assert str(found.problems[-1]).startswith(f"{tmp_path / 'c.json'}: latency.itl: 20 seconds")
+    assert found.files == 4
+
+
+def test_a_latency_from_elsewhere_is_of_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(orjson.dumps({"latency": {"ttft": 1}}))
+    config, _ = read_files(tmp_path)
+
+    other = config.model_copy(update={"latency": read_latency({"ttft": 350})})
+
+    (problem,) = load(other).warnings
+    assert str(problem).startswith("latency.ttft: 350 seconds")
 
 
 def test_warnings_of_files_reach_the_engine_and_strict(tmp_path: Path) -> None:
