@@ -78,6 +78,9 @@ from mockllm.wire.placeholders import FreshValues
 _WITHOUT_SESSION = frozenset({HEALTH, READY, ROOT})
 """Paths that say nothing of a session, and answer even if the current one has ended."""
 
+BEHIND = -1
+"""No number of changes."""
+
 BUSY_PEER = "The worker that may have the response is busy. Retry the request."
 
 _REPEATED = frozenset({Outcome.MOCK, Outcome.ECHO, Outcome.UNMATCHED, Outcome.NOT_FOUND})
@@ -135,7 +138,7 @@ class App:
         self._own_traffic: CompiledTraffic | None = None
         self._configured = engine
         self._changes = 0
-        self._catch_up: Callable[[], None] | None = None
+        self._catch_up: Callable[[], bool] | None = None
         self.asks_first = False
         """True if other servers are asked before each decision: none is repeated without it."""
         self._peers: frozenset[int] = frozenset()
@@ -321,9 +324,9 @@ class App:
     def changes(self) -> int:
         """Return the number of changes so far of what decisions depend on beside the request: of
         the configuration, the mocks, the sessions, also by other processes. It is asked before
-        each decision that is repeated."""
-        if self._catch_up is not None:
-            self._catch_up()
+        each decision that is repeated. It is `BEHIND` while there are some that are not known."""
+        if self._catch_up is not None and not self._catch_up():
+            return BEHIND
         return self._changes
 
     @property
@@ -331,9 +334,10 @@ class App:
         """The number of those changes that held for the last decision."""
         return self._changes
 
-    def follow(self, catch_up: Callable[[], None]) -> None:
+    def follow(self, catch_up: Callable[[], bool]) -> None:
         """Call `catch_up` before each decision that is repeated: it makes the changes of other
-        processes, as whoever asks for a new decision does before it."""
+        processes, as whoever asks for a new decision does before it, and returns False if it cannot
+        make all of them at once."""
         self._catch_up = catch_up
 
     def repeats(self, request: Request, decision: Decision) -> bool:

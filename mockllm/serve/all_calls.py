@@ -81,7 +81,9 @@ class AllCalls:
         self._next: _Round | None = None
         self._worker: asyncio.Task[None] | None = None
 
-    def use_changes(self, follow: Callable[[], None], has_cut: Callable[[], bool]) -> None:
+    def use_changes(
+        self, follow: Callable[[], Awaitable[None]], has_cut: Callable[[], bool]
+    ) -> None:
         """Know of the changes that all processes make: `follow` makes those of others here, and
         `has_cut` returns True if one has since cut answers of other processes, whose calls are over
         once they have made it too."""

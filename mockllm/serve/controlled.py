@@ -80,7 +80,7 @@ def turn_on(
     elif shared is not None:
         shared.use(service, local)
         if isinstance(calls, AllCalls):
-            calls.use_changes(shared.follow, service.gates.has_cut)
+            calls.use_changes(shared.follow_patiently, service.gates.has_cut)
     desk = Desk(
         service.app,
         local if shared is None else shared,

@@ -29,8 +29,6 @@ from mockllm.endpoints.control.answers import ControlError
 from mockllm.endpoints.control.making import Answer, Check, LocalChanges
 from mockllm.endpoints.control.snapshot import take_snapshot
 from mockllm.endpoints.control.state import operations_of, settle
-from mockllm.endpoints.health import HEALTH, READY, ROOT
-from mockllm.endpoints.metrics import METRICS
 from mockllm.engine.changes import (
     Change,
     ForgetWorker,
@@ -50,6 +48,7 @@ from mockllm.serve.gates import Gates
 from mockllm.serve.redis_changes import NO_LOG, RECORDS, Found, Known, RedisChanges
 from mockllm.serve.redis_link import LinkError, RedisLink
 from mockllm.serve.redis_store import RedisStore, number_of
+from mockllm.serve.restoring import UNDECIDED, is_large, restore_aside
 from mockllm.state.store import Condition, StateUnavailableError
 
 logger = logging.getLogger("mockllm")
@@ -60,8 +59,6 @@ MAX_RETRY = 10_000  # microseconds between two attempts to get the lock
 MAX_ENDING = 5.0  # seconds in which tasks end that are cancelled
 CANCELLED_AGAIN = 0.05  # seconds after which they are cancelled once more: the client of Redis may
 # swallow it
-UNDECIDED = frozenset({HEALTH, READY, ROOT, METRICS})
-"""Paths of which nothing can be changed."""
 
 
 class DistantChanges:
@@ -198,15 +195,18 @@ class DistantChanges:
         until = time.monotonic() + MAX_SLICE
         for record in found.records:
             for packed in unpack(record):
-                self._remake(packed)
+                await self._remake(packed)
                 if time.monotonic() > until:
                     await asyncio.sleep(0)
                     until = time.monotonic() + MAX_SLICE
         self._known = found.known
 
-    def _remake(self, packed: Packed) -> None:
+    async def _remake(self, packed: Packed) -> None:
         try:
-            change = restore(packed, self._app.engine)
+            if is_large(packed):
+                change = await restore_aside(packed, self._app)
+            else:
+                change = restore(packed, self._app.engine)
             if isinstance(change, SetSpeed):
                 change = change._replace(at=self._log.time.from_server(change.at))
             elif isinstance(change, OpenSession):

@@ -52,7 +52,7 @@ class ProcessCalls:
         """The names of processes that are over, the calls of which the journal has."""
         self.copies: list[Journal] = []
         """Journals that have calls of other processes too, of which is dropped what is here."""
-        self.follow: Callable[[], None] = lambda: None
+        self.follow: Callable[[], Awaitable[None] | None] = lambda: None
         """Makes all changes that other processes have made so far."""
         self._number = number
         self._arriving: dict[str, list[Kept]] = {}
@@ -71,7 +71,7 @@ class ProcessCalls:
             case {"clear": selection, "upto": upto}:
                 return self.clear(Selection.from_dict(selection), upto)
             case {"follow": _}:
-                self.follow()
+                return self.follow()
             case {"await": number}:
                 return self._await_call(number)
             case {"adopt": name, "calls": packed}:

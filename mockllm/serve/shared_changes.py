@@ -5,7 +5,8 @@ A change is checked by one process, with the lock of the log, when this process 
 before; it is written to the log, made here, and then answered. Every other process compares the
 generation before each decision and makes what is new first. Nobody waits for another process: one
 that is stopped makes the changes when it goes on. The others are rung (`serve.bells`), because open
-answers are concerned too: those that are held at gates, and those whose speed changes.
+answers are concerned too: those that are held at gates, and those whose speed changes. What takes
+long to compile is compiled in a thread; requests that come meanwhile are decided after it.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from mockllm.serve.change_log import ChangeBoard, ChangeLog, Tickets, TooFarBehi
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.gates import Gates
+from mockllm.serve.restoring import UNDECIDED, is_large, restore_aside
 
 logger = logging.getLogger("mockllm")
 
@@ -62,10 +64,12 @@ class SharedChanges:
         self._generation = board.generation
         self._made = _BEHIND  # the position up to which all changes are made
         self._unmade = deque[Packed]()
+        self._making: asyncio.Task[None] | None = None  # of what takes long, and what follows it
         self._posted = deque[GateChange]()
         self._is_changing = False
         self._retry: asyncio.TimerHandle | None = None
         self._tasks = set[asyncio.Task[Sequence[Change] | RequestError]]()
+        self._hearing = set[asyncio.Task[None]]()
 
     def use(self, service: Service, local: LocalChanges) -> None:
         """Make the changes of this server, by `local`."""
@@ -79,7 +83,7 @@ class SharedChanges:
 
     def start(self) -> None:
         """Make all changes so far, and those to come when the bell rings, in the running loop."""
-        self.catch_up()
+        self.catch_up(is_patient=True)
         self._bell.listen(self._hear)
         for worker in self._gates.states.workers:
             if not self._bell.is_alive(worker):
@@ -98,35 +102,74 @@ class SharedChanges:
 
     def decide(self, request: Request) -> Decision | Question:
         """Decide as the app does, once all changes are made that were made before `request`."""
-        self.follow()
-        return self._app.decide(request)
+        if self.follow() or request.path in UNDECIDED:
+            return self._app.decide(request)
+        asked = (Wait(self._make_unmade, is_brief=True),)
+        return Question(asked, lambda results: self.decide(request))
 
-    def follow(self) -> None:
-        """Make all changes that were made before this moment."""
-        if self._generation[0] != self._made:
-            self.catch_up()
+    def follow(self) -> bool:
+        """Make all changes that were made before this moment. Returns False if that takes long."""
+        return self._generation[0] == self._made or self.catch_up()
 
-    def catch_up(self, seconds: float | None = None) -> None:
+    async def follow_patiently(self) -> None:
+        """Make all changes that were made before this moment, with pauses."""
+        while not self.follow():
+            await self._make_unmade()
+
+    def catch_up(self, seconds: float | None = None, *, is_patient: bool = False) -> bool:
         """Make what was changed by other processes, or so much of it as can be made in so many
-        seconds."""
+        seconds. Returns False if there is more, because some of it takes long, unless this
+        `is_patient`, or because it can no longer be known."""
         try:
             for record in self._log.read():
                 self._unmade += unpack(record)
         except (TooFarBehindError, OSError) as exc:
             logger.error("process %d cannot follow the changes of others: %s", self._number, exc)
             self._give_up()
-            return
+            return True  # by what is known, until the process ends
         self._made = _BEHIND
         until = None if seconds is None else time.monotonic() + seconds
         while self._unmade:
-            self._remake(self._unmade.popleft())
+            if self._making is not None or (not is_patient and is_large(self._unmade[0])):
+                return False
+            packed = self._unmade.popleft()
+            with self._logging(packed):
+                self._local.make(restore(packed, self._app.engine))
             if until is not None and time.monotonic() > until:
-                return
+                return not self._unmade
         self._made = self._log.position
+        return True
 
-    def _remake(self, packed: Packed) -> None:
+    async def _make_unmade(self) -> None:
+        """Make what was read of the log, with pauses."""
+        if self._making is None:
+            self._making = asyncio.get_running_loop().create_task(self._make_in_pieces())
+        await asyncio.wait({self._making})
+
+    async def _make_in_pieces(self) -> None:
+        until = time.monotonic() + MAX_SLICE
         try:
-            self._local.make(restore(packed, self._app.engine))
+            while self._unmade:
+                packed = self._unmade[0]
+                with self._logging(packed):
+                    if is_large(packed):
+                        change = await restore_aside(packed, self._app)
+                    else:
+                        change = restore(packed, self._app.engine)
+                    self._local.make(change)
+                self._unmade.popleft()
+                if time.monotonic() > until:
+                    await asyncio.sleep(0)
+                    until = time.monotonic() + MAX_SLICE
+        finally:
+            self._making = None
+        self._make_posted()
+
+    @contextlib.contextmanager
+    def _logging(self, packed: Packed) -> Iterator[None]:
+        """Log why a change cannot be made here."""
+        try:
+            yield
         except Exception:
             # it was checked where it was made; the configuration may be another one by now
             logger.exception("a change cannot be made here: %s", packed[0])
@@ -134,8 +177,14 @@ class SharedChanges:
     def _hear(self) -> None:
         self.catch_up(MAX_SLICE)
         if self._unmade:
-            asyncio.get_running_loop().call_soon(self._hear)
-        self._make_posted()
+            self._make_soon()
+        else:
+            self._make_posted()
+
+    def _make_soon(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._make_unmade())
+        self._hearing.add(task)
+        task.add_done_callback(self._hearing.discard)
 
     # --- what this process changes ---
 
@@ -162,12 +211,12 @@ class SharedChanges:
         settled: Sequence[Change] | None = None
         if self._lock():
             with self._changing():
-                self.catch_up()
-                changes = self._find_changes(check)
-                operations = operations_of(changes)
-                results = self._app.store.perform_at_once(operations, self._app.time())
-                if results is not None:
-                    settled = self._settle(changes, results)
+                if self.catch_up():
+                    changes = self._find_changes(check)
+                    operations = operations_of(changes)
+                    results = self._app.store.perform_at_once(operations, self._app.time())
+                    if results is not None:
+                        settled = self._settle(changes, results)
             self._tell()
         if settled is not None:
             return answer(settled)
@@ -190,14 +239,17 @@ class SharedChanges:
 
     async def _commit_in_turn(self, check: Check) -> Sequence[Change] | RequestError:
         until = time.monotonic() + MAX_WAIT
-        while not self._lock():
-            if time.monotonic() > until:
+        while not self._lock_caught_up():
+            if self._unmade:
+                await self._make_unmade()
+                until = time.monotonic() + MAX_WAIT
+            elif time.monotonic() > until:
                 message = "Another worker process has been making a change for too long: try again"
                 return ControlError(503, "busy", message)
-            await asyncio.sleep(RETRY)
+            else:
+                await asyncio.sleep(RETRY)
         try:
             with self._changing():
-                self.catch_up()
                 changes = self._find_changes(check)
                 operations = operations_of(changes)
                 results = await self._app.store.perform_later(operations) if operations else ()
@@ -219,6 +271,20 @@ class SharedChanges:
         """Return True if this process has the lock of the log, which it had not before."""
         return not self._is_changing and self._log.lock()
 
+    def _lock_caught_up(self) -> bool:
+        """Return True if this process has the lock, and has made all changes. Without it, there may
+        be some that take long."""
+        if not self._lock():
+            return False
+        self._is_changing, is_caught_up = True, False
+        try:
+            is_caught_up = self.catch_up()
+        finally:
+            self._is_changing = False
+            if not is_caught_up:
+                self._log.unlock()
+        return is_caught_up
+
     def _tell(self) -> None:
         """Let other processes know that something was changed."""
         self._ring()
@@ -232,12 +298,14 @@ class SharedChanges:
     def _make_posted(self) -> None:
         if not self._posted or self._is_changing or self._retry is not None:
             return
-        if not self._lock():
-            self._retry = asyncio.get_running_loop().call_later(RETRY, self._retry_posted)
+        if not self._lock_caught_up():
+            if self._unmade:
+                self._make_soon()
+            else:
+                self._retry = asyncio.get_running_loop().call_later(RETRY, self._retry_posted)
             return
         try:
             with self._changing():
-                self.catch_up()
                 while self._posted:
                     posted = [*self._posted]
                     self._posted.clear()

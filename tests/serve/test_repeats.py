@@ -496,10 +496,11 @@ def test_what_other_processes_have_changed_is_known_before_each_repeat() -> None
         await received(serving, *[post()] * 3)
         asked: list[int] = []
 
-        def catch_up() -> None:
+        def catch_up() -> bool:
             asked.append(len(asked))
             if len(asked) == 2:
                 serving.app.use(Engine(CONFIGURATIONS[1]))
+            return True
 
         serving.app.follow(catch_up)
         for _ in range(3):
@@ -510,6 +511,18 @@ def test_what_other_processes_have_changed_is_known_before_each_repeat() -> None
     assert asyncio.run(changing()) == ([False] * 4 + [True] * 2, 2)
 
 
+def test_nothing_is_repeated_while_a_change_of_another_process_takes_long() -> None:
+    serving = Serving(CONFIGURATIONS[0], reuse=True)
+
+    async def answered() -> int:
+        await received(serving, *[post()] * 3)
+        serving.app.follow(lambda: False)
+        await received(serving, *[post()] * 3)
+        return len(serving.service.repeats)
+
+    assert asyncio.run(answered()) == 0
+
+
 def test_an_answer_from_before_a_change_is_not_kept_after_it() -> None:
     """A process learns of the changes of others in the midst of an answer."""
 
@@ -518,10 +531,11 @@ def test_an_answer_from_before_a_change_is_not_kept_after_it() -> None:
         await received(serving, post())
         changes: list[int] = []
 
-        def catch_up() -> None:
+        def catch_up() -> bool:
             if not changes:
                 changes.append(1)
                 serving.app.use(Engine(CONFIGURATIONS[1]))
+            return True
 
         serving.app.follow(catch_up)
         for _ in range(3):

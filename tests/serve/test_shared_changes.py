@@ -15,15 +15,16 @@ from typing import Any, cast
 import orjson
 import pytest
 
-from mockllm.app import App
+from mockllm.app import BEHIND, App
 from mockllm.endpoints.control.access import Access
 from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.control.desk import Desk
 from mockllm.endpoints.control.making import LocalChanges
 from mockllm.engine.building import build_engine
 from mockllm.engine.decision import Decision, DividedWork, Question, Wait, finish
+from mockllm.engine.packed_changes import restore
 from mockllm.exchange import Request
-from mockllm.serve import change_log, shared_changes
+from mockllm.serve import change_log, restoring, shared_changes
 from mockllm.serve.change_log import ChangeBoard
 from mockllm.serve.connections import Service
 from mockllm.serve.gates import Gates
@@ -348,6 +349,141 @@ def test_a_worker_that_missed_what_is_gone_gives_up(
 
     assert (one.has_given_up, two.has_given_up) == (False, True)
     assert "cannot follow the changes of others" in caplog.text
+
+
+# --- changes that take long -----------------------------------------------------------------------
+
+LARGE = "long " * 200
+
+
+@pytest.fixture
+def taking_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change with a long text takes long to compile."""
+    monkeypatch.setattr(restoring, "MAX_AT_ONCE", len(LARGE))
+
+
+async def resolved(decided: Decision | Question) -> tuple[int, Any]:
+    """The answer after all questions."""
+    while isinstance(decided, Question):
+        (work,) = decided.operations
+        if isinstance(work, Wait):
+            decided = decided.resume([await work.begin()])
+        else:
+            assert isinstance(work, DividedWork)
+            decided = decided.resume([finish(work.pieces)])
+    return read(decided)
+
+
+def say_later(worker: Worker, text: str) -> Decision | Question:
+    body = {"model": "m", "messages": [{"role": "user", "content": text}]}
+    return worker.decide(request("/v1/chat/completions", body))
+
+
+@pytest.mark.usefixtures("taking_long")
+async def test_a_request_waits_for_a_change_that_takes_long_and_others_go_on(
+    server: Server,
+) -> None:
+    one, two = server.start(2)
+    assert [one.add("x", LARGE), one.add("x", "2"), one.add("y", LARGE)] == [201] * 3
+    known = two.app.known_changes
+
+    asked = [say_later(two, text) for text in ("x", "y", "configured")]
+
+    assert all(isinstance(each, Question) for each in asked)
+    assert two.app.changes() == BEHIND
+    assert two.app.known_changes == known
+    health = two.decide(Request.of("GET", "/health", ((b"host", b"a"),)))
+    assert isinstance(health, Decision)
+    assert health.reply.status == 200
+    async with asyncio.timeout(PATIENCE):
+        answers = await asyncio.gather(*map(resolved, asked))
+    said = [value["choices"][0]["message"]["content"] for _, value in answers]
+    assert said == [LARGE, LARGE, "yes"]
+    assert two.app.changes() != BEHIND
+    assert two.known == one.known
+
+
+@pytest.mark.usefixtures("taking_long")
+async def test_a_change_comes_after_one_of_another_worker_that_takes_long(server: Server) -> None:
+    one, two = server.start(2)
+    assert one.add("x", LARGE) == 201
+
+    changed = resolved(two.begin("DELETE", "mocks/added[0]"))
+    waiting = held(one)
+    released = resolved(two.begin("POST", "gates/g/release"))
+    async with asyncio.timeout(PATIENCE):
+        statuses = [status for status, _ in await asyncio.gather(changed, released)]
+
+    assert statuses == [204, 204]
+    one.shared.catch_up()
+    assert one.say("x") is two.say("x") is None
+    assert waiting.happened == "passed"
+
+
+@pytest.mark.usefixtures("taking_long")
+async def test_an_answer_reaches_a_gate_after_a_change_that_takes_long(server: Server) -> None:
+    one, two = server.start(2)
+    assert one.add("x", LARGE) == 201
+    assert one.ask("POST", "gates/g/open")[0] == 204
+
+    coming = held(two)
+    async with asyncio.timeout(PATIENCE):
+        while not coming.happened:  # noqa: ASYNC110  # what happens then tells nobody
+            await asyncio.sleep(0.001)
+
+    assert coming.happened == "passed"
+    assert two.say("x") == LARGE
+
+
+@pytest.mark.usefixtures("taking_long")
+async def test_a_change_that_takes_long_and_cannot_be_made_is_passed_over(
+    server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = server.start(2)
+    assert [one.add("x", LARGE), one.add("y", "2")] == [201, 201]
+
+    def fail(packed: Any, engine: Any) -> Any:
+        raise ValueError
+
+    monkeypatch.setattr(restoring, "restore", fail)
+    async with asyncio.timeout(PATIENCE):
+        await two.shared.follow_patiently()
+
+    assert (two.say("x"), two.say("y")) == (None, "2")
+    assert "a change cannot be made here: AddMock" in caplog.text
+
+
+@pytest.mark.usefixtures("taking_long")
+async def test_a_change_is_compiled_for_the_configuration_that_it_meets(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = server.start(2)
+    assert one.add("x", LARGE) == 201
+    engines: list[Any] = []
+
+    def restored(packed: Any, engine: Any) -> Any:
+        if not engines:
+            two.app.use(build_engine(CONFIG))
+        engines.append(engine)
+        return restore(packed, engine)
+
+    monkeypatch.setattr(restoring, "restore", restored)
+    async with asyncio.timeout(PATIENCE):
+        await two.shared.follow_patiently()
+
+    assert engines[-1] is two.app.engine
+    assert len(engines) == 2
+    assert two.say("x") == LARGE
+
+
+@pytest.mark.usefixtures("taking_long")
+def test_a_new_worker_makes_what_takes_long_before_it_begins(server: Server) -> None:
+    (one,) = server.start()
+    assert one.add("x", LARGE) == 201
+    (two,) = server.start()
+    two.shared.catch_up(is_patient=True)
+
+    assert two.say("x") == LARGE
 
 
 # --- gates ----------------------------------------------------------------------------------------

@@ -173,7 +173,7 @@ class Controlled:
     def _next(self) -> Part:
         """The process that answers the next request, which has made all changes."""
         for shared in self._shared:
-            shared.catch_up()
+            shared.catch_up(is_patient=True)
         return next(self._turns)
 
     def reload(self, engine: Engine) -> None:
