@@ -7,7 +7,7 @@ from dataclasses import dataclass
 KIB = 1024
 MIB = 1024 * KIB
 
-MAX_SPEED = 1_000_000.0  # times as fast as real time
+MIN_SPEED, MAX_SPEED = 1e-6, 1_000_000.0  # times as fast as real time
 
 
 @dataclass(frozen=True, slots=True)

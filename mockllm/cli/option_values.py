@@ -14,7 +14,7 @@ from typing import TypeVar
 from mockllm.cli.limit_options import seconds
 from mockllm.config.address import MAX_PORT, parse_address, parse_host, shown
 from mockllm.config.latency import Latency, parse_latency
-from mockllm.limits import MAX_SPEED
+from mockllm.limits import MAX_SPEED, MIN_SPEED
 from mockllm.serve.redis_address import RedisAddress, parse_redis_address
 
 T = TypeVar("T")
@@ -87,8 +87,8 @@ def speed_of(text: str) -> float:
         speed = float(text)
     except ValueError:
         speed = 0.0
-    if not 0 < speed <= MAX_SPEED:
-        message = f"expected a number above 0, at most {MAX_SPEED:g}, found {shown(text)}"
+    if not MIN_SPEED <= speed <= MAX_SPEED:
+        message = f"expected a number from {MIN_SPEED:g} to {MAX_SPEED:g}, found {shown(text)}"
         raise argparse.ArgumentTypeError(message)
     return speed
 

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from mockllm.config.objects import keys_of
 
 MIN_SUSPICIOUS = 100  # seconds, written without a unit; nobody lets a test wait for so long
+MAX_SECONDS = 1_000_000_000  # 32 years; with it, no sum or product of times leaves its type
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TEXT = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?|\.[0-9]{1,18}) ?(ms|s|m|h)", re.ASCII)
@@ -37,6 +38,13 @@ class Seconds(float):
 
 
 def _read(value: Any) -> Seconds:
+    seconds = _as_seconds(value)
+    if MAX_SECONDS < seconds < math.inf:
+        raise PydanticCustomError("duration", f"expected {_EXPECTED}, at most {MAX_SECONDS} s")
+    return seconds
+
+
+def _as_seconds(value: Any) -> Seconds:
     if isinstance(value, Seconds):
         return value
     if isinstance(value, str):
@@ -71,7 +79,8 @@ if TYPE_CHECKING:  # type checkers allow what validation converts
     AnyDuration = float | str
 else:
     _TEXT_SCHEMA = {"type": "string", "pattern": f"^(?:{_TEXT.pattern})$"}
-    _SCHEMA = {"anyOf": [{"type": "number", "minimum": 0}, _TEXT_SCHEMA]}
+    _NUMBER_SCHEMA = {"type": "number", "minimum": 0, "maximum": MAX_SECONDS}
+    _SCHEMA = {"anyOf": [_NUMBER_SCHEMA, _TEXT_SCHEMA]}
     Duration = Annotated[Any, PlainValidator(_read_finite), WithJsonSchema(_SCHEMA)]
     AnyDuration = Annotated[Any, PlainValidator(_read), WithJsonSchema(_SCHEMA)]
     """May be infinite, or not a number."""

@@ -30,6 +30,7 @@ from mockllm.config.schema_rules import describe, has, has_key, has_value, none_
 from mockllm.config.values import AlsoWritten, JSONValue
 from mockllm.exchange import WITHOUT_CONTENT
 
+MIN_STATUS, MAX_STATUS = 200, 599
 MAX_RETRY_AFTER = 120.0
 """Seconds. OpenAI's client does not retry at all after a longer one, Anthropic's sleeps as long as
 it says, and hangs if it is infinite (openai 3.54.0, anthropic 2.12.0)."""
@@ -73,7 +74,7 @@ class Error(ConfigObject):
 
     word: Word | None = Field(default=None, validation_alias="as", serialization_alias="as")
     """The failure, which has a status, a body and headers in each API."""
-    status: Annotated[int, Field(strict=True, ge=200, le=599)] | None = None
+    status: Annotated[int, Field(strict=True, ge=MIN_STATUS, le=MAX_STATUS)] | None = None
     """The status of a failure that has no word, from 200 to 599."""
     message: str | None = None
     """The message, instead of the service's own."""
@@ -176,7 +177,7 @@ def _as_error(value: Any) -> Any:
         return value
     if isinstance(value, Error):
         return value
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and MIN_STATUS <= value <= MAX_STATUS:
         message = f'expected a word or an object, found {value}: write {{"status": {value}}}'
         raise contradiction(message)
     raise PydanticCustomError("error_type", "expected a word or an object")

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError
 
 from mockllm.config.durations import (
+    MAX_SECONDS,
     MIN_SUSPICIOUS,
     Duration,
     Seconds,
@@ -64,7 +65,9 @@ class Latency(ConfigObject):
     """The time to the first token."""
     itl: Duration | None = None
     """The time between two tokens."""
-    tps: Annotated[float, Field(strict=True, gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    tps: Annotated[float, Field(strict=True, ge=1e-6, le=1_000_000, allow_inf_nan=False)] | None = (
+        None
+    )
     """Tokens per second, in place of `itl`."""
     ttft_per_token: Duration | None = None
     """The time that each token of the prompt adds to that of the first token."""
@@ -214,7 +217,7 @@ def _as_latency(value: Any) -> Any:
         return {"preset": value}
     if isinstance(value, (Mapping, Latency)):
         return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= MAX_SECONDS:
         unit = "ms" if value >= MIN_SUSPICIOUS else "s"
         text = f"{value:g}{unit}"
         message = f'expected a preset or an object, found {value:g}: write {{"ttft": "{text}"}}'

@@ -98,6 +98,10 @@ def _describe(root: Model, detail: ErrorDetails) -> str:
             return f"expected an object{such}, found {found}"
         case "list_type":
             return f"expected a list, found {found}"
+        case "string_unicode":
+            return f"expected a string of Unicode characters, found {found}"
+        case "invalid_key":
+            return f"expected a key that is a string, found {found}"
         case "string_type":
             return f"expected a string, found {found}"
         case "string_too_short":

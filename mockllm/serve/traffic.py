@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from mockllm.errors import closest, did_you_mean
-from mockllm.limits import MAX_SPEED
+from mockllm.limits import MAX_SPEED, MIN_SPEED
 from mockllm.serve.listening import Listening
 from mockllm.serve.settings import Settings
 
@@ -128,5 +128,6 @@ def check_speed(speed: object) -> None:
     """
     if not isinstance(speed, (int, float)) or isinstance(speed, bool):
         raise TypeError(f"speed: expected a number, found {speed!r:.100}")
-    if not 0 < speed <= MAX_SPEED:
-        raise ValueError(f"speed: expected more than 0, at most {MAX_SPEED:g}, found {speed}")
+    if not MIN_SPEED <= speed <= MAX_SPEED:
+        expected = f"expected at least {MIN_SPEED:g}, at most {MAX_SPEED:g}"
+        raise ValueError(f"speed: {expected}, found {speed}")

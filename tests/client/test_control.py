@@ -412,7 +412,7 @@ def test_the_speed_is_set(control: Control, controlled: Server) -> None:
     control.speed = 4
     assert (control.speed, controlled.speed) == (4.0, 4.0)
     control.speed = 1
-    with pytest.raises(RemoteError, match="expected more than 0"):
+    with pytest.raises(RemoteError, match="expected at least 1e-06, found 0"):
         control.speed = 0
 
 

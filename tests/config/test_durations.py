@@ -54,6 +54,7 @@ def test_a_duration_is_seconds_or_a_text_with_a_unit(written: Any, seconds: floa
     [
         *("", "2", "s", "-1s", "1 second", "1e3s", "1.s", "1m30s", "٣s", "1S", "inf", " 1s", "1s "),
         *("9" * 19 + "s", True, None, [], {}, -1, -0.5, math.inf, math.nan, 10**400),
+        *(1e308, 10**9 + 1, "999999999999999999h"),
     ],
 )
 def test_anything_else_is_a_mistake(written: Any) -> None:
@@ -66,6 +67,8 @@ def test_a_wait_may_be_endless_where_that_is_allowed() -> None:
 
     assert adapter.validate_python(math.inf) == adapter.validate_python(10**400) == math.inf
     assert math.isnan(adapter.validate_python(math.nan))
+    with pytest.raises(ValidationError, match="at most 1000000000 s"):
+        adapter.validate_python(1e308)
 
 
 @given(st.integers(0, 10**9))

@@ -58,6 +58,15 @@ def test_an_error_without_a_body_has_none() -> None:
         (["rate_limit"], "error: expected a word or an object, found a list"),
         (True, "error: expected a word or an object, found true"),
         (429, 'error: expected a word or an object, found 429: write {"status": 429}'),
+        (0, "error: expected a word or an object, found 0"),
+        (10**400, f"error: expected a word or an object, found {'1' + '0' * 58}…"),
+        (
+            {"as": "rate_limit", "retry_after": 1e308, "force": True},
+            (
+                "error.retry_after: expected a number of seconds, or a text with a unit such as "
+                "'350ms', '1.5s' or '2m', at most 1000000000 s, found 1e+308"
+            ),
+        ),
         ({}, "error: expected 'as' or 'status', found neither"),
         ({"message": "a"}, "error: expected 'as' or 'status', found neither"),
         (

@@ -92,9 +92,22 @@ def test_members_replace_those_of_the_preset() -> None:
             {"ttft_per_token": 1, "cached": 1.5},
             "latency.cached: expected at most 1, found 1.5",
         ),
-        ({"tps": 0}, "latency.tps: expected more than 0, found 0"),
+        ({"tps": 0}, "latency.tps: expected at least 1e-06, found 0"),
         ({"tps": "5"}, "latency.tps: expected a number, found '5'"),
         ({"tps": float("nan")}, "latency.tps: expected a number, found NaN"),
+        ({"tps": 1e-320}, "latency.tps: expected at least 1e-06, found 1e-320"),
+        (
+            {"ttft": 1e308},
+            (
+                "latency.ttft: expected a number of seconds, or a text with a unit such as "
+                "'350ms', '1.5s' or '2m', at most 1000000000 s, found 1e+308"
+            ),
+        ),
+        (
+            {"pool": "\ud800"},
+            "latency.pool: expected a string of Unicode characters, found '\\ud800'",
+        ),
+        ({3: 4}, "latency[3]: expected a key that is a string, found 3"),
         ({"jitter": -1}, "latency.jitter: expected at least 0, found -1"),
         ({"slowdown": 5000}, "latency.slowdown: expected at most 1000, found 5000"),
         (
@@ -105,6 +118,9 @@ def test_members_replace_those_of_the_preset() -> None:
             350,
             'latency: expected a preset or an object, found 350: write {"ttft": "350ms"}',
         ),
+        (-1, "latency: expected a preset or an object, found -1"),
+        (float("nan"), "latency: expected a preset or an object, found NaN"),
+        (10**400, f"latency: expected a preset or an object, found {'1' + '0' * 58}…"),
         (["a"], "latency: expected a preset or an object, found a list"),
         (True, "latency: expected a preset or an object, found true"),
     ],

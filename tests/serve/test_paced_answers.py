@@ -507,9 +507,9 @@ async def test_many_streams_are_whole_on_a_real_clock() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"speed": 0}, "speed: expected more than 0"),
-        ({"speed": -1}, "speed: expected more than 0"),
-        ({"speed": float("nan")}, "speed: expected more than 0"),
+        ({"speed": 0}, "speed: expected at least 1e-06"),
+        ({"speed": -1}, "speed: expected at least 1e-06"),
+        ({"speed": float("nan")}, "speed: expected at least 1e-06"),
         ({"latency": "quick"}, "expected .vllm-8b."),
         ({"latency": {"itl": 1, "tps": 1}}, "expected either"),
     ],

@@ -3,19 +3,27 @@ streamed, in three APIs, in time that passes by hand."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, NamedTuple
 
 import pytest
 
-from mockllm import Config
+from mockllm import AsyncServer, Config
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.http1.framing import Frame
 from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, KEY, ask, told
+from tests.support.http.peer import Peer
+from tests.support.http_library import httpx
 from tests.support.manual_time import Answer, ManualTime
-from tests.support.served import chat_request, messages_request, responses_request
+from tests.support.served import (
+    chat_request,
+    http_request,
+    messages_request,
+    port_of,
+    responses_request,
+)
 
 TEXT = "one two three four five six seven eight nine ten"
 APIS = {
@@ -114,6 +122,36 @@ def test_instant_takes_no_time(path: str, latency: Any) -> None:
 
     assert decision.reply.pacing is None
     assert decision.ready is not None
+
+
+LONGEST = {"ttft": 10**9, "ttft_per_token": 10**9, "jitter": 10}
+SLOWEST = {"itl": 10**9, "jitter": 10, "concurrency": 2, "slowdown": 1000}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "latency", [LONGEST, SLOWEST, LONGEST | SLOWEST, LONGEST | {"tps": 1e-6}], ids=repr
+)
+async def test_the_longest_times_are_waited_for(
+    latency: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers, request = APIS["/v1/messages"]
+    pause = {"pause": 10**9, "after": "first_token"}
+    mocks = [{"match": {"user": "pause"}, "reply": TEXT, "fault": pause}, {"reply": TEXT}]
+    config = {"mocks": mocks, "latency": latency}
+    async with AsyncServer(config, speed=1e-6, drain_timeout=0.0) as server:
+        peers = []
+        for stream, user in product((True, False), ("hi", "pause")):
+            peers.append(await Peer.connect(port_of(server.base_url)))
+            peers[-1].send(http_request("/v1/messages", request(user, stream=stream), headers))
+        async with httpx.AsyncClient(base_url=server.base_url) as http:
+            for _ in range(3):
+                assert (await http.get("/health")).status_code == 200
+
+        assert not any(peer.ended.is_set() for peer in peers)
+    for peer in peers:
+        await peer.ended.wait()
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_when_86_answers_join_one_its_tokens_slow_down_at_once() -> None:

@@ -10,14 +10,14 @@ from mockllm.endpoints.control.answers import answer, check_version, no_content,
 from mockllm.endpoints.control.desk import Asked, Desk, Form
 from mockllm.engine.changes import ResetMocks, SetSpeed
 from mockllm.engine.decision import Decision, Question
-from mockllm.limits import MAX_SPEED
+from mockllm.limits import MAX_SPEED, MIN_SPEED
 from mockllm.observers.timing import Timing
 
 
 class Speed(Form):
     """The body of ``PUT /speed``."""
 
-    speed: Annotated[StrictFloat, Field(gt=0, le=MAX_SPEED)]
+    speed: Annotated[StrictFloat, Field(ge=MIN_SPEED, le=MAX_SPEED)]
     """How much faster than real time latencies are."""
 
 

@@ -6,6 +6,7 @@ from typing import Any, get_type_hints
 
 from mockllm.config.models import MOCK_FIELDS
 from mockllm.endpoints.control.calls import APIS
+from mockllm.limits import MAX_SPEED, MIN_SPEED
 from mockllm.observers.timing import Timing
 
 Schema = dict[str, Any]
@@ -203,6 +204,6 @@ SCHEMAS: dict[str, Schema] = {
             for name, kind in get_type_hints(Timing).items()
         }
     ),
-    "Speed": _object({"speed": {"type": "number", "exclusiveMinimum": 0}}),
+    "Speed": _object({"speed": {"type": "number", "minimum": MIN_SPEED, "maximum": MAX_SPEED}}),
 }
 """The schemas of answers, by their names."""
