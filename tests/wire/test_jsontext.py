@@ -97,7 +97,7 @@ HOSTILE_TEXTS = st.text('",[{}]:\\aé', max_size=8)
         ),
     ),
     st.integers(0, 12),
-    st.sampled_from([1, 2, 7, 1024]),
+    st.sampled_from([2, 3, 7, 1024]),
 )
 def test_a_text_of_too_many_values_is_refused(value: Any, most: int, piece: int) -> None:
     text = orjson.dumps(value)
