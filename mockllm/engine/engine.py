@@ -291,7 +291,8 @@ class Engine:
         headers, cache = request.first_values, self.match_cache
         key: Key | None = None
         if cache is not None and cache.rest:
-            cache.leave_out()
+            cache.rest -= 1  # as `leave_out` does
+            cache.misses += 1
         elif cache is not None:
             key = (table.version, request.path, request.body)
             if table.header_names:
@@ -307,8 +308,8 @@ class Engine:
             ):
                 received = Received(table, request, values, find_earlier, session, key)
                 return self._remember(received, NO_EFFECTS, self._match_anew(received))
-            if table.confirm is not None:
-                table.validate(prompt)
+            if table.confirm is not None and table.confirm(prompt.body) is not None:
+                table.validate(prompt)  # raises
         except RequestError as exc:
             found = self.responder.refuse(table, exc)
         else:

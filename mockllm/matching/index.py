@@ -171,7 +171,7 @@ class _Branch(NamedTuple):
 class _Node:
     """Rules whose looked-up predicates hold, in order."""
 
-    __slots__ = ("branches", "checked")
+    __slots__ = ("branches", "checked", "leaf")
 
     def __init__(self, entries: list[_Entry], depth: int = 0) -> None:
         self.checked: list[tuple[Rule, tuple[Predicate, ...]]] = []
@@ -189,6 +189,9 @@ class _Node:
             nodes = [_Node(below, depth + 1) for below in by_key.values()]
             lowest = min(below[0].rule.index for below in by_key.values())
             self.branches.append(_Branch(family.look_up(tuple(by_key)), nodes, lowest))
+        is_leaf = bool(self.checked) and not self.branches and not self.checked[0][1]
+        self.leaf = self.checked[0][0] if is_leaf else None
+        """The rule that is always the first to match here, if there is one."""
 
     def first(self, best: Rule | None, prompt: Prompt, headers: Headers) -> Rule | None:
         """Return the first rule that matches, or `best` if that is earlier."""
@@ -204,7 +207,11 @@ class _Node:
         for look_up, nodes, lowest in self.branches:
             if best is None or lowest < best.index:
                 for place in look_up(prompt, headers):
-                    best = nodes[place].first(best, prompt, headers)
+                    leaf = nodes[place].leaf
+                    if leaf is None:
+                        best = nodes[place].first(best, prompt, headers)
+                    elif best is None or leaf.index < best.index:
+                        best = leaf
         return best
 
     def find_all(

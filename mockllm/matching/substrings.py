@@ -28,7 +28,6 @@ PER_MATCH = 100  # nanoseconds that the automaton takes to report one
 MAX_INDEXED = 4_000_000  # characters in an automaton: 180 MB, built in half a second
 
 _NUMBER = itemgetter(1)  # of the needle of a match
-_FIRST = (0,)
 
 
 class SubstringIndex:
@@ -41,7 +40,6 @@ class SubstringIndex:
         self._begun: tuple[list[int], ...] | None = None
         """The needles with each beginning in the automaton; None if it has whole needles."""
         self._size = 0  # characters of a beginning
-        self._only = self._texts[0] if len(self._texts) == 1 else None
         self._longest = max(1, max(map(len, self._texts), default=0))
         self._at_once = min(MAX_AT_ONCE, max(1, MAX_EFFORT // (PER_DEPTH * self._longest)))
         if len(self._texts) > MAX_WITHOUT_AUTOMATON:
@@ -56,8 +54,6 @@ class SubstringIndex:
     def matches(self, text: str) -> Collection[int]:
         """Return the positions of the needles that `text` contains, in any order."""
         if self._automaton is None:
-            if self._only is not None:
-                return _FIRST if self._only in text else ()
             return self._one_by_one(text)
         found = set() if self._begun else set(self._always)
         matches = self._automaton.iter(text)

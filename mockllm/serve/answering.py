@@ -221,8 +221,28 @@ class Answering:
         ):
             if self._read is not None and decision.match.reusable and http.is_idle:
                 self._service.repeats.offer(self._read, request, decision)
-            self._write_at_once(request, decision, started, decided, fresh, ready.finish(fresh))
+            data = ready.finish(fresh)
+            if decision.session or decision.admission is not None or self._service.is_observed:
+                self._write_at_once(request, decision, started, decided, fresh, data)
+                return
+            self._answers += 1
+            if request.path in self._service.app.stored_paths:
+                self._service.app.store_response(request, decision, fresh)
+            self._wire.write(data)
             return
+        self._deliver_otherwise(request, decision, started, decided, fresh)
+
+    def _deliver_otherwise(
+        self,
+        request: Request,
+        decision: Decision,
+        started: float,
+        decided: float,
+        fresh: FreshValues,
+    ) -> None:
+        """Send an answer that is not ready, to a peer that does not read, or that is the last one
+        of its connection."""
+        http, ready = self._http, decision.ready
         is_http11 = http.is_http11
         ends_stream = not is_http11 and framing.must_close(decision.reply, is_http11=False)
         closes = ends_stream or http.closes or self._service.draining

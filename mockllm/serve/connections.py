@@ -105,6 +105,8 @@ class Service:
         """Has the latest exchanges; None if there is none."""
         self.meter = meter
         """Counts requests for metrics; None if there are none."""
+        self.is_observed = self.has_observers or journal is not None or meter is not None
+        """False if nothing is made of exchanges that are over."""
         self.fresh_values = FreshValueSource(slot)
         self.heads = HeadCache(self.limits, reuse=app.reuses)
         self.frames = SharedFrames()

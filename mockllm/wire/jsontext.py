@@ -52,7 +52,7 @@ def loads(text: bytes, *, max_values: int | None = MAX_VALUES) -> Any:
             orjson's 1,024 levels, or too many values; the message contains the position.
     """
     text = text.removeprefix(BYTE_ORDER_MARK)
-    if max_values is not None and len(text) > _size_of_few(max_values):
+    if max_values is not None and len(text) > (max_values - MAX_LEVELS) * 3 // 2:
         for _ in check_values(text, max_values):
             pass
     try:
@@ -98,7 +98,7 @@ def check_values(text: bytes, most: int) -> Iterator[bool]:
     Raises:
         ValueError: it has more.
     """
-    if len(text) <= _size_of_few(most):
+    if len(text) <= (most - MAX_LEVELS) * 3 // 2:
         return
     separators = 0
     for start in range(0, len(text), _PIECE):
@@ -116,11 +116,6 @@ def check_values(text: bytes, most: int) -> Iterator[bool]:
             raise ValueError(f"it has more than {most:,} values")
         in_string ^= (len(parts) - 1) % 2
         yield False
-
-
-def _size_of_few(most: int) -> int:
-    """Return the bytes of a text up to which it cannot have more than `most` values."""
-    return (most - MAX_LEVELS) * 3 // 2
 
 
 def dumps(value: Any) -> bytes:

@@ -63,7 +63,10 @@ def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) ->
     else:
         prepared.check()
     request_body.check_minimums(members, _MINIMUMS)
-    last_messages = normalise.last_and_turn(messages, _message, prepared)
+    if prepared is None and messages[-1]["role"] == "user":
+        last_messages: tuple[Message, ...] = (_message(messages[-1]),)
+    else:
+        last_messages = normalise.last_and_turn(messages, _message, prepared)
     return Prompt(NAME, model, last_messages, _read_options(members), members, READERS)
 
 
