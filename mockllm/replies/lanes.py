@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from bisect import insort_left
+from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import Generic, TypeVar
@@ -59,6 +60,11 @@ class Lane(Generic[Item]):
 
     def __len__(self) -> int:
         return self._kept - self._discarded
+
+    @property
+    def rate(self) -> float:
+        """How many seconds of the lane pass in a second."""
+        return self._rate
 
     def time_at(self, now: float) -> float:
         """Return the lane's time when it is `now`."""
@@ -110,20 +116,27 @@ class Lane(Generic[Item]):
     def pop(self, time: float) -> Deadline[Item] | None:
         """Remove and return the first deadline that is due by `time` of the lane; None if none
         is."""
+        return next(self.due_by(time), None)
+
+    def due_by(self, time: float) -> Iterator[Deadline[Item]]:
+        """Remove and return the deadlines that are due by `time` of the lane, in order. Each is
+        removed when it is asked for, and others may be added and discarded in between."""
         while True:
             first = self._first
-            while first:
-                deadline = first[-1]
-                if deadline.due > time:
-                    return None
-                del first[-1]
-                self._kept -= 1
-                if deadline.item is not None:
-                    return deadline
+            if not first:
+                if not self._numbers or self._numbers[0] > time * PER_SECOND:
+                    return
+                self._sort_next()
+                continue
+            deadline = first[-1]
+            if deadline.due > time:
+                return
+            del first[-1]
+            self._kept -= 1
+            if deadline.item is None:
                 self._discarded -= 1
-            if not self._numbers or self._numbers[0] > time * PER_SECOND:
-                return None
-            self._sort_next()
+            else:
+                yield deadline
 
     def next_deadline(self) -> float:
         """Return when the first item is due in real time, if the rate stays as it is; infinity if

@@ -280,15 +280,17 @@ class Clock:
     def _play_due(self, now: float) -> None:
         self._latest = now
         until = now + MAX_TICK
+        read, late = self.now, self._late
         for lane in [*self._lanes()]:
-            own = lane.time_at(now)
-            while (deadline := lane.pop(own)) is not None:
+            own, rate = lane.time_at(now), lane.rate
+            for deadline in lane.due_by(own):
                 due, answer = deadline.due, deadline.item
                 assert answer is not None
                 tokens = answer.play_due(now, own)
                 if tokens:
-                    self._latest = sent = self.now()
-                    self._late.append(sent - lane.real_time_of(due))
+                    self._latest = sent = read()
+                    # less `Lane.real_time_of(due)`, at the rate that it had until now
+                    late.append(sent - now + (own - due) / rate)
                     self._tokens += tokens
                 if self._latest > until:
                     return

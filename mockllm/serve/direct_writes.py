@@ -29,6 +29,28 @@ def descriptor_of(transport: asyncio.Transport) -> int:
     return number
 
 
+def write_next(transport: asyncio.Transport, descriptor: int, data: bytes) -> bool:
+    """Do what `write` does, where it is known that nothing waits to be written. Returns False if
+    something may wait now, so that this is not known any more."""
+    if descriptor == NO_DESCRIPTOR:
+        transport.write(data)
+        return True
+    try:
+        written = os.write(descriptor, data)
+    except OSError:
+        written = 0
+    if written == len(data):
+        return True
+    transport.write(data[written:])
+    return False
+
+
+def is_empty(transport: asyncio.Transport, descriptor: int) -> bool:
+    """Return True if `write_next` may follow: nothing waits to be written, or the transport itself
+    writes everything."""
+    return descriptor == NO_DESCRIPTOR or not transport.get_write_buffer_size()
+
+
 def write(transport: asyncio.Transport, descriptor: int, data: bytes) -> None:
     """Write to a transport that is not closing: to its socket as much as it takes, unless something
     waits to be written. The transport keeps the rest, and handles errors."""

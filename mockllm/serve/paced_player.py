@@ -17,85 +17,60 @@ gives its place in the pool to the next one; one that is held at a gate keeps it
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 from mockllm.engine.decision import End
 from mockllm.exchange import Ending, EndingKind, Pacing
-from mockllm.http1.framing import LAST_CHUNK, Frame
-from mockllm.observers.metrics import Measured
-from mockllm.replies.lanes import Deadline
-from mockllm.replies.pacing import Tempo
+from mockllm.http1.framing import LAST_CHUNK
 from mockllm.replies.pools import Pool
-from mockllm.serve.clock import Clock, Paced
-from mockllm.serve.direct_writes import descriptor_of, write
-from mockllm.serve.player import ENDS, MAX_UNSENT, Sender
+from mockllm.serve.clock import Paced
+from mockllm.serve.direct_writes import write
+from mockllm.serve.player import ENDS, MAX_UNSENT
 from mockllm.serve.shared_pools import Place
-from mockllm.wire.placeholders import fill_body, fill_fresh
+from mockllm.serve.token_steps import NOT_STEADY, Due, TokenSteps
+from mockllm.wire.placeholders import fill_fresh
 
 
-class _Due(NamedTuple):
-    """Frames that are due: their `parts`, when those with tokens were due in real time, and the
-    number of their tokens."""
-
-    parts: list[bytes]
-    dues: list[float]
-    tokens: int
-
-
-class PacedPlayer(Sender):
+class PacedPlayer(TokenSteps):
     """Sends the frames of one answer by the deadlines of its `pacing`. `over` is called when all
     that precede its `ending` are written, with how the message ends, and the exception if they
     could not be made; never within `start`, and not if the peer has disconnected. `place` is that
-    in a pool that processes share, or in its line. `measured` counts the answer for metrics. The
-    other arguments are those of `Sender`."""
+    in a pool that processes share, or in its line. The other arguments are those of
+    `TokenSteps`."""
 
     __slots__ = (  # there may be thousands
-        *("_frames", "_ending", "_until", "_tempo", "_over", "_clock", "_rule", "_pool"),
-        *("_lane", "_decode", "_deadline", "_has_begun", "_is_first", "_awaits_token"),
-        *("_waits_for_peer", "_is_behind", "is_stream", "_began", "_since", "_interrupted_at"),
-        *("_measured", "_descriptor", "_can_be_steady", "_is_steady", "_taken"),
-        *("_itl", "_is_even", "_place"),
+        *("is_stream", "_ending", "_until", "_over", "_began", "_interrupted_at"),
+        *("_rule", "_pool", "_place", "_decode", "_has_begun", "_since", "_is_first"),
+        *("_awaits_token", "_can_be_steady", "_waits_for_peer", "_is_behind"),
     )
 
     def __init__(
         self,
         *connection: Any,
-        frames: Iterator[Frame],
         ending: Ending,
-        clock: Clock,
         pacing: Pacing,
         is_stream: bool,
         over: Callable[[EndingKind, Exception | None], None],
         place: Place | None = None,
-        measured: Measured | None = None,
         **answer: Any,
     ) -> None:
-        super().__init__(*connection, **answer)
-        self._descriptor = descriptor_of(self._transport)
+        super().__init__(*connection, pacing=pacing, **answer)
+        if self._measured is not None:
+            self._measured.count_steps = self._clock.count_all
         # of the answer
-        self._frames = frames
+        self.is_stream = is_stream
         self._ending = ending
         self._until = math.inf  # in real time; frames that are due later are not sent
+        self._over = over
         self._began = 0.0  # in real time
         self._interrupted_at = math.inf  # in real time
-        self._tempo = Tempo(pacing)
-        self._itl = pacing.itl
-        self._is_even = not pacing.cv  # all tokens take as long
-        self.is_stream = is_stream
-        self._over = over
         # of the pool
-        self._clock = clock
-        self._measured = measured
-        if measured is not None:
-            measured.count_steps = clock.count_all
         self._rule = pacing.pool
         self._pool: Pool[Paced] | None = None
         self._place = place
-        # of the next deadline: that of a frame, or of the first token
-        self._lane = self._decode = clock.common
-        self._deadline: Deadline[Paced] | None = None  # in the lane
-        self._due = math.inf  # until there is a place in the pool
+        # of the next frame, or of the first token
+        self._decode = self._lane
         self._has_begun = False
         self._since = 0.0  # when the frame before was due
         self._is_first = True
@@ -103,9 +78,6 @@ class PacedPlayer(Sender):
         self._awaits_token = False
         """True if the deadline is that of the first token, which the next frame contains."""
         self._can_be_steady = ending.time is None and self._interruptions is None
-        self._is_steady = False
-        """True while each frame follows the one before, and nothing else happens meanwhile."""
-        self._taken: _Due | None = None  # what precedes the next frame, and is due
         # of a peer that reads slowly
         self._waits_for_peer = False
         self._is_behind = False
@@ -145,27 +117,23 @@ class PacedPlayer(Sender):
         if self._transport.is_closing():
             return 0  # `abandon` follows
         failure: Exception | None = None
-        kind: EndingKind | None = self._ending.kind
+        kind: EndingKind | None
         try:
             if self._is_steady and deadline is not None:
                 tokens = self._play_token(own, deadline)
-                if tokens >= 0:
+                if tokens != NOT_STEADY:
                     return tokens
             if not self._writable.is_set():
                 self._park()
                 return 0
             kind = self._play(now)
         except Exception as exc:
-            failure = exc
+            failure, kind = exc, self._ending.kind
             self.fail()
         if kind is not None:
             self._leave()
             self._over(kind, failure)
         return 0
-
-    def take_care(self) -> None:
-        """Look at the peer before the next frame."""
-        self._is_steady = False
 
     def resume(self) -> None:
         """Send what was due while the peer took nothing."""
@@ -198,72 +166,6 @@ class PacedPlayer(Sender):
 
     # --- frames ---
 
-    def _play_token(self, own: float, deadline: Deadline[Paced]) -> int:
-        """Do what `_play` does with one frame of an answer that `_is_steady`, usually a token, or
-        with some that are late. That takes half the time. Returns the number of tokens that
-        the clock is to count; -1 if `_play` is to follow, because something else is due by the time
-        `own` of the lane. Else `deadline` is used again."""
-        frame, due = self._next, self._due
-        assert frame is not None
-        self._next = following = next(self._frames, None)
-        if following is None:
-            return self._play_late(own, deadline, frame, due)
-        pause, _, size, tokens, gate = following
-        wait = pause + (self._itl * tokens if self._is_even else self._tempo.further(tokens))
-        self._due = next_due = due + wait
-        if next_due <= own or size is not None or gate:
-            return self._play_late(own, deadline, frame, due)
-        self._write_body(frame.data)
-        self._deadline, deadline.due = deadline, next_due
-        self._lane.put(deadline)
-        if self._measured is None:
-            return frame.tokens
-        if frame.tokens:
-            self._measured.count([self._lane.real_time_of(due)], frame.tokens)
-        return 0
-
-    def _play_late(self, own: float, deadline: Deadline[Paced], frame: Frame, due: float) -> int:
-        """Send `frame`, which was `due`, with those behind it that are due as well. Returns 0, or
-        -1 if `_play` is to follow."""
-        lane, further = self._lane, self._tempo.further
-        parts: list[bytes] = []
-        dues: list[float] = []
-        size = count = 0
-        while True:
-            data, tokens, following = frame.data, frame.tokens, self._next
-            parts.append(data)
-            size += len(data)
-            if tokens:
-                dues.append(lane.real_time_of(due))
-                count += tokens
-            due = self._due
-            if (
-                following is None
-                or following.size is not None
-                or following.gate
-                or size > MAX_UNSENT
-            ):
-                self._taken = _Due(parts, dues, count)
-                return -1
-            if due > own:
-                break
-            frame = following
-            self._next = following = next(self._frames, None)
-            if following is not None:
-                self._due = due + following.pause + further(following.tokens)
-        self._write_body(b"".join(parts))
-        self._deadline, deadline.due = deadline, due
-        lane.put(deadline)
-        count_all = self._clock.count_all if self._measured is None else self._measured.count
-        count_all(dues, count)
-        return 0
-
-    def _write_body(self, data: bytes) -> None:
-        if data:
-            filled = data if data.isascii() else fill_body(data, self._fresh)
-            write(self._transport, self._descriptor, filled)
-        self.frames_sent += 1
-
     def _hand_over(self, data: bytes) -> None:
         """Write to the peer at once, before other answers that are due."""
         write(self._transport, self._descriptor, data)
@@ -293,9 +195,9 @@ class PacedPlayer(Sender):
         ending comes first."""
         return self._lane.time_at(min(self._until, self._interrupted_at, now))
 
-    def _take_due(self, now: float) -> _Due:
+    def _take_due(self, now: float) -> Due:
         """Take the frames that are due by `now`, after those that were taken already."""
-        parts, dues, count = self._taken or _Due([], [], 0)
+        parts, dues, count = self._taken or Due([], [], 0)
         self._taken = None
         size = sum(map(len, parts))
         own = self._reach(now)
@@ -324,7 +226,7 @@ class PacedPlayer(Sender):
                 dues.append(self._lane.real_time_of(self._due))
                 count += tokens
             self._take()
-        return _Due(parts, dues, count)
+        return Due(parts, dues, count)
 
     def _count(self, dues: list[float], tokens: int, *, is_late: bool) -> None:
         """Count steps that were sent, unless they were late because of the peer."""
@@ -345,7 +247,7 @@ class PacedPlayer(Sender):
             return False
         if self._is_first or self._awaits_token or self._is_behind or self.first_byte is None:
             return False
-        return self._writable.is_set() and not self._peer_finished.is_set()
+        return self._can_write_next()
 
     def _end_at(self, now: float, *, is_behind: bool) -> EndingKind | None:
         """Return how the message ends, if it ends now. If its ending has a time, it is complete

@@ -162,3 +162,29 @@ def test_a_lane_is_a_sorted_list(operations: list[tuple[str, int]]) -> None:
     while (deadline := lane.pop(math.inf)) is not None:
         left.append(deadline)
     assert left == [entry[2] for entry in sorted(model, key=lambda entry: entry[:2])]
+
+
+def test_deadlines_may_be_added_and_discarded_between_those_that_are_due() -> None:
+    lane: Lane[str] = Lane(0.0)
+    later = lane.add(0.0042, "discarded")
+    lane.add(0.0041, "c")
+    lane.add(0.001, "a")
+    seen = []
+    for deadline in lane.due_by(0.005):
+        seen.append(deadline.item)
+        if seen == ["a"]:
+            lane.discard(later)
+            lane.add(0.0009, "b")  # in a bucket before the next
+        if seen == ["a", "b", "c"]:
+            deadline.due = 0.0043
+            lane.put(deadline)
+
+    assert seen == ["a", "b", "c", "c"]
+    assert len(lane) == 0
+
+
+def test_the_rate_of_a_lane_is_the_last_that_was_set() -> None:
+    lane: Lane[str] = Lane(0.0, 2.0)
+    lane.set_rate(0.5, 1.0)
+
+    assert lane.rate == 0.5

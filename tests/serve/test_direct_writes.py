@@ -11,7 +11,13 @@ from typing import Any, cast
 
 import pytest
 
-from mockllm.serve.direct_writes import NO_DESCRIPTOR, descriptor_of, write
+from mockllm.serve.direct_writes import (
+    NO_DESCRIPTOR,
+    descriptor_of,
+    is_empty,
+    write,
+    write_next,
+)
 from mockllm.serve.process import new_event_loop
 
 pytestmark = pytest.mark.skipif(
@@ -110,6 +116,39 @@ def test_what_does_not_fit_follows_in_order(family: str) -> None:
             assert received == b"".join(pieces) + b"the end"
 
     run(main)
+
+
+@FAMILIES
+def test_what_is_written_next_follows_only_what_has_left(family: str) -> None:
+    async def main() -> None:
+        async with connected(family) as (server, peer):
+            number = descriptor_of(server.transport)
+            assert is_empty(server.transport, number)
+            sent = b"now"
+            assert write_next(server.transport, number, sent)
+            while write_next(server.transport, number, b"more" * 10_000):
+                sent += b"more" * 10_000
+            sent += b"more" * 10_000
+            assert not is_empty(server.transport, number)
+            loop = asyncio.get_running_loop()
+            received = b""
+            while len(received) < len(sent):
+                received += await asyncio.wait_for(loop.sock_recv(peer, 1 << 20), PATIENCE)
+            assert received == sent
+            assert is_empty(server.transport, number)
+
+    run(main)
+
+
+@FAMILIES
+def test_next_to_a_transport_that_writes_at_once_everything_may_be_written(family: str) -> None:
+    async def main() -> None:
+        async with connected(family) as (server, peer):
+            assert write_next(server.transport, NO_DESCRIPTOR, b"now")
+            assert is_empty(server.transport, NO_DESCRIPTOR)
+            assert peer.recv(10) == b"now"
+
+    run(main, asyncio.new_event_loop)
 
 
 def test_a_peer_that_has_reset_is_a_lost_connection() -> None:

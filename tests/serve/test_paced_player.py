@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mockllm.engine.decision import End
-from mockllm.exchange import COMPLETE, Ending, EndingKind, PoolRule
+from mockllm.exchange import Ending, EndingKind, PoolRule
 from mockllm.http1.framing import Frame
 from mockllm.serve.clock import RESOLUTION
-from mockllm.serve.paced_player import PacedPlayer
 from mockllm.serve.player import MAX_UNSENT
-from mockllm.state.sessions import COMMON
 from mockllm.wire import placeholders
 from tests.support.goldens import FRESH
 from tests.support.manual_time import ALONE, Answer, ManualTime, frames_of, pacing
@@ -115,73 +113,6 @@ def test_every_byte_comes_in_order_and_none_too_early(
 
 
 # --- Ends -----------------------------------------------------------------------------------------
-
-
-FRAMES = st.lists(
-    st.builds(
-        Frame,
-        st.sampled_from([0.0, 0.0, 0.005, 1.0]),
-        st.sampled_from([b"a", b"bc", placeholders.UNIQUE_ID, b"d" * MAX_UNSENT]),
-        st.sampled_from([None, None, None, 1]),
-        st.sampled_from([1, 1, 1, 0, 3]),
-        st.sampled_from(["", "", "", "gate"]),
-    )
-)
-EVENTS = st.lists(
-    st.tuples(
-        st.sampled_from([0.0, 0.01, 0.02, 1.0]),
-        st.sampled_from(["run", "run", "run", "stall", "slow", "fast", "release", "finish"]),
-    ),
-    max_size=12,
-)
-
-
-def _history(
-    frames: list[Frame], events: list[tuple[float, str]], ending: Ending, rule: PoolRule
-) -> tuple[object, ...]:
-    """All that is seen of an answer while a peer and a test do `events`."""
-    time = ManualTime()
-    clock = time.clock()
-    answer = Answer(time, clock, pacing(0.015, 0.01, rule), frames, ending=ending)
-    for seconds, event in events:
-        match event:
-            case "stall":
-                time.stall(seconds)
-            case "slow":
-                answer.slow_down()
-            case "fast":
-                answer.peer.writable.set()
-                answer.player.resume()
-            case "release":
-                answer.player._gates.open(COMMON, "gate")
-            case "finish":
-                answer.player._peer_finished.set()
-                answer.player.take_care()
-        time.run(time.now + seconds)
-    seen = (answer.peer.got, answer.ends, answer.kind, answer.is_over, answer.player.gate)
-    return (*seen, answer.player.frames_sent, [*clock.lateness._cells], time.timers)
-
-
-@example(
-    [*[Frame(0.0, b"a", None, 1, "")] * 3, Frame(0.0, b"a", None, 1, "gate")],
-    [(0.02, "run"), (0.02, "stall"), (1.0, "run")],
-    COMPLETE,
-    ALONE,
-)
-@given(
-    FRAMES,
-    EVENTS,
-    st.sampled_from([COMPLETE, Ending(EndingKind.CUT), Ending(EndingKind.CUT, time=0.02)]),
-    st.sampled_from([ALONE, PoolRule("slow", 2, None, 2.0)]),
-)
-def test_the_short_way_of_one_token_does_what_the_long_one_does(
-    frames: list[Frame], events: list[tuple[float, str]], ending: Ending, rule: PoolRule
-) -> None:
-    short = _history(frames, events, ending, rule)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PacedPlayer, "_play_token", lambda *_: -1)
-        assert short == _history(frames, events, ending, rule)
 
 
 def test_the_end_is_reported_before_the_last_write_can_be_read() -> None:

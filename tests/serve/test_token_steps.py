@@ -1,0 +1,170 @@
+"""The tokens of an answer, one after the other, beside the way of any frame."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import closing
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from mockllm.exchange import COMPLETE, Ending, EndingKind, PoolRule
+from mockllm.http1.framing import Frame
+from mockllm.serve import token_steps
+from mockllm.serve.paced_player import PacedPlayer
+from mockllm.serve.player import MAX_UNSENT
+from mockllm.serve.token_steps import NOT_STEADY
+from mockllm.state.sessions import COMMON
+from mockllm.wire import placeholders
+from tests.support import manual_time
+from tests.support.manual_time import ALONE, Answer, ManualTime, Peer, frames_of, pacing
+
+FRAMES = st.lists(
+    st.builds(
+        Frame,
+        st.sampled_from([0.0, 0.0, 0.005, 1.0]),
+        st.sampled_from([b"a", b"bc", placeholders.UNIQUE_ID, b"d" * MAX_UNSENT]),
+        st.sampled_from([None, None, None, 1]),
+        st.sampled_from([1, 1, 1, 0, 3]),
+        st.sampled_from(["", "", "", "gate"]),
+    )
+)
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 0.01, 0.02, 1.0]),
+        st.sampled_from(["run", "run", "run", "stall", "slow", "fast", "release", "finish"]),
+    ),
+    max_size=12,
+)
+
+
+def _history(
+    frames: list[Frame], events: list[tuple[float, str]], ending: Ending, rule: PoolRule
+) -> tuple[object, ...]:
+    """All that is seen of an answer while a peer and a test do `events`."""
+    time = ManualTime()
+    clock = time.clock()
+    answer = Answer(time, clock, pacing(0.015, 0.01, rule), frames, ending=ending)
+    for seconds, event in events:
+        match event:
+            case "stall":
+                time.stall(seconds)
+            case "slow":
+                answer.slow_down()
+            case "fast":
+                answer.peer.writable.set()
+                answer.player.resume()
+            case "release":
+                answer.player._gates.open(COMMON, "gate")
+            case "finish":
+                answer.player._peer_finished.set()
+                answer.player.take_care()
+        time.run(time.now + seconds)
+    seen = (answer.peer.got, answer.ends, answer.kind, answer.is_over, answer.player.gate)
+    return (*seen, answer.player.frames_sent, [*clock.lateness._cells], time.timers)
+
+
+@example(
+    [*[Frame(0.0, b"a", None, 1, "")] * 3, Frame(0.0, b"a", None, 1, "gate")],
+    [(0.02, "run"), (0.02, "stall"), (1.0, "run")],
+    COMPLETE,
+    ALONE,
+)
+@given(
+    FRAMES,
+    EVENTS,
+    st.sampled_from([COMPLETE, Ending(EndingKind.CUT), Ending(EndingKind.CUT, time=0.02)]),
+    st.sampled_from([ALONE, PoolRule("slow", 2, None, 2.0)]),
+)
+def test_the_short_way_of_one_token_does_what_the_long_one_does(
+    frames: list[Frame], events: list[tuple[float, str]], ending: Ending, rule: PoolRule
+) -> None:
+    short = _history(frames, events, ending, rule)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PacedPlayer, "_play_token", lambda *_: NOT_STEADY)
+        assert short == _history(frames, events, ending, rule)
+
+
+class SocketPeer(Peer):
+    """A peer behind a socket, and a transport that keeps what the socket does not take."""
+
+    def __init__(self, time: ManualTime) -> None:
+        super().__init__(time)
+        self.ours, self.theirs = socket.socketpair()
+        self.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        for each in (self.ours, self.theirs):
+            each.setblocking(False)
+        self.waiting = b""
+
+    def write(self, data: bytes) -> None:
+        self.waiting += data
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.waiting)
+
+    def send_waiting(self) -> None:
+        if self.waiting:
+            self.waiting = self.waiting[self.ours.send(self.waiting) :]
+
+    def read(self) -> bytes:
+        read = b""
+        try:
+            while True:
+                read += self.theirs.recv(1 << 16)
+        except BlockingIOError:
+            return read
+
+
+def test_what_a_socket_does_not_take_comes_before_what_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(manual_time, "Peer", SocketPeer)
+    monkeypatch.setattr(token_steps, "descriptor_of", lambda peer: peer.ours.fileno())
+    time = ManualTime()
+    frames = [Frame(0.0, b"%d " % number * 300, None, 1) for number in range(200)]
+    answer = Answer(time, time.clock(), pacing(), frames)
+    peer = answer.peer
+    assert isinstance(peer, SocketPeer)
+    received, had_to_wait = b"", 0
+    with closing(peer.ours), closing(peer.theirs):
+        for number in range(700):
+            time.run(0.005 * number)
+            had_to_wait += bool(peer.waiting)
+            assert not (peer.waiting and answer.player._is_steady)
+            if number % 40 > 20:
+                received += peer.read()
+                peer.send_waiting()
+        while not answer.is_over or peer.waiting:
+            time.run(time.now + 1.0)
+            received += peer.read()
+            peer.send_waiting()
+        received += peer.read()
+
+    assert received == b"".join(frame.data for frame in frames)
+    assert had_to_wait > 0
+
+
+def test_tokens_in_time_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[float] = []
+    monkeypatch.setattr(PacedPlayer, "_play", _counted(PacedPlayer._play, played))
+    time = ManualTime()
+    answer = Answer(time, time.clock(), pacing(), frames_of(*[1] * 50))
+
+    time.run()
+
+    assert len(answer.peer.got) == 50
+    assert played == pytest.approx(
+        [0.0, 0.5, 0.99], abs=1e-5
+    )  # before the first, the first, the last
+
+
+def _counted(play: Any, played: list[float]) -> Any:
+    def counted(self: PacedPlayer, now: float) -> EndingKind | None:
+        played.append(now)
+        kind: EndingKind | None = play(self, now)
+        return kind
+
+    return counted
