@@ -45,6 +45,11 @@ class Listed(NamedTuple):
     added: AddedMock | None = None
 
     @property
+    def owner(self) -> tuple[str | None, bool]:
+        """What it belongs to: a session, the server, or the configuration."""
+        return self.session, self.added is not None
+
+    @property
     def version(self) -> str:
         """The ETag: a mock that is replaced has another id."""
         return version_of(self.id)
@@ -69,11 +74,13 @@ def see_mocks(desk: Desk, session: str | None) -> Iterator[Listed]:
 
 
 def find_mock(desk: Desk, name: str, session: str | None) -> Listed:
-    """Return the mock with this id or, if there is none, the only one with this name, among those
-    that a session sees; among all by its id, if the session is None.
+    """Return the mock with this id or, if there is none, the one with this name, among those that a
+    session sees; among all by its id, if the session is None. Of a name, the session's own mock is
+    meant before one that was added for all, and that before one of the configuration, as they are
+    searched and as `put_mock` replaces them.
 
     Raises:
-        ControlError: 404; 409, there are several.
+        ControlError: 404; 409, there are several where one is meant.
     """
     if is_id(name):
         found = desk.server.views.find(number_of(name))
@@ -84,6 +91,7 @@ def find_mock(desk: Desk, name: str, session: str | None) -> Listed:
     if by_id is not None:
         return by_id
     named = [each for each in known if each.name == name]
+    named = [each for each in named if each.owner == named[0].owner]
     if len(named) == 1:
         return named[0]
     if named:

@@ -248,6 +248,35 @@ def test_put_by_an_id_replaces_that_one(controlled: Controlled) -> None:
     assert controlled.ask("PUT", "mocks/added[99]", {"reply": "x"}).status == 404
 
 
+def test_a_name_means_the_mock_that_is_searched_first(controlled: Controlled) -> None:
+    controlled.ask("PUT", "sessions/s", {})
+    for session in ("", "?session=s"):
+        told = controlled.ask("PUT", f"mocks/greet{session}", {"user": "Hello", "reply": "own"})
+        assert told.status == 201
+
+    def owners(session: str) -> list[tuple[bool, str | None] | int]:
+        """Whose mock is meant, before and after each removal."""
+        found: list[tuple[bool, str | None] | int] = []
+        for _ in range(2):
+            shown = controlled.ask("GET", f"mocks/greet{session}").value
+            found.append((shown["is_added"], shown["session"]))
+            found.append(controlled.ask("DELETE", f"mocks/greet{session}").status)
+        return found
+
+    assert owners("?session=s") == [(True, "s"), 204, (True, None), 204]
+    assert owners("") == [(False, None), 409] * 2
+
+
+def test_the_token_of_a_session_removes_its_own_mock_of_a_name(controlled: Controlled) -> None:
+    token = controlled.ask("PUT", "sessions/s", {}).value["token"]
+    controlled.ask("PUT", "mocks/x", {"user": "a", "reply": "for all"})
+    controlled.ask("PUT", "mocks/x", {"user": "a", "reply": "own"}, token=token)
+
+    assert controlled.ask("DELETE", "mocks/x", token=token).status == 204
+    assert controlled.ask("DELETE", "mocks/x", token=token).code == "forbidden"
+    assert controlled.text("a") == "for all"
+
+
 def test_a_bad_replacement_leaves_the_mock(controlled: Controlled) -> None:
     controlled.ask("PUT", "mocks/x", {"user": "a", "reply": "one"})
 
