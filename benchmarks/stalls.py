@@ -113,10 +113,13 @@ CALLED = (
     b'{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c%d","content":"ok"}'
 )
 PART = b'{"type":"text","text":"hello there, you"}'
+ITEM_PART = b'{"type":"input_text","text":"hello there, you"}'
 RESULT = b'{"role":"tool","tool_call_id":"c%d","content":"ok"}'
 ITEM_RESULT = b'{"type":"function_call_output","call_id":"c%d","output":"ok"}'
 BLOCK_RESULT = b'{"type":"tool_result","tool_use_id":"c%d","content":"ok"}'
 TOOL = b'{"type":"function","function":{"name":"f%d"}}'
+
+ANSWER = {"choices": [{"message": {"role": "assistant", "content": "ok"}}]}
 
 TABLES: dict[str, list[dict[str, Any]]] = {
     "plain": [{"reply": "ok"}],
@@ -137,8 +140,12 @@ TABLES: dict[str, list[dict[str, Any]]] = {
     "unmatched": [{"match": {"user": "zz"}, "reply": "no"}, {"match": {"turn": 7}, "reply": "no"}],
     "template": [{"reply": {"template": "{{ messages | length }}"}}],
     "path": [{"match": {"body": {"$..zz": "zz"}}, "reply": "no"}, {"reply": "ok"}],
+    "echo": [{"reply": {"generate": "echo"}}],
+    "exact": [{"match": {"message": {"role": "user", "content": "zz"}}, "response": ANSWER}],
 }
 """Tables of mocks by their names. Nothing in the shapes matches the first mock of each."""
+OWN_LISTS = {"exact": "openai"}
+"""The lists of the tables that are not of `mocks`."""
 
 CONVERSED = ("turn", "step", "user", "folded", "last_user", "not_user", "system", "any")
 """Tables for many messages."""
@@ -147,7 +154,9 @@ RESULTS = ("turn", "user", "result", "result_id", "last_user", "any", "unmatched
 
 SHAPES: dict[str, Shape] = {
     "messages": Shape(
-        CHAT, repeated(_CHAT, USER, b"]}"), ("plain", *CONVERSED, "unmatched", "template", "path")
+        CHAT,
+        repeated(_CHAT, USER, b"]}"),
+        ("plain", *CONVERSED, "unmatched", "template", "path", "echo", "exact"),
     ),
     "system messages": Shape(
         CHAT, repeated(_CHAT + USER + b",", SYSTEM, b"]}"), ("plain", "system", "user", "unmatched")
@@ -169,6 +178,16 @@ SHAPES: dict[str, Shape] = {
         RESPONSES, repeated(_ITEMS, USER, b"]}"), ("plain", *CONVERSED, "unmatched", "template")
     ),
     "item results": Shape(RESPONSES, numbered(_ITEMS + USER + b",", ITEM_RESULT, b"]}"), RESULTS),
+    "chat parts": Shape(
+        CHAT,
+        repeated(_CHAT + b'{"role":"user","content":[', PART, b"]}]}"),
+        ("plain", "user", "last_user", "unmatched", "template", "exact"),
+    ),
+    "item parts": Shape(
+        RESPONSES,
+        repeated(_ITEMS + b'{"role":"user","content":[', ITEM_PART, b"]}]}"),
+        ("plain", "user", "last_user", "unmatched", "template"),
+    ),
     "parts": Shape(
         MESSAGES,
         repeated(_PARTS, PART, b"]}]}"),
@@ -181,7 +200,9 @@ SHAPES: dict[str, Shape] = {
     ),
     "members": Shape(CHAT, numbered(b'{"model":"m","metadata":{', b'"k%d":"v"', b"}," + ASKED)),
     "allowed members": Shape(CHAT, _allowed_members),
-    "text": Shape(CHAT, filled(_TEXT, b'some \\"words\\"\\n', b'"}]}'), ("plain", "user", "path")),
+    "text": Shape(
+        CHAT, filled(_TEXT, b'some \\"words\\"\\n', b'"}]}'), ("plain", "user", "path", "exact")
+    ),
     "escapes": Shape(CHAT, filled(_TEXT, b"\\u4e2d", b'"}]}'), ("plain", "user")),
     "tokens": Shape(EMBEDDINGS, _tokens),
     "token lists": Shape(EMBEDDINGS, _token_lists),
@@ -255,7 +276,7 @@ def post(base_url: str, path: str, body: bytes) -> int:
 async def measure(table: str, shape: Shape, size: int) -> tuple[float, int]:
     """Return the longest callback in seconds, and the status of the answer."""
     body = shape.make(size)
-    async with AsyncServer({"mocks": TABLES[table]}) as server:
+    async with AsyncServer({OWN_LISTS.get(table, "mocks"): TABLES[table]}) as server:
         small = shape.make(200)
         await asyncio.to_thread(post, server.base_url, shape.path, small)  # what is made once
         gc.collect()

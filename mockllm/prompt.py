@@ -188,6 +188,9 @@ class Message:
     """
     parts_of: Callable[[Any], Iterable[MessagePart]] = _no_parts
     """Returns the parts of one item."""
+    least_size: int = field(default=0, compare=False)
+    """Bytes that the canonical form of the last item has at least: to make that of a large message
+    takes long, and is no use where it is longer than what it is compared with."""
     _keys_by_size: dict[int, bytes] | None = field(default=None, repr=False, compare=False)
     _item_keys: list[bytes] | None = field(default=None, repr=False, compare=False)
     """The canonical forms of the last items, in reverse order."""
@@ -197,6 +200,10 @@ class Message:
     def size(self) -> int:
         """The number of items; -1 if `items` is None."""
         return -1 if self.items is None else len(self.items)
+
+    def is_longer(self, size: int, longest: int) -> bool:
+        """Return True if `key_of_last` has certainly more than `longest` bytes."""
+        return self.least_size > longest and size > 0
 
     def key_of_last(self, size: int) -> bytes:
         """Return the canonical form of the last `size` items. Computed on first use and cached,

@@ -14,10 +14,11 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from mockllm.engine.template_values import LOOKING_BACK, Asked, read_values
+from mockllm.engine.template_values import LOOKING_BACK, READINGS, Asked, read_values
 from mockllm.errors import MockLLMError
 from mockllm.exchange import Request
 from mockllm.limits import KIB
+from mockllm.matching.divided_readings import in_pieces
 from mockllm.providers.reply import NeutralReply, NeutralUsage
 from mockllm.replies.generated import generate_words
 from mockllm.replies.template_bounds import Budget, TemplateError
@@ -171,6 +172,7 @@ class _Making:
             case GeneratedWords(count):
                 text = yield from self._generate(self._take(count), place)
             case EchoedWords():
+                yield from in_pieces(self._asked.prompt, READINGS["user"])
                 text = self._echo(self._asked.view().user)
             case _:
                 text = yield from self._fill_part(part, place)

@@ -197,7 +197,10 @@ class _Items(Family):
 
     def look_up(self, keys: Sequence[tuple[int, bytes]]) -> LookUp:
         places = {key: place for place, key in enumerate(keys)}
-        sizes = frozenset(size for size, _ in keys)
+        longest: dict[int, int] = {}
+        for size, key in keys:
+            longest[size] = max(longest.get(size, 0), len(key))
+        sizes = frozenset(longest)
         last = self.last
 
         def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
@@ -205,7 +208,7 @@ class _Items(Family):
             for message in prompt.last_messages:
                 size = message.size
                 for each in sizes if last else (size,) if size in sizes else ():
-                    if each <= size:
+                    if each <= size and not message.is_longer(each, longest[each]):
                         place = places.get((each, message.key_of_last(each)))
                         if place is not None:
                             found.add(place)

@@ -21,6 +21,8 @@ from mockllm.matching.json_difference import explain_json
 from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.prompt import Message, Prompt
 
+MAX_EXPLAINED = 1_000_000  # bytes of a message whose first difference is looked for: 5 ms
+
 
 class LastMessagePredicate(Predicate):
     """A condition that holds if it accepts one of the prompt's last messages."""
@@ -186,6 +188,12 @@ class _ItemsPredicate(LastMessagePredicate):
     def decide_in_pieces(self, prompt: Prompt, headers: Headers, effort: Effort) -> Iterator[bool]:
         return iter(())  # one comparison of bytes decides it, without a verdict to be kept
 
+    def _has_key(self, message: Message) -> bool:
+        """Return True if the last items of a message, which has as many, are these."""
+        if message.is_longer(self.size, len(self.key)):
+            return False
+        return message.key_of_last(self.size) == self.key
+
     def _has_same_items(self, other: _ItemsPredicate) -> bool:
         return self.size == other.size and self.key == other.key
 
@@ -206,6 +214,8 @@ class _ItemsPredicate(LastMessagePredicate):
         """Return a sentence if `found` is a wrong number of items, else an empty one."""
 
     def _item_reason(self, message: Message) -> str:
+        if message.is_longer(self.size, max(len(self.key), MAX_EXPLAINED)):
+            return f"it is longer than {MAX_EXPLAINED:,} bytes, expected {len(self.key):,}"
         expected, found = self.key, message.key_of_last(self.size)
         is_message = self.size == 1 and expected.startswith(b"{")
         if self.size != 1:
@@ -219,7 +229,7 @@ class ItemsEqual(_ItemsPredicate):
     """The request has exactly these items."""
 
     def accepts(self, message: Message) -> bool:
-        return message.size == self.size and message.key_of_last(self.size) == self.key
+        return message.size == self.size and self._has_key(message)
 
     def covers(self, later: Predicate) -> bool:
         return isinstance(later, ItemsEqual) and self._has_same_items(later)
@@ -234,7 +244,7 @@ class ItemsEndWith(_ItemsPredicate):
     """The last items of the request are these."""
 
     def accepts(self, message: Message) -> bool:
-        return message.size >= self.size and message.key_of_last(self.size) == self.key
+        return message.size >= self.size and self._has_key(message)
 
     def covers(self, later: Predicate) -> bool:
         if not isinstance(later, _ItemsPredicate):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
+import orjson
+
 from mockllm.errors import RequestError
 from mockllm.matching.message_predicates import (
     ItemsEqual,
@@ -92,6 +94,7 @@ def texts(value: Any) -> Iterator[str]:
                     yield text
 
 
+_ENTRIES = b"\xf8"  # marks their place; no UTF-8 text contains it
 PARTS_AT_ONCE = 1_000  # of one content, that are read without a pause: 0.5 to 2 ms
 
 _T = TypeVar("_T")
@@ -114,6 +117,24 @@ def read_in_slices(
         found += read(values[start : start + PARTS_AT_ONCE])
         yield
     return tuple(found)
+
+
+def write_in_slices(members: Members, name: str, entries: list[Any]) -> Generator[None, None, str]:
+    """The compact JSON of an object whose member `name` is a list of `entries`, with pauses."""
+    written = jsontext.dumps({**members, name: orjson.Fragment(_ENTRIES)})
+    before, _, behind = written.partition(_ENTRIES)
+    pieces = [before.decode() + "["]
+    for start in range(0, len(entries), PARTS_AT_ONCE):
+        some = jsontext.dumps(entries[start : start + PARTS_AT_ONCE])[1:-1].decode()
+        pieces.append(f",{some}" if start else some)
+        yield
+    return "".join((*pieces, "]", behind.decode()))
+
+
+def least_size(entries: list[Any]) -> int:
+    """The bytes that a list of `entries` has at least in a canonical form, which has all of them:
+    one for each, and one between two."""
+    return 2 * len(entries)
 
 
 def text(value: Any) -> str:

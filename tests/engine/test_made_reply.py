@@ -100,6 +100,15 @@ def test_an_echo_leaves_out_the_reminders_of_agents() -> None:
     assert make(asked()._replace(prompt=prompt), text=ECHO).text == "Hi"
 
 
+def test_an_echo_of_a_long_conversation_is_read_in_pieces() -> None:
+    """300,000 messages held the loop for 440 ms."""
+    messages = [{"role": "user", "content": "a"}] * 5_000
+    request = Asked(ask_chat(messages), Request.of("POST", "/"))
+
+    assert sum(1 for _ in made_of(text=ECHO).make(request, still)) >= 20
+    assert make(request, text=ECHO).text == "a"
+
+
 def test_an_echo_of_a_request_without_words_is_empty() -> None:
     prompt = ask_chat([{"role": "system", "content": "Be brief."}])
 

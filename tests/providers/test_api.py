@@ -69,6 +69,9 @@ def outcome(decode: Any) -> Any:
         prompt: Prompt = decode()
     except RequestError as exc:
         return exc.status, exc.message, exc.param, exc.code
+    for message in prompt.last_messages:
+        if message.items:
+            assert message.least_size <= len(message.key_of_last(1))
     return prompt, prompt.messages()
 
 

@@ -341,6 +341,29 @@ def test_rules_compare_the_last_message_and_the_turn_before_notes(
     assert [message.items for message in found] == [(message,) for message in compared]
 
 
+@given(
+    st.dictionaries(st.sampled_from(["role", "content", "id"]), st.text(max_size=3)),
+    st.lists(st.text(max_size=3) | st.lists(st.none()), max_size=5),
+    st.integers(1, 3),
+)
+def test_json_that_is_written_in_slices_is_the_same(
+    members: Json, entries: list[Any], most: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(normalise, "PARTS_AT_ONCE", most)
+        pieces, pauses = normalise.write_in_slices(members, "content", entries), 0
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as end:
+                written = end.value
+                break
+            pauses += 1
+
+    assert written == jsontext.dumps({**members, "content": entries}).decode()
+    assert pauses == -(-len(entries) // most)
+
+
 @pytest.mark.parametrize("message", [USER, ANSWER, {}, {"role": ["system"]}, "system", None, 7])
 def test_turns_and_strange_values_are_no_system_notes(message: Any) -> None:
     assert normalise.is_system_note(SYSTEM)

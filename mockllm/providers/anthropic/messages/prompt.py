@@ -101,9 +101,9 @@ def _message(message: dict[str, Any]) -> Message:
     texts: tuple[str, ...]
     search_texts: tuple[str, ...]
     if isinstance(content, str):
-        texts = search_texts = (content,)
-    else:
-        texts, search_texts = tuple(_texts(content)), tuple(read_content(content))
+        texts = (content,)
+        return Message(message["role"], texts, texts, (message,), canonical, _parts, len(content))
+    texts, search_texts = tuple(_texts(content)), tuple(read_content(content))
     return Message(message["role"], texts, search_texts, (message,), canonical, _parts)
 
 
@@ -114,7 +114,8 @@ def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message
         return None
     texts = yield from normalise.read_in_slices(content, _texts)
     search_texts = yield from normalise.read_in_slices(content, read_content)
-    return Message(message["role"], texts, search_texts, (message,), canonical, _parts)
+    least = normalise.least_size(content)
+    return Message(message["role"], texts, search_texts, (message,), canonical, _parts, least)
 
 
 def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:

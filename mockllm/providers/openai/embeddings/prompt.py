@@ -81,7 +81,8 @@ def message_of(value: str | list[Any]) -> Message:
     """An input as rules see it. Tokens have no text that a rule could look for, and an empty one is
     in any input."""
     texts = _texts(value)
-    return Message("", texts, texts or ("",), (value,), canonical, _parts)
+    least = len(value) if isinstance(value, str) else normalise.least_size(value)
+    return Message("", texts, texts or ("",), (value,), canonical, _parts, least)
 
 
 def inputs_of(value: Any) -> list[Any]:

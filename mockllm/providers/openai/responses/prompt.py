@@ -214,7 +214,8 @@ def _messages(
     if isinstance(value, str) or not items:
         texts: tuple[str, ...] = (value,) if isinstance(value, str) else ()
         # Without an input there is no text that a rule could look for, and an empty one is in any.
-        yield Message("user", texts, texts or ("",), items, canonical, _parts)
+        least = len(value) if isinstance(value, str) else 0
+        yield Message("user", texts, texts or ("",), items, canonical, _parts, least)
         return
     for item, whole in ((items[-1], items), (normalise.turn_before(items, prepared), None)):
         if item is None:
@@ -237,8 +238,9 @@ def _message_in_pieces(item: dict[str, Any]) -> Generator[None, None, Message | 
     found = yield from normalise.read_in_slices(
         content, lambda some: read_item(item | {"content": some})
     )
-    search_texts = (*found, jsontext.dumps(item).decode())
-    return Message(_role(item), texts, search_texts, None, canonical, _parts)
+    written = yield from normalise.write_in_slices(item, "content", content)
+    least = normalise.least_size(content)
+    return Message(_role(item), texts, (*found, written), None, canonical, _parts, least)
 
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:
