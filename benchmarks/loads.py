@@ -253,6 +253,7 @@ CONFIGS: Mapping[str, Callable[[], Config]] = {
     "service": _service,
     "one_sequence": _sequence,
     "one_streamed": lambda: {"openai": [_mock(QUESTION, reply=STREAMED_TEXT)]},
+    "one_streamed_contains": lambda: {"openai": [_mock(QUESTION, "contains", reply=STREAMED_TEXT)]},
     "one_and_long": lambda: {"openai": [_mock(QUESTION), _mock(LONG_QUESTION, reply=LONG_TEXT)]},
     "one_of_each_sdk": _both_sdks,
     "hundred": lambda: _questions(100, "exact"),
@@ -417,6 +418,15 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
             "every body different",
             "one_contains",
             _post(("user", f"{QUESTION} {COUNT}")),
+        ),
+        Load(
+            "streams_differ",
+            f"stream of {WORDS} chunks, every body different",
+            "one_streamed_contains",
+            _post(("user", f"{QUESTION} {COUNT}"), stream=True),
+            Answer(text=STREAMED_TEXT, chunks=WORDS),
+            servers=(OURS,),
+            against="bodies_differ",
         ),
     ),
     (
