@@ -44,6 +44,10 @@ _MINIMUMS = {"n": 1, "max_tokens": 1, "max_completion_tokens": 1, "top_logprobs"
 """The service refuses smaller numbers with the code ``integer_below_min_value``."""
 
 
+_CHECKED = (*_MINIMUMS, "stream", "stream_options")
+"""Members that are looked at, beside the model and the messages."""
+
+
 def decode(request: Request, values: Values) -> Prompt:
     """Decode a request into a prompt.
 
@@ -56,6 +60,8 @@ def decode(request: Request, values: Values) -> Prompt:
 def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) -> Prompt:
     """Read the decoded body of a request into a prompt, as `decode` does. What is `prepared` is not
     done again."""
+    if prepared is None and (plain := _read_plain(members)) is not None:
+        return plain
     model = request_body.read_model(members)
     messages = request_body.read_messages(members)
     if prepared is None:
@@ -63,11 +69,29 @@ def read(members: dict[str, Any], prepared: normalise.Prepared | None = None) ->
     else:
         prepared.check()
     request_body.check_minimums(members, _MINIMUMS)
-    if prepared is None and messages[-1]["role"] == "user":
-        last_messages: tuple[Message, ...] = (_message(messages[-1]),)
-    else:
-        last_messages = normalise.last_and_turn(messages, _message, prepared)
+    last_messages = normalise.last_and_turn(messages, _message, prepared)
     return Prompt(NAME, model, last_messages, _read_options(members), members, READERS)
+
+
+def _read_plain(members: dict[str, Any]) -> Prompt | None:
+    """Do what `read` does where nothing can be wrong, with one call instead of ten (0.8 µs less): a
+    request for a whole answer to messages of text, the last of which is the user's."""
+    model, messages = members.get("model"), members.get("messages")
+    if type(model) is not str or not 0 < len(model) <= request_body.MAX_MODEL:
+        return None
+    if type(messages) is not list or not messages or not members.keys().isdisjoint(_CHECKED):
+        return None
+    for message in messages:
+        if type(message) is not dict or type(message.get("content")) is not str:
+            return None
+        role = message.get("role")
+        if type(role) is not str or role not in MEMBERS:
+            return None
+    if role != "user":
+        return None
+    texts = (message["content"],)
+    last = Message("user", texts, texts, (message,), canonical, _parts)
+    return Prompt(NAME, model, (last,), NOT_STREAMED, members, READERS)
 
 
 def prepare(members: Mapping[str, Any]) -> normalise.Preparing:
