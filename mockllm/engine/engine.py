@@ -48,7 +48,7 @@ from mockllm.engine.straight import StraightAnswers
 from mockllm.engine.template_values import Asked
 from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.traffic_stage import TrafficStage
-from mockllm.engine.unmatched import UnmatchedError, none_left
+from mockllm.engine.unmatched import KnownMisses, UnmatchedError, none_left
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import LazySteps, PoolRule, Request
 from mockllm.limits import KIB
@@ -119,6 +119,7 @@ class Engine:
         """Applies traffic to requests."""
         self._exposures = ExposureCache()
         self._straight = StraightAnswers(self.renderer, self.responder)
+        self._misses = KnownMisses()
         self._goes_straight = reuse and not client_faults
         self._authentic: tuple[Any, Any] = (None, None)
         """The vendor and the headers of the last request with credentials. Heads are cached, so
@@ -232,6 +233,7 @@ class Engine:
         """Drop the prepared replies of mocks that are gone, by the indices of their rules."""
         self.renderer.forget(indices)
         self._straight.forget(indices)
+        self._misses = KnownMisses()
 
     def decide(
         self,
@@ -320,9 +322,26 @@ class Engine:
                     if key is not None and cache is not None:
                         cache.offer(key, decision.match)
                     return decision
-            selection = self._selected(table, prompt, headers, () if rule is None else (rule,))
-            found = self._answer_selected(table, Asked(prompt, request, session), selection)
+            asked = Asked(prompt, request, session)
+            if rule is None:
+                found = self._answer_unmatched(table, asked)
+            else:
+                selection = self._selected(table, prompt, headers, (rule,))
+                found = self._answer_selected(table, asked, selection)
         return self._keep(key, found)
+
+    def _answer_unmatched(self, table: Table, asked: Asked) -> Match | Decision | Question:
+        """Return what answers a request that no rule matches."""
+        prompt, headers = asked.prompt, asked.request.first_values
+        key = self._misses.key_of(table, prompt, headers)
+        known = None if key is None else self._misses.find(key)
+        if known is not None:
+            return known
+        selection = self._selected(table, prompt, headers, ())
+        found = self._answer_selected(table, asked, selection)
+        if key is not None and isinstance(found, Match) and isinstance(selection, UnmatchedError):
+            self._misses.offer(key, found)
+        return found
 
     def _looks_up(self, request: Request) -> bool:
         """Return True if a match of an equal request may answer this one."""

@@ -26,6 +26,10 @@ class _HeaderPredicate(Predicate):
     def header_names(self) -> tuple[bytes, ...]:
         return (self.name,)
 
+    @property
+    def reads_one_message(self) -> bool:
+        return True
+
     @abstractmethod
     def accepts(self, found: bytes | None) -> bool:
         """Return True if a header with the value `found` (None if it is missing) meets the

@@ -61,6 +61,8 @@ class RuleIndex:
         )
         """True if some rule depends on `Prompt.earlier`."""
         predicates = [predicate for rule in rules for predicate in rule.predicates]
+        self.reads_one_message = all(each.reads_one_message for each in predicates)
+        """True if that holds of all conditions (`Predicate.reads_one_message`)."""
         self.readings = tuple(dict.fromkeys(read for each in predicates for read in each.readings))
         """What the rules read of a conversation, in order."""
         self.stateful = any(rule.stateful for rule in rules)

@@ -25,6 +25,8 @@ class LayeredIndex:
         """The headers that some rule depends on, in lower case, each once."""
         self.looks_back = any(layer.looks_back for layer in layers)
         """True if some rule depends on `Prompt.earlier`."""
+        self.reads_one_message = all(layer.reads_one_message for layer in layers)
+        """True if that holds of all conditions (`Predicate.reads_one_message`)."""
         self.readings = tuple(dict.fromkeys(read for layer in layers for read in layer.readings))
         """What the rules read of a conversation, in order."""
         self.stateful = any(layer.stateful for layer in layers)

@@ -37,6 +37,10 @@ class LastMessagePredicate(Predicate):
         return True
 
     @property
+    def reads_one_message(self) -> bool:
+        return True
+
+    @property
     @abstractmethod
     def required_texts(self) -> tuple[str, ...]:
         """Texts that every accepted message contains."""

@@ -61,6 +61,12 @@ class Predicate(ABC):
         return False
 
     @property
+    def reads_one_message(self) -> bool:
+        """True if of a conversation that consists of one text of the user the condition depends on
+        nothing but that text, the model and the headers `header_names`."""
+        return False
+
+    @property
     def looks_back(self) -> bool:
         """True if the condition depends on `Prompt.earlier`, the part of a conversation that the
         request does not repeat."""

@@ -43,6 +43,10 @@ class TextIs(Predicate):
         return self.subject.value.on_message
 
     @property
+    def reads_one_message(self) -> bool:
+        return self.subject in (Subject.USER, Subject.LAST_USER, Subject.MODEL)
+
+    @property
     def looks_back(self) -> bool:
         return self.subject is Subject.LAST_USER
 

@@ -15,6 +15,8 @@ def quote(text: str, longest: int = MAX_QUOTE) -> str:
 
 def common_prefix(one: str, other: str, *, above: int = 0) -> int:
     """Return the length of the common prefix of two texts; 0 if it is not greater than `above`."""
+    if one[: above + 1] != other[: above + 1]:
+        return 0  # nearly always, of most rules
     return _longest(len(one), lambda size: other.startswith(one[:size]), above)
 
 

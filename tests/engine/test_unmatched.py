@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mockllm import Config
+from mockllm.engine.added import compile_added
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
@@ -15,7 +18,8 @@ from mockllm.engine.unmatched import MAX_REQUEST_QUOTE
 from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, KEY, ask, told
 from tests.support.loads import mock
-from tests.support.served import chat_request
+from tests.support.observed import PATHS, Observed, request
+from tests.support.served import chat_request, chat_saying
 
 
 def asked(text: str, *mocks: dict[str, Any]) -> Decision:
@@ -167,3 +171,81 @@ def test_a_mock_of_another_api_explains_the_404_of_a_list_without_others() -> No
     decision = ask("POST", "/v1/chat/completions", body=chat_request("hello"), engine=app)
 
     assert "mocks[0]: the request is to 'chat'" in told(decision)["error"]["message"]
+
+
+CONFIG: dict[str, Any] = {
+    "openai": [
+        mock("hello", "greet"),
+        {
+            "match": {
+                "message": {"role": "user", "content": "bye"},
+                "headers": [{"name": "x-tenant", "value": "a"}],
+            },
+            "response": chat_saying("ho"),
+        },
+    ],
+    "mocks": [{"match": {"user": {"contains": "weather"}, "model": "big"}, "reply": "Sunny"}],
+}
+TEXTS = st.sampled_from(["help", "bye", "the weather", "", "hell"])
+MESSAGES = st.one_of(
+    TEXTS.map(lambda text: [{"role": "user", "content": text}]),
+    TEXTS.map(lambda text: [{"role": "user", "content": text, "name": "n"}]),
+    TEXTS.map(
+        lambda text: [{"role": "system", "content": text}, {"role": "user", "content": text}]
+    ),
+    TEXTS.map(lambda text: [{"role": "user", "content": [{"type": "text", "text": text}]}]),
+    TEXTS.map(lambda text: [{"role": "assistant", "content": text}]),
+)
+ASKED = st.tuples(
+    st.sampled_from(["chat", "messages"]),
+    st.fixed_dictionaries(
+        {"messages": MESSAGES, "model": st.sampled_from(["big", "small"])},
+        optional={"stream": st.booleans(), "temperature": st.just(0.5), "system": st.just("s")},
+    ),
+    st.sampled_from([{}, {"x-tenant": "b"}]),
+)
+
+
+@settings(max_examples=60)
+@given(st.lists(ASKED, min_size=1, max_size=4))
+def test_what_is_known_of_texts_without_a_mock_changes_no_answer(
+    several: list[tuple[str, dict[str, Any], dict[str, str]]],
+) -> None:
+    knowing, anew = Observed(CONFIG), Observed(CONFIG, reuse=False)
+
+    for number, (path, body, headers) in enumerate(several * 3):
+        asked = request(PATHS[path], {"max_tokens": 1 + number, **body}, headers)
+        one, other = knowing.app.decide(asked), anew.app.decide(asked)
+
+        assert one.reply == other.reply
+        assert one.match._replace(ready=None) == other.match._replace(ready=None)
+
+
+def test_the_closest_mock_of_a_text_is_looked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    observed = Observed({"openai": [mock("hello", "greet")]})
+
+    def ask(number: int) -> bytes:
+        said = [{"role": "user", "content": "help"}]
+        asked = request(PATHS["chat"], {"model": "m", "messages": said, "user": str(number)})
+        return observed.app.decide(asked).reply.body
+
+    first = [ask(number) for number in range(2)]
+    monkeypatch.setattr("mockllm.engine.engine.match_inputs", None)
+
+    assert [ask(2), ask(3)] == first
+    observed.app.add(compile_added({"user": "help", "reply": "here"}, 0), None)
+    assert b"here" in ask(4)
+
+
+def test_other_conditions_are_looked_at_each_time() -> None:
+    observed = Observed({"openai": [{"match": {"body": {"$.user": "0"}}, "reply": "x"}]})
+
+    def ask(number: int) -> bytes:
+        said = [{"role": "user", "content": "help"}]
+        asked = request(PATHS["chat"], {"model": "m", "messages": said, "user": str(number)})
+        return observed.app.decide(asked).reply.body
+
+    bodies = [ask(number) for number in range(1, 4)]
+
+    assert [f"{number}".encode() in body for number, body in enumerate(bodies, 1)] == [True] * 3
+    assert len(set(bodies)) == 3
