@@ -45,6 +45,7 @@ from mockllm.config.traffic import Traffic
 from mockllm.config.values import (
     ChunkSize,
     ListOrNull,
+    Name,
     OptionalSDKInput,
     OptionalSDKObject,
 )
@@ -126,7 +127,7 @@ class SessionHeader(ConfigObject):
 class _Mock(Answers):
     """The fields of every mock. A mock without `match` answers any request."""
 
-    name: str = ""
+    name: Name = ""
     _place: Place = PrivateAttr(default_factory=lambda: NOWHERE)
 
     @property

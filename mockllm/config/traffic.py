@@ -21,6 +21,7 @@ from mockllm.config.match import Match
 from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import ConfigObject
 from mockllm.config.rate_limit import RateLimit
+from mockllm.config.values import Name
 from mockllm.errors import NOWHERE, Place
 
 KINDS = ("error", "rate_limit", "latency", "fault")
@@ -32,7 +33,7 @@ class Traffic(ConfigObject):
     the answer, a rate limit, a latency, a fault. Of each kind, the first entry that holds counts. A
     latency or a fault that a mock has itself comes before."""
 
-    name: str = ""
+    name: Name = ""
     """The name, by which it is started and stopped."""
     match: Match = Match()
     """The requests; without conditions, all."""

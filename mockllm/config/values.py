@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     GetJsonSchemaHandler,
@@ -52,6 +53,18 @@ def as_json(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", by_alias=True)
     return _as_data(value)
+
+
+def _expect_unicode(name: str) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair; files have U+FFFD instead
+        raise PydanticCustomError("string_unicode", "expected Unicode characters") from None
+    return name
+
+
+Name = Annotated[str, AfterValidator(_expect_unicode)]
+"""The name of a mock or of an entry of traffic, which logs, journals and the control API show."""
 
 
 def _as_object(value: Any) -> Any:

@@ -49,6 +49,13 @@ def test_an_sdk_object_is_converted_to_json() -> None:
     assert mock.response == data
 
 
+def test_a_name_can_be_shown() -> None:
+    for key in ("mocks", "openai"):
+        (found,) = mistakes({key: [{"name": "\ud800", "reply": "hi"}]})
+        assert found.endswith("name: expected a string of Unicode characters, found '\\ud800'")
+        found.encode()
+
+
 def test_absent_and_null_lists_are_empty() -> None:
     config = Config.from_dict(
         {"openai": None, "anthropic": [MOCK | {"match": {"message": MESSAGE, "headers": None}}]}

@@ -85,6 +85,17 @@ def test_mistakes_have_their_place_and_a_remedy(entry: Any, expected: str) -> No
     assert expected in found
 
 
+def test_a_name_can_be_shown() -> None:
+    """Half of a surrogate pair broke the control API's lists."""
+    (found,) = mistakes({"name": "\ud800", "error": "overloaded"})
+
+    assert found == (
+        "a.json: traffic[0] '\\ud800': name: expected a string of Unicode characters, found "
+        "'\\ud800'"
+    )
+    found.encode()
+
+
 def test_all_mistakes_are_found_at_once() -> None:
     assert len(mistakes({}, {"error": "no"}, {"fault": {"end": "maybe"}})) == 3
 
