@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BaseModel, PlainValidator, WithJsonSchema
@@ -106,9 +107,17 @@ def find_suspicious(value: Any) -> Iterator[tuple[list[int | str], str]]:
 
 def describe_suspicious(seconds: float) -> str:
     """Describe a number of seconds that was surely meant as milliseconds."""
-    return f'{seconds:g} seconds: {remedy(seconds)}, else "{seconds:g}s"'
+    return f'{spell(seconds)} seconds: {remedy(seconds)}, else "{spell(seconds)}s"'
 
 
 def remedy(seconds: float) -> str:
     """Return how to write a number that may be meant as milliseconds."""
-    return f'write "{seconds:g}ms" if milliseconds are meant'
+    return f'write "{spell(seconds)}ms" if milliseconds are meant'
+
+
+def spell(seconds: float) -> str:
+    """Return a number of seconds to the nanosecond, without an exponent, as texts with a unit have
+    it."""
+    if not math.isfinite(seconds):
+        return f"{seconds:g}"
+    return f"{Decimal(repr(round(float(seconds), 9))):f}".removesuffix(".0")

@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from mockllm.config.durations import AnyDuration, Seconds, remedy
+from mockllm.config.durations import AnyDuration, Seconds, remedy, spell
 from mockllm.config.headers import HEADER_NAME, AnswerHeaders
 from mockllm.config.mistakes import contradiction
 from mockllm.config.objects import ConfigObject
@@ -143,7 +143,7 @@ class Error(ConfigObject):
     def _is_bearable(cls, value: Any, info: ValidationInfo) -> Any:
         if value is None or value <= MAX_RETRY_AFTER or info.data.get("force", True):
             return value
-        shown = f"{value:g}"
+        shown = spell(value)
         hint = f"{remedy(value)}; " if value.is_bare and math.isfinite(value) else ""
         raise contradiction(
             f"expected at most {MAX_RETRY_AFTER:g} seconds, found {shown}: {hint}official clients "

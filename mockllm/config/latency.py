@@ -27,6 +27,7 @@ from mockllm.config.durations import (
     Seconds,
     describe_suspicious,
     find_suspicious,
+    spell,
 )
 from mockllm.config.error import AnyError, Error
 from mockllm.config.mistakes import contradiction, problems
@@ -217,10 +218,14 @@ def _as_latency(value: Any) -> Any:
         return {"preset": value}
     if isinstance(value, (Mapping, Latency)):
         return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= MAX_SECONDS:
+    if (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and 1e-6 <= value <= MAX_SECONDS
+    ):
         unit = "ms" if value >= MIN_SUSPICIOUS else "s"
-        text = f"{value:g}{unit}"
-        message = f'expected a preset or an object, found {value:g}: write {{"ttft": "{text}"}}'
+        text = spell(value)
+        message = f'expected a preset or an object, found {text}: write {{"ttft": "{text}{unit}"}}'
         raise contradiction(message)
     raise PydanticCustomError("latency_type", "expected a preset or an object")
 

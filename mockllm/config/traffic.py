@@ -13,7 +13,7 @@ from typing import Annotated, cast
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from mockllm.config.durations import Duration
+from mockllm.config.durations import Duration, spell
 from mockllm.config.error import AnyError, Error
 from mockllm.config.fault import AnyFaults, Fault, listed
 from mockllm.config.latency import AnyLatency, Latency
@@ -117,11 +117,15 @@ class Traffic(ConfigObject):
             return self
         lasts = end - self.begin
         if lasts <= 0:
-            began = f"{self.begin:g} s" if self.from_ is not None else "the start of the server"
-            raise contradiction(f"it ends at {end:g} s, not after {began}: nothing would happen")
+            began = (
+                f"{spell(self.begin)} s" if self.from_ is not None else "the start of the server"
+            )
+            raise contradiction(
+                f"it ends at {spell(end)} s, not after {began}: nothing would happen"
+            )
         if self.rise > lasts:
             raise contradiction(
-                f"the ramp of {self.rise:g} s is longer than the {lasts:g} s from 'from' to 'to': "
-                "write at most half of that, since it rises and falls"
+                f"the ramp of {spell(self.rise)} s is longer than the {spell(lasts)} s from 'from' "
+                "to 'to': write at most half of that, since it rises and falls"
             )
         return self

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from mockllm.config.conditions import APIName
-from mockllm.config.durations import Seconds, find_suspicious, remedy
+from mockllm.config.durations import Seconds, describe_suspicious, find_suspicious
 from mockllm.config.mistakes import json_path
 from mockllm.config.traffic import Traffic
 from mockllm.engine import unanswerable
@@ -61,8 +61,7 @@ def _times(written: Traffic, place: Place) -> Iterator[Problem]:
     for key, name in _TIMES.items():
         value = getattr(written, name)
         if isinstance(value, Seconds) and value.is_bare and value >= MIN_SUSPICIOUS:
-            message = f'{value:g} seconds: {remedy(value)}, else "{value:g}s"'
-            yield warning(place.at(key), message)
+            yield warning(place.at(key), describe_suspicious(value))
     if written.chance == 0:
         yield warning(place.at("chance"), "nothing happens with a chance of 0")
     if written.end is not None and 2 * written.rise > written.end - written.begin:

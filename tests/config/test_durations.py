@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from mockllm.config.durations import AnyDuration, Duration, Seconds, find_suspicious
+from mockllm.config.durations import AnyDuration, Duration, Seconds, find_suspicious, spell
 from mockllm.config.objects import ConfigObject
 
 _DURATION = TypeAdapter[Any](Duration)
@@ -81,6 +81,24 @@ def test_a_copy_is_the_same_duration(made: Any) -> None:
     copied = made(Seconds(2.0, is_bare=True))
 
     assert (copied, copied.is_bare) == (2.0, True)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "digits"),
+    [
+        (100, "100"),
+        (0.35, "0.35"),
+        (1e9, "1000000000"),
+        (1234567.5, "1234567.5"),
+        (0.00001, "0.00001"),
+        (0.3 - 0.1, "0.2"),
+        (math.inf, "inf"),
+    ],
+)
+def test_what_is_told_to_be_written_can_be_read(seconds: float, digits: str) -> None:
+    assert spell(seconds) == digits
+    if math.isfinite(seconds):
+        assert _DURATION.validate_python(f"{digits}s") == pytest.approx(seconds)
 
 
 def test_a_large_number_without_a_unit_is_suspicious() -> None:
