@@ -24,7 +24,8 @@ from mockllm.wire.json_windows import MAX_UNDIVIDED
 
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 MESSAGES, EMBEDDINGS = "/v1/messages", "/v1/embeddings"
-COUNT = "/v1/messages/count_tokens"
+COUNT, COMPACT = "/v1/messages/count_tokens", "/v1/responses/compact"
+MODERATIONS, COMPLETIONS = "/v1/moderations", "/v1/completions"
 HEADERS = {
     "authorization": "Bearer x",
     "x-api-key": "x",
@@ -208,6 +209,10 @@ SHAPES: dict[str, Shape] = {
     "token lists": Shape(EMBEDDINGS, _token_lists),
     "inputs": Shape(EMBEDDINGS, filled(b'{"model":"e","input":"', b"word ", b'"}')),
     "counted parts": Shape(COUNT, repeated(_PARTS, PART, b"]}]}")),
+    "compacted": Shape(COMPACT, repeated(_ITEMS, USER, b"]}")),
+    "moderated": Shape(MODERATIONS, filled(b'{"model":"m","input":"', b"word ", b'"}')),
+    "prompts": Shape(COMPLETIONS, repeated(b'{"model":"m","prompt":[', b'"hello"', b"]}")),
+    "prompt": Shape(COMPLETIONS, filled(b'{"model":"m","prompt":"', b"word ", b'"}')),
     "number": Shape(CHAT, filled(b'{"model":"m","temperature":1', b"0", b"," + ASKED)),
     "fraction": Shape(CHAT, filled(b'{"model":"m","temperature":0.', b"01", b"," + ASKED)),
     "space": Shape(CHAT, filled(b'{"model":"m",', b" ", ASKED)),

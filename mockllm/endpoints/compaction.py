@@ -4,15 +4,16 @@ the failures that a service reports whatever it is asked to do."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
-from mockllm.endpoints.route import RESPONSES, Context, json_answer
+from mockllm.endpoints.route import RESPONSES, Context, json_answer_in_pieces
 from mockllm.endpoints.stored_responses import complete_input_item
 from mockllm.endpoints.token_counts import decode_like, find_failure
 from mockllm.engine.asking import begin, pause_if_large
 from mockllm.engine.decision import Decision, Question
 from mockllm.exchange import Request
+from mockllm.prompt import slices
 from mockllm.providers.openai.responses.answer import complete
 from mockllm.providers.openai.responses.conversation import items_of
 from mockllm.providers.routes import Values
@@ -39,18 +40,6 @@ def _compact(
     if failed is not None:
         return failed
     yield from pause_if_large(request)
-    items = items_of(prompt.body["input"] or [])
-    kept = [item for item in items if item.get("role") == "user"]
-    output: list[dict[str, Any]] = [
-        complete_input_item(item, index) for index, item in enumerate(kept)
-    ]
-    output.append(
-        {
-            "id": placeholders.fresh_id("cmp_", ID_LENGTH, "compaction"),
-            "type": "compaction",
-            "encrypted_content": SUMMARY,
-        }
-    )
     input_tokens = tokens.estimate_prompt(prompt.body)
     output_tokens = tokens.estimate(SUMMARY)
     usage = {"input_tokens": input_tokens, "output_tokens": output_tokens}
@@ -58,7 +47,22 @@ def _compact(
         "id": placeholders.fresh_id("resp_", ID_LENGTH, "compacted response"),
         "object": "response.compaction",
         "created_at": placeholders.seconds_placeholder(),
-        "output": output,
+        "output": [],
         "usage": complete({"usage": usage})["usage"],
     }
-    return json_answer(request, body, prompt=prompt)
+    output = _output(items_of(prompt.body["input"] or []))
+    return (yield from json_answer_in_pieces(request, body, "output", output, prompt=prompt))
+
+
+def _output(items: Sequence[dict[str, Any]]) -> Iterator[Sequence[dict[str, Any]]]:
+    """Yield the items of the answer, some at a time."""
+    number = 0
+    output: list[dict[str, Any]] = []
+    for some in slices(items):
+        if number:
+            yield output
+        kept = [item for item in some if item.get("role") == "user"]
+        output = [complete_input_item(item, index) for index, item in enumerate(kept, number)]
+        number += len(kept)
+    item_id = placeholders.fresh_id("cmp_", ID_LENGTH, "compaction")
+    yield [*output, {"id": item_id, "type": "compaction", "encrypted_content": SUMMARY}]

@@ -13,7 +13,7 @@ from itertools import chain, repeat
 from typing import Any, NamedTuple, Self
 
 from mockllm.config.wishes import FAULT, LATENCY, NO_WISHES, Wishes
-from mockllm.endpoints.route import CHAT, Context, endpoint_decision
+from mockllm.endpoints.route import CHAT, Context, endpoint_decision, read_object
 from mockllm.engine.asking import begin, draw_for, pause_if_large
 from mockllm.engine.decision import Answer, Called, Decision, Outcome, Planned, Question
 from mockllm.engine.effects import NO_EFFECTS, Effects
@@ -93,13 +93,12 @@ class _CompletionRequest(NamedTuple):
     """What its client asks for by headers."""
 
     @classmethod
-    def decode(cls, body: bytes) -> Self:
-        """Return the request in `body`.
+    def read(cls, members: Mapping[str, Any]) -> Self:
+        """Return the request with these `members`.
 
         Raises:
             RequestError: 400, naming the first invalid member.
         """
-        members = request_body.read_object(body)
         model = request_body.read_model(members)
         prompts = _read_prompts(members)
         request_body.check_minimums(members, _MINIMUMS)
@@ -116,13 +115,16 @@ def complete(context: Context, request: Request, values: Values) -> Decision | Q
     Raises:
         RequestError: 400 if the body is invalid.
     """
-    return begin(_complete(context, request))
+    leftovers: list[Any] = []
+    return begin(_complete(context, request, leftovers), leftovers)
 
 
-def _complete(context: Context, request: Request) -> Generator[bool, None, Decision | Question]:
+def _complete(
+    context: Context, request: Request, leftovers: list[Any]
+) -> Generator[bool, None, Decision | Question]:
     """Return the decision of `complete`, or the question which mocks answer, in pieces
-    (`decision.Pieces`)."""
-    wanted = _CompletionRequest.decode(request.body)
+    (`decision.Pieces`). `leftovers` are those of `DividedWork`."""
+    wanted = _CompletionRequest.read((yield from read_object(request, leftovers)))
     yield from pause_if_large(request)
     table, responder = context.table(CHAT), context.engine.responder
     wanted = wanted._replace(wishes=responder.wishes_of(request))
@@ -367,7 +369,7 @@ def _chat_prompt(context: Context, wanted: _CompletionRequest, said: _AnyPrompt)
     body: dict[str, Any] = {"model": wanted.model, "messages": [{"role": "user", "content": text}]}
     if wanted.max_tokens is not None:
         body["max_tokens"] = max(wanted.max_tokens, 1)  # here it may be 0
-    prompt = table.decode(jsontext.dumps(body))
+    prompt = table.api.read(body, None)
     table.validate(prompt)
     return prompt
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
-from mockllm.endpoints.route import Context, json_answer
-from mockllm.engine.decision import Decision
+from mockllm.endpoints.route import Context, json_answer, read_object
+from mockllm.engine.asking import begin, pause_if_large
+from mockllm.engine.decision import Decision, Question
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
 from mockllm.providers import request_body
@@ -32,13 +34,20 @@ CATEGORIES = (
 )
 
 
-def moderate(context: Context, request: Request, values: Values) -> Decision:
+def moderate(context: Context, request: Request, values: Values) -> Decision | Question:
     """Answer with one result for each text, or one for all parts of a multi-modal input.
 
     Raises:
         RequestError: 400 if the body is invalid.
     """
-    members = request_body.read_object(request.body)
+    leftovers: list[Any] = []
+    return begin(_moderate(request, leftovers), leftovers)
+
+
+def _moderate(request: Request, leftovers: list[Any]) -> Generator[bool, None, Decision]:
+    """Return the decision of `moderate`, made in pieces (`decision.Pieces`)."""
+    members = yield from read_object(request, leftovers)
+    yield from pause_if_large(request)
     value = request_body.read_input(members)
     if members.get("model") is not None:
         request_body.read_model(members)

@@ -13,13 +13,13 @@ from mockllm.endpoints.route import (
     Context,
     endpoint_decision,
     json_answer,
+    read_object,
 )
 from mockllm.engine.asking import MAX_UNDIVIDED, begin, pause_if_large
 from mockllm.engine.decision import Decision, Question
 from mockllm.engine.unmatched import UnmatchedError
 from mockllm.exchange import Request
 from mockllm.prompt import Prompt
-from mockllm.providers import request_body
 from mockllm.providers.routes import Values
 from mockllm.wire import tokens
 
@@ -73,10 +73,7 @@ def decode_like(
         RequestError: 400, naming the invalid member.
     """
     table = context.table(api)
-    if len(request.body) > MAX_UNDIVIDED:
-        members = yield from request_body.read_object_in_pieces(request.body, leftovers)
-    else:
-        members = request_body.read_object(request.body)
+    members = yield from read_object(request, leftovers)
     present = {name: value for name, value in members.items() if value is not None}
     if len(request.body) > MAX_UNDIVIDED:
         prompt = yield from table.api.read_in_pieces(defaults | present, leftovers)

@@ -35,6 +35,23 @@ async def test_a_conversation_is_compacted_to_its_user_messages(server: AsyncSer
     assert usage.total_tokens == usage.input_tokens + usage.output_tokens > 10
 
 
+async def test_a_long_conversation_is_compacted_in_pieces(server: AsyncServer) -> None:
+    """300,000 messages held the loop for 940 ms."""
+    said = [f"{number}" for number in range(1_300)]
+    messages = [
+        message
+        for each in said
+        for message in ({"role": "user", "content": each}, {"role": "assistant", "content": "x"})
+    ]
+    async with AsyncOpenAI(base_url=server.openai_base_url, api_key="k") as client:
+        raw = await client.responses.with_raw_response.compact(model="m", input=messages)  # type: ignore[arg-type]  # plain dicts
+
+    *kept, compaction = raw.http_response.json()["output"]
+    assert [message["content"][0]["text"] for message in kept] == said
+    assert len({message["id"] for message in kept}) == len(said)
+    assert compaction["type"] == "compaction"
+
+
 async def test_a_compaction_of_nothing_fits_the_strict_types(openai: AsyncOpenAI) -> None:
     compacted = await openai.responses.compact(model="m")
     assert [item.type for item in compacted.output] == ["compaction"]

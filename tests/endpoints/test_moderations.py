@@ -7,6 +7,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from mockllm import Config
+from mockllm.engine.asking import MAX_UNDIVIDED
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
@@ -45,3 +46,25 @@ async def test_nothing_is_flagged(openai: AsyncOpenAI) -> None:
     assert [len(each.results) for each in (one, two, parts)] == [1, 2, 1]
     assert not any(result.flagged for result in two.results)
     assert two.model == "some"
+
+
+@pytest.mark.parametrize(("text", "pauses"), [("a", False), ("a" * MAX_UNDIVIDED, True)])
+@pytest.mark.parametrize(
+    ("path", "member"), [("/v1/moderations", "input"), ("/v1/completions", "prompt")]
+)
+def test_a_large_body_is_decoded_with_pauses(
+    path: str, member: str, text: str, pauses: bool
+) -> None:
+    """10 MB of small texts held the loop for 80 ms."""
+    app = LoneApp(Engine(load(Config.from_dict({"mocks": [{"reply": "ok"}]}))))
+    request = Request.of("POST", path, KEY, orjson.dumps({"model": "m", member: text}))
+
+    assert app.decide(request).reply.status == 200
+    assert (app.pauses > 0) is pauses
+
+
+@pytest.mark.parametrize("path", ["/v1/moderations", "/v1/completions"])
+def test_a_large_body_that_is_invalid_is_refused(path: str) -> None:
+    app = LoneApp(Engine(load(Config.from_dict({"mocks": [{"reply": "ok"}]}))))
+    for body in (b'{"input": "' + b"a" * MAX_UNDIVIDED, b"[" + b"1," * MAX_UNDIVIDED + b"1]"):
+        assert app.decide(Request.of("POST", path, KEY, body)).reply.status == 400
