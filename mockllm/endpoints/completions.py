@@ -144,11 +144,11 @@ def _complete_in_traffic(
 ) -> Generator[bool, None, Decision | Question]:
     """Do what `_complete` does after decoding, with these effects of traffic: those on the first
     prompt."""
-    engine = context.engine
+    selector = context.engine.selector
     table = context.table(CHAT)
     prompts: list[Prompt] = []
     selections: list[Selection | RequestError] = []
-    error = engine.responder.wished(table, request)
+    error = context.engine.responder.wished(table, request)
     if effects.error is not None:
         error = select_error(effects.error)
     for place, each in enumerate(wanted.prompts, 1):
@@ -157,7 +157,8 @@ def _complete_in_traffic(
         if error is not None:
             selections.append(error)
         else:
-            selections.append((yield from engine.match(table, prompt, request.first_values)))
+            found = yield from selector.search_one(table, prompt, request.first_values)
+            selections.append(found)
         if isinstance(selections[-1], RequestError):
             asked = _ask(context, request, prompts, effects)
             return (yield from _make(context, request, wanted, asked, selections))
@@ -169,7 +170,7 @@ def _complete_in_traffic(
         if isinstance(choices, RequestError):
             return _unmatched(prompts[0], choices)
         chosen = [
-            engine.chosen(table, prompt, rules, choice) if rules else selection
+            selector.chosen(table, prompt, rules, choice) if rules else selection
             for prompt, selection, rules, choice in zip(
                 prompts, selections, parts, choices, strict=True
             )

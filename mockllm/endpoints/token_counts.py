@@ -93,7 +93,7 @@ def find_failure(
     table = context.table(api)
     if not table.fails:
         return None
-    selection = yield from context.engine.match(table, prompt, request.first_values)
+    selection = yield from context.engine.selector.search_one(table, prompt, request.first_values)
     if isinstance(selection, UnmatchedError) or selection.candidates:
         return None  # to count tokens takes no answer of a mock with several
     source, rule, *_ = selection

@@ -20,6 +20,8 @@ from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.api import Batch
 
+MAX_INPUTS_AT_ONCE = 64  # of one request; each takes up to 20 µs, and 2,048 are allowed
+
 
 class SelectedInputs(NamedTuple):
     """The inputs of a request, each with the source that answers it: a mock that matches it

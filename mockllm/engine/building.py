@@ -16,8 +16,9 @@ from mockllm.bounded_cache import BoundedCache
 from mockllm.config.files import read_contents
 from mockllm.config.latency import Latency
 from mockllm.config.models import Config
-from mockllm.engine.engine import Echo, Engine
+from mockllm.engine.engine import Engine
 from mockllm.engine.loading import Loaded, load, load_config
+from mockllm.engine.selection import Echo
 from mockllm.limits import KIB
 
 ConfigSource = Config | Mapping[str, Any] | str | Path

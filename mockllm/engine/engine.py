@@ -7,40 +7,32 @@ when it is first needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Generator, Mapping, Set
 from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from mockllm.config.wishes import has_wishes
-from mockllm.engine import asking
-from mockllm.engine.answering import Responder, uncached
-from mockllm.engine.batches import (
-    SelectedInputs,
-    join_answers,
-    match_inputs,
-)
+from mockllm.engine.answering import Responder
+from mockllm.engine.batches import MAX_INPUTS_AT_ONCE
+from mockllm.engine.choices import Chooser
 from mockllm.engine.decision import (
     Decision,
     DividedWork,
     Match,
-    Outcome,
     Question,
-    finish,
 )
 from mockllm.engine.effects import NO_EFFECTS, Effects, Exposure
 from mockllm.engine.loading import Loaded
-from mockllm.engine.match_cache import MAX_ENTRY, Choices, ExposureCache, Key, MatchCache
+from mockllm.engine.match_cache import MAX_ENTRY, ExposureCache, Key, MatchCache, key_with
 from mockllm.engine.mocks import SHARED, Table
-from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.received import FindEarlier, Received, find_nothing
 from mockllm.engine.rendering import Renderer
+from mockllm.engine.selection import Echo, Selector
 from mockllm.engine.sources import (
-    GeneratedSource,
     ScriptedSource,
     Selection,
-    Source,
     entries_of,
     select_error,
 )
@@ -48,32 +40,23 @@ from mockllm.engine.straight import StraightAnswers
 from mockllm.engine.template_values import Asked
 from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.traffic_stage import TrafficStage
-from mockllm.engine.unmatched import KnownMisses, UnmatchedError, none_left
+from mockllm.engine.unmatched import KnownMisses, UnmatchedError
 from mockllm.errors import Place, RequestError
-from mockllm.exchange import LazySteps, PoolRule, Request
+from mockllm.exchange import PoolRule, Request
 from mockllm.limits import KIB
 from mockllm.matching.divided_readings import in_pieces
-from mockllm.matching.effort import Effort
-from mockllm.matching.index import is_reusable
-from mockllm.matching.rule import Rule
 from mockllm.prompt import NOT_STREAMED, Prompt
 from mockllm.providers import normalise
 from mockllm.providers.routes import NO_VALUES, Values
 from mockllm.replies.cors import CORS
-from mockllm.state.choosing import Choice, Chosen, Exhausted, NoneLeft
 from mockllm.state.sessions import COMMON
-from mockllm.state.store import SessionEnded
 from mockllm.wire import tokens
 
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_MESSAGES_AT_ONCE = 2_000  # of a conversation that is read without a pause: 5 to 10 ms
 MAX_UNDIVIDED = 1024  # bytes of a request that is never divided; it has no room for 400 inputs
 MAX_SMALL = 128 * KIB  # bytes of a request that is decided without a pause: 2 to 6 ms
-MAX_INPUTS_AT_ONCE = 64  # of one request; each takes up to 20 µs, and 2,048 are allowed
 MAX_PREPARED_EARLY = 1_000  # answers; of more, each is prepared when it is first needed
-
-Echo = Callable[[Prompt], str]
-"""Returns the text of the answer to a prompt that no mock matches."""
 
 
 class Engine:
@@ -129,7 +112,9 @@ class Engine:
         self.strict_requests = loaded.strict_requests
         """True if requests that the SDK's types do not allow are rejected."""
         self._client_faults = client_faults
-        self._echo = echo
+        self.selector = Selector(echo, loaded.pace)
+        """Selects the sources of the answers."""
+        self._chooser = Chooser(self.selector, self.responder)
         self.pace = loaded.pace
         """How long answers take, unless a mock says so itself."""
         self._by_name = {table.api.name: table for table in loaded.tables}
@@ -273,7 +258,7 @@ class Engine:
                 return _new(Decision, (known, known.reply, known.ready, COMMON, None))
             if known is not None:
                 received = _new(Received, (table, request, values, find_earlier, session, key))
-                return self._choose_again(received, NO_EFFECTS, known)
+                return self._chooser.choose_again(received, NO_EFFECTS, known, self.match_cache)
         received = _new(Received, (table, request, values, find_earlier, session, key))
         exposure = None if table.traffic is None else self._exposures.get(key)
         if exposure is None:
@@ -326,8 +311,8 @@ class Engine:
             if rule is None:
                 found = self._answer_unmatched(table, asked)
             else:
-                selection = self._selected(table, prompt, headers, (rule,))
-                found = self._answer_selected(table, asked, selection)
+                selection = self.selector.find_among(table, prompt, headers, (rule,))
+                found = self._chooser.answer(table, asked, selection)
         return self._keep(key, found)
 
     def _answer_unmatched(self, table: Table, asked: Asked) -> Match | Decision | Question:
@@ -337,8 +322,8 @@ class Engine:
         known = None if key is None else self._misses.find(key)
         if known is not None:
             return known
-        selection = self._selected(table, prompt, headers, ())
-        found = self._answer_selected(table, asked, selection)
+        selection = self.selector.find_among(table, prompt, headers, ())
+        found = self._chooser.answer(table, asked, selection)
         if key is not None and isinstance(found, Match) and isinstance(selection, UnmatchedError):
             self._misses.offer(key, found)
         return found
@@ -358,7 +343,7 @@ class Engine:
         self, received: Received, effects: Effects, match: Match | Decision | Question
     ) -> Decision | Question:
         """Return the decision by a match, which is kept for equal requests with equal effects."""
-        key = None if received.key is None else _key_with(received.key, effects)
+        key = None if received.key is None else key_with(received.key, effects)
         return self._keep(key, match)
 
     def _keep(self, key: Key | None, match: Match | Decision | Question) -> Decision | Question:
@@ -371,86 +356,14 @@ class Engine:
 
     def _decide_by_effects(self, received: Received, effects: Effects) -> Decision | Question:
         """Return the decision on a request with these effects of traffic."""
-        key = None if received.key is None else _key_with(received.key, effects)
-        known = None if key is None or self.match_cache is None else self.match_cache.get(key)
+        key = None if received.key is None else key_with(received.key, effects)
+        cache = self.match_cache
+        known = None if key is None or cache is None else cache.get(key)
         if isinstance(known, Match):
             return _new(Decision, (known, known.reply, known.ready, COMMON, None))
-        if known is not None:
-            return self._choose_again(received, effects, known)
+        if known is not None and cache is not None:
+            return self._chooser.choose_again(received, effects, known, cache)
         return self._remember(received, effects, self._match_anew(received, effects))
-
-    def match(
-        self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
-    ) -> Generator[bool, None, Selection | UnmatchedError]:
-        """Return the source that answers `prompt`, which has one input, with pauses (`Pieces`): the
-        first matching mock, else the echo or the generator of the API; if there is none, the 404
-        that names the closest mock. Of a mock with state, it is the source before anything is
-        chosen. Pure: renders nothing and changes no state."""
-        effort = Effort()
-        candidates = yield from table.index.search(prompt, headers, effort)
-        whole = self._select(table, candidates)
-        selection = yield from match_inputs(table, prompt, headers, whole, effort)
-        assert not isinstance(selection, SelectedInputs)
-        return selection
-
-    def _match_all(
-        self, table: Table, prompt: Prompt, headers: Mapping[bytes, bytes]
-    ) -> Selection | SelectedInputs | UnmatchedError:
-        """Return the source that answers `prompt` (`match`); the sources of its inputs, if some of
-        these are answered by mocks with state."""
-        return self._selected(table, prompt, headers, table.index.candidates(prompt, headers))
-
-    def _selected(
-        self,
-        table: Table,
-        prompt: Prompt,
-        headers: Mapping[bytes, bytes],
-        candidates: tuple[Rule, ...],
-    ) -> Selection | SelectedInputs | UnmatchedError:
-        """Return what `_match_all` does, given the rules that match."""
-        selection = self._select(table, candidates)
-        if selection is not None and table.api.batch is None:
-            return selection
-        answered: Selection | SelectedInputs | UnmatchedError = finish(
-            match_inputs(table, prompt, headers, selection, Effort())
-        )
-        return answered
-
-    def _select(self, table: Table, candidates: tuple[Rule, ...]) -> Selection | None:
-        """Return the source of the first of the rules that match, or of what answers if none
-        does."""
-        if candidates:
-            rule = candidates[0]
-            source = table.sources[rule.index]
-            if not is_reusable(candidates):
-                return Selection(source, rule, reusable=False, candidates=candidates)
-            return _new(Selection, (source, rule, source.reusable, ()))
-        fallback = self._fallback(table)
-        if fallback is not None:
-            return Selection(fallback, None, fallback.reusable)
-        return None
-
-    def chosen(
-        self, table: Table, prompt: Prompt, rules: Sequence[Rule], result: Any
-    ) -> Selection | RequestError:
-        """Return the source of what a store has chosen among `rules` (`asking.choice_among`), or
-        the error of its refusal."""
-        match result:
-            case Chosen(place, entry):
-                rule = rules[place]
-                source = table.sources[rule.index]
-                if isinstance(source, ScriptedSource):
-                    source = source.entries[entry]
-                return _new(Selection, (source, rule, False, ()))
-            case Exhausted(place):
-                return asking.exhausted(rules[place], result)
-            case SessionEnded():
-                return asking.session_ended(result)
-        assert isinstance(result, NoneLeft)
-        fallback = self._fallback(table)
-        if fallback is not None:
-            return Selection(fallback, None, reusable=False)
-        return none_left(table, rules, prompt)
 
     def _match_anew(
         self, received: Received, effects: Effects | None = None
@@ -512,10 +425,12 @@ class Engine:
             return self.responder.answer(table, asked, select_error(error))
         if table.index.takes_long(len(asked.request.body)):
             return self._begin_search(received, asked, looks_back=looks_back)
-        selection = self._match_all(table, asked.prompt, asked.request.first_values)
+        selection = self.selector.find(table, asked.prompt, asked.request.first_values)
         if type(selection) is Selection and selection.candidates:
-            return self._choose_first(received, asked, selection.candidates, looks_back=looks_back)
-        match = self._answer_selected(table, asked, selection)
+            rules, key = selection.candidates, received.key
+            key = None if key is None or looks_back else key_with(key, asked.effects)
+            return self._chooser.choose_first(table, asked, rules, self.match_cache, key)
+        match = self._chooser.answer(table, asked, selection)
         return _cacheable(match, looks_back=looks_back)
 
     def _decode_and_match(
@@ -559,13 +474,11 @@ class Engine:
         """Do what `_match_prompt` does, with pauses (`Pieces`)."""
         if asked.effects.error is not None:
             return self.responder.answer(table, asked, select_error(asked.effects.error))
-        prompt, headers, effort = asked.prompt, asked.request.first_values, Effort()
-        candidates = yield from table.index.search(prompt, headers, effort)
-        whole = self._select(table, candidates)
-        selection = yield from match_inputs(table, prompt, headers, whole, effort)
+        headers = asked.request.first_values
+        selection = yield from self.selector.search(table, asked.prompt, headers)
         if len(asked.request.body) > MAX_SMALL:
             yield True
-        match = self._answer_selected(table, asked, selection)
+        match = self._chooser.answer(table, asked, selection)
         return _cacheable(match, looks_back=looks_back)
 
     def _begin_search(
@@ -593,144 +506,12 @@ class Engine:
             lambda results: self._remember(received, effects, results[0]),
         )
 
-    def _answer_selected(
-        self,
-        table: Table,
-        asked: Asked,
-        selection: Selection | SelectedInputs | UnmatchedError,
-    ) -> Match | Decision | Question:
-        """Return the match with the answer of what was selected, or the question what answers."""
-        if isinstance(selection, SelectedInputs):
-            return self._choose_for_inputs(table, asked, selection)
-        if isinstance(selection, Selection) and selection.candidates:
-            choices = asking.choices_of(table, selection.candidates)
-            return self._choose(table, asked, choices)
-        return self.responder.answer(table, asked, selection)
-
     def _look_back(self, table: Table, prompt: Prompt, find_earlier: FindEarlier) -> bool:
         """Find what `prompt` continues, if a mock depends on it. Returns True if one does."""
         looks_back = table.looks_back and prompt.readers.continues(prompt.body)
         if looks_back:
             prompt.earlier = find_earlier(normalise.text(prompt.body.get("previous_response_id")))
         return looks_back
-
-    def _choose(self, table: Table, asked: Asked, choices: Choices) -> Question:
-        """Return the question which of the mocks that match a request answers."""
-
-        def resume(results: Sequence[Any]) -> Decision | Question:
-            return uncached(self._answer_choice(table, asked, choices, results[0]))
-
-        operation = asking.choice_among(choices, asked.request, asked.session)
-        return _new(Question, ((operation,), resume, None))
-
-    def _choose_first(
-        self, received: Received, asked: Asked, rules: tuple[Rule, ...], *, looks_back: bool
-    ) -> Question:
-        """Return the question that `_choose` does. That `rules` match is kept for equal requests
-        with equal effects."""
-        key = None if received.key is None or looks_back else _key_with(received.key, asked.effects)
-        choices = asking.choices_of(received.table, rules, key or ())
-        if key is not None and self.match_cache is not None:
-            self.match_cache.offer(key, choices)
-        return self._choose(received.table, asked, choices)
-
-    def _choose_again(self, received: Received, effects: Effects, known: Choices) -> Question:
-        """Return the question that `_choose` does, about a request whose mocks are known. It is
-        decoded if the answer that is chosen has not been cached."""
-        table, request, values, _, session, _ = received
-        cache = self.match_cache
-        assert cache is not None
-
-        def resume(results: Sequence[Any]) -> Decision | Question:
-            chosen = results[0]
-            match = cache.get_answer(known, chosen) if type(chosen) is Chosen else None
-            if match is None:
-                prompt = table.api.decode(request, values)
-                asked = _new(Asked, (prompt, request, session, 0, effects))
-                found = self._answer_choice(table, asked, known, chosen)
-                if not isinstance(found, Match) or type(chosen) is not Chosen:
-                    return uncached(found)
-                match = found
-                if self._is_reusable(table, known, chosen, match):
-                    cache.add_answer(known, chosen, match)
-            return _new(Decision, (match, match.reply, match.ready, COMMON, None))
-
-        operation = asking.choice_among(known, request, session)
-        return _new(Question, ((operation,), resume, None))
-
-    def _answer_choice(
-        self, table: Table, asked: Asked, choices: Choices, result: Any
-    ) -> Match | Decision | Question:
-        """Return the match with the answer that a store has chosen, or with its refusal."""
-        if type(result) is Chosen:
-            prompt, request, session, _, effects = asked
-            asked = _new(Asked, (prompt, request, session, result.number, effects))
-        selection = self.chosen(table, asked.prompt, choices.rules, result)
-        return self.responder.answer(table, asked, selection)
-
-    def _is_reusable(self, table: Table, choices: Choices, chosen: Chosen, match: Match) -> bool:
-        """Return True if `match` is that of every equal request for which this is chosen."""
-        source = table.sources[choices.rules[chosen.candidate].index]
-        entry = entries_of(source)[chosen.entry]
-        return entry.reusable and not isinstance(match.reply.steps, LazySteps)
-
-    def _choose_for_inputs(
-        self, table: Table, asked: Asked, selected: SelectedInputs
-    ) -> Decision | Question:
-        """Return the question which mocks answer the inputs of a request."""
-
-        def resume(choices: Sequence[Choice] | RequestError) -> Decision | Question:
-            if isinstance(choices, RequestError):
-                return uncached(self.responder.match(table, asked, choices))
-            chosen: list[Selection] = []
-            for each, selection, choice in zip(*selected[:2], choices, strict=True):
-                rules = selection.candidates
-                found = self.chosen(table, each, rules, choice) if rules else selection
-                if isinstance(found, RequestError):
-                    refused = asked._replace(prompt=each)
-                    return uncached(self.responder.match(table, refused, found))
-                chosen.append(found)
-            work = self._join(table, asked, selected._replace(selections=chosen))
-            if asked.prompt.inputs > MAX_INPUTS_AT_ONCE:
-                return Question((DividedWork(work),), lambda results: results[0])
-            decided: Decision | Question = finish(work)
-            return decided
-
-        parts = [selection.candidates for selection in selected.selections]
-        return choose_for_parts(table, parts, asked.request, asked.session, resume)
-
-    def _join(
-        self, table: Table, asked: Asked, chosen: SelectedInputs
-    ) -> Generator[bool, None, Decision | Question]:
-        """Return the decision with the answers to all inputs, with pauses (`Pieces`)."""
-        assert table.api.batch is not None
-        selection = yield from join_answers(table.api.batch, asked.prompt, chosen)
-        return uncached(self.responder.answer(table, asked, selection))
-
-    def _fallback(self, table: Table) -> Source | None:
-        """Return the source that answers where no mock matches, if there is one."""
-        api = table.api
-        if api.generate is not None and (not table.mocks or self._echo is not None):
-            # embeddings would displace everything else from the cache
-            return GeneratedSource(api.generate, Outcome.GENERATED, reusable=False, pace=self.pace)
-        echo = self._echo
-        if echo is None:
-            return None
-        return GeneratedSource(
-            lambda prompt: api.text_response(echo(prompt)),
-            Outcome.ECHO,
-            reusable=True,
-            chunk=table.chunk,
-            pace=self.pace,
-        )
-
-
-def _key_with(key: Key, effects: Effects) -> Key | None:
-    """Return the key of a match with these effects; None while they rise or fall, since that does
-    not come again."""
-    if effects is NO_EFFECTS or effects == NO_EFFECTS:
-        return key
-    return (*key, *effects) if effects.level == 1.0 else None
 
 
 def _cacheable(

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from mockllm.bounded_cache import BoundedCache, Patience
 from mockllm.engine.decision import Match
-from mockllm.engine.effects import Exposure
+from mockllm.engine.effects import NO_EFFECTS, Effects, Exposure
 from mockllm.matching.rule import Rule
 from mockllm.state.choosing import Candidate, Chosen
 
@@ -97,6 +97,14 @@ class MatchCache(Patience):
         """Cache the match with an answer of cached `choices`, if it is not too large."""
         key = (choices.key, chosen.candidate, chosen.entry)
         self._matches.add(key, match, _size(key, match))
+
+
+def key_with(key: Key, effects: Effects) -> Key | None:
+    """Return the key of a match with these effects; None while they rise or fall, since that does
+    not come again."""
+    if effects is NO_EFFECTS or effects == NO_EFFECTS:
+        return key
+    return (*key, *effects) if effects.level == 1.0 else None
 
 
 def _size(key: Key, match: Match | Choices) -> int:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from mockllm import Config
 from mockllm.engine import engine as engine_module
+from mockllm.engine.batches import MAX_INPUTS_AT_ONCE
 from mockllm.engine.decision import Decision, DividedWork, Question
-from mockllm.engine.engine import MAX_INPUTS_AT_ONCE, MAX_UNDIVIDED, Engine
+from mockllm.engine.engine import MAX_UNDIVIDED, Engine
 from mockllm.engine.loading import load
 from mockllm.engine.unmatched import MAX_REQUEST_QUOTE
 from mockllm.exchange import Request

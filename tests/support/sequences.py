@@ -7,8 +7,9 @@ from typing import Any
 
 from mockllm import Config
 from mockllm.config.answers import ALWAYS
-from mockllm.engine.engine import Echo, Engine
+from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
+from mockllm.engine.selection import Echo
 from mockllm.state.choosing import AtEnd, Entry, Script
 from tests.support.served import (
     chat_mock,
