@@ -230,7 +230,7 @@ def test_the_closest_mock_of_a_text_is_looked_for_twice(monkeypatch: pytest.Monk
         return observed.app.decide(asked).reply.body
 
     first = [ask(number) for number in range(2)]
-    monkeypatch.setattr("mockllm.engine.engine.match_inputs", None)
+    monkeypatch.setattr("mockllm.engine.selection.match_inputs", None)
 
     assert [ask(2), ask(3)] == first
     observed.app.add(compile_added({"user": "help", "reply": "here"}, 0), None)
