@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from tests.support.served import OPENAI_HEADERS, PATIENCE, chat_request
 
 pytest.importorskip("playwright")
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 pytestmark = pytest.mark.filterwarnings("default")  # it is the library's business
 
@@ -357,6 +357,23 @@ def test_the_token_of_a_session_shows_that_session_alone(browser: Browser, serve
         expect(page.get_by_role("heading", name="mine")).to_be_visible()
         assert page.get_by_text("Find a flight").count() == 0
     context.close()
+
+
+def test_of_a_load_the_page_asks_for_a_few_calls(page: Page, server: Server) -> None:
+    page.get_by_role("button", name="Pause").click()
+    with httpx.Client(headers=OPENAI_HEADERS, timeout=PATIENCE) as client:
+        for number in range(250):
+            body = chat_request("Find a flight", user=str(number))
+            client.post(f"{server.openai_base_url}/chat/completions", json=body)
+
+    def asks_for(latest: int) -> Callable[[Request], bool]:
+        return lambda request: request.url.endswith(f"&latest={latest}")
+
+    with page.expect_request(asks_for(20)):
+        page.get_by_role("button", name="Continue").click()
+    with page.expect_request(asks_for(100)):  # as soon as the load is over
+        pass
+    expect(page.locator("#passed")).to_contain_text("150 further calls are not shown")
 
 
 def test_a_load_leaves_the_page_small(page: Page, server: Server) -> None:

@@ -4,6 +4,7 @@
 const BASE = "/__mockllm/";
 const INTERVAL = 1000; // milliseconds between two looks at the server
 const MAX_CALLS = 200; // that are shown
+const LATEST = 100, LATEST_OF_MANY = 20; // that are asked for; nobody reads more of thousands
 const MAX_UNMATCHED = 50;
 const MAX_SEEN = 10000; // numbers of calls that may come again
 const MAX_POINTS = 300; // of a curve: five minutes
@@ -578,10 +579,10 @@ function drawCurves() {
 // --- looking --------------------------------------------------------------------------------------
 
 const seen = new Set();
-let after = 0, passed = 0, pausing = false, failures = 0;
+let after = 0, latest = LATEST, passed = 0, pausing = false, failures = 0;
 
 async function look() {
-  const found = await ask("GET", "watch?after=" + after);
+  const found = await ask("GET", "watch?after=" + after + "&latest=" + latest);
   if (found.total !== null && found.total < after) { // the server was started anew
     after = 0;
     before = null;
@@ -591,6 +592,7 @@ async function look() {
   }
   after = found.next;
   passed += found.skipped;
+  latest = found.skipped > LATEST ? LATEST_OF_MANY : LATEST;
   held = found.held;
   $("login").hidden = true;
   addPoint(found);
