@@ -281,10 +281,6 @@ class Prompt:
         least one turn, of which the last is `last_turn`. A turn may be empty."""
         return self.once(read_turns)
 
-    def tool_results(self) -> tuple[ToolResult, ...]:
-        """Return the results of all calls, in order."""
-        return self.once(read_tool_results)
-
     def system(self) -> Sequence[str]:
         """Return the texts of all system and developer messages, in order."""
         return self.once(read_system)
@@ -476,10 +472,6 @@ class Turns:
 
 def _is_prefill(last: ConversationMessage) -> bool:
     return last.role == "assistant" and bool(last.texts) and not last.calls
-
-
-def read_tool_results(prompt: Prompt) -> tuple[ToolResult, ...]:
-    return tuple(message for message in prompt.messages() if isinstance(message, ToolResult))
 
 
 def read_system(prompt: Prompt) -> Sequence[str]:

@@ -35,7 +35,7 @@ def test_a_conversation_is_read_once_when_it_is_asked_for() -> None:
     prompt = Prompt("api", "m", (), NOT_STREAMED, {"a": 1}, Readers(messages=read))
     assert bodies == []
 
-    prompt.messages(), prompt.last_turn(), prompt.tool_results(), prompt.messages()
+    prompt.messages(), prompt.last_turn(), prompt.messages()
     assert bodies == [{"a": 1}]
 
 
@@ -54,7 +54,7 @@ def test_a_result_has_the_name_of_its_call_wherever_that_was_made() -> None:
 
     prompt = prompt_of(USER, CALL, USER, ANSWER, nameless, unknown)
 
-    assert prompt.tool_results() == (RESULT, unknown)
+    assert prompt.last_turn() == (RESULT, unknown)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from mockllm.serve.protocol import HTTPProtocol
 from mockllm.wire import chunking
 from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, KEY, ask, echo
+from tests.support.http.transport import Written
 from tests.support.served import (
     PATIENCE,
     chat_mock,
@@ -235,29 +236,19 @@ def test_each_frame_is_generated_when_it_is_requested(path: str, generated: list
     assert len(generated) == before + 1
 
 
-class Unread:
+class Unread(Written):
     """A transport whose peer reads nothing: it is full with the first byte."""
 
-    def __init__(self) -> None:
-        self.protocol: HTTPProtocol
-        self.is_full = True
-        self.data = b""
+    protocol: HTTPProtocol
+    is_full = True
 
     def write(self, data: bytes) -> None:
-        self.data += data
+        super().write(data)
         if self.is_full:
             self.protocol.pause_writing()
 
-    def is_closing(self) -> bool:
-        return False
-
     def get_write_buffer_size(self) -> int:
         return len(self.data)
-
-    def set_write_buffer_limits(self, high: int) -> None: ...
-    def get_extra_info(self, name: str) -> None: ...
-    def pause_reading(self) -> None: ...
-    def resume_reading(self) -> None: ...
 
 
 @paths

@@ -31,8 +31,6 @@ def test_a_conversation_reads_the_same_in_every_api(
     assert list(prompt.messages()) == conversation.messages
     assert list(prompt.system()) == conversation.instructions
     assert list(prompt.tools()) == conversation.tools
-    results = [each for each in conversation.messages if isinstance(each, ToolResult)]
-    assert list(prompt.tool_results()) == results
 
 
 # --- What one API alone has ----------------------------------------------------------------------
@@ -60,7 +58,7 @@ def test_the_older_functions_of_chat_are_tools() -> None:
     )
 
     assert prompt.tools() == ("f",)
-    assert prompt.tool_results() == (ToolResult(texts=("42",), name="f"),)
+    assert prompt.messages()[-1:] == (ToolResult(texts=("42",), name="f"),)
 
 
 def test_a_refusal_of_chat_is_a_text_of_the_answer() -> None:
@@ -91,7 +89,7 @@ def test_tools_of_the_service_are_known_by_their_type() -> None:
     )
 
     assert prompt.tools() == ("web_search",)
-    assert prompt.tool_results() == (ToolResult(call_id="call_1", name="computer"),)
+    assert prompt.messages()[-1:] == (ToolResult(call_id="call_1", name="computer"),)
 
 
 def test_a_text_as_the_input_of_responses_is_a_message_of_the_user() -> None:
@@ -102,7 +100,7 @@ def test_the_input_of_embeddings_is_what_a_user_says() -> None:
     prompt = ask_embeddings(["hi", "there"])
 
     assert prompt.messages() == (ConversationMessage("user", ("hi", "there")),)
-    assert (prompt.system(), prompt.tools(), prompt.tool_results()) == ((),) * 3
+    assert (prompt.system(), prompt.tools()) == ((), ())
 
 
 SCHEMA = {"type": "object", "title": "Weather"}

@@ -24,6 +24,7 @@ from mockllm.serve.turns import MAX_READING, MAX_SMALL
 from tests.support.apps import LoneApp
 from tests.support.engines import echo
 from tests.support.http.messages import asking, get, post
+from tests.support.http.transport import Written
 from tests.support.served import PATIENCE
 
 pytestmark = pytest.mark.anyio
@@ -41,31 +42,17 @@ class Counted(LoneApp):
         return super().decide(request)
 
 
-class Pipe:
-    """A transport whose peer takes everything at once."""
+class Pipe(Written):
+    """A transport that knows whether it is read, and may be that of TLS."""
 
     def __init__(self) -> None:
-        self.data = b""
+        super().__init__()
         self.is_read = True
         self.tls: object = None
-
-    def write(self, data: bytes) -> None:
-        self.data += data
-
-    def write_eof(self) -> None: ...
-    def is_closing(self) -> bool:
-        return False
 
     def get_extra_info(self, name: str) -> object:
         return self.tls if name == "sslcontext" else None
 
-    def can_write_eof(self) -> bool:
-        return True
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def set_write_buffer_limits(self, high: int) -> None: ...
     def pause_reading(self) -> None:
         self.is_read = False
 

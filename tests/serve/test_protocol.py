@@ -41,6 +41,7 @@ from tests.support.http.messages import (
     get,
     post,
 )
+from tests.support.http.transport import Written
 
 MESSAGES = [
     post(),
@@ -67,48 +68,6 @@ MESSAGES = [
     b"\r\n",
     b"nonsense\r\n\r\n",
 ]
-
-
-class Written:
-    """A transport whose peer takes everything at once."""
-
-    def __init__(self, unsent: int = 0) -> None:
-        self.data = b""
-        self.ends: list[str] = []
-        self.unsent = unsent
-
-    def write(self, data: bytes) -> None:
-        self.data += data
-
-    def write_eof(self) -> None:
-        self.ends.append("eof")
-
-    def close(self) -> None:
-        self.ends.append("close")
-
-    def is_closing(self) -> bool:
-        return "close" in self.ends or "abort" in self.ends
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def abort(self) -> None:
-        self.ends.append("abort")
-
-    def get_write_buffer_size(self) -> int:
-        return self.unsent
-
-    def set_write_buffer_limits(self, high: int) -> None:
-        pass
-
-    def get_extra_info(self, name: str) -> None:
-        pass
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
 
 
 class SameStamper:

@@ -59,6 +59,7 @@ from tests.support.http.messages import (
     message,
     post,
 )
+from tests.support.http.transport import Written
 
 SEQUENCE = {"name": "script", "match": {"user": "next"}, "sequence": ["one", "two"]}
 SEQUENCE_ENDS = SEQUENCE | {"at_end": "pass"}
@@ -125,46 +126,6 @@ def _no_time_passes() -> Iterator[None]:
         yield
 
 
-class Recorded:
-    """A transport that records what is written. Its peer takes everything at once."""
-
-    def __init__(self) -> None:
-        self.data = b""
-        self.ended = False
-
-    def write(self, data: bytes) -> None:
-        self.data += data
-
-    def write_eof(self) -> None:
-        self.ended = True
-
-    def close(self) -> None:
-        self.ended = True
-
-    abort = close
-
-    def is_closing(self) -> bool:
-        return self.ended
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def set_write_buffer_limits(self, high: int) -> None:
-        pass
-
-    def get_extra_info(self, name: str) -> None:
-        pass
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
-
-
 class Numbered:
     """Gives the n-th delivery of each server the same values."""
 
@@ -220,10 +181,10 @@ class Serving:
             meter=meter,
         )
         self.service.fresh_values = Numbered()  # type: ignore[assignment]  # all that is called
-        self.connections: list[tuple[HTTPProtocol, Recorded]] = []
+        self.connections: list[tuple[HTTPProtocol, Written]] = []
 
     def connect(self) -> HTTPProtocol:
-        protocol, transport = HTTPProtocol(self.service), Recorded()
+        protocol, transport = HTTPProtocol(self.service), Written()
         protocol.connection_made(cast("Any", transport))
         self.connections.append((protocol, transport))
         return protocol
@@ -605,7 +566,7 @@ def test_the_entry_of_a_repeated_request_is_there_before_its_answer() -> None:
         serving = Serving(CONFIGURATIONS[0], reuse=True, recorded=True)
         found: list[int] = []
 
-        class Asking(Recorded):
+        class Asking(Written):
             def write(self, data: bytes) -> None:
                 found.append(len(serving.entries))
 
