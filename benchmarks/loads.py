@@ -43,6 +43,8 @@ SLOW_WORDS = 20
 
 ENOUGH = 10**12  # requests or tokens that are never used up
 
+POOL_PLACES = 1_000  # more than there are connections
+
 LOAD_TOOL_TTFT, LOAD_TOOL_ITL = 0.2, 0.02  # seconds
 LOAD_TOOL_TOKENS = 100
 
@@ -198,6 +200,12 @@ def _limited(**limits: int) -> Config:
     return {"openai": [_mock(QUESTION)], "traffic": [{"rate_limit": limits}]}
 
 
+def _in_pool(*, shared: bool) -> Config:
+    """One mock, whose answers take a millisecond, in a pool that is never full."""
+    pool = {"pool": "gpu", "concurrency": POOL_PLACES, "shared": shared}
+    return {"openai": [_mock(QUESTION)], "latency": {"ttft": 0.001, "itl": 0, **pool}}
+
+
 def _sequence() -> Config:
     """One mock with two answers in order, of which the last is repeated."""
     mock = _mock(QUESTION)
@@ -249,6 +257,8 @@ CONFIGS: Mapping[str, Callable[[], Config]] = {
     "one_paced_slowly": lambda: _paced(SLOW_WORDS, SLOW_ITL),
     "one_limited": lambda: _limited(rpm=ENOUGH, tpm=ENOUGH),
     "one_with_places": lambda: _limited(concurrent=ENOUGH),
+    "one_in_own_pool": lambda: _in_pool(shared=False),
+    "one_in_shared_pool": lambda: _in_pool(shared=True),
     "one_for_load_tools": _for_load_tools,
     "service": _service,
     "one_sequence": _sequence,
@@ -463,6 +473,26 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
             _unique(QUESTION),
             servers=(OURS,),
             against="stateless_2",
+            workers=2,
+        ),
+    ),
+    (
+        Load(
+            "pool_2",
+            "an answer that takes 1 ms, 2 workers",
+            "one_in_own_pool",
+            _SMALL,
+            servers=(OURS,),
+            against="pool_2",
+            workers=2,
+        ),
+        Load(
+            "shared_pool_2",
+            "the same, in a pool that they share",
+            "one_in_shared_pool",
+            _SMALL,
+            servers=(OURS,),
+            against="pool_2",
             workers=2,
         ),
     ),

@@ -113,10 +113,10 @@ def _measure(bench: Bench) -> tuple[float, float, float, float]:
         memory = _memory(ours)  # to look at it holds the server up, so it is not measured again
         arrivals = statistics.median(_arrivals(ours) for _ in range(BURSTS))
     port = free_port()
-    limit_command = _limit(port, bench.files.write("paced.reply", received.raw))
+    command = limit_command(port, bench.files.write("paced.reply", received.raw))
     with (
         bench.started(OURS, "one_paced") as ours,
-        bench.started_as(limit_command, port) as limit,
+        bench.started_as(command, port) as limit,
     ):
         costs: dict[int, list[float]] = {ours.pid: [], limit.pid: []}
         for _ in range(3 if bench.plan is FULL else 2):
@@ -127,7 +127,8 @@ def _measure(bench: Bench) -> tuple[float, float, float, float]:
     return ratio, timing["late_ms"]["p99"] / 1000, memory, arrivals
 
 
-def _limit(port: int, reply: Path) -> list[str]:
+def limit_command(port: int, reply: Path) -> list[str]:
+    """Return the command line of the loop that writes the bytes in `reply`."""
     times = (str(PACED_TTFT), str(PACED_ITL))
     return [sys.executable, "-m", "benchmarks.servers.paced_limit", str(port), str(reply), *times]
 

@@ -42,6 +42,7 @@ from benchmarks.loads import (
     Template,
 )
 from benchmarks.measure import Figure, Row
+from benchmarks.paced_picture import Round
 from benchmarks.servers import CONTENDERS, as_installed
 from benchmarks.servers.paced_limit import split_reply
 from benchmarks.verdict import Baseline
@@ -99,7 +100,7 @@ def test_requests_repeat_unless_the_load_varies() -> None:
     constant = {name for name, load in LOADS.items() if len(_rendered(load)) == 1}
     assert constant == {
         *("small", "workers_2", "idle", "limited", "limited_places", "sdk_headers"),
-        *("conversation", "stream", "not_found"),
+        *("pool_2", "shared_pool_2", "conversation", "stream", "not_found"),
     }
     assert len({body_of(one) for one in _rendered(LOADS["heads_differ"])}) == 16
     for name in set(LOADS) - constant - {"heads_differ"}:
@@ -362,6 +363,26 @@ def test_the_drift_of_a_token_is_counted_from_the_first_of_its_stream() -> None:
 
     assert stream.tokens == 4
     assert stream.drifts == pytest.approx([0.0, PACED_ITL, 0.0])
+
+
+def test_the_picture_of_paced_streams_has_the_medians_of_all_servers(tmp_path: Path) -> None:
+    rounds = [
+        Round(server, streams, cpu + extra, 0.5, 7.0 * streams + extra, 99.0, 2.0)
+        for server, cpu in ((loads.LIMIT, 4.0), (OURS, 8.0), (loads.AIMOCK, 26.0))
+        for streams in (5, 2_000)
+        for extra in (0.25, 0.75)
+        if (server, streams) != (loads.AIMOCK, 2_000)
+    ]
+
+    paced_peer.write(rounds, tmp_path)
+
+    written = json.loads((tmp_path / "paced.json").read_text())
+    assert [Round(**one) for one in written["rounds"]] == rounds
+    drawn = ElementTree.fromstring((tmp_path / "paced.svg").read_text())  # noqa: S314  # our own text
+    texts = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts.count("2,000 streams") == 1
+    assert [texts.count(figure) for figure in ("4.5", "8.5", "26.5")] == [2, 2, 1]
+    assert [texts.count(figure) for figure in ("35.5", "14,000")] == [3, 2]
 
 
 def test_servers_start_from_bytecode_like_installed_ones() -> None:
