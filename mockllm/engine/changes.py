@@ -86,6 +86,15 @@ class ResetMocks(NamedTuple):
     session: str | None
 
 
+class ClearCalls(NamedTuple):
+    """Drop the calls of several servers that are selected (`observers.selection.Selection`)."""
+
+    session: str | None = None
+    mock: str | None = None
+    api: str | None = None
+    unmatched: bool | None = None
+
+
 class ReleaseGate(NamedTuple):
     """Let one answer go on at a gate of a session, or of all if that is None: the one that has been
     held longest, or else the next one that comes."""
@@ -140,5 +149,6 @@ Change = (
     | OpenSession
     | CloseSession
     | ResetMocks
+    | ClearCalls
     | GateChange
 )

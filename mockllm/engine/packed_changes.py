@@ -29,6 +29,7 @@ _PLAIN: Mapping[str, Callable[..., Change]] = {
         changes.OpenSession,
         changes.CloseSession,
         changes.ResetMocks,
+        changes.ClearCalls,
         changes.ReleaseGate,
         changes.OpenGate,
         changes.ForgetWorker,

@@ -19,6 +19,7 @@ from mockllm.endpoints.control.making import LocalChanges
 from mockllm.errors import MockLLMError
 from mockllm.serve.all_calls import AllCalls
 from mockllm.serve.connections import Service
+from mockllm.serve.distant_calls import DistantCalls
 from mockllm.serve.distant_changes import DistantChanges
 from mockllm.serve.gates import Gates
 from mockllm.serve.shared_changes import SharedChanges
@@ -76,7 +77,7 @@ def turn_on(
     access = Access(settings.token, settings.is_open, host, is_tls)
     local = LocalChanges(service.app, service.clock, service.gates, calls)
     if isinstance(shared, DistantChanges):
-        shared.use(service, local, lambda: 0 if calls is None else calls.last_number)
+        shared.use(service, local, calls if isinstance(calls, DistantCalls) else None)
     elif shared is not None:
         shared.use(service, local)
         if isinstance(calls, AllCalls):

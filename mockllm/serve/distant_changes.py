@@ -25,12 +25,14 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 from mockllm.app import App
+from mockllm.endpoints.control.access import PREFIX as CONTROL
 from mockllm.endpoints.control.answers import ControlError
 from mockllm.endpoints.control.making import Answer, Check, LocalChanges
 from mockllm.endpoints.control.snapshot import take_snapshot
 from mockllm.endpoints.control.state import operations_of, settle
 from mockllm.engine.changes import (
     Change,
+    ClearCalls,
     ForgetWorker,
     GateChange,
     OpenGate,
@@ -42,10 +44,19 @@ from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.engine.packed_changes import Packed, pack, restore, unpack
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
+from mockllm.observers.selection import Selection
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
+from mockllm.serve.distant_calls import DistantCalls
 from mockllm.serve.gates import Gates
-from mockllm.serve.redis_changes import NO_LOG, RECORDS, Found, Known, RedisChanges
+from mockllm.serve.redis_calls import ASKED, RedisCalls, pack_selection
+from mockllm.serve.redis_changes import (
+    NO_LOG,
+    RECORDS,
+    Found,
+    Known,
+    RedisChanges,
+)
 from mockllm.serve.redis_link import LinkError, RedisLink
 from mockllm.serve.redis_store import RedisStore, number_of
 from mockllm.serve.restoring import UNDECIDED, is_large, restore_aside
@@ -75,25 +86,28 @@ class DistantChanges:
         self._clock: Clock
         self._gates: Gates
         self._local: LocalChanges
-        self._last_call: Callable[[], int]
+        self._calls: DistantCalls | None = None
         # of the log
         self._known = Known()
-        self._making = asyncio.Lock()  # of whoever makes what was read
+        self.making = asyncio.Lock()
+        """Of whoever makes what was read: nothing is made while somebody else has it."""
         self._alive: frozenset[int] = frozenset()  # workers, when they were asked for
         self._reading: asyncio.Task[None] | None = None
         self._next_reading: asyncio.Task[None] | None = None
         self._is_missing = False  # True if the last reading has failed
+        self._unmarked = ""  # this worker, if Redis is to know that it may have calls
         # of changes of this process
         self._changing = asyncio.Lock()
         self._posted = deque[GateChange]()
         self._posting: asyncio.Task[None] | None = None
         self._tasks = set[asyncio.Task[Sequence[Change] | RequestError]]()
 
-    def use(self, service: Service, local: LocalChanges, last_call: Callable[[], int]) -> None:
-        """Make the changes of this server, by `local`. `last_call` returns the highest number of a
-        call of it so far."""
+    def use(self, service: Service, local: LocalChanges, calls: DistantCalls | None) -> None:
+        """Make the changes of this server, by `local`. Its `calls` are told to the others."""
         self._app, self._clock, self._gates = service.app, service.clock, service.gates
-        self._local, self._last_call = local, last_call
+        self._local, self._calls = local, calls
+        if calls is not None:
+            calls.use(self)
         service.decide = self.decide
         service.app.asks_first = True
         service.app.when_session_ends = service.gates.cut_session
@@ -104,10 +118,15 @@ class DistantChanges:
         """Make all changes so far, if Redis can be reached, and those to come as they are made. The
         store is started."""
         await self._read_and_report()
+        await self._answer_for_calls()
         self._listening = asyncio.create_task(self._listen())
 
     async def stop(self) -> None:
-        """End what goes on, before the store is stopped."""
+        """Tell the last calls, and end what goes on, before the store is stopped."""
+        if self._calls is not None:
+            with contextlib.suppress(StateUnavailableError, TimeoutError):
+                async with asyncio.timeout(MAX_ENDING):
+                    await self._calls.stop()
         if self._posting is not None:
             await asyncio.wait({self._posting}, timeout=self._store.timeout)
         tasks = {self._listening, self._posting, self._reading, self._next_reading, *self._tasks}
@@ -118,20 +137,31 @@ class DistantChanges:
                 task.cancel()
             _, ending = await asyncio.wait(ending, timeout=CANCELLED_AGAIN)
 
+    @property
+    def known(self) -> Known:
+        """The changes that are made here."""
+        return self._known
+
+    def call_log(self, max_entries: int) -> RedisCalls:
+        """Return the log of the calls of all servers, in which this worker tells its own."""
+        return RedisCalls(self._store, self._store.name, self._log.time, max_entries)
+
     # --- what others have changed ---
 
     def decide(self, request: Request) -> Decision | Question:
         """Decide as the app does, once all changes are made that were made before `request`."""
         if request.path in UNDECIDED or not self._can_ask:
             return self._app.decide(request)
-        asked = (Wait(self._catch_up, is_brief=True),)
+        if self._calls is not None and not request.path.startswith(CONTROL):
+            self._unmarked = self._calls.unmarked
+        asked = (Wait(self.catch_up, is_brief=True),)
         return Question(asked, lambda results: self._app.decide(request))
 
     @property
     def _can_ask(self) -> bool:
         return self._store.condition in (Condition.JOINING, Condition.SHARED)
 
-    async def _catch_up(self) -> None:
+    async def catch_up(self) -> None:
         """Make all changes that were made before this moment, if that is possible in time."""
         if self._next_reading is None:
             self._next_reading = asyncio.create_task(self._read_next(self._reading))
@@ -169,10 +199,10 @@ class DistantChanges:
         Raises:
             StateUnavailableError: Redis cannot be reached in time.
         """
-        async with self._making:
+        async with self.making:
             wants_owners = bool(self._gates.states.workers)
             while True:
-                found = await self._log.read(self._known, wants_owners=wants_owners)
+                found = await self._read_marking(wants_owners=wants_owners)
                 if wants_owners:
                     self._note_alive(found)
                 if found.known.name == NO_LOG:
@@ -181,6 +211,13 @@ class DistantChanges:
                 await self._make_found(found)
                 if found.known.position == found.end:
                     return
+
+    async def _read_marking(self, *, wants_owners: bool) -> Found:
+        """Read, and let Redis know that this worker may have calls soon, if there is a request."""
+        unmarked, self._unmarked = self._unmarked, ""
+        if unmarked and self._calls is not None:
+            self._calls.note_marked()
+        return await self._log.read(self._known, wants_owners=wants_owners, pending=unmarked)
 
     async def _begin_log(self) -> None:
         """Begin a log with what this worker knows."""
@@ -192,6 +229,10 @@ class DistantChanges:
         """Make what was read, with pauses."""
         if found.begins_anew:
             self._local.begin_anew()
+        if self._calls is not None and self._known.name not in (NO_LOG, found.known.name):
+            self._calls.note_forgotten()
+        if self._calls is not None and self._known.name != NO_LOG and found.begins_anew:
+            self._calls.begin_anew()
         until = time.monotonic() + MAX_SLICE
         for record in found.records:
             for packed in unpack(record):
@@ -209,12 +250,15 @@ class DistantChanges:
                 change = restore(packed, self._app.engine)
             if isinstance(change, SetSpeed):
                 change = change._replace(at=self._log.time.from_server(change.at))
-            elif isinstance(change, OpenSession):
-                change = change._replace(last_call=self._last_call())  # each server has its own
-            self._local.make(change)
+            self._make(change)
         except Exception:
             # it was checked where it was made; the configuration may be another one
             logger.exception("a change cannot be made here: %s", packed[0])
+
+    def _make(self, change: Change) -> None:
+        self._local.make(change)
+        if isinstance(change, ClearCalls) and self._calls is not None:
+            self._calls.drop(Selection(*change))
 
     def _pack(self, changes: Sequence[Change]) -> bytes:
         return pack(
@@ -231,16 +275,31 @@ class DistantChanges:
             while True:
                 await self._wait_for_change(link)
                 if self._can_ask:
-                    await self._catch_up()
+                    await self.catch_up()
+                    await self._answer_for_calls()
                     self._post_soon()
         finally:
             await link.close()
+
+    async def _answer_for_calls(self) -> None:
+        """Tell the calls of this worker, if somebody has asked for them."""
+        if self._calls is None:
+            return
+        try:
+            await self._calls.answer()
+        except StateUnavailableError:
+            pass  # it is reported, and asked again
+        except Exception:
+            logger.exception("internal error telling calls to other servers")
 
     async def _wait_for_change(self, link: RedisLink) -> None:
         """Wait until there is something to read, or for so long that one should look."""
         if self._can_ask and not self._is_missing:
             with contextlib.suppress(LinkError):
-                await link.wait_for_entry(RECORDS, f"{self._known.position}-0", LISTENING)
+                streams = {RECORDS: self._known.position}
+                if self._calls is not None:
+                    streams[ASKED] = self._calls.answered
+                await link.wait_for_entry(streams, LISTENING)
                 return
         await asyncio.sleep(LISTENING)
 
@@ -285,6 +344,11 @@ class DistantChanges:
             return answer(found)
 
         return Question((Wait(lambda: self._commit_later(check)),), resume)
+
+    async def make(self, changes: Sequence[Change]) -> RequestError | None:
+        """Let all servers make changes. Returns why they are not made."""
+        made = await self._commit_later(lambda: changes)
+        return made if isinstance(made, RequestError) else None
 
     async def _commit_later(self, check: Check) -> Sequence[Change] | RequestError:
         """Return the changes of `check` once they are made, or the reason why they are not. A
@@ -331,7 +395,7 @@ class DistantChanges:
 
     async def _lock(self) -> bool:
         """Return True if this worker has the lock from now on; it knows who is alive then."""
-        async with self._making:
+        async with self.making:
             found = await self._log.lock(self._known)
             if found is None:
                 return False
@@ -355,12 +419,13 @@ class DistantChanges:
             ControlError: 503, the lock was lost meanwhile.
             StateUnavailableError: Redis cannot be reached in time.
         """
-        async with self._making:
-            appended = await self._log.append(self._known, self._pack(changes))
+        async with self.making:
+            dropped = [pack_selection(each) for each in map(_dropped, changes) if each is not None]
+            appended = await self._log.append(self._known, self._pack(changes), dropped)
             if appended is None:
                 raise _busy()
             for change in changes:
-                self._local.make(change)
+                self._make(change)
             self._known, is_long = appended
             if is_long:
                 await self._compact()
@@ -397,6 +462,16 @@ class DistantChanges:
             logger.warning("what happens at gates is not known to other servers: %s", exc.message)
         finally:
             self._posting = None
+
+
+def _dropped(change: Change) -> Selection | None:
+    """Return the calls that a change drops."""
+    match change:
+        case ClearCalls():
+            return Selection(*change)
+        case OpenSession(session, _, True):
+            return Selection(session)
+    return None
 
 
 def _busy() -> ControlError:

@@ -16,12 +16,13 @@ from mockllm.app import App
 from mockllm.endpoints.metrics import MetricsPage
 from mockllm.engine.engine import Engine
 from mockllm.engine.limiting import Limiter
-from mockllm.observers.journal import Journal
+from mockllm.observers.journal import MAX_BYTES, Journal
 from mockllm.observers.metric_sums import Sums
 from mockllm.serve.all_calls import AllCalls
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.controlled import Calls, turn_on
+from mockllm.serve.distant_calls import DistantCalls
 from mockllm.serve.distant_changes import DistantChanges
 from mockllm.serve.garbage import GarbageCollector
 from mockllm.serve.gates import Gates
@@ -222,15 +223,17 @@ class _Process:
         if settings.sharing is not None:
             is_successor = place is not None and place.successor
             self._store = settings.sharing.open(app, clock, slot, is_successor=is_successor)
-        self._peers, journal, calls = _record(app, settings.journal, place)
+        self._distant: DistantChanges | None = None
+        if self._store is not None and settings.control is not None:
+            self._distant = DistantChanges(self._store)
+        self._peers, journal, calls = _record(app, settings.journal, place, self._distant)
         self._shared_state = self._share_state(app, settings, place)
         board = settings.metrics
         meter = None if board is None else board.meter(time.monotonic)
         self._shared: SharedChanges | None = None
-        self._distant: DistantChanges | None = None
         number = 0 if place is None else place.number
-        if self._store is not None and settings.control is not None:
-            self._distant, number = DistantChanges(self._store), self._store.number
+        if self._store is not None and self._distant is not None:
+            number = self._store.number
         elif place is not None and place.changes is not None:
             self._shared = SharedChanges(place.changes, place.number, self.cut)
         self._service = Service(
@@ -403,11 +406,18 @@ class _Recorded(NamedTuple):
     calls: Calls | None = None
 
 
-def _record(app: App, max_entries: int, place: Place | None) -> _Recorded:
-    """Return the calls of a process with a journal of `max_entries`; none is kept if that is 0."""
+def _record(
+    app: App, max_entries: int, place: Place | None, distant: DistantChanges | None = None
+) -> _Recorded:
+    """Return the calls of a process with a journal of `max_entries`; none is kept if that is 0.
+    Those of all servers are known by their `distant` changes."""
     board = None if place is None else place.switchboard.calls
     if not max_entries:
         return _Recorded(None if place is None else Peers(app, place))
+    if distant is not None:
+        journal = _journal(app, max_entries)
+        peers = None if place is None else Peers(app, place)
+        return _Recorded(peers, journal, _distant_calls(app, journal, max_entries, peers, distant))
     if place is None or board is None:
         journal = _journal(app, max_entries)
         peers = None if place is None else Peers(app, place)
@@ -421,16 +431,27 @@ def _record(app: App, max_entries: int, place: Place | None) -> _Recorded:
     return _Recorded(peers, journal, calls)
 
 
+def _distant_calls(
+    app: App, own: Journal, max_entries: int, peers: Peers | None, distant: DistantChanges
+) -> DistantCalls:
+    """Return the calls of all servers, of which Redis has the last `max_entries`."""
+    copy = _journal(app, sys.maxsize, max_bytes=sys.maxsize)
+    log = distant.call_log(max_entries)
+    return DistantCalls(own, copy, log, None if peers is None else peers.find_earlier)
+
+
 def _journal(
     app: App,
     max_entries: int,
     epoch: float | None = None,
     next_number: Callable[[], int] | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> Journal:
     """Return a journal, which is read in the loop of its process. `epoch` is the time at which the
     monotonic clock was 0."""
     return Journal(
         max_entries=max_entries,
+        max_bytes=max_bytes,
         epoch=time.time() - time.monotonic() if epoch is None else epoch,
         find_earlier=app.find_earlier_of_call,
         next_number=next_number,

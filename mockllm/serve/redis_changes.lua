@@ -15,6 +15,18 @@ local LOCK = prefix .. 'changes-lock' -- the token of the worker that makes a ch
 local OWNERS = prefix .. 'owners'
 local MAX_READ = 64 -- records
 
+-- Those of calls, which changes drop (redis_calls.lua).
+local CALLS, CALLS_BATCHES = prefix .. 'calls', prefix .. 'calls-batches'
+local CALLS_SESSIONS, CALLS_LOST = prefix .. 'calls-sessions', prefix .. 'calls-lost'
+local CALLS_DROPPED, CALLS_DEAD = prefix .. 'calls-dropped', prefix .. 'calls-dead'
+local CALLS_PENDING, CALLS_ASKED = prefix .. 'calls-pending', prefix .. 'calls-asked'
+local CALLS_TOLD, CALLS_SEQUENCE = prefix .. 'calls-told', prefix .. 'calls-sequence'
+
+local OF_CALLS = {
+  CALLS, CALLS_BATCHES, CALLS_SESSIONS, CALLS_LOST, CALLS_DROPPED, CALLS_DEAD, CALLS_PENDING,
+  CALLS_ASKED, CALLS_TOLD, CALLS_SEQUENCE,
+}
+
 local act, known, position = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local place = 3
 
@@ -24,7 +36,9 @@ local function take()
 end
 
 local function keep()
-  for _, key in ipairs({LOG, SNAPSHOT, RECORDS}) do call('EXPIRE', key, LIFETIME) end
+  for _, keys in ipairs({{LOG, SNAPSHOT, RECORDS}, OF_CALLS}) do
+    for _, key in ipairs(keys) do call('EXPIRE', key, LIFETIME) end
+  end
 end
 
 local function look()
@@ -47,7 +61,44 @@ local function owners_alive()
   return call('ZRANGEBYSCORE', OWNERS, string.format('%.17g', now - MAX_SILENCE), '+inf')
 end
 
-local function read(wants_owners)
+local function note_pending(owner) -- it may have calls soon that it has not told
+  if owner == '' then return end
+  call('HSET', CALLS_PENDING, owner, 1)
+  call('HSETNX', CALLS_TOLD, owner, 0)
+  for _, key in ipairs({CALLS_PENDING, CALLS_TOLD}) do call('EXPIRE', key, LIFETIME) end
+end
+
+local function drop_calls(selection, position) -- by the change that is the record with this number
+  call('HSET', CALLS, 'dropped', position)
+  if selection == 'all' then
+    call('XTRIM', CALLS_BATCHES, 'MAXLEN', 0)
+    for _, key in ipairs({CALLS_SESSIONS, CALLS_LOST, CALLS_DROPPED, CALLS_DEAD}) do
+      call('DEL', key)
+    end
+    call('HSET', CALLS, 'removed', call('HGET', CALLS, 'end') or 0, 'count', 0, 'bytes', 0)
+    return
+  end
+  local session = string.match(selection, '^session:(.*)$')
+  local is_there = call('XLEN', CALLS_BATCHES) > 0
+  if session then
+    is_there = call('HDEL', CALLS_SESSIONS, session) == 1 or call('EXISTS', CALLS_DEAD) == 1
+    call('HDEL', CALLS_LOST, session)
+  end
+  if is_there then call('HSET', CALLS_DROPPED, selection, position) end
+end
+
+local function forget_calls() -- with the log, all calls
+  for _, key in ipairs(OF_CALLS) do call('DEL', key) end
+  local last = 0
+  if known ~= '' then
+    call('HSET', CALLS_DEAD, '', 0)
+    last = time[1] * 1000 -- above all numbers so far, which are those of fewer calls
+  end
+  call('HSET', CALLS, 'end', string.format('%d', last), 'removed', string.format('%d', last))
+end
+
+local function read(wants_owners, pending)
+  note_pending(pending)
   local begins_anew, records = 0, {}
   local from = known == log.name and position or nil
   if not from and log.origin == known .. ' ' .. position then from = 0 end
@@ -70,11 +121,11 @@ local function is_at_end()
 end
 
 if act == 'read' then
-  return read(take())
+  return read(take(), take())
 elseif act == 'lock' then
   local token, milliseconds = take(), take()
   if not call('SET', LOCK, token, 'NX', 'PX', milliseconds) then return {} end
-  return read(take())
+  return read(take(), '')
 elseif act == 'unlock' then
   if call('GET', LOCK) == take() then call('DEL', LOCK) end
 elseif act == 'append' then -- and unlock
@@ -85,6 +136,7 @@ elseif act == 'append' then -- and unlock
   call('HSET', LOG, 'end', finish)
   call('HINCRBY', LOG, 'bytes', #record)
   call('DEL', LOCK)
+  for _ = 1, tonumber(take()) do drop_calls(take(), finish) end
   keep()
   return {finish, log.bytes + #record, log.size}
 elseif act == 'compact' then
@@ -98,6 +150,7 @@ elseif act == 'compact' then
 elseif act == 'begin' then
   local name, snapshot, number = take(), take(), take()
   if log.name == '' then
+    forget_calls()
     call('DEL', RECORDS)
     call('SET', SNAPSHOT, snapshot)
     call('HSET', LOG, 'name', name, 'end', 0, 'kept', 0, 'base', 0, 'bytes', 0, 'size', #snapshot)

@@ -30,7 +30,7 @@ RECORDS = "changes-records"  # the stream of them, behind the prefix
 _FILE = Path(__file__).parent / "redis_changes.lua"
 
 
-class Asked(Protocol):
+class ScriptRunner(Protocol):
     """The interface of `serve.redis_store.RedisStore` for the log."""
 
     async def run(self, script: Script, arguments: Sequence[bytes]) -> Any:
@@ -95,17 +95,19 @@ class RedisChanges:
     """The log as one worker asks it, by `store`. Every method raises a StateUnavailableError if
     Redis cannot be reached in time."""
 
-    def __init__(self, store: Asked, *, lease: float) -> None:
+    def __init__(self, store: ScriptRunner, *, lease: float) -> None:
         """A lock is lost after `lease` seconds."""
         self._store = store
         self._lease = lease
         self._token = b""  # of the lock that this worker has, or has tried to get last
         self.time = ServerTime()
 
-    async def read(self, known: Known, *, wants_owners: bool = False) -> Found:
+    async def read(self, known: Known, *, wants_owners: bool = False, pending: str = "") -> Found:
         """Return records behind those that are known, all of them or the next ones. What is known
-        then has no name if there is no log."""
-        return self._found(*await self._timed("read", known, b"%d" % wants_owners))
+        then has no name if there is no log. A worker whose name is `pending` may have calls from
+        now on that it has not told."""
+        arguments = b"%d" % wants_owners, pending.encode()
+        return self._found(*await self._timed("read", known, *arguments))
 
     async def lock(self, known: Known) -> Found | None:
         """Return the same, with the owners, once this worker has the lock; None if another one has
@@ -119,11 +121,16 @@ class RedisChanges:
         """Give the lock back. Without effect if it is lost."""
         await self._run("unlock", Known(), self._token)
 
-    async def append(self, known: Known, record: bytes) -> tuple[Known, bool] | None:
-        """Append a record to all those that are `known`, with the lock, which is given back.
-        Returns what is known now, and whether it is time for a snapshot; None, without effect, if
-        the lock is lost."""
-        reply = await self._run("append", known, self._token, record)
+    async def append(
+        self, known: Known, record: bytes, dropped: Sequence[str] = ()
+    ) -> tuple[Known, bool] | None:
+        """Append a record to all those that are `known`, with the lock, which is given back. It
+        drops the calls of these selections (`serve.redis_calls.pack_selection`). Returns what is
+        known now, and whether it is time for a snapshot; None, without effect, if the lock is
+        lost."""
+        selections = [each.encode() for each in dropped]
+        arguments = [self._token, record, b"%d" % len(selections), *selections]
+        reply = await self._run("append", known, *arguments)
         if not reply:
             return None
         end, length, snapshot = reply

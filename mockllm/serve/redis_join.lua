@@ -44,6 +44,9 @@ local OF_ALL = {
   PINNED, UNPINNED, ENDED, USED, ENDED_AT, CURRENT, ANSWERED, ATTEMPTS, NUMBER_OF_ATTEMPTS, BUCKETS,
   NUMBER_OF_BUCKETS, VALUES, VALUES_IN_ORDER, BYTES_OF_VALUES, DRAWS, LEASES, CONFIGS, CLOCK, EPOCH,
   USES, prefix .. 'changes', prefix .. 'changes-snapshot', prefix .. 'changes-records',
+  prefix .. 'calls', prefix .. 'calls-batches', prefix .. 'calls-sessions', prefix .. 'calls-lost',
+  prefix .. 'calls-dropped', prefix .. 'calls-dead', prefix .. 'calls-pending',
+  prefix .. 'calls-told', prefix .. 'calls-sequence', prefix .. 'calls-asked',
 }
 for _, key in ipairs(OF_ALL) do keep(key) end
 for _, key in ipairs({answers_of(''), requests_of(''), taken_of(''), buckets_of(''), levels_of('')}) do

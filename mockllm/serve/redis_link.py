@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockllm.errors import MissingExtraError
@@ -77,20 +77,18 @@ class RedisLink:
 
         return await self._within(self._timeout, run)
 
-    async def wait_for_entry(self, stream: str, after: str, seconds: float) -> bool:
-        """Return True once a stream has an entry after the one with an id; False if none has come
-        in so many seconds, which are less than the timeout of the link. The prefix comes before the
-        name of the stream.
+    async def wait_for_entry(self, streams: Mapping[str, int], seconds: float) -> bool:
+        """Return True once one of some streams has an entry whose number is above the one given;
+        False if none has come in so many seconds, which are less than the timeout of the link. The
+        prefix comes before the names of streams.
 
         Raises:
             LinkError: Redis cannot be reached.
         """
-        streams: Any = {f"{self._key_prefix}{stream}": after}
+        ids: Any = {f"{self._key_prefix}{name}": f"{last}-0" for name, last in streams.items()}
         block = max(int(1000 * seconds), 1)
         return bool(
-            await self._within(
-                self._timeout, lambda: self._client.xread(streams, count=1, block=block)
-            )
+            await self._within(self._timeout, lambda: self._client.xread(ids, count=1, block=block))
         )
 
     async def _within(self, seconds: float, ask: Callable[[], Awaitable[Any]]) -> Any:

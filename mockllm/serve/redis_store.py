@@ -146,6 +146,11 @@ class RedisStore:
         return self._timeout
 
     @property
+    def name(self) -> str:
+        """The name of this worker, behind that of its server."""
+        return self._asker.name
+
+    @property
     def number(self) -> int:
         """The number of this worker, which no other one of any server has."""
         return number_of(self._member.worker)

@@ -28,6 +28,7 @@ PLAIN: list[Change] = [
     changes.OpenSession("a", current=True, is_new=False, last_call=7),
     changes.CloseSession("a"),
     changes.ResetMocks(None),
+    changes.ClearCalls("a", None, "chat", True),
     changes.ReachGate("a", "g", (3, 1)),
     changes.LeaveGate((3, 1)),
     changes.ReleaseGate(None, "g"),

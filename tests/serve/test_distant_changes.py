@@ -7,6 +7,8 @@ import contextlib
 import logging
 import random
 import signal
+import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from typing import Any, cast
@@ -20,11 +22,21 @@ from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.control.desk import Desk
 from mockllm.endpoints.control.making import LocalChanges
 from mockllm.engine.building import build_engine
-from mockllm.engine.decision import Decision, DividedWork, Question, Wait, finish
+from mockllm.engine.decision import (
+    Decision,
+    Delivery,
+    DividedWork,
+    Exchange,
+    Question,
+    Wait,
+    finish,
+)
 from mockllm.exchange import Request
+from mockllm.observers.journal import Journal
 from mockllm.serve import distant_changes, redis_changes, redis_store
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
+from mockllm.serve.distant_calls import DistantCalls
 from mockllm.serve.distant_changes import DistantChanges
 from mockllm.serve.gates import Gates
 from mockllm.serve.redis_address import RedisAddress
@@ -47,6 +59,9 @@ pytestmark = [pytest.mark.anyio, needs_redis]
 NAMES = (f"server-{number}" for number in count())
 
 
+EPOCH = time.time() - time.monotonic()
+
+
 class Worker:
     """The only worker of a server, without sockets of its own."""
 
@@ -57,6 +72,7 @@ class Worker:
         timeout: float = 20.0,
         config: str = "c",
         started: float | None = None,
+        max_entries: int = 1000,
     ) -> None:
         number = random.getrandbits(48)  # it need not be hard to guess
         member = Member(next(NAMES), f"0-{number:012x}", config)
@@ -67,13 +83,18 @@ class Worker:
         self.changes = DistantChanges(self.store)
         self.gates = Gates(worker=self.store.number)
         self.service = Service(self.app, clock=self.clock, gates=self.gates)
-        local = LocalChanges(self.app, self.clock, self.gates, None)
-        self.changes.use(self.service, local, lambda: 0)
+        self.own, copy = (
+            Journal(max_entries=size, epoch=EPOCH, find_earlier=self.app.find_earlier_of_call)
+            for size in (max_entries, sys.maxsize)
+        )
+        self.calls = DistantCalls(self.own, copy, self.changes.call_log(max_entries))
+        local = LocalChanges(self.app, self.clock, self.gates, self.calls)
+        self.changes.use(self.service, local, self.calls)
         desk = Desk(
             self.app,
             self.changes,
             Access(TOKEN),
-            None,
+            self.calls,
             self.clock,
             self.gates,
             cast("Any", None),
@@ -128,7 +149,11 @@ class Worker:
         """Ask a mock. Returns its words; None if no mock answers."""
         prefix = "" if session is None else f"/session/{session}"
         body = {"model": "m", "messages": [{"role": "user", "content": text}]}
-        _, value = read(await self.decide(request(f"{prefix}/v1/chat/completions", body)))
+        asked = request(f"{prefix}/v1/chat/completions", body)
+        decision = await self.decide(asked)
+        delivery = Delivery(0.0, 0.0, 0.0, started=time.monotonic())
+        self.own.observe(Exchange(asked, decision, delivery))
+        _, value = read(decision)
         return value["choices"][0]["message"]["content"] if "choices" in value else None
 
     async def add(self, text: str, reply: str, query: str = "", **words: Any) -> int:
@@ -327,7 +352,7 @@ async def test_a_worker_that_is_behind_what_is_kept_begins_anew(
     assert late.gates.arrive("", "g", released)
     assert late.gates.arrive("", "g", held)
     await until(lambda: first.gates.reached(None, "g") == 2)
-    monkeypatch.setattr(late.changes, "_catch_up", lambda: asyncio.sleep(0))  # it is stopped
+    monkeypatch.setattr(late.changes, "catch_up", lambda: asyncio.sleep(0))  # it is stopped
     monkeypatch.setattr(redis_changes, "MIN_COMPACTED", 1)
     monkeypatch.setattr(redis_changes, "MIN_GROWTH", 0)
     assert (await first.ask("POST", "gates/g/release", {}))[0] == 204

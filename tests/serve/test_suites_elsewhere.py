@@ -69,7 +69,6 @@ SUITES = [
     suites(
         test_verifiable,
         test_verifiable.MOCKS,
-        reads_calls=True,
         without={
             "test_mocks_are_found_by_name_or_place": BY_FILE,
             "test_a_mistake_in_an_added_mock_is_that_of_a_file": BY_FILE,
@@ -81,7 +80,6 @@ SUITES = [
     suites(
         test_gate_handles,
         test_gate_handles.HELD,
-        reads_calls=True,
         without={
             "test_a_gate_of_a_server_of_this_process_says_so": IN_PROCESS,
             "test_a_server_in_a_thread_has_gates_for_a_loop": IN_PROCESS,

@@ -7,11 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
-import pytest
-
-from tests.support.deployments import MARKS, SERVERS
-
-ONE_JOURNAL = pytest.mark.xfail(run=False, reason="each server has the calls that it has answered")
+from tests.support.deployments import MARKS
 
 
 def suites(
@@ -20,25 +16,22 @@ def suites(
     *,
     without: Mapping[str, str],
     lends: str = "",
-    reads_calls: bool = False,
 ) -> Iterator[tuple[str, type]]:
     """Yield the names of classes, and classes, with the tests of `module`: one for each kind of
     `deployments`. They have a `kind` and a `config`.
 
     Those with an argument `server` get the server of the class, and, if it `lends` something under
     a name of the module, those that use that. Left out are the tests that say so themselves, and
-    those `without` which it runs, for the reason given. A module that `reads_calls` finds those of
-    one server.
+    those `without` which it runs, for the reason given.
     """
     tests = dict(_tests_of(module, lends))
     assert tests.keys() >= without.keys(), "a test that is left out is not there"
     kept = {name: staticmethod(test) for name, test in tests.items() if name not in without}
     title = "".join(map(str.title, module.__name__.rpartition("test_")[2].split("_")))
     for kind, marks in MARKS.items():
-        own = [ONE_JOURNAL] if reads_calls and kind == SERVERS else []
         members = {
             "__doc__": module.__doc__,
-            "pytestmark": [*marks, *own],
+            "pytestmark": marks,
             "kind": kind,
             "config": config,
             "lends": lends,

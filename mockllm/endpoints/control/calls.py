@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from mockllm.endpoints.control.answers import answer_with, no_content
@@ -60,9 +60,17 @@ def clear_calls(desk: Desk, asked: Asked) -> Question:
 
     Raises:
         ControlError: 400, 403, 409.
+        RequestError: 503, they cannot be dropped on all servers.
     """
     calls, selection = desk.calls, _selection(asked)
-    return Question((Wait(lambda: calls.clear(selection)),), lambda results: no_content())
+
+    def resume(results: Sequence[Any]) -> Decision:
+        (refusal,) = results
+        if refusal is not None:
+            raise refusal
+        return no_content()
+
+    return Question((Wait(lambda: calls.clear(selection)),), resume)
 
 
 def _selection(asked: Asked) -> Selection:

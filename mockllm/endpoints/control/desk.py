@@ -17,7 +17,7 @@ from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.engine.views import Views
-from mockllm.errors import ConfigError, Problem
+from mockllm.errors import ConfigError, Problem, RequestError
 from mockllm.exchange import Request
 from mockllm.limits import KIB, MIB
 from mockllm.observers.journal import Record
@@ -64,8 +64,8 @@ class Calls(Protocol):
         """Return those that all processes have. The turns are known of those with numbers above
         `after`, as far as one page has them."""
 
-    async def clear(self, selection: Selection) -> None:
-        """Drop those that are meant, in all processes."""
+    async def clear(self, selection: Selection) -> RequestError | None:
+        """Drop those that are meant, in all processes. Returns why this is not possible."""
 
     @property
     def last_number(self) -> int:

@@ -11,6 +11,7 @@ from mockllm.engine.added import AddedMock
 from mockllm.engine.changes import (
     AddMock,
     Change,
+    ClearCalls,
     CloseSession,
     GateChange,
     OpenSession,
@@ -150,8 +151,8 @@ class LocalChanges:
                 self._open(change)
             case CloseSession(session):
                 self._end(session)
-            case ResetMocks():
-                pass  # it is about state alone
+            case ResetMocks() | ClearCalls():
+                pass  # they are about the state, and the calls of several servers, alone
             case _:
                 self._gates.make(change)
 
