@@ -13,10 +13,15 @@ from pathlib import Path
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
+EXTRAS = ("redis",)
+
+
 def lower_bounds() -> list[str]:
-    """Return the dependencies at their lower bounds: ``openai==2.0``, with their markers."""
-    dependencies = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]["dependencies"]
-    return [re.sub(r">=", "==", each, count=1) for each in dependencies]
+    """Return the dependencies, and those of `EXTRAS`, at their lower bounds: ``openai==2.0``, with
+    their markers."""
+    project = tomllib.loads(PYPROJECT.read_text("utf-8"))["project"]
+    extras = [each for name in EXTRAS for each in project["optional-dependencies"][name]]
+    return [re.sub(r">=", "==", each, count=1) for each in project["dependencies"] + extras]
 
 
 if __name__ == "__main__":
