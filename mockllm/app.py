@@ -125,6 +125,7 @@ class App:
         self._shared_state: HeldState | None = None
         self._condition: Callable[[], Condition] = lambda: Condition.OWN
         self.when_session_ends: Callable[[str], None] = lambda session: None
+        self.when_response_is_stored: Callable[[StoredResponse], None] = lambda stored: None
         """Called with the name of each session that ends or is evicted."""
         self.slot = 0
         """The slot of this worker: without a seed, each draws times of its own."""
@@ -490,11 +491,12 @@ class App:
             self.stored_responses.note_elsewhere(name, session, earlier)
         return look_back(replace(self._local_context, session=session), response_id)
 
-    def decide_forwarded(self, request: Request) -> Reply | None:
-        """Return the reply to a `request` forwarded by another worker; None if this process does
-        not know what it asks for (404)."""
+    def decide_forwarded(self, request: Request, session: str | None = None) -> Reply | None:
+        """Return the reply to a `request` forwarded by another worker, which may have found its
+        `session`; None if this process does not know what it asks for (404)."""
         in_path, request = split_request(request)
-        context = replace(self._local_context, session=self._name_session(in_path, request))
+        named = self._name_session(in_path, request) if session is None else session
+        context = replace(self._local_context, session=named)
         decided = self._dispatcher.decide(context, request, in_path)
         if isinstance(decided, Question) or decided.reply.status == 404:
             return None
@@ -535,6 +537,7 @@ class App:
                 answer_size=answer.own_size,
             )
             self.stored_responses.append(stored)
+            self.when_response_is_stored(stored)
 
     def end_admission(
         self, admission: Admission, answer: Answer | None = None, sent: Sent = NOTHING

@@ -19,7 +19,7 @@ from mockllm.prompt import Prompt
 from mockllm.providers import find_vendor, request_body
 from mockllm.providers.envelope import JSON_HEADERS
 from mockllm.providers.routes import Values
-from mockllm.state.responses import StoredResponses
+from mockllm.state.responses import OTHER_SERVERS, StoredResponses
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import Condition
 from mockllm.wire import jsontext
@@ -59,6 +59,11 @@ class Context:
     def has_peer(self, slot: int | None) -> bool:
         """Return True if there is another worker in `slot`, or in any slot if that is None."""
         return slot in self.peers if slot is not None else bool(self.peers)
+
+    @property
+    def has_servers(self) -> bool:
+        """True if other servers share the stored responses."""
+        return OTHER_SERVERS in self.peers
 
 
 Endpoint = Callable[[Context, Request, Values], Decision | Question]

@@ -82,21 +82,23 @@ def _answer_about(
     """
     exchange = find_stored(context, response_id)
     slot = slot_of(response_id)
-    forwards = context.has_peer(slot) and (exchange is None or (everywhere and slot is None))
+    forwards = context.has_servers or (
+        context.has_peer(slot) and (exchange is None or (everywhere and slot is None))
+    )
     if exchange is not None and not forwards:
         return answer(context, request, exchange)
     if not forwards:
         raise _unknown(response_id)
 
     def resume(results: Sequence[Any]) -> Decision:
-        if exchange is not None:
+        if exchange is not None and not context.has_servers:
             return answer(context, request, exchange)
         (reply,) = results
         if reply is None:
             raise _unknown(response_id)
         return endpoint_decision(reply)
 
-    return Question((ForwardRequest(request, slot),), resume)
+    return Question((ForwardRequest(request, slot, response_id, context.session),), resume)
 
 
 def find_stored(context: Context, response_id: str) -> StoredExchange | None:

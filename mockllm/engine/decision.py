@@ -202,11 +202,14 @@ class Decision(NamedTuple):
 
 
 class ForwardRequest(NamedTuple):
-    """The operation of having another worker process decide `request`: the one in `slot`, or all
-    others if that is None. Its result is a reply, a 503 if a worker is busy; None if none knows."""
+    """The operation of having another worker process decide `request`, about a stored response of a
+    session: the one in `slot`, or all others if that is None. Its result is a reply, a 503 if a
+    worker is busy; None if none knows."""
 
     request: Request
     slot: int | None
+    response_id: str
+    session: str
 
 
 class FindElsewhere(NamedTuple):

@@ -75,18 +75,12 @@ class DistantCalls:
     """The calls of all servers, for the control API of the worker that has the journal `own`, and
     tells them by `log`. `copy` is a journal without bounds."""
 
-    def __init__(
-        self,
-        own: Journal,
-        copy: Journal,
-        log: RedisCalls,
-        find_earlier: Callable[[str, str], Awaitable[object]] | None = None,
-    ) -> None:
-        """`find_earlier` finds out the conversation that ends with a response of a session, which
-        another worker of this server may know."""
+    def __init__(self, own: Journal, copy: Journal, log: RedisCalls) -> None:
         self._changes: CallsChanges
         self._log = log
-        self._find_earlier = find_earlier
+        self.find_earlier: Callable[[str, str], Awaitable[object]] | None = None
+        """Finds out the conversation that ends with a response of a session, which another worker
+        may know."""
         # what is to be told
         self._own = own
         self._outgoing: deque[Kept] = deque()
@@ -135,7 +129,7 @@ class DistantCalls:
             self._worker = asyncio.create_task(self._work())
         try:
             found = await asyncio.shield(asked)
-            if after is not None and self._find_earlier is not None:
+            if after is not None and self.find_earlier is not None:
                 await self._find_turns(self._copy.since(after, session)[:MAX_CALLS])
         except StateUnavailableError:
             return Reading(self._copy, session, 0, NOT_REACHED, self._position)
@@ -165,12 +159,12 @@ class DistantCalls:
 
     async def _find_turns(self, page: list[Kept]) -> None:
         """Find the conversations that calls continue, which another worker may know."""
-        assert self._find_earlier is not None
+        assert self.find_earlier is not None
         found = ((continued_id(each.entry.request.body), each.entry.session) for each in page)
         asked = [*dict.fromkeys((name, session) for name, session in found if name is not None)]
         for start in range(0, len(asked), AT_ONCE):
             some = asked[start : start + AT_ONCE]
-            await asyncio.gather(*(self._find_earlier(*each) for each in some))
+            await asyncio.gather(*(self.find_earlier(*each) for each in some))
 
     async def _work(self) -> None:
         """Make one reading after the other, as long as somebody waits for one."""

@@ -254,7 +254,7 @@ class Peers:
             return await self._earlier.find(operation.response_id, operation.session)
         assert isinstance(operation, ForwardRequest)  # the app performs those on state
         message = {"decide": pack_request(operation.request)}
-        slots = self._others if operation.slot is None else [operation.slot]
+        slots = [each for each in self._others if operation.slot in (None, each)]
         answers = await asyncio.gather(*(self._ask(slot, message, MAX_WAIT) for slot in slots))
         for answer in answers:
             if answer is not None and not isinstance(answer, NoAnswer):

@@ -24,6 +24,7 @@ from mockllm.serve.connections import Service
 from mockllm.serve.controlled import Calls, turn_on
 from mockllm.serve.distant_calls import DistantCalls
 from mockllm.serve.distant_changes import DistantChanges
+from mockllm.serve.distant_responses import DistantResponses
 from mockllm.serve.garbage import GarbageCollector
 from mockllm.serve.gates import Gates
 from mockllm.serve.listener import Listener
@@ -227,6 +228,11 @@ class _Process:
         if self._store is not None and settings.control is not None:
             self._distant = DistantChanges(self._store)
         self._peers, journal, calls = _record(app, settings.journal, place, self._distant)
+        self._responses: DistantResponses | None = None
+        if self._store is not None:
+            self._responses = DistantResponses(app, self._store, self._peers)
+            if isinstance(calls, DistantCalls):
+                calls.find_earlier = self._responses.find_earlier
         self._shared_state = self._share_state(app, settings, place)
         board = settings.metrics
         meter = None if board is None else board.meter(time.monotonic)
@@ -242,7 +248,7 @@ class _Process:
             observers=settings.observers,
             unmatched_observers=settings.unmatched_observers,
             journal=journal,
-            performer=self._peers,
+            performer=self._responses or self._peers,
             slot=slot,
             clock=clock,
             gates=Gates(hold_for=settings.hold_for, worker=number),
@@ -381,6 +387,8 @@ class _Process:
             self._shared.stop()
         if self._distant is not None:
             await self._distant.stop()
+        if self._responses is not None:
+            await self._responses.stop()
         if self._store is not None:
             await self._store.stop()
         if self._shared_state is not None:
@@ -417,7 +425,7 @@ def _record(
     if distant is not None:
         journal = _journal(app, max_entries)
         peers = None if place is None else Peers(app, place)
-        return _Recorded(peers, journal, _distant_calls(app, journal, max_entries, peers, distant))
+        return _Recorded(peers, journal, _distant_calls(app, journal, max_entries, distant))
     if place is None or board is None:
         journal = _journal(app, max_entries)
         peers = None if place is None else Peers(app, place)
@@ -432,12 +440,11 @@ def _record(
 
 
 def _distant_calls(
-    app: App, own: Journal, max_entries: int, peers: Peers | None, distant: DistantChanges
+    app: App, own: Journal, max_entries: int, distant: DistantChanges
 ) -> DistantCalls:
     """Return the calls of all servers, of which Redis has the last `max_entries`."""
     copy = _journal(app, sys.maxsize, max_bytes=sys.maxsize)
-    log = distant.call_log(max_entries)
-    return DistantCalls(own, copy, log, None if peers is None else peers.find_earlier)
+    return DistantCalls(own, copy, distant.call_log(max_entries))
 
 
 def _journal(

@@ -47,6 +47,8 @@ local OF_ALL = {
   prefix .. 'calls', prefix .. 'calls-batches', prefix .. 'calls-sessions', prefix .. 'calls-lost',
   prefix .. 'calls-dropped', prefix .. 'calls-dead', prefix .. 'calls-pending',
   prefix .. 'calls-told', prefix .. 'calls-sequence', prefix .. 'calls-asked',
+  prefix .. 'responses', prefix .. 'responses-sizes', prefix .. 'responses-numbers',
+  prefix .. 'responses-of:',
 }
 for _, key in ipairs(OF_ALL) do keep(key) end
 for _, key in ipairs({answers_of(''), requests_of(''), taken_of(''), buckets_of(''), levels_of('')}) do

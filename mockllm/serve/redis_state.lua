@@ -243,8 +243,21 @@ local function reset(session, keys)
   for key in pairs(keys) do write('HDEL', answers_of(session), key) end
 end
 
+local function remove_responses(session) -- redis_responses.lua
+  local key = prefix .. 'responses-of:' .. session
+  for _, own in ipairs(call('HKEYS', key)) do
+    local name = session .. '/' .. own
+    local size = call('HGET', prefix .. 'responses-sizes', name) or 0
+    call('HINCRBY', prefix .. 'responses-numbers', 'bytes', 0 - size)
+    call('HDEL', prefix .. 'responses-sizes', name)
+    call('ZREM', prefix .. 'responses', name)
+  end
+  call('DEL', key)
+end
+
 local function drop(session)
   reset(session)
+  remove_responses(session)
   fill_buckets(member_of(session))
   table.insert(gone, session)
 end

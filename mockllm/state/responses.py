@@ -22,6 +22,8 @@ MAX_BYTES = (
 )  # of requests and made answers: the last 160 of an agent that sends 100 kB each
 PER_ENTRY = 512  # bytes; the approximate size of an entry without its body
 
+OTHER_SERVERS = -1  # in place of a slot
+
 _SLOT_BITS = 12  # 4096 workers
 _SLOT_MASK = (1 << _SLOT_BITS) - 1
 _NUMBER_BITS = 80 - _SLOT_BITS
@@ -48,6 +50,12 @@ def slot_of(response_id: str) -> int | None:
     return (number >> _NUMBER_BITS) ^ (number & _SLOT_MASK)
 
 
+def own_keys(response_id: str) -> list[str]:
+    """Return the keys, within its session, of the responses that may have this id."""
+    generated = _GENERATED.fullmatch(response_id)
+    return [response_id] if generated is None else [generated[1], response_id]
+
+
 class StoredResponse(NamedTuple):
     """One delivered response: the request's `body`, the answer (`engine.decision.Answer`) as
     `response`, `chunk` and `events`, and the values of its delivery. Only its `session` sees it.
@@ -70,9 +78,13 @@ class StoredResponse(NamedTuple):
     @property
     def key(self) -> str:
         """The session, and the configured id; the unique id of the delivery if there is none."""
+        return _key(self.session, self.own_key)
+
+    @property
+    def own_key(self) -> str:
+        """The key within the session."""
         configured = self.response.get("id")
-        own = configured if isinstance(configured, str) else self.fresh.unique_id.decode()
-        return _key(self.session, own)
+        return configured if isinstance(configured, str) else self.fresh.unique_id.decode()
 
 
 def _key(session: str, own: str) -> str:
@@ -98,9 +110,8 @@ class StoredResponses:
     def find(self, response_id: str, session: str = COMMON) -> StoredResponse | None:
         """Return the response of this session that may have this id, or None. The rest of a
         generated id is verified by rendering the response, which is left to the caller."""
-        generated = _GENERATED.fullmatch(response_id)
-        found = None if generated is None else self._stored.get(_key(session, generated[1]))
-        return found or self._stored.get(_key(session, response_id))
+        found = (self._stored.get(_key(session, own)) for own in own_keys(response_id))
+        return next((each for each in found if each is not None), None)
 
     def append(self, stored: StoredResponse) -> None:
         """Add a response, or replace the one with the same key."""

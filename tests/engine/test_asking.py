@@ -242,7 +242,7 @@ def test_a_question_to_another_worker_is_left_to_the_caller() -> None:
     def resume(results: Sequence[Any]) -> Decision:
         raise AssertionError("not answered yet")
 
-    question = Question((ForwardRequest(asking(), None),), resume)
+    question = Question((ForwardRequest(asking(), None, "resp_1", ""),), resume)
 
     assert answer_at_once(question, LocalStore(), 0.0) is question
 
@@ -252,7 +252,7 @@ def test_divided_work_is_left_to_the_caller_who_may_do_it_without_pauses() -> No
         yield True
         return 7
 
-    forward = Question((ForwardRequest(asking(), None),), lambda results: results[0])
+    forward = Question((ForwardRequest(asking(), None, "resp_1", ""),), lambda results: results[0])
     asked: list[Any] = []
 
     def resume(results: Sequence[Any]) -> Question:

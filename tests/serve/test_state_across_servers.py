@@ -13,8 +13,10 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from openai import NotFoundError
 
 from tests.serve import test_state_across_workers as across_workers
+from tests.serve import test_stored_across_workers as stored_across_workers
 from tests.serve.test_state_across_workers import admitted, clients
 from tests.support.processes import Command, posix, running, until, write
 from tests.support.redis_servers import needs_redis, new_prefix, shared_server
@@ -88,6 +90,28 @@ def test_a_client_has_its_place_again_after_its_answer(tmp_path: Path) -> None:
     config = {"mocks": [{"reply": "hi"}], "traffic": [{"rate_limit": {"concurrent": 1}}]}
     with served_by_one(tmp_path, config) as command, clients(command, 1) as (client,):
         assert [client.ask().status for _ in range(50)] == [200] * 50
+
+
+def test_a_response_and_its_conversation_are_those_of_all_servers(tmp_path: Path) -> None:
+    turns = [{"match": {"turn": turn}, "reply": f"turn {turn}"} for turn in range(1, 5)]
+    with served_by_two(tmp_path, {"mocks": turns}) as cluster:
+        given: list[str] = []
+        for turn in range(1, 5):
+            more = {"previous_response_id": given[-1]} if given else {}
+            with stored_across_workers.client(cluster.port) as openai:
+                answer = openai.responses.create(model="m", input="hi", extra_body=more)
+            assert answer.output_text == f"turn {turn}"
+            given.append(answer.id)
+        texts = [stored_across_workers.retrieved(cluster.port, given[-1]) for _ in range(2)]
+        assert texts == [{"turn 4"}] * 2
+        with stored_across_workers.client(cluster.port) as openai:
+            openai.responses.delete(given[-1])
+        for _ in range(4):
+            with (
+                stored_across_workers.client(cluster.port) as openai,
+                pytest.raises(NotFoundError),
+            ):
+                openai.responses.retrieve(given[-1])
 
 
 @pytest.fixture
