@@ -210,6 +210,11 @@ class Message:
         because conversations are long and most rules compare texts only."""
         if self._keys_by_size is None or self._item_keys is None:
             self._keys_by_size, self._item_keys = {}, []
+            if self.items is not None and size == len(self.items) == 1:  # as nearly always
+                only = self.canonical(self.items[0])
+                self._keys_by_size[1] = only
+                self._item_keys.append(only)
+                return only
         key = self._keys_by_size.get(size)
         if key is None:
             items, keys = self.items or (), self._item_keys

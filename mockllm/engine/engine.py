@@ -48,6 +48,7 @@ from mockllm.matching.divided_readings import in_pieces
 from mockllm.prompt import NOT_STREAMED, Prompt
 from mockllm.providers import normalise
 from mockllm.providers.routes import NO_VALUES, Values
+from mockllm.providers.vendor import Vendor
 from mockllm.replies.cors import CORS
 from mockllm.state.sessions import COMMON
 from mockllm.wire import tokens
@@ -104,9 +105,10 @@ class Engine:
         self._straight = StraightAnswers(self.renderer, self.responder)
         self._misses = KnownMisses()
         self._goes_straight = reuse and not client_faults
-        self._authentic: tuple[Any, Any] = (None, None)
-        """The vendor and the headers of the last request with credentials. Heads are cached, so
-        that most requests of a client have the same: 0.1 µs instead of 0.5."""
+        self._authentic: Mapping[bytes, bytes] | None = None
+        """The headers of the last request with the credentials of `_authentic_for`, a vendor. Heads
+        are cached, so that most requests of a client have the same: 0.1 µs instead of 0.5."""
+        self._authentic_for: Vendor | None = None
         self.chunk = loaded.chunk
         """The size of text deltas of mocks that do not set their own."""
         self.strict_requests = loaded.strict_requests
@@ -233,13 +235,13 @@ class Engine:
         If a mock with state matches, return the question which mock of this `session` answers.
         `find_earlier` is asked only if a mock depends on what the request continues. Nothing that a
         client sends makes this raise: an invalid request gets an error reply."""
-        credentials = (table.api.vendor, request.first_values)
-        if credentials[1] is not self._authentic[1] or credentials[0] is not self._authentic[0]:
+        vendor, headers = table.api.vendor, request.first_values
+        if headers is not self._authentic or vendor is not self._authentic_for:
             try:
-                table.api.vendor.authenticate(request, self.require_auth)
+                vendor.authenticate(request, self.require_auth)
             except RequestError as exc:
                 return Decision.by(self.responder.refuse(table, exc))
-            self._authentic = credentials
+            self._authentic, self._authentic_for = headers, vendor
         if len(request.body) <= table.straight_size and self._goes_straight:
             return self._decide_straight(table, request, values, find_earlier, session)
         if not self._looks_up(request) or self.match_cache is None:

@@ -204,8 +204,16 @@ class _Items(Family):
         last = self.last
 
         def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
+            messages = prompt.last_messages
+            if len(messages) == 1 and not last:  # as nearly always
+                items = messages[0].items
+                size = -1 if items is None else len(items)
+                if size not in sizes:
+                    return ()
+                place = places.get((size, messages[0].key_of_last(size)))
+                return () if place is None else (place,)
             found: set[int] = set()
-            for message in prompt.last_messages:
+            for message in messages:
                 size = message.size
                 for each in sizes if last else (size,) if size in sizes else ():
                     if each <= size and not message.is_longer(each, longest[each]):

@@ -18,6 +18,7 @@ _NUMBERS = frozenset({int, float})
 _PROMPT_MEMBERS = frozenset(
     {"messages", "input", "prompt", "system", "instructions", "tools", "functions"}
 )
+_OTHER_PROMPT_MEMBERS = _PROMPT_MEMBERS - {"messages"}  # which most requests do not have
 _MEDIA_MEMBERS = frozenset({"data", "url", "image_url", "file_data", "file_url", "input_audio"})
 
 
@@ -123,6 +124,9 @@ def estimate_prompt(body: Mapping[str, Any]) -> int:
     """Estimate the input tokens of a request: messages or input, instructions and tools."""
     if type(body) is EstimatedBody:
         return body.input_tokens
+    messages = body.get("messages")
+    if type(messages) is list and messages and body.keys().isdisjoint(_OTHER_PROMPT_MEMBERS):
+        return _with_messages(body, _estimate_objects(messages))
     total = 0
     for name, member in body.items():
         if name in _PROMPT_MEMBERS:
