@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
-from mockllm.errors import ClientError
+from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.providers.vendor import Vendor
 from mockllm.wire import jsontext, placeholders, sse
@@ -13,6 +14,9 @@ from mockllm.wire import jsontext, placeholders, sse
 JSON = b"application/json"
 
 DATE = (b"date", placeholders.DATE)
+
+_COUNTED = frozenset({"mock_not_found", "mock_exhausted"})
+"""The codes of requests that were counted, but not answered."""
 
 JSON_HEADERS: Headers = ((b"content-type", JSON), DATE)
 STREAM_HEADERS: Headers = (
@@ -40,6 +44,20 @@ def answer_reply(
 def json_reply(body: Any, status: int = 200) -> Reply:
     """A JSON answer of the server itself, in no vendor's format."""
     return Reply.whole(status, JSON_HEADERS, jsontext.dumps(body))
+
+
+def error_headers(error: ClientError, headers: Headers) -> Headers:
+    """Return those of the `headers` of a vendor's answers that `error` has. Those about limits are
+    only in answers to requests that were counted: not in refusals of credentials, of invalid
+    requests and of unknown paths."""
+    is_counted = error.status >= 500 or (isinstance(error, RequestError) and error.code in _COUNTED)
+    return headers if is_counted else without_limits(headers)
+
+
+@lru_cache(maxsize=16)
+def without_limits(headers: Headers) -> Headers:
+    """Return `headers` without those about limits."""
+    return tuple(each for each in headers if b"ratelimit-" not in each[0])
 
 
 def error_reply(

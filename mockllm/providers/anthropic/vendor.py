@@ -13,7 +13,13 @@ from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Headers, Reply, Request
 from mockllm.providers.anthropic.failures import render_failure
 from mockllm.providers.anthropic.rate_limits import LIMITS
-from mockllm.providers.envelope import JSON_HEADERS, STREAM_HEADERS, error_reply, has_bearer
+from mockllm.providers.envelope import (
+    JSON_HEADERS,
+    STREAM_HEADERS,
+    error_headers,
+    error_reply,
+    has_bearer,
+)
 from mockllm.providers.failures import Cases, Failure
 from mockllm.providers.vendor import Vendor
 from mockllm.wire import placeholders
@@ -93,7 +99,7 @@ def _render_error(error: ClientError, extra: Mapping[str, Any]) -> Reply:
         "request_id": _REQUEST_ID_JSON,
         **extra,
     }
-    return error_reply(error, ANTHROPIC.headers, body)
+    return error_reply(error, error_headers(error, ANTHROPIC.headers), body)
 
 
 def _render_failure(failure: Failure, own: Cases, model: str) -> Reply:

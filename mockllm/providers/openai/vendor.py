@@ -9,7 +9,13 @@ from typing import Any
 
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Headers, Reply, Request
-from mockllm.providers.envelope import JSON_HEADERS, STREAM_HEADERS, error_reply, has_bearer
+from mockllm.providers.envelope import (
+    JSON_HEADERS,
+    STREAM_HEADERS,
+    error_headers,
+    error_reply,
+    has_bearer,
+)
 from mockllm.providers.failures import Cases, Failure
 from mockllm.providers.openai.failures import render_failure
 from mockllm.providers.openai.rate_limits import LIMITS
@@ -70,7 +76,8 @@ def _render_error(error: ClientError, extra: Mapping[str, Any]) -> Reply:
         kind = "server_error" if error.status >= 500 else "invalid_request_error"
     param, code = (error.param, error.code) if isinstance(error, RequestError) else (None, None)
     inner = {"message": error.message, "type": kind, "param": param, "code": code}
-    return error_reply(error, OPENAI.headers, {"error": inner, **extra}, challenge=_CHALLENGE)
+    headers = error_headers(error, OPENAI.headers)
+    return error_reply(error, headers, {"error": inner, **extra}, challenge=_CHALLENGE)
 
 
 def _render_failure(failure: Failure, own: Cases, model: str) -> Reply:

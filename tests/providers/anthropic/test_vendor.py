@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from mockllm.errors import ClientError, HTTPError, RequestError
-from mockllm.exchange import Request
+from mockllm.exchange import Headers, Request
 from mockllm.providers.anthropic.vendor import ANTHROPIC
 from mockllm.wire import placeholders
 from tests.support.goldens import FRESH
@@ -187,13 +187,38 @@ def test_a_message_is_one_line_of_json_whatever_it_contains() -> None:
     assert "\u2028".encode() not in ANTHROPIC.render_error(error, {}).body
 
 
+def _without_limits(headers: Headers) -> Headers:
+    return tuple(each for each in headers if b"ratelimit" not in each[0])
+
+
 def test_an_error_has_the_headers_of_an_answer_and_then_its_own() -> None:
     own = ((b"allow", b"POST"), (b"retry-after", b"1"))
 
     reply = ANTHROPIC.render_error(ClientError(405, "no", headers=own), {})
 
-    assert reply.headers == ANTHROPIC.headers + own
+    assert reply.headers == _without_limits(ANTHROPIC.headers) + own
     assert not reply.streamed
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "is_counted"),
+    [
+        (400, "unknown_parameter", False),
+        (401, None, False),
+        (404, None, False),
+        (404, "session_ended", False),
+        (413, None, False),
+        (404, "mock_not_found", True),
+        (404, "mock_exhausted", True),
+        (500, None, True),
+    ],
+)
+def test_only_requests_that_were_counted_are_told_of_limits(
+    status: int, code: str | None, is_counted: bool
+) -> None:
+    found = ANTHROPIC.render_error(RequestError(status, "no", code=code), {}).headers
+
+    assert any(b"ratelimit" in name for name, _ in found) is is_counted
 
 
 # --- Headers -------------------------------------------------------------------------------------
