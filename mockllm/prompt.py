@@ -49,6 +49,11 @@ def slices(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
         yield values[start : start + MESSAGES_AT_ONCE]
 
 
+def tuple_or_list(values: list[_T]) -> Sequence[_T]:
+    """Return `values` as a tuple, many as they are."""
+    return values if len(values) > MESSAGES_AT_ONCE else tuple(values)
+
+
 # --- The conversation ----------------------------------------------------------------------------
 
 
@@ -64,12 +69,13 @@ class ConversationMessage:
     """A message of one side; `role` is ``user``, ``assistant`` or ``tool``.
 
     One answer of the model is one message, even where a request splits it into several messages or
-    items. System and developer messages are not part of the conversation.
+    items. System and developer messages are not part of the conversation. Many texts or calls,
+    which are read in pieces, are lists: a new tuple takes 10 ms to be looked at for garbage.
     """
 
     role: str
-    texts: tuple[str, ...] = ()
-    calls: tuple[ToolCall, ...] = ()
+    texts: Sequence[str] = ()
+    calls: Sequence[ToolCall] = ()
 
     @property
     def text(self) -> str:
@@ -180,8 +186,8 @@ class Message:
     """
 
     role: str
-    texts: tuple[str, ...]
-    search_texts: tuple[str, ...]
+    texts: Sequence[str]
+    search_texts: Sequence[str]
     items: Sequence[Any] | None
     canonical: Callable[[Any], bytes]
     """Returns the canonical form of one item: equal bytes if and only if the items are equivalent.
@@ -411,7 +417,8 @@ class _Answer:
         self._calls += message.calls
 
     def message(self) -> ConversationMessage:
-        return replace(self._first, texts=tuple(self._texts), calls=tuple(self._calls))
+        texts, calls = tuple_or_list(self._texts), tuple_or_list(self._calls)
+        return replace(self._first, texts=texts, calls=calls)
 
 
 def _keep_names(calls: Sequence[ToolCall], names: dict[str, str]) -> Iterator[bool]:

@@ -11,13 +11,16 @@ It knows how a function is recognised. It does not call any: that is `serve.func
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from mockllm.exchange import Request
 from mockllm.matching import readings
 from mockllm.prompt import ConversationMessage, ToolResult
 from mockllm.prompt import Prompt as DecodedPrompt
 from mockllm.redaction import HIDDEN, is_secret
+
+_M = TypeVar("_M", bound=ConversationMessage)
 
 
 class Prompt:
@@ -58,7 +61,7 @@ class Prompt:
     @property
     def messages(self) -> tuple[ConversationMessage, ...]:
         """The conversation without instructions."""
-        return tuple(self._prompt.once(readings.spoken))
+        return tuple(map(_with_tuples, self._prompt.once(readings.spoken)))
 
     @property
     def tools(self) -> tuple[str, ...]:
@@ -68,7 +71,7 @@ class Prompt:
     @property
     def tool_results(self) -> tuple[ToolResult, ...]:
         """The results of tools in the last turn."""
-        return tuple(self._prompt.once(readings.results))
+        return tuple(map(_with_tuples, self._prompt.once(readings.results)))
 
     @property
     def turn(self) -> int:
@@ -110,6 +113,13 @@ def _known(name: str, value: int | None) -> int:
             f"{name!r} is not known: the request continues a conversation that is not stored"
         )
     return value
+
+
+def _with_tuples(message: _M) -> _M:
+    """Return a message whose texts and calls are tuples."""
+    if isinstance(message.texts, tuple) and isinstance(message.calls, tuple):
+        return message
+    return replace(message, texts=tuple(message.texts), calls=tuple(message.calls))
 
 
 def _decode(value: bytes) -> str:

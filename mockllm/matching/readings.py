@@ -19,6 +19,7 @@ from mockllm.prompt import (
     read_system,
     read_tools,
     read_turns,
+    tuple_or_list,
 )
 
 Texts = Sequence[str]
@@ -161,7 +162,7 @@ class Spoken:
         return self._joined
 
     def _end_turn(self) -> None:
-        self._joined.append(ConversationMessage("user", tuple(self._words)))
+        self._joined.append(ConversationMessage("user", tuple_or_list(self._words)))
         self._words, self._speaks = [], False
 
 

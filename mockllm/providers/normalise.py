@@ -7,7 +7,7 @@ text, and parses arguments that are JSON.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 import orjson
@@ -107,16 +107,17 @@ def is_long(value: Any) -> TypeGuard[list[Any]]:
 
 def read_in_slices(
     values: Any, read: Callable[[Any], Iterable[_T]]
-) -> Generator[None, None, tuple[_T, ...]]:
+) -> Generator[None, None, Sequence[_T]]:
     """Return what `read` gives of a value; of a long list, of which it reads each entry on its own,
-    with pauses. A string, which most contents are, is better read at once: this takes 0.2 µs."""
+    with pauses, as a list that has grown meanwhile. A string, which most contents are, is better
+    read at once: this takes 0.2 µs."""
     if not is_long(values):
         return tuple(read(values))
     found: list[_T] = []
     for start in range(0, len(values), PARTS_AT_ONCE):
         found += read(values[start : start + PARTS_AT_ONCE])
         yield
-    return tuple(found)
+    return found
 
 
 def write_in_slices(members: Members, name: str, entries: list[Any]) -> Generator[None, None, str]:

@@ -104,3 +104,26 @@ def test_the_turn_of_a_conversation_that_is_stored_counts_its_answers() -> None:
     decoded.earlier = Earlier(answers=3)
 
     assert Prompt("responses", decoded, Request.of("POST", "/"), "", 1).turn == 5
+
+
+def test_texts_and_calls_are_tuples_however_many_they_are() -> None:
+    parts = [{"type": "text", "text": "x"}] * 2_000
+    prompt = Prompt(
+        "chat",
+        ask_chat(
+            [
+                {"role": "user", "content": parts},
+                {"role": "assistant", "content": parts, "tool_calls": [CALL] * 2_000},
+                {"role": "tool", "tool_call_id": "c", "content": parts},
+            ]
+        ),
+        Request.of("POST", "/"),
+        "",
+        1,
+    )
+
+    user, assistant, result = prompt.messages
+    assert user.texts == assistant.texts == result.texts == ("x",) * 2_000
+    assert assistant.calls == (("c", "f"),) * 2_000
+    assert prompt.tool_results == (result,)
+    assert len({user, assistant, result}) == 3

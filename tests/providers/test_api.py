@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Generator
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -72,7 +73,9 @@ def outcome(decode: Any) -> Any:
     for message in prompt.last_messages:
         if message.items:
             assert message.least_size <= len(message.key_of_last(1))
-    return prompt, prompt.messages()
+        message.texts, message.search_texts = (*message.texts,), (*message.search_texts,)
+    said = [replace(each, texts=(*each.texts,), calls=(*each.calls,)) for each in prompt.messages()]
+    return prompt, said
 
 
 def finish(pieces: Generator[bool, None, Prompt]) -> Prompt:

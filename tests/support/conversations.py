@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
@@ -71,7 +72,7 @@ def rounds(draw: st.DrawFn, number: int) -> Messages:
 # --- The same, as each API writes it -------------------------------------------------------------
 
 
-def content(texts: tuple[str, ...], kind: str = "text") -> Any:
+def content(texts: Sequence[str], kind: str = "text") -> Any:
     if len(texts) == 1:
         return texts[0]
     return [{"type": kind, "text": text} for text in texts] or None

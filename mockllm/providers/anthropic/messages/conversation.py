@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
@@ -17,7 +17,7 @@ def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
     for message in normalise.objects(body.get("messages")):
         content = message.get("content")
         if isinstance(content, str):
-            texts: tuple[str, ...] = (content,)
+            texts: Sequence[str] = (content,)
         else:
             texts = yield from normalise.read_in_slices(content, normalise.texts)
         match message.get("role"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
@@ -18,7 +18,7 @@ def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
         content, role = message.get("content"), message.get("role")
         read = read_content if role in ("tool", "function") else normalise.texts
         if isinstance(content, str):
-            texts: tuple[str, ...] = (content,)
+            texts: Sequence[str] = (content,)
         else:
             texts = yield from normalise.read_in_slices(content, read)
         match role:
@@ -29,7 +29,10 @@ def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
                 called = message.get("tool_calls")
                 calls = (yield from normalise.read_in_slices(called, _calls_of)) if called else ()
                 legacy = tuple(_legacy_call(message))
-                yield ConversationMessage("assistant", texts + refusal, calls + legacy)
+                texts = (*texts, *refusal) if refusal else texts
+                yield ConversationMessage(
+                    "assistant", texts, (*calls, *legacy) if legacy else calls
+                )
             case "tool":
                 call_id = normalise.text(message.get("tool_call_id"))
                 yield ToolResult(texts=texts, call_id=call_id)

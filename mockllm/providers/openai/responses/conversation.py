@@ -6,7 +6,7 @@ message here; the prompt joins them to one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mockllm.prompt import Body, ConversationMessage, Readers, ToolCall, ToolResult
@@ -28,7 +28,7 @@ def read_messages(body: Body) -> Iterator[ConversationMessage | None]:
             if not normalise.is_system_note(item):
                 content = item.get("content")
                 if isinstance(content, str):
-                    texts: tuple[str, ...] = (content,)
+                    texts: Sequence[str] = (content,)
                 else:
                     texts = yield from normalise.read_in_slices(content, normalise.texts)
                 yield ConversationMessage(normalise.text(item.get("role")), texts)
