@@ -7,12 +7,14 @@ matched like an empty text.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
-from typing import Any, NamedTuple, Self
+from typing import Any
 
-from mockllm.config.wishes import FAULT, LATENCY, NO_WISHES, Wishes
+from mockllm.config.wishes import FAULT, LATENCY
+from mockllm.endpoints.completion_reply import choices_of, render
+from mockllm.endpoints.completion_request import MAX_PROMPTS_AT_ONCE, AnyPrompt, CompletionRequest
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision, read_object
 from mockllm.engine.asking import begin, draw_for, pause_if_large
 from mockllm.engine.decision import Answer, Called, Decision, Outcome, Planned, Question
@@ -21,9 +23,7 @@ from mockllm.engine.faults import compile_faults, drawn, is_drawn, written_token
 from mockllm.engine.latency import compile_latency
 from mockllm.engine.made_reply import MadeReplyError
 from mockllm.engine.making import call_of, could_not_make, make_in_pieces
-from mockllm.engine.pace import with_tokens
 from mockllm.engine.parts import choose_for_parts
-from mockllm.engine.rendering import MAX_STEPS_AT_ONCE
 from mockllm.engine.sources import (
     FunctionSource,
     Selection,
@@ -34,78 +34,17 @@ from mockllm.engine.sources import (
 from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
-from mockllm.exchange import LazySteps, Reply, Request, Step
+from mockllm.exchange import Reply, Request
 from mockllm.prompt import Prompt
-from mockllm.providers import request_body
-from mockllm.providers.counts import count
-from mockllm.providers.openai import usage
-from mockllm.providers.openai.chat.answer import USAGE as CHAT_USAGE
-from mockllm.providers.openai.chat.answer import complete as complete_chat
-from mockllm.providers.openai.embeddings.prompt import inputs_of
 from mockllm.providers.openai.failures import TOO_MANY_TOKENS
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.routes import Values
-from mockllm.providers.speech import UNCUT, Speaker, measure, meter
 from mockllm.replies.faults import NoSuchPlaceError
 from mockllm.replies.headers import set_headers
 from mockllm.state.choosing import Choice, Chosen
-from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
-from mockllm.wire.chunking import Chunk
-
-ID_LENGTH = 29  # characters after cmpl-
-MAX_PROMPTS = 128  # per request; each is matched and has a choice in the answer
-MAX_PROMPTS_AT_ONCE = 16  # matched or rendered before a pause; each takes up to 0.1 ms
 
 _FAILURES = {"context_length": TOO_MANY_TOKENS}
 """The failures that differ from those of Chat Completions."""
-_MINIMUMS = {"max_tokens": 0, "n": 1, "best_of": 0, "logprobs": 0}
-_FINISH_REASONS = ("stop", "length", "content_filter")
-
-
-def _count_characters(event: dict[str, Any]) -> int:
-    return sum(len(choice["text"]) for choice in event["choices"])
-
-
-_SPEAKER = Speaker(
-    complete=dict,
-    events=lambda response, options, chunk: iter(()),
-    frame=sse.frame,
-    characters=_count_characters,
-    is_thought=lambda event: False,
-    output=CHAT_USAGE.output,
-    reasoning="reasoning_tokens",
-)
-_INTEGERS = frozenset({int})
-
-_AnyPrompt = str | list[int]
-"""A text, or its tokens."""
-
-
-class _CompletionRequest(NamedTuple):
-    """The decoded body of a request."""
-
-    model: str
-    prompts: Sequence[_AnyPrompt]
-    max_tokens: int | None
-    stream: bool | None
-    include_usage: bool | None
-    wishes: Wishes = NO_WISHES
-    """What its client asks for by headers."""
-
-    @classmethod
-    def read(cls, members: Mapping[str, Any]) -> Self:
-        """Return the request with these `members`.
-
-        Raises:
-            RequestError: 400, naming the first invalid member.
-        """
-        model = request_body.read_model(members)
-        prompts = _read_prompts(members)
-        request_body.check_minimums(members, _MINIMUMS)
-        stream = request_body.read_flag(members, "stream")
-        options = request_body.read_object_member(members, "stream_options")
-        usage = request_body.read_flag(options, "include_usage", "stream_options.include_usage")
-        return cls(model, prompts, count(members.get("max_tokens")), stream, usage)
 
 
 def complete(context: Context, request: Request, values: Values) -> Decision | Question:
@@ -124,7 +63,7 @@ def _complete(
 ) -> Generator[bool, None, Decision | Question]:
     """Return the decision of `complete`, or the question which mocks answer, in pieces
     (`decision.Pieces`). `leftovers` are those of `DividedWork`."""
-    wanted = _CompletionRequest.read((yield from read_object(request, leftovers)))
+    wanted = CompletionRequest.read((yield from read_object(request, leftovers)))
     yield from pause_if_large(request)
     table, responder = context.table(CHAT), context.engine.responder
     wanted = wanted._replace(wishes=responder.wishes_of(request))
@@ -140,7 +79,7 @@ def _complete(
 
 
 def _complete_in_traffic(
-    context: Context, request: Request, wanted: _CompletionRequest, effects: Effects
+    context: Context, request: Request, wanted: CompletionRequest, effects: Effects
 ) -> Generator[bool, None, Decision | Question]:
     """Do what `_complete` does after decoding, with these effects of traffic: those on the first
     prompt."""
@@ -208,7 +147,7 @@ def _numbered(request: Request, place: int) -> Request:
 def _make(
     context: Context,
     request: Request,
-    wanted: _CompletionRequest,
+    wanted: CompletionRequest,
     asked: Sequence[Asked],
     selections: Sequence[Selection | RequestError],
 ) -> Generator[bool, None, Decision | Question]:
@@ -240,8 +179,8 @@ def _make(
         if wanted.wishes.pace is None:
             answer = each.effects.pace(answer)[0]
         answers.append(with_cached(chat, answer, prompt))
-    choices = yield from _all_choices(answers)
-    reply = engine.cors.share(_render(wanted, answers, choices))
+    choices = yield from choices_of(answers)
+    reply = engine.cors.share(render(wanted, answers, choices))
     reply = set_headers(reply, answers[0].headers)
     reply = engine.renderer.pace_reply(chat, reply, answers[0], asked[0].prompt)
     return _deliver(context, request, wanted, asked[-1], sources[0], reply, answers[0])
@@ -250,7 +189,7 @@ def _make(
 def _call_functions(
     context: Context,
     request: Request,
-    wanted: _CompletionRequest,
+    wanted: CompletionRequest,
     asked: Sequence[Asked],
     selections: Sequence[Selection | RequestError],
 ) -> Question | None:
@@ -279,7 +218,7 @@ def _call_functions(
 def _deliver(
     context: Context,
     request: Request,
-    wanted: _CompletionRequest,
+    wanted: CompletionRequest,
     asked: Asked,
     selection: Selection,
     reply: Reply,
@@ -337,32 +276,7 @@ def _unmatched(prompt: Prompt, error: RequestError) -> Decision:
     return decision._replace(match=decision.match._replace(near_miss=near_miss_of(error)))
 
 
-def _read_prompts(members: Mapping[str, Any]) -> list[_AnyPrompt]:
-    value = members.get("prompt")
-    if value is None:
-        raise request_body.missing("prompt")
-    if value == []:
-        raise request_body.empty("prompt", "prompt")
-    prompts = inputs_of(value)
-    is_one_of_its_kind = any(all(map(is_kind, prompts)) for is_kind in (_is_text, _are_tokens))
-    if not is_one_of_its_kind:
-        expected = "a string, a list of tokens, or a list of strings or of lists of tokens"
-        raise request_body.bad("prompt", expected, value)
-    if len(prompts) > MAX_PROMPTS:
-        expected = f"at most {MAX_PROMPTS} prompts, found {len(prompts):,}"
-        raise RequestError(400, f"prompt: expected {expected}", param="prompt")
-    return prompts
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _are_tokens(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and _INTEGERS.issuperset(map(type, value))
-
-
-def _chat_prompt(context: Context, wanted: _CompletionRequest, said: _AnyPrompt) -> Prompt:
+def _chat_prompt(context: Context, wanted: CompletionRequest, said: AnyPrompt) -> Prompt:
     """Return the prompt of a Chat Completions request in which a user has `said` this. Tokens have
     no text."""
     table = context.table(CHAT)
@@ -373,113 +287,3 @@ def _chat_prompt(context: Context, wanted: _CompletionRequest, said: _AnyPrompt)
     prompt = table.api.read(body, None)
     table.validate(prompt)
     return prompt
-
-
-# --- Rendering -----------------------------------------------------------------------------------
-
-
-def _all_choices(answers: Sequence[Answer]) -> Generator[bool, None, list[dict[str, Any]]]:
-    """Return the choices of all `answers`, which are those of Chat Completions, in pieces."""
-    choices: list[dict[str, Any]] = []
-    for place, answer in enumerate(answers, 1):
-        choices += _choices(complete_chat(answer.response), len(choices))
-        if place % MAX_PROMPTS_AT_ONCE == 0:
-            yield False
-    return choices
-
-
-def _render(
-    wanted: _CompletionRequest, answers: Sequence[Answer], choices: list[dict[str, Any]]
-) -> Reply:
-    """Return the reply with the `choices` of all `answers`. The first answer's model, chunk and
-    latency apply to all."""
-    head = {
-        "id": placeholders.fresh_id("cmpl-", ID_LENGTH, "completion"),
-        "object": "text_completion",
-        "created": placeholders.seconds_placeholder(),
-        "model": answers[0].response.get("model", placeholders.model_placeholder()),
-    }
-    used = _usage(choices, answers)
-    if wanted.stream:
-        shown = used if wanted.include_usage else None
-        output = None if answers[0].pace is None else count(used.get(CHAT_USAGE.output)) or 0
-        reply = _stream(head, choices, answers[0].chunk, usage=shown, output=output)
-    else:
-        body = head | {"choices": choices, "usage": used}
-        reply = Reply.whole(200, OPENAI.headers, jsontext.dumps(body))
-        if answers[0].pace is not None:
-            reply = with_tokens(reply, count(used.get(CHAT_USAGE.output)) or 0)
-    input_tokens = sum(map(tokens.estimate_value, wanted.prompts))
-    return placeholders.fill(reply, model=wanted.model, input_tokens=input_tokens)
-
-
-def _choices(chat: Mapping[str, Any], start: int) -> Iterator[dict[str, Any]]:
-    """Yield the choices of a chat completion as choices of a completion, numbered from `start`."""
-    choices = chat["choices"] if isinstance(chat["choices"], list) else []
-    for index, choice in enumerate(choices, start):
-        message = choice.get("message") if isinstance(choice, dict) else None
-        content = message.get("content") if isinstance(message, dict) else None
-        finish = choice.get("finish_reason") if isinstance(choice, dict) else None
-        yield {
-            "text": content if isinstance(content, str) else "",
-            "index": index,
-            "logprobs": None,
-            "finish_reason": finish if finish in _FINISH_REASONS else "stop",
-        }
-
-
-def _usage(choices: list[dict[str, Any]], answers: Sequence[Answer]) -> dict[str, Any]:
-    """Return the usage that the only mock writes, else an estimate."""
-    written = answers[0].response.get("usage") if len(answers) == 1 else None
-    if not isinstance(written, dict):
-        written = {}
-    said = sum(tokens.estimate(choice["text"]) for choice in choices)
-    completed = usage.complete(written, CHAT_USAGE, usage.Output(said, 0))
-    details = {f"{name}_details" for name in ("prompt_tokens", "completion_tokens")}
-    return {
-        name: value for name, value in completed.items() if name in written or name not in details
-    }
-
-
-def _stream(
-    head: dict[str, Any],
-    choices: list[dict[str, Any]],
-    chunk: Chunk,
-    *,
-    usage: Any,
-    output: int | None,
-) -> Reply:
-    """Return a stream of chunks: for each choice its text and its `finish_reason`, then the usage
-    and ``[DONE]``. A long one is generated while it is sent. With `output`, its steps have so many
-    tokens.
-
-    Like the service, chunks of text have ``"finish_reason": null``, which openai 3.54.0 does not
-    declare, so strict clients reject the streams of both.
-    """
-    rest = {} if usage is None else {"usage": None}
-
-    def events(cut: Chunk) -> Iterator[dict[str, Any]]:
-        for choice in choices:
-            for text in chunking.split(choice["text"], cut):
-                yield head | {"choices": [choice | _piece(text)]} | rest
-            yield head | {"choices": [choice | {"text": ""}]} | rest
-        if usage is not None:
-            yield head | {"choices": [], "usage": usage}
-
-    def frames() -> Iterator[bytes]:
-        yield from map(sse.frame, events(chunk))
-        yield sse.DONE
-
-    def steps() -> Iterator[Step]:
-        speech = measure(_SPEAKER, events(UNCUT), output)
-        yield from meter(_SPEAKER, events(chunk), speech)
-        yield Step((sse.DONE,))
-
-    reply = Reply.lazy_stream(200, OPENAI.stream_headers, frames)
-    if output is not None:
-        reply = replace(reply, steps=LazySteps(steps))
-    return reply.at_once(MAX_STEPS_AT_ONCE)
-
-
-def _piece(text: str) -> dict[str, Any]:
-    return {"text": text, "finish_reason": None}

@@ -11,7 +11,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from mockllm import AsyncServer, Config
-from mockllm.endpoints.completions import MAX_PROMPTS_AT_ONCE
+from mockllm.endpoints.completion_request import MAX_PROMPTS_AT_ONCE
 from mockllm.engine.decision import Decision, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
