@@ -43,8 +43,9 @@ from mockllm.engine.traffic import CompiledTraffic
 from mockllm.engine.views import View, Views
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Pacing, Reply, Request
+from mockllm.observers.counted_store import CountedStore
 from mockllm.observers.lateness import Lateness
-from mockllm.observers.metrics import CountedStore, Meter
+from mockllm.observers.metrics import Meter
 from mockllm.prompt import Earlier
 from mockllm.providers import find_vendor
 from mockllm.providers.api import API

@@ -11,7 +11,6 @@ from struct import Struct
 from typing import Any
 
 from mockllm.engine.decision import Answer, End, Match, Summary
-from mockllm.engine.limiting import ALL, Sent
 from mockllm.exchange import Request
 from mockllm.observers.access_log import redact_model
 from mockllm.observers.calls import name_of
@@ -24,8 +23,6 @@ from mockllm.observers.metric_cells import (
     FIRST_BOUND,
     INPUT,
     INPUT_SIZE,
-    ITL,
-    LATE_SUM,
     MAX_GROUPS,
     NANOSECONDS,
     NO_GROUP,
@@ -36,14 +33,10 @@ from mockllm.observers.metric_cells import (
     OUTCOMES,
     OUTPUT,
     OUTPUT_SIZE,
-    QUEUE_TIME,
     RETRIES_AT,
-    RUNNING,
     STOPPED,
-    STREAMS,
     TRUNCATED,
     TTFT,
-    WAITING,
     Key,
     Kind,
     NameTable,
@@ -56,7 +49,7 @@ from mockllm.providers.api import API
 from mockllm.providers.routes import Routes
 from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
 from mockllm.state.session_names import split_path
-from mockllm.state.store import Operation, Result, Store
+from mockllm.state.store import Operation
 
 MAX_KNOWN = 16_384  # combinations of what a row depends on, and answers, that are kept
 MAX_LABEL = 512  # characters of a path and a model that are kept
@@ -162,7 +155,7 @@ class Meter:
         if row.base is not None:
             self._count_tokens(row, row.base, match)
         if request.first_values.get(RETRY_COUNT, _FIRST_ATTEMPT) != _FIRST_ATTEMPT:
-            self._count_retry(request, self.api_of(request, summary))
+            self.count_retry(request, self.api_of(request, summary))
 
     def prepare(self, request: Request, match: Match) -> Row | None:
         """Return the row in which `count_again` counts each request that is answered, at once, as
@@ -206,10 +199,10 @@ class Meter:
         """Count a request that is answered at once and has no row: that takes 10 µs."""
         cells = self.cells
         api = self.api_of(request, match.summary)
-        key = self._key_of(match, api, match.reply.status, End.COMPLETE)
+        key = self.key_of(match, api, match.reply.status, End.COMPLETE)
         group = self.group_of(request, match)
         cells[self.part.series(key)] += 1
-        self._count_retry(request, api)
+        self.count_retry(request, api)
         if group is None:
             return
         base, counts = base_of(group), self.counts_of(match)
@@ -218,7 +211,7 @@ class Meter:
         DURATION.add(cells, base, seconds)
         if match.reply.streamed:
             TTFT.add(cells, base, seconds)
-        self._count_details(base, counts, End.COMPLETE)
+        self.count_details(base, counts, End.COMPLETE)
 
     def _row_of(self, request: Request, match: Match) -> Row | None:
         """Return the row of the requests with this match; None if there is no room for it. It is
@@ -256,7 +249,7 @@ class Meter:
     def _kind_of(self, request: Request, match: Match) -> Kind:
         """Return what the requests have in common that are answered as this one is."""
         answer = match.answer
-        key = self._key_of(
+        key = self.key_of(
             match, self.api_of(request, match.summary), match.reply.status, End.COMPLETE
         )
         self.part.series(key)  # it has its room from now on
@@ -303,12 +296,8 @@ class Meter:
             self.count(request, match, seconds)
             return
         api = self.api_of(request, match.summary)
-        self.cells[self.part.series(self._key_of(match, api, status, end))] += 1
-        self._count_retry(request, api)
-
-    def begin(self, request: Request, match: Match, *, is_stream: bool) -> Measured:
-        """Return the measurement of an answer that takes time, and begins now."""
-        return Measured(self, request, match, is_stream=is_stream)
+        self.cells[self.part.series(self.key_of(match, api, status, end))] += 1
+        self.count_retry(request, api)
 
     def count_operations(self, operations: Sequence[Operation]) -> None:
         """Count the operations of a question to the store."""
@@ -338,7 +327,8 @@ class Meter:
         number = self._models.number_of(f"{API_WORDS[api]} {model}")
         return MAX_GROUPS + api if number == OTHER_NAME else number - OTHER_NAME - 1
 
-    def _key_of(self, match: Match, api: int, status: int, end: End) -> Key:
+    def key_of(self, match: Match, api: int, status: int, end: End) -> Key:
+        """Return the key of the series of a request, which is admitted."""
         mock = NO_NAME if match.rule is None else self._mocks.number_of(name_of(match.rule))
         outcome = _OUTCOME_NUMBERS[match.outcome]
         key = Key(api, outcome, _END_NUMBERS[end], match.is_broken, status, mock)
@@ -376,11 +366,13 @@ class Meter:
 
     # --- cells ---
 
-    def _count_retry(self, request: Request, api: int) -> None:
+    def count_retry(self, request: Request, api: int) -> None:
+        """Count a request that is a marked retry."""
         if parse_retry_count(request.first_values.get(RETRY_COUNT)):
             self.cells[RETRIES_AT + api] += 1
 
-    def _count_details(self, base: int, counts: Counts, end: End) -> None:
+    def count_details(self, base: int, counts: Counts, end: End) -> None:
+        """Count the sizes of an answer in the group at `base`, and how it ended."""
         cells = self.cells
         INPUT_SIZE.add(cells, base, counts.input)
         OUTPUT_SIZE.add(cells, base, counts.output)
@@ -388,138 +380,3 @@ class Meter:
             cells[base + ABORTED] += 1
         else:
             cells[base + (TRUNCATED if counts.is_truncated else STOPPED)] += 1
-
-
-class Measured:
-    """The measurement of one answer that takes time: paced, large, held, or generated while it is
-    sent. After its creation call `wait` and `begin` if it waits for a place, `count` for each
-    write, and in the end `end` or `discard`, once."""
-
-    __slots__ = (
-        *("_meter", "_request", "_match", "_base", "_is_stream", "_began", "_is_waiting"),
-        *("_last", "tokens", "count_steps"),
-    )
-
-    def __init__(self, meter: Meter, request: Request, match: Match, *, is_stream: bool) -> None:
-        self._meter = meter
-        self._request = request
-        self._match = match
-        group = meter.group_of(request, match)
-        self._base = None if group is None else base_of(group)
-        self._is_stream = is_stream
-        self._began = meter.now()
-        self._is_waiting = False
-        self._last: float | None = None  # when a token was sent
-        self.tokens = 0
-        """The number of tokens that were sent."""
-        self.count_steps: Callable[[Sequence[float], int], None] = _ignore
-        """Also called by `count`; that of the clock, if the answer is paced."""
-        self._change(RUNNING, 1)
-
-    def wait(self) -> None:
-        """Note that the answer waits for a place."""
-        self._is_waiting = True
-        self._change(RUNNING, -1)
-        self._change(WAITING, 1)
-
-    def begin(self) -> None:
-        """Note that the answer has a place."""
-        if self._is_waiting:
-            self._is_waiting = False
-            self._change(WAITING, -1)
-            self._change(RUNNING, 1)
-        if self._base is not None:
-            QUEUE_TIME.add(self._meter.cells, self._base, self._meter.now() - self._began)
-
-    def count(self, dues: Sequence[float], tokens: int) -> None:
-        """Count steps with so many tokens that were sent just now, and when they were due."""
-        self.count_steps(dues, tokens)
-        base, cells, now = self._base, self._meter.cells, self._meter.now()
-        late = sum([now - due for due in dues])
-        if late > 0:
-            cells[LATE_SUM] += int(late * NANOSECONDS)
-        self.tokens += tokens
-        if base is None or not tokens or not self._is_stream:
-            return
-        if self._last is None:
-            TTFT.add(cells, base, now - self._began)
-        else:
-            ITL.add(cells, base, (now - self._last) / tokens, tokens)
-        self._last = now
-
-    def end(self, status: int, end: End, first_byte: float, seconds: float, sent: Sent) -> None:
-        """Count the answer, of which so much was `sent`. The times are in seconds since the request
-        was complete."""
-        meter, base = self._meter, self._base
-        self.discard()
-        api = meter.api_of(self._request, self._match.summary)
-        key = meter._key_of(self._match, api, status, end)
-        meter.cells[meter.part.series(key)] += 1
-        meter._count_retry(self._request, api)
-        if base is None:
-            return
-        counts = meter.counts_of(self._match)
-        counts = counts._replace(output=_part_of(counts.output, sent))
-        meter.cells[base + INPUT] += counts.input
-        meter.cells[base + OUTPUT] += counts.output
-        DURATION.add(meter.cells, base, seconds)
-        if self._is_stream and self.count_steps is _ignore and first_byte > 0:
-            TTFT.add(meter.cells, base, first_byte)
-        meter._count_details(base, counts, end)
-
-    def discard(self) -> None:
-        """Note that the answer is over, without counting it."""
-        self._change(WAITING if self._is_waiting else RUNNING, -1)
-
-    def _change(self, cell: int, by: int) -> None:
-        """Change a gauge, and with it that of the streams."""
-        if self._base is None:
-            return
-        self._meter.cells[self._base + cell] += by
-        if self._is_stream and cell == RUNNING:
-            self._meter.cells[self._base + STREAMS] += by
-
-
-class CountedStore:
-    """A `store` whose operations are counted by `meter`: what is performed of a question. It does
-    all else that the store does."""
-
-    def __init__(self, store: Store, meter: Meter) -> None:
-        self._store = store
-        self._meter = meter
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    def perform_at_once(
-        self, operations: Sequence[Operation], now: float
-    ) -> Sequence[Result] | None:
-        """Return what the store does."""
-        results = self._store.perform_at_once(operations, now)
-        if results is not None:
-            self._meter.count_operations(operations[: len(results)])
-        return results
-
-    async def perform_later(self, operations: Sequence[Operation]) -> Sequence[Result]:
-        """Return what the store does."""
-        results = await self._store.perform_later(operations)
-        self._meter.count_operations(operations[: len(results)])
-        return results
-
-    def post(self, operations: Sequence[Operation], now: float) -> None:
-        """Do what the store does."""
-        self._meter.count_operations(operations)
-        self._store.post(operations, now)
-
-
-def _ignore(dues: Sequence[float], tokens: int) -> None:
-    """Count nothing."""
-
-
-def _part_of(output: int, sent: Sent) -> int:
-    """Return the number of tokens that were sent."""
-    if sent is ALL:
-        return output
-    if sent.tokens is not None:
-        return min(sent.tokens, output) if output else sent.tokens
-    return int(output * sent.share)

@@ -18,7 +18,7 @@ from mockllm.errors import ClientError
 from mockllm.exchange import Request
 from mockllm.http1 import framing
 from mockllm.http1.connection import HTTPConnection
-from mockllm.observers.metrics import Measured
+from mockllm.observers.measured import Measured
 from mockllm.redaction import redact_target
 from mockllm.serve.connections import Service
 from mockllm.serve.phase import FOLLOWS, Phase
@@ -125,7 +125,7 @@ class Answers:
         meter = self._service.meter
         if meter is None:
             return None
-        return meter.begin(request, decision.match, is_stream=decision.reply.streamed)
+        return Measured(meter, request, decision.match, is_stream=decision.reply.streamed)
 
     def _with_progress(
         self,

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from mockllm.exchange import Pacing
 from mockllm.http1.framing import Frame
-from mockllm.observers.metrics import Measured
+from mockllm.observers.measured import Measured
 from mockllm.replies.lanes import Deadline
 from mockllm.replies.pacing import Tempo
 from mockllm.serve.clock import Clock, Paced

@@ -13,6 +13,7 @@ from mockllm.engine.decision import End, Match, Outcome
 from mockllm.engine.limiting import ALL, Sent
 from mockllm.exchange import Reply
 from mockllm.observers.lateness import Lateness
+from mockllm.observers.measured import Measured
 from mockllm.observers.metric_sums import Requests
 from tests.support.metrics import MeteredApp
 from tests.support.observed import PATHS, request
@@ -81,7 +82,7 @@ def test_open_and_waiting_answers_are_told() -> None:
     app = metered()
     asked = request(PATHS["chat"], chat_request("late", stream=True))
     match = app.app.decide(asked).match
-    begun = [app.meter.begin(asked, match, is_stream=True) for _ in range(3)]
+    begun = [Measured(app.meter, asked, match, is_stream=True) for _ in range(3)]
     begun[2].wait()
     scraped = app.scrape()
 
@@ -155,7 +156,7 @@ def test_a_cut_answer_is_a_fault() -> None:
     app = metered()
     asked = request(PATHS["chat"], chat_request("hi"))
     match = app.app.decide(asked).match._replace(is_broken=True)
-    app.meter.begin(asked, match, is_stream=False).end(200, End.CUT, 0.1, 0.1, ALL)
+    Measured(app.meter, asked, match, is_stream=False).end(200, End.CUT, 0.1, 0.1, ALL)
 
     assert app.scrape().value("mockllm_faults_total", kind="cut") == 1
 

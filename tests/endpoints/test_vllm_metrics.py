@@ -8,6 +8,7 @@ import pytest
 
 from mockllm.engine.decision import End
 from mockllm.engine.limiting import ALL
+from mockllm.observers.measured import Measured
 from mockllm.observers.metric_cells import PLACES, TAKEN
 from tests.support.metrics import MeteredApp
 from tests.support.observed import PATHS, request
@@ -74,7 +75,7 @@ def test_tokens_are_counted_over_all_apis() -> None:
 def test_requests_succeed_by_reason() -> None:
     app = metered("hi", "long", "long")
     asked = request(PATHS["chat"], chat_request("hi", stream=True))
-    measured = app.meter.begin(asked, app.app.decide(asked).match, is_stream=True)
+    measured = Measured(app.meter, asked, app.app.decide(asked).match, is_stream=True)
     measured.end(200, End.CLIENT_GONE, 0.1, 0.2, ALL)
     scraped = app.scrape()
 

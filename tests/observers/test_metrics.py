@@ -2,96 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from mockllm.config.models import Config
 from mockllm.engine.decision import End, Outcome
 from mockllm.engine.engine import Engine
-from mockllm.engine.limiting import ALL, Sent
 from mockllm.engine.loading import load
-from mockllm.exchange import Request
 from mockllm.observers.metric_cells import (
     API_WORDS,
     DURATION,
     INPUT,
-    ITL,
-    LATE_SUM,
-    OPERATIONS,
-    OPERATIONS_AT,
     OUTPUT,
-    QUEUE_TIME,
     RETRIES_AT,
-    RUNNING,
-    STREAMS,
     TRUNCATED,
     TTFT,
-    WAITING,
 )
-from mockllm.observers.metric_sums import Requests, Sums, cumulative
-from mockllm.observers.metrics import MAX_BY_INPUT, MAX_LABEL, CountedStore
-from mockllm.serve.metrics_board import MetricsBoard
-from mockllm.state.store import Choose, Enter, Get, LocalStore, Put, Spend
-from tests.support.apps import LoneApp
-from tests.support.observed import PATHS, Observed, request
+from mockllm.observers.metric_sums import Requests, cumulative
+from mockllm.observers.metrics import MAX_BY_INPUT, MAX_LABEL
+from tests.support.metered import CHAT, CONFIG, Metered, chat
+from tests.support.observed import PATHS, request
 from tests.support.served import chat_request, messages_request
-
-CHAT = PATHS["chat"]
-CONFIG: dict[str, Any] = {
-    "mocks": [
-        {"name": "weather", "match": {"user": "weather"}, "reply": "Sunny in Rome"},
-        {
-            "name": "cut off",
-            "match": {"user": "long"},
-            "reply": {
-                "text": "and so on",
-                "finish": "length",
-                "usage": {"input": 70, "output": 5, "cached": 20},
-            },
-        },
-        {"match": {"user": "say"}, "reply": {"generate": "echo"}},
-        {"name": "busy", "match": {"user": "busy"}, "error": "overloaded"},
-        {"name": "late", "match": {"user": "late"}, "reply": "ok", "latency": {"ttft": "1s"}},
-        {
-            "name": "broken",
-            "match": {"user": "broken"},
-            "reply": "one two three",
-            "fault": {"after": {"tokens": 2}, "end": "cut"},
-        },
-    ]
-}
-
-
-class Metered:
-    """An app whose requests are counted, at a time that is set by hand."""
-
-    def __init__(self, config: dict[str, Any] = CONFIG) -> None:
-        self.app: LoneApp = Observed(config).app
-        self.now = 100.0
-        self.board = MetricsBoard()
-        self.meter = self.board.meter(lambda: self.now)
-        self.app.engine.responder.needs_input = self.meter.needs_input
-
-    def count(self, asked: Request, seconds: float = 0.0005, *, times: int = 1) -> None:
-        for _ in range(times):
-            self.meter.count(asked, self.app.decide(asked).match, seconds)
-
-    def begin(self, asked: Request) -> Any:
-        decision = self.app.decide(asked)
-        return self.meter.begin(asked, decision.match, is_stream=decision.reply.streamed)
-
-    @property
-    def sums(self) -> Sums:
-        return self.board.sums()
-
-    def cell(self, number: int) -> int:
-        (group,) = self.sums.groups
-        return group.cells[number]
-
-
-def chat(text: str, **members: Any) -> Request:
-    return request(CHAT, chat_request(text, **members))
 
 
 def rows_used(metered: Metered) -> int:
@@ -275,120 +205,3 @@ def test_a_client_that_leaves_before_the_decision_is_counted() -> None:
 
     (requests,) = metered.sums.requests
     assert (requests.status, requests.end) == ("499", End.CLIENT_GONE)
-
-
-# --- answers that take time -----------------------------------------------------------------------
-
-
-def test_a_paced_stream_is_measured_as_it_is_sent() -> None:
-    metered = Metered()
-    steps: list[tuple[Any, int]] = []
-    measured = metered.begin(chat("late", stream=True))
-    measured.count_steps = lambda dues, tokens: steps.append((dues, tokens))
-    assert (metered.cell(RUNNING), metered.cell(STREAMS)) == (1, 1)
-    measured.begin()
-    metered.now += 1.0
-    measured.count([metered.now - 0.002], 1)
-    metered.now += 0.06
-    measured.count([metered.now - 0.001, metered.now], 3)
-    measured.count([], 0)
-    measured.end(200, End.COMPLETE, 0.9, 1.06, ALL)
-
-    assert [tokens for _, tokens in steps] == [1, 3, 0]
-    (group,) = metered.sums.groups
-    assert (group.cells[RUNNING], group.cells[STREAMS]) == (0, 0)
-    first, first_sum = cumulative(TTFT, group.cells)
-    assert (first[-1], round(first_sum, 6)) == (1, 1.0)
-    between, between_sum = cumulative(ITL, group.cells)
-    assert (between[-1], round(between_sum, 6)) == (3, 0.06)
-    assert round(metered.sums.scalars[LATE_SUM] / 1e9, 6) == 0.003
-    assert [*metered.sums.requests.values()] == [1]
-
-
-def test_an_answer_waits_and_begins() -> None:
-    metered = Metered()
-    measured = metered.begin(chat("late", stream=True))
-    measured.wait()
-    assert [metered.cell(each) for each in (RUNNING, STREAMS, WAITING)] == [0, 0, 1]
-    metered.now += 2.0
-    measured.begin()
-    assert [metered.cell(each) for each in (RUNNING, STREAMS, WAITING)] == [1, 1, 0]
-    measured.end(200, End.COMPLETE, 2.0, 2.0, ALL)
-
-    (group,) = metered.sums.groups
-    assert cumulative(QUEUE_TIME, group.cells)[1] == 2.0
-    assert [group.cells[each] for each in (RUNNING, STREAMS, WAITING)] == [0, 0, 0]
-
-
-@pytest.mark.parametrize("waits", [False, True])
-def test_an_answer_that_is_discarded_leaves_nothing(waits: bool) -> None:
-    metered = Metered()
-    measured = metered.begin(chat("late", stream=True))
-    if waits:
-        measured.wait()
-    measured.discard()
-
-    assert metered.sums.groups == []
-    assert metered.sums.requests == {}
-
-
-@pytest.mark.parametrize(
-    ("sent", "tokens"), [(ALL, 5), (Sent(tokens=2), 2), (Sent(tokens=9), 5), (Sent(0.4), 2)]
-)
-def test_of_a_cut_answer_the_tokens_count_that_were_sent(sent: Sent, tokens: int) -> None:
-    metered = Metered()
-    measured = metered.begin(chat("long", stream=True))
-    measured.end(200, End.CUT, 0.1, 0.2, sent)
-
-    assert (metered.cell(INPUT), metered.cell(OUTPUT)) == (70, tokens)
-    assert next(iter(metered.sums.requests)).end is End.CUT
-
-
-def test_a_fault_is_noted_of_its_mock() -> None:
-    metered = Metered()
-    metered.begin(chat("broken", stream=True)).end(200, End.CUT, 0.1, 0.2, Sent(tokens=1))
-
-    (requests,) = metered.sums.requests
-    assert (requests.mock, requests.is_broken) == ("broken", True)
-
-
-# --- the store ------------------------------------------------------------------------------------
-
-
-def test_operations_are_counted_and_performed() -> None:
-    metered = Metered()
-    store = CountedStore(LocalStore(), metered.meter)
-    results = store.perform_at_once((Put("key", b"value", 5.0), Get("key")), 0.0)
-    store.post((Put("other", b"", 5.0),), 0.0)
-
-    assert results == [None, b"value"]
-    assert store.answered("key") == 0
-    counts = metered.sums.scalars[OPERATIONS_AT : OPERATIONS_AT + len(OPERATIONS)]
-    counted = {kind: count for kind, count in zip(OPERATIONS, counts, strict=True) if count}
-    assert counted == {Put: 2, Get: 1}
-    assert Choose in OPERATIONS
-
-
-class DistantStore(LocalStore):
-    """A store that cannot perform at once."""
-
-    def perform_at_once(self, operations: Any, now: float) -> Any:
-        return None
-
-    async def perform_later(self, operations: Any) -> Any:
-        return self.perform(operations, 0.0)
-
-
-@pytest.mark.anyio
-async def test_operations_of_a_distant_store_are_counted_when_they_are_performed() -> None:
-    metered = Metered()
-    store = CountedStore(DistantStore(), metered.meter)
-    operations = (Spend((), 0.0), Get("key"))
-
-    assert store.perform_at_once(operations, 0.0) is None
-    await store.perform_later(operations)
-    refused = (Enter("pool", "one", 1), Enter("pool", "other", 1), Get("key"))
-    await store.perform_later(refused)
-    counts = metered.sums.scalars[OPERATIONS_AT : OPERATIONS_AT + len(OPERATIONS)]
-    counted = {kind: count for kind, count in zip(OPERATIONS, counts, strict=True) if count}
-    assert counted == {Spend: 1, Get: 1, Enter: 2}

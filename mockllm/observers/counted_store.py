@@ -1,0 +1,41 @@
+"""Counts the operations of a store for metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mockllm.observers.metrics import Meter
+from mockllm.state.store import Operation, Result, Store
+
+
+class CountedStore:
+    """A `store` whose operations are counted by `meter`: what is performed of a question. It does
+    all else that the store does."""
+
+    def __init__(self, store: Store, meter: Meter) -> None:
+        self._store = store
+        self._meter = meter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def perform_at_once(
+        self, operations: Sequence[Operation], now: float
+    ) -> Sequence[Result] | None:
+        """Return what the store does."""
+        results = self._store.perform_at_once(operations, now)
+        if results is not None:
+            self._meter.count_operations(operations[: len(results)])
+        return results
+
+    async def perform_later(self, operations: Sequence[Operation]) -> Sequence[Result]:
+        """Return what the store does."""
+        results = await self._store.perform_later(operations)
+        self._meter.count_operations(operations[: len(results)])
+        return results
+
+    def post(self, operations: Sequence[Operation], now: float) -> None:
+        """Do what the store does."""
+        self._meter.count_operations(operations)
+        self._store.post(operations, now)
