@@ -154,6 +154,18 @@ async def test_the_longest_times_are_waited_for(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+@pytest.mark.anyio
+async def test_what_clients_are_told_to_wait_is_not_shortened() -> None:
+    config = {"mocks": [{"error": {"as": "rate_limit", "retry_after": "7s"}}]}
+    async with (
+        AsyncServer(config, speed=1000) as server,
+        httpx.AsyncClient(base_url=server.base_url) as http,
+    ):
+        for path, (headers, request) in APIS.items():
+            answer = await http.post(path, json=request("hi"), headers=headers)
+            assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+
+
 def test_when_86_answers_join_one_its_tokens_slow_down_at_once() -> None:
     one = app("vllm-70b")
     headers, request = APIS["/v1/messages"]
