@@ -166,6 +166,30 @@ async def test_what_clients_are_told_to_wait_is_not_shortened() -> None:
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
 
 
+@pytest.mark.parametrize("path", APIS)
+def test_an_error_in_a_stream_comes_with_the_words_before_it(path: str) -> None:
+    headers, request = APIS[path]
+    fault = {"error": "overloaded", "after": {"tokens": 3}}
+    config = {
+        "mocks": [{"reply": TEXT, "fault": fault}],
+        "latency": {"ttft": "1s", "itl": "10ms"},
+    }
+    one = LoneApp(Engine(load(Config.from_dict(config))))
+
+    reply = ask("POST", path, headers, request("hi", stream=True), engine=one).reply
+    whole = ask("POST", path, headers, request("hi"), engine=one).reply
+
+    assert reply.pacing is not None
+    time = ManualTime()
+    frames = [Frame(0.0, step.data, None, step.tokens) for step in reply.steps]
+    answer = Answer(time, time.clock(), reply.pacing, frames, ending=reply.ending)
+    time.run()
+    (failed, *_) = [at for at, data in answer.peer.got if b"overloaded" in data.lower()]
+    assert failed == pytest.approx(1.02, abs=0.011)
+    assert failed == max(answer.peer.times)
+    assert (whole.status >= 500, whole.pacing) == (True, None)  # an error that is not late
+
+
 def test_when_86_answers_join_one_its_tokens_slow_down_at_once() -> None:
     one = app("vllm-70b")
     headers, request = APIS["/v1/messages"]
