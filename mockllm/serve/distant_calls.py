@@ -52,8 +52,9 @@ class CallsChanges(Protocol):
     def known(self) -> Known:
         """The changes that are made here."""
 
-    making: asyncio.Lock
-    """Nothing is made while somebody else has it."""
+    @property
+    def making(self) -> asyncio.Lock:
+        """Nothing is made while somebody else has it."""
 
     async def catch_up(self) -> None:
         """Make all changes so far."""

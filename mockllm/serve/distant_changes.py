@@ -28,44 +28,35 @@ from mockllm.app import App
 from mockllm.endpoints.control.access import PREFIX as CONTROL
 from mockllm.endpoints.control.answers import ControlError
 from mockllm.endpoints.control.making import Answer, Check, LocalChanges
-from mockllm.endpoints.control.snapshot import take_snapshot
 from mockllm.endpoints.control.state import operations_of, settle
 from mockllm.engine.changes import (
     Change,
-    ClearCalls,
     ForgetWorker,
     GateChange,
     OpenGate,
-    OpenSession,
     ReleaseGate,
-    SetSpeed,
 )
 from mockllm.engine.decision import Decision, Question, Wait
-from mockllm.engine.packed_changes import Packed, pack, restore, unpack
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
-from mockllm.observers.selection import Selection
-from mockllm.serve.clock import Clock
+from mockllm.serve.change_follower import ChangeFollower, busy
 from mockllm.serve.connections import Service
 from mockllm.serve.distant_calls import DistantCalls
 from mockllm.serve.gates import Gates
-from mockllm.serve.redis_calls import ASKED, RedisCalls, pack_selection
+from mockllm.serve.redis_calls import ASKED, RedisCalls
 from mockllm.serve.redis_changes import (
-    NO_LOG,
     RECORDS,
-    Found,
     Known,
     RedisChanges,
 )
 from mockllm.serve.redis_link import LinkError, RedisLink
-from mockllm.serve.redis_store import RedisStore, number_of
-from mockllm.serve.restoring import UNDECIDED, is_large, restore_aside
+from mockllm.serve.redis_store import RedisStore
+from mockllm.serve.restoring import UNDECIDED
 from mockllm.state.store import Condition, StateUnavailableError
 
 logger = logging.getLogger("mockllm")
 
 LISTENING = 1.0  # seconds in which a worker hears nothing, after which it reads all the same
-MAX_SLICE = 0.004  # seconds in which changes are made before other work of the loop has its turn
 MAX_RETRY = 10_000  # microseconds between two attempts to get the lock
 MAX_ENDING = 5.0  # seconds in which tasks end that are cancelled
 CANCELLED_AGAIN = 0.05  # seconds after which they are cancelled once more: the client of Redis may
@@ -79,23 +70,13 @@ class DistantChanges:
         # of the process
         self._store = store
         self._lease = 2 * store.timeout + 1  # seconds; a change takes three questions
-        self._log = RedisChanges(store, lease=self._lease)
+        log = RedisChanges(store, lease=self._lease)
+        self.follower = ChangeFollower(store, log)
         self._listening: asyncio.Task[None] | None = None
         # of the server
         self._app: App
-        self._clock: Clock
         self._gates: Gates
-        self._local: LocalChanges
         self._calls: DistantCalls | None = None
-        # of the log
-        self._known = Known()
-        self.making = asyncio.Lock()
-        """Of whoever makes what was read: nothing is made while somebody else has it."""
-        self._alive: frozenset[int] = frozenset()  # workers, when they were asked for
-        self._reading: asyncio.Task[None] | None = None
-        self._next_reading: asyncio.Task[None] | None = None
-        self._is_missing = False  # True if the last reading has failed
-        self._unmarked = ""  # this worker, if Redis is to know that it may have calls
         # of changes of this process
         self._changing = asyncio.Lock()
         self._posted = deque[GateChange]()
@@ -104,20 +85,20 @@ class DistantChanges:
 
     def use(self, service: Service, local: LocalChanges, calls: DistantCalls | None) -> None:
         """Make the changes of this server, by `local`. Its `calls` are told to the others."""
-        self._app, self._clock, self._gates = service.app, service.clock, service.gates
-        self._local, self._calls = local, calls
+        self._app, self._gates, self._calls = service.app, service.gates, calls
+        self.follower.use(service, local, calls)
         if calls is not None:
             calls.use(self)
         service.decide = self.decide
         service.app.asks_first = True
         service.app.when_session_ends = service.gates.cut_session
         service.gates.post = self.post
-        service.gates.is_alive = self._is_alive
+        service.gates.is_alive = self.follower.is_alive
 
     async def start(self) -> None:
         """Make all changes so far, if Redis can be reached, and those to come as they are made. The
         store is started."""
-        await self._read_and_report()
+        await self.follower.read_and_report()
         await self._answer_for_calls()
         self._listening = asyncio.create_task(self._listen())
 
@@ -129,7 +110,7 @@ class DistantChanges:
                     await self._calls.stop()
         if self._posting is not None:
             await asyncio.wait({self._posting}, timeout=self._store.timeout)
-        tasks = {self._listening, self._posting, self._reading, self._next_reading, *self._tasks}
+        tasks = {self._listening, self._posting, *self.follower.tasks, *self._tasks}
         ending = {task for task in tasks if task is not None and not task.done()}
         until = time.monotonic() + MAX_ENDING
         while ending and time.monotonic() < until:
@@ -140,11 +121,20 @@ class DistantChanges:
     @property
     def known(self) -> Known:
         """The changes that are made here."""
-        return self._known
+        return self.follower.known
+
+    @property
+    def making(self) -> asyncio.Lock:
+        """Of whoever makes what was read: nothing is made while somebody else has it."""
+        return self.follower.making
+
+    async def catch_up(self) -> None:
+        """Make all changes so far."""
+        await self.follower.catch_up()
 
     def call_log(self, max_entries: int) -> RedisCalls:
         """Return the log of the calls of all servers, in which this worker tells its own."""
-        return RedisCalls(self._store, self._store.name, self._log.time, max_entries)
+        return RedisCalls(self._store, self._store.name, self.follower.log.time, max_entries)
 
     # --- what others have changed ---
 
@@ -153,120 +143,13 @@ class DistantChanges:
         if request.path in UNDECIDED or not self._can_ask:
             return self._app.decide(request)
         if self._calls is not None and not request.path.startswith(CONTROL):
-            self._unmarked = self._calls.unmarked
+            self.follower.unmarked = self._calls.unmarked
         asked = (Wait(self.catch_up, is_brief=True),)
         return Question(asked, lambda results: self._app.decide(request))
 
     @property
     def _can_ask(self) -> bool:
         return self._store.condition in (Condition.JOINING, Condition.SHARED)
-
-    async def catch_up(self) -> None:
-        """Make all changes that were made before this moment, if that is possible in time."""
-        if self._next_reading is None:
-            self._next_reading = asyncio.create_task(self._read_next(self._reading))
-        await asyncio.wait({self._next_reading}, timeout=self._store.timeout)
-
-    async def _read_next(self, before: asyncio.Task[None] | None) -> None:
-        """Read after the reading `before`, for all who have asked until then."""
-        if before is not None:
-            await asyncio.wait({before})
-        self._reading, self._next_reading = self._next_reading, None
-        await self._read_and_report()
-
-    async def _read_and_report(self) -> None:
-        """Read, and log once that this is not possible."""
-        try:
-            await self._read()
-        except StateUnavailableError as exc:
-            if not self._is_missing:
-                logger.warning(
-                    "what other servers have changed cannot be read; until it can, requests are "
-                    "answered by what is known: %s",
-                    exc.message,
-                )
-            self._is_missing = True
-        except Exception:
-            logger.exception("internal error reading what was changed")
-        else:
-            if self._is_missing:
-                logger.warning("what other servers have changed is known again")
-            self._is_missing = False
-
-    async def _read(self) -> None:
-        """Make all changes so far.
-
-        Raises:
-            StateUnavailableError: Redis cannot be reached in time.
-        """
-        async with self.making:
-            wants_owners = bool(self._gates.states.workers)
-            while True:
-                found = await self._read_marking(wants_owners=wants_owners)
-                if wants_owners:
-                    self._note_alive(found)
-                if found.known.name == NO_LOG:
-                    await self._begin_log()
-                    continue
-                await self._make_found(found)
-                if found.known.position == found.end:
-                    return
-
-    async def _read_marking(self, *, wants_owners: bool) -> Found:
-        """Read, and let Redis know that this worker may have calls soon, if there is a request."""
-        unmarked, self._unmarked = self._unmarked, ""
-        if unmarked and self._calls is not None:
-            self._calls.note_marked()
-        return await self._log.read(self._known, wants_owners=wants_owners, pending=unmarked)
-
-    async def _begin_log(self) -> None:
-        """Begin a log with what this worker knows."""
-        taken = take_snapshot(self._app, self._clock, self._gates.states)
-        number = self._app.views.highest + 1
-        await self._log.begin(self._known, self._pack(taken), number)
-
-    async def _make_found(self, found: Found) -> None:
-        """Make what was read, with pauses."""
-        if found.begins_anew:
-            self._local.begin_anew()
-        if self._calls is not None and self._known.name not in (NO_LOG, found.known.name):
-            self._calls.note_forgotten()
-        if self._calls is not None and self._known.name != NO_LOG and found.begins_anew:
-            self._calls.begin_anew()
-        until = time.monotonic() + MAX_SLICE
-        for record in found.records:
-            for packed in unpack(record):
-                await self._remake(packed)
-                if time.monotonic() > until:
-                    await asyncio.sleep(0)
-                    until = time.monotonic() + MAX_SLICE
-        self._known = found.known
-
-    async def _remake(self, packed: Packed) -> None:
-        try:
-            if is_large(packed):
-                change = await restore_aside(packed, self._app)
-            else:
-                change = restore(packed, self._app.engine)
-            if isinstance(change, SetSpeed):
-                change = change._replace(at=self._log.time.from_server(change.at))
-            self._make(change)
-        except Exception:
-            # it was checked where it was made; the configuration may be another one
-            logger.exception("a change cannot be made here: %s", packed[0])
-
-    def _make(self, change: Change) -> None:
-        self._local.make(change)
-        if isinstance(change, ClearCalls) and self._calls is not None:
-            self._calls.drop(Selection(*change))
-
-    def _pack(self, changes: Sequence[Change]) -> bytes:
-        return pack(
-            each._replace(at=self._log.time.to_server(each.at))
-            if isinstance(each, SetSpeed)
-            else each
-            for each in changes
-        )
 
     async def _listen(self) -> None:
         """Make changes soon after they are made, also if no request comes."""
@@ -294,22 +177,14 @@ class DistantChanges:
 
     async def _wait_for_change(self, link: RedisLink) -> None:
         """Wait until there is something to read, or for so long that one should look."""
-        if self._can_ask and not self._is_missing:
+        if self._can_ask and not self.follower.is_missing:
             with contextlib.suppress(LinkError):
-                streams = {RECORDS: self._known.position}
+                streams = {RECORDS: self.known.position}
                 if self._calls is not None:
                     streams[ASKED] = self._calls.answered
                 await link.wait_for_entry(streams, LISTENING)
                 return
         await asyncio.sleep(LISTENING)
-
-    # --- who is alive ---
-
-    def _note_alive(self, found: Found) -> None:
-        self._alive = frozenset(map(number_of, found.owners))
-
-    def _is_alive(self, worker: int) -> bool:
-        return worker == self._store.number or worker in self._alive
 
     # --- what this process changes ---
 
@@ -320,7 +195,7 @@ class DistantChanges:
 
         async def take() -> Sequence[int] | RequestError:
             try:
-                numbers = await self._log.take_numbers(count)
+                numbers = await self.follower.log.take_numbers(count)
             except StateUnavailableError as exc:
                 return _not_changed(exc)
             return _no_log() if numbers is None else numbers
@@ -365,7 +240,7 @@ class DistantChanges:
                 operations = operations_of(changes)
                 results = await self._app.store.perform_later(operations) if operations else ()
                 settled = settle(changes, results)
-                await self._publish(settled)
+                await self.follower.publish(settled)
                 return settled
         except StateUnavailableError as exc:
             return _not_changed(exc)
@@ -382,60 +257,24 @@ class DistantChanges:
         """
         until = time.monotonic() + self._lease + self._store.timeout
         async with self._changing:
-            while not await self._lock():
+            while not await self.follower.lock():
                 if time.monotonic() > until:
-                    raise _busy()
+                    raise busy()
                 await asyncio.sleep(secrets.randbelow(MAX_RETRY) / 1e6)  # for all to have turns
             try:
-                await self._read()
+                await self.follower.read()
                 yield
             finally:
                 with contextlib.suppress(StateUnavailableError):
-                    await self._log.unlock()
-
-    async def _lock(self) -> bool:
-        """Return True if this worker has the lock from now on; it knows who is alive then."""
-        async with self.making:
-            found = await self._log.lock(self._known)
-            if found is None:
-                return False
-            self._note_alive(found)
-            if found.known.name != NO_LOG:
-                await self._make_found(found)
-            return True
+                    await self.follower.log.unlock()
 
     def _without_dead(self, change: Change) -> Iterator[Change]:
         """Yield the change, and before it what keeps a release from an answer that has died."""
         if isinstance(change, ReleaseGate | OpenGate):
             for worker in self._gates.states.workers:
-                if not self._is_alive(worker):
+                if not self.follower.is_alive(worker):
                     yield ForgetWorker(worker)
         yield change
-
-    async def _publish(self, changes: Sequence[Change]) -> None:
-        """Append changes to the log, and make them here.
-
-        Raises:
-            ControlError: 503, the lock was lost meanwhile.
-            StateUnavailableError: Redis cannot be reached in time.
-        """
-        async with self.making:
-            dropped = [pack_selection(each) for each in map(_dropped, changes) if each is not None]
-            appended = await self._log.append(self._known, self._pack(changes), dropped)
-            if appended is None:
-                raise _busy()
-            for change in changes:
-                self._make(change)
-            self._known, is_long = appended
-            if is_long:
-                await self._compact()
-
-    async def _compact(self) -> None:
-        taken = take_snapshot(self._app, self._clock, self._gates.states)
-        try:
-            await self._log.compact(self._known, self._pack(taken))
-        except StateUnavailableError as exc:
-            logger.warning("the log of changes cannot be shortened: %s", exc.message)
 
     # --- what happens at gates ---
 
@@ -453,7 +292,7 @@ class DistantChanges:
             while self._posted:
                 async with self._locked():
                     posted = [*self._posted]
-                    await self._publish(
+                    await self.follower.publish(
                         [each for one in posted for each in self._without_dead(one)]
                     )
                     for _ in posted:
@@ -462,21 +301,6 @@ class DistantChanges:
             logger.warning("what happens at gates is not known to other servers: %s", exc.message)
         finally:
             self._posting = None
-
-
-def _dropped(change: Change) -> Selection | None:
-    """Return the calls that a change drops."""
-    match change:
-        case ClearCalls():
-            return Selection(*change)
-        case OpenSession(session, _, True):
-            return Selection(session)
-    return None
-
-
-def _busy() -> ControlError:
-    message = "Another server has been making a change for too long: try again"
-    return ControlError(503, "busy", message)
 
 
 def _not_changed(exc: StateUnavailableError) -> ControlError:

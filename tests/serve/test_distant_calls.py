@@ -300,7 +300,7 @@ async def test_one_that_does_not_answer_is_waited_for_once(
 
 async def test_without_redis_calls_are_missing_until_it_is_back(redis: RedisServer) -> None:
     servers = Servers(RedisAddress("127.0.0.1", redis.port))
-    one, two = await servers.start(2, timeout=0.5)
+    one, two = await servers.start(2, timeout=1.0)
     await say_all([one, two], "a b")
     assert sorted(await texts(one)) == ["a", "b"]
     assert redis.process is not None

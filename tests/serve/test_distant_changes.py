@@ -31,9 +31,10 @@ from mockllm.engine.decision import (
     Wait,
     finish,
 )
+from mockllm.engine.packed_changes import restore
 from mockllm.exchange import Request
 from mockllm.observers.journal import Journal
-from mockllm.serve import distant_changes, redis_changes, redis_store
+from mockllm.serve import change_follower, distant_changes, redis_changes, redis_store
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.distant_calls import DistantCalls
@@ -285,18 +286,42 @@ async def test_many_requests_wait_for_few_readings(
     one, two = await servers.start(2)
     await one.add("x", "1")
     readings = 0
-    read_log = two.changes._log.read
+    read_log = two.changes.follower.log.read
 
     async def counted(*arguments: Any, **named: Any) -> Any:
         nonlocal readings
         readings += 1
         return await read_log(*arguments, **named)
 
-    monkeypatch.setattr(two.changes._log, "read", counted)
+    monkeypatch.setattr(two.changes.follower.log, "read", counted)
     monkeypatch.setattr(distant_changes, "LISTENING", 60.0)
 
     assert await asyncio.gather(*(two.say("x") for _ in range(100))) == ["1"] * 100
     assert readings <= 4
+
+
+async def test_what_takes_long_to_make_is_waited_for(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await servers.start(2)
+    may_go_on = asyncio.Event()
+
+    async def restore_late(packed: Any, app: App) -> Any:
+        await may_go_on.wait()
+        return restore(packed, app.engine)
+
+    monkeypatch.setattr(change_follower, "is_large", lambda packed: packed[0] == "AddMock")
+    monkeypatch.setattr(change_follower, "restore_aside", restore_late)
+    await one.add("x", "1")
+    await until(lambda: two.changes.follower._is_making)
+    monkeypatch.setattr(two.changes.follower, "_patience", 0.01)
+    asking = asyncio.create_task(two.say("x"))
+    await asyncio.wait({asking}, timeout=0.1)
+    assert not asking.done()
+    monkeypatch.setattr(two.changes.follower, "_patience", 20.0)
+    may_go_on.set()
+
+    assert await asking == "1"
 
 
 async def test_probes_ask_nobody(servers: Servers) -> None:
@@ -455,13 +480,13 @@ async def test_who_has_lost_the_lock_changes_nothing(
     servers: Servers, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two = await servers.start(2)
-    append = one.changes._log.append
+    append = one.changes.follower.log.append
 
     async def late(*arguments: Any) -> Any:
         shared_client().set(f"{prefix}:changes-lock", "another")
         return await append(*arguments)
 
-    monkeypatch.setattr(one.changes._log, "append", late)
+    monkeypatch.setattr(one.changes.follower.log, "append", late)
     status, value = await one.ask("PUT", "speed", {"speed": 2})
 
     assert (status, value["error"]["code"]) == (503, "busy")
