@@ -28,6 +28,8 @@ class Balancer:
     def __init__(self, ports: Sequence[int]) -> None:
         self._turns = cycle(ports)
         self._loop = asyncio.new_event_loop()
+        self._passing = set[asyncio.Task[None] | None]()
+        """Tasks of connections. Nothing else refers to one whose client has gone."""
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="asyncio_balancer", daemon=True
         )
@@ -58,6 +60,14 @@ class Balancer:
             await asyncio.sleep(0)
 
     async def _pass_on(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        self._passing.add(task)
+        try:
+            await self._pass(client, to_client)
+        finally:
+            self._passing.discard(task)
+
+    async def _pass(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         try:
             head = await client.readuntil(b"\r\n\r\n")
             server, to_server = await asyncio.open_connection("127.0.0.1", next(self._turns))
