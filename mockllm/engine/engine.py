@@ -247,8 +247,9 @@ class Engine:
         if not self._looks_up(request) or self.match_cache is None:
             received = Received(table, request, values, find_earlier, session)
             return self._remember(received, NO_EFFECTS, self._match_anew(received))
-        if self.match_cache.rest and table.traffic is None:
-            self.match_cache.leave_out()
+        resting = self.match_cache if table.traffic is None else self._exposures
+        if resting.rest:
+            resting.leave_out()
             received = Received(table, request, values, find_earlier, session)
             return self._remember(received, NO_EFFECTS, self._match_anew(received))
         lines = map(request.first_values.get, table.header_names)
@@ -427,13 +428,25 @@ class Engine:
             return self.responder.answer(table, asked, select_error(error))
         if table.index.takes_long(len(asked.request.body)):
             return self._begin_search(received, asked, looks_back=looks_back)
-        selection = self.selector.find(table, asked.prompt, asked.request.first_values)
+        prompt, headers = asked.prompt, asked.request.first_values
+        if asked.effects is NO_EFFECTS and not looks_back and self._is_exposed_alone(table):
+            rule = table.index.find(prompt, headers)
+            decision = None if rule is None else self._straight.decide(table, rule, prompt)
+            if decision is not None:
+                return decision.match
+        selection = self.selector.find(table, prompt, headers)
         if type(selection) is Selection and selection.candidates:
             rules, key = selection.candidates, received.key
             key = None if key is None or looks_back else key_with(key, asked.effects)
             return self._chooser.choose_first(table, asked, rules, self.match_cache, key)
         match = self._chooser.answer(table, asked, selection)
         return _cacheable(match, looks_back=looks_back)
+
+    def _is_exposed_alone(self, table: Table) -> bool:
+        """True if nothing but traffic keeps requests from `_decide_straight`: most have limits, and
+        are answered as all others once these admit them."""
+        is_simple = not table.index.stateful and table.api.batch is None
+        return self._goes_straight and is_simple and table.traffic is not None
 
     def _decode_and_match(
         self, received: Received, effects: Effects | None, leftovers: list[Any]

@@ -32,13 +32,25 @@ MAX_SEEN = 65_536  # requests received once
 MAX_EXPOSED = 16 * 1024 * 1024  # bytes of requests whose traffic is known
 
 
-class ExposureCache:
+class ExposureCache(Patience):
     """The entries of traffic for requests received at least twice, whether they hold or not."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._entries = BoundedCache[Key, Exposure](MAX_EXPOSED, max_seen=MAX_SEEN)
-        self.get = self._entries.get
-        """Returns the entries for the request with this key; None if they are not known."""
+
+    def get(self, key: Key) -> Exposure | None:
+        """Return the entries for the request with this key; None if they are not known."""
+        exposure = self._entries.get(key)
+        if exposure is None:
+            self.note_in_vain()
+        else:
+            self._in_vain = 0
+        return exposure
+
+    def leave_out(self) -> None:
+        """Count a request that is not looked up."""
+        self.rest -= 1
 
     def offer(self, key: Key, exposure: Exposure) -> None:
         """Keep the entries for a request if its `key` was offered before."""

@@ -129,6 +129,22 @@ def test_the_match_cache_serves_requests_with_limits() -> None:
     assert cache.hits == 3  # the first two fill it
 
 
+def test_requests_that_rarely_repeat_are_rarely_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mockllm.bounded_cache.PATIENCE", 2)
+    one = app({"rate_limit": {"rpm": 1000}})
+    texts = [*map(str, range(20)), *["the same"] * 60]
+
+    found = [asked(one, user=text) for text in texts]
+
+    assert statuses(*found) == [200] * 80
+    remaining = [limits_of(decision)["remaining-requests"] for decision in found]
+    assert remaining == [f"{999 - number}" for number in range(80)]
+    cache, exposures = one.engine.match_cache, one.engine._exposures
+    assert cache is not None
+    assert cache.hits > 10
+    assert exposures.rest == 0
+
+
 def test_requests_and_tokens_are_limited_together() -> None:
     one = app({"rate_limit": {"rpm": 100, "tpm": 60}})
 

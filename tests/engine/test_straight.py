@@ -53,12 +53,17 @@ def chat(text: str, number: int, members: dict[str, Any]) -> Request:
     return request(PATHS["chat"], {**members, "messages": said, "user": str(number)})
 
 
+ENOUGH: dict[str, Any] = {"rate_limit": {"rpm": 10**6, "tpm": 10**6}}
+
+
+@pytest.mark.parametrize("traffic", [[], [ENOUGH]], ids=["", "limited"])
 @pytest.mark.parametrize("counts_input", [False, True])
 @given(asked=st.lists(st.tuples(TEXTS, MEMBERS), min_size=1, max_size=6))
 def test_requests_that_never_repeat_are_decided_as_on_the_long_way(
-    counts_input: bool, asked: list[tuple[str, dict[str, Any]]]
+    counts_input: bool, traffic: list[Any], asked: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    short, long = (Observed(CONFIG, reuse=reuse).app for reuse in (True, False))
+    config = CONFIG | {"traffic": traffic}
+    short, long = (Observed(config, reuse=reuse).app for reuse in (True, False))
     for app in (short, long):
         app.engine.responder.needs_input = (lambda api, answer: True) if counts_input else None
 
