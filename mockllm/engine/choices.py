@@ -16,6 +16,7 @@ from mockllm.engine.parts import choose_for_parts
 from mockllm.engine.received import Received
 from mockllm.engine.selection import Selected, Selector
 from mockllm.engine.sources import Selection, entries_of
+from mockllm.engine.straight import StraightAnswers
 from mockllm.engine.template_values import Asked
 from mockllm.errors import RequestError
 from mockllm.exchange import LazySteps
@@ -29,9 +30,10 @@ _new = tuple.__new__  # half the time of the class's own constructor
 class Chooser:
     """Answers requests that mocks with state match."""
 
-    def __init__(self, selector: Selector, responder: Responder) -> None:
+    def __init__(self, selector: Selector, responder: Responder, straight: StraightAnswers) -> None:
         self._selector = selector
         self._responder = responder
+        self._straight = straight
 
     def answer(
         self,
@@ -66,10 +68,31 @@ class Chooser:
     ) -> Question:
         """Return the question which of the mocks of `rules` answers. That they match is kept under
         `key`, if there is one."""
-        choices = asking.choices_of(table, rules, key or ())
-        if key is not None and cache is not None:
-            cache.offer(key, choices)
-        return self._choose(table, asked, choices)
+        return self._choose(table, asked, _note_choices(table, rules, cache, key))
+
+    def choose_straight(
+        self,
+        table: Table,
+        asked: Asked,
+        rules: tuple[Rule, ...],
+        cache: MatchCache | None,
+        key: Key | None,
+    ) -> Question:
+        """Return the question that `choose_first` does, about a request on the short way
+        (`engine.straight`)."""
+        choices = _note_choices(table, rules, cache, key)
+
+        def resume(results: Sequence[Any]) -> Decision | Question:
+            chosen = results[0]
+            if type(chosen) is Chosen:
+                rule = rules[chosen.candidate]
+                decision = self._straight.decide(table, rule, asked.prompt, chosen.entry)
+                if decision is not None:
+                    return decision
+            return uncached(self._answer_choice(table, asked, choices, chosen))
+
+        operation = asking.choice_among(choices, asked.request, asked.session)
+        return _new(Question, ((operation,), resume, None))
 
     def choose_again(
         self, received: Received, effects: Effects, known: Choices, cache: MatchCache
@@ -137,6 +160,17 @@ class Chooser:
         assert table.api.batch is not None
         selection = yield from join_answers(table.api.batch, asked.prompt, chosen)
         return uncached(self._responder.answer(table, asked, selection))
+
+
+def _note_choices(
+    table: Table, rules: tuple[Rule, ...], cache: MatchCache | None, key: Key | None
+) -> Choices:
+    """Return the choices among the mocks of `rules`, which are kept under `key`, if there is
+    one."""
+    choices = asking.choices_of(table, rules, key or ())
+    if key is not None and cache is not None:
+        cache.offer(key, choices)
+    return choices
 
 
 def _is_reusable(table: Table, choices: Choices, chosen: Chosen, match: Match) -> bool:

@@ -45,6 +45,7 @@ from mockllm.errors import Place, RequestError
 from mockllm.exchange import PoolRule, Request
 from mockllm.limits import KIB
 from mockllm.matching.divided_readings import in_pieces
+from mockllm.matching.index import is_reusable
 from mockllm.prompt import NOT_STREAMED, Prompt
 from mockllm.providers import normalise
 from mockllm.providers.routes import NO_VALUES, Values
@@ -116,7 +117,7 @@ class Engine:
         self._client_faults = client_faults
         self.selector = Selector(echo, loaded.pace)
         """Selects the sources of the answers."""
-        self._chooser = Chooser(self.selector, self.responder)
+        self._chooser = Chooser(self.selector, self.responder, self._straight)
         self.pace = loaded.pace
         """How long answers take, unless a mock says so itself."""
         self._by_name = {table.api.name: table for table in loaded.tables}
@@ -276,7 +277,7 @@ class Engine:
         find_earlier: FindEarlier,
         session: str,
     ) -> Decision | Question:
-        """Do what the rest of `decide` does, for a small request to mocks without traffic and state
+        """Do what the rest of `decide` does, for a small request to mocks without traffic
         (`mocks.Table.straight_size`)."""
         headers, cache = request.first_values, self.match_cache
         key: Key | None = None
@@ -288,8 +289,11 @@ class Engine:
             if table.header_names:
                 key = (*key, *map(headers.get, table.header_names))
             known = cache.get(key)
-            if type(known) is Match:
+            if isinstance(known, Match):
                 return _new(Decision, (known, known.reply, known.ready, COMMON, None))
+            if known is not None:
+                received = Received(table, request, values, find_earlier, session, key)
+                return self._chooser.choose_again(received, NO_EFFECTS, known, cache)
         found: Match | Decision | Question
         try:
             prompt = table.api.decode(request, values)
@@ -303,7 +307,14 @@ class Engine:
         except RequestError as exc:
             found = self.responder.refuse(table, exc)
         else:
-            rule = table.index.find(prompt, headers)
+            if table.index.stateful:
+                rules = table.index.candidates(prompt, headers)
+                if not is_reusable(rules):
+                    asked = _new(Asked, (prompt, request, session, 0, NO_EFFECTS))
+                    return self._chooser.choose_straight(table, asked, rules, cache, key)
+                rule = rules[0] if rules else None
+            else:
+                rule = table.index.find(prompt, headers)
             if rule is not None:
                 decision = self._straight.decide(table, rule, prompt)
                 if decision is not None:

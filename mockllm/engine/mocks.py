@@ -103,7 +103,7 @@ class Table:
         object.__setattr__(self, "straight_size", self._measure_straight())
 
     def _measure_straight(self) -> int:
-        if self.api.batch is not None or self.traffic is not None or self.index.stateful:
+        if self.api.batch is not None or self.traffic is not None:
             return -1
         return bisect_left(range(1 + MAX_STRAIGHT), True, key=self.index.takes_long) - 1
 

@@ -14,8 +14,8 @@ only fills its prepared reply: 0.7 µs instead of 3.5. If that gives the same re
 before, as it does where nothing is to be filled in, the decision is the same too.
 
 Whether a request may go this way at all is known when its mocks are compiled, but for its size
-(`mocks.Table.straight_size`): there is no traffic, no state, and nothing takes so long that it
-needs pauses.
+(`mocks.Table.straight_size`): there is no traffic, and nothing takes so long that it needs pauses.
+Where mocks have state, a store is asked which entry answers, and the entry has its answer here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mockllm.engine.answering import Responder
 from mockllm.engine.decision import Answer, Decision, Match, Summary
 from mockllm.engine.mocks import Table
 from mockllm.engine.rendering import Renderer
-from mockllm.engine.sources import FixedSource
+from mockllm.engine.sources import FixedSource, entries_of
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.replies.prepared import Filled, PreparedReply
@@ -35,8 +35,9 @@ from mockllm.state.sessions import COMMON
 MAX_KNOWN = 4_096  # mocks, models and ways to be sent; a bound against clients that vary the model
 
 _new = tuple.__new__  # half the time of the class's own constructor
-_Key = tuple[int, str, str, ResponseOptions]
-"""The index of a rule, the name of an API, the model of a request, and what it asks for."""
+_Key = tuple[int, int | None, str, str, ResponseOptions]
+"""The index of a rule, that of the entry which was chosen, the name of an API, the model of a
+request, and what it asks for."""
 
 
 class StraightAnswers:
@@ -53,10 +54,12 @@ class StraightAnswers:
         known = self._known.items()
         self._known = {key: straight for key, straight in known if key[0] not in indices}
 
-    def decide(self, table: Table, rule: Rule, prompt: Prompt) -> Decision | None:
-        """Return the decision that the mock of `rule` answers `prompt`; None if it is found out on
-        the long way."""
-        key = (rule.index, prompt.endpoint, prompt.model, prompt.options)
+    def decide(
+        self, table: Table, rule: Rule, prompt: Prompt, entry: int | None = None
+    ) -> Decision | None:
+        """Return the decision that the mock of `rule` answers `prompt`, with the `entry` that a
+        store has chosen if it was asked; None if it is found out on the long way."""
+        key = (rule.index, entry, prompt.endpoint, prompt.model, prompt.options)
         try:
             known = self._known[key]
         except KeyError:
@@ -75,12 +78,14 @@ class StraightAnswers:
         return known.renew(filled, tokens)
 
     def _look_at(self, key: _Key, table: Table, rule: Rule, prompt: Prompt) -> _Straight | None:
-        source = table.sources[rule.index]
+        source, entry = table.sources[rule.index], key[1]
+        if entry is not None:
+            source = entries_of(source)[entry]
         known = None
         if type(source) is FixedSource and source.reusable and _is_plain(source.fixed):
             prepared = self._renderer.prepare(table, rule, source.fixed, prompt.options)
             if isinstance(prepared, PreparedReply):
-                known = _Straight(rule, source, prepared, prompt)
+                known = _Straight(rule, source, prepared, prompt, reusable=entry is None)
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known[key] = known
@@ -90,12 +95,29 @@ class StraightAnswers:
 class _Straight:
     """A prepared answer to requests for one model, sent in one way."""
 
-    __slots__ = ("_head", "_outcome", "answer", "decision", "filled", "prepared", "rule", "tokens")
+    __slots__ = (
+        "_head",
+        "_outcome",
+        "_reusable",
+        "answer",
+        "decision",
+        "filled",
+        "prepared",
+        "rule",
+        "tokens",
+    )
 
     def __init__(
-        self, rule: Rule, source: FixedSource, prepared: PreparedReply, prompt: Prompt
+        self,
+        rule: Rule,
+        source: FixedSource,
+        prepared: PreparedReply,
+        prompt: Prompt,
+        *,
+        reusable: bool,
     ) -> None:
         self.rule = rule
+        self._reusable = reusable
         self.prepared = prepared
         self._head = (prompt.endpoint, prompt.model, prompt.options.stream)
         self._outcome = source.outcome
@@ -108,8 +130,8 @@ class _Straight:
         """Return the decision to send a filled reply, and keep it."""
         reply, ready = filled
         summary = _new(Summary, (*self._head, tokens))
-        said = (self._outcome, reply, ready, self.rule, summary, self.answer, True)
-        match = _new(Match, (*said, None, None, (), (), False))
+        said = (self._outcome, reply, ready, self.rule, summary, self.answer)
+        match = _new(Match, (*said, self._reusable, None, None, (), (), False))
         self.filled, self.tokens = filled, tokens
         self.decision = decision = _new(Decision, (match, reply, ready, COMMON, None))
         return decision

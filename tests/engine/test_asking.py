@@ -269,6 +269,7 @@ def test_divided_work_is_left_to_the_caller_who_may_do_it_without_pauses() -> No
 def test_a_store_is_asked_after_divided_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "MAX_UNDIVIDED", 0)
     monkeypatch.setattr(engine_module, "MAX_SMALL", 0)
+    monkeypatch.setattr("mockllm.engine.mocks.MAX_STRAIGHT", -1)
     app = App(engine(["hi"], {"hi": sequence(Entry(2), Entry())}))
 
     def said() -> Any:

@@ -27,13 +27,27 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "broken": {"reply": "cut", "fault": {"end": "reset"}},
     "echoing": {"reply": {"generate": "echo"}},
     "headed": {"reply": "with a header", "headers": {"x-own": "1"}},
+    "scripted": {
+        "sequence": [
+            {"reply": "one of two", "times": 2},
+            {"error": "overloaded"},
+            {"reply": "slowly", "latency": {"ttft": 0.1}},
+            {"reply": {"generate": "echo"}},
+        ],
+        "at_end": "restart",
+    },
+    "once": {"sequence": ["first"], "at_end": "pass"},
+    "exhausted": {"sequence": ["only"]},
 }
 CONFIG: dict[str, Any] = {
     "openai": [
         chat_mock("whole", chat_saying("all of it") | {"id": "x", "model": "m", "usage": {}}),
         chat_mock("terse", chat_saying("some of it")),
     ],
-    "mocks": [{"match": {"user": {"contains": word}}, **ANSWERS[word]} for word in ANSWERS],
+    "mocks": [
+        *({"match": {"user": {"contains": word}}, **ANSWERS[word]} for word in ANSWERS),
+        {"match": {"user": {"contains": "once"}}, "reply": "ever after"},
+    ],
 }
 LOADED = load(Config.from_dict(CONFIG))
 MEMBERS = st.fixed_dictionaries(
@@ -108,15 +122,18 @@ def test_a_mock_that_is_gone_answers_no_more_and_is_let_go_of() -> None:
     assert not observed.app.engine._straight._known
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"openai": [], "traffic": [{"latency": {"ttft": 1}}]},
-        {"mocks": [{"sequence": [{"reply": "a"}, {"reply": "b"}]}]},
-    ],
-    ids=["traffic", "state"],
-)
-def test_what_depends_on_more_than_the_request_goes_the_long_way(config: Any) -> None:
+def test_equal_choices_for_different_requests_are_answered_by_one_decision() -> None:
+    app = Observed(CONFIG).app
+
+    decisions = [app.decide(chat("scripted", number, {"model": "m"})) for number in range(14)]
+
+    assert decisions[6] is decisions[10] is decisions[11]
+    assert decisions[2].reply is not decisions[0].reply
+    assert not any(each.match.reusable for each in decisions)
+
+
+def test_what_traffic_may_change_goes_the_long_way() -> None:
+    config = {"openai": [], "traffic": [{"latency": {"ttft": 1}}]}
     table = load(Config.from_dict(config)).tables[0]
 
     assert table.straight_size == -1
