@@ -6,23 +6,23 @@ read: they are hidden in headers, path, query and body, and can only be compared
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from traceback import format_exception
-from typing import Any, Literal, NamedTuple
-from urllib.parse import parse_qsl
+from typing import Any, Literal
 
-from mockllm.engine.decision import Answer, Delivery, End, Outcome, Summary, Trouble
+from mockllm.engine.decision import End, Outcome
 from mockllm.errors import Place, RequestError
 from mockllm.exchange import Request
 from mockllm.matching import readings
-from mockllm.matching.explain import NearMiss
 from mockllm.matching.predicate import Difference
 from mockllm.matching.rule import Rule
 from mockllm.observers.access_log import describe_near_miss, redact_model
+from mockllm.observers.entries import NOT_CALLS, Entry, FindEarlier, ToldError, find_nothing
 from mockllm.observers.said import Said, read_said
+from mockllm.observers.sent_credentials import credentials_of, hideable
 from mockllm.observers.usage import TokenCounts, count_tokens
-from mockllm.prompt import ConversationMessage, Earlier, Prompt
+from mockllm.prompt import ConversationMessage, Prompt
 from mockllm.providers import APIS, normalise
 from mockllm.providers.api import API
 from mockllm.providers.routes import Routes
@@ -36,7 +36,6 @@ from mockllm.redaction import (
     redact_text,
     redact_words,
 )
-from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
 from mockllm.state.session_names import split_request
 from mockllm.wire import jsontext
 
@@ -55,57 +54,9 @@ _DELIVERIES: Mapping[End, HowDelivered] = {
 }
 _WORDS = {api.name: api.word for api in APIS}
 _ROUTES = Routes((path, api) for api in APIS for path in api.routes)
-_SCHEMES = ("bearer ", "basic ")
-_CREDENTIAL_HEADERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
-_CREDENTIAL_PARAMETERS = frozenset({"api-key", "api_key", "key"})
 BAD_REQUEST = 400
-MIN_KNOWN = 8  # characters of a credential that is hidden wherever it stands; "any" is a word
 
 
-FindEarlier = Callable[[str, str], Earlier | None]
-"""Returns the conversation that ends with the response with this id in this session; None if it is
-not known."""
-
-
-def find_nothing(response_id: str, session: str) -> None:
-    """Know no response."""
-
-
-class ToldError(Exception):
-    """An exception in another process. Its text is the traceback there."""
-
-
-class Entry(NamedTuple):
-    """A request as the journal keeps it: with what answered it, and its delivery. The `request` has
-    at most the journal's number of bytes; `size` is that of the body as received."""
-
-    request: Request
-    size: int
-    session: str
-    status: int
-    outcome: Outcome
-    rule: Rule | None
-    summary: Summary | None
-    answer: Answer | None
-    near_miss: NearMiss | None
-    delivery: Delivery
-    trouble: Trouble | None = None
-    traffic: tuple[str, ...] = ()
-    asked_for: tuple[str, ...] = ()
-
-    @property
-    def attempt(self) -> int:
-        """The number of the attempt, from 1, as the client's SDK counts."""
-        return parse_retry_count(self.request.first_values.get(RETRY_COUNT)) + 1
-
-    @property
-    def is_first(self) -> bool:
-        """True unless the request is a marked retry, a probe or a preflight."""
-        return self.attempt == 1 and self.outcome not in NOT_CALLS
-
-
-NOT_CALLS = frozenset({Outcome.PROBE, Outcome.PREFLIGHT})
-"""The outcomes of requests that no code under test means to send."""
 _UNMATCHED = {
     Outcome.UNMATCHED: "there are no mocks of this API",
     Outcome.SESSION_ENDED: "a straggler: it came after the end of its session",
@@ -463,24 +414,12 @@ class Call:
     @cached_property
     def _credentials(self) -> frozenset[str]:
         """The credentials of the request; those with a scheme also without it."""
-        first_values = self._entry.request.first_values
-        found = [
-            first_values[name].decode("latin-1")
-            for name in _CREDENTIAL_HEADERS
-            if name in first_values
-        ]
-        found += [
-            each.partition(" ")[2].strip() for each in found if each.lower().startswith(_SCHEMES)
-        ]
-        parameters = parse_qsl(self._entry.request.query)
-        found += [value for name, value in parameters if name.lower() in _CREDENTIAL_PARAMETERS]
-        return frozenset(found) - {""}
+        return credentials_of(self._entry.request)
 
     @cached_property
     def _known(self) -> tuple[str, ...]:
         """The credentials that are hidden wherever they stand, the longest first."""
-        long = (each for each in self._credentials if len(each) >= MIN_KNOWN)
-        return tuple(sorted(long, key=len, reverse=True))
+        return hideable(self._credentials)
 
     @cached_property
     def _decoded(self) -> tuple[bytes, Any]:

@@ -17,29 +17,40 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import count, takewhile
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from mockllm.engine.added import id_of
 from mockllm.engine.decision import (
     Answer,
     Decision,
     Delivery,
-    End,
     Exchange,
-    Match,
     Outcome,
 )
 from mockllm.exchange import LazySteps, Reply, Request
 from mockllm.limits import KIB, MIB
-from mockllm.observers.calls import Call, Entry, FindEarlier, find_nothing
+from mockllm.observers.calls import Call
+from mockllm.observers.entries import (
+    COST,
+    NUMBER,
+    AnyKept,
+    FindEarlier,
+    Kept,
+    Repeated,
+    entry_like,
+    find_nothing,
+    get_number,
+    make_entry,
+    make_kept,
+    session_of,
+)
 
+_new = tuple.__new__  # half the time of the class's own constructor
 MAX_ENTRIES = 10_000
 MAX_BYTES = 64 * MIB  # of all entries
 MAX_BODY = 4 * MIB  # of one request; a larger one is cut
 PER_ENTRY = 2 * KIB  # bytes; about what an entry costs beside its body
 DROPPED_AT_ONCE = 256  # entries above their number: that takes half the time of one by one
-
-_new = tuple.__new__  # half the time of the class's own constructor
 
 
 class Record(NamedTuple):
@@ -52,45 +63,6 @@ class Record(NamedTuple):
     lost: int = 0
     held: Mapping[str, int] = MappingProxyType({})
     missing: str = ""
-
-
-class Kept(NamedTuple):
-    """An entry of a journal, with about what it costs in bytes, and its number."""
-
-    entry: Entry
-    cost: int
-    number: int
-
-
-class Repeated(NamedTuple):
-    """An entry that was not made yet: the request was answered as that of `first`, at once, and
-    was complete at the time `started`."""
-
-    first: Kept
-    cost: int
-    number: int
-    started: float
-
-    @property
-    def kept(self) -> Kept:
-        """The entry, made now."""
-        entry, cost, _ = self.first
-        delivery = _new(Delivery, (0.0, 0.0, 0.0, End.COMPLETE, self.started, "", 0))
-        made = _new(Entry, (*entry[:_DELIVERY], delivery, *entry[_DELIVERY + 1 :]))
-        return _new(Kept, (made, cost, self.number))
-
-
-Noted = tuple[Request, int, int, str, int, Match, float, float]
-"""An entry that was not made yet, of a request that a mock answered at once: the request, the cost,
-the number, the session, the status, the match, the time at which the request was complete, and the
-seconds from then until it was decided. A plain tuple, because an object takes three times as long.
-"""
-
-AnyKept = Kept | Repeated | Noted
-_COST: Final = 1  # its place in each of them
-_NUMBER: Final = 2
-_SESSION: Final = 3  # its place in a Noted
-_DELIVERY = Entry._fields.index("delivery")
 
 
 class Journal:
@@ -179,7 +151,7 @@ class Journal:
         """Add the entry of a repeated request, complete at the time `started`, as `observe` does.
         `first` is what `prepare` has returned for it."""
         self.last_number = number = self._next_number()
-        self._append(_new(Repeated, (first, first[_COST], number, started)))
+        self._append(_new(Repeated, (first, first[COST], number, started)))
         if self.listeners:
             self._notify()
 
@@ -195,7 +167,7 @@ class Journal:
             request = request._replace(body=request.body[: self._max_body])
             cost = self._max_body
         status = delivery.status or reply.status
-        entry = _entry(request, size, session, status, match, delivery)
+        entry = make_entry(request, size, session, status, match, delivery)
         if entry.answer is not None and entry.answer.number is None:  # not shared with others
             cost += _size_of(entry.answer, reply)
         return _new(Kept, (entry, PER_ENTRY + cost, number))
@@ -204,30 +176,28 @@ class Journal:
         """Add entries of other journals that this one has not, each at the place of its number."""
         late: list[AnyKept] = []
         for kept in sorted(found, key=get_number):
-            if not late and (not self._entries or kept[_NUMBER] > self._entries[-1][_NUMBER]):
+            if not late and (not self._entries or kept[NUMBER] > self._entries[-1][NUMBER]):
                 self._append(kept)
-                if kept[_NUMBER] <= self._indexed:  # others were dropped since
+                if kept[NUMBER] <= self._indexed:  # others were dropped since
                     self._note_session(kept)
             else:
                 late.append(kept)
         if late:
-            known = {each[_NUMBER] for each in self._entries}
-            every = [*self._entries, *(each for each in late if each[_NUMBER] not in known)]
+            known = {each[NUMBER] for each in self._entries}
+            every = [*self._entries, *(each for each in late if each[NUMBER] not in known)]
             self._fill(sorted(every, key=get_number))
 
     def between(self, after: int, upto: int) -> list[Kept]:
         """Return the entries with numbers above `after` and at most `upto`, in their order."""
         found = self._since(after, None)
-        while found and found[-1][_NUMBER] > upto:
+        while found and found[-1][NUMBER] > upto:
             found.pop()
-        return [_kept(each) for each in found]
+        return [make_kept(each) for each in found]
 
     def size(self, session: str | None, upto: int) -> int:
         """Return the number of entries of a session, or of all, with numbers of at most `upto`."""
         own = self._of(session)
-        return len(own) - sum(
-            1 for _ in takewhile(lambda each: each[_NUMBER] > upto, reversed(own))
-        )
+        return len(own) - sum(1 for _ in takewhile(lambda each: each[NUMBER] > upto, reversed(own)))
 
     def count_all(self, session: str | None, upto: int) -> int:
         """Return what `size` does, with those that there was no room for."""
@@ -249,25 +219,25 @@ class Journal:
 
     def drop(self, numbers: Collection[int]) -> None:
         """Drop the entries with these numbers."""
-        self._fill([each for each in self._of(None) if each[_NUMBER] not in numbers])
+        self._fill([each for each in self._of(None) if each[NUMBER] not in numbers])
 
     def read(self, session: str | None = None) -> Record:
         """Return what is recorded of a session, or of all if that is None."""
-        found = [_kept(each) for each in self._of(session)]
+        found = [make_kept(each) for each in self._of(session)]
         found.sort(key=lambda each: each.entry.delivery.started)
         return Record([self.call(each) for each in found], self.read_lost(session))
 
     def read_after(self, number: int, session: str | None = None) -> Iterator[Call]:
         """Return the calls of a session, or of all, with numbers above `number`, in their order:
         that in which they ended. They are those of this moment."""
-        return (self.call(_kept(each)) for each in self._since(number, session))
+        return (self.call(make_kept(each)) for each in self._since(number, session))
 
     def since(self, number: int, session: str | None) -> list[Kept]:
         """Return the entries of a session, or of all, with numbers above `number`, in order."""
-        return [_kept(each) for each in self._since(number, session)]
+        return [make_kept(each) for each in self._since(number, session)]
 
     def _since(self, number: int, session: str | None) -> list[AnyKept]:
-        found = [*takewhile(lambda each: each[_NUMBER] > number, reversed(self._of(session)))]
+        found = [*takewhile(lambda each: each[NUMBER] > number, reversed(self._of(session)))]
         found.reverse()
         return found
 
@@ -278,17 +248,17 @@ class Journal:
 
     def count_by_mock(self, session: str | None = None) -> Mapping[str, int]:
         """Return the number of requests that each mock answered, by its id."""
-        rules = (_like(each).rule for each in self._of(session))
+        rules = (entry_like(each).rule for each in self._of(session))
         return Counter(id_of(rule) for rule in rules if rule is not None)
 
     def count(self, session: str | None = None) -> int:
         """Return the number of calls of a session, or of all: their retries do not count."""
-        return sum(_like(each).is_first for each in self._of(session))
+        return sum(entry_like(each).is_first for each in self._of(session))
 
     def clear(self, session: str | None = None, upto: int | None = None) -> None:
         """Drop the entries of a session, or all: those with numbers of at most `upto`, if that is
         given."""
-        later = [] if upto is None else [each for each in self._of(session) if each[_NUMBER] > upto]
+        later = [] if upto is None else [each for each in self._of(session) if each[NUMBER] > upto]
         self._clear(session)
         self.insert(later)
 
@@ -305,8 +275,8 @@ class Journal:
         del self._lost[session]
         if dropped:
             del self._by_session[session]
-            self._entries = deque(each for each in self._entries if _session_of(each) != session)
-            self._bytes -= sum(each[_COST] for each in dropped)
+            self._entries = deque(each for each in self._entries if session_of(each) != session)
+            self._bytes -= sum(each[COST] for each in dropped)
 
     def _of(self, session: str | None) -> deque[AnyKept]:
         """Return the entries of a session, or all, in the order of their numbers."""
@@ -319,14 +289,14 @@ class Journal:
     def _index(self) -> None:
         """Index the entries that came since the last time."""
         indexed = self._indexed
-        new = [*takewhile(lambda each: each[_NUMBER] > indexed, reversed(self._entries))]
+        new = [*takewhile(lambda each: each[NUMBER] > indexed, reversed(self._entries))]
         if new:
-            self._indexed = new[0][_NUMBER]
+            self._indexed = new[0][NUMBER]
         for kept in reversed(new):
             self._note_session(kept)
 
     def _note_session(self, kept: AnyKept) -> None:
-        session = _session_of(kept)
+        session = session_of(kept)
         own = self._by_session.get(session)
         if own is None:
             own = self._by_session[session] = deque()
@@ -336,7 +306,7 @@ class Journal:
         """Add an entry, the number of which is above all others. The oldest go if there is no
         room."""
         self._entries.append(kept)
-        self._bytes += kept[_COST]
+        self._bytes += kept[COST]
         if len(self._entries) > self._most_entries or self._bytes > self._max_bytes:
             self._drop_oldest()
 
@@ -357,10 +327,10 @@ class Journal:
             self._bytes > self._max_bytes and len(entries) > 1
         ):
             oldest = entries.popleft()
-            session = _session_of(oldest)
-            self._bytes -= oldest[_COST]
+            session = session_of(oldest)
+            self._bytes -= oldest[COST]
             lost[session] += 1
-            if oldest[_NUMBER] <= self._indexed:
+            if oldest[NUMBER] <= self._indexed:
                 own = self._by_session[session]
                 own.popleft()
                 if not own:
@@ -389,47 +359,6 @@ class CallCount:
             self._last = kept.number
             self._count += kept.entry.is_first
         return self._count
-
-
-def get_number(kept: AnyKept) -> int:
-    """Return the number of an entry, by which entries are sorted."""
-    return kept[_NUMBER]
-
-
-def _session_of(each: AnyKept) -> str:
-    """Return the session of an entry."""
-    if isinstance(each, Repeated):
-        return each.first.entry.session
-    return each.entry.session if isinstance(each, Kept) else each[_SESSION]
-
-
-def _kept(each: AnyKept) -> Kept:
-    """Return an entry, made now unless it is."""
-    if isinstance(each, Kept):
-        return each
-    return each.kept if isinstance(each, Repeated) else _make(each)
-
-
-def _like(each: AnyKept) -> Entry:
-    """Return an entry that is equal, but for its delivery."""
-    return each.first.entry if isinstance(each, Repeated) else _kept(each).entry
-
-
-def _make(noted: Noted) -> Kept:
-    """Return the entry of what was noted."""
-    request, cost, number, session, status, match, started, decided = noted
-    delivery = Delivery(decided, decided, decided, started=started)
-    return Kept(_entry(request, len(request.body), session, status, match, delivery), cost, number)
-
-
-def _entry(
-    request: Request, size: int, session: str, status: int, match: Match, delivery: Delivery
-) -> Entry:
-    outcome, _, _, rule, summary, answer, _, near_miss, trouble, traffic, asked_for, _ = match
-    if outcome is Outcome.GENERATED:  # vectors, which have no tokens, and are large
-        answer = None
-    of_request = (request, size, session, status, outcome, rule, summary)
-    return _new(Entry, (*of_request, answer, near_miss, delivery, trouble, traffic, asked_for))
 
 
 def _size_of(answer: Answer, reply: Reply) -> int:

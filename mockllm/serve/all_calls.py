@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from mockllm.endpoints.control.calls import MAX_CALLS
 from mockllm.endpoints.earlier import continued_id
-from mockllm.observers.journal import CallCount, Journal, Kept, get_number
+from mockllm.observers.entries import Kept, get_number
+from mockllm.observers.journal import CallCount, Journal
 from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
 from mockllm.observers.verification import counted

@@ -14,8 +14,7 @@ from mockllm.engine.decision import Answer, Delivery, End, Outcome, Summary, Tro
 from mockllm.errors import Place
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
-from mockllm.observers.calls import Entry, ToldError
-from mockllm.observers.journal import Kept
+from mockllm.observers.entries import Entry, Kept, ToldError
 from mockllm.serve.peer_messages import pack_request, unpack_request
 from mockllm.wire import jsontext
 

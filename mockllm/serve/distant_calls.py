@@ -24,7 +24,8 @@ from mockllm.endpoints.control.calls import MAX_CALLS
 from mockllm.endpoints.earlier import continued_id
 from mockllm.engine.changes import Change, ClearCalls
 from mockllm.errors import RequestError
-from mockllm.observers.journal import CallCount, Journal, Kept
+from mockllm.observers.entries import Kept
+from mockllm.observers.journal import CallCount, Journal
 from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
 from mockllm.serve.call_messages import pack_calls, unpack_calls

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from mockllm.limits import MIB
-from mockllm.observers.journal import Journal, Kept
+from mockllm.observers.entries import Kept
+from mockllm.observers.journal import Journal
 from mockllm.observers.selection import Selection
 from mockllm.serve.call_board import CallBoard
 from mockllm.serve.call_messages import pack_calls, unpack_calls

@@ -39,7 +39,8 @@ from mockllm.engine.decision import Decision, Outcome
 from mockllm.engine.match_cache import COPIES, MatchCache
 from mockllm.exchange import Request
 from mockllm.limits import KIB, MIB
-from mockllm.observers.journal import Journal, Kept
+from mockllm.observers.entries import Kept
+from mockllm.observers.journal import Journal
 from mockllm.observers.metrics import Meter, Row
 from mockllm.replies.ready import ReadyBytes
 

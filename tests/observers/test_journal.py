@@ -14,7 +14,8 @@ from mockllm import Call
 from mockllm.engine.decision import Decision, Delivery, Exchange, Match, Outcome
 from mockllm.exchange import Reply
 from mockllm.matching.rule import Rule
-from mockllm.observers.journal import PER_ENTRY, Journal, Kept, Record, get_number
+from mockllm.observers.entries import Kept, get_number
+from mockllm.observers.journal import PER_ENTRY, Journal, Record
 from tests.support.observed import PATHS, Observed, request
 from tests.support.served import chat_request, embeddings_request, messages_request
 

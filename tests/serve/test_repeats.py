@@ -26,7 +26,8 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import Loaded, load
 from mockllm.engine.traffic import compile_traffic
 from mockllm.exchange import Request
-from mockllm.observers.journal import Journal, Kept
+from mockllm.observers.entries import Kept
+from mockllm.observers.journal import Journal
 from mockllm.observers.lateness import Lateness
 from mockllm.observers.metric_cells import (
     DURATION,
