@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mockllm import Config
@@ -72,6 +72,7 @@ ENOUGH: dict[str, Any] = {"rate_limit": {"rpm": 10**6, "tpm": 10**6}}
 
 @pytest.mark.parametrize("traffic", [[], [ENOUGH]], ids=["", "limited"])
 @pytest.mark.parametrize("counts_input", [False, True])
+@settings(max_examples=40)
 @given(asked=st.lists(st.tuples(TEXTS, MEMBERS), min_size=1, max_size=6))
 def test_requests_that_never_repeat_are_decided_as_on_the_long_way(
     counts_input: bool, traffic: list[Any], asked: list[tuple[str, dict[str, Any]]]
