@@ -323,6 +323,12 @@ class Prompt:
             self.verdicts = {}
         self.verdicts[condition] = holds
 
+    def let_go_later(self, values: Iterable[Sequence[Any]]) -> None:
+        """Add those of `values` that are lists, which are long, to the leftovers of a large
+        request."""
+        if self.leftovers is not None:
+            self.leftovers += (each for each in values if isinstance(each, list))
+
     def has_read(self, read: Callable[[Prompt], Any]) -> bool:
         """Return True if `once` has the result of `read`."""
         return self._readings is not None and read in self._readings
@@ -386,6 +392,7 @@ def read_messages_in_pieces(
             read += 1
             if not read % MESSAGES_AT_ONCE:
                 yield False
+            prompt.let_go_later((message.texts, message.calls))
             if message.calls:
                 yield from _keep_names(message.calls, names)
             if message.role == "assistant" and joined and joined[-1].role == "assistant":

@@ -74,8 +74,7 @@ def read_values(names: Iterable[str], asked: Asked) -> Generator[bool, None, dic
         yield from in_pieces(asked.prompt, READINGS.get(name, ()))
         if name in _LONG_VALUES:
             value = yield from _LONG_VALUES[name](asked.prompt)
-            if asked.prompt.leftovers is not None and isinstance(value, list):
-                asked.prompt.leftovers.append(value)
+            asked.prompt.let_go_later((value,))
         elif name == _CALL:
             value = asked.call
         else:
@@ -96,25 +95,29 @@ def _tools(prompt: Prompt) -> Pieces[list[str]]:
 
 
 def _messages(prompt: Prompt) -> Pieces[list[dict[str, Any]]]:
-    return (yield from _list_in_pieces(prompt.once(readings.spoken), _message))
+    return (yield from _list_in_pieces(prompt, readings.spoken, _message))
 
 
 def _tool_results(prompt: Prompt) -> Pieces[list[dict[str, Any]]]:
-    return (yield from _list_in_pieces(prompt.once(readings.results), _result))
+    return (yield from _list_in_pieces(prompt, readings.results, _result))
 
 
 def _list_in_pieces(
-    messages: Sequence[_M], entry: Callable[[_M, str, list[dict[str, Any]]], dict[str, Any]]
+    prompt: Prompt,
+    read: Callable[[Prompt], Sequence[_M]],
+    entry: Callable[[_M, str, list[dict[str, Any]]], dict[str, Any]],
 ) -> Pieces[list[dict[str, Any]]]:
-    """Return a list of `entry(message, text, calls)` of each message, which may be long itself."""
+    """Return a list of `entry(message, text, calls)` of each message that `read` gives, which may
+    be long itself."""
     listed: list[dict[str, Any]] = []
-    for number, some in enumerate(slices(messages)):
+    for number, some in enumerate(slices(prompt.once(read))):
         if number:
             yield False
         for message in some:
             if len(message.texts) + len(message.calls) > MESSAGES_AT_ONCE:
                 text = yield from join_in_pieces(message.texts)
                 calls = yield from read_slices(message.calls, _calls)
+                prompt.let_go_later((calls,))
             else:
                 text, calls = message.text, _calls(message.calls)
             listed.append(entry(message, text, calls))

@@ -38,8 +38,9 @@ def in_pieces(prompt: Prompt, wanted: Iterable[Reading]) -> Pieces[None]:
             continue
         made = yield from divided(prompt)
         prompt.keep(read, made)
-        if prompt.leftovers is not None and isinstance(made, list):
-            prompt.leftovers.append(made)
+        prompt.let_go_later((made,))
+        if prompt.leftovers is not None:
+            yield False
 
 
 def divide(read: Reading, divided: Divided) -> None:
@@ -63,7 +64,7 @@ def join_in_pieces(texts: Texts) -> Pieces[str]:
     """Return `texts`, joined by a newline, with pauses."""
     parts = yield from read_slices(texts, lambda each: ("\n".join(each),))
     if len(parts) > 1:
-        yield False
+        yield True  # 10 MB take 7 ms
     return "\n".join(parts)
 
 
@@ -88,16 +89,31 @@ def _turns(prompt: Prompt) -> Pieces[Sequence[Sequence[ConversationMessage]]]:
     return turns.result()
 
 
+def _words(turn: Sequence[ConversationMessage]) -> Pieces[Texts]:
+    found: list[str] = []
+    for number, some in enumerate(slices(turn)):
+        if number:
+            yield False
+        for message in some:
+            if message.role != "user":
+                continue
+            for place, texts in enumerate(slices(message.texts)):
+                if place:
+                    yield False
+                found += texts
+    return found
+
+
 def _user(prompt: Prompt) -> Pieces[Texts]:
     turn = prompt.last_turn()
     if (yield from _has_result(turn)):
         return ()
-    return (yield from read_slices(turn, readings.words))
+    return (yield from _words(turn))
 
 
 def _last_user(prompt: Prompt) -> Pieces[Texts | None]:
     for back, turn in enumerate(reversed(prompt.turns()), 1):
-        found = yield from read_slices(turn, readings.words)
+        found = yield from _words(turn)
         if found:
             return found
         if not back % prompts.MESSAGES_AT_ONCE:
@@ -152,7 +168,9 @@ def _spoken(prompt: Prompt) -> Pieces[Sequence[ConversationMessage]]:
         if number:
             yield False
         joining.add(some)
-    return joining.result()
+    spoken = joining.result()
+    prompt.let_go_later((spoken[-1].texts,) if spoken else ())
+    return spoken
 
 
 def _spoken_texts(prompt: Prompt) -> Pieces[Sequence[tuple[ConversationMessage, Texts]]]:

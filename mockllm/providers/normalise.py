@@ -129,6 +129,7 @@ def write_in_slices(members: Members, name: str, entries: list[Any]) -> Generato
         some = jsontext.dumps(entries[start : start + PARTS_AT_ONCE])[1:-1].decode()
         pieces.append(f",{some}" if start else some)
         yield
+    yield
     return "".join((*pieces, "]", behind.decode()))
 
 

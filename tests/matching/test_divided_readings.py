@@ -90,7 +90,7 @@ def test_readings_that_are_made_in_pieces_are_the_same(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mockllm.prompt.MESSAGES_AT_ONCE", most)
         for read in READINGS:
-            assert set(in_pieces(divided, [read])) <= {False}
+            assert set(in_pieces(divided, [read])) <= {False, True}
             assert divided.has_read(read)
             assert _plain(divided.once(read)) == _plain(at_once.once(read))
 
@@ -181,6 +181,18 @@ def test_there_are_pauses_while_a_long_conversation_is_read(role: str) -> None:
 
     assert len(list(in_pieces(prompt, [readings.messages]))) >= LONG // MESSAGES_AT_ONCE
     assert list(in_pieces(prompt, [readings.messages])) == []
+
+
+def test_the_texts_of_a_large_request_are_let_go_of_in_parts() -> None:
+    parts = [{"type": "text", "text": "hi"}] * 2_000
+    prompt = ask_chat([{"role": "user", "content": parts}])
+    prompt.leftovers = []
+
+    pauses = len(list(in_pieces(prompt, [readings.messages, readings.turns, readings.user])))
+
+    said = prompt.messages()[0].texts
+    assert any(each is said for each in prompt.leftovers)
+    assert pauses >= 3
 
 
 def test_a_short_conversation_is_read_without_a_pause() -> None:
