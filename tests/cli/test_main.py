@@ -14,9 +14,11 @@ import pytest
 
 from mockllm.cli.main import main
 from mockllm.config.models import Config
+from mockllm.engine.json_schema import configuration_schema
 from tests.support import contract
 from tests.support.contract import TEXT_ASKED
 from tests.support.processes import failing, write
+from tests.support.schemas import printed_schema, printed_validator
 from tests.support.served import Json, chat_mock, chat_saying, messages_mock, responses_mock
 
 CLEAN: Json = {
@@ -160,9 +162,8 @@ def test_check_runs_as_a_process(tmp_path: Path) -> None:
     assert ended == (0, NO_PROBLEMS, "")
 
 
-def test_the_schema_describes_the_file_format(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["schema"]) == 0
-    schema = json.loads(capsys.readouterr().out)
+def test_the_schema_describes_the_file_format() -> None:
+    schema = printed_schema()
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert schema["type"] == "object"
     assert set(schema["properties"]) == set(Config.model_fields)
@@ -195,10 +196,8 @@ def test_the_schema_describes_the_file_format(capsys: pytest.CaptureFixture[str]
         {"anthropic": [{"reply": {"text": "Hi", "usage": {"output": 3}}, "headers": {"a": "b"}}]},
     ],
 )
-def test_the_schema_accepts_replies(config: object, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["schema"])
-
-    jsonschema.validate(config, json.loads(capsys.readouterr().out))
+def test_the_schema_accepts_replies(config: object) -> None:
+    printed_validator().validate(config)
 
 
 @pytest.mark.parametrize(
@@ -215,13 +214,9 @@ def test_the_schema_accepts_replies(config: object, capsys: pytest.CaptureFixtur
         {"openai_embeddings": [{"reply": "a"}]},
     ],
 )
-def test_the_schema_refuses_what_no_mock_is(
-    config: object, capsys: pytest.CaptureFixture[str]
-) -> None:
-    main(["schema"])
-
+def test_the_schema_refuses_what_no_mock_is(config: object) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(config, json.loads(capsys.readouterr().out))
+        printed_validator().validate(config)
 
 
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,11 +226,16 @@ def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"mockllm {metadata.version('mockllm-server')}\n"
 
 
-def test_the_schema_accepts_valid_files(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["schema"])
-    schema = json.loads(capsys.readouterr().out)
-    jsonschema.Draft202012Validator.check_schema(schema)
-    validator = jsonschema.Draft202012Validator(schema)
+def test_the_schema_is_that_of_configurations() -> None:
+    """Which is held against the rules of schemas in tests/engine/test_json_schema.py."""
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    written = json.loads(json.dumps(configuration_schema()))
+
+    assert printed_schema() == dialect | written
+
+
+def test_the_schema_accepts_valid_files() -> None:
+    validator = printed_validator()
     assert [list(validator.iter_errors(each)) for each in (CLEAN, TERSE)] == [[], []]
     assert list(validator.iter_errors({"opnai": []}))
 

@@ -12,6 +12,7 @@ from mockllm import AnthropicMock, Config, Latency, Mock
 from mockllm.config.latency import PRESETS, parse_latency, read_latency, suspicious_times
 from mockllm.config.models import MOCK_FIELDS
 from tests.support.configs import mistakes
+from tests.support.schemas import config_validator
 
 
 def mistake_of(latency: Any) -> list[str]:
@@ -160,16 +161,14 @@ def test_an_unknown_preset_is_reported_with_all_that_there_are() -> None:
 
 
 def test_the_schema_allows_presets_and_objects() -> None:
-    schema = Config.model_json_schema()
-
     everything = {"ttft": "1s", "full": "overloaded", "queue": 1, "concurrency": 2}
     allowed: list[Any] = ["vllm-8b", everything]
     refused: list[Any] = ["fast", {"ttft": -1}, {"concurrency": 0}, 5]
     for latency in allowed:
-        jsonschema.validate({"latency": latency}, schema)
+        config_validator().validate({"latency": latency})
     for latency in refused:
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({"latency": latency}, schema)
+            config_validator().validate({"latency": latency})
 
 
 def test_times_that_were_surely_meant_as_milliseconds_are_found() -> None:
