@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import example, given, settings
@@ -51,6 +51,7 @@ COLONS = [b":", b": ", b":  \t"]
 ODD_COLONS = [b" :", b"\t: ", b":\x0b", b"::", b""]
 
 Lines = list[bytes]
+Edit = Callable[[bytes], bytes]
 
 
 def lines(
@@ -71,6 +72,46 @@ def accepted_heads() -> st.SearchStrategy[Lines]:
     )
 
 
+def _with_rest(rest: bytes) -> Edit:
+    return lambda line: line.partition(b":")[0] + rest
+
+
+def _with_colon(colon: bytes) -> Edit:
+    def replace(line: bytes) -> bytes:
+        name, _, value = line.partition(b":")
+        return name + colon + value
+
+    return replace
+
+
+def _instead(new: bytes) -> Edit:
+    return lambda line: new
+
+
+def _spliced(where: tuple[int, bytes]) -> Edit:
+    at, inserted = where
+
+    def splice(line: bytes) -> bytes:
+        cut = at % (len(line) + 1)
+        return line[:cut] + inserted + line[cut:]
+
+    return splice
+
+
+EDITS: st.SearchStrategy[Edit] = st.one_of(
+    lines([b""], COLONS, VALUES).map(_with_rest),
+    lines([b""], [b": "], [b"v%d" % number for number in range(50)]).map(_with_rest),
+    lines([b""], [b": "], [b"%d" % number for number in range(50)]).map(_with_rest),
+    st.sampled_from(LENGTHS).map(_instead),
+    st.sampled_from(ODD_LENGTHS).map(_instead),
+    lines([b""], COLONS, ODD_VALUES).map(_with_rest),
+    st.sampled_from(ODD_COLONS).map(_with_colon),
+    lines(NAMES + ODD_NAMES, COLONS + ODD_COLONS, VALUES + ODD_VALUES).map(_instead),
+    st.tuples(st.integers(0, 200), st.binary(min_size=1, max_size=2)).map(_spliced),
+)
+"""Other lines in place of one, made once: to make a strategy takes longer than to draw from it."""
+
+
 @st.composite
 def mutated(draw: st.DrawFn, head: Lines) -> Lines:
     """The lines of another head: some new, some gone or twice, some as attackers write them."""
@@ -80,25 +121,12 @@ def mutated(draw: st.DrawFn, head: Lines) -> Lines:
         if at == 0:
             head[0] = draw(st.sampled_from(3 * REQUEST_LINES + ODD_REQUEST_LINES))
             continue
-        name, _, value = head[at].partition(b":")
-        new = st.one_of(
-            lines([name], COLONS, VALUES),
-            lines([name], [b": "], [b"v%d" % number for number in range(50)]),
-            lines([name], [b": "], [b"%d" % number for number in range(50)]),
-            st.sampled_from(LENGTHS),
-            st.sampled_from(ODD_LENGTHS),
-            lines([name], COLONS, ODD_VALUES),
-            lines([name], ODD_COLONS, [value]),
-            lines(NAMES + ODD_NAMES, COLONS + ODD_COLONS, VALUES + ODD_VALUES),
-            st.tuples(st.integers(0, len(head[at])), st.binary(min_size=1, max_size=2)).map(
-                lambda cut, line=head[at]: line[: cut[0]] + cut[1] + line[cut[0] :]  # type: ignore[misc]  # bound now
-            ),
-        )
+        new = draw(EDITS)(head[at])
         match draw(st.sampled_from(["replace", "replace", "insert", "repeat", "drop"])):
             case "replace":
-                head[at] = draw(new)
+                head[at] = new
             case "insert":
-                head.insert(at, draw(new))
+                head.insert(at, new)
             case "repeat":
                 head.append(head[at])
             case "drop" if len(head) > 2:
