@@ -76,7 +76,7 @@ _LIMITS_REACHED: Headers = (
     (b"anthropic-ratelimit-output-tokens-remaining", b"8000"),
 )
 """Those of the first tier. Its input tokens are used up, as the message of ``rate_limit`` says."""
-_TIMING = (b"server-timing", b"x-originResponse;dur=" + placeholders.ELAPSED_MS)
+TIMING = (b"server-timing", b"x-originResponse;dur=" + placeholders.ELAPSED_MS)
 _CHALLENGE = b"Bearer"
 
 
@@ -100,7 +100,7 @@ def render_failure(
     body: dict[str, Any] = {"error": {"type": case.kind, "message": message}}
     if word not in _OF_EDGE:
         body = {"type": "error", **body, "request_id": request_id}
-        extra = (*extra, _TIMING)
+        extra = (*extra, TIMING)
     reply = Reply.whole(case.status, headers, jsontext.dumps(body))
     if word == "rate_limit":
         reply = set_headers(reply, _LIMITS_REACHED)

@@ -11,7 +11,7 @@ import orjson
 
 from mockllm.errors import ClientError, RequestError
 from mockllm.exchange import Headers, Reply, Request
-from mockllm.providers.anthropic.failures import render_failure
+from mockllm.providers.anthropic.failures import TIMING, render_failure
 from mockllm.providers.anthropic.rate_limits import LIMITS
 from mockllm.providers.envelope import (
     JSON_HEADERS,
@@ -99,7 +99,8 @@ def _render_error(error: ClientError, extra: Mapping[str, Any]) -> Reply:
         "request_id": _REQUEST_ID_JSON,
         **extra,
     }
-    return error_reply(error, error_headers(error, ANTHROPIC.headers), body)
+    headers = (*error_headers(error, ANTHROPIC.headers), TIMING)
+    return error_reply(error, headers, body)
 
 
 def _render_failure(failure: Failure, own: Cases, model: str) -> Reply:

@@ -100,11 +100,12 @@ _COUNTED = frozenset({"flagged"})
 """Found so late that the request was counted. Only such answers have the headers of limits."""
 
 _CHALLENGE = b'Bearer realm="OpenAI API"'  # as in recorded answers
-_EXTRA: Headers = (
+ERROR_HEADERS: Headers = (
     (b"openai-project", b"proj_mockllm"),
     (b"vary", b"Origin"),
     (b"x-content-type-options", b"nosniff"),
 )
+"""Those that errors have beside the headers of answers, as recorded."""
 
 
 def render_failure(failure: Failure, own: Cases, model: str, headers: Headers) -> Reply:
@@ -129,7 +130,7 @@ def render_failure(failure: Failure, own: Cases, model: str, headers: Headers) -
     inner = {"message": message, "type": case.kind, "param": case.param, "code": case.code}
     body = orjson.dumps({"error": inner}, option=orjson.OPT_INDENT_2)
     reply = Reply.whole(case.status, headers, body)
-    return finish(reply, failure, (*_EXTRA, *retry), _CHALLENGE)
+    return finish(reply, failure, (*ERROR_HEADERS, *retry), _CHALLENGE)
 
 
 def _spell(seconds: float | None) -> str:

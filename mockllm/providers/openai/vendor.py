@@ -17,7 +17,7 @@ from mockllm.providers.envelope import (
     has_bearer,
 )
 from mockllm.providers.failures import Cases, Failure
-from mockllm.providers.openai.failures import render_failure
+from mockllm.providers.openai.failures import ERROR_HEADERS, render_failure
 from mockllm.providers.openai.rate_limits import LIMITS
 from mockllm.providers.vendor import Vendor
 from mockllm.wire import placeholders
@@ -76,7 +76,7 @@ def _render_error(error: ClientError, extra: Mapping[str, Any]) -> Reply:
         kind = "server_error" if error.status >= 500 else "invalid_request_error"
     param, code = (error.param, error.code) if isinstance(error, RequestError) else (None, None)
     inner = {"message": error.message, "type": kind, "param": param, "code": code}
-    headers = error_headers(error, OPENAI.headers)
+    headers = error_headers(error, OPENAI.headers) + ERROR_HEADERS
     return error_reply(error, headers, {"error": inner, **extra}, challenge=_CHALLENGE)
 
 

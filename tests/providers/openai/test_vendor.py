@@ -133,7 +133,12 @@ def test_an_error_has_the_headers_of_an_answer_and_then_its_own() -> None:
 
     reply = OPENAI.render_error(ClientError(405, "no", headers=own), {})
 
-    assert reply.headers == _without_limits(OPENAI.headers) + own
+    recorded = (
+        (b"openai-project", b"proj_mockllm"),
+        (b"vary", b"Origin"),
+        (b"x-content-type-options", b"nosniff"),
+    )
+    assert reply.headers == _without_limits(OPENAI.headers) + recorded + own
     assert not reply.streamed
 
 
