@@ -9,8 +9,8 @@ import os
 import time
 from pathlib import Path
 
-TRIES = 3
-PAUSE = 20e-6  # seconds between two tries, in which a lock is probably released
+TRIES = 10
+PAUSE = 4e-6  # seconds between two tries, in which a lock is probably released
 
 _TRY = fcntl.LOCK_EX | fcntl.LOCK_NB
 

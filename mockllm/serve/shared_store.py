@@ -167,11 +167,11 @@ class SharedStore:
         self._lock = self._maps = self._owners = self._calls = None
 
     def perform_at_once(self, operations: Sequence[Operation], now: float) -> list[Result] | None:
-        """Return the results of `operations`; None if another process has the lock, or others wait
-        for it, or if there is trouble, which `perform_later` raises."""
-        if self._waiting and not self._held:
-            return None
+        """Return the results of `operations`, after those that wait; None if another process has
+        the lock, or too many wait, or if there is trouble, which `perform_later` raises."""
         try:
+            if self._waiting and not self._held:
+                return self._perform_behind(operations, now)
             return self._try_to_perform(operations, now)
         except StateUnavailableError:
             return None
@@ -278,6 +278,18 @@ class SharedStore:
         self._held += 1
         try:
             return self._perform(operations, now)
+        finally:
+            self.let_go()
+
+    def _perform_behind(self, operations: Sequence[Operation], now: float) -> list[Result] | None:
+        """Return the results of `operations` after those that wait, if the lock is free by now: in
+        the millisecond until it is tried for those again, others would have to wait as well."""
+        if not self._open_lock().acquire(tries=1):
+            return None
+        self._held += 1
+        try:
+            self._serve_first()
+            return None if self._waiting else self._perform(operations, now)
         finally:
             self.let_go()
 

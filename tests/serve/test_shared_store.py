@@ -131,10 +131,35 @@ async def test_a_question_waits_for_the_lock(store: SharedStore, other: SharedLo
     await asyncio.sleep(0)
     assert store.perform_at_once([NEXT], 0.0) is None
     other.release()
-    assert store.perform_at_once([NEXT], 0.0) is None  # others have waited longer
 
     assert [await each for each in waiting] == [[Chosen(0, 1, 2)], [Chosen(0, 2, 3)]]
     assert store.perform_at_once([NEXT], 0.0) == [Exhausted(0, 3)]
+
+
+@pytest.mark.anyio
+async def test_a_question_that_finds_the_lock_free_comes_after_those_that_wait(
+    store: SharedStore, other: SharedLock
+) -> None:
+    waiting = [asyncio.create_task(store.perform_later([NEXT])) for _ in range(2)]
+    await asyncio.sleep(0)
+    other.release()
+
+    assert store.perform_at_once([NEXT], 0.0) == [Exhausted(0, 3)]
+    assert [await each for each in waiting] == [[Chosen(0, 1, 2)], [Chosen(0, 2, 3)]]
+
+
+@pytest.mark.anyio
+async def test_a_question_waits_too_if_those_that_wait_take_long(
+    store: SharedStore, other: SharedLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = asyncio.create_task(store.perform_later([NEXT]))
+    await asyncio.sleep(0)
+    other.release()
+    with monkeypatch.context() as patched:
+        patched.setattr(shared_store, "MAX_TURN", 0.0)
+        assert store.perform_at_once([NEXT], 0.0) is None
+
+    assert await waiting == [Chosen(0, 1, 2)]
 
 
 @pytest.mark.anyio
