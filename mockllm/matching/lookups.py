@@ -208,7 +208,7 @@ class _Items(Family):
             if len(messages) == 1 and not last:  # as nearly always
                 items = messages[0].items
                 size = -1 if items is None else len(items)
-                if size not in sizes:
+                if size not in sizes or messages[0].is_longer(size, longest[size]):
                     return ()
                 place = places.get((size, messages[0].key_of_last(size)))
                 return () if place is None else (place,)
