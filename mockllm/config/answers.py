@@ -7,6 +7,7 @@ does not know how often an entry has been given: that is remembered by `state.st
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
 from pydantic import (
@@ -333,9 +334,9 @@ class Answers(WrittenAnswer):
         """The entries of `sequence`: validation has converted texts."""
         return cast("Sequence[_Entry]", getattr(self, "sequence", None) or ())
 
-    @property
+    @cached_property
     def has_state(self) -> bool:
-        """True if the answer depends on how often the mock has answered."""
+        """True if the answer depends on how often the mock has answered. Each API asks for it."""
         return bool(self.first_entries or self.sequence_entries) or self._counts_calls
 
     @property

@@ -64,10 +64,10 @@ class Views:
 
     def next_position(self, session: str | None) -> int:
         """Return the position in messages of the next mock that is added to a session, or to all:
-        above those of all others that the session sees, or that any does."""
+        above those of all others that the session sees, or that any does. From any thread."""
         positions = self._positions
         if session is None:
-            return 1 + max(positions.values(), default=-1)
+            return 1 + max([*positions.values()], default=-1)
         return 1 + max(positions.get(None, -1), positions.get(session, -1))
 
     def renew(self) -> View:
