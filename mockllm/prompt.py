@@ -197,6 +197,9 @@ class Message:
     least_size: int = field(default=0, compare=False)
     """Bytes that the canonical form of the last item has at least: to make that of a large message
     takes long, and is no use where it is longer than what it is compared with."""
+    entries: int = field(default=0, compare=False)
+    """The number of entries in the content of the last item if they are read in pieces, else 0.
+    Each of them takes 2 to 4 µs in the canonical form."""
     _keys_by_size: dict[int, bytes] | None = field(default=None, repr=False, compare=False)
     _item_keys: list[bytes] | None = field(default=None, repr=False, compare=False)
     """The canonical forms of the last items, in reverse order."""

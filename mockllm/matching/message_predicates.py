@@ -22,6 +22,7 @@ from mockllm.matching.predicate import DECIDE, Difference, Headers, Predicate
 from mockllm.prompt import Message, Prompt
 
 MAX_EXPLAINED = 1_000_000  # bytes of a message whose first difference is looked for: 5 ms
+MAX_ENTRIES_EXPLAINED = 2_000  # entries of its content, if what is expected is shorter: 4 to 8 ms
 
 
 class LastMessagePredicate(Predicate):
@@ -220,6 +221,8 @@ class _ItemsPredicate(LastMessagePredicate):
     def _item_reason(self, message: Message) -> str:
         if message.is_longer(self.size, max(len(self.key), MAX_EXPLAINED)):
             return f"it is longer than {MAX_EXPLAINED:,} bytes, expected {len(self.key):,}"
+        if message.entries > MAX_ENTRIES_EXPLAINED and message.is_longer(self.size, len(self.key)):
+            return f"it has {message.entries:,} parts, and more than {len(self.key):,} bytes"
         expected, found = self.key, message.key_of_last(self.size)
         is_message = self.size == 1 and expected.startswith(b"{")
         if self.size != 1:

@@ -114,8 +114,10 @@ def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message
         return None
     texts = yield from normalise.read_in_slices(content, _texts)
     search_texts = yield from normalise.read_in_slices(content, read_content)
-    least = normalise.least_size(content)
-    return Message(message["role"], texts, search_texts, (message,), canonical, _parts, least)
+    size = normalise.least_size(content)
+    return Message(
+        message["role"], texts, search_texts, (message,), canonical, _parts, size, len(content)
+    )
 
 
 def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:

@@ -194,8 +194,8 @@ def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message
         search_texts = (*before, *searched, *behind)
     elif len(texts) != len(content):
         search_texts = yield from normalise.read_in_slices(content, chat_texts.read_content)
-    least = normalise.least_size(content)
-    return Message(role, texts, search_texts, (message,), canonical, _parts, least)
+    size = normalise.least_size(content)
+    return Message(role, texts, search_texts, (message,), canonical, _parts, size, len(content))
 
 
 def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:

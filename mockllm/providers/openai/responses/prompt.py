@@ -239,8 +239,8 @@ def _message_in_pieces(item: dict[str, Any]) -> Generator[None, None, Message | 
         content, lambda some: read_item(item | {"content": some})
     )
     written = yield from normalise.write_in_slices(item, "content", content)
-    least = normalise.least_size(content)
-    return Message(_role(item), texts, (*found, written), None, canonical, _parts, least)
+    size, entries = normalise.least_size(content), len(content)
+    return Message(_role(item), texts, (*found, written), None, canonical, _parts, size, entries)
 
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:
