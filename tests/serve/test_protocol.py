@@ -22,8 +22,9 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import Loaded, load
 from mockllm.exchange import Request, Step
 from mockllm.http1.framing import CONTINUE
-from mockllm.limits import Limits
+from mockllm.limits import MAX_SPEED, MIN_SPEED, Limits
 from mockllm.observers.journal import Journal
+from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.phase import Phase
 from mockllm.serve.protocol import HTTPProtocol
@@ -287,10 +288,13 @@ def test_a_peer_that_resets_before_the_close_is_no_error(
 LIMITS = Limits(keep_alive=5.0, write_time=20.0, linger=2.0, connections=2)
 
 
-async def ends_at(loaded: Loaded, transport: Written, *parts: bytes, during: float = 0.0) -> float:
+async def ends_at(
+    loaded: Loaded, transport: Written, *parts: bytes, during: float = 0.0, speed: float = 1.0
+) -> float:
     """The second at which a connection is ended; a peer that is refused goes on sending `during`
     the first of them."""
-    protocol = HTTPProtocol(Service(App(Engine(loaded)), limits=LIMITS))
+    clock = Clock(speed=speed)
+    protocol = HTTPProtocol(Service(App(Engine(loaded)), limits=LIMITS, clock=clock))
     protocol.connection_made(cast("Any", transport))
     for part in parts:
         protocol.data_received(part)
@@ -303,26 +307,33 @@ async def ends_at(loaded: Loaded, transport: Written, *parts: bytes, during: flo
     raise AssertionError("it is never ended")
 
 
+@pytest.mark.parametrize("speed", [1.0, MIN_SPEED, MAX_SPEED])
 @pytest.mark.parametrize(
-    ("transport", "parts", "during", "ends", "second"),
+    ("unsent", "parts", "during", "ends", "second"),
     [
-        (Written(), [post()], 0.0, ["close"], 5),
-        (Written(unsent=9), [post()], 0.0, ["abort"], 20),
-        (Written(), [post("Connection: close")], 0.0, ["eof", "abort"], 2),
-        (Written(unsent=9), [post("Connection: close")], 0.0, ["eof", "abort"], 20),
-        (Written(), [b"nonsense\r\n\r\n"], 10.0, ["eof", "abort"], 11),
-        (Written(), [b"nonsense\r\n\r\n"], 999.0, ["eof", "abort"], int(MAX_LINGER)),
+        (0, [post()], 0.0, ["close"], 5),
+        (9, [post()], 0.0, ["abort"], 20),
+        (0, [post("Connection: close")], 0.0, ["eof", "abort"], 2),
+        (9, [post("Connection: close")], 0.0, ["eof", "abort"], 20),
+        (0, [b"nonsense\r\n\r\n"], 10.0, ["eof", "abort"], 11),
+        (0, [b"nonsense\r\n\r\n"], 999.0, ["eof", "abort"], int(MAX_LINGER)),
     ],
 )
 def test_a_connection_times_out_when_its_peer_is_idle(
     loaded: Loaded,
-    transport: Written,
+    unsent: int,
     parts: list[bytes],
     during: float,
     ends: list[str],
     second: int,
+    speed: float,
 ) -> None:
-    assert asyncio.run(ends_at(loaded, transport, *parts, during=during)) == second
+    """Whatever the speed of latencies is."""
+    transport = Written(unsent=unsent)
+
+    ended = asyncio.run(ends_at(loaded, transport, *parts, during=during, speed=speed))
+
+    assert ended == second
     assert transport.ends == ends
 
 
