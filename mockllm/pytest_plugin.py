@@ -103,12 +103,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     yield
     used = item.stash.get(_USED, None)
     if used is not None and not used.settings.allow_unmatched:
-        used.session.fail_on_errors()
-        try:
-            used.session.assert_no_unmatched()
-        except AssertionError as exc:
-            failure = str(exc)
-        else:
+        failure = used.session._why_unanswered()
+        if failure is None:
             return
         item.stash[_TOLD] = True
         __tracebackhide__ = False  # or pytest would say that everything is hidden
@@ -206,8 +202,7 @@ class _Servers:
 
     def end(self, session: AnySession) -> None:
         """End the session of a test, and note the gates at which answers of it are still held."""
-        self._stragglers += _held_lines(session.name, session._read().held)
-        session.end()
+        self._stragglers += _held_lines(session.name, session._end_current())
 
     def _stop_some(self) -> None:
         """Stop the oldest servers beyond `MAX_SERVERS`, but not that of the run."""
@@ -328,7 +323,6 @@ def llm_server(
     request.node.stash[_TOLD] = False
     yield session
     del request.node.stash[_USED]
-    server.use_session(None)
     servers.end(session)
 
 

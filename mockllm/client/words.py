@@ -92,6 +92,17 @@ class RemoteWords(BaseURLs):
             if call.traceback:
                 raise AssertionError(call.traceback)
 
+    def _why_unanswered(self) -> str | None:
+        """Do what `fail_on_errors` does, and return the text with which `assert_no_unmatched` would
+        fail."""
+        __tracebackhide__ = True
+        self.fail_on_errors()
+        try:
+            self.assert_no_unmatched()
+        except AssertionError as exc:
+            return str(exc)
+        return None
+
     def assert_all_called(self) -> None:
         """Fail if a mock was never called, or has answers that were not used."""
         __tracebackhide__ = True

@@ -23,7 +23,8 @@ from mockllm.serve.gates import Gates
 from mockllm.serve.listening import Listening, await_in, run_in, running_loop
 from mockllm.serve.session import S, SessionServer
 from mockllm.serve.waiting import wait_for_count, wait_for_gate
-from mockllm.state.store import BeginSession, Operation, Result
+from mockllm.state.sessions import COMMON
+from mockllm.state.store import BeginSession, EndSession, Operation, Result
 
 logger = logging.getLogger("mockllm")
 T = TypeVar("T")
@@ -191,6 +192,20 @@ class RecordedServer(SessionServer[S]):
             return listening.app.perform(operation)
 
         return listening.run(begin)
+
+    def _end_current(self, session: str) -> Mapping[str, int]:
+        listening = self._listening
+        if listening is None:
+            return {}
+        app, gates = listening.app, listening.gates
+
+        def end() -> Mapping[str, int]:
+            held = gates.held(session)
+            app.perform(BeginSession(COMMON, current=True))
+            app.perform(EndSession(session))
+            return held
+
+        return listening.run(end)
 
     def _started_app(self) -> App:
         """Return the app, also after the end. Raises like `timing`."""

@@ -91,6 +91,11 @@ class AnySession(BaseURLs, Verifiable):
         begins it again. Without effect on a server that is stopped."""
         self._server._end_session(self.name)
 
+    def _end_current(self) -> Mapping[str, int]:
+        """End the session, and make the common one current again. Returns the number of answers
+        that were held at each gate."""
+        return self._server._end_current(self.name)
+
     def clear_calls(self) -> None:
         """Drop the `calls` of the session so far."""
         self._server._clear_journal(self.name)
@@ -265,6 +270,10 @@ class SessionServer(BaseURLs, Verifiable, Generic[S]):
 
     def _clear_journal(self, session: str | None) -> None:
         """Drop what the journal has of a session, or all. Raises like `_read_journal`."""
+        raise NotImplementedError
+
+    def _end_current(self, session: str) -> Mapping[str, int]:
+        """Do what `AnySession._end_current` does."""
         raise NotImplementedError
 
     def _subjects_of(self, session: str | None) -> dict[str, Subject]:

@@ -88,9 +88,9 @@ class Verifiable:
         """Raise the first exception of a function that should have made an answer, with its own
         traceback."""
         __tracebackhide__ = True
-        for call in self.calls:
-            if call.error is not None:
-                raise call.error.with_traceback(_of_the_author(call.error.__traceback__))
+        error = _first_error(self._read())
+        if error is not None:
+            raise error
 
     def assert_all_called(self) -> None:
         """Fail if a mock was never called, or has answers that were not used."""
@@ -109,6 +109,16 @@ class Verifiable:
     def describe_calls(self) -> str:
         """Return a list of the `calls`, a line each, as the texts of failures have it."""
         return verification.report(self._read())
+
+    def _why_unanswered(self) -> str | None:
+        """Do what `fail_on_errors` does, and return the text with which `assert_no_unmatched` would
+        fail: both with one reading of the calls."""
+        __tracebackhide__ = True
+        record = self._read()
+        error = _first_error(record)
+        if error is not None:
+            raise error
+        return verification.unmatched(record, strict=self._is_strict())
 
     def _read(self) -> Record:
         """Return what the journal has of the server or the session."""
@@ -322,6 +332,15 @@ class Mocks(Mapping[str, MockHandle]):
 
     def __repr__(self) -> str:
         return f"<Mocks {list(self)}>"
+
+
+def _first_error(record: Record) -> BaseException | None:
+    """Return the first exception of a function that should have made an answer, with its own
+    traceback."""
+    for call in record.calls:
+        if call.error is not None:
+            return call.error.with_traceback(_of_the_author(call.error.__traceback__))
+    return None
 
 
 def _of_the_author(traceback: TracebackType | None) -> TracebackType | None:
