@@ -110,43 +110,60 @@ def _lines(family: bytes, quotas: Sequence[Quota], now: float) -> list[tuple[byt
 
 def compile_headers(quotas: Sequence[Quota]) -> LimitLines:
     """Return the headers of these quotas as `LimitLines`."""
-    families = [(_FAMILIES[quota.word], [place]) for place, quota in enumerate(quotas)]
-    both = [place for place, quota in enumerate(quotas) if quota.word != "rpm"]
+    families = [_FAMILIES[quota.word] for quota in quotas]
+    both = [quota for quota in quotas if quota.word != "rpm"]
     if both:
-        families.append((b"tokens", both))
+        families.append(b"tokens")
     lines: list[tuple[bytes, bytes]] = []
-    shown: list[tuple[list[int], float, bytes, bool]] = []
-    for family, places in families:
-        amount = sum(quotas[place].amount for place in places)
-        is_rounded = amount >= _ROUNDED and family != b"requests"
-        shown.append((places, amount, b"%d" % amount, is_rounded))
+    for family in families:
         name = b"anthropic-ratelimit-" + family
         names = (name + b"-limit", name + b"-remaining", name + b"-reset")
         lines += [line for line in UNLIMITED if line[0] in names]
-    buckets = [(quota.amount, quota.window) for quota in quotas]
+    total = sum(quota.amount for quota in both)
+    total_limit = b"%d" % total
+    shown = [
+        (
+            quota.amount,
+            quota.window,
+            b"%d" % quota.amount,
+            quota.word != "rpm",
+            quota.amount >= _ROUNDED and quota.word != "rpm",
+        )
+        for quota in quotas
+    ]
 
     def values(used: Sequence[float], speed: float, now: float) -> tuple[bytes, ...]:
-        resets: list[float] = []
-        lefts: list[float] = []
-        for level, (amount, window) in zip(used, buckets, strict=True):
-            resets.append(level / amount * (window / speed))
-            lefts.append(amount - level)
+        # one loop over the limits, with constants made before: a request with three has 12 lines
         written: list[bytes] = []
-        for places, total, limit, is_rounded in shown:
-            first = places[0]
-            left, wait = lefts[first], resets[first]
-            for place in places[1:]:
-                left += lefts[place]
-                wait = max(wait, resets[place])
+        all_left = longest = 0.0
+        all_whole = 0
+        for level, (amount, window, limit, is_of_tokens, is_rounded) in zip(
+            used, shown, strict=True
+        ):
+            left, wait = amount - level, level / amount * (window / speed)
             if is_rounded:
-                thousands = math.floor(left / _ROUNDED + 0.5)
-                remaining = max(min(thousands * _ROUNDED, total), 0)
+                remaining: float = _round(left, amount)
             else:
-                remaining = sum([whole_left(buckets[each][0], used[each]) for each in places])
+                remaining = whole_left(amount, level)
+            if is_of_tokens:
+                all_left += left
+                if total < _ROUNDED:
+                    all_whole += whole_left(amount, level)
+                if wait > longest:
+                    longest = wait
             written += (limit, b"%d" % remaining, spell_time(now + wait))
+        if both:
+            remaining = all_whole if total < _ROUNDED else _round(all_left, total)
+            written += (total_limit, b"%d" % remaining, spell_time(now + longest))
         return tuple(written)
 
     return LimitLines(tuple(lines), values)
+
+
+def _round(left: float, amount: float) -> float:
+    """Return what is `left` of an amount in whole thousands, as `_lines` does."""
+    thousands = math.floor(left / _ROUNDED + 0.5) * _ROUNDED
+    return amount if thousands > amount else max(thousands, 0)
 
 
 def spell_time(seconds: float) -> bytes:
