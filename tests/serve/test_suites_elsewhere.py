@@ -3,13 +3,14 @@ servers of several: four workers, and two servers of two workers on one Redis, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
 from tests.engine import test_made_answers, test_sequences
+from tests.providers import test_contract_sequences
 from tests.serve import test_gate_handles, test_verifiable
 from tests.support.deployments import Controlled, deployed
 from tests.support.remote_apps import RemoteApp
@@ -46,6 +47,14 @@ def server(request: pytest.FixtureRequest, start: Server) -> Controlled:
     found.reset_state()
     found.clear_calls()
     return found
+
+
+@pytest.fixture
+async def clients(server: Any) -> AsyncIterator[test_contract_sequences.Clients]:
+    """The clients of a suite, of one session."""
+    found = test_contract_sequences.Clients(server, "one")
+    yield found
+    await found.close()
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +94,7 @@ SUITES = [
             "test_a_server_in_a_thread_has_gates_for_a_loop": IN_PROCESS,
         },
     ),
+    suites(test_contract_sequences, test_contract_sequences.MOCKS, without={}),
     suites(
         test_sequences,
         {},

@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any
 
+import pytest
+
 from tests.support.deployments import MARKS
+
+_GIVEN = ("server", "clients")
+_IN_A_LOOP = pytest.mark.usefixtures("anyio_backend")
+"""Of the async tests. anyio adds it to functions, but not to those that are methods: without it,
+these would lose their parameters."""
 
 
 def suites(
@@ -20,7 +27,8 @@ def suites(
     """Yield the names of classes, and classes, with the tests of `module`: one for each kind of
     `deployments`. They have a `kind` and a `config`.
 
-    Those with an argument `server` get the server of the class, and, if it `lends` something under
+    Those with an argument `server` get the server of the class, those with `clients` clients of it,
+    and, if it `lends` something under
     a name of the module, those that use that. Left out are the tests that say so themselves, and
     those `without` which it runs, for the reason given.
     """
@@ -31,7 +39,7 @@ def suites(
     for kind, marks in MARKS.items():
         members = {
             "__doc__": module.__doc__,
-            "pytestmark": marks,
+            "pytestmark": [*marks, _IN_A_LOOP],
             "kind": kind,
             "config": config,
             "lends": lends,
@@ -47,7 +55,7 @@ def _tests_of(module: ModuleType, lends: str) -> Iterator[tuple[str, FunctionTyp
             continue
         inner = getattr(getattr(test, "hypothesis", None), "inner_test", test)
         parameters = inspect.signature(inner).parameters
-        if "server" in parameters or (lends and f"{lends}(" in _source(inner)):
+        if not parameters.keys().isdisjoint(_GIVEN) or (lends and f"{lends}(" in _source(inner)):
             yield name, test
 
 
