@@ -123,8 +123,7 @@ def compile_added(
     place = mock.place
     index = FIRST_INDEX - 1 - number if is_first else FIRST_INDEX + number
     apis = [api for api in APIS if field == api.name or (field == SHARED and api.respond)]
-    match_field = "" if field == SHARED else apis[0].match_field
-    problems = [*unserialisable_values(mock, place, match_field)] or [*wrong_templates(mock, place)]
+    problems = [*unserialisable_values(mock, place)] or [*wrong_templates(mock, place)]
     by_api: dict[str, Compiled] = {}
     for api in apis if not problems else ():
         if strict or not isinstance(mock, Mock):

@@ -220,8 +220,8 @@ class _Listed(NamedTuple):
     mistakes: tuple[Problem, ...]
 
 
-def _listed(mocks: Sequence[AnyMock], list_name: str, match_field: str = "") -> list[_Listed]:
-    """Return the mocks of the list `list_name`, whose matches have the field `match_field`."""
+def _listed(mocks: Sequence[AnyMock], list_name: str) -> list[_Listed]:
+    """Return the mocks of the list `list_name`."""
     keys = keys_of(list_name, mocks)
     places = [mock.place_in(list_name, position) for position, mock in enumerate(mocks)]
     return [
@@ -229,8 +229,7 @@ def _listed(mocks: Sequence[AnyMock], list_name: str, match_field: str = "") -> 
             mock,
             place,
             keys.get(position, ""),
-            tuple(unserialisable_values(mock, place, match_field))
-            or tuple(wrong_templates(mock, place)),
+            tuple(unserialisable_values(mock, place)) or tuple(wrong_templates(mock, place)),
         )
         for position, (mock, place) in enumerate(zip(mocks, places, strict=True))
     ]
@@ -285,7 +284,7 @@ class _Shared:
 def _table(
     api: API, config: Config, shared: _Shared, problems: list[Problem], strict_requests: bool
 ) -> Table:
-    own = _listed(getattr(config, api.name), api.name, api.match_field)
+    own = _listed(getattr(config, api.name), api.name)
     listed = [*own, *(shared.listed if api.respond is not None else ())]
     chunk = config.stream.chunk
     if not listed:

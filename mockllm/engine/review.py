@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import orjson
 
 from mockllm.config.answers import Answers, WrittenAnswer
-from mockllm.config.conditions import MatchType
+from mockllm.config.conditions import Conditions, MatchType
 from mockllm.config.durations import find_suspicious
+from mockllm.config.error import Error
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock
 from mockllm.config.traffic import Traffic
@@ -56,25 +57,46 @@ def _match_type(mock: AnyMock) -> MatchType | None:
     return getattr(mock.match, "match_type", None)
 
 
-def unserialisable_values(mock: AnyMock, place: Place, match_field: str) -> Iterator[Problem]:
-    """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object.
-    `match_field` is that of the mock's API."""
-    parts = [(place, {f"match.{match_field}": getattr(mock.match, match_field, None)})]
-    parts += [(place.at(path), _values(written)) for path, written in mock.written()]
-    for part, members in parts:
-        for name, value in members.items():
-            for path, message in jsontext.find_unserialisable(value):
-                yield Problem(part.at(json_path([name, *path])), message)
+def unserialisable_values(mock: AnyMock, place: Place) -> Iterator[Problem]:
+    """Report Python values in a mock that JSON cannot represent, as `unserialisable` does."""
+    yield from unserialisable(_conditions(mock.match), place)
+    for path, written in mock.written():
+        yield from unserialisable(_values(written), place.at(path))
+
+
+def unserialisable_in_traffic(written: Traffic, place: Place) -> Iterator[Problem]:
+    """Report Python values in an entry of traffic that JSON cannot represent, as `unserialisable`
+    does."""
+    yield from unserialisable(_conditions(written.match) | _of_error(written.failure), place)
+
+
+def unserialisable(members: Mapping[str, Any], place: Place) -> Iterator[Problem]:
+    """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object, half
+    a surrogate pair. The `members` are by their paths in what is at `place`."""
+    for name, value in members.items():
+        for path, message in jsontext.find_unserialisable(value):
+            yield Problem(place.at(json_path([name, *path])), message)
+
+
+def _conditions(match: Conditions) -> dict[str, Any]:
+    """Return the words of a match, but for `body`: `engine.conditions` finds what is in that."""
+    return {"match": match.model_dump(by_alias=True, exclude={"body"}, exclude_unset=True)}
 
 
 def _values(written: WrittenAnswer) -> dict[str, Any]:
     """Return the values of any kind in an answer, by their paths."""
     return {
         "response": written.answer,
-        "error.message": written.failure and written.failure.message,
-        "error.body": written.failure and written.failure.body,
+        **_of_error(written.failure),
         "reply": written.said and written.said.model_dump(by_alias=True, exclude_unset=True),
         "stream.events": stream_of(written).events,
+    }
+
+
+def _of_error(failure: Error | None) -> dict[str, Any]:
+    return {
+        "error.message": failure and failure.message,
+        "error.body": failure and failure.body,
     }
 
 

@@ -64,6 +64,7 @@ def test_the_state_of_each_mock_is_its_own() -> None:
         ({"api": "chat", "message": {"role": 1}, "reply": "x"}, "added[3]: match.message"),
         ({"api": ["embeddings", "embeddings"], "reply": "x"}, "added[3]: match: no request"),
         ({"reply": {"json": float("nan")}}, "added[3]: reply.json"),
+        ({"user": {"contains": "\ud800"}, "reply": "x"}, "added[3]: match.user.contains: expected"),
         ({"reply": {"template": "{{"}}, "added[3]: reply.text: not a template of Jinja2"),
         ({"sequence": ["x", {"template": "{{ a }}"}]}, "added[3]: sequence[1].reply.text: 'a' is"),
     ],

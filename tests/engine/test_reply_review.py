@@ -144,6 +144,17 @@ def test_python_values_that_are_not_json_are_one_error() -> None:
     assert places == ["mocks[0]: reply.json.a[0]", "mocks[1]: reply.text"]
 
 
+def test_half_a_surrogate_pair_in_a_condition_is_an_error() -> None:
+    """No client can send it, and the control API could not show it."""
+    match = {"any_of": [{"user": "\ud800"}], "tools": ["\udc00"]}
+
+    with pytest.raises(ConfigError) as caught:
+        load(Config.from_dict({"mocks": [{"match": match, "reply": "a"}]}))
+
+    places = [problem.place for problem in caught.value.problems]
+    assert sorted(places) == ["mocks[0]: match.any_of[0].user", "mocks[0]: match.tools[0]"]
+
+
 # --- Hidden mocks ---
 
 

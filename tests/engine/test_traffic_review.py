@@ -106,6 +106,21 @@ def test_what_is_doubtful_is_a_warning_with_its_place(entry: Any, expected: str)
     assert warnings(entry) == [f"traffic[0]: {expected}"]
 
 
+@pytest.mark.parametrize(
+    ("entry", "place"),
+    [
+        (ERROR | {"match": {"user": "\ud800"}}, "traffic[0]: match.user"),
+        ({"error": {"status": 500, "message": "\ud800"}}, "traffic[0]: error.message"),
+        ({"error": {"status": 500, "body": [float("nan")]}}, "traffic[0]: error.body[0]"),
+    ],
+)
+def test_python_values_that_are_not_json_are_an_error(entry: Any, place: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        warnings(entry)
+
+    assert [problem.place for problem in caught.value.problems] == [place]
+
+
 def test_a_name_that_is_given_twice_is_a_warning() -> None:
     one, other = ERROR | {"name": "a"}, SLOW | {"name": "a"}
 
