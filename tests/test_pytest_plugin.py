@@ -607,7 +607,7 @@ def test_late(late, llm_server):
     )
 
     result = pytester.runpytest_subprocess(
-        *PLUGIN, "-n", "4", f"--llm-server-url={driven.base_url}"
+        *PLUGIN, "-n", "8", f"--llm-server-url={driven.base_url}"
     )
 
     result.assert_outcomes(passed=17)
