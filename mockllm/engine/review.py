@@ -58,19 +58,19 @@ def _match_type(mock: AnyMock) -> MatchType | None:
 
 
 def unserialisable_values(mock: AnyMock, place: Place) -> Iterator[Problem]:
-    """Report Python values in a mock that JSON cannot represent, as `unserialisable` does."""
-    yield from unserialisable(_conditions(mock.match), place)
+    """Report Python values in a mock that JSON cannot represent, as `_unserialisable` does."""
+    yield from _unserialisable(_conditions(mock.match), place)
     for path, written in mock.written():
-        yield from unserialisable(_values(written), place.at(path))
+        yield from _unserialisable(_values(written), place.at(path))
 
 
 def unserialisable_in_traffic(written: Traffic, place: Place) -> Iterator[Problem]:
-    """Report Python values in an entry of traffic that JSON cannot represent, as `unserialisable`
+    """Report Python values in an entry of traffic that JSON cannot represent, as `_unserialisable`
     does."""
-    yield from unserialisable(_conditions(written.match) | _of_error(written.failure), place)
+    yield from _unserialisable(_conditions(written.match) | _of_error(written.failure), place)
 
 
-def unserialisable(members: Mapping[str, Any], place: Place) -> Iterator[Problem]:
+def _unserialisable(members: Mapping[str, Any], place: Place) -> Iterator[Problem]:
     """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object, half
     a surrogate pair. The `members` are by their paths in what is at `place`."""
     for name, value in members.items():

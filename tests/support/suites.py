@@ -28,9 +28,8 @@ def suites(
     `deployments`. They have a `kind` and a `config`.
 
     Those with an argument `server` get the server of the class, those with `clients` clients of it,
-    and, if it `lends` something under
-    a name of the module, those that use that. Left out are the tests that say so themselves, and
-    those `without` which it runs, for the reason given.
+    and, if it `lends` something under a name of the module, those that use that. Left out are the
+    tests that say so themselves, and those `without` which it runs, for the reason given.
     """
     tests = dict(_tests_of(module, lends))
     assert tests.keys() >= without.keys(), "a test that is left out is not there"
