@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -148,6 +149,12 @@ entries = st.builds(
 )
 
 
+def elapsed(since_start: float | None, name: str) -> float | None:
+    """How long an entry lasts: since somebody started it, if it has a name and was not stopped, or
+    since the server runs."""
+    return since_start if name else 7.0
+
+
 @given(st.lists(entries, max_size=3), st.lists(st.none() | st.floats(0, 20), max_size=5))
 def test_effects_that_are_constant_are_those_at_any_time(
     written: list[TrafficEntry], times: list[float | None]
@@ -163,8 +170,7 @@ def test_effects_that_are_constant_are_those_at_any_time(
 
     assert (constant is not None) == all(entry.is_constant for entry in placed)
     for time in times if constant is not None else ():
-        # who started or stopped it, if it has a name, and how long the server runs
-        held = hold(placed, lambda name, at=time: at if name else 7.0)  # type: ignore[misc]
+        held = hold(placed, partial(elapsed, time))
         assert decide(held, {}) == constant
         assert constant.unlimited == constant._replace(limit=None)
 
