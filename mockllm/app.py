@@ -54,6 +54,7 @@ from mockllm.replies.prepared import make_ready
 from mockllm.state.attempts import RETRY_COUNT, attempt_at
 from mockllm.state.draws import Draws
 from mockllm.state.keys import Reloaded, compare
+from mockllm.state.operations import BeginSession, Operation, Reset, Result
 from mockllm.state.responses import StoredResponse, StoredResponses
 from mockllm.state.session_names import (
     HEADER,
@@ -62,17 +63,7 @@ from mockllm.state.session_names import (
     split_request,
 )
 from mockllm.state.sessions import COMMON
-from mockllm.state.store import (
-    BeginSession,
-    Condition,
-    HeldState,
-    LocalStore,
-    Operation,
-    Reset,
-    Result,
-    StateUnavailableError,
-    Store,
-)
+from mockllm.state.store import Condition, HeldState, LocalStore, StateUnavailableError, Store
 from mockllm.state.traffic import TrafficTimes
 from mockllm.wire.placeholders import FreshValues
 

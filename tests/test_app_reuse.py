@@ -16,7 +16,7 @@ from mockllm.engine.limiting import Limiter, Sent
 from mockllm.engine.loading import Loaded, load
 from mockllm.exchange import Request
 from mockllm.state.attempts import RETRY_COUNT
-from mockllm.state.store import BeginSession, EndSession, Operation, Reset
+from mockllm.state.operations import BeginSession, EndSession, Operation, Reset
 from mockllm.wire.placeholders import fill_fresh
 from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, KEY

@@ -19,9 +19,9 @@ from mockllm.errors import ClientError
 from mockllm.exchange import Request
 from mockllm.state import sessions
 from mockllm.state.choosing import AtEnd, Entry
+from mockllm.state.operations import BeginSession, EndSession
 from mockllm.state.responses import slot_of
 from mockllm.state.session_names import session_of_credential
-from mockllm.state.store import BeginSession, EndSession
 from tests.support import sequences
 from tests.support.goldens import FRESH, delivered
 from tests.support.served import (

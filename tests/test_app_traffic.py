@@ -25,7 +25,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import COMPLETE, EndingKind, LazySteps, Request
 from mockllm.state.attempts import RETRY_COUNT
-from mockllm.state.store import BeginSession, EndSession
+from mockllm.state.operations import BeginSession, EndSession
 from tests.support.apps import LoneApp
 from tests.support.goldens import delivered
 

@@ -28,7 +28,8 @@ from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
 from mockllm.state.attempts import RETRY_COUNT, Attempt, attempt_at
 from mockllm.state.choosing import Candidate, Exhausted
-from mockllm.state.store import Admit, Choose, Draw, HeldState, Operation, SessionEnded, Store
+from mockllm.state.operations import Admit, Choose, Draw, Operation, SessionEnded
+from mockllm.state.store import HeldState, Store
 
 _new = tuple.__new__  # half the time of the class's own constructor
 

@@ -17,7 +17,8 @@ from mockllm.providers.api import API
 from mockllm.providers.failures import Failure
 from mockllm.replies.faults import Fault
 from mockllm.replies.ready import ReadyBytes
-from mockllm.state import store
+from mockllm.state.operations import Leave, Settle
+from mockllm.state.operations import Operation as StateOperation
 from mockllm.state.rate_limits import Charge
 from mockllm.state.sessions import COMMON
 from mockllm.wire.chunking import Chunk
@@ -167,19 +168,19 @@ class Admission:
         self.charges: Mapping[str, Charge] = {}
         self.is_over = False
 
-    def end(self, costs: Mapping[str, float], now: float) -> tuple[store.Operation, ...]:
+    def end(self, costs: Mapping[str, float], now: float) -> tuple[StateOperation, ...]:
         """Return the operations at the end of the answer, at the time `now`, which has cost so much
         by these words; nothing if it has ended before."""
         if self.is_over:
             return ()
         self.is_over = True
-        operations: list[store.Operation] = [
-            store.Settle(self.charges[word], cost, self.at, now)
+        operations: list[StateOperation] = [
+            Settle(self.charges[word], cost, self.at, now)
             for word, cost in costs.items()
             if word in self.charges
         ]
         if self.lease:
-            operations.append(store.Leave(self.lease))
+            operations.append(Leave(self.lease))
         return tuple(operations)
 
 
@@ -274,7 +275,7 @@ class Wait(NamedTuple):
 
 
 Operation = (
-    ForwardRequest | FindElsewhere | DividedWork | CallFunction | FindPeer | Wait | store.Operation
+    ForwardRequest | FindElsewhere | DividedWork | CallFunction | FindPeer | Wait | StateOperation
 )
 
 

@@ -34,14 +34,14 @@ from mockllm.providers.rate_limits import (
     Refusal,
 )
 from mockllm.replies.headers import HeaderLines
-from mockllm.state import store
+from mockllm.state.operations import Choose, Enter, PoolFull, Spend
+from mockllm.state.operations import Operation as StateOperation
 from mockllm.state.rate_limits import Charge, Limit, Limited, Spent
 from mockllm.state.session_names import (
     CREDENTIAL_HEADERS,
     credential_of,
     session_of_credential,
 )
-from mockllm.state.store import Choose, Enter, PoolFull, Spend
 
 _new = tuple.__new__  # half the time of the class's own constructor
 MAX_USAGES = 1_000  # answers of mocks whose usage is kept
@@ -218,7 +218,7 @@ class Limiter:
 
     def over(
         self, admission: Admission, answer: Answer | None, sent: Sent
-    ) -> tuple[store.Operation, ...]:
+    ) -> tuple[StateOperation, ...]:
         """Return the operations at the end of a request that was admitted, of whose `answer` this
         was `sent`; none if it has ended before."""
         if not admission.charges:
@@ -274,7 +274,7 @@ class Limiter:
         return Question((free,), resume)
 
 
-def abandon(admission: Admission) -> tuple[store.Operation, ...]:
+def abandon(admission: Admission) -> tuple[StateOperation, ...]:
     """Return the operations at the end of a request that was admitted at this moment and will not
     be answered."""
     return admission.end(_true_costs(admission, {}, NOTHING), admission.at)
@@ -302,7 +302,7 @@ def chooses(question: Decision | Question) -> bool:
 
 
 def _is_of_store(question: Question) -> bool:
-    return all(isinstance(operation, store.Operation) for operation in question.operations)
+    return all(isinstance(operation, StateOperation) for operation in question.operations)
 
 
 def _names(limit: RateLimit, asked: Applicant) -> tuple[str, ...]:

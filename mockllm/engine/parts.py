@@ -23,7 +23,7 @@ from mockllm.exchange import Request
 from mockllm.matching.rule import Rule
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import NONE_LEFT, Candidate, Choice, Chosen, Exhausted
-from mockllm.state.store import Choose, SessionEnded
+from mockllm.state.operations import Choose, SessionEnded
 
 _NEXT = Candidate("")
 """Stands for the mocks behind one whose script may be over."""

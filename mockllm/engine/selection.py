@@ -18,7 +18,7 @@ from mockllm.matching.index import is_reusable
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.state.choosing import Chosen, Exhausted, NoneLeft
-from mockllm.state.store import SessionEnded
+from mockllm.state.operations import SessionEnded
 
 _new = tuple.__new__  # half the time of the class's own constructor
 

@@ -25,7 +25,7 @@ from mockllm.prompt import Prompt
 from mockllm.providers.rate_limits import Refusal
 from mockllm.providers.routes import NO_VALUES
 from mockllm.replies.prepared import make_ready
-from mockllm.state.store import SessionEnded, TakeNothing
+from mockllm.state.operations import SessionEnded, TakeNothing
 
 Decide = Callable[[Effects], Decision | Question]
 """Decides a request with these effects of traffic."""

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mockllm.observers.metrics import Meter
-from mockllm.state.store import Operation, Result, Store
+from mockllm.state.operations import Operation, Result
+from mockllm.state.store import Store
 
 
 class CountedStore:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, get_args
 
 from mockllm.engine.decision import End, Outcome
 from mockllm.providers import APIS
-from mockllm.state import store
+from mockllm.state.operations import Operation as StateOperation
 
 CELL_BYTES = 8
 _CELL_LIMIT = 1 << 64
@@ -31,7 +31,7 @@ API_WORDS = ("", *(api.word for api in APIS))
 """The APIs by their number; 0 is that of requests to none."""
 OUTCOMES = tuple(Outcome)
 ENDS = tuple(End)
-OPERATIONS: tuple[type[Any], ...] = get_args(store.Operation)
+OPERATIONS: tuple[type[Any], ...] = get_args(StateOperation)
 """The operations of stores by their number."""
 
 

@@ -48,8 +48,8 @@ from mockllm.providers import APIS
 from mockllm.providers.api import API
 from mockllm.providers.routes import Routes
 from mockllm.state.attempts import RETRY_COUNT, parse_retry_count
+from mockllm.state.operations import Operation
 from mockllm.state.session_names import split_path
-from mockllm.state.store import Operation
 
 MAX_KNOWN = 16_384  # combinations of what a row depends on, and answers, that are kept
 MAX_LABEL = 512  # characters of a path and a model that are kept

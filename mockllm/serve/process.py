@@ -40,7 +40,7 @@ from mockllm.serve.shared_changes import SharedChanges
 from mockllm.serve.shared_pools import SharedPools
 from mockllm.serve.state_folder import remove_folder
 from mockllm.serve.timing_board import TimingBoard
-from mockllm.state.store import Reset
+from mockllm.state.operations import Reset
 
 if TYPE_CHECKING:
     from mockllm.serve.shared_store import SharedStore

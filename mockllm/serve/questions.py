@@ -19,7 +19,7 @@ from mockllm.engine.decision import (
 from mockllm.serve.address import is_local
 from mockllm.serve.connections import Service
 from mockllm.serve.functions import is_asynchronous
-from mockllm.state import store
+from mockllm.state.operations import Operation as StateOperation
 
 MAX_QUESTIONS = 8  # of one request, one after the other, beside those about state
 
@@ -63,7 +63,7 @@ class Questions:
             if not isinstance(decided, Question):
                 break
             work = decided.operations[0]
-            left -= not isinstance(work, store.Operation)
+            left -= not isinstance(work, StateOperation)
             if isinstance(work, DividedWork):
                 if work.leftovers is not None:
                     self._service.turns.begin_large()

@@ -23,8 +23,8 @@ from mockllm.serve.gates import Gates
 from mockllm.serve.listening import Listening, await_in, run_in, running_loop
 from mockllm.serve.session import S, SessionServer
 from mockllm.serve.waiting import wait_for_count, wait_for_gate
+from mockllm.state.operations import BeginSession, EndSession, Operation, Result
 from mockllm.state.sessions import COMMON
-from mockllm.state.store import BeginSession, EndSession, Operation, Result
 
 logger = logging.getLogger("mockllm")
 T = TypeVar("T")

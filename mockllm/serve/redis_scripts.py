@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 from mockllm.state import attempts, draws, rate_limits, sessions, values
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import NONE_LEFT, AtEnd, Candidate, Chosen, Exhausted, Script
-from mockllm.state.rate_limits import Charge, Limited, Spent
-from mockllm.state.store import (
+from mockllm.state.operations import (
     Admit,
     BeginSession,
     Choose,
@@ -44,6 +43,7 @@ from mockllm.state.store import (
     TakeNothing,
     TooManySessions,
 )
+from mockllm.state.rate_limits import Charge, Limited, Spent
 
 LIFETIME = 2 * 24 * 3600  # seconds that a key lives after its last use, if no server refreshes it
 MAX_SILENCE = 10.0  # seconds without a heartbeat after which a worker counts as dead

@@ -40,11 +40,8 @@ from mockllm.serve.redis_scripts import (
     performed,
 )
 from mockllm.state.draws import Draws
-from mockllm.state.rate_limits import Spent
-from mockllm.state.sessions import Sessions
-from mockllm.state.store import (
+from mockllm.state.operations import (
     Admit,
-    Condition,
     CountPlaces,
     Draw,
     Enter,
@@ -53,9 +50,11 @@ from mockllm.state.store import (
     Result,
     Settle,
     Spend,
-    StateUnavailableError,
     TakeNothing,
 )
+from mockllm.state.rate_limits import Spent
+from mockllm.state.sessions import Sessions
+from mockllm.state.store import Condition, StateUnavailableError
 
 BEAT = 1.0  # seconds between two heartbeats
 MAX_FAILURES = 3  # in a row, after which nothing but a heartbeat is tried

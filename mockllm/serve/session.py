@@ -11,14 +11,7 @@ from mockllm.observers.verification import Subject
 from mockllm.serve.gates import Gates
 from mockllm.serve.traffic import TrafficHandle
 from mockllm.serve.verifiable import AsyncWaiting, Verifiable, Waiting
-from mockllm.state.session_names import (
-    PREFIX,
-    describe_mistake,
-    is_session_name,
-    session_of_credential,
-)
-from mockllm.state.sessions import COMMON, MAX_PINNED
-from mockllm.state.store import (
+from mockllm.state.operations import (
     BeginSession,
     EndSession,
     Operation,
@@ -26,6 +19,13 @@ from mockllm.state.store import (
     Result,
     TooManySessions,
 )
+from mockllm.state.session_names import (
+    PREFIX,
+    describe_mistake,
+    is_session_name,
+    session_of_credential,
+)
+from mockllm.state.sessions import COMMON, MAX_PINNED
 
 T = TypeVar("T")
 

@@ -20,16 +20,8 @@ from typing import Any, NamedTuple
 from mockllm.app import App
 from mockllm.exchange import PoolRule
 from mockllm.serve.timers import CallLater, Timer, call_later
-from mockllm.state.store import (
-    CountPlaces,
-    Enter,
-    Leave,
-    Operation,
-    PoolFull,
-    Result,
-    StateUnavailableError,
-    Store,
-)
+from mockllm.state.operations import CountPlaces, Enter, Leave, Operation, PoolFull, Result
+from mockllm.state.store import StateUnavailableError, Store
 
 POLL = 0.5  # seconds between two questions where the first answers of a line are
 MAX_POLLED = 16  # of each line

@@ -24,13 +24,8 @@ from mockllm.serve.place_calls import PlaceCalls, call
 from mockllm.serve.shared_following import Following
 from mockllm.serve.shared_lock import Owners, SharedLock
 from mockllm.serve.shared_maps import SharedMaps
-from mockllm.state.store import (
-    Enter,
-    Operation,
-    Result,
-    State,
-    StateUnavailableError,
-)
+from mockllm.state.operations import Enter, Operation, Result
+from mockllm.state.store import State, StateUnavailableError
 
 logger = logging.getLogger("mockllm")
 T = TypeVar("T")

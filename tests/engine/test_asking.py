@@ -28,8 +28,9 @@ from mockllm.engine.loading import load
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.state.choosing import AtEnd, Entry
+from mockllm.state.operations import EndSession, Reset
 from mockllm.state.sessions import COMMON
-from mockllm.state.store import EndSession, LocalStore, Reset
+from mockllm.state.store import LocalStore
 from tests.support.goldens import delivered
 from tests.support.sequences import engine, sequence
 

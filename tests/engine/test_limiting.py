@@ -15,8 +15,8 @@ from mockllm.engine.limiting import Limiter, Sent
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
 from mockllm.http1 import framing
+from mockllm.state.operations import BeginSession, EndSession, Reset
 from mockllm.state.sessions import COMMON
-from mockllm.state.store import BeginSession, EndSession, Reset
 from mockllm.wire.placeholders import fill_fresh
 from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, KEY, ask, header, told

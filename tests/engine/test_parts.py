@@ -19,8 +19,9 @@ from mockllm.engine.parts import choose_for_parts
 from mockllm.errors import RequestError
 from mockllm.exchange import Reply, Request
 from mockllm.state.choosing import NONE_LEFT, Choice, Chosen
+from mockllm.state.operations import EndSession
 from mockllm.state.sessions import COMMON
-from mockllm.state.store import EndSession, LocalStore
+from mockllm.state.store import LocalStore
 
 Answer = list[tuple[int, int] | None] | str
 """For each part the mock and its entry, None if none is left; or the code of an error."""

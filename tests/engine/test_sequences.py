@@ -19,8 +19,8 @@ from mockllm.engine.loading import load
 from mockllm.exchange import Request
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import AtEnd, Candidate, Chosen, Entry, Exhausted, Script
+from mockllm.state.operations import EndSession, Reset
 from mockllm.state.specification import History
-from mockllm.state.store import EndSession, Reset
 from tests.support.goldens import delivered
 from tests.support.served import (
     chat_mock,

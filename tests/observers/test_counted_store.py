@@ -11,7 +11,8 @@ from mockllm.observers.metric_cells import (
     OPERATIONS,
     OPERATIONS_AT,
 )
-from mockllm.state.store import Choose, Enter, Get, LocalStore, Put, Spend
+from mockllm.state.operations import Choose, Enter, Get, Put, Spend
+from mockllm.state.store import LocalStore
 from tests.support.metered import Metered
 
 

@@ -42,7 +42,8 @@ from mockllm.serve.distant_changes import DistantChanges
 from mockllm.serve.gates import Gates
 from mockllm.serve.redis_address import RedisAddress
 from mockllm.serve.redis_store import Member, RedisStore
-from mockllm.state.store import Condition, Operation
+from mockllm.state.operations import Operation
+from mockllm.state.store import Condition
 from tests.serve.test_shared_changes import CONFIG, Answer, read
 from tests.support.control import HOST, JSON, TOKEN
 from tests.support.observed import request

@@ -20,8 +20,9 @@ from mockllm.serve import distant_responses, redis_store
 from mockllm.serve.distant_responses import DistantResponses
 from mockllm.serve.redis_address import RedisAddress
 from mockllm.serve.redis_store import Member, RedisStore
+from mockllm.state.operations import EndSession
 from mockllm.state.responses import make_unique_id
-from mockllm.state.store import EndSession, StateUnavailableError
+from mockllm.state.store import StateUnavailableError
 from mockllm.wire.placeholders import FreshValues, id_tail
 from tests.support.observed import request
 from tests.support.processes import until

@@ -16,7 +16,8 @@ from openai import AsyncOpenAI
 from mockllm.app import App
 from mockllm.engine.building import build_engine
 from mockllm.engine.decision import Exchange, Outcome
-from mockllm.state.store import EndSession, Leave, StateUnavailableError
+from mockllm.state.operations import EndSession, Leave
+from mockllm.state.store import StateUnavailableError
 from tests.support.distant_store import DistantStore
 from tests.support.listening import running
 from tests.support.served import API_KEY

@@ -12,7 +12,7 @@ import pytest
 from mockllm.engine.decision import Decision, DividedWork, Question
 from mockllm.serve.questions import Questions
 from mockllm.serve.turns import Turns
-from mockllm.state.store import Reset
+from mockllm.state.operations import Reset
 from tests.support.engines import ask
 
 pytestmark = pytest.mark.anyio

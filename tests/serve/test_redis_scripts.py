@@ -13,9 +13,7 @@ from mockllm.serve.redis_scripts import LIFETIME
 from mockllm.state import attempts, draws, rate_limits, sessions, values
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import Candidate, Chosen, Entry, Script
-from mockllm.state.rate_limits import Charge, Limit
-from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
-from mockllm.state.store import (
+from mockllm.state.operations import (
     Admit,
     BeginSession,
     Choose,
@@ -28,7 +26,6 @@ from mockllm.state.store import (
     IsOpen,
     Leave,
     ListSessions,
-    LocalStore,
     Operation,
     Put,
     Reset,
@@ -36,6 +33,9 @@ from mockllm.state.store import (
     Spend,
     TakeNothing,
 )
+from mockllm.state.rate_limits import Charge, Limit
+from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
+from mockllm.state.store import LocalStore
 from tests.state.contract import SessionsContract
 from tests.state.equality import make_equality_machine
 from tests.state.machine import make_store_machine

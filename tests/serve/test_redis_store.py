@@ -19,13 +19,10 @@ from mockllm.serve.redis_store import MAX_FAILURES, Member, RedisStore
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import Candidate, Chosen, Entry, Script
 from mockllm.state.draws import Draws
-from mockllm.state.rate_limits import Charge, Limit, Limited, Spent
-from mockllm.state.sessions import COMMON
-from mockllm.state.store import (
+from mockllm.state.operations import (
     Admit,
     BeginSession,
     Choose,
-    Condition,
     Draw,
     EndSession,
     Enter,
@@ -36,9 +33,11 @@ from mockllm.state.store import (
     Result,
     Settle,
     Spend,
-    StateUnavailableError,
     TakeNothing,
 )
+from mockllm.state.rate_limits import Charge, Limit, Limited, Spent
+from mockllm.state.sessions import COMMON
+from mockllm.state.store import Condition, StateUnavailableError
 from tests.support.processes import until
 from tests.support.redis_servers import (
     CERTIFICATE,

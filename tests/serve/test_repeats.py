@@ -44,7 +44,7 @@ from mockllm.serve.metrics_board import MetricsBoard
 from mockllm.serve.phase import Phase
 from mockllm.serve.protocol import HTTPProtocol
 from mockllm.serve.repeats import MAX_HASHED, MAX_READ
-from mockllm.state.store import BeginSession, EndSession, Operation, Reset
+from mockllm.state.operations import BeginSession, EndSession, Operation, Reset
 from mockllm.wire.placeholders import FreshValues
 from tests.support.http.answers import read_answers
 from tests.support.http.messages import (

@@ -14,7 +14,7 @@ from mockllm.serve import shared_following, shared_maps
 from mockllm.serve.shared_lock import SharedLock
 from mockllm.serve.shared_maps import SharedMaps
 from mockllm.serve.shared_store import SharedStore
-from mockllm.state.store import Put
+from mockllm.state.operations import Put
 from tests.support.processes import until
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,7 @@ from mockllm.serve.shared_lock import SharedLock
 from mockllm.serve.shared_maps import SharedMaps
 from mockllm.serve.shared_store import SharedState, SharedStore
 from mockllm.state.choosing import Candidate, Chosen, Entry, Exhausted, Script
-from mockllm.state.store import (
+from mockllm.state.operations import (
     Admit,
     BeginSession,
     Choose,
@@ -28,8 +28,8 @@ from mockllm.state.store import (
     Leave,
     PoolFull,
     Put,
-    StateUnavailableError,
 )
+from mockllm.state.store import StateUnavailableError
 from tests.state.contract import SessionsContract
 from tests.state.equality import make_equality_machine
 from tests.state.machine import make_store_machine

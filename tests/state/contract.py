@@ -25,9 +25,7 @@ import pytest
 from mockllm.state import attempts, rate_limits, sessions, values
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import NONE_LEFT, AtEnd, Candidate, Chosen, Entry, Exhausted, Script
-from mockllm.state.rate_limits import Charge, Limit, Limited, Spent
-from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
-from mockllm.state.store import (
+from mockllm.state.operations import (
     Admit,
     BeginSession,
     Choose,
@@ -52,6 +50,8 @@ from mockllm.state.store import (
     TakeNothing,
     TooManySessions,
 )
+from mockllm.state.rate_limits import Charge, Limit, Limited, Spent
+from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
 
 BODY, OTHER_BODY = b"a" * 16, b"b" * 16
 FAILING = Entry(advances_retry=True)

@@ -19,9 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from mockllm.state import attempts, draws, rate_limits, sessions, values
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import AtEnd, Candidate, Entry, Script
-from mockllm.state.rate_limits import Charge, Limit
-from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
-from mockllm.state.store import (
+from mockllm.state.operations import (
     Admit,
     BeginSession,
     Choose,
@@ -34,7 +32,6 @@ from mockllm.state.store import (
     IsOpen,
     Leave,
     ListSessions,
-    LocalStore,
     Operation,
     Put,
     Reset,
@@ -42,6 +39,9 @@ from mockllm.state.store import (
     Spend,
     TakeNothing,
 )
+from mockllm.state.rate_limits import Charge, Limit
+from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
+from mockllm.state.store import LocalStore
 from tests.state.contract import PerformingStore
 
 SMALL_BOUNDS: tuple[tuple[ModuleType, str, int], ...] = (

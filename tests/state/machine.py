@@ -23,10 +23,7 @@ from hypothesis.stateful import (
 
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import Candidate, Chosen
-from mockllm.state.rate_limits import Charge, Limit, Limited, Spent
-from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
-from mockllm.state.specification import History, Ledger
-from mockllm.state.store import (
+from mockllm.state.operations import (
     BeginSession,
     Choose,
     CountPlaces,
@@ -43,6 +40,9 @@ from mockllm.state.store import (
     Spend,
     TakeNothing,
 )
+from mockllm.state.rate_limits import Charge, Limit, Limited, Spent
+from mockllm.state.sessions import COMMON, MAX_UNUSED, STAYS_ENDED
+from mockllm.state.specification import History, Ledger
 from tests.state.contract import PerformingStore
 from tests.state.scripts import scripts
 

@@ -11,15 +11,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from mockllm.state import sessions
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import Candidate, Chosen, Entry, Script
-from mockllm.state.store import (
-    Admit,
-    BeginSession,
-    Choose,
-    EndSession,
-    LocalStore,
-    Result,
-    StateUnavailableError,
-)
+from mockllm.state.operations import Admit, BeginSession, Choose, EndSession, Result
+from mockllm.state.store import LocalStore, StateUnavailableError
 from mockllm.state.values import ExpiringValues
 from tests.state.contract import SessionsContract
 from tests.state.equality import make_equality_machine

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from mockllm.state.store import LocalStore, Operation, Result, StateUnavailableError
+from mockllm.state.operations import Operation, Result
+from mockllm.state.store import LocalStore, StateUnavailableError
 
 
 class DistantStore(LocalStore):

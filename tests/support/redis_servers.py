@@ -22,7 +22,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from mockllm.serve.redis_scripts import Asker, perform_arguments, perform_source, performed
-from mockllm.state.store import Operation, Result
+from mockllm.state.operations import Operation, Result
 
 CERTIFICATE, KEY = (
     Path(__file__).parents[2] / "testdata" / "tls" / name for name in ("cert.pem", "key.pem")

@@ -12,8 +12,8 @@ from mockllm import Control, RemoteSession
 from mockllm.client.suite import lists_of
 from mockllm.engine.decision import Decision, Match, Outcome
 from mockllm.exchange import Reply, Request, Step
+from mockllm.state.operations import BeginSession, EndSession, Operation, Reset
 from mockllm.state.session_names import PREFIX
-from mockllm.state.store import BeginSession, EndSession, Operation, Reset
 from tests.support.served import PATIENCE
 
 HEADER = b"x-mockllm-session"

@@ -5,14 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from mockllm.state.store import (
-    Enter,
-    Leave,
-    LocalStore,
-    Operation,
-    Result,
-    StateUnavailableError,
-)
+from mockllm.state.operations import Enter, Leave, Operation, Result
+from mockllm.state.store import LocalStore, StateUnavailableError
 
 
 class View:

@@ -19,9 +19,9 @@ from mockllm.endpoints.control.desk import (
 )
 from mockllm.engine.changes import Change, CloseSession, OpenSession
 from mockllm.engine.decision import Decision, Question
+from mockllm.state.operations import IsOpen, ListSessions
 from mockllm.state.session_names import PREFIX, session_of_credential
 from mockllm.state.sessions import COMMON
-from mockllm.state.store import IsOpen, ListSessions
 
 MAX_SESSIONS = 1_000  # of one page
 

@@ -19,8 +19,7 @@ from mockllm.engine.changes import (
 )
 from mockllm.engine.decision import Decision, Question
 from mockllm.engine.sources import MockSource, ScriptedSource
-from mockllm.state.sessions import MAX_PINNED
-from mockllm.state.store import (
+from mockllm.state.operations import (
     BeginSession,
     CountAnswers,
     EndSession,
@@ -29,6 +28,7 @@ from mockllm.state.store import (
     Reset,
     TooManySessions,
 )
+from mockllm.state.sessions import MAX_PINNED
 
 
 def operations_of(changes: Iterable[Change]) -> list[Operation]:

@@ -30,7 +30,7 @@ from mockllm.observers.journal import Record
 from mockllm.observers.selection import is_id, mock_id, number_of
 from mockllm.observers.subjects import subject_of, subjects_of
 from mockllm.observers.verification import Subject, Times
-from mockllm.state.store import IsOpen
+from mockllm.state.operations import IsOpen
 
 MAX_WAIT = 60.0  # seconds; who wants to wait longer asks again
 

@@ -19,7 +19,8 @@ from mockllm.engine.decision import Question, Wait
 from mockllm.exchange import Request
 from mockllm.serve.shared_lock import SharedLock
 from mockllm.serve.shared_store import SharedStore
-from mockllm.state.store import IsOpen, StateUnavailableError
+from mockllm.state.operations import IsOpen
+from mockllm.state.store import StateUnavailableError
 from tests.endpoints.control import test_mocks, test_running, test_sessions
 from tests.support.control import TOKEN, Controlled
 from tests.support.goldens import delivered
