@@ -10,7 +10,9 @@ from typing import Any
 from urllib.parse import unquote
 
 _SECRET = re.compile(
-    r"key|token|secret|passw|pwd|auth|cred|sig|session|code|jwt|cookie", re.IGNORECASE
+    r"key|token|secret|passw|passphrase|pwd|auth|cred|sig|session|code|jwt|cookie|bearer|dpop"
+    r"|oidc|saml|assertion|client-cert|(?:^|[-_])(?:pass|pat|otp|pin)(?:$|[-_])",
+    re.IGNORECASE,
 )
 
 
@@ -109,7 +111,7 @@ _SCHEMES = ("bearer", "basic")
 
 def redact_text(text: str) -> str:
     """Format a text for a log: one line of at most `MAX_TEXT` characters, with each word hidden
-    that may be a credential."""
+    that may be a credential, and all that `redact_words` hides."""
     before = ""
 
     def hide(found: re.Match[str]) -> str:
@@ -120,8 +122,8 @@ def redact_text(text: str) -> str:
         )
         return HIDDEN if named or _may_be_secret(word) else word
 
-    text = _WORD.sub(hide, text[:MAX_TEXT]) + ("…" if len(text) > MAX_TEXT else "")
-    return escape(text)
+    shown = _WORD.sub(hide, redact_words(text[:MAX_TEXT]))
+    return escape(shown + ("…" if len(text) > MAX_TEXT else ""))
 
 
 def escape(text: str) -> str:
@@ -154,22 +156,34 @@ def _redact_parameter(parameter: str) -> str:
 _NOT_SECRET = frozenset({"idempotency-key", "x-mockllm-session"})
 """Headers that are named like secrets and are none."""
 _SECRET_MEMBER = re.compile(
-    r"(?:.*[-_.])?(?:authorization|bearer|cookie|credentials?|jwt|passphrase|passw(?:or)?d|pwd"
-    r"|secrets?|api[-_]?keys?|(?:access|account|auth(?:orization)?|bearer|client|encryption|id"
+    r"(?:.*[-_. ])?(?:authorization|bearer|cookie|credentials?|jwt|passphrase|passw(?:or)?d|pwd"
+    r"|secrets?|api[-_ ]?keys?|(?:access|account|auth(?:orization)?|bearer|client|encryption|id"
     r"|private|refresh|secret|security|session|shared|signing|subscription)"
-    r"[-_]?(?:keys?|tokens?|secrets?)"
-    r"|(?:app|bot|db|github|hf|openai|anthropic|slack|user|x)[-_](?:key|token))",
+    r"[-_ ]?(?:keys?|tokens?|secrets?)"
+    r"|(?:app|bot|db|github|hf|openai|anthropic|slack|user|x)[-_](?:key|pass|token))",
     re.IGNORECASE,
 )
-"""Names of members whose text is a credential. ``key`` and ``token`` alone are not among them:
-filters, keyboards and log probabilities have such members."""
+"""Names of members that hold credentials, with ``_`` before the words of camel case. ``key`` and
+``token`` alone are not among them: filters, keyboards and log probabilities have such members."""
+_INNER_WORD = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_OF_SCHEMAS = frozenset(
+    {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
+)
+"""Members of a JSON Schema whose members are schemas: of a parameter that is named like a
+credential they have the description, not the value."""
 _QUERY_SECRET = re.compile(
     r"([?&;](?:[\w.-]{0,40})(?:key|token|secret|passw|auth|cred|sig|jwt)[\w.-]{0,40}=)[^&;\s\"'<>]+",
     re.IGNORECASE,
 )
 _USER_INFO = re.compile(r"(?<=://)[^/\s:@\"']{0,200}:[^/\s@\"']{1,200}(?=@)")
-_QUOTED_MEMBER = re.compile(r'"([^"\\]{1,100})"(\s{0,9}:\s{0,9})"(?:[^"\\]|\\.)+"')
-"""A member with a text in a text that is JSON itself, such as the arguments of a call."""
+_ENVIRONMENT = re.compile(r"\b([A-Z][A-Z0-9_]{0,60})=([\"']?)(?![$\"'])[^\s\"'&;]+")
+"""A line of a file with environment variables. One that names another variable is none."""
+_CUT = "'…"  # the end of a text that a near miss quotes in part
+_QUOTED_MEMBER = re.compile(
+    r'"([^"\\]{1,100})"(\s{0,9}:\s{0,9})"(?:[^"\\\']|\'(?!…)|\\.)+("?)', re.DOTALL
+)
+"""A member with a text in a text that is JSON itself, such as the arguments of a call. The text may
+lack its end."""
 _ESCAPED_NAME = re.compile(r'(?<!\\)(\\+)"([^"\\]{1,100})\1"\s{0,9}:\s{0,9}\1"')
 """The beginning of one in JSON in JSON, whose quotation marks are escaped."""
 _SCHEME_WORD = re.compile(r"\b(bearer|basic)(\s+)([A-Za-z0-9._~+/=-]{8,})", re.IGNORECASE)
@@ -190,7 +204,7 @@ def redact_headers(
 
 
 def redact_json(value: Any, known: Collection[str] = ()) -> Any:
-    """Return a copy of a JSON value in which the texts of members that are named like credentials
+    """Return a copy of a JSON value in which the texts in members that are named like credentials
     are hidden, the values of headers for an MCP server, and those parts of other texts that are
     credentials: by their form, or because they are among `known`."""
     result = [value]
@@ -204,7 +218,11 @@ def redact_json(value: Any, known: Collection[str] = ()) -> Any:
                 copied = {hide_known(name, known): value for name, value in members.items()}
                 container[key] = copied
                 of_mcp = key == "headers" and "server_label" in container
-                todo += [(copied, name, of_mcp or _is_secret_member(name)) for name in copied]
+                hidden = secret or of_mcp
+                for name, each in copied.items():
+                    is_schema = key in _OF_SCHEMAS and isinstance(each, dict)
+                    hides = hidden or (_is_secret_member(name) and not is_schema)
+                    todo.append((copied, name, hides))
             case list() as items:
                 copied_items = container[key] = list(items)
                 todo += [(copied_items, index, secret) for index in range(len(copied_items))]
@@ -214,9 +232,10 @@ def redact_json(value: Any, known: Collection[str] = ()) -> Any:
 def redact_words(text: str, known: Collection[str] = ()) -> str:
     """Return `text` with its credentials hidden: words that begin as those of well-known services
     do and look random, passwords and signatures in URLs, what follows ``Bearer``, members of JSON
-    that are named like credentials, and all that is among `known`."""
+    and environment variables that are named like credentials, and all that is among `known`."""
     text = hide_known(text, known)
     if "=" in text or "@" in text:
+        text = _ENVIRONMENT.sub(_hide_variable, text)
         text = _QUERY_SECRET.sub(rf"\1{HIDDEN}", text)
         text = _USER_INFO.sub(HIDDEN, text)
     if '"' in text:
@@ -226,7 +245,7 @@ def redact_words(text: str, known: Collection[str] = ()) -> str:
     text = _SCHEME_WORD.sub(_hide_after_scheme, text)
     if _CREDENTIAL.search(text) is None:
         return text
-    return _WORD.sub(lambda found: HIDDEN if _is_credential(found[0]) else found[0], text)
+    return _WORD.sub(_hide_credential, text)
 
 
 def hide_known(text: str, known: Collection[str]) -> str:
@@ -238,15 +257,22 @@ def hide_known(text: str, known: Collection[str]) -> str:
 
 @lru_cache(maxsize=1_000)
 def _is_secret_member(name: str) -> bool:
-    return len(name) <= MAX_MEMBER and _SECRET_MEMBER.fullmatch(name) is not None
+    if len(name) > MAX_MEMBER:
+        return False
+    return _SECRET_MEMBER.fullmatch(_INNER_WORD.sub("_", name)) is not None
 
 
 MAX_MEMBER = 100  # characters of a member's name that is examined
 
 
 def _hide_member(found: re.Match[str]) -> str:
-    name, colon = found[1], found[2]
-    return f'"{name}"{colon}"{HIDDEN}"' if _is_secret_member(name) else found[0]
+    name, colon, end = found.groups()
+    return f'"{name}"{colon}"{HIDDEN}{end}' if _is_secret_member(name) else found[0]
+
+
+def _hide_variable(found: re.Match[str]) -> str:
+    name, mark = found.groups()
+    return f"{name}={mark}{HIDDEN}" if _is_secret_member(name) else found[0]
 
 
 def _hide_escaped_members(text: str) -> str:
@@ -259,6 +285,7 @@ def _hide_escaped_members(text: str) -> str:
         done = text.find(mark, found.end())
         while done > 0 and text[done - 1] == "\\":  # a mark of a level below
             done = text.find(mark, done + 1)
+        done = done if done >= 0 else text.find(_CUT, found.end())
         if done < 0:
             return "".join(parts)
     return "".join([*parts, text[done:]])
@@ -268,6 +295,17 @@ def _hide_after_scheme(found: re.Match[str]) -> str:
     word = found[3]
     looks_encoded = any(char in "0123456789._~+/=" for char in word)
     return f"{found[1]}{found[2]}{HIDDEN}" if looks_encoded else found[0]
+
+
+_URL_PART = re.compile(r"[^/?&=]+")
+
+
+def _hide_credential(found: re.Match[str]) -> str:
+    """Return a word, hidden if it is a credential; of a URL the parts that are."""
+    word = found[0]
+    if "://" not in word:
+        return HIDDEN if _is_credential(word) else word
+    return _URL_PART.sub(lambda part: HIDDEN if _is_credential(part[0]) else part[0], word)
 
 
 def _is_credential(word: str) -> bool:

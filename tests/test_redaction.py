@@ -39,13 +39,17 @@ from mockllm.redaction import (
         "code",
         "x-jwt-assertion",
         "Set-Cookie",
+        *("x-passphrase", "DPoP", "x-bearer", "x-vercel-oidc", "x-pass", "x-otp", "gitlab-pat"),
     ],
 )
 def test_names_of_credentials_are_secret(name: str) -> None:
     assert is_secret(name)
 
 
-@pytest.mark.parametrize("name", ["", "content-type", "x-tenant", "user-agent", "accept", "limit"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "content-type", "x-tenant", "user-agent", "accept", "limit", "x-bypass-cache", "path"],
+)
 def test_other_names_are_not_secret(name: str) -> None:
     assert not is_secret(name)
 
@@ -163,6 +167,13 @@ def test_a_text_is_printed_as_one_word(text: str, word: str) -> None:
         ("id 0123456789abcdefgh", "id ***"),
         ("the key of the house", "the key of the house"),
         ("x" * 600, "x" * MAX_TEXT + "\u2026"),
+        ("found 'db://u:hunter2@h/x'", "found 'db://***@h/x'"),
+        ("""found '{"pwd": "a b"}', expected 'c'""", """found '{"pwd": "***"}', expected 'c'"""),
+        ("""found '{"pwd": "a '…, expected 'c'""", """found '{"pwd": "***'…, expected 'c'"""),
+        (
+            r"""found '{"a": "{\\"pwd\\": \\"a '…, expected 'c'""",
+            r"""found '{"a": "{\\"pwd\\": \\"***'…, expected 'c'""",
+        ),
     ],
 )
 def test_a_text_is_one_line_without_credentials(text: str, shown: str) -> None:
@@ -215,12 +226,16 @@ def test_headers_that_may_hold_a_secret_are_hidden() -> None:
         *("api_key", "apiKey", "X-Api-Key", "access_token", "client_secret", "Authorization"),
         *("password", "db_password", "aws_secret_access_key", "github_token", "refreshToken"),
         *("credentials", "cookie", "secrets", "private_key", "OPENAI_API_KEY"),
+        *("openaiApiKey", "userPassword", "awsSecretAccessKey", "githubToken", "webhookSecret"),
+        *("API key", "db_pass"),
     ],
 )
 def test_members_that_are_named_like_credentials_are_hidden(name: str) -> None:
     assert redact_json({"a": [{name: "x"}]}) == {"a": [{name: HIDDEN}]}
     assert redact_json({name: ["x", 1]}) == {name: [HIDDEN, 1]}
+    assert redact_json({name: {"a": [{"b": "x"}, 1]}}) == {name: {"a": [{"b": HIDDEN}, 1]}}
     assert redact_words(f'{{"{name}": "x\\"y", "a": "b"}}') == f'{{"{name}": "{HIDDEN}", "a": "b"}}'
+    assert redact_words(f'{{"{name}": "x\\"\ny\\') == f'{{"{name}": "{HIDDEN}\\'
 
 
 @pytest.mark.parametrize(
@@ -228,6 +243,8 @@ def test_members_that_are_named_like_credentials_are_hidden(name: str) -> None:
     [
         {"max_tokens": 1, "prompt_cache_key": "a", "key": "region", "tokens": ["a"], "token": "b"},
         {"properties": {"password": {"type": "string", "description": "the password"}}},
+        {"$defs": {"Credentials": {"properties": {"user": {"enum": ["a"]}}, "required": ["user"]}}},
+        {"maxTokens": "a", "nextPageToken": "b", "sortKey": "c"},
         {"api_key": None, "secret": "", "password": 1},
         {"id": "call_abc123def456ghi789jkl0", "text": "basic knowledge, bearer of bad news"},
         {"text": "sk-learn, hf_models and pk-1 are words"},
@@ -249,6 +266,12 @@ def test_what_is_no_credential_is_left_as_it_is(value: object) -> None:
         ("Authorization: Bearer abc.def-123", f"Authorization: Bearer {HIDDEN}"),
         ("https://u:pw@host/x", f"https://{HIDDEN}@host/x"),
         ("https://host/x?a=1&api_key=b&c=2", f"https://host/x?a=1&api_key={HIDDEN}&c=2"),
+        (f"https://host/{TOKEN}/mcp?a={TOKEN}", f"https://host/{HIDDEN}/mcp?a={HIDDEN}"),
+        (
+            "OPENAI_API_KEY=b\nexport DB_PASSWORD='c'\nPORT=80",
+            f"OPENAI_API_KEY={HIDDEN}\nexport DB_PASSWORD='{HIDDEN}'\nPORT=80",
+        ),
+        ("API_KEY=$OPENAI_API_KEY", "API_KEY=$OPENAI_API_KEY"),
         ("https://host/x?X-Amz-Signature=b", f"https://host/x?X-Amz-Signature={HIDDEN}"),
     ],
 )
@@ -269,7 +292,15 @@ def test_the_value_itself_is_not_changed() -> None:
 
 @pytest.mark.parametrize(
     "hostile",
-    ["?" + "key" * 100_000, '"' * 200_000, "sk-" * 100_000, "://a" * 50_000, "Bearer " * 50_000],
+    [
+        "?" + "key" * 100_000,
+        '"a":"\\' * 50_000,
+        "A" * 200_000 + "=",
+        '"' * 200_000,
+        "sk-" * 100_000,
+        "://a" * 50_000,
+        "Bearer " * 50_000,
+    ],
 )
 def test_redacting_hostile_texts_takes_no_quadratic_time(hostile: str) -> None:
     assert isinstance(redact_words(hostile), str)  # it would take hours

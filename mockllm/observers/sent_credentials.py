@@ -9,16 +9,17 @@ from mockllm.exchange import Request
 
 MIN_KNOWN = 8  # characters of a credential that is hidden wherever it stands; "any" is a word
 _SCHEMES = ("bearer ", "basic ")
-_CREDENTIAL_HEADERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
-_CREDENTIAL_PARAMETERS = frozenset({"api-key", "api_key", "key"})
+_CREDENTIAL_HEADERS = (b"authorization", b"api-key")  # the ends of their names: x-litellm-api-key
+_CREDENTIAL_PARAMETERS = frozenset({"access_token", "api-key", "api_key", "apikey", "key"})
 
 
 def credentials_of(request: Request) -> frozenset[str]:
     """Return the credentials in the headers and the query of a request; those with a scheme also
     without it."""
-    first_values = request.first_values
     found = [
-        first_values[name].decode("latin-1") for name in _CREDENTIAL_HEADERS if name in first_values
+        value.decode("latin-1")
+        for name, value in request.first_values.items()
+        if name.endswith(_CREDENTIAL_HEADERS)
     ]
     found += [each.partition(" ")[2].strip() for each in found if each.lower().startswith(_SCHEMES)]
     parameters = parse_qsl(request.query)

@@ -253,6 +253,24 @@ def test_credentials_are_known_by_their_places(path: str, body: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        f"postgres://user:{PASSWORD}@host/db",
+        json.dumps({"a": json.dumps({"api_key": PASSWORD})}),
+        f'the arguments were {{"api_key": "{PASSWORD}, and then they end',
+        f"API_KEY={PASSWORD}",
+    ],
+)
+def test_credentials_are_not_in_a_near_miss(text: str) -> None:
+    observed = Observed({"mocks": [{"match": {"user": "Hello"}, "reply": "Hi"}]})
+
+    call = observed.call(CHAT, chat_request(text))
+
+    assert "expected 'Hello'" in str(call.near_miss)
+    assert PASSWORD[:6] not in everywhere(call)
+
+
+@pytest.mark.parametrize(
     ("path", "body", "query"),
     [
         (CHAT, {**chat_request("hi"), "model": PASSWORD}, ""),
@@ -303,6 +321,7 @@ def test_a_short_credential_does_not_hide_words() -> None:
         {"authorization": "sk-a"},
         {"authorization": "", "x-api-key": "sk-a"},
         {"api-key": "sk-a"},
+        {"authorization": "any", "x-litellm-api-key": "Bearer sk-a"},
     ],
 )
 def test_a_credential_can_be_compared_with(headers: dict[str, str]) -> None:
@@ -315,8 +334,11 @@ def test_a_credential_can_be_compared_with(headers: dict[str, str]) -> None:
 def test_a_credential_in_the_query_can_be_compared_with() -> None:
     observed = Observed()
     observed.ask(request(CHAT, chat_request("hi"), query="api-key=sk-q"))
+    observed.ask(request(CHAT, chat_request("hi"), query="access_token=sk-r"))
 
-    assert observed.journal.read().calls[0].sent_credential("sk-q")
+    first, second = observed.journal.read().calls
+    assert first.sent_credential("sk-q")
+    assert second.sent_credential("sk-r")
 
 
 def test_headers_are_found_whatever_their_case() -> None:
