@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
@@ -47,6 +48,13 @@ from mockllm.limits import Limits
 
 END = b"\r\n\r\n"
 _BEGINNING = re.compile(rb"\s*([A-Z]+) ([!-~]+)")
+
+# Messages of h11 that have a colon of their own, by what is before it.
+_REASONS = {
+    "Found multiple Host": "more than one Host header",
+    "Missing mandatory Host": "missing or invalid Host header",
+    "Only Transfer-Encoding": "unsupported Transfer-Encoding; only chunked is supported",
+}
 
 
 class RequestLine(NamedTuple):
@@ -107,6 +115,7 @@ def parse(data: bytes, limits: Limits) -> Head:
 def malformed(error: h11.RemoteProtocolError) -> HTTPError:
     """Translate an error of h11, without the bytes it quotes: they may contain a credential."""
     reason = str(error).partition(":")[0]
+    reason = _REASONS.get(reason, reason)
     return HTTPError(error.error_status_hint, f"Not a valid HTTP request: {reason}")
 
 
@@ -115,19 +124,27 @@ def glimpse(data: bytes) -> Request:
     its method, path and headers, without a body.
 
     For error responses only, whose format and receiver depend on it. Nothing here is validated but
-    the target; without a valid one, method and path are empty.
+    the path; without a valid one, method and path are empty.
     """
     found = _BEGINNING.match(data)
     if found is None:
         return Request.of("", "")
     method, target = found[1].decode("ascii"), found[2].decode("ascii")
-    try:
-        path, query = request_target.resolve(method, target)
-    except HTTPError:
+    path, query = _glimpse_target(method, target)
+    if not path:
         return Request.of("", "")
     lines = [line.partition(b":") for line in data[found.end() :].split(b"\n")[1:-1]]
     headers = tuple((name.lower(), value.strip()) for name, colon, value in lines if colon)
     return Request.of(method, path, headers, query=query)
+
+
+def _glimpse_target(method: str, target: str) -> tuple[str, str]:
+    """Return the path and the query of a target, and the path alone if its query is invalid; both
+    are empty if the path is."""
+    for part in (target, target.partition("?")[0]):
+        with suppress(HTTPError):
+            return request_target.resolve(method, part)
+    return "", ""
 
 
 def make_head(line: RequestLine, headers: Headers, values: dict[bytes, bytes]) -> Head:
