@@ -225,19 +225,25 @@ class Responder:
     def count_input(self, api: API, answer: Answer, prompt: Prompt) -> int:
         """Return the tokens of the prompt if observers need them, else 0. They are estimated once:
         the answer may say how many there are."""
-        response, needs_input = answer.response, self.needs_input
-        if needs_input is None or self._says_input.get(id(response)) is response:
-            return 0
-        if not needs_input(api, answer):
-            if len(self._says_input) >= MAX_SAYING_INPUT:
-                self._says_input.clear()
-            self._says_input[id(answer.response)] = answer.response
+        if not self.counts_input(api, answer):
             return 0
         input_tokens = estimate_prompt(prompt.body)
         if type(prompt.body) is not EstimatedBody:
             prompt.body = EstimatedBody(prompt.body)
             prompt.body.input_tokens = input_tokens
         return input_tokens
+
+    def counts_input(self, api: API, answer: Answer) -> bool:
+        """Return True if observers need the tokens of a prompt with this answer."""
+        response, needs_input = answer.response, self.needs_input
+        if needs_input is None or self._says_input.get(id(response)) is response:
+            return False
+        if needs_input(api, answer):
+            return True
+        if len(self._says_input) >= MAX_SAYING_INPUT:
+            self._says_input.clear()
+        self._says_input[id(response)] = response
+        return False
 
     def refuse(self, table: Table, error: RequestError) -> Match:
         """Return the match of an invalid request, which is valid for every equal request."""

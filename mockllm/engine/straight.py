@@ -31,6 +31,7 @@ from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt, ResponseOptions
 from mockllm.replies.prepared import Filled, PreparedReply
 from mockllm.state.sessions import COMMON
+from mockllm.wire.tokens import estimate_prompt
 
 MAX_KNOWN = 4_096  # mocks, models and ways to be sent; a bound against clients that vary the model
 
@@ -69,10 +70,8 @@ class StraightAnswers:
         if known.rule is not rule:  # one of another time or session, with the same index
             del self._known[key]
             return None
-        tokens = 0
-        if self._responder.needs_input is not None:
-            tokens = self._responder.count_input(table.api, known.answer, prompt)
-        filled = known.prepared.for_request(prompt.model, prompt.body)
+        tokens = estimate_prompt(prompt.body) if known.counts_input else None
+        filled = known.prepared.for_request(prompt.model, prompt.body, tokens)
         if filled is known.filled and tokens == known.tokens:
             return known.decision
         return known.renew(filled, tokens)
@@ -85,7 +84,12 @@ class StraightAnswers:
         if type(source) is FixedSource and source.reusable and _is_plain(source.fixed):
             prepared = self._renderer.prepare(table, rule, source.fixed, prompt.options)
             if isinstance(prepared, PreparedReply):
-                known = _Straight(rule, source, prepared, prompt, reusable=entry is None)
+                counts_input = self._responder.counts_input(table.api, source.fixed)
+                known = _Straight(
+                    *(rule, source, prepared, prompt),
+                    counts_input=counts_input,
+                    reusable=entry is None,
+                )
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         self._known[key] = known
@@ -93,13 +97,15 @@ class StraightAnswers:
 
 
 class _Straight:
-    """A prepared answer to requests for one model, sent in one way."""
+    """A prepared answer to requests for one model, sent in one way. With `counts_input`, observers
+    need the tokens of their prompts."""
 
     __slots__ = (
         "_head",
         "_outcome",
         "_reusable",
         "answer",
+        "counts_input",
         "decision",
         "filled",
         "prepared",
@@ -114,22 +120,24 @@ class _Straight:
         prepared: PreparedReply,
         prompt: Prompt,
         *,
+        counts_input: bool,
         reusable: bool,
     ) -> None:
         self.rule = rule
+        self.counts_input = counts_input
         self._reusable = reusable
         self.prepared = prepared
         self._head = (prompt.endpoint, prompt.model, prompt.options.stream)
         self._outcome = source.outcome
         self.answer = source.fixed
         self.filled: Filled | None = None
-        self.tokens = 0
+        self.tokens: int | None = None
         self.decision: Decision | None = None
 
-    def renew(self, filled: Filled, tokens: int) -> Decision:
+    def renew(self, filled: Filled, tokens: int | None) -> Decision:
         """Return the decision to send a filled reply, and keep it."""
         reply, ready = filled
-        summary = _new(Summary, (*self._head, tokens))
+        summary = _new(Summary, (*self._head, tokens or 0))
         said = (self._outcome, reply, ready, self.rule, summary, self.answer)
         match = _new(Match, (*said, self._reusable, None, None, (), (), False))
         self.filled, self.tokens = filled, tokens

@@ -46,9 +46,11 @@ class PreparedReply:
         self._general: _Variant | None = None
         self._variants: dict[_Key, _Variant | None] = {}
 
-    def for_request(self, model: str, body: Mapping[str, Any]) -> Filled:
+    def for_request(
+        self, model: str, body: Mapping[str, Any], input_tokens: int | None = None
+    ) -> Filled:
         """Return the reply with the `model` of a request, the number of tokens in its `body`, and
-        the members of the body that it repeats."""
+        the members of the body that it repeats. The tokens are estimated unless they are given."""
         echoed = self._echo(body, self._names) if self._names else NOTHING_ECHOED
         if not echoed and self._plain.constant is not None:
             return self._plain.constant
@@ -56,7 +58,8 @@ class PreparedReply:
         variant = self._variants.get(key) or self._specialise(key, model, echoed.keys())
         if variant.constant is not None:
             return variant.constant
-        input_tokens = tokens.estimate_prompt(body) if variant.needs_tokens else 0
+        if input_tokens is None:
+            input_tokens = tokens.estimate_prompt(body) if variant.needs_tokens else 0
         if variant.needs_only_tokens:
             filled = variant.of_tokens(input_tokens)
             if filled is not None:

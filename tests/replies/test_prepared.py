@@ -107,6 +107,12 @@ def test_replies_to_prompts_of_few_lengths_are_kept() -> None:
     assert kept == [True] * MAX_COUNTS + [False] * (MAX_COUNTS - 1)
 
 
+def test_tokens_that_are_given_are_not_estimated() -> None:
+    prepared = PreparedReply(Reply.whole(200, (), b"\xfc: \xfb2\xfb"))
+
+    assert [prepared.for_request("m", BODY, 70)[0].body for _ in range(4)] == [b'"m": 72'] * 4
+
+
 def test_large_replies_are_not_kept_for_each_length_of_prompts() -> None:
     prepared = PreparedReply(Reply.whole(200, (), b"x" * MAX_COUNTED + b"\xfb0\xfb"))
 
