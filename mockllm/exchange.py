@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import chain
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, overload
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header lines in order, names in lower case: ``((b"content-type", b"application/json"), ...)``."""
@@ -134,6 +134,49 @@ class LazySteps:
         return tuple(first)
 
 
+class DividedBody(Sequence[Step]):
+    """The one step of a large body, whose pieces are made when they are needed: one by one in
+    `make_pieces`, or what is left of them at once by whoever reads the step before."""
+
+    __slots__ = ("_made", "_rest", "_step", "_tokens")
+
+    def __init__(self, pieces: Iterable[bytes], tokens: int = 0) -> None:
+        self._rest = iter(pieces)
+        self._made: list[bytes] = []
+        self._tokens = tokens
+        self._step: Step | None = None
+
+    def __len__(self) -> int:
+        return 1
+
+    @overload
+    def __getitem__(self, index: int) -> Step: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Step, ...]: ...
+    def __getitem__(self, index: int | slice) -> Step | tuple[Step, ...]:
+        if self._step is None:
+            self._made += self._rest
+            self._step = Step(tuple(self._made), tokens=self._tokens)
+        return (self._step,)[index]
+
+    def make_pieces(self) -> Iterator[bytes]:
+        """Make the pieces that are not made yet, one by one, and yield them."""
+        for piece in self._rest:
+            self._made.append(piece)
+            yield piece
+
+    def edited(self, edit: Callable[[bytes], Iterable[bytes]]) -> DividedBody:
+        """Return the body with each piece replaced by those that `edit` returns, when it is made.
+        This one must not be read any more."""
+        pieces = map(edit, chain(self._made, self._rest))
+        return DividedBody(chain.from_iterable(pieces), self._tokens)
+
+    def with_tokens(self, tokens: int) -> DividedBody:
+        """Return the body as one that is complete with so many tokens. This one must not be read
+        any more."""
+        return DividedBody(chain(self._made, self._rest), tokens)
+
+
 class PoolRule(NamedTuple):
     """The numbers of a pool: what all answers with an equal rule share while they are generated."""
 
@@ -216,6 +259,11 @@ class Reply:
     def whole(cls, status: int, headers: Headers, body: bytes) -> Self:
         """Return a reply with a body in one piece, sent at once."""
         return cls(status, headers, (Step((body,)),))
+
+    @classmethod
+    def divided(cls, status: int, headers: Headers, pieces: Iterable[bytes]) -> Self:
+        """Return a reply with a large body, whose pieces are made before it is sent."""
+        return cls(status, headers, DividedBody(pieces))
 
     @classmethod
     def lazy_whole(

@@ -5,7 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from mockllm.exchange import COMPLETE, Ending, EndingKind, LazySteps, Reply, Request, Step
+from mockllm.exchange import (
+    COMPLETE,
+    DividedBody,
+    Ending,
+    EndingKind,
+    LazySteps,
+    Reply,
+    Request,
+    Step,
+)
 
 HEADERS = ((b"content-type", b"text/event-stream"),)
 STEPS = (Step((b"a",)), Step((b"b",), 0.5), Step((b"c", b"d")))
@@ -102,6 +111,55 @@ def test_at_most_may_be_repeated_with_any_count_before_the_steps_are_iterated() 
     assert results == [None, None, None]
     assert tuple(steps) == STEPS
     assert source.generated == [*STEPS]
+
+
+# --- DividedBody ----------------------------------------------------------------------------------
+
+
+def test_the_pieces_of_a_divided_body_are_made_one_by_one() -> None:
+    source = iter([b"one", b"two", b"three"])
+    body = DividedBody(source)
+
+    making = body.make_pieces()
+    made = [next(making), next(making)]
+
+    assert made == [b"one", b"two"]
+    assert next(source) == b"three"
+
+
+@pytest.mark.parametrize("made", [0, 1, 2])
+def test_what_is_left_of_a_divided_body_is_made_when_it_is_read(made: int) -> None:
+    body = DividedBody(iter([b"one", b"two"]))
+    for _ in zip(range(made), body.make_pieces(), strict=False):
+        pass
+
+    whole = Step((b"one", b"two"))
+    assert (len(body), body[0], body[:], tuple(body)) == (1, whole, (whole,), (whole,))
+    assert list(body.make_pieces()) == []
+
+
+@pytest.mark.parametrize("made", [0, 1, 2])
+def test_a_divided_body_is_edited_piece_by_piece(made: int) -> None:
+    body = DividedBody(iter([b"one", b"two"]), tokens=3)
+    for _ in zip(range(made), body.make_pieces(), strict=False):
+        pass
+
+    edited = body.edited(lambda piece: (piece, b"-"))
+
+    assert tuple(edited) == (Step((b"one", b"-", b"two", b"-"), tokens=3),)
+
+
+def test_a_divided_body_gets_tokens() -> None:
+    body = DividedBody(iter([b"one", b"two"])).with_tokens(7)
+
+    assert tuple(body) == (Step((b"one", b"two"), tokens=7),)
+
+
+def test_a_divided_reply_has_a_length() -> None:
+    reply = Reply.divided(200, HEADERS, iter([b"one", b"two"]))
+
+    assert reply.has_length
+    assert reply.body == b"onetwo"
 
 
 # --- Reply ----------------------------------------------------------------------------------------

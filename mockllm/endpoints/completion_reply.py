@@ -13,12 +13,13 @@ from mockllm.engine.pace import with_tokens
 from mockllm.engine.rendering import MAX_STEPS_AT_ONCE
 from mockllm.exchange import LazySteps, Reply, Step
 from mockllm.providers.counts import count
+from mockllm.providers.envelope import body_reply
 from mockllm.providers.openai import usage
 from mockllm.providers.openai.chat.answer import USAGE as CHAT_USAGE
 from mockllm.providers.openai.chat.answer import complete as complete_chat
 from mockllm.providers.openai.vendor import OPENAI
 from mockllm.providers.speech import UNCUT, Speaker, measure, meter
-from mockllm.wire import chunking, jsontext, placeholders, sse, tokens
+from mockllm.wire import chunking, placeholders, sse, tokens
 from mockllm.wire.chunking import Chunk
 
 ID_LENGTH = 29  # characters after cmpl-
@@ -68,7 +69,7 @@ def render(
         reply = _stream(head, choices, answers[0].chunk, usage=shown, output=output)
     else:
         body = head | {"choices": choices, "usage": used}
-        reply = Reply.whole(200, OPENAI.headers, jsontext.dumps(body))
+        reply = body_reply(OPENAI.headers, body)
         if answers[0].pace is not None:
             reply = with_tokens(reply, count(used.get(CHAT_USAGE.output)) or 0)
     input_tokens = sum(map(tokens.estimate_value, wanted.prompts))

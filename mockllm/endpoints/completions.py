@@ -17,7 +17,7 @@ from mockllm.endpoints.completion_reply import choices_of, render
 from mockllm.endpoints.completion_request import MAX_PROMPTS_AT_ONCE, AnyPrompt, CompletionRequest
 from mockllm.endpoints.route import CHAT, Context, endpoint_decision, read_object
 from mockllm.engine.asking import begin, draw_for, pause_if_large
-from mockllm.engine.decision import Answer, Called, Decision, Outcome, Planned, Question
+from mockllm.engine.decision import Answer, Called, Decision, Outcome, Planned, Question, make_body
 from mockllm.engine.effects import NO_EFFECTS, Effects
 from mockllm.engine.faults import compile_faults, drawn, is_drawn, written_tokens
 from mockllm.engine.latency import compile_latency
@@ -183,6 +183,7 @@ def _make(
     reply = engine.cors.share(render(wanted, answers, choices))
     reply = set_headers(reply, answers[0].headers)
     reply = engine.renderer.pace_reply(chat, reply, answers[0], asked[0].prompt)
+    yield from make_body(reply)
     return _deliver(context, request, wanted, asked[-1], sources[0], reply, answers[0])
 
 

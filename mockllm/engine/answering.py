@@ -23,6 +23,7 @@ from mockllm.engine.decision import (
     Question,
     Summary,
     Trouble,
+    make_body,
 )
 from mockllm.engine.effects import NO_EFFECTS
 from mockllm.engine.failures import compile_error, failed_answer
@@ -42,7 +43,7 @@ from mockllm.engine.sources import FixedSource, Selection, faults_of, with_cache
 from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
-from mockllm.exchange import LazySteps, Request, Step
+from mockllm.exchange import DividedBody, LazySteps, Request, Step
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.api import API
@@ -98,8 +99,10 @@ class Responder:
             return make_answer(selection.source, asked, self.work_clock, decide)
         match = self.match(table, asked, selection)
         if not faults:
+            if isinstance(match.reply.steps, DividedBody):
+                return asking.begin(_decide_divided(match))
             return match
-        if isinstance(match.reply.steps, LazySteps):
+        if isinstance(match.reply.steps, (LazySteps, DividedBody)):
             return asking.begin(self._break(table, asked, selection, match, faults))
         return self._broken(table, asked, selection, match, faults)
 
@@ -119,7 +122,7 @@ class Responder:
             happening, _ = faults_of(selection, asked.effects, made)  # of an error
             faults = tuple(each for each in faults if each in happening)
         if not faults:
-            return Decision.by(match)
+            return (yield from _decide_divided(match))
         return (yield from self._break(table, asked, selection, match, faults))
 
     def _break(
@@ -127,6 +130,7 @@ class Responder:
     ) -> Generator[bool, None, Decision]:
         """Return the decision to send a reply with faults. A stream that is rendered while it is
         sent is rendered before, in pieces, because a fault may be at its end."""
+        yield from make_body(match.reply)
         steps: list[Step] = []
         for step in match.reply.steps:
             steps.append(step)
@@ -282,6 +286,13 @@ class Responder:
         if asked.effects.fault is None:
             return selection.source.faults, selection.rule
         return faults_of(selection, asked.effects, selection.source.answer(asked.prompt))
+
+
+def _decide_divided(match: Match) -> Generator[bool, None, Decision]:
+    """Return the decision to send the reply of `match`, whose body is made in pieces if it is
+    large."""
+    yield from make_body(match.reply)
+    return Decision.by(match)
 
 
 def uncached(match: Match | Decision | Question) -> Decision | Question:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from mockllm.config.functions import Prompt as PromptView
 from mockllm.config.functions import ReplyFunction
 from mockllm.engine.pace import Pace
-from mockllm.exchange import Headers, Reply, Request
+from mockllm.exchange import DividedBody, Headers, Reply, Request
 from mockllm.matching.explain import NearMiss
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
@@ -288,6 +288,13 @@ class Question(NamedTuple):
     operations: tuple[Operation, ...]
     resume: Callable[[Sequence[Any]], Decision | Question]
     admission: Admission | None = None
+
+
+def make_body(reply: Reply) -> Pieces:
+    """Make the body of `reply`, with pauses if it is large."""
+    if isinstance(reply.steps, DividedBody):
+        for _ in reply.steps.make_pieces():
+            yield False
 
 
 def finish(pieces: Pieces) -> Any:

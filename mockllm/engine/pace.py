@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from mockllm.exchange import BODILESS, LazySteps, Pacing, Reply, Step
+from mockllm.exchange import BODILESS, DividedBody, LazySteps, Pacing, Reply, Step
 from mockllm.providers.counts import count
 from mockllm.providers.failures import Failure
 from mockllm.wire import tokens
@@ -69,6 +69,8 @@ def with_tokens(reply: Reply, number: int) -> Reply:
     """Return a whole reply that is complete with so many tokens, at least one."""
     number = max(number, 1)
     steps = reply.steps
+    if isinstance(steps, DividedBody):
+        return replace(reply, steps=steps.with_tokens(number))
     if isinstance(steps, LazySteps):
         return replace(reply, steps=LazySteps(lambda: _first_with_tokens(iter(steps), number)))
     return replace(reply, steps=tuple(_first_with_tokens(iter(steps), number)))

@@ -38,7 +38,14 @@ def answer_reply(
     """An answer with the headers of its vendor: the JSON `body`, or with `stream` the `frames`."""
     if stream:
         return Reply.lazy_stream(200, vendor.stream_headers, frames)
-    return Reply.whole(200, vendor.headers, jsontext.dumps(body))
+    return body_reply(vendor.headers, body)
+
+
+def body_reply(headers: Headers, body: Any) -> Reply:
+    """An answer with a JSON `body`, in pieces if that has a large text."""
+    if jsontext.has_large_text(body):
+        return Reply.divided(200, headers, jsontext.dumps_in_pieces(body))
+    return Reply.whole(200, headers, jsontext.dumps(body))
 
 
 def json_reply(body: Any, status: int = 200) -> Reply:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, overload
 
-from mockllm.exchange import LazySteps, Reply, Step
+from mockllm.exchange import DividedBody, LazySteps, Reply, Step
 from mockllm.http1.framing import FastFraming
 from mockllm.limits import KIB
 from mockllm.replies.ready import ReadyBytes
@@ -238,7 +238,7 @@ class PreparedStep:
 def make_ready(reply: Reply) -> Filled:
     """Return a reply without placeholders that depend on the request, and its bytes if they can be
     sent in one write; if not, its large steps are cut."""
-    if isinstance(reply.steps, LazySteps):
+    if isinstance(reply.steps, (LazySteps, DividedBody)):
         return reply, None
     data = FastFraming(reply).ready([step.data for step in reply.steps])
     if data is not None:

@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from mockllm.limits import KIB
+
 MAX_SHOWN = 60  # characters of a value: enough to recognise it, too few to flood a log
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -25,6 +27,10 @@ embeddings."""
 
 MAX_LEVELS = 1024
 """Maximum depth of lists and objects that orjson decodes."""
+
+MAX_TEXT = 64 * KIB  # characters of a text that is encoded at once
+_PIECE_OF_TEXT = 32 * KIB  # characters of a larger one that are
+_LARGE_TEXT = b"\xf8"  # stands for one: a byte that does not occur in UTF-8, nor as a placeholder
 
 _PIECE = 128 * 1024  # bytes; a text split at every quote takes thirty times its size
 
@@ -130,6 +136,53 @@ def dumps(value: Any) -> bytes:
             if separator in text:
                 text = text.replace(separator, escape)
     return text
+
+
+def has_large_text(value: Any) -> bool:
+    """True if a JSON value has a text so large that it takes long to encode."""
+    todo = [value]
+    while todo:
+        entry = todo.pop()
+        if isinstance(entry, str):
+            if len(entry) > MAX_TEXT:
+                return True
+        elif isinstance(entry, dict):
+            todo += entry.values()
+        elif isinstance(entry, (list, tuple)):
+            todo += entry
+    return False
+
+
+def dumps_in_pieces(value: Any) -> Iterator[bytes]:
+    """Yield what `dumps` returns, with the large texts in pieces."""
+    texts: list[str] = []
+    parts = dumps(_without_large_texts(value, texts)).split(_LARGE_TEXT)
+    yield parts[0]
+    for text, part in zip(texts, parts[1:], strict=True):
+        yield b'"'
+        for start in range(0, len(text), _PIECE_OF_TEXT):
+            yield dumps(text[start : start + _PIECE_OF_TEXT])[1:-1]
+        yield b'"' + part
+
+
+def _without_large_texts(value: Any, texts: list[str]) -> Any:
+    """Return a JSON value with a mark in place of each large text, which is added to `texts`, in
+    order."""
+    whole = [value]
+    todo: list[tuple[Any, Any]] = [(whole, 0)]
+    while todo:
+        within, place = todo.pop()
+        match within[place]:
+            case str() as text if len(text) > MAX_TEXT:
+                texts.append(text)
+                within[place] = orjson.Fragment(_LARGE_TEXT)
+            case dict() as members:
+                within[place] = copy = dict(members)
+                todo += [(copy, name) for name in reversed(copy)]
+            case list() | tuple() as entries:
+                within[place] = entries = list(entries)
+                todo += [(entries, index) for index in reversed(range(len(entries)))]
+    return whole[0]
 
 
 def canonical(value: Any) -> bytes:

@@ -44,7 +44,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from mockllm.exchange import LazySteps, Reply, Step
+from mockllm.exchange import DividedBody, LazySteps, Reply, Step
 from mockllm.limits import KIB
 from mockllm.wire import jsontext
 
@@ -235,15 +235,21 @@ def fill(reply: Reply, *, model: str, input_tokens: int, echoed: Echoed = NOTHIN
     """Return `reply` with the values of the request filled in: lazily if its steps are lazy."""
     name = model_name(model)
 
-    def filled() -> Iterator[Step]:
-        for step in reply.steps:
-            data = fill_echoes(step.data.replace(MODEL, name), echoed)
-            if TOKENS_MARK in data:
-                data = fill_tokens(data, input_tokens)
-            yield step._replace(pieces=cut(data))
+    def fill_data(data: bytes) -> tuple[bytes, ...]:
+        data = fill_echoes(data.replace(MODEL, name), echoed)
+        if TOKENS_MARK in data:
+            data = fill_tokens(data, input_tokens)
+        return cut(data)
 
-    lazy = isinstance(reply.steps, LazySteps)
-    return replace(reply, steps=LazySteps(filled) if lazy else tuple(filled()))
+    def filled() -> Iterator[Step]:
+        return (step._replace(pieces=fill_data(step.data)) for step in reply.steps)
+
+    match reply.steps:
+        case DividedBody() as body:  # no placeholder is cut between its pieces
+            return replace(reply, steps=body.edited(fill_data))
+        case LazySteps():
+            return replace(reply, steps=LazySteps(filled))
+    return replace(reply, steps=tuple(filled()))
 
 
 def fill_fresh(data: bytes, fresh: FreshValues) -> bytes:

@@ -17,6 +17,7 @@ from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Ending, EndingKind, LazySteps, Reply
 from mockllm.state.choosing import AtEnd, Entry
+from mockllm.wire import jsontext
 from tests.support.apps import LoneApp
 from tests.support.endpoints import MODELS
 from tests.support.engines import KEY, ask, echo, told
@@ -205,6 +206,17 @@ def test_many_prompts_are_matched_and_rendered_with_pauses(count: int, pauses: i
     texts = [choice["text"] for choice in told(decision)["choices"]]
     assert texts == [f"<{prompt}>" for prompt in prompts]
     assert app.pauses == pauses
+
+
+def test_a_large_completion_is_encoded_in_pieces() -> None:
+    text = "word " * 200_000
+    app = LoneApp(Engine(load(Config.from_dict({"openai": [chat_mock("hi", chat_saying(text))]}))))
+
+    decision = ask("POST", "/v1/completions", body={"model": "m", "prompt": "hi"}, engine=app)
+
+    assert told(decision)["choices"][0]["text"] == text
+    assert decision.reply.has_length
+    assert app.pauses > len(text) // jsontext.MAX_TEXT
 
 
 def test_a_404_to_one_of_many_prompts_comes_after_pauses() -> None:

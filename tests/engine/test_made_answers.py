@@ -18,6 +18,7 @@ from mockllm.providers.api import API
 from mockllm.providers.openai.chat import CHAT
 from mockllm.providers.openai.responses import RESPONSES
 from mockllm.replies.generated import SLICE
+from mockllm.wire import jsontext
 from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, KEY, ask, header, told
 from tests.support.goldens import FRESH, delivered
@@ -136,6 +137,29 @@ def test_a_long_answer_is_made_in_pieces_and_streamed_while_it_is_sent(api: API)
     assert isinstance(decision, Decision)
     assert isinstance(decision.reply.steps, LazySteps)
     assert decision.reply.status == 200
+
+
+@apis
+@pytest.mark.parametrize("others", [{}, {"latency": {"ttft": 1}}, {"fault": {"pause": 1}}])
+def test_a_large_answer_is_encoded_in_pieces(api: API, others: dict[str, Any]) -> None:
+    reply = {"generate": "echo"}
+    mocks = [
+        {"match": {"user": {"contains": "brief"}}, "reply": "ok", **others},
+        {"reply": reply, **others},
+    ]
+    app = LoneApp(build_engine({"mocks": mocks}))
+    members = {"max_tokens": 10**6} if api is MESSAGES else {}
+    texts = ["brief" + "word " * 200_000, "longer" + "word " * 200_000]
+
+    decisions: list[Decision] = []
+    pauses: list[int] = []
+    for text in texts:
+        decisions.append(decide(app, api, text, **members))
+        pauses.append(app.pauses - sum(pauses))
+
+    assert pauses[1] - pauses[0] > len(texts[1]) // jsontext.MAX_TEXT
+    assert [read(api, told(decision)).text for decision in decisions] == ["ok", texts[1]]
+    assert decisions[1].reply.has_length
 
 
 @apis

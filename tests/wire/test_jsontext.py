@@ -29,6 +29,9 @@ VALUES = st.recursive(
 )
 
 
+TEXTS_TO_CUT = st.text(st.sampled_from('a"\\\n\u2028\U0001f600'), max_size=9)
+
+
 def nested(levels: int, *, keyed: bool = False) -> Any:
     """A value of so many levels."""
     value: Any = 1.0
@@ -322,3 +325,40 @@ def test_values_that_json_cannot_represent_are_found(value: Any, expected: list[
     found = sorted(path for path, _ in jsontext.find_unserialisable(value))
 
     assert found == expected
+
+
+# --- Large texts ----------------------------------------------------------------------------------
+
+
+@given(
+    st.recursive(
+        SCALARS | TEXTS_TO_CUT, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner)
+    )
+)
+def test_what_is_encoded_in_pieces_is_what_is_encoded_at_once(value: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jsontext, "MAX_TEXT", 3)
+        patch.setattr(jsontext, "_PIECE_OF_TEXT", 2)
+
+        pieces = list(jsontext.dumps_in_pieces(value))
+
+    assert b"".join(pieces) == jsontext.dumps(value)
+
+
+def test_a_deep_value_is_encoded_in_pieces() -> None:
+    value = [nested(1_000), "long" * jsontext.MAX_TEXT]
+
+    assert jsontext.has_large_text(value)
+    assert b"".join(jsontext.dumps_in_pieces(value)) == jsontext.dumps(value)
+
+
+@pytest.mark.parametrize("wrapped", [lambda text: text, lambda text: {"a": [1, {"b": (text,)}]}])
+def test_a_text_is_large_from_a_size_on(wrapped: Any) -> None:
+    assert not jsontext.has_large_text(wrapped("x" * jsontext.MAX_TEXT))
+    assert jsontext.has_large_text(wrapped("x" * (jsontext.MAX_TEXT + 1)))
+
+
+def test_no_piece_of_a_large_text_is_large() -> None:
+    pieces = list(jsontext.dumps_in_pieces({"text": "x" * 1_000_000}))
+
+    assert max(map(len, pieces)) <= jsontext.MAX_TEXT
