@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from mockllm.matching.lookups import home_of
+from mockllm.matching.homes import home_of
 from mockllm.matching.rule import Rule
 
 MAX_CANDIDATES = 64  # rules with state of which a request may have to choose one

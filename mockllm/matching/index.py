@@ -25,7 +25,9 @@ from typing import Any, NamedTuple
 
 from mockllm.matching.effort import Effort, Pieces, finish
 from mockllm.matching.explain import NearMiss
-from mockllm.matching.lookups import Family, Home, LookUp, home_of, in_pieces
+from mockllm.matching.families import Family
+from mockllm.matching.homes import Home, home_of
+from mockllm.matching.lookups import LookUp, in_pieces
 from mockllm.matching.near_misses import NearMisses
 from mockllm.matching.predicate import Headers, Predicate
 from mockllm.matching.rule import Rule

@@ -4,7 +4,7 @@
     True
 
 A new kind of test is a new class here. If its rules are to be looked up, rather than checked one by
-one, it also needs keys in `matching.lookups`.
+one, it also needs keys in `matching.homes`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from mockllm.matching.lookups import home_of
+from mockllm.matching.homes import home_of
 from mockllm.providers.openai.chat import CHAT
 from tests.support.conversations import Conversation, as_chat, conversations
 from tests.support.matches import Match, bodies, compile_rule, matches

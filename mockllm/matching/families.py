@@ -1,0 +1,201 @@
+"""Families: predicates that read the same thing of a request, and are looked up together.
+
+Each of the predicates of a family (`x-tenant`, the instructions) has a key in it (``a``, "French").
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+from mockllm.matching import readings
+from mockllm.matching.effort import Effort, Pieces
+from mockllm.matching.lookups import (
+    BodyTexts,
+    BodyValues,
+    LookUp,
+    OneMessageText,
+    TextLookUp,
+    ValueLookUp,
+)
+from mockllm.matching.predicate import Headers
+from mockllm.matching.substrings import SubstringIndex
+from mockllm.matching.text_tests import Matches, expression_filter
+from mockllm.matching.texts import quote
+from mockllm.prompt import Prompt
+
+FILTER_CALL = 2_000  # nanoseconds to look for the literals of expressions in another
+FILTER_PER_CHARACTER = 8  # nanoseconds
+
+
+class Family(ABC):
+    """What the predicates of a family read. Equal for predicates that are looked up together."""
+
+    __slots__ = ()
+
+    rank = 3
+    """Its place among families that are as selective: the lowest is the cheapest to look up."""
+
+    @abstractmethod
+    def look_up(self, keys: Sequence[Any]) -> LookUp:
+        """Return a function that finds those of `keys` that hold."""
+
+    def slowness(self, key: Any) -> str:
+        """Return the sentence that explains why it takes long to look up `key`, whatever the
+        request; empty if it does not."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageItems(Family):
+    """The items of a message by their number and canonical form; with `last`, the last ones of it.
+    Computes the canonical form only if some key has as many items."""
+
+    last: bool
+
+    rank = 0
+
+    def look_up(self, keys: Sequence[tuple[int, bytes]]) -> LookUp:
+        places = {key: place for place, key in enumerate(keys)}
+        longest: dict[int, int] = {}
+        for size, key in keys:
+            longest[size] = max(longest.get(size, 0), len(key))
+        sizes = frozenset(longest)
+        last = self.last
+
+        def find(prompt: Prompt, headers: Headers) -> Iterable[int]:
+            messages = prompt.last_messages
+            if len(messages) == 1 and not last:  # as nearly always
+                items = messages[0].items
+                size = -1 if items is None else len(items)
+                if size not in sizes or messages[0].is_longer(size, longest[size]):
+                    return ()
+                place = places.get((size, messages[0].key_of_last(size)))
+                return () if place is None else (place,)
+            found: set[int] = set()
+            for message in messages:
+                size = message.size
+                for each in sizes if last else (size,) if size in sizes else ():
+                    if each <= size and not message.is_longer(each, longest[each]):
+                        place = places.get((each, message.key_of_last(each)))
+                        if place is not None:
+                            found.add(place)
+            return found
+
+        return find
+
+
+@dataclass(frozen=True, slots=True)
+class MessageTexts(Family):
+    """The texts of the last messages of a role; None for any role."""
+
+    role: str | None
+
+    rank = 2
+
+    def look_up(self, keys: Sequence[str]) -> LookUp:
+        substrings, role = SubstringIndex(keys), self.role
+
+        def read(prompt: Prompt) -> Iterable[str]:
+            messages = prompt.last_messages
+            if len(messages) == 1:  # as nearly always
+                return messages[0].search_texts if role in (None, messages[0].role) else ()
+            of_role = (message for message in messages if role in (None, message.role))
+            return chain.from_iterable(message.search_texts for message in of_role)
+
+        if len(keys) == 1:
+            only = substrings.matches, substrings.matches_in_pieces, role, keys[0]
+            return OneMessageText(read, *only)
+        return TextLookUp(read, substrings.matches, substrings.matches_in_pieces)
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderValues(Family):
+    """The first value of a header; a missing one equals the empty value."""
+
+    name: bytes
+
+    def look_up(self, keys: Sequence[bytes]) -> LookUp:
+        places = {key: (place,) for place, key in enumerate(keys)}
+        name = self.name
+        return lambda prompt, headers: places.get(headers.get(name, b""), ())
+
+
+@dataclass(frozen=True, slots=True)
+class PromptValues(Family):
+    """Values that `read` gives of a prompt."""
+
+    read: Callable[[Prompt], Iterable[Hashable]]
+
+    def look_up(self, keys: Sequence[Hashable]) -> LookUp:
+        read = self.read
+        if isinstance(read, BodyValues):
+            read = replace(read, longest=max(len(key) for key in keys if isinstance(key, bytes)))
+        return ValueLookUp(read, {key: place for place, key in enumerate(keys)})
+
+    def slowness(self, key: Hashable) -> str:
+        return _slow_path(self.read)
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTexts(Family):
+    """Texts that contain a key; `read` gives them of a prompt. With `folded`, the keys are folded,
+    and so are the texts."""
+
+    read: Callable[[Prompt], Iterable[str]]
+    folded: bool = False
+
+    rank = 4
+
+    def look_up(self, keys: Sequence[str]) -> LookUp:
+        substrings, read = SubstringIndex(keys), self.read
+        texts = _folding(read) if self.folded else read
+        return TextLookUp(texts, substrings.matches, substrings.matches_in_pieces)
+
+    def slowness(self, key: str) -> str:
+        return _slow_path(self.read)
+
+
+@dataclass(frozen=True, slots=True)
+class Expressions(Family):
+    """Texts that match a regular expression; the keys are `text_tests.Matches`."""
+
+    read: Callable[[Prompt], Iterable[str]]
+
+    rank = 5
+
+    def look_up(self, keys: Sequence[Matches]) -> LookUp:
+        may_match = expression_filter(keys)
+
+        def in_pieces(text: str, effort: Effort) -> Pieces[Iterable[int]]:
+            found = may_match(text)
+            if effort.is_much(FILTER_CALL + FILTER_PER_CHARACTER * len(text)):
+                yield False
+            return found
+
+        return TextLookUp(self.read, may_match, in_pieces)
+
+    def slowness(self, key: Matches) -> str:
+        if expression_filter([key])(""):
+            return (
+                f"the expression {quote(key.expression)} has no text that every match contains, "
+                "so every request is searched for it: 0.06 ms for 35 kB"
+            )
+        return _slow_path(self.read)
+
+
+def _folding(read: Callable[[Prompt], Iterable[str]]) -> Callable[[Prompt], Iterable[str]]:
+    """Return a reading of the folded texts."""
+    return lambda prompt: map(readings.fold_of(prompt), read(prompt))
+
+
+def _slow_path(read: Callable[[Prompt], Iterable[Any]]) -> str:
+    if not isinstance(read, (BodyValues, BodyTexts)) or read.path.steps is not None:
+        return ""
+    return (
+        f"{read.path.text} may select several values, so it is evaluated for every request: "
+        "1 µs for each value it looks at, more in a filter"
+    )
