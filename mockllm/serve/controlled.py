@@ -121,7 +121,7 @@ class _Waiting:
 
     async def gate(self, session: str | None, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # the client's
         """Wait until `count` answers have reached a gate."""
-        return await wait_for_gate(self._gates, session, name, count, timeout)
+        return await wait_for_gate(self._gates, session, name, count, timeout) >= count
 
     async def thread(self, work: Callable[[], Any]) -> Any:
         """Return the result of `work`, done in a thread: of one request after the other, because

@@ -311,7 +311,7 @@ class AsyncServer(_EmbeddedServer[AsyncSession], AsyncWaiting):
     async def _wait(self, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
         return await self._await_calls(None, count, timeout)
 
-    async def _await_gate(self, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
+    async def _await_gate(self, name: str, count: int, timeout: float) -> int:  # noqa: ASYNC109  # it is the caller's
         return await self._await_gate_of(None, name, count, timeout)
 
     def _check_own_loop(self) -> None:
@@ -395,7 +395,7 @@ class Server(_EmbeddedServer[Session], Waiting):
     def _wait(self, count: int, timeout: float) -> bool:
         return self._wait_for_calls(None, count, timeout)
 
-    def _wait_for_gate(self, name: str, count: int, timeout: float) -> bool:
+    def _wait_for_gate(self, name: str, count: int, timeout: float) -> int:
         return self._wait_for_gate_of(None, name, count, timeout)
 
     def _describe_end(self, listening: Listening) -> str:

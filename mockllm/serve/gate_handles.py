@@ -21,17 +21,19 @@ class Owner(Protocol):
 
     def _read_if_kept(self) -> Record | None: ...
 
+    def _has_stopped(self) -> bool: ...
+
 
 class WaitingOwner(Owner, Protocol):
     """That of `serve.verifiable.Waiting`."""
 
-    def _wait_for_gate(self, name: str, count: int, timeout: float) -> bool: ...
+    def _wait_for_gate(self, name: str, count: int, timeout: float) -> int: ...
 
 
 class AsyncOwner(Owner, Protocol):
     """That of `serve.verifiable.AsyncWaiting`."""
 
-    async def _await_gate(self, name: str, count: int, timeout: float) -> bool: ...  # noqa: ASYNC109  # it is the caller's
+    async def _await_gate(self, name: str, count: int, timeout: float) -> int: ...  # noqa: ASYNC109  # it is the caller's
 
 
 AnyOwner = TypeVar("AnyOwner", bound=Owner)
@@ -66,12 +68,16 @@ class AnyGate(Generic[AnyOwner]):
         """The number of answers that are held now. Raises like `release`."""
         return self._owner._on_gates(lambda gates, session: gates.held(session)[self.name])
 
-    def _fail(self, count: int, timeout: float) -> None:
-        """Fail because fewer than `count` answers came."""
+    def _check(self, found: int, count: int, timeout: float) -> None:
+        """Fail if fewer than `count` answers came."""
         __tracebackhide__ = True
-        found = self._owner._on_gates(lambda gates, session: gates.reached(session, self.name))
-        record = self._owner._read_if_kept()
-        fail(verification.not_reached(record, self.name, count, timeout, found))
+        if found < count:
+            record, is_stopped = self._owner._read_if_kept(), self._owner._has_stopped()
+            name = self.name
+            text = verification.not_reached(
+                record, name, count, timeout, found, is_stopped=is_stopped
+            )
+            fail(text)
 
 
 class Gate(AnyGate[WaitingOwner]):
@@ -88,11 +94,10 @@ class Gate(AnyGate[WaitingOwner]):
 
     def reached(self, n: int = 1, timeout: float = WAIT) -> None:
         """Wait until so many answers have come to the gate, held or not, since its session began.
-        Fail after `timeout` seconds. Raises like `release`."""
+        Fail after `timeout` seconds, or when the server stops. Raises like `release`."""
         __tracebackhide__ = True
         check_waiting(n, timeout, "a number of answers")
-        if not self._owner._wait_for_gate(self.name, n, timeout):
-            self._fail(n, timeout)
+        self._check(self._owner._wait_for_gate(self.name, n, timeout), n, timeout)
 
 
 class AsyncGate(AnyGate[AsyncOwner]):
@@ -100,8 +105,7 @@ class AsyncGate(AnyGate[AsyncOwner]):
 
     async def reached(self, n: int = 1, timeout: float = WAIT) -> None:  # noqa: ASYNC109  # a word of `Gate`
         """Wait until so many answers have come to the gate, held or not, since its session began.
-        Fail after `timeout` seconds. Raises like `release`."""
+        Fail after `timeout` seconds, or when the server stops. Raises like `release`."""
         __tracebackhide__ = True
         check_waiting(n, timeout, "a number of answers")
-        if not await self._owner._await_gate(self.name, n, timeout):
-            self._fail(n, timeout)
+        self._check(await self._owner._await_gate(self.name, n, timeout), n, timeout)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
 from mockllm.app import App
@@ -22,7 +23,7 @@ from mockllm.prompt import Earlier
 from mockllm.serve.gates import Gates
 from mockllm.serve.listening import Listening, await_in, run_in, running_loop
 from mockllm.serve.session import S, SessionServer
-from mockllm.serve.waiting import wait_for_count, wait_for_gate
+from mockllm.serve.waiting import wait_for_count, wait_for_gate, wait_unless_stopped
 from mockllm.state.operations import BeginSession, EndSession, Operation, Result
 from mockllm.state.sessions import COMMON
 
@@ -154,34 +155,43 @@ class RecordedServer(SessionServer[S]):
         name: str,
         count: int,
         timeout: float,  # noqa: ASYNC109  # it is the caller's
-    ) -> bool:
+    ) -> int:
         listening = self._serving()
         self._on_gates_of(session, lambda gates, session: None)
         return await await_in(
             listening.loop, wait_for_gate(listening.gates, session, name, count, timeout)
         )
 
-    def _wait_for_gate_of(self, session: str | None, name: str, count: int, timeout: float) -> bool:
+    def _wait_for_gate_of(self, session: str | None, name: str, count: int, timeout: float) -> int:
         listening = self._serving()
+        gates = listening.gates
         self._on_gates_of(session, lambda gates, session: None)
-        return self._wait_in(
-            listening, wait_for_gate(listening.gates, session, name, count, timeout)
-        )
+        found = self._wait_in(listening, wait_for_gate(gates, session, name, count, timeout))
+        return gates.reached(session, name) if found is None else found
+
+    def _has_stopped(self) -> bool:
+        return self._listening is None
 
     async def _await_calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
         journal, listening = self._kept_journal(), self._serving()
-        return await await_in(listening.loop, wait_for_count(journal, session, count, timeout))
+        counting = wait_for_count(journal, session, count, timeout)
+        return await await_in(listening.loop, wait_unless_stopped(counting, listening.gates))
 
     def _wait_for_calls(self, session: str | None, count: int, timeout: float) -> bool:
         journal, listening = self._kept_journal(), self._serving()
-        return self._wait_in(listening, wait_for_count(journal, session, count, timeout))
+        counting = wait_for_count(journal, session, count, timeout)
+        return self._wait_in(listening, wait_unless_stopped(counting, listening.gates)) or False
 
-    def _wait_in(self, listening: Listening, waiting: Coroutine[Any, Any, bool]) -> bool:
-        """Do what `await_in` does, from another thread than that of the loop of the server."""
+    def _wait_in(self, listening: Listening, waiting: Coroutine[Any, Any, T]) -> T | None:
+        """Do what `await_in` does, from another thread than that of the loop of the server. Returns
+        None if this loop ends meanwhile."""
         if listening.loop is running_loop():
             waiting.close()
             raise RuntimeError("the server cannot answer calls while its own loop waits for them")
-        return asyncio.run_coroutine_threadsafe(waiting, listening.loop).result()
+        try:
+            return asyncio.run_coroutine_threadsafe(waiting, listening.loop).result()
+        except CancelledError:
+            return None
 
     def _begin(self, operation: BeginSession) -> Result | None:
         listening, journal, name = self._serving(), self._journal, operation.session

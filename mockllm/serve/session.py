@@ -117,6 +117,9 @@ class AnySession(BaseURLs, Verifiable):
     def _subjects(self) -> dict[str, Subject]:
         return self._server._subjects_of(self.name)
 
+    def _has_stopped(self) -> bool:
+        return self._server._has_stopped()
+
     def _is_strict(self) -> bool:
         return self._server._is_strict()
 
@@ -149,7 +152,7 @@ class Session(AnySession, Waiting):
     def _wait(self, count: int, timeout: float) -> bool:
         return self._server._wait_for_calls(self.name, count, timeout)
 
-    def _wait_for_gate(self, name: str, count: int, timeout: float) -> bool:
+    def _wait_for_gate(self, name: str, count: int, timeout: float) -> int:
         return self._server._wait_for_gate_of(self.name, name, count, timeout)
 
 
@@ -159,7 +162,7 @@ class AsyncSession(AnySession, AsyncWaiting):
     async def _wait(self, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
         return await self._server._await_calls(self.name, count, timeout)
 
-    async def _await_gate(self, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
+    async def _await_gate(self, name: str, count: int, timeout: float) -> int:  # noqa: ASYNC109  # it is the caller's
         return await self._server._await_gate_of(self.name, name, count, timeout)
 
 
@@ -290,7 +293,7 @@ class SessionServer(BaseURLs, Verifiable, Generic[S]):
 
     async def _await_calls(self, session: str | None, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # it is the caller's
         """Wait until there are `count` calls in a session, or in all. Returns False if there were
-        not after `timeout` seconds. Raises like `base_url`."""
+        not after `timeout` seconds, or when the server stopped. Raises like `base_url`."""
         raise NotImplementedError
 
     def _wait_for_calls(self, session: str | None, count: int, timeout: float) -> bool:
@@ -312,12 +315,12 @@ class SessionServer(BaseURLs, Verifiable, Generic[S]):
         name: str,
         count: int,
         timeout: float,  # noqa: ASYNC109  # it is the caller's
-    ) -> bool:
-        """Wait until `count` answers have come to a gate of a session, or of all. Returns False if
-        they have not after `timeout` seconds. Raises like `_on_gates`."""
+    ) -> int:
+        """Wait until `count` answers have come to a gate of a session, or of all. Returns how many
+        have: fewer after `timeout` seconds, or when the server stopped. Raises like `_on_gates`."""
         raise NotImplementedError
 
-    def _wait_for_gate_of(self, session: str | None, name: str, count: int, timeout: float) -> bool:
+    def _wait_for_gate_of(self, session: str | None, name: str, count: int, timeout: float) -> int:
         """Do what `_await_gate_of` does, from another thread than that of the server's loop."""
         raise NotImplementedError
 

@@ -128,6 +128,10 @@ class Verifiable:
         """Return what `_read` does; None if no journal is kept."""
         raise NotImplementedError
 
+    def _has_stopped(self) -> bool:
+        """Return True if the server does not run."""
+        raise NotImplementedError
+
     def _on_gates(self, act: Callable[[Gates, str | None], T]) -> T:
         """Return the result of `act`, called in the loop of the server with its gates and the name
         of the session, None for all.
@@ -163,7 +167,8 @@ class Waiting(Verifiable):
         __tracebackhide__ = True
         check_waiting(count, timeout, "a number of calls")
         if not self._wait(count, timeout):
-            fail(verification.too_few(self._read(), count, timeout))
+            is_stopped = self._has_stopped()
+            fail(verification.too_few(self._read(), count, timeout, is_stopped=is_stopped))
 
     def gate(self, name: str) -> Gate:
         """Return the gate with this name, at which mocks hold their answers
@@ -175,11 +180,13 @@ class Waiting(Verifiable):
         return Gate(name, self)
 
     def _wait(self, count: int, timeout: float) -> bool:
-        """Return False if there were not `count` calls after `timeout` seconds."""
+        """Return False if there were not `count` calls after `timeout` seconds, or when the server
+        stopped."""
         raise NotImplementedError
 
-    def _wait_for_gate(self, name: str, count: int, timeout: float) -> bool:
-        """Return False if `count` answers have not come to a gate after `timeout` seconds."""
+    def _wait_for_gate(self, name: str, count: int, timeout: float) -> int:
+        """Return how many answers have come to a gate: fewer than `count` after `timeout` seconds,
+        or when the server stopped."""
         raise NotImplementedError
 
 
@@ -192,18 +199,20 @@ class AsyncWaiting(Verifiable):
         __tracebackhide__ = True
         check_waiting(count, timeout, "a number of calls")
         if not await self._wait(count, timeout):
-            fail(verification.too_few(self._read(), count, timeout))
+            is_stopped = self._has_stopped()
+            fail(verification.too_few(self._read(), count, timeout, is_stopped=is_stopped))
 
     def gate(self, name: str) -> AsyncGate:
         """Return the gate with this name, like `Waiting.gate`."""
         return AsyncGate(name, self)
 
     async def _wait(self, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # a word of `Waiting`
-        """Return False if there were not `count` calls after `timeout` seconds."""
+        """Return False if there were not `count` calls after `timeout` seconds, or when the server
+        stopped."""
         raise NotImplementedError
 
-    async def _await_gate(self, name: str, count: int, timeout: float) -> bool:  # noqa: ASYNC109  # a word of `Waiting`
-        """Return False if `count` answers have not come to a gate after `timeout` seconds."""
+    async def _await_gate(self, name: str, count: int, timeout: float) -> int:  # noqa: ASYNC109  # a word of `Waiting`
+        """Do what `Waiting._wait_for_gate` does."""
         raise NotImplementedError
 
 

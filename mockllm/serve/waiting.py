@@ -28,15 +28,15 @@ async def wait_for_gate(
     name: str,
     count: int,
     timeout: float,  # noqa: ASYNC109  # the test's
-) -> bool:
-    """Wait until `count` answers have reached a gate of a session, or of all. Returns False if they
-    have not after `timeout` seconds, or when the server stops."""
+) -> int:
+    """Wait until `count` answers have reached a gate of a session, or of all. Returns their number,
+    which is less after `timeout` seconds, or when the server stops."""
     await _wait_until(
         lambda: gates.is_stopped or gates.reached(session, name) >= count,
         gates.listeners,
         timeout,
     )
-    return gates.reached(session, name) >= count
+    return gates.reached(session, name)
 
 
 async def wait_unless_stopped(waiting: Coroutine[Any, Any, bool], gates: Gates) -> bool:

@@ -162,25 +162,50 @@ def test_a_server_without_a_journal_has_gates() -> None:
     assert texts == ["Hi"]
 
 
-def test_a_stop_ends_a_wait_in_another_thread() -> None:
-    failures: list[BaseException] = []
+WAITS: list[Callable[[Server | Session], None]] = [
+    lambda where: where.gate("gate-1").reached(3, timeout=PATIENCE),
+    lambda where: where.wait_for_calls(3, timeout=PATIENCE),
+]
+ENDED = [
+    "expected 3 answers at gate 'gate-1' before the server stopped, found 1 answer",
+    "expected 3 calls before the server stopped, found 1 call",
+]
+
+
+@pytest.mark.parametrize("kind", ["server", "session"])
+@pytest.mark.parametrize(("wait", "text"), [*zip(WAITS, ENDED, strict=True)])
+def test_a_stop_ends_a_wait_in_another_thread(
+    kind: str, wait: Callable[[Server | Session], None], text: str
+) -> None:
+    failures: list[str] = []
     with Server(HELD) as server:
-        gate = server.gate("gate-1")
-
-        def wait() -> None:
-            try:
-                gate.reached(timeout=PATIENCE)
-            except BaseException as exc:
-                failures.append(exc)
-
-        thread = threading.Thread(target=wait)
+        where = server if kind == "server" else server.session("one")
+        with asked(where):
+            where.gate("gate-1").reached()
+            where.gate("gate-1").release()
+        before = len(server._serving().gates.listeners)
+        thread = threading.Thread(target=lambda: failures.append(failure_of(lambda: wait(where))))
         thread.start()
-        while not server._serving().gates.listeners:
+        while len(server._serving().gates.listeners) == before:
             thread.join(0.001)
+            assert thread.is_alive()
     thread.join(PATIENCE)
 
     assert not thread.is_alive()
-    assert len(failures) == 1
+    assert [failure.splitlines()[0] for failure in failures] == [text]
+
+
+async def test_a_stop_ends_a_wait_in_its_loop() -> None:
+    async with AsyncServer(HELD) as server:
+        gate, calls = server.gate("gate-1").reached(timeout=PATIENCE), server.wait_for_calls(1)
+        waits = [asyncio.create_task(gate), asyncio.create_task(calls)]
+        await asyncio.sleep(0)
+
+    found = await asyncio.gather(*waits, return_exceptions=True)
+    assert [str(each).partition(",")[0] for each in found] == [
+        "expected 1 answer at gate 'gate-1' before the server stopped",
+        "expected 1 call before the server stopped",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["server", "session"])
