@@ -85,8 +85,9 @@ def asset(kind: bytes, content: bytes) -> Decision:
 
 def render_error(error: ClientError) -> Reply:
     """Return an error in the form of the control API."""
+    default = "internal" if error.status == 500 else "bad_request"
     body: dict[str, Any] = {
-        "code": getattr(error, "code", None) or "bad_request",
+        "code": getattr(error, "code", None) or default,
         "message": error.message,
     }
     problems = getattr(error, "problems", ())
