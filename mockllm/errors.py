@@ -222,6 +222,9 @@ class ForeignProtocolError(HTTPError):
         super().__init__(400, "This is not HTTP/1.1")
 
 
+MAX_HINTS = 1_000  # misspelt keys of one configuration whose meaning is guessed: 0.2 s
+
+
 def closest(word: str, words: Iterable[str], *, likeness: float = 0.6) -> str | None:
     """Return that of `words` which was probably meant by `word`; None if none is as like it as
     `likeness`, from 0 to 1."""

@@ -7,7 +7,7 @@ or false is neither: it is the place of the mock among the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypedDict
 
 from mockllm.config.models import (
@@ -18,7 +18,7 @@ from mockllm.config.models import (
     OpenAIResponseRequestMatch,
 )
 from mockllm.config.objects import ConfigObject, keys_of
-from mockllm.errors import ConfigError, Problem, closest, did_you_mean
+from mockllm.errors import MAX_HINTS, ConfigError, Problem, closest, did_you_mean
 
 PLACE = "add()"
 """The place of mistakes that belong to no key of a mock."""
@@ -38,6 +38,7 @@ _MATCHES: tuple[type[ConfigObject], ...] = (
 )
 _MATCH_KEYS = frozenset(key for model in _MATCHES for key in keys_of(model))
 _MOCK_KEYS = frozenset(key for model in MOCK_FIELDS.values() for key in keys_of(model)) - {"match"}
+_KNOWN = sorted(_MOCK_KEYS | _MATCH_KEYS | {"match"})
 _OF_ONE_API = frozenset({"response", "message", "input", "match_type", "events"})
 """Keys whose value has the form of one API."""
 
@@ -116,7 +117,7 @@ def arrange(words: Mapping[str, Any]) -> AddedWords:
         elif key in _MOCK_KEYS:
             mock[key] = value
         else:
-            unknown.append(_unknown(word))
+            unknown.append(_unknown(word, _KNOWN if len(unknown) < MAX_HINTS else ()))
     if unknown:
         raise ConfigError(tuple(unknown))
     given = words.get("match")
@@ -141,11 +142,11 @@ def _field_of(mock: Mapping[str, Any], match: Any) -> str:
     """Return the list of the mock: that of one API if it has its form, else that of all."""
     conditions = match if isinstance(match, Mapping) else {}
     apis = conditions.get("api")
-    named = [apis] if isinstance(apis, str) else list(apis or ())
+    named = list(apis) if isinstance(apis, (list, tuple)) else [apis]
     forms = sorted(_OF_ONE_API.intersection((*mock, *conditions, *_inner(mock))))
     if not forms and named != ["embeddings"]:
         return "mocks"
-    if len(named) == 1 and named[0] in _LISTS:
+    if len(named) == 1 and isinstance(named[0], str) and named[0] in _LISTS:
         return _LISTS[named[0]]
     words = ", ".join(map(repr, _LISTS))
     raise _mistake(f"{forms[0]!r} has the form of one API: name it, api= one of {words}")
@@ -170,8 +171,7 @@ def _plain(value: Any) -> Any:
     return {keys[name]: getattr(value, name) for name in value.model_fields_set}
 
 
-def _unknown(word: str) -> Problem:
-    known = sorted(_MOCK_KEYS | _MATCH_KEYS | {"match"})
+def _unknown(word: str, known: Iterable[str]) -> Problem:
     hint = did_you_mean(closest(word, known))
     expected = "the keys of a mock and of its match"
     return Problem(PLACE, f"unknown key {word!r}, expected {expected}{hint}")

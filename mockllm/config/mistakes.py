@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import (
@@ -14,7 +15,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from mockllm.config import foreign_words
 from mockllm.config.objects import keys_of
-from mockllm.errors import ConfigError, Place, Problem, closest, did_you_mean
+from mockllm.errors import MAX_HINTS, ConfigError, Place, Problem, closest, did_you_mean
 from mockllm.matching.texts import MAX_QUOTE, quote
 from mockllm.wire import jsontext
 
@@ -29,6 +30,9 @@ ONE_ANSWER = "one_answer"
 It is raised for the last of these keys."""
 ANSWERS = ("response", "reply", "error", "sequence")
 
+TOO_DEEP = "recursion_depth_exceeded"
+MAX_STEPS = 8  # of the location of what is nested too deeply, whose end is hundreds of them away
+
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
 
 
@@ -42,13 +46,11 @@ def problems(error: ValidationError, root: Model, data: Any, file: str) -> list[
     """Return a problem for each mistake that `error` found in `data`, validated as `root`. If a
     required key is misspelt, only the misspelling is reported, not the missing key."""
     details = error.errors(include_url=False, include_context=True)
-    meant = {
-        (*detail["loc"][:-1], _meant_key(root, detail["loc"]))
-        for detail in details
-        if detail["type"] == "extra_forbidden"
-    }
+    unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
+    guessed = {at: _meant_key(root, at) for at in unknown[:MAX_HINTS]}
+    meant = {(*at[:-1], key) for at, key in guessed.items()}
     return [
-        Problem(place_of(_location(detail), data, file), _describe(root, detail))
+        Problem(place_of(_location(detail), data, file), _describe(root, detail, guessed))
         for detail in details
         if not any(missing in meant for missing in _missing(detail))
     ]
@@ -81,23 +83,34 @@ def _location(detail: ErrorDetails) -> Location:
     """Return the location of what is at fault: a mock or an entry, if it is its answer."""
     if detail["type"] == ONE_ANSWER:
         return detail["loc"][:-1]
+    if detail["type"] == TOO_DEEP:
+        return detail["loc"][:MAX_STEPS]
     return (*detail["loc"], *detail.get("ctx", {}).get("at", ()))
 
 
-def _describe(root: Model, detail: ErrorDetails) -> str:
+def _describe(root: Model, detail: ErrorDetails, guessed: Mapping[Location, str | None]) -> str:
+    """Describe a mistake. The meaning of unknown keys is `guessed`, by their locations."""
     found = jsontext.describe(detail["input"])
     match detail["type"]:
         case "too_deep" | "null" | "address" | "session" | "contradiction" | "one_answer":
             return detail["msg"]
         case "extra_forbidden":
-            return _describe_unknown(_model_at(root, detail["loc"]), str(detail["loc"][-1]))
+            return _describe_unknown(
+                _model_at(root, detail["loc"]),
+                str(detail["loc"][-1]),
+                guessed.get(detail["loc"]),
+            )
         case "missing":
             return "expected a value, found nothing"
         case "dict_type" | "model_type":
             such = "" if detail["loc"] else ' such as {"mocks": [...]}'
             return f"expected an object{such}, found {found}"
-        case "list_type":
+        case "list_type" | "sequence_str":
             return f"expected a list, found {found}"
+        case "is_instance_of" if detail["ctx"]["class"] == "Sequence":
+            return f"expected a list, found {found}"
+        case _ if detail["type"] == TOO_DEEP:
+            return "nested too deeply"
         case "string_unicode":
             return f"expected a string of Unicode characters, found {found}"
         case "invalid_key":
@@ -167,14 +180,13 @@ def _show_step(step: int | str) -> str:
     return f".{step}" if step.isprintable() and len(step) <= MAX_QUOTE else f"[{quote(step)}]"
 
 
-def _describe_unknown(model: Model, key: str) -> str:
-    """Describe a key that objects of the type `model` do not have."""
+def _describe_unknown(model: Model, key: str, meant: str | None) -> str:
+    """Describe a key that objects of the type `model` do not have; `meant` is one that they do."""
     foreign = foreign_words.find(model, key)
     if foreign is not None:
         return foreign.message
-    keys = keys_of(model)
-    hint = did_you_mean(closest(key, keys))
-    return f"unknown key, expected one of {', '.join(sorted(keys))}{hint}"
+    known = ", ".join(sorted(keys_of(model)))
+    return f"unknown key, expected one of {known}{did_you_mean(meant)}"
 
 
 def _model_at(root: Model, location: Location) -> Model:

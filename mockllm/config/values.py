@@ -77,7 +77,7 @@ def _as_chunk(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_CHUNK:
         return value
     raise PydanticCustomError(
-        "chunk", "expected 'word', 'char', 'token' or a number of graphemes, at least 1"
+        "chunk", f"expected 'word', 'char', 'token' or a number of graphemes, 1 to {MAX_CHUNK:,}"
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from mockllm import Match, OpenAIMock, Reply
 from mockllm.config import added_words
 from mockllm.config.added_words import AddedWords, MockWords, arrange
-from mockllm.errors import ConfigError
+from mockllm.errors import MAX_HINTS, ConfigError
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,21 @@ def test_a_mistake_says_what_to_do(words: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
         arrange(words)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("api", [5, True, 1.5, {}, [5], [[]], {"chat": 1}])
+def test_an_api_of_a_wrong_type_is_left_to_validation(api: Any) -> None:
+    arranged = arrange({"api": api, "reply": "a"})
+
+    assert (arranged.field, arranged.mock["match"]) == ("mocks", {"api": api})
+
+
+def test_the_meaning_of_so_many_unknown_keys_is_guessed() -> None:
+    with pytest.raises(ConfigError) as caught:
+        arrange({f"replz{number:05}": "a" for number in range(MAX_HINTS + 1)} | {"repl": "a"})
+
+    assert len(caught.value.problems) == MAX_HINTS + 2
+    assert "did you mean" not in str(caught.value.problems[-1])
 
 
 def test_every_key_of_a_mock_and_its_match_is_a_keyword() -> None:

@@ -9,6 +9,7 @@ import pytest
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import MOCK_FIELDS, Mock
 from mockllm.config.values import MAX_NESTING
+from mockllm.errors import MAX_HINTS
 from tests.support.configs import MESSAGE, MOCK, mistakes, nested
 
 
@@ -93,11 +94,11 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
             [
                 (
                     "a.json: stream.chunk: expected 'word', 'char', 'token' or a number of "
-                    "graphemes, at least 1, found 0"
+                    "graphemes, 1 to 1,000,000, found 0"
                 ),
                 (
                     "a.json: openai[0] 'greet': stream.chunk: expected 'word', 'char', 'token' or "
-                    "a number of graphemes, at least 1, found 'words'"
+                    "a number of graphemes, 1 to 1,000,000, found 'words'"
                 ),
             ],
         ),
@@ -144,6 +145,13 @@ from tests.support.configs import MESSAGE, MOCK, mistakes, nested
                     "reply has; write 'response' instead"
                 )
                 for index in (0, 1)
+            ],
+        ),
+        (
+            {"mocks": [{"match": {"any_of": {}, "all_of": "a"}, "reply": "a"}]},
+            [
+                "a.json: mocks[0]: match.all_of: expected a list, found 'a'",
+                "a.json: mocks[0]: match.any_of: expected a list, found an object",
             ],
         ),
         (
@@ -252,6 +260,22 @@ def test_a_key_that_does_not_read_on_one_line_is_quoted_and_cut() -> None:
     path = json_path(["a b", "c\n\x1b[31m", 0, "d" * 1000])
 
     assert path == f"a b['c\\n\\x1b[31m'][0]['{'d' * 60}'…]"
+
+
+def test_the_meaning_of_so_many_unknown_keys_is_guessed() -> None:
+    found = mistakes({"mocks": [{"repl": 1}] * (MAX_HINTS + 1)})
+    hints = [text for text in found if text.endswith("did you mean 'reply'?")]
+
+    assert len(hints) == MAX_HINTS
+
+
+def test_a_condition_that_is_nested_too_deeply_has_a_short_place() -> None:
+    match: dict[str, Any] = {"user": "a"}
+    for _ in range(300):
+        match = {"not": match}
+    found = mistakes({"mocks": [{"match": match, "reply": "a"}]})
+
+    assert found == ["a.json: mocks[0]: match.not.not.not.not.not: nested too deeply"]
 
 
 def test_a_long_name_of_a_mock_is_cut() -> None:

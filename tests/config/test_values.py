@@ -154,7 +154,7 @@ def test_a_chunk_is_a_unit_or_a_number_of_graphemes(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [*NO_CHUNKS, 1.0])
 def test_any_other_chunk_is_an_error(value: Any) -> None:
-    expected = "expected 'word', 'char', 'token' or a number of graphemes, at least 1"
+    expected = "expected 'word', 'char', 'token' or a number of graphemes, 1 to 1,000,000"
     assert mistake(ChunkSize, value) == ("chunk", expected)
 
 

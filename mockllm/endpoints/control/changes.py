@@ -40,7 +40,7 @@ from mockllm.engine.added import AddedMock, compile_added
 from mockllm.engine.asking import begin
 from mockllm.engine.changes import AddMock, Change, RemoveMock
 from mockllm.engine.decision import Decision, Question, finish
-from mockllm.errors import ConfigError, Place, Problem, closest, did_you_mean
+from mockllm.errors import MAX_HINTS, ConfigError, Place, Problem, closest, did_you_mean
 from mockllm.observers.selection import is_id
 
 MAX_ADDED = 100_000  # mocks of all sessions
@@ -214,7 +214,8 @@ def _read_mocks(body: Mapping[str, Any]) -> _Body:
         elif key in MOCK_FIELDS:
             problems.append(Problem(Place(path=key), "expected a list of mocks"))
         elif not key.startswith(("_", "$")):
-            hint = did_you_mean(closest(key, MOCK_FIELDS))
+            known = MOCK_FIELDS if len(problems) < MAX_HINTS else ()
+            hint = did_you_mean(closest(key, known))
             expected = f"lists of mocks beside {fields[0]!r}: one of {', '.join(MOCK_FIELDS)}"
             message = f"expected {expected}{hint}; the rest is set by the configuration"
             problems.append(Problem(Place(path=key), message))

@@ -169,6 +169,7 @@ def test_the_mistakes_are_those_of_a_file(controlled: Controlled) -> None:
         (b'{"mocks": null}', "invalid_mock"),
         (b"[" * 100_000, "invalid_json"),
         (b'{"reply": "x", "match": {"user": "a"}, "user": "b"}', "invalid_mock"),
+        (b'{"reply": "x", "api": 5}', "invalid_mock"),
     ],
 )
 def test_a_body_that_is_no_mock_is_a_400(controlled: Controlled, body: bytes, code: str) -> None:
