@@ -58,6 +58,13 @@ class Histogram(NamedTuple):
         cells[at] += (int(value) if scale == 1 else round(value * scale)) * count
         cells[at + 1 + bisect_left(self.bounds, value)] += count
 
+    def add_to_bucket(
+        self, cells: MutableSequence[int], bucket: int, total: int, count: int
+    ) -> None:
+        """Count `count` values in one bucket, whose sum, multiplied by `scale`, is `total`."""
+        cells[self.at] += total
+        cells[self.at + 1 + bucket] += count
+
 
 # --- of a group -----------------------------------------------------------------------------------
 
@@ -127,7 +134,9 @@ _RESERVED = len(API_WORDS) * len(OUTCOMES) * len(ENDS) * _BROKEN
 MAX_SERIES = 8_192
 _SERIES = MAX_SERIES + _RESERVED
 _ROWS_AT = _SERIES_AT + 2 * _SERIES
-ROW_CELLS = 6
+_KIND_CELLS = 4
+ROW_COUNTS = 4  # cells, behind those of its kind
+ROW_CELLS = _KIND_CELLS + ROW_COUNTS
 MAX_ROWS = 4_096
 PART_CELLS = _ROWS_AT + MAX_ROWS * ROW_CELLS
 OTHER_STATUS = 0
@@ -167,35 +176,39 @@ class Key(NamedTuple):
 class Kind(NamedTuple):
     """What the requests of a row have in common: their `key`, the number of their group, or
     `NO_GROUP`, the tokens in and out, and whether the answer `is_stream` and `is_truncated`, by a
-    limit of tokens. Tokens in or out are None if they differ from one request to the next; then
-    they are counted in the group. Each takes so little time that it belongs to the first bucket."""
+    limit of tokens. If the tokens `vary` from one request to the next, those in and out are the
+    numbers of their buckets. Each takes so little time that it belongs to the first bucket."""
 
     key: int
     group: int
-    input: int | None
-    output: int | None
+    input: int
+    output: int
     is_stream: bool
     is_truncated: bool
+    vary: bool = False
 
     def pack(self) -> tuple[int, int, int, int]:
         """Return the kind as the first cells of its row."""
-        prompt, output = self.input, self.output
-        flags = (self.group << 4) | (self.is_stream << 1) | self.is_truncated
-        flags |= ((prompt is None) << 3) | ((output is None) << 2)
-        return self.key, flags, prompt or 0, output or 0
+        flags = (self.group << 3) | (self.vary << 2) | (self.is_stream << 1) | self.is_truncated
+        return self.key, flags, self.input, self.output
 
     @classmethod
     def unpack(cls, cells: Sequence[int]) -> Kind:
         """Return the kind of a row."""
-        key, flags, prompt, output, *_ = cells
-        return cls(
-            key,
-            flags >> 4,
-            None if flags & 8 else prompt,
-            None if flags & 4 else output,
-            bool(flags & 2),
-            bool(flags & 1),
-        )
+        key, flags, prompt, output = cells
+        is_stream, is_truncated, vary = bool(flags & 2), bool(flags & 1), bool(flags & 4)
+        return cls(key, flags >> 3, prompt, output, is_stream, is_truncated, vary)
+
+
+class RowCounts(NamedTuple):
+    """What was counted in a row: the number of its requests, and the sum of their nanoseconds. If
+    their tokens vary, also the sums of those in and out, else 0."""
+
+    kind: Kind
+    requests: int
+    nanoseconds: int
+    input: int
+    output: int
 
 
 # --- names ----------------------------------------------------------------------------------------
@@ -285,8 +298,8 @@ class Part:
             cells[at]: at + 1 for at in range(_SERIES_AT, _SERIES_AT + 2 * cells[SERIES_COUNT], 2)
         }
         self._rows = {
-            kind.pack(): _ROWS_AT + ROW_CELLS * number + ROW_CELLS - 2
-            for number, (kind, _, _) in enumerate(self.rows())
+            row.kind.pack(): _ROWS_AT + ROW_CELLS * number + _KIND_CELLS
+            for number, row in enumerate(self.rows())
         }
 
     def admit(self, key: Key) -> Key:
@@ -309,14 +322,14 @@ class Part:
         return cell
 
     def row(self, kind: Kind) -> int | None:
-        """Return the place of the row of a kind: of the cell with the number of its requests, which
-        is followed by that with the sum of their nanoseconds. None if there is no room for it."""
+        """Return the place of the row of a kind: of the first of the cells with its counts, which
+        are in the order of `RowCounts`. None if there is no room for it."""
         packed = kind.pack()
         row = self._rows.get(packed)
         count = self.cells[ROWS]
         if row is None and count < MAX_ROWS and max(packed) < _CELL_LIMIT:
             at = _ROWS_AT + ROW_CELLS * count
-            row = self._rows[packed] = at + len(packed)
+            row = self._rows[packed] = at + _KIND_CELLS
             for place, value in enumerate(packed):
                 self.cells[at + place] = value
             self.cells[ROWS] = count + 1
@@ -328,12 +341,12 @@ class Part:
         values = self.cells[_SERIES_AT:end].tolist()
         yield from zip(values[::2], values[1::2], strict=True)
 
-    def rows(self) -> Iterator[tuple[Kind, int, int]]:
-        """Yield the kind of each row, the number of its requests, and their nanoseconds."""
+    def rows(self) -> Iterator[RowCounts]:
+        """Yield what was counted in each row."""
         values = self.cells[_ROWS_AT : _ROWS_AT + ROW_CELLS * self.cells[ROWS]].tolist()
         for at in range(0, len(values), ROW_CELLS):
-            row = values[at : at + ROW_CELLS]
-            yield Kind.unpack(row), row[-2], row[-1]
+            counts = at + _KIND_CELLS
+            yield RowCounts(Kind.unpack(values[at:counts]), *values[counts : at + ROW_CELLS])
 
     def clear_gauges(self) -> None:
         """Set what holds now, and not since the start, to 0: the process is gone."""

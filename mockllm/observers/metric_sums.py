@@ -30,8 +30,8 @@ from mockllm.observers.metric_cells import (
     TTFT,
     Histogram,
     Key,
-    Kind,
     Part,
+    RowCounts,
     base_of,
 )
 
@@ -74,11 +74,10 @@ class Sums:
                     groups[number] = cells if known is None else _add(known, cells)
             for key, count in part.counted():
                 series[key] += count
-            for kind, count, nanoseconds in part.rows():
-                series[kind.key] += count
-                if kind.group != NO_GROUP:
-                    cells = groups.setdefault(kind.group, [0] * GROUP_CELLS)
-                    _add_row(cells, kind, count, nanoseconds)
+            for row in part.rows():
+                series[row.kind.key] += row.requests
+                if row.kind.group != NO_GROUP:
+                    _add_row(groups.setdefault(row.kind.group, [0] * GROUP_CELLS), row)
         names = ["", OTHER, *mocks]
         self.requests: Mapping[Requests, int] = {
             _requests(Key.unpack(key), names): count for key, count in series.items()
@@ -104,19 +103,23 @@ def _add(one: Sequence[int], other: Sequence[int]) -> list[int]:
     return [a + b for a, b in zip(one, other, strict=True)]
 
 
-def _add_row(cells: list[int], kind: Kind, count: int, nanoseconds: int) -> None:
+def _add_row(cells: list[int], row: RowCounts) -> None:
     """Count the requests of a row in their group."""
+    kind, count, nanoseconds, prompts, outputs = row
     cells[TRUNCATED if kind.is_truncated else STOPPED] += count
     for histogram in (DURATION, TTFT) if kind.is_stream else (DURATION,):
         cells[histogram.at] += nanoseconds
         cells[histogram.at + 1] += count
-    for cell, histogram, tokens in (
-        (INPUT, INPUT_SIZE, kind.input),
-        (OUTPUT, OUTPUT_SIZE, kind.output),
-    ):
-        if tokens is not None:
-            cells[cell] += tokens * count
-            histogram.add(cells, 0, tokens, count)
+    if kind.vary:
+        cells[INPUT] += prompts
+        cells[OUTPUT] += outputs
+        INPUT_SIZE.add_to_bucket(cells, kind.input, prompts, count)
+        OUTPUT_SIZE.add_to_bucket(cells, kind.output, outputs, count)
+    else:
+        cells[INPUT] += kind.input * count
+        cells[OUTPUT] += kind.output * count
+        INPUT_SIZE.add(cells, 0, kind.input, count)
+        OUTPUT_SIZE.add(cells, 0, kind.output, count)
 
 
 def _requests(key: Key, names: Sequence[str]) -> Requests:

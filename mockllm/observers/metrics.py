@@ -6,6 +6,7 @@ nothing from other processes.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 from typing import Any
@@ -34,7 +35,9 @@ from mockllm.observers.metric_cells import (
     OUTPUT,
     OUTPUT_SIZE,
     RETRIES_AT,
+    ROW_COUNTS,
     STOPPED,
+    TOKEN_BOUNDS,
     TRUNCATED,
     TTFT,
     Key,
@@ -53,7 +56,7 @@ from mockllm.state.session_names import split_path
 
 MAX_KNOWN = 16_384  # combinations of what a row depends on, and answers, that are kept
 MAX_LABEL = 512  # characters of a path and a model that are kept
-MAX_BY_INPUT = 16  # numbers of tokens of prompts with an answer that have a row of their own
+MAX_LAST = 4_096  # answers of mocks whose last match is kept
 MAX_COUNTS = 16_384  # answers of mocks whose counts are kept
 _APIS = {api.name: api for api in APIS}
 _API_NUMBERS = {api.name: API_WORDS.index(api.word) for api in APIS}
@@ -64,41 +67,79 @@ _OPERATION_CELLS = {kind: OPERATIONS_AT + number for number, kind in enumerate(O
 _NOTHING = Counts(0, 0, has_input=True)
 
 
-_pack = Struct("QQ").pack_into  # into the two cells of a row
+_pack = Struct("QQ").pack_into  # into the first two cells of a row
+_pack_all = Struct("QQQQ").pack_into
 _FIRST_ATTEMPT = b"0"  # the official clients say so in each request
 
 
 class Row:
-    """The numbers in a row of this process, which are `at` in its memory, from the cell `place`
-    on. If some tokens of its requests are counted in their group, that begins at `base`, and
-    `by_input` has the rows of the first numbers of tokens of prompts, which have all of them."""
+    """The counts in a row of this process, which are `at` in its memory, from the cell `place` on,
+    as in a `RowCounts`."""
 
-    __slots__ = ("at", "base", "by_input", "count", "kind", "nanoseconds", "place")
+    __slots__ = ("at", "input", "nanoseconds", "output", "place", "requests")
 
-    def __init__(self, place: int, count: int, nanoseconds: int, kind: Kind) -> None:
+    def __init__(self, place: int, counts: Sequence[int]) -> None:
         self.place = place
         self.at = place * CELL_BYTES
-        self.count = count
-        self.nanoseconds = nanoseconds
+        self.requests, self.nanoseconds, self.input, self.output = counts
+
+
+class _Rows:
+    """The rows of requests of one `kind`: if their tokens vary, one for each pair of buckets.
+    `find` returns the row of a kind; None if there is no room for it."""
+
+    __slots__ = ("_by_buckets", "_find", "kind")
+
+    def __init__(self, kind: Kind, find: Callable[[Kind], Row | None]) -> None:
         self.kind = kind
-        is_whole = kind.input is not None and kind.output is not None
-        self.base = None if is_whole else base_of(kind.group)
-        self.by_input: dict[int, Row] = {}
+        self._find = find
+        self._by_buckets: dict[tuple[int, int], Row | None] = {}
+
+    def of(self, prompt: int, output: int) -> Row | None:
+        """Return the row of requests with so many tokens in and out."""
+        if not self.kind.vary:
+            return self._find(self.kind)
+        buckets = bisect_left(TOKEN_BOUNDS, prompt), bisect_left(TOKEN_BOUNDS, output)
+        if buckets not in self._by_buckets:
+            kind = self.kind._replace(input=buckets[0], output=buckets[1])
+            self._by_buckets[buckets] = self._find(kind)
+        return self._by_buckets[buckets]
 
 
 class _Last:
-    """The last request that was answered with one answer of a mock, and its row."""
+    """The last request that was answered with one answer of a mock: the `row` in which it was
+    counted, one of `rows`, and its tokens in and out."""
 
-    __slots__ = ("answer", "model", "path", "row", "rule", "status", "streamed")
+    __slots__ = ("input", "match", "output", "path", "row", "rows")
 
-    def __init__(self, request: Request, match: Match, model: str, row: Row) -> None:
-        self.answer = match.answer  # so that no other one has its address
-        self.rule = match.rule
+    def __init__(self, request: Request, match: Match, rows: _Rows, counts: Counts) -> None:
         self.path = request.path
-        self.model = model
-        self.status = match.reply.status
-        self.streamed = match.reply.streamed
-        self.row = row
+        self.match = match  # kept, so that no other answer has its address
+        self.rows = rows
+        self.input = counts.input
+        self.output = counts.output
+        self.row = rows.of(counts.input, counts.output)
+
+    def is_like(self, request: Request, match: Match) -> bool:
+        """Return True if a request that was answered with the same answer is of the same kind."""
+        summary, known = match.summary, self.match.summary
+        return (
+            summary is not None
+            and known is not None
+            and known.model == summary.model
+            and self.match.rule is match.rule
+            and self.match.reply.status == match.reply.status
+            and self.match.reply.streamed is match.reply.streamed
+            and self.path == request.path
+            and not match.is_broken
+        )
+
+    def renew(self, match: Match) -> None:
+        """Take a match like the last one. Its prompt may have another number of tokens."""
+        self.match = match
+        if self.rows.kind.vary and match.summary is not None:
+            self.input = match.summary.input_tokens
+            self.row = self.rows.of(self.input, self.output)
 
 
 class Meter:
@@ -120,59 +161,49 @@ class Meter:
         self._mocks = mocks
         self._models = models
         self._last: dict[int, _Last] = {}
-        self._known: dict[tuple[Any, ...], tuple[Row, tuple[Any, ...]]] = {}
+        self._known: dict[tuple[Any, ...], tuple[_Rows, tuple[Any, ...]]] = {}
         self._rows: dict[Kind, Row] = {}
         self._counts: dict[int, tuple[Mapping[str, Any], Counts]] = {}
         self._made: tuple[Mapping[str, Any] | None, Counts] = None, _NOTHING  # the last one
 
     def count(self, request: Request, match: Match, seconds: float) -> None:
-        """Count a request that is answered at once, `seconds` after it was complete. If it has what
-        matters in common with the last one that was answered by its mock, it costs a few
-        comparisons and a write into memory."""
-        last, summary, reply = self._last.get(id(match.answer)), match.summary, match.reply
-        row: Row | None
-        if (
-            last is not None
-            and summary is not None
-            and last.path == request.path
-            and last.model == summary.model
-            and last.rule is match.rule
-            and last.streamed is reply.streamed
-            and last.status == reply.status
-            and not match.is_broken
-        ):
-            row = last.row
-            if row.base is not None:
-                row = row.by_input.get(summary.input_tokens) or self._row_by_input(row, match)
-        else:
-            row = self._row_of(request, match)
+        """Count a request that is answered at once, `seconds` after it was complete. If its match
+        is that of the last one that was answered by its mock, it costs a few comparisons and a
+        write into memory."""
+        last = self._last.get(id(match.answer))
+        if last is None or last.match is not match or last.path != request.path:
+            last = self._look_at(request, match, last)
+        row = last.row
         if row is None or seconds > FIRST_BOUND:
             self._count_whole(request, match, seconds)
             return
-        row.count = count = row.count + 1
+        row.requests = requests = row.requests + 1
         row.nanoseconds = nanoseconds = row.nanoseconds + int(seconds * NANOSECONDS)
-        _pack(self._memory, row.at, count, nanoseconds)
-        if row.base is not None:
-            self._count_tokens(row, row.base, match)
+        if last.rows.kind.vary:
+            row.input = prompts = row.input + last.input
+            row.output = outputs = row.output + last.output
+            _pack_all(self._memory, row.at, requests, nanoseconds, prompts, outputs)
+        else:
+            _pack(self._memory, row.at, requests, nanoseconds)
         if request.first_values.get(RETRY_COUNT, _FIRST_ATTEMPT) != _FIRST_ATTEMPT:
-            self.count_retry(request, self.api_of(request, summary))
+            self.count_retry(request, self.api_of(request, match.summary))
 
     def prepare(self, request: Request, match: Match) -> Row | None:
         """Return the row in which `count_again` counts each request that is answered, at once, as
         this one is; None if it has none."""
         if request.first_values.get(RETRY_COUNT, _FIRST_ATTEMPT) != _FIRST_ATTEMPT:
             return None
-        row = self._row_of(request, match)
-        if row is None or row.base is None:
-            return row
         counts = self.counts_of(match)
-        return self._row(row.kind._replace(input=counts.input, output=counts.output))
+        kind = self._rows_of(request, match, counts).kind
+        if kind.vary:
+            kind = kind._replace(input=counts.input, output=counts.output, vary=False)
+        return self._row(kind)
 
     def count_again(self, row: Row) -> None:
         """Count a repeated request, whose decision took no time. `row` is what `prepare` has
         returned for it. That costs one write into memory."""
-        row.count = count = row.count + 1
-        self.cells[row.place] = count
+        row.requests = requests = row.requests + 1
+        self.cells[row.place] = requests
 
     def needs_input(self, api: API, answer: Answer) -> bool:
         """Return True if the tokens of a prompt must be estimated because the answer to it does not
@@ -180,20 +211,6 @@ class Meter:
         if answer.failure is not None:
             return False
         return answer.number is None or not self._configured_counts(api, answer).has_input
-
-    def _count_tokens(self, row: Row, base: int, match: Match) -> None:
-        """Count the tokens that are not in the row of a request."""
-        cells = self.cells
-        if row.kind.output is None:
-            counts = self.counts_of(match)
-            cells[base + OUTPUT] += counts.output
-            OUTPUT_SIZE.add(cells, base, counts.output)
-            prompt = counts.input
-        else:
-            assert match.summary is not None  # or it had no group
-            prompt = match.summary.input_tokens
-        cells[base + INPUT] += prompt
-        INPUT_SIZE.add(cells, base, prompt)
 
     def _count_whole(self, request: Request, match: Match, seconds: float) -> None:
         """Count a request that is answered at once and has no row: that takes 10 µs."""
@@ -213,40 +230,53 @@ class Meter:
             TTFT.add(cells, base, seconds)
         self.count_details(base, counts, End.COMPLETE)
 
-    def _row_of(self, request: Request, match: Match) -> Row | None:
-        """Return the row of the requests with this match; None if there is no room for it. It is
-        known by all that it depends on, which takes a fifth of the time of finding it."""
+    def _look_at(self, request: Request, match: Match, last: _Last | None) -> _Last:
+        """Return how a request is counted. `last` is that of the last one with this answer."""
+        if last is not None and last.is_like(request, match):
+            last.renew(match)
+            return last
+        counts = self.counts_of(match)
+        found = _Last(request, match, self._rows_of(request, match, counts), counts)
+        answer, summary = match.answer, match.summary
+        if (
+            answer is not None
+            and answer.number is not None
+            and summary is not None
+            and len(request.path) + len(summary.model) <= MAX_LABEL
+            and not match.is_broken
+        ):
+            if len(self._last) >= MAX_LAST:
+                self._last.clear()
+            self._last[id(answer)] = found
+        return found
+
+    def _rows_of(self, request: Request, match: Match, counts: Counts) -> _Rows:
+        """Return the rows of the requests with this match, whose tokens are `counts`. They are
+        known by all that their kind depends on, which takes a fifth of the time of finding it."""
         rule, summary, answer, reply = match.rule, match.summary, match.answer, match.reply
         api = model = response = None
-        is_truncated = False
         if summary is not None:
             api = summary.api
             if answer is not None:
                 model = summary.model
         if answer is not None and answer.number is not None:
             response = answer.response
-        elif answer is not None:
-            is_truncated = self._counts_in(match).is_truncated
         key = (
             *(id(match.outcome), id(rule), id(response), answer is None, request.method),
             *(request.path, api, model, reply.status, reply.streamed, match.is_broken),
-            is_truncated,
+            counts.is_truncated,
         )
         known = self._known.get(key)
-        row = self._row(self._kind_of(request, match)) if known is None else known[0]
-        if row is None or len(request.path) + len(model or "") > MAX_LABEL:
-            return row
-        if known is None:
+        if known is not None:
+            return known[0]
+        rows = _Rows(self._kind_of(request, match, counts), self._row)
+        if len(request.path) + len(model or "") <= MAX_LABEL:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
-            self._known[key] = row, (rule, response)  # so that no others have their addresses
-        if response is not None and model is not None and not match.is_broken:
-            if len(self._last) >= MAX_KNOWN:
-                self._last.clear()
-            self._last[id(answer)] = _Last(request, match, model, row)
-        return row
+            self._known[key] = rows, (rule, response)  # so that no others have their addresses
+        return rows
 
-    def _kind_of(self, request: Request, match: Match) -> Kind:
+    def _kind_of(self, request: Request, match: Match, counts: Counts) -> Kind:
         """Return what the requests have in common that are answered as this one is."""
         answer = match.answer
         key = self.key_of(
@@ -256,27 +286,10 @@ class Meter:
         group = self.group_of(request, match)
         if group is None or answer is None:
             return Kind(key.pack(), NO_GROUP, 0, 0, is_stream=False, is_truncated=False)
-        counts, is_shared = self._counts_in(match), answer.number is not None
-        return Kind(
-            key.pack(),
-            group,
-            counts.input if counts.has_input and is_shared else None,
-            counts.output if is_shared else None,
-            match.reply.streamed,
-            counts.is_truncated,
-        )
-
-    def _row_by_input(self, row: Row, match: Match) -> Row:
-        """Return the row of requests with as many tokens as this one, if there are few of them and
-        their answers have equal numbers of tokens; else `row`."""
-        if row.kind.output is None or len(row.by_input) >= MAX_BY_INPUT:
-            return row
-        counts = self.counts_of(match)
-        found = self._row(row.kind._replace(input=counts.input))
-        if found is None:
-            return row
-        row.by_input[counts.input] = found
-        return found
+        vary = answer.number is None or not counts.has_input
+        prompt, output = (0, 0) if vary else (counts.input, counts.output)
+        packed, is_stream = key.pack(), match.reply.streamed
+        return Kind(packed, group, prompt, output, is_stream, counts.is_truncated, vary)
 
     def _row(self, kind: Kind) -> Row | None:
         """Return the row of a kind; None if there is no room for it."""
@@ -284,7 +297,7 @@ class Meter:
         if row is None:
             place = self.part.row(kind)
             if place is not None:
-                row = Row(place, self.cells[place], self.cells[place + 1], kind)
+                row = Row(place, self.cells[place : place + ROW_COUNTS].tolist())
                 self._rows[kind] = row
         return row
 

@@ -26,6 +26,7 @@ from mockllm.observers.metric_cells import (
     Kind,
     NameTable,
     Part,
+    RowCounts,
     base_of,
 )
 
@@ -102,7 +103,7 @@ def test_the_next_process_counts_on_in_the_series_and_rows_of_a_part() -> None:
         cells[row] += 5
 
     assert [*Part(cells).counted()] == [(key.pack(), 2)]
-    assert [*Part(cells).rows()] == [(kind, 10, 0)]
+    assert [*Part(cells).rows()] == [RowCounts(kind, 10, 0, 0, 0)]
 
 
 def test_what_has_no_room_is_counted_by_api_and_outcome() -> None:
@@ -140,10 +141,11 @@ def test_all_series_without_room_have_some() -> None:
         Kind,
         key=st.integers(1, 2**60),
         group=st.integers(0, NO_GROUP),
-        input=st.none() | st.integers(0, 2**53),
-        output=st.none() | st.integers(0, 2**53),
+        input=st.integers(0, 2**53),
+        output=st.integers(0, 2**53),
         is_stream=st.booleans(),
         is_truncated=st.booleans(),
+        vary=st.booleans(),
     )
 )
 def test_a_kind_is_read_as_it_was_written(kind: Kind) -> None:

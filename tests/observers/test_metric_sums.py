@@ -64,20 +64,22 @@ def test_a_row_counts_as_its_requests_would_one_by_one() -> None:
         assert round(total, 9) == 0.002
 
 
-def test_tokens_that_are_not_in_a_row_are_those_of_its_group() -> None:
-    one = part()
-    row = one.row(Kind(MATCHED.pack(), 0, None, 3, False, False))
+def test_tokens_that_vary_are_added_up_in_their_row() -> None:
+    one, expected = part(), [0] * PART_CELLS
+    row = one.row(Kind(MATCHED.pack(), 0, 4, 2, False, False, vary=True))
     assert row is not None
-    one.cells[row] = 2
-    one.cells[base_of(0) + INPUT] = 30
-    for tokens in (10, 20):
-        INPUT_SIZE.add(one.cells, base_of(0), tokens)
+    for place, value in enumerate((2, 0, 30, 7)):
+        one.cells[row + place] = value
+    for tokens in (12, 18):
+        INPUT_SIZE.add(expected, 0, tokens)
+    for tokens in (3, 4):
+        OUTPUT_SIZE.add(expected, 0, tokens)
 
     (group,) = Sums([one], ["greet"], ["chat a model"]).groups
 
-    assert [group.cells[cell] for cell in (INPUT, OUTPUT, STOPPED)] == [30, 6, 2]
-    assert cumulative(INPUT_SIZE, group.cells)[1] == 30
-    assert cumulative(OUTPUT_SIZE, group.cells)[1] == 6
+    assert [group.cells[cell] for cell in (INPUT, OUTPUT, STOPPED)] == [30, 7, 2]
+    for histogram in (INPUT_SIZE, OUTPUT_SIZE):
+        assert cumulative(histogram, group.cells) == cumulative(histogram, expected)
 
 
 def test_names_without_room_are_other() -> None:
