@@ -478,7 +478,9 @@ class Engine:
         table, request, _, find_earlier, session, _ = received
         try:
             yield from table.validate_in_pieces(prompt)
-            prompt.body = yield from tokens.estimate_in_pieces(prompt.body)
+            prompt.body = body = yield from tokens.estimate_in_pieces(prompt.body)
+            if table.api.echo_long is not None:
+                body.echoes = yield from table.api.echo_long(body)
             wished = self.responder.wished(table, request)
         except RequestError as exc:
             return self.responder.refuse(table, exc)

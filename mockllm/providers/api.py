@@ -25,7 +25,7 @@ from mockllm.replies.anatomy import Anatomy
 from mockllm.validation.findings import Confirm, Finding
 from mockllm.validation.json_schema import Definitions, MockSchemas
 from mockllm.wire.chunking import Chunk
-from mockllm.wire.placeholders import Echo, echo_nothing
+from mockllm.wire.placeholders import Echo, EchoLong, echo_nothing
 
 
 class CannotMatch(ValueError):  # noqa: N818  # a statement about the mock, as in its warning
@@ -144,6 +144,10 @@ class API:
     echo: Echo = echo_nothing
     """`echo(body, names)`: the members of a request that a response repeats, by the names that
     `render` gave their placeholders (`placeholders.echo_placeholder`)."""
+
+    echo_long: EchoLong | None = None
+    """What of `echo` is done with pauses for a large request, whose `tokens.EstimatedBody` has the
+    values then; None if nothing takes long."""
 
     last_events: tuple[str, ...] = ()
     """The types of the events that may end a stream, or ``[DONE]``."""

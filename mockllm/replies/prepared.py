@@ -167,7 +167,8 @@ class _Variant:
 class FilledSteps(Sequence[Step]):
     """Steps with the values of a request, which are filled in when they are read: rarely, as most
     replies are sent as ready bytes. In order, they are filled in one by one and not kept, because a
-    paced reply is sent for a long time."""
+    paced reply is sent for a long time. The only one of a whole reply is kept: that may be large,
+    and is read for its length, too."""
 
     __slots__ = ("_filled", "_steps", "_values")
 
@@ -180,6 +181,8 @@ class FilledSteps(Sequence[Step]):
         return len(self._steps)
 
     def __iter__(self) -> Iterator[Step]:
+        if len(self._steps) == 1:
+            return iter(self._all())
         return (step.fill(self._values) for step in self._steps)
 
     @overload

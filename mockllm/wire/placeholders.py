@@ -34,7 +34,7 @@ An echo contains the value of a request that lacks the member:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import lru_cache
@@ -78,6 +78,11 @@ NOTHING_ECHOED: Echoed = MappingProxyType({})
 Echo = Callable[[Mapping[str, Any], frozenset[str] | None], Echoed]
 """`echo(body, names)`: the values that a request contains for the echoes in `names`; for all echoes
 if that is None."""
+
+
+EchoLong = Callable[[Mapping[str, Any]], Generator[bool, None, Echoed]]
+"""`echo_long(body)`: the values that an `Echo` takes long to write, with pauses
+(`engine.decision.Pieces`)."""
 
 
 def echo_nothing(body: Mapping[str, Any], names: frozenset[str] | None) -> Echoed:

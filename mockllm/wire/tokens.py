@@ -67,11 +67,13 @@ def estimate_value(value: Any) -> int:
 
 class EstimatedBody(dict[str, Any]):
     """The decoded body of a request whose `input_tokens` were estimated before, and are set by who
-    makes it: an `__init__` would take longer than the copy."""
+    makes it: an `__init__` would take longer than the copy. Of a large one, `echoes` are the values
+    that took long to write of those that its answer repeats (`placeholders.Echoed`)."""
 
-    __slots__ = ("input_tokens",)
+    __slots__ = ("echoes", "input_tokens")
 
     input_tokens: int
+    echoes: Mapping[str, bytes]
 
 
 def estimate_in_pieces(body: Mapping[str, Any]) -> Generator[bool, None, EstimatedBody]:

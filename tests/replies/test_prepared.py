@@ -131,6 +131,7 @@ def test_a_reply_that_a_request_makes_large_is_not_sent_in_one_write() -> None:
     assert (small.body, ready is None) == (b"x" * 20, False)
 
     large, ready = prepared.for_request("m", {"echoed": {"tools": b"x" * (MAX_READY // 2 + 1)}})
+    assert next(iter(large.steps)) is next(iter(large.steps))  # not filled in twice
     assert (len(large.body), ready) == (MAX_READY + 2, None)
     assert max(len(piece) for step in large.steps for piece in step.pieces) == MAX_PIECE
 

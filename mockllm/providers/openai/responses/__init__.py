@@ -9,7 +9,7 @@ from mockllm.providers.openai import azure, usage
 from mockllm.providers.openai.responses.anatomy import ANATOMY
 from mockllm.providers.openai.responses.answer import USAGE, text_response
 from mockllm.providers.openai.responses.contradictions import find_contradictions
-from mockllm.providers.openai.responses.echo import echoed
+from mockllm.providers.openai.responses.echo import echo_long, echoed
 from mockllm.providers.openai.responses.failures import FAILURES
 from mockllm.providers.openai.responses.prompt import (
     NAME,
@@ -54,6 +54,7 @@ RESPONSES = API(
     speaker=SPEAKER,
     count_cached=usage.count_cached(USAGE),
     echo=echoed,
+    echo_long=echo_long,
     last_events=("response.completed", "response.incomplete", "response.failed", "error"),
     failures=FAILURES,
     anatomy=ANATOMY,

@@ -12,9 +12,11 @@ from mockllm import Config
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
+from mockllm.providers.normalise import PARTS_AT_ONCE
 from mockllm.providers.openai.responses import echo
 from mockllm.providers.openai.responses.answer import complete
 from mockllm.wire import jsontext
+from mockllm.wire.tokens import EstimatedBody
 from tests.support.apps import LoneApp
 from tests.support.goldens import FRESH
 from tests.support.served import Json, responses_mock, responses_saying
@@ -234,6 +236,42 @@ def test_large_members_are_repeated_whole() -> None:
         assert [tool["parameters"] for tool in response["tools"]] == [
             tool["parameters"] for tool in tools
         ]
+
+
+@pytest.mark.parametrize("number", [PARTS_AT_ONCE, PARTS_AT_ONCE + 1, 3 * PARTS_AT_ONCE])
+def test_many_tools_are_written_with_pauses_as_at_once(number: int) -> None:
+    tools = [{"type": "function", "name": f"f{place}"} for place in range(number)]
+    body = EstimatedBody(tools=tools, user="me")
+
+    at_once = echo.echoed(body, None)
+    pieces, pauses = echo.echo_long(body), 0
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            body.echoes = end.value
+            break
+        pauses += 1
+
+    assert pauses == (0 if number == PARTS_AT_ONCE else -(-number // PARTS_AT_ONCE))
+    assert body.echoes == ({"tools": at_once["tools"]} if pauses else {})
+    assert echo.echoed(body, None) == at_once
+
+
+def test_the_tools_of_a_large_request_are_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    def normalise(some: list[Json]) -> list[Json]:
+        sizes.append(len(some))
+        return some
+
+    monkeypatch.setattr("mockllm.providers.openai.responses.tools.normalise", normalise)
+    tools = [{"type": "function", "name": f"f{place}"} for place in range(5 * PARTS_AT_ONCE)]
+
+    responses = streamed(app(), tools=tools)
+
+    assert [response["tools"] for response in responses] == [tools] * 3
+    assert sizes == [PARTS_AT_ONCE] * 5
 
 
 @pytest.mark.parametrize(
