@@ -162,7 +162,7 @@ def wrong_number(
     lines += ["", *_listed(record)]
     if not times.accepts(count + 1) or count > 0:
         return "\n".join(lines)
-    return "\n".join([*lines, *_closest(record.calls, subject)])
+    return "\n".join([*lines, *_closest(record, subject)])
 
 
 def unmatched(record: Record, *, strict: bool = False) -> str | None:
@@ -212,7 +212,7 @@ def wrong_order(record: Record, subjects: Sequence[Subject]) -> str | None:
             found = f"found only {counted(len(calls), 'call')} of {subject.quoted}"
             problem = found if calls else f"found no call of {subject.quoted}"
             lines = [f"expected calls in the order {expected}, {problem}", "", *_listed(record)]
-            return "\n".join([*lines, *([] if calls else _closest(record.calls, subject))])
+            return "\n".join([*lines, *([] if calls else _closest(record, subject))])
         place = positions[id(calls[number - 1])]
         if place < last:
             which = f"call {number} of {subject.quoted}" if number > 1 else subject.quoted
@@ -255,9 +255,9 @@ def not_reached(
 def report(record: Record) -> str:
     """Return the list of the calls, for a report of a test that has failed."""
     lines = _listed(record)
-    for place, call in enumerate(record.calls, 1):
-        if call.is_unmatched and len(record.calls) - place < MAX_LISTED:
-            lines += _reason(call, f"request {place}: ")
+    for number, call in _latest(record, MAX_LISTED):
+        if call.is_unmatched:
+            lines += _reason(call, f"request {number}: ")
     return "\n".join(lines)
 
 
@@ -280,11 +280,21 @@ def _incomplete(record: Record) -> str | None:
         return f"cannot be told: {record.missing}"
     if not record.lost:
         return None
+    return f"cannot be told: {_lost(record)}"
+
+
+def _lost(record: Record) -> str:
     lost = counted(record.lost, "request")
     return (
-        f"cannot be told: the journal had no room for {lost} before the {len(record.calls):,} that "
-        "it has. Let it keep more ('journal=' of the server), or call clear_calls() between tests"
+        f"the journal had no room for {lost} before the {len(record.calls):,} that it has. Let it "
+        "keep more ('journal=' of the server), or call clear_calls() between tests"
     )
+
+
+def _latest(record: Record, most: int) -> list[tuple[int, Call]]:
+    """Return the last calls with their numbers, from 1: those that are lost have numbers too."""
+    first = max(0, len(record.calls) - most)
+    return [*enumerate(record.calls[first:], record.lost + first + 1)]
 
 
 def _listed(record: Record) -> list[str]:
@@ -292,20 +302,23 @@ def _listed(record: Record) -> list[str]:
     calls, held = record.calls, _held(record)
     if record.missing:
         held = [*held, f"there may be others: {record.missing}"]
+    elif record.lost:
+        held = [*held, f"the others do not count: {_lost(record)}"]
     if not calls:
         return held or [NO_REQUEST]
     heading = f"{counted(len(calls) + record.lost, 'request')} so far"
     if len(calls) > MAX_LISTED or record.lost:
         heading = f"{heading}, the last {min(len(calls), MAX_LISTED)} of them"
-    first = max(0, len(calls) - MAX_LISTED)
     several = _has_several(record)
-    shown = [_cells(call, several=several) for call in calls[first:]]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    return (
-        [f"{heading}:"]
-        + [f"{place:>3}. {_joined(cells, widths)}" for place, cells in enumerate(shown, first + 1)]
-        + held
-    )
+    shown = [
+        (number, _cells(call, several=several)) for number, call in _latest(record, MAX_LISTED)
+    ]
+    widths = [max(map(len, column)) for column in zip(*(cells for _, cells in shown), strict=True)]
+    return [
+        f"{heading}:",
+        *(f"{number:>3}. {_joined(cells, widths)}" for number, cells in shown),
+        *held,
+    ]
 
 
 def _held(record: Record) -> list[str]:
@@ -365,12 +378,11 @@ def _reason(call: Call, before: str) -> list[str]:
     return [] if call.near_miss is None else [f"{before}{call.near_miss}"]
 
 
-def _closest(calls: Sequence[Call], subject: Subject) -> list[str]:
+def _closest(record: Record, subject: Subject) -> list[str]:
     """Return which of the last calls comes closest to a mock that answered none, and why not. Of
     equally close ones it is the last, or one that no mock answered."""
     best = (-1, False, "")
-    first = max(0, len(calls) - MAX_COMPARED)
-    for place, call in enumerate(calls[first:], first + 1):
+    for number, call in _latest(record, MAX_COMPARED):
         for api, rule in subject.rules:
             compared = call.compare(api, rule)
             if compared is None:
@@ -378,10 +390,10 @@ def _closest(calls: Sequence[Call], subject: Subject) -> list[str]:
             closeness, difference = compared
             if difference is None:
                 answer = f"{_quoted(call.mock)} answered" if call.mock else f"got {call.status}"
-                return [f"request {place} matches {subject.quoted} too, but {answer}"]
+                return [f"request {number} matches {subject.quoted} too, but {answer}"]
             if (closeness, call.is_unmatched) >= best[:2]:
                 reason = redact_text(NearMiss.of(rule, difference).logged)
-                line = f"closest to {subject.quoted}: request {place}: {reason}"
+                line = f"closest to {subject.quoted}: request {number}: {reason}"
                 best = closeness, call.is_unmatched, line
     return [best[2]] if best[2] else []
 

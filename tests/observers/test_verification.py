@@ -232,6 +232,28 @@ def test_what_was_lost_is_not_taken_for_what_never_happened(times: Times) -> Non
     assert wrong_number(observed, "tell", Times(at_least=1)) == ""
 
 
+def test_a_failure_says_that_lost_calls_do_not_count() -> None:
+    observed = after("Paris", "unknown", "Paris", journal=Journal(max_entries=2))
+
+    assert wrong_number(observed, "tell", Times(at_least=2)).splitlines() == [
+        "expected at least 2 calls of 'tell', found 1 call",
+        "",
+        "3 requests so far, the last 2 of them:",
+        '  2. 404  [no match]  mock-model  "unknown"',
+        "  3. 200  'tell'      mock-model  \"Paris\"",
+        (
+            "the others do not count: the journal had no room for 1 request before the 2 that it "
+            "has. Let it keep more ('journal=' of the server), or call clear_calls() between tests"
+        ),
+    ]
+    assert (
+        wrong_number(observed, "ask", Times(at_least=1))
+        .splitlines()[-1]
+        .startswith("closest to 'ask': request 2: ")
+    )
+    assert verification.report(observed.journal.read()).splitlines()[-1].startswith("request 2: ")
+
+
 # --- Unmatched ------------------------------------------------------------------------------------
 
 
