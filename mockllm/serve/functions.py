@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import isawaitable, iscoroutinefunction
 from queue import SimpleQueue
+from types import TracebackType
 from typing import Any
 
 from mockllm.config.functions import Prompt, ReplyFunction
@@ -59,14 +60,14 @@ class Functions:
             task = asyncio.current_task()
             if task is None or task.cancelling():  # the client has left
                 raise
-            return Called(error=exc)  # the function has raised it itself
+            return Called(error=_without_our_frames(exc))  # the function has raised it itself
         except _STOPPING:
             raise
         except BaseException as exc:  # also those of test frameworks, which end a test
             if limit.expired():
                 message = f"the function takes more than {MAX_SECONDS:g} seconds"
                 return Called(error=TimeoutError(message), is_late=True)
-            return Called(error=exc)
+            return Called(error=_without_our_frames(exc))
 
     async def _run(self, function: ReplyFunction, prompt: Prompt) -> Any:
         if is_asynchronous(function):
@@ -74,6 +75,21 @@ class Functions:
         else:
             value = await self._threads.run(function, prompt)
         return await value if isawaitable(value) else value
+
+
+def frames_below(traceback: TracebackType | None, *modules: str) -> TracebackType | None:
+    """Return the frames of a traceback behind the last one that is of one of `modules`."""
+    found, frame = traceback, traceback
+    while frame is not None:
+        if frame.tb_frame.f_globals.get("__name__") in modules:
+            found = frame.tb_next
+        frame = frame.tb_next
+    return found
+
+
+def _without_our_frames(error: BaseException) -> BaseException:
+    """Return the exception of a function with the traceback that its author knows."""
+    return error.with_traceback(frames_below(error.__traceback__, __name__))
 
 
 # --- threads --------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ module below the line of the test.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 from mockllm.config.added_words import MockWords
@@ -19,11 +18,11 @@ from mockllm.observers.journal import Record
 from mockllm.observers.subjects import subject_of
 from mockllm.observers.verification import Subject, Times
 from mockllm.serve.checks import WAIT, check_number, check_waiting, fail
+from mockllm.serve.functions import frames_below
 from mockllm.serve.gate_handles import AsyncGate, Gate
 from mockllm.serve.gates import Gates
 
 T = TypeVar("T")
-_NOT_THE_AUTHOR = ("mockllm.serve.functions", __name__)  # modules of frames above a function
 _ONCE = Times(exactly=1)
 
 
@@ -348,19 +347,9 @@ def _first_error(record: Record) -> BaseException | None:
     traceback."""
     for call in record.calls:
         if call.error is not None:
-            return call.error.with_traceback(_of_the_author(call.error.__traceback__))
+            # which has further ones if it was raised from here before
+            return call.error.with_traceback(frames_below(call.error.__traceback__, __name__))
     return None
-
-
-def _of_the_author(traceback: TracebackType | None) -> TracebackType | None:
-    """Return the frames of a traceback behind the last one in which the author's function is
-    called, or in which its exception was raised again."""
-    found, frame = traceback, traceback
-    while frame is not None:
-        if frame.tb_frame.f_globals.get("__name__") in _NOT_THE_AUTHOR:
-            found = frame.tb_next
-        frame = frame.tb_next
-    return found
 
 
 def expected_times(times: int | None, at_least: int | None, at_most: int | None) -> Times:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from traceback import extract_tb
 from typing import Any, cast
 
 import pytest
@@ -222,3 +223,21 @@ async def test_a_client_that_leaves_cancels_an_asynchronous_function(functions: 
             with pytest.raises(asyncio.CancelledError):
                 await task
             await ended.wait()
+
+
+async def test_the_traceback_of_an_error_is_that_of_the_function(functions: Functions) -> None:
+    async def fail_later(prompt: Prompt) -> Any:
+        await asyncio.sleep(0)
+        raise LookupError
+
+    def fail_now(prompt: Prompt) -> Any:
+        raise LookupError
+
+    def cancelled(prompt: Prompt) -> Any:
+        raise asyncio.CancelledError
+
+    results = await call(functions, fail_later, fail_now, cancelled)
+
+    errors = [each.error for each in results if each.error is not None]
+    names = [[frame.name for frame in extract_tb(each.__traceback__)] for each in errors]
+    assert names == [["fail_later"], ["fail_now"], ["cancelled"]]

@@ -185,13 +185,16 @@ def test_the_error_of_a_function_is_raised_again(server: Server) -> None:
         a.add(name="made", reply=fail)
         say(a, "made")
 
+        text = "\n".join(lines_of(a.assert_no_unmatched))
+        assert "the function raised ZeroDivisionError" in text
+        assert "of the author" in text
+        assert "/mockllm/serve/" not in text
         for _ in range(2):
             with pytest.raises(ZeroDivisionError, match="of the author") as caught:
                 a.fail_on_errors()
             assert [entry.name for entry in caught.traceback] == [
                 *("test_the_error_of_a_function_is_raised_again", "fail_on_errors", "fail")
             ]
-        assert "the function raised ZeroDivisionError" in "".join(lines_of(a.assert_no_unmatched))
         a.mocks["made"].assert_called_once()
 
 
