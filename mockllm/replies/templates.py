@@ -180,6 +180,8 @@ def _bound(tree: nodes.Template) -> None:
     """
     from jinja2 import TemplateSyntaxError, nodes
 
+    environment = tree.environment
+    assert environment is not None
     refused = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
     def call(name: str, *args: nodes.Expr) -> nodes.Call:
@@ -189,6 +191,12 @@ def _bound(tree: nodes.Template) -> None:
         if isinstance(node, refused):
             word = type(node).__name__.lower()
             raise TemplateSyntaxError(f"'{word}' is not available", node.lineno)
+        if isinstance(node, (nodes.Filter, nodes.Test)):
+            known = environment.filters if isinstance(node, nodes.Filter) else environment.tests
+            if node.name not in known:  # Jinja2 itself looks in a branch only when it is taken
+                what = f"the {type(node).__name__.lower()} {node.name!r}"
+                hint = did_you_mean(closest(node.name, known))
+                raise TemplateSyntaxError(f"{what} is not available{hint}", node.lineno)
         if isinstance(node, nodes.Name) and node.name.startswith("_"):
             raise TemplateSyntaxError("a name does not begin with '_'", node.lineno)
         for field, value in list(node.iter_fields()):
@@ -211,6 +219,4 @@ def _bound(tree: nodes.Template) -> None:
                 node.expr = call(_COMPARED, node.expr)
         return node
 
-    environment = tree.environment
-    assert environment is not None
     visit(tree).set_environment(environment)

@@ -65,7 +65,11 @@ def test_a_template_knows_the_names_that_it_uses() -> None:
         ("a\n{{ user", "(line 2)"),
         ("{{ usr }}", ("'usr' is not known to templates, expected one of body, messages, turn, "
          "user; did you mean 'user'?")),
-        ("{{ user | center(80) }}", "No filter named 'center'"),
+        ("{{ user | center(80) }}", "the filter 'center' is not available (line 1)"),
+        ("{{ user | uper }}", "the filter 'uper' is not available; did you mean 'upper'? (line 1)"),
+        ("{{ (user | wordwrap(1)) if turn else user }}", "the filter 'wordwrap' is not available"),
+        ("{% filter indent %}{{ user }}{% endfilter %}", "the filter 'indent' is not available"),
+        ("{% if turn and user is strng %}{% endif %}", "the test 'strng' is not available; did"),
         ("{% include 'x' %}", "'include' is not available"),
         ("{% import 'x' as y %}", "'import' is not available"),
         ("{% extends 'x' %}", "'extends' is not available"),
