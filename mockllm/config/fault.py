@@ -45,6 +45,7 @@ from mockllm.config.schema_rules import (
     one_of,
     when,
 )
+from mockllm.exchange import WITHOUT_CONTENT
 
 MAX_COUNT = 2**53 - 1  # of tokens, bytes or events; up to here every JSON reader counts exactly
 
@@ -175,7 +176,12 @@ else:
 _KINDS = ("end", "pause", "hold", "send", "error")
 _TIMED = {"required": ["after"], "properties": {"after": {"type": "object", **has("time")}}}
 _INSIDE = has_value("inside", True)
-_IN_STREAM = none_of(has_key("body"), has("headers", {}), has("retry_after"))
+_IN_STREAM = none_of(
+    has_key("body"),
+    has("headers", {}),
+    has("retry_after"),
+    has_value("status", *sorted(WITHOUT_CONTENT)),
+)
 _IS_POSSIBLE = (
     one_of(*map(has, _KINDS)),
     when(has_value("end", "clean"), has("after")),
@@ -283,6 +289,11 @@ def _expect_in_stream(error: Error) -> None:
     """Refuse what an error inside a stream cannot have, whose head is sent."""
     if error.has_body:
         raise contradiction("in a stream, write 'send' instead of an error's 'body'")
+    if error.status in WITHOUT_CONTENT:
+        raise contradiction(
+            f"an error in a stream has a body, that of status {error.status} has none: "
+            "write another 'status', or leave out 'after'"
+        )
     for name, value in (("headers", error.headers), ("retry_after", error.retry_after)):
         if value:
             message = f"the head is sent when the error comes: leave out {name!r}, or 'after'"

@@ -167,6 +167,16 @@ def test_bytes_are_written_as_they_are_read() -> None:
             {"error": {"status": 500, "body": "a"}, "after": "head"},
             "in a stream, write 'send' instead of an error's 'body'",
         ),
+        *(
+            (
+                {"error": {"status": status}, "after": after},
+                (
+                    f"an error in a stream has a body, that of status {status} has none: "
+                    "write another 'status', or leave out 'after'"
+                ),
+            )
+            for status, after in [(204, "first_token"), (205, "head"), (304, {"time": 1})]
+        ),
         (
             {"error": {"as": "overloaded", "retry_after": 1}, "after": "head"},
             "the head is sent when the error comes: leave out 'retry_after', or 'after'",
