@@ -43,6 +43,16 @@ def failed_answer(api: API, failure: Failure, chunk: Chunk) -> Answer:
     return Answer({}, chunk, failure=failure)
 
 
+def why_no_error(api: API, failure: Failure | Error | None) -> str | None:
+    """Return why `failure` cannot be the error of a fault in an answer of `api`; None if it can."""
+    if failure is None or failure.word != "flagged" or api.refuse is None:
+        return None
+    return (
+        f"{api.title} answers a flagged prompt with a refusal, which is no error: write "
+        '"error": "flagged" beside \'match\', not in a fault'
+    )
+
+
 def _body(error: Error) -> tuple[bytes, bytes]:
     """Return the body as written, with its type."""
     written = error.content_type and error.content_type.encode()

@@ -11,6 +11,7 @@ from mockllm.config.fault import Fault, Position
 from mockllm.config.mistakes import json_path
 from mockllm.config.models import AnyMock, Mock
 from mockllm.engine.decision import PlannedFault
+from mockllm.engine.failures import why_no_error
 from mockllm.engine.faults import disrupt, written_tokens
 from mockllm.engine.mocks import source_of
 from mockllm.engine.sources import FixedSource, MockSource, entries_of, render
@@ -39,6 +40,10 @@ def review_faults(api: API, mock: AnyMock, place: Place) -> Iterator[Problem]:
     for (path, each), source in zip(written, sources, strict=True):
         owner, path = (each, path) if each.faults else (mock, "")
         for (where, fault), planned in zip(_listed(owner, path), source.fixed.faults, strict=True):
+            no_error = why_no_error(api, planned.failure)
+            if no_error is not None:
+                yield Problem(place.at(f"{where}.error"), no_error)
+                continue
             several = _is_of_several_apis(mock)
             reason = impossible_place(api, fault, several=several)
             reason = reason or _missing(api, source, planned)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Set
 
 from mockllm.engine.decision import Answer, Planned
-from mockllm.engine.failures import FailedReplies
+from mockllm.engine.failures import FailedReplies, why_no_error
 from mockllm.engine.faults import FINAL, disrupt
 from mockllm.engine.mocks import Table
 from mockllm.engine.pace import pace_reply, with_tokens
@@ -140,6 +140,9 @@ class Renderer:
         """
 
         def render(failure: Failure) -> Reply:
+            reason = why_no_error(api, failure)
+            if reason is not None:
+                raise NoSuchPlaceError(reason)
             return self.render_failure(api, failure, model, own)
 
         return disrupt(reply, faults, api.anatomy, render, tokens)

@@ -11,6 +11,7 @@ from mockllm.config.mistakes import json_path
 from mockllm.config.traffic import Traffic
 from mockllm.engine import unanswerable
 from mockllm.engine.effects import TrafficEntry
+from mockllm.engine.failures import why_no_error
 from mockllm.engine.fault_review import impossible_place
 from mockllm.engine.impossible import impossible_headers
 from mockllm.engine.review import MIN_ERROR, empty_conditions, unserialisable_in_traffic
@@ -47,6 +48,9 @@ def review_entry(
         reasons = [impossible_place(api, fault, several=len(apis) > 1) for api in apis]
         if reasons and reasons[0] is not None:
             yield Problem(place.at(f"{path}.after"), reasons[0])
+        no_errors = [why_no_error(api, fault.failure) for api in apis]
+        if no_errors and all(no_errors):
+            yield Problem(place.at(f"{path}.error"), str(no_errors[0]))
 
 
 def _impossible_headers(

@@ -97,6 +97,20 @@ def test_every_answer_has_these_places(field: str, after: Any) -> None:
     ] == []
 
 
+@pytest.mark.parametrize("after", [{}, {"after": "first_token"}, {"after": {"time": 1}}])
+def test_a_flagged_prompt_is_no_error_of_messages(after: Any) -> None:
+    fault = {"error": "flagged"} | after
+    expected = [
+        (
+            "fault.error: Anthropic Messages answers a flagged prompt with a refusal, which is no "
+            'error: write "error": "flagged" beside \'match\', not in a fault'
+        )
+    ]
+
+    assert problems(fault, "anthropic") == problems(fault) == expected
+    assert problems(fault, "openai") == problems(fault, match={"api": "responses"}) == []
+
+
 def test_embeddings_and_errors_have_no_words() -> None:
     fault = {"end": "cut", "after": "first_token"}
 

@@ -201,6 +201,14 @@ def test_an_event_of_one_api_needs_an_api() -> None:
         warnings(cut)
 
 
+def test_a_flagged_prompt_is_no_error_of_messages() -> None:
+    flagged = {"fault": {"error": "flagged"}}
+
+    assert warnings(flagged) == []
+    with pytest.raises(ConfigError, match=r"traffic\[0\]: fault.error: Anthropic Messages answers"):
+        warnings(flagged | {"match": {"api": "messages"}})
+
+
 def test_wrong_conditions_are_mistakes_of_the_entry() -> None:
     with pytest.raises(ConfigError) as caught:
         warnings(SLOW | {"match": {"user": {"regex": "("}}}, SLOW | {"match": {"body": {"x": 1}}})
