@@ -194,12 +194,8 @@ class Message:
     """
     parts_of: Callable[[Any], Iterable[MessagePart]] = _no_parts
     """Returns the parts of one item."""
-    least_size: int = field(default=0, compare=False)
-    """Bytes that the canonical form of the last item has at least: to make that of a large message
-    takes long, and is no use where it is longer than what it is compared with."""
-    entries: int = field(default=0, compare=False)
-    """The number of entries in the content of the last item if they are read in pieces, else 0.
-    Each of them takes 2 to 4 µs in the canonical form."""
+    content: str | Sequence[Any] = field(default="", repr=False, compare=False)
+    """The content of the last item, if it is one text, or entries that are read in pieces."""
     _keys_by_size: dict[int, bytes] | None = field(default=None, repr=False, compare=False)
     _item_keys: list[bytes] | None = field(default=None, repr=False, compare=False)
     """The canonical forms of the last items, in reverse order."""
@@ -209,6 +205,19 @@ class Message:
     def size(self) -> int:
         """The number of items; -1 if `items` is None."""
         return -1 if self.items is None else len(self.items)
+
+    @property
+    def entries(self) -> int:
+        """The number of entries in `content`. Each takes 2 to 4 µs in the canonical form."""
+        return 0 if isinstance(self.content, str) else len(self.content)
+
+    @property
+    def least_size(self) -> int:
+        """Bytes that the canonical form of the last item has at least: to make that of a large
+        message takes long, and is no use where it is longer than what it is compared with."""
+        if isinstance(self.content, str):
+            return len(self.content)
+        return 2 * len(self.content)  # a byte for each entry, and one between two
 
     def is_longer(self, size: int, longest: int) -> bool:
         """Return True if `key_of_last` has certainly more than `longest` bytes."""

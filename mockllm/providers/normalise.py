@@ -133,12 +133,6 @@ def write_in_slices(members: Members, name: str, entries: list[Any]) -> Generato
     return "".join((*pieces, "]", behind.decode()))
 
 
-def least_size(entries: list[Any]) -> int:
-    """The bytes that a list of `entries` has at least in a canonical form, which has all of them:
-    one for each, and one between two."""
-    return 2 * len(entries)
-
-
 def text(value: Any) -> str:
     """`value` if it is a string, else the empty string."""
     return value if isinstance(value, str) else ""

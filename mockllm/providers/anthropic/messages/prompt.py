@@ -102,7 +102,7 @@ def _message(message: dict[str, Any]) -> Message:
     search_texts: tuple[str, ...]
     if isinstance(content, str):
         texts = (content,)
-        return Message(message["role"], texts, texts, (message,), canonical, _parts, len(content))
+        return Message(message["role"], texts, texts, (message,), canonical, _parts, content)
     texts, search_texts = tuple(_texts(content)), tuple(read_content(content))
     return Message(message["role"], texts, search_texts, (message,), canonical, _parts)
 
@@ -114,10 +114,7 @@ def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message
         return None
     texts = yield from normalise.read_in_slices(content, _texts)
     search_texts = yield from normalise.read_in_slices(content, read_content)
-    size = normalise.least_size(content)
-    return Message(
-        message["role"], texts, search_texts, (message,), canonical, _parts, size, len(content)
-    )
+    return Message(message["role"], texts, search_texts, (message,), canonical, _parts, content)
 
 
 def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:

@@ -174,7 +174,7 @@ def _message(message: dict[str, Any]) -> Message:
     content, role = message.get("content"), message["role"]
     if isinstance(content, str) and role != "assistant":  # as nearly always
         texts: tuple[str, ...] = (content,)
-        return Message(role, texts, texts, (message,), canonical, _parts, len(content))
+        return Message(role, texts, texts, (message,), canonical, _parts, content)
     texts = (content,) if isinstance(content, str) else tuple(normalise.texts(content))
     plain = isinstance(content, str) or (content is not None and len(texts) == len(content))
     search_texts = texts if plain and role != "assistant" else chat_texts.search_texts(message)
@@ -194,8 +194,7 @@ def _message_in_pieces(message: dict[str, Any]) -> Generator[None, None, Message
         search_texts = (*before, *searched, *behind)
     elif len(texts) != len(content):
         search_texts = yield from normalise.read_in_slices(content, chat_texts.read_content)
-    size = normalise.least_size(content)
-    return Message(role, texts, search_texts, (message,), canonical, _parts, size, len(content))
+    return Message(role, texts, search_texts, (message,), canonical, _parts, content)
 
 
 def _parts(message: dict[str, Any]) -> Iterator[MessagePart]:

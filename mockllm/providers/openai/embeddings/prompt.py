@@ -81,8 +81,7 @@ def message_of(value: str | list[Any]) -> Message:
     """An input as rules see it. Tokens have no text that a rule could look for, and an empty one is
     in any input."""
     texts = _texts(value)
-    least = len(value) if isinstance(value, str) else normalise.least_size(value)
-    return Message("", texts, texts or ("",), (value,), canonical, _parts, least)
+    return Message("", texts, texts or ("",), (value,), canonical, _parts, value)
 
 
 def inputs_of(value: Any) -> list[Any]:

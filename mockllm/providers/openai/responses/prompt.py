@@ -214,8 +214,8 @@ def _messages(
     if isinstance(value, str) or not items:
         texts: tuple[str, ...] = (value,) if isinstance(value, str) else ()
         # Without an input there is no text that a rule could look for, and an empty one is in any.
-        least = len(value) if isinstance(value, str) else 0
-        yield Message("user", texts, texts or ("",), items, canonical, _parts, least)
+        content = value if isinstance(value, str) else ""
+        yield Message("user", texts, texts or ("",), items, canonical, _parts, content)
         return
     for item, whole in ((items[-1], items), (normalise.turn_before(items, prepared), None)):
         if item is None:
@@ -239,8 +239,7 @@ def _message_in_pieces(item: dict[str, Any]) -> Generator[None, None, Message | 
         content, lambda some: read_item(item | {"content": some})
     )
     written = yield from normalise.write_in_slices(item, "content", content)
-    size, entries = normalise.least_size(content), len(content)
-    return Message(_role(item), texts, (*found, written), None, canonical, _parts, size, entries)
+    return Message(_role(item), texts, (*found, written), None, canonical, _parts, content)
 
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:
