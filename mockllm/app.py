@@ -6,18 +6,18 @@ mock. A reload replaces the engine (`App.use`); the app and its state remain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import Any, cast
 
 from mockllm.endpoints.control import answers as control_answers
 from mockllm.endpoints.control.api import ControlAPI
 from mockllm.endpoints.dispatch import Dispatcher
-from mockllm.endpoints.earlier import Elsewhere, continued_id, find_earlier, look_back
+from mockllm.endpoints.earlier import Elsewhere, continued_id
 from mockllm.endpoints.health import HEALTH, READY, ROOT
 from mockllm.endpoints.metrics import METRICS, MetricsPage
+from mockllm.endpoints.response_memory import ResponseMemory
 from mockllm.endpoints.route import RESPONSES, Context
 from mockllm.engine.added import AddedMock
 from mockllm.engine.asking import (
@@ -46,7 +46,6 @@ from mockllm.exchange import Pacing, Reply, Request
 from mockllm.observers.counted_store import CountedStore
 from mockllm.observers.lateness import Lateness
 from mockllm.observers.metrics import Meter
-from mockllm.prompt import Earlier
 from mockllm.providers import find_vendor
 from mockllm.providers.api import API
 from mockllm.providers.routes import NO_VALUES, Values
@@ -55,7 +54,6 @@ from mockllm.state.attempts import RETRY_COUNT, attempt_at
 from mockllm.state.draws import Draws
 from mockllm.state.keys import Reloaded, compare
 from mockllm.state.operations import BeginSession, Operation, Reset, Result
-from mockllm.state.responses import StoredResponse, StoredResponses
 from mockllm.state.session_names import (
     HEADER,
     NO_SETTING,
@@ -65,7 +63,6 @@ from mockllm.state.session_names import (
 from mockllm.state.sessions import COMMON
 from mockllm.state.store import Condition, HeldState, LocalStore, StateUnavailableError, Store
 from mockllm.state.traffic import TrafficTimes
-from mockllm.wire.placeholders import FreshValues
 
 _WITHOUT_SESSION = frozenset({HEALTH, READY, ROOT})
 """Paths that say nothing of a session, and answer even if the current one has ended."""
@@ -109,15 +106,15 @@ class App:
         """When the entries of traffic began, which a reload does not change."""
         self.is_ready = True
         """The answer to ``GET /ready``; False while the server stops."""
-        self.stored_responses = StoredResponses()
-        """Delivered responses, for ``GET /v1/responses/{id}``."""
+        self.responses = ResponseMemory()
+        """The delivered responses, and the conversations that end with them."""
+        self._find_earlier = self.responses.find_earlier
         self.store = LocalStore(gone=self.forget_session)
         """The state of mocks and sessions, which a reload does not change."""
         self._current_session = COMMON
         self._shared_state: HeldState | None = None
         self._condition: Callable[[], Condition] = lambda: Condition.OWN
         self.when_session_ends: Callable[[str], None] = lambda session: None
-        self.when_response_is_stored: Callable[[StoredResponse], None] = lambda stored: None
         """Called with the name of each session that ends or is evicted."""
         self.slot = 0
         """The slot of this worker: without a seed, each draws times of its own."""
@@ -162,17 +159,14 @@ class App:
         self._local_context = Context(
             engine,
             lambda: self.is_ready,
-            self.stored_responses,
+            self.responses.stored,
             timing=self.timing,
             condition=lambda: self._condition(),
         )
         self._context = replace(self._local_context, peers=self._peers)
+        self.responses.use(self._local_context, self._tables.literal)
         self._dispatcher = Dispatcher(engine, self._tables, scheme=self._scheme)
         self._note_default_session()
-        self.stored_paths = frozenset(
-            path for path, table in self._tables.literal.items() if table.api.name == RESPONSES
-        )
-        """Paths whose answers the caller passes to `store_response`."""
 
     def show_metrics(self, page: MetricsPage, meter: Meter) -> None:
         """Answer ``GET /metrics`` with `page`, and have `meter` count operations of the store."""
@@ -262,7 +256,7 @@ class App:
         """Drop what this process remembers of a session that is over, beside its state."""
         self._changes += 1
         self.when_session_ends(session)
-        self.stored_responses.drop(session)
+        self.responses.stored.drop(session)
         dropped = self.views.drop(session)
         if dropped:
             self._engine.forget(frozenset().union(*(added.indices for added in dropped)))
@@ -370,7 +364,7 @@ class App:
         ):
             table = self._tables.literal.get(request.path)
             if table is not None:
-                decided = self._engine.decide(table, request, NO_VALUES, self.find_earlier)
+                decided = self._engine.decide(table, request, NO_VALUES, self._find_earlier)
                 return decided if type(decided) is Decision else self._answer_at_once(decided)
         return self._answer_at_once(self._decide_in_session(request))
 
@@ -452,7 +446,7 @@ class App:
 
         continued = self._continued_elsewhere(table, request, session)
         if continued is None:
-            return decide(partial(self.find_earlier, session=session))
+            return decide(partial(self._find_earlier, session=session))
 
         def resume(results: Sequence[Any]) -> Decision | Question:
             (found,) = results
@@ -471,17 +465,8 @@ class App:
         response_id = continued_id(request.body)
         if response_id is None:
             return None
-        here = self.look_back(response_id, session)
+        here = self.responses.look_back(response_id, session)
         return response_id if isinstance(here, Elsewhere) else None
-
-    def look_back(
-        self, response_id: str, session: str, known: Mapping[str, Earlier] = MappingProxyType({})
-    ) -> Earlier | Elsewhere | None:
-        """Return the conversation that ends with a response of a session, or what of it is not
-        known in this process. Of those that it continues in others, some are `known`."""
-        for name, earlier in known.items():
-            self.stored_responses.note_elsewhere(name, session, earlier)
-        return look_back(replace(self._local_context, session=session), response_id)
 
     def decide_forwarded(self, request: Request, session: str | None = None) -> Reply | None:
         """Return the reply to a `request` forwarded by another worker, which may have found its
@@ -512,24 +497,6 @@ class App:
         in_path, inner = split_request(request)
         decision = Decision.by(Match(Outcome.NO_STATE, self.render_error(request, error)))
         return decision._replace(session=self._name_session(in_path, inner))
-
-    def store_response(self, request: Request, decision: Decision, fresh: FreshValues) -> None:
-        """Store a delivered response so that clients of its session can retrieve it. Without effect
-        if the decision is an error, or the path another."""
-        answer, session = decision.match.answer, decision.session
-        _, request = split_request(request)
-        if answer is not None and request.path in self.stored_paths:
-            stored = StoredResponse(
-                request.body,
-                answer.response,
-                answer.chunk,
-                answer.events,
-                fresh,
-                session=session,
-                answer_size=answer.own_size,
-            )
-            self.stored_responses.append(stored)
-            self.when_response_is_stored(stored)
 
     def end_admission(
         self, admission: Admission, answer: Answer | None = None, sent: Sent = NOTHING
@@ -562,14 +529,3 @@ class App:
         reply, ready = make_ready(pacing.full)
         match = decision.match._replace(outcome=Outcome.POOL_FULL, answer=None)
         return decision._replace(match=match, reply=reply, ready=ready)
-
-    def find_earlier(self, response_id: str, session: str = COMMON) -> Earlier | None:
-        """Return the conversation that ends with a stored response of a session; None if it is not
-        known."""
-        return find_earlier(replace(self._local_context, session=session), response_id)
-
-    def find_earlier_of_call(self, response_id: str, session: str) -> Earlier | None:
-        """Do what `find_earlier` does, for a call that is read: what other workers have told is
-        known too."""
-        found = self.find_earlier(response_id, session)
-        return found or self.stored_responses.find_elsewhere(response_id, session)

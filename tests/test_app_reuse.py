@@ -187,8 +187,8 @@ class Reuse(RuleBasedStateMachine):
         for _ in range(times):
             reused, anew = self.reusing.decide(request), self.plain.decide(request)
             assert _seen(reused) == _seen(anew)
-            self.reusing.store_response(request, reused, FRESH)
-            self.plain.store_response(request, anew, FRESH)
+            self.reusing.responses.store(request, reused, FRESH)
+            self.plain.responses.store(request, anew, FRESH)
             if reused.admission is not None:
                 self.open.append((reused, anew))
 

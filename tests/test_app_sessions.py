@@ -358,7 +358,7 @@ def storing(app: App, path: str) -> str:
     request = Request.of("POST", path, lines, orjson.dumps(responses_request("hi")))
     decision = app.decide(request)
     assert isinstance(decision, Decision)
-    app.store_response(request, decision, FRESH)
+    app.responses.store(request, decision, FRESH)
     return str(told(decision)["id"])
 
 
@@ -385,9 +385,9 @@ def test_a_chat_completion_of_a_session_is_not_stored() -> None:
     app = counting()
     request = Request.of("POST", f"/session/a{CHAT}", (), b"")
 
-    app.store_response(request, ask(app, f"/session/a{CHAT}"), FRESH)
+    app.responses.store(request, ask(app, f"/session/a{CHAT}"), FRESH)
 
-    assert len(app.stored_responses) == 0
+    assert len(app.responses.stored) == 0
 
 
 def test_the_responses_of_a_session_are_dropped_at_its_end() -> None:
@@ -397,7 +397,7 @@ def test_the_responses_of_a_session_are_dropped_at_its_end() -> None:
 
     app.perform(EndSession("a"))
 
-    assert [stored.session for stored in app.stored_responses.all()] == ["b"]
+    assert [stored.session for stored in app.responses.stored.all()] == ["b"]
 
 
 def test_another_worker_is_asked_for_the_response_of_the_same_session() -> None:

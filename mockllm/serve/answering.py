@@ -121,7 +121,7 @@ class Answering(PacedAnswers):
                 meter.count(request, decision.match, 0.0)
         fresh = service.fresh_values.next()
         if stores:
-            service.app.store_response(request, decision, fresh)
+            service.app.responses.store(request, decision, fresh)
         if service.has_observers and service.has_observer(decision.match.outcome):
             service.observe(request, decision, _delivered_at_once(time.monotonic(), 0.0))
         elif journal is not None and entry is not None:
@@ -153,8 +153,8 @@ class Answering(PacedAnswers):
                 self._write_at_once(request, decision, started, decided, fresh, data)
                 return
             self._answers += 1
-            if request.path in self._service.app.stored_paths:
-                self._service.app.store_response(request, decision, fresh)
+            if request.path in self._service.app.responses.paths:
+                self._service.app.responses.store(request, decision, fresh)
             self._wire.write(data)
             return
         self._deliver_otherwise(request, decision, started, decided, fresh)
@@ -218,8 +218,8 @@ class Answering(PacedAnswers):
     ) -> None:
         service = self._service
         self._answers += 1
-        if decision.session or request.path in service.app.stored_paths:
-            service.app.store_response(request, decision, fresh)
+        if decision.session or request.path in service.app.responses.paths:
+            service.app.responses.store(request, decision, fresh)
         if decision.admission is not None:
             self._end_admission(decision, ALL)
         if service.meter is not None:

@@ -151,8 +151,8 @@ class Answers:
     def _record_answer(self, request: Request, decision: Decision, fresh: FreshValues) -> None:
         self._answers += 1
         app = self._service.app
-        if request.path in app.stored_paths or decision.session:
-            app.store_response(request, decision, fresh)
+        if request.path in app.responses.paths or decision.session:
+            app.responses.store(request, decision, fresh)
 
     # --- answers that take time ---
 

@@ -81,7 +81,7 @@ class DistantResponses:
         self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         app.set_peers(frozenset({OTHER_SERVERS}))
-        app.when_response_is_stored = self.post
+        app.responses.when_stored = self.post
 
     # --- writing ---
 
@@ -146,7 +146,7 @@ class DistantResponses:
         assert isinstance(operation, ForwardRequest)  # the app performs those on state
         response_id, session = operation.response_id, operation.session
         await self._read(response_id, session)
-        stored = self._app.stored_responses
+        stored = self._app.responses.stored
         before = stored.find(response_id, session)
         reply = self._perform_here(operation)
         after = stored.find(response_id, session)
@@ -173,7 +173,7 @@ class DistantResponses:
     async def find_earlier(self, response_id: str, session: str) -> None:
         """Find out the conversation that ends with a response of a session, so that this process
         knows it, if any does."""
-        if isinstance(self._app.look_back(response_id, session), Elsewhere):
+        if isinstance(self._app.responses.look_back(response_id, session), Elsewhere):
             with contextlib.suppress(StateUnavailableError):
                 await self._find(response_id, session)
 
@@ -184,7 +184,7 @@ class DistantResponses:
             StateUnavailableError: Redis cannot be reached in time.
         """
         for _ in range(MAX_LINKS):
-            found = self._app.look_back(response_id, session)
+            found = self._app.responses.look_back(response_id, session)
             if not isinstance(found, Elsewhere):
                 return found
             if not await self._read(found.response_id, session):
@@ -197,7 +197,7 @@ class DistantResponses:
         Raises:
             StateUnavailableError: Redis cannot be reached in time.
         """
-        stored, keys = self._app.stored_responses, own_keys(response_id)
+        stored, keys = self._app.responses.stored, own_keys(response_id)
         arguments = [session.encode(), *(key.encode() for key in keys)]
         until = time.monotonic() + MAX_WAIT
         while True:

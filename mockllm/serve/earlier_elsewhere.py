@@ -54,13 +54,13 @@ class EarlierElsewhere:
     def tell(self, response_id: str, session: str, known: Mapping[str, Any]) -> Any:
         """Answer another worker what is known here."""
         unpacked = {name: unpack_earlier(each) for name, each in known.items()}
-        return pack(self._app.look_back(response_id, session, unpacked))
+        return pack(self._app.responses.look_back(response_id, session, unpacked))
 
     async def _find_one(
         self, response_id: str, session: str, known: Mapping[str, Earlier]
     ) -> Found | NoAnswer:
         """Return what the worker knows that has a response: this one, or another."""
-        here = self._app.look_back(response_id, session, known)
+        here = self._app.responses.look_back(response_id, session, known)
         if here != Elsewhere(response_id):
             return here
         slot = slot_of(response_id)

@@ -198,10 +198,10 @@ class Peers:
     async def find_earlier(self, response_id: str, session: str) -> None:
         """Find out the conversation that ends with a response of a session, so that this process
         knows it, if any does."""
-        if isinstance(self._app.look_back(response_id, session), Elsewhere):
+        if isinstance(self._app.responses.look_back(response_id, session), Elsewhere):
             found = await self._earlier.find(response_id, session)
             if isinstance(found, Earlier):
-                self._app.stored_responses.note_elsewhere(response_id, session, found)
+                self._app.responses.stored.note_elsewhere(response_id, session, found)
 
     async def hand_over(self) -> None:
         """Stop answering other workers, and send the successor the responses that it lacks."""
@@ -304,14 +304,14 @@ class Peers:
             case {"import": responses, "removed": keys}:
                 self._import(responses)
                 for key in keys:
-                    self._app.stored_responses.remove(key)
+                    self._app.responses.stored.remove(key)
             case dict() if self._calls is not None and next(iter(message), None) in WORDS:
                 return self._calls.answer(message)
         return None
 
     def _import(self, packed: Any) -> None:
         for stored in unpack_responses(packed):
-            self._app.stored_responses.append(stored)
+            self._app.responses.stored.append(stored)
 
     def _stored_by_key(self) -> dict[str, StoredResponse]:
-        return {stored.key: stored for stored in self._app.stored_responses.all()}
+        return {stored.key: stored for stored in self._app.responses.stored.all()}

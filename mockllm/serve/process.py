@@ -460,7 +460,7 @@ def _journal(
         max_entries=max_entries,
         max_bytes=max_bytes,
         epoch=time.time() - time.monotonic() if epoch is None else epoch,
-        find_earlier=app.find_earlier_of_call,
+        find_earlier=app.responses.find_earlier_of_call,
         next_number=next_number,
     )
 

@@ -66,7 +66,7 @@ class RecordedServer(SessionServer[S]):
         loop = asyncio.get_running_loop()
 
         def find_earlier(response_id: str, session: str) -> Earlier | None:
-            return run_in(loop, lambda: app.find_earlier(response_id, session))
+            return run_in(loop, lambda: app.responses.find_earlier(response_id, session))
 
         epoch = time.time() - time.monotonic()
         self._journal = Journal(

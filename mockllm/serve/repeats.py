@@ -118,7 +118,7 @@ class Repeats(Patience):
             return
         app = self._app
         if app.repeats(request, decision):
-            stores = request.path in app.stored_paths
+            stores = request.path in app.responses.paths
             is_match = decision.match.outcome is not Outcome.NOT_FOUND
             matches = app.engine.match_cache if is_match else None
             journal, meter = self._journal, self._meter

@@ -33,7 +33,7 @@ def ask(app: LoneApp, value: Any, **more: Any) -> Any:
     body = orjson.dumps({"model": "m", "input": value, **more})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
     decision = app.decide(request)
-    app.store_response(request, decision, FRESH)
+    app.responses.store(request, decision, FRESH)
     return decision.reply.body
 
 

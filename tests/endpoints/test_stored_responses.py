@@ -26,7 +26,7 @@ def test_an_echoed_response_can_be_retrieved() -> None:
     body = orjson.dumps({"model": "m", "input": "hu"})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
     given = engine.decide(request)
-    engine.store_response(request, given, FRESH)
+    engine.responses.store(request, given, FRESH)
 
     again = ask("GET", f"/v1/responses/{told(given)['id']}", engine=engine)
 
@@ -37,7 +37,7 @@ def test_an_error_is_not_stored() -> None:
     engine = LoneApp(Engine(load(Config.from_dict(CONFIG))))
     for body in (b"{", b'{"model": "m", "input": "unknown"}'):
         request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
-        engine.store_response(request, engine.decide(request), FRESH)
+        engine.responses.store(request, engine.decide(request), FRESH)
 
     assert len(engine._context.stored) == 0
 
@@ -48,7 +48,7 @@ def test_a_page_limit_must_be_a_number(name: str, value: str) -> None:
     body = orjson.dumps({"model": "m", "input": "hi"})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
     given = engine.decide(request)
-    engine.store_response(request, given, FRESH)
+    engine.responses.store(request, given, FRESH)
     path = f"/v1/responses/{told(given)['id']}/input_items"
 
     lines = ((b"authorization", b"Bearer x"),)

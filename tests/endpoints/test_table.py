@@ -40,7 +40,7 @@ def engine() -> LoneApp:
     one = LoneApp(Engine(load(Config.from_dict(CONFIG))))
     body = orjson.dumps({"model": "m", "input": "hi", "background": True})
     request = Request.of("POST", "/v1/responses", ((b"authorization", b"Bearer x"),), body)
-    one.store_response(request, one.decide(request), FRESH)
+    one.responses.store(request, one.decide(request), FRESH)
     return one
 
 

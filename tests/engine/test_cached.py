@@ -173,7 +173,7 @@ def test_a_stored_response_has_the_same_usage() -> None:
     lines = tuple((name.encode(), value.encode()) for name, value in KEY.items())
     request = Request.of("POST", RESPONSES, lines, body)
     decision = one.decide(request)
-    one.store_response(request, decision, FRESH)
+    one.responses.store(request, decision, FRESH)
     answer = told(decision)
 
     stored = told(ask("GET", f"{RESPONSES}/{answer['id']}", engine=one))

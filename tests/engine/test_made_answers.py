@@ -351,7 +351,7 @@ def test_an_echo_says_the_users_last_words_of_a_stored_conversation() -> None:
     first = responses_request("the question")
     decision = decide(app, RESPONSES, "the question")
     path = RESPONSES.routes[0]
-    app.store_response(Request.of("POST", path, (), orjson.dumps(first)), decision, FRESH)
+    app.responses.store(Request.of("POST", path, (), orjson.dumps(first)), decision, FRESH)
 
     result = {"type": "function_call_output", "call_id": "c", "output": "sunny"}
     later = responses_request("") | {"input": [result]}

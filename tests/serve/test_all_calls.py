@@ -59,7 +59,7 @@ class Worker:
         place = Place(board, slot, number is not None, self.number)
         app = self.observed.app
         self.peers = Peers(app, place, self.own)
-        copy = Journal(max_entries=max_entries, find_earlier=app.find_earlier_of_call)
+        copy = Journal(max_entries=max_entries, find_earlier=app.responses.find_earlier_of_call)
         self.calls = AllCalls(self.own, copy, board.folder, self.peers.find_earlier)
 
     def say(self, text: str, *, session: str | None = None, attempt: int = 1) -> None:
@@ -322,7 +322,7 @@ async def test_turns_are_known_of_conversations_of_other_processes(workers: list
         asked = request(PATHS["responses"], body)
         decision = worker.observed.ask(asked)
         fresh = FreshValueSource(worker.number).next()
-        worker.observed.app.store_response(asked, decision, fresh)
+        worker.observed.app.responses.store(asked, decision, fresh)
         reply = fill(decision.reply, model="m", input_tokens=1)
         last = orjson.loads(fill_fresh(reply.body, fresh))["id"]
         assert turn == len(await worker.texts())

@@ -86,7 +86,9 @@ class Worker:
         self.gates = Gates(worker=self.store.number)
         self.service = Service(self.app, clock=self.clock, gates=self.gates)
         self.own, copy = (
-            Journal(max_entries=size, epoch=EPOCH, find_earlier=self.app.find_earlier_of_call)
+            Journal(
+                max_entries=size, epoch=EPOCH, find_earlier=self.app.responses.find_earlier_of_call
+            )
             for size in (max_entries, sys.maxsize)
         )
         self.calls = DistantCalls(self.own, copy, self.changes.call_log(max_entries))

@@ -78,7 +78,7 @@ class Worker:
         assert decision.reply.status == 200
         unique = make_unique_id(next(NUMBERS), 0)
         fresh = FreshValues(unique, b"1700000000", b"Tue, 14 Nov 2023 22:13:20 GMT")
-        self.app.store_response(asked, decision, fresh)
+        self.app.responses.store(asked, decision, fresh)
         return f"resp_{unique.decode()}{id_tail(48, 'response')}"
 
     async def text_of(self, response_id: str, session: str = "") -> str | None:

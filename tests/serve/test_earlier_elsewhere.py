@@ -65,7 +65,7 @@ class Worker:
             decided = decided.resume(await self.peers.perform(decided.operations))
         assert isinstance(decided, Decision)
         fresh = self._fresh.next()
-        self.app.store_response(request, decided, fresh)
+        self.app.responses.store(request, decided, fresh)
         found: dict[str, Any] = orjson.loads(
             fill_fresh(fill(decided.reply, model="m", input_tokens=1).body, fresh)
         )

@@ -47,7 +47,7 @@ class Worker:
         decision = self.app.decide(request)
         assert isinstance(decision, Decision)
         fresh = self._fresh.next()
-        self.app.store_response(request, decision, fresh)
+        self.app.responses.store(request, decision, fresh)
         data = fill_fresh(fill(decision.reply, model="m", input_tokens=1).body, fresh)
         return str(orjson.loads(data)["id"])
 
@@ -177,7 +177,7 @@ async def test_a_successor_knows_what_was_given_in_its_slot(
     statuses = [(await workers[0].ask(each)).reply.status for each in (before, meanwhile, draining)]
 
     assert statuses == [200, 200, 200]
-    assert len(successor.app.stored_responses) == 3
+    assert len(successor.app.responses.stored) == 3
     successor.peers.stop()
 
 
@@ -212,9 +212,9 @@ async def test_responses_of_one_mock_are_handed_over_with_one_answer(
     successor = Worker(board, 1, successor=True)
     await successor.peers.start()
 
-    answers = {id(stored.response) for stored in successor.app.stored_responses.all()}
+    answers = {id(stored.response) for stored in successor.app.responses.stored.all()}
 
-    assert len(successor.app.stored_responses) == 100
+    assert len(successor.app.responses.stored) == 100
     assert len(answers) == 1
     successor.peers.stop()
 

@@ -247,8 +247,8 @@ def test_a_response_is_retrieved_at_another_route() -> None:
     body = orjson.dumps(responses_request("hi"))
     request = Request.of("POST", "/openai/responses", ((b"api-key", b"any"),), body)
     given = to.decide(request)
-    assert request.path in to.stored_paths
-    to.store_response(request, given, FRESH)
+    assert request.path in to.responses.paths
+    to.responses.store(request, given, FRESH)
 
     again = ask(f"/v1/responses/{told(given)['id']}", method="GET", to=to)
 

@@ -100,7 +100,7 @@ def answered(app: LoneApp, **members: Any) -> bytes:
     body = jsontext.dumps({"model": "m", "input": "hi", **members})
     request = Request.of("POST", "/v1/responses", HEADERS, body)
     decision = app.decide(request)
-    app.store_response(request, decision, FRESH)
+    app.responses.store(request, decision, FRESH)
     return b"".join(step.data for step in decision.reply.steps)
 
 
