@@ -6,7 +6,6 @@ import atexit
 import logging
 import math
 import sys
-import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -15,15 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from mockllm.app import App
 from mockllm.config.address import DEFAULT_HOST
 from mockllm.config.latency import Latency, read_latency
 from mockllm.config.models import Config
 from mockllm.endpoints.control.access import Access
 from mockllm.engine.building import ConfigSource
-from mockllm.engine.limiting import Limiter
 from mockllm.limits import Limits
 from mockllm.observers.journal import MAX_ENTRIES
+from mockllm.serve.apps import make_app
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.controlled import ControlSettings, make_token, turn_on
@@ -205,19 +203,7 @@ class _EmbeddedServer(RecordedServer[S], TrafficServer):
         engine = await self._mocks.load()
         sock, tls, url = files.enter_context(self._settings.bind())
         clock = Clock(speed=self._settings.speed)
-        app = App(
-            engine,
-            tls=tls is not None,
-            clock=time.monotonic,
-            work_clock=time.thread_time,
-            timing=lambda: clock.lateness,
-            elapsed=clock.elapsed,
-            limiter=Limiter(
-                now=clock.elapsed,
-                speed=lambda: clock.speed,
-                wall_clock=time.time,
-            ),
-        )
+        app = make_app(engine, clock, lambda: clock.lateness, is_tls=tls is not None)
         journal = self._begin_recording(app)
         gates = Gates(hold_for=self._settings.hold_for)
         limits = self._settings.limits

@@ -9,16 +9,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mockllm.app import App
 from mockllm.endpoints.metrics import MetricsPage
 from mockllm.engine.engine import Engine
-from mockllm.engine.limiting import Limiter
-from mockllm.observers.journal import MAX_BYTES, Journal
 from mockllm.observers.metric_sums import Sums
-from mockllm.serve.all_calls import AllCalls
+from mockllm.serve.apps import make_app
 from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.controlled import Calls, turn_on
@@ -29,9 +26,8 @@ from mockllm.serve.garbage import GarbageCollector
 from mockllm.serve.gates import Gates
 from mockllm.serve.listener import Listener
 from mockllm.serve.metrics_board import MetricsBoard
-from mockllm.serve.own_calls import OwnCalls
 from mockllm.serve.peers import Peers, Place
-from mockllm.serve.process_calls import ProcessCalls
+from mockllm.serve.process_journal import record
 from mockllm.serve.redis_store import RedisStore
 from mockllm.serve.reload import Reload, Reloader, freeze_heap, log_state
 from mockllm.serve.sampling import Sampler
@@ -39,6 +35,7 @@ from mockllm.serve.settings import Bound, Settings
 from mockllm.serve.shared_changes import SharedChanges
 from mockllm.serve.shared_pools import SharedPools
 from mockllm.serve.state_folder import remove_folder
+from mockllm.serve.supervisor_channel import Signal, SupervisorChannel
 from mockllm.serve.timing_board import TimingBoard
 from mockllm.state.operations import Reset
 
@@ -57,25 +54,7 @@ RELOAD_SIGNAL = getattr(signal, "SIGHUP", None)  # Windows has none
 LAST_CALL = 0.5  # seconds for idle clients to send one more request when the server stops
 GARBAGE_INTERVAL = 1.0  # seconds between two looks at what has been kept
 HANG_TIMEOUT = 10.0  # seconds without a heartbeat after which a worker counts as hung
-NO_SOCKETS = "there are no sockets on which other worker processes could be asked for their calls"
 BEATS = 10  # heartbeats in that time
-
-
-class Signal(Enum):
-    """A message between a supervisor and a worker, one byte each."""
-
-    LISTENING = b"l"
-    """From the worker: it accepts connections."""
-    ALIVE = b"."
-    """From the worker: its loop is running (a heartbeat)."""
-    LEAVING = b"x"
-    """From the worker: it received SIGTERM and asks to be replaced."""
-    RETIRE = b"r"
-    """To the worker: drain; another worker accepts on the socket from now on."""
-    STOP = b"s"
-    """To the worker: drain; the whole server is stopping."""
-    CUT = b"c"
-    """To the worker: close all connections and exit."""
 
 
 def serve(
@@ -138,7 +117,7 @@ async def _work(
     place: Place,
 ) -> None:
     process = _Process(engine, bound, settings, place)
-    supervisor = _SupervisorChannel(channel, process)
+    supervisor = SupervisorChannel(channel, process)
     process.on_signal(signal.SIGTERM, lambda: supervisor.send(Signal.LEAVING))
     supervisor.receive_messages()
     await process.start()
@@ -146,47 +125,6 @@ async def _work(
     supervisor.send_heartbeats(beat)
     await process.stopping.wait()
     await process.drain(inherited=supervisor.retired)
-
-
-class _SupervisorChannel:
-    """A worker's end of the channel to its supervisor."""
-
-    def __init__(self, channel: socket.socket, process: _Process) -> None:
-        self._channel = channel
-        self._process = process
-        self._loop = asyncio.get_running_loop()
-        self.retired = False
-        """True if another worker accepts on the socket from now on."""
-
-    def send(self, message: Signal) -> None:
-        """Send a message; it is lost if the supervisor is gone or its buffer is full."""
-        with contextlib.suppress(OSError):
-            self._channel.send(message.value)
-
-    def send_heartbeats(self, beat: float) -> None:
-        """Send a heartbeat now and every `beat` seconds."""
-        self.send(Signal.ALIVE)
-        self._loop.call_later(beat, self.send_heartbeats, beat)
-
-    def receive_messages(self) -> None:
-        """Act on the supervisor's messages as they arrive."""
-        self._loop.add_reader(self._channel, self._receive)
-
-    def _receive(self) -> None:
-        try:
-            messages = self._channel.recv(64)
-        except OSError:
-            messages = b""
-        if not messages:
-            self._loop.remove_reader(self._channel)
-            self._process.remove_files()  # the supervisor has died
-        if Signal.CUT.value in messages:
-            self._process.cut()
-        elif Signal.RETIRE.value in messages:
-            self.retired = True
-            self._process.stop()
-        elif not self._process.stopping.is_set():
-            self._process.stop()
 
 
 class _Process:
@@ -198,6 +136,8 @@ class _Process:
         self._sock = bound.sock
         self._place = place
         self._drain_timeout = settings.drain_timeout
+        self._cut = False
+        self.stopping = asyncio.Event()
         slot = 0 if place is None else place.slot
         clock = Clock(
             speed=settings.speed,
@@ -206,42 +146,20 @@ class _Process:
             started=settings.started,
             lateness=settings.timing.lateness(slot),
         )
-        app = App(
-            engine,
-            tls=bound.tls is not None,
-            clock=time.monotonic,
-            work_clock=time.thread_time,
-            timing=settings.timing.total,
-            elapsed=clock.elapsed,
-            limiter=Limiter(
-                now=clock.elapsed,
-                speed=lambda: clock.speed,
-                wall_clock=time.time,
-            ),
-        )
+        app = make_app(engine, clock, settings.timing.total, is_tls=bound.tls is not None)
         app.slot = slot
-        self._store: RedisStore | None = None
-        if settings.sharing is not None:
-            is_successor = place is not None and place.successor
-            self._store = settings.sharing.open(app, clock, slot, is_successor=is_successor)
+        # of all servers
+        self._store = _open_store(app, clock, settings, place)
         self._distant: DistantChanges | None = None
         if self._store is not None and settings.control is not None:
             self._distant = DistantChanges(self._store)
-        self._peers, journal, calls = _record(app, settings.journal, place, self._distant)
-        self._responses: DistantResponses | None = None
-        if self._store is not None:
-            self._responses = DistantResponses(app, self._store, self._peers)
-            if isinstance(calls, DistantCalls):
-                calls.find_earlier = self._responses.find_earlier
-        self._shared_state = self._share_state(app, settings, place)
-        board = settings.metrics
-        meter = None if board is None else board.meter(time.monotonic)
-        self._shared: SharedChanges | None = None
-        number = 0 if place is None else place.number
-        if self._store is not None and self._distant is not None:
-            number = self._store.number
-        elif place is not None and place.changes is not None:
-            self._shared = SharedChanges(place.changes, place.number, self.cut)
+        # of the workers of this one
+        self._peers, journal, calls = record(app, settings.journal, place, self._distant)
+        self._responses = _share_responses(app, self._store, self._peers, calls)
+        self._shared_state = _share_state(app, settings, place)
+        self._shared, number = self._follow_changes()
+        # of this process
+        meter = None if settings.metrics is None else settings.metrics.meter(time.monotonic)
         self._service = Service(
             app,
             limits=settings.limits,
@@ -257,9 +175,9 @@ class _Process:
         if self._store is not None or self._shared_state is not None:
             self._service.shared_pools = SharedPools(app, clock.set_others)
         self._sampler: Sampler | None = None
-        if board is not None and meter is not None:
+        if settings.metrics is not None and meter is not None:
             self._sampler = sampler = Sampler(self._service, meter)
-            app.show_metrics(_metrics_page(board, sampler, settings.timing), meter)
+            app.show_metrics(_metrics_page(settings.metrics, sampler, settings.timing), meter)
         if settings.control is not None:
             turn_on(
                 self._service,
@@ -272,19 +190,17 @@ class _Process:
         self._listener = Listener(self._service, tls=bound.tls)
         turns = self._service.turns
         self._garbage = GarbageCollector(lambda: clock.is_pacing or turns.has_large_body)
-        self._cut = False
-        self.stopping = asyncio.Event()
 
-    def _share_state(self, app: App, settings: Settings, place: Place | None) -> SharedStore | None:
-        """Have `app` ask the state that it shares with the other workers of the server, and return
-        its store; None if there are none, or if other servers share it. Nothing is opened yet."""
-        if place is None or place.state is None:
-            return None
-        from mockllm.serve.shared_store import SharedStore  # not on Windows
-
-        store = SharedStore(place.state, app.forget_session, timeout=settings.state_timeout)
-        app.share_state(store, held=store)
-        return store
+    def _follow_changes(self) -> tuple[SharedChanges | None, int]:
+        """Return the changes that the workers of this server share, if other servers do not share
+        them, and the number of this process, which no other has."""
+        place = self._place
+        number = 0 if place is None else place.number
+        if self._store is not None and self._distant is not None:
+            return None, self._store.number
+        if place is None or place.changes is None:
+            return None, number
+        return SharedChanges(place.changes, number, self.cut), number
 
     def _open_state(self) -> None:
         """Open the state that workers share, if the configuration has some: so the first request
@@ -395,6 +311,41 @@ class _Process:
             self._shared_state.close()
 
 
+def _open_store(
+    app: App, clock: Clock, settings: Settings, place: Place | None
+) -> RedisStore | None:
+    """Have `app` ask the state that other servers share, and return its store; None if none do."""
+    if settings.sharing is None:
+        return None
+    is_successor = place is not None and place.successor
+    return settings.sharing.open(app, clock, app.slot, is_successor=is_successor)
+
+
+def _share_responses(
+    app: App, store: RedisStore | None, peers: Peers | None, calls: Calls | None
+) -> DistantResponses | None:
+    """Return the stored responses of all servers, which `calls` look back to; None if other servers
+    share none."""
+    if store is None:
+        return None
+    responses = DistantResponses(app, store, peers)
+    if isinstance(calls, DistantCalls):
+        calls.find_earlier = responses.find_earlier
+    return responses
+
+
+def _share_state(app: App, settings: Settings, place: Place | None) -> SharedStore | None:
+    """Have `app` ask the state that it shares with the other workers of the server, and return
+    its store; None if there are none, or if other servers share it. Nothing is opened yet."""
+    if place is None or place.state is None:
+        return None
+    from mockllm.serve.shared_store import SharedStore  # not on Windows
+
+    store = SharedStore(place.state, app.forget_session, timeout=settings.state_timeout)
+    app.share_state(store, held=store)
+    return store
+
+
 def _metrics_page(board: MetricsBoard, sampler: Sampler, timing: TimingBoard) -> MetricsPage:
     """Return what answers ``GET /metrics``."""
 
@@ -403,66 +354,6 @@ def _metrics_page(board: MetricsBoard, sampler: Sampler, timing: TimingBoard) ->
         return board.sums()
 
     return MetricsPage(read, timing.total, vllm=board.vllm)
-
-
-class _Recorded(NamedTuple):
-    """The other processes, the journal of this one, and what it knows of the calls of all. Each is
-    None if there is none."""
-
-    peers: Peers | None
-    journal: Journal | None = None
-    calls: Calls | None = None
-
-
-def _record(
-    app: App, max_entries: int, place: Place | None, distant: DistantChanges | None = None
-) -> _Recorded:
-    """Return the calls of a process with a journal of `max_entries`; none is kept if that is 0.
-    Those of all servers are known by their `distant` changes."""
-    board = None if place is None else place.switchboard.calls
-    if not max_entries:
-        return _Recorded(None if place is None else Peers(app, place))
-    if distant is not None:
-        journal = _journal(app, max_entries)
-        peers = None if place is None else Peers(app, place)
-        return _Recorded(peers, journal, _distant_calls(app, journal, max_entries, distant))
-    if place is None or board is None:
-        journal = _journal(app, max_entries)
-        peers = None if place is None else Peers(app, place)
-        missing = "" if place is None else NO_SOCKETS
-        return _Recorded(peers, journal, OwnCalls(journal, missing=missing))
-    journal = _journal(app, max_entries, board.epoch, board.numbers(place.number))
-    own = ProcessCalls(journal, board, place.number)
-    peers = Peers(app, place, own)
-    copy = _journal(app, max_entries, board.epoch)
-    calls = AllCalls(own, copy, place.switchboard.folder, peers.find_earlier)
-    return _Recorded(peers, journal, calls)
-
-
-def _distant_calls(
-    app: App, own: Journal, max_entries: int, distant: DistantChanges
-) -> DistantCalls:
-    """Return the calls of all servers, of which Redis has the last `max_entries`."""
-    copy = _journal(app, sys.maxsize, max_bytes=sys.maxsize)
-    return DistantCalls(own, copy, distant.call_log(max_entries))
-
-
-def _journal(
-    app: App,
-    max_entries: int,
-    epoch: float | None = None,
-    next_number: Callable[[], int] | None = None,
-    max_bytes: int = MAX_BYTES,
-) -> Journal:
-    """Return a journal, which is read in the loop of its process. `epoch` is the time at which the
-    monotonic clock was 0."""
-    return Journal(
-        max_entries=max_entries,
-        max_bytes=max_bytes,
-        epoch=time.time() - time.monotonic() if epoch is None else epoch,
-        find_earlier=app.responses.find_earlier_of_call,
-        next_number=next_number,
-    )
 
 
 def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:

@@ -30,17 +30,11 @@ from mockllm.serve.address import BACKLOG, bind_beside, is_unix, reason_of
 from mockllm.serve.change_log import ChangeBoard
 from mockllm.serve.line_writer import RETRY, LineWriter, wait_for_all
 from mockllm.serve.peers import Place, Switchboard
-from mockllm.serve.process import (
-    BEATS,
-    HANG_TIMEOUT,
-    RELOAD_SIGNAL,
-    STOP_SIGNALS,
-    Signal,
-    work,
-)
+from mockllm.serve.process import BEATS, HANG_TIMEOUT, RELOAD_SIGNAL, STOP_SIGNALS, work
 from mockllm.serve.reload import POLL, Reload, freeze_heap
 from mockllm.serve.settings import Bound, Settings
 from mockllm.serve.state_folder import StateFolder
+from mockllm.serve.supervisor_channel import Signal
 from mockllm.serve.worker import UNWANTED, Slot, State, Worker
 from mockllm.state.keys import compare
 

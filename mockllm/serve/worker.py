@@ -19,7 +19,7 @@ import socket
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from mockllm.serve.process import Signal
+from mockllm.serve.supervisor_channel import Signal
 
 FIRST_DELAY = 0.1  # seconds before a slot is filled again after a second early death; then doubled
 MAX_DELAY = 5.0  # seconds

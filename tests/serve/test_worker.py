@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from mockllm.serve.process import Signal
+from mockllm.serve.supervisor_channel import Signal
 from mockllm.serve.worker import State, Worker
 
 PID = 1_000_000
