@@ -22,6 +22,7 @@ from mockllm.serve.clock import Clock
 from mockllm.serve.connections import Service
 from mockllm.serve.distant_calls import DistantCalls
 from mockllm.serve.gates import Gates
+from mockllm.serve.patience import wait_for
 from mockllm.serve.redis_calls import pack_selection
 from mockllm.serve.redis_changes import NO_LOG, Found, Known, RedisChanges
 from mockllm.serve.redis_store import RedisStore, number_of
@@ -82,7 +83,7 @@ class ChangeFollower:
         reading, before = self._next_reading, -1
         while not reading.done() and (self._is_making or self._readings != before):
             before = self._readings
-            await asyncio.wait({reading}, timeout=self._patience)
+            await wait_for(reading, self._patience)
 
     async def _read_next(self, before: asyncio.Task[None] | None) -> None:
         """Read after the reading `before`, for all who have asked until then."""

@@ -6,13 +6,13 @@ one whose answer was lost whether it was performed.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockllm.errors import MissingExtraError
+from mockllm.serve.patience import patience
 from mockllm.serve.redis_address import RedisAddress
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class RedisLink:
     def __init__(self, address: RedisAddress, *, password: str | None, timeout: float) -> None:
         self._key_prefix = f"{address.prefix}:"
         self._timeout = timeout
-        self._pool = _pool(address, password, timeout)
+        self._pool = _pool(address, password)
         self._client = _client_of(self._pool)
 
     async def run(self, script: Script, arguments: Sequence[bytes]) -> Any:
@@ -95,13 +95,13 @@ class RedisLink:
         import redis
 
         try:
-            async with asyncio.timeout(seconds):
+            async with patience(seconds):
                 return await ask()
         except (TimeoutError, redis.TimeoutError):
             raise LinkError(f"no answer within {seconds:g} s") from None
         except (redis.RedisError, OSError) as exc:
             # where one connection was closed, those that are idle are too
-            await self._pool.disconnect(inuse_connections=False)
+            await self._disconnect(in_use=False)
             raise LinkError(_reason(exc)) from exc
 
     async def hear(self, channel: str) -> AsyncGenerator[bytes, None]:
@@ -114,7 +114,8 @@ class RedisLink:
 
         listener = self._client.pubsub(ignore_subscribe_messages=True)
         try:
-            await listener.subscribe(f"{self._key_prefix}{channel}")
+            async with patience(self._timeout):
+                await listener.subscribe(f"{self._key_prefix}{channel}")
             while True:
                 message = await listener.get_message(timeout=self._timeout / 2)
                 if message is not None:
@@ -123,16 +124,21 @@ class RedisLink:
             raise LinkError(_reason(exc)) from exc
         finally:
             with contextlib.suppress(redis.RedisError, OSError):
-                await listener.aclose()  # type: ignore[no-untyped-call]  # as redis-py has it
+                async with patience(self._timeout):
+                    await listener.aclose()  # type: ignore[no-untyped-call]  # as redis-py has it
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._pool.disconnect()
+        await self._disconnect(in_use=True)
+
+    async def _disconnect(self, *, in_use: bool) -> None:
+        """Close connections, those that are idle and perhaps those that are not."""
+        with contextlib.suppress(TimeoutError):
+            async with patience(self._timeout):
+                await self._pool.disconnect(inuse_connections=in_use)
 
 
-def _pool(
-    address: RedisAddress, password: str | None, timeout: float
-) -> redis.asyncio.BlockingConnectionPool:
+def _pool(address: RedisAddress, password: str | None) -> redis.asyncio.BlockingConnectionPool:
     from redis.asyncio import BlockingConnectionPool, Connection, SSLConnection
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
@@ -140,14 +146,14 @@ def _pool(
     return BlockingConnectionPool(
         connection_class=SSLConnection if address.is_tls else Connection,
         max_connections=MAX_CONNECTIONS,
-        timeout=timeout,
+        timeout=None,  # times are those of `patience`
         host=address.host,
         port=address.port,
         db=address.database,
         username=address.username,
         password=password,
-        socket_timeout=timeout,
-        socket_connect_timeout=timeout,
+        socket_timeout=None,
+        socket_connect_timeout=None,
         retry=Retry(NoBackoff(), 0),
         client_name="mockllm",
     )

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from mockllm.serve.patience import patience
 from mockllm.serve.redis_address import RedisAddress
 from mockllm.serve.redis_link import LinkError, RedisLink, Script
 from mockllm.serve.redis_scripts import (
@@ -214,7 +215,7 @@ class RedisStore:
             StateUnavailableError: it was not performed in time, or its answer was lost.
         """
         try:
-            async with asyncio.timeout(self._timeout):
+            async with patience(self._timeout):
                 await self._wait_for_the_first_heartbeat()
                 if self.condition is not Condition.SHARED:
                     raise self._unavailable(self._failure)
@@ -228,25 +229,30 @@ class RedisStore:
     async def _ask(self, operations: Sequence[Operation]) -> Sequence[Result]:
         """Perform `operations` in a task, which goes on if the one who waits for it does not: what
         is begun is known to have ended. Or raise a LinkError, within the timeout."""
-        deadline = time.monotonic() + self._timeout
+        try:
+            async with patience(self._timeout):
+                task = await self._begin(operations)
+                # the link has the same timeout, but its client may swallow that it is over
+                await asyncio.wait({task})
+        except TimeoutError:
+            raise LinkError(f"no answer within {self._timeout:g} s") from None
+        return task.result()
+
+    async def _begin(self, operations: Sequence[Operation]) -> asyncio.Task[list[Result]]:
+        """Return the task that performs `operations`, or raise a LinkError."""
         await self._wait_for_the_first_heartbeat()
         if self.condition is not Condition.SHARED:
             raise LinkError(self._failure)
         entering = [each for each in operations if isinstance(each, Enter)]
         if entering and self._posting is not None:  # on another connection: someone may be leaving
-            await asyncio.wait({self._posting}, timeout=self._timeout)
+            await asyncio.wait({self._posting})
         task = asyncio.get_running_loop().create_task(self._perform_all(operations))
         self._running.add(task)
         task.add_done_callback(self._end)
         for each in entering:
             self._entering[each.lease] = task
             task.add_done_callback(partial(self._entered, each.lease))
-        # the link has the same timeout, but its client may swallow that it is over
-        left = max(deadline - time.monotonic(), 0.0)
-        done, _ = await asyncio.wait({task}, timeout=left)
-        if not done:
-            raise LinkError(f"no answer within {self._timeout:g} s")
-        return task.result()
+        return task
 
     def post(self, operations: Sequence[Operation], now: float) -> None:
         """Perform `operations` soon. If Redis cannot be reached, only places are given back, as
@@ -258,9 +264,7 @@ class RedisStore:
 
     async def _wait_for_the_first_heartbeat(self) -> None:
         if self.condition is Condition.JOINING:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._timeout):
-                    await self._first.wait()
+            await self._first.wait()
 
     async def _perform_all(self, operations: Sequence[Operation]) -> list[Result]:
         """Perform `operations`, or raise a LinkError."""

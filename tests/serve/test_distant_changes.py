@@ -439,6 +439,24 @@ async def test_while_redis_is_stopped_requests_wait_no_longer_than_the_timeout(
     assert await two.say("y") == "2"
 
 
+async def test_a_process_that_was_stopped_answers_by_what_holds(servers: Servers) -> None:
+    (one,), (other,) = await servers.start(), await servers.start(timeout=1.0)
+    assert await one.add("x", "before", name="x") == 201
+    assert await other.say("x") == "before"
+    listening = other.changes._listening
+    assert listening is not None
+    while not listening.done():  # the client of Redis may swallow that it is cancelled
+        listening.cancel()
+        await asyncio.wait({listening}, timeout=0.05)
+    assert (await one.ask("PUT", "mocks/x", {"user": "x", "reply": "now"}))[0] == 200
+
+    answer = asyncio.create_task(other.say("x"))
+    await asyncio.sleep(0)
+    time.sleep(1.5)  # noqa: ASYNC251  # as if the process had been stopped
+
+    assert await answer == "now"
+
+
 async def test_a_memory_that_is_lost_is_filled_again(servers: Servers, prefix: str) -> None:
     one, two = await servers.start(2)
     await change_everything(one)

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -14,6 +15,7 @@ import pytest
 
 from mockllm.serve import redis_store
 from mockllm.serve.redis_address import RedisAddress
+from mockllm.serve.redis_link import MAX_CONNECTIONS
 from mockllm.serve.redis_scripts import MAX_SILENCE
 from mockllm.serve.redis_store import MAX_FAILURES, Member, RedisStore
 from mockllm.state.attempts import Attempt
@@ -50,9 +52,10 @@ from tests.support.redis_servers import (
 
 pytestmark = [pytest.mark.anyio, needs_redis]
 
-NEXT = Choose(COMMON, (Candidate("a", Script((Entry(9),))),))
+NEXT = Choose(COMMON, (Candidate("a", Script((Entry(99),))),))
 LIMIT = Charge("requests", Limit(2, 60.0))
 TIMEOUT = 0.2  # seconds; short, because some tests wait for it
+STOPPED = 2.0  # seconds
 
 
 @pytest.fixture(autouse=True)
@@ -256,6 +259,21 @@ async def test_a_slow_redis_is_given_up_after_a_few_questions(
         await ask(store, NEXT)
 
     assert "no answer within 0.2 s" in caplog.text
+
+
+async def test_a_process_that_was_stopped_does_not_take_redis_for_slow(
+    address: RedisAddress,
+) -> None:
+    async with joined(address, timeout=STOPPED / 2) as store:
+        await ask(store, NEXT)
+        questions = [asyncio.create_task(ask(store, NEXT)) for _ in range(2 * MAX_CONNECTIONS)]
+        await asyncio.sleep(0)
+        time.sleep(STOPPED)  # noqa: ASYNC251  # as if the process had been stopped
+
+        numbers = [each.number for (each,) in await asyncio.gather(*questions)]  # type: ignore[union-attr]  # it is Chosen
+
+        assert sorted(numbers) == list(range(2, 2 + len(questions)))
+        assert store.condition is Condition.SHARED
 
 
 async def test_the_first_questions_wait_for_the_first_heartbeat(address: RedisAddress) -> None:
