@@ -70,6 +70,7 @@ _WITHOUT_SESSION = frozenset({HEALTH, READY, ROOT})
 BEHIND = -1
 """No number of changes."""
 
+CLIENT_CLOSED_REQUEST = Reply(499, (), ())  # for observers, as nginx logs it; never sent
 BUSY_PEER = "The worker that may have the response is busy. Retry the request."
 
 _REPEATED = frozenset({Outcome.MOCK, Outcome.ECHO, Outcome.UNMATCHED, Outcome.NOT_FOUND})
@@ -491,6 +492,18 @@ class App:
         else:
             reply = self._dispatcher.render_error(request, error)
         return self._engine.cors.share(reply)
+
+    def give_up(self, request: Request) -> Decision:
+        """Return what observers are told of a request whose client left before it was decided."""
+        if self._is_for_control(request):
+            return Decision.by(Match(Outcome.CONTROL, CLIENT_CLOSED_REQUEST))
+        in_path, request = split_request(request)
+        try:
+            session = self._name_session(in_path, request)
+        except RequestError:
+            session = COMMON
+        undecided = Match(Outcome.UNDECIDED, CLIENT_CLOSED_REQUEST)
+        return Decision.by(undecided)._replace(session=session)
 
     def refuse_without_state(self, request: Request, error: StateUnavailableError) -> Decision:
         """Return the decision to refuse a request whose state cannot be reached in time."""

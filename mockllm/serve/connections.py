@@ -15,13 +15,12 @@ from mockllm.engine.decision import (
     Delivery,
     End,
     Exchange,
-    Match,
     Operation,
     Outcome,
     Question,
     Trouble,
 )
-from mockllm.exchange import Reply, Request
+from mockllm.exchange import Request
 from mockllm.http1.head_cache import HeadCache
 from mockllm.http1.shared_frames import SharedFrames
 from mockllm.limits import Limits
@@ -38,7 +37,6 @@ from mockllm.serve.turns import Turns
 
 logger = logging.getLogger("mockllm")
 
-CLIENT_CLOSED_REQUEST = Reply(499, (), ())  # for observers, as nginx logs it; never sent
 CHECK_INTERVAL = 1.0  # seconds between two checks of the time limits
 MAX_CHECKED = 500  # connections in one iteration of the loop, about a millisecond
 MAX_REPORTED = 1_000  # places whose trouble is logged once
@@ -194,11 +192,11 @@ class Service:
     def observe_disconnect(self, request: Request, started: float) -> None:
         """Pass on a request, complete at the time `started`, whose peer disconnected before it was
         decided."""
-        undecided = Decision.by(Match(Outcome.UNDECIDED, CLIENT_CLOSED_REQUEST))
+        undecided = self.app.give_up(request)
         spent = time.monotonic() - started
         delivery = Delivery(spent, spent, spent, End.CLIENT_GONE, started)
         if self.meter is not None:
-            status = CLIENT_CLOSED_REQUEST.status
+            status = undecided.reply.status
             self.meter.count_ended(request, undecided.match, status, End.CLIENT_GONE, spent)
         self.observe(request, undecided, delivery)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +23,9 @@ from tests.support.served import (
     OPENAI_HEADERS,
     PATIENCE,
     chat_request,
+    http_request,
     nothing_left_behind,
+    port_of,
 )
 
 pytestmark = pytest.mark.anyio
@@ -79,6 +82,26 @@ def test_what_python_adds_is_seen_too(server: Server) -> None:
         ).is_success
         assert say(http, "x") is None
     handle.remove()  # without effect
+
+
+def test_who_asks_and_leaves_before_the_answer_is_no_call(server: Server) -> None:
+    waiting = server._serving().gates.listeners
+    wanted = {"assert": "gate", "gate": "g", "timeout": 60}
+    headers = {
+        "host": "127.0.0.1",
+        "authorization": f"Bearer {server.control_token}",
+        "content-type": "application/json",
+    }
+    with socket.create_connection(("127.0.0.1", port_of(server.base_url))) as peer:
+        peer.sendall(http_request(f"{PREFIX}/verify", wanted, headers))
+        while not waiting:
+            time.sleep(0.001)
+    while waiting:
+        time.sleep(0.001)
+    with client(server.base_url, None) as http:
+        assert say(http, "new") is None
+
+    assert [call.path for call in server.calls] == ["/v1/chat/completions"]
 
 
 @pytest.mark.parametrize(

@@ -368,20 +368,24 @@ class SilentPeers:
         return ()
 
 
-async def test_observers_see_a_client_that_leaves_before_the_decision() -> None:
+@pytest.mark.parametrize(("path", "session"), [("", ""), ("/session/a", "a")])
+async def test_observers_see_a_client_that_leaves_before_the_decision(
+    path: str, session: str
+) -> None:
     seen: list[Exchange] = []
     app = App(Engine(load(Config.from_dict({}))))
     app.set_peers(frozenset({1}))
     async with running(cast("Any", app), (seen.append,)) as server:
         server.listener._service.performer = SilentPeers()
         peer = await Peer.connect(server.port)
-        peer.send(get("Authorization: Bearer a", target="/v1/responses/resp_x"))
+        peer.send(get("Authorization: Bearer a", target=f"{path}/v1/responses/resp_x"))
         while tasks() < 3:
             await checkpoint()
         peer.reset()
 
     (exchange,) = seen
     assert exchange.decision.match.outcome is Outcome.UNDECIDED
+    assert exchange.decision.session == session
     assert exchange.delivery.end is End.CLIENT_GONE
 
 
