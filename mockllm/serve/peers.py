@@ -58,7 +58,7 @@ from mockllm.serve.peer_messages import (
 from mockllm.serve.process_calls import WORDS, ProcessCalls, name_of
 from mockllm.state.responses import StoredResponse
 
-MAX_WAIT = 0.1  # seconds for the answer of another worker
+MAX_WAIT = 1.0  # seconds for the answer of another worker, which may be loading or pre-empted
 MAX_HANDOVER = 2.0  # seconds to transfer all responses of a worker
 SHORT_TEMPORARY_DIRECTORY = "/tmp"  # noqa: S108  # the path of a Unix socket has 104 bytes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -18,7 +19,7 @@ from mockllm.engine.decision import Decision, FindElsewhere, Question
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import Loaded, load
 from mockllm.exchange import Request
-from mockllm.serve import earlier_elsewhere
+from mockllm.serve import earlier_elsewhere, peers
 from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.peers import Peers, Place, Switchboard
 from mockllm.wire.placeholders import fill, fill_fresh
@@ -83,17 +84,31 @@ def result(answer: dict[str, Any]) -> list[Any]:
     return [{"type": "function_call_output", "call_id": call["call_id"], "output": "15"}]
 
 
+@asynccontextmanager
+async def working(*loaded: Loaded) -> AsyncIterator[list[Worker]]:
+    """Workers, each with the mocks that it has loaded."""
+    board = Switchboard(len(loaded))
+    made = [Worker(board, slot, mocks) for slot, mocks in enumerate(loaded)]
+    try:
+        for worker in made:
+            await worker.peers.start()
+        yield made
+    finally:
+        for worker in made:
+            worker.peers.close()
+        await asyncio.sleep(0)
+        board.close()
+
+
 @pytest.fixture
 async def workers() -> AsyncIterator[list[Worker]]:
-    board = Switchboard(3)
-    made = [Worker(board, slot) for slot in range(3)]
-    for worker in made:
-        await worker.peers.start()
-    yield made
-    for worker in made:
-        worker.peers.close()
-    await asyncio.sleep(0)
-    board.close()
+    async with working(LOADED, LOADED, LOADED) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "MAX_WAIT", 20.0)  # the machine may be slow
 
 
 async def test_turns_steps_and_names_of_tools_are_known_in_any_worker(
@@ -115,38 +130,24 @@ def test_any_way_through_the_workers_is_one_conversation(way: list[int]) -> None
 
 
 async def _follow(way: list[int]) -> None:
-    board = Switchboard(3)
-    workers = [Worker(board, slot) for slot in range(3)]
-    for worker in workers:
-        await worker.peers.start()
-    last: str | None = None
-    for turn, place in enumerate(way, 1):
-        answer = await workers[place].say("hi", last)
-        assert words(answer) == f"turn {turn}"
-        last = answer["id"]
-    for worker in workers:
-        worker.peers.close()
-    await asyncio.sleep(0)
-    board.close()
+    async with working(LOADED, LOADED, LOADED) as workers:
+        last: str | None = None
+        for turn, place in enumerate(way, 1):
+            answer = await workers[place].say("hi", last)
+            assert words(answer) == f"turn {turn}"
+            last = answer["id"]
 
 
 async def test_a_conversation_that_nobody_has_looked_at_is_followed_back() -> None:
-    board = Switchboard(3)
     others = load(Config.from_dict({"mocks": [{"reply": "x"}]}))
-    workers = [Worker(board, 0), Worker(board, 1, others), Worker(board, 2, others)]
-    for worker in workers:
-        await worker.peers.start()
-    last: str | None = None
-    for number in range(10):
-        last = (await workers[1 + number % 2].say("hi", last))["id"]
-    assert [worker.asked for worker in workers] == [[], [], []]
+    async with working(LOADED, others, others) as workers:
+        last: str | None = None
+        for number in range(10):
+            last = (await workers[1 + number % 2].say("hi", last))["id"]
+        assert [worker.asked for worker in workers] == [[], [], []]
 
-    assert words(await workers[0].say("hi", last)) == "turn 11"
-    assert len(workers[0].asked) == 1
-    for worker in workers:
-        worker.peers.close()
-    await asyncio.sleep(0)
-    board.close()
+        assert words(await workers[0].say("hi", last)) == "turn 11"
+        assert len(workers[0].asked) == 1
 
 
 async def test_nobody_is_asked_about_what_is_stored_here(workers: list[Worker]) -> None:
@@ -185,7 +186,7 @@ async def test_what_nobody_knows_is_told(workers: list[Worker], unknown: str) ->
 async def test_a_worker_that_does_not_answer_is_a_503(
     workers: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mockllm.serve.peers.MAX_WAIT", 0.01)
+    monkeypatch.setattr(peers, "MAX_WAIT", 0.01)
     first = await workers[0].say("hi")
     workers[0].peers.stop()
 
@@ -195,23 +196,16 @@ async def test_a_worker_that_does_not_answer_is_a_503(
 
 
 async def test_a_configured_id_is_looked_for_in_all_workers() -> None:
-    board = Switchboard(3)
     answers = [
         {"match": {"turn": turn}, "response": {"id": f"resp_{turn}", "output": []}}
         for turn in range(1, 6)
     ]
     loaded = load(Config.from_dict({"openai_response": answers}))
-    workers = [Worker(board, slot, loaded) for slot in range(3)]
-    for worker in workers:
-        await worker.peers.start()
-    last = None
-    for turn in range(1, 6):
-        last = (await workers[turn % 3].say("hi", last))["id"]
-        assert last == f"resp_{turn}"
-    for worker in workers:
-        worker.peers.close()
-    await asyncio.sleep(0)
-    board.close()
+    async with working(loaded, loaded, loaded) as workers:
+        last = None
+        for turn in range(1, 6):
+            last = (await workers[turn % 3].say("hi", last))["id"]
+            assert last == f"resp_{turn}"
 
 
 async def test_a_conversation_that_refers_to_itself_is_not_known(

@@ -138,7 +138,7 @@ def nothing_left_behind() -> Iterator[None]:
     gc.collect()  # a socket that nobody closed warns now, and warnings are errors
     for each in _threads() - threads:
         each.join(PATIENCE)  # one may be about to end
-    assert _threads() == threads
+    assert _threads() <= threads  # one of before may have ended since
     assert _descriptors() <= descriptors
 
 
