@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,3 +132,72 @@ async def test_calls_die_with_a_worker_that_is_killed(command: Command) -> None:
         control.mocks["slow"].assert_not_called()
         say(command, "weather")
         control.mocks["ask"].assert_called_once()
+
+
+# --- what the live page reads ---------------------------------------------------------------------
+
+
+def watch(command: Command, path: str, patience: float = PATIENCE) -> Any:
+    """What a worker tells the live page, asked on a connection of its own."""
+    with httpx.Client(timeout=patience) as http:
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        answer = http.get(f"{command.url}/__mockllm/{path}", headers=headers)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+
+def test_the_page_of_any_worker_shows_the_calls_of_all(command: Command) -> None:
+    say(command, "weather", 12)
+    for _ in range(6):
+        seen = watch(command, "watch?latest=5")
+
+        assert [call["number"] for call in seen["calls"]] == [8, 9, 10, 11, 12]
+        assert {call["mock"] for call in seen["calls"]} == {"ask"}
+        assert (seen["skipped"], seen["next"], seen["total"]) == (7, 12, 12)
+        assert watch(command, "watch?after=12")["calls"] == []
+
+
+def test_a_page_that_looks_on_misses_and_repeats_no_call(command: Command) -> None:
+    shown: list[int] = []
+    after = 0
+    for _ in range(10):
+        say(command, "weather", 3)
+        seen = watch(command, f"watch?after={after}")
+        shown += [call["number"] for call in seen["calls"]]
+        after = seen["next"]
+
+    assert shown == list(range(1, 31))
+
+
+def test_the_page_of_any_worker_explains_a_call(command: Command) -> None:
+    with httpx.Client(timeout=PATIENCE) as http:
+        url = f"{command.url}/v1/chat/completions"
+        assert http.post(url, json=chat_request("wether"), headers=OPENAI_HEADERS).is_error
+    for _ in range(6):
+        (call,) = watch(command, "watch")["calls"]
+        assert (call["words"], call["is_unmatched"]) == ("wether", True)
+        assert watch(command, "calls/1")["messages"][0]["texts"] == ["wether"]
+        assert watch(command, "calls/1/misses")["misses"]
+
+
+def test_the_page_is_told_that_calls_of_a_stopped_worker_are_missing(command: Command) -> None:
+    say(command, "weather", 30)
+    stopped = command.workers()[0]
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        seen = watch_another(command)
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert "stopped" in seen["missing"]
+
+    later = watch(command, f"watch?after={seen['next']}")
+    assert later["missing"] is None
+    shown = {call["number"] for call in (*seen["calls"], *later["calls"])}
+    assert shown == set(range(1, 31))
+
+
+def watch_another(command: Command) -> Any:
+    """What a worker that answers tells the live page."""
+    while True:
+        with contextlib.suppress(httpx.TimeoutException):
+            return watch(command, "watch", patience=3.0)
