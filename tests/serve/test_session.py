@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
@@ -13,19 +13,15 @@ from anthropic import Anthropic
 from anthropic import NotFoundError as AnthropicNotFoundError
 from openai import AsyncOpenAI, NotFoundError, OpenAI
 
-from mockllm import AsyncServer, Config, Server, Session
-from mockllm.engine.building import ConfigSource
-from mockllm.engine.engine import Engine
-from mockllm.engine.loading import load
-from mockllm.serve import loading, session
+from mockllm import AsyncServer, Server, Session
+from mockllm.serve import session
 from mockllm.serve.session import SessionServer
 from mockllm.state import sessions
-from mockllm.state.choosing import Entry
-from mockllm.state.session_names import session_of_credential
-from tests.support import sequences
 from tests.support.served import API_KEY, chat_request, messages_request, nothing_left_behind
 
 pytestmark = pytest.mark.anyio
+
+COUNTING = {"mocks": [{"match": {"user": "hi"}, "sequence": ["0", "1", "2"]}]}
 
 
 @pytest.fixture(autouse=True)
@@ -34,16 +30,10 @@ def _left_behind() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def _counting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every server says 0, 1 and 2, one after the other in each session."""
-
-    def build(source: ConfigSource, **options: object) -> Engine:
-        engine = sequences.engine_of_all_apis(*sequences.sequence(Entry(), Entry(), Entry()))
-        engine.session_setting = load(Config.model_validate(source)).session
-        return engine
-
-    monkeypatch.setattr(loading, "build_engine", build)
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(COUNTING) as server:
+        yield server
 
 
 def asked(base_url: str, key: str = API_KEY) -> str | None:
@@ -51,72 +41,61 @@ def asked(base_url: str, key: str = API_KEY) -> str | None:
         return client.chat.completions.create(**chat_request("hi")).choices[0].message.content
 
 
-def test_a_session_has_base_urls_like_its_server() -> None:
-    with Server({}) as server:
+def test_a_session_has_base_urls_like_its_server(server: Server) -> None:
+    one = server.session("test-1")
+
+    assert one.base_url == f"{server.base_url}/session/test-1"
+    assert one.openai_base_url == f"{one.base_url}/v1"
+    assert one.anthropic_base_url == one.base_url
+
+
+def test_a_session_is_described_by_its_name() -> None:
+    with Server(COUNTING) as server:
         one = server.session("test-1")
 
         assert isinstance(one, Session)
-        assert one.base_url == f"{server.base_url}/session/test-1"
-        assert one.openai_base_url == f"{one.base_url}/v1"
-        assert one.anthropic_base_url == one.base_url
         assert repr(one) == "Session('test-1')"
 
 
-def test_two_sessions_do_not_see_each_other() -> None:
-    with Server({}) as server, server.session("a") as a, server.session("b") as b:
+def test_two_sessions_do_not_see_each_other(server: Server) -> None:
+    with server.session("a") as a, server.session("b") as b:
         urls = [each.openai_base_url for each in (a, a, b)]
 
         assert [asked(url) for url in urls] == ["0", "1", "0"]
         assert asked(server.openai_base_url) == "0"
 
 
-def test_an_ended_session_answers_with_a_404_to_either_client() -> None:
-    with Server({}) as server:
-        with server.session("a") as ended:
-            asked(ended.openai_base_url)
-        with pytest.raises(NotFoundError, match="has ended"):
-            asked(ended.openai_base_url)
-        client = Anthropic(base_url=ended.anthropic_base_url, api_key=API_KEY, max_retries=0)
-        with client, pytest.raises(AnthropicNotFoundError, match="'a' has ended"):
-            client.messages.create(**messages_request("hi"))
+def test_an_ended_session_answers_with_a_404_to_either_client(server: Server) -> None:
+    with server.session("a") as ended:
+        asked(ended.openai_base_url)
+    with pytest.raises(NotFoundError, match="has ended"):
+        asked(ended.openai_base_url)
+    client = Anthropic(base_url=ended.anthropic_base_url, api_key=API_KEY, max_retries=0)
+    with client, pytest.raises(AnthropicNotFoundError, match="'a' has ended"):
+        client.messages.create(**messages_request("hi"))
 
-        assert asked(server.session("a").openai_base_url) == "0"
-
-
-def test_an_open_session_keeps_its_state_when_it_is_begun_again() -> None:
-    with Server({}) as server:
-        asked(server.session("a").openai_base_url)
-
-        assert asked(server.session("a").openai_base_url) == "1"
+    assert asked(server.session("a").openai_base_url) == "0"
 
 
-def test_the_current_session_is_that_of_clients_that_name_none() -> None:
-    with Server({}) as server:
-        server.use_session("a")
-        assert [asked(server.openai_base_url) for _ in range(2)] == ["0", "1"]
-        server.use_session("b")
-        assert asked(server.openai_base_url) == "0"
-        server.use_session(None)
-        assert asked(server.openai_base_url) == "0"
-        server.use_session("a")
-        assert asked(server.openai_base_url) == "2"
+def test_an_open_session_keeps_its_state_when_it_is_begun_again(server: Server) -> None:
+    asked(server.session("a").openai_base_url)
+
+    assert asked(server.session("a").openai_base_url) == "1"
 
 
-def test_a_credential_has_a_session_of_its_own() -> None:
-    with Server({"session": "credential"}) as server:
-        one = server.session(credential="sk-a")
-        assert one.name == session_of_credential(b"sk-a") == server.session(credential=b"sk-a").name
-        assert asked(server.openai_base_url, "sk-a") == "0"
-        assert asked(server.openai_base_url, "sk-b") == "0"
-        one.end()
-
-        with pytest.raises(NotFoundError, match="has ended"):
-            asked(server.openai_base_url, "sk-a")
-        assert asked(server.openai_base_url, "sk-b") == "1"
+def test_the_current_session_is_that_of_clients_that_name_none(server: Server) -> None:
+    server.use_session("a")
+    assert [asked(server.openai_base_url) for _ in range(2)] == ["0", "1"]
+    server.use_session("b")
+    assert asked(server.openai_base_url) == "0"
+    server.use_session(None)
+    assert asked(server.openai_base_url) == "0"
+    server.use_session("a")
+    assert asked(server.openai_base_url) == "2"
 
 
-def test_a_credential_needs_a_configuration_that_tells_credentials_apart() -> None:
-    with Server({}) as server, pytest.raises(ValueError, match='needs "session": "credential"'):
+def test_a_credential_needs_a_configuration_that_tells_credentials_apart(server: Server) -> None:
+    with pytest.raises(ValueError, match='needs "session": "credential"'):
         server.session(credential="sk-a")
 
 
@@ -129,31 +108,31 @@ def test_a_credential_needs_a_configuration_that_tells_credentials_apart() -> No
         (3, TypeError, "a session's name is a string; found 3"),
     ],
 )
-def test_an_invalid_name_raises(name: str, error: type[Exception], told: str) -> None:
-    with Server({}) as server:
-        for begin in (server.session, server.use_session):
-            with pytest.raises(error, match=told):
-                begin(name)
+def test_an_invalid_name_raises(
+    server: Server, name: str, error: type[Exception], told: str
+) -> None:
+    for begin in (server.session, server.use_session):
+        with pytest.raises(error, match=told):
+            begin(name)
 
 
-def test_a_session_has_one_name() -> None:
-    with Server({}) as server:
-        with pytest.raises(TypeError, match="takes the name of a session, or credential="):
-            server.session()  # type: ignore[call-overload]  # the mistake
-        with pytest.raises(TypeError, match="takes the name of a session, or credential="):
-            server.session("a", credential="sk-a")  # type: ignore[call-overload]  # the mistake
+def test_a_session_has_one_name(server: Server) -> None:
+    with pytest.raises(TypeError, match="takes the name of a session, or credential="):
+        server.session()  # type: ignore[call-overload]  # the mistake
+    with pytest.raises(TypeError, match="takes the name of a session, or credential="):
+        server.session("a", credential="sk-a")  # type: ignore[call-overload]  # the mistake
 
 
 @pytest.mark.parametrize("kind", [Server, AsyncServer])
 def test_a_server_that_is_not_started_has_no_sessions(kind: type[SessionServer[Any]]) -> None:
-    server = kind({})  # type: ignore[call-arg]  # of the kinds
+    server = kind(COUNTING)  # type: ignore[call-arg]  # of the kinds
     for begin in (server.session, server.use_session):
         with pytest.raises(RuntimeError, match="the server is not started"):
             begin("a")
 
 
 def test_a_session_may_end_after_its_server() -> None:
-    with Server({}) as server:
+    with Server(COUNTING) as server:
         late = server.session("a")
     late.end()
 
@@ -164,14 +143,14 @@ def test_a_session_may_end_after_its_server() -> None:
 def test_too_many_open_sessions_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "MAX_PINNED", 1)
     monkeypatch.setattr(session, "MAX_PINNED", 1)
-    with Server({}) as server:
+    with Server(COUNTING) as server:
         server.session("a")
         with pytest.raises(RuntimeError, match="1 sessions are open; end those"):
             server.session("b")
 
 
 async def test_an_async_server_has_sessions() -> None:
-    async with AsyncServer({}) as server:
+    async with AsyncServer(COUNTING) as server:
         with server.session("a") as one:
             client = AsyncOpenAI(base_url=one.openai_base_url, api_key=API_KEY, max_retries=0)
             async with client:
@@ -185,7 +164,7 @@ async def test_an_async_server_has_sessions() -> None:
 
 
 async def test_a_session_of_an_async_server_is_begun_from_another_thread() -> None:
-    async with AsyncServer({}) as server:
+    async with AsyncServer(COUNTING) as server:
         one = await anyio.to_thread.run_sync(server.session, "a")
         answer = await anyio.to_thread.run_sync(asked, one.openai_base_url)
         await anyio.to_thread.run_sync(one.end)
@@ -196,7 +175,7 @@ async def test_a_session_of_an_async_server_is_begun_from_another_thread() -> No
 def test_a_session_is_begun_while_no_loop_runs() -> None:
     """As a fixture that is not async does, between two steps of the tests' loop."""
     with asyncio.Runner() as runner:
-        server = AsyncServer({})
+        server = AsyncServer(COUNTING)
         runner.run(server.start())
         one = server.session("a")
         answers: list[str | None] = []
@@ -211,22 +190,17 @@ def test_a_session_is_begun_while_no_loop_runs() -> None:
     assert answers == ["0"]
 
 
-def test_sessions_begun_in_many_threads_are_all_open() -> None:
-    with Server({}) as server:
-        names = [f"t{number}" for number in range(8)]
-        threads = [threading.Thread(target=server.session, args=(name,)) for name in names]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+def test_sessions_begun_in_many_threads_are_all_open(server: Server) -> None:
+    names = [f"t{number}" for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        begun = list(pool.map(server.session, names))
 
-        listening = server._listening
-        assert listening is not None
-        assert sorted(listening.app.store.sessions.open) == names
+    assert [each.name for each in begun] == names
+    assert [asked(each.openai_base_url) for each in begun] == ["0"] * 8
 
 
-def test_a_reset_lets_the_mocks_of_one_session_or_of_all_begin_anew() -> None:
-    with Server({}) as server, server.session("a") as a, server.session("b") as b:
+def test_a_reset_lets_the_mocks_of_one_session_or_of_all_begin_anew(server: Server) -> None:
+    with server.session("a") as a, server.session("b") as b:
         urls = [each.openai_base_url for each in (server, a, b)]
         assert list(map(asked, urls)) == ["0", "0", "0"]
 

@@ -11,7 +11,12 @@ import pytest
 
 from tests.engine import test_made_answers, test_sequences
 from tests.providers import test_contract_sequences
-from tests.serve import test_gate_handles, test_verifiable
+from tests.serve import (
+    test_gate_handles,
+    test_session,
+    test_sessions_of_credentials,
+    test_verifiable,
+)
 from tests.support.deployments import Controlled, deployed
 from tests.support.remote_apps import RemoteApp
 from tests.support.suites import suites
@@ -21,6 +26,7 @@ pytestmark = pytest.mark.anyio
 Server = Callable[[str, Any], Controlled]
 
 IN_PROCESS = "it is about objects of this process"
+BY_SERVER = "the server refuses it, which is another error"
 BY_FILE = "the mock has another place in a file, or as one that was added"
 
 
@@ -83,7 +89,7 @@ SUITES = [
             "test_a_mistake_in_an_added_mock_is_that_of_a_file": BY_FILE,
             "test_the_error_of_a_function_is_raised_again": "a function cannot be sent",
             "test_a_likely_mistake_in_an_added_mock_is_logged": "it is logged by the server",
-            "test_a_mock_of_the_configuration_cannot_be_removed": "the server refuses it",
+            "test_a_mock_of_the_configuration_cannot_be_removed": BY_SERVER,
         },
     ),
     suites(
@@ -94,6 +100,15 @@ SUITES = [
             "test_a_server_in_a_thread_has_gates_for_a_loop": IN_PROCESS,
         },
     ),
+    suites(
+        test_session,
+        test_session.COUNTING,
+        without={
+            "test_a_session_has_one_name": "a session of a Control may be given a name",
+            "test_a_credential_needs_a_configuration_that_tells_credentials_apart": BY_SERVER,
+        },
+    ),
+    suites(test_sessions_of_credentials, test_sessions_of_credentials.BY_CREDENTIAL, without={}),
     suites(test_contract_sequences, test_contract_sequences.MOCKS, without={}),
     suites(
         test_sequences,
@@ -114,6 +129,7 @@ SUITES = [
         lends="LoneApp",
         without={
             "test_a_made_answer_is_never_in_the_match_cache": IN_PROCESS,
+            "test_a_large_answer_is_encoded_in_pieces": IN_PROCESS,
             "test_the_time_of_a_template_is_counted_by_the_clock_of_the_app": IN_PROCESS,
             "test_an_entry_of_a_sequence_may_be_made": IN_PROCESS,
             "test_a_template_that_fails_is_a_500_with_its_place": BY_FILE,
