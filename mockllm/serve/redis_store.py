@@ -5,12 +5,9 @@ same order for all servers. Redis is never waited for on the straight way: `perf
 "not now", and the request waits in a task.
 
 Each worker sends a heartbeat every `BEAT` seconds, by which it joins and stays. It finds out that
-Redis is back, that it has lost its memory, and that a server with another configuration is there.
-A worker whose heartbeat stops is dead after `redis_scripts.MAX_SILENCE`: its places are free.
-
-    JOINING -> SHARED   the first heartbeat was answered
-    any -> LOST         `MAX_FAILURES` in a row; the next heartbeat that is answered ends it
-    any -> REFUSED      a server has another configuration; it ends when that server does
+Redis is back, that it has lost its memory, and that a server with another configuration is there
+(`serve.redis_standing`). A worker whose heartbeat stops is dead after `redis_scripts.MAX_SILENCE`:
+its places are free.
 """
 
 from __future__ import annotations
@@ -18,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -40,6 +36,7 @@ from mockllm.serve.redis_scripts import (
     perform_source,
     performed,
 )
+from mockllm.serve.redis_standing import Standing, no_answer
 from mockllm.state.draws import Draws
 from mockllm.state.operations import (
     Admit,
@@ -55,10 +52,9 @@ from mockllm.state.operations import (
 )
 from mockllm.state.rate_limits import Spent
 from mockllm.state.sessions import Sessions
-from mockllm.state.store import Condition, StateUnavailableError
+from mockllm.state.store import Condition
 
 BEAT = 1.0  # seconds between two heartbeats
-MAX_FAILURES = 3  # in a row, after which nothing but a heartbeat is tried
 MAX_POSTED = 10_000  # operations that wait to be performed
 MAX_BATCH = 100  # of them in one script
 
@@ -118,14 +114,7 @@ class RedisStore:
         self._part = Script.of(part_source())
         self._asker = Asker(f"{member.server} {member.worker}", uuid.uuid4().hex)
         self.when_called: Callable[[str], None] = lambda lease: None
-        # what is known of the state
-        self.condition = Condition.JOINING
-        self._first = asyncio.Event()  # set when the condition is known
-        self._failures = 0
-        self._failure = f"no answer within {timeout:g} s"  # the reason of the last one
-        self._lost_at = 0.0
-        self._epoch: str | None = None
-        self._differs = ""
+        self._standing = Standing(address, timeout, allows_lost=member.allows_lost)
         # what goes on
         self._beating: asyncio.Task[None] | None = None
         self._hearing: asyncio.Task[None] | None = None
@@ -139,6 +128,11 @@ class RedisStore:
     def new_link(self, timeout: float) -> RedisLink:
         """Return another link to the same Redis, which is to be closed."""
         return RedisLink(self.address, password=self._password, timeout=timeout)
+
+    @property
+    def condition(self) -> Condition:
+        """What is known of the state."""
+        return self._standing.condition
 
     @property
     def timeout(self) -> float:
@@ -202,10 +196,10 @@ class RedisStore:
             except LinkError as exc:
                 reason = str(exc)
         else:
-            reason = self._failure
+            reason = self._standing.failure
         found = self._answer_without(operations)
         if found is None:
-            raise self._unavailable(reason)
+            raise self._standing.unavailable(reason)
         return found
 
     async def run(self, script: Script, arguments: Sequence[bytes]) -> Any:
@@ -216,14 +210,14 @@ class RedisStore:
         """
         try:
             async with patience(self._timeout):
-                await self._wait_for_the_first_heartbeat()
+                await self._standing.wait_until_known()
                 if self.condition is not Condition.SHARED:
-                    raise self._unavailable(self._failure)
+                    raise self._standing.unavailable(self._standing.failure)
                 reply = await self._link.run(script, arguments)
         except (LinkError, TimeoutError) as exc:
-            self._fail(str(exc) or f"no answer within {self._timeout:g} s")
-            raise self._unavailable(self._failure) from exc
-        self._failures = 0
+            self._standing.fail(str(exc) or no_answer(self._timeout))
+            raise self._standing.unavailable(self._standing.failure) from exc
+        self._standing.succeed()
         return reply
 
     async def _ask(self, operations: Sequence[Operation]) -> Sequence[Result]:
@@ -235,14 +229,14 @@ class RedisStore:
                 # the link has the same timeout, but its client may swallow that it is over
                 await asyncio.wait({task})
         except TimeoutError:
-            raise LinkError(f"no answer within {self._timeout:g} s") from None
+            raise LinkError(no_answer(self._timeout)) from None
         return task.result()
 
     async def _begin(self, operations: Sequence[Operation]) -> asyncio.Task[list[Result]]:
         """Return the task that performs `operations`, or raise a LinkError."""
-        await self._wait_for_the_first_heartbeat()
+        await self._standing.wait_until_known()
         if self.condition is not Condition.SHARED:
-            raise LinkError(self._failure)
+            raise LinkError(self._standing.failure)
         entering = [each for each in operations if isinstance(each, Enter)]
         if entering and self._posting is not None:  # on another connection: someone may be leaving
             await asyncio.wait({self._posting})
@@ -262,19 +256,15 @@ class RedisStore:
             self._posted.popleft()
         self._post_soon()
 
-    async def _wait_for_the_first_heartbeat(self) -> None:
-        if self.condition is Condition.JOINING:
-            await self._first.wait()
-
     async def _perform_all(self, operations: Sequence[Operation]) -> list[Result]:
         """Perform `operations`, or raise a LinkError."""
         arguments = perform_arguments(operations, self._asker)
         try:
             reply = await self._link.run(self._perform, arguments)
         except LinkError as exc:
-            self._fail(str(exc))
+            self._standing.fail(str(exc))
             raise
-        self._failures = 0
+        self._standing.succeed()
         found = performed(operations, reply)
         self._note_epoch(found.epoch)
         for session in found.gone:
@@ -308,18 +298,6 @@ class RedisStore:
                 case _:
                     return None
         return results
-
-    def _unavailable(self, reason: str) -> StateUnavailableError:
-        if self.condition is Condition.REFUSED:
-            return StateUnavailableError(
-                "state_refused",
-                "The state that this mock needs is that of servers with another configuration. "
-                "Give all servers the same, or start them with --state-any-config.",
-            )
-        return StateUnavailableError(
-            "state_lost",
-            f"The state that this mock needs cannot be reached ({reason}). Retry the request.",
-        )
 
     # --- What is posted ---
 
@@ -391,67 +369,18 @@ class RedisStore:
         try:
             found = joined(await self._link.run(self._join, arguments))
         except LinkError as exc:
-            self._fail(str(exc))
+            self._standing.fail(str(exc))
             return
-        self._failures = 0
+        self._standing.succeed()
         self._asker = self._asker._replace(lag=found.lag)
         self._note_epoch(found.epoch)
         if found.differs:
-            self._refuse(found.differs)
+            self._standing.refuse(found.differs)
         else:
-            self._share()
-
-    def _share(self) -> None:
-        if self.condition is Condition.LOST:
-            seconds = time.monotonic() - self._lost_at
-            logger.warning("state in %s can be reached again, after %.1f s", self.address, seconds)
-        elif self.condition is Condition.REFUSED:
-            logger.warning("state in %s is shared: all servers agree again", self.address)
-        self._enter(Condition.SHARED)
-        self._post_soon()
-
-    def _refuse(self, server: str) -> None:
-        if self.condition is not Condition.REFUSED or self._differs != server:
-            logger.error(
-                "state in %s is used by the server %s, whose configuration differs: mocks with "
-                "state get a 503 until both have the same; use --state-any-config, or another "
-                "prefix",
-                self.address,
-                server,
-            )
-        self._differs = server
-        self._enter(Condition.REFUSED)
-
-    def _fail(self, reason: str) -> None:
-        """Count a failure, and give the state up if there are too many."""
-        self._failures += 1
-        self._failure = reason
-        if self.condition is Condition.LOST:
-            return
-        if self._failures >= MAX_FAILURES or self.condition is Condition.JOINING:
-            self._lost_at = time.monotonic()
-            limits = "limit nothing" if self._member.allows_lost else "get a 503"
-            logger.error(
-                "state in %s cannot be reached: %s; until it can, mocks with state get a 503, and "
-                "requests with rate limits %s",
-                self.address,
-                reason,
-                limits,
-            )
-            self._enter(Condition.LOST)
-
-    def _enter(self, condition: Condition) -> None:
-        self.condition = condition
-        self._first.set()
+            self._standing.share()
+            self._post_soon()
 
     def _note_epoch(self, epoch: str) -> None:
-        """Note whether Redis has forgotten everything since it was asked last."""
-        if self._epoch is not None and epoch != self._epoch:
-            logger.error(
-                "state in %s was lost: Redis has forgotten it; sequences, sessions and rate "
-                "limits begin anew",
-                self.address,
-            )
-        self._epoch = epoch
+        self._standing.note_epoch(epoch)
         if epoch == self._asker.epoch:
             self._asker = self._asker._replace(epoch=uuid.uuid4().hex)

@@ -17,7 +17,8 @@ from mockllm.serve import redis_store
 from mockllm.serve.redis_address import RedisAddress
 from mockllm.serve.redis_link import MAX_CONNECTIONS
 from mockllm.serve.redis_scripts import MAX_SILENCE
-from mockllm.serve.redis_store import MAX_FAILURES, Member, RedisStore
+from mockllm.serve.redis_standing import MAX_FAILURES
+from mockllm.serve.redis_store import Member, RedisStore
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import Candidate, Chosen, Entry, Script
 from mockllm.state.draws import Draws
