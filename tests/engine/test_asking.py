@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mockllm.app import App
 from mockllm.config.models import Config
 from mockllm.engine import engine as engine_module
+from mockllm.engine import matcher
 from mockllm.engine.asking import answer_at_once, begin, without_pauses
 from mockllm.engine.decision import (
     Decision,
@@ -269,7 +270,8 @@ def test_divided_work_is_left_to_the_caller_who_may_do_it_without_pauses() -> No
 
 def test_a_store_is_asked_after_divided_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "MAX_UNDIVIDED", 0)
-    monkeypatch.setattr(engine_module, "MAX_SMALL", 0)
+    monkeypatch.setattr(matcher, "MAX_UNDIVIDED", 0)
+    monkeypatch.setattr(matcher, "MAX_SMALL", 0)
     monkeypatch.setattr("mockllm.engine.mocks.MAX_STRAIGHT", -1)
     app = App(engine(["hi"], {"hi": sequence(Entry(2), Entry())}))
 

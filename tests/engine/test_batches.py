@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from mockllm import Config
 from mockllm.engine import engine as engine_module
+from mockllm.engine import matcher
 from mockllm.engine.batches import MAX_INPUTS_AT_ONCE
 from mockllm.engine.decision import Decision, DividedWork, Question
-from mockllm.engine.engine import MAX_UNDIVIDED, Engine
+from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
+from mockllm.engine.matcher import MAX_UNDIVIDED
 from mockllm.engine.unmatched import MAX_REQUEST_QUOTE
 from mockllm.exchange import Request
 from mockllm.providers.openai.embeddings.vectors import DIMENSIONS, vector
@@ -280,7 +282,8 @@ def test_matching_with_and_without_pauses_is_the_same(
     at_once = answer()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine_module, "MAX_UNDIVIDED", 0)
-        patch.setattr(engine_module, "MAX_INPUTS_AT_ONCE", 0)
+        patch.setattr(matcher, "MAX_UNDIVIDED", 0)
+        patch.setattr(matcher, "MAX_INPUTS_AT_ONCE", 0)
         in_pieces = answer()
 
     assert in_pieces == at_once

@@ -14,8 +14,9 @@ from mockllm import Config
 from mockllm.app import App
 from mockllm.engine.asking import without_pauses
 from mockllm.engine.decision import Decision, Question
-from mockllm.engine.engine import MAX_PREPARED_EARLY, MAX_SMALL, Engine
+from mockllm.engine.engine import MAX_PREPARED_EARLY, Engine
 from mockllm.engine.loading import load
+from mockllm.engine.matcher import MAX_SMALL
 from mockllm.exchange import Request
 from mockllm.state.attempts import Attempt
 from mockllm.state.choosing import AtEnd, Candidate, Chosen, Entry, Exhausted, Script
