@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mockllm.endpoints.control.calls import MAX_CALLS
-from mockllm.endpoints.earlier import continued_id
 from mockllm.observers.entries import Kept, get_number
 from mockllm.observers.journal import CallCount, Journal
 from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
 from mockllm.observers.verification import counted
 from mockllm.serve.call_messages import unpack_calls
+from mockllm.serve.call_turns import FindElsewhere, find_turns
 from mockllm.serve.peer_lines import NoAnswer, PeerLine, is_stopped
 from mockllm.serve.process_calls import MAX_AWAITED, PREFIX, ProcessCalls, pid_of
 
@@ -31,7 +31,6 @@ MAX_ATTEMPTS = 10  # to ask all processes while some of them end
 PAUSE = 0.02  # seconds between two readings of one who waits
 MAX_ADDED = 2_000  # calls that are added to the copy without a pause: 3 ms
 MAX_UNUSED = 60.0  # seconds after which the copy is dropped
-AT_ONCE = 20  # conversations that are asked for
 BUSY = "a worker process is stopped, or too busy to tell its calls"
 DEAD = "a worker process has just died"
 
@@ -65,7 +64,7 @@ class AllCalls:
         own: ProcessCalls,
         copy: Journal,
         folder: Path,
-        find_earlier: Callable[[str, str], Awaitable[object]],
+        find_earlier: FindElsewhere,
     ) -> None:
         """`find_earlier` finds out the conversation that ends with a response of a session, for the
         calls of `copy`."""
@@ -108,7 +107,8 @@ class AllCalls:
         try:
             found = await asyncio.shield(turn.found)
             if after is not None:
-                await self._find_turns(self._copy.since(after, session)[:MAX_CALLS])
+                page = self._copy.since(after, session)[:MAX_CALLS]
+                await find_turns(page, self._find_earlier)
         finally:
             self._keep_copy()  # if its time came while this was read, it was not dropped
         return found[session]
@@ -123,14 +123,6 @@ class AllCalls:
         if self._worker is None:
             self._copy.clear()
             self._complete = 0
-
-    async def _find_turns(self, page: list[Kept]) -> None:
-        """Find the conversations that calls continue, which another process may know."""
-        found = ((continued_id(each.entry.request.body), each.entry.session) for each in page)
-        asked = [*dict.fromkeys((name, session) for name, session in found if name is not None)]
-        for start in range(0, len(asked), AT_ONCE):
-            some = asked[start : start + AT_ONCE]
-            await asyncio.gather(*(self._find_earlier(*each) for each in some))
 
     async def _work(self) -> None:
         """Make one reading after the other, as long as somebody waits for one."""

@@ -15,13 +15,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import orjson
 
 from mockllm.endpoints.control.calls import MAX_CALLS
-from mockllm.endpoints.earlier import continued_id
 from mockllm.engine.changes import Change, ClearCalls
 from mockllm.errors import RequestError
 from mockllm.observers.entries import Kept
@@ -29,6 +28,7 @@ from mockllm.observers.journal import CallCount, Journal
 from mockllm.observers.reading import Reading
 from mockllm.observers.selection import Selection
 from mockllm.serve.call_messages import pack_calls, unpack_calls
+from mockllm.serve.call_turns import FindElsewhere, find_turns
 from mockllm.serve.process_calls import BYTES_AT_ONCE, CALLS_AT_ONCE
 from mockllm.serve.redis_calls import FORGOTTEN, CallsFound, RedisCalls, Told
 from mockllm.serve.redis_changes import Known
@@ -39,7 +39,6 @@ MAX_BUSY = 3.0  # seconds for one that has: it has much to do, or the machine ha
 PAUSES = (0.002, 0.05)  # seconds between two readings of one who waits, the first and the longest
 MAX_UNUSED = 60.0  # seconds after which the copy is dropped
 MAX_REFUSED = 10  # times that a batch is refused because others drop calls meanwhile
-AT_ONCE = 20  # conversations that are asked for
 BUSY = "a worker of another server, or of this one, is stopped or too busy to tell its calls"
 DEAD = "a worker process has died with calls that it had not told"
 LOST = "Redis has forgotten the calls so far"
@@ -80,7 +79,7 @@ class DistantCalls:
     def __init__(self, own: Journal, copy: Journal, log: RedisCalls) -> None:
         self._changes: CallsChanges
         self._log = log
-        self.find_earlier: Callable[[str, str], Awaitable[object]] | None = None
+        self.find_earlier: FindElsewhere | None = None
         """Finds out the conversation that ends with a response of a session, which another worker
         may know."""
         # what is to be told
@@ -132,7 +131,8 @@ class DistantCalls:
         try:
             found = await asyncio.shield(asked)
             if after is not None and self.find_earlier is not None:
-                await self._find_turns(self._copy.since(after, session)[:MAX_CALLS])
+                page = self._copy.since(after, session)[:MAX_CALLS]
+                await find_turns(page, self.find_earlier)
         except StateUnavailableError:
             return Reading(self._copy, session, 0, NOT_REACHED, self._position)
         finally:
@@ -158,15 +158,6 @@ class DistantCalls:
         if self._worker is None:
             self._copy.clear()
             self._position = 0
-
-    async def _find_turns(self, page: list[Kept]) -> None:
-        """Find the conversations that calls continue, which another worker may know."""
-        assert self.find_earlier is not None
-        found = ((continued_id(each.entry.request.body), each.entry.session) for each in page)
-        asked = [*dict.fromkeys((name, session) for name, session in found if name is not None)]
-        for start in range(0, len(asked), AT_ONCE):
-            some = asked[start : start + AT_ONCE]
-            await asyncio.gather(*(self.find_earlier(*each) for each in some))
 
     async def _work(self) -> None:
         """Make one reading after the other, as long as somebody waits for one."""

@@ -22,7 +22,6 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any
 
 from mockllm.app import App
 from mockllm.endpoints.control.access import PREFIX as CONTROL
@@ -39,6 +38,7 @@ from mockllm.engine.changes import (
 from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
+from mockllm.serve.begun_changes import BegunChanges, go_on_after
 from mockllm.serve.change_follower import ChangeFollower, busy
 from mockllm.serve.connections import Service
 from mockllm.serve.distant_calls import DistantCalls
@@ -81,7 +81,7 @@ class DistantChanges:
         self._changing = asyncio.Lock()
         self._posted = deque[GateChange]()
         self._posting: asyncio.Task[None] | None = None
-        self._tasks = set[asyncio.Task[Sequence[Change] | RequestError]]()
+        self._begun = BegunChanges()
 
     def use(self, service: Service, local: LocalChanges, calls: DistantCalls | None) -> None:
         """Make the changes of this server, by `local`. Its `calls` are told to the others."""
@@ -110,7 +110,7 @@ class DistantChanges:
                     await self._calls.stop()
         if self._posting is not None:
             await asyncio.wait({self._posting}, timeout=self._store.timeout)
-        tasks = {self._listening, self._posting, *self.follower.tasks, *self._tasks}
+        tasks = {self._listening, self._posting, *self.follower.tasks, *self._begun.tasks}
         ending = {task for task in tasks if task is not None and not task.done()}
         until = time.monotonic() + MAX_ENDING
         while ending and time.monotonic() < until:
@@ -200,38 +200,17 @@ class DistantChanges:
                 return _not_changed(exc)
             return _no_log() if numbers is None else numbers
 
-        def resume(results: Sequence[Any]) -> Decision | Question:
-            (found,) = results
-            if isinstance(found, RequestError):
-                raise found
-            return go_on(found)
-
-        return Question((Wait(take),), resume)
+        return go_on_after(take, go_on)
 
     def commit(self, check: Check, answer: Answer) -> Question:
         """Return the question after which `answer` follows, once the changes of `check` are made,
         as every Changes does."""
-
-        def resume(results: Sequence[Any]) -> Decision | Question:
-            (found,) = results
-            if isinstance(found, RequestError):
-                raise found
-            return answer(found)
-
-        return Question((Wait(lambda: self._commit_later(check)),), resume)
+        return go_on_after(lambda: self._begun.finish(self._commit(check)), answer)
 
     async def make(self, changes: Sequence[Change]) -> RequestError | None:
         """Let all servers make changes. Returns why they are not made."""
-        made = await self._commit_later(lambda: changes)
+        made = await self._begun.finish(self._commit(lambda: changes))
         return made if isinstance(made, RequestError) else None
-
-    async def _commit_later(self, check: Check) -> Sequence[Change] | RequestError:
-        """Return the changes of `check` once they are made, or the reason why they are not. A
-        client that leaves does not end them halfway."""
-        task = asyncio.create_task(self._commit(check))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
 
     async def _commit(self, check: Check) -> Sequence[Change] | RequestError:
         try:

@@ -29,6 +29,7 @@ from mockllm.engine.decision import Decision, Question, Wait
 from mockllm.engine.packed_changes import Packed, pack, restore, unpack
 from mockllm.errors import RequestError
 from mockllm.exchange import Request
+from mockllm.serve.begun_changes import BegunChanges, go_on_after
 from mockllm.serve.bells import Bell
 from mockllm.serve.change_log import ChangeBoard, ChangeLog, Tickets, TooFarBehindError
 from mockllm.serve.clock import Clock
@@ -68,7 +69,7 @@ class SharedChanges:
         self._posted = deque[GateChange]()
         self._is_changing = False
         self._retry: asyncio.TimerHandle | None = None
-        self._tasks = set[asyncio.Task[Sequence[Change] | RequestError]]()
+        self._begun = BegunChanges()
         self._hearing = set[asyncio.Task[None]]()
 
     def use(self, service: Service, local: LocalChanges) -> None:
@@ -221,21 +222,7 @@ class SharedChanges:
         if settled is not None:
             return answer(settled)
 
-        def resume(results: Sequence[Any]) -> Decision | Question:
-            (found,) = results
-            if isinstance(found, RequestError):
-                raise found
-            return answer(found)
-
-        return Question((Wait(lambda: self._commit_later(check)),), resume)
-
-    async def _commit_later(self, check: Check) -> Sequence[Change] | RequestError:
-        """Return the changes of `check` once they are made, or the reason why they are not. A
-        client that leaves does not end them halfway."""
-        task = asyncio.ensure_future(self._commit_in_turn(check))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return await asyncio.shield(task)
+        return go_on_after(lambda: self._begun.finish(self._commit_in_turn(check)), answer)
 
     async def _commit_in_turn(self, check: Check) -> Sequence[Change] | RequestError:
         until = time.monotonic() + MAX_WAIT
