@@ -68,7 +68,7 @@ _WITHOUT_SESSION = frozenset({HEALTH, READY, ROOT})
 """Paths that say nothing of a session, and answer even if the current one has ended."""
 
 BEHIND = -1
-"""No number of changes."""
+"""No number of changes: some are not known yet."""
 
 CLIENT_CLOSED_REQUEST = Reply(499, (), ())  # for observers, as nginx logs it; never sent
 BUSY_PEER = "The worker that may have the response is busy. Retry the request."

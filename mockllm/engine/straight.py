@@ -86,7 +86,10 @@ class StraightAnswers:
             if isinstance(prepared, PreparedReply):
                 counts_input = self._responder.counts_input(table.api, source.fixed)
                 known = _Straight(
-                    *(rule, source, prepared, prompt),
+                    rule,
+                    source,
+                    prepared,
+                    prompt,
                     counts_input=counts_input,
                     reusable=entry is None,
                 )

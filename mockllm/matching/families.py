@@ -107,8 +107,8 @@ class MessageTexts(Family):
             return chain.from_iterable(message.search_texts for message in of_role)
 
         if len(keys) == 1:
-            only = substrings.matches, substrings.matches_in_pieces, role, keys[0]
-            return OneMessageText(read, *only)
+            in_pieces = substrings.matches_in_pieces
+            return OneMessageText(read, substrings.matches, in_pieces, role, keys[0])
         return TextLookUp(read, substrings.matches, substrings.matches_in_pieces)
 
 

@@ -1,3 +1,3 @@
-"""Records completed exchanges: the access log and, in the future, a journal and metrics. It cannot
-influence an exchange, and knows neither sockets nor how a mock was found.
+"""Records completed exchanges: the access log, the journal and the metrics. It cannot influence an
+exchange, and knows neither sockets nor how a mock was found.
 """

@@ -77,7 +77,7 @@ class Answering(PacedAnswers):
 
     async def _answer_later(self, request: Request, question: Question, started: float) -> None:
         """Decide by the results of the question's operations, then deliver the decision."""
-        self._questions = Questions(self._service, self._wire, self._admit)
+        self._questions = Questions(self._service, self._transport, self._admit)
         try:
             decision = await self._decide_later(request, self._questions, question)
             self._task = None
@@ -130,7 +130,7 @@ class Answering(PacedAnswers):
             except Exception as exc:
                 service.log_not_observed(request, exc)
         self._answers += 1
-        self._wire.write(ready.finish(fresh))
+        self._transport.write(ready.finish(fresh))
 
     def _deliver(self, request: Request, decision: Decision, started: float) -> None:
         """Send the answer, with one write if possible. If this raises, nothing was written."""
@@ -155,7 +155,7 @@ class Answering(PacedAnswers):
             self._answers += 1
             if request.path in self._service.app.responses.paths:
                 self._service.app.responses.store(request, decision, fresh)
-            self._wire.write(data)
+            self._transport.write(data)
             return
         self._deliver_otherwise(request, decision, started, decided, fresh)
 
@@ -195,7 +195,7 @@ class Answering(PacedAnswers):
         ended = self._delivery_observer(request, decision, started, decided, progress, measured)
         turns = self._service.turns
         self._player = Player(
-            self._wire,
+            self._transport,
             self._writable,
             self._peer_finished,
             fresh,
@@ -231,7 +231,7 @@ class Answering(PacedAnswers):
                 service.journal.note(request, decision, started, decided)
             except Exception as exc:
                 service.log_not_observed(request, exc)
-        self._wire.write(data)
+        self._transport.write(data)
 
     async def _play(
         self, player: Player, frames: Iterator[framing.Frame], decision: Decision, *, closes: bool

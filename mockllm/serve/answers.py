@@ -33,7 +33,7 @@ logger = logging.getLogger("mockllm")
 class Answers:
     """The part of a connection that knows which answer is sent, and what is done about it."""
 
-    _wire: asyncio.Transport
+    _transport: asyncio.Transport
 
     def __init__(self, service: Service) -> None:
         # of the server
@@ -170,12 +170,12 @@ class Answers:
         rule = decision.match.rule
         label = "no mock" if rule is None else rule.label
         logger.error("internal error sending an answer (%s)", label, exc_info=error)
-        self._wire.abort()
+        self._transport.abort()
 
     def _finish_answer(self, *, closes: bool) -> None:
         """Go on after an answer that took time."""
         self._player = self._task = None
-        if self._wire.is_closing():
+        if self._transport.is_closing():
             return
         if closes:
             self._close_gently()

@@ -114,7 +114,7 @@ class PacedAnswers(Answers):
             )
         measured = self._measure(request, decision)
         self._player = player = PacedPlayer(
-            self._wire,
+            self._transport,
             self._writable,
             self._peer_finished,
             fresh,

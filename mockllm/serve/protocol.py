@@ -40,8 +40,8 @@ class HTTPProtocol(Answering, asyncio.Protocol):
     # --- called by the loop ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._wire = cast("asyncio.Transport", transport)
-        self._wire.set_write_buffer_limits(high=MAX_UNSENT)
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=MAX_UNSENT)
         self._service.connections.add(self)
         self._service.all_closed.clear()
         served = len(self._service.connections) - len(self._service.lingering)
@@ -75,7 +75,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
 
     def _can_repeat(self) -> bool:
         """Return True if an answer can be repeated, and written at once."""
-        return self._can_write and not self._wire.is_closing() and not self._service.turns.over
+        return self._can_write and not self._transport.is_closing() and not self._service.turns.over
 
     def _receive_any(self, data: bytes) -> None:
         if len(data) >= MIN_LARGE_READ:
@@ -93,8 +93,8 @@ class HTTPProtocol(Answering, asyncio.Protocol):
             waits = self._player.waits
         calls = self._questions is not None and self._questions.is_calling
         if self.phase is not Phase.ANSWERING or calls or waits:
-            self._wire.close()
-        return self._wire.can_write_eof()  # TLS has no half-close (in asyncio)
+            self._transport.close()
+        return self._transport.can_write_eof()  # TLS has no half-close (in asyncio)
 
     def pause_writing(self) -> None:
         self._can_write = False
@@ -129,7 +129,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         expired = self._timeouts.expired(
             now,
             self.phase,
-            unsent=self._wire.get_write_buffer_size(),
+            unsent=self._transport.get_write_buffer_size(),
             unread=self._http.unread,
             answers=self._answers,
             frames=0 if self._player is None else self._player.frames_sent,
@@ -139,9 +139,9 @@ class HTTPProtocol(Answering, asyncio.Protocol):
             case Expired.WRITE:
                 stuck = self._timeouts.seconds_stuck(now)
                 logger.debug("client read nothing for %g s; connection aborted", stuck)
-                self._wire.abort()
+                self._transport.abort()
             case Expired.KEEP_ALIVE:
-                self._wire.close()
+                self._transport.close()
             case Expired.HEAD:
                 limit = self._service.limits.head_time
                 reason = f"Timed out waiting for the request headers ({limit:g} s)"
@@ -149,26 +149,26 @@ class HTTPProtocol(Answering, asyncio.Protocol):
             case Expired.BODY:
                 self._refuse(HTTPError(408, "Request body arrived too slowly"))
             case Expired.LINGER:
-                self._wire.abort()
+                self._transport.abort()
 
     def stop_reading(self) -> bool:
         """Receive nothing until `start_reading`. Returns False, without effect, while no request is
         expected or received."""
-        if self.phase in (Phase.ANSWERING, Phase.LINGERING) or self._wire.is_closing():
+        if self.phase in (Phase.ANSWERING, Phase.LINGERING) or self._transport.is_closing():
             return False
-        self._wire.pause_reading()
+        self._transport.pause_reading()
         return True
 
     def start_reading(self) -> None:
         """Receive again after `stop_reading`."""
-        if not self._wire.is_closing():
-            self._wire.resume_reading()
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def close_after_last_call(self) -> None:
         """Close after the service's `last_call` seconds, unless a request is being read or answered
         then. An answer that hangs is over at once: it would use up the time of all others."""
         if self._player is not None and self._player.hangs:
-            self._wire.close()
+            self._transport.close()
         elif self._service.last_call:
             loop = asyncio.get_running_loop()
             loop.call_later(self._service.last_call, self.close_if_idle)
@@ -178,11 +178,11 @@ class HTTPProtocol(Answering, asyncio.Protocol):
     def close_if_idle(self) -> None:
         """Close unless a request is being read or answered."""
         if self.phase is Phase.IDLE:
-            self._wire.close()
+            self._transport.close()
 
     def abort(self) -> None:
         """Close at once and drop unsent bytes."""
-        self._wire.abort()
+        self._transport.abort()
 
     # --- receiving ---
 
@@ -191,12 +191,12 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         if self.phase is not Phase.ANSWERING:
             self._advance()
         elif self._http.unread > self._service.limits.unread:
-            self._wire.pause_reading()
+            self._transport.pause_reading()
 
     def _receive_first(self, data: bytes) -> None:
         """Do what `_receive` does, on an idle connection: without a loop, since nearly all that
         comes first is one request."""
-        if self._wire.is_closing():
+        if self._transport.is_closing():
             self._http.receive_data(data)
             return
         try:
@@ -217,7 +217,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         others wait for the next one."""
         began = time.monotonic()
         self._receive(data)
-        is_tls = self._wire.get_extra_info("sslcontext") is not None
+        is_tls = self._transport.get_extra_info("sslcontext") is not None
         per_byte = SECONDS_PER_TLS_BYTE if is_tls else SECONDS_PER_BYTE
         spent = time.monotonic() - began + len(data) * per_byte
         if self._service.turns.spend_reading(spent):
@@ -227,8 +227,8 @@ class HTTPProtocol(Answering, asyncio.Protocol):
 
     def _advance(self) -> None:
         """Answer complete requests, in order, until one takes time or more bytes are needed."""
-        http, wire = self._http, self._wire
-        while not wire.is_closing():
+        http, transport = self._http, self._transport
+        while not transport.is_closing():
             try:
                 request = http.next_request()
             except HTTPError as exc:
@@ -249,9 +249,9 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         if phase is not self.phase:
             self._enter(phase)
         if self._http.wants_continue():
-            self._wire.write(framing.CONTINUE)
+            self._transport.write(framing.CONTINUE)
         if self._peer_finished.is_set():
-            self._wire.close()
+            self._transport.close()
 
     def _reading_phase(self) -> Phase:
         if self._http.is_idle:
@@ -263,7 +263,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         self._enter(self._reading_phase())
         if self._service.draining:
             self.close_after_last_call()
-        self._wire.resume_reading()
+        self._transport.resume_reading()
         self._advance()
 
     # --- the last answer ---
@@ -284,7 +284,7 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         frames = framing.frames(reply, close=True, head_only=asked.method == "HEAD")
         self._http.close()
         refusal = b"".join(frame.data for frame in frames)
-        self._wire.write(fill_fresh(refusal, self._service.fresh_values.next()))
+        self._transport.write(fill_fresh(refusal, self._service.fresh_values.next()))
         self._close_gently()
 
     def _close_gently(self) -> None:
@@ -292,9 +292,9 @@ class HTTPProtocol(Answering, asyncio.Protocol):
         and the peer might not receive the last answer (RFC 9112, section 9.6)."""
         self._enter(Phase.LINGERING)
         self._service.lingering[self] = None
-        self._wire.resume_reading()
-        if self._peer_finished.is_set() or not self._wire.can_write_eof():
-            self._wire.close()
+        self._transport.resume_reading()
+        if self._peer_finished.is_set() or not self._transport.can_write_eof():
+            self._transport.close()
         else:
             with contextlib.suppress(OSError):  # the peer has reset, and the loop will notice
-                self._wire.write_eof()  # if the peer does not close, `check` does
+                self._transport.write_eof()  # if the peer does not close, `check` does

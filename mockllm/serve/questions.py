@@ -25,17 +25,17 @@ MAX_QUESTIONS = 8  # of one request, one after the other, beside those about sta
 
 
 class Questions:
-    """The questions of one request, which came over `wire`. `admit` is told of its admission to
-    limits as soon as there is one."""
+    """The questions of one request, which came over `transport`. `admit` is told of its admission
+    to limits as soon as there is one."""
 
     def __init__(
         self,
         service: Service,
-        wire: asyncio.Transport,
+        transport: asyncio.Transport,
         admit: Callable[[Admission | None], None],
     ) -> None:
         self._service = service
-        self._wire = wire
+        self._transport = transport
         self._admit = admit
         self.is_calling = False
         """True during a function, or a wait, that is cancelled if the peer leaves."""
@@ -90,8 +90,8 @@ class Questions:
             self._service.turns.let_go(leftovers.pop())
 
     def _peer(self) -> Peer:
-        wire = self._wire
-        return Peer(is_local(wire.get_extra_info("socket"), wire.get_extra_info("peername")))
+        read = self._transport.get_extra_info
+        return Peer(is_local(read("socket"), read("peername")))
 
     async def _wait(self, work: Wait) -> Any:
         """Wait, unless the peer leaves or the server stops."""

@@ -124,8 +124,8 @@ class Repeats(Patience):
             journal, meter = self._journal, self._meter
             entry = None if journal is None else journal.prepare(request, decision)
             counted = None if meter is None else meter.prepare(request, decision.match)
-            of_answer = decision, decision.ready, stores, matches
-            repeat = Repeat(data, request, *of_answer, entry, counted)
+            ready = decision.ready
+            repeat = Repeat(data, request, decision, ready, stores, matches, entry, counted)
             size = sum(step.size for step in decision.reply.steps)
             self._reads.add(key, repeat, PER_ENTRY + 2 * len(data) + COPIES * size)
 

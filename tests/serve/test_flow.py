@@ -124,7 +124,7 @@ async def all_gone(server: AsyncServer) -> None:
 
 def buffered(connection: Connection) -> int:
     """Bytes that the server holds for a peer that does not read."""
-    return cast("HTTPProtocol", connection)._wire.get_write_buffer_size()
+    return cast("HTTPProtocol", connection)._transport.get_write_buffer_size()
 
 
 @asynccontextmanager

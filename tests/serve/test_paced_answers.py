@@ -389,7 +389,7 @@ async def test_a_slow_client_delays_no_other() -> None:
 
         (answer,) = await answers_of(other)
         assert answer.whole
-        unsent = [connection._wire.get_write_buffer_size() for connection in one.connections]
+        unsent = [connection._transport.get_write_buffer_size() for connection in one.connections]
         assert max(unsent) <= 2 * MAX_UNSENT
         slow.go_on_reading()
         while not slow.received.endswith(DONE):
