@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from mockllm.serve import shared_maps, shared_store
+from mockllm.serve import shared_maps, shared_state, shared_store
 from mockllm.serve.shared_lock import SharedLock
 from mockllm.serve.shared_maps import SharedMaps
-from mockllm.serve.shared_store import SharedState, SharedStore
+from mockllm.serve.shared_state import SharedState
+from mockllm.serve.shared_store import SharedStore
 from mockllm.state.choosing import Candidate, Chosen, Entry, Exhausted, Script
 from mockllm.state.operations import (
     Admit,
@@ -67,7 +68,7 @@ ENTERER = """
 import sys
 from pathlib import Path
 from mockllm.serve.shared_store import SharedStore
-from mockllm.state.store import Enter
+from mockllm.state.operations import Enter
 store = SharedStore(Path(sys.argv[1]))
 print(store.perform([Enter("pool", "1", 1)], 0.0), flush=True)
 sys.stdin.read()
@@ -76,7 +77,7 @@ LINED = """
 import sys
 from pathlib import Path
 from mockllm.serve.shared_store import SharedStore
-from mockllm.state.store import Enter, Leave
+from mockllm.state.operations import Enter, Leave
 store = SharedStore(Path(sys.argv[1]))
 question = [Enter("pool", "1", 1, None), Enter("pool", "2", 1, None)]
 print(store.perform(question, 0.0), flush=True)
@@ -238,7 +239,7 @@ async def test_a_process_that_is_stopped_with_the_lock_holds_no_loop(
 def test_a_place_of_a_process_that_has_ended_is_free_again(
     store: SharedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_store, "BURIAL", 0.0)
+    monkeypatch.setattr(shared_state, "BURIAL", 0.0)
     holder = run_in_process(ENTERER, tmp_path)
     assert holder.stdout is not None
     with holder:
@@ -255,7 +256,7 @@ def test_a_place_of_a_process_that_has_ended_is_free_again(
 async def test_the_line_of_a_process_that_is_killed_goes_on_without_it(
     store: SharedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared_store, "BURIAL", 0.0)
+    monkeypatch.setattr(shared_state, "BURIAL", 0.0)
     called: list[str] = []
     store.when_called = called.append
     holder = run_in_process(LINED, tmp_path)
