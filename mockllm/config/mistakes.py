@@ -186,7 +186,8 @@ def _describe_unknown(model: Model, key: str, meant: str | None) -> str:
     if foreign is not None:
         return foreign.message
     known = ", ".join(sorted(keys_of(model)))
-    return f"unknown key, expected one of {known}{did_you_mean(meant)}"
+    expected = f"one of {known}" if known else "no key"
+    return f"unknown key, expected {expected}{did_you_mean(meant)}"
 
 
 def _model_at(root: Model, location: Location) -> Model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from mockllm.config.mistakes import contradiction
 from mockllm.endpoints.control.answers import ControlError, answer, no_content
@@ -34,7 +34,7 @@ class NewSession(Form):
     credential: Annotated[str, Field(min_length=1)] | None = None
     """In place of a name: the session is that of the requests with this API key, if the
     configuration has ``"session": "credential"``."""
-    current: bool = False
+    current: StrictBool = False
     """Make it the session of requests that name none."""
 
     @model_validator(mode="after")
@@ -47,7 +47,7 @@ class NewSession(Form):
 class SessionSettings(Form):
     """The body of ``PUT /sessions/{name}``."""
 
-    current: bool = False
+    current: StrictBool = False
     """Make it the session of requests that name none."""
 
 

@@ -85,6 +85,8 @@ def test_a_session_may_be_that_of_requests_that_name_none(controlled: Controlled
         ("POST", "sessions", {"name": ""}),
         ("POST", "sessions", {"name": 3, "current": "x"}),
         ("POST", "sessions", {"nam": "a"}),
+        ("POST", "sessions", {"name": "a", "current": "yes"}),
+        ("PUT", "sessions/a", {"current": 1}),
         ("PUT", "sessions", {}),
         ("PUT", "sessions", {"current": ".."}),
         ("PUT", "sessions/..", {}),
