@@ -14,7 +14,7 @@ from mockllm.endpoints.base_urls import Mistake, find_mistake
 from mockllm.endpoints.health import ROOT
 from mockllm.endpoints.route import RESPONSES, Context, Route, endpoint_decision
 from mockllm.endpoints.table import LISTED, NOT_LISTED, ROUTES
-from mockllm.engine.decision import Decision, Outcome, Question
+from mockllm.engine.decision import Decision, Outcome, Question, Trouble
 from mockllm.engine.engine import Engine
 from mockllm.engine.mocks import Table
 from mockllm.errors import ClientError, RequestError
@@ -81,7 +81,9 @@ class Dispatcher:
     def refuse(self, request: Request, error: RequestError, outcome: Outcome) -> Decision:
         """Return the decision to answer a request with `error`, ready to be sent."""
         reply = self.render_error(request, error)
-        return self._make_ready(endpoint_decision(reply, outcome=outcome))
+        decision = self._make_ready(endpoint_decision(reply, outcome=outcome))
+        trouble = Trouble("", str(error))
+        return decision._replace(match=decision.match._replace(trouble=trouble))
 
     def render_error(self, request: Request, error: ClientError) -> Reply:
         """Return `error` in the format of the vendor that the client means; plain JSON if it means

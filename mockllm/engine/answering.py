@@ -252,7 +252,8 @@ class Responder:
     def refuse(self, table: Table, error: RequestError) -> Match:
         """Return the match of an invalid request, which is valid for every equal request."""
         reply, ready = make_ready(self._renderer.render_error(table.api, error))
-        return Match(Outcome.REFUSED, reply, ready, reusable=True)
+        trouble = Trouble("", str(error))
+        return Match(Outcome.REFUSED, reply, ready, reusable=True, trouble=trouble)
 
     def wishes_of(self, request: Request) -> Wishes:
         """Return what the client of a request asks for; nothing if clients may not ask.

@@ -119,7 +119,7 @@ class Answer(NamedTuple):
 
 class Trouble(NamedTuple):
     """The reason why a mock could not make its answer, for the log: the place of what failed, and
-    an exception whose traceback tells more."""
+    an exception whose traceback tells more. Of a request that was refused it has no place."""
 
     place: str
     reason: str

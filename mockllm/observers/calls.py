@@ -265,11 +265,11 @@ class Call:
     @property
     def near_miss(self) -> str | None:
         """Why no mock answered: the closest mock, and the first difference, or what failed in the
-        one that matched. None unless one should have answered."""
+        one that matched, or why the request was refused. None if one answered, or none should."""
         trouble = self._entry.trouble
-        if trouble is not None:
+        if trouble is not None and self._entry.outcome in (Outcome.FAILED, Outcome.REFUSED):
             reason = redact_text(hide_known(trouble.reason, self._known))
-            return f"{escape(trouble.place)}: {reason}"
+            return f"{escape(trouble.place) or 'refused'}: {reason}"
         if self._entry.near_miss is not None:
             closest = describe_near_miss(self._entry.near_miss)
             return f"closest mock: {hide_known(closest, self._known)}"

@@ -27,6 +27,7 @@ NO_REQUEST = "there was no request"
 MAX_LISTED = 20  # requests in a failure, the last ones; a screen has room for them
 MAX_COMPARED = 50  # requests, the last ones, of which the closest to a mock is searched
 MAX_WORDS = 60  # characters of the last words of a request
+MAX_PATH = 100  # characters of a path with its query
 MAX_NAME = 40  # characters of a mock's or a model's name
 
 
@@ -256,8 +257,7 @@ def report(record: Record) -> str:
     """Return the list of the calls, for a report of a test that has failed."""
     lines = _listed(record)
     for number, call in _latest(record, MAX_LISTED):
-        if call.is_unmatched:
-            lines += _reason(call, f"request {number}: ")
+        lines += _reason(call, f"request {number}: ")
     return "\n".join(lines)
 
 
@@ -367,7 +367,7 @@ def _how_ended(call: Call) -> str:
 def _words(call: Call) -> str:
     """Return the last words of a request, in quotes; of one without words, what it asked for."""
     if call.api is None:
-        return f"{call.method} {call.path}"
+        return f"{call.method} {_cut(call.path, MAX_PATH)}"
     if call.is_body_cut:
         return "[body cut by the journal]"
     return f'"{_cut(escape(call.text), MAX_WORDS)}"' if call.text else f"{call.api}, without words"

@@ -134,8 +134,9 @@ class Answering(PacedAnswers):
 
     def _deliver(self, request: Request, decision: Decision, started: float) -> None:
         """Send the answer, with one write if possible. If this raises, nothing was written."""
-        if decision.match.trouble is not None:
-            self._service.report(decision.match.trouble)
+        trouble = decision.match.trouble
+        if trouble is not None and trouble.place:
+            self._service.report(trouble)
         decided = time.monotonic() - started
         fresh = self._service.fresh_values.next(decided)
         http, ready = self._http, decision.ready

@@ -211,6 +211,34 @@ def test_a_line_has_no_line_break_and_no_secret_and_an_end() -> None:
     assert "session=" not in alone
 
 
+def test_a_refused_request_has_its_reason() -> None:
+    observed = after()
+    observed.ask(request(CHAT, {"model": "m", "messages": "Hi"}))
+    observed.ask(request(CHAT, chat_request("hi"), {"authorization": ""}))
+    observed.ask(request("/v1/moderations", {"input": {"api_key": "hunter2"}}))
+    reason = "refused: messages: expected a list, found 'Hi'"
+
+    strict, report = unmatched(observed, strict=True), verification.report(observed.journal.read())
+
+    assert strict.splitlines()[:3] == [
+        "2 requests were not answered by a mock:",
+        "  - 400  [refused]  chat, without words",
+        f"       {reason}",
+    ]
+    assert [line.partition(": refused: ")[0] for line in report.splitlines()[4:]] == [
+        f"request {number}" for number in (1, 2, 3)
+    ]
+    assert f"request 1: {reason}" in report
+    assert "hunter2" not in report
+
+
+def test_a_long_path_is_cut() -> None:
+    observed = after()
+    observed.ask(request("/v1/" + "x/" * 100, b""))
+
+    assert verification.report(observed.journal.read()).endswith("x/x/…")
+
+
 def test_a_body_that_was_cut_is_listed() -> None:
     observed = after("Paris", journal=Journal(max_body=10))
 
