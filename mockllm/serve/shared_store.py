@@ -344,9 +344,9 @@ class SharedStore:
             self._timer = loop.call_later(RETRY, self._serve_lane, loop)
 
     def _serve_lane(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Perform what waits, if the lock is free."""
+        """Perform what waits, if the lock is free, and refuse what has waited too long. In this
+        order: if this process was stopped, nobody else has used the state for too long."""
         self._timer = None
-        self._give_up(loop.time())
         try:
             has_lock = bool(self._waiting) and self._open_lock().acquire(tries=1)
         except StateUnavailableError as exc:
@@ -358,6 +358,7 @@ class SharedStore:
                 self._serve_first()
             finally:
                 self._lock.release()
+        self._give_up(loop.time())
         if self._waiting and has_lock:
             self._timer = loop.call_soon(self._serve_lane, loop)
         elif self._waiting:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -173,6 +174,18 @@ async def test_a_question_that_has_waited_too_long_is_refused(
     other.release()
 
     assert await store.perform_later([NEXT]) == [Chosen(0, 1, 2)]
+
+
+@pytest.mark.anyio
+async def test_a_process_that_was_stopped_does_not_take_the_others_for_slow(
+    store: SharedStore, other: SharedLock
+) -> None:
+    waiting = asyncio.create_task(store.perform_later([NEXT]))
+    await asyncio.sleep(0)
+    other.release()
+    time.sleep(0.1)  # noqa: ASYNC251  # as if the process had been stopped
+
+    assert await waiting == [Chosen(0, 1, 2)]
 
 
 @pytest.mark.anyio
