@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mockllm.errors import MissingExtraError
 from mockllm.serve.patience import patience
-from mockllm.serve.redis_address import RedisAddress
+from mockllm.serve.redis_address import PASSWORD_VARIABLE, RedisAddress
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -166,6 +166,10 @@ def _client_of(pool: redis.asyncio.BlockingConnectionPool) -> redis.asyncio.Redi
 
 
 def _reason(error: Exception) -> str:
-    """Return the first line of an error's text, which names no password."""
+    """Return the first line of an error's text, which names no password, or a better text."""
+    import redis
+
+    if isinstance(error, redis.AuthenticationError):
+        return f"no password or a wrong one, expected in {PASSWORD_VARIABLE}"
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__

@@ -303,12 +303,12 @@ async def test_a_password_is_sent_and_not_told(caplog: pytest.LogCaptureFixture)
     with contextlib.closing(RedisServer("--requirepass", "secret")) as redis:
         async with joined(at(redis), password="secret") as store:
             assert await ask(store, NEXT) == [Chosen(0, 0, 1)]
-        async with joined(at(redis), password="hidden") as store:
-            assert await reason(store, NEXT) == "state_lost"
-        async with joined(at(redis)) as store:
-            assert await reason(store, NEXT) == "state_lost"
+        for password in ("hidden", None):
+            async with joined(at(redis), password=password) as store:
+                assert await reason(store, NEXT) == "state_lost"
 
-    assert "cannot be reached: " in caplog.text
+    why = "cannot be reached: no password or a wrong one, expected in MOCKLLM_STATE_PASSWORD;"
+    assert caplog.text.count(why) == 2
     assert "secret" not in caplog.text
     assert "hidden" not in caplog.text
 
