@@ -18,6 +18,8 @@ MISSING_MEMBER = "missing_required_parameter"
 """The code of an error about a missing member."""
 
 ENTRIES_AT_ONCE = 1_000  # that are checked without a pause: 0.1 to 0.5 ms
+_NOT_UTF_8 = "str is not valid UTF-8"
+"""The beginning of orjson's message, behind which is always the start of the body as the place."""
 MAX_MODEL = 1_000  # characters; it is repeated in every event of a stream
 
 
@@ -68,7 +70,10 @@ def read_object_in_pieces(
 
 
 def _not_json(error: ValueError) -> RequestError:
-    message = f"We could not parse the JSON body of your request: {error}"
+    reason = str(error)
+    if reason.startswith(_NOT_UTF_8):
+        reason = "it is not valid UTF-8"
+    message = f"We could not parse the JSON body of your request: {reason}"
     return RequestError(400, message)
 
 

@@ -74,6 +74,13 @@ def test_the_error_of_a_body_that_is_not_json_has_the_position() -> None:
     assert "line 2 column 6" in message
 
 
+@pytest.mark.parametrize("body", [b'{"a": "\xff"}', '{"a": 1}'.encode("utf-16"), b"\xed\xa0\x80"])
+def test_the_error_of_a_body_that_is_not_utf_8_has_no_wrong_position(body: bytes) -> None:
+    message, _, _ = refusal(request_body.read_object, body)
+
+    assert message == "We could not parse the JSON body of your request: it is not valid UTF-8"
+
+
 def test_a_body_nested_too_deeply_is_refused() -> None:
     body = b'{"a":' * 2_000 + b"1" + b"}" * 2_000
 
