@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mockllm.bounded_cache import BoundedCache, Patience
@@ -127,16 +127,25 @@ def near_miss_of(error: RequestError) -> NearMiss | None:
 def _shown(api: API, prompt: Prompt) -> str:
     """Return the last text of a prompt; its input, if that has no text."""
     value = None if prompt.last_messages[-1].texts else prompt.body.get(api.match_field)
-    return prompt.text if value is None else jsontext.dumps(_beginning(value)).decode()
+    if value is None:
+        return prompt.text
+    return jsontext.dumps(_beginning(value, iter(range(MAX_REQUEST_QUOTE)))).decode()
 
 
-def _beginning(value: Any) -> Any:
-    """Return `value` with as many entries of its lists, or of lists in it, as are shown at most:
-    tokens may be hundreds of thousands."""
-    if not isinstance(value, list):
-        return value
-    entries = value[: MAX_REQUEST_QUOTE + 1]
-    return [each[: MAX_REQUEST_QUOTE + 1] if isinstance(each, list) else each for each in entries]
+def _beginning(value: Any, left: Iterator[int]) -> Any:
+    """Return `value` with as many values in it as are `left`: more are not shown, and there may be
+    hundreds of thousands."""
+    if isinstance(value, dict):
+        members = {}
+        for (name, member), _ in zip(value.items(), left, strict=False):
+            members[name] = _beginning(member, left)
+        return members
+    if isinstance(value, list):
+        entries = []
+        for entry, _ in zip(value, left, strict=False):
+            entries.append(_beginning(entry, left))
+        return entries
+    return value
 
 
 def _no_mock(table: Table, prompt: Prompt) -> str:

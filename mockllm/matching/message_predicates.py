@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple, Self, cast
 
 from mockllm.matching.closeness import (
@@ -23,6 +24,7 @@ from mockllm.prompt import Message, Prompt
 
 MAX_EXPLAINED = 1_000_000  # bytes of a message whose first difference is looked for: 5 ms
 MAX_ENTRIES_EXPLAINED = 2_000  # entries of its content, if what is expected is shorter: 4 to 8 ms
+MAX_REMEDY_EFFORT = 5_000_000  # nanoseconds that it takes to search for what is not equal
 
 
 class LastMessagePredicate(Predicate):
@@ -210,7 +212,9 @@ class _ItemsPredicate(LastMessagePredicate):
         """Return the first difference, and the remedy if ``contains`` would match."""
         reason = self._size_reason(message.size) or self._item_reason(message)
         relaxed = self.relaxed
-        if relaxed is not None and any(map(relaxed.predicate.accepts, prompt.last_messages)):
+        if relaxed is None or prompt.once(_search_effort) > MAX_REMEDY_EFFORT:
+            return reason
+        if any(map(relaxed.predicate.accepts, prompt.last_messages)):
             reason += f"; the request contains it: {relaxed.remedy}"
         return reason
 
@@ -267,5 +271,6 @@ class ItemsEndWith(_ItemsPredicate):
 
 def _search_effort(prompt: Prompt) -> int:
     """The nanoseconds that it takes to search the texts of the last messages for another."""
-    texts = [text for message in prompt.last_messages for text in message.search_texts]
-    return PER_TEXT * len(texts) + PER_CHARACTER * sum(map(len, texts))
+    texts = [message.search_texts for message in prompt.last_messages]
+    characters = sum(map(len, chain.from_iterable(texts)))
+    return PER_TEXT * sum(map(len, texts)) + PER_CHARACTER * characters

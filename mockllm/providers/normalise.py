@@ -120,17 +120,34 @@ def read_in_slices(
     return found
 
 
-def write_in_slices(members: Members, name: str, entries: list[Any]) -> Generator[None, None, str]:
-    """The compact JSON of an object whose member `name` is a list of `entries`, with pauses."""
-    written = jsontext.dumps({**members, name: orjson.Fragment(_ENTRIES)})
-    before, _, behind = written.partition(_ENTRIES)
-    pieces = [before.decode() + "["]
-    for start in range(0, len(entries), PARTS_AT_ONCE):
-        some = jsontext.dumps(entries[start : start + PARTS_AT_ONCE])[1:-1].decode()
-        pieces.append(f",{some}" if start else some)
-        yield
+def write_in_slices(members: Members, long: Mapping[str, list[Any]]) -> Generator[None, None, str]:
+    """The compact JSON of an object, some of whose members are `long` lists, with pauses."""
+    marks = dict.fromkeys(long, orjson.Fragment(_ENTRIES))
+    before, *behind = jsontext.dumps({**members, **marks}).split(_ENTRIES)
+    pieces = [before.decode()]
+    for name, part in zip((name for name in members if name in long), behind, strict=True):
+        entries = long[name]
+        pieces.append("[")
+        for start in range(0, len(entries), PARTS_AT_ONCE):
+            some = jsontext.dumps(entries[start : start + PARTS_AT_ONCE])[1:-1].decode()
+            pieces.append(f",{some}" if start else some)
+            yield
+        pieces.append("]" + part.decode())
     yield
-    return "".join((*pieces, "]", behind.decode()))
+    written = "".join(pieces)
+    yield
+    return written
+
+
+def write_large_texts(members: Members) -> Generator[None, None, str]:
+    """The compact JSON of an object with a large text, with pauses."""
+    pieces = []
+    for piece in jsontext.dumps_in_pieces(members):
+        pieces.append(piece.decode())
+        yield
+    written = "".join(pieces)
+    yield
+    return written
 
 
 def text(value: Any) -> str:

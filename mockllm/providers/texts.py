@@ -44,13 +44,18 @@ def read_texts(value: Any, members: TextMembers, levels: int = MAX_LEVELS) -> It
                 yield from read_texts(member, members, levels - 1)
 
 
+def text_members(value: Mapping[str, Any], members: TextMembers) -> tuple[str, ...]:
+    """The names of the members of an object that hold texts."""
+    kind = value.get("type") or ""
+    found = members.get(kind) if isinstance(kind, str) else None
+    return members[OTHER] if found is None else found
+
+
 def text_names(members: TextMembers) -> Callable[[dict[str, Any]], Collection[str]]:
     """The names of the members of an object that hold texts, as a function of the object. Members
     that `AS_JSON` names hold values of any kind."""
 
     def names(value: dict[str, Any]) -> Collection[str]:
-        kind = value.get("type") or ""
-        found = members.get(kind) if isinstance(kind, str) else None
-        return [name for name in found or members[OTHER] if name not in AS_JSON]
+        return [name for name in text_members(value, members) if name not in AS_JSON]
 
     return names

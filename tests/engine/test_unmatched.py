@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,12 +15,16 @@ from mockllm.engine.added import compile_added
 from mockllm.engine.decision import Decision
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
-from mockllm.engine.unmatched import MAX_REQUEST_QUOTE
+from mockllm.engine.unmatched import MAX_REQUEST_QUOTE, _beginning
 from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, KEY, ask, told
 from tests.support.loads import mock
 from tests.support.observed import PATHS, Observed, request
 from tests.support.served import chat_request, chat_saying
+
+
+def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.lists(inner) | st.dictionaries(st.text(max_size=3), inner)
 
 
 def asked(text: str, *mocks: dict[str, Any]) -> Decision:
@@ -48,6 +53,18 @@ def test_a_long_message_is_cut_in_the_404() -> None:
 
     assert "x" * MAX_REQUEST_QUOTE + "'…" in error["message"]
     assert len(error["message"]) < MAX_REQUEST_QUOTE + 300
+
+
+@given(
+    st.recursive(st.integers(0, 9) | st.text(max_size=3), nested, max_leaves=20), st.integers(1, 9)
+)
+def test_the_beginning_of_an_input_without_a_text_is_that_of_the_whole(
+    value: Any, most: int
+) -> None:
+    beginning = _beginning(value, iter(range(most)))
+
+    assert orjson.dumps(beginning)[:most] == orjson.dumps(value)[:most]
+    assert orjson.dumps(beginning).count(b",") < most
 
 
 def test_an_api_without_mocks_says_so_without_its_sdk() -> None:

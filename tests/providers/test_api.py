@@ -21,13 +21,15 @@ from mockllm.prompt import Prompt
 from mockllm.providers import normalise, request_body
 from mockllm.providers.api import API
 from mockllm.providers.openai.embeddings import prompt as embeddings
+from mockllm.providers.openai.responses import RESPONSES
 from mockllm.providers.registry import APIS
 from mockllm.providers.routes import NO_VALUES
-from mockllm.wire import json_windows
+from mockllm.wire import json_windows, jsontext
 
 TEXT = {"type": "text", "text": "x"}
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 USE = {"type": "tool_use", "id": "c", "name": "f", "input": {"a": 1}}
+SUMMARY = {"type": "summary_text", "text": "why"}
 RESULT = {"type": "tool_result", "tool_use_id": "c", "content": [TEXT] * 5}
 CONTENTS: list[Any] = ["s", [TEXT], [TEXT] * 5, [TEXT, 5, {}], [{"type": 5}] * 4, None, 5, []]
 ENTRIES: list[Any] = [
@@ -47,6 +49,22 @@ ENTRIES: list[Any] = [
         "output": [{**TEXT, "type": "input_text"}] * 5,
     },
     {"type": "message", "role": "assistant", "content": [TEXT] * 5, "stdout": "x", "status": "a"},
+    {"type": "reasoning", "id": "r", "summary": [SUMMARY] * 5, "content": [], "other": [1] * 5},
+    {
+        "type": "computer_call",
+        "call_id": "c",
+        "action": {"type": "type", "text": "a long text"},
+        "pending_safety_checks": [{"id": "s", "code": "c", "message": "m"}] * 5,
+    },
+    {"type": "program_output", "call_id": "c", "result": "a long text", "output": [TEXT] * 5},
+    {"type": "program_output", "call_id": "c", "output": "a long text"},
+    {"type": "unknown", "output": ["a"] * 5, "text": ["b"] * 5, "other": ["c"] * 5},
+    {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{        }"},
+    {"type": "function_call_output", "call_id": "c", "output": "a long text"},
+    {"type": "function_call_output", "call_id": "c", "output": "a text", "arguments": "other"},
+    {"role": "user", "content": [{"type": "input_text", "text": "a long text"}]},
+    {"role": "user", "content": "x", "output": "a long text that does not count"},
+    {"id": "a", "content": ["x"] * 5, "output": "a long text"},
     {"id": "a"},
     {"type": 5},
     5,
@@ -111,6 +129,7 @@ def test_prompts_and_errors_are_those_of_decoding_at_once(
         patch.setattr(request_body, "ENTRIES_AT_ONCE", most)
         patch.setattr(embeddings, "ENTRIES_AT_ONCE", most)
         patch.setattr(normalise, "PARTS_AT_ONCE", most)
+        patch.setattr(jsontext, "MAX_TEXT", most)
         found = outcome(lambda: finish(api.decode_in_pieces(request, NO_VALUES, [])))
 
     assert found == outcome(lambda: api.decode(request, NO_VALUES))
@@ -125,3 +144,18 @@ def test_a_long_message_is_read_with_pauses(api: API) -> None:
 
     assert sum(1 for _ in api.prepare(members)) >= 40
     assert sum(1 for _ in in_pieces(api.read(members, None), [readings.messages])) >= 20
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "function_call_output", "call_id": "c", "output": [TEXT] * 20_000},
+        {"type": "reasoning", "id": "r", "summary": [SUMMARY] * 20_000},
+        {"type": "unknown", "entries": [TEXT] * 20_000},
+        {"type": "function_call_output", "call_id": "c", "output": "word " * 200_000},
+        {"role": "user", "content": "word " * 200_000},
+    ],
+    ids=["output", "summary", "unknown", "text of a result", "text of a message"],
+)
+def test_a_long_item_is_read_with_pauses(item: dict[str, Any]) -> None:
+    assert sum(1 for _ in RESPONSES.prepare({"model": "m", "input": [item]})) >= 20

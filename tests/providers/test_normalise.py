@@ -343,15 +343,18 @@ def test_rules_compare_the_last_message_and_the_turn_before_notes(
 
 @given(
     st.dictionaries(st.sampled_from(["role", "content", "id"]), st.text(max_size=3)),
-    st.lists(st.text(max_size=3) | st.lists(st.none()), max_size=5),
+    st.dictionaries(
+        st.sampled_from(["content", "output"]),
+        st.lists(st.text(max_size=3) | st.lists(st.none()), max_size=5),
+    ),
     st.integers(1, 3),
 )
 def test_json_that_is_written_in_slices_is_the_same(
-    members: Json, entries: list[Any], most: int
+    members: Json, long: dict[str, list[Any]], most: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(normalise, "PARTS_AT_ONCE", most)
-        pieces, pauses = normalise.write_in_slices(members, "content", entries), 0
+        pieces, pauses = normalise.write_in_slices({**members, **long}, long), 0
         while True:
             try:
                 next(pieces)
@@ -360,8 +363,8 @@ def test_json_that_is_written_in_slices_is_the_same(
                 break
             pauses += 1
 
-    assert written == jsontext.dumps({**members, "content": entries}).decode()
-    assert pauses == -(-len(entries) // most) + 1
+    assert written == jsontext.dumps({**members, **long}).decode()
+    assert pauses == sum(-(-len(entries) // most) for entries in long.values()) + 2
 
 
 @pytest.mark.parametrize("message", [USER, ANSWER, {}, {"role": ["system"]}, "system", None, 7])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from mockllm.exchange import Request
@@ -24,7 +24,7 @@ from mockllm.providers.openai.responses.conversation import (
 )
 from mockllm.providers.openai.responses.texts import MEMBERS, read_item
 from mockllm.providers.routes import Values
-from mockllm.providers.texts import text_names
+from mockllm.providers.texts import text_members, text_names
 from mockllm.wire import jsontext
 
 NAME = "openai_response"
@@ -47,6 +47,9 @@ _CONTEXTS: tuple[tuple[str, type | tuple[type, ...]], ...] = (
 
 _MESSAGE = frozenset({"type", "role", "content", "id", "status"})
 """The members of an ordinary message."""
+
+_RESULT = frozenset({"type", "call_id", "output", "id", "status"})
+"""The members of an ordinary result of a tool."""
 
 _MINIMUMS = {
     "max_output_tokens": 16,  # the service: "Expected a value >= 16, but got 10 instead."
@@ -230,29 +233,74 @@ def _messages(
 
 
 def _message_in_pieces(item: dict[str, Any]) -> Generator[None, None, Message | None]:
-    """The message of an item without its `items`, with pauses; None if its content is not long."""
-    content = item.get("content")
-    if not _MESSAGE.issuperset(item) or not is_message(item) or not normalise.is_long(content):
+    """The message of an item without its `items`, with pauses; None if no member is a long list,
+    and no text is large."""
+    long = {name: member for name, member in item.items() if normalise.is_long(member)}
+    texts: list[str] = []
+    for name, read in _TEXTS.items():
+        texts += yield from normalise.read_in_slices(item.get(name), read)
+    if not long and all(len(text) <= jsontext.MAX_TEXT for text in texts):
         return None
-    texts = yield from normalise.read_in_slices(content, normalise.texts)
-    found = yield from normalise.read_in_slices(
-        content, lambda some: read_item(item | {"content": some})
-    )
-    written = yield from normalise.write_in_slices(item, "content", content)
-    return Message(_role(item), texts, (*found, written), None, canonical, _parts, content)
+    found: list[str] = []
+    names = text_members(item, MEMBERS)
+    for name in names:
+        read = partial(_read_member, item, name)
+        found += yield from normalise.read_in_slices(item.get(name), read)
+    write = partial(normalise.write_in_slices, long=long) if long else normalise.write_large_texts
+    found.append((yield from write(item)))
+    compared = [long[name] for name in _compared(item, names) if name in long]
+    content = max(compared or _compared_texts(item, texts), key=len, default="")
+    return Message(_role(item), texts, found, None, canonical, _parts, content)
+
+
+def _compared(item: Mapping[str, Any], names: Collection[str]) -> Collection[str]:
+    """The members among `names`, which have texts, that are part of the canonical form."""
+    if is_message(item):
+        return ("content",)
+    return () if _is_reference(item) else names
+
+
+def _read_member(item: Mapping[str, Any], name: str, value: Any) -> Iterator[str]:
+    """The texts that `read_item` finds in a member of an item."""
+    return read_item({"type": item.get("type"), name: value})
+
+
+def _compared_texts(item: Mapping[str, Any], texts: Sequence[str]) -> Sequence[str]:
+    """Those of the `texts` of an item that are part of the canonical form, as far as that is easily
+    seen."""
+    if is_message(item):
+        is_ordinary = _MESSAGE.issuperset(item)
+    else:
+        is_ordinary = _RESULT.issuperset(item) and "output" in text_members(item, MEMBERS)
+    return texts if is_ordinary else ()
 
 
 def _texts(item: dict[str, Any]) -> Iterator[str]:
     """The texts of an item."""
-    yield from normalise.texts(item.get("content"))
-    yield from normalise.texts(item.get("output"))
-    for name in ("name", "arguments"):
-        if isinstance(item.get(name), str):
-            yield item[name]
-    if isinstance(item.get("summary"), list):
-        for part in item["summary"]:
+    for name, read in _TEXTS.items():
+        yield from read(item.get(name))
+
+
+def _only_string(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+
+
+def _summary_texts(value: Any) -> Iterator[str]:
+    if isinstance(value, list):
+        for part in value:
             if isinstance(part, dict) and isinstance(part.get("text"), str):
                 yield part["text"]
+
+
+_TEXTS: Mapping[str, Callable[[Any], Iterator[str]]] = {
+    "content": normalise.texts,
+    "output": normalise.texts,
+    "name": _only_string,
+    "arguments": _only_string,
+    "summary": _summary_texts,
+}
+"""The members of an item with texts, in order, and how they are read."""
 
 
 def _read_options(members: Mapping[str, Any]) -> ResponseOptions:
