@@ -130,6 +130,7 @@ JSON = st.recursive(
 def test_an_estimate_in_pieces_is_that_of_the_whole_body(body: dict[str, Any], most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tokens, "_VALUES_AT_ONCE", most)
+        patch.setattr(tokens, "_CHARACTERS_AT_ONCE", most)
         pieces = tokens.estimate_in_pieces(body)
         while True:
             try:
@@ -158,3 +159,10 @@ def test_there_is_a_pause_after_some_values(entries: list[Any]) -> None:
     pauses = sum(1 for _ in tokens.estimate_in_pieces({"input": entries}))
 
     assert pauses >= 100_000 // tokens._VALUES_AT_ONCE - 1
+
+
+@pytest.mark.parametrize("content", [str, lambda text: [{"type": "text", "text": text}]])
+def test_the_tokens_of_a_large_text_are_estimated_with_pauses(content: Any) -> None:
+    body = {"messages": [{"role": "user", "content": content("wörd " * 400_000)}]}
+
+    assert sum(1 for _ in tokens.estimate_in_pieces(body)) >= 7
