@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from io import BytesIO
 
 import h11
 
@@ -43,7 +44,7 @@ class ChunkedBody:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._part = Part.SIZE
-        self._data = bytearray()  # of all chunks; a list of small pieces would need more memory
+        self._data = BytesIO()  # of all chunks; a list of small pieces would need more memory
         self._waiting = b""  # an incomplete part
         self._left = 0  # bytes of the chunk's data
         self._extensions = 0  # bytes of all extensions
@@ -58,12 +59,12 @@ class ChunkedBody:
     @property
     def body(self) -> bytes:
         """The data of all chunks."""
-        return bytes(self._data)
+        return self._data.getvalue()  # not a copy
 
     @property
     def received(self) -> int:
         """The bytes received so far, as a measure of the client's progress."""
-        return len(self._data) + len(self._waiting)
+        return self._data.tell() + len(self._waiting)
 
     def feed(self, data: bytes) -> None:
         """Decode more bytes.
@@ -116,7 +117,7 @@ class ChunkedBody:
         piece = data[at : at + self._left]
         if not piece:
             return None
-        self._data += piece
+        self._data.write(piece)
         self._left -= len(piece)
         if not self._left:
             self._part = Part.DATA_END

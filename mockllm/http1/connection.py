@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum, auto
+from io import BytesIO
 
 from mockllm.errors import ForeignProtocolError, HTTPError
 from mockllm.exchange import Request
@@ -20,9 +21,11 @@ from mockllm.http1.chunks import ChunkedBody
 from mockllm.http1.content_coding import decode
 from mockllm.http1.head_cache import HeadCache
 from mockllm.http1.heads import Head
-from mockllm.limits import Limits
+from mockllm.limits import KIB, Limits
 
 _new = tuple.__new__  # half the time of the class's own constructor
+MAX_JOINED = 256 * KIB  # bytes of a body that is joined at its end
+
 END_OF_HEAD = re.compile(rb"\n\r?\n")
 _EMPTY_LINES = re.compile(rb"(?:\r?\n)*")
 _TLS_HANDSHAKE = b"\x16"  # the first byte of a TLS connection (RFC 8446, section 5.1)
@@ -55,12 +58,13 @@ class HTTPConnection:
         # of the connection
         self._state = State.HEAD
         self._received: list[bytes] = []  # unparsed; joined when a part may be complete
-        self._size = 0  # of all in _received
+        self._size = 0  # of all in _received and _gathered
         self._scanned = 0  # bytes already searched for the end of the head
         # of the request being read, or the last one
         self._head: Head | None = None
         self._rejected = b""  # a head that is not valid
         self._chunks: ChunkedBody | None = None
+        self._gathered: BytesIO | None = None  # the beginning of a large body
         self._continue = False
 
     @property
@@ -165,7 +169,7 @@ class HTTPConnection:
         self._enter(State.CLOSED)
         self._received.clear()
         self._size = 0
-        self._chunks = None
+        self._chunks = self._gathered = None
 
     def _enter(self, state: State) -> None:
         assert state in _FOLLOWS[self._state], (self._state, state)
@@ -236,6 +240,8 @@ class HTTPConnection:
         assert self._head is not None
         length = self._head.length or 0
         if self._size < length:
+            if self._size > MAX_JOINED:
+                self._gather()
             return None
         data = self._take_all()
         if len(data) > length:
@@ -263,10 +269,24 @@ class HTTPConnection:
         return _request(head, body)
 
     def _take_all(self) -> bytes:
-        data = self._received[0] if len(self._received) == 1 else b"".join(self._received)
-        self._received.clear()
+        if self._gathered is not None:
+            self._gather()
+            data = self._gathered.getvalue()  # not a copy
+            self._gathered = None
+        else:
+            data = self._received[0] if len(self._received) == 1 else b"".join(self._received)
+            self._received.clear()
         self._size = 0
         return data
+
+    def _gather(self) -> None:
+        """Move what was received of a large body to a buffer that grows with it: to join all of it
+        at its end would take long."""
+        if self._gathered is None:
+            self._gathered = BytesIO()
+        for piece in self._received:
+            self._gathered.write(piece)
+        self._received.clear()
 
     def _put_back(self, data: bytes) -> None:
         if data:
