@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Generator
 from typing import Any
 
@@ -191,6 +192,22 @@ def test_too_many_values_are_refused_before_anything_is_decoded() -> None:
         "error",
         "it has more than 1,000,000 values",
     )
+
+
+@pytest.mark.parametrize(
+    ("character", "size"), [("x", 1), ("é", 1), ("\u4e2d", 2), ("\U0001f600", 4)]
+)
+def test_a_large_string_is_in_memory_once(character: str, size: int) -> None:
+    """To join the pieces of 10 MB with emojis at their end held the loop for 20 ms."""
+    text = orjson.dumps([character * (100 * json_windows.SLICE)])
+
+    tracemalloc.start()
+    value = finish(json_pieces.loads_in_pieces(text))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert value == orjson.loads(text)
+    assert peak < 1.5 * size * len(value[0])
 
 
 def test_a_large_text_is_decoded_with_pauses() -> None:
