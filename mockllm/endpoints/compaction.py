@@ -13,7 +13,7 @@ from mockllm.endpoints.token_counts import decode_like, find_failure
 from mockllm.engine.asking import begin, pause_if_large
 from mockllm.engine.decision import Decision, Question
 from mockllm.exchange import Request
-from mockllm.prompt import slices
+from mockllm.prompt.conversation import slices
 from mockllm.providers.openai.responses.answer import complete
 from mockllm.providers.openai.responses.conversation import items_of
 from mockllm.providers.routes import Values

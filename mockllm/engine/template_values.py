@@ -16,14 +16,8 @@ from mockllm.matching import readings
 from mockllm.matching.divided_readings import in_pieces, join_in_pieces, read_slices
 from mockllm.matching.effort import Pieces
 from mockllm.matching.readings import Reading
-from mockllm.prompt import (
-    MESSAGES_AT_ONCE,
-    ConversationMessage,
-    Prompt,
-    ToolCall,
-    ToolResult,
-    slices,
-)
+from mockllm.prompt import ConversationMessage, Prompt, ToolCall, ToolResult
+from mockllm.prompt.conversation import MESSAGES_AT_ONCE, slices
 from mockllm.providers import APIS
 from mockllm.replies.template_bounds import TemplateError
 from mockllm.state.attempts import RETRY_COUNT, parse_retry_count

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from mockllm import prompt as prompts
 from mockllm.matching import readings
 from mockllm.matching.effort import Pieces
 from mockllm.matching.readings import Reading, Texts, with_joined
-from mockllm.prompt import ConversationMessage, Prompt, ToolResult, slices
+from mockllm.prompt import ConversationMessage, Prompt, ToolResult, conversation
+from mockllm.prompt.conversation import Turns, bodies_in_slices, slices
+from mockllm.prompt.prompt import messages_of_turns, read_messages_in_pieces
 
 _S = TypeVar("_S")
 _T = TypeVar("_T")
@@ -50,7 +51,7 @@ def divide(read: Reading, divided: Divided) -> None:
 
 def joined_in_pieces(texts: Texts) -> Pieces[Texts]:
     """Return what `with_joined` does, with pauses."""
-    if len(texts) <= prompts.MESSAGES_AT_ONCE:
+    if len(texts) <= conversation.MESSAGES_AT_ONCE:
         return with_joined(texts)
     joined: list[str] = []
     for some in slices(texts):
@@ -81,8 +82,8 @@ def read_slices(
 
 
 def _turns(prompt: Prompt) -> Pieces[Sequence[Sequence[ConversationMessage]]]:
-    turns = prompts.Turns()
-    for number, some in enumerate(slices(prompts.messages_of_turns(prompt))):
+    turns = Turns()
+    for number, some in enumerate(slices(messages_of_turns(prompt))):
         if number:
             yield False
         turns.add(some)
@@ -116,7 +117,7 @@ def _last_user(prompt: Prompt) -> Pieces[Texts | None]:
         found = yield from _words(turn)
         if found:
             return found
-        if not back % prompts.MESSAGES_AT_ONCE:
+        if not back % conversation.MESSAGES_AT_ONCE:
             yield False
     return readings.earlier_words(prompt)
 
@@ -125,7 +126,7 @@ def _step(prompt: Prompt) -> Pieces[int | None]:
     for back, turn in enumerate(reversed(prompt.turns()), 1):
         if turn and not (yield from _has_result(turn)):
             return back
-        if not back % prompts.MESSAGES_AT_ONCE:
+        if not back % conversation.MESSAGES_AT_ONCE:
             yield False
     return readings.steps_since_earlier_words(prompt)
 
@@ -141,7 +142,7 @@ def _has_result(turn: Sequence[ConversationMessage]) -> Pieces[bool]:
 
 def _system(prompt: Prompt) -> Pieces[Texts]:
     found: list[str] = []
-    for number, body in enumerate(prompts.bodies_in_slices(prompt)):
+    for number, body in enumerate(bodies_in_slices(prompt.body, prompt.readers.conversation)):
         if number:
             yield False
         found += yield from _drain(prompt.readers.system(body))
@@ -157,7 +158,7 @@ def _drain(values: Iterable[_T]) -> Pieces[list[_T]]:
     found: list[_T] = []
     for value in values:
         found.append(value)
-        if not len(found) % prompts.MESSAGES_AT_ONCE:
+        if not len(found) % conversation.MESSAGES_AT_ONCE:
             yield False
     return found
 
@@ -188,7 +189,7 @@ def _with_tested(messages: Sequence[_M]) -> Pieces[Sequence[tuple[_M, Texts]]]:
     found: list[tuple[_M, Texts]] = []
     for message in messages:
         found.append((message, (yield from joined_in_pieces(message.texts))))
-        if not len(found) % prompts.MESSAGES_AT_ONCE:
+        if not len(found) % conversation.MESSAGES_AT_ONCE:
             yield False
     return found
 
@@ -206,7 +207,7 @@ def _results(prompt: Prompt) -> Pieces[Sequence[ToolResult]]:
 
 
 _DIVIDED: dict[Reading, Divided] = {
-    readings.messages: prompts.read_messages_in_pieces,
+    readings.messages: read_messages_in_pieces,
     readings.turns: _turns,
     readings.system: _system,
     readings.tools: _tools,

@@ -11,16 +11,9 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from mockllm.matching.folding import fold
-from mockllm.prompt import (
-    ConversationMessage,
-    Prompt,
-    ToolResult,
-    read_messages,
-    read_system,
-    read_tools,
-    read_turns,
-    tuple_or_list,
-)
+from mockllm.prompt import ConversationMessage, Prompt, ToolResult
+from mockllm.prompt.conversation import tuple_or_list
+from mockllm.prompt.prompt import read_messages, read_system, read_tools, read_turns
 
 Texts = Sequence[str]
 UNKNOWN_CHAIN = "the request continues a conversation that is not known here"

@@ -12,7 +12,8 @@ from mockllm.engine.decision import finish
 from mockllm.engine.template_values import LOOKING_BACK, NAMES, READINGS, Asked, read_values
 from mockllm.exchange import Request
 from mockllm.matching.divided_readings import in_pieces
-from mockllm.prompt import MESSAGES_AT_ONCE, Earlier, Prompt
+from mockllm.prompt import Earlier, Prompt
+from mockllm.prompt.conversation import MESSAGES_AT_ONCE
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API
 from mockllm.providers.openai.chat import CHAT

@@ -15,14 +15,8 @@ from mockllm.matching import readings
 from mockllm.matching.divided_readings import in_pieces, joined_in_pieces
 from mockllm.matching.readings import Reading
 from mockllm.matching.subjects import Subject
-from mockllm.prompt import (
-    MESSAGES_AT_ONCE,
-    ConversationMessage,
-    Earlier,
-    Prompt,
-    ToolCall,
-    ToolResult,
-)
+from mockllm.prompt import ConversationMessage, Earlier, Prompt, ToolCall, ToolResult
+from mockllm.prompt.conversation import MESSAGES_AT_ONCE
 from tests.support.conversations import (
     Conversation,
     as_chat,
@@ -88,7 +82,7 @@ def test_readings_that_are_made_in_pieces_are_the_same(
 ) -> None:
     at_once, divided = ask(conversation), ask(conversation)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mockllm.prompt.MESSAGES_AT_ONCE", most)
+        patch.setattr("mockllm.prompt.conversation.MESSAGES_AT_ONCE", most)
         for read in READINGS:
             assert set(in_pieces(divided, [read])) <= {False, True}
             assert divided.has_read(read)
@@ -98,7 +92,7 @@ def test_readings_that_are_made_in_pieces_are_the_same(
 @given(st.lists(st.sampled_from(["a", "", "\n"]), max_size=5), st.integers(1, 3))
 def test_texts_are_joined_in_pieces_as_at_once(texts: list[str], most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mockllm.prompt.MESSAGES_AT_ONCE", most)
+        patch.setattr("mockllm.prompt.conversation.MESSAGES_AT_ONCE", most)
         found = finish(joined_in_pieces(tuple(texts)))
 
     assert tuple(found) == readings.with_joined(tuple(texts))

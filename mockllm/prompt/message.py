@@ -1,0 +1,102 @@
+"""The last message of a request, with which most rules compare theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+# Messages and prompts are not to be modified, but are not frozen dataclasses: those take a
+# microsecond longer to create, and each request needs one of each.
+
+
+class MessagePart(NamedTuple):
+    """A part, block or item in a normalised form. `call_id` is that of the call whose result it is;
+    empty if it is none."""
+
+    value: Any
+    call_id: str = ""
+
+
+def _no_parts(item: Any) -> tuple[()]:
+    return ()
+
+
+@dataclass(slots=True)
+class Message:
+    """The last message of a request, or the one before trailing system messages.
+
+    Chat and Messages: a single message, which is the only one of its `items`. Responses: the whole
+    input as `items`, with the role and the texts of the last one. `items` is None if a message can
+    be matched by its texts only; no rule equals it then. `texts` are its words; `search_texts` are
+    all texts that ``contains`` searches, also those of documents, calls and the like, and for
+    Responses the JSON of the last item.
+    """
+
+    role: str
+    texts: Sequence[str]
+    search_texts: Sequence[str]
+    items: Sequence[Any] | None
+    canonical: Callable[[Any], bytes]
+    """Returns the canonical form of one item: equal bytes if and only if the items are equivalent.
+    """
+    parts_of: Callable[[Any], Iterable[MessagePart]] = _no_parts
+    """Returns the parts of one item."""
+    content: str | Sequence[Any] = field(default="", repr=False, compare=False)
+    """The content of the last item, if it is one text, or entries that are read in pieces."""
+    _keys_by_size: dict[int, bytes] | None = field(default=None, repr=False, compare=False)
+    _item_keys: list[bytes] | None = field(default=None, repr=False, compare=False)
+    """The canonical forms of the last items, in reverse order."""
+    _parts: tuple[MessagePart, ...] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def size(self) -> int:
+        """The number of items; -1 if `items` is None."""
+        return -1 if self.items is None else len(self.items)
+
+    @property
+    def entries(self) -> int:
+        """The number of entries in `content`. Each takes 2 to 4 µs in the canonical form."""
+        return 0 if isinstance(self.content, str) else len(self.content)
+
+    @property
+    def least_size(self) -> int:
+        """Bytes that the canonical form of the last item has at least: to make that of a large
+        message takes long, and is no use where it is longer than what it is compared with."""
+        if isinstance(self.content, str):
+            return len(self.content)
+        return 2 * len(self.content)  # a byte for each entry, and one between two
+
+    def is_longer(self, size: int, longest: int) -> bool:
+        """Return True if `key_of_last` has certainly more than `longest` bytes."""
+        return self.least_size > longest and size > 0
+
+    def key_of_last(self, size: int) -> bytes:
+        """Return the canonical form of the last `size` items. Computed on first use and cached,
+        because conversations are long and most rules compare texts only."""
+        if self._keys_by_size is None or self._item_keys is None:
+            self._keys_by_size, self._item_keys = {}, []
+            if self.items is not None and size == len(self.items) == 1:  # as nearly always
+                only = self.canonical(self.items[0])
+                self._keys_by_size[1] = only
+                self._item_keys.append(only)
+                return only
+        key = self._keys_by_size.get(size)
+        if key is None:
+            items, keys = self.items or (), self._item_keys
+            while len(keys) < size:
+                keys.append(self.canonical(items[-1 - len(keys)]))
+            key = b",".join(reversed(keys[:size]))
+            self._keys_by_size[size] = key
+        return key
+
+    def parts(self) -> tuple[MessagePart, ...]:
+        """Return the parts of the last item. Computed on first use and cached, because most rules
+        do not look at them."""
+        if self._parts is None:
+            self._parts = tuple(self.parts_of(self.items[-1])) if self.items else ()
+        return self._parts
+
+    def call_ids(self) -> tuple[str, ...]:
+        """Return the ids of the calls whose results are in the last item."""
+        return tuple(part.call_id for part in self.parts() if part.call_id)
