@@ -27,6 +27,8 @@ from mockllm.matching.text_tests import Matches, expression_filter
 from mockllm.matching.texts import quote
 from mockllm.prompt import Prompt
 
+MIN_MESSAGE = 16  # bytes of a message
+MIN_VALUE = 2  # bytes of a value and its separator
 FILTER_CALL = 2_000  # nanoseconds to look for the literals of expressions in another
 FILTER_PER_CHARACTER = 8  # nanoseconds
 
@@ -43,6 +45,11 @@ class Family(ABC):
     def look_up(self, keys: Sequence[Any]) -> LookUp:
         """Return a function that finds those of `keys` that hold."""
 
+    def holding(self, size: int) -> int | None:
+        """Return how many keys may hold for a request with a body of `size` bytes, however many
+        there are; None if all of them may."""
+        return None
+
     def slowness(self, key: Any) -> str:
         """Return the sentence that explains why it takes long to look up `key`, whatever the
         request; empty if it does not."""
@@ -57,6 +64,9 @@ class MessageItems(Family):
     last: bool
 
     rank = 0
+
+    def holding(self, size: int) -> int | None:
+        return None if self.last else 1 + size // MIN_MESSAGE
 
     def look_up(self, keys: Sequence[tuple[int, bytes]]) -> LookUp:
         places = {key: place for place, key in enumerate(keys)}
@@ -118,6 +128,9 @@ class HeaderValues(Family):
 
     name: bytes
 
+    def holding(self, size: int) -> int | None:
+        return 1
+
     def look_up(self, keys: Sequence[bytes]) -> LookUp:
         places = {key: (place,) for place, key in enumerate(keys)}
         name = self.name
@@ -129,6 +142,9 @@ class PromptValues(Family):
     """Values that `read` gives of a prompt."""
 
     read: Callable[[Prompt], Iterable[Hashable]]
+
+    def holding(self, size: int) -> int | None:
+        return 1 + size // MIN_VALUE
 
     def look_up(self, keys: Sequence[Hashable]) -> LookUp:
         read = self.read

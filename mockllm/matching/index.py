@@ -18,6 +18,7 @@ the same message are found by their header as fast as one.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -73,6 +74,7 @@ class RuleIndex:
         self._root = _Node(list(map(_Entry.of, rules)))
         self._twins = find_twins(rules)
         self._near_misses = NearMisses(rules)
+        self._max_quick = self._measure_quick()
 
     def __len__(self) -> int:
         return len(self.rules)
@@ -96,7 +98,25 @@ class RuleIndex:
     def takes_long(self, size: int) -> bool:
         """Return True if it may take long to find the rules that match a request with a body of
         `size` bytes."""
-        return self._is_slow or size > MAX_SMALL or size * len(self.rules) > MAX_SEARCHED
+        return self._is_slow or size > self._max_quick
+
+    def _measure_quick(self) -> int:
+        """Return the bytes of the largest body of which no more than `MAX_SEARCHED` are searched,
+        considering how many rules one request can find."""
+        root = self._root
+        branches = [
+            (family, len(branch.nodes), max(sum(1 for _ in node.rules()) for node in branch.nodes))
+            for family, branch in zip(root.families, root.branches, strict=True)
+        ]
+
+        def takes_long(size: int) -> bool:
+            found = len(root.checked)
+            for family, keys, rules in branches:
+                holding = family.holding(size)
+                found += rules * (keys if holding is None else min(holding, keys))
+            return size * found > MAX_SEARCHED
+
+        return bisect_left(range(1 + MAX_SMALL), True, key=takes_long) - 1
 
     def search(self, prompt: Prompt, headers: Headers, effort: Effort) -> Pieces[tuple[Rule, ...]]:
         """Return the `candidates`, with pauses."""
@@ -175,7 +195,7 @@ class _Branch(NamedTuple):
 class _Node:
     """Rules whose looked-up predicates hold, in order."""
 
-    __slots__ = ("branches", "checked", "leaf")
+    __slots__ = ("branches", "checked", "families", "leaf")
 
     def __init__(self, entries: list[_Entry], depth: int = 0) -> None:
         self.checked: list[tuple[Rule, tuple[Predicate, ...]]] = []
@@ -189,7 +209,10 @@ class _Node:
                 self.checked.append((entry.rule, entry.unchecked))
             else:
                 _file(filed, entry, *choice)
-        for family, by_key in sorted(filed.items(), key=lambda each: each[0].rank):
+        self.families = tuple(sorted(filed, key=lambda family: family.rank))
+        """What the look-ups of the branches read."""
+        for family in self.families:
+            by_key = filed[family]
             nodes = [_Node(below, depth + 1) for below in by_key.values()]
             lowest = min(below[0].rule.index for below in by_key.values())
             self.branches.append(_Branch(family.look_up(tuple(by_key)), nodes, lowest))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
@@ -144,3 +144,22 @@ def test_what_was_decided_in_pieces_is_not_decided_again(monkeypatch: pytest.Mon
 )
 def test_it_is_known_what_may_take_long(match: Json, size: int, expected: bool) -> None:
     assert RuleIndex([compile_rule(CHAT, match)]).takes_long(size) is expected
+
+
+@pytest.mark.parametrize(
+    ("match", "quick"),
+    [
+        (lambda number: {"message": {"role": "user", "content": f"{number}"}}, 3_000),
+        (lambda number: {"user": f"text {number}"}, 1_400),
+        (lambda number: {"headers": [{"name": "x", "value": f"{number}"}], "user": "a"}, 16_000),
+        (lambda number: {"user": {"contains": f"text {number}"}}, 100),
+        (lambda number: {"user": "a", "not": {"model": f"m{number}"}}, 100),
+    ],
+)
+def test_many_rules_take_long_if_a_request_finds_many_of_them(
+    match: Callable[[int], Json], quick: int
+) -> None:
+    index = RuleIndex([compile_rule(CHAT, match(number), number) for number in range(5_000)])
+
+    assert not index.takes_long(quick)
+    assert index.takes_long(3 * quick if quick < 16_000 else 17_000)
