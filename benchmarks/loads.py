@@ -299,7 +299,8 @@ class Load:
     """One row of the table, for each of `servers`.
 
     Its ratio is the CPU time of `against` divided by that of this load. `against` is `LIMIT`, or
-    the name of another load of this server in the same group.
+    the name of another load of this server in the same group. With `in_redis` the server keeps its
+    state in a Redis of its own, whose CPU time does not count.
     """
 
     name: str
@@ -311,6 +312,7 @@ class Load:
     against: str = LIMIT
     workers: int = 1
     idle: int = 0
+    in_redis: bool = False
 
 
 _SMALL = _post(("user", QUESTION))
@@ -474,6 +476,16 @@ GROUPS: tuple[tuple[Load, ...], ...] = (
             servers=(OURS,),
             against="stateless_2",
             workers=2,
+        ),
+        Load(
+            "sequence_redis",
+            "the same in Redis, 2 workers",
+            "one_sequence",
+            _unique(QUESTION),
+            servers=(OURS,),
+            against="stateless_2",
+            workers=2,
+            in_redis=True,
         ),
     ),
     (

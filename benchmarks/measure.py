@@ -24,6 +24,7 @@ from benchmarks.servers import (
     LaunchOptions,
     Running,
     free_port,
+    redis_command,
     running,
 )
 
@@ -101,19 +102,38 @@ class Bench:
 
     @contextlib.contextmanager
     def started(
-        self, server: str, config: str, *, workers: int = 1, reply: Path | None = None
+        self,
+        server: str,
+        config: str,
+        *,
+        workers: int = 1,
+        reply: Path | None = None,
+        in_redis: bool = False,
     ) -> Iterator[Running]:
-        """Start a server and wait until it accepts connections.
+        """Start a server, with its state in a Redis of its own if that is wanted, and wait until it
+        accepts connections.
 
         Raises:
             CannotStartError: it does not run here, or there is no time left.
         """
         if self.seconds_left <= 0:
             raise CannotStartError("no time left")
-        options = LaunchOptions(free_port(), self.files.config(config), workers, reply)
-        command = CONTENDERS[server].command(options)
-        with self.started_as(command, options.port, workers=workers) as server_running:
-            yield server_running
+        with contextlib.ExitStack() as stack:
+            state = stack.enter_context(self._redis()) if in_redis else ""
+            options = LaunchOptions(free_port(), self.files.config(config), workers, reply, state)
+            command = CONTENDERS[server].command(options)
+            yield stack.enter_context(self.started_as(command, options.port, workers=workers))
+
+    @contextlib.contextmanager
+    def _redis(self) -> Iterator[str]:
+        """Start a Redis. Yields its URL.
+
+        Raises:
+            CannotStartError: it is not installed, or does not run here.
+        """
+        port = free_port()
+        with self.started_as(redis_command(port), port):
+            yield f"redis://127.0.0.1:{port}/0"
 
     @contextlib.contextmanager
     def started_as(self, command: list[str], port: int, *, workers: int = 1) -> Iterator[Running]:
@@ -198,18 +218,23 @@ def check_outcome(outcome: wrk.Outcome, load: Load) -> None:
 def _start(bench: Bench, stack: contextlib.ExitStack, cells: Iterable[_Cell]) -> None:
     """Start the servers of all cells, one for each configuration, and check their answers. Those of
     mockllm are started first, because the limit repeats their answers."""
-    servers: dict[tuple[str, str, int, int], Running] = {}
+    servers: dict[tuple[str, str, int, int, bool], Running] = {}
     replies: dict[str, Path] = {}
     for cell in sorted(cells, key=lambda cell: cell.server != OURS):
         load = cell.load
         bench.show_progress(f"{load.title}: starting {cell.server}")
-        key = (cell.server, load.config, load.workers, load.idle)
+        key = (cell.server, load.config, load.workers, load.idle, load.in_redis)
         try:
             if cell.server == LIMIT or key not in servers:
                 reply = replies.get(load.name)
-                servers[key] = stack.enter_context(
-                    bench.started(cell.server, load.config, workers=load.workers, reply=reply)
+                started = bench.started(
+                    cell.server,
+                    load.config,
+                    workers=load.workers,
+                    reply=reply,
+                    in_redis=load.in_redis,
                 )
+                servers[key] = stack.enter_context(started)
             cell.running = servers[key]
             received = exchange.fetch(cell.running.port, load.request.render(0))
             exchange.check(received, load.answer)

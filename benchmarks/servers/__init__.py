@@ -37,12 +37,14 @@ class CannotStartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LaunchOptions:
-    """The parameters of a server. `reply` is a file for the server that answers without parsing."""
+    """The parameters of a server. `reply` is a file for the server that answers without parsing,
+    `state` the URL of the Redis that has the server's state."""
 
     port: int
     config: Path
     workers: int = 1
     reply: Path | None = None
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,31 @@ def _limit(options: LaunchOptions) -> list[str]:
 
 def _ours(options: LaunchOptions) -> list[str]:
     command = [sys.executable, "-m", "mockllm", "--config", str(options.config)]
+    if options.state:
+        command += ["--state", options.state]
     return [*command, "--port", str(options.port), "--workers", str(options.workers)]
+
+
+def redis_command(port: int) -> list[str]:
+    """The command line of a Redis that keeps nothing on disk.
+
+    Raises:
+        CannotStartError: it is not installed.
+    """
+    program = shutil.which("redis-server")
+    if program is None:
+        raise CannotStartError("redis-server is not installed: apt-get install redis-server")
+    return [
+        program,
+        "--bind",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--save",
+        "",
+        "--loglevel",
+        "warning",
+    ]
 
 
 def _h11_loop(options: LaunchOptions) -> list[str]:
