@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol
 from mockllm.limits import MIB
 from mockllm.serve.redis_link import Script
 from mockllm.serve.redis_scripts import LIFETIME, MAX_SILENCE
+from mockllm.serve.server_time import ServerTime
 
 MIN_COMPACTED = 4 * MIB  # of records that are replaced by a snapshot
 MIN_GROWTH = 2  # how many times as long as the snapshot before them they are
@@ -59,29 +60,6 @@ class Found(NamedTuple):
     begins_anew: bool
     records: list[bytes]
     owners: frozenset[str]
-
-
-class ServerTime:
-    """The time of the clock of Redis as that of the monotonic clock of this machine, in seconds:
-    what one has, the other had at the same moment, but for half a round trip at most."""
-
-    def __init__(self) -> None:
-        self._offset = 0.0
-        self._error = float("inf")
-
-    def note(self, sent: float, server: float, received: float) -> None:
-        """Note that it was `server` there between these two times here."""
-        offset, error = server - (sent + received) / 2, (received - sent) / 2
-        if error <= self._error or abs(offset - self._offset) > error + self._error:
-            self._offset, self._error = offset, error
-
-    def to_server(self, here: float) -> float:
-        """Return the time there."""
-        return here + self._offset
-
-    def from_server(self, there: float) -> float:
-        """Return the time here."""
-        return there - self._offset
 
 
 @lru_cache

@@ -37,6 +37,7 @@ from mockllm.serve.redis_scripts import (
     performed,
 )
 from mockllm.serve.redis_standing import Standing, no_answer
+from mockllm.serve.server_time import ServerTime
 from mockllm.state.draws import Draws
 from mockllm.state.operations import (
     Admit,
@@ -115,6 +116,7 @@ class RedisStore:
         self._asker = Asker(f"{member.server} {member.worker}", uuid.uuid4().hex)
         self.when_called: Callable[[str], None] = lambda lease: None
         self._standing = Standing(address, timeout, allows_lost=member.allows_lost)
+        self._time = ServerTime()  # of limits, which is that of all servers
         # what goes on
         self._beating: asyncio.Task[None] | None = None
         self._hearing: asyncio.Task[None] | None = None
@@ -355,14 +357,14 @@ class RedisStore:
             await asyncio.sleep(BEAT)
 
     async def _beat(self) -> None:
-        member = self._member
+        member, sent = self._member, self._member.elapsed()
         is_first = self.condition is Condition.JOINING and member.replaced
         arguments = join_arguments(
             self._asker,
             server=member.server,
             config=member.config,
             any_config=member.any_config,
-            elapsed=member.elapsed(),
+            elapsed=sent,
             speed=member.speed(),
             replaced=f"{member.server} {member.replaced}" if is_first else "",
         )
@@ -372,11 +374,13 @@ class RedisStore:
             self._standing.fail(str(exc))
             return
         self._standing.succeed()
-        self._asker = self._asker._replace(lag=found.lag)
         self._note_epoch(found.epoch)
         if found.differs:
             self._standing.refuse(found.differs)
         else:
+            # the time of all was `found.lag` ahead of what was sent, which has been on its way
+            self._time.note(sent, sent + found.lag, member.elapsed())
+            self._asker = self._asker._replace(lag=self._time.to_server(0.0))
             self._standing.share()
             self._post_soon()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import time
@@ -161,6 +162,20 @@ async def test_the_time_of_limits_is_that_of_the_first_server(address: RedisAddr
         assert result.wait == pytest.approx(20.0)
         (result,) = await ask(first, Spend((LIMIT,), 1030.0))
         assert result == Spent((2.0,))
+
+
+async def test_the_time_of_limits_is_not_ahead_by_that_of_a_heartbeat(
+    address: RedisAddress,
+) -> None:
+    early = member("a", elapsed=lambda: 1000.0, speed=lambda: 0.0)
+    sent_and_received = itertools.cycle([0.0, 20.0])
+    late = member("b", elapsed=lambda: next(sent_and_received), speed=lambda: 0.0)
+    async with joined(address, early) as first, joined(address, late) as second:
+        await ask(first, Spend((LIMIT,), 1000.0), Spend((LIMIT,), 1000.0))
+
+        (result,) = await ask(second, Spend((LIMIT,), 20.0))
+        assert isinstance(result, Limited)
+        assert result.wait == pytest.approx(20.0)  # of 30, as 20 are 1010 there
 
 
 # --- A Redis that is slow, gone, or back ----------------------------------------------------------
@@ -325,6 +340,8 @@ async def test_a_connection_may_be_encrypted(
         monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
         async with joined(encrypted) as store:
             assert await ask(store, NEXT) == [Chosen(0, 0, 1)]
+        async with joined(encrypted._replace(host="127.1")) as store:  # which it does not name
+            assert await reason(store, NEXT) == "state_lost"
 
 
 async def test_what_is_asked_while_redis_does_not_answer_ends_in_time(redis: RedisServer) -> None:
