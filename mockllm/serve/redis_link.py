@@ -143,8 +143,10 @@ def _pool(address: RedisAddress, password: str | None) -> redis.asyncio.Blocking
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
+    # redis-py before 6 does not compare the name of the host by itself
+    encrypted = {"connection_class": SSLConnection, "ssl_check_hostname": True}
     return BlockingConnectionPool(
-        connection_class=SSLConnection if address.is_tls else Connection,
+        **(encrypted if address.is_tls else {"connection_class": Connection}),
         max_connections=MAX_CONNECTIONS,
         timeout=None,  # times are those of `patience`
         host=address.host,
