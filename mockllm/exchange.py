@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import chain
-from typing import NamedTuple, Self, overload
+from typing import Any, NamedTuple, Self, overload
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Header lines in order, names in lower case: ``((b"content-type", b"application/json"), ...)``."""
@@ -231,7 +231,8 @@ class Reply:
     the pause before the head, in seconds. `preface` is sent as it is before the head, as no service
     does. `opening` are steps that come before both, and are sent as they are too. `pacing` says how
     long the tokens of the steps take: then the head is sent with the first step. `interruptions`
-    come at a time and not at a place.
+    come at a time and not at a place. `response` is the complete response that was rendered, for
+    observers; None if that is not known, or if the reply is prepared for many requests.
     """
 
     status: int
@@ -244,6 +245,7 @@ class Reply:
     pacing: Pacing | None = None
     opening: tuple[Step, ...] = ()
     interruptions: tuple[Interruption, ...] = ()
+    response: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
 
     @property
     def has_length(self) -> bool:

@@ -46,7 +46,7 @@ from mockllm.observers.metric_cells import (
     Part,
     base_of,
 )
-from mockllm.observers.usage import Counts, read_counts
+from mockllm.observers.usage import Counts, read_complete_counts, read_counts
 from mockllm.providers import APIS
 from mockllm.providers.api import API
 from mockllm.providers.routes import Routes
@@ -93,17 +93,19 @@ class _Rows:
     def __init__(self, kind: Kind, find: Callable[[Kind], Row | None]) -> None:
         self.kind = kind
         self._find = find
-        self._by_buckets: dict[tuple[int, int], Row | None] = {}
+        self._by_buckets: dict[tuple[int, int], Row] = {}
 
     def of(self, prompt: int, output: int) -> Row | None:
         """Return the row of requests with so many tokens in and out."""
         if not self.kind.vary:
             return self._find(self.kind)
         buckets = bisect_left(TOKEN_BOUNDS, prompt), bisect_left(TOKEN_BOUNDS, output)
-        if buckets not in self._by_buckets:
-            kind = self.kind._replace(input=buckets[0], output=buckets[1])
-            self._by_buckets[buckets] = self._find(kind)
-        return self._by_buckets[buckets]
+        row = self._by_buckets.get(buckets)
+        if row is None:
+            row = self._find(self.kind._replace(input=buckets[0], output=buckets[1]))
+            if row is not None:
+                self._by_buckets[buckets] = row
+        return row
 
 
 class _Last:
@@ -348,8 +350,7 @@ class Meter:
         return self.part.admit(key)
 
     def counts_of(self, match: Match) -> Counts:
-        """Return the tokens of an answer. To complete that of a mock takes 30 µs, so they are
-        kept."""
+        """Return the tokens of an answer."""
         counts = self._counts_in(match)
         if counts.has_input or match.summary is None:
             return counts
@@ -360,9 +361,13 @@ class Meter:
         summary, answer = match.summary, match.answer
         if summary is None or answer is None or answer.failure is not None:
             return _NOTHING
+        if answer.number is None and match.reply.response is not None:
+            return read_complete_counts(match.reply.response)
         return self._configured_counts(_APIS[summary.api], answer)
 
     def _configured_counts(self, api: API, answer: Answer) -> Counts:
+        """Return the tokens of an answer, as far as its response says them. To complete one takes
+        30 µs, so those of a mock are kept."""
         kept = self._counts.get(id(answer.response))
         if kept is not None and kept[0] is answer.response:
             return kept[1]

@@ -53,15 +53,19 @@ class Counts(NamedTuple):
 
 def read_counts(api: API, response: Mapping[str, Any]) -> Counts:
     """Return the tokens of a configured response, as those in its `usage`."""
-    completed: Mapping[str, Any] = response
-    if api.speaker is not None:
-        completed = api.speaker.complete(dict(response))
-    usage = completed.get("usage")
+    if api.speaker is None:
+        return read_complete_counts(response)
+    return read_complete_counts(api.speaker.complete(dict(response)))
+
+
+def read_complete_counts(response: Mapping[str, Any]) -> Counts:
+    """Return the tokens of a complete response, as those in its `usage`."""
+    usage = response.get("usage")
     written = next((name for name in _INPUT if count(_member(usage, name)) is not None), None)
     prompt = 0
     if written is not None:
         prompt = _first(usage, _INPUT) + sum_counts(_member(usage, name) for name in _CACHED)
-    is_truncated = _is_truncated(completed)
+    is_truncated = _is_truncated(response)
     return Counts(prompt, _first(usage, _OUTPUT), written is not None, is_truncated)
 
 

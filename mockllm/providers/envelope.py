@@ -33,12 +33,20 @@ def plain_error(error: ClientError, extra: Mapping[str, Any]) -> Reply:
 
 
 def answer_reply(
-    vendor: Vendor, body: Any, frames: Callable[[], Iterable[bytes]], *, stream: bool
+    vendor: Vendor,
+    response: Mapping[str, Any],
+    frames: Callable[[], Iterable[bytes]],
+    *,
+    stream: bool,
 ) -> Reply:
-    """An answer with the headers of its vendor: the JSON `body`, or with `stream` the `frames`."""
+    """An answer with the headers of its vendor: the complete `response` as JSON, or with `stream`
+    the `frames`."""
     if stream:
-        return Reply.lazy_stream(200, vendor.stream_headers, frames)
-    return body_reply(vendor.headers, body)
+        reply = Reply.lazy_stream(200, vendor.stream_headers, frames)
+    else:
+        reply = body_reply(vendor.headers, response)
+    reply.response = response  # nobody has the reply yet
+    return reply
 
 
 def body_reply(headers: Headers, body: Any) -> Reply:

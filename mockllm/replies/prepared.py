@@ -38,7 +38,7 @@ class PreparedReply:
     repeats."""
 
     def __init__(self, reply: Reply, echo: Echo = echo_nothing) -> None:
-        reply = replace(reply, steps=tuple(reply.steps))
+        reply = replace(reply, steps=tuple(reply.steps), response=None)
         self._reply = reply
         self._echo = echo
         self._names = placeholders.echo_names(reply)

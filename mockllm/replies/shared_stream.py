@@ -43,7 +43,7 @@ class SharedStream:
     that of `placeholders.fill`, as a property test verifies."""
 
     def __init__(self, reply: Reply, echo: Echo = echo_nothing) -> None:
-        self._reply = reply
+        self._reply = replace(reply, response=None)
         self._echo = echo
         self._general = SharedSteps(reply.steps.__iter__)
         self._by_model: dict[str, SharedSteps] = {}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mockllm.config.models import Config
 from mockllm.engine.decision import End, Outcome
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
+from mockllm.observers import metrics
 from mockllm.observers.metric_cells import (
     API_WORDS,
     DURATION,
@@ -19,9 +22,12 @@ from mockllm.observers.metric_cells import (
 )
 from mockllm.observers.metric_sums import Requests, cumulative
 from mockllm.observers.metrics import MAX_LABEL
+from mockllm.observers.usage import Counts, read_counts
+from mockllm.providers import APIS
+from mockllm.providers.api import API
 from tests.support.metered import CHAT, CONFIG, Metered, chat
 from tests.support.observed import PATHS, request
-from tests.support.served import chat_request, messages_request
+from tests.support.served import chat_request, messages_request, responses_request
 
 
 def rows_used(metered: Metered) -> int:
@@ -123,6 +129,34 @@ def test_tokens_are_estimated_only_where_the_answer_does_not_say_them() -> None:
         False,
         True,
     ] * 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("word", "asked"),
+    [
+        ("chat", chat_request("say")),
+        ("responses", responses_request("say")),
+        ("messages", messages_request("say")),
+    ],
+)
+def test_the_tokens_of_an_answer_that_is_made_are_those_that_were_rendered(
+    word: str, asked: dict[str, Any], stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metered = Metered()
+    match = metered.app.decide(request(PATHS[word], asked | {"stream": stream})).match
+    assert match.answer is not None
+    assert match.summary is not None
+    (api,) = (api for api in APIS if api.word == word)
+    completed = read_counts(api, match.answer.response)
+
+    def read_anew(api: API, response: object) -> Counts:
+        raise AssertionError("the response is completed anew")
+
+    monkeypatch.setattr(metrics, "read_counts", read_anew)
+
+    assert completed.output > 0
+    assert metered.meter.counts_of(match) == completed._replace(input=match.summary.input_tokens)
 
 
 def test_names_that_clients_vary_are_not_kept_if_they_are_long() -> None:

@@ -46,8 +46,10 @@ def test_an_answer_is_whole_and_makes_no_frames(vendor: Vendor, body: Any, text:
 def test_a_streamed_answer_sends_each_frame_as_a_step(vendor: Vendor) -> None:
     frames = [b"data: 1\n\n", "data: é\n\n".encode(), b"data: [DONE]\n\n"]
 
-    reply = envelope.answer_reply(vendor, object(), lambda: frames, stream=True)
+    response = {"id": "1"}
+    reply = envelope.answer_reply(vendor, response, lambda: frames, stream=True)
 
+    assert reply.response is response
     assert (reply.status, reply.headers) == (200, vendor.stream_headers)
     assert (reply.streamed, reply.ending, reply.before_head) == (True, COMPLETE, 0)
     assert [step.data for step in reply.steps] == frames

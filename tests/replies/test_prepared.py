@@ -107,6 +107,12 @@ def test_replies_to_prompts_of_few_lengths_are_kept() -> None:
     assert kept == [True] * MAX_COUNTS + [False] * (MAX_COUNTS - 1)
 
 
+def test_a_prepared_reply_does_not_keep_what_it_was_rendered_from() -> None:
+    prepared = PreparedReply(Reply(200, (), (Step((b"{}",)),), response={"id": "1"}))
+
+    assert prepared.for_request("m", BODY)[0].response is None
+
+
 def test_tokens_that_are_given_are_not_estimated() -> None:
     prepared = PreparedReply(Reply.whole(200, (), b"\xfc: \xfb2\xfb"))
 
