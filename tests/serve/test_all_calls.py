@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from mockllm.serve.peers import Peers, Place, Switchboard
 from mockllm.serve.process_calls import ProcessCalls
 from mockllm.wire.placeholders import fill, fill_fresh
 from tests.support.observed import PATHS, SAME_REPLY, Observed, request
+from tests.support.peers import working
 from tests.support.processes import posix
 from tests.support.served import PATIENCE, chat_request
 
@@ -115,19 +117,13 @@ def texts(reading: Reading) -> list[str]:
 
 @pytest.fixture
 async def workers() -> AsyncIterator[list[Worker]]:
-    board = Switchboard(3)
-    made = [Worker(board, slot) for slot in range(3)]
-    for worker in made:
-        await worker.peers.start()
-    yield made
-    for worker in made:
-        await worker.close()
-    board.close()
+    async with working(Worker, Worker, Worker) as made:
+        yield made
 
 
-async def successor_of(worker: Worker) -> Worker:
+async def successor_of(worker: Worker, **settings: int) -> Worker:
     board, slot, *_ = worker.peers._place
-    successor = Worker(board, slot, number=worker.number + 10)
+    successor = Worker(board, slot, number=worker.number + 10, **settings)
     await successor.peers.start()
     return successor
 
@@ -181,25 +177,19 @@ async def test_many_calls_are_told_page_by_page(
 
 
 async def test_the_last_calls_of_all_are_kept() -> None:
-    board = Switchboard(2)
-    workers = [Worker(board, slot, max_entries=3) for slot in range(2)]
-    for worker in workers:
-        await worker.peers.start()
-    for number, session in enumerate("aabab"):
-        workers[number % 2].say(f"{number}", session=session)
+    async with working(*[partial(Worker, max_entries=3)] * 2) as workers:
+        for number, session in enumerate("aabab"):
+            workers[number % 2].say(f"{number}", session=session)
 
-    for _ in range(2):
-        for worker in workers:
-            reading = await worker.read()
-            assert (texts(reading), reading.lost) == (["2", "3", "4"], 2)
-            assert [(await worker.read(name)).lost for name in "abc"] == [2, 0, 0]
-    for number in range(5, 10):
-        workers[0].say(f"{number}", session="b")
-    assert [(await workers[1].read(name)).lost for name in (None, "a", "b")] == [7, 3, 4]
-    assert [(await workers[0].read(name)).lost for name in (None, "a", "b")] == [7, 3, 4]
-    for worker in workers:
-        await worker.close()
-    board.close()
+        for _ in range(2):
+            for worker in workers:
+                reading = await worker.read()
+                assert (texts(reading), reading.lost) == (["2", "3", "4"], 2)
+                assert [(await worker.read(name)).lost for name in "abc"] == [2, 0, 0]
+        for number in range(5, 10):
+            workers[0].say(f"{number}", session="b")
+        assert [(await workers[1].read(name)).lost for name in (None, "a", "b")] == [7, 3, 4]
+        assert [(await workers[0].read(name)).lost for name in (None, "a", "b")] == [7, 3, 4]
 
 
 async def test_a_copy_that_is_not_used_is_dropped(
@@ -278,41 +268,32 @@ def test_several_journals_are_bounded_as_one(history: list[Any], max_entries: in
 
 
 async def _compare(history: list[Any], max_entries: int) -> None:
-    board = Switchboard(3)
-    workers = [Worker(board, slot, max_entries=max_entries) for slot in range(3)]
-    for worker in workers:
-        await worker.peers.start()
-    numbers = count(1)
-    one = Observed(journal=Journal(max_entries=max_entries, next_number=numbers.__next__))
-    for place, (action, first, second) in history:
-        worker = workers[place]
-        match action:
-            case "say":
-                worker.say(first, session=second or None)
-                path = f"/session/{second}{CHAT}" if second else CHAT
-                one.ask(request(path, chat_request(first)))
-            case "clear":
-                await worker.calls.clear(Selection(first, unmatched=second))
-                assert [*Selection(first, unmatched=second).drop_from(one.journal)] == []
-            case "replace":
-                workers[place] = successor = Worker(
-                    board, place, number=worker.number + 10, max_entries=max_entries
-                )
-                await successor.peers.start()
-                await worker.peers.hand_over()
-                await worker.peers.hand_on_calls()
-                await worker.close()
-            case _:
-                found, expected = await worker.read(first), Reading.of(one.journal, first)
-                assert [each.number for each in found.after(0)] == [
-                    each.number for each in expected.after(0)
-                ]
-                assert found.missing == ""
-                assert found.count_by_mock() == expected.count_by_mock()
-                assert found.lost == expected.lost
-    for worker in workers:
-        await worker.close()
-    board.close()
+    async with working(*[partial(Worker, max_entries=max_entries)] * 3) as workers:
+        numbers = count(1)
+        one = Observed(journal=Journal(max_entries=max_entries, next_number=numbers.__next__))
+        for place, (action, first, second) in history:
+            worker = workers[place]
+            match action:
+                case "say":
+                    worker.say(first, session=second or None)
+                    path = f"/session/{second}{CHAT}" if second else CHAT
+                    one.ask(request(path, chat_request(first)))
+                case "clear":
+                    await worker.calls.clear(Selection(first, unmatched=second))
+                    assert [*Selection(first, unmatched=second).drop_from(one.journal)] == []
+                case "replace":
+                    workers[place] = await successor_of(worker, max_entries=max_entries)
+                    await worker.peers.hand_over()
+                    await worker.peers.hand_on_calls()
+                    await worker.close()
+                case _:
+                    found, expected = await worker.read(first), Reading.of(one.journal, first)
+                    assert [each.number for each in found.after(0)] == [
+                        each.number for each in expected.after(0)
+                    ]
+                    assert found.missing == ""
+                    assert found.count_by_mock() == expected.count_by_mock()
+                    assert found.lost == expected.lost
 
 
 async def test_turns_are_known_of_conversations_of_other_processes(workers: list[Worker]) -> None:

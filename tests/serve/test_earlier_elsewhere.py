@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -23,6 +24,7 @@ from mockllm.serve import earlier_elsewhere, peers
 from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.peers import Peers, Place, Switchboard
 from mockllm.wire.placeholders import fill, fill_fresh
+from tests.support import peers as support
 from tests.support.processes import posix
 
 pytestmark = [pytest.mark.anyio, posix]
@@ -72,6 +74,11 @@ class Worker:
         )
         return found
 
+    async def close(self) -> None:
+        """End the process."""
+        self.peers.close()
+        await asyncio.sleep(0)  # so that connections are closed in this loop
+
 
 def words(answer: dict[str, Any]) -> str:
     """The words of an answer, or the name of the tool that it calls."""
@@ -84,20 +91,9 @@ def result(answer: dict[str, Any]) -> list[Any]:
     return [{"type": "function_call_output", "call_id": call["call_id"], "output": "15"}]
 
 
-@asynccontextmanager
-async def working(*loaded: Loaded) -> AsyncIterator[list[Worker]]:
+def working(*loaded: Loaded) -> AbstractAsyncContextManager[list[Worker]]:
     """Workers, each with the mocks that it has loaded."""
-    board = Switchboard(len(loaded))
-    made = [Worker(board, slot, mocks) for slot, mocks in enumerate(loaded)]
-    try:
-        for worker in made:
-            await worker.peers.start()
-        yield made
-    finally:
-        for worker in made:
-            worker.peers.close()
-        await asyncio.sleep(0)
-        board.close()
+    return support.working(*(partial(Worker, loaded=each) for each in loaded))
 
 
 @pytest.fixture

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from http.client import HTTPException
 from itertools import cycle
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -17,10 +13,9 @@ from openai import NotFoundError
 
 from tests.serve import test_state_across_workers as across_workers
 from tests.serve import test_stored_across_workers as stored_across_workers
-from tests.serve.test_state_across_workers import admitted, clients
-from tests.support.processes import Command, posix, running, until, write
+from tests.serve.test_state_across_workers import clients
+from tests.support.processes import Command, posix, running, write
 from tests.support.redis_servers import needs_redis, new_prefix, shared_server
-from tests.support.served import PATIENCE
 
 pytestmark = [pytest.mark.anyio, needs_redis, posix]
 
@@ -55,35 +50,6 @@ def served_by_two(tmp_path: Path, config: Any, *options: str) -> Iterator[Cluste
     with ExitStack() as stack:
         arguments = ("--workers=2", "--port=0", state, *options)
         yield Cluster([stack.enter_context(running(file, *arguments)) for _ in range(2)])
-
-
-async def test_a_place_is_one_for_all_and_free_when_its_worker_is_killed(tmp_path: Path) -> None:
-    config = {
-        "mocks": [
-            {"match": {"user": "slow"}, "reply": "at last", "latency": {"ttft": "1h"}},
-            {"match": {"user": "hello"}, "reply": "hi"},
-        ],
-        "traffic": [{"rate_limit": {"concurrent": 1}}],
-    }
-    with served_by_one(tmp_path, config) as command, clients(command, 3) as (slow, other, last):
-
-        def ask_slow() -> None:
-            while slow.ask("slow").status == 429:  # the place of the other is not free yet
-                pass
-
-        def ask_until_it_is_killed() -> None:
-            with pytest.raises((OSError, HTTPException)):
-                ask_slow()
-
-        waiting = Thread(target=ask_until_it_is_killed, name="asyncio_slow")
-        waiting.start()
-        # refused in a row: the first may have been so by its own place before
-        await until(lambda: all(other.ask("hello").status == 429 for _ in range(20)))
-        for worker in command.workers():
-            os.kill(worker, signal.SIGKILL)
-        waiting.join(PATIENCE)
-
-        await until(lambda: admitted(last))
 
 
 def test_a_client_has_its_place_again_after_its_answer(tmp_path: Path) -> None:
@@ -137,6 +103,9 @@ class TestTwoServers:
 
 @pytest.mark.usefixtures("_one_server")
 class TestOneServer:
+    test_places = staticmethod(
+        across_workers.test_a_place_is_one_for_all_and_free_when_its_worker_is_killed
+    )
     test_pools = staticmethod(
         across_workers.test_a_shared_pool_is_one_and_its_places_are_free_when_workers_are_killed
     )
