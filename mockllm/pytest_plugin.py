@@ -14,6 +14,7 @@ import inspect
 import os
 import re
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -103,7 +104,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     yield
     used = item.stash.get(_USED, None)
     if used is not None and not used.settings.allow_unmatched:
-        failure = used.session._why_unanswered()
+        with _told_in_short():
+            failure = used.session._why_unanswered()
         if failure is None:
             return
         item.stash[_TOLD] = True
@@ -279,14 +281,18 @@ def _llm_suite(pytestconfig: pytest.Config) -> Iterator[Suite | None]:
     """The sessions on the server at ``--llm-server-url``; None if only its URLs are known."""
     from mockllm.client.suite import Suite, connect
 
-    control = connect(str(pytestconfig.getoption("llm_server_url")))
+    with _told_in_short():
+        control = connect(str(pytestconfig.getoption("llm_server_url")))
     if control is None:
         yield None
         return
     suite = Suite(control, uuid4().hex[:12])
     yield suite
-    _stragglers(pytestconfig).extend(map(_late_line, suite.late()))
-    suite.close()
+    try:
+        with _told_in_short():
+            _stragglers(pytestconfig).extend(map(_late_line, suite.late()))
+    finally:
+        suite.close()
 
 
 @pytest.fixture(scope="session")
@@ -380,17 +386,35 @@ def _elsewhere(
     lists = {} if settings.config is None else _lists_of(settings.config)
     test = _session_name(request.node.name, "")[:-1]
     strict = settings.strict_requests
-    session = suite.begin(test, awaits=_is_async(request), strict_requests=strict)
+    with _told_in_short():
+        session = suite.begin(test, awaits=_is_async(request), strict_requests=strict)
     try:
         if lists:
-            session.add_lists(lists)
+            with _told_in_short():
+                session.add_lists(lists)
         request.node.stash[_USED] = _Used(session, settings)
         request.node.stash[_TOLD] = False
         yield session
     finally:
         if _USED in request.node.stash:
             del request.node.stash[_USED]
-        _stragglers(request.config).extend(_held_lines(session.name, suite.end(session)))
+        with _told_in_short():
+            _stragglers(request.config).extend(_held_lines(session.name, suite.end(session)))
+
+
+@contextmanager
+def _told_in_short() -> Iterator[None]:
+    """Fail with the text alone if the server that runs elsewhere does not answer, or refuses."""
+    from mockllm.errors import RemoteError
+
+    __tracebackhide__ = True
+    try:
+        yield
+        return
+    except RemoteError as exc:
+        text = str(exc)
+    __tracebackhide__ = False  # or pytest would say that everything is hidden
+    pytest.fail(f"llm_server: {text}", pytrace=False)
 
 
 def _lists_of(config: ConfigSource) -> Mapping[str, Any]:

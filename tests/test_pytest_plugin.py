@@ -664,7 +664,37 @@ def test_it(llm_server):
         )
 
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*RemoteError: *is it a mockllm server with --control?*"])
+    result.stdout.fnmatch_lines(["llm_server: *is it a mockllm server with --control?*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*transport.py*")
+
+
+def test_a_server_elsewhere_that_goes_away_is_told_in_a_line(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server({}, control=True) as server:
+        monkeypatch.setenv("MOCKLLM_CONTROL_TOKEN", server.control_token)
+        monkeypatch.setattr(pytest, "stop_server", server.stop, raising=False)
+        result = run(
+            pytester,
+            """
+import pytest
+
+def test_it(llm_server):
+    llm_server.add(reply="Hi")
+    pytest.stop_server()
+
+def test_next(llm_server):
+    pass
+""",
+            f"--llm-server-url={server.base_url}",
+        )
+
+    result.assert_outcomes(failed=1, errors=3)  # the setup of the second, and both ends
+    result.stdout.fnmatch_lines(["llm_server: GET http://127.0.0.1:*/calls*: no answer: *"])
+    result.stdout.fnmatch_lines(["llm_server: PUT http://127.0.0.1:*/sessions/*: no answer: *"])
+    result.stdout.no_fnmatch_line("*Error: *")
+    result.stdout.no_fnmatch_line("*transport.py*")
 
 
 def test_tests_in_many_processes_have_servers_of_their_own(
