@@ -90,6 +90,8 @@ class Place(str):
         return self._with_path(path or self.path)
 
     def _with_path(self, path: str) -> Place:
+        if path == self.path:  # as for most mocks, whose own answer has no path
+            return self
         return Place(
             file=self.file, field=self.field, position=self.position, name=self.name, path=path
         )

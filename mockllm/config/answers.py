@@ -139,8 +139,7 @@ class WrittenAnswer(ConfigObject):
     @property
     def has_answer(self) -> bool:
         """True if one of `response`, `reply` and `error` is written."""
-        answers = (self.answer, self.said, self.function, self.failure)
-        return any(answer is not None for answer in answers)
+        return any(getattr(self, name, None) is not None for name in _OF_ONE_ANSWER)
 
 
 def _one_answer(model: type[ConfigObject], info: ValidationInfo, last: str, value: Any) -> bool:

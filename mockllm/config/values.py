@@ -34,15 +34,18 @@ def _as_data(value: Any, levels: int = MAX_NESTING) -> Any:
     """Convert objects of the official SDKs to JSON values; any other value is unchanged."""
     if type(value) in _LEAVES:  # nearly all values; isinstance of an ABC is slow
         return value
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    if not isinstance(value, (Mapping, list, tuple)):
-        return value
+    is_object = type(value) is dict
+    if not is_object and type(value) is not list:
+        if isinstance(value, BaseModel):
+            return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        is_object = isinstance(value, Mapping)
+        if not is_object and not isinstance(value, (list, tuple)):
+            return value
     if levels == 0:
         raise PydanticCustomError(
             "too_deep", "nested deeper than {most} levels", {"most": MAX_NESTING}
         )
-    if isinstance(value, Mapping):
+    if is_object:
         return {key: _as_data(member, levels - 1) for key, member in value.items()}
     return [_as_data(entry, levels - 1) for entry in value]
 

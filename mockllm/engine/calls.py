@@ -113,7 +113,8 @@ def _objects(value: Any) -> Iterator[tuple[Path, _Object]]:
             members = each.items()
         elif isinstance(each, list):
             members = enumerate(each)
-        todo += reversed([((*path, name), member) for name, member in members])
+        inner = [((*path, name), each) for name, each in members if isinstance(each, (dict, list))]
+        todo += reversed(inner)
 
 
 def _malformed_arguments(value: Any) -> Iterator[tuple[Path, str]]:

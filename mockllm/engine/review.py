@@ -74,7 +74,7 @@ def _unserialisable(members: Mapping[str, Any], place: Place) -> Iterator[Proble
     """Report Python values that JSON cannot represent: NaN, an int beyond 64 bits, an object, half
     a surrogate pair. The `members` are by their paths in what is at `place`."""
     for name, value in members.items():
-        for path, message in jsontext.find_unserialisable(value):
+        for path, message in () if value is None else jsontext.find_unserialisable(value):
             yield Problem(place.at(json_path([name, *path])), message)
 
 

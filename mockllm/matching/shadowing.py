@@ -136,9 +136,10 @@ class _Groups:
     def possible_covers(self, rule: Rule, before: int, most: int) -> Iterator[Rule]:
         """Yield rules with an index below `before` in order, each of the first `most` that covers
         `rule` among them, except for those that are missed because of `MAX_FOUND`."""
-        earlier = (group for group in self._groups_of(rule) if group[0].index < before)
-        first = nsmallest(most, earlier, key=lambda group: group[0].index)
-        for other in merge(*first, key=_INDEX):
+        earlier = [group for group in self._groups_of(rule) if group[0].index < before]
+        if len(earlier) > most:
+            earlier = nsmallest(most, earlier, key=lambda group: group[0].index)
+        for other in merge(*earlier, key=_INDEX) if earlier else ():
             if other.index >= before:
                 return
             yield other
