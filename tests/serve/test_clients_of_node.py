@@ -1,8 +1,8 @@
 """What the official clients for Node make of faults, and how long they wait before they try again,
 where they differ from those for Python.
 
-The facts are those of openai 7.59.0 and @anthropic-ai/sdk 1.14.0 in Node 20. They are asked where
-they are installed: `npm install openai@7 @anthropic-ai/sdk@1` in the project's folder.
+The facts are those of Node 20. The clients are asked where they are installed, in the project's
+folder: `npm install openai@7.59.0 @anthropic-ai/sdk@1.14.0`.
 """
 
 from __future__ import annotations
