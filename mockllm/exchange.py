@@ -71,6 +71,13 @@ class Step(NamedTuple):
         return sum(map(len, self.pieces))
 
 
+PAUSE = Step((b"",))
+"""A step that sends nothing: whoever generates or sends steps may do something else then."""
+
+Frames = Iterable[bytes | Iterator[bytes]]
+"""The frames of a stream, of which a large one is generated in pieces."""
+
+
 class EndingKind(Enum):
     """The end of a message on the wire (RFC 9112, sections 6.3, 7.1 and 9.6)."""
 
@@ -289,9 +296,19 @@ class Reply:
         return self if few is None else replace(self, steps=few)
 
     @classmethod
-    def lazy_stream(
-        cls, status: int, headers: Headers, frames: Callable[[], Iterable[bytes]]
-    ) -> Self:
-        """Return a reply like that of `stream`, whose frames are generated while it is sent."""
-        steps = LazySteps(lambda: (Step((frame,)) for frame in frames()))
-        return cls(status, headers, steps, streamed=True)
+    def lazy_stream(cls, status: int, headers: Headers, frames: Callable[[], Frames]) -> Self:
+        """Return a reply like that of `stream`, whose frames are generated while it is sent. After
+        each piece of a large one, there is a `PAUSE`."""
+        return cls(status, headers, LazySteps(lambda: _steps(frames())), streamed=True)
+
+
+def _steps(frames: Frames) -> Iterator[Step]:
+    for frame in frames:
+        if isinstance(frame, bytes):
+            yield Step((frame,))
+            continue
+        pieces: list[bytes] = []
+        for piece in frame:
+            pieces.append(piece)
+            yield PAUSE
+        yield Step(tuple(pieces))

@@ -7,6 +7,7 @@ import pytest
 
 from mockllm.exchange import (
     COMPLETE,
+    PAUSE,
     DividedBody,
     Ending,
     EndingKind,
@@ -174,6 +175,13 @@ def test_a_lazy_stream_equals_a_stream_of_the_same_frames() -> None:
     assert isinstance(lazy.steps, LazySteps)
     assert replace(lazy, steps=tuple(lazy.steps)) == eager
     assert eager == Reply(200, HEADERS, (Step((b"one",)), Step((b"two",))), streamed=True)
+
+
+def test_a_large_frame_of_a_lazy_stream_is_one_step_after_pauses() -> None:
+    reply = Reply.lazy_stream(200, HEADERS, lambda: [b"one", iter([b"tw", b"o"]), b"three"])
+
+    large = Step((b"tw", b"o"))
+    assert tuple(reply.steps) == (Step((b"one",)), PAUSE, PAUSE, large, Step((b"three",)))
 
 
 def test_at_once_generates_the_steps_of_a_short_stream_only() -> None:

@@ -14,7 +14,7 @@ from mockllm.endpoints.route import RESPONSES, Context, endpoint_decision
 from mockllm.engine.decision import Answer, Decision, ForwardRequest, Question
 from mockllm.engine.sources import render
 from mockllm.errors import RequestError
-from mockllm.exchange import Reply, Request
+from mockllm.exchange import PAUSE, Reply, Request
 from mockllm.prompt import NOT_STREAMED, STREAMED, Prompt, ResponseOptions
 from mockllm.providers.openai.responses.conversation import items_of
 from mockllm.providers.openai.vendor import OPENAI
@@ -190,7 +190,8 @@ def _frames(
     echoed = api.echo(prompt.body, None)
     filled = placeholders.fill(reply, model=prompt.model, input_tokens=input_tokens, echoed=echoed)
     for step in filled.steps:
-        yield placeholders.fill_fresh(step.data, stored.fresh)
+        if step != PAUSE:
+            yield placeholders.fill_fresh(step.data, stored.fresh)
 
 
 def _as_cancelled(response: Mapping[str, Any]) -> dict[str, Any]:

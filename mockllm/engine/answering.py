@@ -43,7 +43,7 @@ from mockllm.engine.sources import FixedSource, Selection, faults_of, with_cache
 from mockllm.engine.template_values import Asked
 from mockllm.engine.unmatched import near_miss_of
 from mockllm.errors import RequestError
-from mockllm.exchange import DividedBody, LazySteps, Request, Step
+from mockllm.exchange import PAUSE, DividedBody, LazySteps, Request, Step
 from mockllm.matching.rule import Rule
 from mockllm.prompt import Prompt
 from mockllm.providers.api import API
@@ -132,9 +132,10 @@ class Responder:
         sent is rendered before, in pieces, because a fault may be at its end."""
         yield from make_body(match.reply)
         steps: list[Step] = []
-        for step in match.reply.steps:
-            steps.append(step)
-            if not len(steps) % MAX_STEPS_AT_ONCE:
+        for number, step in enumerate(match.reply.steps, 1):
+            if step != PAUSE:
+                steps.append(step)
+            if not number % MAX_STEPS_AT_ONCE:
                 yield True
         match = match._replace(reply=replace(match.reply, steps=tuple(steps)), reusable=False)
         return Decision.by(self._broken(table, asked, selection, match, faults))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from mockllm.errors import ClientError, RequestError
-from mockllm.exchange import Headers, Reply, Request
+from mockllm.exchange import Frames, Headers, Reply, Request
 from mockllm.providers.vendor import Vendor
 from mockllm.wire import jsontext, placeholders, sse
 
@@ -35,7 +35,7 @@ def plain_error(error: ClientError, extra: Mapping[str, Any]) -> Reply:
 def answer_reply(
     vendor: Vendor,
     response: Mapping[str, Any],
-    frames: Callable[[], Iterable[bytes]],
+    frames: Callable[[], Frames],
     *,
     stream: bool,
 ) -> Reply:

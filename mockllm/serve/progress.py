@@ -32,7 +32,7 @@ class Progress:
         if self._head:
             self._head -= 1
         else:
-            self._events += 1
+            self._events += bool(frame.data)
             self._size += _size_of(frame)
             self._tokens += frame.tokens
         return frame

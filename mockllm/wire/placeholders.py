@@ -39,6 +39,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -237,7 +238,8 @@ def model_name(model: str) -> bytes:
 
 
 def fill(reply: Reply, *, model: str, input_tokens: int, echoed: Echoed = NOTHING_ECHOED) -> Reply:
-    """Return `reply` with the values of the request filled in: lazily if its steps are lazy."""
+    """Return `reply` with the values of the request filled in: lazily if its steps are lazy. No
+    placeholder is cut between two pieces."""
     name = model_name(model)
 
     def fill_data(data: bytes) -> tuple[bytes, ...]:
@@ -247,10 +249,12 @@ def fill(reply: Reply, *, model: str, input_tokens: int, echoed: Echoed = NOTHIN
         return cut(data)
 
     def filled() -> Iterator[Step]:
-        return (step._replace(pieces=fill_data(step.data)) for step in reply.steps)
+        for step in reply.steps:
+            pieces = chain.from_iterable(map(fill_data, step.pieces))
+            yield step._replace(pieces=tuple(pieces))
 
     match reply.steps:
-        case DividedBody() as body:  # no placeholder is cut between its pieces
+        case DividedBody() as body:
             return replace(reply, steps=body.edited(fill_data))
         case LazySteps():
             return replace(reply, steps=LazySteps(filled))

@@ -5,6 +5,7 @@ Frames have no ``id:`` and no ``retry:``: the OpenAI SDK takes either for an eve
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from mockllm.wire import jsontext
@@ -19,6 +20,13 @@ def frame(data: Any, *, event: str | None = None) -> bytes:
     none in Chat Completions."""
     line = b"data: " + jsontext.dumps(data) + b"\n\n"
     return line if event is None else b"event: " + event.encode() + b"\n" + line
+
+
+def frame_in_pieces(data: Any, *, event: str | None = None) -> Iterator[bytes]:
+    """Yield what `frame` returns, with the large texts in pieces."""
+    yield b"data: " if event is None else b"event: %b\ndata: " % event.encode()
+    yield from jsontext.dumps_in_pieces(data)
+    yield b"\n\n"
 
 
 def data_of(event: bytes) -> bytes:

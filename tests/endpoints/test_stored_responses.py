@@ -9,7 +9,7 @@ import orjson
 import pytest
 from openai import AsyncOpenAI
 
-from mockllm import Config
+from mockllm import AsyncServer, Config
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
@@ -133,6 +133,23 @@ async def test_a_background_response_is_streamed_from_any_event(openai: AsyncOpe
     )
 
     assert [event async for event in rest] == events[3:]
+
+
+async def test_the_large_events_of_a_background_response_are_one_each() -> None:
+    request = responses_request("word " * 20_000, background=True)
+    async with (
+        AsyncServer({"mocks": [{"reply": {"generate": "echo"}}]}) as server,
+        AsyncOpenAI(base_url=f"{server.base_url}/v1", api_key="any") as openai,
+    ):
+        stream = await openai.responses.create(**request, stream=True)
+        events = [event async for event in stream]
+        assert events[0].type == "response.created"
+
+        rest = await openai.responses.retrieve(
+            events[0].response.id, stream=True, starting_after=events[-3].sequence_number
+        )
+
+        assert [event async for event in rest] == events[-2:]
 
 
 async def test_a_response_may_follow_another(openai: AsyncOpenAI) -> None:

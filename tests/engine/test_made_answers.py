@@ -12,13 +12,14 @@ from mockllm.engine.building import build_engine
 from mockllm.engine.decision import Decision, DividedWork, Outcome, Question
 from mockllm.engine.loading import load
 from mockllm.errors import MissingExtraError
-from mockllm.exchange import LazySteps, Request
+from mockllm.exchange import PAUSE, LazySteps, Request
 from mockllm.providers.anthropic.messages import MESSAGES
 from mockllm.providers.api import API
 from mockllm.providers.openai.chat import CHAT
 from mockllm.providers.openai.responses import RESPONSES
 from mockllm.replies.generated import SLICE
-from mockllm.wire import jsontext
+from mockllm.wire import jsontext, sse
+from mockllm.wire.placeholders import fill_fresh
 from tests.support.apps import LoneApp
 from tests.support.engines import ANTHROPIC, KEY, ask, header, told
 from tests.support.goldens import FRESH, delivered
@@ -160,6 +161,24 @@ def test_a_large_answer_is_encoded_in_pieces(api: API, others: dict[str, Any]) -
     assert pauses[1] - pauses[0] > len(texts[1]) // jsontext.MAX_TEXT
     assert [read(api, told(decision)).text for decision in decisions] == ["ok", texts[1]]
     assert decisions[1].reply.has_length
+
+
+@pytest.mark.parametrize("fault", [None, {"pause": 1}])
+def test_the_large_events_of_a_stream_are_encoded_in_pieces(fault: Any) -> None:
+    others = {} if fault is None else {"fault": fault}
+    app = LoneApp(build_engine({"mocks": [{"reply": {"generate": "echo"}, **others}]}))
+    text = "word " * 200_000
+
+    decision = decide(app, RESPONSES, text, stream=True)
+
+    steps = list(decision.reply.steps)
+    sent = [step for step in steps if step.size]
+    large = [step for step in sent if step.size > len(text)]
+    response = orjson.loads(sse.data_of(fill_fresh(sent[-1].data, FRESH)))["response"]
+    assert response["output"][0]["content"][0]["text"] == text
+    assert [step.data[:7] for step in large] == [b"event: "] * 4  # one step each
+    pauses = steps.count(PAUSE)
+    assert pauses == 0 if fault else pauses > len(large) * len(text) // jsontext.MAX_TEXT
 
 
 @apis

@@ -63,5 +63,15 @@ def test_each_event_of_a_stream_of_unknown_size_is_a_token(taken: int, tokens: i
     assert sent(lazy, taken) == Sent(tokens=tokens)
 
 
+def test_a_pause_in_a_stream_is_no_token() -> None:
+    lazy = Reply.lazy_stream(200, HEADERS, lambda: [b"one", iter([b"two"])])
+
+    progress = Progress(frames(lazy))
+    taken = [next(progress).data for _ in range(3)]
+
+    assert taken[1:] == [b"3\r\none\r\n", b""]
+    assert progress.sent(lazy, ()).tokens == 1
+
+
 def test_an_answer_without_a_body_is_whole() -> None:
     assert sent(Reply(204, (), ()), 1) == ALL

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from mockllm.exchange import Reply
+from mockllm.exchange import Frames, Reply
 from mockllm.prompt import ResponseOptions
 from mockllm.providers.envelope import answer_reply
 from mockllm.providers.openai.responses import stream
@@ -18,7 +17,7 @@ def render(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
     """The reply, whole or as a stream, which in this API has no ``[DONE]`` after its last event."""
     completed = complete(response)
 
-    def frames() -> Iterator[bytes]:
-        return map(stream.frame, stream.events(completed, options, chunk))
+    def frames() -> Frames:
+        return map(stream.frame_or_pieces, stream.events(completed, options, chunk))
 
     return answer_reply(OPENAI, completed, frames, stream=options.stream)

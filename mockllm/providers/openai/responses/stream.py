@@ -16,7 +16,7 @@ from mockllm.prompt import ResponseOptions
 from mockllm.providers.openai.responses import echo, items
 from mockllm.providers.openai.responses.answer import is_echo, optional_members
 from mockllm.providers.openai.responses.items import Event
-from mockllm.wire import sse
+from mockllm.wire import jsontext, sse
 from mockllm.wire.chunking import Chunk
 
 PADDED_TO = 16
@@ -60,9 +60,22 @@ def events(response: dict[str, Any], options: ResponseOptions, chunk: Chunk) -> 
 
 def frame(event: dict[str, Any]) -> bytes:
     """Encode one event; its name is its type, if it has one."""
+    return sse.frame(event, event=_name(event))
+
+
+def frame_or_pieces(event: dict[str, Any]) -> bytes | Iterator[bytes]:
+    """Encode one event; one with a large text, which the last events have, in pieces."""
+    delta = event.get("delta")
+    is_small = isinstance(delta, str) and len(delta) <= jsontext.MAX_TEXT
+    if is_small or not jsontext.has_large_text(event):
+        return frame(event)
+    return sse.frame_in_pieces(event, event=_name(event))
+
+
+def _name(event: dict[str, Any]) -> str | None:
     kind = event.get("type")
     named = isinstance(kind, str) and kind.isprintable()  # a line break would end the line
-    return sse.frame(event, event=kind if named else None)
+    return kind if named else None
 
 
 def _events(response: dict[str, Any], chunk: Chunk) -> Iterator[Event]:
