@@ -22,6 +22,7 @@ from mockllm.providers.routes import Values
 from mockllm.redaction import redact_path
 from mockllm.state.responses import StoredResponse, slot_of
 from mockllm.wire import jsontext, placeholders, tokens
+from mockllm.wire.placeholders import NOTHING_ECHOED, Echoed
 
 ITEM_ID_LENGTH = 48
 ITEMS_PER_PAGE = 20
@@ -110,7 +111,8 @@ def find_stored(context: Context, response_id: str) -> StoredExchange | None:
     exchange = StoredExchange(stored, prompt)
     if prompt.body.get("store") is False:
         return None
-    found = orjson.loads(whole_body(context, exchange)).get("id")
+    frames = _frames(context, exchange, NOT_STREAMED, NOTHING_ECHOED)  # the members may be large
+    found = orjson.loads(b"".join(frames)).get("id")
     return exchange if found == response_id else None
 
 
@@ -150,18 +152,17 @@ def _cancelled(context: Context, request: Request, exchange: StoredExchange) -> 
 
 def _page_of_items(context: Context, request: Request, exchange: StoredExchange) -> Decision:
     query = _query(request)
-    completed = [
-        complete_input_item(item, at)
-        for at, item in enumerate(items_of(exchange.prompt.body["input"]))
-    ]
-    text = placeholders.fill_fresh(jsontext.dumps(completed), exchange.stored.fresh)
-    items = orjson.loads(text)
+    items = items_of(exchange.prompt.body["input"])
+    places = range(len(items))
     if query.get("order") != "asc":
-        items.reverse()
-    after = query.get("after")
-    start = next((at for at, item in enumerate(items, 1) if item.get("id") == after), 0)
+        places = places[::-1]
+    after, start = query.get("after"), 0
+    if after is not None:
+        ids = (_filled(_item_id(items[place], place), exchange) for place in places)
+        start = next((at for at, item_id in enumerate(ids, 1) if item_id == after), 0)
     limit = min(_number(query, "limit", ITEMS_PER_PAGE), MAX_PER_PAGE)
-    page = items[start : start + limit]
+    shown = places[start : start + limit]
+    page = _filled([complete_input_item(items[place], place) for place in shown], exchange)
     body = {
         "object": "list",
         "data": page,
@@ -172,22 +173,32 @@ def _page_of_items(context: Context, request: Request, exchange: StoredExchange)
     return _json(jsontext.dumps(body))
 
 
+def _filled(value: Any, exchange: StoredExchange) -> Any:
+    """Return a JSON value with the values of the delivery in place of their placeholders."""
+    return orjson.loads(placeholders.fill_fresh(jsontext.dumps(value), exchange.stored.fresh))
+
+
 def whole_body(context: Context, exchange: StoredExchange) -> bytes:
     """Return the body of the response, not streamed."""
     return b"".join(_frames(context, exchange, NOT_STREAMED))
 
 
 def _frames(
-    context: Context, exchange: StoredExchange, options: ResponseOptions
+    context: Context,
+    exchange: StoredExchange,
+    options: ResponseOptions,
+    echoed: Echoed | None = None,
 ) -> Iterator[bytes]:
-    """Render the response again, frame by frame, with the values of its delivery."""
+    """Render the response again, frame by frame, with the values of its delivery, and what it
+    repeats of its request, unless that is `echoed`."""
     stored, prompt = exchange
     response = _as_cancelled(stored.response) if stored.cancelled else stored.response
     answer = Answer(response, stored.chunk, stored.events)
     api = context.engine.table(RESPONSES).api
     reply = render(api, answer, options)
     input_tokens = tokens.estimate_prompt(prompt.body)
-    echoed = api.echo(prompt.body, None)
+    if echoed is None:
+        echoed = api.echo(prompt.body, None)
     filled = placeholders.fill(reply, model=prompt.model, input_tokens=input_tokens, echoed=echoed)
     for step in filled.steps:
         if step != PAUSE:
@@ -210,10 +221,8 @@ def _json(body: bytes) -> Decision:
 
 def complete_input_item(item: Mapping[str, Any], index: int) -> dict[str, Any]:
     """Return an input item as the service does: with an id, and the text of a message in a part."""
-    kind = item.get("type") or ("message" if "role" in item else "item_reference")
-    prefix = "msg_" if kind == "message" else "item_"
-    item_id = placeholders.fresh_id(prefix, ITEM_ID_LENGTH, f"input.{index}")
-    defaults: dict[str, Any] = {"id": item_id, "type": kind, "status": "completed"}
+    item_id = _item_id(item, index)
+    defaults: dict[str, Any] = {"id": item_id, "type": _kind(item), "status": "completed"}
     members = {name: member for name, member in item.items() if member is not None}
     from_model = members.get("role") == "assistant"
     if isinstance(members.get("content"), str):
@@ -222,6 +231,18 @@ def complete_input_item(item: Mapping[str, Any], index: int) -> dict[str, Any]:
     if from_model and isinstance(members.get("content"), list):
         members["content"] = [_output_part(part) for part in members["content"]]
     return defaults | members
+
+
+def _item_id(item: Mapping[str, Any], index: int) -> Any:
+    """Return the id of an input item, or the placeholder for one."""
+    if item.get("id") is not None:
+        return item["id"]
+    prefix = "msg_" if _kind(item) == "message" else "item_"
+    return placeholders.fresh_id(prefix, ITEM_ID_LENGTH, f"input.{index}")
+
+
+def _kind(item: Mapping[str, Any]) -> Any:
+    return item.get("type") or ("message" if "role" in item else "item_reference")
 
 
 def _output_part(part: Any) -> Any:

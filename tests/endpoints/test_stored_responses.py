@@ -10,6 +10,8 @@ import pytest
 from openai import AsyncOpenAI
 
 from mockllm import AsyncServer, Config
+from mockllm.endpoints import stored_responses
+from mockllm.endpoints.stored_responses import complete_input_item
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
@@ -170,6 +172,28 @@ async def test_input_items_come_in_pages_the_last_first(openai: AsyncOpenAI) -> 
     assert texts == [item["content"] for item in items]
     assert last == found[-1]
     assert len({item.id for item in found}) == 5
+
+
+@pytest.mark.parametrize("after", [False, True])
+async def test_only_the_items_of_a_page_are_completed(
+    openai: AsyncOpenAI, monkeypatch: pytest.MonkeyPatch, *, after: bool
+) -> None:
+    """200,000 items held the loop for 3.3 s."""
+    items: list[Any] = [{"role": "user", "content": f"all {number}"} for number in range(50)]
+    given = await openai.responses.create(model="m", input=items)
+    first = (await openai.responses.input_items.list(given.id, order="asc", limit=1)).data[0]
+    completed = []
+
+    def complete(item: Any, index: int) -> Any:
+        completed.append(index)
+        return complete_input_item(item, index)
+
+    monkeypatch.setattr(stored_responses, "complete_input_item", complete)
+    behind: dict[str, Any] = {"after": first.id} if after else {}
+    page = await openai.responses.input_items.list(given.id, order="asc", limit=3, **behind)
+
+    assert len(page.data) == 3
+    assert completed == ([1, 2, 3] if after else [0, 1, 2])
 
 
 async def test_an_assistant_turn_is_an_input_item(openai: AsyncOpenAI) -> None:
