@@ -109,16 +109,6 @@ SUITES = [
         },
     ),
     suites(test_sessions_of_credentials, test_sessions_of_credentials.BY_CREDENTIAL, without={}),
-    suites(
-        test_session,
-        test_session.COUNTING,
-        without={
-            "test_a_session_has_one_name": "the server chooses one if none is given",
-            "test_a_credential_needs_a_configuration_that_tells_credentials_apart": (
-                "the server refuses it"
-            ),
-        },
-    ),
     suites(test_contract_sequences, test_contract_sequences.MOCKS, without={}),
     suites(
         test_sequences,
