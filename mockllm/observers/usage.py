@@ -18,6 +18,8 @@ _CACHED = ("cache_creation_input_tokens", "cache_read_input_tokens")
 """Tokens of the prompt that Messages does not count as `input_tokens`."""
 _OUTPUT = ("completion_tokens", "output_tokens")
 MAX_PREPARED = 256  # answers
+MAX_TOKENS = 1_000_000_000
+"""Of a prompt or an answer, more than any has: a sum of 64 bits has room for 18 billion of them."""
 _prepared: dict[tuple[str, int], tuple[Any, PreparedReply]] = {}
 """Answers of mocks, each with what tells it from a later one at its address, as rendered."""
 _ANY_DELIVERY = FreshValues(b"0" * 20, b"1" * 10, b"Thu, 01 Jan 1970 00:00:00 GMT")
@@ -42,8 +44,9 @@ def count_tokens(api: API, prompt: Prompt, answer: Answer | None) -> TokenCounts
 
 
 class Counts(NamedTuple):
-    """The tokens of an answer. Without `has_input`, the response does not say how many it has of
-    the prompt: they depend on the request. `is_truncated` if it ended at a limit of tokens."""
+    """The tokens of an answer, at most `MAX_TOKENS`. Without `has_input`, the response does not say
+    how many it has of the prompt: they depend on the request. `is_truncated` if it ended at a limit
+    of tokens."""
 
     input: int
     output: int
@@ -65,8 +68,8 @@ def read_complete_counts(response: Mapping[str, Any]) -> Counts:
     prompt = 0
     if written is not None:
         prompt = _first(usage, _INPUT) + sum_counts(_member(usage, name) for name in _CACHED)
-    is_truncated = _is_truncated(response)
-    return Counts(prompt, _first(usage, _OUTPUT), written is not None, is_truncated)
+    output = min(_first(usage, _OUTPUT), MAX_TOKENS)
+    return Counts(min(prompt, MAX_TOKENS), output, written is not None, _is_truncated(response))
 
 
 def _is_truncated(response: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from mockllm.observers.metric_cells import (
 )
 from mockllm.observers.metric_sums import Requests, cumulative
 from mockllm.observers.metrics import MAX_LABEL
-from mockllm.observers.usage import Counts, read_counts
+from mockllm.observers.usage import MAX_TOKENS, Counts, read_counts
 from mockllm.providers import APIS
 from mockllm.providers.api import API
 from tests.support.metered import CHAT, CONFIG, Metered, chat
@@ -178,6 +178,17 @@ def test_tokens_are_those_of_usage(times: int) -> None:
     assert metered.cell(INPUT) == 70 * times
     assert metered.cell(OUTPUT) == 5 * times
     assert metered.cell(TRUNCATED) == times
+
+
+@pytest.mark.parametrize("vary", [False, True])
+def test_counts_of_tokens_that_no_answer_has_leave_room_for_more(*, vary: bool) -> None:
+    prompt = {} if vary else {"prompt_tokens": 2**53 - 1}
+    usage = {"completion_tokens": 2**53 - 1, **prompt}
+    response = {"choices": [{"message": {"content": "hi"}}], "usage": usage}
+    metered = Metered({"openai": [{"match": {}, "response": response}]})
+    metered.count(chat("hello"), times=3_000)
+
+    assert metered.cell(OUTPUT) == 3_000 * MAX_TOKENS
 
 
 def test_cached_tokens_of_messages_are_input_too() -> None:
