@@ -130,6 +130,7 @@ SUITES = [
         without={
             "test_a_made_answer_is_never_in_the_match_cache": IN_PROCESS,
             "test_a_large_answer_is_encoded_in_pieces": IN_PROCESS,
+            "test_the_large_events_of_a_stream_are_encoded_in_pieces": IN_PROCESS,
             "test_the_time_of_a_template_is_counted_by_the_clock_of_the_app": IN_PROCESS,
             "test_an_entry_of_a_sequence_may_be_made": IN_PROCESS,
             "test_a_template_that_fails_is_a_500_with_its_place": BY_FILE,
