@@ -30,7 +30,8 @@ ONE_ANSWER = "one_answer"
 It is raised for the last of these keys."""
 ANSWERS = ("response", "reply", "error", "sequence")
 
-TOO_DEEP = "recursion_depth_exceeded"
+TOO_DEEP = ("recursion_depth_exceeded", "recursion_loop")
+"""The types of the error of newer and of older versions of pydantic."""
 MAX_STEPS = 8  # of the location of what is nested too deeply, whose end is hundreds of them away
 
 _QUOTED = re.compile(r"'([^']*)'")  # a value that pydantic expects
@@ -83,7 +84,7 @@ def _location(detail: ErrorDetails) -> Location:
     """Return the location of what is at fault: a mock or an entry, if it is its answer."""
     if detail["type"] == ONE_ANSWER:
         return detail["loc"][:-1]
-    if detail["type"] == TOO_DEEP:
+    if detail["type"] in TOO_DEEP:
         return detail["loc"][:MAX_STEPS]
     return (*detail["loc"], *detail.get("ctx", {}).get("at", ()))
 
@@ -109,7 +110,7 @@ def _describe(root: Model, detail: ErrorDetails, guessed: Mapping[Location, str 
             return f"expected a list, found {found}"
         case "is_instance_of" if detail["ctx"]["class"] == "Sequence":
             return f"expected a list, found {found}"
-        case _ if detail["type"] == TOO_DEEP:
+        case _ if detail["type"] in TOO_DEEP:
             return "nested too deeply"
         case "string_unicode":
             return f"expected a string of Unicode characters, found {found}"
