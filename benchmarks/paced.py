@@ -146,6 +146,7 @@ def _cost(server: Running) -> float:
 def _memory(server: Running) -> float:
     """Bytes by which the server grows for each open stream."""
     with Streams(server.port, _REQUEST, IN_MEMORY, spread=SPREAD) as streams:
+        exchange.fetch(server.port, HEALTH)  # then it has accepted the connections before this one
         before = machine.memory(server.pid)
         streams.ask()
         grown = machine.memory(server.pid) - before
