@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = {"index.md": "README.md", "changelog.md": "CHANGELOG.md"}
 COPIES = (
     "benchmarks/results/full.svg",
+    "benchmarks/results/paced.svg",
     *(f"deploy/{path.name}" for path in sorted((ROOT / "deploy").iterdir())),
 )
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]*)(#[^)]*)?\)")
