@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +17,7 @@ from mockllm import AsyncServer, MockLLMError, Server
 from mockllm.serve import controlled
 from mockllm.serve.controlled import TOKEN_VARIABLE, given_token, make_token
 from tests.support.http_library import httpx
-from tests.support.processes import failing, posix, running, write
+from tests.support.processes import failing, posix, running, until, write
 from tests.support.served import (
     OPENAI_HEADERS,
     PATIENCE,
@@ -84,7 +83,7 @@ def test_what_python_adds_is_seen_too(server: Server) -> None:
     handle.remove()  # without effect
 
 
-def test_who_asks_and_leaves_before_the_answer_is_no_call(server: Server) -> None:
+async def test_who_asks_and_leaves_before_the_answer_is_no_call(server: Server) -> None:
     waiting = server._serving().gates.listeners
     wanted = {"assert": "gate", "gate": "g", "timeout": 60}
     headers = {
@@ -94,10 +93,8 @@ def test_who_asks_and_leaves_before_the_answer_is_no_call(server: Server) -> Non
     }
     with socket.create_connection(("127.0.0.1", port_of(server.base_url))) as peer:
         peer.sendall(http_request(f"{PREFIX}/verify", wanted, headers))
-        while not waiting:
-            time.sleep(0.001)
-    while waiting:
-        time.sleep(0.001)
+        await until(lambda: bool(waiting))
+    await until(lambda: not waiting)
     with client(server.base_url, None) as http:
         assert say(http, "new") is None
 
