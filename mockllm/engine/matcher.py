@@ -12,21 +12,13 @@ from typing import Any
 from mockllm.engine.answering import Responder
 from mockllm.engine.batches import MAX_INPUTS_AT_ONCE
 from mockllm.engine.choices import Chooser
-from mockllm.engine.decision import (
-    Decision,
-    DividedWork,
-    Match,
-    Question,
-)
+from mockllm.engine.decision import Decision, DividedWork, Match, Question
 from mockllm.engine.effects import NO_EFFECTS, Effects, Exposure
 from mockllm.engine.match_cache import ExposureCache, Key, MatchCache, key_with
 from mockllm.engine.mocks import Table
 from mockllm.engine.received import FindEarlier, Received
 from mockllm.engine.selection import Selector
-from mockllm.engine.sources import (
-    Selection,
-    select_error,
-)
+from mockllm.engine.sources import Selection, select_error
 from mockllm.engine.straight import StraightAnswers
 from mockllm.engine.template_values import Asked
 from mockllm.engine.traffic_stage import TrafficStage
@@ -164,8 +156,8 @@ class Matcher:
         return _cacheable(match, looks_back=looks_back)
 
     def _is_exposed_alone(self, table: Table) -> bool:
-        """True if nothing but traffic keeps requests from `_decide_straight`: most have limits, and
-        are answered as all others once these admit them."""
+        """True if nothing but traffic keeps requests from the short way of `Engine`: most
+        have limits, and are answered as all others once these admit them."""
         is_simple = not table.index.stateful and table.api.batch is None
         return self._goes_straight and is_simple and table.traffic is not None
 
