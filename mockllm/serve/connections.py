@@ -31,6 +31,7 @@ from mockllm.serve.clock import Clock
 from mockllm.serve.fresh_values import FreshValueSource
 from mockllm.serve.functions import Functions
 from mockllm.serve.gates import Gates
+from mockllm.serve.reading import Readable, Reading
 from mockllm.serve.repeats import Repeats
 from mockllm.serve.shared_pools import SharedPools
 from mockllm.serve.turns import Turns
@@ -40,7 +41,6 @@ logger = logging.getLogger("mockllm")
 CHECK_INTERVAL = 1.0  # seconds between two checks of the time limits
 MAX_CHECKED = 500  # connections in one iteration of the loop, about a millisecond
 MAX_REPORTED = 1_000  # places whose trouble is logged once
-MAX_STOPPED = 1_000  # connections; to stop and start reading from more would take milliseconds
 
 _new = tuple.__new__  # half the time of the class's own constructor
 
@@ -48,12 +48,10 @@ Observer = Callable[[Exchange], None]
 """Records a completed exchange."""
 
 
-class Connection(Protocol):
+class Connection(Readable, Protocol):
     """The interface of `serve.protocol.HTTPProtocol` for its service."""
 
     def check(self, now: float) -> None: ...
-    def stop_reading(self) -> bool: ...
-    def start_reading(self) -> None: ...
     def close_after_last_call(self) -> None: ...
     def abort(self) -> None: ...
 
@@ -127,7 +125,7 @@ class Service:
         self._checker: asyncio.TimerHandle | None = None
         self._unchecked: list[Connection] = []
         self._next_check: asyncio.Handle | None = None
-        self._stopped: list[Connection] = []
+        self.reading = Reading(self.connections)
         # of a server that stops
         self.draining = False
         self.last_call = 0.0
@@ -227,17 +225,6 @@ class Service:
                 handle.cancel()
         self._unchecked = []
         self._checker = self._next_check = None
-
-    def stop_reading(self) -> None:
-        """Read from no connection for the rest of this iteration of the loop."""
-        if not self._stopped and len(self.connections) <= MAX_STOPPED:
-            self._stopped = [each for each in self.connections if each.stop_reading()]
-            asyncio.get_running_loop().call_soon(self._start_reading)
-
-    def _start_reading(self) -> None:
-        stopped, self._stopped = self._stopped, []
-        for connection in stopped:
-            connection.start_reading()
 
     def drain(self, *, last_call: float = 0.0) -> None:
         """Close every connection after its current answer, and idle ones in `last_call` seconds. A

@@ -214,14 +214,15 @@ class HTTPProtocol(Answering, asyncio.Protocol):
 
     def _receive_large(self, data: bytes) -> None:
         """Receive a large piece of a body. After too many of them in one iteration of the loop, the
-        others wait for the next one."""
-        began = time.monotonic()
+        others wait for the next one. If it completes a request that is answered at once, the time
+        is nearly all that of the answer, which `serve.turns` divides."""
+        began, answers = time.monotonic(), self._answers
         self._receive(data)
         is_tls = self._transport.get_extra_info("sslcontext") is not None
-        per_byte = SECONDS_PER_TLS_BYTE if is_tls else SECONDS_PER_BYTE
-        spent = time.monotonic() - began + len(data) * per_byte
-        if self._service.turns.spend_reading(spent):
-            self._service.stop_reading()
+        spent = len(data) * (SECONDS_PER_TLS_BYTE if is_tls else SECONDS_PER_BYTE)
+        if self._answers != answers + 1:
+            spent += time.monotonic() - began
+        self._service.reading.spend(self, spent)
 
     # --- one request after the other ---
 

@@ -38,7 +38,6 @@ from typing import Any
 from mockllm.engine.decision import Pieces
 
 MAX_TURN = 0.004  # seconds of all turns in one iteration
-MAX_READING = 0.002  # seconds in which large bodies are received in one iteration
 MIN_CHARGED = 0.0002  # seconds; shorter work is not counted, because counting it costs as well
 MAX_SMALL = 64 * 1024  # bytes of a request that is decided at once while there is time
 BYTES_PER_SECOND = 1024 * 1024  # by which a large request's deadline is later
@@ -56,7 +55,6 @@ class Turns:
     def __init__(self) -> None:
         # of the iteration
         self._spent = 0.0
-        self._spent_reading = 0.0
         self.over = False
         """True if work has to wait, because the time is spent or earlier work waits."""
         # of the waiting work
@@ -76,14 +74,6 @@ class Turns:
         self._spent += seconds
         self.over = bool(self._waiting) or self._spent >= MAX_TURN
         self._renew_later()
-
-    def spend_reading(self, seconds: float) -> bool:
-        """Count `seconds` of receiving in this iteration. Returns True if no time is left for it.
-        It is counted apart: whoever sends without a pause does not keep others from their turn."""
-        if not self._spent_reading:
-            asyncio.get_running_loop().call_soon(self._renew_reading)
-        self._spent_reading += seconds
-        return self._spent_reading >= MAX_READING
 
     @property
     def has_large_body(self) -> bool:
@@ -178,9 +168,6 @@ class Turns:
             if spent > MAX_FREEING:
                 self._spent += spent
                 break
-
-    def _renew_reading(self) -> None:
-        self._spent_reading = 0.0
 
 
 def _free_one(leftovers: list[Any]) -> None:

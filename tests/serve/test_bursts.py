@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from time import sleep
 from typing import Any, cast
 
 import orjson
@@ -12,15 +13,17 @@ from anyio.lowlevel import checkpoint
 
 from mockllm import Config
 from mockllm.app import App
-from mockllm.engine.decision import Decision, End, Exchange, Outcome
+from mockllm.engine.decision import Decision, End, Exchange, Outcome, Question
 from mockllm.engine.engine import Engine
 from mockllm.engine.loading import load
 from mockllm.exchange import Request
+from mockllm.serve import reading as reading_module
 from mockllm.serve import turns as turns_module
 from mockllm.serve.connections import Service
 from mockllm.serve.phase import Phase
 from mockllm.serve.protocol import MIN_LARGE_READ, HTTPProtocol
-from mockllm.serve.turns import MAX_READING, MAX_SMALL
+from mockllm.serve.reading import MAX_READING
+from mockllm.serve.turns import MAX_SMALL
 from tests.support.apps import LoneApp
 from tests.support.engines import echo
 from tests.support.http.messages import asking, get, post
@@ -175,10 +178,31 @@ async def test_reading_stops_for_the_rest_of_the_iteration(
     uploads.data_received(body[:MIN_LARGE_READ])
     stopped = upload.is_read, other.is_read, answered.is_read
     await checkpoint()
+    then = upload.is_read, other.is_read
+    await checkpoint()
     after = upload.is_read, other.is_read
 
     assert before == after == (True, True)
     assert stopped == (False, False, True)  # that one waits for its turn
+    assert then == (False, True)
+
+
+async def test_the_time_of_an_answer_is_not_that_of_receiving(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reading_module, "MAX_READING", 0.5)
+    service = Service(echoing())
+    (asks, asked), (_, upload) = connect(service), connect(service)
+
+    def think(request: Request) -> Decision | Question:
+        sleep(0.6)
+        return decide(request)
+
+    decide, service.decide = service.app.decide, think
+    asks.data_received(post(body=asking("lorem " * (MIN_LARGE_READ // 6))))
+
+    assert asked.data.startswith(b"HTTP/1.1 200 ")
+    assert upload.is_read
 
 
 @pytest.mark.parametrize("tls", [None, object()])
@@ -187,7 +211,7 @@ async def test_bytes_that_are_decrypted_cost_more(
 ) -> None:
     monkeypatch.setattr("mockllm.serve.protocol.SECONDS_PER_BYTE", 0.0)
     monkeypatch.setattr("mockllm.serve.protocol.SECONDS_PER_TLS_BYTE", MAX_READING)
-    monkeypatch.setattr(turns_module, "MAX_READING", 1.0)
+    monkeypatch.setattr(reading_module, "MAX_READING", 1.0)
     uploads, upload = connect(Service(echoing()))
     upload.tls = tls
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mockllm.serve import turns as turns_module
-from mockllm.serve.turns import MAX_READING, MAX_RESUMED, MAX_SMALL, MAX_TURN, Turns
+from mockllm.serve.turns import MAX_RESUMED, MAX_SMALL, MAX_TURN, Turns
 
 pytestmark = pytest.mark.anyio
 
@@ -127,16 +127,6 @@ async def test_the_loop_is_over_until_nothing_waits() -> None:
 
     assert over
     assert not rounds.turns.over
-
-
-async def test_the_time_for_receiving_is_counted_apart_and_renewed() -> None:
-    turns = Turns()
-
-    assert not turns.spend_reading(MAX_READING * 0.6)
-    assert turns.spend_reading(MAX_READING * 0.6)
-    assert not turns.over
-    await asyncio.sleep(0)
-    assert not turns.spend_reading(MAX_READING * 0.6)
 
 
 async def test_pieces_share_a_turn_until_its_time_is_spent(
