@@ -16,6 +16,7 @@ from benchmarks import footprint, load_tools, machine, measure, paced, picture, 
 from benchmarks.footprint import Measurement
 from benchmarks.loads import CONDITIONS, GROUPS, IDLE, LARGE, LOADS, MANY, Load
 from benchmarks.measure import FULL, QUICK, Bench, Plan, Row
+from benchmarks.outcome import CONNECTIONS
 from benchmarks.verdict import Baseline, missed
 
 RESULTS = Path(__file__).with_name("results")
@@ -35,7 +36,8 @@ same bytes, divided by the server's own CPU time. Where the table says so, the r
 another load of this server instead.
 
 Needs Linux and wrk. The other servers need `pip install -e '.[bench]'` and, for aimock, npx; one
-load needs redis-server. What is not installed is skipped.
+load needs redis-server, and one h2load, another load generator that confirms what wrk measures.
+What is not installed is skipped.
 """
 
 
@@ -122,7 +124,7 @@ def _about(plan: Plan) -> dict[str, Any]:
         "measured": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "rounds": plan.rounds,
         "seconds": plan.seconds,
-        "connections": wrk.CONNECTIONS,
+        "connections": CONNECTIONS,
     }
 
 

@@ -1,6 +1,6 @@
 """The loads of the benchmarks, as pure data: configurations, requests and expected answers.
 
-`wrk` generates the load and `servers` starts the servers that answer it.
+`wrk` or `h2load` generates the load and `servers` starts the servers that answer it.
 """
 
 from __future__ import annotations
@@ -300,7 +300,8 @@ class Load:
 
     Its ratio is the CPU time of `against` divided by that of this load. `against` is `LIMIT`, or
     the name of another load of this server in the same group. With `in_redis` the server keeps its
-    state in a Redis of its own, whose CPU time does not count.
+    state in a Redis of its own, whose CPU time does not count. With `from_h2load` another load
+    generator sends the requests, which are all the same.
     """
 
     name: str
@@ -313,6 +314,7 @@ class Load:
     workers: int = 1
     idle: int = 0
     in_redis: bool = False
+    from_h2load: bool = False
 
 
 _SMALL = _post(("user", QUESTION))
@@ -373,6 +375,14 @@ def _of_condition(name: str, kind: Kind) -> tuple[Load, ...]:
 GROUPS: tuple[tuple[Load, ...], ...] = (
     (
         Load("small", "small request", "one", _SMALL),
+        Load(
+            "small_h2load",
+            "small request, sent by h2load",
+            "one",
+            _SMALL,
+            servers=(LIMIT, OURS),
+            from_h2load=True,
+        ),
         Load(
             "workers_2",
             "small request, 2 workers",

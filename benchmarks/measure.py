@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import exchange, machine, wrk
+from benchmarks import exchange, h2load, machine, wrk
 from benchmarks.exchange import WrongAnswerError
 from benchmarks.loads import LIMIT, OURS, Load
 from benchmarks.machine import Cores
+from benchmarks.outcome import LoadError, Outcome
 from benchmarks.servers import (
     CONTENDERS,
     MAX_START,
@@ -155,10 +156,8 @@ class Bench:
             WrongAnswerError: an answer had another status than the load expects.
             LoadError: the load generator failed.
         """
-        self._runs += 1
-        script = self.files.write(f"{load.name}.lua", wrk.script(load.request).encode())
         before = machine.cpu_seconds(server.pid)
-        outcome = wrk.run(server.port, script, seconds=seconds, first=self._runs * MICROSECONDS)
+        outcome = self._generate(server.port, load, seconds)
         used = machine.cpu_seconds(server.pid) - before
         check_outcome(outcome, load)
         return Figure(
@@ -167,6 +166,13 @@ class Bench:
             outcome.p50,
             outcome.p99,
         )
+
+    def _generate(self, port: int, load: Load, seconds: int) -> Outcome:
+        if load.from_h2load:
+            return h2load.run(port, load.request, self.files.folder, seconds=seconds)
+        self._runs += 1
+        script = self.files.write(f"{load.name}.lua", wrk.script(load.request).encode())
+        return wrk.run(port, script, seconds=seconds, first=self._runs * MICROSECONDS)
 
 
 @dataclass(slots=True)
@@ -199,7 +205,7 @@ def measure(bench: Bench, loads: Sequence[Load]) -> list[Row]:
     return [cell.row() for cell in cells]
 
 
-def check_outcome(outcome: wrk.Outcome, load: Load) -> None:
+def check_outcome(outcome: Outcome, load: Load) -> None:
     """Check the counts of a run.
 
     Raises:
@@ -256,5 +262,5 @@ def _one_round(bench: Bench, cell: _Cell) -> None:
     bench.show_progress(f"{cell.load.title}: {cell.server}")
     try:
         cell.rounds.append(bench.run_load(cell.running, cell.load, bench.plan.seconds))
-    except (WrongAnswerError, wrk.LoadError) as exc:
+    except (WrongAnswerError, LoadError) as exc:
         cell.why = str(exc)

@@ -6,12 +6,11 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.loads import COUNT, LENGTH, TRACE, USER, Template
+from benchmarks.outcome import CONNECTIONS, LoadError, Outcome
 
-CONNECTIONS = 16
 TIMEOUT = 10  # seconds for one answer, after which wrk counts a socket error
 
 MISSING = "wrk is not installed: `apt-get install wrk`, or `brew install wrk`"
@@ -50,23 +49,6 @@ function request()
   return {head} .. body
 end
 """
-
-
-class LoadError(Exception):
-    """The load generator itself failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The counts of a run: `refused` answers with a status above 399, `broken` requests (socket
-    errors and timeouts). Times are in microseconds."""
-
-    requests: int
-    microseconds: int
-    refused: int
-    broken: int
-    p50: int
-    p99: int
 
 
 def is_installed() -> bool:

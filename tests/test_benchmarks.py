@@ -14,6 +14,7 @@ from benchmarks import (
     conditions,
     exchange,
     footprint,
+    h2load,
     load_tools,
     loads,
     measure,
@@ -42,6 +43,7 @@ from benchmarks.loads import (
     Template,
 )
 from benchmarks.measure import Figure, Row
+from benchmarks.outcome import LoadError, Outcome
 from benchmarks.paced_picture import Round
 from benchmarks.servers import CONTENDERS, as_installed
 from benchmarks.servers.paced_limit import split_reply
@@ -99,7 +101,7 @@ def test_names_of_loads_are_unique() -> None:
 def test_requests_repeat_unless_the_load_varies() -> None:
     constant = {name for name, load in LOADS.items() if len(_rendered(load)) == 1}
     assert constant == {
-        *("small", "workers_2", "idle", "limited", "limited_places", "sdk_headers"),
+        *("small", "small_h2load", "workers_2", "idle", "limited", "limited_places", "sdk_headers"),
         *("pool_2", "shared_pool_2", "conversation", "stream", "not_found"),
     }
     assert len({body_of(one) for one in _rendered(LOADS["heads_differ"])}) == 16
@@ -210,6 +212,36 @@ def test_placeholders_become_expressions_in_the_script() -> None:
     assert f"return {head} .. body" in script
 
 
+# --- the other load generator --------------------------------------------------------------------
+
+
+def test_what_h2load_tells_is_an_outcome() -> None:
+    printed = (
+        "finished in 1.00s, 100.00 req/s, 32.31MB/s\n"
+        "requests: 116 total, 116 started, 100 done, 98 succeeded, 3 failed, 1 errored, 0 timeout\n"
+        "status codes: 97 2xx, 0 3xx, 2 4xx, 1 5xx\n"
+    )
+    log = "".join(f"{number}\t200\t{number}\n" for number in range(1, 101))
+
+    assert h2load.outcome(printed, log, 1) == Outcome(100, 1_000_000, 3, 1, 50, 100)
+    with pytest.raises(LoadError, match="no counts: could not connect"):
+        h2load.outcome("could not connect\n", log, 1)
+
+
+@pytest.mark.skipif(not h2load.is_installed(), reason=h2load.MISSING)
+def test_h2load_sends_the_request_of_a_load(tmp_path: Path) -> None:
+    load = LOADS["small_h2load"]
+    with Server(CONFIGS[load.config](), journal=1_000_000, control=True) as server:
+        port = int(server.base_url.rpartition(":")[2])
+        told = h2load.run(port, load.request, tmp_path, seconds=1)
+        received = server.calls[0].headers
+
+    measure.check_outcome(told, load)
+    assert 0 < told.p50 <= told.p99
+    assert received["authorization"]
+    assert received["content-type"] == "application/json"
+
+
 # --- answers -------------------------------------------------------------------------------------
 
 
@@ -309,11 +341,11 @@ def test_figures_beyond_their_bound_or_not_measured_are_reported() -> None:
 
 def test_a_round_with_an_error_is_not_a_figure() -> None:
     load = LOADS["small"]
-    measure.check_outcome(wrk.Outcome(5, 1, 0, 0, 1, 1), load)
+    measure.check_outcome(Outcome(5, 1, 0, 0, 1, 1), load)
     for outcome, message in (
-        (wrk.Outcome(5, 1, 0, 1, 1, 1), "1 socket errors or timeouts"),
-        (wrk.Outcome(5, 1, 2, 0, 1, 1), "2 of 5 answers with a wrong status"),
-        (wrk.Outcome(0, 1, 0, 0, 1, 1), "no request was answered"),
+        (Outcome(5, 1, 0, 1, 1, 1), "1 socket errors or timeouts"),
+        (Outcome(5, 1, 2, 0, 1, 1), "2 of 5 answers with a wrong status"),
+        (Outcome(0, 1, 0, 0, 1, 1), "no request was answered"),
     ):
         with pytest.raises(WrongAnswerError, match=message):
             measure.check_outcome(outcome, load)
@@ -321,9 +353,9 @@ def test_a_round_with_an_error_is_not_a_figure() -> None:
 
 def test_a_status_other_than_the_expected_404_is_an_error() -> None:
     load = LOADS["not_found"]
-    measure.check_outcome(wrk.Outcome(5, 1, 5, 0, 1, 1), load)
+    measure.check_outcome(Outcome(5, 1, 5, 0, 1, 1), load)
     with pytest.raises(WrongAnswerError, match="1 of 5 answers with a wrong status"):
-        measure.check_outcome(wrk.Outcome(5, 1, 4, 0, 1, 1), load)
+        measure.check_outcome(Outcome(5, 1, 4, 0, 1, 1), load)
 
 
 def test_the_table_has_a_line_for_every_row() -> None:
